@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FREEHOLD_H
+#define FREEHOLD_H
+
+/*
+ * Freehold: systems in which every service owns its own database.
+ *
+ * A service is one table, FH_SERVICE(...), and handlers written as straight-line code.
+ * Whatever a handler does to its store is one unit of work: changed rows, published events, the
+ * answer remembered under its Idempotency-Key and the saga it starts are committed together or
+ * leave no trace. No answer leaves before the work behind it is durable.
+ *
+ * Three laws hold, and the runtime enforces them:
+ *   1. One store, one owner.
+ *   2. One handler, one work, one store.
+ *   3. Ask with GET, before the own store is first used; command with a saga or an event.
+ *
+ * Every call below that takes a `fh_work` succeeds or does not return: a failure ends the handler,
+ * rolls its work back and answers with a problem document (RFC 9457). The `fh_try_` forms return
+ * instead. JSON values live in the work's arena: no json_decref is needed, and nothing may be kept
+ * beyond the handler. A handler can be run again from its start (after a conflict or a broken
+ * commit group), so it keeps no state outside its work.
+ *
+ * Objects given to calls as `...` are json_t objects in which names are looked up, in order.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FH_API __attribute__((visibility("default")))
+#define FH_PRINTF(format, first) __attribute__((format(printf, format, first)))
+
+typedef struct fh_work fh_work;
+typedef void fh_handler(fh_work *w);
+
+/* ---- Shapes: what a body, a query or an event's data must look like ---------------------- */
+
+enum fh_type {
+    FH_STRING = 1, /* min, max: length in bytes (0: no limit) */
+    FH_INT,        /* JSON integer; min, max bound its value when either is set */
+    FH_BOOL,
+    FH_OBJECT,     /* of: the shape of the object */
+    FH_ARRAY,      /* of: the shape of each element when they are objects; min, max: elements */
+    FH_LIST,       /* query only: "1,2,3" becomes an array of strings; min, max: elements */
+    FH_ANY
+};
+
+typedef struct fh_field fh_field;
+struct fh_field {
+    const char *name; /* "*" as the last field: any further fields are welcome */
+    enum fh_type type;
+    int64_t min, max;
+    const fh_field *of;         /* ends with {0} */
+    const char *const *one_of;  /* FH_STRING: the allowed values, ends with NULL */
+    enum fh_type elements;      /* FH_ARRAY of plain values: their type */
+    bool optional, nullable;
+};
+
+/* ---- The declaration --------------------------------------------------------------------- */
+
+enum fh_model { FH_RELATIONAL = 1, FH_DOCUMENT };
+
+/* Who may use a route. The gateway knows public ones alone; others are 404 there. */
+enum fh_audience { FH_PUBLIC, FH_SERVICES, FH_OPERATORS };
+
+struct fh_route {
+    const char *method;
+    const char *path; /* "/api/orders/{id}"; "{id:int}" takes integers only */
+    fh_handler *handler;
+    const fh_field *body;  /* NULL: no body is taken */
+    const fh_field *query; /* NULL: no query parameters are taken */
+    enum fh_audience audience;
+    /* Set on a route that undoes another (a saga names it as `.undo`): runs when that step had
+     * been done, with fh_undone_request and fh_undone_answer at hand. */
+    fh_handler *undo;
+    int deadline_ms; /* 0: 10,000 */
+};
+
+struct fh_published {
+    const char *type; /* past tense: "OrderCreated" */
+    int version;
+    const fh_field *shape;
+    const char *key; /* the field of the data by which events are kept in order */
+};
+
+struct fh_heard {
+    const char *service;
+    const char *type;
+    fh_handler *handler;
+    const char *fields; /* "id,name": all that is needed of the data; NULL: everything */
+};
+
+/* What the service asks of others, with GET: "users", "/api/users/{user_id}". */
+struct fh_asked {
+    const char *service;
+    const char *path;
+};
+
+struct fh_collection {
+    const char *name;
+    const char *indexes[8]; /* fields, "category" or "owner.id" */
+};
+
+/*
+ * A saga's steps, in order. `call` and `undo` are "SERVICE METHOD /path/{name}?x={name}": names
+ * come from the element (with `each`), then from the saga's input. `body` maps fields of the
+ * request's body: "order_id=id,amount=total,token" (name=source, or one name for both). Without
+ * it the body is empty; an undo sends the same body. A step before the pivot needs an undo; steps
+ * after it are retried until they succeed. Answers named in `no` (default 402, 409, 422) refuse.
+ */
+typedef struct fh_step fh_step;
+struct fh_step {
+    const char *name;
+    const char *each; /* a field of the input that is an array: one call for each element */
+    const char *call;
+    const char *undo;
+    const char *body;
+    fh_handler *run; /* instead of a call: runs in this service's own work */
+    int no[8];
+    bool pivot;
+    int timeout_ms; /* one attempt; 0: 5,000 */
+};
+
+struct fh_saga_definition {
+    const char *name;
+    const fh_step *steps;
+    int deadline_s;    /* before the pivot: after it the saga compensates; 0: 600 */
+    fh_handler *undone; /* runs in the work that ends a compensated saga; see fh_saga_reason */
+};
+
+typedef struct fh_service fh_service;
+struct fh_service {
+    const char *name;
+    enum fh_model model;
+    struct fh_route routes[64];
+    struct fh_published publishes[32];
+    struct fh_heard hears[32];
+    struct fh_asked asks[32];
+    struct fh_collection collections[16];
+    struct fh_saga_definition sagas[16];
+};
+
+/* Declares a service. The object files that hold it can be linked as one program a service, or
+ * several together. `main` comes with the library. */
+#define FH_SERVICE(service_name, ...)                                                            \
+    extern const fh_service fh_service_##service_name;                                           \
+    const fh_service fh_service_##service_name = {.name = #service_name, __VA_ARGS__};           \
+    static const fh_service *const fh_registered_##service_name                                  \
+        __attribute__((used, retain, section("fh_services"))) = &fh_service_##service_name
+
+/* ---- The request --------------------------------------------------------------------------- */
+
+FH_API json_t *fh_body(fh_work *w);  /* checked against the route's shape */
+FH_API json_t *fh_path(fh_work *w);  /* {"id": "7"}, or 7 for "{id:int}" */
+FH_API json_t *fh_query(fh_work *w); /* typed by the route's query shape; what was not given is absent */
+FH_API int64_t fh_now_ms(fh_work *w);        /* the wall clock as the work began; the same in a rerun */
+FH_API const char *fh_now(fh_work *w);       /* the same, "2026-03-01T12:00:00.123Z" */
+FH_API const char *fh_id_new(fh_work *w);    /* a new time-ordered id (RFC 9562, version 7); the same in a rerun */
+FH_API const char *fh_service_name(fh_work *w);
+
+/* ---- The answer ---------------------------------------------------------------------------- */
+
+/* At most once a handler; a handler that does not reply answers 204. `body` may be NULL. */
+FH_API void fh_reply(fh_work *w, int status, json_t *body);
+FH_API void fh_reply_header(fh_work *w, const char *name, const char *value);
+/* Ends the handler with a problem: status 400..599. Below 500 it is a refusal, recorded under the
+ * request's key; from 500 on, nothing is recorded and the request may be made again. */
+FH_API _Noreturn void fh_fail(fh_work *w, int status, const char *format, ...) FH_PRINTF(3, 4);
+FH_API _Noreturn void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format, ...)
+    FH_PRINTF(4, 5);
+/* Run in reverse order when the handler has ended, however it ended. */
+FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
+
+/* ---- The relational model ------------------------------------------------------------------ */
+
+/* SQL with :names. A JSON array stands for a list: "WHERE id IN (:ids)". The first use of the
+ * store opens the work; a GET handler reads a snapshot and may not write. A broken constraint ends
+ * the handler with 409 (422 for a missing value). Columns declared JSON and BOOLEAN come back as
+ * such; integers beyond 2^53 as strings. */
+FH_API json_t *fh_row(fh_work *w, const char *sql, ...) __attribute__((sentinel));     /* no row: 404 */
+FH_API json_t *fh_try_row(fh_work *w, const char *sql, ...) __attribute__((sentinel)); /* no row: NULL */
+FH_API json_t *fh_rows(fh_work *w, const char *sql, ...) __attribute__((sentinel));    /* at most 10,000 */
+FH_API int64_t fh_exec(fh_work *w, const char *sql, ...) __attribute__((sentinel));    /* rows changed */
+/* Committed rows, without opening the work: to look before one asks. */
+FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) __attribute__((sentinel));
+
+#define fh_row(...) fh_row(__VA_ARGS__, (json_t *)NULL)
+#define fh_try_row(...) fh_try_row(__VA_ARGS__, (json_t *)NULL)
+#define fh_rows(...) fh_rows(__VA_ARGS__, (json_t *)NULL)
+#define fh_exec(...) fh_exec(__VA_ARGS__, (json_t *)NULL)
+#define fh_peek(...) fh_peek(__VA_ARGS__, (json_t *)NULL)
+
+/* ---- The document model -------------------------------------------------------------------- */
+
+/*
+ * Documents are JSON objects with a string `id`. Filters and updates are written in MongoDB's
+ * operators (the subset is in docs/documents.md). One work changes one document; a second is
+ * refused. A document inserted without an id gets one, derived from the request's key if it has one.
+ */
+FH_API json_t *fh_doc(fh_work *w, const char *collection, const char *id);     /* none: 404 */
+FH_API json_t *fh_try_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
+/* sort: {"name": 1} or NULL for the order of ids; after: the id to go on behind, or NULL. */
+FH_API json_t *fh_docs(fh_work *w, const char *collection, json_t *filter, json_t *sort,
+                       const char *after, int limit);
+FH_API json_t *fh_doc_insert(fh_work *w, const char *collection, json_t *document); /* as stored */
+/* Both return the document as it is afterwards. A document that does not match `filter` (NULL:
+ * any): 409; none of that id: 404. The try form returns NULL for either. */
+FH_API json_t *fh_doc_update(fh_work *w, const char *collection, const char *id, json_t *filter,
+                             json_t *update);
+FH_API json_t *fh_try_doc_update(fh_work *w, const char *collection, const char *id, json_t *filter,
+                                 json_t *update);
+FH_API bool fh_doc_delete(fh_work *w, const char *collection, const char *id); /* false: there was none */
+FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
+
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+/* Published with the work, after all it changed; `data` must fit the declared shape. */
+FH_API void fh_publish(fh_work *w, const char *type, json_t *data);
+FH_API json_t *fh_event(fh_work *w);      /* the event being heard: a CloudEvents 1.0 envelope */
+FH_API json_t *fh_event_data(fh_work *w); /* its data */
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+/* GET another service's resource, before the own store is used. The path is one of the service's
+ * declared `asks`; its names are filled in from the objects. A 404 there ends the handler with
+ * 422, an unreachable service with 503 and Retry-After. */
+FH_API json_t *fh_get(fh_work *w, const char *service, const char *path, ...) __attribute__((sentinel));
+/* Returns NULL instead, and in *problem (may be NULL) why: a problem with its "status". */
+FH_API json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char *path, ...)
+    __attribute__((sentinel));
+/* One call for many: `path` has one name, {ids}, filled with the ids of `ids` (at most 100 a
+ * call, calls side by side). The answer, an array of objects, comes back as an object by `id`. */
+FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *ids);
+
+#define fh_get(...) fh_get(__VA_ARGS__, (json_t *)NULL)
+#define fh_try_get(...) fh_try_get(__VA_ARGS__, (json_t *)NULL)
+
+/* ---- Sagas ----------------------------------------------------------------------------------- */
+
+FH_API void fh_saga_start(fh_work *w, const char *name, json_t *input);
+FH_API json_t *fh_saga_input(fh_work *w);                    /* in `run` and `undone` handlers */
+FH_API json_t *fh_saga_answer(fh_work *w, const char *step); /* its body, an array with `each`; NULL: none */
+FH_API json_t *fh_saga_reason(fh_work *w); /* in `undone`: {"step", "status", "detail"} */
+FH_API json_t *fh_undone_request(fh_work *w); /* in a route's undo: the step's recorded body */
+FH_API json_t *fh_undone_answer(fh_work *w);  /* and its recorded answer's body */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blocks of 8 KiB and more, bump allocation, freed together. Blocks double so that a large work
+ * takes few of them. A freed standard block is kept for the next work (a short list), since
+ * thousands of small works a second would otherwise go through malloc for nothing.
+ */
+
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size; /* with this head */
+    _Alignas(16) char data[];
+};
+
+#define BLOCK_SIZE_MIN ((size_t)8 << 10)
+#define BLOCK_SIZE_MAX ((size_t)1 << 20)
+#define KEPT_MAX 64
+
+static _Thread_local struct arena_block *kept;
+static _Thread_local int kept_count;
+
+void arena_init(struct arena *arena, size_t size_max)
+{
+    *arena = (struct arena){.size_max = size_max};
+}
+
+void arena_release(struct arena *arena)
+{
+    struct arena_block *block = arena->blocks;
+    while (block) {
+        struct arena_block *older = block->older;
+        if (block->size == BLOCK_SIZE_MIN && kept_count < KEPT_MAX) {
+            block->older = kept;
+            kept = block;
+            kept_count++;
+        } else {
+            free(block);
+        }
+        block = older;
+    }
+    arena_init(arena, arena->size_max);
+}
+
+static struct arena_block *block_new(size_t size)
+{
+    if (size == BLOCK_SIZE_MIN && kept) {
+        struct arena_block *block = kept;
+        kept = block->older;
+        kept_count--;
+        return block;
+    }
+    return malloc(size);
+}
+
+void *arena_try_alloc(struct arena *arena, size_t size)
+{
+    if (size > arena->size_max)
+        return NULL;
+    size = (size + 15) & ~(size_t)15;
+    if (size > (size_t)(arena->end - arena->next)) {
+        size_t wanted = arena->blocks ? arena->blocks->size * 2 : BLOCK_SIZE_MIN;
+        if (wanted > BLOCK_SIZE_MAX)
+            wanted = BLOCK_SIZE_MAX;
+        if (wanted < size + sizeof(struct arena_block))
+            wanted = size + sizeof(struct arena_block);
+        if (arena->size + wanted > arena->size_max + BLOCK_SIZE_MAX)
+            return NULL;
+        struct arena_block *block = block_new(wanted);
+        if (!block)
+            return NULL;
+        block->older = arena->blocks;
+        block->size = wanted;
+        arena->blocks = block;
+        arena->size += wanted;
+        arena->next = block->data;
+        arena->end = (char *)block + wanted;
+    }
+    void *memory = arena->next;
+    arena->next += size;
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    void *memory = arena_try_alloc(arena, size);
+    FH_ASSERT(memory != NULL);
+    return memset(memory, 0, size);
+}
+
+char *arena_copy(struct arena *arena, const char *text, size_t length)
+{
+    char *copy = arena_alloc(arena, length + 1);
+    if (length)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+char *arena_text(struct arena *arena, const char *text)
+{
+    return arena_copy(arena, text, strlen(text));
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    FH_ASSERT(length >= 0);
+    char *text = arena_alloc(arena, (size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}

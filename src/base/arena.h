@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+/*
+ * Memory by lifetime: what one work allocates is freed at once when the work has ended.
+ * Bounded: past `size_max` bytes an allocation returns NULL.
+ */
+
+#include <stddef.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks; /* newest first */
+    char *next, *end;           /* the free part of the newest block */
+    size_t size;                /* bytes taken from malloc */
+    size_t size_max;
+};
+
+#define ARENA_SIZE_MAX ((size_t)64 << 20)
+
+void arena_init(struct arena *arena, size_t size_max);
+void arena_release(struct arena *arena);
+/* Aligned to 16 bytes, not cleared. NULL past the bound or without memory. */
+void *arena_try_alloc(struct arena *arena, size_t size);
+/* The same, cleared, and never NULL: for small things. What grows with input is bounded before. */
+void *arena_alloc(struct arena *arena, size_t size);
+char *arena_copy(struct arena *arena, const char *text, size_t length); /* with a NUL behind it */
+char *arena_text(struct arena *arena, const char *text);
+char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jansson's allocator is global to the process, and other libraries (libjwt) use jansson too. So
+ * every allocation carries a 16-byte head that says whether an arena owns it: memory from an
+ * arena is never passed to free, and memory from malloc never forgotten, whoever frees it when.
+ */
+
+#define _GNU_SOURCE
+#include "base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct head {
+    _Alignas(16) struct arena *arena;
+};
+
+static _Thread_local struct arena *current;
+
+static void *json_alloc(size_t size)
+{
+    struct head *head = current ? arena_try_alloc(current, size + sizeof *head)
+                                : malloc(size + sizeof *head);
+    if (!head)
+        return NULL;
+    head->arena = current;
+    return head + 1;
+}
+
+static void json_release(void *memory)
+{
+    if (!memory)
+        return;
+    struct head *head = (struct head *)memory - 1;
+    if (!head->arena)
+        free(head);
+}
+
+void json_memory_init(void)
+{
+    static bool done;
+    if (done)
+        return;
+    done = true;
+    json_set_alloc_funcs(json_alloc, json_release);
+}
+
+struct arena *json_arena_set(struct arena *arena)
+{
+    struct arena *before = current;
+    current = arena;
+    return before;
+}
+
+/* jansson would recurse as deep as 2,048, far beyond a fiber's stack. */
+static bool nesting_is_bounded(const char *text, size_t length)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH_MAX)
+                return false;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
+{
+    *ret = NULL;
+    if (!nesting_is_bounded(text, length))
+        return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
+                         JSON_DEPTH_MAX);
+    json_error_t why;
+    json_t *value = json_loadb(text, length,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (!value)
+        return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
+                         why.column, why.text);
+    *ret = value;
+    return FH_OK;
+}
+
+char *json_text(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    FH_ASSERT(text != NULL);
+    return text;
+}
+
+void json_text_free(char *text)
+{
+    json_release(text);
+}
+
+json_t *json_copy_out(const json_t *value)
+{
+    struct arena *before = json_arena_set(NULL);
+    json_t *copy = json_deep_copy(value);
+    json_arena_set(before);
+    return copy;
+}
+
+json_t *json_at(const json_t *value, const char *path)
+{
+    json_t *at = (json_t *)(uintptr_t)value;
+    while (at && *path) {
+        const char *end = strchrnul(path, '.');
+        at = json_object_getn(at, path, (size_t)(end - path));
+        path = *end ? end + 1 : end;
+    }
+    return at;
+}
+
+const char *json_string_at(const json_t *value, const char *path)
+{
+    return json_string_value(json_at(value, path));
+}
+
+bool json_integer_at(const json_t *value, const char *path, json_int_t *ret)
+{
+    json_t *at = json_at(value, path);
+    if (json_is_integer(at)) {
+        *ret = json_integer_value(at);
+        return true;
+    }
+    const char *text = json_string_value(at);
+    if (!text || !*text)
+        return false;
+    char *end;
+    *ret = strtoll(text, &end, 10);
+    return *end == '\0';
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+/*
+ * JSON in and out, by jansson. While an arena is set, all that jansson allocates on this thread
+ * comes from it and json_decref frees nothing; without one, malloc is used. Each allocation
+ * remembers where it came from, so freeing is right whichever is set. Never change a malloc'ed
+ * value while an arena is set, nor keep an arena's value beyond it: json_copy_out copies.
+ *
+ * Parsing is strict: nesting of 64 at the most, duplicate keys refused, NUL in keys and whatever
+ * RFC 8259 refuses too. Reals print with the fewest digits that read back the same.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#define JSON_DEPTH_MAX 64
+
+void json_memory_init(void);                        /* once, before any other use of jansson */
+struct arena *json_arena_set(struct arena *arena);  /* returns the one before; NULL: malloc */
+
+/* FH_INVALID with line and column in the message. *ret is a new reference. */
+enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error);
+/* Compact. malloc'ed, or from the arena when one is set; free with json_text_free. Never NULL. */
+char *json_text(const json_t *value);
+void json_text_free(char *text);
+json_t *json_copy_out(const json_t *value); /* a deep copy on the heap, whatever arena is set */
+
+/* "user.address.city": NULL when any part is missing. Borrowed. */
+json_t *json_at(const json_t *value, const char *path);
+const char *json_string_at(const json_t *value, const char *path); /* NULL: none, or no string */
+/* An integer, or a string of digits (what is beyond 2^53 travels so). */
+bool json_integer_at(const json_t *value, const char *path, json_int_t *ret);
+
+#endif

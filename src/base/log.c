@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log: one write(2) a line, so that lines of several processes on one file do not mix. Line
+ * breaks inside a message become spaces; a longer line is cut. Its time is for readers alone and
+ * decides nothing, which is why it may be taken outside the world seam.
+ */
+
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static char log_name[64] = "freehold";
+static enum log_level log_level_max = LOG_LEVEL_INFO;
+
+void log_init(const char *name, enum log_level level)
+{
+    snprintf(log_name, sizeof log_name, "%s", name);
+    log_level_max = level;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    if (level > log_level_max)
+        return;
+    char line[1024];
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
+    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s: ",
+                             now.tv_nsec / 1000000, names[level], log_name);
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line + used, sizeof line - used - 1, format, args);
+    va_end(args);
+    if (length < 0)
+        return;
+    size_t end = used + (size_t)length;
+    if (end > sizeof line - 2)
+        end = sizeof line - 2;
+    for (size_t i = used; i < end; i++) {
+        if ((unsigned char)line[i] < ' ')
+            line[i] = ' ';
+    }
+    line[end++] = '\n';
+    if (write(STDERR_FILENO, line, end) < 0)
+        return; /* nobody left to tell */
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chained buckets and a list through all entries in the order they came. */
+
+#include "base/map.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct map_entry {
+    struct map_entry *chain, *next, *previous;
+    void *value;
+    uint64_t hash;
+    char key[];
+};
+
+static uint64_t hash_of(const char *key) /* FNV-1a */
+{
+    uint64_t hash = 14695981039346656037u;
+    for (; *key; key++)
+        hash = (hash ^ (unsigned char)*key) * 1099511628211u;
+    return hash;
+}
+
+void map_init(struct map *map)
+{
+    *map = (struct map){0};
+}
+
+void map_release(struct map *map)
+{
+    struct map_entry *next;
+    for (struct map_entry *entry = map->first; entry; entry = next) {
+        next = entry->next;
+        free(entry);
+    }
+    free(map->buckets);
+    map_init(map);
+}
+
+static struct map_entry **find(const struct map *map, const char *key, uint64_t hash)
+{
+    struct map_entry **at = &map->buckets[hash & (map->bucket_count - 1)];
+    while (*at && ((*at)->hash != hash || strcmp((*at)->key, key) != 0))
+        at = &(*at)->chain;
+    return at;
+}
+
+static void grow(struct map *map)
+{
+    size_t bucket_count = map->bucket_count ? map->bucket_count * 2 : 16;
+    free(map->buckets);
+    map->buckets = calloc(bucket_count, sizeof(struct map_entry *));
+    FH_ASSERT(map->buckets != NULL);
+    map->bucket_count = bucket_count;
+    for (struct map_entry *entry = map->first; entry; entry = entry->next) {
+        struct map_entry **bucket = &map->buckets[entry->hash & (bucket_count - 1)];
+        entry->chain = *bucket;
+        *bucket = entry;
+    }
+}
+
+void *map_get(const struct map *map, const char *key)
+{
+    if (!map->count)
+        return NULL;
+    struct map_entry *entry = *find(map, key, hash_of(key));
+    return entry ? entry->value : NULL;
+}
+
+void map_put(struct map *map, const char *key, void *value)
+{
+    uint64_t hash = hash_of(key);
+    if (map->count >= map->bucket_count)
+        grow(map);
+    struct map_entry **at = find(map, key, hash);
+    if (*at) {
+        (*at)->value = value;
+        return;
+    }
+    size_t size = strlen(key) + 1;
+    struct map_entry *entry = malloc(sizeof *entry + size);
+    FH_ASSERT(entry != NULL);
+    *entry = (struct map_entry){.previous = map->last, .value = value, .hash = hash};
+    memcpy(entry->key, key, size);
+    *at = entry;
+    if (map->last)
+        map->last->next = entry;
+    else
+        map->first = entry;
+    map->last = entry;
+    map->count++;
+}
+
+void *map_remove(struct map *map, const char *key)
+{
+    if (!map->count)
+        return NULL;
+    struct map_entry **at = find(map, key, hash_of(key));
+    struct map_entry *entry = *at;
+    if (!entry)
+        return NULL;
+    *at = entry->chain;
+    if (entry->previous)
+        entry->previous->next = entry->next;
+    else
+        map->first = entry->next;
+    if (entry->next)
+        entry->next->previous = entry->previous;
+    else
+        map->last = entry->previous;
+    map->count--;
+    void *value = entry->value;
+    free(entry);
+    return value;
+}
+
+int map_next(const struct map *map, struct map_entry **entry, const char **key, void **value)
+{
+    *entry = *entry ? (*entry)->next : map->first;
+    if (!*entry)
+        return 0;
+    if (key)
+        *key = (*entry)->key;
+    if (value)
+        *value = (*entry)->value;
+    return 1;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The growing string: doubles up to its bound. */
+
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+void text_init(struct text *text, size_t length_max)
+{
+    *text = (struct text){.length_max = length_max};
+}
+
+void text_release(struct text *text)
+{
+    free(text->data);
+    text_init(text, text->length_max);
+}
+
+void text_clear(struct text *text)
+{
+    text->length = 0;
+    text->overflow = false;
+    if (text->data)
+        text->data[0] = '\0';
+}
+
+static bool text_reserve(struct text *text, size_t more)
+{
+    if (text->overflow || more > text->length_max - text->length) {
+        text->overflow = true;
+        return false;
+    }
+    size_t needed = text->length + more + 1;
+    if (needed <= text->capacity)
+        return true;
+    size_t capacity = text->capacity ? text->capacity * 2 : 128;
+    if (capacity < needed)
+        capacity = needed;
+    char *data = realloc(text->data, capacity);
+    if (!data) {
+        text->overflow = true;
+        return false;
+    }
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+void text_append(struct text *text, const char *data, size_t length)
+{
+    if (!text_reserve(text, length))
+        return;
+    if (length)
+        memcpy(text->data + text->length, data, length);
+    text->length += length;
+    text->data[text->length] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_append(text, string, strlen(string));
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    FH_ASSERT(length >= 0);
+    if (text_reserve(text, (size_t)length)) {
+        vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
+        text->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+char *text_take(struct text *text)
+{
+    if (!text->data)
+        text_append(text, "", 0);
+    char *data = text->data;
+    FH_ASSERT(data != NULL);
+    text->data = NULL;
+    text->length = text->capacity = 0;
+    return data;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+/* A growing string with a bound. Once an append would pass the bound, `overflow` is set and the
+ * text stays as it was; callers look once, at the end. `data` is always NUL-terminated or NULL. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct text {
+    char *data;
+    size_t length, capacity, length_max;
+    bool overflow;
+};
+
+#define TEXT_LENGTH_MAX ((size_t)64 << 20)
+
+void text_init(struct text *text, size_t length_max);
+void text_release(struct text *text);
+void text_clear(struct text *text);
+void text_append(struct text *text, const char *data, size_t length);
+void text_add(struct text *text, const char *string);
+void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Gives the malloc'ed string away; never NULL. */
+char *text_take(struct text *text);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CLIENT_H
+#define HTTP_CLIENT_H
+
+/*
+ * The HTTP client: libcurl's multi interface on the libuv loop, connections kept alive. It sends
+ * struct world_request to services whose addresses it was told: give http_client_send to
+ * world_real_set_sender. No retries here (room call decides), no redirects, no proxies, no
+ * signals; HTTP only. A request's deadline is kept by the client, to the millisecond.
+ */
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "world/world.h"
+
+struct http_client;
+
+enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_client **ret,
+                             struct fh_error *error);
+void http_client_free(struct http_client *client); /* open requests fail first: their `done` is called */
+/* address "127.0.0.1:4711"; replaces an earlier one. */
+void http_client_set_address(struct http_client *client, const char *service, const char *address);
+void http_client_send(void *client, struct world_request *request); /* a world_sender */
+
+#endif

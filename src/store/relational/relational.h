@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_RELATIONAL_H
+#define STORE_RELATIONAL_H
+
+/* The relational model: SQL with :names bound from JSON objects, rows as JSON objects. */
+
+#include <jansson.h>
+
+#include "store/relational/sql.h"
+
+#define RELATIONAL_ROWS_MAX 10000
+#define RELATIONAL_NAMES_MAX 64
+
+/* Rows as a new array (ret_rows may be NULL: they are not wanted). row_max: more is FH_INVALID.
+ * FH_INVALID names a parameter that none of the objects has. */
+enum fh_code relational_run(struct store_work *work, const char *sql, json_t *const *objects,
+                            int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
+                            struct fh_error *error);
+
+#endif

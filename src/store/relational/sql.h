@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_SQL_H
+#define STORE_SQL_H
+
+/*
+ * Running SQL inside a unit of work: what the relational model, the ledger and models built on a
+ * relational engine stand on. Statements are prepared once a text and kept; parameters are ?1, ?2.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
+
+struct sql_value {
+    enum sql_kind kind;
+    int64_t integer;
+    double real;
+    const char *text; /* also a blob's bytes; need not end in NUL when given, does when received */
+    size_t length;
+};
+
+struct sql_row {
+    int count;
+    const char *const *names;
+    const char *const *types; /* as declared ("BOOLEAN"), or NULL for an expression */
+    const struct sql_value *values;
+};
+
+/* Called for each row; what it points to is valid until it returns. False ends the statement. */
+typedef bool sql_visit(void *context, const struct sql_row *row);
+
+struct sql_ops {
+    /* "IN (:ids)" is written so, with the number of the parameter, which is bound to a JSON array */
+    const char *list_format;
+    /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
+     * error->field; a missing value (NOT NULL) FH_INVALID with the field. */
+    enum fh_code (*run)(struct store_work *work, const char *sql, const struct sql_value *values,
+                        int count, sql_visit *visit, void *context, int64_t *ret_changes,
+                        struct fh_error *error);
+    /* Several statements at once, no parameters: migrations. */
+    enum fh_code (*script)(struct store_work *work, const char *sql, struct fh_error *error);
+};
+
+static inline enum fh_code sql_run(struct store_work *work, const char *sql,
+                                   const struct sql_value *values, int count, sql_visit *visit,
+                                   void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    return work->store->ops->sql->run(work, sql, values, count, visit, context, ret_changes, error);
+}
+
+static inline struct sql_value sql_integer(int64_t integer)
+{
+    return (struct sql_value){.kind = SQL_INTEGER, .integer = integer};
+}
+/* NULL is SQL's NULL. */
+struct sql_value sql_text(const char *text);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_HARNESS_H
+#define TESTS_HARNESS_H
+
+/* A loop, the real world and a folder for a test. Code under test that parks runs on a fiber; a
+ * failing cmocka assertion must not be made there, so fibers store what they saw and the test
+ * asserts afterwards, on the main stack. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+#include "world/real.h"
+#include "world/world.h"
+
+struct harness {
+    uv_loop_t loop;
+    struct world *world;
+    char folder[64]; /* fresh, under TMPDIR; removed by harness_release */
+};
+
+void harness_init(struct harness *harness);
+void harness_release(struct harness *harness);
+/* Runs entry(argument) on a fiber and the loop until it has returned (and what it waits for). */
+void harness_run(struct harness *harness, void (*entry)(void *), void *argument);
+/* Runs several side by side until all have returned. */
+void harness_run_all(struct harness *harness, void (*entry)(void *), void **arguments, int count);
+/* Turns the loop until the condition holds; fails the test after 30 s. */
+void harness_until(struct harness *harness, bool (*holds)(void *), void *argument);
+
+#endif
