@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fibers on Boost.Context's two C symbols. A fiber object sits at the top of its own stack's
+ * mapping; when its function returns it goes back to a short free list with its context still
+ * alive, and the next start only gives it another function: no mapping, no new context.
+ *
+ * The arena that jansson allocates from belongs to the fiber: it is put away at every switch.
+ *
+ *     new -> ready -> running -> parked -> ready ... -> idle (in the free list) -> ready ...
+ *
+ * A touch of the guard page below a stack ends the process with a line that says so.
+ */
+
+#define _GNU_SOURCE
+#include "world/fiber.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "world/world.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIBER_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define FIBER_ASAN 1
+#endif
+#ifdef FIBER_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+typedef void *fcontext;
+struct transfer {
+    fcontext from;
+    void *data;
+};
+struct transfer jump_fcontext(fcontext to, void *data);
+fcontext make_fcontext(void *stack_top, size_t size, void (*entry)(struct transfer));
+
+#define GUARD_SIZE ((size_t)4096)
+#define IDLE_MAX 128
+
+struct fiber {
+    struct fibers *fibers;
+    fcontext context;
+    struct fiber *next; /* in the ready queue or the free list */
+    void (*entry)(void *);
+    void *argument;
+    struct arena *json_arena;
+    char *mapping;
+    bool finished;
+#ifdef FIBER_ASAN
+    void *fake_stack;
+#endif
+};
+
+struct fibers {
+    struct fiber *ready_first, *ready_last;
+    struct fiber *idle;
+    size_t idle_count, alive;
+    void (*wake)(void *);
+    void *wake_context;
+    fcontext scheduler;
+#ifdef FIBER_ASAN
+    void *scheduler_fake_stack;
+    const void *scheduler_stack;
+    size_t scheduler_stack_size;
+#endif
+};
+
+static _Thread_local struct fiber *running;
+
+static void overflow_handler(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const char *address = info->si_addr;
+    struct fiber *fiber = running;
+    if (fiber && address >= fiber->mapping && address < fiber->mapping + GUARD_SIZE) {
+        static const char line[] = "freehold: a handler's stack of 256 KiB overflowed; ending\n";
+        if (write(STDERR_FILENO, line, sizeof line - 1) < 0)
+            _exit(134);
+    }
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void overflow_handler_install(void)
+{
+#ifndef FIBER_ASAN
+    static char stack[16384];
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_sigaction = overflow_handler,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+    if (sigaltstack(&alternate, NULL) == 0)
+        sigaction(SIGSEGV, &action, NULL);
+#else
+    (void)overflow_handler;
+#endif
+}
+
+struct fibers *fibers_new(void (*wake)(void *), void *context)
+{
+    struct fibers *fibers = calloc(1, sizeof *fibers);
+    if (!fibers)
+        return NULL;
+    fibers->wake = wake;
+    fibers->wake_context = context;
+    overflow_handler_install();
+    return fibers;
+}
+
+static void fiber_unmap(struct fiber *fiber)
+{
+    munmap(fiber->mapping, GUARD_SIZE + FIBER_STACK_SIZE);
+}
+
+void fibers_free(struct fibers *fibers)
+{
+    if (!fibers)
+        return;
+    FH_ASSERT(fibers->alive == 0);
+    while (fibers->idle) {
+        struct fiber *fiber = fibers->idle;
+        fibers->idle = fiber->next;
+        fiber_unmap(fiber);
+    }
+    free(fibers);
+}
+
+size_t fibers_alive(const struct fibers *fibers)
+{
+    return fibers->alive;
+}
+
+/* From a fiber back to the loop. `ending` lets the sanitizer drop the fiber's fake frames. */
+static void switch_to_scheduler(struct fiber *fiber, bool ending)
+{
+    struct fibers *fibers = fiber->fibers;
+    fiber->json_arena = json_arena_set(NULL);
+    running = NULL;
+#ifdef FIBER_ASAN
+    __sanitizer_start_switch_fiber(ending ? NULL : &fiber->fake_stack, fibers->scheduler_stack,
+                                   fibers->scheduler_stack_size);
+#else
+    (void)ending;
+#endif
+    struct transfer transfer = jump_fcontext(fibers->scheduler, NULL);
+    fibers->scheduler = transfer.from;
+#ifdef FIBER_ASAN
+    __sanitizer_finish_switch_fiber(ending ? NULL : fiber->fake_stack, &fibers->scheduler_stack,
+                                    &fibers->scheduler_stack_size);
+#endif
+    running = fiber;
+    json_arena_set(fiber->json_arena);
+}
+
+static void fiber_main(struct transfer transfer)
+{
+    struct fiber *fiber = transfer.data;
+    fiber->fibers->scheduler = transfer.from;
+#ifdef FIBER_ASAN
+    __sanitizer_finish_switch_fiber(NULL, &fiber->fibers->scheduler_stack,
+                                    &fiber->fibers->scheduler_stack_size);
+#endif
+    running = fiber;
+    for (;;) {
+        fiber->entry(fiber->argument);
+        json_arena_set(NULL);
+        fiber->finished = true;
+        switch_to_scheduler(fiber, true);
+    }
+}
+
+static struct fiber *fiber_new(struct fibers *fibers)
+{
+    char *mapping = mmap(NULL, GUARD_SIZE + FIBER_STACK_SIZE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    if (mprotect(mapping, GUARD_SIZE, PROT_NONE) != 0) {
+        munmap(mapping, GUARD_SIZE + FIBER_STACK_SIZE);
+        return NULL;
+    }
+    size_t head = (sizeof(struct fiber) + 63) & ~(size_t)63;
+    struct fiber *fiber = (void *)(mapping + GUARD_SIZE + FIBER_STACK_SIZE - head);
+    memset(fiber, 0, sizeof *fiber);
+    fiber->fibers = fibers;
+    fiber->mapping = mapping;
+    fiber->context = make_fcontext(fiber, FIBER_STACK_SIZE - head, fiber_main);
+    return fiber;
+}
+
+bool fiber_start(struct fibers *fibers, void (*entry)(void *), void *argument)
+{
+    struct fiber *fiber = fibers->idle;
+    if (fiber) {
+        fibers->idle = fiber->next;
+        fibers->idle_count--;
+    } else if (fibers->alive >= FIBERS_MAX || !(fiber = fiber_new(fibers))) {
+        return false;
+    }
+    fiber->entry = entry;
+    fiber->argument = argument;
+    fiber->finished = false;
+    fiber->json_arena = NULL;
+    fibers->alive++;
+    fiber_ready(fiber);
+    return true;
+}
+
+static void fiber_finish(struct fiber *fiber)
+{
+    struct fibers *fibers = fiber->fibers;
+    fibers->alive--;
+    if (fibers->idle_count >= IDLE_MAX) {
+        fiber_unmap(fiber);
+        return;
+    }
+    fiber->next = fibers->idle;
+    fibers->idle = fiber;
+    fibers->idle_count++;
+}
+
+static void fiber_resume(struct fibers *fibers, struct fiber *fiber)
+{
+#ifdef FIBER_ASAN
+    __sanitizer_start_switch_fiber(&fibers->scheduler_fake_stack, fiber->mapping + GUARD_SIZE,
+                                   FIBER_STACK_SIZE);
+#else
+    (void)fibers;
+#endif
+    struct transfer transfer = jump_fcontext(fiber->context, fiber);
+    fiber->context = transfer.from;
+#ifdef FIBER_ASAN
+    __sanitizer_finish_switch_fiber(fibers->scheduler_fake_stack, NULL, NULL);
+#endif
+    if (fiber->finished)
+        fiber_finish(fiber);
+}
+
+void fibers_run(struct fibers *fibers)
+{
+    FH_ASSERT(running == NULL);
+    while (fibers->ready_first) {
+        struct fiber *fiber = fibers->ready_first;
+        fibers->ready_first = fiber->next;
+        if (!fibers->ready_first)
+            fibers->ready_last = NULL;
+        fiber_resume(fibers, fiber);
+    }
+}
+
+struct fiber *fiber_self(void)
+{
+    return running;
+}
+
+void fiber_park(void)
+{
+    FH_ASSERT(running != NULL);
+    switch_to_scheduler(running, false);
+}
+
+void fiber_ready(struct fiber *fiber)
+{
+    struct fibers *fibers = fiber->fibers;
+    bool was_empty = !fibers->ready_first;
+    fiber->next = NULL;
+    if (was_empty)
+        fibers->ready_first = fiber;
+    else
+        fibers->ready_last->next = fiber;
+    fibers->ready_last = fiber;
+    if (was_empty && fibers->wake)
+        fibers->wake(fibers->wake_context);
+}
+
+void fiber_yield(void)
+{
+    fiber_ready(running);
+    fiber_park();
+}
+
+struct fiber_waiter {
+    struct fiber *fiber;
+    struct fiber_queue *queue; /* NULL: woken, and no longer in it */
+    struct fiber_waiter *next, *previous;
+};
+
+static void queue_add(struct fiber_queue *queue, struct fiber_waiter *waiter)
+{
+    *waiter = (struct fiber_waiter){.fiber = running, .queue = queue, .previous = queue->last};
+    if (queue->last)
+        queue->last->next = waiter;
+    else
+        queue->first = waiter;
+    queue->last = waiter;
+}
+
+static void queue_remove(struct fiber_waiter *waiter)
+{
+    struct fiber_queue *queue = waiter->queue;
+    if (waiter->previous)
+        waiter->previous->next = waiter->next;
+    else
+        queue->first = waiter->next;
+    if (waiter->next)
+        waiter->next->previous = waiter->previous;
+    else
+        queue->last = waiter->previous;
+    waiter->queue = NULL;
+}
+
+void fiber_wait(struct fiber_queue *queue)
+{
+    struct fiber_waiter waiter;
+    queue_add(queue, &waiter);
+    fiber_park();
+}
+
+void fiber_wake_one(struct fiber_queue *queue)
+{
+    struct fiber_waiter *waiter = queue->first;
+    if (!waiter)
+        return;
+    queue_remove(waiter);
+    fiber_ready(waiter->fiber);
+}
+
+void fiber_wake_all(struct fiber_queue *queue)
+{
+    while (queue->first)
+        fiber_wake_one(queue);
+}
+
+static void waiter_timed_out(struct world_timer *timer)
+{
+    struct fiber_waiter *waiter = timer->owner;
+    if (!waiter->queue)
+        return; /* woken in the same turn */
+    queue_remove(waiter);
+    fiber_ready(waiter->fiber);
+    timer->owner = NULL;
+}
+
+bool fiber_wait_until(struct fiber_queue *queue, struct world *world, int64_t deadline_ns)
+{
+    if (deadline_ns < 0) {
+        fiber_wait(queue);
+        return true;
+    }
+    struct fiber_waiter waiter;
+    struct world_timer timer = {.fire = waiter_timed_out, .owner = &waiter};
+    queue_add(queue, &waiter);
+    world_timer_start(world, &timer, deadline_ns);
+    fiber_park();
+    world_timer_stop(world, &timer);
+    return timer.owner != NULL;
+}
+
+void fiber_sleep_until(struct world *world, int64_t deadline_ns)
+{
+    struct fiber_queue nobody = {0};
+    fiber_wait_until(&nobody, world, deadline_ns < 0 ? 0 : deadline_ns);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The real world on libuv. Timers are a binary heap behind one uv_timer, so that thousands of
+ * deadlines cost no handles. Fibers run in the loop's prepare and check phases, that is, after
+ * whatever made them ready and before the loop sleeps; turns run once no fiber is ready.
+ */
+
+#define _GNU_SOURCE
+#include "world/real.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+struct real {
+    struct world world;
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    struct world_timer **heap;
+    size_t heap_count, heap_capacity;
+    struct world_turn *turn_first, **turn_last;
+    world_sender *send;
+    void *sender;
+    int open_handles;
+};
+
+static struct real *real_of(struct world *world)
+{
+    return (struct real *)world;
+}
+
+static int64_t real_monotonic_ns(struct world *world)
+{
+    (void)world;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t real_wall_ms(struct world *world)
+{
+    (void)world;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void real_random(struct world *world, void *buffer, size_t length)
+{
+    (void)world;
+    char *at = buffer;
+    while (length) {
+        ssize_t got = getrandom(at, length, 0);
+        if (got < 0) {
+            FH_ASSERT(errno == EINTR);
+            continue;
+        }
+        at += got;
+        length -= (size_t)got;
+    }
+}
+
+/* ---- timers ---- */
+
+static void heap_set(struct real *real, size_t place, struct world_timer *timer)
+{
+    real->heap[place] = timer;
+    timer->place = place;
+}
+
+static void heap_up(struct real *real, size_t place)
+{
+    struct world_timer *timer = real->heap[place];
+    while (place > 0) {
+        size_t parent = (place - 1) / 2;
+        if (real->heap[parent]->at_ns <= timer->at_ns)
+            break;
+        heap_set(real, place, real->heap[parent]);
+        place = parent;
+    }
+    heap_set(real, place, timer);
+}
+
+static void heap_down(struct real *real, size_t place)
+{
+    struct world_timer *timer = real->heap[place];
+    for (;;) {
+        size_t child = place * 2 + 1;
+        if (child >= real->heap_count)
+            break;
+        if (child + 1 < real->heap_count &&
+            real->heap[child + 1]->at_ns < real->heap[child]->at_ns)
+            child++;
+        if (timer->at_ns <= real->heap[child]->at_ns)
+            break;
+        heap_set(real, place, real->heap[child]);
+        place = child;
+    }
+    heap_set(real, place, timer);
+}
+
+static void timers_fire(uv_timer_t *handle);
+
+static void timers_arm(struct real *real)
+{
+    if (!real->heap_count) {
+        uv_timer_stop(&real->timer);
+        return;
+    }
+    int64_t left_ns = real->heap[0]->at_ns - real_monotonic_ns(&real->world);
+    uint64_t left_ms = left_ns <= 0 ? 0 : (uint64_t)(left_ns + 999999) / 1000000;
+    uv_update_time(real->loop);
+    uv_timer_start(&real->timer, timers_fire, left_ms, 0);
+}
+
+static void heap_remove(struct real *real, size_t place)
+{
+    struct world_timer *last = real->heap[--real->heap_count];
+    real->heap[place]->native = NULL;
+    if (place == real->heap_count)
+        return;
+    heap_set(real, place, last);
+    heap_up(real, place);
+    heap_down(real, last->place);
+}
+
+static void timers_fire(uv_timer_t *handle)
+{
+    struct real *real = handle->data;
+    int64_t now = real_monotonic_ns(&real->world);
+    while (real->heap_count && real->heap[0]->at_ns <= now) {
+        struct world_timer *timer = real->heap[0];
+        heap_remove(real, 0);
+        timer->fire(timer);
+    }
+    timers_arm(real);
+}
+
+static void real_timer_stop(struct world *world, struct world_timer *timer)
+{
+    struct real *real = real_of(world);
+    if (!timer->native)
+        return;
+    bool was_first = timer->place == 0;
+    heap_remove(real, timer->place);
+    /* An empty heap must not keep the loop alive; a later first timer is found when it fires. */
+    if (was_first && !real->heap_count)
+        uv_timer_stop(&real->timer);
+}
+
+static void real_timer_start(struct world *world, struct world_timer *timer, int64_t at_ns)
+{
+    struct real *real = real_of(world);
+    real_timer_stop(world, timer);
+    if (real->heap_count == real->heap_capacity) {
+        size_t capacity = real->heap_capacity ? real->heap_capacity * 2 : 64;
+        struct world_timer **heap = realloc(real->heap, capacity * sizeof(struct world_timer *));
+        FH_ASSERT(heap != NULL);
+        real->heap = heap;
+        real->heap_capacity = capacity;
+    }
+    timer->at_ns = at_ns;
+    timer->native = real;
+    heap_set(real, real->heap_count++, timer);
+    heap_up(real, timer->place);
+    if (timer->place == 0)
+        timers_arm(real);
+}
+
+/* ---- jobs ---- */
+
+static void job_run(uv_work_t *request)
+{
+    struct world_job *job = request->data;
+    job->run(job);
+}
+
+static void job_done(uv_work_t *request, int status)
+{
+    (void)status;
+    struct world_job *job = request->data;
+    job->native = NULL;
+    free(request);
+    job->done(job);
+}
+
+static void real_job(struct world *world, struct world_job *job)
+{
+    uv_work_t *request = calloc(1, sizeof *request);
+    FH_ASSERT(request != NULL);
+    request->data = job;
+    job->native = request;
+    FH_ASSERT(uv_queue_work(real_of(world)->loop, request, job_run, job_done) == 0);
+}
+
+/* ---- turns and fibers ---- */
+
+static void real_turn(struct world *world, struct world_turn *turn)
+{
+    struct real *real = real_of(world);
+    if (turn->posted)
+        return;
+    turn->posted = true;
+    turn->next = NULL;
+    *real->turn_last = turn;
+    real->turn_last = &turn->next;
+}
+
+static void run_all(struct real *real)
+{
+    for (;;) {
+        fibers_run(real->world.fibers);
+        struct world_turn *turn = real->turn_first;
+        if (!turn)
+            return;
+        real->turn_first = turn->next;
+        if (!real->turn_first)
+            real->turn_last = &real->turn_first;
+        turn->posted = false;
+        turn->run(turn);
+    }
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+    run_all(handle->data);
+}
+
+static void on_check(uv_check_t *handle)
+{
+    run_all(handle->data);
+}
+
+/* ---- requests ---- */
+
+static void real_request(struct world *world, struct world_request *request)
+{
+    struct real *real = real_of(world);
+    if (real->send) {
+        real->send(real->sender, request);
+        return;
+    }
+    request->status = 0;
+    request->failure = "this process sends no requests";
+    request->done(request);
+}
+
+static const struct world_ops real_ops = {
+    .monotonic_ns = real_monotonic_ns,
+    .wall_ms = real_wall_ms,
+    .random = real_random,
+    .timer_start = real_timer_start,
+    .timer_stop = real_timer_stop,
+    .job = real_job,
+    .turn = real_turn,
+    .request = real_request,
+};
+
+struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
+{
+    struct real *real = calloc(1, sizeof *real);
+    struct fibers *fibers = fibers_new(NULL, NULL);
+    if (!real || !fibers) {
+        free(real);
+        fibers_free(fibers);
+        error_set(error, FH_NO_MEMORY, "No memory for the loop.");
+        return NULL;
+    }
+    *real = (struct real){.world = {.ops = &real_ops, .fibers = fibers}, .loop = loop};
+    real->turn_last = &real->turn_first;
+    uv_timer_init(loop, &real->timer);
+    uv_prepare_init(loop, &real->prepare);
+    uv_check_init(loop, &real->check);
+    real->timer.data = real->prepare.data = real->check.data = real;
+    uv_prepare_start(&real->prepare, on_prepare);
+    uv_check_start(&real->check, on_check);
+    uv_unref((uv_handle_t *)&real->prepare);
+    uv_unref((uv_handle_t *)&real->check);
+    real->open_handles = 3;
+    return &real->world;
+}
+
+void world_real_set_sender(struct world *world, world_sender *send, void *sender)
+{
+    real_of(world)->send = send;
+    real_of(world)->sender = sender;
+}
+
+uv_loop_t *world_real_loop(struct world *world)
+{
+    return real_of(world)->loop;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct real *real = handle->data;
+    if (--real->open_handles)
+        return;
+    fibers_free(real->world.fibers);
+    free(real->heap);
+    free(real);
+}
+
+void world_real_free(struct world *world)
+{
+    if (!world)
+        return;
+    struct real *real = real_of(world);
+    uv_close((uv_handle_t *)&real->timer, on_closed);
+    uv_close((uv_handle_t *)&real->prepare, on_closed);
+    uv_close((uv_handle_t *)&real->check, on_closed);
+}
