@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define FH_API __attribute__((visibility("default")))
-#define FH_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define FH_PRINTF(at, first) __attribute__((format(printf, at, first)))
 
 typedef struct fh_work fh_work;
 typedef void fh_handler(fh_work *w);
@@ -43,7 +43,7 @@ typedef void fh_handler(fh_work *w);
 
 enum fh_type {
     FH_STRING = 1, /* min, max: length in bytes (0: no limit) */
-    FH_INT,        /* JSON integer; min, max bound its value when either is set */
+    FH_INT,        /* min, max bound its value when either is set; max below min: none above */
     FH_BOOL,
     FH_OBJECT,     /* of: the shape of the object */
     FH_ARRAY,      /* of: the shape of each element when they are objects; min, max: elements */

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shape as a JSON Schema of draft 2020-12. Whatever shape_check takes, the schema takes. The
+ * other way round it is as strict but for two things that JSON Schema cannot say: lengths, which
+ * shapes count in bytes and JSON Schema in characters (so a schema's bounds are the widest that can
+ * hold, and its description names the bytes), and a shape inside itself, which is cut off as any
+ * object where it comes again.
+ */
+
+#include "shape/shape.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define UTF8_CHARACTER_SIZE_MAX 4
+
+/* The shapes around a field, innermost first: what ends the walk when a shape holds itself. */
+struct around {
+    const struct around *outer;
+    const fh_field *shape;
+};
+
+static void put(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+static void append(json_t *array, json_t *value)
+{
+    int result = json_array_append_new(array, value);
+    FH_ASSERT(result == 0);
+}
+
+static json_t *schema_of_object(const fh_field *shape, const struct around *outer);
+
+static const char *type_name(enum fh_type type)
+{
+    switch (type) {
+    case FH_STRING:
+        return "string";
+    case FH_INT:
+        return "integer";
+    case FH_BOOL:
+        return "boolean";
+    case FH_OBJECT:
+        return "object";
+    case FH_ARRAY:
+    case FH_LIST:
+        return "array";
+    case FH_ANY:
+        break;
+    }
+    FH_ASSERT(type == FH_ANY); /* or a field was declared without a type */
+    return NULL;
+}
+
+static bool has_upper_bound(const fh_field *field)
+{
+    return field->max >= field->min && (field->max != 0 || field->min != 0);
+}
+
+static void put_length(json_t *schema, const fh_field *field)
+{
+    char words[96];
+    if (field->min > 0)
+        put(schema, "minLength",
+            json_integer((field->min + UTF8_CHARACTER_SIZE_MAX - 1) / UTF8_CHARACTER_SIZE_MAX));
+    if (has_upper_bound(field)) {
+        put(schema, "maxLength", json_integer(field->max));
+        snprintf(words, sizeof words, "%" PRId64 " to %" PRId64 " bytes of UTF-8", field->min,
+                 field->max);
+        put(schema, "description", json_string(words));
+    } else if (field->min > 1) {
+        snprintf(words, sizeof words, "at least %" PRId64 " bytes of UTF-8", field->min);
+        put(schema, "description", json_string(words));
+    }
+}
+
+static void put_one_of(json_t *schema, const fh_field *field)
+{
+    json_t *values = json_array();
+    for (int i = 0; field->one_of[i]; i++)
+        append(values, json_string(field->one_of[i]));
+    if (field->nullable)
+        append(values, json_null());
+    put(schema, "enum", values);
+}
+
+static json_t *schema_of_field(const fh_field *field, const struct around *outer);
+
+static void put_elements(json_t *schema, const fh_field *field, const struct around *outer)
+{
+    fh_field element = {.type = field->of ? FH_OBJECT : field->elements, .of = field->of};
+    if (field->type == FH_LIST)
+        element.type = FH_STRING;
+    if (element.type)
+        put(schema, "items", schema_of_field(&element, outer));
+    if (field->min > 0)
+        put(schema, "minItems", json_integer(field->min));
+    if (has_upper_bound(field))
+        put(schema, "maxItems", json_integer(field->max));
+}
+
+static json_t *schema_of_field(const fh_field *field, const struct around *outer)
+{
+    const char *name = type_name(field->type);
+    json_t *schema =
+        field->type == FH_OBJECT && field->of ? schema_of_object(field->of, outer) : json_object();
+    if (name && field->nullable)
+        put(schema, "type", json_pack("[ss]", name, "null"));
+    else if (name)
+        put(schema, "type", json_string(name));
+    if (field->type == FH_STRING)
+        put_length(schema, field);
+    if (field->type == FH_STRING && field->one_of)
+        put_one_of(schema, field);
+    if (field->type == FH_INT && (field->min != 0 || field->max != 0)) {
+        put(schema, "minimum", json_integer(field->min));
+        if (has_upper_bound(field))
+            put(schema, "maximum", json_integer(field->max));
+    }
+    if (field->type == FH_ARRAY || field->type == FH_LIST)
+        put_elements(schema, field, outer);
+    return schema;
+}
+
+static json_t *schema_of_object(const fh_field *shape, const struct around *outer)
+{
+    json_t *schema = json_object();
+    put(schema, "type", json_string("object"));
+    for (const struct around *at = outer; at; at = at->outer) {
+        if (at->shape == shape)
+            return schema;
+    }
+    struct around here = {.outer = outer, .shape = shape};
+    json_t *properties = json_object();
+    json_t *required = json_array();
+    bool any_field = false;
+    for (const fh_field *field = shape; field->name && !any_field; field++) {
+        any_field = strcmp(field->name, "*") == 0;
+        if (any_field)
+            continue;
+        put(properties, field->name, schema_of_field(field, &here));
+        if (!field->optional)
+            append(required, json_string(field->name));
+    }
+    put(schema, "properties", properties);
+    if (json_array_size(required) > 0)
+        put(schema, "required", required);
+    else
+        json_decref(required);
+    if (!any_field)
+        put(schema, "additionalProperties", json_false());
+    return schema;
+}
+
+json_t *shape_schema(const fh_field *shape)
+{
+    FH_ASSERT(shape != NULL);
+    json_t *schema = schema_of_object(shape, NULL);
+    put(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
+    return schema;
+}

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checking a JSON value against a shape. One walk over both; a `struct place` on the stack for each
+ * level says where the walk is, so that a value that fits costs no allocation and a JSON Pointer is
+ * spelled out only for a fault. The walk is as deep as the value, which parsing has bounded.
+ *
+ * A fault says what was expected and what was found; up to SHAPE_FAULTS_MAX are collected, since a
+ * caller who hears of all of them at once mends all of them at once. What it quotes of the caller's
+ * input is cut, and never inside a UTF-8 character.
+ *
+ * Query parameters go the same way after a first step has turned their text into the types that
+ * the shape names. A bound that the shape leaves at 0 beside one that is set reads as it stands,
+ * except that a max below its min means none: {.min = 1} is "1 or more".
+ *
+ * To add a type: its name in type_expected, what fits it in type_fits and check_value, its form in
+ * schema.c, and, when it may stand in a query, how its text is read in query_value.
+ */
+
+#include "shape/shape.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+#define POINTER_LENGTH_MAX ((size_t)4096)
+#define DETAIL_LENGTH_MAX ((size_t)2048)
+#define NAME_LENGTH_MAX ((size_t)1024)
+#define QUOTED_LENGTH_MAX ((size_t)40)
+
+struct place {
+    const struct place *parent; /* NULL: the whole value */
+    const char *name;           /* NULL: an element */
+    size_t index;
+};
+
+struct check {
+    json_t *faults; /* NULL until there is one */
+    bool of_query;  /* faults name a parameter instead of a pointer */
+};
+
+static void must(int result)
+{
+    FH_ASSERT(result == 0);
+}
+
+/* ---- Faults -------------------------------------------------------------------------------- */
+
+/* How many of the first `length_max` bytes of valid UTF-8 are whole characters. */
+static size_t utf8_cut(const char *text, size_t length, size_t length_max)
+{
+    if (length <= length_max)
+        return length;
+    size_t cut = length_max;
+    while (cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80)
+        cut--;
+    return cut;
+}
+
+static void add_quoted(struct text *text, const char *value, size_t length)
+{
+    size_t cut = utf8_cut(value, length, QUOTED_LENGTH_MAX);
+    text_add(text, "\"");
+    text_append(text, value, cut);
+    text_add(text, cut < length ? "…\"" : "\"");
+}
+
+static void add_pointer(struct text *pointer, const struct place *place)
+{
+    if (!place->parent)
+        return;
+    add_pointer(pointer, place->parent);
+    text_add(pointer, "/");
+    if (!place->name) {
+        text_printf(pointer, "%zu", place->index);
+        return;
+    }
+    /* Only an unknown field's name, always the last one, can be long: the others are the shape's.
+     */
+    size_t left = utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX);
+    for (const char *at = place->name; left > 0;) {
+        size_t plain = strcspn(at, "~/");
+        if (plain > left)
+            plain = left;
+        text_append(pointer, at, plain);
+        at += plain;
+        left -= plain;
+        if (left > 0) {
+            text_add(pointer, *at == '~' ? "~0" : "~1");
+            at++;
+            left--;
+        }
+    }
+}
+
+/* False once SHAPE_FAULTS_MAX are known: nothing more needs looking at. */
+static bool going_on(const struct check *check)
+{
+    return json_array_size(check->faults) < SHAPE_FAULTS_MAX;
+}
+
+/* Takes the detail's memory. */
+static void fault(struct check *check, const struct place *place, struct text *detail)
+{
+    if (going_on(check)) {
+        struct text where;
+        text_init(&where, POINTER_LENGTH_MAX);
+        if (check->of_query)
+            text_append(&where, place->name,
+                        utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX));
+        else
+            add_pointer(&where, place);
+        json_t *one = json_object();
+        must(json_object_set_new(one, check->of_query ? "parameter" : "pointer",
+                                 json_stringn(where.length ? where.data : "", where.length)));
+        must(json_object_set_new(one, "detail", json_stringn(detail->data, detail->length)));
+        if (!check->faults)
+            check->faults = json_array();
+        must(json_array_append_new(check->faults, one));
+        text_release(&where);
+    }
+    text_release(detail);
+}
+
+/* ---- What is expected, what was found ------------------------------------------------------ */
+
+static const char *type_expected(const fh_field *field)
+{
+    switch (field->type) {
+    case FH_STRING:
+        return "a string";
+    case FH_INT:
+        return "an integer";
+    case FH_BOOL:
+        return "true or false";
+    case FH_OBJECT:
+        return "an object";
+    case FH_ARRAY:
+    case FH_LIST:
+        return "an array";
+    case FH_ANY:
+        return "a value";
+    }
+    return "a value";
+}
+
+static const char *type_found(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "an integer";
+    case JSON_REAL:
+        return "a number that is no integer";
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    case JSON_NULL:
+        return "null";
+    }
+    return "something else";
+}
+
+static bool type_fits(enum fh_type type, const json_t *value)
+{
+    switch (type) {
+    case FH_STRING:
+        return json_is_string(value);
+    case FH_INT:
+        return json_is_integer(value);
+    case FH_BOOL:
+        return json_is_boolean(value);
+    case FH_OBJECT:
+        return json_is_object(value);
+    case FH_ARRAY:
+    case FH_LIST:
+        return json_is_array(value);
+    case FH_ANY:
+        return true;
+    }
+    FH_ASSERT(type >= FH_STRING && type <= FH_ANY); /* a field was declared without a type */
+    return false;
+}
+
+static bool has_upper_bound(const fh_field *field)
+{
+    return field->max >= field->min && (field->max != 0 || field->min != 0);
+}
+
+static void fault_type(struct check *check, const struct place *place, const fh_field *field,
+                       const json_t *value)
+{
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_printf(&detail, "expected %s%s, found %s", type_expected(field),
+                field->nullable ? " or null" : "", type_found(value));
+    fault(check, place, &detail);
+}
+
+static bool within_bounds(const fh_field *field, int64_t found)
+{
+    return found >= field->min && (!has_upper_bound(field) || found <= field->max);
+}
+
+/* A length in bytes or a number of elements: "expected a string of at most 9 bytes, found 12". */
+static void check_count(struct check *check, const struct place *place, const fh_field *field,
+                        size_t count, const char *unit)
+{
+    if (within_bounds(field, (int64_t)count))
+        return;
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_printf(&detail, "expected %s ", type_expected(field));
+    int64_t last = has_upper_bound(field) ? field->max : field->min;
+    if (count == 0 && field->min == 1 && !has_upper_bound(field)) {
+        text_add(&detail, "that is not empty");
+    } else {
+        if (!has_upper_bound(field))
+            text_printf(&detail, "of at least %" PRId64, field->min);
+        else if (field->min <= 0)
+            text_printf(&detail, "of at most %" PRId64, field->max);
+        else
+            text_printf(&detail, "of %" PRId64 " to %" PRId64, field->min, field->max);
+        text_printf(&detail, " %s%s, found %zu", unit, last == 1 ? "" : "s", count);
+    }
+    fault(check, place, &detail);
+}
+
+static void check_one_of(struct check *check, const struct place *place, const fh_field *field,
+                         const json_t *value)
+{
+    const char *found = json_string_value(value);
+    size_t length = json_string_length(value);
+    for (int i = 0; field->one_of[i]; i++) {
+        if (strlen(field->one_of[i]) == length && memcmp(field->one_of[i], found, length) == 0)
+            return;
+    }
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_add(&detail, field->one_of[0] && field->one_of[1] ? "expected one of " : "expected ");
+    for (int i = 0; field->one_of[i]; i++)
+        text_printf(&detail, "%s\"%s\"", i ? ", " : "", field->one_of[i]);
+    text_add(&detail, ", found ");
+    add_quoted(&detail, found, length);
+    fault(check, place, &detail);
+}
+
+/* ---- The walk ------------------------------------------------------------------------------ */
+
+static void check_object(struct check *check, const struct place *place, const fh_field *shape,
+                         const json_t *object);
+
+static void check_integer(struct check *check, const struct place *place, const fh_field *field,
+                          const json_t *value)
+{
+    int64_t found = json_integer_value(value);
+    if ((field->min == 0 && field->max == 0) || within_bounds(field, found))
+        return;
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    if (has_upper_bound(field))
+        text_printf(&detail, "expected an integer from %" PRId64 " to %" PRId64, field->min,
+                    field->max);
+    else
+        text_printf(&detail, "expected an integer of at least %" PRId64, field->min);
+    text_printf(&detail, ", found %" PRId64, found);
+    fault(check, place, &detail);
+}
+
+static void check_value(struct check *check, const struct place *place, const fh_field *field,
+                        const json_t *value);
+
+static void check_array(struct check *check, const struct place *place, const fh_field *field,
+                        const json_t *value)
+{
+    check_count(check, place, field, json_array_size(value), "element");
+    fh_field element = {.type = field->of ? FH_OBJECT : field->elements, .of = field->of};
+    if (field->type == FH_LIST)
+        element.type = FH_STRING;
+    if (!element.type)
+        return;
+    for (size_t i = 0; i < json_array_size(value) && going_on(check); i++) {
+        struct place below = {.parent = place, .index = i};
+        check_value(check, &below, &element, json_array_get(value, i));
+    }
+}
+
+static void check_value(struct check *check, const struct place *place, const fh_field *field,
+                        const json_t *value)
+{
+    if (field->type == FH_ANY || (field->nullable && json_is_null(value)))
+        return;
+    if (!type_fits(field->type, value)) {
+        fault_type(check, place, field, value);
+        return;
+    }
+    switch (field->type) {
+    case FH_STRING:
+        check_count(check, place, field, json_string_length(value), "byte");
+        if (field->one_of)
+            check_one_of(check, place, field, value);
+        return;
+    case FH_INT:
+        check_integer(check, place, field, value);
+        return;
+    case FH_OBJECT:
+        if (field->of)
+            check_object(check, place, field->of, value);
+        return;
+    case FH_ARRAY:
+    case FH_LIST:
+        check_array(check, place, field, value);
+        return;
+    case FH_BOOL:
+    case FH_ANY:
+        return;
+    }
+}
+
+static bool takes_any_field(const fh_field *shape)
+{
+    for (; shape->name; shape++) {
+        if (strcmp(shape->name, "*") == 0)
+            return true;
+    }
+    return false;
+}
+
+static const fh_field *find_field(const fh_field *shape, const char *name)
+{
+    for (; shape->name; shape++) {
+        if (strcmp(shape->name, name) == 0)
+            return shape;
+    }
+    return NULL;
+}
+
+static void fault_missing(struct check *check, const struct place *place, const fh_field *field)
+{
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_printf(&detail, "missing: expected %s%s", type_expected(field),
+                field->nullable ? " or null" : "");
+    fault(check, place, &detail);
+}
+
+static void fault_unknown(struct check *check, const struct place *place, const fh_field *shape)
+{
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_add(&detail, "unknown: ");
+    text_add(&detail, shape->name ? "expected only " : "nothing is expected here");
+    for (const fh_field *field = shape; field->name; field++)
+        text_printf(&detail, "%s%s", field == shape ? "" : ", ", field->name);
+    fault(check, place, &detail);
+}
+
+static void check_unknown(struct check *check, const struct place *place, const fh_field *shape,
+                          const json_t *object)
+{
+    json_t *value;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (!find_field(shape, name)) {
+            struct place below = {.parent = place, .name = name};
+            fault_unknown(check, &below, shape);
+        }
+    }
+}
+
+static void check_object(struct check *check, const struct place *place, const fh_field *shape,
+                         const json_t *object)
+{
+    size_t known = 0;
+    for (const fh_field *field = shape; field->name && going_on(check); field++) {
+        if (strcmp(field->name, "*") == 0)
+            break;
+        const json_t *value = json_object_get(object, field->name);
+        struct place below = {.parent = place, .name = field->name};
+        if (value) {
+            known++;
+            check_value(check, &below, field, value);
+        } else if (!field->optional) {
+            fault_missing(check, &below, field);
+        }
+    }
+    if (known < json_object_size(object) && !takes_any_field(shape))
+        check_unknown(check, place, shape, object);
+}
+
+json_t *shape_check(const fh_field *shape, const json_t *value)
+{
+    FH_ASSERT(shape != NULL && value != NULL);
+    struct check check = {0};
+    struct place whole = {0};
+    fh_field field = {.type = FH_OBJECT, .of = shape};
+    check_value(&check, &whole, &field, value);
+    return check.faults;
+}
+
+/* ---- Query parameters ---------------------------------------------------------------------- */
+
+static bool parse_integer(const char *text, size_t length, json_int_t *ret)
+{
+    const char *digits = text + (*text == '-');
+    if (!*digits || digits[strspn(digits, "0123456789")] || strlen(text) != length)
+        return false;
+    errno = 0;
+    *ret = strtoll(text, NULL, 10);
+    return errno == 0;
+}
+
+/* "1,2,3" as an array; NULL when an element is empty. No text at all is no element. */
+static json_t *split_list(const char *text, size_t length)
+{
+    json_t *list = json_array();
+    const char *end = text + length;
+    while (list && text < end) {
+        const char *comma = memchr(text, ',', (size_t)(end - text));
+        const char *stop = comma ? comma : end;
+        if (stop == text || stop + 1 == end) {
+            json_decref(list);
+            return NULL;
+        }
+        must(json_array_append_new(list, json_stringn(text, (size_t)(stop - text))));
+        text = comma ? comma + 1 : end;
+    }
+    return list;
+}
+
+/* The typed value of a parameter, or NULL when its text is none of that type. New reference. */
+static json_t *query_value(const fh_field *field, json_t *string)
+{
+    const char *text = json_string_value(string);
+    size_t length = json_string_length(string);
+    json_int_t integer;
+    switch (field->type) {
+    case FH_STRING:
+    case FH_ANY:
+        return json_incref(string);
+    case FH_INT:
+        return parse_integer(text, length, &integer) ? json_integer(integer) : NULL;
+    case FH_BOOL:
+        if (strcmp(text, "true") == 0)
+            return json_true();
+        return strcmp(text, "false") == 0 ? json_false() : NULL;
+    case FH_LIST:
+        return split_list(text, length);
+    case FH_OBJECT:
+    case FH_ARRAY:
+        break;
+    }
+    FH_ASSERT(field->type != FH_OBJECT && field->type != FH_ARRAY); /* has no form in a query */
+    return NULL;
+}
+
+static void fault_query_value(struct check *check, const struct place *place, const fh_field *field,
+                              const json_t *string)
+{
+    struct text detail;
+    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_printf(&detail, "expected %s, found ",
+                field->type == FH_LIST ? "values with one comma between two of them"
+                                       : type_expected(field));
+    add_quoted(&detail, json_string_value(string), json_string_length(string));
+    fault(check, place, &detail);
+}
+
+json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
+{
+    FH_ASSERT(shape != NULL && json_is_object(strings));
+    struct check check = {.of_query = true};
+    struct place whole = {0};
+    json_t *typed = json_object();
+    json_t *string;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)strings, name, string)
+    {
+        const fh_field *field = find_field(shape, name);
+        struct place below = {.parent = &whole, .name = name};
+        json_t *value =
+            field && strcmp(name, "*") != 0 ? query_value(field, string) : json_incref(string);
+        if (value)
+            must(json_object_set_new(typed, name, value));
+        else
+            fault_query_value(&check, &below, field, string);
+    }
+    *ret = NULL;
+    /* The types are right from here on; what could not be typed is absent and must not be said to
+     * be missing as well. */
+    if (!check.faults)
+        check_object(&check, &whole, shape, typed);
+    if (check.faults) {
+        json_decref(typed);
+        return check.faults;
+    }
+    *ret = typed;
+    return NULL;
+}
