@@ -68,6 +68,7 @@ struct world_request {
     /* Filled in before `done`, valid until it returns. */
     int status;         /* 0: no answer, see failure */
     const char *failure; /* "connection refused", "deadline passed", ... */
+    bool unsent;         /* no answer, and no byte was sent: no connection was made */
     const char *answer;
     size_t answer_length;
     const struct world_header *answer_headers; /* names in lower case */
