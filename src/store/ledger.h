@@ -174,9 +174,21 @@ enum fh_code ledger_steps_get(struct store_work *work, struct arena *arena, cons
 enum fh_code ledger_sagas_open(struct store_work *work,
                                bool (*visit)(void *context, const struct ledger_saga *saga),
                                void *context, struct fh_error *error);
-/* Ended sagas that no closing has told their receivers of yet are kept with closed = 0. */
-enum fh_code ledger_sagas_closed(struct store_work *work, const char *birth, int64_t through,
-                                 int64_t *ret_marked, struct fh_error *error);
+/* Closing: ended sagas whose receivers have not all been told are kept with closed = 0.
+ * What can be said of a birth's sagas in one snapshot: closed_through is the highest number of an
+ * ended one (0: none), still_open the numbers of those below it that have not ended. */
+enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena, const char *birth,
+                                   struct ledger_caller *ret, struct fh_error *error);
+/* Marks as closed the ended ones up to closed->closed_through, but for those in still_open: they
+ * may have ended since. */
+enum fh_code ledger_sagas_closed(struct store_work *work, const char *birth,
+                                 const struct ledger_caller *closed, int64_t *ret_marked,
+                                 struct fh_error *error);
+/* Each pair of birth and target that an ended, unclosed saga has steps of, once. */
+enum fh_code ledger_sagas_unclosed(struct store_work *work,
+                                   bool (*visit)(void *context, const char *birth,
+                                                 const char *target),
+                                   void *context, struct fh_error *error);
 struct ledger_counts {
     int64_t running, compensating, ended, undone, parked;
 };
