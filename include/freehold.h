@@ -163,6 +163,11 @@ FH_API int64_t fh_now_ms(fh_work *w);        /* the wall clock as the work began
 FH_API const char *fh_now(fh_work *w);       /* the same, "2026-03-01T12:00:00.123Z" */
 FH_API const char *fh_id_new(fh_work *w);    /* a new time-ordered id (RFC 9562, version 7); the same in a rerun */
 FH_API const char *fh_service_name(fh_work *w);
+/* printf into the work's arena: for pointers, headers and messages. */
+FH_API const char *fh_format(fh_work *w, const char *format, ...) FH_PRINTF(2, 3);
+/* Waits, before the store is used and whether or not the caller still does: for services that
+ * stand in for a slow world outside (a bank, a printer). At most 60,000. Not waited again in a rerun. */
+FH_API void fh_delay_ms(fh_work *w, int ms);
 
 /* ---- The answer ---------------------------------------------------------------------------- */
 

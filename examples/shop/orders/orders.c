@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Orders: takes orders and drives each one to CONFIRMED or CANCELLED. Owns `orders` and
+ * `order_items`, and the names of users and products to show beside them.
+ *
+ * A name comes with the first order that needs it and is kept fresh by events. Whatever an event
+ * has told stands: an answer of `users` may be older than a UserUpdated that was heard meanwhile,
+ * and when it is newer, its event is still to come.
+ */
+
+#include <freehold.h>
+
+#define ORDER "SELECT orders.*, user_name FROM orders JOIN user_names USING (user_id) "
+
+/* Gives each of `orders`, which are in the order of their ids, its items. */
+static json_t *with_items(fh_work *w, json_t *orders)
+{
+    json_t *ids = json_array();
+    size_t i, at = 0;
+    json_t *order, *item;
+    json_array_foreach (orders, i, order) {
+        json_array_append(ids, json_object_get(order, "id"));
+        json_object_set_new(order, "items", json_array());
+    }
+    if (json_array_size(ids) == 0)
+        return orders;
+
+    json_t *items = fh_rows(w,
+                            "SELECT order_id, product_id, product_name, quantity, price"
+                            " FROM order_items JOIN product_names USING (product_id)"
+                            " WHERE order_id IN (:ids) ORDER BY order_id, line",
+                            json_pack("{s:O}", "ids", ids));
+    json_array_foreach (items, i, item) {
+        while (!json_equal(json_array_get(ids, at), json_object_get(item, "order_id")))
+            at++;
+        json_object_del(item, "order_id");
+        json_array_append(json_object_get(json_array_get(orders, at), "items"), item);
+    }
+    return orders;
+}
+
+static json_t *order_with_items(fh_work *w, json_t *named_by)
+{
+    json_t *order = fh_row(w, ORDER "WHERE orders.id = :id", named_by);
+    return json_array_get(with_items(w, json_pack("[O]", order)), 0);
+}
+
+static void get_order(fh_work *w)
+{
+    fh_reply(w, 200, order_with_items(w, fh_path(w)));
+}
+
+static void get_orders(fh_work *w)
+{
+    json_t *page = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
+    json_t *orders = fh_rows(w,
+                             ORDER "WHERE user_id = :user_id AND orders.id > :after"
+                                   " ORDER BY orders.id LIMIT :limit",
+                             fh_query(w), page);
+    fh_reply(w, 200, with_items(w, orders));
+}
+
+/* What is wanted, with the prices and names that `products` has for it. */
+static json_t *priced_items(fh_work *w, json_t *wanted)
+{
+    json_t *ids = json_array();
+    json_t *items = json_array();
+    size_t i;
+    json_t *item;
+    json_array_foreach (wanted, i, item)
+        json_array_append(ids, json_object_get(item, "product_id"));
+
+    json_t *products = fh_get_each(w, "products", "/api/products?ids={ids}", ids);
+    json_array_foreach (wanted, i, item) {
+        const char *id = json_string_value(json_object_get(item, "product_id"));
+        json_t *product = json_object_get(products, id);
+        if (!product)
+            fh_fail_at(w, 422, fh_format(w, "/items/%zu/product_id", i), "There is no product %s.",
+                       id);
+        json_array_append_new(items,
+                              json_pack("{s:i, s:s, s:O, s:O, s:O}", "line", (int)i, "product_id",
+                                        id, "product_name", json_object_get(product, "name"),
+                                        "quantity", json_object_get(item, "quantity"), "price",
+                                        json_object_get(product, "price")));
+    }
+    return items;
+}
+
+static json_t *total_of(json_t *items)
+{
+    json_int_t total = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach (items, i, item)
+        total += json_integer_value(json_object_get(item, "quantity")) *
+                 json_integer_value(json_object_get(item, "price"));
+    return json_integer(total);
+}
+
+static void place_order(fh_work *w)
+{
+    json_t *wanted = fh_body(w);
+    json_t *user = fh_get(w, "users", "/api/users/{user_id}", wanted);
+    json_t *items = priced_items(w, json_object_get(wanted, "items"));
+
+    json_t *order =
+        fh_row(w,
+               "INSERT INTO orders (user_id, status, total, created_at)"
+               " VALUES (:user_id, 'PENDING', :total, :now) RETURNING *",
+               wanted, json_pack("{s:o, s:s}", "total", total_of(items), "now", fh_now(w)));
+    fh_exec(w, "INSERT INTO user_names VALUES (:id, :name) ON CONFLICT DO NOTHING", user);
+    size_t i;
+    json_t *item;
+    json_array_foreach (items, i, item) {
+        fh_exec(w,
+                "INSERT INTO product_names VALUES (:product_id, :product_name)"
+                " ON CONFLICT DO NOTHING",
+                item);
+        fh_exec(w,
+                "INSERT INTO order_items (order_id, line, product_id, quantity, price)"
+                " VALUES (:id, :line, :product_id, :quantity, :price)",
+                order, item);
+    }
+
+    fh_publish(w, "OrderCreated", order);
+    json_t *input = json_copy(order);
+    json_object_set(input, "items", items);
+    json_object_set(input, "token", json_object_get(wanted, "payment_token"));
+    fh_saga_start(w, "place_order", input);
+    json_int_t id = json_integer_value(json_object_get(order, "id"));
+    fh_reply_header(w, "Location", fh_format(w, "/api/orders/%" JSON_INTEGER_FORMAT, id));
+    fh_reply(w, 202, order_with_items(w, order));
+}
+
+static void confirm_order(fh_work *w)
+{
+    json_t *payment = json_object_get(fh_saga_answer(w, "charge"), "id");
+    json_t *order = fh_row(w,
+                           "UPDATE orders SET status = 'CONFIRMED', payment_id = :payment"
+                           " WHERE id = :id RETURNING *",
+                           json_pack("{s:O}", "payment", payment), fh_saga_input(w));
+    fh_publish(w, "OrderConfirmed", order);
+}
+
+static void cancel_order(fh_work *w)
+{
+    json_t *why = fh_saga_reason(w); /* the step that could not be done, and what it said */
+    json_t *reason = json_sprintf("%s: %s", json_string_value(json_object_get(why, "step")),
+                                  json_string_value(json_object_get(why, "detail")));
+    json_t *order = fh_row(w,
+                           "UPDATE orders SET status = 'CANCELLED', reason = :reason"
+                           " WHERE id = :id RETURNING *",
+                           json_pack("{s:o}", "reason", reason), fh_saga_input(w));
+    fh_publish(w, "OrderCancelled", order);
+}
+
+static void user_renamed(fh_work *w)
+{
+    fh_exec(w,
+            "INSERT INTO user_names VALUES (:id, :name)"
+            " ON CONFLICT (user_id) DO UPDATE SET user_name = excluded.user_name",
+            fh_event_data(w));
+}
+
+static void user_deleted(fh_work *w)
+{
+    fh_exec(w,
+            "INSERT INTO user_names VALUES (:id, 'user [deleted]')"
+            " ON CONFLICT (user_id) DO UPDATE SET user_name = excluded.user_name",
+            fh_event_data(w));
+}
+
+static void product_renamed(fh_work *w)
+{
+    fh_exec(w,
+            "INSERT INTO product_names VALUES (:id, :name)"
+            " ON CONFLICT (product_id) DO UPDATE SET product_name = excluded.product_name",
+            fh_event_data(w));
+}
+
+/* Everything before the pivot can be undone; once the money is there, the rest will be done. */
+static const fh_step place_order_steps[] = {
+    {"reserve", .each = "items",
+     .call = "products POST /api/products/{product_id}/reserve?quantity={quantity}",
+     .undo = "products POST /api/products/{product_id}/release?quantity={quantity}"},
+    {"charge", .call = "payments POST /api/payments", .undo = "payments POST /api/payments/refund",
+     .body = "order_id=id,user_id,amount=total,token", .pivot = true, .timeout_ms = 1000},
+    {"confirm", .run = confirm_order},
+    {"count", .call = "users POST /api/users/{user_id}/orders/increment"},
+    {0}};
+
+/* The bounds keep a total below 2^53, where every JSON reader counts exactly. */
+static const fh_field item_shape[] = {{"product_id", FH_STRING, .min = 1, .max = 200},
+                                      {"quantity", FH_INT, .min = 1, .max = 1000},
+                                      {0}};
+
+static const fh_field place_order_shape[] = {
+    {"user_id", FH_INT, .min = 1},
+    {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 50},
+    {"payment_token", FH_STRING, .min = 1, .max = 200},
+    {0}};
+
+static const fh_field page_shape[] = {{"user_id", FH_INT, .min = 1},
+                                      {"limit", FH_INT, .min = 1, .max = 200, .optional = true},
+                                      {"after", FH_INT, .min = 0, .optional = true},
+                                      {0}};
+
+static const fh_field order_shape[] = {{"id", FH_INT},
+                                       {"user_id", FH_INT},
+                                       {"status", FH_STRING},
+                                       {"total", FH_INT},
+                                       {"payment_id", FH_STRING, .nullable = true},
+                                       {"reason", FH_STRING, .nullable = true},
+                                       {"created_at", FH_STRING},
+                                       {0}};
+
+FH_SERVICE(orders, .model = FH_RELATIONAL,
+           .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape},
+                      {"GET", "/api/orders", get_orders, .query = page_shape},
+                      {"GET", "/api/orders/{id:int}", get_order}},
+           .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
+                         {"OrderConfirmed", 1, order_shape, .key = "id"},
+                         {"OrderCancelled", 1, order_shape, .key = "id"}},
+           .hears = {{"users", "UserUpdated", user_renamed, .fields = "id,name"},
+                     {"users", "UserDeleted", user_deleted, .fields = "id"},
+                     {"products", "ProductUpdated", product_renamed, .fields = "id,name"}},
+           .asks = {{"users", "/api/users/{user_id}"}, {"products", "/api/products?ids={ids}"}},
+           .sagas = {{"place_order", place_order_steps, .undone = cancel_order}});
