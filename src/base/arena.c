@@ -63,17 +63,21 @@ static struct arena_block *block_new(size_t size)
 
 void *arena_try_alloc(struct arena *arena, size_t size)
 {
-    if (size > arena->size_max)
+    if (size > arena->size_max || size > PTRDIFF_MAX)
         return NULL;
-    size = (size + 15) & ~(size_t)15;
+    size = size ? (size + 15) & ~(size_t)15 : 16;
     if (size > (size_t)(arena->end - arena->next)) {
+        size_t needed = size + sizeof(struct arena_block);
+        size_t left = arena->size < arena->size_max ? arena->size_max - arena->size : 0;
         size_t wanted = arena->blocks ? arena->blocks->size * 2 : BLOCK_SIZE_MIN;
+        if (needed > left)
+            return NULL;
         if (wanted > BLOCK_SIZE_MAX)
             wanted = BLOCK_SIZE_MAX;
-        if (wanted < size + sizeof(struct arena_block))
-            wanted = size + sizeof(struct arena_block);
-        if (arena->size + wanted > arena->size_max + BLOCK_SIZE_MAX)
-            return NULL;
+        if (wanted > left)
+            wanted = left & ~(size_t)15;
+        if (wanted < needed)
+            wanted = needed;
         struct arena_block *block = block_new(wanted);
         if (!block)
             return NULL;

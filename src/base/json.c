@@ -9,6 +9,7 @@
 #include "base/json.h"
 
 #include <stdint.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ static _Thread_local struct arena *current;
 
 static void *json_alloc(size_t size)
 {
-    struct head *head = current ? arena_try_alloc(current, size + sizeof *head)
-                                : malloc(size + sizeof *head);
+    struct head *head =
+        current ? arena_try_alloc(current, size + sizeof *head) : malloc(size + sizeof *head);
     if (!head)
         return NULL;
     head->arena = current;
@@ -84,8 +85,15 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
                          JSON_DEPTH_MAX);
     json_error_t why;
-    json_t *value = json_loadb(text, length,
-                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    size_t size_max = current ? current->size_max : 0;
+    if (current)
+        current->size_max -= size_max / 4;
+    json_t *value =
+        json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (current)
+        current->size_max = size_max;
+    if (!value && !why.text[0]) /* jansson says nothing where it got no memory */
+        return error_set(error, FH_NO_MEMORY, "The JSON takes more memory than one work may have.");
     if (!value)
         return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
                          why.column, why.text);
@@ -137,9 +145,13 @@ bool json_integer_at(const json_t *value, const char *path, json_int_t *ret)
         return true;
     }
     const char *text = json_string_value(at);
-    if (!text || !*text)
+    if (!text)
         return false;
-    char *end;
-    *ret = strtoll(text, &end, 10);
-    return *end == '\0';
+    const char *digits = text + (*text == '-');
+    size_t length = strspn(digits, "0123456789");
+    if (length == 0 || digits + length != text + json_string_length(at))
+        return false;
+    errno = 0;
+    *ret = strtoll(text, NULL, 10);
+    return errno == 0;
 }

@@ -9,7 +9,9 @@
  * value while an arena is set, nor keep an arena's value beyond it: json_copy_out copies.
  *
  * Parsing is strict: nesting of 64 at the most, duplicate keys refused, NUL in keys and whatever
- * RFC 8259 refuses too. Reals print with the fewest digits that read back the same.
+ * RFC 8259 refuses too. It takes at most three quarters of an arena, so that a refusal can still be
+ * written down. Reals print with 17 digits: they read back the same, though not always as they were
+ * written (19.99 prints as 19.989999999999998). What must be exact is never a real.
  */
 
 #include <jansson.h>

@@ -83,9 +83,7 @@ void text_printf(struct text *text, const char *format, ...)
 
 char *text_take(struct text *text)
 {
-    if (!text->data)
-        text_append(text, "", 0);
-    char *data = text->data;
+    char *data = text->data ? text->data : calloc(1, 1);
     FH_ASSERT(data != NULL);
     text->data = NULL;
     text->length = text->capacity = 0;

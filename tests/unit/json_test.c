@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON: strict parsing, memory of arena and heap mixed, and looking values up. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static int start(void **state)
+{
+    (void)state;
+    json_memory_init();
+    json_memory_init();
+    return 0;
+}
+
+static json_t *parsed(const char *text)
+{
+    json_t *value = NULL;
+    struct fh_error error = {0};
+    if (json_parse(text, strlen(text), &value, &error) != FH_OK)
+        fail_msg("%s: %s", text, error.message);
+    return value;
+}
+
+static void refused(const char *text, size_t length)
+{
+    json_t *value = (json_t *)1;
+    struct fh_error error = {0};
+    assert_int_equal(json_parse(text, length, &value, &error), FH_INVALID);
+    assert_null(value);
+    assert_true(strlen(error.message) > 10);
+}
+
+static void json_of_every_kind_reads_back_as_it_was(void **state)
+{
+    (void)state;
+    const char *const texts[] = {
+        "{}",
+        "[]",
+        "\"\"",
+        "0",
+        "-1",
+        "9007199254740993",
+        "true",
+        "null",
+        "\"\\u0000\"",
+        "{\"b\":1,\"a\":[1,2.5,{\"c\":null}]}",
+        "\"Grüße, 你好, 🙂\"",
+        "9223372036854775807",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *value = parsed(texts[i]);
+        char *text = json_text(value);
+        assert_string_equal(text, texts[i]);
+        json_text_free(text);
+        json_decref(value);
+    }
+}
+
+static void reals_read_back_as_the_same_value(void **state)
+{
+    (void)state;
+    const double reals[] = {19.99, 0.1, 0.1 + 0.2, 1e300, 5e-324, -2.5, 1.0 / 3};
+    for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++) {
+        json_t *value = json_real(reals[i]);
+        char *text = json_text(value);
+        json_t *again = parsed(text);
+        assert_true(json_is_real(again));
+        assert_memory_equal(&(double){json_real_value(again)}, &reals[i], sizeof(double));
+        json_text_free(text);
+        json_decref(value);
+        json_decref(again);
+    }
+}
+
+static void what_rfc_8259_refuses_is_refused(void **state)
+{
+    (void)state;
+    const char *const texts[] = {
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "'a'",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "[1 2]",
+        "\"\\x\"",
+        "\"\\ud800\"",
+        "\"tab\there\"",
+        "1 2",
+        "{} []",
+        "tru",
+        "// a\n1",
+        "\xef\xbb\xbf{}",
+        "1e999",
+        "99999999999999999999",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        refused(texts[i], strlen(texts[i]));
+}
+
+static void invalid_utf8_and_raw_nul_are_refused(void **state)
+{
+    (void)state;
+    refused("\"\xff\"", 3);
+    refused("\"\xc0\xaf\"", 4);
+    refused("\"\xed\xa0\x80\"", 5);
+    refused("\"\xf4\x90\x80\x80\"", 6);
+    refused("{\"\xc3\":1}", 7);
+    refused("\"a\0b\"", 5);
+    refused("{}\0", 3);
+    refused("\0", 1);
+}
+
+static void keys_with_nul_or_given_twice_are_refused(void **state)
+{
+    (void)state;
+    struct fh_error error;
+    json_t *value;
+    const char twice[] = "{\"id\": 1,\n \"id\": 2}";
+    assert_int_equal(json_parse(twice, sizeof twice - 1, &value, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, "line 2"));
+    assert_non_null(strstr(error.message, "duplicate"));
+    refused("{\"a\\u0000b\": 1}", 15);
+    refused("{\"id\": 1, \"\\u0069d\": 2}", 23);
+}
+
+static void nesting_is_taken_to_the_bound_and_refused_beyond(void **state)
+{
+    (void)state;
+    char text[2 * JSON_DEPTH_MAX + 3];
+    memset(text, '[', JSON_DEPTH_MAX);
+    memset(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+    text[2 * JSON_DEPTH_MAX] = '\0';
+    json_decref(parsed(text));
+    memset(text, '[', JSON_DEPTH_MAX + 1);
+    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    refused(text, sizeof text - 1);
+
+    size_t bomb_length = 1u << 20;
+    char *bomb = malloc(bomb_length);
+    assert_non_null(bomb);
+    memset(bomb, '[', bomb_length);
+    refused(bomb, bomb_length);
+    for (size_t i = 0; i + 5 <= bomb_length; i += 5)
+        memcpy(bomb + i, "{\"a\":", 5);
+    refused(bomb, bomb_length);
+    free(bomb);
+}
+
+static void brackets_inside_strings_are_no_nesting(void **state)
+{
+    (void)state;
+    char text[300] = "[\"\\\"";
+    size_t length = strlen(text);
+    memset(text + length, '[', 200);
+    memcpy(text + length + 200, "\\\\\"]", 5);
+    json_decref(parsed(text));
+}
+
+static void values_of_arena_and_heap_are_each_freed_where_they_belong(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_t *heap = parsed("{\"from\": \"heap\"}");
+
+    assert_null(json_arena_set(&arena));
+    json_t *inside = parsed("{\"from\": \"arena\", \"list\": [1, 2, 3]}");
+    assert_true(arena.size > 0);
+    json_decref(heap); /* of the heap, freed while an arena is set: must not leak */
+    json_t *kept = json_copy_out(inside);
+    char *text = json_text(inside);
+    assert_string_equal(text, "{\"from\":\"arena\",\"list\":[1,2,3]}");
+    assert_ptr_equal(json_arena_set(NULL), &arena);
+
+    json_text_free(text); /* of the arena: nothing happens */
+    json_decref(inside);  /* likewise, with no arena set */
+    arena_release(&arena);
+
+    assert_string_equal(json_string_at(kept, "from"), "arena");
+    assert_int_equal(json_array_size(json_object_get(kept, "list")), 3);
+    json_decref(kept);
+}
+
+static void copying_out_brings_the_arena_back(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_arena_set(&arena);
+    json_t *copy = json_copy_out(json_string("kept"));
+    assert_ptr_equal(json_arena_set(NULL), &arena);
+    arena_release(&arena);
+    assert_string_equal(json_string_value(copy), "kept");
+    json_decref(copy);
+}
+
+static void a_text_that_would_fill_the_arena_is_refused_and_leaves_room(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, (size_t)1 << 20);
+    size_t length = (size_t)1 << 19;
+    char *text = malloc(length);
+    assert_non_null(text);
+    for (size_t i = 0; i < length; i += 2)
+        memcpy(text + i, i ? "1," : " [", 2);
+    text[length - 1] = ']';
+    json_t *value;
+    struct fh_error error = {0};
+    json_arena_set(&arena);
+    enum fh_code code = json_parse(text, length, &value, &error);
+    json_t *answer = json_pack("{ss}", "title", "the refusal is written in the same arena");
+    json_arena_set(NULL);
+    free(text);
+    assert_int_equal(code, FH_NO_MEMORY);
+    assert_null(value);
+    assert_non_null(strstr(error.message, "memory"));
+    assert_non_null(answer);
+    assert_true(arena.size <= (size_t)1 << 20);
+    arena_release(&arena);
+}
+
+static void values_are_found_by_path(void **state)
+{
+    (void)state;
+    json_t *value =
+        parsed("{\"user\": {\"name\": \"Ada\", \"age\": 36, \"big\": \"9007199254740993\","
+               " \"a\": {\"b\": 1}}, \"\": 5}");
+    assert_string_equal(json_string_at(value, "user.name"), "Ada");
+    assert_null(json_string_at(value, "user.age"));
+    assert_null(json_at(value, "user.none"));
+    assert_null(json_at(value, "user.name.first"));
+    assert_null(json_at(value, "none.name"));
+    assert_null(json_at(NULL, "user"));
+    assert_ptr_equal(json_at(value, ""), value);
+    json_int_t integer = 0;
+    assert_true(json_integer_at(value, "user.age", &integer));
+    assert_int_equal(integer, 36);
+    assert_true(json_integer_at(value, "user.big", &integer));
+    assert_true(integer == 9007199254740993);
+    assert_true(json_integer_at(value, "user.a.b", &integer));
+    assert_int_equal(integer, 1);
+    assert_false(json_integer_at(value, "user.a", &integer));
+    json_decref(value);
+}
+
+static void strings_that_are_no_whole_integers_are_none(void **state)
+{
+    (void)state;
+    json_int_t integer;
+    const char *const none[] = {"",
+                                "-",
+                                " 1",
+                                "1 ",
+                                "+1",
+                                "1x",
+                                "0x1",
+                                "1.0",
+                                "1e3",
+                                "--1",
+                                "9223372036854775808",
+                                "-9223372036854775809"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        json_t *value = json_pack("{ss}", "n", none[i]);
+        assert_false(json_integer_at(value, "n", &integer));
+        json_decref(value);
+    }
+    json_t *value = json_pack("{ss#ss}", "n", "1\0002", 3, "least", "-9223372036854775808");
+    assert_false(json_integer_at(value, "n", &integer));
+    assert_true(json_integer_at(value, "least", &integer));
+    assert_true(integer == INT64_MIN);
+    json_decref(value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_of_every_kind_reads_back_as_it_was),
+        cmocka_unit_test(reals_read_back_as_the_same_value),
+        cmocka_unit_test(what_rfc_8259_refuses_is_refused),
+        cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
+        cmocka_unit_test(keys_with_nul_or_given_twice_are_refused),
+        cmocka_unit_test(nesting_is_taken_to_the_bound_and_refused_beyond),
+        cmocka_unit_test(brackets_inside_strings_are_no_nesting),
+        cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
+        cmocka_unit_test(copying_out_brings_the_arena_back),
+        cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_room),
+        cmocka_unit_test(values_are_found_by_path),
+        cmocka_unit_test(strings_that_are_no_whole_integers_are_none),
+    };
+    return cmocka_run_group_tests_name("json", tests, start, NULL);
+}
