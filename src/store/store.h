@@ -20,6 +20,7 @@
 #include "world/world.h"
 
 struct sql_ops;
+struct relational_cache;
 
 enum store_mode {
     STORE_READ,        /* a snapshot of committed rows; commit and rollback both end it */
@@ -37,6 +38,7 @@ struct store {
     const struct store_ops *ops;
     struct world *world;
     enum fh_model model;
+    struct relational_cache *relational; /* compiled statements; freed by store_close */
     char incarnation[ID_SIZE]; /* of this store, since it was provisioned or restored */
 };
 
@@ -83,9 +85,6 @@ static inline void store_rollback(struct store_work *work)
 {
     work->store->ops->rollback(work);
 }
-static inline void store_close(struct store *store)
-{
-    store->ops->close(store);
-}
+void store_close(struct store *store);
 
 #endif

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
 
 struct real {
     struct world world;
@@ -248,6 +251,13 @@ static void real_request(struct world *world, struct world_request *request)
     request->done(request);
 }
 
+static void real_fatal(struct world *world, const char *why)
+{
+    (void)world;
+    log_error("ending at once: %s", why);
+    _exit(1);
+}
+
 static const struct world_ops real_ops = {
     .monotonic_ns = real_monotonic_ns,
     .wall_ms = real_wall_ms,
@@ -257,6 +267,7 @@ static const struct world_ops real_ops = {
     .job = real_job,
     .turn = real_turn,
     .request = real_request,
+    .fatal = real_fatal,
 };
 
 struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)

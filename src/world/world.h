@@ -85,6 +85,9 @@ struct world_ops {
     void (*job)(struct world *world, struct world_job *job);
     void (*turn)(struct world *world, struct world_turn *turn);
     void (*request)(struct world *world, struct world_request *request);
+    /* A promise could be broken by going on (a failed fsync): ends the process at once, from any
+     * thread; what is durable is found again at the next start. */
+    void (*fatal)(struct world *world, const char *why);
 };
 
 struct world {
@@ -120,6 +123,10 @@ static inline void world_job(struct world *world, struct world_job *job)
 static inline void world_turn(struct world *world, struct world_turn *turn)
 {
     world->ops->turn(world, turn);
+}
+static inline void world_fatal(struct world *world, const char *why)
+{
+    world->ops->fatal(world, why);
 }
 static inline int64_t world_in_ms(struct world *world, int64_t ms)
 {

@@ -37,7 +37,8 @@ struct sql_ops {
     /* "IN (:ids)" is written so, with the number of the parameter, which is bound to a JSON array */
     const char *list_format;
     /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
-     * error->field; a missing value (NOT NULL) FH_INVALID with the field. */
+     * error->field; a missing value (NOT NULL) FH_INVALID with the field; wrong SQL
+     * FH_UNSUPPORTED; a group that broke FH_CONFLICT, retryable. */
     enum fh_code (*run)(struct store_work *work, const char *sql, const struct sql_value *values,
                         int count, sql_visit *visit, void *context, int64_t *ret_changes,
                         struct fh_error *error);

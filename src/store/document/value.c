@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order and places of values, as MongoDB has them, so that a service whose documents move from
+ * the embedded engine to a MongoDB server gets the same answers. Where its manual is silent the
+ * rules are those of its matcher (ElementPath, BSONElement::compareElements), written anew.
+ *
+ * Invariant: all recursion is bounded, by JSON_DEPTH_MAX for what was parsed or checked, and by
+ * DOCUMENT_PATH_PARTS_MAX for paths.
+ */
+
+#define _GNU_SOURCE
+#include "store/document/value.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+enum document_kind document_kind(const json_t *value)
+{
+    if (!value)
+        return DOCUMENT_NULL;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return DOCUMENT_OBJECT;
+    case JSON_ARRAY:
+        return DOCUMENT_ARRAY;
+    case JSON_STRING:
+        return DOCUMENT_STRING;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return DOCUMENT_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return DOCUMENT_BOOLEAN;
+    case JSON_NULL:
+        break;
+    }
+    return DOCUMENT_NULL;
+}
+
+const char *document_kind_name(const json_t *value)
+{
+    if (!value)
+        return "nothing";
+    switch (document_kind(value)) {
+    case DOCUMENT_NULL:
+        return "null";
+    case DOCUMENT_NUMBER:
+        return json_is_integer(value) ? "an integer" : "a real number";
+    case DOCUMENT_STRING:
+        return "a string";
+    case DOCUMENT_OBJECT:
+        return "an object";
+    case DOCUMENT_ARRAY:
+        return "an array";
+    case DOCUMENT_BOOLEAN:
+        break;
+    }
+    return "a boolean";
+}
+
+/* ---- Order ----------------------------------------------------------------------------------- */
+
+static int compare_sizes(size_t left, size_t right)
+{
+    return left < right ? -1 : left > right;
+}
+
+/* Converting the integer would round it beyond 2^53. */
+static int compare_integer_real(json_int_t integer, double real)
+{
+    if (real >= 9223372036854775808.0)
+        return -1;
+    if (real < -9223372036854775808.0)
+        return 1;
+    json_int_t whole = (json_int_t)real;
+    if (integer != whole)
+        return integer < whole ? -1 : 1;
+    double rest = real - (double)whole;
+    return rest > 0 ? -1 : rest < 0;
+}
+
+static int compare_numbers(const json_t *left, const json_t *right)
+{
+    if (json_is_integer(left)) {
+        json_int_t a = json_integer_value(left);
+        if (json_is_real(right))
+            return compare_integer_real(a, json_real_value(right));
+        json_int_t b = json_integer_value(right);
+        return a < b ? -1 : a > b;
+    }
+    double a = json_real_value(left);
+    if (json_is_integer(right))
+        return -compare_integer_real(json_integer_value(right), a);
+    double b = json_real_value(right);
+    return a < b ? -1 : a > b;
+}
+
+static int compare_strings(const json_t *left, const json_t *right)
+{
+    size_t a = json_string_length(left), b = json_string_length(right);
+    int order = memcmp(json_string_value(left), json_string_value(right), a < b ? a : b);
+    return order ? order : compare_sizes(a, b);
+}
+
+/* An object's iterator as the functions take it: they do not change what it goes over. */
+static json_t *unconst(const json_t *value)
+{
+    return (json_t *)(uintptr_t)value;
+}
+
+static int compare_objects(const json_t *left, const json_t *right)
+{
+    void *a = json_object_iter(unconst(left)), *b = json_object_iter(unconst(right));
+    while (a && b) {
+        const json_t *value_a = json_object_iter_value(a), *value_b = json_object_iter_value(b);
+        int order = (int)document_kind(value_a) - (int)document_kind(value_b);
+        if (!order)
+            order = strcmp(json_object_iter_key(a), json_object_iter_key(b));
+        if (!order)
+            order = document_compare(value_a, value_b);
+        if (order)
+            return order;
+        a = json_object_iter_next(unconst(left), a);
+        b = json_object_iter_next(unconst(right), b);
+    }
+    return a ? 1 : b ? -1 : 0;
+}
+
+static int compare_arrays(const json_t *left, const json_t *right)
+{
+    size_t a = json_array_size(left), b = json_array_size(right);
+    for (size_t i = 0; i < a && i < b; i++) {
+        int order = document_compare(json_array_get(left, i), json_array_get(right, i));
+        if (order)
+            return order;
+    }
+    return compare_sizes(a, b);
+}
+
+int document_compare(const json_t *left, const json_t *right)
+{
+    enum document_kind kind = document_kind(left);
+    if (kind != document_kind(right))
+        return (int)kind - (int)document_kind(right);
+    switch (kind) {
+    case DOCUMENT_NULL:
+        return 0;
+    case DOCUMENT_NUMBER:
+        return compare_numbers(left, right);
+    case DOCUMENT_STRING:
+        return compare_strings(left, right);
+    case DOCUMENT_OBJECT:
+        return compare_objects(left, right);
+    case DOCUMENT_ARRAY:
+        return compare_arrays(left, right);
+    case DOCUMENT_BOOLEAN:
+        break;
+    }
+    return json_is_true(left) - json_is_true(right);
+}
+
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+int document_index(const char *part, size_t length)
+{
+    if (length == 0 || length > 7 || (part[0] == '0' && length > 1))
+        return -1;
+    int index = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (part[i] < '0' || part[i] > '9')
+            return -1;
+        index = index * 10 + (part[i] - '0');
+    }
+    return index;
+}
+
+struct walk {
+    enum document_leaf leaf;
+    document_visit *visit;
+    void *context;
+};
+
+static bool visit_leaf(const struct walk *walk, const json_t *value)
+{
+    if (!json_is_array(value) || walk->leaf == DOCUMENT_LEAF_WHOLE)
+        return walk->visit(walk->context, value);
+    size_t count = json_array_size(value);
+    for (size_t i = 0; i < count; i++)
+        if (walk->visit(walk->context, json_array_get(value, i)))
+            return true;
+    /* An index holds the empty array as itself: there is nothing else to find it by. */
+    return (walk->leaf == DOCUMENT_LEAF_BOTH || count == 0) && walk->visit(walk->context, value);
+}
+
+static bool walk_from(const struct walk *walk, const json_t *value, const char *path);
+
+/*
+ * `path` goes on inside an array. Its objects are each entered with the whole rest, and the
+ * element that the next part numbers with what follows that part: MongoDB looks at both, in this
+ * order. Arrays and scalars among the elements are not entered otherwise.
+ */
+static bool walk_array(const struct walk *walk, const json_t *array, const char *path)
+{
+    const char *end = strchrnul(path, '.');
+    int index = document_index(path, (size_t)(end - path));
+    size_t count = json_array_size(array);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *element = json_array_get(array, i);
+        if (json_is_object(element) && walk_from(walk, element, path))
+            return true;
+        if (index < 0 || (size_t)index != i)
+            continue;
+        if (!*end) { /* what a number names is taken as it is, arrays too */
+            if (walk->visit(walk->context, element))
+                return true;
+        } else if (json_is_object(element) || json_is_array(element)) {
+            if (walk_from(walk, element, end + 1))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool walk_from(const struct walk *walk, const json_t *value, const char *path)
+{
+    for (;;) {
+        if (json_is_array(value))
+            return walk_array(walk, value, path);
+        if (!json_is_object(value))
+            return walk->visit(walk->context, NULL);
+        const char *end = strchrnul(path, '.');
+        value = json_object_getn(value, path, (size_t)(end - path));
+        if (!*end)
+            return visit_leaf(walk, value);
+        path = end + 1;
+    }
+}
+
+bool document_each(const json_t *document, const char *path, enum document_leaf leaf,
+                   document_visit *visit, void *context)
+{
+    struct walk walk = {leaf, visit, context};
+    return walk_from(&walk, document, path);
+}
+
+/* ---- What may be stored ---------------------------------------------------------------------- */
+
+static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)
+{
+    error_set(error, FH_INVALID, "%s", message);
+    if (error)
+        strncpy(error->field, field, sizeof error->field - 1);
+    return FH_INVALID;
+}
+
+enum fh_code document_path_check(const char *path, struct fh_error *error)
+{
+    if (strlen(path) > DOCUMENT_PATH_LENGTH_MAX)
+        return refuse(error, path, "A field's path is longer than 512 bytes.");
+    int parts = 0;
+    for (const char *part = path;;) {
+        const char *end = strchrnul(part, '.');
+        if (end == part)
+            return refuse(error, path,
+                          "A field's path has an empty part: names stand between "
+                          "single dots, as in 'owner.id'.");
+        if (*part == '$')
+            return refuse(error, path,
+                          "A part of a field's path begins with '$': positional "
+                          "operators are not in the subset of docs/documents.md.");
+        if (++parts > DOCUMENT_PATH_PARTS_MAX)
+            return refuse(error, path, "A field's path has more than 32 parts.");
+        if (!*end)
+            return FH_OK;
+        part = end + 1;
+    }
+}
+
+enum fh_code document_value_check(const json_t *value, int depth, struct fh_error *error)
+{
+    if (!json_is_object(value) && !json_is_array(value))
+        return FH_OK;
+    if (depth >= JSON_DEPTH_MAX)
+        return refuse(error, "", "The document is nested deeper than 64 levels.");
+    enum fh_code code = FH_OK;
+    size_t count = json_array_size(value);
+    for (size_t i = 0; i < count && !code; i++)
+        code = document_value_check(json_array_get(value, i), depth + 1, error);
+    const char *name;
+    json_t *member;
+    json_object_foreach (unconst(value), name, member) {
+        if (*name == '$')
+            return refuse(error, name,
+                          "A field's name in a document may not begin with '$': "
+                          "that is what operators look like.");
+        code = document_value_check(member, depth + 1, error);
+        if (code)
+            return code;
+    }
+    return code;
+}

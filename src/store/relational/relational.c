@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQL with :names. A statement's text is compiled once: names become numbered parameters, and
+ * "IN (:names)" becomes the engine's way to take a list in one parameter, so that one text is one
+ * prepared statement however long the list is. What stands in quotes or comments, and "::", is left
+ * alone. Values are always bound, never pasted.
+ */
+
+#include "store/relational/relational.h"
+
+#include <ctype.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/map.h"
+#include "base/text.h"
+
+#define COMPILED_MAX 512
+#define SAFE_INTEGER ((int64_t)1 << 53)
+
+struct compiled {
+    char *sql;
+    int count;
+    char *names[RELATIONAL_NAMES_MAX];
+    bool lists[RELATIONAL_NAMES_MAX];
+};
+
+struct relational_cache {
+    struct map compiled; /* by the text as written */
+};
+
+static void compiled_free(struct compiled *compiled)
+{
+    if (!compiled)
+        return;
+    for (int i = 0; i < compiled->count; i++)
+        free(compiled->names[i]);
+    free(compiled->sql);
+    free(compiled);
+}
+
+static void cache_clear(struct relational_cache *cache)
+{
+    struct map_entry *entry = NULL;
+    void *value;
+    while (map_next(&cache->compiled, &entry, NULL, &value))
+        compiled_free(value);
+    map_release(&cache->compiled);
+}
+
+void relational_cache_free(struct relational_cache *cache)
+{
+    if (!cache)
+        return;
+    cache_clear(cache);
+    free(cache);
+}
+
+/* How many characters from `at` on are a quoted text or a comment; 0: none begins here. */
+static size_t skipped(const char *at)
+{
+    const char *end = NULL;
+    if (*at == '\'' || *at == '"' || *at == '`') {
+        end = strchr(at + 1, *at);
+        return end ? (size_t)(end + 1 - at) : strlen(at);
+    }
+    if (at[0] == '-' && at[1] == '-')
+        return strcspn(at, "\n");
+    if (at[0] == '/' && at[1] == '*') {
+        end = strstr(at + 2, "*/");
+        return end ? (size_t)(end + 2 - at) : strlen(at);
+    }
+    return at[0] == ':' && at[1] == ':' ? 2 : 0;
+}
+
+static bool is_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Whether `sql` so far ends in "IN (" and a ")" follows: then the "(" is at *ret_open. */
+static bool is_list(const struct text *sql, const char *behind, size_t *ret_open)
+{
+    size_t at = sql->length;
+    while (at && isspace((unsigned char)sql->data[at - 1]))
+        at--;
+    if (!at || sql->data[at - 1] != '(')
+        return false;
+    *ret_open = --at;
+    while (at && isspace((unsigned char)sql->data[at - 1]))
+        at--;
+    if (at < 3 || strncasecmp(sql->data + at - 2, "IN", 2) != 0 || is_name(sql->data[at - 3]))
+        return false;
+    return behind[strspn(behind, " \t\r\n")] == ')';
+}
+
+static int name_number(struct compiled *compiled, const char *name, size_t length, bool list)
+{
+    for (int i = 0; i < compiled->count; i++) {
+        if (strlen(compiled->names[i]) == length && memcmp(compiled->names[i], name, length) == 0 &&
+            compiled->lists[i] == list)
+            return i;
+    }
+    if (compiled->count == RELATIONAL_NAMES_MAX)
+        return -1;
+    compiled->names[compiled->count] = strndup(name, length);
+    compiled->lists[compiled->count] = list;
+    return compiled->count++;
+}
+
+static struct compiled *compile(const char *sql, const char *list_format)
+{
+    struct compiled *compiled = calloc(1, sizeof *compiled);
+    FH_ASSERT(compiled != NULL);
+    struct text text;
+    text_init(&text, (size_t)1 << 20);
+    for (const char *at = sql; *at;) {
+        size_t length = skipped(at);
+        if (length || *at != ':' || !is_name(at[1])) {
+            length = length ? length : 1;
+            text_append(&text, at, length);
+            at += length;
+            continue;
+        }
+        const char *name = ++at;
+        while (is_name(*at))
+            at++;
+        size_t open = 0;
+        bool list = is_list(&text, at, &open);
+        int number = name_number(compiled, name, (size_t)(at - name), list);
+        if (number < 0)
+            break;
+        if (!list) {
+            text_printf(&text, "?%d", number + 1);
+            continue;
+        }
+        text.length = open;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        text_printf(&text, list_format, number + 1);
+#pragma GCC diagnostic pop
+        at += strspn(at, " \t\r\n") + 1;
+    }
+    compiled->sql = text_take(&text);
+    return compiled;
+}
+
+static const struct compiled *compiled_get(struct store *store, const char *sql)
+{
+    if (!store->relational) {
+        store->relational = calloc(1, sizeof *store->relational);
+        FH_ASSERT(store->relational != NULL);
+    }
+    struct map *map = &store->relational->compiled;
+    struct compiled *compiled = map_get(map, sql);
+    if (compiled)
+        return compiled;
+    if (map->count >= COMPILED_MAX)
+        cache_clear(store->relational);
+    compiled = compile(sql, store->ops->sql->list_format);
+    map_put(map, sql, compiled);
+    return compiled;
+}
+
+static json_t *value_named(const char *name, json_t *const *objects, int count)
+{
+    for (int i = 0; i < count; i++) {
+        json_t *value = json_object_get(objects[i], name);
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
+/* *ret_text is freed by the caller when not NULL. */
+static struct sql_value bound(const json_t *value, char **ret_text)
+{
+    *ret_text = NULL;
+    switch (json_typeof(value)) {
+    case JSON_NULL:
+        return (struct sql_value){.kind = SQL_NULL};
+    case JSON_TRUE:
+        return sql_integer(1);
+    case JSON_FALSE:
+        return sql_integer(0);
+    case JSON_INTEGER:
+        return sql_integer(json_integer_value(value));
+    case JSON_REAL:
+        return (struct sql_value){.kind = SQL_REAL, .real = json_real_value(value)};
+    case JSON_STRING:
+        return (struct sql_value){.kind = SQL_TEXT,
+                                  .text = json_string_value(value),
+                                  .length = json_string_length(value)};
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        break;
+    }
+    *ret_text = json_text(value);
+    return sql_text(*ret_text);
+}
+
+static json_t *base64(const struct sql_value *value)
+{
+    size_t size = sodium_base64_encoded_len(value->length, sodium_base64_VARIANT_ORIGINAL);
+    char *text = malloc(size);
+    FH_ASSERT(text != NULL);
+    sodium_bin2base64(text, size, (const unsigned char *)value->text, value->length,
+                      sodium_base64_VARIANT_ORIGINAL);
+    json_t *string = json_string(text);
+    free(text);
+    return string;
+}
+
+static json_t *typed_text(const struct sql_value *value, const char *type)
+{
+    if (type && strncasecmp(type, "JSON", 4) == 0) {
+        json_t *parsed;
+        if (json_parse(value->text, value->length, &parsed, NULL) == FH_OK)
+            return parsed;
+    }
+    return json_stringn(value->text, value->length);
+}
+
+static json_t *json_of(const struct sql_value *value, const char *type)
+{
+    switch (value->kind) {
+    case SQL_NULL:
+        break;
+    case SQL_INTEGER:
+        if (type && strncasecmp(type, "BOOL", 4) == 0)
+            return json_boolean(value->integer != 0);
+        if (value->integer <= SAFE_INTEGER && value->integer >= -SAFE_INTEGER)
+            return json_integer(value->integer);
+        return json_sprintf("%lld", (long long)value->integer);
+    case SQL_REAL:
+        return json_real(value->real);
+    case SQL_TEXT:
+        return typed_text(value, type);
+    case SQL_BLOB:
+        return base64(value);
+    }
+    return json_null();
+}
+
+struct collecting {
+    json_t *rows;
+    int row_max;
+    bool too_many, failed;
+};
+
+static bool collect(void *context, const struct sql_row *row)
+{
+    struct collecting *collecting = context;
+    if (json_array_size(collecting->rows) >= (size_t)collecting->row_max) {
+        collecting->too_many = true;
+        return false;
+    }
+    json_t *object = json_object();
+    for (int i = 0; i < row->count; i++) {
+        if (json_object_set_new_nocheck(object, row->names[i],
+                                        json_of(&row->values[i], row->types[i])) != 0)
+            collecting->failed = true;
+    }
+    if (json_array_append_new(collecting->rows, object) != 0)
+        collecting->failed = true;
+    return !collecting->failed;
+}
+
+enum fh_code relational_run(struct store_work *work, const char *sql, json_t *const *objects,
+                            int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
+                            struct fh_error *error)
+{
+    const struct compiled *compiled = compiled_get(work->store, sql);
+    struct sql_value values[RELATIONAL_NAMES_MAX];
+    char *texts[RELATIONAL_NAMES_MAX] = {0};
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < compiled->count && code == FH_OK; i++) {
+        json_t *value = value_named(compiled->names[i], objects, count);
+        if (!value)
+            code = error_set(error, FH_UNSUPPORTED,
+                             "No object given to the statement has \"%s\", for its parameter :%s.",
+                             compiled->names[i], compiled->names[i]);
+        else if (compiled->lists[i] && !json_is_array(value))
+            code = error_set(error, FH_UNSUPPORTED, "IN (:%s) needs an array.", compiled->names[i]);
+        else
+            values[i] = bound(value, &texts[i]);
+    }
+    struct collecting collecting = {.rows = ret_rows ? json_array() : NULL, .row_max = row_max};
+    if (code == FH_OK)
+        code = sql_run(work, compiled->sql, values, compiled->count, ret_rows ? collect : NULL,
+                       &collecting, ret_changes, error);
+    for (int i = 0; i < compiled->count; i++)
+        json_text_free(texts[i]);
+    if (code == FH_OK && collecting.too_many)
+        code = error_set(error, FH_UNSUPPORTED, "The statement found more than %d rows.", row_max);
+    if (code == FH_OK && collecting.failed)
+        code = error_set(error, FH_NO_MEMORY, "The rows found are too large.");
+    if (code != FH_OK)
+        json_decref(collecting.rows);
+    else if (ret_rows)
+        *ret_rows = collecting.rows;
+    return code;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded engine: SQLite, one file in the service's own folder, one process at a time (an
+ * flock on store.lock, held for the process' life, so that a second one fails at once and clearly).
+ *
+ * Two connections on one thread: the writer, whose COMMIT alone leaves the thread (see
+ * sqlite_group.c), and a reader for snapshots; SQLite makes a commit visible to the reader only
+ * after its fsync. Write-ahead log with synchronous=FULL. Nothing can be attached. Pages keep 8
+ * bytes free for checksums.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/ledger.h"
+#include "store/relational/sqlite.h"
+
+static const struct sql_ops sqlite_sql = {
+    .list_format = "(SELECT value FROM json_each(?%d))",
+    .run = sqlite_statement_run,
+    .script = sqlite_script,
+};
+
+static enum fh_code lock_take(struct sqlite_store *store, struct fh_error *error)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/store.lock", store->folder);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The store's lock %s can't be opened",
+                               path);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return error_set(error, FH_UNAVAILABLE,
+                         "The store in %s is in use by another process; an embedded store has one.",
+                         store->folder);
+    return FH_OK;
+}
+
+static int configure(sqlite3 *db, bool writing)
+{
+    static const struct {
+        int option, value;
+    } options[] = {{SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
+                   {SQLITE_DBCONFIG_DEFENSIVE, 1},
+                   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                   {SQLITE_DBCONFIG_DQS_DML, 0},
+                   {SQLITE_DBCONFIG_DQS_DDL, 0},
+                   {SQLITE_DBCONFIG_ENABLE_FKEY, 1}};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        sqlite3_db_config(db, options[i].option, options[i].value, NULL);
+    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_extended_result_codes(db, 1);
+    if (writing) {
+        int reserved = SQLITE_RESERVED_BYTES;
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+    }
+    int result = sqlite3_exec(db,
+                              "PRAGMA page_size=4096; PRAGMA journal_mode=WAL;"
+                              "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+                              "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;",
+                              NULL, NULL, NULL);
+    if (result == SQLITE_OK && !writing)
+        result = sqlite3_exec(db, "PRAGMA query_only=1", NULL, NULL, NULL);
+    return result;
+}
+
+static enum fh_code connect_to(struct sqlite_connection *connection, const char *path, const char *vfs,
+                               bool writing, struct fh_error *error)
+{
+    map_init(&connection->statements);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    if (writing)
+        flags |= SQLITE_OPEN_CREATE;
+    int result = sqlite3_open_v2(path, &connection->db, flags, vfs);
+    if (result == SQLITE_OK)
+        result = configure(connection->db, writing);
+    if (result == SQLITE_OK)
+        return FH_OK;
+    char why[160];
+    snprintf(why, sizeof why, "%s", connection->db ? sqlite3_errmsg(connection->db) : "no memory");
+    return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", path, why);
+}
+
+static void connection_close(struct sqlite_connection *connection)
+{
+    sqlite_statements_release(connection);
+    sqlite3_close_v2(connection->db);
+    connection->db = NULL;
+}
+
+static void sqlite_close(struct store *base)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
+    connection_close(&store->reader);
+    connection_close(&store->writer);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    free(store);
+}
+
+static enum fh_code provision(struct sqlite_store *store, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(&store->base, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_prepare(work, store->base.incarnation, error);
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    return store_commit(work, error);
+}
+
+static enum fh_code sqlite_open(const struct store_options *options, struct world *world,
+                                struct store **ret, struct fh_error *error)
+{
+    struct sqlite_store *store = calloc(1, sizeof *store);
+    *ret = NULL;
+    if (!store)
+        return error_set(error, FH_NO_MEMORY, "No memory for a store.");
+    store->base = (struct store){.ops = &store_sqlite, .world = world, .model = options->model};
+    store->lock_fd = -1;
+    snprintf(store->folder, sizeof store->folder, "%s", options->folder);
+    char path[4160];
+    snprintf(path, sizeof path, "%s/store.db", store->folder);
+    enum fh_code code = lock_take(store, error);
+    if (code == FH_OK)
+        code = sqlite_make_durable(store->folder, path, error);
+    if (code == FH_OK)
+        code = connect_to(&store->writer, path, world->vfs, true, error);
+    if (code == FH_OK) {
+        sqlite_group_init(store);
+        code = provision(store, error);
+    }
+    if (code == FH_OK)
+        code = sqlite_sync_folder(store->folder, error);
+    if (code == FH_OK)
+        code = connect_to(&store->reader, path, world->vfs, false, error);
+    if (code != FH_OK) {
+        sqlite_close(&store->base);
+        return code;
+    }
+    *ret = &store->base;
+    return FH_OK;
+}
+
+const struct store_ops store_sqlite = {
+    .name = "sqlite",
+    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT,
+    .many_instances = false,
+    .sql = &sqlite_sql,
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+};
