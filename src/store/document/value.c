@@ -282,7 +282,7 @@ enum fh_code document_value_check(const json_t *value, int depth, struct fh_erro
     if (!json_is_object(value) && !json_is_array(value))
         return FH_OK;
     if (depth >= JSON_DEPTH_MAX)
-        return refuse(error, "", "The document is nested deeper than 64 levels.");
+        return refuse(error, "document", "The document is nested deeper than 64 levels.");
     enum fh_code code = FH_OK;
     size_t count = json_array_size(value);
     for (size_t i = 0; i < count && !code; i++)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DOCUMENT_FILTER_H
+#define STORE_DOCUMENT_FILTER_H
+
+/* Filters, for the other files of this folder: their form is checked once, and then they are held
+ * against many documents. */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* `filter` passed document_filter_check. NULL matches everything. */
+bool document_matches_checked(const json_t *document, const json_t *filter);
+/* One value, not a document, against operators such as {"$gte": 5}; arrays are looked into as at
+ * the end of a path. For $pull. `operators` was checked. */
+bool document_value_matches(const json_t *value, const json_t *operators);
+/* True for {"$gte": 5}: an object whose first name begins with '$'. */
+bool document_is_operators(const json_t *value);
+/* True when that first name is $and, $or or $nor: operators upon whole documents. */
+bool document_is_logical(const json_t *value);
+
+#endif
