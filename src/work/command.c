@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands at the receiver: a fence around the work that a keyed request runs in.
+ *
+ * The work's first statements judge the request by what is stored (judge), its last one records
+ * the answer (record). Both are in the one work that the handler's changes are in, so after a
+ * crash at any point either all of it is there, and the answer is repeated, or nothing, and the
+ * request runs as if for the first time. Nobody acts on what was looked up outside the work: the
+ * look before it (peek) only spares a repeat the handler's questions to others.
+ *
+ *     stored              a step arrives                          its undo arrives
+ *     nothing             closed: `closed`; else runs             closed: `closed`; else a
+ * tombstone: `never` done                its answer                              runs the undo
+ * handler: `undone`; none: `fixed` refused             its answer; a higher attempt: runs `never`
+ * from now on undone, never       `undone`, `never`: does nothing         its answer again pending
+ * `pending`                               `pending`
+ *
+ * Invariants: a sender older than the newest seen of its name, or one that means another
+ * incarnation of this store, changes nothing and is told no outcome. A digest that differs is
+ * `mismatch`, but for tombstones, which have none, and undos, which compare none.
+ */
+
+#include "work/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "shape/problem.h"
+#include "work/command_key.h"
+#include "work/keys.h"
+
+#define COMMAND_RETRY_AFTER_S 1
+
+enum verdict {
+    VERDICT_RUN,
+    VERDICT_OLDER,  /* its sender is a former life of the caller */
+    VERDICT_REPEAT, /* the recorded answer */
+    VERDICT_PENDING,
+    VERDICT_MISMATCH,
+    VERDICT_CLOSED,
+    VERDICT_TAKEN_BACK, /* a step behind its undo */
+    VERDICT_SETTLE,     /* an undo of what was never done: a tombstone is to be written */
+    VERDICT_SETTLED,    /* an undo answered before */
+    VERDICT_FIXED
+};
+
+struct command {
+    struct work_fence fence; /* first */
+    const struct command_request *request;
+    bool service, undo;
+    const char *caller;
+    const char *key;
+    struct command_key name; /* of a service's key */
+    const char *incarnation; /* the sender's, "" for outside clients */
+    int64_t attempt;
+    char digest[COMMAND_DIGEST_SIZE];
+
+    /* What the latest judgement found. */
+    enum verdict verdict;
+    bool newer; /* the sender is newer than any seen */
+    struct ledger_command record;
+
+    const char *outcome; /* to be told, NULL: none */
+    bool answered;       /* in place of the handler */
+};
+
+/* ---- Answers --------------------------------------------------------------------------------- */
+
+static void add_header(fh_work *w, const char *name, const char *value)
+{
+    if (w->reply_header_count < WORK_REPLY_HEADERS_MAX)
+        w->reply_headers[w->reply_header_count++] = (struct work_reply_header){name, value};
+}
+
+static void reply(fh_work *w, int status, json_t *body)
+{
+    w->replied = true;
+    w->reply_status = status;
+    w->reply_body = body;
+}
+
+static void reply_problem(fh_work *w, int status, const char *detail)
+{
+    reply(w, status, problem_new(status, detail, NULL));
+    w->retry_after_s = status == 503 ? COMMAND_RETRY_AFTER_S : 0;
+}
+
+/* A recorded {"status", "headers", "body"}. */
+static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_error *error)
+{
+    json_t *recorded = NULL;
+    enum fh_code code = answer ? json_parse(answer, strlen(answer), &recorded, error) : FH_OK;
+    if (code)
+        return code;
+    json_int_t status = 204;
+    json_integer_at(recorded, "status", &status);
+    const json_t *body = json_object_get(recorded, "body");
+    reply(w, (int)status,
+          json_is_null(body) ? NULL : json_incref(json_object_get(recorded, "body")));
+    const char *name;
+    json_t *value;
+    json_t *headers = json_object_get(recorded, "headers");
+    json_object_foreach (headers, name, value)
+        add_header(w, name, json_string_value(value));
+    return FH_OK;
+}
+
+/* From the arena that is set. */
+static char *recordable(const fh_work *w)
+{
+    json_t *recorded = json_object();
+    json_object_set_new(recorded, "status", json_integer(w->replied ? w->reply_status : 204));
+    if (w->reply_header_count > 0) {
+        json_t *headers = json_object();
+        for (int i = 0; i < w->reply_header_count; i++)
+            json_object_set_new(headers, w->reply_headers[i].name,
+                                json_string(w->reply_headers[i].value));
+        json_object_set_new(recorded, "headers", headers);
+    }
+    if (w->replied && w->reply_body)
+        json_object_set(recorded, "body", w->reply_body);
+    char *text = json_text(recorded);
+    json_decref(recorded);
+    return text;
+}
+
+const char *command_at(fh_work *w, int64_t position)
+{
+    return arena_printf(&w->kept, "%s, %lld", w->context->store->incarnation, (long long)position);
+}
+
+/* ---- Judging --------------------------------------------------------------------------------- */
+
+static enum verdict judge_step(const struct command *command, bool found,
+                               const struct ledger_caller *closed)
+{
+    const struct ledger_command *record = &command->record;
+    bool runs_again =
+        found && record->outcome == LEDGER_REFUSED && command->attempt > record->attempt;
+    if (!found || runs_again) {
+        bool is_closed = command->service && command_is_closed(closed, command->name.number);
+        return is_closed ? VERDICT_CLOSED : VERDICT_RUN;
+    }
+    if (record->outcome == LEDGER_PENDING)
+        return VERDICT_PENDING;
+    if (record->outcome == LEDGER_NEVER)
+        return VERDICT_TAKEN_BACK;
+    if (strcmp(record->digest, command->digest) != 0)
+        return VERDICT_MISMATCH;
+    return record->outcome == LEDGER_UNDONE ? VERDICT_TAKEN_BACK : VERDICT_REPEAT;
+}
+
+static enum verdict judge_undo(const struct command *command, bool found,
+                               const struct ledger_caller *closed)
+{
+    if (!found)
+        return command_is_closed(closed, command->name.number) ? VERDICT_CLOSED : VERDICT_SETTLE;
+    switch (command->record.outcome) {
+    case LEDGER_DONE:
+        return command->request->undo ? VERDICT_RUN : VERDICT_FIXED;
+    case LEDGER_REFUSED:
+        return VERDICT_SETTLE;
+    case LEDGER_PENDING:
+        return VERDICT_PENDING;
+    case LEDGER_UNDONE:
+    case LEDGER_NEVER:
+        break;
+    }
+    return VERDICT_SETTLED;
+}
+
+/* What an undo handler finds at hand: the step's request and answer, kept for reruns. */
+static enum fh_code remember_undone(fh_work *w, const struct command *command,
+                                    struct fh_error *error)
+{
+    struct arena *before = json_arena_set(&w->kept);
+    const char *request = command->record.request, *answer = command->record.answer;
+    enum fh_code code = FH_OK;
+    json_t *recorded = NULL;
+    if (request && !w->undone_request)
+        code = json_parse(request, strlen(request), &w->undone_request, error);
+    if (!code && answer && !w->undone_answer) {
+        code = json_parse(answer, strlen(answer), &recorded, error);
+        if (!code)
+            w->undone_answer = json_object_get(recorded, "body");
+    }
+    json_arena_set(before);
+    return code;
+}
+
+/* Fills what was found; writes nothing. */
+static enum fh_code judge(fh_work *w, struct command *command, struct store_work *work,
+                          struct fh_error *error)
+{
+    char newest[ID_SIZE] = "";
+    command->newer = false;
+    if (command->service) {
+        enum fh_code code = ledger_caller_newest(work, command->caller, newest, error);
+        if (code)
+            return code;
+        int order = strcmp(command->incarnation, newest); /* time-ordered ids */
+        command->newer = order > 0;
+        if (order < 0) {
+            command->verdict = VERDICT_OLDER;
+            return FH_OK;
+        }
+    }
+    memset(&command->record, 0, sizeof command->record);
+    enum fh_code code =
+        ledger_command_get(work, &w->kept, command->caller, command->key, &command->record, error);
+    if (code && code != FH_NOT_FOUND)
+        return code;
+    bool found = code == FH_OK;
+    struct ledger_caller closed = {.closed_through = 0, .still_open = "[]"};
+    if (command->service && (!found || command->record.outcome == LEDGER_REFUSED)) {
+        code =
+            ledger_caller_get(work, &w->kept, command->caller, command->name.birth, &closed, error);
+        if (code)
+            return code;
+    }
+    command->verdict =
+        command->undo ? judge_undo(command, found, &closed) : judge_step(command, found, &closed);
+    if (command->undo && command->verdict == VERDICT_RUN)
+        return remember_undone(w, command, error);
+    return FH_OK;
+}
+
+static const char *repeated_outcome(const struct command *command)
+{
+    return ledger_outcome_name(command->record.outcome);
+}
+
+/* Answers in place of the handler, by the verdict. */
+static enum fh_code answer(fh_work *w, struct command *command, struct fh_error *error)
+{
+    command->answered = true;
+    switch (command->verdict) {
+    case VERDICT_RUN:
+        break;
+    case VERDICT_OLDER:
+        reply_problem(
+            w, 403, "The sender was restored or moved since: a newer incarnation of it is known.");
+        break;
+    case VERDICT_REPEAT:
+        command->outcome = repeated_outcome(command);
+        return reply_recorded(w, command->record.answer, error);
+    case VERDICT_PENDING:
+        command->outcome = "pending";
+        reply_problem(w, 503, "The request under this key is still being carried out.");
+        break;
+    case VERDICT_MISMATCH:
+        command->outcome = "mismatch";
+        reply_problem(w, 422, "This key was used before, with another request.");
+        break;
+    case VERDICT_CLOSED:
+        command->outcome = "closed";
+        reply_problem(w, 410, "The saga of this key is closed.");
+        break;
+    case VERDICT_TAKEN_BACK:
+        command->outcome = repeated_outcome(command);
+        reply_problem(w, 409, "This request was undone; nothing is done under its key any more.");
+        break;
+    case VERDICT_SETTLE:
+        command->outcome = "never";
+        reply(w, 200, NULL);
+        break;
+    case VERDICT_SETTLED:
+        command->outcome = repeated_outcome(command);
+        if (command->record.undo_answer)
+            return reply_recorded(w, command->record.undo_answer, error);
+        reply(w, 200, NULL);
+        break;
+    case VERDICT_FIXED:
+        command->outcome = "fixed";
+        reply_problem(w, 409, "What this request did can't be undone here: the route has no undo.");
+        break;
+    }
+    return FH_OK;
+}
+
+/* ---- The fence ------------------------------------------------------------------------------- */
+
+static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_outcome outcome,
+                               struct fh_error *error)
+{
+    struct ledger_command *record = &command->record;
+    record->caller = command->caller;
+    record->key = command->key;
+    record->birth = command->name.birth;
+    record->number = command->name.number;
+    record->outcome = outcome;
+    if (!record->created_ms)
+        record->created_ms = world_wall_ms(w->context->world);
+    if (!record->digest)
+        record->digest = "";
+    return ledger_command_put(w->store_work, record, error);
+}
+
+static enum fh_code see_position(fh_work *w, struct fh_error *error)
+{
+    return ledger_position(w->store_work, &w->context->keys->position, error);
+}
+
+static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
+                          struct fh_error *error)
+{
+    struct command *command = (struct command *)fence;
+    command->outcome = NULL;
+    command->answered = false;
+    enum fh_code code = judge(w, command, w->store_work, error);
+    if (!code && command->newer)
+        code =
+            ledger_caller_set_newest(w->store_work, command->caller, command->incarnation, error);
+    if (!code && command->verdict == VERDICT_RUN && command->undo &&
+        w->handler != command->request->undo)
+        /* It was done by another instance after the look before this work. */
+        return error_set(error, FH_UNAVAILABLE, "The request to be undone was still under way.");
+    if (code || command->verdict == VERDICT_RUN)
+        return code;
+    w->reply_header_count = 0;
+    code = answer(w, command, error);
+    if (!code && command->verdict == VERDICT_SETTLE)
+        code = put_record(w, command, LEDGER_NEVER, error);
+    if (!code && command->service)
+        code = see_position(w, error);
+    *ret_replied = true;
+    return code;
+}
+
+static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
+                           struct fh_error *error)
+{
+    struct command *command = (struct command *)fence;
+    struct arena *before = json_arena_set(&w->kept);
+    enum fh_code code = FH_OK;
+    if (command->undo && refused) {
+        command->outcome = NULL; /* undoing failed: nothing is decided, it is asked again */
+    } else if (command->undo) {
+        command->record.undo_answer = recordable(w);
+        command->outcome = "undone";
+        code = put_record(w, command, LEDGER_UNDONE, error);
+    } else {
+        const struct command_request *request = command->request;
+        bool keeps_request = command->service && request->body && request->body_length > 0;
+        command->record.attempt = command->attempt;
+        command->record.digest = command->digest;
+        command->record.request =
+            keeps_request ? arena_copy(&w->kept, request->body, request->body_length) : NULL;
+        command->record.answer = recordable(w);
+        command->outcome = refused ? "refused" : "done";
+        code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
+    }
+    if (!code && command->service)
+        code = see_position(w, error);
+    json_arena_set(before);
+    return code;
+}
+
+/* Only opens the work: the fence has the word. */
+static void let_fence_decide(fh_work *w)
+{
+    work_store_write(w);
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static enum fh_code parse_sender(fh_work *w, struct command *command, struct fh_error *error)
+{
+    const struct command_request *request = command->request;
+    char name[COMMAND_CALLER_SIZE];
+    command->incarnation = "";
+    bool operator= request->from && strcmp(request->from, "operator") == 0;
+    if (request->from && !operator) {
+        if (!command_from_parse(request->from, name, sizeof name, &command->incarnation))
+            return error_set(error, FH_INVALID, "Freehold-From must be CALLER/INCARNATION.");
+        command->service = true;
+        command->caller = arena_text(&w->kept, name);
+        return FH_OK;
+    }
+    command->caller = arena_printf(&w->kept, "%s %s %s", operator? "operator" : "client",
+                                   request->method, request->pattern);
+    return FH_OK;
+}
+
+static enum fh_code parse(fh_work *w, struct command *command, struct fh_error *error)
+{
+    const struct command_request *request = command->request;
+    enum fh_code code = parse_sender(w, command, error);
+    if (code)
+        return code;
+    command->undo = request->undone != NULL;
+    command->key = command->undo ? request->undone : request->key;
+    if (command->undo && !command->service)
+        return error_set(error, FH_INVALID,
+                         "Freehold-Undo is for services: Freehold-From is missing.");
+    if (command->service)
+        code = command_key_parse(command->key, &command->name, error);
+    else
+        code = command_key_check("Idempotency-Key", command->key, error);
+    if (!code && command->service && strcmp(command->name.caller, command->caller) != 0)
+        code = error_set(error, FH_INVALID, "The key names another caller than Freehold-From.");
+    if (!code)
+        code = command_attempt_parse(request->attempt, &command->attempt, error);
+    if (!code)
+        command_digest(command->digest, request->method, request->path, request->query,
+                       request->body, request->body_length);
+    return code;
+}
+
+/* A look at what is committed. True: it could be answered from that; so it is durable. */
+static bool peek(fh_work *w, struct command *command)
+{
+    struct fh_error error = {0};
+    struct store_work *work;
+    if (store_begin(w->context->store, STORE_READ, &work, &error) != FH_OK)
+        return false; /* the work will say so */
+    enum fh_code code = judge(w, command, work, &error);
+    store_rollback(work);
+    if (code || command->verdict == VERDICT_RUN || command->verdict == VERDICT_SETTLE ||
+        command->newer)
+        return false;
+    struct arena *before = json_arena_set(&w->kept);
+    code = answer(w, command, &error);
+    json_arena_set(before);
+    return code == FH_OK;
+}
+
+static enum fh_code run_held(fh_work *w, struct command *command)
+{
+    const struct command_request *request = command->request;
+    bool asks = w->context->service->asks[0].service != NULL;
+    bool looks = command->undo ? request->undo != NULL : asks;
+    if (looks && peek(w, command))
+        return FH_OK;
+    if (command->undo) {
+        bool undoes = looks && command->verdict == VERDICT_RUN;
+        w->handler = undoes ? request->undo : let_fence_decide;
+    }
+    command->answered = false;
+    command->outcome = NULL;
+    w->fence = &command->fence;
+    enum fh_code code = work_run(w);
+    w->fence = NULL; /* it lives no longer than this call */
+    bool decided = command->answered ? code == FH_OK : w->reply_status < 500;
+    if (!decided)
+        command->outcome = NULL;
+    return code;
+}
+
+static enum fh_code fail(fh_work *w, enum fh_code code, int status, const char *detail)
+{
+    struct arena *before = json_arena_set(&w->kept);
+    reply_problem(w, status, detail);
+    json_arena_set(before);
+    w->failure.code = code;
+    snprintf(w->failure.message, sizeof w->failure.message, "%s", detail);
+    return code;
+}
+
+enum fh_code command_run(fh_work *w, const struct command_request *request)
+{
+    struct fh_error error = {0};
+    struct command *command = arena_alloc(&w->kept, sizeof *command);
+    *command = (struct command){.fence = {check, record}, .request = request};
+    enum fh_code code = parse(w, command, &error);
+    if (code)
+        return fail(w, code, 400, error.message);
+    if (command->service && (!request->to || strcmp(request->to, w->context->store->incarnation))) {
+        code = fail(w, FH_CONFLICT, 421,
+                    "The request is meant for another incarnation of this service.");
+    } else {
+        w->command_key = arena_printf(&w->kept, "%s %s", command->caller, command->key);
+        struct key_under_way *held = work_key_hold(w, w->command_key);
+        if (!held)
+            return fail(w, FH_UNAVAILABLE, 503, "An equal request is still under way.");
+        code = run_held(w, command);
+        work_key_release(w->context->keys, w->command_key, held);
+    }
+    if (!command->service)
+        return code;
+    if (command->outcome)
+        add_header(w, "Freehold-Outcome", command->outcome);
+    add_header(w, "Freehold-At", command_at(w, w->context->keys->position));
+    return code;
+}
