@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The relational model as handlers see it. */
+
+#include "store/relational/relational.h"
+
+#include <stdarg.h>
+
+#include "work/work.h"
+
+#define OBJECTS_MAX 16
+
+/* The public names are macros that end the list of objects with NULL. */
+#undef fh_row
+#undef fh_try_row
+#undef fh_rows
+#undef fh_exec
+#undef fh_peek
+
+static int objects_of(fh_work *w, va_list args, json_t **objects)
+{
+    int count = 0;
+    for (json_t *object; (object = va_arg(args, json_t *));) {
+        if (count == OBJECTS_MAX || !json_is_object(object)) {
+            struct fh_error error;
+            error_set(&error, FH_UNSUPPORTED,
+                      "A statement takes at most %d JSON objects to find its names in.",
+                      OBJECTS_MAX);
+            work_fail(w, &error);
+        }
+        objects[count++] = object;
+    }
+    return count;
+}
+
+static void must_be_relational(fh_work *w)
+{
+    if (w->context->service->model == FH_RELATIONAL)
+        return;
+    struct fh_error error;
+    error_set(&error, FH_UNSUPPORTED, "SQL is for services of the relational model.");
+    work_fail(w, &error);
+}
+
+static json_t *run(fh_work *w, const char *sql, va_list args, int row_max, int64_t *ret_changes)
+{
+    json_t *objects[OBJECTS_MAX], *rows = NULL;
+    struct fh_error error;
+    must_be_relational(w);
+    int count = objects_of(w, args, objects);
+    struct store_work *work = work_store_read(w); /* which refuses to write in a GET */
+    if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
+                       &error) != FH_OK)
+        work_fail(w, &error);
+    return rows;
+}
+
+json_t *fh_try_row(fh_work *w, const char *sql, ...)
+{
+    va_list args;
+    va_start(args, sql);
+    json_t *rows = run(w, sql, args, 1, NULL);
+    va_end(args);
+    return json_array_get(rows, 0);
+}
+
+json_t *fh_row(fh_work *w, const char *sql, ...)
+{
+    va_list args;
+    va_start(args, sql);
+    json_t *rows = run(w, sql, args, 1, NULL);
+    va_end(args);
+    if (json_array_size(rows) == 0)
+        fh_fail(w, 404, "There is no such resource.");
+    return json_array_get(rows, 0);
+}
+
+json_t *fh_rows(fh_work *w, const char *sql, ...)
+{
+    va_list args;
+    va_start(args, sql);
+    json_t *rows = run(w, sql, args, RELATIONAL_ROWS_MAX, NULL);
+    va_end(args);
+    return rows;
+}
+
+int64_t fh_exec(fh_work *w, const char *sql, ...)
+{
+    va_list args;
+    int64_t changes = 0;
+    va_start(args, sql);
+    run(w, sql, args, 0, &changes);
+    va_end(args);
+    return changes;
+}
+
+json_t *fh_peek(fh_work *w, const char *sql, ...)
+{
+    json_t *objects[OBJECTS_MAX], *rows = NULL;
+    struct store_work *work;
+    struct fh_error error;
+    must_be_relational(w);
+    va_list args;
+    va_start(args, sql);
+    int count = objects_of(w, args, objects);
+    va_end(args);
+    if (store_begin(w->context->store, STORE_READ, &work, &error) != FH_OK)
+        work_fail(w, &error);
+    enum fh_code code = relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL,
+                                       &error);
+    store_rollback(work);
+    if (code != FH_OK)
+        work_fail(w, &error);
+    return rows;
+}

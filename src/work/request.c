@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a handler sees of its request, and how it answers. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "shape/problem.h"
+#include "work/work.h"
+
+static json_t *or_empty(fh_work *w, json_t **value)
+{
+    if (!*value) {
+        struct arena *before = json_arena_set(&w->kept);
+        *value = json_object();
+        json_arena_set(before);
+    }
+    return *value;
+}
+
+json_t *fh_body(fh_work *w)
+{
+    return or_empty(w, &w->body);
+}
+
+json_t *fh_path(fh_work *w)
+{
+    return or_empty(w, &w->path);
+}
+
+json_t *fh_query(fh_work *w)
+{
+    return or_empty(w, &w->query);
+}
+
+json_t *fh_undone_request(fh_work *w)
+{
+    return or_empty(w, &w->undone_request);
+}
+
+json_t *fh_undone_answer(fh_work *w)
+{
+    return w->undone_answer ? w->undone_answer : json_null();
+}
+
+int64_t fh_now_ms(fh_work *w)
+{
+    return w->now_ms;
+}
+
+const char *fh_now(fh_work *w)
+{
+    char *text = work_alloc(w, 32);
+    time_t seconds = (time_t)(w->now_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t used = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + used, 32 - used, ".%03dZ", (int)(w->now_ms % 1000));
+    return text;
+}
+
+const char *fh_id_new(fh_work *w)
+{
+    unsigned char random[16];
+    uint64_t parts[2] = {work_random(w), work_random(w)};
+    memcpy(random, parts, sizeof random);
+    char *id = work_alloc(w, ID_SIZE);
+    id_format(id, w->now_ms, random);
+    return id;
+}
+
+const char *fh_service_name(fh_work *w)
+{
+    return w->context->service->name;
+}
+
+static void fault(fh_work *w, const char *message)
+{
+    struct fh_error error;
+    error_set(&error, FH_UNSUPPORTED, "%s", message);
+    work_fail(w, &error);
+}
+
+void fh_reply(fh_work *w, int status, json_t *body)
+{
+    if (w->replied)
+        fault(w, "A handler replies once.");
+    if (status < 200 || status > 399)
+        fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
+    w->replied = true;
+    w->reply_status = status;
+    w->reply_body = body;
+}
+
+void fh_reply_header(fh_work *w, const char *name, const char *value)
+{
+    if (w->reply_header_count == WORK_REPLY_HEADERS_MAX)
+        fault(w, "A reply takes at most 8 headers.");
+    if (strpbrk(value, "\r\n"))
+        fault(w, "A header's value is one line.");
+    w->reply_headers[w->reply_header_count++] =
+        (struct work_reply_header){work_printf(w, "%s", name), work_printf(w, "%s", value)};
+}
+
+static _Noreturn void fail_text(fh_work *w, int status, const char *pointer, const char *detail)
+{
+    struct arena *before = json_arena_set(&w->kept);
+    if (status < 400 || status > 599)
+        status = 500;
+    json_t *errors =
+        pointer ? json_pack("[{s:s, s:s}]", "pointer", pointer, "detail", detail) : NULL;
+    json_t *problem = problem_new(status, detail, errors);
+    json_arena_set(before);
+    work_fail_problem(w, status, problem);
+}
+
+void fh_fail(fh_work *w, int status, const char *format, ...)
+{
+    char detail[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    fail_text(w, status, NULL, detail);
+}
+
+void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format, ...)
+{
+    char detail[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    fail_text(w, status, pointer, detail);
+}

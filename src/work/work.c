@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running a unit of work: the order of work.h, failures, refusals, reruns.
+ *
+ *     ASKING --first use of the store--> OPEN --handler returned--> finish, record, commit
+ *        |                                 |
+ *        +------ work_fail (longjmp) ------+--> rollback; a refusal of a fenced work is then
+ *                                               recorded in a work of its own
+ *
+ * Dying before COMMIT is durable leaves no trace; dying after it leaves everything, and whoever
+ * asks again under the same key gets the recorded answer.
+ *
+ * A conflict (a broken commit group, a serialization failure) runs the handler again from its
+ * start, alone. Its arena is emptied; the time, randomness and answers of others it heard are
+ * kept, so that it decides the same way.
+ */
+
+#include "work/work.h"
+
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "shape/problem.h"
+#include "work/batch.h"
+
+#define RERUNS_MAX 5
+#define HANDLER_FAULT "The service has a fault here; its log says which."
+
+enum { RAN_TO_ITS_END = 0, ENDED_BY_FAILURE, ENDED_BY_FENCE };
+
+struct work_deferred {
+    void (*release)(void *);
+    void *argument;
+    struct work_deferred *next;
+};
+
+struct work_asked {
+    json_t *answer;
+    struct work_asked *next;
+};
+
+void work_init(fh_work *w, struct work_context *context, fh_handler *handler)
+{
+    *w = (fh_work){.context = context, .handler = handler};
+    arena_init(&w->arena, ARENA_SIZE_MAX);
+    arena_init(&w->kept, ARENA_SIZE_MAX);
+    w->deadline_ns = -1;
+}
+
+void work_release(fh_work *w)
+{
+    arena_release(&w->arena);
+    arena_release(&w->kept);
+}
+
+/* ---- memory ---- */
+
+void *work_alloc(fh_work *w, size_t size)
+{
+    void *memory = arena_try_alloc(&w->arena, size);
+    if (!memory) {
+        struct fh_error error;
+        error_set(&error, FH_NO_MEMORY, "The work needs more memory than it may have.");
+        work_fail(w, &error);
+    }
+    return memset(memory, 0, size);
+}
+
+char *work_printf(fh_work *w, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = work_alloc(w, (size_t)length + 1);
+    vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+/* ---- failing ---- */
+
+static int status_of(enum fh_code code)
+{
+    switch (code) {
+    case FH_INVALID:
+        return 422;
+    case FH_NOT_FOUND:
+        return 404;
+    case FH_CONFLICT:
+        return 409;
+    case FH_UNAVAILABLE:
+    case FH_OUTCOME_UNKNOWN:
+    case FH_NO_MEMORY:
+        return 503;
+    case FH_UNSUPPORTED:
+    case FH_OK:
+        break;
+    }
+    return 500;
+}
+
+static void set_reply(fh_work *w, int status, json_t *body)
+{
+    w->replied = true;
+    w->reply_status = status;
+    w->reply_body = body;
+}
+
+static void set_problem(fh_work *w, const struct fh_error *error)
+{
+    struct arena *before = json_arena_set(&w->kept);
+    json_t *errors = NULL;
+    if (error->field[0])
+        errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
+                           error->message);
+    int status = status_of(error->code);
+    if (status == 500)
+        log_error("a handler's fault: %s", error->message);
+    set_reply(w, status, problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
+    if (status == 503 && !w->retry_after_s)
+        w->retry_after_s = 1;
+    json_arena_set(before);
+}
+
+void work_fail(fh_work *w, const struct fh_error *error)
+{
+    w->failure = *error;
+    if (w->failure.code == FH_OK)
+        w->failure.code = FH_UNSUPPORTED;
+    set_problem(w, &w->failure);
+    FH_ASSERT(w->fail_to != NULL);
+    _longjmp(*w->fail_to, ENDED_BY_FAILURE);
+}
+
+void work_fail_problem(fh_work *w, int status, json_t *problem)
+{
+    static const struct {
+        int status;
+        enum fh_code code;
+    } codes[] = {{404, FH_NOT_FOUND}, {409, FH_CONFLICT}, {503, FH_UNAVAILABLE}};
+    enum fh_code code = status >= 500 ? FH_UNAVAILABLE : FH_INVALID;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].status == status)
+            code = codes[i].code;
+    }
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    error_set(&w->failure, code, "%s", detail ? detail : problem_title(status));
+    if (status == 503 && !w->retry_after_s)
+        w->retry_after_s = 1;
+    set_reply(w, status, problem);
+    FH_ASSERT(w->fail_to != NULL);
+    _longjmp(*w->fail_to, ENDED_BY_FAILURE);
+}
+
+static void fail_with(fh_work *w, enum fh_code code, const char *message)
+{
+    struct fh_error error;
+    error_set(&error, code, "%s", message);
+    work_fail(w, &error);
+}
+
+void work_must_be_asking(fh_work *w, const char *what)
+{
+    if (w->phase == WORK_ASKING)
+        return;
+    fail_with(w, FH_UNSUPPORTED,
+              work_printf(w,
+                          "%s was called after the store was used: ask others first, then use "
+                          "the own store (fh_peek looks without using it).",
+                          what));
+}
+
+/* ---- the store ---- */
+
+static void open_write(fh_work *w)
+{
+    struct fh_error error;
+    if (w->gate) {
+        w->store_work = work_gate_pass(w);
+        w->phase = WORK_OPEN;
+        return;
+    }
+    enum store_mode mode = w->alone ? STORE_WRITE_ALONE : STORE_WRITE;
+    if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK)
+        work_fail(w, &error);
+    w->phase = WORK_OPEN;
+    bool replied = false;
+    if (w->fence && w->fence->check(w, w->fence, &replied, &error) != FH_OK)
+        work_fail(w, &error);
+    if (replied)
+        _longjmp(*w->fail_to, ENDED_BY_FENCE);
+}
+
+struct store_work *work_store_write(fh_work *w)
+{
+    if (w->read_only)
+        fail_with(w, FH_UNSUPPORTED, "A handler of GET changes nothing; use another method.");
+    if (w->phase == WORK_ASKING)
+        open_write(w);
+    FH_ASSERT(w->phase == WORK_OPEN);
+    return w->store_work;
+}
+
+struct store_work *work_store_read(fh_work *w)
+{
+    if (!w->read_only)
+        return work_store_write(w);
+    if (!w->store_work) {
+        struct fh_error error;
+        if (store_begin(w->context->store, STORE_READ, &w->store_work, &error) != FH_OK)
+            work_fail(w, &error);
+        w->phase = WORK_OPEN;
+    }
+    return w->store_work;
+}
+
+/* ---- hooks, deferred, recorded ---- */
+
+void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
+                 void (*committed)(fh_work *, void *), void *argument)
+{
+    for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
+        if (hook->argument == argument && hook->finish == finish)
+            return;
+    }
+    struct work_hook *hook = work_alloc(w, sizeof *hook);
+    *hook = (struct work_hook){.finish = finish, .committed = committed, .argument = argument};
+    if (w->hooks_last)
+        w->hooks_last->next = hook;
+    else
+        w->hooks_first = hook;
+    w->hooks_last = hook;
+}
+
+void fh_defer(fh_work *w, void (*release)(void *), void *argument)
+{
+    struct work_deferred *deferred = work_alloc(w, sizeof *deferred);
+    *deferred = (struct work_deferred){release, argument, w->deferred};
+    w->deferred = deferred;
+}
+
+static void run_deferred(fh_work *w)
+{
+    while (w->deferred) {
+        struct work_deferred *deferred = w->deferred;
+        w->deferred = deferred->next;
+        deferred->release(deferred->argument);
+    }
+}
+
+const json_t *work_asked_again(fh_work *w)
+{
+    struct work_asked *asked = w->asked_next;
+    if (!asked)
+        return NULL;
+    w->asked_next = asked->next;
+    return asked->answer;
+}
+
+void work_asked_record(fh_work *w, const json_t *answer)
+{
+    struct work_asked *asked = arena_alloc(&w->kept, sizeof *asked);
+    struct arena *before = json_arena_set(&w->kept);
+    asked->answer = json_deep_copy(answer);
+    json_arena_set(before);
+    struct work_asked **last = &w->asked_first;
+    while (*last)
+        last = &(*last)->next;
+    *last = asked;
+}
+
+uint64_t work_random(fh_work *w)
+{
+    uint64_t count = w->random_count++;
+    unsigned char hash[crypto_shorthash_BYTES];
+    crypto_shorthash(hash, (const unsigned char *)&count, sizeof count, w->seed);
+    uint64_t value;
+    memcpy(&value, hash, sizeof value);
+    return value;
+}
+
+/* ---- running ---- */
+
+static void run_begin(fh_work *w)
+{
+    arena_release(&w->arena);
+    w->phase = WORK_ASKING;
+    w->store_work = NULL;
+    w->hooks_first = w->hooks_last = NULL;
+    w->deferred = NULL;
+    w->replied = false;
+    w->reply_status = 204;
+    w->reply_body = NULL;
+    w->reply_header_count = 0;
+    w->documents_changed = 0;
+    w->document_changed = NULL;
+    w->retry_after_s = 0;
+    w->random_count = 0;
+    w->asked_next = w->asked_first;
+    memset(&w->failure, 0, sizeof w->failure);
+}
+
+void work_record_begin(fh_work *w)
+{
+    w->now_ms = world_wall_ms(w->context->world);
+    world_random(w->context->world, w->seed, sizeof w->seed);
+}
+
+void work_handler_run(fh_work *w, bool *ret_by_fence)
+{
+    run_begin(w);
+    *ret_by_fence = false;
+    struct arena *before = json_arena_set(&w->arena);
+    jmp_buf fail_to;
+    w->fail_to = &fail_to;
+    switch (_setjmp(fail_to)) {
+    case RAN_TO_ITS_END: {
+        w->handler(w);
+        if (!w->read_only && (w->hooks_first || w->fence))
+            work_store_write(w);
+        struct fh_error error;
+        for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
+            if (hook->finish && hook->finish(w, hook->argument, &error) != FH_OK)
+                work_fail(w, &error);
+        }
+        if (w->fence && w->fence->record && !w->gate &&
+            w->fence->record(w, w->fence, false, &error) != FH_OK)
+            work_fail(w, &error);
+        break;
+    }
+    case ENDED_BY_FENCE:
+        *ret_by_fence = true;
+        break;
+    default:
+        break;
+    }
+    w->fail_to = NULL;
+    json_arena_set(&w->arena);
+    run_deferred(w);
+    json_arena_set(before);
+}
+
+void work_committed(fh_work *w)
+{
+    struct arena *before = json_arena_set(&w->arena);
+    for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
+        if (hook->committed)
+            hook->committed(w, hook->argument);
+    }
+    json_arena_set(before);
+}
+
+/* Ends what the run began: everything of it, or nothing. */
+static enum fh_code run_end(fh_work *w, bool by_fence)
+{
+    enum fh_code code = w->failure.code;
+    struct store_work *store_work = w->store_work;
+    w->store_work = NULL;
+    w->phase = WORK_ENDED;
+    if (code != FH_OK) {
+        if (store_work)
+            store_rollback(store_work);
+        return code;
+    }
+    if (store_work) {
+        code = store_commit(store_work, &w->failure);
+        if (code != FH_OK) {
+            w->failure.code = code;
+            set_problem(w, &w->failure);
+            return code;
+        }
+    }
+    if (!by_fence)
+        work_committed(w);
+    return FH_OK;
+}
+
+static bool is_refusal(const fh_work *w)
+{
+    int status = w->reply_status;
+    return status >= 400 && status < 500 && !(w->failure.code == FH_CONFLICT && w->failure.retryable);
+}
+
+/* One attempt to record the refusal in w->reply_* in a work of its own. */
+static enum fh_code refusal_try(fh_work *w, enum store_mode mode, struct fh_error *error)
+{
+    enum fh_code code = store_begin(w->context->store, mode, &w->store_work, error);
+    if (code != FH_OK)
+        return code;
+    bool replied = false;
+    code = w->fence->check(w, w->fence, &replied, error);
+    if (code == FH_OK && !replied)
+        code = w->fence->record(w, w->fence, true, error);
+    struct store_work *store_work = w->store_work;
+    w->store_work = NULL;
+    if (code != FH_OK) {
+        store_rollback(store_work);
+        return code;
+    }
+    return store_commit(store_work, error);
+}
+
+static enum fh_code record_refusal(fh_work *w)
+{
+    struct fh_error error = {0}, refused = w->failure;
+    struct arena *before = json_arena_set(&w->kept);
+    enum store_mode mode = STORE_WRITE;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < RERUNS_MAX; i++) {
+        code = refusal_try(w, mode, &error);
+        if (code != FH_CONFLICT || !error.retryable)
+            break;
+        mode = STORE_WRITE_ALONE;
+    }
+    json_arena_set(before);
+    if (code == FH_OK) {
+        w->context->counters.refused++;
+        w->failure = refused;
+        return refused.code;
+    }
+    w->failure = error;
+    set_problem(w, &error);
+    return code;
+}
+
+enum fh_code work_run(fh_work *w)
+{
+    work_record_begin(w);
+    enum fh_code code = FH_OK;
+    for (int i = 0;; i++) {
+        bool by_fence;
+        work_handler_run(w, &by_fence);
+        code = run_end(w, by_fence);
+        if (code != FH_CONFLICT || !w->failure.retryable)
+            break;
+        if (i == RERUNS_MAX) {
+            error_set(&w->failure, FH_UNAVAILABLE, "The work met conflicts again and again.");
+            set_problem(w, &w->failure);
+            code = FH_UNAVAILABLE;
+            break;
+        }
+        w->alone = true;
+        w->context->counters.reruns++;
+    }
+    if (code == FH_OK) {
+        w->context->counters.committed++;
+        return FH_OK;
+    }
+    if (w->fence && w->fence->record && is_refusal(w))
+        return record_refusal(w);
+    w->context->counters.failed++;
+    return code;
+}
