@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# The short way to everything; Meson and Ninja do the building. `make help` lists the targets.
+
+BUILD ?= build
+MESON ?= /usr/bin/meson
+MESON_FLAGS ?=
+TEST_FLAGS ?=
+export ONCE
+
+.DEFAULT_GOAL := all
+.PHONY: all deps demo test bench format clean help
+.NOTPARALLEL:
+
+all: ## build everything; the command is build/freehold
+	@test -x $(MESON) || { echo "$(MESON) is missing: run 'make deps' first." >&2; exit 1; }
+	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD) $(MESON_FLAGS)
+	@test -z "$(MESON_FLAGS)" || $(MESON) configure $(BUILD) $(MESON_FLAGS)
+	@/usr/bin/ninja -C $(BUILD) --quiet
+	@test ! -x $(BUILD)/src/cli/freehold || ln -sfn src/cli/freehold $(BUILD)/freehold
+
+deps: ## install the Debian packages that are missing (as root, or with sudo)
+	@tools/deps
+
+demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
+	@examples/shop/demo
+
+test: deps all ## every test: unit, conformance, tidy, scenario, crash
+	@tools/test --build $(BUILD) $(TEST_FLAGS)
+
+bench: deps ## measure requests, works, events and sagas per second
+	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
+	@bench/run build-release
+
+format: ## lay out all C files with clang-format
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean: ## remove what was built
+	@rm -rf build build-release build-sanitize
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

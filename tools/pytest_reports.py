@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pytest plugin that tells tools/test what happens, one JSON object a line, as it happens, and
+lets a test fail that takes too long."""
+
+import json
+import os
+import signal
+
+import pytest
+
+_details = {}
+
+
+def _tell(**report):
+    os.write(int(os.environ["FREEHOLD_REPORTS_FD"]), (json.dumps(report) + "\n").encode())
+
+
+def _name(nodeid):
+    return nodeid.removeprefix("tests/")
+
+
+def _too_long(_signal, _frame):
+    pytest.fail(f"took longer than {os.environ['FREEHOLD_CASE_S_MAX']} s")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol():
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(int(os.environ["FREEHOLD_CASE_S_MAX"]))
+    yield
+    signal.alarm(0)
+
+
+def pytest_runtest_logstart(nodeid):
+    _details[nodeid] = {"outcome": "passed", "detail": "", "seconds": 0.0}
+    _tell(what="start", name=_name(nodeid))
+
+
+def pytest_runtest_logreport(report):
+    case = _details[report.nodeid]
+    case["seconds"] += report.duration
+    if report.failed:
+        case["outcome"] = "failed"
+        case["detail"] += f"{report.longreprtext}\n"
+        for title, text in report.sections:
+            case["detail"] += f"-- {title}\n{text}\n"
+    elif report.skipped and case["outcome"] == "passed":
+        case["outcome"] = "skipped"
+        reason = getattr(report, "wasxfail", "")
+        if not reason and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2]
+        case["detail"] = reason or "no reason given"
+
+
+def pytest_runtest_logfinish(nodeid):
+    _tell(what="case", name=_name(nodeid), **_details.pop(nodeid))
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        _tell(what="case", name=f"{_name(report.nodeid)} (loading it)", outcome="failed",
+              seconds=0.0, detail=report.longreprtext)
