@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process' side of the control channel. A beat is written from the loop: a loop that hangs, or
+ * a process that was stopped, goes silent, and the starter kills it. The channel's end means
+ * that the starter has died: nobody would restart or stop this process any more, so it drains.
+ */
+
+#define _GNU_SOURCE
+#include "service/process.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+#define CONFIG_SIZE_MAX ((size_t)16 << 20)
+#define LISTEN_BACKLOG 1024
+
+static enum fh_code file_read(const char *path, struct text *text, struct fh_error *error)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set_errno(error, FH_INVALID, errno, "The configuration %s can't be read", path);
+    char buffer[4096];
+    size_t got;
+    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
+        text_append(text, buffer, got);
+    bool failed = ferror(file);
+    fclose(file);
+    if (failed || text->overflow)
+        return error_set(error, FH_INVALID, "The configuration %s can't be read whole.", path);
+    return FH_OK;
+}
+
+enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error *error)
+{
+    struct text text;
+    struct fh_error why = {0};
+    *ret = NULL;
+    text_init(&text, CONFIG_SIZE_MAX);
+    enum fh_code code = file_read(path, &text, error);
+    if (code == FH_OK) {
+        code = json_parse(text.data ? text.data : "", text.length, ret, &why);
+        if (code != FH_OK)
+            error_set(error, code, "The configuration %s: %.150s", path, why.message);
+    }
+    text_release(&text);
+    json_int_t format = 0;
+    if (code == FH_OK && (!json_integer_at(*ret, "freehold", &format) || format != 1)) {
+        json_decref(*ret);
+        *ret = NULL;
+        code = error_set(error, FH_INVALID,
+                         "The configuration %s is not one: expected a JSON object with "
+                         "\"freehold\": 1.",
+                         path);
+    }
+    return code;
+}
+
+static enum fh_code listen_on(const char *address, int *ret_fd, struct fh_error *error)
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    char *end = NULL;
+    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+    if (!colon || !colon[1] || *end || port > 65535 || (size_t)(colon - address) >= sizeof host)
+        return error_set(error, FH_INVALID,
+                         "\"%s\" is no address to listen on: expected one like 127.0.0.1:8080.",
+                         address);
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
+        return error_set(error, FH_INVALID, "\"%s\" is no IPv4 address.", host);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+    if (fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "No socket can be made");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&to, sizeof to) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+        int number = errno;
+        close(fd);
+        return error_set_errno(error, FH_UNAVAILABLE, number, "%s can't be listened on", address);
+    }
+    *ret_fd = fd;
+    return FH_OK;
+}
+
+enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
+                            struct fh_error *error)
+{
+    json_int_t fd;
+    if (address)
+        return listen_on(address, ret_fd, error);
+    if (!json_integer_at(config, "listen_fd", &fd) || fcntl((int)fd, F_GETFD) < 0)
+        return error_set(error, FH_INVALID,
+                         "The configuration's listen_fd is no open descriptor; started by hand, a "
+                         "program takes --listen ADDR:PORT.");
+    fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK);
+    *ret_fd = (int)fd;
+    return FH_OK;
+}
+
+void process_stop(struct process *process)
+{
+    if (process->stopping)
+        return;
+    process->stopping = true;
+    process->stop(process->context);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    process_stop(handle->data);
+}
+
+static void control_send(struct process *process, const char *line)
+{
+    if (process->control_fd < 0)
+        return;
+    /* A full channel loses a beat; a closed one is noticed by on_control. */
+    if (send(process->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return;
+}
+
+static void on_control(uv_poll_t *handle, int status, int events)
+{
+    struct process *process = handle->data;
+    char ignored[256];
+    (void)events;
+    ssize_t got = status < 0 ? 0 : recv(process->control_fd, ignored, sizeof ignored, MSG_DONTWAIT);
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    uv_poll_stop(handle);
+    process_stop(process);
+}
+
+static void on_beat(uv_timer_t *handle)
+{
+    control_send(handle->data, "beat\n");
+}
+
+enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
+                           void (*stop)(void *context), void *context, struct fh_error *error)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    *process = (struct process){
+        .loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(loop, &process->signals[i]);
+        process->signals[i].data = process;
+        uv_signal_start(&process->signals[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)&process->signals[i]);
+    }
+    uv_timer_init(loop, &process->beat);
+    process->beat.data = process;
+    if (control_fd < 0)
+        return FH_OK;
+    int result = fcntl(control_fd, F_GETFD) < 0 ? UV_EBADF
+                                                : uv_poll_init(loop, &process->control, control_fd);
+    if (result != 0) {
+        process->control_fd = -1;
+        return error_set(error, FH_INVALID, "The configuration's control_fd %d: %s.", control_fd,
+                         uv_strerror(result));
+    }
+    fcntl(control_fd, F_SETFD, FD_CLOEXEC);
+    process->control.data = process;
+    uv_poll_start(&process->control, UV_READABLE | UV_DISCONNECT, on_control);
+    uv_unref((uv_handle_t *)&process->control);
+    return FH_OK;
+}
+
+void process_ready(struct process *process)
+{
+    if (process->control_fd < 0)
+        return;
+    control_send(process, "ready\n");
+    uv_timer_start(&process->beat, on_beat, PROCESS_BEAT_MS, PROCESS_BEAT_MS);
+    uv_unref((uv_handle_t *)&process->beat);
+}
+
+void process_end(struct process *process)
+{
+    for (int i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&process->signals[i], NULL);
+    uv_close((uv_handle_t *)&process->beat, NULL);
+    if (process->control_fd >= 0)
+        uv_close((uv_handle_t *)&process->control, NULL);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_PROCESS_H
+#define SERVICE_PROCESS_H
+
+/*
+ * What every process that `freehold up` starts has in common (docs/processes.md): a configuration
+ * file, a listening socket, the control channel with its heartbeat, signals, and exit codes.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/error.h"
+
+#define PROCESS_EXIT_FAILED 1         /* a restart may mend it */
+#define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
+#define PROCESS_BEAT_MS 1000
+#define PROCESS_GRACE_MS 10000 /* for requests under way, when draining */
+
+/* Reads a configuration file: a JSON object with "freehold": 1. New reference. */
+enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error *error);
+
+/* The listening socket: the configuration's "listen_fd", or a new one bound to `address`
+ * ("127.0.0.1:8080") when that is not NULL. Non-blocking, close-on-exec. */
+enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
+                            struct fh_error *error);
+
+/* Zero-initialised before process_start; lives until process_end's handles are closed. */
+struct process {
+    uv_loop_t *loop;
+    uv_signal_t signals[2];
+    uv_timer_t beat;
+    uv_poll_t control;
+    int control_fd; /* -1: started by hand */
+    bool stopping;
+    void (*stop)(void *context);
+    void *context;
+};
+
+/* SIGTERM, SIGINT and the end of whoever started us call `stop` once, on the loop. control_fd
+ * may be -1. SIGPIPE is ignored. */
+enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
+                           void (*stop)(void *context), void *context, struct fh_error *error);
+void process_ready(struct process *process); /* tells the starter; beats from now on */
+/* Asks to stop, as SIGTERM does. */
+void process_stop(struct process *process);
+void process_end(struct process *process); /* closes its handles: run the loop once more after */
+
+#endif
