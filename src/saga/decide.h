@@ -49,7 +49,7 @@ enum saga_element_state {
 };
 
 struct saga_element {
-    uint8_t state;
+    int16_t state;   /* enum saga_element_state; no padding, so that states compare as bytes */
     int16_t attempt; /* from 1; rises only by an operator's word */
 };
 

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The decision. A saga runs its steps in order, the elements of one step side by side, and either
+ * ends, or turns back and is undone, or is parked for a person:
+ *
+ *     running, step k     every element done           → step k + 1, or ended
+ *                         a *no*, up to the pivot      → compensating, from step k down
+ *                         a *no*, behind it            → parked
+ *                         deadline, up to the pivot    → compensating; behind it → parked
+ *                         closed, mismatch, fixed      → parked
+ *     compensating        every sent element of step k undone or never → step k - 1, or the undone
+ *                                                        handler, then undone
+ *                         fixed, closed                → parked
+ *     parked              an operator's word           → in the direction in which it was going
+ *
+ * Whatever has no outcome, and every status that the step does not declare as a *no*, means: the
+ * same again after a pause. Invariants: nothing is asked of a step before all earlier ones are
+ * done; an element that may have been sent is never forgotten on the way back, refused ones
+ * included (a late copy with a higher attempt could still run); a saga that has turned back never
+ * turns again.
+ */
+
+#include "saga/decide.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
+                     struct saga_element *elements)
+{
+    memset(state, 0, sizeof *state);
+    state->status = SAGA_RUNNING;
+    state->reason_step = -1;
+    state->elements = elements;
+    for (int i = 0; i < rules->step_count; i++) {
+        FH_ASSERT(counts[i] >= 0 && counts[i] <= SAGA_ELEMENTS_MAX);
+        state->first[i + 1] = (uint16_t)(state->first[i] + counts[i]);
+    }
+    for (int i = 0; i < state->first[rules->step_count]; i++)
+        elements[i] = (struct saga_element){.state = SAGA_UNSTORED, .attempt = 1};
+}
+
+void saga_state_copy(const struct saga_rules *rules, const struct saga_state *from,
+                     struct saga_state *to, struct saga_element *elements)
+{
+    *to = *from;
+    to->elements = elements;
+    memcpy(elements, from->elements, from->first[rules->step_count] * sizeof *elements);
+}
+
+/* Lets stored elements of the step go, up to the bound. */
+static void send_more(struct saga_state *state)
+{
+    int sent = 0, count = saga_elements(state, state->step);
+    for (int i = 0; i < count; i++)
+        sent += saga_element(state, state->step, i)->state == SAGA_SENT;
+    for (int i = 0; i < count && sent < SAGA_PARALLEL_MAX; i++) {
+        struct saga_element *element = saga_element(state, state->step, i);
+        if (element->state == SAGA_STORED) {
+            element->state = SAGA_SENT;
+            sent++;
+        }
+    }
+}
+
+/* Step by step forward, past those without elements. */
+static void begin(const struct saga_rules *rules, struct saga_state *state, int step)
+{
+    while (step < rules->step_count && saga_elements(state, step) == 0)
+        step++;
+    state->step = step;
+    if (step == rules->step_count) {
+        state->status = SAGA_ENDED;
+        return;
+    }
+    for (int i = 0; i < saga_elements(state, step); i++)
+        saga_element(state, step, i)->state = SAGA_STORED;
+    if (!rules->steps[step].run)
+        send_more(state);
+}
+
+static bool needs_undo(const struct saga_element *element)
+{
+    return element->state == SAGA_SENT || element->state == SAGA_DONE ||
+           element->state == SAGA_REFUSED;
+}
+
+/* Step by step back, past what needs no undo. */
+static void go_back(const struct saga_rules *rules, struct saga_state *state)
+{
+    for (; state->step >= 0; state->step--) {
+        bool left = false;
+        for (int i = 0; i < saga_elements(state, state->step); i++) {
+            struct saga_element *element = saga_element(state, state->step, i);
+            if (!needs_undo(element))
+                continue;
+            if (rules->steps[state->step].run)
+                element->state = SAGA_TAKEN_BACK; /* its effects are here: the undone handler's */
+            else if (!rules->steps[state->step].undo)
+                element->state = SAGA_NEVER; /* refused: see cannot_go_back */
+            else
+                left = true;
+        }
+        if (left)
+            return;
+    }
+    if (!rules->undone)
+        state->status = SAGA_UNDONE;
+}
+
+/* A step without undo, of which something was or may have been done: the pivot's own doubt. */
+static bool cannot_go_back(const struct saga_rules *rules, const struct saga_state *state)
+{
+    if (rules->steps[state->step].run || rules->steps[state->step].undo)
+        return false;
+    for (int i = 0; i < saga_elements(state, state->step); i++) {
+        int element = saga_element(state, state->step, i)->state;
+        if (element == SAGA_SENT || element == SAGA_DONE)
+            return true;
+    }
+    return false;
+}
+
+static void give_reason(struct saga_state *state, int step, int status, const char *detail)
+{
+    state->reason_step = step;
+    state->reason_status = status;
+    snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
+}
+
+static enum saga_verdict park(struct saga_state *state, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static enum saga_verdict park(struct saga_state *state, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(state->why, sizeof state->why, format, arguments);
+    va_end(arguments);
+    state->status = SAGA_PARKED;
+    return SAGA_CHANGED;
+}
+
+static const char *step_name(const struct saga_rules *rules, int step)
+{
+    return step >= 0 ? rules->steps[step].name : "undone";
+}
+
+static enum saga_verdict turn_back(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (cannot_go_back(rules, state))
+        return park(state, "Step %s has no undo, and some of it was done or may have been: %s",
+                    step_name(rules, state->step), state->reason_detail);
+    state->status = SAGA_COMPENSATING;
+    state->back = true;
+    go_back(rules, state);
+    return SAGA_CHANGED;
+}
+
+/* The step under way said no. */
+static enum saga_verdict refuse(const struct saga_rules *rules, struct saga_state *state,
+                                const struct saga_happening *happening)
+{
+    give_reason(state, state->step, happening->status, happening->detail);
+    if (state->step <= rules->pivot)
+        return turn_back(rules, state);
+    return park(state, "Step %s comes after the pivot and was refused with status %d: %s",
+                step_name(rules, state->step), happening->status, state->reason_detail);
+}
+
+static bool is_no(const struct saga_rules *rules, int step, int status)
+{
+    const int *no = rules->steps[step].no;
+    for (int i = 0; i < 8 && no[i]; i++)
+        if (no[i] == status)
+            return true;
+    return false;
+}
+
+static enum saga_verdict element_done(const struct saga_rules *rules, struct saga_state *state,
+                                      struct saga_element *element)
+{
+    element->state = SAGA_DONE;
+    for (int i = 0; i < saga_elements(state, state->step); i++) {
+        if (saga_element(state, state->step, i)->state != SAGA_DONE) {
+            send_more(state);
+            return SAGA_CHANGED;
+        }
+    }
+    begin(rules, state, state->step + 1);
+    return SAGA_CHANGED;
+}
+
+static const char *outcome_meaning(enum saga_outcome outcome)
+{
+    if (outcome == SAGA_OUTCOME_CLOSED)
+        return "the receiver says this saga is closed";
+    if (outcome == SAGA_OUTCOME_MISMATCH)
+        return "the receiver knows this key with another request";
+    return "the receiver can't undo what it did";
+}
+
+static enum saga_verdict answered(const struct saga_rules *rules, struct saga_state *state,
+                                  const struct saga_happening *happening)
+{
+    struct saga_element *element = saga_element(state, happening->step, happening->element);
+    switch (happening->outcome) {
+    case SAGA_OUTCOME_NONE:
+    case SAGA_OUTCOME_PENDING:
+        return SAGA_AGAIN;
+    case SAGA_OUTCOME_DONE:
+        return element_done(rules, state, element);
+    case SAGA_OUTCOME_REFUSED:
+        if (!is_no(rules, happening->step, happening->status))
+            return SAGA_AGAIN;
+        element->state = SAGA_REFUSED;
+        return refuse(rules, state, happening);
+    case SAGA_OUTCOME_UNDONE:
+    case SAGA_OUTCOME_NEVER:
+        element->state = SAGA_REFUSED; /* undone before it came: a *no* */
+        return refuse(rules, state, happening);
+    case SAGA_OUTCOME_CLOSED:
+    case SAGA_OUTCOME_MISMATCH:
+    case SAGA_OUTCOME_FIXED:
+        break;
+    }
+    give_reason(state, happening->step, happening->status, outcome_meaning(happening->outcome));
+    return park(state, "Step %s, element %d: %s.", step_name(rules, happening->step),
+                happening->element, state->reason_detail);
+}
+
+static enum saga_verdict undo_answered(const struct saga_rules *rules, struct saga_state *state,
+                                       const struct saga_happening *happening)
+{
+    struct saga_element *element = saga_element(state, happening->step, happening->element);
+    switch (happening->outcome) {
+    case SAGA_OUTCOME_NONE:
+    case SAGA_OUTCOME_PENDING:
+    case SAGA_OUTCOME_DONE:
+    case SAGA_OUTCOME_REFUSED:
+        return SAGA_AGAIN;
+    case SAGA_OUTCOME_UNDONE:
+    case SAGA_OUTCOME_NEVER:
+        element->state = happening->outcome == SAGA_OUTCOME_UNDONE ? SAGA_TAKEN_BACK : SAGA_NEVER;
+        go_back(rules, state);
+        return SAGA_CHANGED;
+    case SAGA_OUTCOME_CLOSED:
+    case SAGA_OUTCOME_MISMATCH:
+    case SAGA_OUTCOME_FIXED:
+        break;
+    }
+    return park(state, "Undoing step %s, element %d: %s.", step_name(rules, happening->step),
+                happening->element, outcome_meaning(happening->outcome));
+}
+
+/* Is it the answer to what is being asked now? */
+static enum saga_verdict hear(const struct saga_rules *rules, struct saga_state *state,
+                              const struct saga_happening *happening)
+{
+    enum saga_due due = saga_due(rules, state);
+    if (due != (happening->undo ? SAGA_DUE_UNDO : SAGA_DUE_ASK) || happening->step != state->step)
+        return SAGA_IGNORE;
+    const struct saga_element *element = saga_element(state, state->step, happening->element);
+    if (!saga_element_due(rules, state, happening->element) ||
+        element->attempt != happening->attempt)
+        return SAGA_IGNORE;
+    return happening->undo ? undo_answered(rules, state, happening)
+                           : answered(rules, state, happening);
+}
+
+static enum saga_verdict handled(const struct saga_rules *rules, struct saga_state *state,
+                                 const struct saga_happening *happening)
+{
+    enum saga_due due = saga_due(rules, state);
+    if (due != SAGA_DUE_RUN && due != SAGA_DUE_UNDONE)
+        return SAGA_IGNORE;
+    if (happening->what == SAGA_HANDLER_FAILED)
+        return SAGA_AGAIN;
+    if (happening->what == SAGA_HANDLED) {
+        if (due == SAGA_DUE_RUN)
+            return element_done(rules, state, saga_element(state, state->step, 0));
+        state->status = SAGA_UNDONE;
+        return SAGA_CHANGED;
+    }
+    if (due == SAGA_DUE_RUN) {
+        saga_element(state, state->step, 0)->state = SAGA_REFUSED;
+        return refuse(rules, state, happening);
+    }
+    return park(state, "All is undone, but the undone handler refused with status %d: %s",
+                happening->status, happening->detail ? happening->detail : "");
+}
+
+static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (state->status != SAGA_RUNNING)
+        return SAGA_IGNORE;
+    give_reason(state, state->step, 504, "The saga's deadline passed.");
+    if (state->step <= rules->pivot)
+        return turn_back(rules, state);
+    return park(state, "The deadline passed after the pivot, at step %s.",
+                step_name(rules, state->step));
+}
+
+/* Only a person lets attempts rise: receivers run a refused element again for it. */
+static enum saga_verdict retry(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (state->status != SAGA_PARKED)
+        return SAGA_IGNORE;
+    state->why[0] = '\0';
+    if (state->back) {
+        state->status = SAGA_COMPENSATING;
+        go_back(rules, state);
+        return SAGA_CHANGED;
+    }
+    state->status = SAGA_RUNNING;
+    for (int i = 0; i < saga_elements(state, state->step); i++) {
+        struct saga_element *element = saga_element(state, state->step, i);
+        if (element->state != SAGA_SENT && element->state != SAGA_REFUSED)
+            continue;
+        element->attempt++;
+        element->state = rules->steps[state->step].run ? SAGA_STORED : SAGA_SENT;
+    }
+    if (!rules->steps[state->step].run)
+        send_more(state);
+    return SAGA_CHANGED;
+}
+
+enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
+                              const struct saga_happening *happening)
+{
+    switch (happening->what) {
+    case SAGA_STARTED:
+        begin(rules, state, 0);
+        return SAGA_CHANGED;
+    case SAGA_ANSWERED:
+        return hear(rules, state, happening);
+    case SAGA_HANDLED:
+    case SAGA_HANDLER_REFUSED:
+    case SAGA_HANDLER_FAILED:
+        return handled(rules, state, happening);
+    case SAGA_DEADLINE:
+        return deadline(rules, state);
+    case SAGA_BROKEN:
+        if (saga_due(rules, state) == SAGA_DUE_NOTHING)
+            return SAGA_IGNORE;
+        return park(state, "%s", happening->detail);
+    case SAGA_RETRIED:
+        return retry(rules, state);
+    }
+    return SAGA_IGNORE;
+}
+
+enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state)
+{
+    if (state->status == SAGA_COMPENSATING)
+        return state->step < 0 ? SAGA_DUE_UNDONE : SAGA_DUE_UNDO;
+    if (state->status == SAGA_RUNNING)
+        return rules->steps[state->step].run ? SAGA_DUE_RUN : SAGA_DUE_ASK;
+    return SAGA_DUE_NOTHING;
+}
+
+bool saga_element_due(const struct saga_rules *rules, const struct saga_state *state, int element)
+{
+    (void)rules;
+    if (element < 0 || element >= saga_elements(state, state->step))
+        return false;
+    const struct saga_element *asked = saga_element(state, state->step, element);
+    return state->status == SAGA_COMPENSATING ? needs_undo(asked) : asked->state == SAGA_SENT;
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static const char *const status_names[] = {"running", "compensating", "ended", "undone", "parked"};
+static const char *const element_names[] = {"unstored", "stored", "sent", "done",
+                                            "refused",  "undone", "never"};
+static const char *const outcome_names[] = {"",        "done",   "refused",  "undone", "never",
+                                            "pending", "closed", "mismatch", "fixed"};
+
+static int find(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+enum saga_outcome saga_outcome_of(const char *text)
+{
+    int found = text ? find(outcome_names, COUNT(outcome_names), text) : -1;
+    return found < 0 ? SAGA_OUTCOME_NONE : (enum saga_outcome)found;
+}
+
+const char *saga_status_name(enum saga_status status)
+{
+    return status_names[status];
+}
+
+int saga_status_of(const char *name)
+{
+    return find(status_names, COUNT(status_names), name);
+}
+
+const char *saga_element_state_name(enum saga_element_state state)
+{
+    return element_names[state];
+}
+
+int saga_element_state_of(const char *name)
+{
+    return find(element_names, COUNT(element_names), name);
+}
