@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shop through its gateway: what a customer sees when all is well, and when it is not."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from conftest import ROOT, wait_for
+
+SHOP = ROOT / "examples" / "shop"
+
+
+@pytest.fixture(scope="module")
+def shop(start):
+    return start(SHOP / "freehold.yaml")
+
+
+def new_user(shop, name="Ada"):
+    answer = shop.http("POST", "/api/users", {"name": name, "email": f"{name}@example.org",
+                                              "address": "1 Example Street"})
+    assert answer.status == 201, answer
+    return answer.body["id"]
+
+
+def new_product(shop, stock=10, price=2999, **more):
+    answer = shop.http("POST", "/api/products", {"name": "Lamp", "price": price, **more})
+    assert answer.status == 201, answer
+    product = answer.body["id"]
+    assert shop.http("PUT", f"/api/products/{product}/stock", {"quantity": stock}).status == 200
+    return product
+
+
+def stock(shop, product):
+    return shop.http("GET", f"/api/products/{product}/stock").body["quantity"]
+
+
+def order_body(user, *items, token="tok_visa"):
+    return {"user_id": user, "payment_token": token,
+            "items": [{"product_id": product, "quantity": quantity} for product, quantity in items]}
+
+
+def place(shop, user, *items, token="tok_visa"):
+    answer = shop.http("POST", "/api/orders", order_body(user, *items, token=token))
+    assert answer.status == 202, answer
+    assert answer.body["status"] == "PENDING"
+    return answer.body["id"]
+
+
+def ended(shop, order):
+    """The order, once it is no longer pending."""
+    def look():
+        answer = shop.http("GET", f"/api/orders/{order}")
+        return answer.body if answer.status == 200 and answer.body["status"] != "PENDING" else None
+    return wait_for(f"order {order} ends", look)
+
+
+def payments_of(shop, order):
+    found, after = [], ""
+    while True:
+        page = shop.call("payments", "GET", f"/api/payments?limit=1000{after}").body
+        found += [payment for payment in page if payment["order_id"] == order]
+        if len(page) < 1000:
+            return found
+        after = "&after=" + page[-1]["id"]
+
+
+def at_rest(shop):
+    for service in ("users", "products", "payments", "orders"):
+        state = shop.call(service, "GET", "/_freehold/state").body
+        sagas = state.get("sagas", {})
+        if any(sagas.get(kind) for kind in ("running", "compensating", "parked")):
+            return False
+        if any(one["depth"] for one in state.get("subscriptions", [])):
+            return False
+    return True
+
+
+# ---- When all is well ------------------------------------------------------------------------
+
+def test_an_order_is_confirmed_paid_and_counted(shop):
+    user, lamp, table = new_user(shop), new_product(shop, 10), new_product(shop, 5, price=10000)
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 3), (table, 1)))
+    assert answer.status == 202
+    assert answer.headers["location"] == f"/api/orders/{answer.body['id']}"
+    order = ended(shop, answer.body["id"])
+    assert order["status"] == "CONFIRMED"
+    assert order["total"] == 3 * 2999 + 10000
+    assert order["user_name"] == "Ada"
+    assert [(i["product_id"], i["product_name"], i["quantity"], i["price"]) for i in order["items"]] == [
+        (lamp, "Lamp", 3, 2999), (table, "Lamp", 1, 10000)]
+    assert (stock(shop, lamp), stock(shop, table)) == (7, 4)
+    payment = shop.http("GET", f"/api/payments/{order['payment_id']}").body
+    assert (payment["amount"], payment["status"], payment["order_id"]) == (18997, "CHARGED", order["id"])
+    wait_for("the user's order is counted",
+             lambda: shop.http("GET", f"/api/users/{user}").body["order_count"] == 1)
+    assert [one["id"] for one in shop.http("GET", f"/api/orders?user_id={user}").body] == [order["id"]]
+
+
+def test_a_client_can_wait_for_the_end_of_its_order(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), {"Prefer": "wait=5"})
+    assert answer.status < 300
+    order = shop.http("GET", f"/api/orders/{answer.body['id']}").body
+    assert order["status"] == "CONFIRMED"
+
+
+def test_the_same_product_twice_in_one_order_is_reserved_twice(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    assert ended(shop, place(shop, user, (lamp, 2), (lamp, 3)))["status"] == "CONFIRMED"
+    assert stock(shop, lamp) == 5
+
+
+def test_many_can_be_asked_for_in_one_call(shop):
+    users = [new_user(shop, name) for name in ("Ada", "Grace", "Edsger")]
+    found = shop.http("GET", "/api/users?ids=" + ",".join(map(str, users))).body
+    assert [(one["id"], one["name"]) for one in found] == list(zip(users, ("Ada", "Grace", "Edsger")))
+    category = "c-" + uuid.uuid4().hex
+    products = [new_product(shop, category=category) for _ in range(5)]
+    found = shop.http("GET", "/api/products?ids=" + ",".join(products[:2])).body
+    assert {one["id"] for one in found} == set(products[:2])
+    first = shop.http("GET", f"/api/products?category={category}&limit=3").body
+    rest = shop.http("GET", f"/api/products?category={category}&limit=3&after={first[-1]['id']}").body
+    assert (len(first), len(rest)) == (3, 2)
+    assert sorted(one["id"] for one in first + rest) == sorted(products)
+
+
+def test_a_product_has_what_attributes_its_seller_gives_it(shop):
+    product = new_product(shop, colour="green", sizes=[{"w": 1}])
+    answer = shop.http("PATCH", f"/api/products/{product}", {"colour": None, "price": 5, "year": 1970})
+    assert answer.status == 200
+    found = shop.http("GET", f"/api/products/{product}").body
+    assert "colour" not in found and (found["price"], found["year"]) == (5, 1970)
+    assert found["sizes"] == [{"w": 1}]
+    refused = shop.http("PATCH", f"/api/products/{product}", {"stock": 1000000})
+    assert refused.status == 422 and refused.body["errors"][0]["pointer"] == "/stock"
+
+
+def test_internal_routes_are_not_there_for_the_public(shop):
+    product, user = new_product(shop), new_user(shop)
+    for method, path in (("POST", f"/api/products/{product}/reserve?quantity=1"),
+                         ("POST", f"/api/products/{product}/release?quantity=1"),
+                         ("POST", "/api/payments"), ("POST", "/api/payments/refund"),
+                         ("GET", "/api/payments"), ("POST", f"/api/users/{user}/orders/increment"),
+                         ("GET", "/_freehold/state"), ("GET", "/_freehold/feed")):
+        assert shop.http(method, path).status == 404, path
+    assert stock(shop, product) == 10
+
+
+# ---- When it is not --------------------------------------------------------------------------
+
+def test_a_declined_card_cancels_and_gives_the_stock_back(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    order = ended(shop, place(shop, user, (lamp, 4), token="tok_declined"))
+    assert order["status"] == "CANCELLED"
+    assert order["reason"].startswith("charge: ") and "declined" in order["reason"]
+    assert stock(shop, lamp) == 10
+    assert payments_of(shop, order["id"]) == []
+    assert shop.http("GET", f"/api/users/{user}").body["order_count"] == 0
+
+
+def test_too_little_stock_cancels_and_gives_back_what_was_reserved(shop):
+    user, lamp, table = new_user(shop), new_product(shop, 10), new_product(shop, 1)
+    order = ended(shop, place(shop, user, (lamp, 4), (table, 2)))
+    assert order["status"] == "CANCELLED" and order["reason"].startswith("reserve: ")
+    assert table in order["reason"]
+    assert (stock(shop, lamp), stock(shop, table)) == (10, 1)
+    assert payments_of(shop, order["id"]) == []
+
+
+def test_the_last_piece_is_sold_once(shop):
+    user, lamp = new_user(shop), new_product(shop, 3)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        orders = list(pool.map(lambda _: place(shop, user, (lamp, 1)), range(16)))
+    ends = [ended(shop, order)["status"] for order in orders]
+    assert (ends.count("CONFIRMED"), ends.count("CANCELLED")) == (3, 13)
+    assert stock(shop, lamp) == 0
+
+
+def test_a_product_that_was_deleted_meanwhile_cancels(shop):
+    user, lamp, table = new_user(shop), new_product(shop, 5), new_product(shop, 5)
+    assert shop.http("DELETE", f"/api/products/{table}").status == 204
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1), (table, 1)))
+    assert answer.status == 422
+    assert answer.body["errors"][0]["pointer"] == "/items/1/product_id"
+    gone = shop.call("products", "POST", f"/api/products/{table}/reserve?quantity=1")
+    assert gone.status == 409
+    assert stock(shop, lamp) == 5
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({"items": [{"product_id": "x", "quantity": 1}], "payment_token": "t"}, "/user_id"),
+    ({"user_id": "1", "items": [{"product_id": "x", "quantity": 1}], "payment_token": "t"}, "/user_id"),
+    ({"user_id": 1, "items": [], "payment_token": "t"}, "/items"),
+    ({"user_id": 1, "items": [{"product_id": "x", "quantity": 0}], "payment_token": "t"},
+     "/items/0/quantity"),
+    ({"user_id": 1, "items": [{"product_id": "x", "quantity": 1, "price": 1}], "payment_token": "t"},
+     "/items/0/price"),
+    ({"user_id": 1, "items": [{"product_id": "x", "quantity": 1}]}, "/payment_token"),
+])
+def test_a_wrong_order_is_refused_and_says_where(shop, body, pointer):
+    answer = shop.http("POST", "/api/orders", body)
+    assert answer.status in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert pointer in [one["pointer"] for one in answer.body["errors"]]
+
+
+def test_unknown_users_and_products_are_refused_and_said_where(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    answer = shop.http("POST", "/api/orders", order_body(99999999, (lamp, 1)))
+    assert answer.status == 422, answer
+    assert answer.body["errors"][0]["pointer"] == "/user_id"
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1), ("no-such", 1)))
+    assert answer.status == 422
+    assert answer.body["errors"][0]["pointer"] == "/items/1/product_id"
+    assert shop.http("GET", f"/api/orders?user_id={user}").body == []
+
+
+def test_things_that_are_not_there_are_404(shop):
+    for path in ("/api/users/99999999", "/api/products/no-such", "/api/products/no-such/stock",
+                 "/api/payments/no-such", "/api/orders/99999999", "/api/orders/99999999/details",
+                 "/api/nothing"):
+        answer = shop.http("GET", path)
+        assert answer.status == 404, path
+        assert answer.body["status"] == 404
+
+
+# ---- Commands have identity ------------------------------------------------------------------
+
+def test_the_same_key_twice_is_one_order_and_the_same_answer(shop):
+    user, lamp, key = new_user(shop), new_product(shop, 10), uuid.uuid4().hex
+    body = order_body(user, (lamp, 2))
+    first = shop.http("POST", "/api/orders", body, {"Idempotency-Key": key})
+    second = shop.http("POST", "/api/orders", body, {"Idempotency-Key": key})
+    assert (first.status, first.text) == (second.status, second.text) and first.status == 202
+    ended(shop, first.body["id"])
+    third = shop.http("POST", "/api/orders", body, {"Idempotency-Key": key})
+    assert (third.status, third.text) == (202, first.text)
+    assert len(shop.http("GET", f"/api/orders?user_id={user}").body) == 1
+    assert stock(shop, lamp) == 8
+
+
+def test_the_same_key_at_the_same_time_is_one_order(shop):
+    user, lamp, key = new_user(shop), new_product(shop, 10), uuid.uuid4().hex
+    body = order_body(user, (lamp, 1))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: shop.http("POST", "/api/orders", body,
+                                                    {"Idempotency-Key": key}), range(8)))
+    assert {answer.status for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert len(shop.http("GET", f"/api/orders?user_id={user}").body) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(shop):
+    user, lamp, key = new_user(shop), new_product(shop, 10), uuid.uuid4().hex
+    first = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), {"Idempotency-Key": key})
+    other = shop.http("POST", "/api/orders", order_body(user, (lamp, 2)), {"Idempotency-Key": key})
+    assert (first.status, other.status) == (202, 422)
+    assert len(shop.http("GET", f"/api/orders?user_id={user}").body) == 1
+
+
+def test_a_refusal_is_repeated_too(shop):
+    key = uuid.uuid4().hex
+    body = order_body(99999999, ("no-such", 1))
+    answers = [shop.http("POST", "/api/orders", body, {"Idempotency-Key": key}) for _ in range(2)]
+    assert [answer.status for answer in answers] == [422, 422]
+    assert answers[0].text == answers[1].text
+
+
+# ---- Others' data ----------------------------------------------------------------------------
+
+def test_orders_show_the_new_names_of_users_and_products(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    assert shop.http("PATCH", f"/api/users/{user}", {"name": "Countess Lovelace"}).status == 200
+    assert shop.http("PATCH", f"/api/products/{lamp}", {"name": "Bright lamp"}).status == 200
+
+    def renamed():
+        found = shop.http("GET", f"/api/orders/{order['id']}").body
+        return (found["user_name"], found["items"][0]["product_name"]) == (
+            "Countess Lovelace", "Bright lamp")
+    wait_for("the order shows the new names", renamed)
+
+
+def test_a_user_who_is_gone_shows_as_deleted(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    assert shop.http("DELETE", f"/api/users/{user}").status == 204
+    assert shop.http("GET", f"/api/users/{user}").status == 404
+    wait_for("the order shows that its user is gone", lambda: shop.http(
+        "GET", f"/api/orders/{order['id']}").body["user_name"] == "user [deleted]")
+    details = shop.http("GET", f"/api/orders/{order['id']}/details")
+    assert details.status == 200 and details.body["missing"] == ["user"]
+
+
+def test_a_user_deleted_while_the_order_runs_does_not_hold_it_up(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    order = place(shop, user, (lamp, 1))
+    assert shop.http("DELETE", f"/api/users/{user}").status == 204
+    assert ended(shop, order)["status"] == "CONFIRMED"
+    wait_for("all comes to rest", lambda: at_rest(shop))
+
+
+def test_details_are_composed_of_four_services(shop):
+    user, lamp, table = new_user(shop), new_product(shop), new_product(shop)
+    order = ended(shop, place(shop, user, (lamp, 1), (table, 2)))
+    answer = shop.http("GET", f"/api/orders/{order['id']}/details")
+    assert answer.status == 200
+    assert answer.body["order"] == order
+    assert answer.body["user"]["email"] == "Ada@example.org"
+    assert {one["id"] for one in answer.body["products"]} == {lamp, table}
+    assert answer.body["payment"]["id"] == order["payment_id"]
+    assert not answer.body.get("missing")
+
+
+# ---- Payments that are answered too late -----------------------------------------------------
+
+def test_a_payment_answered_too_late_never_leaves_a_charge_without_its_order(shop):
+    user, lamp = new_user(shop), new_product(shop, 100)
+    orders = [place(shop, user, (lamp, 1), token="tok_timeout") for _ in range(6)]
+    seen = set()
+    for order in orders:
+        end, payments = ended(shop, order), payments_of(shop, order)
+        charged = [one for one in payments if one["status"] == "CHARGED"]
+        if end["status"] == "CONFIRMED":
+            assert [one["id"] for one in payments] == [end["payment_id"]] and charged == payments
+        else:
+            assert charged == [] and end["reason"].startswith("charge: ")
+        seen.add(end["status"])
+    assert seen == {"CONFIRMED", "CANCELLED"}
+    confirmed = sum(ended(shop, order)["status"] == "CONFIRMED" for order in orders)
+    assert stock(shop, lamp) == 100 - confirmed
+
+
+# ---- The tools -------------------------------------------------------------------------------
+
+def test_other_peoples_files_come_in_once(shop, tmp_path):
+    files = {"products": [{"id": 1, "title": "Lamp", "price": 19.99, "stock": 5, "category": "light",
+                           "description": "d", "sku": "s", "tags": [], "rating": 4.5}],
+             "users": [{"id": 7, "firstName": "Ada", "lastName": "Lovelace", "email": "a@example.org",
+                        "address": {"address": "1 Street", "city": "London", "stateCode": "L",
+                                    "postalCode": "1", "country": "UK"}}],
+             "carts": [{"id": 3, "userId": 7, "products": [{"id": 1, "quantity": 2}]}]}
+    for kind, records in files.items():
+        (tmp_path / f"{kind}.json").write_text(json.dumps(records))
+    arguments = [str(SHOP / "import"), "--gateway", f"http://127.0.0.1:{shop.port}",
+                 *(str(tmp_path / f"{kind}.json") for kind in files)]
+    for _ in range(2):
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 CONFIRMED" in done.stdout
+    found = shop.http("GET", "/api/products/dummyjson-1").body
+    assert (found["price"], found["stock"], found["rating"]) == (1999, 3, "4.5")
+
+
+# ---- One service away ------------------------------------------------------------------------
+
+class Held:
+    """A service held still: it neither answers nor ends. So is `up`, which would replace it."""
+
+    def __init__(self, shop, service):
+        self.shop, self.service = shop, service
+
+    def __enter__(self):
+        self.pids = [int(pathlib.Path(self.shop.state, "up.lock").read_text()),
+                     self.shop.pid(self.service)]
+        for pid in self.pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    def __exit__(self, *unused):
+        for pid in reversed(self.pids):
+            os.kill(pid, signal.SIGCONT)
+        wait_for(f"{self.service} is ready again",
+                 lambda: self.shop.services()[self.service]["ready"])
+
+
+def reads(shop, user, lamp, order):
+    return {"users": f"/api/users/{user}", "products": f"/api/products/{lamp}",
+            "payments": f"/api/payments/{order['payment_id']}", "orders": f"/api/orders/{order['id']}"}
+
+
+@pytest.mark.parametrize("away", ["users", "products", "payments", "orders"])
+def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    pid = shop.pid(away)
+    os.kill(pid, signal.SIGKILL)
+    for service, path in reads(shop, user, lamp, order).items():
+        if service != away:
+            assert shop.http("GET", path).status == 200, service
+    wait_for(f"{away} is started anew",
+             lambda: (one := shop.services()[away])["ready"] and one["pid"] != pid)
+    for path in reads(shop, user, lamp, order).values():
+        assert shop.http("GET", path).status == 200
+    assert ended(shop, place(shop, user, (lamp, 1)))["status"] == "CONFIRMED"
+    wait_for("all comes to rest", lambda: at_rest(shop))
+
+
+@pytest.mark.parametrize("away", ["users", "products", "payments", "orders"])
+def test_a_service_held_still_leaves_the_others_answering(shop, away):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    order, key = ended(shop, place(shop, user, (lamp, 1))), {"Idempotency-Key": uuid.uuid4().hex}
+    with Held(shop, away):
+        for service, path in reads(shop, user, lamp, order).items():
+            if service != away:
+                assert shop.http("GET", path).status == 200, service
+        answer = shop.http("GET", reads(shop, user, lamp, order)[away])
+        assert answer.status in (503, 504) and answer.headers["retry-after"], answer
+        answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), key)
+        if away == "payments":
+            assert answer.status == 202
+        else:
+            assert answer.status in (503, 504) and answer.headers["retry-after"], answer
+    for path in reads(shop, user, lamp, order).values():
+        wait_for(f"{path} answers", lambda: shop.http("GET", path).status == 200)
+
+    def taken():
+        again = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), key)
+        return again.body["id"] if again.status == 202 else None
+    assert ended(shop, wait_for("the order is taken", taken))["status"] == "CONFIRMED"
+    assert len(shop.http("GET", f"/api/orders?user_id={user}").body) == 2
+
+
+def test_details_say_what_is_missing_while_payments_is_away(shop):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    with Held(shop, "payments"):
+        answer = shop.http("GET", f"/api/orders/{order['id']}/details")
+        assert answer.status == 200 and answer.body["missing"] == ["payment"]
+        assert answer.body["order"]["id"] == order["id"] and answer.body["user"]["id"] == user
+    wait_for("details are whole again", lambda: not shop.http(
+        "GET", f"/api/orders/{order['id']}/details").body.get("missing"))
+
+
+def test_orders_placed_while_payments_is_away_are_confirmed_when_it_is_back(shop):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    with Held(shop, "payments"):
+        orders = [place(shop, user, (lamp, 1)) for _ in range(3)]
+        for order in orders:
+            assert shop.http("GET", f"/api/orders/{order}").body["status"] == "PENDING"
+    for order in orders:
+        assert ended(shop, order)["status"] == "CONFIRMED"
+        assert len(payments_of(shop, order)) == 1
+    assert stock(shop, lamp) == 47
+
+
+def test_everything_is_still_there_after_stop_and_up(shop):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    orders = [place(shop, user, (lamp, 1)) for _ in range(5)]
+    assert shop.http("PATCH", f"/api/users/{user}", {"name": "Later"}).status == 200
+    shop.stop()
+    shop.up()
+    for order in orders:
+        assert ended(shop, order)["status"] == "CONFIRMED"
+    wait_for("the new name is heard after the restart", lambda: shop.http(
+        "GET", f"/api/orders/{orders[0]}").body["user_name"] == "Later")
+    assert stock(shop, lamp) == 45
+    wait_for("all comes to rest", lambda: at_rest(shop))
