@@ -25,7 +25,8 @@ struct document_find {
 };
 
 struct document_ops {
-    /* Makes collections and indexes that are declared and missing; drops indexes no longer declared. */
+    /* Makes collections and indexes that are declared and missing; drops indexes no longer
+     * declared. */
     enum fh_code (*prepare)(struct store_work *work, const struct fh_collection *collections,
                             int count, struct fh_error *error);
     /* FH_NOT_FOUND: none. *ret is a new reference. */
@@ -54,10 +55,16 @@ const struct document_ops *document_engine(const struct store *store);
 /* True when it matches; FH_INVALID through *code names an operator that is not in the subset. */
 bool document_matches(const json_t *document, const json_t *filter, enum fh_code *code,
                       struct fh_error *error);
-/* Changes `document` in place. FH_INVALID for a wrong update, FH_CONFLICT where the document's
- * content does not allow it ($inc of a string). `id` never changes. */
+/* What may be stored: an object with an `id` of 1 to DOCUMENT_ID_LENGTH_MAX bytes, no field that
+ * begins with '$', nested at most 64 levels. FH_INVALID with the offending field. */
+enum fh_code document_check(const json_t *document, struct fh_error *error);
+/* Changes `document` in place; after a failure it is half changed and of no use. FH_INVALID for a
+ * wrong update, FH_CONFLICT where the document's content does not allow it ($inc of a string). `id`
+ * never changes. */
 enum fh_code document_apply(json_t *document, const json_t *update, struct fh_error *error);
-/* Looks at a filter's or update's form alone. */
+/* Looks at a filter's or update's form alone. Where error->field is set, the value of that field
+ * (or its name) is unfit, and a client may have sent it; else the filter or update itself is wrong,
+ * which is the service's mistake. */
 enum fh_code document_filter_check(const json_t *filter, struct fh_error *error);
 enum fh_code document_update_check(const json_t *update, struct fh_error *error);
 

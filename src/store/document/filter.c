@@ -25,7 +25,7 @@
 #include "store/document/document.h"
 #include "store/document/value.h"
 
-enum filter_operator {
+enum filter_kind {
     FILTER_EQ,
     FILTER_GT,
     FILTER_GTE,
@@ -43,7 +43,7 @@ enum filter_operator {
 
 static const struct {
     const char *name;
-    enum filter_operator operator;
+    enum filter_kind kind;
 } operators[] = {
     {"$eq", FILTER_EQ},
     {"$gt", FILTER_GT},
@@ -60,16 +60,11 @@ static const struct {
     {"$elemMatch", FILTER_ELEM_MATCH},
 };
 
-static json_t *unconst(const json_t *value)
-{
-    return (json_t *)(uintptr_t)value;
-}
-
-static bool find_operator(const char *name, enum filter_operator *ret)
+static bool find_operator(const char *name, enum filter_kind *ret)
 {
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
         if (strcmp(operators[i].name, name) == 0) {
-            *ret = operators[i].operator;
+            *ret = operators[i].kind;
             return true;
         }
     }
@@ -78,7 +73,7 @@ static bool find_operator(const char *name, enum filter_operator *ret)
 
 static const char *first_name(const json_t *value)
 {
-    void *first = json_object_iter(unconst(value));
+    void *first = json_object_iter(document_iterable(value));
     return first ? json_object_iter_key(first) : "";
 }
 
@@ -140,11 +135,10 @@ static enum fh_code check_elem_match(const json_t *argument, const char *path, i
     return check_filter(argument, depth, error);
 }
 
-static enum fh_code check_argument(enum filter_operator operator, const char * name,
-                                   const json_t *argument, const char *path, int depth,
-                                   struct fh_error *error)
+static enum fh_code check_argument(enum filter_kind kind, const char *name, const json_t *argument,
+                                   const char *path, int depth, struct fh_error *error)
 {
-    switch (operator) {
+    switch (kind) {
     case FILTER_EQ:
     case FILTER_NE:
         return check_literal(argument, path, error);
@@ -199,21 +193,21 @@ static enum fh_code check_operators(const json_t *condition, const char *path, i
     enum fh_code code = check_depth(depth, error);
     const char *name;
     json_t *argument;
-    json_object_foreach (unconst(condition), name, argument) {
+    json_object_foreach (document_iterable(condition), name, argument) {
         if (code)
             break;
-        enum filter_operator operator;
+        enum filter_kind kind;
         if (*name != '$')
             code = error_set(error, FH_INVALID,
                              "The condition on '%.60s' mixes operators with the field '%.60s'.",
                              path, name);
-        else if (!find_operator(name, &operator))
+        else if (!find_operator(name, &kind))
             code = error_set(error, FH_INVALID,
                              "'%.40s' on '%.60s' is none of the filter operators of "
                              "docs/documents.md.",
                              name, path);
         else
-            code = check_argument(operator, name, argument, path, depth + 1, error);
+            code = check_argument(kind, name, argument, path, depth + 1, error);
     }
     return code;
 }
@@ -251,7 +245,7 @@ static enum fh_code check_filter(const json_t *filter, int depth, struct fh_erro
     enum fh_code code = check_depth(depth, error);
     const char *name;
     json_t *condition;
-    json_object_foreach (unconst(filter), name, condition) {
+    json_object_foreach (document_iterable(filter), name, condition) {
         if (code)
             break;
         if (is_logical(name))
@@ -281,7 +275,7 @@ struct subject {
 };
 
 struct test {
-    enum filter_operator operator;
+    enum filter_kind kind;
     const json_t *argument;
 };
 
@@ -314,7 +308,7 @@ static bool test_value(void *context, const json_t *value)
     const json_t *argument = test->argument;
     bool comparable = document_kind(value) == document_kind(argument);
     int order = comparable ? document_compare(value, argument) : 0;
-    switch (test->operator) {
+    switch (test->kind) {
     case FILTER_EQ:
         return comparable && order == 0;
     case FILTER_GT:
@@ -340,26 +334,24 @@ static bool test_value(void *context, const json_t *value)
     case FILTER_ALL:
         break; /* made of the others by holds */
     }
-    FH_ASSERT(!"an operator of one value");
+    FH_ASSERT(false);
     return false;
 }
 
-static bool any(const struct subject *subject, enum filter_operator operator,
-                const json_t * argument)
+static bool any(const struct subject *subject, enum filter_kind kind, const json_t *argument)
 {
-    struct test test = {operator, argument };
+    struct test test = {kind, argument};
     if (!subject->path)
         return test_value(&test, subject->value);
     /* An array's own size, existence and elements are not those of its elements. */
-    bool whole = operator== FILTER_SIZE || operator== FILTER_EXISTS || operator== FILTER_ELEM_MATCH;
+    bool whole = kind == FILTER_SIZE || kind == FILTER_EXISTS || kind == FILTER_ELEM_MATCH;
     return document_each(subject->value, subject->path,
                          whole ? DOCUMENT_LEAF_WHOLE : DOCUMENT_LEAF_BOTH, test_value, &test);
 }
 
-static bool holds(const struct subject *subject, enum filter_operator operator,
-                  const json_t * argument)
+static bool holds(const struct subject *subject, enum filter_kind kind, const json_t *argument)
 {
-    switch (operator) {
+    switch (kind) {
     case FILTER_NE:
         return !any(subject, FILTER_EQ, argument);
     case FILTER_NIN:
@@ -383,17 +375,17 @@ static bool holds(const struct subject *subject, enum filter_operator operator,
     case FILTER_ELEM_MATCH:
         break;
     }
-    return any(subject, operator, argument);
+    return any(subject, kind, argument);
 }
 
 static bool holds_operators(const struct subject *subject, const json_t *condition)
 {
     const char *name;
     json_t *argument;
-    json_object_foreach (unconst(condition), name, argument) {
-        enum filter_operator operator;
-        FH_ASSERT(find_operator(name, &operator));
-        if (!holds(subject, operator, argument))
+    json_object_foreach (document_iterable(condition), name, argument) {
+        enum filter_kind kind;
+        FH_ASSERT(find_operator(name, &kind));
+        if (!holds(subject, kind, argument))
             return false;
     }
     return true;
@@ -401,12 +393,7 @@ static bool holds_operators(const struct subject *subject, const json_t *conditi
 
 bool document_value_matches(const json_t *value, const json_t *condition)
 {
-    /* MongoDB wraps the value as the only field of a document, and so do we. */
-    json_t *wrapped = json_object();
-    FH_ASSERT(wrapped && json_object_set(wrapped, "value", unconst(value)) == 0);
-    bool matches = holds_operators(&(struct subject){wrapped, "value"}, condition);
-    json_decref(wrapped);
-    return matches;
+    return holds_operators(&(struct subject){value, ""}, condition);
 }
 
 static bool holds_logical(const json_t *document, const char *name, const json_t *list)
@@ -422,7 +409,7 @@ bool document_matches_checked(const json_t *document, const json_t *filter)
 {
     const char *name;
     json_t *condition;
-    json_object_foreach (unconst(filter), name, condition) {
+    json_object_foreach (document_iterable(filter), name, condition) {
         struct subject subject = {document, name};
         bool matches = is_logical(name) ? holds_logical(document, name, condition)
                        : json_is_object(condition) && document_is_operators(condition)

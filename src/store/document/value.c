@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/document/document.h"
 
 enum document_kind document_kind(const json_t *value)
 {
@@ -103,15 +104,10 @@ static int compare_strings(const json_t *left, const json_t *right)
     return order ? order : compare_sizes(a, b);
 }
 
-/* An object's iterator as the functions take it: they do not change what it goes over. */
-static json_t *unconst(const json_t *value)
-{
-    return (json_t *)(uintptr_t)value;
-}
-
 static int compare_objects(const json_t *left, const json_t *right)
 {
-    void *a = json_object_iter(unconst(left)), *b = json_object_iter(unconst(right));
+    void *a = json_object_iter(document_iterable(left)),
+         *b = json_object_iter(document_iterable(right));
     while (a && b) {
         const json_t *value_a = json_object_iter_value(a), *value_b = json_object_iter_value(b);
         int order = (int)document_kind(value_a) - (int)document_kind(value_b);
@@ -121,8 +117,8 @@ static int compare_objects(const json_t *left, const json_t *right)
             order = document_compare(value_a, value_b);
         if (order)
             return order;
-        a = json_object_iter_next(unconst(left), a);
-        b = json_object_iter_next(unconst(right), b);
+        a = json_object_iter_next(document_iterable(left), a);
+        b = json_object_iter_next(document_iterable(right), b);
     }
     return a ? 1 : b ? -1 : 0;
 }
@@ -241,6 +237,8 @@ bool document_each(const json_t *document, const char *path, enum document_leaf 
                    document_visit *visit, void *context)
 {
     struct walk walk = {leaf, visit, context};
+    if (!*path)
+        return visit_leaf(&walk, document);
     return walk_from(&walk, document, path);
 }
 
@@ -289,7 +287,7 @@ enum fh_code document_value_check(const json_t *value, int depth, struct fh_erro
         code = document_value_check(json_array_get(value, i), depth + 1, error);
     const char *name;
     json_t *member;
-    json_object_foreach (unconst(value), name, member) {
+    json_object_foreach (document_iterable(value), name, member) {
         if (*name == '$')
             return refuse(error, name,
                           "A field's name in a document may not begin with '$': "
@@ -299,4 +297,17 @@ enum fh_code document_value_check(const json_t *value, int depth, struct fh_erro
             return code;
     }
     return code;
+}
+
+enum fh_code document_check(const json_t *document, struct fh_error *error)
+{
+    const json_t *id = json_object_get(document, "id");
+    if (!json_is_object(document))
+        return refuse(error, "document", "A document is a JSON object.");
+    if (!json_is_string(id))
+        return refuse(error, "id", "A document's 'id' is a string.");
+    size_t length = json_string_length(id);
+    if (length == 0 || length > DOCUMENT_ID_LENGTH_MAX || strlen(json_string_value(id)) != length)
+        return refuse(error, "id", "A document's 'id' has 1 to 512 bytes, and no NUL.");
+    return document_value_check(document, 0, error);
 }

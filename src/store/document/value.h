@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -27,6 +28,12 @@ enum document_kind {
     DOCUMENT_ARRAY,
     DOCUMENT_BOOLEAN
 };
+
+/* jansson's iterators take what they go over without const, though they do not change it. */
+static inline json_t *document_iterable(const json_t *value)
+{
+    return (json_t *)(uintptr_t)value;
+}
 
 enum document_kind document_kind(const json_t *value);
 const char *document_kind_name(const json_t *value); /* "a string", "nothing" when NULL */
@@ -49,7 +56,8 @@ enum document_leaf {
 typedef bool document_visit(void *context, const json_t *value);
 
 /* Visits all that `path` reaches in an object, MongoDB's way: an array on the way is entered at
- * each of its objects, and at the element that a number names. True when a visit returned true. */
+ * each of its objects, and at the element that a number names. The path "" stops at `document`
+ * itself, which may then be any value. True when a visit returned true. */
 bool document_each(const json_t *document, const char *path, enum document_leaf leaf,
                    document_visit *visit, void *context);
 

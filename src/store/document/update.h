@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DOCUMENT_UPDATE_H
+#define STORE_DOCUMENT_UPDATE_H
+
+/* An update, read: what update.c makes of its JSON and change.c does to a document. */
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define DOCUMENT_CHANGES_MAX 256
+
+enum update_kind {
+    UPDATE_SET,
+    UPDATE_UNSET,
+    UPDATE_INC,
+    UPDATE_MUL,
+    UPDATE_MIN,
+    UPDATE_MAX,
+    UPDATE_PUSH,
+    UPDATE_PULL,
+    UPDATE_ADD_TO_SET,
+    UPDATE_POP,
+    UPDATE_RENAME,
+    UPDATE_RENAMED /* the path that a $rename takes away: made together with UPDATE_RENAME */
+};
+
+struct change {
+    enum update_kind kind;
+    const char *name; /* the operator's */
+    const char *path;
+    const json_t *argument;
+    const char *from; /* UPDATE_RENAME: the old path */
+};
+
+/* Sorted by path; no path is another one or leads to it. */
+struct changes {
+    struct change items[DOCUMENT_CHANGES_MAX];
+    size_t count;
+};
+
+/* Text in it is borrowed from `update`. */
+enum fh_code update_read(struct changes *changes, const json_t *update, struct fh_error *error);
+
+/* Sets error->field: the named field's value, or its name, is what is wrong. A client may have
+ * sent it; a wrong operator is always the service's own mistake and names no field. */
+static inline enum fh_code update_at_field(struct fh_error *error, enum fh_code code,
+                                           const char *path)
+{
+    if (error) {
+        memset(error->field, 0, sizeof error->field);
+        strncpy(error->field, path, sizeof error->field - 1);
+    }
+    return code;
+}
+
+#endif
