@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_COMPOSE_H
+#define GATEWAY_COMPOSE_H
+
+/*
+ * Composed answers: one GET at the gateway, made of parts that other services' public routes give.
+ * docs/gateway.md has the declaration and the path language. This file is the pure half: what is
+ * declared, what refers to what, which ids are wanted, how rows are merged. compose_run.h
+ * fetches.
+ *
+ * A path is NAME{.FIELD|[]}: NAME is a part, "[]" goes through all elements of an array, and what
+ * several give is one flat list.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#define COMPOSE_PARTS_MAX 32
+#define COMPOSE_IDS_MAX 2000     /* distinct ids of one part */
+#define COMPOSE_IDS_PER_CALL 100 /* more are several calls, side by side */
+#define COMPOSE_CALLS_MAX (COMPOSE_IDS_MAX / COMPOSE_IDS_PER_CALL)
+#define COMPOSE_DEADLINE_MS 10000
+#define COMPOSE_OPTIONAL_TIMEOUT_MS 2000
+
+struct upstream;
+
+struct compose_part {
+    const char *name;
+    const char *service;
+    const char *target; /* the template of path and query: "/api/users/{order.user_id}" */
+    const char *ids;    /* path of the ids that fill {ids}, or NULL: one plain call */
+    bool required;
+    bool query;                /* the client's own query is passed on to this part */
+    int timeout_ms;            /* optional parts alone; required ones have the whole deadline */
+    uint32_t depends;          /* bit i: part i has to be there first */
+    struct upstream *upstream; /* who answers; put in by the gateway */
+};
+
+struct compose {
+    const char *pattern;
+    int deadline_ms;
+    int part_count;
+    struct compose_part parts[COMPOSE_PARTS_MAX];
+    struct arena arena; /* all text above */
+};
+
+/* FH_INVALID: a whole sentence about what is wrong where. */
+enum fh_code compose_parse(const json_t *declared, struct compose **ret, struct fh_error *error);
+void compose_free(struct compose *compose);
+
+/* The parts that can be started: not in `started`, all they depend on in `finished`. */
+uint32_t compose_startable(const struct compose *compose, uint32_t started, uint32_t finished);
+
+/* What a template needs is null or absent in `values`: there is nothing to ask for. */
+bool compose_refers_to_nothing(const struct compose_part *part, const json_t *values);
+
+/* The distinct ids at `path`, in the order of their first appearance: a new array of strings and
+ * integers. Nulls among them are skipped. *ret NULL with FH_OK: what the path goes through is null
+ * or absent. FH_INVALID: an id that is neither, or more than COMPOSE_IDS_MAX. */
+enum fh_code compose_ids(const json_t *values, const char *path, json_t **ret,
+                         struct fh_error *error);
+
+/* The rows of several answers (arrays of objects with an `id`) in the order of `ids`; ids that
+ * nobody answered are left out. FH_INVALID: an answer that is no such array. New reference. */
+enum fh_code compose_merge(const json_t *ids, json_t *const *answers, int count, json_t **ret,
+                           struct fh_error *error);
+
+/* Does a part's path (without its query) fit a route's pattern? A segment with a {name} fits any
+ * {name}, a literal one its own text, or any {name}. */
+bool compose_target_fits(const char *target, const char *pattern);
+
+#endif

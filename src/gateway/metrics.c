@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters that only grow, kept per service; a scrape reads them on the loop, between requests. */
+
+#include "gateway/metrics.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "gateway/upstream.h"
+
+#define CLASSES 5 /* 1xx .. 5xx */
+
+static const struct {
+    int64_t below_ns;
+    const char *seconds;
+} buckets[] = {{1000000, "0.001"},  {2500000, "0.0025"}, {5000000, "0.005"},  {10000000, "0.01"},
+               {25000000, "0.025"}, {50000000, "0.05"},  {100000000, "0.1"},  {250000000, "0.25"},
+               {500000000, "0.5"},  {1000000000, "1"},   {2500000000, "2.5"}, {5000000000, "5"},
+               {10000000000, "10"}};
+#define BUCKETS (sizeof buckets / sizeof *buckets)
+
+struct metrics_service {
+    uint64_t requests[CLASSES];
+    uint64_t durations[BUCKETS + 1]; /* not yet summed up */
+    int64_t duration_ns;
+};
+
+void metrics_init(struct metrics *metrics)
+{
+    map_init(&metrics->services);
+}
+
+void metrics_release(struct metrics *metrics)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *service;
+    while (map_next(&metrics->services, &entry, &name, &service))
+        free(service);
+    map_release(&metrics->services);
+}
+
+void metrics_request(struct metrics *metrics, const char *service, int status, int64_t duration_ns)
+{
+    struct metrics_service *counted = map_get(&metrics->services, service);
+    if (!counted) {
+        counted = calloc(1, sizeof *counted);
+        FH_ASSERT(counted != NULL);
+        map_put(&metrics->services, service, counted);
+    }
+    int class = status / 100 - 1;
+    if (class >= 0 && class < CLASSES)
+        counted->requests[class]++;
+    size_t bucket = 0;
+    while (bucket < BUCKETS && duration_ns > buckets[bucket].below_ns)
+        bucket++;
+    counted->durations[bucket]++;
+    counted->duration_ns += duration_ns;
+}
+
+static void requests_text(const struct metrics *metrics, struct text *text)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    text_add(text,
+             "# HELP freehold_gateway_requests_total Requests answered, by service and status.\n"
+             "# TYPE freehold_gateway_requests_total counter\n");
+    while (map_next(&metrics->services, &entry, &name, &value)) {
+        const struct metrics_service *service = value;
+        for (int class = 0; class < CLASSES; class ++)
+            if (service->requests[class])
+                text_printf(
+                    text, "freehold_gateway_requests_total{service=\"%s\",status=\"%dxx\"} %llu\n",
+                    name, class + 1, (unsigned long long)service->requests[class]);
+    }
+}
+
+static void durations_text(const struct metrics *metrics, struct text *text)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    text_add(text, "# HELP freehold_gateway_request_duration_seconds From request to answer.\n"
+                   "# TYPE freehold_gateway_request_duration_seconds histogram\n");
+    while (map_next(&metrics->services, &entry, &name, &value)) {
+        const struct metrics_service *service = value;
+        uint64_t sum = 0;
+        for (size_t i = 0; i <= BUCKETS; i++) {
+            sum += service->durations[i];
+            text_printf(
+                text,
+                "freehold_gateway_request_duration_seconds_bucket{service=\"%s\",le=\"%s\"} "
+                "%llu\n",
+                name, i < BUCKETS ? buckets[i].seconds : "+Inf", (unsigned long long)sum);
+        }
+        text_printf(text,
+                    "freehold_gateway_request_duration_seconds_sum{service=\"%s\"} %.6f\n"
+                    "freehold_gateway_request_duration_seconds_count{service=\"%s\"} %llu\n",
+                    name, (double)service->duration_ns / 1e9, name, (unsigned long long)sum);
+    }
+}
+
+static void upstream_text(const struct map *upstreams, const char *metric, const char *kind,
+                          const char *help, uint64_t (*read)(const struct upstream *),
+                          struct text *text)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *upstream;
+    text_printf(text, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, kind);
+    while (map_next(upstreams, &entry, &name, &upstream))
+        text_printf(text, "%s{service=\"%s\"} %llu\n", metric, name,
+                    (unsigned long long)read(upstream));
+}
+
+static uint64_t read_in_flight(const struct upstream *upstream)
+{
+    return upstream->in_flight;
+}
+
+static uint64_t read_waiting(const struct upstream *upstream)
+{
+    return upstream->waiting;
+}
+
+static uint64_t read_calls(const struct upstream *upstream)
+{
+    return upstream->calls;
+}
+
+static uint64_t read_retries(const struct upstream *upstream)
+{
+    return upstream->retries;
+}
+
+static uint64_t read_failed(const struct upstream *upstream)
+{
+    return upstream->failed + upstream->refused;
+}
+
+void metrics_text(const struct metrics *metrics, const struct map *upstreams, unsigned in_flight,
+                  struct text *text)
+{
+    requests_text(metrics, text);
+    durations_text(metrics, text);
+    text_printf(text,
+                "# HELP freehold_gateway_requests_in_flight Requests taken, not yet answered.\n"
+                "# TYPE freehold_gateway_requests_in_flight gauge\n"
+                "freehold_gateway_requests_in_flight %u\n",
+                in_flight);
+    upstream_text(upstreams, "freehold_gateway_calls_in_flight", "gauge",
+                  "Calls to a service under way.", read_in_flight, text);
+    upstream_text(upstreams, "freehold_gateway_calls_waiting", "gauge",
+                  "Calls that wait for a place.", read_waiting, text);
+    upstream_text(upstreams, "freehold_gateway_calls_total", "counter", "Calls sent to a service.",
+                  read_calls, text);
+    upstream_text(upstreams, "freehold_gateway_retries_total", "counter",
+                  "Calls sent again after a connection failed.", read_retries, text);
+    upstream_text(upstreams, "freehold_gateway_call_failures_total", "counter",
+                  "Calls that got no answer.", read_failed, text);
+}

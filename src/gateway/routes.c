@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table is sorted once: more literal segments first, then what is literal further left. So the
+ * first fit is the most literal one, and the order never depends on how the services are listed.
+ *
+ * A path goes to its service exactly as it came. Two programs must then read the same text the same
+ * way: a '#' would end the path for whoever parses the URL next, and a route that is nobody's
+ * business would answer. Such paths are refused before they are matched. And a public
+ * /users/{id} must not carry a request to an internal /users/merge: see is_shadowed.
+ */
+
+#include "gateway/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/path.h"
+
+static const char *const reserved[] = {"livez", "readyz", "metrics", "_freehold", NULL};
+
+static int hex_value(char c)
+{
+    const char *digits = "0123456789abcdef0123456789ABCDEF", *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) % 16 : -1;
+}
+
+bool routes_path_is_reserved(const char *path)
+{
+    char segment[16];
+    size_t length = 0;
+    const char *at = *path == '/' ? path + 1 : path;
+    while (*at && *at != '/') {
+        if (length == sizeof segment - 1)
+            return false;
+        char c = *at++;
+        if (c == '%' && hex_value(at[0]) >= 0 && hex_value(at[1]) >= 0) {
+            c = (char)(hex_value(at[0]) * 16 + hex_value(at[1]));
+            at += 2;
+        }
+        segment[length++] = c;
+    }
+    segment[length] = '\0';
+    for (int i = 0; reserved[i]; i++)
+        if (strcmp(segment, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Patterns that take the same paths: names differ, places do not. */
+static bool is_same_pattern(const char *a, const char *b)
+{
+    for (;;) {
+        if (*a != '/' || *b != '/')
+            return *a == *b;
+        size_t a_length = strcspn(++a, "/"), b_length = strcspn(++b, "/");
+        bool a_named = *a == '{', b_named = *b == '{';
+        if (a_named != b_named)
+            return false;
+        if (a_named) {
+            bool a_int = a_length > 5 && memcmp(a + a_length - 5, ":int}", 5) == 0;
+            bool b_int = b_length > 5 && memcmp(b + b_length - 5, ":int}", 5) == 0;
+            if (a_int != b_int)
+                return false;
+        } else if (a_length != b_length || memcmp(a, b, a_length) != 0) {
+            return false;
+        }
+        a += a_length;
+        b += b_length;
+    }
+}
+
+static enum fh_code routes_add(struct routes *routes, const struct route *route,
+                               struct fh_error *error)
+{
+    enum fh_code code = path_check(route->pattern, error);
+    if (code != FH_OK)
+        return code;
+    if (!route->hidden && (route->pattern[0] != '/' || routes_path_is_reserved(route->pattern)))
+        return error_set(error, FH_INVALID,
+                         "The path \"%.100s\" cannot be public: /livez, /readyz, /metrics and "
+                         "/_freehold are the gateway's own.",
+                         route->pattern);
+    for (size_t i = 0; i < routes->count && !route->hidden; i++) {
+        const struct route *other = &routes->list[i];
+        if (!other->hidden && strcmp(other->method, route->method) == 0 &&
+            is_same_pattern(other->pattern, route->pattern))
+            return error_set(error, FH_INVALID,
+                             "%.10s %.80s is offered twice, by %.40s and by %.40s.", route->method,
+                             route->pattern,
+                             other->upstream ? other->upstream->name : "a composition",
+                             route->upstream ? route->upstream->name : "a composition");
+    }
+    if (routes->count == ROUTES_MAX)
+        return error_set(error, FH_INVALID, "There are more than %d routes.", ROUTES_MAX);
+    if (routes->count % 64 == 0) {
+        struct route *list = realloc(routes->list, (routes->count + 64) * sizeof *list);
+        if (!list)
+            return error_set(error, FH_NO_MEMORY, "There is no memory for the routes.");
+        routes->list = list;
+    }
+    routes->list[routes->count] = *route;
+    routes->list[routes->count++].literals = path_literals(route->pattern);
+    return FH_OK;
+}
+
+static int compare_routes(const void *left, const void *right)
+{
+    const struct route *a = left, *b = right;
+    if (a->literals != b->literals)
+        return b->literals - a->literals;
+    const char *x = a->pattern, *y = b->pattern;
+    while (*x && *x == *y) {
+        x++;
+        y++;
+    }
+    /* Where they part: literal before named; and of two names, the one that takes integers only. */
+    if ((*x == '{') != (*y == '{'))
+        return *x == '{' ? 1 : -1;
+    if ((*x == ':') != (*y == ':'))
+        return *x == ':' ? -1 : 1;
+    return strcmp(a->pattern, b->pattern) ? strcmp(a->pattern, b->pattern)
+                                          : strcmp(a->method, b->method);
+}
+
+static enum fh_code add_service(struct routes *routes, struct upstream *upstream,
+                                const json_t *description, struct fh_error *error)
+{
+    size_t i;
+    json_t *declared;
+    json_array_foreach (json_object_get(description, "routes"), i, declared) {
+        const char *method = json_string_value(json_object_get(declared, "method"));
+        const char *path = json_string_value(json_object_get(declared, "path"));
+        const char *audience = json_string_value(json_object_get(declared, "audience"));
+        if (!method || !path)
+            return error_set(
+                error, FH_INVALID,
+                "The description of service \"%.60s\": route %zu has no method or path.",
+                upstream->name, i + 1);
+        json_int_t deadline_ms = json_integer_value(json_object_get(declared, "deadline_ms"));
+        struct route route = {.method = arena_text(&routes->arena, method),
+                              .pattern = arena_text(&routes->arena, path),
+                              .upstream = upstream,
+                              .hidden = !audience || strcmp(audience, "public") != 0,
+                              .deadline_ms = deadline_ms > 0 && deadline_ms < INT32_MAX
+                                                 ? (int)deadline_ms
+                                                 : ROUTES_DEADLINE_MS};
+        enum fh_code code = routes_add(routes, &route, error);
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+static enum fh_code add_services(struct routes *routes, const json_t *config,
+                                 struct fh_error *error)
+{
+    const json_t *services = json_object_get(config, "services");
+    const char *name;
+    json_t *description;
+    if (!json_is_object(services))
+        return error_set(error, FH_INVALID,
+                         "\"services\" must be an object of the programs' descriptions.");
+    json_object_foreach ((json_t *)(uintptr_t)services, name, description) {
+        if (strcmp(name, "gateway") == 0)
+            return error_set(error, FH_INVALID, "No service can be named \"gateway\".");
+        if (!json_string_value(json_object_get(json_object_get(config, "peers"), name)))
+            return error_set(error, FH_INVALID,
+                             "\"peers\" has no address of the service \"%.60s\".", name);
+        struct upstream *upstream = upstream_new(name);
+        map_put(&routes->upstreams, name, upstream);
+        enum fh_code code = add_service(routes, upstream, description, error);
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+/* A part asks a service that there is, for a route that it offers to the public. */
+static enum fh_code resolve_part(struct routes *routes, const struct compose *compose,
+                                 struct compose_part *part, struct fh_error *error)
+{
+    part->upstream = map_get(&routes->upstreams, part->service);
+    if (!part->upstream)
+        return error_set(error, FH_INVALID,
+                         "Composition \"%.70s\", part \"%.40s\": there is no service \"%.40s\".",
+                         compose->pattern, part->name, part->service);
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *route = &routes->list[i];
+        if (route->upstream == part->upstream && !route->hidden &&
+            strcmp(route->method, "GET") == 0 && compose_target_fits(part->target, route->pattern))
+            return FH_OK;
+    }
+    return error_set(
+        error, FH_INVALID,
+        "Composition \"%.60s\", part \"%.30s\": \"%.30s\" has no public route GET %.60s.",
+        compose->pattern, part->name, part->service, part->target);
+}
+
+static enum fh_code add_compositions(struct routes *routes, const json_t *list,
+                                     struct fh_error *error)
+{
+    size_t i;
+    json_t *declared;
+    if (list && !json_is_array(list))
+        return error_set(error, FH_INVALID, "\"compose\" must be a list of compositions.");
+    json_array_foreach (list, i, declared) {
+        struct compose *compose;
+        enum fh_code code = compose_parse(declared, &compose, error);
+        if (code != FH_OK)
+            return code;
+        struct route route = {.method = "GET",
+                              .pattern = compose->pattern,
+                              .compose = compose,
+                              .deadline_ms = compose->deadline_ms};
+        for (int part = 0; part < compose->part_count && code == FH_OK; part++)
+            code = resolve_part(routes, compose, &compose->parts[part], error);
+        if (code == FH_OK)
+            code = routes_add(routes, &route, error);
+        if (code != FH_OK) {
+            compose_free(compose);
+            return code;
+        }
+    }
+    return FH_OK;
+}
+
+enum fh_code routes_init(struct routes *routes, const json_t *config, struct fh_error *error)
+{
+    *routes = (struct routes){0};
+    map_init(&routes->upstreams);
+    arena_init(&routes->arena, ARENA_SIZE_MAX);
+    enum fh_code code = add_services(routes, config, error);
+    if (code == FH_OK)
+        code = add_compositions(routes, json_object_get(config, "compose"), error);
+    if (code != FH_OK) {
+        routes_release(routes);
+        return code;
+    }
+    if (routes->count)
+        qsort(routes->list, routes->count, sizeof *routes->list, compare_routes);
+    return FH_OK;
+}
+
+void routes_release(struct routes *routes)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *upstream;
+    for (size_t i = 0; i < routes->count; i++)
+        compose_free(routes->list[i].compose);
+    while (map_next(&routes->upstreams, &entry, &name, &upstream))
+        upstream_free(upstream);
+    map_release(&routes->upstreams);
+    arena_release(&routes->arena);
+    free(routes->list);
+    *routes = (struct routes){0};
+}
+
+static void allow_add(struct text *allow, const char *method)
+{
+    if (allow->data && strstr(allow->data, method))
+        return;
+    text_printf(allow, "%s%s", allow->length ? ", " : "", method);
+}
+
+/* A hidden route of the same service would take this request there: at least as literal, and which
+ * of two equals a service takes is not for the gateway to guess. */
+static bool is_shadowed(const struct routes *routes, const struct route *route, const char *path)
+{
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *hidden = &routes->list[i];
+        if (hidden->hidden && hidden->upstream == route->upstream &&
+            hidden->literals >= route->literals && strcmp(hidden->method, route->method) == 0 &&
+            path_match(hidden->pattern, path, NULL))
+            return true;
+    }
+    return false;
+}
+
+enum routes_verdict routes_find(const struct routes *routes, const char *method, const char *path,
+                                const struct route **ret, struct text *allow)
+{
+    enum routes_verdict verdict = ROUTES_UNKNOWN;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *route = &routes->list[i];
+        if (route->hidden || !path_match(route->pattern, path, NULL) ||
+            is_shadowed(routes, route, path))
+            continue;
+        if (strcmp(route->method, method) == 0) {
+            *ret = route;
+            return ROUTES_FOUND;
+        }
+        allow_add(allow, route->method);
+        verdict = ROUTES_OTHER_METHOD;
+    }
+    return verdict;
+}
+
+bool routes_path_is_sound(const char *path)
+{
+    for (const char *at = path; *at; at++) {
+        char c = *at;
+        bool alphanumeric =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!alphanumeric && !strchr("/-._~%!$&'()*+,;=:@", c))
+            return false;
+    }
+    return true;
+}
+
+bool routes_query_is_sound(const char *query)
+{
+    for (const char *at = query; *at; at++)
+        if (*at <= ' ' || *at > '~' || *at == '#')
+            return false;
+    return true;
+}

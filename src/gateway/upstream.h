@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_UPSTREAM_H
+#define GATEWAY_UPSTREAM_H
+
+/*
+ * One service as the gateway sees it: how many calls it may have in flight, who waits for a place,
+ * and how a call is made again while the service restarts.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "world/world.h"
+
+#define UPSTREAM_IN_FLIGHT_MAX 256
+#define UPSTREAM_WAITING_MAX 1024
+#define UPSTREAM_ATTEMPTS_MAX 6
+#define UPSTREAM_BACKOFF_MS_MIN 50
+#define UPSTREAM_BACKOFF_MS_MAX 1000
+
+struct upstream {
+    char *name;
+    unsigned in_flight;
+    unsigned waiting;
+    struct fiber_queue queue;                 /* those who wait for a place */
+    uint64_t calls, retries, refused, failed; /* since the start, for the metrics */
+};
+
+enum upstream_outcome {
+    UPSTREAM_ANSWERED,    /* request->status and the answer are there */
+    UPSTREAM_FULL,        /* in flight and queue were full: nothing was sent */
+    UPSTREAM_LATE,        /* the deadline passed */
+    UPSTREAM_UNREACHABLE, /* no connection, or it broke, a few times */
+};
+
+struct upstream *upstream_new(const char *name);
+void upstream_free(struct upstream *upstream); /* nothing in flight, nobody waits */
+
+/* Sends `request` (service, method, path, headers, body and deadline_ns are set; one place in
+ * headers is free) and parks the fiber until the outcome. `repeatable`: it may be sent again after
+ * a connection broke; one that was never sent is sent again anyway. Call world_request_release
+ * afterwards, whatever the outcome. */
+enum upstream_outcome upstream_call(struct upstream *upstream, struct world *world,
+                                    struct world_request *request, bool repeatable);
+
+/* Why there is no answer, as the half sentence behind the service's name: "is overloaded". */
+const char *upstream_outcome_text(enum upstream_outcome outcome);
+
+#endif
