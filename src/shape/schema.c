@@ -7,13 +7,12 @@
  * object where it comes again.
  */
 
-#include "shape/shape.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "shape/walk.h"
 
 #define UTF8_CHARACTER_SIZE_MAX 4
 
@@ -58,18 +57,13 @@ static const char *type_name(enum fh_type type)
     return NULL;
 }
 
-static bool has_upper_bound(const fh_field *field)
-{
-    return field->max >= field->min && (field->max != 0 || field->min != 0);
-}
-
 static void put_length(json_t *schema, const fh_field *field)
 {
     char words[96];
     if (field->min > 0)
         put(schema, "minLength",
             json_integer((field->min + UTF8_CHARACTER_SIZE_MAX - 1) / UTF8_CHARACTER_SIZE_MAX));
-    if (has_upper_bound(field)) {
+    if (shape_has_upper_bound(field)) {
         put(schema, "maxLength", json_integer(field->max));
         snprintf(words, sizeof words, "%" PRId64 " to %" PRId64 " bytes of UTF-8", field->min,
                  field->max);
@@ -101,7 +95,7 @@ static void put_elements(json_t *schema, const fh_field *field, const struct aro
         put(schema, "items", schema_of_field(&element, outer));
     if (field->min > 0)
         put(schema, "minItems", json_integer(field->min));
-    if (has_upper_bound(field))
+    if (shape_has_upper_bound(field))
         put(schema, "maxItems", json_integer(field->max));
 }
 
@@ -120,7 +114,7 @@ static json_t *schema_of_field(const fh_field *field, const struct around *outer
         put_one_of(schema, field);
     if (field->type == FH_INT && (field->min != 0 || field->max != 0)) {
         put(schema, "minimum", json_integer(field->min));
-        if (has_upper_bound(field))
+        if (shape_has_upper_bound(field))
             put(schema, "maximum", json_integer(field->max));
     }
     if (field->type == FH_ARRAY || field->type == FH_LIST)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking a JSON value against a shape. One walk over both; a `struct place` on the stack for each
- * level says where the walk is, so that a value that fits costs no allocation and a JSON Pointer is
- * spelled out only for a fault. The walk is as deep as the value, which parsing has bounded.
+ * Checking a JSON value against a shape. One walk over both; a `struct shape_place` on the stack
+ * for each level says where the walk is, so that a value that fits costs no allocation and a JSON
+ * Pointer is spelled out only for a fault. The walk is as deep as the value, which parsing has
+ * bounded.
  *
  * A fault says what was expected and what was found; up to SHAPE_FAULTS_MAX are collected, since a
- * caller who hears of all of them at once mends all of them at once. What it quotes of the caller's
- * input is cut, and never inside a UTF-8 character.
+ * caller who hears of all of them at once mends all of them at once.
  *
  * Query parameters go the same way after a first step has turned their text into the types that
  * the shape names. A bound that the shape leaves at 0 beside one that is set reads as it stands,
@@ -26,104 +26,11 @@
 
 #include "base/error.h"
 #include "base/text.h"
-
-#define POINTER_LENGTH_MAX ((size_t)4096)
-#define DETAIL_LENGTH_MAX ((size_t)2048)
-#define NAME_LENGTH_MAX ((size_t)1024)
-#define QUOTED_LENGTH_MAX ((size_t)40)
-
-struct place {
-    const struct place *parent; /* NULL: the whole value */
-    const char *name;           /* NULL: an element */
-    size_t index;
-};
-
-struct check {
-    json_t *faults; /* NULL until there is one */
-    bool of_query;  /* faults name a parameter instead of a pointer */
-};
+#include "shape/walk.h"
 
 static void must(int result)
 {
     FH_ASSERT(result == 0);
-}
-
-/* ---- Faults -------------------------------------------------------------------------------- */
-
-/* How many of the first `length_max` bytes of valid UTF-8 are whole characters. */
-static size_t utf8_cut(const char *text, size_t length, size_t length_max)
-{
-    if (length <= length_max)
-        return length;
-    size_t cut = length_max;
-    while (cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80)
-        cut--;
-    return cut;
-}
-
-static void add_quoted(struct text *text, const char *value, size_t length)
-{
-    size_t cut = utf8_cut(value, length, QUOTED_LENGTH_MAX);
-    text_add(text, "\"");
-    text_append(text, value, cut);
-    text_add(text, cut < length ? "…\"" : "\"");
-}
-
-static void add_pointer(struct text *pointer, const struct place *place)
-{
-    if (!place->parent)
-        return;
-    add_pointer(pointer, place->parent);
-    text_add(pointer, "/");
-    if (!place->name) {
-        text_printf(pointer, "%zu", place->index);
-        return;
-    }
-    /* Only an unknown field's name, always the last one, can be long: the others are the shape's.
-     */
-    size_t left = utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX);
-    for (const char *at = place->name; left > 0;) {
-        size_t plain = strcspn(at, "~/");
-        if (plain > left)
-            plain = left;
-        text_append(pointer, at, plain);
-        at += plain;
-        left -= plain;
-        if (left > 0) {
-            text_add(pointer, *at == '~' ? "~0" : "~1");
-            at++;
-            left--;
-        }
-    }
-}
-
-/* False once SHAPE_FAULTS_MAX are known: nothing more needs looking at. */
-static bool going_on(const struct check *check)
-{
-    return json_array_size(check->faults) < SHAPE_FAULTS_MAX;
-}
-
-/* Takes the detail's memory. */
-static void fault(struct check *check, const struct place *place, struct text *detail)
-{
-    if (going_on(check)) {
-        struct text where;
-        text_init(&where, POINTER_LENGTH_MAX);
-        if (check->of_query)
-            text_append(&where, place->name,
-                        utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX));
-        else
-            add_pointer(&where, place);
-        json_t *one = json_object();
-        must(json_object_set_new(one, check->of_query ? "parameter" : "pointer",
-                                 json_stringn(where.length ? where.data : "", where.length)));
-        must(json_object_set_new(one, "detail", json_stringn(detail->data, detail->length)));
-        if (!check->faults)
-            check->faults = json_array();
-        must(json_array_append_new(check->faults, one));
-        text_release(&where);
-    }
-    text_release(detail);
 }
 
 /* ---- What is expected, what was found ------------------------------------------------------ */
@@ -192,40 +99,35 @@ static bool type_fits(enum fh_type type, const json_t *value)
     return false;
 }
 
-static bool has_upper_bound(const fh_field *field)
-{
-    return field->max >= field->min && (field->max != 0 || field->min != 0);
-}
-
-static void fault_type(struct check *check, const struct place *place, const fh_field *field,
-                       const json_t *value)
+static void fault_type(struct shape_faults *faults, const struct shape_place *place,
+                       const fh_field *field, const json_t *value)
 {
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_printf(&detail, "expected %s%s, found %s", type_expected(field),
                 field->nullable ? " or null" : "", type_found(value));
-    fault(check, place, &detail);
+    shape_fault(faults, place, &detail);
 }
 
 static bool within_bounds(const fh_field *field, int64_t found)
 {
-    return found >= field->min && (!has_upper_bound(field) || found <= field->max);
+    return found >= field->min && (!shape_has_upper_bound(field) || found <= field->max);
 }
 
 /* A length in bytes or a number of elements: "expected a string of at most 9 bytes, found 12". */
-static void check_count(struct check *check, const struct place *place, const fh_field *field,
-                        size_t count, const char *unit)
+static void check_count(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *field, size_t count, const char *unit)
 {
     if (within_bounds(field, (int64_t)count))
         return;
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_printf(&detail, "expected %s ", type_expected(field));
-    int64_t last = has_upper_bound(field) ? field->max : field->min;
-    if (count == 0 && field->min == 1 && !has_upper_bound(field)) {
+    int64_t last = shape_has_upper_bound(field) ? field->max : field->min;
+    if (count == 0 && field->min == 1 && !shape_has_upper_bound(field)) {
         text_add(&detail, "that is not empty");
     } else {
-        if (!has_upper_bound(field))
+        if (!shape_has_upper_bound(field))
             text_printf(&detail, "of at least %" PRId64, field->min);
         else if (field->min <= 0)
             text_printf(&detail, "of at most %" PRId64, field->max);
@@ -233,11 +135,11 @@ static void check_count(struct check *check, const struct place *place, const fh
             text_printf(&detail, "of %" PRId64 " to %" PRId64, field->min, field->max);
         text_printf(&detail, " %s%s, found %zu", unit, last == 1 ? "" : "s", count);
     }
-    fault(check, place, &detail);
+    shape_fault(faults, place, &detail);
 }
 
-static void check_one_of(struct check *check, const struct place *place, const fh_field *field,
-                         const json_t *value)
+static void check_one_of(struct shape_faults *faults, const struct shape_place *place,
+                         const fh_field *field, const json_t *value)
 {
     const char *found = json_string_value(value);
     size_t length = json_string_length(value);
@@ -246,80 +148,80 @@ static void check_one_of(struct check *check, const struct place *place, const f
             return;
     }
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_add(&detail, field->one_of[0] && field->one_of[1] ? "expected one of " : "expected ");
     for (int i = 0; field->one_of[i]; i++)
         text_printf(&detail, "%s\"%s\"", i ? ", " : "", field->one_of[i]);
     text_add(&detail, ", found ");
-    add_quoted(&detail, found, length);
-    fault(check, place, &detail);
+    shape_quote(&detail, found, length);
+    shape_fault(faults, place, &detail);
 }
 
 /* ---- The walk ------------------------------------------------------------------------------ */
 
-static void check_object(struct check *check, const struct place *place, const fh_field *shape,
-                         const json_t *object);
+static void check_object(struct shape_faults *faults, const struct shape_place *place,
+                         const fh_field *shape, const json_t *object);
 
-static void check_integer(struct check *check, const struct place *place, const fh_field *field,
-                          const json_t *value)
+static void check_integer(struct shape_faults *faults, const struct shape_place *place,
+                          const fh_field *field, const json_t *value)
 {
     int64_t found = json_integer_value(value);
     if ((field->min == 0 && field->max == 0) || within_bounds(field, found))
         return;
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
-    if (has_upper_bound(field))
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
+    if (shape_has_upper_bound(field))
         text_printf(&detail, "expected an integer from %" PRId64 " to %" PRId64, field->min,
                     field->max);
     else
         text_printf(&detail, "expected an integer of at least %" PRId64, field->min);
     text_printf(&detail, ", found %" PRId64, found);
-    fault(check, place, &detail);
+    shape_fault(faults, place, &detail);
 }
 
-static void check_value(struct check *check, const struct place *place, const fh_field *field,
-                        const json_t *value);
+static void check_value(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *field, const json_t *value);
 
-static void check_array(struct check *check, const struct place *place, const fh_field *field,
-                        const json_t *value)
+static void check_array(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *field, const json_t *value)
 {
-    check_count(check, place, field, json_array_size(value), "element");
+    check_count(faults, place, field, json_array_size(value), "element");
     fh_field element = {.type = field->of ? FH_OBJECT : field->elements, .of = field->of};
     if (field->type == FH_LIST)
         element.type = FH_STRING;
     if (!element.type)
         return;
-    for (size_t i = 0; i < json_array_size(value) && going_on(check); i++) {
-        struct place below = {.parent = place, .index = i};
-        check_value(check, &below, &element, json_array_get(value, i));
+    for (size_t i = 0; i < json_array_size(value) && !shape_faults_full(faults); i++) {
+        struct shape_place below = {.parent = place, .index = i};
+        check_value(faults, &below, &element, json_array_get(value, i));
     }
 }
 
-static void check_value(struct check *check, const struct place *place, const fh_field *field,
-                        const json_t *value)
+static void check_value(struct shape_faults *faults, const struct shape_place *place,
+                        const fh_field *field, const json_t *value)
 {
     if (field->type == FH_ANY || (field->nullable && json_is_null(value)))
         return;
     if (!type_fits(field->type, value)) {
-        fault_type(check, place, field, value);
+        fault_type(faults, place, field, value);
         return;
     }
     switch (field->type) {
     case FH_STRING:
-        check_count(check, place, field, json_string_length(value), "byte");
+        check_count(faults, place, field, json_string_length(value), "byte");
         if (field->one_of)
-            check_one_of(check, place, field, value);
+            check_one_of(faults, place, field, value);
         return;
     case FH_INT:
-        check_integer(check, place, field, value);
+        check_integer(faults, place, field, value);
         return;
     case FH_OBJECT:
         if (field->of)
-            check_object(check, place, field->of, value);
+            check_object(faults, place, field->of, value);
         return;
     case FH_ARRAY:
     case FH_LIST:
-        check_array(check, place, field, value);
+        check_array(faults, place, field, value);
         return;
     case FH_BOOL:
     case FH_ANY:
@@ -345,68 +247,69 @@ static const fh_field *find_field(const fh_field *shape, const char *name)
     return NULL;
 }
 
-static void fault_missing(struct check *check, const struct place *place, const fh_field *field)
+static void fault_missing(struct shape_faults *faults, const struct shape_place *place,
+                          const fh_field *field)
 {
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_printf(&detail, "missing: expected %s%s", type_expected(field),
                 field->nullable ? " or null" : "");
-    fault(check, place, &detail);
+    shape_fault(faults, place, &detail);
 }
 
-static void fault_unknown(struct check *check, const struct place *place, const fh_field *shape)
+static void fault_unknown(struct shape_faults *faults, const struct shape_place *place,
+                          const fh_field *shape)
 {
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_add(&detail, "unknown: ");
     text_add(&detail, shape->name ? "expected only " : "nothing is expected here");
     for (const fh_field *field = shape; field->name; field++)
         text_printf(&detail, "%s%s", field == shape ? "" : ", ", field->name);
-    fault(check, place, &detail);
+    shape_fault(faults, place, &detail);
 }
 
-static void check_unknown(struct check *check, const struct place *place, const fh_field *shape,
-                          const json_t *object)
+static void check_unknown(struct shape_faults *faults, const struct shape_place *place,
+                          const fh_field *shape, const json_t *object)
 {
     json_t *value;
     const char *name;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
-        if (!find_field(shape, name)) {
-            struct place below = {.parent = place, .name = name};
-            fault_unknown(check, &below, shape);
+    json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
+        if (!find_field(shape, name) && !shape_faults_full(faults)) {
+            struct shape_place below = {.parent = place, .name = name};
+            fault_unknown(faults, &below, shape);
         }
     }
 }
 
-static void check_object(struct check *check, const struct place *place, const fh_field *shape,
-                         const json_t *object)
+static void check_object(struct shape_faults *faults, const struct shape_place *place,
+                         const fh_field *shape, const json_t *object)
 {
     size_t known = 0;
-    for (const fh_field *field = shape; field->name && going_on(check); field++) {
+    for (const fh_field *field = shape; field->name && !shape_faults_full(faults); field++) {
         if (strcmp(field->name, "*") == 0)
             break;
         const json_t *value = json_object_get(object, field->name);
-        struct place below = {.parent = place, .name = field->name};
+        struct shape_place below = {.parent = place, .name = field->name};
         if (value) {
             known++;
-            check_value(check, &below, field, value);
+            check_value(faults, &below, field, value);
         } else if (!field->optional) {
-            fault_missing(check, &below, field);
+            fault_missing(faults, &below, field);
         }
     }
     if (known < json_object_size(object) && !takes_any_field(shape))
-        check_unknown(check, place, shape, object);
+        check_unknown(faults, place, shape, object);
 }
 
 json_t *shape_check(const fh_field *shape, const json_t *value)
 {
     FH_ASSERT(shape != NULL && value != NULL);
-    struct check check = {0};
-    struct place whole = {0};
+    struct shape_faults faults = {0};
+    struct shape_place whole = {0};
     fh_field field = {.type = FH_OBJECT, .of = shape};
-    check_value(&check, &whole, &field, value);
-    return check.faults;
+    check_value(&faults, &whole, &field, value);
+    return faults.found;
 }
 
 /* ---- Query parameters ---------------------------------------------------------------------- */
@@ -465,45 +368,44 @@ static json_t *query_value(const fh_field *field, json_t *string)
     return NULL;
 }
 
-static void fault_query_value(struct check *check, const struct place *place, const fh_field *field,
-                              const json_t *string)
+static void fault_query_value(struct shape_faults *faults, const struct shape_place *place,
+                              const fh_field *field, const json_t *string)
 {
     struct text detail;
-    text_init(&detail, DETAIL_LENGTH_MAX);
+    text_init(&detail, SHAPE_DETAIL_LENGTH_MAX);
     text_printf(&detail, "expected %s, found ",
                 field->type == FH_LIST ? "values with one comma between two of them"
                                        : type_expected(field));
-    add_quoted(&detail, json_string_value(string), json_string_length(string));
-    fault(check, place, &detail);
+    shape_quote(&detail, json_string_value(string), json_string_length(string));
+    shape_fault(faults, place, &detail);
 }
 
 json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
 {
     FH_ASSERT(shape != NULL && json_is_object(strings));
-    struct check check = {.of_query = true};
-    struct place whole = {0};
+    struct shape_faults faults = {.of_query = true};
+    struct shape_place whole = {0};
     json_t *typed = json_object();
     json_t *string;
     const char *name;
-    json_object_foreach((json_t *)(uintptr_t)strings, name, string)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)strings, name, string) {
         const fh_field *field = find_field(shape, name);
-        struct place below = {.parent = &whole, .name = name};
+        struct shape_place below = {.parent = &whole, .name = name};
         json_t *value =
             field && strcmp(name, "*") != 0 ? query_value(field, string) : json_incref(string);
         if (value)
             must(json_object_set_new(typed, name, value));
         else
-            fault_query_value(&check, &below, field, string);
+            fault_query_value(&faults, &below, field, string);
     }
     *ret = NULL;
     /* The types are right from here on; what could not be typed is absent and must not be said to
      * be missing as well. */
-    if (!check.faults)
-        check_object(&check, &whole, shape, typed);
-    if (check.faults) {
+    if (!faults.found)
+        check_object(&faults, &whole, shape, typed);
+    if (faults.found) {
         json_decref(typed);
-        return check.faults;
+        return faults.found;
     }
     *ret = typed;
     return NULL;

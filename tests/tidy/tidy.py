@@ -1,0 +1,354 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the compilers do not see: the tree's own rules, each as one TAP case.
+
+Called with the source folder and the build folder. Every violation is one line, FILE:LINE, what is
+wrong and what to do. The allowances below are a ratchet: an entry may be lowered or removed, and one
+that is no longer needed fails until it is removed. Nothing is added without a reason beside it.
+"""
+
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+# A room includes itself and the rooms before it. Each line says what the room may stand on.
+ROOMS = (
+    "base",     # knows no domain: errors, memory, text, JSON
+    "shape",    # what a JSON value must look like
+    "world",    # time, randomness, timers, requests, fibers: the seam a simulation takes over
+    "http",     # server and client; the client sends what world asks for
+    "store",    # the contract of each model and its engines
+    "work",     # one handler's unit of work in a store
+    "event",    # outbox, feed and subscriptions, written and applied in works
+    "call",     # asking and commanding other services, from works
+    "saga",     # steps are calls, their progress is works
+    "service",  # from a declaration to a running process: puts the rooms together
+    "gateway",  # the public door: no store, it stands on http and world
+    "system",   # many services: provisioning, supervision, check
+    "cli",      # the command
+)
+
+FILE_LINES = 500  # a suite of tests may go up to the next bound
+FILE_LINES_MAX = 800
+FILE_ALLOWANCES = {}
+
+FUNCTION_LINES = 60
+FUNCTION_ALLOWANCES = {}
+
+UNSAFE = "has no bound: use snprintf, memcpy or struct text"
+HIDDEN_STATE = "keeps hidden state or hides failure: parse with a check of the whole text"
+WORLD_ONLY = "reaches past the world seam: ask src/world for time and randomness"
+BLOCKING = "blocks the loop: park the fiber (fiber_sleep_until, world_blocking)"
+BANNED_CALLS = {
+    "strcpy": UNSAFE, "strcat": UNSAFE, "sprintf": UNSAFE, "vsprintf": UNSAFE, "gets": UNSAFE,
+    "alloca": UNSAFE,
+    "strtok": HIDDEN_STATE, "atoi": HIDDEN_STATE, "atol": HIDDEN_STATE, "atoll": HIDDEN_STATE,
+    "atof": HIDDEN_STATE, "localtime": HIDDEN_STATE, "gmtime": HIDDEN_STATE,
+    "ctime": HIDDEN_STATE,
+    "time": WORLD_ONLY, "gettimeofday": WORLD_ONLY, "clock_gettime": WORLD_ONLY,
+    "uv_now": WORLD_ONLY, "uv_hrtime": WORLD_ONLY, "uv_random": WORLD_ONLY,
+    "rand": WORLD_ONLY, "srand": WORLD_ONLY, "random": WORLD_ONLY, "srandom": WORLD_ONLY,
+    "drand48": WORLD_ONLY, "getrandom": WORLD_ONLY, "arc4random": WORLD_ONLY,
+    "randombytes_buf": WORLD_ONLY, "randombytes_random": WORLD_ONLY,
+    "sqlite3_randomness": WORLD_ONLY,
+    "sleep": BLOCKING, "usleep": BLOCKING, "nanosleep": BLOCKING,
+    "system": "starts a shell: use uv_spawn", "popen": "starts a shell: use uv_spawn",
+    "assert": "vanishes from release builds: use FH_ASSERT",
+}
+# Under these paths a call may be made after all.
+BANNED_CALLS_ALLOWED = {
+    "src/world/": {"clock_gettime", "getrandom", "uv_now", "uv_hrtime", "nanosleep"},
+    "src/base/log.c": {"clock_gettime"},  # the time of a log line decides nothing
+    "src/http/server.c": {"uv_now"},      # idle connections of the real loop; no handler sees it
+    "tests/": {"sleep", "usleep", "nanosleep", "clock_gettime", "uv_now", "uv_hrtime"},
+    "bench/": {"clock_gettime", "uv_now", "uv_hrtime", "nanosleep"},
+}
+
+# Rooms that decide what a failure means, and so log it; the others return it.
+LOGGING_ROOMS = {"work", "event", "call", "saga", "service", "gateway", "system", "cli"}
+LOGGING_ALLOWED = {
+    "src/base/log.c", "src/base/log.h",  # the log itself
+    "src/world/real.c",                  # the last words of a process that must end at once
+}
+
+SPDX = "SPDX-License-Identifier: Apache-2.0"
+# These carry no SPDX line: prose, data without comments, and the licence itself.
+WITHOUT_SPDX = re.compile(r"(\.(md|json|jsonl|txt|csv|svg|png|html|css)|LICENSE|\.gitignore|"
+                          r"\.clang-format|\.gitattributes|\.editorconfig)$")
+MACHINE_PATH = re.compile(r"(?<![\w.}/~-])/(?:work|root|home|Users|mnt)/[\w.]")
+MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK|TB" r"D)\b|\b[Ii]ssue #?\d")
+
+Violation = collections.namedtuple("Violation", "path line text")
+
+
+class Tree:
+    """The source files, read once."""
+
+    def __init__(self, source, build):
+        self.source, self.build = source, build
+        listed = subprocess.run(
+            ["git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            check=True, capture_output=True, text=True).stdout.split("\0")
+        self.texts = {}
+        for path in sorted(set(listed) - {""}):
+            try:
+                with open(os.path.join(source, path), encoding="utf-8") as file:
+                    self.texts[path] = file.read()
+            except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError):
+                pass  # pictures; what was removed and not yet committed; folders linked in
+        self.code = {path: without_comments(text) for path, text in self.texts.items()
+                     if path.endswith((".c", ".h"))}
+
+    def c_files(self, *starts):
+        return [path for path in self.code if path.startswith(starts or "")]
+
+
+def without_comments(text):
+    """Comments and what stands in quotes become spaces; lines stay where they are. What is
+    included keeps its name."""
+    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+
+    def blank(match):
+        start = text.rfind("\n", 0, match.start()) + 1
+        if text[start:match.start()].strip() == "#include":
+            return match.group(0)
+        return re.sub(r"[^\n]", " ", match.group(0))
+
+    return pattern.sub(blank, text)
+
+
+def lines_matching(text, pattern):
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in pattern.finditer(line):
+            yield number, match
+
+
+# ---- The checks: each yields violations ------------------------------------------------------
+
+def rooms_include_only_rooms_before_them(tree):
+    include = re.compile(r'^\s*#include\s+"([^"]+)"')
+    for path in tree.c_files("src/", "examples/"):
+        own = path.split("/")[1] if path.startswith("src/") else None
+        for line, match in lines_matching(tree.code[path], include):
+            name = match.group(1)
+            room = name.split("/")[0] if "/" in name else None
+            if name == "freehold.h":
+                continue
+            if own is None and room in ROOMS:
+                yield Violation(path, line, f'a service includes "{name}": <freehold.h> is all it '
+                                            "may know")
+            elif own is not None and room not in ROOMS:
+                yield Violation(path, line, f'"{name}" is not of the form "room/file.h"')
+            elif own is not None and own not in ROOMS:
+                yield Violation(path, line, f"src/{own} is no room yet: give it its place in ROOMS")
+                break
+            elif own is not None and ROOMS.index(room) > ROOMS.index(own):
+                yield Violation(path, line, f"room {own} includes \"{name}\", but {room} stands on "
+                                            f"{own}: pass a function down instead")
+
+
+def every_source_file_names_its_licence(tree):
+    for path, text in tree.texts.items():
+        if text and not WITHOUT_SPDX.search(path) and SPDX not in "\n".join(text.split("\n", 2)[:2]):
+            yield Violation(path, 1, f"put `{SPDX}` into a comment on the first line")
+
+
+def every_c_file_begins_with_what_it_owns(tree):
+    for path in tree.c_files():
+        head = tree.texts[path].split("\n", 1)[-1].lstrip()
+        if path.endswith(".h"):
+            comment = re.search(r"/\*.*?\*/", head, re.DOTALL)
+        else:
+            comment = re.match(r"/\*.*?\*/", head, re.DOTALL)
+        if not comment or len(comment.group(0).split()) < 4:
+            yield Violation(path, 2, "say in a comment at the top what this file owns and why so")
+
+
+def ratchet(found, limit, allowances, what):
+    """found: (key, path, line, lines). Over its allowance, or an allowance without need."""
+    needed = set()
+    for key, path, line, lines in found:
+        if lines > limit:
+            needed.add(key)
+            allowed = allowances.get(key, limit)
+            if lines > allowed:
+                yield Violation(path, line, f"{what} has {lines} lines, {allowed} are the most: "
+                                            "take an idea out of it")
+    for key in sorted(set(allowances) - needed):
+        yield Violation("tests/tidy/tidy.py", 1, f"the allowance for {key} is no longer needed: "
+                                                 "remove it")
+
+
+def files_are_no_longer_than_one_idea(tree):
+    found = []
+    for path, text in tree.texts.items():
+        if path.endswith((".c", ".h", ".py")):
+            lines = text.count("\n")
+            if not path.startswith("tests/"):
+                found.append((path, path, 1, lines))
+            if lines > FILE_LINES_MAX:
+                yield Violation(path, FILE_LINES_MAX, f"the file has {lines} lines, past "
+                                                      f"{FILE_LINES_MAX} it wants a wall")
+    yield from ratchet(found, FILE_LINES, FILE_ALLOWANCES, "the file")
+
+
+def functions_of(code):
+    """(name, line, lines of code) of each function; blank lines and comments do not count."""
+    lines = code.splitlines()
+    begin = None
+    for number, line in enumerate(lines):
+        if line.rstrip() == "{":
+            begin = number
+        elif begin is not None and line.startswith("}"):
+            first = begin
+            while first > 0 and lines[first - 1].strip() and lines[first - 1][0] not in "}#":
+                first -= 1
+            names = re.findall(r"\b(\w+)\s*\(", " ".join(lines[first:begin]))
+            names = [name for name in names if name != "__attribute__"] or ["?"]
+            body = [one for one in lines[begin + 1:number] if one.strip()]
+            yield names[0], first + 1, len(body)
+            begin = None
+
+
+def functions_fit_on_a_screen(tree):
+    found = []
+    for path in tree.c_files():
+        for name, line, lines in functions_of(tree.code[path]):
+            if path.startswith("tests/") and name == "main":
+                continue  # the table of a suite's tests
+            found.append((f"{path}:{name}", path, line, lines))
+    yield from ratchet(found, FUNCTION_LINES, FUNCTION_ALLOWANCES, "the function")
+
+
+def banned_calls_are_not_made(tree):
+    call = re.compile(r"(?<![\w>.])(" + "|".join(BANNED_CALLS) + r")\s*\(")
+    for path in tree.c_files():
+        allowed = set()
+        for start, names in BANNED_CALLS_ALLOWED.items():
+            if path.startswith(start):
+                allowed |= names
+        for line, match in lines_matching(tree.code[path], call):
+            name = match.group(1)
+            if name not in allowed:
+                yield Violation(path, line, f"{name}() {BANNED_CALLS[name]}")
+
+
+def only_rooms_that_decide_log(tree):
+    call = re.compile(r"\blog_(?:error|warning|info|debug|line)\s*\(|\bv?fprintf\s*\(\s*stderr\b|"
+                      r"\bperror\s*\(")
+    for path in tree.c_files("src/"):
+        room = path.split("/")[1]
+        if room in LOGGING_ROOMS or path in LOGGING_ALLOWED:
+            continue
+        for line, match in lines_matching(tree.code[path], call):
+            if room == "base" and path == "src/base/error.c":
+                continue  # the last words of a broken invariant
+            yield Violation(path, line, f"room {room} logs ({match.group(0).strip()}): return the "
+                                        "error, the room that decides logs it")
+
+
+def nothing_knows_one_machine(tree):
+    for path, text in tree.texts.items():
+        for line, match in lines_matching(text, MACHINE_PATH):
+            yield Violation(path, line, f"{match.group(0)}... is a path of one machine")
+
+
+def nothing_is_left_for_later(tree):
+    for path, text in tree.texts.items():
+        for line, match in lines_matching(text, MARKS):
+            yield Violation(path, line, f"{match.group(0)}: do it, or leave no mark in the tree")
+
+
+def every_c_file_is_built(tree):
+    with open(os.path.join(tree.build, "compile_commands.json"), encoding="utf-8") as file:
+        built = {os.path.realpath(os.path.join(one["directory"], one["file"]))
+                 for one in json.load(file)}
+    for path in tree.c_files("src/", "examples/", "tests/unit/", "tests/conformance/"):
+        if path.endswith(".c") and os.path.realpath(os.path.join(tree.source, path)) not in built:
+            yield Violation(path, 1, "is not built: add it to the meson.build of its folder")
+
+
+def library_exports_what_its_header_declares(tree):
+    header = "include/freehold.h"
+    declared = {}
+    for match in re.finditer(r"\bFH_API\b[^;(]*?\b(fh_\w+)\s*\(", tree.code[header]):
+        declared[match.group(1)] = tree.code[header].count("\n", 0, match.start(1)) + 1
+    symbols = subprocess.run(
+        ["readelf", "--syms", "--wide", os.path.join(tree.build, "libfreehold.a")],
+        check=True, capture_output=True, text=True).stdout
+    exported = set()
+    for line in symbols.splitlines():
+        columns = line.split()
+        if len(columns) == 8 and columns[4] == "GLOBAL" and columns[5] == "DEFAULT" \
+                and columns[6] != "UND":
+            exported.add(columns[7])
+    for name in sorted(set(declared) - exported):
+        yield Violation(header, declared[name], f"{name} is declared FH_API and not exported: "
+                                                "write it")
+    for name in sorted(exported - set(declared) - {"main"}):
+        yield Violation(header, 1, f"{name} is exported and not declared: make it hidden")
+
+
+def services_keep_no_state_of_their_own(tree):
+    objects = []
+    for folder, _, names in os.walk(os.path.join(tree.build, "examples")):
+        objects += [os.path.join(folder, name) for name in names if name.endswith(".c.o")]
+    if not objects:
+        yield Violation("examples/meson.build", 1, "no service was built")
+    for path in sorted(objects):
+        sizes = subprocess.run(["size", "--format=sysv", "--radix=10", path], check=True,
+                               capture_output=True, text=True).stdout
+        for line in sizes.splitlines():
+            columns = line.split()
+            if len(columns) == 3 and re.match(r"\.(data|bss|tdata|tbss)(\.(?!rel\.ro)|$)",
+                                              columns[0]) and int(columns[1]) > 0:
+                yield Violation(os.path.relpath(path, tree.build), 0,
+                                f"{columns[0]} holds {columns[1]} bytes: a handler can be run "
+                                "again, so keep state in the store and tables const")
+
+
+def layout_is_clang_formats(tree):
+    paths = tree.c_files()
+    checked = subprocess.run(["clang-format", "--dry-run", *paths], cwd=tree.source,
+                             capture_output=True, text=True, check=True).stderr
+    first = {}
+    for path, line in re.findall(r"^(\S+?):(\d+):\d+: warning: code should be", checked, re.M):
+        first.setdefault(path, int(line))
+    for path, line in sorted(first.items()):
+        yield Violation(path, line, "from here on laid out otherwise than clang-format does: "
+                                    "make format")
+
+
+CHECKS = (
+    rooms_include_only_rooms_before_them, every_source_file_names_its_licence,
+    every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
+    functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
+    nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
+    library_exports_what_its_header_declares, services_keep_no_state_of_their_own,
+    layout_is_clang_formats,
+)
+NEEDS = {layout_is_clang_formats: "clang-format"}
+
+
+def main():
+    tree = Tree(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]))
+    failed = 0
+    print(f"1..{len(CHECKS)}")
+    for number, check in enumerate(CHECKS, 1):
+        needed = NEEDS.get(check)
+        if needed and not shutil.which(needed):
+            print(f"ok {number} - {check.__name__} # SKIP {needed} is not installed: make deps")
+            continue
+        violations = list(check(tree))
+        failed += bool(violations)
+        print(f"{'not ok' if violations else 'ok'} {number} - {check.__name__}")
+        for one in violations:
+            print(f"# {one.path}:{one.line}: {one.text}")
+    return 1 if failed else 0
+
+
+sys.exit(main())
