@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fh_get, fh_try_get and fh_get_each: what a handler asks of others before it uses its own store.
+ *
+ * What was answered is recorded in the work, so that a rerun of the handler hears the same and
+ * nobody is asked twice. A record says what was asked: a rerun that peeked at newer rows may ask
+ * for something else, and then asks anew.
+ *
+ * How an answer becomes a handler's result:
+ *
+ *   2xx with JSON                        the value
+ *   404                                  fh_get: a refusal, 422; fh_try_get: NULL, problem 404
+ *   unreachable, out of time, 429, 502,
+ *   503 or 504 after all attempts        503 with Retry-After
+ *   anything else                        502
+ */
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "call/get.h"
+#include "http/path.h"
+#include "shape/problem.h"
+#include "work/work.h"
+
+/* The public names are macros that end the list of objects. */
+#undef fh_get
+#undef fh_try_get
+
+/* What asking came to: recorded as {"asked", "status", "body" | "detail", "retry_after_s"}. */
+struct asked {
+    const char *service, *path;
+    int status; /* 200, or the problem's */
+    int retry_after_s;
+    const char *detail;
+    json_t *body;
+};
+
+/* ---- what may be asked --------------------------------------------------------------------- */
+
+static void must_be_declared(fh_work *w, const char *what, const char *service, const char *path)
+{
+    const struct fh_service *self = w->context->service;
+    work_must_be_asking(w, what);
+    for (size_t i = 0; i < sizeof self->asks / sizeof *self->asks; i++) {
+        const struct fh_asked *asked = &self->asks[i];
+        if (asked->service && strcmp(asked->service, service) == 0 &&
+            strcmp(asked->path, path) == 0)
+            return;
+    }
+    fh_fail(w, 500, "%s asked %s for %s, which is not among its declared `asks`.", self->name,
+            service, path);
+}
+
+static const char *fill(fh_work *w, const char *service, const char *path, json_t *const *objects,
+                        int count)
+{
+    struct fh_error error;
+    const char *filled;
+    if (path_fill(&w->arena, path, objects, count, &filled, &error) != FH_OK)
+        fh_fail(w, 500, "The path to ask %s for can't be filled: %s", service, error.message);
+    return filled;
+}
+
+/* ---- recorded answers ---------------------------------------------------------------------- */
+
+static bool heard_before(fh_work *w, struct asked *asked, const char *question)
+{
+    const json_t *record = work_asked_again(w);
+    const char *recorded = json_string_at(record, "asked");
+    if (!recorded || strcmp(recorded, question) != 0)
+        return false;
+    asked->status = (int)json_integer_value(json_object_get(record, "status"));
+    asked->retry_after_s = (int)json_integer_value(json_object_get(record, "retry_after_s"));
+    asked->detail = json_string_at(record, "detail");
+    asked->body = json_deep_copy(json_object_get(record, "body"));
+    if (asked->status == 200 && !asked->body)
+        fh_fail(w, 500, "There is no memory left in this work for the answer of %s.",
+                asked->service);
+    return true;
+}
+
+static void record(fh_work *w, const struct asked *asked, const char *question)
+{
+    json_t *record = json_pack("{s:s, s:i, s:i, s:O?, s:s?}", "asked", question, "status",
+                               asked->status, "retry_after_s", asked->retry_after_s, "body",
+                               asked->body, "detail", asked->detail);
+    if (!record)
+        fh_fail(w, 500, "There is no memory left in this work for the answer of %s.",
+                asked->service);
+    work_asked_record(w, record);
+}
+
+/* ---- from an answer to a result ------------------------------------------------------------ */
+
+static void asked_failed(struct asked *asked, int status, const char *detail)
+{
+    asked->status = status;
+    asked->detail = detail;
+    asked->body = NULL;
+}
+
+static int retry_after_of(const struct call_answer *answer)
+{
+    if (answer->retry_after_s < 1)
+        return 1;
+    return answer->retry_after_s < CALL_RETRY_AFTER_S_MAX ? answer->retry_after_s
+                                                          : CALL_RETRY_AFTER_S_MAX;
+}
+
+static void asked_from_json(fh_work *w, const struct call_answer *answer, struct asked *asked)
+{
+    struct fh_error error;
+    if (answer->length == 0 && (answer->status == 204 || answer->status == 205))
+        asked->body = json_null();
+    else if (json_parse(answer->text, answer->length, &asked->body, &error) != FH_OK)
+        asked_failed(asked, 502,
+                     work_printf(w, "%s answered GET %s with what is not JSON: %s", asked->service,
+                                 asked->path, error.message));
+}
+
+/* On the handler's fiber. */
+static void asked_from_answer(fh_work *w, const struct call_answer *answer, struct asked *asked)
+{
+    const char *service = asked->service, *path = asked->path;
+    asked->status = 200;
+    if (answer->status >= 200 && answer->status < 300) {
+        asked_from_json(w, answer, asked);
+    } else if (answer->status == 404) {
+        asked_failed(asked, 404, work_printf(w, "%s has nothing at %s.", service, path));
+    } else if (answer->status == 0) {
+        asked->retry_after_s = retry_after_of(answer);
+        asked_failed(
+            asked, 503,
+            work_printf(w, "%s can't be reached for GET %s: %s.", service, path, answer->failure));
+    } else if (answer->status == 429 || (answer->status >= 502 && answer->status <= 504)) {
+        asked->retry_after_s = retry_after_of(answer);
+        asked_failed(asked, 503,
+                     work_printf(w,
+                                 "%s is not available now: it answered GET %s with "
+                                 "%d.",
+                                 service, path, answer->status));
+    } else {
+        asked_failed(asked, 502,
+                     work_printf(w, "%s answered GET %s with %d, which no one expects.", service,
+                                 path, answer->status));
+    }
+}
+
+static void release_answer(void *answer)
+{
+    call_answer_release(answer);
+}
+
+static void ask(fh_work *w, const char *template, json_t *const *objects, int count,
+                struct asked *asked)
+{
+    asked->path = fill(w, asked->service, template, objects, count);
+    const char *question = work_printf(w, "%s %s", asked->service, asked->path);
+    if (heard_before(w, asked, question))
+        return;
+    struct call_answer *answer = work_alloc(w, sizeof *answer);
+    *answer = (struct call_answer){0};
+    fh_defer(w, release_answer, answer); /* whatever ends the handler on the way */
+    call_get(w->context->calls, asked->service, asked->path, w->trace, w->deadline_ns, answer);
+    asked_from_answer(w, answer, asked);
+    call_answer_release(answer);
+    record(w, asked, question);
+}
+
+/* Ends the handler with what went wrong. */
+static _Noreturn void fail_asked(fh_work *w, const struct asked *asked)
+{
+    if (asked->status == 404)
+        fh_fail(w, 422, "%s", asked->detail);
+    if (asked->status == 503) {
+        struct fh_error error;
+        error_set(&error, FH_UNAVAILABLE, "%s", asked->detail);
+        error.retryable = true;
+        w->retry_after_s = asked->retry_after_s;
+        work_fail(w, &error);
+    }
+    fh_fail(w, asked->status, "%s", asked->detail);
+}
+
+static int objects_of(fh_work *w, va_list args, json_t *objects[CALL_OBJECTS_MAX])
+{
+    int count = 0;
+    json_t *object;
+    while ((object = va_arg(args, json_t *))) {
+        if (count == CALL_OBJECTS_MAX)
+            fh_fail(w, 500, "A path is filled from at most %d objects.", CALL_OBJECTS_MAX);
+        objects[count++] = object;
+    }
+    return count;
+}
+
+json_t *fh_get(fh_work *w, const char *service, const char *path, ...)
+{
+    json_t *objects[CALL_OBJECTS_MAX];
+    struct asked asked = {.service = service};
+    must_be_declared(w, "fh_get", service, path);
+    va_list args;
+    va_start(args, path);
+    int count = objects_of(w, args, objects);
+    va_end(args);
+    ask(w, path, objects, count, &asked);
+    if (asked.status != 200)
+        fail_asked(w, &asked);
+    return asked.body;
+}
+
+json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char *path, ...)
+{
+    json_t *objects[CALL_OBJECTS_MAX];
+    struct asked asked = {.service = service};
+    must_be_declared(w, "fh_try_get", service, path);
+    va_list args;
+    va_start(args, path);
+    int count = objects_of(w, args, objects);
+    va_end(args);
+    ask(w, path, objects, count, &asked);
+    if (problem)
+        *problem = NULL;
+    if (asked.status == 200)
+        return asked.body;
+    if (problem) {
+        *problem = problem_new(asked.status, asked.detail, NULL);
+        json_object_set_new(*problem, "service", json_string(service));
+    }
+    return NULL;
+}
+
+/* ---- one call for many --------------------------------------------------------------------- */
+
+struct chunk {
+    const char *path;
+    struct call_answer answer;
+};
+
+struct chunks {
+    fh_work *w;
+    const char *service;
+    int count, next, running;
+    struct fiber_queue finished;
+    struct chunk *chunks;
+};
+
+/* A fiber that fetches one chunk after the other until none is left. */
+static void fetch_chunks(void *argument)
+{
+    struct chunks *all = argument;
+    fh_work *w = all->w;
+    while (all->next < all->count) {
+        struct chunk *chunk = &all->chunks[all->next++];
+        call_get(w->context->calls, all->service, chunk->path, w->trace, w->deadline_ns,
+                 &chunk->answer);
+    }
+    all->running--;
+    fiber_wake_all(&all->finished);
+}
+
+/* This fiber takes part; others help as far as there are fibers to be had. */
+static void fetch_all(struct chunks *all)
+{
+    int helpers = (all->count < CALL_CHUNKS_BESIDE ? all->count : CALL_CHUNKS_BESIDE) - 1;
+    all->running = 1;
+    for (int i = 0; i < helpers; i++) {
+        if (fiber_start(all->w->context->world->fibers, fetch_chunks, all))
+            all->running++;
+    }
+    fetch_chunks(all);
+    while (all->running > 0)
+        fiber_wait(&all->finished);
+}
+
+static const char *id_text(fh_work *w, const json_t *id)
+{
+    if (json_is_integer(id))
+        return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    return json_string_length(id) > 0 ? json_string_value(id) : NULL;
+}
+
+/* The ids as an array of texts, each once, in their order. */
+static json_t *unique_ids(fh_work *w, const json_t *ids)
+{
+    json_t *seen = json_object(), *unique = json_array();
+    size_t index;
+    json_t *id;
+    if (!json_is_array(ids))
+        fh_fail(w, 500, "The ids of fh_get_each must be an array.");
+    json_array_foreach (ids, index, id) {
+        const char *text = id_text(w, id);
+        if (!text)
+            fh_fail(w, 500, "The ids of fh_get_each must be integers or texts; number %zu is not.",
+                    index + 1);
+        if (json_object_get(seen, text))
+            continue;
+        json_object_set_new(seen, text, json_true());
+        json_array_append_new(unique, json_string(text));
+    }
+    if (json_array_size(unique) > CALL_IDS_MAX)
+        fh_fail(w, 500, "fh_get_each takes at most %d ids.", CALL_IDS_MAX);
+    return unique;
+}
+
+static void split_ids(fh_work *w, const char *template, const json_t *ids, struct chunks *all)
+{
+    size_t size = json_array_size(ids);
+    all->count = (int)((size + CALL_IDS_A_CALL - 1) / CALL_IDS_A_CALL);
+    all->chunks = work_alloc(w, (size_t)all->count * sizeof *all->chunks);
+    for (int i = 0; i < all->count; i++) {
+        json_t *some = json_array();
+        for (size_t at = (size_t)i * CALL_IDS_A_CALL;
+             at < size && at < (size_t)(i + 1) * CALL_IDS_A_CALL; at++)
+            json_array_append(some, json_array_get(ids, at));
+        json_t *object = json_pack("{s:o}", "ids", some);
+        all->chunks[i] = (struct chunk){.path = fill(w, all->service, template, &object, 1)};
+    }
+}
+
+/* Adds one chunk's objects, by id. */
+static void gather(fh_work *w, struct asked *asked, const json_t *array)
+{
+    size_t index;
+    json_t *object;
+    bool fits = json_is_array(array);
+    json_array_foreach (array, index, object) {
+        const char *id = id_text(w, json_object_get(object, "id"));
+        fits = fits && id && json_object_set(asked->body, id, object) == 0;
+    }
+    if (!fits)
+        asked_failed(asked, 502,
+                     work_printf(w,
+                                 "%s answered GET %s with what is not an array of "
+                                 "objects with an `id`.",
+                                 asked->service, asked->path));
+}
+
+static void gather_all(fh_work *w, struct chunks *all, struct asked *asked)
+{
+    asked->status = 200;
+    asked->body = json_object();
+    for (int i = 0; i < all->count; i++) {
+        struct asked one = {.service = all->service, .path = all->chunks[i].path};
+        if (asked->status == 200) {
+            asked_from_answer(w, &all->chunks[i].answer, &one);
+            asked->path = one.path;
+            if (one.status == 200)
+                gather(w, asked, one.body);
+            else
+                asked_failed(asked, one.status, one.detail);
+            asked->retry_after_s = one.retry_after_s;
+        }
+    }
+}
+
+static void release_chunks(void *argument)
+{
+    struct chunks *all = argument;
+    for (int i = 0; i < all->count; i++)
+        call_answer_release(&all->chunks[i].answer);
+}
+
+json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *ids)
+{
+    struct asked asked = {.service = service, .path = path};
+    must_be_declared(w, "fh_get_each", service, path);
+    json_t *unique = unique_ids(w, ids);
+    if (json_array_size(unique) == 0)
+        return json_object();
+    const char *question = work_printf(w, "%s %s %s", service, path, json_text(unique));
+    if (!heard_before(w, &asked, question)) {
+        struct chunks *all = work_alloc(w, sizeof *all);
+        *all = (struct chunks){.w = w, .service = service};
+        split_ids(w, path, unique, all);
+        fh_defer(w, release_chunks, all);
+        fetch_all(all);
+        gather_all(w, all, &asked);
+        release_chunks(all);
+        record(w, &asked, question);
+    }
+    if (asked.status != 200)
+        fail_asked(w, &asked);
+    return asked.body;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_ENVELOPE_H
+#define EVENT_ENVELOPE_H
+
+/*
+ * The envelope in which events travel: CloudEvents 1.0 in its JSON format
+ * (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md), with the
+ * extension attributes position, prev, version and traceparent. Pure.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "event/fields.h"
+#include "store/ledger.h"
+
+#define ENVELOPE_TIME_SIZE 25 /* "2026-03-01T12:00:00.123Z" and the NUL */
+/* What an envelope takes beside data, key and names, at the most. */
+#define ENVELOPE_FRAME_SIZE ((size_t)512)
+
+/* Years 1970 to 9999; what is outside is moved to the nearest. */
+void envelope_time(char out[static ENVELOPE_TIME_SIZE], int64_t wall_ms);
+/* Of that same form only. */
+bool envelope_time_parse(const char *text, int64_t *ret_wall_ms);
+
+/* Appends one envelope. `fields` NULL: all of the data. */
+void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
+                    const struct fields *fields);
+
+/* The share in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the
+ * protocol: subscribers and publishers of different releases must agree on it. */
+unsigned envelope_share(const char *key, unsigned count);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_FIELDS_H
+#define EVENT_FIELDS_H
+
+/*
+ * Which fields of an event's data a subscriber gets: "id,name" for every type, "UserUpdated:id"
+ * for one. A type that no entry names gets all of its data. Only fields at the top are named.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+
+#define FIELDS_MAX 256
+
+struct fields_entry {
+    const char *type; /* not ended by NUL; NULL: every type */
+    size_t type_length;
+    const char *name;
+};
+
+struct fields {
+    int count;
+    struct fields_entry entries[FIELDS_MAX];
+};
+
+/* From an array of strings, which it borrows. False: an empty or malformed entry, or too many. */
+bool fields_parse(const json_t *list, struct fields *ret);
+/* True when not all of this type's data is sent. */
+bool fields_selects(const struct fields *fields, const char *type);
+/* Appends the selected members of `data`, the text of a JSON object as json_text prints it,
+ * untouched and in their order. */
+void fields_write(const struct fields *fields, const char *type, const char *data,
+                  struct text *out);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The room's life: start, draining, end, and what it shows of itself. */
+
+#include "event/room.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "event/feed.h"
+#include "event/subscribe.h"
+#include "store/ledger.h"
+#include "work/work.h"
+
+struct event_room *event_room_new(struct work_context *context)
+{
+    struct event_room *room = calloc(1, sizeof *room);
+    FH_ASSERT(room != NULL);
+    room->context = context;
+    map_init(&room->subscribers);
+    return room;
+}
+
+enum fh_code event_room_start(struct event_room *room, struct fh_error *error)
+{
+    struct store_work *work;
+    int64_t position;
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_position(work, &position, error);
+    store_rollback(work);
+    if (code != FH_OK)
+        return code;
+    if (position > room->position)
+        room->position = position;
+    return subscribe_start(room, error);
+}
+
+void event_room_committed(struct event_room *room, int64_t position, int count)
+{
+    if (position > room->position)
+        room->position = position;
+    room->commits++;
+    room->counters.published += (uint64_t)count;
+    fiber_wake_all(&room->readers);
+}
+
+bool event_room_fiber(struct event_room *room, void (*entry)(void *), void *argument)
+{
+    if (!fiber_start(room->context->world->fibers, entry, argument))
+        return false;
+    room->fibers++;
+    return true;
+}
+
+void event_room_fiber_ends(struct event_room *room)
+{
+    room->fibers--;
+    fiber_wake_all(&room->idle);
+}
+
+bool event_room_sleep(struct event_room *room, int64_t until_ns)
+{
+    struct world *world = room->context->world;
+    while (!room->draining && world_monotonic_ns(world) < until_ns)
+        fiber_wait_until(&room->sleepers, world, until_ns);
+    return !room->draining;
+}
+
+void event_room_drain(struct event_room *room)
+{
+    room->draining = true;
+    fiber_wake_all(&room->readers);
+    fiber_wake_all(&room->sleepers);
+    subscribe_drain(room);
+}
+
+void event_room_wait(struct event_room *room)
+{
+    while (room->recording || !subscribe_idle(room))
+        fiber_wait(&room->idle);
+}
+
+bool event_room_ended(const struct event_room *room)
+{
+    return room->fibers == 0;
+}
+
+void event_room_free(struct event_room *room)
+{
+    if (!room)
+        return;
+    FH_ASSERT(event_room_ended(room));
+    subscribe_release(room);
+    feed_release(room);
+    free(room);
+}
+
+static json_t *subscription_state(const struct subscription *subscription)
+{
+    struct subscription_view view;
+    subscription_view(subscription, &view);
+    json_t *state = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "source", view.source, "share",
+                              view.share, "state", view.state, "position",
+                              (json_int_t)view.position, "last", (json_int_t)view.last, "depth",
+                              (json_int_t)view.depth, "lag_ms", (json_int_t)view.lag_ms);
+    FH_ASSERT(state != NULL);
+    if (*view.reason)
+        json_object_set_new(state, "reason", json_string(view.reason));
+    return state;
+}
+
+json_t *event_room_state(const struct event_room *room)
+{
+    json_t *subscriptions = json_array();
+    const struct subscription *at = NULL;
+    while ((at = subscription_next(room, at)))
+        json_array_append_new(subscriptions, subscription_state(at));
+    return json_pack("{s:I, s:o}", "position", (json_int_t)room->position, "subscriptions",
+                     subscriptions);
+}

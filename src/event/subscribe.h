@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_SUBSCRIBE_H
+#define EVENT_SUBSCRIBE_H
+
+/*
+ * The hearing side: for each service named in `hears`, one subscription, which reads that service's
+ * feed and applies its events in order, each exactly once.
+ *
+ *   reader   asks the feed behind what it has fetched, up to SUBSCRIBE_PREFETCH_MAX batches ahead
+ *   applier  runs a batch's handlers in one work, whose first statement moves the cursor from
+ *            where this instance believes it to be: whoever is late is refused there
+ *
+ * What can go wrong, and what is done:
+ *
+ *   outage   the store, or a service that a handler asks, isn't there: try again, however long
+ *   failure  a handler failed: the batch's events go into works of their own, one by one, and the
+ *            one that fails is tried again with growing pauses; those behind it wait
+ *   moved    someone else moved the cursor, or the outcome of a commit is unknown: read the cursor
+ *   refused  409 or 410: the publisher was restored, or trimmed what was not read. Going on would
+ *            skip events in silence, so the subscription stops and says so
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "event/room.h"
+#include "store/ledger.h"
+
+#define SUBSCRIBE_BATCH_MAX 256 /* events of one answer and one work; a body has 1 MiB at most */
+#define SUBSCRIBE_PREFETCH_MAX                                                                     \
+    2                       /* batches fetched and not yet applied, the one under way left out */
+#define SUBSCRIBE_WAIT_S 20 /* a long poll */
+#define SUBSCRIBE_ANSWER_MS_MAX ((SUBSCRIBE_WAIT_S + 10) * 1000)
+#define SUBSCRIBE_RETRY_MS_MIN 20
+#define SUBSCRIBE_RETRY_MS_MAX 1000 /* an outage: catching up begins soon after it ends */
+#define SUBSCRIBE_FAILURE_MS_MIN 100
+#define SUBSCRIBE_FAILURE_MS_MAX 10000 /* a handler that keeps failing */
+/* A cursor that only passes events that nobody hears moves this often at the most. */
+#define SUBSCRIBE_SKIP_INTERVAL_MS 1000
+#define SUBSCRIBE_HANDLER_MS_MAX 10000 /* deadline of what one event's handler asks */
+
+enum subscription_state {
+    SUBSCRIPTION_STARTING, /* the cursor is not read yet, or the feed not yet reached */
+    SUBSCRIPTION_FOLLOWING,
+    SUBSCRIPTION_UNREACHABLE, /* the publisher doesn't answer */
+    SUBSCRIPTION_WAITING,     /* an outage on this side holds the next event */
+    SUBSCRIPTION_FAILING,     /* an event's handler keeps failing */
+    SUBSCRIPTION_REFUSED,     /* stopped: 409 or 410 */
+};
+
+/* What is known of one subscription, for people and metrics. */
+struct subscription_view {
+    const char *source, *share;
+    const char *state;  /* "following" */
+    const char *reason; /* a sentence, "" while following */
+    int64_t position;   /* applied up to */
+    int64_t last;       /* the publisher's, as its last answer told */
+    int64_t depth;      /* last - position: what is between, of whatever type */
+    int64_t lag_ms;     /* age of the oldest event known and not applied; 0: none */
+    uint64_t applied, failures;
+};
+
+/* On a fiber; subscriptions begin once the store can be read. FH_INVALID: `hears` is wrong. */
+enum fh_code subscribe_start(struct event_room *room, struct fh_error *error);
+/* No batch is under way in any subscription. */
+bool subscribe_idle(const struct event_room *room);
+/* Wakes what waits, once room->draining is set. */
+void subscribe_drain(struct event_room *room);
+void subscribe_release(struct event_room *room);
+
+/* In the order of `hears`: the first (NULL) or next one; NULL at the end. */
+const struct subscription *subscription_next(const struct event_room *room,
+                                             const struct subscription *subscription);
+void subscription_view(const struct subscription *subscription, struct subscription_view *ret);
+
+#endif
