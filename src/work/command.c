@@ -63,14 +63,13 @@ struct command {
     struct ledger_command record;
 
     const char *outcome; /* to be told, NULL: none */
-    bool answered;       /* in place of the handler */
 };
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
 static void add_header(fh_work *w, const char *name, const char *value)
 {
-    if (w->reply_header_count < WORK_REPLY_HEADERS_MAX)
+    if (w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN)
         w->reply_headers[w->reply_header_count++] = (struct work_reply_header){name, value};
 }
 
@@ -235,7 +234,6 @@ static const char *repeated_outcome(const struct command *command)
 /* Answers in place of the handler, by the verdict. */
 static enum fh_code answer(fh_work *w, struct command *command, struct fh_error *error)
 {
-    command->answered = true;
     switch (command->verdict) {
     case VERDICT_RUN:
         break;
@@ -308,7 +306,6 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
 {
     struct command *command = (struct command *)fence;
     command->outcome = NULL;
-    command->answered = false;
     enum fh_code code = judge(w, command, w->store_work, error);
     if (!code && command->newer)
         code =
@@ -438,13 +435,11 @@ static enum fh_code run_held(fh_work *w, struct command *command)
         bool undoes = looks && command->verdict == VERDICT_RUN;
         w->handler = undoes ? request->undo : let_fence_decide;
     }
-    command->answered = false;
     command->outcome = NULL;
     w->fence = &command->fence;
     enum fh_code code = work_run(w);
     w->fence = NULL; /* it lives no longer than this call */
-    bool decided = command->answered ? code == FH_OK : w->reply_status < 500;
-    if (!decided)
+    if (!w->durable)
         command->outcome = NULL;
     return code;
 }

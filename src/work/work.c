@@ -299,6 +299,7 @@ static void run_begin(fh_work *w)
     w->reply_status = 204;
     w->reply_body = NULL;
     w->reply_header_count = 0;
+    w->durable = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->retry_after_s = 0;
@@ -376,6 +377,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
             set_problem(w, &w->failure);
             return code;
         }
+        w->durable = true;
     }
     if (!by_fence)
         work_committed(w);
@@ -421,6 +423,7 @@ static enum fh_code record_refusal(fh_work *w)
     }
     json_arena_set(before);
     if (code == FH_OK) {
+        w->durable = true;
         w->context->counters.refused++;
         w->failure = refused;
         return refused.code;

@@ -64,7 +64,8 @@ struct work_hook {
 struct work_reply_header {
     const char *name, *value;
 };
-#define WORK_REPLY_HEADERS_MAX 8
+#define WORK_REPLY_HEADERS_MAX 8 /* the handler's */
+#define WORK_REPLY_HEADERS_OWN 3 /* Freehold's: outcome, position, saga */
 
 enum work_phase { WORK_ASKING, WORK_OPEN, WORK_ENDED };
 
@@ -100,8 +101,9 @@ struct fh_work {
     bool replied;
     int reply_status;
     json_t *reply_body; /* of arena or kept; NULL: none */
-    struct work_reply_header reply_headers[WORK_REPLY_HEADERS_MAX];
+    struct work_reply_header reply_headers[WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN];
     int reply_header_count;
+    bool durable; /* a work was committed: the handler's, or that of the fence's own words */
 
     /* Why it ended otherwise. */
     struct fh_error failure; /* code FH_OK: it did not */
