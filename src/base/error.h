@@ -11,7 +11,7 @@
 
 enum fh_code {
     FH_OK,
-    FH_INVALID,         /* the caller's input is wrong */
+    FH_INVALID, /* the caller's input is wrong */
     FH_NOT_FOUND,
     FH_CONFLICT,        /* a constraint, a lock, a broken group: see retryable */
     FH_UNAVAILABLE,     /* a store, a disk or a service that is not there now */
@@ -37,10 +37,10 @@ enum fh_code error_set_errno(struct fh_error *error, enum fh_code code, int numb
 const char *error_code_name(enum fh_code code);
 
 /* Programmer errors: kept in release builds. */
-#define FH_ASSERT(condition)                                                                     \
-    do {                                                                                         \
-        if (!(condition))                                                                        \
-            error_assertion_failed(#condition, __FILE__, __LINE__);                              \
+#define FH_ASSERT(condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            error_assertion_failed(#condition, __FILE__, __LINE__);                                \
     } while (0)
 _Noreturn void error_assertion_failed(const char *condition, const char *file, int line);
 

@@ -2,7 +2,8 @@
 #ifndef BASE_ID_H
 #define BASE_ID_H
 
-/* Time-ordered ids, RFC 9562 version 7, as 36 characters of text. Pure: time and randomness are given. */
+/* Time-ordered ids, RFC 9562 version 7, as 36 characters of text. Pure: time and randomness are
+ * given. */
 
 #include <stdint.h>
 

@@ -23,8 +23,8 @@
 
 #define JSON_DEPTH_MAX 64
 
-void json_memory_init(void);                        /* once, before any other use of jansson */
-struct arena *json_arena_set(struct arena *arena);  /* returns the one before; NULL: malloc */
+void json_memory_init(void);                       /* once, before any other use of jansson */
+struct arena *json_arena_set(struct arena *arena); /* returns the one before; NULL: malloc */
 
 /* FH_INVALID with line and column in the message. *ret is a new reference. */
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error);

@@ -33,8 +33,8 @@ void log_line(enum log_level level, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
-    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s: ",
-                             now.tv_nsec / 1000000, names[level], log_name);
+    used += (size_t)snprintf(line + used, sizeof line - used,
+                             ".%03ldZ %s %s: ", now.tv_nsec / 1000000, names[level], log_name);
     va_list args;
     va_start(args, format);
     int length = vsnprintf(line + used, sizeof line - used - 1, format, args);
