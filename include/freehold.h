@@ -35,6 +35,7 @@ extern "C" {
 
 #define FH_API __attribute__((visibility("default")))
 #define FH_PRINTF(at, first) __attribute__((format(printf, at, first)))
+#define FH_OBJECTS __attribute__((sentinel)) /* further arguments are json_t objects, then NULL */
 
 typedef struct fh_work fh_work;
 typedef void fh_handler(fh_work *w);
@@ -45,9 +46,9 @@ enum fh_type {
     FH_STRING = 1, /* min, max: length in bytes (0: no limit) */
     FH_INT,        /* min, max bound its value when either is set; max below min: none above */
     FH_BOOL,
-    FH_OBJECT,     /* of: the shape of the object */
-    FH_ARRAY,      /* of: the shape of each element when they are objects; min, max: elements */
-    FH_LIST,       /* query only: "1,2,3" becomes an array of strings; min, max: elements */
+    FH_OBJECT, /* of: the shape of the object */
+    FH_ARRAY,  /* of: the shape of each element when they are objects; min, max: elements */
+    FH_LIST,   /* query only: "1,2,3" becomes an array of strings; min, max: elements */
     FH_ANY
 };
 
@@ -56,9 +57,9 @@ struct fh_field {
     const char *name; /* "*" as the last field: any further fields are welcome */
     enum fh_type type;
     int64_t min, max;
-    const fh_field *of;         /* ends with {0} */
-    const char *const *one_of;  /* FH_STRING: the allowed values, ends with NULL */
-    enum fh_type elements;      /* FH_ARRAY of plain values: their type */
+    const fh_field *of;        /* ends with {0} */
+    const char *const *one_of; /* FH_STRING: the allowed values, ends with NULL */
+    enum fh_type elements;     /* FH_ARRAY of plain values: their type */
     bool optional, nullable;
 };
 
@@ -130,7 +131,7 @@ struct fh_step {
 struct fh_saga_definition {
     const char *name;
     const fh_step *steps;
-    int deadline_s;    /* before the pivot: after it the saga compensates; 0: 600 */
+    int deadline_s;     /* before the pivot: after it the saga compensates; 0: 600 */
     fh_handler *undone; /* runs in the work that ends a compensated saga; see fh_saga_reason */
 };
 
@@ -148,25 +149,29 @@ struct fh_service {
 
 /* Declares a service. The object files that hold it can be linked as one program a service, or
  * several together. `main` comes with the library. */
-#define FH_SERVICE(service_name, ...)                                                            \
-    extern const fh_service fh_service_##service_name;                                           \
-    const fh_service fh_service_##service_name = {.name = #service_name, __VA_ARGS__};           \
-    static const fh_service *const fh_registered_##service_name                                  \
+#define FH_SERVICE(service_name, ...)                                                              \
+    extern const fh_service fh_service_##service_name;                                             \
+    const fh_service fh_service_##service_name = {.name = #service_name, __VA_ARGS__};             \
+    static const fh_service *const fh_registered_##service_name                                    \
         __attribute__((used, retain, section("fh_services"))) = &fh_service_##service_name
 
 /* ---- The request --------------------------------------------------------------------------- */
 
-FH_API json_t *fh_body(fh_work *w);  /* checked against the route's shape */
-FH_API json_t *fh_path(fh_work *w);  /* {"id": "7"}, or 7 for "{id:int}" */
-FH_API json_t *fh_query(fh_work *w); /* typed by the route's query shape; what was not given is absent */
-FH_API int64_t fh_now_ms(fh_work *w);        /* the wall clock as the work began; the same in a rerun */
-FH_API const char *fh_now(fh_work *w);       /* the same, "2026-03-01T12:00:00.123Z" */
-FH_API const char *fh_id_new(fh_work *w);    /* a new time-ordered id (RFC 9562, version 7); the same in a rerun */
+FH_API json_t *fh_body(fh_work *w); /* checked against the route's shape */
+FH_API json_t *fh_path(fh_work *w); /* {"id": "7"}, or 7 for "{id:int}" */
+/* Typed by the route's query shape; what was not given is absent. */
+FH_API json_t *fh_query(fh_work *w);
+/* When the work began, by the wall clock; as text "2026-03-01T12:00:00.123Z". */
+FH_API int64_t fh_now_ms(fh_work *w);
+FH_API const char *fh_now(fh_work *w);
+/* A new time-ordered id (RFC 9562, version 7). As the time, the same in a rerun. */
+FH_API const char *fh_id_new(fh_work *w);
 FH_API const char *fh_service_name(fh_work *w);
 /* printf into the work's arena: for pointers, headers and messages. */
 FH_API const char *fh_format(fh_work *w, const char *format, ...) FH_PRINTF(2, 3);
 /* Waits, before the store is used and whether or not the caller still does: for services that
- * stand in for a slow world outside (a bank, a printer). At most 60,000. Not waited again in a rerun. */
+ * stand in for a slow world outside (a bank, a printer). At most 60,000. Not waited again in a
+ * rerun. */
 FH_API void fh_delay_ms(fh_work *w, int ms);
 
 /* ---- The answer ---------------------------------------------------------------------------- */
@@ -177,8 +182,8 @@ FH_API void fh_reply_header(fh_work *w, const char *name, const char *value);
 /* Ends the handler with a problem: status 400..599. Below 500 it is a refusal, recorded under the
  * request's key; from 500 on, nothing is recorded and the request may be made again. */
 FH_API _Noreturn void fh_fail(fh_work *w, int status, const char *format, ...) FH_PRINTF(3, 4);
-FH_API _Noreturn void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format, ...)
-    FH_PRINTF(4, 5);
+FH_API _Noreturn void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format,
+                                 ...) FH_PRINTF(4, 5);
 /* Run in reverse order when the handler has ended, however it ended. */
 FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
 
@@ -188,12 +193,14 @@ FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
  * store opens the work; a GET handler reads a snapshot and may not write. A broken constraint ends
  * the handler with 409 (422 for a missing value). Columns declared JSON and BOOLEAN come back as
  * such; integers beyond 2^53 as strings. */
-FH_API json_t *fh_row(fh_work *w, const char *sql, ...) __attribute__((sentinel));     /* no row: 404 */
-FH_API json_t *fh_try_row(fh_work *w, const char *sql, ...) __attribute__((sentinel)); /* no row: NULL */
-FH_API json_t *fh_rows(fh_work *w, const char *sql, ...) __attribute__((sentinel));    /* at most 10,000 */
-FH_API int64_t fh_exec(fh_work *w, const char *sql, ...) __attribute__((sentinel));    /* rows changed */
+
+/* One row; where there is none: 404, and NULL from the try form. */
+FH_API json_t *fh_row(fh_work *w, const char *sql, ...) FH_OBJECTS;
+FH_API json_t *fh_try_row(fh_work *w, const char *sql, ...) FH_OBJECTS;
+FH_API json_t *fh_rows(fh_work *w, const char *sql, ...) FH_OBJECTS; /* at most 10,000 */
+FH_API int64_t fh_exec(fh_work *w, const char *sql, ...) FH_OBJECTS; /* rows changed */
 /* Committed rows, without opening the work: to look before one asks. */
-FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) __attribute__((sentinel));
+FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
 #define fh_row(...) fh_row(__VA_ARGS__, (json_t *)NULL)
 #define fh_try_row(...) fh_try_row(__VA_ARGS__, (json_t *)NULL)
@@ -206,7 +213,8 @@ FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) __attribute__((sentinel
 /*
  * Documents are JSON objects with a string `id`. Filters and updates are written in MongoDB's
  * operators (the subset is in docs/documents.md). One work changes one document; a second is
- * refused. A document inserted without an id gets one, derived from the request's key if it has one.
+ * refused. A document inserted without an id gets one, derived from the request's key where
+ * there is one.
  */
 FH_API json_t *fh_doc(fh_work *w, const char *collection, const char *id);     /* none: 404 */
 FH_API json_t *fh_try_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
@@ -220,7 +228,8 @@ FH_API json_t *fh_doc_update(fh_work *w, const char *collection, const char *id,
                              json_t *update);
 FH_API json_t *fh_try_doc_update(fh_work *w, const char *collection, const char *id, json_t *filter,
                                  json_t *update);
-FH_API bool fh_doc_delete(fh_work *w, const char *collection, const char *id); /* false: there was none */
+/* False: there was none. */
+FH_API bool fh_doc_delete(fh_work *w, const char *collection, const char *id);
 FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
 
 /* ---- Events ---------------------------------------------------------------------------------- */
@@ -235,10 +244,10 @@ FH_API json_t *fh_event_data(fh_work *w); /* its data */
 /* GET another service's resource, before the own store is used. The path is one of the service's
  * declared `asks`; its names are filled in from the objects. A 404 there ends the handler with
  * 422, an unreachable service with 503 and Retry-After. */
-FH_API json_t *fh_get(fh_work *w, const char *service, const char *path, ...) __attribute__((sentinel));
+FH_API json_t *fh_get(fh_work *w, const char *service, const char *path, ...) FH_OBJECTS;
 /* Returns NULL instead, and in *problem (may be NULL) why: a problem with its "status". */
-FH_API json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char *path, ...)
-    __attribute__((sentinel));
+FH_API json_t *fh_try_get(fh_work *w, json_t **problem, const char *service, const char *path,
+                          ...) FH_OBJECTS;
 /* One call for many: `path` has one name, {ids}, filled with the ids of `ids` (at most 100 a
  * call, calls side by side). The answer, an array of objects, comes back as an object by `id`. */
 FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *ids);
@@ -249,11 +258,15 @@ FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, js
 /* ---- Sagas ----------------------------------------------------------------------------------- */
 
 FH_API void fh_saga_start(fh_work *w, const char *name, json_t *input);
-FH_API json_t *fh_saga_input(fh_work *w);                    /* in `run` and `undone` handlers */
-FH_API json_t *fh_saga_answer(fh_work *w, const char *step); /* its body, an array with `each`; NULL: none */
-FH_API json_t *fh_saga_reason(fh_work *w); /* in `undone`: {"step", "status", "detail"} */
-FH_API json_t *fh_undone_request(fh_work *w); /* in a route's undo: the step's recorded body */
-FH_API json_t *fh_undone_answer(fh_work *w);  /* and its recorded answer's body */
+/* In `run` and `undone` handlers: the saga's input, and the body that a step was answered with (an
+ * array with `each`; NULL: none). */
+FH_API json_t *fh_saga_input(fh_work *w);
+FH_API json_t *fh_saga_answer(fh_work *w, const char *step);
+/* In `undone`: {"step", "status", "detail"}. */
+FH_API json_t *fh_saga_reason(fh_work *w);
+/* In a route's undo: the step's recorded body, and its recorded answer's body. */
+FH_API json_t *fh_undone_request(fh_work *w);
+FH_API json_t *fh_undone_answer(fh_work *w);
 
 #ifdef __cplusplus
 }
