@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A declaration as JSON: what `--describe` prints and everyone else goes by (docs/processes.md). */
+
+#include <stdint.h>
+
+#include "service/runtime.h"
+#include "shape/shape.h"
+
+static const char *const audiences[] = {
+    [FH_PUBLIC] = "public", [FH_SERVICES] = "services", [FH_OPERATORS] = "operators"};
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+    if (value)
+        json_object_set_new(object, name, value);
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+    if (text)
+        json_object_set_new(object, name, json_string(text));
+}
+
+static json_t *describe_route(const struct fh_route *route)
+{
+    json_t *object = json_object();
+    set_text(object, "method", route->method);
+    set_text(object, "path", route->path);
+    set_text(object, "audience", audiences[route->audience]);
+    set(object, "undo", json_boolean(route->undo != NULL));
+    if (route->query)
+        set(object, "query", shape_schema(route->query));
+    if (route->body)
+        set(object, "body", shape_schema(route->body));
+    set(object, "deadline_ms",
+        json_integer(route->deadline_ms ? route->deadline_ms : RUNTIME_DEADLINE_MS));
+    return object;
+}
+
+static json_t *describe_published(const struct fh_published *published)
+{
+    json_t *object = json_object();
+    set_text(object, "type", published->type);
+    set(object, "version", json_integer(published->version));
+    set_text(object, "key", published->key);
+    if (published->shape)
+        set(object, "schema", shape_schema(published->shape));
+    return object;
+}
+
+static json_t *describe_step(const struct fh_step *step)
+{
+    json_t *object = json_object();
+    set_text(object, "name", step->name);
+    set_text(object, "each", step->each);
+    set_text(object, "call", step->call);
+    set_text(object, "undo", step->undo);
+    set_text(object, "body", step->body);
+    set(object, "run", json_boolean(step->run != NULL));
+    set(object, "pivot", json_boolean(step->pivot));
+    return object;
+}
+
+static json_t *describe_saga(const struct fh_saga_definition *saga)
+{
+    json_t *object = json_object(), *steps = json_array();
+    set_text(object, "name", saga->name);
+    set(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
+    set(object, "undone", json_boolean(saga->undone != NULL));
+    for (const fh_step *step = saga->steps; step->name; step++)
+        json_array_append_new(steps, describe_step(step));
+    set(object, "steps", steps);
+    return object;
+}
+
+static json_t *describe_collection(const struct fh_collection *collection)
+{
+    json_t *indexes = json_array();
+    for (size_t i = 0; i < sizeof collection->indexes / sizeof collection->indexes[0]; i++) {
+        if (collection->indexes[i])
+            json_array_append_new(indexes, json_string(collection->indexes[i]));
+    }
+    json_t *object = json_object();
+    set_text(object, "name", collection->name);
+    set(object, "indexes", indexes);
+    return object;
+}
+
+/* Each list ends at its first empty row or its last one. */
+#define DESCRIBE_ALL(object, name, rows, is_there, describe)                                     \
+    do {                                                                                         \
+        json_t *list = json_array();                                                             \
+        for (size_t i = 0; i < sizeof(rows) / sizeof((rows)[0]) && (rows)[i].is_there; i++)      \
+            json_array_append_new(list, describe(&(rows)[i]));                                   \
+        if (json_array_size(list))                                                               \
+            set(object, name, list);                                                             \
+        else                                                                                     \
+            json_decref(list);                                                                   \
+    } while (0)
+
+static json_t *describe_heard(const struct fh_heard *heard)
+{
+    json_t *object = json_object();
+    set_text(object, "service", heard->service);
+    set_text(object, "type", heard->type);
+    set_text(object, "fields", heard->fields);
+    return object;
+}
+
+static json_t *describe_asked(const struct fh_asked *asked)
+{
+    json_t *object = json_object();
+    set_text(object, "service", asked->service);
+    set_text(object, "path", asked->path);
+    return object;
+}
+
+json_t *service_describe(const fh_service *service)
+{
+    json_t *object = json_object();
+    set(object, "freehold", json_integer(1));
+    set_text(object, "name", service->name);
+    set_text(object, "model", service->model == FH_DOCUMENT ? "document" : "relational");
+    DESCRIBE_ALL(object, "routes", service->routes, method, describe_route);
+    DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
+    DESCRIBE_ALL(object, "hears", service->hears, service, describe_heard);
+    DESCRIBE_ALL(object, "asks", service->asks, service, describe_asked);
+    DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
+    DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);
+    return object;
+}

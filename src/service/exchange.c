@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request, from arrival to answer, on a fiber of its own: route, query, body and shape; then
+ * the handler as a unit of work, or as a command where the request has an identity; then the
+ * answer, which by then is durable. `Prefer: wait=N` (RFC 7240) lets a client wait for the end of
+ * the saga that its request began, and get what the Location names instead of the promise of it.
+ */
+
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "call/trace.h"
+#include "http/path.h"
+#include "saga/run.h"
+#include "service/runtime.h"
+#include "shape/problem.h"
+#include "shape/shape.h"
+#include "work/command.h"
+
+#define ANSWER_HEADERS_MAX 16
+
+struct exchange {
+    struct runtime *runtime;
+    struct http_incoming incoming; /* its texts live until http_reply */
+    struct runtime_route *route;
+    fh_work work;
+    json_t *unfit; /* a problem with which the handler shall fail */
+    char trace[TRACE_SIZE];
+};
+
+/* ---- answering ---- */
+
+struct http_incoming *exchange_request(struct exchange *exchange)
+{
+    return &exchange->incoming;
+}
+
+static const char *header(const struct exchange *exchange, const char *name)
+{
+    return http_request_header(exchange->incoming.request, name);
+}
+
+void exchange_answer(struct exchange *exchange, int status, const char *content_type,
+                     const char *body, size_t length, const struct http_header *headers,
+                     size_t header_count)
+{
+    struct http_answer answer = {.status = status,
+                                 .content_type = content_type,
+                                 .body = body,
+                                 .body_length = length,
+                                 .headers = headers,
+                                 .header_count = header_count};
+    int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming.received_ns;
+    if (exchange->route)
+        metrics_count(exchange->route, status, (double)spent / 1e9);
+    http_reply(exchange->incoming.request, &answer);
+}
+
+static void answer_json(struct exchange *exchange, int status, const json_t *body,
+                        const struct http_header *headers, size_t header_count)
+{
+    if (!body) {
+        exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
+        return;
+    }
+    char *text = json_text(body);
+    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text,
+                    strlen(text), headers, header_count);
+    json_text_free(text);
+}
+
+static void answer_problem(struct exchange *exchange, int status, const char *detail, json_t *errors,
+                           const struct http_header *headers, size_t header_count)
+{
+    json_t *problem = problem_new(status, detail, errors);
+    answer_json(exchange, status, problem, headers, header_count);
+    json_decref(problem);
+}
+
+void exchange_problem(struct exchange *exchange, int status, const char *detail)
+{
+    answer_problem(exchange, status, detail, NULL, NULL, 0);
+}
+
+static void answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
+{
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    size_t count = 0;
+    for (int i = 0; i < w->reply_header_count; i++)
+        headers[count++] =
+            (struct http_header){w->reply_headers[i].name, w->reply_headers[i].value};
+    char seconds[16];
+    if (w->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%d", w->retry_after_s);
+        headers[count++] = (struct http_header){"Retry-After", seconds};
+    }
+    if (more)
+        headers[count++] = *more;
+    struct arena *before = json_arena_set(&w->kept);
+    answer_json(exchange, w->reply_status, w->reply_body, headers, count);
+    json_arena_set(before);
+}
+
+/* ---- routing ---- */
+
+static bool method_fits(const struct fh_route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* NULL: no route; then *ret_allowed is not empty when the path has others. */
+static struct runtime_route *route_find(struct runtime *runtime, const char *method, const char *path,
+                                        json_t **ret_values, char *ret_allowed, size_t size)
+{
+    ret_allowed[0] = '\0';
+    for (int i = 0; i < runtime->route_count; i++) {
+        struct runtime_route *route = &runtime->routes[i];
+        bool fits = method_fits(route->route, method);
+        if (!path_match(route->route->path, path, fits ? ret_values : NULL))
+            continue;
+        if (fits)
+            return route;
+        size_t used = strlen(ret_allowed);
+        snprintf(ret_allowed + used, size - used, "%s%s", used ? ", " : "", route->route->method);
+    }
+    return NULL;
+}
+
+/* Who is asking, by what he says of himself: what he can't prove yet is said in docs/status.md. */
+static bool audience_fits(const struct exchange *exchange, enum fh_audience audience)
+{
+    const char *from = header(exchange, "Freehold-From");
+    switch (audience) {
+    case FH_PUBLIC:
+        break;
+    case FH_SERVICES:
+        return from != NULL;
+    case FH_OPERATORS:
+        return from && strcmp(from, "operator") == 0;
+    }
+    return true;
+}
+
+/* ---- from bytes to a work ---- */
+
+static bool media_type_fits(const char *content_type)
+{
+    if (!content_type)
+        return false;
+    size_t length = strcspn(content_type, "; \t");
+    return (length == strlen("application/json") &&
+            strncasecmp(content_type, "application/json", length) == 0) ||
+           (length > 5 && strncasecmp(content_type, "application/", 12) == 0 &&
+            strncasecmp(content_type + length - 5, "+json", 5) == 0);
+}
+
+/* 0: fits. Else the status, with *ret_problem. */
+static int take_query(struct exchange *exchange, json_t **ret_problem)
+{
+    struct fh_error error;
+    json_t *strings;
+    const fh_field *shape = exchange->route->route->query;
+    if (path_query(exchange->incoming.query, &strings, &error) != FH_OK) {
+        *ret_problem = problem_new(400, error.message, NULL);
+        return 400;
+    }
+    static const fh_field nothing[] = {{0}};
+    json_t *faults = shape_query(shape ? shape : nothing, strings, &exchange->work.query);
+    if (!faults)
+        return 0;
+    *ret_problem = problem_new(400, "The query does not have the expected form.", faults);
+    return 400;
+}
+
+static int take_body(struct exchange *exchange, json_t **ret_problem)
+{
+    const struct http_incoming *incoming = &exchange->incoming;
+    const fh_field *shape = exchange->route->route->body;
+    struct fh_error error;
+    int status = 0;
+    json_t *faults = NULL;
+    if (!shape && incoming->body_length == 0)
+        return 0;
+    if (!shape) {
+        error_set(&error, FH_INVALID, "This request takes no body.");
+        status = 400;
+    } else if (incoming->body_length == 0) {
+        error_set(&error, FH_INVALID, "A body is needed: a JSON object.");
+        status = 400;
+    } else if (!media_type_fits(header(exchange, "Content-Type"))) {
+        error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
+        status = 415;
+    } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
+               FH_OK) {
+        status = 400;
+    } else if ((faults = shape_check(shape, exchange->work.body))) {
+        error_set(&error, FH_INVALID, "The body does not have the expected form.");
+        status = 422;
+    }
+    if (status)
+        *ret_problem = problem_new(status, error.message, faults);
+    return status;
+}
+
+static void fail_unfit(fh_work *w)
+{
+    struct exchange *exchange =
+        (struct exchange *)((char *)w - offsetof(struct exchange, work));
+    json_int_t status = 422;
+    json_integer_at(exchange->unfit, "status", &status);
+    work_fail_problem(w, (int)status, exchange->unfit);
+}
+
+static int64_t deadline_of(const struct exchange *exchange)
+{
+    int64_t ms = exchange->route->route->deadline_ms;
+    const char *told = header(exchange, "Freehold-Deadline");
+    if (!ms)
+        ms = RUNTIME_DEADLINE_MS;
+    if (told) {
+        char *end;
+        long long left = strtoll(told, &end, 10);
+        if (*told && !*end && left >= 0 && left < ms)
+            ms = left;
+    }
+    return exchange->incoming.received_ns + ms * 1000000;
+}
+
+static void prepare(struct exchange *exchange, json_t *path)
+{
+    struct runtime *runtime = exchange->runtime;
+    fh_work *w = &exchange->work;
+    unsigned char random[TRACE_RANDOM_SIZE];
+    w->handler = exchange->route->route->handler;
+    w->read_only = strcmp(exchange->route->route->method, "GET") == 0;
+    w->path = path;
+    w->deadline_ns = deadline_of(exchange);
+    world_random(runtime->world, random, sizeof random);
+    trace_child(header(exchange, "traceparent"), random, exchange->trace);
+    w->trace = exchange->trace;
+}
+
+static struct command_request command_of(const struct exchange *exchange)
+{
+    const struct http_incoming *incoming = &exchange->incoming;
+    return (struct command_request){.method = incoming->method,
+                                    .path = incoming->path,
+                                    .query = incoming->query,
+                                    .pattern = exchange->route->route->path,
+                                    .body = incoming->body,
+                                    .body_length = incoming->body_length,
+                                    .undo = exchange->route->route->undo,
+                                    .key = header(exchange, "Idempotency-Key"),
+                                    .attempt = header(exchange, "Freehold-Attempt"),
+                                    .from = header(exchange, "Freehold-From"),
+                                    .to = header(exchange, "Freehold-To"),
+                                    .undone = header(exchange, "Freehold-Undo")};
+}
+
+/* ---- Prefer: wait ---- */
+
+static int wait_seconds(const struct exchange *exchange)
+{
+    const char *prefer = header(exchange, "Prefer");
+    const char *at = prefer ? strcasestr(prefer, "wait=") : NULL;
+    if (!at || (at > prefer && !strchr(" ,;", at[-1])))
+        return 0;
+    long seconds = strtol(at + 5, NULL, 10);
+    return seconds < 0 ? 0 : seconds > RUNTIME_PREFER_WAIT_S_MAX ? RUNTIME_PREFER_WAIT_S_MAX
+                                                                 : (int)seconds;
+}
+
+static const char *reply_header(const fh_work *w, const char *name)
+{
+    for (int i = 0; i < w->reply_header_count; i++) {
+        if (strcasecmp(w->reply_headers[i].name, name) == 0)
+            return w->reply_headers[i].value;
+    }
+    return NULL;
+}
+
+/* What Location names, as its own GET handler answers it. False: it was not found. */
+static bool answer_location(struct exchange *exchange, const char *location, int seconds)
+{
+    struct runtime *runtime = exchange->runtime;
+    char allowed[64], applied[24];
+    fh_work second;
+    work_init(&second, &runtime->context, NULL);
+    struct arena *before = json_arena_set(&second.kept);
+    struct runtime_route *route =
+        route_find(runtime, "GET", location, &second.path, allowed, sizeof allowed);
+    json_arena_set(before);
+    bool found = false;
+    if (route) {
+        second.handler = route->route->handler;
+        second.read_only = true;
+        second.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
+        found = work_run(&second) == FH_OK;
+    }
+    if (found) {
+        snprintf(applied, sizeof applied, "wait=%d", seconds);
+        struct http_header more = {"Preference-Applied", applied};
+        answer_work(exchange, &second, &more);
+    }
+    work_release(&second);
+    return found;
+}
+
+static bool wait_for_saga(struct exchange *exchange)
+{
+    const fh_work *w = &exchange->work;
+    int seconds = wait_seconds(exchange);
+    const char *reference = reply_header(w, SAGA_HEADER);
+    const char *location = reply_header(w, "Location");
+    if (!seconds || !reference || !location)
+        return false;
+    int64_t deadline = exchange->incoming.received_ns + (int64_t)seconds * 1000000000;
+    enum saga_status status = saga_wait(&exchange->runtime->context, reference, deadline);
+    return (status == SAGA_ENDED || status == SAGA_UNDONE) &&
+           answer_location(exchange, location, seconds);
+}
+
+/* ---- the whole ---- */
+
+static void run_work(struct exchange *exchange, json_t *path)
+{
+    fh_work *w = &exchange->work;
+    json_t *problem = NULL;
+    prepare(exchange, path);
+    struct command_request command = command_of(exchange);
+    bool is_command = command_is(&command) && !w->read_only;
+    int status = take_query(exchange, &problem);
+    if (!status)
+        status = take_body(exchange, &problem);
+    if (status && !(is_command && command.from)) {
+        answer_json(exchange, status, problem, NULL, 0);
+        return;
+    }
+    if (status) { /* a service's command: its refusal is recorded, see command.h */
+        exchange->unfit = problem;
+        w->handler = fail_unfit;
+    }
+    json_arena_set(NULL);
+    enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
+    if (code == FH_OK && wait_for_saga(exchange))
+        return;
+    answer_work(exchange, w, NULL);
+}
+
+static void answer_no_route(struct exchange *exchange, char *allowed)
+{
+    if (!allowed[0]) {
+        exchange_problem(exchange, 404, "There is no such resource.");
+        return;
+    }
+    struct http_header allow = {"Allow", allowed};
+    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &allow, 1);
+}
+
+static void exchange_run(void *argument)
+{
+    struct exchange *exchange = argument;
+    struct runtime *runtime = exchange->runtime;
+    char allowed[128];
+    json_t *path = NULL;
+    work_init(&exchange->work, &runtime->context, NULL);
+    json_arena_set(&exchange->work.kept);
+    if (!own_route(runtime, exchange)) {
+        exchange->route = route_find(runtime, exchange->incoming.method, exchange->incoming.path,
+                                     &path, allowed, sizeof allowed);
+        if (!exchange->route)
+            answer_no_route(exchange, allowed);
+        else if (!audience_fits(exchange, exchange->route->route->audience))
+            exchange_problem(exchange, 403, "This resource is not for everyone.");
+        else
+            run_work(exchange, path);
+    }
+    json_arena_set(NULL);
+    work_release(&exchange->work);
+    free(exchange);
+}
+
+void exchange_incoming(void *context, struct http_incoming *incoming)
+{
+    struct runtime *runtime = context;
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange) {
+        exchange->runtime = runtime;
+        exchange->incoming = *incoming;
+        if (fiber_start(runtime->world->fibers, exchange_run, exchange))
+            return;
+    }
+    free(exchange);
+    static const char body[] =
+        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+        "\"detail\":\"Too many requests are under way.\"}";
+    struct http_header retry = {"Retry-After", "1"};
+    struct http_answer answer = {.status = 503,
+                                 .content_type = PROBLEM_CONTENT_TYPE,
+                                 .body = body,
+                                 .body_length = sizeof body - 1,
+                                 .headers = &retry,
+                                 .header_count = 1};
+    http_reply(incoming->request, &answer);
+}

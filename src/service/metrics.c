@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics in Prometheus' text format, version 0.0.4. */
+
+#include <inttypes.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "event/room.h"
+#include "saga/run.h"
+#include "service/runtime.h"
+
+#define METRICS_SIZE_MAX ((size_t)4 << 20)
+
+static const double buckets[RUNTIME_BUCKETS] = {0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10};
+
+void metrics_count(struct runtime_route *route, int status, double seconds)
+{
+    int class = status / 100;
+    if (class >= 1 && class <= 5)
+        route->by_class[class]++;
+    for (int i = 0; i < RUNTIME_BUCKETS; i++) {
+        if (seconds <= buckets[i]) {
+            route->by_duration[i]++;
+            break;
+        }
+    }
+    route->seconds += seconds;
+}
+
+static void write_requests(struct text *text, const struct runtime *runtime)
+{
+    text_add(text, "# HELP freehold_requests_total Requests answered, by route and class of "
+                   "status.\n# TYPE freehold_requests_total counter\n");
+    for (int i = 0; i < runtime->route_count; i++) {
+        const struct runtime_route *route = &runtime->routes[i];
+        for (int class = 1; class <= 5; class++) {
+            if (route->by_class[class])
+                text_printf(text,
+                            "freehold_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} "
+                            "%" PRIu64 "\n",
+                            route->route->method, route->route->path, class,
+                            route->by_class[class]);
+        }
+    }
+}
+
+static void write_durations(struct text *text, const struct runtime *runtime)
+{
+    text_add(text, "# HELP freehold_request_seconds From a request's arrival to its answer.\n"
+                   "# TYPE freehold_request_seconds histogram\n");
+    for (int i = 0; i < runtime->route_count; i++) {
+        const struct runtime_route *route = &runtime->routes[i];
+        uint64_t count = 0, below = 0;
+        for (int class = 1; class <= 5; class++)
+            count += route->by_class[class];
+        if (!count)
+            continue;
+        for (int b = 0; b < RUNTIME_BUCKETS; b++) {
+            below += route->by_duration[b];
+            text_printf(text,
+                        "freehold_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"%g\"} "
+                        "%" PRIu64 "\n",
+                        route->route->method, route->route->path, buckets[b], below);
+        }
+        text_printf(text,
+                    "freehold_request_seconds_bucket{method=\"%s\",route=\"%s\",le=\"+Inf\"} "
+                    "%" PRIu64 "\nfreehold_request_seconds_sum{method=\"%s\",route=\"%s\"} %.6f\n"
+                    "freehold_request_seconds_count{method=\"%s\",route=\"%s\"} %" PRIu64 "\n",
+                    route->route->method, route->route->path, count, route->route->method,
+                    route->route->path, route->seconds, route->route->method, route->route->path,
+                    count);
+    }
+}
+
+static void write_value(struct text *text, const char *name, const char *kind, const char *help,
+                        uint64_t value)
+{
+    text_printf(text, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, kind, name,
+                value);
+}
+
+static void write_works(struct text *text, const struct runtime *runtime)
+{
+    const struct work_counters *works = &runtime->context.counters;
+    write_value(text, "freehold_works_committed_total", "counter", "Units of work that are durable.",
+                works->committed);
+    write_value(text, "freehold_works_refused_total", "counter", "Refusals recorded.",
+                works->refused);
+    write_value(text, "freehold_works_failed_total", "counter", "Units of work that failed.",
+                works->failed);
+    write_value(text, "freehold_works_rerun_total", "counter",
+                "Units of work run again after a conflict or a broken commit group.",
+                works->reruns);
+}
+
+static void write_events(struct text *text, const struct runtime *runtime)
+{
+    const struct event_room *room = runtime->context.events;
+    write_value(text, "freehold_events_published_total", "counter", "Events committed here.",
+                room->counters.published);
+    write_value(text, "freehold_events_applied_total", "counter", "Events of others applied.",
+                room->counters.applied);
+    json_t *state = event_room_state(room), *subscription;
+    size_t i;
+    text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
+                   "\n# TYPE freehold_subscription_lag_seconds gauge\n");
+    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+        json_int_t lag_ms = 0;
+        json_integer_at(subscription, "lag_ms", &lag_ms);
+        text_printf(text, "freehold_subscription_lag_seconds{source=\"%s\"} %.3f\n",
+                    json_string_at(subscription, "source"), (double)lag_ms / 1000);
+    }
+    text_add(text, "# HELP freehold_subscription_depth Events known and not applied.\n"
+                   "# TYPE freehold_subscription_depth gauge\n");
+    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+        json_int_t depth = 0;
+        json_integer_at(subscription, "depth", &depth);
+        text_printf(text, "freehold_subscription_depth{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n",
+                    json_string_at(subscription, "source"), depth);
+    }
+    json_decref(state);
+}
+
+static void write_sagas(struct text *text, const struct runtime *runtime)
+{
+    struct ledger_counts counts;
+    saga_counts(runtime->context.sagas, &counts);
+    const struct {
+        const char *status;
+        int64_t count;
+    } rows[] = {{"running", counts.running},
+                {"compensating", counts.compensating},
+                {"ended", counts.ended},
+                {"undone", counts.undone},
+                {"parked", counts.parked}};
+    text_add(text, "# HELP freehold_sagas Sagas in the store, by where they stand.\n"
+                   "# TYPE freehold_sagas gauge\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        text_printf(text, "freehold_sagas{status=\"%s\"} %" PRId64 "\n", rows[i].status,
+                    rows[i].count);
+}
+
+char *metrics_text(struct runtime *runtime)
+{
+    struct text text;
+    unsigned requests, connections;
+    text_init(&text, METRICS_SIZE_MAX);
+    write_requests(&text, runtime);
+    write_durations(&text, runtime);
+    write_works(&text, runtime);
+    write_events(&text, runtime);
+    write_sagas(&text, runtime);
+    http_server_load(runtime->server, &requests, &connections);
+    write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.", requests);
+    write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);
+    write_value(&text, "freehold_fibers", "gauge", "Fibers alive.",
+                fibers_alive(runtime->world->fibers));
+    return text_take(&text);
+}

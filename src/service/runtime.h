@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_RUNTIME_H
+#define SERVICE_RUNTIME_H
+
+/*
+ * One running service: its declaration, its store, and the rooms that work for it. What the files
+ * of this room share; no other room includes it.
+ */
+
+#include "http/client.h"
+#include "http/server.h"
+#include "service/process.h"
+#include "work/work.h"
+
+#define RUNTIME_ROUTES_MAX 64
+#define RUNTIME_BUCKETS 7
+#define RUNTIME_DEADLINE_MS 10000
+#define RUNTIME_PREFER_WAIT_S_MAX 60
+#define RUNTIME_EXPIRE_INTERVAL_MS 300000
+
+enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };
+
+/* Counted per route; Prometheus' form comes from metrics.c. */
+struct runtime_route {
+    const struct fh_route *route;
+    uint64_t by_class[6];               /* 2xx is [2] */
+    uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulated */
+    double seconds;
+};
+
+struct runtime {
+    uv_loop_t loop;
+    struct world *world;
+    struct process process;
+    struct work_context context;
+    const fh_service *service;
+    const json_t *config;
+    const char *engine;
+    int listen_fd;
+    struct http_server *server;
+    struct http_client *client;
+    enum runtime_phase phase;
+    int exit_code;
+    struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
+    int route_count;
+    bool requests_drained, sagas_stopped; /* both: the rest can be closed */
+    bool expiring;                        /* the fiber that forgets old commands lives */
+    struct fiber_queue expire_sleep;
+};
+
+/* describe.c: what `--describe` prints. New reference. */
+json_t *service_describe(const fh_service *service);
+
+/* migrate.c: applies what is new in `folder` (NULL: nothing), each in a work of its own. On a
+ * fiber. FH_INVALID: a file is wrong, changed or missing; says which. */
+enum fh_code service_migrate(struct store *store, const char *folder, int *ret_applied,
+                             struct fh_error *error);
+
+/* exchange.c: one request, from arrival to answer. An http_handler's function. */
+void exchange_incoming(void *runtime, struct http_incoming *incoming);
+/* For the system's routes: answers and is done with it. `body` may be NULL and is not kept. */
+struct exchange;
+void exchange_answer(struct exchange *exchange, int status, const char *content_type,
+                     const char *body, size_t length, const struct http_header *headers,
+                     size_t header_count);
+void exchange_problem(struct exchange *exchange, int status, const char *detail);
+struct http_incoming *exchange_request(struct exchange *exchange);
+
+/* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: not one of them. On a fiber. */
+bool own_route(struct runtime *runtime, struct exchange *exchange);
+
+/* metrics.c: Prometheus' text format. malloc'ed. */
+char *metrics_text(struct runtime *runtime);
+void metrics_count(struct runtime_route *route, int status, double seconds);
+
+#endif
