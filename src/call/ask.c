@@ -170,11 +170,25 @@ static void ask(fh_work *w, const char *template, json_t *const *objects, int co
     record(w, asked, question);
 }
 
+/* Where the request named what is not there: the last {name} of the path that is a field of the
+ * body, as a JSON Pointer, or NULL. */
+static const char *named_in_body(fh_work *w, const char *template)
+{
+    const char *pointer = NULL;
+    for (const char *at = strchr(template, '{'); at; at = strchr(at, '{')) {
+        size_t length = strcspn(++at, "}");
+        const char *name = work_printf(w, "%.*s", (int)length, at);
+        if (json_object_get(w->body, name) && !strpbrk(name, "~/"))
+            pointer = work_printf(w, "/%s", name);
+    }
+    return pointer;
+}
+
 /* Ends the handler with what went wrong. */
-static _Noreturn void fail_asked(fh_work *w, const struct asked *asked)
+static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const char *template)
 {
     if (asked->status == 404)
-        fh_fail(w, 422, "%s", asked->detail);
+        fh_fail_at(w, 422, named_in_body(w, template), "%s", asked->detail);
     if (asked->status == 503) {
         struct fh_error error;
         error_set(&error, FH_UNAVAILABLE, "%s", asked->detail);
@@ -208,7 +222,7 @@ json_t *fh_get(fh_work *w, const char *service, const char *path, ...)
     va_end(args);
     ask(w, path, objects, count, &asked);
     if (asked.status != 200)
-        fail_asked(w, &asked);
+        fail_asked(w, &asked, path);
     return asked.body;
 }
 
@@ -383,6 +397,6 @@ json_t *fh_get_each(fh_work *w, const char *service, const char *path, json_t *i
         record(w, &asked, question);
     }
     if (asked.status != 200)
-        fail_asked(w, &asked);
+        fail_asked(w, &asked, path);
     return asked.body;
 }

@@ -13,8 +13,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("FREEHOLD_BUILD", ROOT / "build"))
-FREEHOLD = str(BUILD / "freehold")
+FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 CONDITION_S_MAX = 60
 
 
