@@ -19,18 +19,18 @@ static const struct {
                {10000000000, "10"}};
 #define BUCKETS (sizeof buckets / sizeof *buckets)
 
-struct metrics_service {
+struct service_metrics {
     uint64_t requests[CLASSES];
     uint64_t durations[BUCKETS + 1]; /* not yet summed up */
     int64_t duration_ns;
 };
 
-void metrics_init(struct metrics *metrics)
+void gateway_metrics_init(struct gateway_metrics *metrics)
 {
     map_init(&metrics->services);
 }
 
-void metrics_release(struct metrics *metrics)
+void gateway_metrics_release(struct gateway_metrics *metrics)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -40,9 +40,10 @@ void metrics_release(struct metrics *metrics)
     map_release(&metrics->services);
 }
 
-void metrics_request(struct metrics *metrics, const char *service, int status, int64_t duration_ns)
+void gateway_metrics_request(struct gateway_metrics *metrics, const char *service, int status,
+                             int64_t duration_ns)
 {
-    struct metrics_service *counted = map_get(&metrics->services, service);
+    struct service_metrics *counted = map_get(&metrics->services, service);
     if (!counted) {
         counted = calloc(1, sizeof *counted);
         FH_ASSERT(counted != NULL);
@@ -58,7 +59,7 @@ void metrics_request(struct metrics *metrics, const char *service, int status, i
     counted->duration_ns += duration_ns;
 }
 
-static void requests_text(const struct metrics *metrics, struct text *text)
+static void requests_text(const struct gateway_metrics *metrics, struct text *text)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -67,7 +68,7 @@ static void requests_text(const struct metrics *metrics, struct text *text)
              "# HELP freehold_gateway_requests_total Requests answered, by service and status.\n"
              "# TYPE freehold_gateway_requests_total counter\n");
     while (map_next(&metrics->services, &entry, &name, &value)) {
-        const struct metrics_service *service = value;
+        const struct service_metrics *service = value;
         for (int class = 0; class < CLASSES; class ++)
             if (service->requests[class])
                 text_printf(
@@ -76,7 +77,7 @@ static void requests_text(const struct metrics *metrics, struct text *text)
     }
 }
 
-static void durations_text(const struct metrics *metrics, struct text *text)
+static void durations_text(const struct gateway_metrics *metrics, struct text *text)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -84,7 +85,7 @@ static void durations_text(const struct metrics *metrics, struct text *text)
     text_add(text, "# HELP freehold_gateway_request_duration_seconds From request to answer.\n"
                    "# TYPE freehold_gateway_request_duration_seconds histogram\n");
     while (map_next(&metrics->services, &entry, &name, &value)) {
-        const struct metrics_service *service = value;
+        const struct service_metrics *service = value;
         uint64_t sum = 0;
         for (size_t i = 0; i <= BUCKETS; i++) {
             sum += service->durations[i];
@@ -139,8 +140,8 @@ static uint64_t read_failed(const struct upstream *upstream)
     return upstream->failed + upstream->refused;
 }
 
-void metrics_text(const struct metrics *metrics, const struct map *upstreams, unsigned in_flight,
-                  struct text *text)
+void gateway_metrics_text(const struct gateway_metrics *metrics, const struct map *upstreams,
+                          unsigned in_flight, struct text *text)
 {
     requests_text(metrics, text);
     durations_text(metrics, text);

@@ -10,15 +10,16 @@
 #include "base/map.h"
 #include "base/text.h"
 
-struct metrics {
-    struct map services; /* struct metrics_service by name; "gateway": composed and refused ones */
+struct gateway_metrics {
+    struct map services; /* struct service_metrics by name; "gateway": composed and refused ones */
 };
 
-void metrics_init(struct metrics *metrics);
-void metrics_release(struct metrics *metrics);
-void metrics_request(struct metrics *metrics, const char *service, int status, int64_t duration_ns);
+void gateway_metrics_init(struct gateway_metrics *metrics);
+void gateway_metrics_release(struct gateway_metrics *metrics);
+void gateway_metrics_request(struct gateway_metrics *metrics, const char *service, int status,
+                             int64_t duration_ns);
 /* `upstreams`: struct upstream by name. */
-void metrics_text(const struct metrics *metrics, const struct map *upstreams, unsigned in_flight,
-                  struct text *text);
+void gateway_metrics_text(const struct gateway_metrics *metrics, const struct map *upstreams,
+                          unsigned in_flight, struct text *text);
 
 #endif

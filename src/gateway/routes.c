@@ -281,21 +281,25 @@ enum routes_verdict routes_find(const struct routes *routes, const char *method,
                                 const struct route **ret, struct text *allow)
 {
     enum routes_verdict verdict = ROUTES_UNKNOWN;
+    bool shadowed = false;
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->list[i];
-        if (route->hidden || !path_match(route->pattern, path, NULL) ||
-            is_shadowed(routes, route, path))
+        if (route->hidden || !path_match(route->pattern, path, NULL))
             continue;
-        if (strcmp(route->method, method) == 0) {
+        bool fits = strcmp(route->method, method) == 0;
+        if (is_shadowed(routes, route, path)) {
+            shadowed = shadowed || fits;
+        } else if (fits) {
             *ret = route;
             return ROUTES_FOUND;
+        } else {
+            allow_add(allow, route->method);
+            verdict = ROUTES_OTHER_METHOD;
         }
-        allow_add(allow, route->method);
-        verdict = ROUTES_OTHER_METHOD;
     }
-    return verdict;
+    return shadowed ? ROUTES_UNKNOWN : verdict;
 }
 
 bool routes_path_is_sound(const char *path)

@@ -525,8 +525,7 @@ def test_a_required_part_decides_the_answer(started):
     assert (answer.status, answer.headers["Retry-After"]) == (503, "9")
     shop.orders.answer = lambda *request: (200, {}, "no json")
     assert shop.gateway.get("/api/orders/1/details").status == 502
-    shop.orders.close()
-    shop.orders.close = lambda: None
+    shop.orders.answer = lambda *request: None
     assert_away(shop.gateway.get("/api/orders/1/details"), "orders")
     assert shop.users.asked == []
 
@@ -593,9 +592,9 @@ def test_a_wrong_configuration_is_78_with_a_sentence(tmp_path):
     good = {"freehold": 1, "system": "test", "listen_fd": 3, "control_fd": 4, "peers": {}, "services": {}}
     for text, sentence in (
             ("{", "Not valid JSON"),
-            ("[]", "must be an object"),
+            ("[]", "expected a JSON object"),
             (json.dumps({**good, "peers": 1}), '"peers"'),
-            (json.dumps({**good, "listen_fd": "x"}), '"listen_fd"'),
+            (json.dumps({**good, "listen_fd": "x"}), 'listen_fd'),
             (json.dumps({**good, "services": {"users": {}}}), 'no address of the service "users"'),
             (json.dumps({**good, "compose": [{"path": "/x"}]}), '"parts" must be a list')):
         code, error = run_with(tmp_path, text)

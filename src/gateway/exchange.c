@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every exchange is answered exactly once, here, whichever way it went; so this is also the one
+ * place where requests are counted. Of a service's answer only named headers go out: what a
+ * service says to other services (Freehold-*) stays inside.
+ */
+
+#include "gateway/exchange.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "shape/problem.h"
+
+static const struct {
+    const char *lower, *name;
+} passed_on[] = {{"location", "Location"},
+                 {"retry-after", "Retry-After"},
+                 {"etag", "ETag"},
+                 {"cache-control", "Cache-Control"},
+                 {"preference-applied", "Preference-Applied"},
+                 {"www-authenticate", "WWW-Authenticate"},
+                 {"allow", "Allow"}};
+#define PASSED_ON (sizeof passed_on / sizeof *passed_on)
+
+struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
+                                              const struct http_incoming *incoming)
+{
+    struct gateway_exchange *exchange = calloc(1, sizeof *exchange);
+    FH_ASSERT(exchange != NULL);
+    exchange->world = world;
+    exchange->metrics = metrics;
+    exchange->incoming = *incoming;
+    return exchange;
+}
+
+/* The gateway adds no span of its own: a trace that comes in goes on as it is. */
+static void keep_trace(struct gateway_exchange *exchange)
+{
+    struct trace parsed;
+    unsigned char random[TRACE_RANDOM_SIZE];
+    const char *trace = http_request_header(exchange->incoming.request, "traceparent");
+    if (trace_parse(trace, &parsed) && strlen(trace) < TRACE_SIZE) {
+        memcpy(exchange->trace, trace, TRACE_SIZE);
+        return;
+    }
+    world_random(exchange->world, random, sizeof random);
+    trace_child(trace, random, exchange->trace);
+}
+
+void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route)
+{
+    exchange->route = route;
+    exchange->deadline_ns = exchange->incoming.received_ns + (int64_t)route->deadline_ms * 1000000;
+    keep_trace(exchange);
+}
+
+void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
+{
+    const struct route *route = exchange->route;
+    gateway_metrics_request(
+        exchange->metrics, route && route->upstream ? route->upstream->name : "gateway",
+        answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
+    http_reply(exchange->incoming.request, answer);
+    free(exchange);
+}
+
+void gateway_problem(struct gateway_exchange *exchange, int status, const char *allow,
+                     const char *service, const char *format, ...)
+{
+    char detail[512], seconds[16];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    json_t *problem = problem_new(status, detail, NULL);
+    if (service)
+        json_object_set_new(problem, "service", json_string(service));
+    char *body = json_text(problem);
+    json_decref(problem);
+    struct http_header headers[2];
+    size_t count = 0;
+    if (allow)
+        headers[count++] = (struct http_header){"Allow", allow};
+    if (service) {
+        snprintf(seconds, sizeof seconds, "%d", EXCHANGE_RETRY_AFTER_S);
+        headers[count++] = (struct http_header){"Retry-After", seconds};
+    }
+    gateway_reply(exchange, &(struct http_answer){.status = status,
+                                                  .content_type = PROBLEM_CONTENT_TYPE,
+                                                  .body = body,
+                                                  .body_length = strlen(body),
+                                                  .headers = headers,
+                                                  .header_count = count});
+    json_text_free(body);
+}
+
+void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered)
+{
+    struct http_header headers[PASSED_ON];
+    size_t count = 0;
+    for (size_t i = 0; i < PASSED_ON; i++) {
+        const char *value = world_answer_header(answered, passed_on[i].lower);
+        if (value)
+            headers[count++] = (struct http_header){passed_on[i].name, value};
+    }
+    gateway_reply(exchange, &(struct http_answer){.status = answered->status,
+                                                  .content_type =
+                                                      world_answer_header(answered, "content-type"),
+                                                  .body = answered->answer,
+                                                  .body_length = answered->answer_length,
+                                                  .headers = headers,
+                                                  .header_count = count});
+}

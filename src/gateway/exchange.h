@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_EXCHANGE_H
+#define GATEWAY_EXCHANGE_H
+
+/* One request at the gateway, from its arrival to its answer. */
+
+#include <stdint.h>
+
+#include "call/trace.h"
+#include "gateway/metrics.h"
+#include "gateway/routes.h"
+#include "http/server.h"
+#include "world/world.h"
+
+#define EXCHANGE_RETRY_AFTER_S 1
+
+struct gateway_exchange {
+    struct world *world;
+    struct gateway_metrics *metrics;
+    const struct route *route; /* NULL: nobody's */
+    struct http_incoming incoming;
+    int64_t deadline_ns;
+    char trace[TRACE_SIZE]; /* the client's traceparent, or a new one */
+};
+
+struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
+                                              const struct http_incoming *incoming);
+/* Sets route, deadline and trace. */
+void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route);
+
+/* Each of these answers, counts, and frees the exchange. */
+void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer);
+/* allow: the header Allow, or NULL. service: who did not answer, or NULL; with it goes Retry-After.
+ */
+void gateway_problem(struct gateway_exchange *exchange, int status, const char *allow,
+                     const char *service, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* A service's answer, as far as the public may see it. */
+void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered);
+
+#endif

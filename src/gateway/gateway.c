@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway's process: one loop, one fiber a request. It keeps nothing that a restart could lose.
+ *
+ * Order at the door: the gateway's own three paths; then whatever is reserved or malformed is
+ * refused; then the routes. What is not public is answered exactly as what does not exist.
+ *
+ * Drain: no new connections, /readyz says 503, every request taken is answered, then the process
+ * ends. Calls whose answer nobody waits for any more (a composition that failed early) are
+ * not waited for.
+ */
+
+#include "gateway/gateway.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "gateway/compose_run.h"
+#include "gateway/exchange.h"
+#include "gateway/proxy.h"
+#include "gateway/routes.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "service/process.h"
+#include "world/real.h"
+
+struct gateway {
+    uv_loop_t loop;
+    struct world *world;
+    struct http_client *client;
+    struct http_server *server;
+    struct process process;
+    struct routes routes;
+    struct gateway_metrics metrics;
+    bool draining;
+};
+
+/* ---- Requests ------------------------------------------------------------------------------- */
+
+static void reply_text(struct gateway_exchange *exchange, int status, const char *type,
+                       const char *body, size_t length)
+{
+    gateway_reply(exchange,
+                  &(struct http_answer){
+                      .status = status, .content_type = type, .body = body, .body_length = length});
+}
+
+static void reply_not_found(struct gateway_exchange *exchange)
+{
+    gateway_problem(exchange, 404, NULL, NULL, "There is nothing at this path.");
+}
+
+static void reply_metrics(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    struct text text;
+    unsigned requests, connections;
+    http_server_load(gateway->server, &requests, &connections);
+    text_init(&text, TEXT_LENGTH_MAX);
+    gateway_metrics_text(&gateway->metrics, &gateway->routes.upstreams, requests, &text);
+    reply_text(exchange, 200, "text/plain; version=0.0.4", text.data, text.length);
+    text_release(&text);
+}
+
+/* The gateway's own paths, and what is reserved below them. */
+static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    static const char up[] = "{\"status\":\"ok\"}", down[] = "{\"status\":\"draining\"}";
+    const char *path = exchange->incoming.path, *method = exchange->incoming.method;
+    bool live = strcmp(path, "/livez") == 0, ready = strcmp(path, "/readyz") == 0;
+    if (!live && !ready && strcmp(path, "/metrics") != 0)
+        reply_not_found(exchange);
+    else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        gateway_problem(exchange, 405, "GET", NULL, "This path takes GET.");
+    else if (ready && gateway->draining)
+        reply_text(exchange, 503, NULL, down, sizeof down - 1);
+    else if (live || ready)
+        reply_text(exchange, 200, NULL, up, sizeof up - 1);
+    else
+        reply_metrics(gateway, exchange);
+}
+
+static void start(struct gateway *gateway, struct gateway_exchange *exchange,
+                  const struct route *route)
+{
+    gateway_exchange_route(exchange, route);
+    if (!fiber_start(gateway->world->fibers, route->compose ? compose_run : proxy_run, exchange))
+        gateway_problem(exchange, 503, NULL, "gateway", "The gateway is overloaded.");
+}
+
+static void on_incoming(void *context, struct http_incoming *incoming)
+{
+    struct gateway *gateway = context;
+    struct gateway_exchange *exchange =
+        gateway_exchange_new(gateway->world, &gateway->metrics, incoming);
+    const struct route *route;
+    struct text allow;
+    if (routes_path_is_reserved(incoming->path)) {
+        reply_own(gateway, exchange);
+        return;
+    }
+    if (!routes_path_is_sound(incoming->path) || !routes_query_is_sound(incoming->query)) {
+        gateway_problem(exchange, 400, NULL, NULL,
+                        "The path or query has bytes that must be percent-encoded.");
+        return;
+    }
+    text_init(&allow, 1000);
+    switch (routes_find(&gateway->routes, incoming->method, incoming->path, &route, &allow)) {
+    case ROUTES_FOUND:
+        start(gateway, exchange, route);
+        break;
+    case ROUTES_OTHER_METHOD:
+        gateway_problem(exchange, 405, allow.data, NULL, "This path takes %s.", allow.data);
+        break;
+    case ROUTES_UNKNOWN:
+        reply_not_found(exchange);
+        break;
+    }
+    text_release(&allow);
+}
+
+/* ---- The process ---------------------------------------------------------------------------- */
+
+static void on_drained(void *context)
+{
+    struct gateway *gateway = context;
+    uv_stop(&gateway->loop);
+}
+
+static void on_stop(void *context)
+{
+    struct gateway *gateway = context;
+    gateway->draining = true;
+    http_server_drain(gateway->server, PROCESS_GRACE_MS, on_drained, gateway);
+}
+
+static enum fh_code set_addresses(struct gateway *gateway, const json_t *config,
+                                  struct fh_error *error)
+{
+    const char *service;
+    json_t *address;
+    json_t *peers = json_object_get(config, "peers");
+    if (!json_is_object(peers))
+        return error_set(error, FH_INVALID,
+                         "\"peers\" must be an object of the services' addresses.");
+    json_object_foreach (peers, service, address) {
+        if (!json_is_string(address))
+            return error_set(error, FH_INVALID,
+                             "\"peers\": the address of \"%.60s\" must be a string such as "
+                             "127.0.0.1:4711.",
+                             service);
+        http_client_set_address(gateway->client, service, json_string_value(address));
+    }
+    return FH_OK;
+}
+
+/* Everything up to the first request. What was made is released by `stop`, whatever failed. */
+static enum fh_code start_serving(struct gateway *gateway, const json_t *config, int *ret_listen_fd,
+                                  struct fh_error *error)
+{
+    json_int_t control_fd = -1;
+    enum fh_code code = routes_init(&gateway->routes, config, error);
+    if (code != FH_OK)
+        return code;
+    gateway->world = world_real_new(&gateway->loop, error);
+    if (!gateway->world)
+        return FH_NO_MEMORY;
+    code = http_client_new(&gateway->loop, gateway->world, &gateway->client, error);
+    if (code == FH_OK) {
+        world_real_set_sender(gateway->world, http_client_send, gateway->client);
+        code = set_addresses(gateway, config, error);
+    }
+    if (code == FH_OK)
+        code = process_listen(config, NULL, ret_listen_fd, error);
+    if (code == FH_OK) {
+        json_integer_at(config, "control_fd", &control_fd);
+        code = process_start(&gateway->process, &gateway->loop, (int)control_fd, on_stop, gateway,
+                             error);
+    }
+    if (code == FH_OK)
+        code =
+            http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL,
+                            (struct http_handler){on_incoming, gateway}, &gateway->server, error);
+    return code;
+}
+
+/* Calls that nobody waits for any more are fibers still; they end with the process. */
+static void release(struct gateway *gateway, int listen_fd)
+{
+    if (gateway->server)
+        http_server_free(gateway->server);
+    if (gateway->world && fibers_alive(gateway->world->fibers))
+        return;
+    http_client_free(gateway->client);
+    if (gateway->process.loop)
+        process_end(&gateway->process);
+    world_real_free(gateway->world);
+    uv_run(&gateway->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&gateway->loop);
+    routes_release(&gateway->routes);
+    gateway_metrics_release(&gateway->metrics);
+    if (listen_fd >= 0)
+        close(listen_fd);
+}
+
+int gateway_main(const char *config_path)
+{
+    struct gateway gateway = {0};
+    struct fh_error error = {0};
+    json_t *config;
+    int listen_fd = -1;
+    json_memory_init();
+    log_init("gateway", LOG_LEVEL_INFO);
+    if (process_config_read(config_path, &config, &error) != FH_OK) {
+        log_error("%s", error.message);
+        return PROCESS_EXIT_CONFIGURATION;
+    }
+    gateway_metrics_init(&gateway.metrics);
+    FH_ASSERT(uv_loop_init(&gateway.loop) == 0);
+    enum fh_code code = start_serving(&gateway, config, &listen_fd, &error);
+    json_decref(config);
+    if (code == FH_OK) {
+        process_ready(&gateway.process);
+        uv_run(&gateway.loop, UV_RUN_DEFAULT);
+    } else {
+        log_error("%s", error.message);
+    }
+    release(&gateway, listen_fd);
+    if (code == FH_OK)
+        return 0;
+    return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_PROXY_H
+#define GATEWAY_PROXY_H
+
+/* A routed struct gateway_exchange to its service and back: the entry of a fiber. */
+void proxy_run(void *exchange);
+
+#endif
