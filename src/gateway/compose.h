@@ -26,6 +26,8 @@
 #define COMPOSE_DEADLINE_MS 10000
 #define COMPOSE_OPTIONAL_TIMEOUT_MS 2000
 
+#define COMPOSE_NAME_LENGTH_MAX 200
+
 struct upstream;
 
 struct compose_part {
@@ -54,6 +56,14 @@ void compose_free(struct compose *compose);
 
 /* The parts that can be started: not in `started`, all they depend on in `finished`. */
 uint32_t compose_startable(const struct compose *compose, uint32_t started, uint32_t finished);
+
+/* The path language and templates (compose_rows.c). */
+bool compose_path_is_valid(const char *path);
+size_t compose_path_head(const char *path); /* the length of NAME */
+/* The next {name}, and where to go on; NULL when there is none. False in *ret_valid: it has no '}',
+ * or is empty or too long. */
+const char *compose_template_name(const char *template,
+                                  char name[static COMPOSE_NAME_LENGTH_MAX + 1], bool *ret_valid);
 
 /* What a template needs is null or absent in `values`: there is nothing to ask for. */
 bool compose_refers_to_nothing(const struct compose_part *part, const json_t *values);
