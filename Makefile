@@ -13,8 +13,8 @@ export ONCE
 
 all: ## build everything; the command is build/freehold
 	@test -x $(MESON) || { echo "$(MESON) is missing: run 'make deps' first." >&2; exit 1; }
-	@test -f $(BUILD)/build.ninja || $(MESON) setup $(BUILD) $(MESON_FLAGS)
-	@test -z "$(MESON_FLAGS)" || $(MESON) configure $(BUILD) $(MESON_FLAGS)
+	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS); \
+	elif test -n "$(MESON_FLAGS)"; then $(MESON) configure $(BUILD) $(MESON_FLAGS) >/dev/null; fi
 	@/usr/bin/ninja -C $(BUILD) --quiet
 	@test ! -x $(BUILD)/src/cli/freehold || ln -sfn src/cli/freehold $(BUILD)/freehold
 

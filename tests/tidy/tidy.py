@@ -90,11 +90,8 @@ class Tree:
 
     def __init__(self, source, build):
         self.source, self.build = source, build
-        listed = subprocess.run(
-            ["git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            check=True, capture_output=True, text=True).stdout.split("\0")
         self.texts = {}
-        for path in sorted(set(listed) - {""}):
+        for path in files_of(source):
             try:
                 with open(os.path.join(source, path), encoding="utf-8") as file:
                     self.texts[path] = file.read()
@@ -105,6 +102,22 @@ class Tree:
 
     def c_files(self, *starts):
         return [path for path in self.code if path.startswith(starts or "")]
+
+
+def files_of(source):
+    """What git tracks or would; in a tree without git, whatever was not built."""
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", source, "ls-files", "-z", "--cached", "--others",
+         "--exclude-standard"], capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        return sorted(set(listed.stdout.split("\0")) - {""})
+    found = []
+    for folder, folders, names in os.walk(source):
+        folders[:] = [name for name in folders
+                      if name not in (".git", ".freehold", "__pycache__")
+                      and not name.startswith("build")]
+        found += [os.path.relpath(os.path.join(folder, name), source) for name in names]
+    return sorted(found)
 
 
 def without_comments(text):
