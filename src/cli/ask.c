@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests from the command to services, on a loop that lives as long as they take. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "cli/cli.h"
+#include "http/client.h"
+#include "world/real.h"
+
+struct asking {
+    struct world_request request;
+    struct cli_ask *ask;
+};
+
+static void answered(struct world_request *request)
+{
+    struct asking *asking = request->owner;
+    struct cli_ask *ask = asking->ask;
+    ask->status = request->status;
+    if (request->status)
+        ask->answer = strndup(request->answer ? request->answer : "", request->answer_length);
+    else
+        ask->answer = strdup(request->failure ? request->failure : "no answer");
+    FH_ASSERT(ask->answer != NULL);
+}
+
+static void send_ask(struct world *world, struct asking *asking, int64_t deadline_ns)
+{
+    struct cli_ask *ask = asking->ask;
+    asking->request = (struct world_request){.service = ask->service,
+                                             .method = ask->method,
+                                             .path = ask->path,
+                                             .body = ask->body,
+                                             .body_length = ask->body ? strlen(ask->body) : 0,
+                                             .deadline_ns = deadline_ns,
+                                             .done = answered,
+                                             .owner = asking};
+    for (int i = 0; i < CLI_HEADERS_MAX && ask->headers[i][0]; i++)
+        asking->request.headers[i] = (struct world_header){ask->headers[i][0], ask->headers[i][1]};
+    world->ops->request(world, &asking->request);
+}
+
+static bool all_answered(const struct cli_ask *asks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!asks[i].answer)
+            return false;
+    }
+    return true;
+}
+
+void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms)
+{
+    uv_loop_t loop;
+    struct fh_error error;
+    struct http_client *client;
+    struct asking *asking = calloc(count ? count : 1, sizeof *asking);
+    FH_ASSERT(asking != NULL && uv_loop_init(&loop) == 0);
+    struct world *world = world_real_new(&loop, &error);
+    FH_ASSERT(world != NULL && http_client_new(&loop, world, &client, &error) == FH_OK);
+    world_real_set_sender(world, http_client_send, client);
+    for (size_t i = 0; i < count; i++) {
+        asking[i].ask = &asks[i];
+        http_client_set_address(client, asks[i].service, asks[i].address);
+        send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
+    }
+    while (!all_answered(asks, count))
+        uv_run(&loop, UV_RUN_ONCE);
+    http_client_free(client);
+    world_real_free(world);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    FH_ASSERT(uv_loop_close(&loop) == 0);
+    free(asking);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold call: an operator's request, straight to the service, past the gateway. */
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "system/nearest.h"
+
+#define CALL_MS_MAX 60000
+#define DATA_SIZE_MAX ((size_t)16 << 20)
+
+static int read_all(int fd, const char *name, struct text *text)
+{
+    char buffer[65536];
+    ssize_t length;
+    while ((length = read(fd, buffer, sizeof buffer)) > 0)
+        text_append(text, buffer, (size_t)length);
+    if (length < 0)
+        return cli_fail(CLI_FAILED, "cannot read %s: %s", name, strerror(errno));
+    if (text->overflow)
+        return cli_fail(CLI_FAILED, "%s is larger than %zu MiB", name, DATA_SIZE_MAX >> 20);
+    return CLI_DONE;
+}
+
+/* --data as it was given, @FILE or - for standard input. */
+static int read_data(const char *data, struct text *text)
+{
+    struct fh_error error;
+    json_t *value;
+    int code = CLI_DONE;
+    if (strcmp(data, "-") == 0) {
+        code = read_all(STDIN_FILENO, "standard input", text);
+    } else if (data[0] == '@') {
+        int fd = open(data + 1, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return cli_fail(CLI_USAGE, "cannot read %s: %s", data + 1, strerror(errno));
+        code = read_all(fd, data + 1, text);
+        close(fd);
+    } else {
+        text_add(text, data);
+    }
+    if (code != CLI_DONE)
+        return code;
+    if (json_parse(text->data ? text->data : "", text->length, &value, &error) != FH_OK)
+        return cli_fail(CLI_USAGE, "--data: %s", error.message);
+    json_decref(value);
+    return CLI_DONE;
+}
+
+/* The address of a service or of the gateway, by what `up` recorded. Borrowed from `system`. */
+static const char *find_address(const json_t *system, const char *name)
+{
+    struct nearest nearest = nearest_begin(name);
+    size_t i;
+    json_t *service;
+    if (strcmp(name, "gateway") == 0)
+        return json_string_at(system, "gateway.address");
+    json_array_foreach (json_at(system, "services"), i, service) {
+        const char *known = json_string_at(service, "name");
+        if (strcmp(known, name) == 0)
+            return json_string_at(service, "address");
+        nearest_offer(&nearest, known);
+    }
+    cli_fail(CLI_USAGE, "the system has no service '%s'%s%s%s", name,
+             nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+             nearest.word ? "'?" : "");
+    return NULL;
+}
+
+static void print_answer(const struct cli_ask *ask, bool as_json)
+{
+    size_t length = strlen(ask->answer);
+    if (!as_json) {
+        printf("%s%s", ask->answer, length && ask->answer[length - 1] != '\n' ? "\n" : "");
+        return;
+    }
+    json_t *body = NULL, *all = json_object();
+    if (length && json_parse(ask->answer, length, &body, NULL) != FH_OK)
+        body = json_string(ask->answer);
+    json_object_set_new(all, "status", json_integer(ask->status));
+    json_object_set_new(all, "body", body ? body : json_null());
+    cli_print_json(all);
+    json_decref(all);
+}
+
+static int call(struct cli_ask *ask, bool as_json)
+{
+    cli_ask_all(ask, 1, CALL_MS_MAX);
+    if (ask->status == 0)
+        return cli_fail(CLI_FAILED, "%s gave no answer: %s", ask->service, ask->answer);
+    print_answer(ask, as_json);
+    if (ask->status >= 200 && ask->status < 300)
+        return CLI_DONE;
+    if (!as_json)
+        cli_fail(CLI_FAILED, "%s answered with status %d", ask->service, ask->status);
+    return CLI_FAILED;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    const char *data = cli_value(command, values, "--data");
+    const char *key = cli_value(command, values, "--key");
+    struct state state;
+    struct text body;
+    struct fh_error error;
+    json_t *system = NULL;
+    struct cli_ask ask = {.service = words[0], .method = words[1], .path = words[2]};
+    for (char *c = words[1]; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    if (words[2][0] != '/')
+        return cli_fail(CLI_USAGE, "the path '%s' must begin with '/'", words[2]);
+    text_init(&body, DATA_SIZE_MAX);
+    int code = data ? read_data(data, &body) : CLI_DONE;
+    if (code == CLI_DONE)
+        code = cli_find_state(cli_value(command, values, "--state"), &state);
+    if (code != CLI_DONE) {
+        text_release(&body);
+        return code;
+    }
+    ask.body = data ? body.data : NULL;
+    ask.headers[0][0] = "Freehold-From";
+    ask.headers[0][1] = "operator";
+    if (key) {
+        ask.headers[1][0] = "Idempotency-Key";
+        ask.headers[1][1] = key;
+    }
+    if (state_read_json(state.folder_fd, "system.json", &system, &error) != FH_OK)
+        code = cli_fail(CLI_FAILED, "%s", error.message);
+    else if (!(ask.address = find_address(system, words[0])))
+        code = CLI_USAGE;
+    else
+        code = call(&ask, cli_value(command, values, "--json") != NULL);
+    free(ask.answer);
+    json_decref(system);
+    text_release(&body);
+    state_close(&state);
+    return code;
+}
+
+const struct cli_command cli_call = {
+    .name = "call",
+    .words = "SERVICE METHOD PATH",
+    .words_min = 3,
+    .words_max = 3,
+    .summary = "Call a route of a running service as an operator, internal ones too",
+    .text = "Prints the answer's body. Exit codes: 0 for an answer of 200 to 299, 1 for any other\n"
+            "or none, 2 wrong usage, 3 no running system.\n\n"
+            "  freehold call orders GET /api/orders/7\n"
+            "  freehold call users POST /api/users --data '{\"name\": \"Ada\"}' --key first-try\n",
+    .options = {{"--data", "JSON", "the body; @FILE reads it from a file, - from standard input"},
+                {"--key", "KEY", "an Idempotency-Key: the same one again does nothing again"},
+                {"--json", NULL, "print {\"status\": ..., \"body\": ...}"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"}},
+    .run = run,
+};

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold check: the file, the programs, and with --live the running system. */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "system/check.h"
+#include "system/live.h"
+
+static void keep(void *context, const json_t *line)
+{
+    json_t **status = context;
+    if (!*status)
+        *status = json_copy_out(line);
+}
+
+static int check_live(struct system_file *file, const char *folder, struct findings *findings)
+{
+    struct state state;
+    json_t *status = NULL;
+    const char *state_folder =
+        folder ? folder : cli_default_state(&file->arena, file->folder, file->name);
+    int code = cli_find_state(state_folder, &state);
+    if (code != CLI_DONE)
+        return code;
+    code = cli_control(&state, "status", keep, &status);
+    if (code == CLI_NOT_RUNNING)
+        cli_fail(code, "the system has just stopped");
+    else if (code == CLI_DONE)
+        live_check(file, &state, status, findings);
+    json_decref(status);
+    state_close(&state);
+    return code;
+}
+
+static void print_json(const struct system_file *file, const struct findings *findings, bool live)
+{
+    json_t *all = findings_json(findings);
+    if (file) {
+        struct check_counts counts = check_count(file);
+        json_object_set_new(all, "system", json_string(file->name));
+        json_object_set_new(all, "services", json_integer((json_int_t)counts.services));
+        json_object_set_new(all, "routes", json_integer((json_int_t)counts.routes));
+        json_object_set_new(all, "subscriptions", json_integer((json_int_t)counts.subscriptions));
+        json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
+    }
+    if (file && live) {
+        json_t *open = json_array();
+        for (int i = 0; live_not_proved[i]; i++)
+            json_array_append_new(open, json_string(live_not_proved[i]));
+        json_object_set_new(all, "not_proved", open);
+    }
+    cli_print_json(all);
+    json_decref(all);
+}
+
+static const char *plural(size_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
+static void print_counts(const struct findings *findings)
+{
+    printf("%zu %s, %zu %s.\n", findings->errors, plural(findings->errors, "error", "errors"),
+           findings->warnings, plural(findings->warnings, "warning", "warnings"));
+}
+
+static void print_result(const struct system_file *file, const struct findings *findings, bool live)
+{
+    cli_print_findings(findings);
+    if (!file || findings->errors) {
+        print_counts(findings);
+        return;
+    }
+    struct check_counts counts = check_count(file);
+    printf("%s%s fits together%s%s: %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.\n",
+           cli_colour(stdout, CLI_GREEN), file->name, live ? " and runs as described" : "",
+           cli_colour(stdout, CLI_PLAIN), counts.services,
+           plural(counts.services, "service", "services"), counts.routes,
+           plural(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
+           plural(counts.subscriptions, "subscription", "subscriptions"), counts.sagas,
+           plural(counts.sagas, "saga", "sagas"), counts.compositions,
+           plural(counts.compositions, "composition", "compositions"));
+    if (findings->warnings)
+        print_counts(findings);
+    for (int i = 0; live && live_not_proved[i]; i++)
+        printf("Not proved yet: %s.\n", live_not_proved[i]);
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct findings findings = {0};
+    bool live = cli_value(command, values, "--live") != NULL;
+    const char *folder = cli_value(command, values, "--state");
+    if (folder && !live)
+        return cli_fail(CLI_USAGE, "--state is of use with --live alone");
+    struct system_file *file = load_system(words[0], cli_value(command, values, "--profile"),
+                                           cli_value(command, values, "--programs"), &findings);
+    int code = file && live ? check_live(file, folder, &findings) : CLI_DONE;
+    if (code == CLI_DONE) {
+        if (cli_value(command, values, "--json"))
+            print_json(file, &findings, live);
+        else
+            print_result(file, &findings, live);
+        code = findings.errors ? CLI_FAILED : CLI_DONE;
+    }
+    system_file_free(file);
+    findings_release(&findings);
+    return code;
+}
+
+const struct cli_command cli_check = {
+    .name = "check",
+    .words = "FILE",
+    .words_min = 1,
+    .words_max = 1,
+    .summary = "Check a system file and whether its programs fit together",
+    .text =
+        "Finds unknown keys and services, calls and subscriptions that nobody serves, and saga\n"
+        "steps without compensation. Exit codes: 0 nothing but warnings, 1 errors, 2 wrong\n"
+        "usage, 3 --live without a running system.\n",
+    .options = {{"--live", NULL, "check the running system too"},
+                {"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
+                {"--profile", "NAME", "with the overrides of this profile"},
+                {"--programs", "DIR", "look for programs here first"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run,
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+/*
+ * What the commands of `freehold` share: how they are declared, how their words are read, how they
+ * speak. Answers go to standard output, everything else to standard error.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "system/findings.h"
+#include "system/state.h"
+
+/* Exit codes, the same for all commands. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_RUNNING = 3 };
+
+#define CLI_WORDS_MAX 8
+#define CLI_OPTIONS_MAX 8
+
+/* An option, "--state" and its "DIR"; without a placeholder it is a flag. */
+struct cli_option {
+    const char *name, *placeholder, *help;
+};
+
+struct cli_command {
+    const char *name;
+    const char *words; /* "SERVICE METHOD PATH"; [FILE] may be left out */
+    int words_min, words_max;
+    const char *summary; /* one line, for the list of commands */
+    const char *text;    /* for its own --help, below the summary */
+    struct cli_option options[CLI_OPTIONS_MAX];
+    bool hidden;
+    int (*run)(const struct cli_command *command, char **words, const char **values);
+};
+
+extern const struct cli_command cli_up, cli_status, cli_stop, cli_call, cli_check, cli_gateway;
+
+/* The value of an option as it was given; "" for a flag that was; NULL when it was not. */
+const char *cli_value(const struct cli_command *command, const char **values, const char *option);
+
+/* ---- Speaking ----------------------------------------------------------------------------------
+ */
+
+enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_DIM };
+
+/* An escape sequence, or "" where there is no terminal or NO_COLOR is set. */
+const char *cli_colour(FILE *stream, enum cli_colour colour);
+/* "freehold: ..." on standard error. Returns `code`. */
+int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_print_findings(const struct findings *findings);
+void cli_print_json(const json_t *value); /* one line, on standard output */
+
+/* ---- Finding the running system ----------------------------------------------------------------
+ */
+
+/* The state folder that `folder` (--state) names, or the one of the only system that runs below
+ * ./.freehold. CLI_DONE, or the exit code after saying why not. */
+int cli_find_state(const char *folder, struct state *state);
+/* Where the system of the file in `file_folder` keeps its state by default. */
+const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system);
+
+/* Sends {"command": command} to the running `up` and hands each line of its answer to `take` until
+ * the end. CLI_NOT_RUNNING (nothing is said) when there is none. */
+int cli_control(const struct state *state, const char *command,
+                void (*take)(void *context, const json_t *line), void *context);
+
+/* ---- Asking services ---------------------------------------------------------------------------
+ */
+
+#define CLI_HEADERS_MAX 4
+
+struct cli_ask {
+    const char *service, *address, *method, *path;
+    const char *body;                        /* NULL: none */
+    const char *headers[CLI_HEADERS_MAX][2]; /* up to the first NULL */
+    int status;                              /* 0: no answer */
+    char *answer; /* malloc'ed text, "" when there was none; or, with status 0, why */
+};
+
+/* All side by side; returns when each has its answer. The caller frees the answers. */
+void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding the running system and talking to its `up`. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+#define ANSWER_MS_MAX 30000 /* longer than a stop's own grace between two lines */
+
+const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system)
+{
+    return arena_printf(arena, "%s/.freehold/%s", file_folder, system);
+}
+
+static bool is_running(const struct state *state)
+{
+    int fd;
+    if (state_control_connect(state, &fd, NULL) != FH_OK)
+        return false;
+    close(fd);
+    return true;
+}
+
+/* The running systems below ./.freehold; the last one's state in *ret. */
+static int find_running(struct state *ret, struct text *names)
+{
+    DIR *folder = opendir(".freehold");
+    struct dirent *entry;
+    int count = 0;
+    while (folder && (entry = readdir(folder))) {
+        char path[300];
+        struct state state;
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, ".freehold/%s", entry->d_name);
+        if (state_open(&state, path, NULL) != FH_OK)
+            continue;
+        if (!is_running(&state)) {
+            state_close(&state);
+            continue;
+        }
+        text_printf(names, "%s%s", count ? ", " : "", entry->d_name);
+        if (count++)
+            state_close(ret);
+        *ret = state;
+    }
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+int cli_find_state(const char *folder, struct state *state)
+{
+    struct fh_error error;
+    if (folder) {
+        enum fh_code code = state_open(state, folder, &error);
+        if (code == FH_NOT_FOUND)
+            return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
+        if (code != FH_OK)
+            return cli_fail(CLI_FAILED, "%s", error.message);
+        if (is_running(state))
+            return CLI_DONE;
+        state_close(state);
+        return cli_fail(CLI_NOT_RUNNING, "no system is running with the state folder %s", folder);
+    }
+    struct text names;
+    text_init(&names, 1024);
+    int count = find_running(state, &names);
+    int code = CLI_DONE;
+    if (count == 0)
+        code = cli_fail(CLI_NOT_RUNNING,
+                        "no system is running below ./.freehold; name its folder with --state");
+    else if (count > 1) {
+        state_close(state);
+        code = cli_fail(CLI_USAGE,
+                        "several systems are running here (%s); choose one with --state "
+                        ".freehold/NAME",
+                        names.data);
+    }
+    text_release(&names);
+    return code;
+}
+
+/* The next line into `line`, without its newline. False at the end or after too long a silence. */
+static bool read_line(int fd, struct text *line, struct text *ahead)
+{
+    for (;;) {
+        char *newline = ahead->data ? memchr(ahead->data, '\n', ahead->length) : NULL;
+        if (newline) {
+            size_t length = (size_t)(newline - ahead->data);
+            text_clear(line);
+            text_append(line, ahead->data, length);
+            memmove(ahead->data, newline + 1, ahead->length - length); /* and the NUL */
+            ahead->length -= length + 1;
+            return true;
+        }
+        char buffer[4096];
+        struct pollfd wait = {fd, POLLIN, 0};
+        if (poll(&wait, 1, ANSWER_MS_MAX) <= 0)
+            return false;
+        ssize_t length = read(fd, buffer, sizeof buffer);
+        if (length <= 0)
+            return false;
+        text_append(ahead, buffer, (size_t)length);
+        if (ahead->overflow)
+            return false;
+    }
+}
+
+int cli_control(const struct state *state, const char *command,
+                void (*take)(void *context, const json_t *line), void *context)
+{
+    int fd;
+    char request[64];
+    struct text line, ahead;
+    if (state_control_connect(state, &fd, NULL) != FH_OK)
+        return CLI_NOT_RUNNING;
+    int length = snprintf(request, sizeof request, "{\"command\":\"%s\"}\n", command);
+    bool answered = false;
+    text_init(&line, STATE_JSON_SIZE_MAX);
+    text_init(&ahead, STATE_JSON_SIZE_MAX);
+    if (write(fd, request, (size_t)length) == length) {
+        while (read_line(fd, &line, &ahead)) {
+            json_t *value;
+            if (json_parse(line.data, line.length, &value, NULL) != FH_OK)
+                break;
+            answered = true;
+            take(context, value);
+            json_decref(value);
+        }
+    }
+    text_release(&line);
+    text_release(&ahead);
+    close(fd);
+    return answered ? CLI_DONE : cli_fail(CLI_FAILED, "up does not answer");
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the commands speak: colours only where a person looks, places as compilers write them. */
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+const char *cli_colour(FILE *stream, enum cli_colour colour)
+{
+    static const char *const sequences[] = {"\033[0m",  "\033[1m",  "\033[31m",
+                                            "\033[32m", "\033[33m", "\033[2m"};
+    const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    if ((none && *none) || (terminal && strcmp(terminal, "dumb") == 0) || !isatty(fileno(stream)))
+        return "";
+    return sequences[colour];
+}
+
+int cli_fail(int code, const char *format, ...)
+{
+    va_list args;
+    fprintf(stderr, "%sfreehold:%s ", cli_colour(stderr, CLI_RED), cli_colour(stderr, CLI_PLAIN));
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    return code;
+}
+
+void cli_print_findings(const struct findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+        if (finding->place.file)
+            fprintf(stderr, "%s:", finding->place.file);
+        if (finding->place.line)
+            fprintf(stderr, "%d:%d:", finding->place.line, finding->place.column);
+        fprintf(stderr, "%s%s%s:%s %s\n", finding->place.file ? " " : "",
+                cli_colour(stderr, finding->warning ? CLI_YELLOW : CLI_RED),
+                finding->warning ? "warning" : "error", cli_colour(stderr, CLI_PLAIN),
+                finding->message);
+    }
+    size_t all = findings->errors + findings->warnings;
+    if (all > findings->count)
+        fprintf(stderr, "... and %zu more\n", all - findings->count);
+}
+
+void cli_print_json(const json_t *value)
+{
+    char *text = json_text(value);
+    printf("%s\n", text);
+    json_text_free(text);
+}
+
+const char *cli_value(const struct cli_command *command, const char **values, const char *option)
+{
+    for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {
+        if (strcmp(command->options[i].name, option) == 0)
+            return values[i];
+    }
+    abort(); /* a command that asks for an option it did not declare */
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold stop: asks the running `up` to stop, and shows how it goes. */
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+struct progress {
+    bool quiet, stopped;
+};
+
+static void take(void *context, const json_t *line)
+{
+    struct progress *progress = context;
+    const char *text = json_string_at(line, "progress");
+    if (text && !progress->quiet)
+        fprintf(stderr, "  %s\n", text);
+    progress->stopped |= json_is_true(json_at(line, "stopped"));
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    (void)words;
+    struct state state;
+    struct progress progress = {.quiet = cli_value(command, values, "--json") != NULL};
+    int code = cli_find_state(cli_value(command, values, "--state"), &state);
+    if (code != CLI_DONE)
+        return code;
+    code = cli_control(&state, "stop", take, &progress);
+    if (code == CLI_NOT_RUNNING)
+        cli_fail(code, "the system has just stopped by itself");
+    else if (code == CLI_DONE && !progress.stopped)
+        code = cli_fail(CLI_FAILED, "up ended before it said that all has stopped");
+    if (code == CLI_DONE && progress.quiet)
+        printf("{\"stopped\":true}\n");
+    else if (code == CLI_DONE)
+        printf("Stopped.\n");
+    state_close(&state);
+    return code;
+}
+
+const struct cli_command cli_stop = {
+    .name = "stop",
+    .words = "",
+    .summary = "Stop a running system in order: first the gateway, then the services",
+    .text = "Requests under way are answered first. Returns when all processes have ended.\n"
+            "Exit codes: 0 stopped, 1 failed, 3 no running system.\n",
+    .options = {{"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run,
+};

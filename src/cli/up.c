@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold up. With --detach, the process that was started forks at once and waits for one byte:
+ * the child does everything, still speaking to the terminal, so that whatever goes wrong is seen;
+ * when the system is ready it turns to STATE/up.log and sends the byte.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "system/programs.h"
+#include "system/supervise.h"
+
+#define UP_LOG_SIZE_MAX (8 << 20)
+
+struct up {
+    struct system_file *file;
+    struct provision *provision;
+    int ready_fd; /* --detach: where the byte goes; -1 otherwise */
+    bool logging; /* detached and ready */
+    bool up;
+};
+
+/* ---- Speaking ----------------------------------------------------------------------------------
+ */
+
+static void say(void *context, enum supervise_level level, const char *text)
+{
+    static const enum cli_colour colours[] = {CLI_PLAIN, CLI_GREEN, CLI_YELLOW};
+    const struct up *up = context;
+    if (up->logging)
+        log_line(level == SUPERVISE_TROUBLE ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", text);
+    else
+        printf("  %s%s%s\n", cli_colour(stdout, colours[level]), text,
+               cli_colour(stdout, CLI_PLAIN));
+    fflush(stdout);
+}
+
+static void say_plainly(void *context, const char *text)
+{
+    say(context, SUPERVISE_STEP, text);
+}
+
+/* ---- Detaching ---------------------------------------------------------------------------------
+ */
+
+static volatile sig_atomic_t detached_pid;
+
+static void pass_on(int number)
+{
+    if (detached_pid > 0)
+        kill((pid_t)detached_pid, number);
+}
+
+/* In the process that was started: returns its exit code. */
+static int await_detached(pid_t pid, int ready_fd)
+{
+    char byte;
+    ssize_t length;
+    int status;
+    struct sigaction action = {.sa_handler = pass_on};
+    detached_pid = pid;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    do
+        length = read(ready_fd, &byte, 1);
+    while (length < 0 && errno == EINTR);
+    if (length == 1)
+        return CLI_DONE;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return CLI_FAILED;
+    }
+    /* Stopped before it was ready is no success, whatever its own exit code. */
+    return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : CLI_FAILED;
+}
+
+static void turn_to_log(struct up *up)
+{
+    int folder_fd = up->provision->state.folder_fd;
+    struct stat status;
+    if (fstatat(folder_fd, "up.log", &status, 0) == 0 && status.st_size > UP_LOG_SIZE_MAX)
+        renameat(folder_fd, "up.log", folder_fd, "up.log.1");
+    int log_fd = openat(folder_fd, "up.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (log_fd < 0)
+        log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    fflush(stdout);
+    dup2(log_fd, STDOUT_FILENO);
+    dup2(log_fd, STDERR_FILENO);
+    close(log_fd);
+    up->logging = true;
+    log_init("up", LOG_LEVEL_INFO);
+}
+
+static void ready(void *context)
+{
+    struct up *up = context;
+    const struct provision *provision = up->provision;
+    up->up = true;
+    printf("%s%s is up%s at http://%s\n", cli_colour(stdout, CLI_BOLD), up->file->name,
+           cli_colour(stdout, CLI_PLAIN), provision->parts[provision->part_count - 1].address);
+    if (up->ready_fd < 0)
+        printf("Ctrl-C stops it.\n");
+    else
+        printf("Stop it with: freehold stop --state %s\n", provision->state.folder);
+    fflush(stdout);
+    if (up->ready_fd < 0)
+        return;
+    turn_to_log(up);
+    log_info("%s is up, pid %d", up->file->name, (int)getpid());
+    if (write(up->ready_fd, "R", 1) < 0)
+        log_warning("whoever started it is gone"); /* it stays up all the same */
+    close(up->ready_fd);
+}
+
+/* ---- Starting ----------------------------------------------------------------------------------
+ */
+
+/* The environment without what the file takes from it: those values are for the services that name
+ * them. */
+static char **process_environment(struct system_file *file)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **environment = arena_alloc(&file->arena, (count + 1) * sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        bool private = false;
+        for (size_t j = 0; j < file->variable_count && !private; j++) {
+            size_t length = strlen(file->variables[j]);
+            private =
+                strncmp(environ[i], file->variables[j], length) == 0 && environ[i][length] == '=';
+        }
+        if (!private)
+            environment[kept++] = environ[i];
+    }
+    return environment;
+}
+
+static int refuse(const struct up *up, const char *folder, const char *listen, enum fh_code code,
+                  pid_t holder, const struct fh_error *error)
+{
+    if (code == FH_CONFLICT && holder)
+        return cli_fail(CLI_FAILED,
+                        "%s is up already, pid %d; stop it with: freehold stop --state %s",
+                        up->file->name, (int)holder, folder);
+    if (code == FH_CONFLICT)
+        return cli_fail(
+            CLI_FAILED,
+            "%s Choose another address with --listen ADDRESS:PORT; 127.0.0.1:0 takes any "
+            "free port.",
+            error->message);
+    if (listen)
+        return cli_fail(code == FH_INVALID ? CLI_USAGE : CLI_FAILED, "%s", error->message);
+    return cli_fail(CLI_FAILED, "%s", error->message);
+}
+
+static int supervise(struct up *up)
+{
+    struct supervise_options options = {.file = up->file,
+                                        .provision = up->provision,
+                                        .environment = process_environment(up->file),
+                                        .give_up = up->ready_fd >= 0,
+                                        .say = say,
+                                        .ready = ready,
+                                        .context = up};
+    int code = supervise_run(&options);
+    if (code)
+        return cli_fail(CLI_FAILED, "%s could not be started", up->file->name);
+    say(up, SUPERVISE_DONE, "stopped");
+    return CLI_DONE;
+}
+
+static int start(struct up *up, const struct cli_command *command, const char **values)
+{
+    struct fh_error error;
+    struct arena *arena = &up->file->arena;
+    const char *folder = cli_value(command, values, "--state");
+    const char *listen = cli_value(command, values, "--listen");
+    if (!folder)
+        folder = cli_default_state(arena, up->file->folder, up->file->name);
+    struct provision_options options = {
+        .file = up->file,
+        .state_folder = folder,
+        .listen = listen ? listen : up->file->listen,
+        .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena)),
+        .say = say_plainly,
+        .context = up};
+    pid_t holder;
+    enum fh_code code = provision_system(&options, &up->provision, &holder, &error);
+    if (code != FH_OK)
+        return refuse(up, folder, listen, code, holder, &error);
+    printf("%s%s%s: %zu services and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
+           up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
+           up->provision->state.folder);
+    int result = supervise(up);
+    provision_free(up->provision);
+    return result;
+}
+
+static int detach(struct up *up, int *ret_code)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        *ret_code = cli_fail(CLI_FAILED, "cannot make a pipe: %s", strerror(errno));
+        return 0;
+    }
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0) {
+        *ret_code = cli_fail(CLI_FAILED, "cannot fork: %s", strerror(errno));
+        return 0;
+    }
+    if (pid > 0) {
+        close(ends[1]);
+        *ret_code = await_detached(pid, ends[0]);
+        return 0;
+    }
+    close(ends[0]);
+    setsid();
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
+    }
+    up->ready_fd = ends[1];
+    return 1;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct findings findings = {0};
+    struct up up = {.ready_fd = -1};
+    int code = CLI_FAILED;
+    if (cli_value(command, values, "--detach") && !detach(&up, &code))
+        return code;
+    up.file = load_system(words[0], cli_value(command, values, "--profile"),
+                          cli_value(command, values, "--programs"), &findings);
+    cli_print_findings(&findings);
+    if (up.file)
+        code = start(&up, command, values);
+    else
+        cli_fail(code, "not started: %zu error%s", findings.errors,
+                 findings.errors == 1 ? "" : "s");
+    system_file_free(up.file);
+    findings_release(&findings);
+    return code;
+}
+
+const struct cli_command cli_up = {
+    .name = "up",
+    .words = "FILE",
+    .words_min = 1,
+    .words_max = 1,
+    .summary = "Start a system: every service with its own store, and the gateway",
+    .text = "Checks the file and the programs, makes what is missing, starts one process for each\n"
+            "service, and starts again what dies. Ctrl-C stops in order; twice, at once.\n"
+            "Exit codes: 0 stopped as asked (with --detach: ready), 1 failed, 2 wrong usage.\n",
+    .options = {{"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
+                {"--listen", "ADDR:PORT", "where the gateway listens; port 0 is any free one"},
+                {"--profile", "NAME", "with the overrides of this profile"},
+                {"--programs", "DIR", "look for programs here first"},
+                {"--detach", NULL, "go to the background; returns when everything is ready"}},
+    .run = run,
+};

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process has descriptors 3 (its listening socket), 4 (the control pair) and 5 (the lock that
+ * says it lives), and writes its log itself, so that nothing of it is lost when `up` dies. The log
+ * is bounded by copying it to log.1 and cutting it, which works under an O_APPEND writer.
+ *
+ * Silence is judged by the monotonic clock, and never on the first look after `up` itself was held
+ * up: heartbeats that wait to be read are read first.
+ *
+ * A process has ended when both its handles are closed; only then may the next one start.
+ */
+
+#define _GNU_SOURCE
+#include "system/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "system/instance.h"
+
+#define NS_PER_MS 1000000
+#define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
+#define TAIL_SIZE_MAX 4096
+
+const char *child_state_name(enum child_state state)
+{
+    static const char *const names[] = {"idle",     "starting", "ready", "restarting",
+                                        "given up", "stopping", "ended"};
+    return names[state];
+}
+
+static void set_state(struct child *child, enum child_state state)
+{
+    child->state = state;
+    child->changed(child);
+}
+
+static void after_ms(struct child *child, int64_t ms, void (*fire)(struct world_timer *))
+{
+    child->timer.fire = fire;
+    child->timer.owner = child;
+    world_timer_start(child->world, &child->timer, world_in_ms(child->world, ms));
+}
+
+enum fh_code child_init(struct child *child, struct fh_error *error)
+{
+    child->log_fd = openat(child->part->folder_fd, "log",
+                           O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (child->log_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/log",
+                               child->part->folder);
+    return FH_OK;
+}
+
+void child_release(struct child *child)
+{
+    world_timer_stop(child->world, &child->timer);
+    if (child->log_fd >= 0)
+        close(child->log_fd);
+    child->log_fd = -1;
+}
+
+/* Never after it was reaped: its pid may be another's by then. */
+static void send_signal(struct child *child, int signal)
+{
+    if (child->pid && !uv_is_closing((uv_handle_t *)&child->process))
+        uv_process_kill(&child->process, signal);
+}
+
+/* ---- The log -----------------------------------------------------------------------------------
+ */
+
+static int64_t log_size(const struct child *child)
+{
+    struct stat status;
+    return fstat(child->log_fd, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+static void bound_log(struct child *child)
+{
+    int64_t size = log_size(child);
+    if (size <= CHILD_LOG_SIZE_MAX)
+        return;
+    int old = openat(child->part->folder_fd, "log.1",
+                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    off_t from = size - CHILD_LOG_SIZE_MAX;
+    while (old >= 0 && sendfile(old, child->log_fd, &from, CHILD_LOG_SIZE_MAX) > 0)
+        ;
+    if (old >= 0)
+        close(old);
+    if (ftruncate(child->log_fd, 0) == 0)
+        child->log_start = 0;
+}
+
+void child_last_lines(const struct child *child, int count, struct text *out)
+{
+    char tail[TAIL_SIZE_MAX];
+    int64_t size = log_size(child), from = child->log_start;
+    if (size - from > TAIL_SIZE_MAX)
+        from = size - TAIL_SIZE_MAX;
+    ssize_t length = size > from ? pread(child->log_fd, tail, (size_t)(size - from), from) : 0;
+    while (length > 0 && tail[length - 1] == '\n')
+        length--;
+    ssize_t start = length > 0 ? length : 0;
+    for (int lines = 0; start > 0; start--) {
+        if (tail[start - 1] == '\n' && ++lines == count)
+            break;
+    }
+    if (length > 0)
+        text_append(out, tail + start, (size_t)(length - start));
+}
+
+/* ---- Endings -----------------------------------------------------------------------------------
+ */
+
+static void begin(struct child *child);
+
+static void begin_again(struct world_timer *timer)
+{
+    struct child *child = timer->owner;
+    child->restarts++;
+    begin(child);
+}
+
+/* Exponential, half of it by chance, so that services that died together do not come back so. */
+static int64_t backoff_ms(struct child *child)
+{
+    int shift = child->failures < 10 ? child->failures : 10;
+    int64_t full = (int64_t)CHILD_BACKOFF_MS_MIN << shift;
+    if (full > CHILD_BACKOFF_MS_MAX)
+        full = CHILD_BACKOFF_MS_MAX;
+    return full / 2 + (int64_t)world_random_below(child->world, (uint64_t)(full / 2) + 1);
+}
+
+static void describe_end(struct child *child)
+{
+    if (child->killed_for_silence && child->ready_ns)
+        snprintf(child->why, sizeof child->why, "gave no sign of life for %d s and was killed",
+                 CHILD_SILENCE_MS_MAX / 1000);
+    else if (child->killed_for_silence)
+        snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
+                 CHILD_START_MS_MAX / 1000);
+    else if (child->exit_signal)
+        snprintf(child->why, sizeof child->why, "was killed by SIG%s",
+                 sigabbrev_np(child->exit_signal) ? sigabbrev_np(child->exit_signal) : "?");
+    else
+        snprintf(child->why, sizeof child->why, "ended with exit code %d", (int)child->exit_code);
+}
+
+static void has_ended(struct child *child)
+{
+    child->pid = 0;
+    world_timer_stop(child->world, &child->timer);
+    describe_end(child);
+    if (child->state == CHILD_STOPPING) {
+        set_state(child, CHILD_ENDED);
+        return;
+    }
+    if (child->exit_code == CHILD_EXIT_CONFIGURATION && !child->exit_signal) {
+        set_state(child, CHILD_GIVEN_UP);
+        return;
+    }
+    int64_t now = world_monotonic_ns(child->world);
+    if (child->ready_ns && now - child->ready_ns >= (int64_t)CHILD_STEADY_MS * NS_PER_MS)
+        child->failures = 0;
+    child->wait_ms = backoff_ms(child);
+    child->failures++;
+    after_ms(child, child->wait_ms, begin_again);
+    set_state(child, CHILD_WAITING);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct child *child = handle->data;
+    if (--child->open_handles == 0)
+        has_ended(child);
+}
+
+static void process_exited(uv_process_t *process, int64_t code, int signal)
+{
+    struct child *child = process->data;
+    child->exit_code = code;
+    child->exit_signal = signal;
+    uv_close((uv_handle_t *)process, handle_closed);
+    if (!uv_is_closing((uv_handle_t *)&child->control))
+        uv_close((uv_handle_t *)&child->control, handle_closed);
+}
+
+/* ---- Watching ----------------------------------------------------------------------------------
+ */
+
+static void look(struct world_timer *timer)
+{
+    struct child *child = timer->owner;
+    int64_t now = world_monotonic_ns(child->world);
+    int64_t limit_ms = child->state == CHILD_READY ? CHILD_SILENCE_MS_MAX : CHILD_START_MS_MAX;
+    int64_t left_ms = limit_ms - (now - child->heard_ns) / NS_PER_MS;
+    if (left_ms <= 0 && now - timer->at_ns > (int64_t)LATE_MS * NS_PER_MS)
+        left_ms = LATE_MS;
+    if (left_ms > 0) {
+        after_ms(child, left_ms, look);
+        return;
+    }
+    child->killed_for_silence = true;
+    send_signal(child, SIGKILL);
+}
+
+static void take_line(struct child *child)
+{
+    child->line[child->line_length] = '\0';
+    child->line_length = 0;
+    bool ready = strcmp(child->line, "ready") == 0;
+    if (!ready && strcmp(child->line, "beat") != 0)
+        return;
+    /* While starting, only being ready counts: beats must not keep a start alive for ever. */
+    if (child->state == CHILD_READY || ready)
+        child->heard_ns = world_monotonic_ns(child->world);
+    bound_log(child);
+    if (!ready || child->state != CHILD_STARTING)
+        return;
+    child->ready_ns = child->heard_ns;
+    child->start_took_ms = (child->ready_ns - child->started_ns) / NS_PER_MS;
+    after_ms(child, CHILD_SILENCE_MS_MAX, look);
+    set_state(child, CHILD_READY);
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct child *child = handle->data;
+    *buffer = uv_buf_init(child->buffer, sizeof child->buffer);
+}
+
+static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct child *child = stream->data;
+    if (length < 0) {
+        /* The exit follows; one that closed it and lives on falls silent. */
+        if (!uv_is_closing((uv_handle_t *)stream))
+            uv_close((uv_handle_t *)stream, handle_closed);
+        return;
+    }
+    for (ssize_t i = 0; i < length; i++) {
+        if (buffer->base[i] == '\n')
+            take_line(child);
+        else if (child->line_length < sizeof child->line - 1)
+            child->line[child->line_length++] = buffer->base[i];
+    }
+}
+
+/* ---- Starting and stopping ---------------------------------------------------------------------
+ */
+
+static int spawn(struct child *child, int lock_fd)
+{
+    char *arguments[5];
+    memcpy(arguments, child->part->arguments, sizeof arguments);
+    uv_stdio_container_t stdio[6] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+                                     {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+                                     {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
+                                     {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+                                      .data.stream = (uv_stream_t *)&child->control},
+                                     {.flags = UV_INHERIT_FD, .data.fd = lock_fd}};
+    /* A session of its own: Ctrl-C at the terminal is for `up`, which stops in order. */
+    uv_process_options_t options = {.exit_cb = process_exited,
+                                    .file = arguments[0],
+                                    .args = arguments,
+                                    .env = child->environment,
+                                    .cwd = child->part->folder,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .stdio = stdio,
+                                    .stdio_count = 6};
+    uv_pipe_init(child->loop, &child->control, 0);
+    child->control.data = child->process.data = child;
+    child->open_handles = 2;
+    return uv_spawn(child->loop, &child->process, &options);
+}
+
+static void complain(struct child *child, const char *text)
+{
+    char line[512];
+    int length = snprintf(line, sizeof line, "freehold up: %s\n", text);
+    if (length > (int)sizeof line - 1)
+        length = (int)sizeof line - 1;
+    if (write(child->log_fd, line, (size_t)length) < 0)
+        return; /* a full disk; what follows says it too */
+}
+
+/* No process came to be: it counts as one that ended at once. */
+static void fail_to_start(struct child *child, const char *why)
+{
+    complain(child, why);
+    child->exit_code = 1;
+    uv_close((uv_handle_t *)&child->process, handle_closed);
+    uv_close((uv_handle_t *)&child->control, handle_closed);
+}
+
+static void begin(struct child *child)
+{
+    struct fh_error error;
+    int lock_fd;
+    child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
+    child->ready_ns = 0;
+    child->killed_for_silence = false;
+    child->exit_code = child->exit_signal = 0;
+    child->line_length = 0;
+    child->log_start = log_size(child);
+    child->state = CHILD_STARTING;
+    if (instance_lock(child->part->folder_fd, &lock_fd, &error) != FH_OK) {
+        complain(child, error.message);
+        child->exit_code = 1;
+        has_ended(child);
+        return;
+    }
+    int status = spawn(child, lock_fd);
+    if (status == 0) {
+        child->pid = uv_process_get_pid(&child->process);
+        instance_record(lock_fd, child->pid);
+        uv_read_start((uv_stream_t *)&child->control, give_buffer, take_control);
+        after_ms(child, CHILD_START_MS_MAX, look);
+    }
+    close(lock_fd);
+    if (status == 0)
+        child->changed(child);
+    else
+        fail_to_start(child, uv_strerror(status));
+}
+
+void child_start(struct child *child)
+{
+    FH_ASSERT(child->state == CHILD_IDLE);
+    begin(child);
+}
+
+static void grace_is_over(struct world_timer *timer)
+{
+    child_kill(timer->owner);
+}
+
+void child_stop(struct child *child)
+{
+    if (child->state == CHILD_STOPPING || child->state == CHILD_ENDED)
+        return;
+    if (child->open_handles == 0) {
+        world_timer_stop(child->world, &child->timer);
+        set_state(child, CHILD_ENDED);
+        return;
+    }
+    after_ms(child, CHILD_GRACE_MS_MAX, grace_is_over);
+    send_signal(child, SIGTERM);
+    set_state(child, CHILD_STOPPING);
+}
+
+void child_kill(struct child *child)
+{
+    if (child->state == CHILD_STOPPING)
+        send_signal(child, SIGKILL);
+}

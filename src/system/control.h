@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_CONTROL_H
+#define SYSTEM_CONTROL_H
+
+/*
+ * control.sock: how status, stop and check talk to `up`. One JSON object a line each way:
+ *   {"command": "status"}  → the status, then the end
+ *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
+ * Anything else → {"error": "..."}, then the end.
+ */
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "base/error.h"
+
+#define CONTROL_CLIENTS_MAX 16
+#define CONTROL_LINE_SIZE_MAX 256
+
+struct control;
+
+struct control_handler {
+    json_t *(*status)(void *context); /* new reference */
+    void (*stop)(void *context);
+    void *context;
+};
+
+/* Takes `listen_fd` over. */
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, struct control_handler handler,
+                         struct control **ret, struct fh_error *error);
+/* To all who asked to stop. */
+void control_progress(struct control *control, const char *text);
+/* Answers them, takes no more clients, and frees itself when all is sent: turn the loop until it
+ * has nothing left. */
+void control_end(struct control *control);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_DESCRIBE_H
+#define SYSTEM_DESCRIBE_H
+
+/*
+ * Asks every program what it is: PROGRAM --describe, all side by side, each bounded in output and
+ * time. What comes back is checked to have the form of docs/processes.md, so that those who read a
+ * description afterwards need not doubt its types.
+ */
+
+#include "system/file.h"
+
+#define DESCRIBE_SIZE_MAX ((size_t)1 << 20)
+#define DESCRIBE_TIME_MS_MAX 10000
+
+/* Sets `description` of every service whose program_path is known; a finding for each that fails.
+ */
+void describe_programs(struct system_file *file, struct findings *findings);
+
+#endif

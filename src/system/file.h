@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_FILE_H
+#define SYSTEM_FILE_H
+
+/*
+ * The system file, read: which services there are, where their programs and migrations lie, what
+ * the gateway composes. What the programs can do is their own knowledge (see describe.h).
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "system/findings.h"
+
+#define SYSTEM_FILE_SIZE_MAX ((size_t)1 << 20)
+#define SYSTEM_SERVICES_MAX 64
+#define SYSTEM_COMPOSE_MAX 32
+#define SYSTEM_PARTS_MAX 32
+#define SYSTEM_INSTANCES_MAX 64
+#define SYSTEM_NAME_LENGTH_MAX 32
+#define SYSTEM_LISTEN_DEFAULT "127.0.0.1:8080"
+
+struct system_service {
+    const char *name;
+    struct place place;
+    const char *program; /* as the file has it, environment filled in */
+    struct place program_place;
+    const char *program_path; /* absolute, once found; NULL before */
+    const char *migrations;   /* absolute; NULL: none */
+    struct place migrations_place;
+    const char *engine;
+    struct place engine_place;
+    int instances;
+    struct place instances_place;
+    json_t *settings;    /* an object; may hold secrets: never shown */
+    json_t *description; /* what the program says of itself; NULL until described */
+};
+
+/* A part of a composed answer; texts not given are NULL. */
+struct system_part {
+    struct place place;
+    const char *name, *get, *each, *id;
+    bool required, query;
+    int timeout_ms; /* 0: not given */
+};
+
+struct system_composition {
+    struct place place;
+    const char *path;
+    int deadline_ms; /* 0: not given */
+    struct system_part parts[SYSTEM_PARTS_MAX];
+    size_t part_count;
+};
+
+struct system_file {
+    const char *path;   /* as it was given: what places show */
+    const char *folder; /* absolute: what relative paths begin from */
+    const char *name;
+    const char *profile; /* NULL: none */
+    bool profile_found;
+    const char *listen;
+    struct place listen_place;
+    struct system_service services[SYSTEM_SERVICES_MAX]; /* in the file's order */
+    size_t service_count;
+    struct system_composition compositions[SYSTEM_COMPOSE_MAX];
+    size_t composition_count;
+    /* The environment variables that the file takes values from: they are for the services that
+     * name them, so no process inherits them. */
+    const char **variables;
+    size_t variable_count;
+    struct arena arena; /* owns all text above */
+};
+
+/* Reads `path` with the overrides of `profile` (NULL: none). Every fault is added to `findings`;
+ * NULL when there was any error. `findings` borrows `path`. */
+struct system_file *system_file_read(const char *path, const char *profile,
+                                     struct findings *findings);
+void system_file_free(struct system_file *file);
+
+struct system_service *system_file_service(struct system_file *file, const char *name);
+/* One composition as the gateway reads it (docs/gateway.md). New reference. */
+json_t *system_file_composition(const struct system_composition *composition);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_LIVE_H
+#define SYSTEM_LIVE_H
+
+/*
+ * Whether a running system is what its file says: every service is there and ready, runs the
+ * program that lies there now, and its folder is closed to others.
+ */
+
+#include <jansson.h>
+
+#include "system/file.h"
+#include "system/state.h"
+
+/* What no check below does yet, one sentence each, ends with NULL; to be shown with the result. */
+extern const char *const live_not_proved[];
+
+/* `status` is the answer of `up`. */
+void live_check(struct system_file *file, const struct state *state, const json_t *status,
+                struct findings *findings);
+
+#endif
