@@ -18,7 +18,8 @@ struct http_client;
 
 enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_client **ret,
                              struct fh_error *error);
-void http_client_free(struct http_client *client); /* open requests fail first: their `done` is called */
+/* Open requests fail first: their `done` is called. */
+void http_client_free(struct http_client *client);
 /* address "127.0.0.1:4711"; replaces an earlier one. */
 void http_client_set_address(struct http_client *client, const char *service, const char *address);
 void http_client_send(void *client, struct world_request *request); /* a world_sender */

@@ -24,7 +24,7 @@ struct http_limits {
     size_t body_size_max;     /* 413 beyond; 0: 1 MiB */
     size_t header_size_max;   /* 431 beyond; 0: 32 KiB, request line included */
     unsigned connections_max; /* 0: 10,000 */
-    int idle_timeout_s;       /* a connection without a request, or a request that trickles; 0: 60 */
+    int idle_timeout_s; /* a connection without a request, or a request that trickles; 0: 60 */
 };
 
 struct http_header {
@@ -55,10 +55,12 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
                              struct http_server **ret, struct fh_error *error);
 /* Takes no new connection, answers "Connection: close"; `drained` is called on the loop when every
  * request taken has been answered and its answer sent, or after grace_ms. Then free. */
-void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *), void *context);
+void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),
+                       void *context);
 void http_server_free(struct http_server *server); /* drained before */
 /* requests taken and not yet answered; connections open */
-void http_server_load(const struct http_server *server, unsigned *ret_requests, unsigned *ret_connections);
+void http_server_load(const struct http_server *server, unsigned *ret_requests,
+                      unsigned *ret_connections);
 
 /* A request's header by name (any case), or NULL. */
 const char *http_request_header(const struct http_request *request, const char *name);
@@ -75,7 +77,7 @@ struct http_answer {
     const struct http_header *headers;
     size_t header_count;
 };
-/* May be called from the loop or a fiber. The client may be gone: that is not the caller's concern. */
+/* From the loop or a fiber. The client may be gone: that is not the caller's concern. */
 void http_reply(struct http_request *request, const struct http_answer *answer);
 
 #endif

@@ -102,7 +102,8 @@ const char *ledger_outcome_name(enum ledger_outcome outcome);
 
 /* FH_NOT_FOUND: none. */
 enum fh_code ledger_command_get(struct store_work *work, struct arena *arena, const char *caller,
-                                const char *key, struct ledger_command *ret, struct fh_error *error);
+                                const char *key, struct ledger_command *ret,
+                                struct fh_error *error);
 /* Inserts or replaces (caller, key). */
 enum fh_code ledger_command_put(struct store_work *work, const struct ledger_command *command,
                                 struct fh_error *error);
@@ -117,7 +118,8 @@ struct ledger_caller {
 
 /* What is closed of a caller's sagas, by its birth incarnation. None: closed_through 0, "[]". */
 enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, const char *caller,
-                               const char *birth, struct ledger_caller *ret, struct fh_error *error);
+                               const char *birth, struct ledger_caller *ret,
+                               struct fh_error *error);
 /* Stores it and deletes that caller's commands it closes (never pending ones). */
 enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
                                  const struct ledger_caller *closed, struct fh_error *error);
@@ -133,8 +135,8 @@ struct ledger_saga {
     const char *birth; /* incarnation in which it began */
     int64_t number;    /* the position of its start in the outbox */
     const char *name;
-    const char *input; /* JSON text */
-    const char *state; /* JSON text: see saga/decide.h */
+    const char *input;  /* JSON text */
+    const char *state;  /* JSON text: see saga/decide.h */
     const char *status; /* "running", "compensating", "ended", "undone", "parked" */
     int64_t epoch;
     int64_t deadline_ms; /* wall clock, for people; the runner counts what is left */
@@ -148,10 +150,10 @@ struct ledger_step {
     int step;
     int element; /* 0 where the step has no `each` */
     int64_t attempt;
-    const char *target;  /* service */
-    const char *request; /* {"method","path","body","undo_path"}: stored before it is sent */
-    const char *state;   /* "stored", "sent", "done", "refused", "undone", "never" */
-    const char *answer;  /* {"status","body"} or NULL */
+    const char *target;   /* service */
+    const char *request;  /* {"method","path","body","undo_path"}: stored before it is sent */
+    const char *state;    /* "stored", "sent", "done", "refused", "undone", "never" */
+    const char *answer;   /* {"status","body"} or NULL */
     const char *receiver; /* its incarnation as the answer told, or NULL */
     int64_t receiver_position;
 };

@@ -39,7 +39,7 @@ struct store {
     struct world *world;
     enum fh_model model;
     struct relational_cache *relational; /* compiled statements; freed by store_close */
-    char incarnation[ID_SIZE]; /* of this store, since it was provisioned or restored */
+    char incarnation[ID_SIZE];           /* of this store, since it was provisioned or restored */
 };
 
 struct store_work {

@@ -94,8 +94,7 @@ static void heap_down(struct real *real, size_t place)
         size_t child = place * 2 + 1;
         if (child >= real->heap_count)
             break;
-        if (child + 1 < real->heap_count &&
-            real->heap[child + 1]->at_ns < real->heap[child]->at_ns)
+        if (child + 1 < real->heap_count && real->heap[child + 1]->at_ns < real->heap[child]->at_ns)
             child++;
         if (timer->at_ns <= real->heap[child]->at_ns)
             break;

@@ -31,8 +31,8 @@ static void blocking_done(struct world_job *job)
 void world_blocking(struct world *world, void (*run)(void *), void *owner)
 {
     struct blocking blocking = {.run = run, .owner = owner, .fiber = fiber_self()};
-    blocking.job = (struct world_job){
-        .run = blocking_run, .done = blocking_done, .owner = &blocking};
+    blocking.job =
+        (struct world_job){.run = blocking_run, .done = blocking_done, .owner = &blocking};
     world_job(world, &blocking.job);
     fiber_park();
 }
@@ -48,7 +48,8 @@ static void answer_keep(struct world_request *request)
     size_t count = request->answer_header_count;
     size_t size = count * sizeof(struct world_header) + request->answer_length + 1;
     for (size_t i = 0; i < count; i++)
-        size += strlen(request->answer_headers[i].name) + strlen(request->answer_headers[i].value) + 2;
+        size +=
+            strlen(request->answer_headers[i].name) + strlen(request->answer_headers[i].value) + 2;
     size_t failure_length = request->failure ? strlen(request->failure) + 1 : 0;
     char *block = malloc(size + failure_length);
     FH_ASSERT(block != NULL);

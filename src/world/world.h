@@ -56,9 +56,9 @@ struct world_header {
 struct world_request {
     const char *service; /* by name: discovery is the world's */
     const char *method;
-    const char *path; /* with its query, encoded */
+    const char *path;                               /* with its query, encoded */
     struct world_header headers[WORLD_HEADERS_MAX]; /* up to the first NULL name */
-    const char *body; /* NULL: none; JSON otherwise */
+    const char *body;                               /* NULL: none; JSON otherwise */
     size_t body_length;
     int64_t deadline_ns;
     size_t answer_size_max; /* 0: 16 MiB */
@@ -66,7 +66,7 @@ struct world_request {
     void *owner;
 
     /* Filled in before `done`, valid until it returns. */
-    int status;         /* 0: no answer, see failure */
+    int status;          /* 0: no answer, see failure */
     const char *failure; /* "connection refused", "deadline passed", ... */
     bool unsent;         /* no answer, and no byte was sent: no connection was made */
     const char *answer;

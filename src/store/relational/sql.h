@@ -34,7 +34,7 @@ struct sql_row {
 typedef bool sql_visit(void *context, const struct sql_row *row);
 
 struct sql_ops {
-    /* "IN (:ids)" is written so, with the number of the parameter, which is bound to a JSON array */
+    /* How "IN (:ids)" is written, with the number of the parameter, bound to a JSON array. */
     const char *list_format;
     /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
      * error->field; a missing value (NOT NULL) FH_INVALID with the field; wrong SQL

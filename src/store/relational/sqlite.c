@@ -47,12 +47,9 @@ static int configure(sqlite3 *db, bool writing)
 {
     static const struct {
         int option, value;
-    } options[] = {{SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
-                   {SQLITE_DBCONFIG_DEFENSIVE, 1},
-                   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-                   {SQLITE_DBCONFIG_DQS_DML, 0},
-                   {SQLITE_DBCONFIG_DQS_DDL, 0},
-                   {SQLITE_DBCONFIG_ENABLE_FKEY, 1}};
+    } options[] = {{SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1}, {SQLITE_DBCONFIG_DEFENSIVE, 1},
+                   {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},   {SQLITE_DBCONFIG_DQS_DML, 0},
+                   {SQLITE_DBCONFIG_DQS_DDL, 0},          {SQLITE_DBCONFIG_ENABLE_FKEY, 1}};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         sqlite3_db_config(db, options[i].option, options[i].value, NULL);
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
@@ -71,8 +68,8 @@ static int configure(sqlite3 *db, bool writing)
     return result;
 }
 
-static enum fh_code connect_to(struct sqlite_connection *connection, const char *path, const char *vfs,
-                               bool writing, struct fh_error *error)
+static enum fh_code connect_to(struct sqlite_connection *connection, const char *path,
+                               const char *vfs, bool writing, struct fh_error *error)
 {
     map_init(&connection->statements);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;

@@ -10,9 +10,9 @@
 #include "store/relational/sql.h"
 
 #define SQLITE_STATEMENTS_MAX 512
-#define SQLITE_GROUP_MAX 512            /* works in one commit */
-#define SQLITE_CHECKPOINT_FRAMES 4000   /* WAL frames after which a checkpoint is made */
-#define SQLITE_RESERVED_BYTES 8         /* a page; for checksums */
+#define SQLITE_GROUP_MAX 512          /* works in one commit */
+#define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames after which a checkpoint is made */
+#define SQLITE_RESERVED_BYTES 8       /* a page; for checksums */
 
 struct sqlite_connection {
     sqlite3 *db;

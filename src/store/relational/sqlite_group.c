@@ -33,7 +33,8 @@ static struct sqlite_store *store_of(struct store *store)
     return (struct sqlite_store *)store;
 }
 
-static void member_finish(struct sqlite_work *work, enum fh_code result, const struct fh_error *error)
+static void member_finish(struct sqlite_work *work, enum fh_code result,
+                          const struct fh_error *error)
 {
     work->result = result;
     if (error)
@@ -75,7 +76,7 @@ bool sqlite_group_broke(struct sqlite_store *store)
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
     members_finish(store, FH_CONFLICT, &error);
-    /* The active work goes on to its rollback, outside any transaction; nothing can begin before. */
+    /* The active work goes on to its rollback, outside any transaction; none begins before. */
     store->state = GROUP_IDLE;
     return true;
 }
@@ -85,9 +86,10 @@ bool sqlite_group_broke(struct sqlite_store *store)
 static void checkpoint_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
-    int result = sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE,
-                                           NULL, NULL);
-    if (result == SQLITE_IOERR_FSYNC || sqlite3_extended_errcode(store->writer.db) == SQLITE_IOERR_FSYNC)
+    int result =
+        sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (result == SQLITE_IOERR_FSYNC ||
+        sqlite3_extended_errcode(store->writer.db) == SQLITE_IOERR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a checkpoint");
     store->commit_result = result;
 }
@@ -103,7 +105,8 @@ static void commit_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
     store->commit_result = sqlite_simple(&store->writer, "COMMIT");
-    if (store->commit_result == SQLITE_IOERR_FSYNC || store->commit_result == SQLITE_IOERR_DIR_FSYNC)
+    if (store->commit_result == SQLITE_IOERR_FSYNC ||
+        store->commit_result == SQLITE_IOERR_DIR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a commit");
 }
 
@@ -141,8 +144,8 @@ static void commit_done(struct world_job *job)
     }
     if (store->wal_frames >= SQLITE_CHECKPOINT_FRAMES) {
         members_finish(store, FH_OK, NULL);
-        store->job = (struct world_job){
-            .run = checkpoint_run, .done = checkpoint_done, .owner = store};
+        store->job =
+            (struct world_job){.run = checkpoint_run, .done = checkpoint_done, .owner = store};
         world_job(store->base.world, &store->job);
         return;
     }

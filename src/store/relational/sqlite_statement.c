@@ -20,7 +20,7 @@ struct sql_value sql_text(const char *text)
     return (struct sql_value){.kind = SQL_TEXT, .text = text, .length = strlen(text)};
 }
 
-/* "UNIQUE constraint failed: users.email" -> "email"; "... CHECK constraint failed: name" -> "name" */
+/* "UNIQUE constraint failed: users.email" -> "email"; "CHECK constraint failed: name" -> "name" */
 static void field_of(const char *message, char *field, size_t size)
 {
     const char *at = strstr(message, "failed: ");
@@ -175,8 +175,8 @@ static int bind_all(sqlite3_stmt *statement, const struct sql_value *values, int
                                          SQLITE_STATIC, SQLITE_UTF8);
             break;
         case SQL_BLOB:
-            result = sqlite3_bind_blob64(statement, i + 1, value->text, value->length,
-                                         SQLITE_STATIC);
+            result =
+                sqlite3_bind_blob64(statement, i + 1, value->text, value->length, SQLITE_STATIC);
             break;
         }
         if (result != SQLITE_OK)
