@@ -20,7 +20,7 @@
 
 /* Open ones in memory; more wait in the store, in order of number. */
 #define SAGAS_LOADED_MAX 20000
-#define SAGA_FIBERS_MAX 256 /* sagas that are storing something at once */
+#define SAGA_FIBERS_MAX 256        /* sagas that are storing something at once */
 #define SAGA_TARGET_FLIGHT_MAX 128 /* requests to one service at once; more wait */
 #define SAGA_BACKOFF_MS_MIN 100
 #define SAGA_BACKOFF_MS_MAX 10000
