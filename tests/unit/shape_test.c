@@ -161,6 +161,7 @@ static void an_unknown_field_is_refused_where_it_stands(void **state)
           "/price: unknown: expected only product_id, quantity");
     fails((const fh_field[]){{0}}, "{\"a\": 1}", "/a: unknown: nothing is expected here");
     fits((const fh_field[]){{0}}, "{}");
+    fails((const fh_field[]){{"a", FH_ANY}, {0}}, "{}", "/a: missing: expected a value");
     /* One optional field is absent, one unknown is there: as many as expected, and still wrong. */
     fails((const fh_field[]){{"a", FH_INT}, {"b", FH_INT, .optional = true}, {0}},
           "{\"a\": 1, \"c\": 2}", "/c: unknown: expected only a, b");
