@@ -78,18 +78,50 @@ void harness_run_all(struct harness *harness, void (*entry)(void *), void **argu
     free(runnings);
 }
 
+/* The loop runs fibers and turns before it sleeps. When the last of them made the condition hold,
+ * nothing may be left to wake it: so it is woken every few milliseconds to look again. */
+struct guard {
+    struct world_timer timer;
+    struct world *world;
+    int64_t deadline_ns;
+    bool too_late;
+};
+
 static void on_guard(struct world_timer *timer)
 {
-    *(bool *)timer->owner = true;
+    struct guard *guard = timer->owner;
+    guard->too_late = world_monotonic_ns(guard->world) >= guard->deadline_ns;
+    if (!guard->too_late)
+        world_timer_start(guard->world, timer, world_in_ms(guard->world, 5));
+}
+
+struct until {
+    uv_loop_t *loop;
+    bool (*holds)(void *);
+    void *argument;
+};
+
+/* Behind all fibers that were ready, and before the loop sleeps: it must not, once it holds. */
+static void on_turn(struct world_turn *turn)
+{
+    struct until *until = turn->owner;
+    if (until->holds(until->argument))
+        uv_stop(until->loop);
 }
 
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument)
 {
     bool too_late = false;
+    struct until until = {&harness->loop, holds, argument};
     struct world_timer guard = {.fire = on_guard, .owner = &too_late};
+    struct world_turn turn = {.run = on_turn, .owner = &until};
     world_timer_start(harness->world, &guard, world_in_ms(harness->world, 30000));
-    while (!holds(argument) && !too_late)
+    while (!holds(argument) && !too_late) {
+        world_turn(harness->world, &turn);
         uv_run(&harness->loop, UV_RUN_ONCE);
+    }
     world_timer_stop(harness->world, &guard);
     assert_false(too_late);
+    if (turn.posted)
+        uv_run(&harness->loop, UV_RUN_NOWAIT); /* it lives on this stack */
 }

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A service that only obeys docs/processes.md, for testing what starts and watches services.
+
+What it is called, describes and does wrong stands beside it in a file NAME.json (NAME is what the
+program is called, so tests link to it by different names):
+
+    {"description": {...},   what --describe prints, "name" filled in
+     "exit": 78,             ends at once with this code, saying `says` on standard error
+     "never_ready": true,    starts and never serves
+     "slow_stop_ms": 100}    takes so long to drain
+"""
+
+import http.server
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+NAME = os.path.basename(sys.argv[0])
+BEHAVIOUR_FILE = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), NAME + ".json")
+
+
+def behaviour():
+    try:
+        with open(BEHAVIOUR_FILE, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+def describe():
+    description = {"freehold": 1, "name": NAME, "model": "document", "routes": []}
+    description.update(behaviour().get("description", {}))
+    print(json.dumps(description))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers what `up` and `status` look at, and tells everything else back to the caller."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length).decode()
+        status = 200
+        if self.path == "/_freehold/state":
+            value = {"service": NAME, "incarnation": "i", "position": 7, "subscriptions": [],
+                     "sagas": {"running": 0, "parked": 0}}
+        elif self.path == "/missing":
+            status, value = 404, {"status": 404, "title": "Not Found"}
+        else:
+            value = {"service": NAME, "pid": os.getpid(), "method": self.command,
+                     "path": self.path, "body": body,
+                     "key": self.headers.get("Idempotency-Key"),
+                     "from": self.headers.get("Freehold-From")}
+        text = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+
+def serve(config, acts):
+    listener = socket.socket(fileno=config["listen_fd"])
+    listener.setblocking(True)
+    server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stop_read, stop_write = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(stop_write, b"x"))
+    control = config["control_fd"]
+    if not acts.get("never_ready"):
+        os.write(control, b"ready\n")
+    while True:
+        ready, _, _ = select.select([control, stop_read], [], [], 1.0)
+        if ready:
+            break
+        if not acts.get("never_ready"):
+            os.write(control, b"beat\n")
+    time.sleep(acts.get("slow_stop_ms", 0) / 1000)
+    with open(os.path.join(config["folder"], "..", "ends"), "a", encoding="utf-8") as ends:
+        ends.write(NAME + "\n")
+    os._exit(0)
+
+
+def main():
+    if sys.argv[1] == "--describe":
+        describe()
+        return 0
+    with open(sys.argv[2], encoding="utf-8") as file:
+        config = json.load(file)
+    acts = behaviour()
+    if "says" in acts:
+        print(acts["says"], file=sys.stderr, flush=True)
+    if "exit" in acts:
+        return acts["exit"]
+    serve(config, acts)
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The unit of work on the embedded engine: what stands, what leaves no trace, who runs again. */
+
+#include "../support/harness.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "store/relational/sql.h"
+#include "work/work.h"
+
+static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
+
+struct fixture {
+    struct harness harness;
+    struct work_context context;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void open_store(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_options options = {
+        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
+    struct store_work *work;
+    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
+                                      &fixture->error);
+    if (fixture->code == FH_OK)
+        fixture->code = store_begin(fixture->context.store, STORE_WRITE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->context.store->ops->sql->script(
+        work,
+        "CREATE TABLE shelf (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+        "CREATE TABLE book (id INTEGER PRIMARY KEY, shelf_id INTEGER NOT NULL REFERENCES shelf (id)"
+        "  DEFERRABLE INITIALLY DEFERRED);",
+        &fixture->error);
+    fixture->code = store_commit(work, &fixture->error);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    harness_init(&fixture.harness);
+    fixture.context.world = fixture.harness.world;
+    fixture.context.service = &service;
+    harness_run(&fixture.harness, open_store, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    store_close(fixture->context.store);
+    harness_release(&fixture->harness);
+    return 0;
+}
+
+/* One work on a fiber: runs the handler and keeps what came of it. */
+struct run {
+    struct fixture *fixture;
+    fh_handler *handler;
+    bool read_only;
+    int number;
+    enum fh_code code;
+    int status;
+    char reply[256];
+    int runs, released;
+    int64_t first_now;
+    char first_id[40];
+    bool same;
+};
+
+static struct run *current; /* what a handler without state of its own looks at */
+
+static void run_work(void *argument)
+{
+    struct run *run = argument;
+    fh_work w;
+    work_init(&w, &run->fixture->context, run->handler);
+    w.read_only = run->read_only;
+    json_arena_set(&w.kept);
+    w.body = json_pack("{s:i, s:o}", "id", run->number, "name",
+                       json_sprintf("shelf %d", run->number));
+    json_arena_set(NULL);
+    run->code = work_run(&w);
+    run->status = w.reply_status;
+    if (w.reply_body) {
+        char *text = json_text(w.reply_body);
+        snprintf(run->reply, sizeof run->reply, "%s", text);
+        json_text_free(text);
+    }
+    work_release(&w);
+}
+
+static void one(struct fixture *fixture, struct run *run)
+{
+    run->fixture = fixture;
+    current = run;
+    harness_run(&fixture->harness, run_work, run);
+}
+
+static void add_shelf(fh_work *w)
+{
+    fh_reply(w, 201, fh_row(w, "INSERT INTO shelf (id, name) VALUES (:id, :name) RETURNING *",
+                            fh_body(w)));
+}
+
+static void count_shelves(fh_work *w)
+{
+    fh_reply(w, 200, fh_row(w, "SELECT count(*) AS n FROM shelf"));
+}
+
+static long shelves(struct fixture *fixture)
+{
+    struct run run = {.handler = count_shelves, .read_only = true};
+    one(fixture, &run);
+    assert_int_equal(run.status, 200);
+    long count = -1;
+    assert_int_equal(sscanf(run.reply, "{\"n\":%ld}", &count), 1);
+    return count;
+}
+
+static void a_handler_that_replies_is_committed(void **state)
+{
+    struct run run = {.handler = add_shelf, .number = 7};
+    one(*state, &run);
+    assert_int_equal(run.code, FH_OK);
+    assert_int_equal(run.status, 201);
+    assert_string_equal(run.reply, "{\"id\":7,\"name\":\"shelf 7\"}");
+    assert_int_equal(shelves(*state), 1);
+}
+
+static void note_release(void *argument)
+{
+    struct run *run = argument;
+    run->released = run->released * 10 + 1;
+}
+
+static void note_release_second(void *argument)
+{
+    struct run *run = argument;
+    run->released = run->released * 10 + 2;
+}
+
+static void add_and_fail(fh_work *w)
+{
+    fh_defer(w, note_release, current);
+    fh_defer(w, note_release_second, current);
+    add_shelf(w);
+    fh_fail(w, 409, "The shelf is %s.", "full");
+}
+
+static void a_handler_that_fails_leaves_no_trace_and_releases_in_reverse(void **state)
+{
+    struct run run = {.handler = add_and_fail, .number = 1};
+    one(*state, &run);
+    assert_int_equal(run.status, 409);
+    assert_non_null(strstr(run.reply, "The shelf is full."));
+    assert_int_equal(run.released, 21);
+    assert_int_equal(shelves(*state), 0);
+}
+
+static void constraints_are_answered_with_their_field(void **state)
+{
+    struct run first = {.handler = add_shelf, .number = 1};
+    struct run again = {.handler = add_shelf, .number = 1};
+    one(*state, &first);
+    one(*state, &again);
+    assert_int_equal(again.status, 409);
+    assert_non_null(strstr(again.reply, "\"pointer\":\"/id\""));
+}
+
+static void writes_in_get(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+}
+
+static void a_handler_of_get_cannot_write(void **state)
+{
+    struct run run = {.handler = writes_in_get, .read_only = true, .number = 1};
+    one(*state, &run);
+    assert_int_equal(run.status, 500);
+    assert_int_equal(shelves(*state), 0);
+}
+
+static void misses_a_name(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :title)", fh_body(w));
+}
+
+static void a_missing_name_is_the_programs_fault(void **state)
+{
+    struct run run = {.handler = misses_a_name, .number = 1};
+    one(*state, &run);
+    assert_int_equal(run.status, 500);
+}
+
+static void asks_too_late(fh_work *w)
+{
+    add_shelf(w);
+    work_must_be_asking(w, "fh_get");
+}
+
+static void asking_after_the_store_was_used_is_refused(void **state)
+{
+    struct run run = {.handler = asks_too_late, .number = 1};
+    one(*state, &run);
+    assert_int_equal(run.status, 500);
+    assert_int_equal(shelves(*state), 0);
+}
+
+static void breaks_the_group(fh_work *w)
+{
+    struct run *run = current;
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    run->runs++;
+    fh_exec(w, "INSERT OR ROLLBACK INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+}
+
+/* One work whose statement rolls back the whole transaction, among others in its group. */
+static void a_broken_group_takes_no_other_work_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct run runs[64];
+    void *arguments[64];
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 64; i++) {
+        runs[i] = (struct run){.fixture = fixture, .handler = add_shelf, .number = i + 1};
+        arguments[i] = &runs[i];
+    }
+    runs[40].handler = breaks_the_group;
+    current = &runs[40];
+    harness_run_all(&fixture->harness, run_work, arguments, 64);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(runs[i].status, i == 40 ? 409 : 201);
+    assert_int_equal(runs[40].runs, 2); /* once in the group, once alone */
+    assert_int_equal(shelves(fixture), 63);
+}
+
+static void leaves_a_constraint_open(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO book (id, shelf_id) VALUES (:id, 999)", fh_body(w));
+}
+
+static void an_open_constraint_fails_its_own_work_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct run runs[64];
+    void *arguments[64];
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 64; i++) {
+        runs[i] = (struct run){.fixture = fixture, .handler = add_shelf, .number = i + 1};
+        arguments[i] = &runs[i];
+    }
+    runs[10].handler = leaves_a_constraint_open;
+    harness_run_all(&fixture->harness, run_work, arguments, 64);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(runs[i].status, i == 10 ? 409 : 201);
+    assert_int_equal(fixture->context.counters.reruns, 0);
+    assert_int_equal(shelves(fixture), 63);
+}
+
+static void remembers(fh_work *w)
+{
+    struct run *run = current;
+    const char *id = fh_id_new(w);
+    if (run->runs++ == 0) {
+        run->first_now = fh_now_ms(w);
+        snprintf(run->first_id, sizeof run->first_id, "%s", id);
+    } else {
+        run->same = run->first_now == fh_now_ms(w) && strcmp(run->first_id, id) == 0;
+    }
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+}
+
+static void a_rerun_hears_the_same_time_and_randomness(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run breaking = {.fixture = fixture, .handler = breaks_the_group, .number = 1};
+    struct run remembering = {.fixture = fixture, .handler = remembers, .number = 2};
+    void *arguments[] = {&remembering, &breaking};
+    current = &remembering;
+    harness_run_all(&fixture->harness, run_work, arguments, 2);
+    assert_int_equal(remembering.status, 204);
+    assert_true(remembering.runs >= 2);
+    assert_true(remembering.same);
+}
+
+/* ---- batches ---- */
+
+static int asked, asked_before_first_write;
+
+static void hears(fh_work *w)
+{
+    asked++;
+    fiber_yield(); /* as a call to another service would */
+    json_int_t id = json_integer_value(json_object_get(w->body, "id"));
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    if (!asked_before_first_write)
+        asked_before_first_write = asked;
+    if (id == 666)
+        fh_fail(w, 422, "Not this one.");
+}
+
+struct batch {
+    struct fixture *fixture;
+    int ids[8];
+    enum fh_code code;
+    int failed;
+};
+
+static void run_batch(void *argument)
+{
+    struct batch *batch = argument;
+    fh_work works[8], *pointers[8];
+    for (int i = 0; i < 8; i++) {
+        work_init(&works[i], &batch->fixture->context, hears);
+        json_arena_set(&works[i].kept);
+        works[i].body = json_pack("{s:i, s:o}", "id", batch->ids[i], "name",
+                                  json_sprintf("%d", batch->ids[i]));
+        json_arena_set(NULL);
+        pointers[i] = &works[i];
+    }
+    batch->code =
+        work_batch(&batch->fixture->context, pointers, 8, NULL, &batch->failed, &batch->fixture->error);
+    for (int i = 0; i < 8; i++)
+        work_release(&works[i]);
+}
+
+static void a_batch_asks_side_by_side_and_commits_once(void **state)
+{
+    struct batch batch = {.fixture = *state, .ids = {1, 2, 3, 4, 5, 6, 7, 8}};
+    asked = asked_before_first_write = 0;
+    harness_run(&batch.fixture->harness, run_batch, &batch);
+    assert_int_equal(batch.code, FH_OK);
+    assert_int_equal(asked_before_first_write, 8);
+    assert_int_equal(shelves(*state), 8);
+}
+
+static void a_batch_with_one_that_fails_leaves_no_trace(void **state)
+{
+    struct batch batch = {.fixture = *state, .ids = {1, 2, 3, 666, 5, 6, 7, 8}};
+    harness_run(&batch.fixture->harness, run_batch, &batch);
+    assert_int_not_equal(batch.code, FH_OK);
+    assert_int_equal(batch.failed, 3);
+    assert_int_equal(shelves(*state), 0);
+    struct run after = {.handler = add_shelf, .number = 1};
+    one(*state, &after);
+    assert_int_equal(after.status, 201);
+}
+
+static void reopen(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_options options = {
+        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
+    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
+                                      &fixture->error);
+}
+
+static void a_store_in_use_refuses_a_second_process_and_reopens_as_it_was(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run run = {.handler = add_shelf, .number = 1};
+    char incarnation[ID_SIZE];
+    one(fixture, &run);
+    struct store *open = fixture->context.store;
+    memcpy(incarnation, open->incarnation, sizeof incarnation);
+    harness_run(&fixture->harness, reopen, fixture);
+    assert_int_equal(fixture->code, FH_UNAVAILABLE);
+    store_close(open);
+    harness_run(&fixture->harness, reopen, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    assert_string_equal(fixture->context.store->incarnation, incarnation);
+    assert_int_equal(shelves(fixture), 1);
+}
+
+#define WORK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORK_TEST(a_handler_that_replies_is_committed),
+        WORK_TEST(a_handler_that_fails_leaves_no_trace_and_releases_in_reverse),
+        WORK_TEST(constraints_are_answered_with_their_field),
+        WORK_TEST(a_handler_of_get_cannot_write),
+        WORK_TEST(a_missing_name_is_the_programs_fault),
+        WORK_TEST(asking_after_the_store_was_used_is_refused),
+        WORK_TEST(a_broken_group_takes_no_other_work_with_it),
+        WORK_TEST(an_open_constraint_fails_its_own_work_alone),
+        WORK_TEST(a_rerun_hears_the_same_time_and_randomness),
+        WORK_TEST(a_batch_asks_side_by_side_and_commits_once),
+        WORK_TEST(a_batch_with_one_that_fails_leaves_no_trace),
+        WORK_TEST(a_store_in_use_refuses_a_second_process_and_reopens_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
