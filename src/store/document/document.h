@@ -16,6 +16,8 @@
 
 #define DOCUMENT_ID_LENGTH_MAX 512
 #define DOCUMENTS_MAX 1000 /* a find returns at most */
+/* As JSON text. Parsed it may take 36 times as much, and a work's arena has 64 MiB. */
+#define DOCUMENT_SIZE_MAX (1 << 20)
 
 struct document_find {
     const json_t *filter; /* NULL: all */

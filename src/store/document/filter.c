@@ -261,6 +261,12 @@ static enum fh_code check_filter(const json_t *filter, int depth, struct fh_erro
     return code;
 }
 
+enum fh_code document_operators_check(const json_t *condition, const char *path,
+                                      struct fh_error *error)
+{
+    return check_operators(condition, path, 0, error);
+}
+
 enum fh_code document_filter_check(const json_t *filter, struct fh_error *error)
 {
     return filter ? check_filter(filter, 0, error) : FH_OK;

@@ -8,11 +8,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/error.h"
+
 /* `filter` passed document_filter_check. NULL matches everything. */
 bool document_matches_checked(const json_t *document, const json_t *filter);
 /* One value, not a document, against operators such as {"$gte": 5}; arrays are looked into as at
  * the end of a path. For $pull. `operators` was checked. */
 bool document_value_matches(const json_t *value, const json_t *operators);
+/* The form of such operators; `path` is for the message. */
+enum fh_code document_operators_check(const json_t *operators, const char *path,
+                                      struct fh_error *error);
 /* True for {"$gte": 5}: an object whose first name begins with '$'. */
 bool document_is_operators(const json_t *value);
 /* True when that first name is $and, $or or $nor: operators upon whole documents. */

@@ -72,11 +72,7 @@ static enum fh_code check_pull(const char *path, const json_t *argument, struct 
         return check_stored(path, argument, error);
     if (!document_is_operators(argument) || document_is_logical(argument))
         return document_filter_check(argument, error);
-    json_t *wrapped = json_object();
-    FH_ASSERT(wrapped && json_object_set(wrapped, path, document_iterable(argument)) == 0);
-    enum fh_code code = document_filter_check(wrapped, error);
-    json_decref(wrapped);
-    return code;
+    return document_operators_check(argument, path, error);
 }
 
 static bool is_id(const char *path)
