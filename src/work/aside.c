@@ -9,7 +9,6 @@
  */
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "work/work.h"
 
@@ -17,15 +16,10 @@
 
 const char *fh_format(fh_work *w, const char *format, ...)
 {
-    va_list arguments, again;
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    const char *text = work_vprintf(w, format, arguments);
     va_end(arguments);
-    FH_ASSERT(length >= 0);
-    char *text = work_alloc(w, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
     return text;
 }
 

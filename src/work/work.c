@@ -71,16 +71,28 @@ void *work_alloc(fh_work *w, size_t size)
     return memset(memory, 0, size);
 }
 
+char *work_vprintf(fh_work *w, const char *format, va_list args)
+{
+    char small[256];
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(small, sizeof small, format, args);
+    FH_ASSERT(length >= 0);
+    char *text = work_alloc(w, (size_t)length + 1);
+    if ((size_t)length < sizeof small)
+        memcpy(text, small, (size_t)length);
+    else
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
 char *work_printf(fh_work *w, const char *format, ...)
 {
-    va_list args, again;
+    va_list args;
     va_start(args, format);
-    va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    char *text = work_vprintf(w, format, args);
     va_end(args);
-    char *text = work_alloc(w, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
     return text;
 }
 

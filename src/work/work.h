@@ -19,6 +19,7 @@
 
 #include <jansson.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -131,6 +132,7 @@ _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps code
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *work_vprintf(fh_work *w, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* Hooks run in the order in which they were registered; those with the same argument once. */
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
