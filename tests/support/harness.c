@@ -92,36 +92,17 @@ static void on_guard(struct world_timer *timer)
     struct guard *guard = timer->owner;
     guard->too_late = world_monotonic_ns(guard->world) >= guard->deadline_ns;
     if (!guard->too_late)
-        world_timer_start(guard->world, timer, world_in_ms(guard->world, 5));
-}
-
-struct until {
-    uv_loop_t *loop;
-    bool (*holds)(void *);
-    void *argument;
-};
-
-/* Behind all fibers that were ready, and before the loop sleeps: it must not, once it holds. */
-static void on_turn(struct world_turn *turn)
-{
-    struct until *until = turn->owner;
-    if (until->holds(until->argument))
-        uv_stop(until->loop);
+        world_timer_start(guard->world, timer, world_in_ms(guard->world, 2));
 }
 
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument)
 {
-    bool too_late = false;
-    struct until until = {&harness->loop, holds, argument};
-    struct world_timer guard = {.fire = on_guard, .owner = &too_late};
-    struct world_turn turn = {.run = on_turn, .owner = &until};
-    world_timer_start(harness->world, &guard, world_in_ms(harness->world, 30000));
-    while (!holds(argument) && !too_late) {
-        world_turn(harness->world, &turn);
+    struct guard guard = {.world = harness->world,
+                          .deadline_ns = world_in_ms(harness->world, 30000)};
+    guard.timer = (struct world_timer){.fire = on_guard, .owner = &guard};
+    on_guard(&guard.timer);
+    while (!holds(argument) && !guard.too_late)
         uv_run(&harness->loop, UV_RUN_ONCE);
-    }
-    world_timer_stop(harness->world, &guard);
-    assert_false(too_late);
-    if (turn.posted)
-        uv_run(&harness->loop, UV_RUN_NOWAIT); /* it lives on this stack */
+    world_timer_stop(harness->world, &guard.timer);
+    assert_false(guard.too_late);
 }
