@@ -22,6 +22,7 @@ struct real {
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_check_t check;
+    uv_idle_t due; /* active while a fiber is ready or a turn posted: the loop goes on, unsleeping */
     struct world_timer **heap;
     size_t heap_count, heap_capacity;
     struct world_turn *turn_first, **turn_last;
@@ -200,11 +201,23 @@ static void real_job(struct world *world, struct world_job *job)
 
 /* ---- turns and fibers ---- */
 
+static void on_due(uv_idle_t *handle)
+{
+    (void)handle; /* run_all does what is due */
+}
+
+static void on_wake(void *context)
+{
+    struct real *real = context;
+    uv_idle_start(&real->due, on_due);
+}
+
 static void real_turn(struct world *world, struct world_turn *turn)
 {
     struct real *real = real_of(world);
     if (turn->posted)
         return;
+    on_wake(real);
     turn->posted = true;
     turn->next = NULL;
     *real->turn_last = turn;
@@ -217,13 +230,14 @@ static void run_all(struct real *real)
         fibers_run(real->world.fibers);
         struct world_turn *turn = real->turn_first;
         if (!turn)
-            return;
+            break;
         real->turn_first = turn->next;
         if (!real->turn_first)
             real->turn_last = &real->turn_first;
         turn->posted = false;
         turn->run(turn);
     }
+    uv_idle_stop(&real->due);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -272,7 +286,7 @@ static const struct world_ops real_ops = {
 struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
 {
     struct real *real = calloc(1, sizeof *real);
-    struct fibers *fibers = fibers_new(NULL, NULL);
+    struct fibers *fibers = fibers_new(on_wake, real);
     if (!real || !fibers) {
         free(real);
         fibers_free(fibers);
@@ -284,12 +298,13 @@ struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
     uv_timer_init(loop, &real->timer);
     uv_prepare_init(loop, &real->prepare);
     uv_check_init(loop, &real->check);
-    real->timer.data = real->prepare.data = real->check.data = real;
+    uv_idle_init(loop, &real->due);
+    real->timer.data = real->prepare.data = real->check.data = real->due.data = real;
     uv_prepare_start(&real->prepare, on_prepare);
     uv_check_start(&real->check, on_check);
     uv_unref((uv_handle_t *)&real->prepare);
     uv_unref((uv_handle_t *)&real->check);
-    real->open_handles = 3;
+    real->open_handles = 4;
     return &real->world;
 }
 
@@ -322,4 +337,5 @@ void world_real_free(struct world *world)
     uv_close((uv_handle_t *)&real->timer, on_closed);
     uv_close((uv_handle_t *)&real->prepare, on_closed);
     uv_close((uv_handle_t *)&real->check, on_closed);
+    uv_close((uv_handle_t *)&real->due, on_closed);
 }
