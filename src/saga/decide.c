@@ -124,11 +124,27 @@ static bool cannot_go_back(const struct saga_rules *rules, const struct saga_sta
     return false;
 }
 
+/* What was cut off at the end may have been half a character. */
+static void mend_end(char text[static SAGA_TEXT_SIZE])
+{
+    size_t length = strlen(text);
+    if (length < SAGA_TEXT_SIZE - 1)
+        return;
+    size_t lead = length - 1;
+    while (lead > 0 && ((unsigned char)text[lead] & 0xC0) == 0x80)
+        lead--;
+    unsigned char first = (unsigned char)text[lead];
+    size_t needed = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (lead + needed > length)
+        text[lead] = '\0';
+}
+
 static void give_reason(struct saga_state *state, int step, int status, const char *detail)
 {
     state->reason_step = step;
     state->reason_status = status;
     snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
+    mend_end(state->reason_detail);
 }
 
 static enum saga_verdict park(struct saga_state *state, const char *format, ...)
@@ -140,6 +156,7 @@ static enum saga_verdict park(struct saga_state *state, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(state->why, sizeof state->why, format, arguments);
     va_end(arguments);
+    mend_end(state->why);
     state->status = SAGA_PARKED;
     return SAGA_CHANGED;
 }
@@ -285,6 +302,8 @@ static enum saga_verdict handled(const struct saga_rules *rules, struct saga_sta
         state->status = SAGA_UNDONE;
         return SAGA_CHANGED;
     }
+    if (due == SAGA_DUE_RUN && !is_no(rules, state->step, happening->status))
+        return SAGA_AGAIN;
     if (due == SAGA_DUE_RUN) {
         saga_element(state, state->step, 0)->state = SAGA_REFUSED;
         return refuse(rules, state, happening);

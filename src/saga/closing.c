@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Closing: receivers keep a saga's records until they are told that it has ended. One message
+ * tells of many: everything up to a number has ended, but for a list. It is made from one snapshot
+ * of the store, so it is true whatever else happens meanwhile.
+ *
+ * For every pair of birth incarnation and target there is a generation, one more for each saga of
+ * that birth that ended and had sent there. The pair is to be told while its generation is not the
+ * one before the last snapshot that was told, or an end is being stored. In the store a saga is
+ * marked as closed once every target has been told a snapshot in which it had ended (mark): at most
+ * what the snapshot just told covers, and what the former ones told to pairs that lag cover too.
+ * After a crash the pairs of all unmarked sagas are told once more; a closing told twice does
+ * no harm.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "saga/room.h"
+#include "work/command_key.h"
+
+#define CLOSING_TIMEOUT_MS 2000
+#define CLOSING_BACKOFF_MS_MAX 30000
+#define CLOSING_TEXT_SIZE_MAX ((size_t)2 << 20)
+
+static struct saga_closing *closing_of(struct saga_room *room, const char *birth,
+                                       struct saga_target *target)
+{
+    char name[ID_SIZE + 256];
+    snprintf(name, sizeof name, "%s %s", birth, target->name);
+    struct saga_closing *closing = map_get(&room->closings, name);
+    if (closing)
+        return closing;
+    closing = calloc(1, sizeof *closing);
+    FH_ASSERT(closing != NULL);
+    memcpy(closing->birth, birth, sizeof closing->birth);
+    closing->target = target;
+    map_put(&room->closings, name, closing);
+    return closing;
+}
+
+void saga_closing_free(struct saga_room *room)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&room->closings, &entry, &name, &value)) {
+        struct saga_closing *closing = value;
+        free(closing->told_open);
+        free(closing);
+    }
+    map_release(&room->closings);
+}
+
+/* ---- Telling --------------------------------------------------------------------------------- */
+
+struct snapshot {
+    struct arena arena;
+    struct ledger_caller closed;
+};
+
+static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
+                                  struct snapshot *snapshot, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    code = ledger_sagas_closable(work, &snapshot->arena, birth, &snapshot->closed, error);
+    store_rollback(work);
+    return code;
+}
+
+/* True: the target has it. */
+static bool send_closing(struct saga_room *room, const struct saga_closing *closing,
+                         const struct ledger_caller *closed)
+{
+    struct work_context *context = room->context;
+    char from[ID_SIZE + 128];
+    struct text body;
+    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
+    text_init(&body, CLOSING_TEXT_SIZE_MAX);
+    text_printf(&body, "{\"birth\":\"%s\",\"closed_through\":%lld,\"still_open\":", closing->birth,
+                (long long)closed->closed_through);
+    text_add(&body, closed->still_open);
+    text_add(&body, "}");
+    struct world_request request = {
+        .service = closing->target->name,
+        .method = "POST",
+        .path = "/_freehold/closed",
+        .headers = {{"Freehold-From", from}},
+        .body = body.data,
+        .body_length = body.length,
+        .deadline_ns = world_in_ms(context->world, CLOSING_TIMEOUT_MS),
+    };
+    bool told = false;
+    if (!body.overflow) {
+        world_request_wait(context->world, &request);
+        told = request.status >= 200 && request.status < 300;
+        world_request_release(&request);
+    }
+    text_release(&body);
+    return told;
+}
+
+/* ---- Marking --------------------------------------------------------------------------------- */
+
+static bool lags(const struct saga_closing *closing)
+{
+    return closing->ending > 0 || closing->generation != closing->told;
+}
+
+/* Both leave open what either does, up to the smaller number. */
+static void narrow(struct ledger_caller *closed, const struct saga_closing *lagging,
+                   struct arena *arena)
+{
+    if (lagging->told_through < closed->closed_through)
+        closed->closed_through = lagging->told_through;
+    if (!lagging->told_open)
+        return;
+    const char *one = closed->still_open, *other = lagging->told_open;
+    size_t length = strlen(one) - 1; /* without the bracket */
+    bool empty = length == 1 || strcmp(other, "[]") == 0;
+    closed->still_open =
+        arena_printf(arena, "%.*s%s%s", (int)length, one, empty ? "" : ",", other + 1);
+}
+
+/* What every target has been told by now. */
+static void mark(struct saga_room *room, const char *birth, struct snapshot *snapshot)
+{
+    struct ledger_caller closed = snapshot->closed;
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&room->closings, &entry, &name, &value)) {
+        const struct saga_closing *closing = value;
+        if (strcmp(closing->birth, birth) == 0 && lags(closing))
+            narrow(&closed, closing, &snapshot->arena);
+    }
+    if (closed.closed_through == 0)
+        return;
+    struct fh_error error;
+    struct store_work *work;
+    int64_t marked;
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, &error);
+    if (!code) {
+        code = ledger_sagas_closed(work, birth, &closed, &marked, &error);
+        if (code)
+            store_rollback(work);
+        else
+            code = store_commit(work, &error);
+    }
+    if (code) /* the next round does it again */
+        log_info("closed sagas could not be marked, and will be again: %s", error.message);
+}
+
+static void tell(struct saga_room *room, struct saga_closing *closing)
+{
+    struct snapshot snapshot;
+    struct fh_error error;
+    struct world *world = room->context->world;
+    uint64_t generation = closing->generation;
+    arena_init(&snapshot.arena, ARENA_SIZE_MAX);
+    enum fh_code code = take_snapshot(room, closing->birth, &snapshot, &error);
+    bool told = code == FH_OK && send_closing(room, closing, &snapshot.closed);
+    if (told) {
+        char *open = strdup(snapshot.closed.still_open);
+        FH_ASSERT(open != NULL);
+        free(closing->told_open);
+        closing->told_open = open;
+        closing->told_through = snapshot.closed.closed_through;
+        closing->told = generation;
+        closing->tries = 0;
+        closing->retry_at_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
+        mark(room, closing->birth, &snapshot);
+    } else {
+        int64_t pause_ms = SAGA_CLOSING_PAUSE_MS;
+        for (int i = 0; i < closing->tries && pause_ms < CLOSING_BACKOFF_MS_MAX; i++)
+            pause_ms *= 2;
+        closing->tries++;
+        closing->retry_at_ns = world_in_ms(
+            world, pause_ms / 2 + (int64_t)world_random_below(world, (uint64_t)pause_ms));
+    }
+    arena_release(&snapshot.arena);
+}
+
+/* ---- Rounds ---------------------------------------------------------------------------------- */
+
+/* The one that is due, or NULL and when the next one is (INT64_MAX: none lags). */
+static struct saga_closing *find_due(struct saga_room *room, int64_t *ret_next_ns)
+{
+    int64_t now_ns = world_monotonic_ns(room->context->world);
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    *ret_next_ns = INT64_MAX;
+    while (map_next(&room->closings, &entry, &name, &value)) {
+        struct saga_closing *closing = value;
+        if (closing->generation == closing->told)
+            continue;
+        if (closing->retry_at_ns <= now_ns)
+            return closing;
+        if (closing->retry_at_ns < *ret_next_ns)
+            *ret_next_ns = closing->retry_at_ns;
+    }
+    return NULL;
+}
+
+static void run_closings(void *argument)
+{
+    struct saga_room *room = argument;
+    while (!room->stopping) {
+        int64_t next_ns;
+        struct saga_closing *closing = find_due(room, &next_ns);
+        if (closing)
+            tell(room, closing);
+        else if (next_ns != INT64_MAX)
+            fiber_wait_until(&room->closable, room->context->world, next_ns);
+        else
+            break;
+    }
+    room->closing_fiber = false;
+    saga_room_fiber_ended(room);
+}
+
+static void start_closings(struct saga_room *room)
+{
+    if (!room->closing_fiber && !room->stopping)
+        room->closing_fiber = fiber_start(room->context->world->fibers, run_closings, room);
+}
+
+/* Calls `visit` for each target that the saga has sent to, once. */
+static void visit_targets(struct saga_run *run, const struct saga_state *state,
+                          void (*visit)(struct saga_closing *closing, bool ended), bool ended)
+{
+    struct saga_room *room = run->room;
+    const struct saga_target *seen[SAGA_STEPS_MAX];
+    int seen_count = 0;
+    for (int step = 0; step < run->type->rules.step_count; step++) {
+        const char *name = run->type->calls[step].target;
+        if (!name || saga_elements(state, step) == 0)
+            continue;
+        struct saga_target *target = saga_room_target(room, name);
+        bool again = false;
+        for (int i = 0; i < seen_count; i++)
+            again = again || seen[i] == target;
+        if (again)
+            continue;
+        seen[seen_count++] = target;
+        visit(closing_of(room, run->birth, target), ended);
+    }
+}
+
+static void begin_one(struct saga_closing *closing, bool ended)
+{
+    (void)ended;
+    closing->ending++;
+}
+
+static void end_one(struct saga_closing *closing, bool ended)
+{
+    closing->ending--;
+    if (ended)
+        closing->generation++;
+}
+
+void saga_closing_begin(struct saga_run *run)
+{
+    visit_targets(run, &run->state, begin_one, false);
+}
+
+void saga_closing_end(struct saga_run *run, bool ended)
+{
+    visit_targets(run, &run->state, end_one, ended);
+    if (ended)
+        start_closings(run->room);
+}
+
+/* ---- After a start --------------------------------------------------------------------------- */
+
+static bool take_unclosed(void *context, const char *birth, const char *target)
+{
+    struct saga_room *room = context;
+    struct saga_closing *closing = closing_of(room, birth, saga_room_target(room, target));
+    closing->generation++;
+    return true;
+}
+
+enum fh_code saga_closing_recover(struct saga_room *room, struct store_work *work,
+                                  struct fh_error *error)
+{
+    enum fh_code code = ledger_sagas_unclosed(work, take_unclosed, room, error);
+    start_closings(room);
+    return code;
+}

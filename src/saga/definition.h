@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SAGA_DEFINITION_H
+#define SAGA_DEFINITION_H
+
+/* A saga's definition, taken apart once: the rules that decide, and how its requests are made
+ * from the saga's input. Pure. */
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "freehold.h"
+#include "saga/decide.h"
+
+struct saga_call {
+    const char *each;   /* NULL: one element */
+    const char *target; /* a service; NULL: run here */
+    const char *method, *path;
+    const char *undo_method, *undo_path; /* NULL: no undo */
+    const char *body;                    /* the map, or NULL */
+    fh_handler *run;
+    int timeout_ms;
+};
+
+struct saga_type {
+    const struct fh_saga_definition *definition;
+    struct saga_rules rules;
+    struct saga_call calls[SAGA_STEPS_MAX];
+    const char *steps; /* "reserve,charge": stored with each saga, to know it after a deployment */
+    int64_t deadline_ms;
+    struct arena arena;
+};
+
+/* FH_INVALID with one sentence. */
+enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definition *definition,
+                            struct fh_error *error);
+void saga_type_release(struct saga_type *type);
+
+/* How many elements each step has with this input. FH_INVALID: a list that is missing, none, or
+ * too long. */
+enum fh_code saga_type_counts(const struct saga_type *type, const json_t *input,
+                              int counts[static SAGA_STEPS_MAX], struct fh_error *error);
+
+struct saga_rendered {
+    const char *path;
+    const char *undo_path; /* or NULL */
+    const char *body;      /* or NULL */
+};
+/* One element's request, on the arena. FH_INVALID names what the input lacks. */
+enum fh_code saga_type_render(const struct saga_type *type, int step, int element,
+                              const json_t *input, struct arena *arena, struct saga_rendered *ret,
+                              struct fh_error *error);
+
+#endif

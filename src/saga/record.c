@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sagas as rows. fh_saga holds where the whole stands, fh_saga_step one row for each element that
+ * has begun: its request as it is sent, byte for byte, and the answer that decided.
+ *
+ * The row's `state` is a JSON object: step, back, left_ms (what is left of the deadline: the
+ * runner counts monotonic time, so that a jump of the wall clock expires nothing), steps (their
+ * names, to notice a definition that changed), and trace, reason and why where there are any.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "saga/room.h"
+
+#define STATE_SIZE_MAX 16384
+#define REQUEST_SIZE_MAX ((size_t)8 << 20)
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+static void add_string(struct text *text, const char *string)
+{
+    text_append(text, "\"", 1);
+    for (const char *rest = string; *rest;) {
+        size_t plain = strcspn(rest, "\"\\\1\2\3\4\5\6\7\b\t\n\v\f\r\16\17\20\21\22\23\24\25\26\27"
+                                     "\30\31\32\33\34\35\36\37");
+        text_append(text, rest, plain);
+        rest += plain;
+        if (*rest == '"' || *rest == '\\')
+            text_printf(text, "\\%c", *rest);
+        else if (*rest)
+            text_printf(text, "\\u%04x", (unsigned)*rest);
+        rest += *rest != '\0';
+    }
+    text_append(text, "\"", 1);
+}
+
+static void add_named(struct text *text, const char *name, const char *string)
+{
+    if (!string)
+        return;
+    text_printf(text, ",\"%s\":", name);
+    add_string(text, string);
+}
+
+static const char *take(struct text *text, struct arena *arena)
+{
+    FH_ASSERT(!text->overflow);
+    const char *copy = arena_copy(arena, text->data, text->length);
+    text_release(text);
+    return copy;
+}
+
+void saga_record_row(const struct saga_run *run, const struct saga_state *state,
+                     struct arena *arena, struct ledger_saga *ret)
+{
+    struct world *world = run->room->context->world;
+    int64_t left_ms = (run->deadline_ns - world_monotonic_ns(world)) / 1000000;
+    int64_t wall_ms = world_wall_ms(world);
+    if (left_ms < 0 || state->status != SAGA_RUNNING)
+        left_ms = 0;
+    struct text text;
+    text_init(&text, STATE_SIZE_MAX);
+    text_printf(&text, "{\"step\":%d,\"back\":%s,\"left_ms\":%lld", state->step,
+                state->back ? "true" : "false", (long long)left_ms);
+    add_named(&text, "steps", run->type->steps);
+    add_named(&text, "trace", run->trace);
+    if (state->reason_step >= 0) {
+        text_printf(&text, ",\"reason\":{\"step\":%d,\"status\":%d", state->reason_step,
+                    state->reason_status);
+        add_named(&text, "detail", state->reason_detail);
+        text_add(&text, "}");
+    }
+    add_named(&text, "why", state->why[0] ? state->why : NULL);
+    text_add(&text, "}");
+    *ret = (struct ledger_saga){.birth = run->birth,
+                                .number = run->number,
+                                .name = run->type->rules.name,
+                                .input = NULL,
+                                .state = take(&text, arena),
+                                .status = saga_status_name(state->status),
+                                .epoch = run->epoch,
+                                .deadline_ms = wall_ms + left_ms,
+                                .updated_ms = wall_ms};
+}
+
+static const char *request_text(const struct saga_run *run, int step, const struct saga_part *part,
+                                struct arena *arena)
+{
+    const struct saga_call *call = &run->type->calls[step];
+    if (call->run)
+        return "{}";
+    struct text text;
+    text_init(&text, REQUEST_SIZE_MAX);
+    text_printf(&text, "{\"method\":\"%s\"", call->method);
+    add_named(&text, "path", part->path);
+    add_named(&text, "body", part->body);
+    add_named(&text, "undo_path", part->undo_path);
+    text_add(&text, "}");
+    return take(&text, arena);
+}
+
+void saga_record_step(const struct saga_run *run, const struct saga_state *state, int step,
+                      int element, struct arena *arena, struct ledger_step *ret)
+{
+    int at = state->first[step] + element;
+    const struct saga_part *part = &run->parts[at];
+    const struct saga_call *call = &run->type->calls[step];
+    *ret = (struct ledger_step){
+        .birth = run->birth,
+        .number = run->number,
+        .step = step,
+        .element = element,
+        .attempt = state->elements[at].attempt,
+        .target = call->target ? call->target : "",
+        .request = request_text(run, step, part, arena),
+        .state = saga_element_state_name((enum saga_element_state)state->elements[at].state),
+        .answer = part->answer,
+        .receiver = part->receiver[0] ? part->receiver : NULL,
+        .receiver_position = part->receiver_position};
+}
+
+enum fh_code saga_record_put(struct store_work *work, const struct saga_run *run,
+                             const struct saga_state *state, struct arena *arena,
+                             struct fh_error *error)
+{
+    struct ledger_saga row;
+    saga_record_row(run, state, arena, &row);
+    enum fh_code code = ledger_saga_update(work, &row, error);
+    for (int step = 0; step < run->type->rules.step_count; step++) {
+        for (int at = state->first[step]; at < state->first[step + 1] && !code; at++) {
+            const struct saga_element *old = &run->state.elements[at], *new = &state->elements[at];
+            if (old->state == new->state && old->attempt == new->attempt && !run->parts[at].dirty)
+                continue;
+            struct ledger_step put;
+            saga_record_step(run, state, step, at - state->first[step], arena, &put);
+            code = ledger_step_put(work, &put, error);
+        }
+    }
+    return code;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    FH_ASSERT(!text || copy);
+    return copy;
+}
+
+enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *state,
+                                struct fh_error *error)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = FH_OK;
+    for (int step = 0; step < run->type->rules.step_count && !code; step++) {
+        if (run->type->calls[step].run)
+            continue;
+        for (int at = state->first[step]; at < state->first[step + 1] && !code; at++) {
+            struct saga_part *part = &run->parts[at];
+            if (state->elements[at].state == SAGA_UNSTORED || part->path)
+                continue;
+            struct saga_rendered rendered;
+            code = saga_type_render(run->type, step, at - state->first[step], run->input, &arena,
+                                    &rendered, error);
+            if (code)
+                break;
+            part->path = copy_text(rendered.path);
+            part->undo_path = copy_text(rendered.undo_path);
+            part->body = copy_text(rendered.body);
+        }
+    }
+    arena_release(&arena);
+    return code;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+struct load {
+    struct saga_run *run;
+    struct arena arena;
+    struct fh_error error;
+    enum fh_code code;
+};
+
+static bool load_request(const struct saga_call *call, const char *text, struct saga_part *part)
+{
+    json_t *request = NULL;
+    if (json_parse(text, strlen(text), &request, NULL) != FH_OK)
+        return false;
+    part->path = copy_text(json_string_at(request, "path"));
+    part->undo_path = copy_text(json_string_at(request, "undo_path"));
+    part->body = copy_text(json_string_at(request, "body"));
+    json_decref(request);
+    return call->run || part->path;
+}
+
+static bool load_step(void *context, const struct ledger_step *row)
+{
+    struct load *load = context;
+    struct saga_run *run = load->run;
+    const struct saga_type *type = run->type;
+    int state = saga_element_state_of(row->state);
+    if (row->step < 0 || row->step >= type->rules.step_count || row->element < 0 || state < 0 ||
+        row->element >= saga_elements(&run->state, row->step)) {
+        load->code = error_set(&load->error, FH_INVALID,
+                               "The stored steps of saga %s do not fit its definition any more.",
+                               type->rules.name);
+        return false;
+    }
+    struct saga_element *element = saga_element(&run->state, row->step, row->element);
+    struct saga_part *part = &run->parts[run->state.first[row->step] + row->element];
+    element->state = (int16_t)state;
+    element->attempt = (int16_t)row->attempt;
+    part->answer = copy_text(row->answer);
+    part->receiver_position = row->receiver_position;
+    if (row->receiver)
+        snprintf(part->receiver, sizeof part->receiver, "%s", row->receiver);
+    if (!load_request(&type->calls[row->step], row->request, part))
+        load->code = error_set(&load->error, FH_INVALID,
+                               "A stored request of saga %s can't be read.", type->rules.name);
+    return load->code == FH_OK;
+}
+
+static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *row,
+                               struct fh_error *error)
+{
+    json_t *stored = NULL;
+    enum fh_code code = json_parse(row->state, strlen(row->state), &stored, error);
+    if (code)
+        return code;
+    struct saga_state *state = &run->state;
+    const char *steps = json_string_at(stored, "steps");
+    json_int_t step = -1, left_ms = run->type->deadline_ms, reason_step = -1, reason_status = 0;
+    json_integer_at(stored, "step", &step);
+    json_integer_at(stored, "left_ms", &left_ms);
+    json_integer_at(stored, "reason.step", &reason_step);
+    json_integer_at(stored, "reason.status", &reason_status);
+    int status = saga_status_of(row->status);
+    if (!steps || strcmp(steps, run->type->steps) != 0 || status < 0 || step < -1 ||
+        step > run->type->rules.step_count)
+        code = error_set(error, FH_INVALID,
+                         "Saga %s began with the steps %s, and now has %s: deploy the former "
+                         "definition to finish it.",
+                         run->type->rules.name, steps ? steps : "?", run->type->steps);
+    state->status = (enum saga_status)status;
+    state->step = (int)step;
+    state->back = json_is_true(json_object_get(stored, "back"));
+    state->reason_step = (int)reason_step;
+    state->reason_status = (int)reason_status;
+    const char *detail = json_string_at(stored, "reason.detail");
+    const char *why = json_string_at(stored, "why");
+    snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
+    snprintf(state->why, sizeof state->why, "%s", why ? why : "");
+    run->trace = copy_text(json_string_at(stored, "trace"));
+    run->deadline_ns = world_in_ms(run->room->context->world, left_ms);
+    json_decref(stored);
+    return code;
+}
+
+enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
+                              const struct ledger_saga *row, struct saga_run **ret,
+                              struct fh_error *error)
+{
+    *ret = NULL;
+    const struct saga_type *type = saga_room_type(room, row->name);
+    if (!type)
+        return error_set(error, FH_INVALID, "This service has no saga %s any more.", row->name);
+    json_t *input = NULL;
+    int counts[SAGA_STEPS_MAX];
+    enum fh_code code = json_parse(row->input, strlen(row->input), &input, error);
+    if (!code)
+        code = saga_type_counts(type, input, counts, error);
+    if (code) {
+        json_decref(input);
+        return code;
+    }
+    struct load load = {.run = saga_run_new(room, type, row->birth, row->number, input, counts)};
+    json_decref(input);
+    load.run->epoch = row->epoch;
+    arena_init(&load.arena, ARENA_SIZE_MAX);
+    code = load_state(load.run, row, error);
+    if (!code)
+        code =
+            ledger_steps_get(work, &load.arena, row->birth, row->number, load_step, &load, error);
+    arena_release(&load.arena);
+    if (!code && load.code) {
+        code = load.code;
+        *error = load.error;
+    }
+    if (code)
+        saga_run_release(load.run);
+    else
+        *ret = load.run;
+    return code;
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The room: which sagas are in memory, and who waits for them.
+ *
+ * Every saga that has not ended is in the store. In memory are those that can be carried on, up to
+ * SAGAS_LOADED_MAX; when there are more, the room is crowded, and takes the rest in order of their
+ * numbers as places get free. Parked ones stay in the store alone until a person says retry.
+ * After a crash everything open is loaded again: elements that may have been sent are asked again.
+ */
+
+#include "saga/room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+
+#define LOAD_SLICE 500   /* rows looked at in one snapshot */
+#define WAIT_LOOK_MS 100 /* how often a saga that is not in memory is looked at */
+
+struct saga_type *saga_room_type(struct saga_room *room, const char *name)
+{
+    for (int i = 0; i < room->type_count; i++)
+        if (strcmp(room->types[i].rules.name, name) == 0)
+            return &room->types[i];
+    return NULL;
+}
+
+struct saga_target *saga_room_target(struct saga_room *room, const char *name)
+{
+    struct saga_target *target = map_get(&room->targets, name);
+    if (target)
+        return target;
+    target = calloc(1, sizeof *target);
+    FH_ASSERT(target != NULL);
+    target->name = strdup(name);
+    FH_ASSERT(target->name != NULL);
+    map_put(&room->targets, name, target);
+    return target;
+}
+
+int64_t *saga_room_count(struct saga_room *room, enum saga_status status)
+{
+    struct ledger_counts *counts = &room->counts;
+    switch (status) {
+    case SAGA_RUNNING:
+        return &counts->running;
+    case SAGA_COMPENSATING:
+        return &counts->compensating;
+    case SAGA_ENDED:
+        return &counts->ended;
+    case SAGA_UNDONE:
+        return &counts->undone;
+    case SAGA_PARKED:
+        break;
+    }
+    return &counts->parked;
+}
+
+void saga_counts(const struct saga_room *room, struct ledger_counts *ret)
+{
+    *ret = room->counts;
+}
+
+/* ---- Runs ------------------------------------------------------------------------------------ */
+
+struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *type,
+                              const char *birth, int64_t number, const json_t *input,
+                              const int *counts)
+{
+    size_t elements = 0;
+    for (int i = 0; i < type->rules.step_count; i++)
+        elements += (size_t)counts[i];
+    struct saga_run *run = calloc(1, sizeof *run);
+    FH_ASSERT(run != NULL);
+    /* The stored state's elements, and two sets for states to come. */
+    struct saga_element *all = calloc(3 * elements + 1, sizeof *all);
+    run->parts = calloc(elements + 1, sizeof *run->parts);
+    FH_ASSERT(all && run->parts);
+    run->scratch = all + elements;
+    run->room = room;
+    run->type = type;
+    run->number = number;
+    run->epoch = 1;
+    run->references = 1;
+    run->input = json_copy_out(input);
+    snprintf(run->birth, sizeof run->birth, "%s", birth);
+    snprintf(run->reference, sizeof run->reference, "%s.%lld", birth, (long long)number);
+    saga_state_init(&type->rules, counts, &run->state, all);
+    return run;
+}
+
+void saga_run_release(struct saga_run *run)
+{
+    if (--run->references > 0)
+        return;
+    FH_ASSERT(!run->queued && !run->busy);
+    int elements = run->state.first[run->type->rules.step_count];
+    for (int i = 0; i < elements; i++) {
+        free(run->parts[i].path);
+        free(run->parts[i].undo_path);
+        free(run->parts[i].body);
+        free(run->parts[i].answer);
+    }
+    while (run->heard_first) {
+        struct saga_heard *heard = run->heard_first;
+        run->heard_first = heard->next;
+        free(heard->answer);
+        free(heard);
+    }
+    struct arena *before = json_arena_set(NULL);
+    json_decref(run->input);
+    json_arena_set(before);
+    free(run->trace);
+    free(run->parts);
+    free(run->state.elements);
+    free(run);
+}
+
+bool saga_room_add(struct saga_room *room, struct saga_run *run)
+{
+    bool left = room->refilling && map_get(&room->removed, run->reference);
+    if (left || map_get(&room->runs, run->reference)) {
+        saga_run_release(run);
+        return false;
+    }
+    map_put(&room->runs, run->reference, run);
+    return true;
+}
+
+static void start_refill(struct saga_room *room);
+
+void saga_room_remove(struct saga_room *room, struct saga_run *run)
+{
+    if (map_get(&room->runs, run->reference) != run)
+        return;
+    map_remove(&room->runs, run->reference);
+    if (room->refilling)
+        map_put(&room->removed, run->reference, room);
+    run->gone = true;
+    world_timer_stop(room->context->world, &run->timer);
+    fiber_wake_all(&run->waiting);
+    saga_run_release(run);
+    if (room->crowded && room->runs.count < SAGAS_LOADED_MAX / 2)
+        start_refill(room);
+}
+
+/* ---- Loading --------------------------------------------------------------------------------- */
+
+struct loading {
+    struct saga_room *room;
+    struct arena arena;
+    struct ledger_saga rows[LOAD_SLICE];
+    int count;
+    char birth[ID_SIZE]; /* behind this one */
+    int64_t number;
+};
+
+static bool take_row(void *context, const struct ledger_saga *row)
+{
+    struct loading *loading = context;
+    int order = strcmp(row->birth, loading->birth);
+    if (order < 0 || (order == 0 && row->number <= loading->number))
+        return true;
+    char reference[ID_SIZE + 24];
+    snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
+    if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->room->runs, reference))
+        return true;
+    struct ledger_saga *copy = &loading->rows[loading->count++];
+    *copy = *row;
+    copy->birth = arena_text(&loading->arena, row->birth);
+    copy->name = arena_text(&loading->arena, row->name);
+    copy->input = arena_text(&loading->arena, row->input);
+    copy->state = arena_text(&loading->arena, row->state);
+    copy->status = arena_text(&loading->arena, row->status);
+    return loading->count < LOAD_SLICE;
+}
+
+/* A saga that can't be carried on as this program declares it: for a person. */
+static void park_row(struct saga_room *room, const struct ledger_saga *row, const char *why)
+{
+    struct fh_error error;
+    json_t *state = NULL;
+    struct store_work *work;
+    log_warning("saga %s %s.%lld is parked: %s", row->name, row->birth, (long long)row->number,
+                why);
+    if (json_parse(row->state, strlen(row->state), &state, &error) != FH_OK)
+        state = json_object();
+    json_object_set_new(state, "why", json_string(why));
+    char *text = json_text(state);
+    struct ledger_saga parked = *row;
+    parked.state = text;
+    parked.status = saga_status_name(SAGA_PARKED);
+    parked.updated_ms = world_wall_ms(room->context->world);
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, &error);
+    if (!code) {
+        code = ledger_saga_update(work, &parked, &error);
+        if (code)
+            store_rollback(work);
+        else
+            code = store_commit(work, &error);
+    }
+    if (!code) {
+        --*saga_room_count(room, (enum saga_status)saga_status_of(row->status));
+        ++room->counts.parked;
+    } else {
+        log_warning("it could not be stored, and is looked at again at the next start: %s",
+                    error.message);
+    }
+    json_text_free(text);
+    json_decref(state);
+}
+
+static enum fh_code load_rows(struct loading *loading, struct store_work *work,
+                              struct fh_error *error, bool parked[static LOAD_SLICE],
+                              struct fh_error *whys)
+{
+    struct saga_room *room = loading->room;
+    for (int i = 0; i < loading->count; i++) {
+        const struct ledger_saga *row = &loading->rows[i];
+        struct saga_run *run;
+        parked[i] = false;
+        if (room->runs.count >= SAGAS_LOADED_MAX) {
+            room->crowded = true;
+            loading->count = i;
+            return FH_OK;
+        }
+        enum fh_code code = saga_record_load(room, work, row, &run, &whys[i]);
+        if (code == FH_INVALID) {
+            parked[i] = true;
+        } else if (code) {
+            *error = whys[i];
+            return code;
+        } else if (saga_room_add(room, run)) {
+            saga_run_queue(run);
+        }
+    }
+    return FH_OK;
+}
+
+/* One slice; *ret_more tells whether there may be another. */
+static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct fh_error *error)
+{
+    struct store_work *work;
+    bool parked[LOAD_SLICE] = {false};
+    struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
+    FH_ASSERT(whys != NULL);
+    loading->count = 0;
+    enum fh_code code = store_begin(loading->room->context->store, STORE_READ, &work, error);
+    if (!code) {
+        code = ledger_sagas_open(work, take_row, loading, error);
+        if (!code)
+            code = load_rows(loading, work, error, parked, whys);
+        store_rollback(work);
+    }
+    *ret_more = !code && loading->count == LOAD_SLICE && !loading->room->crowded;
+    for (int i = 0; !code && i < loading->count; i++)
+        if (parked[i])
+            park_row(loading->room, &loading->rows[i], whys[i].message);
+    if (loading->count > 0) {
+        memcpy(loading->birth, loading->rows[loading->count - 1].birth, ID_SIZE);
+        loading->number = loading->rows[loading->count - 1].number;
+    }
+    free(whys);
+    return code;
+}
+
+/* Everything open that is not in memory yet, as far as there is room. */
+static enum fh_code load_open(struct saga_room *room, struct fh_error *error)
+{
+    struct loading *loading = calloc(1, sizeof *loading);
+    FH_ASSERT(loading != NULL);
+    loading->room = room;
+    room->crowded = false;
+    bool more = true;
+    enum fh_code code = FH_OK;
+    while (more && !code && !room->stopping) {
+        arena_init(&loading->arena, ARENA_SIZE_MAX);
+        code = load_slice(loading, &more, error);
+        arena_release(&loading->arena);
+    }
+    free(loading);
+    return code;
+}
+
+static void refill(void *argument)
+{
+    struct saga_room *room = argument;
+    struct fh_error error;
+    map_init(&room->removed);
+    if (load_open(room, &error) != FH_OK) {
+        room->crowded = true;
+        log_warning("open sagas could not be read, and will be again: %s", error.message);
+    }
+    room->refilling = false;
+    map_release(&room->removed);
+    saga_room_fiber_ended(room);
+}
+
+static void start_refill(struct saga_room *room)
+{
+    if (!room->refilling && !room->stopping)
+        room->refilling = fiber_start(room->context->world->fibers, refill, room);
+}
+
+/* ---- Beginning and end ----------------------------------------------------------------------- */
+
+enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
+                           struct fh_error *error)
+{
+    struct saga_room *room = calloc(1, sizeof *room);
+    FH_ASSERT(room != NULL);
+    room->context = context;
+    map_init(&room->targets);
+    map_init(&room->closings);
+    map_init(&room->runs);
+    const struct fh_service *service = context->service;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < SAGA_TYPES_MAX && service->sagas[i].name && !code; i++)
+        code = saga_type_init(&room->types[room->type_count++], &service->sagas[i], error);
+    if (code) {
+        saga_room_free(room);
+        return code;
+    }
+    *ret = room;
+    return FH_OK;
+}
+
+enum fh_code saga_room_start(struct saga_room *room, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    code = ledger_saga_counts(work, &room->counts, error);
+    if (!code)
+        code = saga_closing_recover(room, work, error);
+    store_rollback(work);
+    return code ? code : load_open(room, error);
+}
+
+void saga_room_fiber_ended(struct saga_room *room)
+{
+    if (room->stopping)
+        fiber_wake_all(&room->stopped);
+}
+
+void saga_room_stop(struct saga_room *room)
+{
+    room->stopping = true;
+    fiber_wake_all(&room->closable);
+    while (room->fibers > 0 || room->closing_fiber || room->refilling)
+        fiber_wait(&room->stopped);
+    while (room->queue_first) {
+        struct saga_run *run = room->queue_first;
+        room->queue_first = run->next;
+        run->queued = false;
+        saga_run_release(run);
+    }
+    room->queue_last = NULL;
+    struct map_entry *entry = NULL;
+    const char *reference;
+    void *value;
+    while (map_next(&room->runs, &entry, &reference, &value)) {
+        struct saga_run *run = value;
+        world_timer_stop(room->context->world, &run->timer);
+        fiber_wake_all(&run->waiting);
+    }
+}
+
+void saga_room_free(struct saga_room *room)
+{
+    if (!room)
+        return;
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&room->runs, &entry, &name, &value))
+        saga_run_release(value);
+    map_release(&room->runs);
+    saga_closing_free(room);
+    entry = NULL;
+    while (map_next(&room->targets, &entry, &name, &value)) {
+        struct saga_target *target = value;
+        free(target->name);
+        free(target);
+    }
+    map_release(&room->targets);
+    for (int i = 0; i < room->type_count; i++)
+        saga_type_release(&room->types[i]);
+    free(room);
+}
+
+/* ---- Waiting and retrying -------------------------------------------------------------------- */
+
+static bool parse_reference(const char *reference, char birth[static ID_SIZE], int64_t *ret_number)
+{
+    char *end;
+    if (strnlen(reference, ID_SIZE) < ID_SIZE || reference[ID_SIZE - 1] != '.')
+        return false;
+    memcpy(birth, reference, ID_SIZE - 1);
+    birth[ID_SIZE - 1] = '\0';
+    *ret_number = strtoll(reference + ID_SIZE, &end, 10);
+    return *ret_number > 0 && *end == '\0';
+}
+
+static enum saga_status stored_status(struct work_context *context, const char *birth,
+                                      int64_t number)
+{
+    struct store_work *work;
+    struct ledger_saga row;
+    struct arena arena;
+    int status = -1;
+    if (store_begin(context->store, STORE_READ, &work, NULL) != FH_OK)
+        return SAGA_RUNNING;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    if (ledger_saga_get(work, &arena, birth, number, &row, NULL) == FH_OK)
+        status = saga_status_of(row.status);
+    store_rollback(work);
+    arena_release(&arena);
+    return status < 0 ? SAGA_RUNNING : (enum saga_status)status;
+}
+
+static bool goes_on(enum saga_status status)
+{
+    return status == SAGA_RUNNING || status == SAGA_COMPENSATING;
+}
+
+enum saga_status saga_wait(struct work_context *context, const char *reference, int64_t deadline_ns)
+{
+    char birth[ID_SIZE];
+    int64_t number;
+    struct world *world = context->world;
+    struct saga_room *room = context->sagas;
+    if (!parse_reference(reference, birth, &number))
+        return SAGA_RUNNING;
+    enum saga_status status = SAGA_RUNNING;
+    while (goes_on(status) && !room->stopping) {
+        struct saga_run *run = map_get(&room->runs, reference);
+        bool in_time = true;
+        if (run) {
+            run->references++;
+            in_time = fiber_wait_until(&run->waiting, world, deadline_ns);
+            status = run->state.status;
+            saga_run_release(run);
+        } else {
+            status = stored_status(context, birth, number);
+            int64_t look_ns = world_in_ms(world, WAIT_LOOK_MS);
+            if (goes_on(status) && look_ns < deadline_ns)
+                fiber_sleep_until(world, look_ns);
+            in_time = look_ns < deadline_ns;
+        }
+        if (!in_time)
+            break;
+    }
+    return status;
+}
+
+enum fh_code saga_retry(struct saga_room *room, const char *birth, int64_t number,
+                        struct fh_error *error)
+{
+    struct store_work *work;
+    struct ledger_saga row;
+    struct arena arena;
+    struct saga_run *run = NULL;
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = ledger_saga_get(work, &arena, birth, number, &row, error);
+    if (!code && saga_status_of(row.status) != SAGA_PARKED)
+        code = error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row.status);
+    if (!code)
+        code = saga_record_load(room, work, &row, &run, error);
+    store_rollback(work);
+    arena_release(&arena);
+    if (code)
+        return code;
+    run->deadline_ns = world_in_ms(room->context->world, run->type->deadline_ms);
+    if (!saga_room_add(room, run))
+        return error_set(error, FH_CONFLICT, "The saga goes on already.");
+    struct saga_heard *heard = calloc(1, sizeof *heard);
+    FH_ASSERT(heard != NULL);
+    heard->happening.what = SAGA_RETRIED;
+    saga_run_hear(run, heard);
+    return FH_OK;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying one saga on. A fiber takes it, lets everything that was heard change a copy of its
+ * state, stores that copy in one work, and only then does what the new state says is due.
+ *
+ *     heard, timer → queue → decide on a copy → store (or run a handler, which stores) → adopt
+ *                                                                     → send what is due, sleep
+ *
+ * What was heard stays queued until it is stored, so a store that is away for a minute loses
+ * nothing in memory; a crash loses answers that were not stored, and asks again with the same
+ * bytes under the same keys. Nothing is sent from a state that is not durable.
+ */
+
+#include "saga/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "saga/room.h"
+
+#define STORE_TRIES_MAX 5                 /* of one transition that meets conflicts */
+#define ANSWER_KEPT_MAX ((size_t)1 << 20) /* a longer body is not kept */
+
+int64_t saga_backoff_ns(struct saga_room *room, int tries)
+{
+    int64_t bound_ms = SAGA_BACKOFF_MS_MIN;
+    for (int i = 1; i < tries && bound_ms < SAGA_BACKOFF_MS_MAX; i++)
+        bound_ms *= 2;
+    if (bound_ms > SAGA_BACKOFF_MS_MAX)
+        bound_ms = SAGA_BACKOFF_MS_MAX;
+    struct world *world = room->context->world;
+    return (int64_t)world_random_below(world, (uint64_t)bound_ms * 1000000) + 1000000;
+}
+
+/* ---- Queueing -------------------------------------------------------------------------------- */
+
+static void process(struct saga_run *run);
+
+static struct saga_run *take_queued(struct saga_room *room)
+{
+    struct saga_run *run = room->stopping ? NULL : room->queue_first;
+    if (!run)
+        return NULL;
+    room->queue_first = run->next;
+    if (!run->next)
+        room->queue_last = NULL;
+    run->next = NULL;
+    run->queued = false;
+    return run;
+}
+
+static void run_queued(void *argument)
+{
+    struct saga_room *room = argument;
+    struct saga_run *run;
+    while ((run = take_queued(room)) != NULL) {
+        run->busy = true;
+        process(run);
+        run->busy = false;
+        if (run->heard_first && !run->gone && run->retry_at_ns == 0)
+            saga_run_queue(run);
+        saga_run_release(run); /* the queue's */
+    }
+    room->fibers--;
+    saga_room_fiber_ended(room);
+}
+
+void saga_run_queue(struct saga_run *run)
+{
+    struct saga_room *room = run->room;
+    if (run->queued || run->busy || run->gone || room->stopping)
+        return;
+    run->queued = true;
+    run->references++;
+    if (room->queue_last)
+        room->queue_last->next = run;
+    else
+        room->queue_first = run;
+    room->queue_last = run;
+    if (room->fibers < SAGA_FIBERS_MAX &&
+        fiber_start(room->context->world->fibers, run_queued, room))
+        room->fibers++;
+}
+
+void saga_run_hear(struct saga_run *run, struct saga_heard *heard)
+{
+    heard->next = NULL;
+    if (run->heard_last)
+        run->heard_last->next = heard;
+    else
+        run->heard_first = heard;
+    run->heard_last = heard;
+    saga_run_queue(run);
+}
+
+/* ---- Deciding -------------------------------------------------------------------------------- */
+
+/* {"status", "body"} with the body as it came, and its problem's detail. */
+static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
+{
+    struct text text;
+    json_t *body = NULL;
+    text_init(&text, ANSWER_KEPT_MAX + 64);
+    text_printf(&text, "{\"status\":%d", heard->happening.status);
+    bool kept = heard->answer && heard->answer_length > 0 &&
+                heard->answer_length <= ANSWER_KEPT_MAX &&
+                json_parse(heard->answer, heard->answer_length, &body, NULL) == FH_OK;
+    if (kept) {
+        text_add(&text, ",\"body\":");
+        text_append(&text, heard->answer, heard->answer_length);
+    }
+    const char *said = json_is_object(body) ? json_string_at(body, "detail") : NULL;
+    snprintf(detail, SAGA_TEXT_SIZE, "%s", said ? said : "");
+    json_decref(body);
+    text_add(&text, "}");
+    return text_take(&text);
+}
+
+static void take_answer(struct saga_run *run, const struct saga_heard *heard, char *answer)
+{
+    const struct saga_happening *happening = &heard->happening;
+    struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
+    free(part->answer);
+    part->answer = answer;
+    memcpy(part->receiver, heard->receiver, sizeof part->receiver);
+    part->receiver_position = heard->receiver_position;
+    part->dirty = true;
+}
+
+static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *next,
+                                      struct saga_heard *heard)
+{
+    struct saga_happening *happening = &heard->happening;
+    const struct saga_rules *rules = &run->type->rules;
+    if (happening->what != SAGA_ANSWERED || happening->outcome == SAGA_OUTCOME_NONE)
+        return saga_decide(rules, next, happening);
+    char detail[SAGA_TEXT_SIZE];
+    char *answer = keep_answer(heard, detail);
+    happening->detail = detail;
+    enum saga_verdict verdict = saga_decide(rules, next, happening);
+    happening->detail = NULL;
+    /* What an undo answered is not kept: the step's own answer is what people look for. */
+    if (verdict == SAGA_CHANGED && !happening->undo)
+        take_answer(run, heard, answer);
+    else
+        free(answer);
+    return verdict;
+}
+
+static void free_heard(struct saga_heard *heard)
+{
+    free(heard->answer);
+    free(heard);
+}
+
+static void pause_part(struct saga_run *run, const struct saga_happening *happening)
+{
+    struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
+    struct world *world = run->room->context->world;
+    part->tries++;
+    part->retry_at_ns = world_monotonic_ns(world) + saga_backoff_ns(run->room, part->tries);
+}
+
+/* All that was heard, and the deadline. What changes nothing is forgotten at once, the rest when
+ * it is stored. */
+static bool decide_all(struct saga_run *run, struct saga_state *next)
+{
+    bool changed = false;
+    struct saga_heard **at = &run->heard_first;
+    run->heard_last = NULL;
+    run->decided = 0;
+    while (*at) {
+        struct saga_heard *heard = *at;
+        enum saga_verdict verdict = decide_heard(run, next, heard);
+        if (verdict == SAGA_AGAIN && heard->happening.what == SAGA_ANSWERED)
+            pause_part(run, &heard->happening);
+        if (verdict == SAGA_CHANGED) {
+            changed = true;
+            run->decided++;
+            run->heard_last = heard;
+            at = &heard->next;
+        } else {
+            *at = heard->next;
+            free_heard(heard);
+        }
+    }
+    struct saga_happening deadline = {.what = SAGA_DEADLINE};
+    if (next->status == SAGA_RUNNING &&
+        world_monotonic_ns(run->room->context->world) >= run->deadline_ns)
+        changed |= saga_decide(&run->type->rules, next, &deadline) == SAGA_CHANGED;
+    return changed;
+}
+
+/* ---- Storing --------------------------------------------------------------------------------- */
+
+static void pause_run(struct saga_run *run)
+{
+    run->tries++;
+    run->retry_at_ns =
+        world_monotonic_ns(run->room->context->world) + saga_backoff_ns(run->room, run->tries);
+}
+
+static enum fh_code store_once(struct saga_run *run, const struct saga_state *next,
+                               enum store_mode mode, struct fh_error *error)
+{
+    struct arena arena;
+    struct store_work *work;
+    enum fh_code code = store_begin(run->room->context->store, mode, &work, error);
+    if (code)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = saga_record_put(work, run, next, &arena, error);
+    arena_release(&arena);
+    if (code) {
+        store_rollback(work);
+        return code;
+    }
+    return store_commit(work, error);
+}
+
+static bool is_end(const struct saga_state *state)
+{
+    return state->status == SAGA_ENDED || state->status == SAGA_UNDONE;
+}
+
+/* False: not now, or never again by us. */
+static bool store_state(struct saga_run *run, const struct saga_state *next)
+{
+    struct fh_error error = {0};
+    enum store_mode mode = STORE_WRITE;
+    enum fh_code code = FH_CONFLICT;
+    if (is_end(next))
+        saga_closing_begin(run);
+    for (int i = 0; i < STORE_TRIES_MAX; i++) {
+        code = store_once(run, next, mode, &error);
+        if (code != FH_CONFLICT || !error.retryable)
+            break;
+        mode = STORE_WRITE_ALONE;
+    }
+    if (is_end(next))
+        saga_closing_end(run, code == FH_OK);
+    if (code == FH_OK)
+        return true;
+    if (code == FH_CONFLICT && !error.retryable) {
+        run->gone = true;
+        log_warning("saga %s %s: another instance runs it now", run->type->rules.name,
+                    run->reference);
+        return false;
+    }
+    if (run->tries == 0)
+        log_warning("saga %s %s can't be stored, and will be again: %s", run->type->rules.name,
+                    run->reference, error.message);
+    pause_run(run);
+    return false;
+}
+
+/* The stored state becomes the run's. */
+static void adopt(struct saga_run *run, const struct saga_state *next)
+{
+    struct saga_room *room = run->room;
+    bool turned = run->state.back != next->back || run->state.step != next->step;
+    --*saga_room_count(room, run->state.status);
+    ++*saga_room_count(room, next->status);
+    saga_state_copy(&run->type->rules, next, &run->state, run->state.elements);
+    int count = run->state.first[run->type->rules.step_count];
+    for (int i = 0; i < count; i++) {
+        run->parts[i].dirty = false;
+        if (turned) {
+            run->parts[i].tries = 0;
+            run->parts[i].retry_at_ns = 0;
+        }
+    }
+    for (; run->decided > 0; run->decided--) {
+        struct saga_heard *heard = run->heard_first;
+        run->heard_first = heard->next;
+        if (!heard->next)
+            run->heard_last = NULL;
+        free_heard(heard);
+    }
+    run->tries = 0;
+    run->retry_at_ns = 0;
+    if (next->status == SAGA_PARKED)
+        log_warning("saga %s %s is parked: %s", run->type->rules.name, run->reference, next->why);
+}
+
+/* ---- Carrying on ----------------------------------------------------------------------------- */
+
+/* Tries the handler that is due in `next`. True: it ran, `next` is what came after it, stored. */
+static bool try_handler(struct saga_run *run, struct saga_state *next, bool *changed)
+{
+    char detail[SAGA_TEXT_SIZE];
+    struct saga_happening happening = saga_handler_run(run, next, detail);
+    if (happening.what == SAGA_HANDLED)
+        return true;
+    if (run->gone)
+        return false;
+    enum saga_verdict verdict = saga_decide(&run->type->rules, next, &happening);
+    if (verdict == SAGA_CHANGED) {
+        *changed = true;
+        return false;
+    }
+    if (run->tries == 0)
+        log_warning("saga %s %s: a handler failed, and runs again: %s", run->type->rules.name,
+                    run->reference, detail);
+    int tries = run->tries;
+    if (*changed && store_state(run, next)) { /* what was heard is not lost with it */
+        adopt(run, next);
+        run->tries = tries;
+    }
+    *changed = false;
+    if (!run->gone)
+        pause_run(run);
+    return false;
+}
+
+/* Lets what was heard change the state. True: look again at once. */
+static bool carry_on(struct saga_run *run)
+{
+    const struct saga_rules *rules = &run->type->rules;
+    struct world *world = run->room->context->world;
+    if (run->retry_at_ns > world_monotonic_ns(world))
+        return false;
+    run->retry_at_ns = 0;
+    struct saga_state next;
+    saga_state_copy(rules, &run->state, &next, run->scratch);
+    bool changed = decide_all(run, &next);
+    enum saga_due due = saga_due(rules, &next);
+    if (due == SAGA_DUE_RUN || due == SAGA_DUE_UNDONE) {
+        if (try_handler(run, &next, &changed)) {
+            adopt(run, &next);
+            return true;
+        }
+    }
+    if (!changed || run->gone)
+        return false;
+    struct fh_error error;
+    if (saga_record_render(run, &next, &error) != FH_OK) {
+        struct saga_happening broken = {.what = SAGA_BROKEN, .detail = error.message};
+        saga_decide(rules, &next, &broken);
+    }
+    if (!store_state(run, &next))
+        return false;
+    adopt(run, &next);
+    due = saga_due(rules, &run->state);
+    return due == SAGA_DUE_RUN || due == SAGA_DUE_UNDONE || run->heard_first;
+}
+
+static void timer_fired(struct world_timer *timer)
+{
+    struct saga_run *run = timer->owner;
+    run->timer_at_ns = 0;
+    saga_run_queue(run);
+}
+
+void saga_run_go_on(struct saga_run *run)
+{
+    struct world *world = run->room->context->world;
+    int64_t at_ns = saga_ask_due(run);
+    if (run->state.status == SAGA_RUNNING && run->deadline_ns < at_ns)
+        at_ns = run->deadline_ns;
+    if (run->retry_at_ns)
+        at_ns = run->retry_at_ns; /* nothing can be stored before */
+    if (run->timer_at_ns == at_ns)
+        return;
+    if (run->timer_at_ns)
+        world_timer_stop(world, &run->timer);
+    run->timer_at_ns = at_ns;
+    run->timer.fire = timer_fired;
+    run->timer.owner = run;
+    if (at_ns != INT64_MAX)
+        world_timer_start(world, &run->timer, at_ns);
+}
+
+static void process(struct saga_run *run)
+{
+    while (!run->room->stopping && carry_on(run))
+        ;
+    if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
+        saga_room_remove(run->room, run);
+    else if (!run->room->stopping)
+        saga_run_go_on(run);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fh_saga_start: the saga begins in the handler's own work. Its number is the position of an
+ * outbox row, its first step's requests are stored beside it, and only when all that is durable
+ * does the room take it over. What the handler got wrong (an unknown saga, an input that some
+ * step's request can't be made from) is said at once, before anything is stored.
+ *
+ * Until the commit everything is on the work's arena: a rerun starts from nothing.
+ */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "saga/room.h"
+
+#define STARTED_TYPE "freehold.saga.started"
+#define STARTED_KEY "freehold.saga" /* one order over all sagas of a store */
+
+/* A run that is not one yet: all of it is on the arena. */
+struct starting {
+    struct saga_run run;
+    int counts[SAGA_STEPS_MAX];
+};
+
+/* Paths and bodies on the arena instead of the heap. */
+static void take_rendered(struct saga_part *part, const struct saga_rendered *rendered)
+{
+    part->path = (char *)(uintptr_t)rendered->path;
+    part->undo_path = (char *)(uintptr_t)rendered->undo_path;
+    part->body = (char *)(uintptr_t)rendered->body;
+}
+
+/* Makes every request once, so that a saga does not find out half-way that one can't be made. */
+static void try_requests(fh_work *w, struct starting *starting)
+{
+    struct saga_run *run = &starting->run;
+    for (int step = 0; step < run->type->rules.step_count; step++) {
+        for (int i = 0; i < starting->counts[step] && !run->type->calls[step].run; i++) {
+            struct saga_rendered rendered;
+            struct fh_error error;
+            if (saga_type_render(run->type, step, i, run->input, &w->arena, &rendered, &error) !=
+                FH_OK)
+                fh_fail(w, 500, "Saga %s can't start: %s", run->type->rules.name, error.message);
+            int at = run->state.first[step] + i;
+            if (run->state.elements[at].state != SAGA_UNSTORED)
+                take_rendered(&run->parts[at], &rendered);
+        }
+    }
+}
+
+static enum fh_code append_start(fh_work *w, struct saga_run *run, struct fh_error *error)
+{
+    struct ledger_event event = {
+        .time_ms = w->now_ms,
+        .version = 1,
+        .id = fh_id_new(w),
+        .type = STARTED_TYPE,
+        .key = STARTED_KEY,
+        .data = work_printf(w, "{\"saga\":\"%s\"}", run->type->rules.name),
+        .trace = w->trace,
+    };
+    enum fh_code code = ledger_outbox_append(w->store_work, &event, error);
+    run->number = event.position;
+    return code;
+}
+
+static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
+{
+    struct starting *starting = argument;
+    struct saga_run *run = &starting->run;
+    enum fh_code code = append_start(w, run, error);
+    if (code)
+        return code;
+    struct ledger_saga row;
+    saga_record_row(run, &run->state, &w->arena, &row);
+    row.input = json_text(run->input);
+    code = ledger_saga_insert(w->store_work, &row, error);
+    for (int step = 0; step < run->type->rules.step_count; step++) {
+        for (int i = 0; i < starting->counts[step] && !code; i++) {
+            if (saga_element(&run->state, step, i)->state == SAGA_UNSTORED)
+                continue;
+            struct ledger_step put;
+            saga_record_step(run, &run->state, step, i, &w->arena, &put);
+            code = ledger_step_put(w->store_work, &put, error);
+        }
+    }
+    if (!code && w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN - 2)
+        w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
+            SAGA_HEADER, work_printf(w, "%s.%lld", run->birth, (long long)run->number)};
+    return code;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    FH_ASSERT(!text || copy);
+    return copy;
+}
+
+static struct saga_run *copy_run(const struct starting *starting)
+{
+    const struct saga_run *from = &starting->run;
+    struct saga_run *run = saga_run_new(from->room, from->type, from->birth, from->number,
+                                        from->input, starting->counts);
+    run->epoch = from->epoch;
+    run->trace = copy_text(from->trace);
+    run->deadline_ns = from->deadline_ns;
+    saga_state_copy(&from->type->rules, &from->state, &run->state, run->state.elements);
+    for (int i = 0; i < from->state.first[from->type->rules.step_count]; i++) {
+        run->parts[i].path = copy_text(from->parts[i].path);
+        run->parts[i].undo_path = copy_text(from->parts[i].undo_path);
+        run->parts[i].body = copy_text(from->parts[i].body);
+    }
+    return run;
+}
+
+static void committed(fh_work *w, void *argument)
+{
+    (void)w;
+    const struct starting *starting = argument;
+    struct saga_room *room = starting->run.room;
+    ++*saga_room_count(room, starting->run.state.status);
+    if (saga_due(&starting->run.type->rules, &starting->run.state) == SAGA_DUE_NOTHING ||
+        room->stopping)
+        return;
+    if (room->runs.count >= SAGAS_LOADED_MAX) {
+        room->crowded = true; /* it is in the store, and will be loaded when there is room */
+        return;
+    }
+    struct arena *before = json_arena_set(NULL);
+    struct saga_run *run = copy_run(starting);
+    if (saga_room_add(room, run)) {
+        if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
+            saga_run_go_on(run);
+        else
+            saga_run_queue(run);
+    }
+    json_arena_set(before);
+}
+
+void fh_saga_start(fh_work *w, const char *name, json_t *input)
+{
+    struct saga_room *room = w->context->sagas;
+    const struct saga_type *type = room ? saga_room_type(room, name) : NULL;
+    if (!type)
+        fh_fail(w, 500, "%s started saga %s, which is not among its declared `sagas`.",
+                w->context->service->name, name);
+    if (!json_is_object(input))
+        fh_fail(w, 500, "The input of saga %s must be an object.", name);
+    struct starting *starting = work_alloc(w, sizeof *starting);
+    struct saga_run *run = &starting->run;
+    struct fh_error error;
+    run->room = room;
+    run->type = type;
+    run->input = json_deep_copy(input); /* the handler may change it afterwards */
+    run->epoch = 1;
+    run->trace = w->trace ? work_printf(w, "%s", w->trace) : NULL;
+    run->deadline_ns = world_in_ms(w->context->world, type->deadline_ms);
+    memcpy(run->birth, w->context->store->incarnation, ID_SIZE);
+    if (saga_type_counts(type, run->input, starting->counts, &error) != FH_OK)
+        fh_fail(w, 500, "Saga %s can't start: %s", name, error.message);
+    size_t elements = 1;
+    for (int i = 0; i < type->rules.step_count; i++)
+        elements += (size_t)starting->counts[i];
+    run->parts = work_alloc(w, elements * sizeof *run->parts);
+    saga_state_init(&type->rules, starting->counts, &run->state,
+                    work_alloc(w, elements * sizeof *run->state.elements));
+    struct saga_happening started = {.what = SAGA_STARTED};
+    saga_decide(&type->rules, &run->state, &started);
+    try_requests(w, starting);
+    work_on_end(w, finish, committed, starting);
+}
