@@ -242,6 +242,48 @@ static void a_broken_group_takes_no_other_work_with_it(void **state)
     assert_int_equal(shelves(fixture), 63);
 }
 
+static void fills_the_disk(fh_work *w)
+{
+    struct run *run = current;
+    run->runs++;
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (1000, hex(zeroblob(4000000)))");
+}
+
+static void bound_pages(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->context.store->ops->sql->script(work, "PRAGMA max_page_count = 200",
+                                                             &fixture->error);
+    store_rollback(work);
+}
+
+/* The 21st schedule: one work fills the disk in a group of 64, the other 63 stand. */
+static void a_work_that_fills_the_disk_takes_no_other_with_it(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct run runs[64];
+    void *arguments[64];
+    harness_run(&fixture->harness, bound_pages, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 64; i++) {
+        runs[i] = (struct run){.fixture = fixture, .handler = add_shelf, .number = i + 1};
+        arguments[i] = &runs[i];
+    }
+    runs[20].handler = fills_the_disk;
+    current = &runs[20];
+    harness_run_all(&fixture->harness, run_work, arguments, 64);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(runs[i].status, i == 20 ? 503 : 201);
+    assert_non_null(strstr(runs[20].reply, "full"));
+    assert_int_equal(shelves(fixture), 63);
+}
+
 static void leaves_a_constraint_open(fh_work *w)
 {
     fh_exec(w, "INSERT INTO book (id, shelf_id) VALUES (:id, 999)", fh_body(w));
@@ -392,6 +434,7 @@ int main(void)
         WORK_TEST(a_missing_name_is_the_programs_fault),
         WORK_TEST(asking_after_the_store_was_used_is_refused),
         WORK_TEST(a_broken_group_takes_no_other_work_with_it),
+        WORK_TEST(a_work_that_fills_the_disk_takes_no_other_with_it),
         WORK_TEST(an_open_constraint_fails_its_own_work_alone),
         WORK_TEST(a_rerun_hears_the_same_time_and_randomness),
         WORK_TEST(a_batch_asks_side_by_side_and_commits_once),

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a store does before it is opened, when the process before it was killed. */
+
+#define _GNU_SOURCE
+#include "../support/harness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/relational/sqlite.h"
+
+struct fixture {
+    struct harness harness;
+    char live[128], dead[128]; /* folders: a store in use, and what its killed process left */
+    struct store *store;
+    enum fh_code code;
+    struct fh_error error;
+    const char *folder;
+    int64_t count;
+};
+
+static void open_store(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_options options = {
+        .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
+    fixture->code =
+        store_sqlite.open(&options, fixture->harness.world, &fixture->store, &fixture->error);
+}
+
+static bool take_count(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return true;
+}
+
+static void count_rows(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->count = -1;
+    if (store_begin(fixture->store, STORE_READ, &work, &fixture->error) != FH_OK)
+        return;
+    sql_run(work, "SELECT count(*) FROM note", NULL, 0, take_count, &fixture->count, NULL,
+            &fixture->error);
+    store_rollback(work);
+}
+
+static void write_rows(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->store->ops->sql->script(
+        work, "CREATE TABLE note (text TEXT); INSERT INTO note VALUES ('a'), ('b'), ('c');",
+        &fixture->error);
+    fixture->code = store_commit(work, &fixture->error);
+}
+
+static void copy_file(const char *from_folder, const char *to_folder, const char *name)
+{
+    char command[512];
+    snprintf(command, sizeof command, "cp %s/%s %s/%s", from_folder, name, to_folder, name);
+    assert_int_equal(system(command), 0);
+}
+
+static ino_t inode_of(const char *folder, const char *name)
+{
+    char path[256];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(status.st_size > 0);
+    return status.st_ino;
+}
+
+static void begin(struct fixture *fixture)
+{
+    memset(fixture, 0, sizeof *fixture);
+    harness_init(&fixture->harness);
+    snprintf(fixture->live, sizeof fixture->live, "%s/live", fixture->harness.folder);
+    snprintf(fixture->dead, sizeof fixture->dead, "%s/dead", fixture->harness.folder);
+    assert_int_equal(mkdir(fixture->live, 0700), 0);
+    assert_int_equal(mkdir(fixture->dead, 0700), 0);
+    fixture->folder = fixture->live;
+    harness_run(&fixture->harness, open_store, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    harness_run(&fixture->harness, write_rows, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    copy_file(fixture->live, fixture->dead, "store.db");
+    copy_file(fixture->live, fixture->dead, "store.db-wal");
+    store_close(fixture->store);
+    fixture->folder = fixture->dead;
+}
+
+static void reopened(struct fixture *fixture)
+{
+    harness_run(&fixture->harness, open_store, fixture);
+    assert_int_equal(fixture->code, FH_OK);
+    harness_run(&fixture->harness, count_rows, fixture);
+    assert_int_equal(fixture->count, 3);
+    store_close(fixture->store);
+    harness_release(&fixture->harness);
+}
+
+/* The 4th schedule: killed between the log's write and its fsync, restarted; then the power fails. */
+static void a_log_that_was_left_behind_is_written_anew_before_it_is_read(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    begin(&fixture);
+    ino_t before = inode_of(fixture.dead, "store.db-wal");
+    char path[256];
+    snprintf(path, sizeof path, "%s/store.db", fixture.dead);
+    assert_int_equal(sqlite_make_durable(fixture.dead, path, NULL), FH_OK);
+    assert_int_not_equal(inode_of(fixture.dead, "store.db-wal"), before);
+    reopened(&fixture);
+}
+
+static void a_copy_that_a_dying_start_left_is_removed(void **state)
+{
+    struct fixture fixture;
+    char path[256];
+    (void)state;
+    begin(&fixture);
+    snprintf(path, sizeof path, "%s/store.db-wal.copy", fixture.dead);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("half a log", file);
+    fclose(file);
+    harness_run(&fixture.harness, open_store, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    assert_int_not_equal(access(path, F_OK), 0);
+    store_close(fixture.store);
+    reopened(&fixture);
+}
+
+static void pages_keep_bytes_free_for_checksums(void **state)
+{
+    struct fixture fixture;
+    unsigned char header[32];
+    char path[256];
+    (void)state;
+    begin(&fixture);
+    snprintf(path, sizeof path, "%s/store.db", fixture.dead);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    ssize_t got = read(fd, header, sizeof header);
+    close(fd);
+    assert_int_equal(got, sizeof header); /* SQLite writes the first page when it turns the log on */
+    assert_int_equal(header[20], SQLITE_RESERVED_BYTES);
+    reopened(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_that_was_left_behind_is_written_anew_before_it_is_read),
+        cmocka_unit_test(a_copy_that_a_dying_start_left_is_removed),
+        cmocka_unit_test(pages_keep_bytes_free_for_checksums),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
