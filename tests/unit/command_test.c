@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands at the receiver, on the embedded engine: once, and the same answer for ever. */
+
+#include "../support/harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/relational/sql.h"
+#include "work/command.h"
+#include "work/command_key.h"
+
+#define OLD "01900000-0000-7000-8000-000000000001"
+#define NOW "01900000-0000-7000-8000-000000000002"
+#define KEY "orders/" NOW ".7/charge/0"
+
+static const fh_service service = {.name = "payments", .model = FH_RELATIONAL};
+
+struct fixture {
+    struct harness harness;
+    struct work_context context;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void open_store(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_options options = {
+        .service = "payments", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
+    struct store_work *work;
+    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
+                                      &fixture->error);
+    if (fixture->code == FH_OK)
+        fixture->code = store_begin(fixture->context.store, STORE_WRITE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->context.store->ops->sql->script(
+        work, "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT NOT NULL);", &fixture->error);
+    fixture->code = store_commit(work, &fixture->error);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    harness_init(&fixture.harness);
+    fixture.context.world = fixture.harness.world;
+    fixture.context.service = &service;
+    fixture.context.keys = work_keys_new();
+    harness_run(&fixture.harness, open_store, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    store_close(fixture->context.store);
+    work_keys_free(fixture->context.keys);
+    harness_release(&fixture->harness);
+    return 0;
+}
+
+/* ---- A request and what came back ------------------------------------------------------------ */
+
+struct sent {
+    struct fixture *fixture;
+    struct command_request request;
+    fh_handler *handler;
+    const char *closed; /* a closing's body instead */
+    int status;
+    char outcome[16], reply[256], at[80];
+};
+
+static void keep_headers(struct sent *sent, const fh_work *w)
+{
+    for (int i = 0; i < w->reply_header_count; i++) {
+        const struct work_reply_header *header = &w->reply_headers[i];
+        if (strcmp(header->name, "Freehold-Outcome") == 0)
+            snprintf(sent->outcome, sizeof sent->outcome, "%s", header->value);
+        if (strcmp(header->name, "Freehold-At") == 0)
+            snprintf(sent->at, sizeof sent->at, "%s", header->value);
+    }
+}
+
+static void run_sent(void *argument)
+{
+    struct sent *sent = argument;
+    const char *body = sent->closed ? sent->closed : sent->request.body;
+    fh_work w;
+    work_init(&w, &sent->fixture->context, sent->handler);
+    w.deadline_ns = world_in_ms(sent->fixture->harness.world, 20000);
+    json_arena_set(&w.kept);
+    if (body)
+        json_parse(body, strlen(body), &w.body, NULL);
+    json_arena_set(NULL);
+    if (sent->closed)
+        command_closed_run(&w, sent->request.from);
+    else
+        command_run(&w, &sent->request);
+    sent->status = w.reply_status;
+    sent->outcome[0] = sent->reply[0] = sent->at[0] = '\0';
+    keep_headers(sent, &w);
+    if (w.reply_body) {
+        char *text = json_text(w.reply_body);
+        snprintf(sent->reply, sizeof sent->reply, "%s", text);
+        json_text_free(text);
+    }
+    work_release(&w);
+}
+
+static void go(struct sent *sent)
+{
+    harness_run(&sent->fixture->harness, run_sent, sent);
+}
+
+static void charge(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('charge')");
+    fh_reply(w, 201, json_pack("{s:i}", "id", 7));
+}
+
+static void decline(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('declined')");
+    fh_fail(w, 402, "The card was declined.");
+}
+
+static void break_down(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('broken')");
+    fh_fail(w, 503, "The bank is away.");
+}
+
+static void take_back(fh_work *w)
+{
+    int id = (int)json_integer_value(json_object_get(fh_undone_answer(w), "id"));
+    int amount = (int)json_integer_value(json_object_get(fh_undone_request(w), "amount"));
+    json_t *named = json_pack("{s:o}", "what", json_sprintf("take back %d of %d", id, amount));
+    fh_exec(w, "INSERT INTO effect (what) VALUES (:what)", named);
+    fh_reply(w, 200, NULL);
+}
+
+static struct sent step(void *state, fh_handler *handler)
+{
+    struct fixture *fixture = state;
+    return (struct sent){.fixture = fixture,
+                         .handler = handler,
+                         .request = {.method = "POST",
+                                     .path = "/api/payments",
+                                     .pattern = "/api/payments",
+                                     .body = "{\"amount\":5}",
+                                     .body_length = 12,
+                                     .key = KEY,
+                                     .from = "orders/" NOW,
+                                     .to = fixture->context.store->incarnation}};
+}
+
+static struct sent undo(void *state, fh_handler *handler)
+{
+    struct sent sent = step(state, handler);
+    sent.request.path = sent.request.pattern = "/api/payments/refund";
+    sent.request.key = NULL;
+    sent.request.undone = KEY;
+    sent.request.undo = handler;
+    return sent;
+}
+
+static void expect(struct sent *sent, int status, const char *outcome)
+{
+    go(sent);
+    assert_int_equal(sent->status, status);
+    assert_string_equal(sent->outcome, outcome);
+}
+
+/* All effects, in order. */
+struct looked {
+    struct fixture *fixture;
+    char text[256];
+};
+
+static bool add_effect(void *context, const struct sql_row *row)
+{
+    struct looked *looked = context;
+    size_t length = strlen(looked->text);
+    snprintf(looked->text + length, sizeof looked->text - length, "%s%s", length ? ", " : "",
+             row->values[0].text);
+    return true;
+}
+
+static void look(void *argument)
+{
+    struct looked *looked = argument;
+    struct store_work *work;
+    if (store_begin(looked->fixture->context.store, STORE_READ, &work, NULL) != FH_OK)
+        return;
+    sql_run(work, "SELECT what FROM effect ORDER BY id", NULL, 0, add_effect, looked, NULL, NULL);
+    store_rollback(work);
+}
+
+static void expect_effects(void *state, const char *effects)
+{
+    struct looked looked = {.fixture = state};
+    harness_run(&looked.fixture->harness, look, &looked);
+    assert_string_equal(looked.text, effects);
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+static void a_repeated_step_takes_effect_once(void **state)
+{
+    for (int i = 0; i < 3; i++) {
+        struct sent sent = step(*state, charge);
+        expect(&sent, 201, "done");
+        assert_string_equal(sent.reply, "{\"id\":7}");
+        assert_memory_equal(sent.at, sent.fixture->context.store->incarnation, ID_SIZE - 1);
+    }
+    expect_effects(*state, "charge");
+}
+
+static void another_request_under_the_same_key_is_a_mismatch(void **state)
+{
+    struct sent sent = step(*state, charge);
+    expect(&sent, 201, "done");
+    sent.request.body = "{\"amount\":6}";
+    expect(&sent, 422, "mismatch");
+    sent.request.body = "{\"amount\":5}";
+    sent.request.query = "a=1";
+    expect(&sent, 422, "mismatch");
+    expect_effects(*state, "charge");
+}
+
+static void a_refusal_is_recorded_and_a_higher_attempt_runs_over_it_alone(void **state)
+{
+    struct sent sent = step(*state, decline);
+    expect(&sent, 402, "refused");
+    sent.handler = charge;
+    expect(&sent, 402, "refused");
+    assert_non_null(strstr(sent.reply, "declined"));
+    sent.request.attempt = "2";
+    expect(&sent, 201, "done");
+    sent.request.attempt = "3";
+    sent.handler = decline;
+    expect(&sent, 201, "done");
+    expect_effects(*state, "charge");
+}
+
+static void a_failure_decides_nothing(void **state)
+{
+    struct sent sent = step(*state, break_down);
+    expect(&sent, 503, "");
+    assert_true(sent.at[0] != '\0');
+    sent.handler = charge;
+    expect(&sent, 201, "done");
+    expect_effects(*state, "charge");
+}
+
+static void equal_keys_at_once_wait_for_each_other(void **state)
+{
+    struct sent sent[8];
+    void *arguments[8];
+    for (int i = 0; i < 8; i++) {
+        sent[i] = step(*state, charge);
+        arguments[i] = &sent[i];
+    }
+    harness_run_all(&sent[0].fixture->harness, run_sent, arguments, 8);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(sent[i].status, 201);
+        assert_string_equal(sent[i].outcome, "done");
+    }
+    expect_effects(*state, "charge");
+}
+
+/* ---- Undo ------------------------------------------------------------------------------------ */
+
+static void an_undo_runs_once_with_request_and_answer_at_hand(void **state)
+{
+    struct sent first = step(*state, charge), back = undo(*state, take_back);
+    expect(&first, 201, "done");
+    expect(&back, 200, "undone");
+    expect(&back, 200, "undone");
+    expect(&first, 409, "undone");
+    expect_effects(*state, "charge, take back 7 of 5");
+}
+
+static void a_step_behind_its_tombstone_does_nothing(void **state)
+{
+    struct sent first = step(*state, charge), back = undo(*state, take_back);
+    expect(&back, 200, "never");
+    expect(&back, 200, "never");
+    expect(&first, 409, "never");
+    first.request.attempt = "9";
+    expect(&first, 409, "never");
+    expect_effects(*state, "");
+}
+
+static void a_refused_step_is_never_done_after_its_undo(void **state)
+{
+    struct sent first = step(*state, decline), back = undo(*state, take_back);
+    expect(&first, 402, "refused");
+    expect(&back, 200, "never");
+    first.handler = charge;
+    first.request.attempt = "2";
+    expect(&first, 409, "never");
+    expect_effects(*state, "");
+}
+
+static void what_has_no_undo_is_fixed_only_if_it_was_done(void **state)
+{
+    struct sent first = step(*state, charge), back = undo(*state, NULL);
+    expect(&first, 201, "done");
+    expect(&back, 409, "fixed");
+    back.request.undone = "orders/" NOW ".8/charge/0";
+    expect(&back, 200, "never");
+    expect_effects(*state, "charge");
+}
+
+static void an_undo_that_fails_is_asked_again(void **state)
+{
+    struct sent first = step(*state, charge), back = undo(*state, break_down);
+    expect(&first, 201, "done");
+    expect(&back, 503, "");
+    back.request.undo = decline;
+    expect(&back, 402, "");
+    back.request.undo = take_back;
+    expect(&back, 200, "undone");
+    expect_effects(*state, "charge, take back 7 of 5");
+}
+
+/* ---- Senders --------------------------------------------------------------------------------- */
+
+static void a_former_life_of_the_sender_changes_nothing(void **state)
+{
+    struct sent sent = step(*state, charge), old = step(*state, charge);
+    expect(&sent, 201, "done");
+    old.request.from = "orders/" OLD;
+    expect(&old, 403, "");
+    old.request.key = "orders/" OLD ".1/charge/0";
+    expect(&old, 403, "");
+    struct sent back = undo(*state, take_back);
+    back.request.from = "orders/" OLD;
+    expect(&back, 403, "");
+    back.closed = "{\"birth\":\"" NOW "\",\"closed_through\":9,\"still_open\":[]}";
+    expect(&back, 403, "");
+    expect_effects(*state, "charge");
+}
+
+static void a_newer_life_of_the_sender_keeps_its_keys(void **state)
+{
+    struct sent sent = step(*state, charge);
+    sent.request.key = "orders/" OLD ".1/charge/0";
+    sent.request.from = "orders/" OLD;
+    expect(&sent, 201, "done");
+    sent.request.from = "orders/" NOW;
+    expect(&sent, 201, "done");
+    sent.request.from = "orders/" OLD;
+    expect(&sent, 403, "");
+    expect_effects(*state, "charge");
+}
+
+static void a_request_for_another_life_of_the_receiver_is_told_which_one_it_is(void **state)
+{
+    const char *const others[] = {NULL, NOW, "?"};
+    for (int i = 0; i < 3; i++) {
+        struct sent sent = step(*state, charge);
+        sent.request.to = others[i];
+        expect(&sent, 421, "");
+        assert_memory_equal(sent.at, sent.fixture->context.store->incarnation, ID_SIZE - 1);
+    }
+    expect_effects(*state, "");
+}
+
+static void malformed_headers_are_refused(void **state)
+{
+    static const char *const keys[] = {"x",
+                                       "orders/7/charge/0",
+                                       "orders/" NOW ".0/charge/0",
+                                       "orders/" NOW ".07/charge/0",
+                                       "orders/" NOW ".7/charge",
+                                       "orders/" NOW ".7/charge/",
+                                       "orders/" NOW ".7/a/b/c",
+                                       "users/" NOW ".7/charge/0",
+                                       "",
+                                       "orders/" NOW ".7/ä/0"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct sent sent = step(*state, charge);
+        sent.request.key = keys[i];
+        expect(&sent, 400, "");
+    }
+    struct sent sent = step(*state, charge);
+    sent.request.from = "orders";
+    expect(&sent, 400, "");
+    sent = step(*state, charge);
+    sent.request.attempt = "0";
+    expect(&sent, 400, "");
+    sent = undo(*state, take_back);
+    sent.request.from = NULL;
+    expect(&sent, 400, "");
+    expect_effects(*state, "");
+}
+
+/* ---- Outside clients ------------------------------------------------------------------------- */
+
+static struct sent client(void *state, const char *key)
+{
+    struct sent sent = step(state, charge);
+    sent.request.key = key;
+    sent.request.from = sent.request.to = NULL;
+    return sent;
+}
+
+static void a_clients_key_is_its_own_route_by_route(void **state)
+{
+    struct sent sent = client(*state, "a");
+    expect(&sent, 201, "");
+    expect(&sent, 201, "");
+    assert_string_equal(sent.at, "");
+    sent.request.body = "{\"amount\":6}";
+    expect(&sent, 422, "");
+    struct sent other = client(*state, "a");
+    other.request.pattern = other.request.path = "/api/others";
+    expect(&other, 201, "");
+    struct sent operators = client(*state, "a");
+    operators.request.from = "operator";
+    expect(&operators, 201, "");
+    struct sent longest = client(*state, "");
+    char key[COMMAND_KEY_LENGTH_MAX + 2];
+    memset(key, 'k', sizeof key);
+    key[COMMAND_KEY_LENGTH_MAX + 1] = '\0';
+    longest.request.key = key;
+    expect(&longest, 400, "");
+    key[COMMAND_KEY_LENGTH_MAX] = '\0';
+    expect(&longest, 201, "");
+    expect_effects(*state, "charge, charge, charge, charge");
+}
+
+struct expiry {
+    struct fixture *fixture;
+    int64_t removed;
+    enum fh_code code;
+};
+
+static void expire(void *argument)
+{
+    struct expiry *expiry = argument;
+    expiry->code = command_expire(&expiry->fixture->context, &expiry->removed, NULL);
+}
+
+static void age_commands(void *argument)
+{
+    struct expiry *expiry = argument;
+    struct store_work *work;
+    expiry->code = store_begin(expiry->fixture->context.store, STORE_WRITE, &work, NULL);
+    struct sql_value by = sql_integer(COMMAND_CLIENT_KEPT_MS + 60000);
+    sql_run(work, "UPDATE fh_command SET created_ms = created_ms - ?1", &by, 1, NULL, NULL, NULL,
+            NULL);
+    expiry->code = store_commit(work, NULL);
+}
+
+static void a_clients_record_expires_and_a_services_does_not(void **state)
+{
+    struct expiry expiry = {.fixture = *state};
+    struct sent outside = client(*state, "a"), inside = step(*state, charge);
+    expect(&outside, 201, "");
+    expect(&inside, 201, "done");
+    harness_run(&expiry.fixture->harness, expire, &expiry);
+    assert_int_equal(expiry.code, FH_OK);
+    assert_int_equal(expiry.removed, 0);
+    harness_run(&expiry.fixture->harness, age_commands, &expiry);
+    assert_int_equal(expiry.code, FH_OK);
+    harness_run(&expiry.fixture->harness, expire, &expiry);
+    assert_int_equal(expiry.removed, 1);
+    expect(&outside, 201, "");
+    expect(&inside, 201, "done");
+    expect_effects(*state, "charge, charge, charge");
+}
+
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+static void close_saga(void *state, const char *body)
+{
+    struct sent sent = step(state, NULL);
+    sent.closed = body;
+    expect(&sent, 200, "");
+}
+
+static void a_closed_sagas_late_messages_are_closed_for_ever(void **state)
+{
+    struct sent first = step(*state, charge), back = undo(*state, take_back);
+    expect(&first, 201, "done");
+    close_saga(*state, "{\"birth\":\"" NOW "\",\"closed_through\":9,\"still_open\":[8]}");
+    expect(&first, 410, "closed");
+    expect(&back, 410, "closed");
+    first.request.attempt = "5";
+    expect(&first, 410, "closed");
+    first.request.key = "orders/" NOW ".8/charge/0";
+    expect(&first, 201, "done");
+    first.request.key = "orders/" NOW ".10/charge/0";
+    expect(&first, 201, "done");
+    first.request.key = "orders/" OLD ".3/charge/0"; /* another birth: not closed by this */
+    expect(&first, 201, "done");
+    expect_effects(*state, "charge, charge, charge, charge");
+}
+
+static void closings_close_in_any_order_and_twice(void **state)
+{
+    static const char *const early =
+        "{\"birth\":\"" NOW "\",\"closed_through\":8,\"still_open\":[7]}";
+    static const char *const late =
+        "{\"birth\":\"" NOW "\",\"closed_through\":8,\"still_open\":[]}";
+    const char *const order[] = {late, early, early, late};
+    struct sent sent = step(*state, charge);
+    for (int i = 0; i < 4; i++) {
+        close_saga(*state, order[i]);
+        expect(&sent, 410, "closed");
+    }
+    expect_effects(*state, "");
+}
+
+static void malformed_closings_are_refused(void **state)
+{
+    static const char *const bodies[] = {
+        "{}",
+        "[]",
+        "{\"birth\":\"x\",\"closed_through\":1,\"still_open\":[]}",
+        "{\"birth\":\"" NOW "\",\"closed_through\":-1,\"still_open\":[]}",
+        "{\"birth\":\"" NOW "\",\"closed_through\":1,\"still_open\":[\"a\"]}",
+        "{\"birth\":\"" NOW "\",\"closed_through\":1,\"still_open\":{}}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct sent sent = step(*state, NULL);
+        sent.closed = bodies[i];
+        expect(&sent, 400, "");
+    }
+}
+
+/* Every pair and triple of small closings: the order must not matter. */
+#define SMALL 3 /* numbers 1..3 */
+
+static struct ledger_caller small_closing(struct arena *arena, int code)
+{
+    int through = code >> SMALL, count = 0;
+    char open[32] = "[";
+    for (int number = 1; number <= through; number++)
+        if (code >> (number - 1) & 1)
+            sprintf(open + strlen(open), "%s%d", count++ ? "," : "", number);
+    strcat(open, "]");
+    return (struct ledger_caller){through, arena_text(arena, open)};
+}
+
+static struct ledger_caller merged(struct arena *arena, struct ledger_caller a,
+                                   struct ledger_caller b)
+{
+    struct ledger_caller both;
+    assert_int_equal(command_closed_merge(&a, &b, arena, &both, NULL), FH_OK);
+    return both;
+}
+
+static void same_closing(struct ledger_caller a, struct ledger_caller b)
+{
+    assert_int_equal(a.closed_through, b.closed_through);
+    assert_string_equal(a.still_open, b.still_open);
+}
+
+static void closings_merge_the_same_in_every_order(void **unused)
+{
+    (void)unused;
+    struct arena arena;
+    const int codes = (SMALL + 1) << SMALL;
+    for (int i = 0; i < codes; i++) {
+        for (int j = 0; j < codes; j++) {
+            arena_init(&arena, ARENA_SIZE_MAX);
+            struct ledger_caller a = small_closing(&arena, i), b = small_closing(&arena, j);
+            struct ledger_caller both = merged(&arena, a, b);
+            same_closing(both, merged(&arena, b, a));
+            same_closing(both, merged(&arena, both, a));
+            for (int number = 1; number <= SMALL; number++)
+                assert_int_equal(command_is_closed(&both, number),
+                                 command_is_closed(&a, number) || command_is_closed(&b, number));
+            for (int k = 0; k < codes; k++) {
+                struct ledger_caller c = small_closing(&arena, k);
+                same_closing(merged(&arena, both, c), merged(&arena, a, merged(&arena, b, c)));
+            }
+            arena_release(&arena);
+        }
+    }
+}
+
+#define STORED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORED(a_repeated_step_takes_effect_once),
+        STORED(another_request_under_the_same_key_is_a_mismatch),
+        STORED(a_refusal_is_recorded_and_a_higher_attempt_runs_over_it_alone),
+        STORED(a_failure_decides_nothing),
+        STORED(equal_keys_at_once_wait_for_each_other),
+        STORED(an_undo_runs_once_with_request_and_answer_at_hand),
+        STORED(a_step_behind_its_tombstone_does_nothing),
+        STORED(a_refused_step_is_never_done_after_its_undo),
+        STORED(what_has_no_undo_is_fixed_only_if_it_was_done),
+        STORED(an_undo_that_fails_is_asked_again),
+        STORED(a_former_life_of_the_sender_changes_nothing),
+        STORED(a_newer_life_of_the_sender_keeps_its_keys),
+        STORED(a_request_for_another_life_of_the_receiver_is_told_which_one_it_is),
+        STORED(malformed_headers_are_refused),
+        STORED(a_clients_key_is_its_own_route_by_route),
+        STORED(a_clients_record_expires_and_a_services_does_not),
+        STORED(a_closed_sagas_late_messages_are_closed_for_ever),
+        STORED(closings_close_in_any_order_and_twice),
+        STORED(malformed_closings_are_refused),
+        cmocka_unit_test(closings_merge_the_same_in_every_order),
+    };
+    json_memory_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
