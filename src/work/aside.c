@@ -30,6 +30,7 @@ void fh_delay_ms(fh_work *w, int ms)
         fh_fail(w, 500, "A handler waited for %d ms, and 0 to %d are allowed.", ms, DELAY_MS_MAX);
     if (work_asked_again(w))
         return;
+    w->context->waits = true;
     struct world *world = w->context->world;
     fiber_sleep_until(world, world_in_ms(world, ms));
     work_asked_record(w, json_true());

@@ -115,8 +115,7 @@ static void cancel(struct work_gate *gate)
 static int first_failed(struct work_gate *gate)
 {
     for (int i = 0; i < gate->count; i++) {
-        if (gate->members[i].state == MEMBER_ENDED &&
-            gate->members[i].work->failure.code != FH_OK)
+        if (gate->members[i].state == MEMBER_ENDED && gate->members[i].work->failure.code != FH_OK)
             return i;
     }
     return -1;

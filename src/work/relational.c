@@ -105,8 +105,8 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     va_end(args);
     if (store_begin(w->context->store, STORE_READ, &work, &error) != FH_OK)
         work_fail(w, &error);
-    enum fh_code code = relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL,
-                                       &error);
+    enum fh_code code =
+        relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);
     store_rollback(work);
     if (code != FH_OK)
         work_fail(w, &error);

@@ -39,6 +39,7 @@ struct work_context {
     struct event_room *events;            /* rooms above: opaque here */
     struct call_room *calls;
     struct saga_room *sagas;
+    bool waits; /* a handler of this process has used fh_delay_ms: see command.c */
     struct work_counters {
         uint64_t committed, refused, failed, reruns;
     } counters;
