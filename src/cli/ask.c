@@ -42,6 +42,12 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
     world->ops->request(world, &asking->request);
 }
 
+/* Every request has its own deadline; this only keeps the loop turning until the first is sent. */
+static void keep_turning(struct world_timer *timer)
+{
+    (void)timer;
+}
+
 static bool all_answered(const struct cli_ask *asks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -66,8 +72,11 @@ void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms)
         http_client_set_address(client, asks[i].service, asks[i].address);
         send_ask(world, &asking[i], world_in_ms(world, timeout_ms));
     }
+    struct world_timer turning = {.fire = keep_turning};
+    world_timer_start(world, &turning, world_in_ms(world, timeout_ms));
     while (!all_answered(asks, count))
         uv_run(&loop, UV_RUN_ONCE);
+    world_timer_stop(world, &turning);
     http_client_free(client);
     world_real_free(world);
     uv_run(&loop, UV_RUN_DEFAULT);
