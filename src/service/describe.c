@@ -87,15 +87,15 @@ static json_t *describe_collection(const struct fh_collection *collection)
 }
 
 /* Each list ends at its first empty row or its last one. */
-#define DESCRIBE_ALL(object, name, rows, is_there, describe)                                     \
-    do {                                                                                         \
-        json_t *list = json_array();                                                             \
-        for (size_t i = 0; i < sizeof(rows) / sizeof((rows)[0]) && (rows)[i].is_there; i++)      \
-            json_array_append_new(list, describe(&(rows)[i]));                                   \
-        if (json_array_size(list))                                                               \
-            set(object, name, list);                                                             \
-        else                                                                                     \
-            json_decref(list);                                                                   \
+#define DESCRIBE_ALL(object, name, rows, is_there, describe)                                       \
+    do {                                                                                           \
+        json_t *list = json_array();                                                               \
+        for (size_t i = 0; i < sizeof(rows) / sizeof((rows)[0]) && (rows)[i].is_there; i++)        \
+            json_array_append_new(list, describe(&(rows)[i]));                                     \
+        if (json_array_size(list))                                                                 \
+            set(object, name, list);                                                               \
+        else                                                                                       \
+            json_decref(list);                                                                     \
     } while (0)
 
 static json_t *describe_heard(const struct fh_heard *heard)

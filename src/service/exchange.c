@@ -73,8 +73,8 @@ static void answer_json(struct exchange *exchange, int status, const json_t *bod
     json_text_free(text);
 }
 
-static void answer_problem(struct exchange *exchange, int status, const char *detail, json_t *errors,
-                           const struct http_header *headers, size_t header_count)
+static void answer_problem(struct exchange *exchange, int status, const char *detail,
+                           json_t *errors, const struct http_header *headers, size_t header_count)
 {
     json_t *problem = problem_new(status, detail, errors);
     answer_json(exchange, status, problem, headers, header_count);
@@ -114,8 +114,9 @@ static bool method_fits(const struct fh_route *route, const char *method)
 }
 
 /* NULL: no route; then *ret_allowed is not empty when the path has others. */
-static struct runtime_route *route_find(struct runtime *runtime, const char *method, const char *path,
-                                        json_t **ret_values, char *ret_allowed, size_t size)
+static struct runtime_route *route_find(struct runtime *runtime, const char *method,
+                                        const char *path, json_t **ret_values, char *ret_allowed,
+                                        size_t size)
 {
     ret_allowed[0] = '\0';
     for (int i = 0; i < runtime->route_count; i++) {
@@ -209,8 +210,7 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
 
 static void fail_unfit(fh_work *w)
 {
-    struct exchange *exchange =
-        (struct exchange *)((char *)w - offsetof(struct exchange, work));
+    struct exchange *exchange = (struct exchange *)((char *)w - offsetof(struct exchange, work));
     json_int_t status = 422;
     json_integer_at(exchange->unfit, "status", &status);
     work_fail_problem(w, (int)status, exchange->unfit);
@@ -271,8 +271,9 @@ static int wait_seconds(const struct exchange *exchange)
     if (!at || (at > prefer && !strchr(" ,;", at[-1])))
         return 0;
     long seconds = strtol(at + 5, NULL, 10);
-    return seconds < 0 ? 0 : seconds > RUNTIME_PREFER_WAIT_S_MAX ? RUNTIME_PREFER_WAIT_S_MAX
-                                                                 : (int)seconds;
+    return seconds < 0                           ? 0
+           : seconds > RUNTIME_PREFER_WAIT_S_MAX ? RUNTIME_PREFER_WAIT_S_MAX
+                                                 : (int)seconds;
 }
 
 static const char *reply_header(const fh_work *w, const char *name)

@@ -141,8 +141,8 @@ static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
     if (!engine)
         return error_set(error, FH_INVALID, "The engine %s is not built in.", runtime->engine);
     if (!(engine->models & 1u << runtime->service->model))
-        return error_set(error, FH_INVALID, "The engine %s does not implement this service's model.",
-                         runtime->engine);
+        return error_set(error, FH_INVALID,
+                         "The engine %s does not implement this service's model.", runtime->engine);
     enum fh_code code = engine->open(&options, runtime->world, &runtime->context.store, error);
     int applied = 0;
     if (code == FH_OK && runtime->service->model == FH_RELATIONAL)

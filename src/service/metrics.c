@@ -15,9 +15,9 @@ static const double buckets[RUNTIME_BUCKETS] = {0.001, 0.005, 0.025, 0.1, 0.5, 2
 
 void metrics_count(struct runtime_route *route, int status, double seconds)
 {
-    int class = status / 100;
-    if (class >= 1 && class <= 5)
-        route->by_class[class]++;
+    int leading = status / 100;
+    if (leading >= 1 && leading <= 5)
+        route->by_class[leading]++;
     for (int i = 0; i < RUNTIME_BUCKETS; i++) {
         if (seconds <= buckets[i]) {
             route->by_duration[i]++;
@@ -33,13 +33,13 @@ static void write_requests(struct text *text, const struct runtime *runtime)
                    "status.\n# TYPE freehold_requests_total counter\n");
     for (int i = 0; i < runtime->route_count; i++) {
         const struct runtime_route *route = &runtime->routes[i];
-        for (int class = 1; class <= 5; class++) {
-            if (route->by_class[class])
+        for (int leading = 1; leading <= 5; leading++) {
+            if (route->by_class[leading])
                 text_printf(text,
                             "freehold_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} "
                             "%" PRIu64 "\n",
-                            route->route->method, route->route->path, class,
-                            route->by_class[class]);
+                            route->route->method, route->route->path, leading,
+                            route->by_class[leading]);
         }
     }
 }
@@ -51,8 +51,8 @@ static void write_durations(struct text *text, const struct runtime *runtime)
     for (int i = 0; i < runtime->route_count; i++) {
         const struct runtime_route *route = &runtime->routes[i];
         uint64_t count = 0, below = 0;
-        for (int class = 1; class <= 5; class++)
-            count += route->by_class[class];
+        for (int leading = 1; leading <= 5; leading++)
+            count += route->by_class[leading];
         if (!count)
             continue;
         for (int b = 0; b < RUNTIME_BUCKETS; b++) {
@@ -82,8 +82,8 @@ static void write_value(struct text *text, const char *name, const char *kind, c
 static void write_works(struct text *text, const struct runtime *runtime)
 {
     const struct work_counters *works = &runtime->context.counters;
-    write_value(text, "freehold_works_committed_total", "counter", "Units of work that are durable.",
-                works->committed);
+    write_value(text, "freehold_works_committed_total", "counter",
+                "Units of work that are durable.", works->committed);
     write_value(text, "freehold_works_refused_total", "counter", "Refusals recorded.",
                 works->refused);
     write_value(text, "freehold_works_failed_total", "counter", "Units of work that failed.",
@@ -151,7 +151,8 @@ char *metrics_text(struct runtime *runtime)
     write_events(&text, runtime);
     write_sagas(&text, runtime);
     http_server_load(runtime->server, &requests, &connections);
-    write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.", requests);
+    write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
+                requests);
     write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);
     write_value(&text, "freehold_fibers", "gauge", "Fibers alive.",
                 fibers_alive(runtime->world->fibers));

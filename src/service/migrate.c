@@ -158,7 +158,8 @@ static bool compare_applied(void *context, int64_t version, const char *name, co
     return all->error.code == FH_OK;
 }
 
-static enum fh_code read_applied(struct store *store, struct migrations *all, struct fh_error *error)
+static enum fh_code read_applied(struct store *store, struct migrations *all,
+                                 struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_READ, &work, error);

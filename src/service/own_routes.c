@@ -96,8 +96,8 @@ static void closed(struct runtime *runtime, struct exchange *exchange)
     }
     work_init(&w, &runtime->context, NULL);
     struct arena *before = json_arena_set(&w.kept);
-    enum fh_code code = json_parse(incoming->body ? incoming->body : "", incoming->body_length,
-                                   &w.body, &error);
+    enum fh_code code =
+        json_parse(incoming->body ? incoming->body : "", incoming->body_length, &w.body, &error);
     json_arena_set(before);
     if (code != FH_OK) {
         exchange_problem(exchange, 400, error.message);
@@ -119,9 +119,12 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
     static const struct {
         const char *method, *path;
         void (*answer)(struct runtime *runtime, struct exchange *exchange);
-    } routes[] = {{"GET", "/livez", live},     {"GET", "/readyz", ready},
-                  {"GET", "/metrics", metrics}, {"GET", FEED_PATH, feed},
-                  {"GET", "/_freehold/state", state}, {"POST", "/_freehold/closed", closed}};
+    } routes[] = {{"GET", "/livez", live},
+                  {"GET", "/readyz", ready},
+                  {"GET", "/metrics", metrics},
+                  {"GET", FEED_PATH, feed},
+                  {"GET", "/_freehold/state", state},
+                  {"POST", "/_freehold/closed", closed}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, incoming->path) == 0 &&

@@ -29,7 +29,8 @@ static enum fh_code file_read(const char *path, struct text *text, struct fh_err
 {
     FILE *file = fopen(path, "re");
     if (!file)
-        return error_set_errno(error, FH_INVALID, errno, "The configuration %s can't be read", path);
+        return error_set_errno(error, FH_INVALID, errno, "The configuration %s can't be read",
+                               path);
     char buffer[4096];
     size_t got;
     while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
@@ -154,8 +155,8 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
                            void (*stop)(void *context), void *context, struct fh_error *error)
 {
     static const int numbers[] = {SIGTERM, SIGINT};
-    *process = (struct process){
-        .loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
+    *process =
+        (struct process){.loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
     signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(loop, &process->signals[i]);

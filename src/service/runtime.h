@@ -23,7 +23,7 @@ enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };
 /* Counted per route; Prometheus' form comes from metrics.c. */
 struct runtime_route {
     const struct fh_route *route;
-    uint64_t by_class[6];               /* 2xx is [2] */
+    uint64_t by_class[6];                  /* 2xx is [2] */
     uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulated */
     double seconds;
 };

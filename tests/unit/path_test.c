@@ -113,10 +113,10 @@ static void long_values_are_taken_whole(void **state)
     (void)state;
     char path[4002] = "/", expected[1100];
     for (int i = 0; i < 1000; i++)
-        strcat(path + 3 * i, "%61");
+        memcpy(path + 1 + 3 * i, "%61", 4);
     snprintf(expected, sizeof expected, "{\"id\":\"");
     memset(expected + 7, 'a', 1000);
-    strcpy(expected + 1007, "\"}");
+    memcpy(expected + 1007, "\"}", 3);
     assert_match("/{id}", path, expected);
 }
 
@@ -225,13 +225,14 @@ static void queries_are_bounded_in_names(void **state)
 {
     (void)state;
     char query[65 * 6 + 1] = "";
+    size_t length = 0;
     for (int i = 0; i < 64; i++)
-        sprintf(query + strlen(query), "a%d=1&", i);
+        length += (size_t)snprintf(query + length, sizeof query - length, "a%d=1&", i);
     json_t *parameters;
     assert_int_equal(path_query(query, &parameters, NULL), FH_OK);
     assert_int_equal(json_object_size(parameters), 64);
     json_decref(parameters);
-    strcat(query, "z=1");
+    snprintf(query + length, sizeof query - length, "z=1");
     assert_query(query, "more than 64 parameters");
 }
 
@@ -325,7 +326,7 @@ static void a_filled_path_is_bounded(void **state)
     char object[30100];
     snprintf(object, sizeof object, "{\"id\": \"");
     memset(object + 8, 'a', 30000);
-    strcpy(object + 30008, "\"}");
+    memcpy(object + 30008, "\"}", 3);
     assert_fill("/{id}", object, NULL, "longer than");
 }
 

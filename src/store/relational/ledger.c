@@ -188,9 +188,9 @@ enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *
     if (code != FH_OK)
         return code;
     struct sql_value values[] = {
-        sql_integer(event->position), sql_text(event->id),           sql_text(event->type),
-        sql_integer(event->version),  sql_text(event->key),          sql_integer(event->previous),
-        sql_integer(event->time_ms),  sql_text(event->data),         sql_text(event->trace)};
+        sql_integer(event->position), sql_text(event->id),   sql_text(event->type),
+        sql_integer(event->version),  sql_text(event->key),  sql_integer(event->previous),
+        sql_integer(event->time_ms),  sql_text(event->data), sql_text(event->trace)};
     return ledger_do(work,
                      "INSERT INTO fh_outbox (position, event_id, type, version, key, prev, time_ms,"
                      " data, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -360,8 +360,7 @@ struct migration_visit {
 static bool visit_migration(void *context, const struct sql_row *row)
 {
     const struct migration_visit *to = context;
-    return to->visit(to->context, row->values[0].integer, row->values[1].text,
-                     row->values[2].text);
+    return to->visit(to->context, row->values[0].integer, row->values[1].text, row->values[2].text);
 }
 
 enum fh_code ledger_migrations_get(struct store_work *work,

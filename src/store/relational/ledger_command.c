@@ -138,8 +138,7 @@ enum fh_code ledger_caller_close(struct store_work *work, const char *caller, co
                                  const struct ledger_caller *closed, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(birth),
-                                 sql_integer(closed->closed_through),
-                                 sql_text(closed->still_open)};
+                                 sql_integer(closed->closed_through), sql_text(closed->still_open)};
     enum fh_code code =
         ledger_do(work,
                   "INSERT INTO fh_caller (caller, birth, closed_through, still_open)"
@@ -159,8 +158,9 @@ enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
                                   char ret_incarnation[ID_SIZE], struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller)};
-    enum fh_code code = ledger_text(work, "SELECT incarnation FROM fh_caller_newest WHERE caller = ?1",
-                                    values, 1, ret_incarnation, ID_SIZE, error);
+    enum fh_code code =
+        ledger_text(work, "SELECT incarnation FROM fh_caller_newest WHERE caller = ?1", values, 1,
+                    ret_incarnation, ID_SIZE, error);
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger on relational engines: sagas, their steps' elements, and what is still to be closed. */
+/* The ledger on relational engines: sagas, their steps' elements, and what is yet to be closed. */
 
 #include <string.h>
 
 #include "base/text.h"
 #include "store/relational/ledger.h"
 
-#define SAGA_COLUMNS                                                                             \
-    "birth, number, name, input, state, status, epoch, deadline_ms, updated_ms"
+#define SAGA_COLUMNS "birth, number, name, input, state, status, epoch, deadline_ms, updated_ms"
 #define OPEN_STATUSES "('running', 'compensating', 'parked')"
 
 enum fh_code ledger_saga_insert(struct store_work *work, const struct ledger_saga *saga,
                                 struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(saga->birth),        sql_integer(saga->number),
-                                 sql_text(saga->name),         sql_text(saga->input),
-                                 sql_text(saga->state),        sql_text(saga->status),
-                                 sql_integer(saga->epoch),     sql_integer(saga->deadline_ms),
-                                 sql_integer(saga->updated_ms)};
+    struct sql_value values[] = {
+        sql_text(saga->birth),    sql_integer(saga->number),      sql_text(saga->name),
+        sql_text(saga->input),    sql_text(saga->state),          sql_text(saga->status),
+        sql_integer(saga->epoch), sql_integer(saga->deadline_ms), sql_integer(saga->updated_ms)};
     return ledger_do(work,
                      "INSERT INTO fh_saga (" SAGA_COLUMNS ")"
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -27,9 +25,9 @@ enum fh_code ledger_saga_insert(struct store_work *work, const struct ledger_sag
 enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
                                 struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(saga->birth),   sql_integer(saga->number),
-                                 sql_integer(saga->epoch), sql_text(saga->state),
-                                 sql_text(saga->status),  sql_integer(saga->deadline_ms),
+    struct sql_value values[] = {sql_text(saga->birth),        sql_integer(saga->number),
+                                 sql_integer(saga->epoch),     sql_text(saga->state),
+                                 sql_text(saga->status),       sql_integer(saga->deadline_ms),
                                  sql_integer(saga->updated_ms)};
     int64_t changed = 0;
     enum fh_code code = ledger_do(work,
@@ -92,11 +90,17 @@ enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena, const
 enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *step,
                              struct fh_error *error)
 {
-    struct sql_value values[] = {
-        sql_text(step->birth),      sql_integer(step->number), sql_integer(step->step),
-        sql_integer(step->element), sql_integer(step->attempt), sql_text(step->target),
-        sql_text(step->request),    sql_text(step->state),     sql_text(step->answer),
-        sql_text(step->receiver),   sql_integer(step->receiver_position)};
+    struct sql_value values[] = {sql_text(step->birth),
+                                 sql_integer(step->number),
+                                 sql_integer(step->step),
+                                 sql_integer(step->element),
+                                 sql_integer(step->attempt),
+                                 sql_text(step->target),
+                                 sql_text(step->request),
+                                 sql_text(step->state),
+                                 sql_text(step->answer),
+                                 sql_text(step->receiver),
+                                 sql_integer(step->receiver_position)};
     return ledger_do(work,
                      "INSERT INTO fh_saga_step (birth, number, step, element, attempt, target,"
                      " request, state, answer, receiver, receiver_position)"
