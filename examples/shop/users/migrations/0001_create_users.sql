@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Who buys. An id is never given out again, even when its user is gone: orders still name it.
 CREATE TABLE users (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
