@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client: libcurl's multi interface, driven by the libuv loop.
+ *
+ * A request is a transfer: one easy handle, taken from a list of idle ones and set anew for what
+ * differs, so that a request costs no handle. http_client_send only queues it; one turn before the
+ * loop sleeps starts all that were queued, with one call into libcurl. `done` is always called
+ * later, from the loop, never from inside http_client_send (but while the client is being freed).
+ *
+ * libcurl keeps connections alive, at most CONNECTIONS_PER_HOST_MAX to one address; requests
+ * beyond that wait inside libcurl, and their time runs. When a kept connection turns out to have
+ * been closed by the other side before any answer came, libcurl would send the request again; it
+ * is stopped from that, since the other side may have done it: nothing is sent twice here.
+ *
+ * The deadline is ours: one timer of the world for each transfer, exact to the millisecond. libcurl
+ * gets none of its own, since a second clock could only disagree.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/transfer.h"
+
+#define CONNECTIONS_PER_HOST_MAX 256L
+#define CONNECTIONS_KEPT_MAX 1024L
+#define ADDRESS_LENGTH_MAX 255
+#define CLOSING "the client is closing"
+
+/* ---- Starting and ending --------------------------------------------------------------------- */
+
+static void unlink_transfer(struct http_client *client, struct transfer *transfer)
+{
+    if (transfer->previous)
+        transfer->previous->next = transfer->next;
+    else
+        client->open_first = transfer->next;
+    if (transfer->next)
+        transfer->next->previous = transfer->previous;
+    else
+        client->open_last = transfer->previous;
+}
+
+/* `done` may send again; it may free the client, whose memory stays until its handles are closed.
+ */
+static void finish(struct transfer *transfer)
+{
+    struct http_client *client = transfer->client;
+    struct world_request *request = transfer->request;
+    world_timer_stop(client->world, &transfer->deadline);
+    if (transfer->added)
+        curl_multi_remove_handle(client->multi, transfer->easy);
+    transfer->added = false;
+    unlink_transfer(client, transfer);
+    transfer_fill_in(transfer);
+    /* The answer is the transfer's: it is idle only when `done` has returned. */
+    request->done(request);
+    transfer_clear(transfer);
+    if (client->closing || client->idle_count == TRANSFERS_IDLE_MAX) {
+        transfer_free(transfer);
+        return;
+    }
+    transfer->next = client->idle;
+    client->idle = transfer;
+    client->idle_count++;
+}
+
+static void on_deadline(struct world_timer *timer)
+{
+    struct transfer *transfer = timer->owner;
+    transfer_fail(transfer, "deadline passed");
+    finish(transfer);
+}
+
+static struct transfer *transfer_take(struct http_client *client)
+{
+    struct transfer *transfer = client->idle;
+    if (transfer) {
+        client->idle = transfer->next;
+        client->idle_count--;
+    } else {
+        transfer = transfer_new(client);
+    }
+    transfer->deadline = (struct world_timer){.fire = on_deadline, .owner = transfer};
+    transfer->next = NULL;
+    transfer->previous = client->open_last;
+    if (transfer->previous)
+        transfer->previous->next = transfer;
+    else
+        client->open_first = transfer;
+    client->open_last = transfer;
+    return transfer;
+}
+
+void http_client_send(void *context, struct world_request *request)
+{
+    struct http_client *client = context;
+    if (client->closing) {
+        request->status = 0;
+        request->failure = CLOSING;
+        request->unsent = true;
+        request->done(request);
+        return;
+    }
+    struct transfer *transfer = transfer_take(client);
+    transfer->request = request;
+    transfer->queued = true;
+    world_turn(client->world, &client->turn);
+}
+
+static void start(struct http_client *client, struct transfer *transfer)
+{
+    transfer->queued = false;
+    const char *base = map_get(&client->addresses, transfer->request->service);
+    if (!base)
+        transfer_fail(transfer, "no address is known for %s", transfer->request->service);
+    else if (transfer->request->deadline_ns <= world_monotonic_ns(client->world))
+        transfer_fail(transfer, "deadline passed");
+    else if (transfer_prepare(transfer, base)) {
+        if (curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK) {
+            transfer->added = true;
+            world_timer_start(client->world, &transfer->deadline, transfer->request->deadline_ns);
+            return;
+        }
+        transfer_fail(transfer, "libcurl took no further request");
+    }
+    transfer->next_failed = client->failed;
+    client->failed = transfer;
+}
+
+/* All that was queued is started, then what could not be is told. */
+static void on_turn(struct world_turn *turn)
+{
+    struct http_client *client = turn->owner;
+    if (client->closing)
+        return;
+    struct transfer *first = NULL;
+    /* Queued ones stand at the end: those before them were started by an earlier turn. */
+    for (struct transfer *at = client->open_last; at && at->queued; at = at->previous)
+        first = at;
+    bool started = false;
+    for (struct transfer *at = first; at; at = at->next) {
+        start(client, at);
+        started = started || at->added;
+    }
+    while (client->failed && !client->closing) {
+        struct transfer *at = client->failed;
+        client->failed = at->next_failed;
+        finish(at);
+    }
+    if (!client->closing && (started || client->timeout_due))
+        client_run(client, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* ---- Running libcurl ------------------------------------------------------------------------- */
+
+static void collect_finished(struct http_client *client)
+{
+    CURLMsg *message;
+    int left;
+    while (!client->closing && (message = curl_multi_info_read(client->multi, &left))) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        struct transfer *transfer;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        transfer_ended(transfer, code);
+        finish(transfer);
+    }
+}
+
+void client_run(struct http_client *client, int socket, int events)
+{
+    int running;
+    if (socket == CURL_SOCKET_TIMEOUT)
+        client->timeout_due = false;
+    curl_multi_socket_action(client->multi, socket, events, &running);
+    collect_finished(client);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    client_run(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* libcurl says when it wants to be called next. */
+static int on_timeout(CURLM *multi, long timeout_ms, void *context)
+{
+    (void)multi;
+    struct http_client *client = context;
+    client->timeout_due = timeout_ms == 0;
+    if (client->closing)
+        return 0;
+    if (timeout_ms < 0)
+        uv_timer_stop(&client->timer);
+    else if (timeout_ms == 0)
+        world_turn(client->world, &client->turn);
+    else
+        uv_timer_start(&client->timer, on_timer, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+void http_client_set_address(struct http_client *client, const char *service, const char *address)
+{
+    FH_ASSERT(strlen(address) <= ADDRESS_LENGTH_MAX);
+    char *base;
+    FH_ASSERT(asprintf(&base, "http://%s", address) > 0);
+    free(map_get(&client->addresses, service));
+    map_put(&client->addresses, service, base);
+}
+
+void client_unref(struct http_client *client)
+{
+    if (--client->references)
+        return;
+    free(client->sockets);
+    free(client);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    client_unref(handle->data);
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (!client)
+        return;
+    client->closing = true;
+    client->failed = NULL;
+    while (client->open_first) {
+        transfer_fail(client->open_first, CLOSING);
+        finish(client->open_first);
+    }
+    while (client->idle) {
+        struct transfer *next = client->idle->next;
+        transfer_free(client->idle);
+        client->idle = next;
+    }
+    curl_multi_cleanup(client->multi); /* closes the kept connections */
+    struct map_entry *entry = NULL;
+    void *base;
+    while (map_next(&client->addresses, &entry, NULL, &base))
+        free(base);
+    map_release(&client->addresses);
+    uv_close((uv_handle_t *)&client->timer, on_timer_closed);
+}
+
+enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_client **ret,
+                             struct fh_error *error)
+{
+    *ret = NULL;
+    /* Without TLS: nothing here speaks it, and OpenSSL costs memory and milliseconds. */
+    if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+        return error_set(error, FH_UNAVAILABLE, "libcurl could not be initialised.");
+    struct http_client *client = calloc(1, sizeof *client);
+    CURLM *multi = client ? curl_multi_init() : NULL;
+    if (!multi) {
+        free(client);
+        return error_set(error, FH_NO_MEMORY, "No memory for the HTTP client.");
+    }
+    *client = (struct http_client){.loop = loop, .world = world, .multi = multi, .references = 1};
+    map_init(&client->addresses);
+    client->turn = (struct world_turn){.run = on_turn, .owner = client};
+    uv_timer_init(loop, &client->timer);
+    client->timer.data = client;
+    curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST_MAX);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, client_on_interest);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    *ret = client;
+    return FH_OK;
+}

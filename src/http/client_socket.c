@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcurl's sockets in the loop. A connection's uv_poll lives as long as the connection, and goes
+ * on being polled for reading while libcurl keeps the connection for later: the next request on it
+ * then costs no epoll_ctl. If something happens on it meanwhile, it can only be its end, which
+ * libcurl finds out by itself before it uses the connection again; the polling stops.
+ *
+ * Sockets that were not opened here (a resolver's) are closed without a word to us, so those are
+ * forgotten as soon as libcurl loses interest.
+ */
+
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/transfer.h"
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct client_socket *socket = handle->data;
+    client_unref(socket->client);
+    free(socket);
+}
+
+static void socket_forget(struct client_socket *socket)
+{
+    struct http_client *client = socket->client;
+    client->sockets[socket->fd] = NULL;
+    uv_poll_stop(&socket->poll); /* before the descriptor is closed, and may be another's */
+    uv_close((uv_handle_t *)&socket->poll, on_socket_closed);
+}
+
+static void on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct client_socket *socket = poll->data;
+    if (!socket->wanted) {
+        /* A kept connection that the other side has closed, which libcurl will find out. */
+        uv_poll_stop(poll);
+        socket->polled = 0;
+        return;
+    }
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    client_run(socket->client, socket->fd, flags);
+}
+
+static struct client_socket *socket_of(struct http_client *client, int fd)
+{
+    if (fd >= client->socket_count) {
+        int count = fd < 64 ? 128 : fd * 2;
+        struct client_socket **sockets =
+            realloc(client->sockets, (size_t)count * sizeof(struct client_socket *));
+        FH_ASSERT(sockets != NULL);
+        memset(sockets + client->socket_count, 0,
+               (size_t)(count - client->socket_count) * sizeof(struct client_socket *));
+        client->sockets = sockets;
+        client->socket_count = count;
+    }
+    struct client_socket *socket = client->sockets[fd];
+    if (!socket) {
+        socket = calloc(1, sizeof *socket);
+        FH_ASSERT(socket != NULL && uv_poll_init(client->loop, &socket->poll, fd) == 0);
+        socket->client = client;
+        socket->fd = fd;
+        socket->poll.data = socket;
+        client->sockets[fd] = socket;
+        client->references++;
+    }
+    return socket;
+}
+
+/* What libcurl waits for. A connection that it keeps for later goes on being polled for reading,
+ * so that its next request costs no system call here. */
+int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
+{
+    (void)easy;
+    (void)assigned;
+    struct http_client *client = context;
+    if (what == CURL_POLL_REMOVE && (fd >= client->socket_count || !client->sockets[fd]))
+        return 0;
+    struct client_socket *socket = socket_of(client, fd);
+    int wanted = 0;
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        wanted |= UV_READABLE;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+        wanted |= UV_WRITABLE;
+    socket->wanted = wanted;
+    if (!socket->connection && what == CURL_POLL_REMOVE) {
+        socket_forget(socket); /* a resolver's: closed without a word to us */
+        return 0;
+    }
+    int polled = wanted ? wanted : socket->polled & UV_READABLE;
+    if (polled == socket->polled)
+        return 0;
+    socket->polled = polled;
+    if (polled)
+        uv_poll_start(&socket->poll, polled, on_socket_ready);
+    else
+        uv_poll_stop(&socket->poll);
+    return 0;
+}
+
+curl_socket_t client_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    address->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    socket_of(context, fd)->connection = true;
+    return fd;
+}
+
+int client_close_socket(void *context, curl_socket_t fd)
+{
+    struct http_client *client = context;
+    if (fd < client->socket_count && client->sockets[fd])
+        socket_forget(client->sockets[fd]);
+    return close(fd);
+}

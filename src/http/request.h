@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+/*
+ * What the server's files share: a connection, a request while it is read, handled and answered,
+ * and the answers that are made for libmicrohttpd.
+ *
+ * A request has two owners: the library, from its head on until its answer was sent or its
+ * connection died (`native` is then NULL), and the handler, from when it is handed over until it
+ * calls http_reply. The last of the two to let go frees it. Its text is in its own memory, so it
+ * outlives the connection.
+ */
+
+#include <microhttpd.h>
+
+#include "http/server.h"
+
+#define REQUEST_HEADERS_MAX 128
+
+struct http_connection {
+    struct http_server *server;
+    struct MHD_Connection *native;
+    struct http_connection *previous, *next; /* among those whose request is awaited */
+    bool awaited;                            /* in that list */
+    bool started;                            /* a request line has come */
+    uint64_t since_ms;
+    char *target; /* of the request that is being read, raw; reused */
+    size_t target_capacity;
+};
+
+enum request_phase {
+    REQUEST_READING, /* the handler does not know of it */
+    REQUEST_HANDING, /* the handler is being called */
+    REQUEST_PARKED,  /* the handler will answer later: the connection is suspended */
+    REQUEST_ANSWERED /* the library has the answer */
+};
+
+struct http_request {
+    struct http_incoming incoming;
+    struct http_server *server;           /* NULL: gone */
+    struct MHD_Connection *native;        /* NULL: the library is done with it */
+    struct http_request *previous, *next; /* among those handed over */
+    struct MHD_Response *response;        /* made, and not yet given to the library */
+    int status;
+    enum request_phase phase;
+    bool replied;   /* the handler has let go */
+    bool abandoned; /* past the grace of a drain: answered without the handler */
+    char *body;
+    size_t body_capacity;
+    bool chunked;
+    size_t header_count;
+    struct http_header headers[]; /* then their text */
+};
+
+/* Why a request cannot be taken. */
+struct http_refusal {
+    int status;
+    char detail[160];
+};
+
+/* From a head that is complete. NULL: refused. No memory: NULL, with status 0. */
+struct http_request *request_new(struct http_connection *connection, const char *method,
+                                 const char *version, const struct http_limits *limits,
+                                 struct http_refusal *refusal);
+/* Takes a piece of the body. False: refused. */
+bool request_take_body(struct http_request *request, const char *data, size_t length,
+                       const struct http_limits *limits, struct http_refusal *refusal);
+void request_free(struct http_request *request);
+/* Keeps the raw target of the request line that has just come. */
+bool connection_keep_target(struct http_connection *connection, const char *target);
+
+/* The library's form of an answer; *ret_status is its status (500 where a header is impossible). */
+struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status);
+struct MHD_Response *answer_problem(int status, const char *detail, bool close);
+/* Where the library takes no answer any more: writes one on the socket, as far as that goes
+ * without waiting. The connection must be closed next. */
+void answer_last_words(int socket, int status, const char *detail);
+
+#endif

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server: libmicrohttpd in its external-epoll mode, inside the libuv loop.
+ *
+ * The library's epoll descriptor is polled by the loop; when it is readable, MHD_run does what is
+ * due. A request that is whole is handed over from inside MHD_run. When the handler has replied by
+ * the time it returns, the answer goes out at once; otherwise the connection is suspended, and
+ * http_reply resumes it. A resumed connection is only looked at by the next MHD_run, so the first
+ * reply posts a turn, and one MHD_run before the loop sleeps serves all replies made until then.
+ *
+ *     reading -> handing -> answered           (the handler replied at once)
+ *                handing -> parked -> answered (later; the client may be gone by then, which is
+ *                                               seen only when the answer is written)
+ *
+ * Time: the library closes connections that are silent. It would let a request that trickles live
+ * for ever, so every connection whose request is awaited stands in one list, in the order of time
+ * (of the connection, the last answer, or the request line), and the first is cut off when its
+ * time is over: with 408 if a request had begun.
+ *
+ * Drain: the listening socket is given back (never closed here), answers carry "Connection: close",
+ * and those past the grace are answered 503 by the server itself. MHD_stop_daemon aborts the
+ * process when a connection is suspended, so nothing is suspended when it is called.
+ *
+ * What the library refuses by itself, before it asks us, has an HTML page and can't be replaced
+ * with this version: a request line or header line without the expected separators, an unknown
+ * HTTP version (505), a Content-Length that is no number, a malformed chunk, and a head of more
+ * than twice the limit (431). Heads up to that are read and refused by request.c. A header line
+ * with nothing before its ':' is dropped by the library, unseen by us.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/request.h"
+
+#define BODY_SIZE_MAX ((size_t)1 << 20)
+#define HEADER_SIZE_MAX ((size_t)32 << 10)
+#define CONNECTIONS_MAX 10000
+#define IDLE_TIMEOUT_S 60
+/* How often MHD_run goes on at once while it has work left, before others on the loop get a turn:
+ * a resumed connection takes two. */
+#define RUN_ROUNDS_MAX 4
+
+struct http_server {
+    uv_loop_t *loop;
+    struct world *world;
+    struct http_limits limits;
+    struct http_handler handler;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uint64_t timer_due_ms;
+    int open_handles;
+    struct world_turn turn;
+    struct http_connection *awaited_first, *awaited_last;
+    struct http_request *handed_first;
+    unsigned connections, unanswered, unsent;
+    bool closed; /* a connection was, in this run */
+    bool draining, freed;
+    struct world_timer grace;
+    bool grace_over;
+    void (*drained)(void *);
+    void *drained_context;
+};
+
+/* ---- Connections whose request is awaited ---------------------------------------------------- */
+
+static void awaited_remove(struct http_connection *connection)
+{
+    if (!connection->awaited)
+        return;
+    struct http_server *server = connection->server;
+    if (connection->previous)
+        connection->previous->next = connection->next;
+    else
+        server->awaited_first = connection->next;
+    if (connection->next)
+        connection->next->previous = connection->previous;
+    else
+        server->awaited_last = connection->previous;
+    connection->awaited = false;
+}
+
+static void awaited_append(struct http_connection *connection, bool started)
+{
+    struct http_server *server = connection->server;
+    awaited_remove(connection);
+    connection->previous = server->awaited_last;
+    connection->next = NULL;
+    if (connection->previous)
+        connection->previous->next = connection;
+    else
+        server->awaited_first = connection;
+    server->awaited_last = connection;
+    connection->awaited = true;
+    connection->started = started;
+    connection->since_ms = uv_now(server->loop);
+}
+
+static int socket_of(struct MHD_Connection *native)
+{
+    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static uint64_t idle_timeout_ms(const struct http_server *server)
+{
+    return (uint64_t)server->limits.idle_timeout_s * 1000;
+}
+
+/* The library has no call to close a connection: it is shut down, and the library sees that. */
+static void awaited_cut_off(struct http_server *server)
+{
+    uint64_t now_ms = uv_now(server->loop);
+    struct http_connection *connection;
+    while ((connection = server->awaited_first) &&
+           now_ms - connection->since_ms >= idle_timeout_ms(server)) {
+        int socket = socket_of(connection->native);
+        if (connection->started)
+            answer_last_words(socket, 408, "The request did not come whole in time.");
+        shutdown(socket, SHUT_RDWR);
+        awaited_remove(connection);
+    }
+}
+
+/* ---- Running the library --------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct http_server *server, bool native_due, uint64_t native_left_ms)
+{
+    uint64_t now_ms = uv_now(server->loop), due_ms = UINT64_MAX;
+    if (native_due)
+        due_ms = now_ms + native_left_ms;
+    if (server->awaited_first) {
+        uint64_t cut_off_ms = server->awaited_first->since_ms + idle_timeout_ms(server);
+        if (cut_off_ms < due_ms)
+            due_ms = cut_off_ms;
+    }
+    /* Deadlines move on with every request. A timer that fires early just looks again. */
+    if (due_ms == UINT64_MAX)
+        uv_timer_stop(&server->timer);
+    else if (!uv_is_active((uv_handle_t *)&server->timer) || due_ms < server->timer_due_ms) {
+        server->timer_due_ms = due_ms;
+        uv_timer_start(&server->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+    }
+}
+
+/* The last thing that a callback does: `drained` may free the server. */
+static void run(struct http_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG left_ms = 0;
+    bool due = true;
+    for (int round = 0; round < RUN_ROUNDS_MAX && due && left_ms == 0; round++) {
+        server->closed = false;
+        MHD_run(server->daemon);
+        due = MHD_get_timeout(server->daemon, &left_ms) == MHD_YES;
+        if (server->closed) {
+            /* At its limit of connections the library accepts again only from its next run on. */
+            due = true;
+            left_ms = 0;
+        }
+    }
+    arm_timer(server, due, left_ms);
+    if (server->drained && (server->unsent == 0 || server->grace_over)) {
+        void (*drained)(void *) = server->drained;
+        server->drained = NULL;
+        world_timer_stop(server->world, &server->grace);
+        drained(server->drained_context);
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    run(poll->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct http_server *server = timer->data;
+    awaited_cut_off(server);
+    run(server);
+}
+
+static void on_turn(struct world_turn *turn)
+{
+    struct http_server *server = turn->owner;
+    if (!server->freed)
+        run(server);
+}
+
+/* ---- What the library calls ------------------------------------------------------------------ */
+
+static struct http_connection *connection_of(struct MHD_Connection *native)
+{
+    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void on_connection(void *context, struct MHD_Connection *native, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = context;
+    struct http_connection *connection = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection = calloc(1, sizeof *connection);
+        *socket_context = connection;
+        if (!connection)
+            return; /* its first request line finds that out */
+        connection->server = server;
+        connection->native = native;
+        server->connections++;
+        awaited_append(connection, false);
+    } else if (connection) {
+        awaited_remove(connection);
+        server->connections--;
+        server->closed = true;
+        free(connection->target);
+        free(connection);
+        *socket_context = NULL;
+    }
+}
+
+/* The request line has come: its target, before the library decodes it in place. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *native)
+{
+    (void)context;
+    struct http_connection *connection = connection_of(native);
+    if (connection) {
+        awaited_append(connection, true);
+        if (!connection_keep_target(connection, target ? target : "") && connection->target)
+            connection->target[0] = '\0'; /* refused as no path */
+    }
+    return NULL;
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *native, const struct http_refusal *refusal)
+{
+    if (!refusal->status)
+        return MHD_NO;
+    struct MHD_Response *response = answer_problem(refusal->status, refusal->detail, true);
+    if (!response)
+        return MHD_NO;
+    enum MHD_Result queued = MHD_queue_response(native, (unsigned)refusal->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result give_answer(struct http_request *request)
+{
+    struct MHD_Response *response = request->response;
+    if (!response)
+        return MHD_NO; /* no memory for it */
+    request->response = NULL;
+    request->phase = REQUEST_ANSWERED;
+    enum MHD_Result queued =
+        MHD_queue_response(request->native, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result hand_over(struct http_server *server, struct http_request *request)
+{
+    awaited_remove(connection_of(request->native));
+    request->incoming.received_ns = world_monotonic_ns(server->world);
+    request->next = server->handed_first;
+    if (request->next)
+        request->next->previous = request;
+    server->handed_first = request;
+    server->unanswered++;
+    server->unsent++;
+    request->phase = REQUEST_HANDING;
+    server->handler.incoming(server->handler.context, &request->incoming);
+    if (request->replied)
+        return give_answer(request);
+    request->phase = REQUEST_PARKED;
+    MHD_suspend_connection(request->native);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *native, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_length, void **native_context)
+{
+    (void)url;
+    struct http_server *server = context;
+    struct http_request *request = *native_context;
+    struct http_refusal refusal;
+    if (!request) {
+        struct http_connection *connection = connection_of(native);
+        if (!connection || !connection->target)
+            return MHD_NO;
+        request = request_new(connection, method, version, &server->limits, &refusal);
+        *native_context = request;
+        return request ? MHD_YES : refuse(native, &refusal);
+    }
+    if (*data_length) {
+        if (!request_take_body(request, data, *data_length, &server->limits, &refusal)) {
+            /* The library takes no answer in the middle of a body. */
+            answer_last_words(socket_of(native), refusal.status, refusal.detail);
+            return MHD_NO;
+        }
+        *data_length = 0;
+        return MHD_YES;
+    }
+    return request->phase == REQUEST_READING ? hand_over(server, request) : give_answer(request);
+}
+
+static void handed_remove(struct http_request *request)
+{
+    if (request->previous)
+        request->previous->next = request->next;
+    else
+        request->server->handed_first = request->next;
+    if (request->next)
+        request->next->previous = request->previous;
+}
+
+/* The answer was sent, or the connection is gone. */
+static void on_completed(void *context, struct MHD_Connection *native, void **native_context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)code;
+    struct http_server *server = context;
+    struct http_request *request = *native_context;
+    struct http_connection *connection = connection_of(native);
+    *native_context = NULL;
+    if (connection)
+        awaited_append(connection, false);
+    if (!request)
+        return;
+    request->native = NULL;
+    if (request->phase == REQUEST_READING) {
+        request_free(request);
+        return;
+    }
+    server->unsent--;
+    if (request->replied) {
+        handed_remove(request);
+        request_free(request);
+    }
+}
+
+/* ---- Replies --------------------------------------------------------------------------------- */
+
+static void resume(struct http_request *request)
+{
+    MHD_resume_connection(request->native);
+    world_turn(request->server->world, &request->server->turn);
+}
+
+void http_reply(struct http_request *request, const struct http_answer *answer)
+{
+    FH_ASSERT(!request->replied);
+    struct http_server *server = request->server;
+    request->replied = true;
+    if (request->abandoned) {
+        if (request->native)
+            return; /* its 503 is on the way; freed when it was sent */
+        if (server)
+            handed_remove(request);
+        request_free(request);
+        return;
+    }
+    server->unanswered--;
+    request->response = answer_new(answer, server->draining, &request->status);
+    if (request->phase == REQUEST_PARKED)
+        resume(request);
+}
+
+void http_server_load(const struct http_server *server, unsigned *ret_requests,
+                      unsigned *ret_connections)
+{
+    *ret_requests = server->unanswered;
+    *ret_connections = server->connections;
+}
+
+/* ---- Drain ----------------------------------------------------------------------------------- */
+
+static void abandon_unanswered(struct http_server *server)
+{
+    for (struct http_request *request = server->handed_first; request; request = request->next) {
+        if (request->replied || request->abandoned)
+            continue;
+        request->abandoned = true;
+        server->unanswered--;
+        request->status = 503;
+        request->response =
+            answer_problem(503, "The service is stopping, and did not get to this request.", true);
+        resume(request);
+    }
+}
+
+static void on_grace_over(struct world_timer *timer)
+{
+    struct http_server *server = timer->owner;
+    abandon_unanswered(server);
+    server->grace_over = true;
+    run(server);
+}
+
+void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),
+                       void *context)
+{
+    FH_ASSERT(!server->draining && drained);
+    server->draining = true;
+    server->drained = drained;
+    server->drained_context = context;
+    MHD_quiesce_daemon(server->daemon);
+    world_timer_start(server->world, &server->grace, world_in_ms(server->world, grace_ms));
+    world_turn(server->world, &server->turn);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_server *server = handle->data;
+    if (--server->open_handles == 0)
+        free(server);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    FH_ASSERT(server->draining && !server->drained);
+    server->freed = true;
+    abandon_unanswered(server);
+    /* Resumed connections leave the suspended list only here. */
+    MHD_run(server->daemon);
+    uv_poll_stop(&server->poll); /* before the library closes its descriptor */
+    MHD_stop_daemon(server->daemon);
+    for (struct http_request *request = server->handed_first; request; request = request->next)
+        request->server = NULL;
+    uv_close((uv_handle_t *)&server->poll, on_closed);
+    uv_close((uv_handle_t *)&server->timer, on_closed);
+}
+
+/* ---- Start ----------------------------------------------------------------------------------- */
+
+static struct http_limits limits_of(const struct http_limits *given)
+{
+    struct http_limits limits = given ? *given : (struct http_limits){0};
+    if (!limits.body_size_max)
+        limits.body_size_max = BODY_SIZE_MAX;
+    if (!limits.header_size_max)
+        limits.header_size_max = HEADER_SIZE_MAX;
+    if (!limits.connections_max)
+        limits.connections_max = CONNECTIONS_MAX;
+    if (!limits.idle_timeout_s)
+        limits.idle_timeout_s = IDLE_TIMEOUT_S;
+    return limits;
+}
+
+static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd)
+{
+    /* A connection's memory holds the head twice over (the raw text and the library's list) and
+     * the answer's headers; twice the limit leaves room to read and refuse a head that is larger.
+     */
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+                            server, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT, server->limits.connections_max,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->limits.header_size_max * 2,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->limits.idle_timeout_s,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
+}
+
+enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd,
+                             const struct http_limits *limits, struct http_handler handler,
+                             struct http_server **ret, struct fh_error *error)
+{
+    *ret = NULL;
+    /* accept must not block the loop when a connection vanishes before it is taken. */
+    int flags = fcntl(listen_fd, F_GETFL);
+    if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return error_set_errno(error, FH_INVALID, errno, "Descriptor %d is no listening socket",
+                               listen_fd);
+    struct http_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return error_set(error, FH_NO_MEMORY, "No memory for the HTTP server.");
+    server->loop = loop;
+    server->world = world;
+    server->limits = limits_of(limits);
+    server->handler = handler;
+    server->turn = (struct world_turn){.run = on_turn, .owner = server};
+    server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
+    server->daemon = daemon_start(server, listen_fd);
+    if (!server->daemon) {
+        free(server);
+        return error_set(error, FH_UNAVAILABLE, "The HTTP server could not be started.");
+    }
+    int epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    server->poll.data = server->timer.data = server;
+    uv_timer_init(loop, &server->timer);
+    FH_ASSERT(uv_poll_init(loop, &server->poll, epoll_fd) == 0);
+    server->open_handles = 2;
+    FH_ASSERT(uv_poll_start(&server->poll, UV_READABLE, on_readable) == 0);
+    /* The library watches the listening socket from its first run on. */
+    world_turn(world, &server->turn);
+    *ret = server;
+    return FH_OK;
+}

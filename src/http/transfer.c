@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request on its way: an easy handle of libcurl, what is sent and what has come. Everything
+ * that is the same for all requests is set once, when the handle is made; libcurl's own defaults
+ * that do not fit (Accept, Expect, proxies from the environment, squeezing of "/../") are off.
+ *
+ * Every buffer has a bound. Buffers are kept for the next request while they are small.
+ */
+
+#define _GNU_SOURCE
+#include "http/transfer.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define BUFFER_KEPT_MAX ((size_t)32 << 10)
+#define SENT_LENGTH_MAX ((size_t)32 << 10)
+/* Below the server's idle timeout, so that a kept connection is seldom found closed. */
+#define CONNECTION_AGE_S_MAX 50L
+
+void transfer_fail(struct transfer *transfer, const char *format, ...)
+{
+    if (transfer->failure[0])
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(transfer->failure, sizeof transfer->failure, format, args);
+    va_end(args);
+}
+
+/* ---- What comes ------------------------------------------------------------------------------ */
+
+static size_t on_body(char *data, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    text_append(&transfer->answer, data, size * count);
+    if (!transfer->answer.overflow)
+        return size * count;
+    transfer_fail(transfer, "the answer is larger than %zu bytes", transfer->answer.length_max);
+    return 0;
+}
+
+static void keep_header(struct transfer *transfer, const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    if (!colon)
+        return;
+    if (transfer->header_count == ANSWER_HEADERS_MAX) {
+        transfer_fail(transfer, "the answer has more than %d headers", ANSWER_HEADERS_MAX);
+        return;
+    }
+    struct text *head = &transfer->head;
+    size_t name = head->length, name_length = (size_t)(colon - line);
+    text_append(head, line, name_length);
+    text_append(head, "", 1);
+    const char *value = colon + 1, *end = line + length;
+    while (value < end && isspace((unsigned char)*value))
+        value++;
+    while (value < end && isspace((unsigned char)end[-1]))
+        end--;
+    transfer->places[transfer->header_count].name = name;
+    transfer->places[transfer->header_count].value = head->length;
+    text_append(head, value, (size_t)(end - value));
+    text_append(head, "", 1);
+    if (head->overflow) {
+        transfer_fail(transfer, "the answer's headers are larger than %zu bytes", head->length_max);
+        return;
+    }
+    for (size_t i = 0; i < name_length; i++)
+        head->data[name + i] = (char)tolower((unsigned char)head->data[name + i]);
+    transfer->header_count++;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    size_t length = size * count;
+    if (length > 5 && memcmp(data, "HTTP/", 5) == 0) {
+        /* A status line: what came before was an interim answer. */
+        transfer->header_count = 0;
+        text_clear(&transfer->head);
+    } else {
+        keep_header(transfer, data, length);
+    }
+    return transfer->failure[0] ? 0 : length;
+}
+
+/* Called before a request goes out, and again when libcurl wants to send it once more because a
+ * kept connection broke before any answer. Whoever got it may have done it before dying: whether
+ * it may be sent again is for the rooms above to decide. */
+static int on_sending(void *context, char *ip, char *own_ip, int port, int own_port)
+{
+    struct transfer *transfer = context;
+    (void)ip;
+    (void)own_ip;
+    (void)port;
+    (void)own_port;
+    if (transfer->sending) {
+        transfer_fail(transfer, "the connection was closed without an answer");
+        return CURL_PREREQFUNC_ABORT;
+    }
+    transfer->sending = true;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* ---- A handle -------------------------------------------------------------------------------- */
+
+static void set_once(struct transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_AGE_S_MAX);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer->client);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->client);
+}
+
+struct transfer *transfer_new(struct http_client *client)
+{
+    struct transfer *transfer = calloc(1, sizeof *transfer);
+    FH_ASSERT(transfer != NULL);
+    transfer->client = client;
+    transfer->easy = curl_easy_init();
+    FH_ASSERT(transfer->easy != NULL);
+    text_init(&transfer->sent, SENT_LENGTH_MAX);
+    text_init(&transfer->answer, ANSWER_LENGTH_MAX);
+    text_init(&transfer->head, ANSWER_HEADERS_LENGTH_MAX);
+    set_once(transfer);
+    return transfer;
+}
+
+void transfer_free(struct transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    text_release(&transfer->sent);
+    text_release(&transfer->answer);
+    text_release(&transfer->head);
+    free(transfer);
+}
+
+static void reuse(struct text *text)
+{
+    if (text->capacity > BUFFER_KEPT_MAX)
+        text_release(text);
+    else
+        text_clear(text);
+}
+
+void transfer_clear(struct transfer *transfer)
+{
+    reuse(&transfer->sent);
+    reuse(&transfer->answer);
+    reuse(&transfer->head);
+    transfer->request = NULL;
+    transfer->sending = false;
+    transfer->header_count = 0;
+    transfer->failure[0] = '\0';
+}
+
+/* ---- What is sent ---------------------------------------------------------------------------- */
+
+static bool has_header(const struct world_request *request, const char *name)
+{
+    for (int i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++)
+        if (strcasecmp(request->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_sendable(const char *text, bool spaces_too)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == 0x7f || (c < ' ' && c != '\t') || (spaces_too && (c <= ' ' || c == '#')))
+            return false;
+    }
+    return true;
+}
+
+static void add_line(struct transfer *transfer, size_t *places, int *count, const char *name,
+                     const char *value)
+{
+    places[(*count)++] = transfer->sent.length;
+    text_add(&transfer->sent, name);
+    text_add(&transfer->sent, ":");
+    if (value) {
+        /* An empty value has a form of its own in libcurl; "name:" would take the header out. */
+        if (!*value)
+            transfer->sent.data[transfer->sent.length - 1] = ';';
+        else
+            text_add(&transfer->sent, " ");
+        text_add(&transfer->sent, value);
+    }
+    text_append(&transfer->sent, "", 1);
+}
+
+/* The list is made in the transfer's own memory: libcurl only reads it. */
+static bool set_headers(struct transfer *transfer)
+{
+    const struct world_request *request = transfer->request;
+    size_t places[WORLD_HEADERS_MAX + 3];
+    int count = 0;
+    add_line(transfer, places, &count, "Accept", NULL);
+    if (request->body) {
+        add_line(transfer, places, &count, "Expect", NULL);
+        if (!has_header(request, "Content-Type"))
+            add_line(transfer, places, &count, "Content-Type", "application/json");
+    }
+    for (int i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
+        const struct world_header *header = &request->headers[i];
+        if (!is_sendable(header->name, true) || !is_sendable(header->value, false)) {
+            transfer_fail(transfer, "the header %.64s has characters that no header can have",
+                          header->name);
+            return false;
+        }
+        add_line(transfer, places, &count, header->name, header->value);
+    }
+    if (transfer->sent.overflow) {
+        transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
+        return false;
+    }
+    for (int i = 0; i < count; i++)
+        transfer->lines[i] = (struct curl_slist){
+            .data = transfer->sent.data + places[i],
+            .next = i + 1 < count ? &transfer->lines[i + 1] : NULL,
+        };
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
+    return true;
+}
+
+static bool set_url(struct transfer *transfer, const char *base)
+{
+    const char *path = transfer->request->path;
+    char small[512], *url = small;
+    if (path[0] != '/' || !is_sendable(path, true)) {
+        transfer_fail(transfer, "the path does not begin with '/', or is not percent-encoded");
+        return false;
+    }
+    size_t base_length = strlen(base), path_size = strlen(path) + 1;
+    if (base_length + path_size > sizeof small)
+        url = malloc(base_length + path_size);
+    FH_ASSERT(url != NULL);
+    memcpy(url, base, base_length);
+    memcpy(url + base_length, path, path_size);
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+    if (url != small)
+        free(url);
+    if (code != CURLE_OK)
+        transfer_fail(transfer, "libcurl does not take the path: %s", curl_easy_strerror(code));
+    return code == CURLE_OK;
+}
+
+static void set_method(struct transfer *transfer)
+{
+    const struct world_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+    const char *method = request->method;
+    bool plain = strcmp(method, "GET") == 0, head = strcmp(method, "HEAD") == 0;
+    bool has_length = request->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                      strcmp(method, "PATCH") == 0;
+    curl_easy_setopt(easy, CURLOPT_NOBODY, head ? 1L : 0L);
+    if (has_length) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)(request->body ? request->body_length : 0));
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    } else {
+        if (!head)
+            curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, plain || head ? NULL : method);
+    }
+}
+
+bool transfer_prepare(struct transfer *transfer, const char *base)
+{
+    size_t answer_size_max = transfer->request->answer_size_max;
+    transfer->answer.length_max = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
+    if (!set_url(transfer, base) || !set_headers(transfer))
+        return false;
+    set_method(transfer);
+    return true;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static void fail_with_errno(struct transfer *transfer, const char *otherwise)
+{
+    long number = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (!number) {
+        transfer_fail(transfer, "%s", otherwise);
+        return;
+    }
+    char reason[96];
+    snprintf(reason, sizeof reason, "%s", strerror((int)number));
+    reason[0] = (char)tolower((unsigned char)reason[0]);
+    transfer_fail(transfer, "%s", reason);
+}
+
+void transfer_ended(struct transfer *transfer, CURLcode code)
+{
+    const char *text = curl_easy_strerror(code);
+    if (code == CURLE_OK)
+        return;
+    if (code == CURLE_COULDNT_CONNECT)
+        fail_with_errno(transfer, "no connection could be made");
+    else if (code == CURLE_COULDNT_RESOLVE_HOST)
+        transfer_fail(transfer, "the host's name in the address is unknown");
+    else if (code == CURLE_GOT_NOTHING)
+        transfer_fail(transfer, "the connection was closed without an answer");
+    else if (code == CURLE_PARTIAL_FILE)
+        transfer_fail(transfer, "the connection was closed in the middle of the answer");
+    else if (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR)
+        fail_with_errno(transfer, "the connection broke");
+    else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
+        transfer_fail(transfer, "what came is no HTTP answer");
+    else
+        transfer_fail(transfer, "%c%s", tolower((unsigned char)text[0]), text + 1);
+}
+
+void transfer_fill_in(struct transfer *transfer)
+{
+    struct world_request *request = transfer->request;
+    request->status = 0;
+    request->failure = NULL;
+    request->unsent = false;
+    request->answer = "";
+    request->answer_length = 0;
+    request->answer_headers = transfer->headers;
+    request->answer_header_count = 0;
+    if (transfer->failure[0]) {
+        request->failure = transfer->failure;
+        request->unsent = !transfer->sending;
+        return;
+    }
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    request->status = (int)status;
+    if (transfer->answer.length)
+        request->answer = transfer->answer.data;
+    request->answer_length = transfer->answer.length;
+    request->answer_header_count = transfer->header_count;
+    for (size_t i = 0; i < transfer->header_count; i++)
+        transfer->headers[i] = (struct world_header){
+            .name = transfer->head.data + transfer->places[i].name,
+            .value = transfer->head.data + transfer->places[i].value,
+        };
+}

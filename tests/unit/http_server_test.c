@@ -1,0 +1,686 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server, byte by byte: what is taken, what is refused and how, and that answers may be late.
+ */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+
+#include "http_support.h"
+
+#define HEAD_OF(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void assert_contains(const struct raw *raw, const char *text)
+{
+    if (!strstr(raw->data, text))
+        fail_msg("expected \"%s\" in:\n%s", text, raw->data);
+}
+
+static void assert_lacks(const struct raw *raw, const char *text)
+{
+    if (strstr(raw->data, text))
+        fail_msg("did not expect \"%s\" in:\n%s", text, raw->data);
+}
+
+static void assert_problem(const struct raw *raw, int status)
+{
+    char line[32], member[32];
+    snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+    snprintf(member, sizeof member, "\"status\":%d", status);
+    if (strncmp(raw->data, line, strlen(line)) != 0)
+        fail_msg("expected %d, got:\n%s", status, raw->data);
+    assert_contains(raw, "Content-Type: application/problem+json\r\n");
+    assert_contains(raw, member);
+}
+
+/* Everything that one exchange needs, and the server's answer is checked by `check`. */
+static void exchange(struct site *site, const char *request, const char *expected)
+{
+    struct raw *raw = raw_ask(site, request, expected);
+    raw_close(raw);
+}
+
+static void a_request_is_answered_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_ask(&site, HEAD_OF("/a?x=1"), "GET|/a|x=1|0||");
+    assert_contains(raw, "HTTP/1.1 200 OK\r\n");
+    assert_contains(raw, "Content-Type: application/json\r\n");
+    assert_contains(raw, "Content-Length: 14\r\n");
+    assert_contains(raw, "Date: ");
+    assert_false(raw->closed);
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void path_and_query_come_raw(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    exchange(&site, HEAD_OF("/a%2Fb%00c/%41?q=%20+&&r"), "GET|/a%2Fb%00c/%41|q=%20+&&r|0||");
+    exchange(&site, HEAD_OF("/a?b?c"), "GET|/a|b?c|0||");
+    exchange(&site, HEAD_OF("/a//b/"), "GET|/a//b/||0||");
+    exchange(&site, HEAD_OF("http://other/a%2Fb?x"), "GET|/a%2Fb|x|0||");
+    site_release(&site);
+}
+
+static void an_answer_may_come_later(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *slow = raw_connect(&site);
+    raw_text(slow, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    assert_int_equal(open_requests(&site), 1);
+    exchange(&site, HEAD_OF("/quick"), "GET|/quick|"); /* others go on meanwhile */
+    assert_int_equal(slow->length, 0);
+    reply_text(site.held[0], 201, "held");
+    assert_int_equal(open_requests(&site), 0);
+    raw_until(slow, "held");
+    assert_contains(slow, "HTTP/1.1 201 Created\r\n");
+    raw_text(slow, HEAD_OF("/later?again"));
+    raw_until(slow, "GET|/later|again|");
+    raw_close(slow);
+    site_release(&site);
+}
+
+static void requests_in_one_packet_are_answered_in_order(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_ask(&site, HEAD_OF("/1") HEAD_OF("/later?2") HEAD_OF("/3"), "GET|/3|");
+    char *first = strstr(raw->data, "|/1|"), *second = strstr(raw->data, "|/later|2");
+    assert_true(first && second && first < second && second < strstr(raw->data, "|/3|"));
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void a_body_comes_whole_however_it_was_sent(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    exchange(&site,
+             "POST /b HTTP/1.1\r\nHost: x\r\nContent-Type: t/t\r\nContent-Length: 5\r\n\r\nhello",
+             "POST|/b||5|hello|t/t");
+    exchange(&site, "PUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "PUT|/b||0||");
+    exchange(&site,
+             "PATCH /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+             "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: z\r\n\r\n",
+             "PATCH|/b||5|hello|");
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n");
+    static const char *const pieces[] = {"\r\n", "he", "l", "lo"};
+    for (size_t i = 0; i < COUNT(pieces); i++) {
+        uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+        raw_text(raw, pieces[i]);
+    }
+    raw_until(raw, "POST|/later||5|hello|");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void a_client_that_expects_100_is_told_to_continue(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.body_size_max = 100});
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw,
+             "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    raw_until(raw, "HTTP/1.1 100 Continue");
+    raw_text(raw, "hello");
+    raw_until(raw, "POST|/b||5|hello|");
+    raw_close(raw);
+    raw = raw_connect(&site);
+    raw_text(raw,
+             "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n");
+    raw_until_closed(raw);
+    assert_problem(raw, 413);
+    raw_close(raw);
+    site_release(&site);
+}
+
+/* A POST with a body of `length` bytes, announced or in chunks of 1,000. */
+static struct raw *post_body(struct site *site, size_t length, bool chunked)
+{
+    struct raw *raw = raw_connect(site);
+    char text[128], piece[1000];
+    memset(piece, 'x', sizeof piece);
+    snprintf(text, sizeof text, "POST /b HTTP/1.1\r\nHost: x\r\n%s%.0zu\r\n\r\n",
+             chunked ? "Transfer-Encoding: chunked" : "Content-Length: ", chunked ? 0 : length);
+    raw_text(raw, text);
+    while (length) {
+        size_t part = length < sizeof piece ? length : sizeof piece;
+        snprintf(text, sizeof text, "%zx\r\n", part);
+        if (chunked)
+            raw_text(raw, text);
+        raw_send(raw, piece, part);
+        if (chunked)
+            raw_text(raw, "\r\n");
+        length -= part;
+        uv_run(&site->harness.loop, UV_RUN_NOWAIT);
+    }
+    if (chunked)
+        raw_text(raw, "0\r\n\r\n");
+    return raw;
+}
+
+static void a_body_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.body_size_max = 200000});
+    for (int chunked = 0; chunked < 2; chunked++) {
+        struct raw *raw = post_body(&site, 200000, chunked);
+        raw_until(raw, "POST|/b||200000|xxx");
+        raw_close(raw);
+        raw = post_body(&site, 200001, chunked);
+        raw_until_closed(raw);
+        assert_problem(raw, 413);
+        assert_contains(raw, "Connection: close\r\n");
+        raw_close(raw);
+    }
+    assert_int_equal(site.taken, 2);
+    site_release(&site);
+}
+
+static void a_body_announced_too_large_is_refused_before_it_comes(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw =
+        raw_ask(&site, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", NULL);
+    assert_problem(raw, 413);
+    raw_close(raw);
+    site_release(&site);
+}
+
+/* A request with one header so long that the head has `size` bytes. */
+static char *head_of_size(size_t size)
+{
+    static const char begin[] = "GET /h HTTP/1.1\r\nHost: x\r\nX-Long: ";
+    char *head = malloc(size + 1);
+    memset(head, 'x', size);
+    memcpy(head, begin, sizeof begin - 1);
+    memcpy(head + size - 4, "\r\n\r\n", 5);
+    return head;
+}
+
+static void a_head_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    char *head = head_of_size(32 << 10);
+    exchange(&site, head, "GET|/h||0||");
+    free(head);
+    head = head_of_size((32 << 10) + 1);
+    struct raw *raw = raw_ask(&site, head, NULL);
+    assert_problem(raw, 431);
+    raw_close(raw);
+    free(head);
+    /* The library's own page, but refused. */
+    head = head_of_size(200 << 10);
+    raw = raw_ask(&site, head, NULL);
+    assert_contains(raw, "HTTP/1.1 431 ");
+    raw_close(raw);
+    free(head);
+    site_release(&site);
+}
+
+static void too_many_headers_are_refused(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    char request[4096] = "GET /h HTTP/1.1\r\nHost: x\r\n";
+    for (int i = 1; i < 128; i++)
+        sprintf(request + strlen(request), "a%d: 1\r\n", i);
+    strcat(request, "\r\n");
+    exchange(&site, request, "GET|/h||0||");
+    strcpy(request + strlen(request) - 2, "b: 1\r\n\r\n");
+    struct raw *raw = raw_ask(&site, request, NULL);
+    assert_problem(raw, 431);
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void malformed_requests_are_refused_with_problems(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *says;
+        int status;
+    } cases[] = {
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+         "more than one Content-Length", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+         "more than one Content-Length", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "0\r\n\r\n",
+         "both a Content-Length and a Transfer-Encoding", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+         "0\r\n\r\n",
+         "both a Content-Length and a Transfer-Encoding", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+         "transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+         "more than one Transfer-Encoding", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "only", 501},
+        {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.0", 400},
+        {"GET / HTTP/1.1\r\n\r\n", "no Host", 400},
+        {"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "more than one Host", 400},
+        {"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", "more than one Host", 400},
+        {"G@T / HTTP/1.1\r\nHost: x\r\n\r\n", "method is not a token", 400},
+        {"GET: / HTTP/1.1\r\nHost: x\r\n\r\n", "method is not a token", 400},
+        {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 1\r\n\r\na", "not a token", 400},
+        {"GET / HTTP/1.1\r\nHost: x\r\na@b: c\r\n\r\n", "not a token", 400},
+        {"GET / HTTP/1.1\r\nHost: x\r\nA: b\001c\r\n\r\n", "control characters in its value", 400},
+        {"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", "spaces or control characters", 400},
+        {"GET /a\001 HTTP/1.1\r\nHost: x\r\n\r\n", "spaces or control characters", 400},
+        {"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "does not begin with '/'", 400},
+        {"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", "has no path", 400},
+    };
+    struct site site;
+    site_init(&site, NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct raw *raw = raw_ask(&site, cases[i].request, NULL);
+        assert_problem(raw, cases[i].status);
+        assert_contains(raw, cases[i].says);
+        assert_contains(raw, "Connection: close\r\n");
+        raw_close(raw);
+    }
+    assert_int_equal(site.taken, 0);
+    site_release(&site);
+}
+
+static void what_the_library_refuses_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *begins;
+    } cases[] = {
+        {"GET / HTTP/2.0\r\nHost: x\r\n\r\n", "HTTP/1.1 505 "},
+        {"GET /\r\n\r\n", "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "HTTP/1.1 400 "},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\na", "HTTP/1.1 400 "},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\na", "HTTP/1.1 400 "},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\na",
+         "HTTP/1.1 413 "},
+        {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+    };
+    struct site site;
+    site_init(&site, NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct raw *raw = raw_ask(&site, cases[i].request, NULL);
+        if (strncmp(raw->data, cases[i].begins, strlen(cases[i].begins)) != 0)
+            fail_msg("%s answered:\n%s", cases[i].request, raw->data);
+        raw_close(raw);
+    }
+    assert_int_equal(site.taken, 0);
+    site_release(&site);
+}
+
+static void http_1_0_and_close_end_the_connection(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_ask(&site, "GET /a HTTP/1.0\r\n\r\n", NULL);
+    assert_contains(raw, "GET|/a|");
+    raw_close(raw);
+    raw = raw_ask(&site, "GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", NULL);
+    assert_contains(raw, "GET|/later|");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void head_and_204_have_no_body(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw =
+        raw_ask(&site, "HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", NULL);
+    assert_contains(raw, "Content-Length: 12\r\n");
+    assert_lacks(raw, "HEAD|");
+    raw_close(raw);
+    raw = raw_ask(&site, "GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", NULL);
+    assert_contains(raw, "HTTP/1.1 204 No Content\r\n");
+    assert_lacks(raw, "Content-Type");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void visit(void *context, const char *name, const char *value)
+{
+    char *text = context;
+    sprintf(text + strlen(text), "%s=%s;", name, value);
+}
+
+static void headers_are_found_in_any_case_and_listed_in_order(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw,
+             "GET /hold HTTP/1.1\r\nHost: x\r\nIdempotency-Key:  k 1 \t\r\nEmpty:\r\nb: 2\r\n\r\n");
+    until_held(&site, 1);
+    struct http_request *request = site.held[0]->request;
+    assert_string_equal(http_request_header(request, "idempotency-KEY"), "k 1");
+    assert_string_equal(http_request_header(request, "empty"), "");
+    assert_null(http_request_header(request, "Idempotency"));
+    char text[256] = "";
+    assert_int_equal(http_request_headers(request, visit, text), 4);
+    assert_string_equal(text, "Host=x;Idempotency-Key=k 1;Empty=;b=2;");
+    struct http_header headers[] = {{"Freehold-At", "a, 1"}, {"Connection", "close"}};
+    http_reply(request, &(struct http_answer){.status = 409,
+                                              .content_type = "text/plain",
+                                              .body = "no",
+                                              .body_length = 2,
+                                              .headers = headers,
+                                              .header_count = 2});
+    raw_until_closed(raw);
+    assert_contains(raw, "HTTP/1.1 409 Conflict\r\n");
+    assert_contains(raw, "Freehold-At: a, 1\r\n");
+    assert_contains(raw, "Content-Type: text/plain\r\n");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void an_answer_with_an_impossible_header_becomes_a_500(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    struct http_header header = {"X-Name", "a\r\nSet-Cookie: b"};
+    http_reply(site.held[0]->request,
+               &(struct http_answer){.status = 200, .headers = &header, .header_count = 1});
+    raw_until(raw, "X-Name");
+    assert_problem(raw, 500);
+    assert_lacks(raw, "Set-Cookie");
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void a_reply_to_a_client_that_has_left_does_no_harm(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    for (unsigned i = 0; i < 8; i++) {
+        struct raw *raw = raw_connect(&site);
+        raw_text(raw, "POST /hold HTTP/1.1\r\nHost: x\r\nA: b\r\nContent-Length: 2\r\n\r\nhi");
+        until_held(&site, i + 1);
+        raw_close(raw);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        assert_string_equal(site.held[i]->body, "hi");
+        assert_string_equal(http_request_header(site.held[i]->request, "a"), "b");
+        reply_text(site.held[i], 200, "too late");
+    }
+    harness_until(&site.harness, no_connections, &site);
+    exchange(&site, HEAD_OF("/alive"), "GET|/alive|");
+    site_release(&site);
+}
+
+static void a_client_that_leaves_in_the_middle_is_forgotten(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {
+        "GE", "GET /a HTTP/1.1\r\nHo",
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"};
+    struct site site;
+    site_init(&site, NULL);
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        struct raw *raw = raw_connect(&site);
+        raw_text(raw, parts[i]);
+        for (int turn = 0; turn < 5; turn++)
+            uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+        raw_close(raw);
+        harness_until(&site.harness, no_connections, &site);
+    }
+    assert_int_equal(site.taken, 0);
+    site_release(&site);
+}
+
+struct trickle {
+    struct raw *raw;
+    struct world_timer timer;
+    const char *rest;
+};
+
+static void on_trickle(struct world_timer *timer)
+{
+    struct trickle *trickle = timer->owner;
+    struct world *world = trickle->raw->harness->world;
+    if (trickle->raw->closed || !*trickle->rest)
+        return;
+    raw_send(trickle->raw, trickle->rest++, 1);
+    world_timer_start(world, timer, world_in_ms(world, 100));
+}
+
+static void silent_and_trickling_connections_are_cut_off(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.idle_timeout_s = 1});
+    struct raw *silent = raw_connect(&site);
+    struct raw *waiting = raw_connect(&site);
+    raw_text(waiting, HEAD_OF("/hold"));
+    struct raw *idle = raw_ask(&site, HEAD_OF("/a"), "GET|/a|");
+    struct trickle trickles[] = {
+        {.rest = "GET /this/request/line/takes/far/too/long/to/be/sent HTTP/1.1"},
+        {.rest = "GET /a HTTP/1.1\r\nHost: x\r\nX-Name: so long that it takes too long to send"},
+        {.rest = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+                 "a body that comes by one byte in a tenth of a second"},
+    };
+    static const size_t at_once[] = {3, 20, 55};
+    for (size_t i = 0; i < COUNT(trickles); i++) {
+        struct trickle *trickle = &trickles[i];
+        trickle->raw = raw_connect(&site);
+        raw_send(trickle->raw, trickle->rest, at_once[i]);
+        trickle->rest += at_once[i];
+        trickle->timer = (struct world_timer){.fire = on_trickle, .owner = trickle};
+        on_trickle(&trickle->timer);
+    }
+    raw_until_closed(silent);
+    raw_until_closed(idle);
+    for (size_t i = 0; i < COUNT(trickles); i++) {
+        raw_until_closed(trickles[i].raw);
+        world_timer_stop(site.harness.world, &trickles[i].timer);
+        assert_true(*trickles[i].rest);
+    }
+    assert_int_equal(silent->length, 0);
+    assert_int_equal(trickles[0].raw->length, 0);
+    assert_problem(trickles[1].raw, 408);
+    assert_problem(trickles[2].raw, 408);
+    /* A request that waits for its answer is no idle connection. */
+    assert_false(waiting->closed);
+    reply_text(site.held[0], 200, "patience");
+    raw_until(waiting, "patience");
+    for (size_t i = 0; i < COUNT(trickles); i++)
+        raw_close(trickles[i].raw);
+    raw_close(silent);
+    raw_close(waiting);
+    raw_close(idle);
+    site_release(&site);
+}
+
+static void beyond_the_limit_connections_wait_their_turn(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.connections_max = 2});
+    struct raw *first = raw_ask(&site, HEAD_OF("/1"), "GET|/1|");
+    struct raw *second = raw_ask(&site, HEAD_OF("/2"), "GET|/2|");
+    struct raw *third = raw_connect(&site);
+    raw_text(third, HEAD_OF("/3"));
+    for (int turn = 0; turn < 10; turn++)
+        uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    assert_int_equal(open_connections(&site), 2);
+    assert_int_equal(third->length, 0);
+    raw_close(first);
+    raw_until(third, "GET|/3|");
+    raw_close(second);
+    raw_close(third);
+    site_release(&site);
+}
+
+static void drain_answers_what_was_taken_and_leaves_new_connections_to_the_next(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *first = raw_connect(&site), *second = raw_connect(&site);
+    raw_text(first, HEAD_OF("/hold"));
+    raw_text(second, HEAD_OF("/hold"));
+    struct raw *kept = raw_ask(&site, HEAD_OF("/kept"), "GET|/kept|");
+    until_held(&site, 2);
+    http_server_drain(site.server, 20000, on_drained, &site.drained);
+    raw_text(kept, HEAD_OF("/still"));
+    raw_until_closed(kept);
+    assert_contains(kept, "GET|/still|");
+    assert_contains(kept, "Connection: close\r\n");
+    struct raw *late = raw_connect(&site);
+    raw_text(late, HEAD_OF("/late"));
+    reply_text(site.held[0], 200, "one");
+    raw_until_closed(first);
+    assert_contains(first, "one");
+    assert_contains(first, "Connection: close\r\n");
+    assert_false(site.drained);
+    reply_text(site.held[1], 200, "two");
+    harness_until(&site.harness, is_true, &site.drained);
+    raw_until_closed(second);
+    assert_contains(second, "two");
+    http_server_free(site.server);
+    assert_int_equal(late->length, 0);
+    site_serve(&site, NULL); /* the next process, on the same socket */
+    raw_until(late, "GET|/late|");
+    raw_close(first);
+    raw_close(second);
+    raw_close(kept);
+    raw_close(late);
+    site_release(&site);
+}
+
+static void drain_without_requests_is_done_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *idle = raw_ask(&site, HEAD_OF("/a"), "GET|/a|");
+    site_stop(&site, 20000);
+    raw_until_closed(idle);
+    raw_close(idle);
+    site_release(&site);
+}
+
+static void requests_past_the_grace_get_503_and_may_still_be_replied_to(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *clients[3];
+    for (unsigned i = 0; i < 3; i++) {
+        clients[i] = raw_connect(&site);
+        raw_text(clients[i], HEAD_OF("/hold"));
+        until_held(&site, i + 1);
+    }
+    http_server_drain(site.server, 20, on_drained, &site.drained);
+    harness_until(&site.harness, is_true, &site.drained);
+    assert_int_equal(open_requests(&site), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        raw_until_closed(clients[i]);
+        assert_problem(clients[i], 503);
+        assert_contains(clients[i], "Retry-After: ");
+        raw_close(clients[i]);
+    }
+    reply_text(site.held[0], 200, "before the server is freed");
+    assert_string_equal(site.held[1]->method, "GET");
+    http_server_free(site.server);
+    reply_text(site.held[1], 200, "after it was freed");
+    assert_string_equal(http_request_header(site.held[2]->request, "host"), "x");
+    uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    reply_text(site.held[2], 200, "and later still");
+    site.server = NULL;
+    site_release(&site);
+}
+
+static void a_large_answer_to_a_slow_reader_does_not_hold_up_others(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *slow = raw_connect(&site);
+    uv_poll_stop(&slow->poll);
+    raw_text(slow, HEAD_OF("/big?20000000"));
+    exchange(&site, HEAD_OF("/a"), "GET|/a|");
+    size_t received = 0;
+    char buffer[65536];
+    while (received < 20000000) {
+        ssize_t got = recv(slow->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got > 0)
+            received += (size_t)got;
+        else
+            uv_run(&site.harness.loop, UV_RUN_NOWAIT);
+    }
+    raw_close(slow);
+    site_release(&site);
+}
+
+static void a_descriptor_that_is_no_socket_is_refused(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    struct http_server *server;
+    struct fh_error error = {0};
+    assert_int_equal(http_server_new(&harness.loop, harness.world, 999, NULL,
+                                     (struct http_handler){on_incoming, NULL}, &server, &error),
+                     FH_INVALID);
+    assert_null(server);
+    assert_string_equal(error.native, "EBADF");
+    harness_release(&harness);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_answered_at_once),
+        cmocka_unit_test(path_and_query_come_raw),
+        cmocka_unit_test(an_answer_may_come_later),
+        cmocka_unit_test(requests_in_one_packet_are_answered_in_order),
+        cmocka_unit_test(a_body_comes_whole_however_it_was_sent),
+        cmocka_unit_test(a_client_that_expects_100_is_told_to_continue),
+        cmocka_unit_test(a_body_at_the_limit_is_taken_and_one_beyond_is_refused),
+        cmocka_unit_test(a_body_announced_too_large_is_refused_before_it_comes),
+        cmocka_unit_test(a_head_at_the_limit_is_taken_and_one_beyond_is_refused),
+        cmocka_unit_test(too_many_headers_are_refused),
+        cmocka_unit_test(malformed_requests_are_refused_with_problems),
+        cmocka_unit_test(what_the_library_refuses_is_refused),
+        cmocka_unit_test(http_1_0_and_close_end_the_connection),
+        cmocka_unit_test(head_and_204_have_no_body),
+        cmocka_unit_test(headers_are_found_in_any_case_and_listed_in_order),
+        cmocka_unit_test(an_answer_with_an_impossible_header_becomes_a_500),
+        cmocka_unit_test(a_reply_to_a_client_that_has_left_does_no_harm),
+        cmocka_unit_test(a_client_that_leaves_in_the_middle_is_forgotten),
+        cmocka_unit_test(silent_and_trickling_connections_are_cut_off),
+        cmocka_unit_test(beyond_the_limit_connections_wait_their_turn),
+        cmocka_unit_test(drain_answers_what_was_taken_and_leaves_new_connections_to_the_next),
+        cmocka_unit_test(drain_without_requests_is_done_at_once),
+        cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
+        cmocka_unit_test(a_large_answer_to_a_slow_reader_does_not_hold_up_others),
+        cmocka_unit_test(a_descriptor_that_is_no_socket_is_refused),
+    };
+    return cmocka_run_group_tests_name("http_server", tests, NULL, NULL);
+}
