@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command and its supervision, on services that only obey docs/processes.md."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+
+from conftest import FREEHOLD, ROOT, free_port, wait_for
+
+FAKE = ROOT / "tests" / "support" / "fake_service.py"
+USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience": "public"},
+                    {"method": "POST", "path": "/api/users/{id}/count", "audience": "services"},
+                    {"method": "POST", "path": "/api/users/{id}/uncount", "audience": "services",
+                     "undo": True},
+                    {"method": "GET", "path": "/secrets", "audience": "operators"}],
+         "publishes": [{"type": "UserUpdated", "version": 1, "key": "id",
+                        "schema": {"type": "object", "properties": {"id": {}, "name": {}}}}]}
+
+
+class Mini:
+    """A system file with fake programs beside it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.state = folder / ".freehold" / "mini"
+        self.file = folder / "freehold.yaml"
+        self.port = free_port()
+        self.describe("users", USERS)
+        self.describe("orders", {"hears": [{"service": "users", "type": "UserUpdated"}]})
+        self.write("  users: {}\n  orders:\n")
+
+    def write(self, services, more=""):
+        self.file.write_text(f"system: mini\ngateway: {{listen: '127.0.0.1:{self.port}'}}\n"
+                             f"services:\n{services}{more}")
+
+    def describe(self, name, description, **acts):
+        shutil.copy(FAKE, self.folder / name)
+        (self.folder / f"{name}.json").write_text(json.dumps({"description": description, **acts}))
+
+    def run(self, *arguments, code=0, environment=None):
+        done = subprocess.run([FREEHOLD, *map(str, arguments)], capture_output=True, text=True,
+                              cwd=self.folder, timeout=120, env=environment or os.environ)
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def up(self, *more, **how):
+        return self.run("up", self.file, "--detach", *more, **how)
+
+    def status(self):
+        done = subprocess.run([FREEHOLD, "status", "--json", "--state", str(self.state)],
+                              capture_output=True, text=True, timeout=60, check=False)
+        return json.loads(done.stdout) if done.stdout else None
+
+    def service(self, name):
+        return next(s for s in self.status()["services"] if s["name"] == name)
+
+    def pids(self):
+        status = self.status()
+        return [status["gateway"]["pid"], *(s["pid"] for s in status["services"])]
+
+
+@pytest.fixture
+def mini(tmp_path):
+    mini = Mini(tmp_path)
+    yield mini
+    subprocess.run([FREEHOLD, "stop", "--state", str(mini.state)], capture_output=True, timeout=120,
+                   check=False)
+
+
+def lives(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# ---- The system file ---------------------------------------------------------------------------
+
+
+def test_every_fault_of_a_file_is_told_with_its_place(mini):
+    mini.write("  users: {progam: users, instances: 3}\n  Bad Name: {}\n  users: {}\n"
+               "  orders: {engine: mongodb, settings: {key: '${NO_SUCH_VARIABLE}'}}\n")
+    said = mini.run("check", mini.file, code=1)
+    for expected in (":4:11: error: unknown key 'progam' in services.users; did you mean 'program'?",
+                     ":5:3: error: 'Bad Name' is no name for services",
+                     ":6:3: error: 'users' is given twice in services",
+                     ":7:20: error: services.orders: the engine 'mongodb' is not built in",
+                     ":7:45: error: services.orders.settings.key needs the environment variable "
+                     "NO_SUCH_VARIABLE, which is not set",
+                     "3 instances need a server engine"):
+        assert expected in said
+
+
+def test_a_broken_file_is_told_with_its_place(mini):
+    mini.file.write_text("system: mini\nservices: {users: {}\n")
+    assert ":3:1: error: not valid YAML" in mini.run("check", mini.file, code=1)
+
+
+def test_a_missing_program_is_told_with_the_places_looked_at(mini):
+    mini.write("  users: {}\n  billing: {}\n")
+    said = mini.run("check", mini.file, code=1)
+    assert ":5:3: error: the program of billing was not found; looked for " in said
+    assert str(mini.folder / "billing") in said
+
+
+def test_what_programs_expect_of_each_other_is_checked(mini):
+    mini.describe("orders", {
+        "hears": [{"service": "users", "type": "UserUpdate"},
+                  {"service": "users", "type": "UserUpdated", "fields": "id,nam"},
+                  {"service": "billing", "type": "Billed"}],
+        "asks": [{"service": "users", "path": "/api/user/{id}"},
+                 {"service": "users", "path": "/secrets"}],
+        "sagas": [{"name": "place", "steps": [
+            {"name": "one", "call": "users POST /api/users/{id}/count"},
+            {"name": "two", "call": "users POST /api/users/{id}/count",
+             "undo": "users POST /api/users/{id}/count"},
+            {"name": "three", "call": "users POST /api/users/{id}/count", "pivot": True},
+            {"name": "four", "call": "users DELETE /api/users/{id}"}]}]})
+    said = mini.run("check", mini.file, code=1)
+    for expected in ("orders hears UserUpdate, which users does not publish; did you mean 'UserUpdated'?",
+                     "orders wants the field 'nam' of UserUpdated, which users publishes without it; "
+                     "did you mean 'name'?",
+                     "orders needs the service 'billing', which the system has not",
+                     "orders asks users and needs GET /api/user/{id}, which users does not serve",
+                     "orders asks users and uses GET /secrets of users, which is for operators only",
+                     "saga place, step one comes before the pivot and cannot be undone",
+                     "saga place, step two is undone by POST /api/users/{id}/count of users, which "
+                     "undoes nothing",
+                     "saga place, step four needs DELETE /api/users/{id}, which users does not serve"):
+        assert expected in said
+    assert "step three" not in said
+
+
+def test_check_says_in_json_what_it_says_in_words(mini):
+    assert json.loads(mini.run("check", mini.file, "--json"))["services"] == 2
+    mini.write("  users: {program: nobody}\n")
+    [error] = json.loads(mini.run("check", mini.file, "--json", code=1))["errors"]
+    assert (error["line"], error["column"]) == (4, 20) and "nobody" in error["message"]
+
+
+def test_compositions_are_checked_against_routes(mini):
+    mini.file.write_text(
+        "system: mini\ngateway:\n  compose:\n    - path: /api/all/{id}\n      parts:\n"
+        "        - {name: user, get: 'users /api/usr/{id}', required: true}\n"
+        "        - {name: count, get: 'user /api/users/{id}'}\n"
+        "services:\n  users: {}\n")
+    said = mini.run("check", mini.file, code=1)
+    assert ":6:11: error: /api/all/{id}, part user, needs GET /api/usr/{id}" in said
+    assert ":7:11: error: /api/all/{id}, part count, needs the service 'user'" in said
+
+
+# ---- Up and down ---------------------------------------------------------------------------------
+
+
+def test_a_system_starts_answers_and_stops_in_order(mini):
+    said = mini.up()
+    assert f"mini is up at http://127.0.0.1:{mini.port}" in said
+    status = mini.status()
+    assert status["system"] == "mini" and status["gateway"]["ready"]
+    assert [(s["name"], s["ready"], s["restarts"]) for s in status["services"]] == [
+        ("users", True, 0), ("orders", True, 0)]
+    assert mini.service("users")["state"]["position"] == 7
+    with urllib.request.urlopen(f"http://127.0.0.1:{mini.port}/api/users/3", timeout=30) as answer:
+        assert json.load(answer)["path"] == "/api/users/3"
+    pids = mini.pids()
+    said = mini.run("stop")
+    assert said.index("stopping gateway") < said.index("stopping users")
+    assert not any(lives(pid) for pid in pids)
+    assert sorted((mini.state / "ends").read_text().split()) == ["orders", "users"]
+    assert mini.run("status", "--state", mini.state, code=3).startswith("freehold: no system is running")
+
+
+def test_folders_and_configurations_are_private_and_secrets_stay_there(mini):
+    mini.write("  users: {settings: {token: '${MINI_TOKEN}'}}\n  orders: {}\n")
+    said = mini.up(environment={**os.environ, "MINI_TOKEN": "hush-hush"})
+    users = mini.state / "users"
+    assert (mini.state.stat().st_mode & 0o777, users.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert (users / "service.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads((users / "service.json").read_text())["settings"] == {"token": "hush-hush"}
+    everything = said + (mini.state / "system.json").read_text() + json.dumps(mini.status())
+    everything += (mini.state / "orders" / "service.json").read_text()
+    everything += pathlib.Path(f"/proc/{mini.service('orders')['pid']}/environ").read_text()
+    assert "hush-hush" not in everything
+
+
+def test_call_reaches_a_service_as_an_operator(mini):
+    mini.up()
+    answer = json.loads(mini.run("call", "users", "post", "/internal", "--data", '{"a": 1}',
+                                 "--key", "k"))
+    assert (answer["method"], answer["body"], answer["key"], answer["from"]) == (
+        "POST", '{"a": 1}', "k", "operator")
+    missing = json.loads(mini.run("call", "users", "GET", "/missing", "--json", code=1))
+    assert missing["status"] == 404 and missing["body"]["title"] == "Not Found"
+    assert "did you mean 'users'?" in mini.run("call", "user", "GET", "/x", code=2)
+    assert "line 1" in mini.run("call", "users", "POST", "/x", "--data", "{a}", code=2)
+
+
+def test_a_second_up_is_refused_and_says_who_runs(mini):
+    mini.up()
+    pid = mini.status()["up_pid"]
+    assert f"mini is up already, pid {pid}; stop it with" in mini.up(code=1)
+    assert mini.status()["up_pid"] == pid
+
+
+def test_a_taken_port_is_told_with_the_way_out(mini):
+    with socket.create_server(("127.0.0.1", mini.port)):
+        said = mini.up(code=1)
+    assert f"127.0.0.1:{mini.port} is already taken" in said and "--listen" in said
+    mini.up("--listen", "127.0.0.1:0")
+
+
+def test_a_folder_with_other_things_in_it_is_no_state_folder(mini):
+    before = mini.folder.stat().st_mode
+    assert "holds other files and no system" in mini.up("--state", mini.folder, code=1)
+    assert mini.folder.stat().st_mode == before
+
+
+def test_a_service_that_cannot_start_ends_a_detached_up_with_its_last_words(mini):
+    mini.describe("orders", {}, exit=78, says="settings.colour is missing")
+    said = mini.up(code=1)
+    assert "orders ended with exit code 78" in said and "| settings.colour is missing" in said
+    assert mini.run("status", "--state", mini.state, code=3)
+
+
+def test_a_service_that_keeps_dying_ends_a_detached_up_with_its_last_words(mini):
+    mini.describe("orders", {}, exit=1, says="the disk is full")
+    said = mini.up(code=1)
+    assert "it failed to start 5 times" in said and "| the disk is full" in said
+
+
+# ---- Supervision ---------------------------------------------------------------------------------
+
+
+def restarted(mini, name, pid):
+    service = mini.service(name)
+    return service["ready"] and service["pid"] != pid and service
+
+
+def test_a_killed_service_is_started_again_at_its_address(mini):
+    mini.up()
+    before = mini.service("users")
+    others = mini.service("orders")["pid"]
+    os.kill(before["pid"], signal.SIGKILL)
+    after = wait_for("users is ready again", lambda: restarted(mini, "users", before["pid"]))
+    assert after["address"] == before["address"] and after["restarts"] == 1
+    assert after["last_end"] == "was killed by SIGKILL"
+    assert mini.service("orders")["pid"] == others
+    gateway = mini.status()["gateway"]
+    os.kill(gateway["pid"], signal.SIGKILL)
+    wait_for("the gateway is ready again", lambda: mini.status()["gateway"]["restarts"] == 1
+             and mini.status()["gateway"]["ready"])
+
+
+def test_a_request_waits_while_its_service_restarts(mini):
+    mini.up()
+    pid = mini.service("users")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    answer = json.loads(mini.run("call", "users", "GET", "/anything"))
+    assert answer["pid"] != pid
+
+
+def test_a_stopped_service_is_killed_and_started_again(mini):
+    mini.up()
+    pid = mini.service("users")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    after = wait_for("users is ready again", lambda: restarted(mini, "users", pid))
+    assert after["last_end"] == "gave no sign of life for 5 s and was killed"
+    assert not lives(pid)
+
+
+def test_a_service_with_a_wrong_configuration_is_not_started_again(mini):
+    mini.up()
+    mini.describe("users", USERS, exit=78, says="no such engine")
+    os.kill(mini.service("users")["pid"], signal.SIGKILL)
+    wait_for("users is given up", lambda: mini.service("users")["phase"] == "given up")
+    assert mini.service("orders")["ready"]
+    log = (mini.state / "up.log").read_text()
+    assert "will NOT be started again" in log and "| no such engine" in log
+    mini.run("status", code=1)
+
+
+def test_when_up_is_killed_its_services_end_and_the_next_up_takes_over(mini):
+    mini.up()
+    pids = mini.pids()
+    os.kill(mini.status()["up_pid"], signal.SIGKILL)
+    mini.up()
+    assert not any(lives(pid) for pid in pids)
+    assert all(s["ready"] for s in mini.status()["services"])
+
+
+def test_a_stopped_survivor_of_a_killed_up_is_killed_by_the_next(mini):
+    mini.up()
+    survivor, up_pid = mini.service("users")["pid"], mini.status()["up_pid"]
+    os.kill(survivor, signal.SIGSTOP)
+    os.kill(up_pid, signal.SIGKILL)
+    assert "of an earlier up to end" in mini.up()
+    assert not lives(survivor)
+
+
+def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):
+    mini.describe("orders", {}, slow_stop_ms=600000)
+    up = subprocess.Popen([FREEHOLD, "up", str(mini.file)], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT)
+    wait_for("mini is up", lambda: mini.state.exists() and (mini.status() or {}).get("phase") == "up")
+    pid = mini.service("orders")["pid"]
+    up.send_signal(signal.SIGINT)
+    wait_for("the services stop", lambda: mini.service("orders")["phase"] == "stopping")
+    assert lives(pid)
+    up.send_signal(signal.SIGINT)
+    said = up.communicate(timeout=60)[0]
+    assert up.returncode == 0 and "killing what is left" in said and not lives(pid)
+
+
+def test_check_live_compares_what_runs_with_what_lies_there(mini):
+    mini.up()
+    said = mini.run("check", mini.file, "--live")
+    assert "runs as described" in said and "Not proved yet" in said
+    os.chmod(mini.state / "users", 0o755)
+    mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public"}]})
+    said = mini.run("check", mini.file, "--live", code=1)
+    assert "users has the mode 0755" in said and "orders runs another version" in said
+
+
+# ---- Words ---------------------------------------------------------------------------------------
+
+
+def test_wrong_words_are_answered_with_the_near_ones(mini):
+    assert "did you mean 'status'?" in mini.run("statsu", code=2)
+    assert "did you mean '--detach'?" in mini.run("up", mini.file, "--detahc", code=2)
+    assert "usage: freehold call SERVICE METHOD PATH" in mini.run("call", "users", code=2)
+    for command in ("up", "status", "stop", "call", "check"):
+        assert mini.run(command, "--help") == mini.run("help", command)
+    assert "\033[" not in mini.run("help")
