@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Orders, for the benchmarks: the least that a real service does. One table; an answer without the
+ * store, one row read, an order with its event, and an order that is a saga of three steps.
+ */
+
+#include <freehold.h>
+
+static void constant(fh_work *w)
+{
+    fh_reply(w, 200, json_pack("{s:i, s:i, s:s}", "id", 1, "user_id", 7, "status", "PLACED"));
+}
+
+static void get_order(fh_work *w)
+{
+    fh_reply(w, 200, fh_row(w, "SELECT * FROM orders WHERE id = :id", fh_path(w)));
+}
+
+static json_t *insert_order(fh_work *w, const char *status)
+{
+    return fh_row(w,
+                  "INSERT INTO orders (user_id, product_id, quantity, total, status)"
+                  " VALUES (:user_id, :product_id, :quantity, :total, :status) RETURNING *",
+                  fh_body(w), json_pack("{s:s}", "status", status));
+}
+
+static void place_order(fh_work *w)
+{
+    json_t *order = insert_order(w, "PLACED");
+    fh_publish(w, "OrderCreated", order);
+    fh_reply(w, 201, order);
+}
+
+static void buy(fh_work *w)
+{
+    json_t *order = insert_order(w, "PENDING");
+    fh_saga_start(w, "buy", order);
+    fh_reply(w, 202, order);
+}
+
+static void confirm(fh_work *w)
+{
+    fh_exec(w, "UPDATE orders SET status = 'CONFIRMED' WHERE id = :id", fh_saga_input(w));
+}
+
+static void cancel(fh_work *w)
+{
+    fh_exec(w, "UPDATE orders SET status = 'CANCELLED' WHERE id = :id", fh_saga_input(w));
+}
+
+static const fh_step buy_steps[] = {
+    {"reserve", .call = "stock POST /reservations", .undo = "stock POST /reservations/release",
+     .body = "order_id=id,product_id,quantity"},
+    {"charge", .call = "stock POST /charges", .body = "order_id=id,total", .pivot = true},
+    {"confirm", .run = confirm},
+    {0}};
+
+static const fh_field wanted_shape[] = {{"user_id", FH_INT},
+                                        {"product_id", FH_STRING},
+                                        {"quantity", FH_INT, .min = 1},
+                                        {"total", FH_INT},
+                                        {0}};
+
+static const fh_field order_shape[] = {{"id", FH_INT},
+                                       {"user_id", FH_INT},
+                                       {"product_id", FH_STRING},
+                                       {"quantity", FH_INT},
+                                       {"total", FH_INT},
+                                       {"status", FH_STRING},
+                                       {0}};
+
+FH_SERVICE(orders, .model = FH_RELATIONAL,
+           .routes = {{"GET", "/constant", constant},
+                      {"GET", "/orders/{id:int}", get_order},
+                      {"POST", "/orders", place_order, .body = wanted_shape},
+                      {"POST", "/purchases", buy, .body = wanted_shape}},
+           .publishes = {{"OrderCreated", 1, order_shape, .key = "id"}},
+           .sagas = {{"buy", buy_steps, .undone = cancel}});
