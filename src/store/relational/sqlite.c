@@ -124,6 +124,8 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     *ret = NULL;
     if (!store)
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
+                   0); /* a mutex a malloc; refused, and fine, but at first */
     store->base = (struct store){.ops = &store_sqlite, .world = world, .model = options->model};
     store->lock_fd = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);
