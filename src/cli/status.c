@@ -121,13 +121,14 @@ static void print_row(const json_t *process, bool service)
         format_unapplied(events, sizeof events, state);
         format_sagas(sagas, sizeof sagas, state);
     }
-    printf("%-14s %s%-10s%s %-8s %-5s %8lld  %-21s", json_string_at(process, "name"),
+    printf("%-14s %s%-10s%s %-8s %-5s %8lld  ", json_string_at(process, "name"),
            cli_colour(stdout, ready ? CLI_GREEN : CLI_RED), phase, cli_colour(stdout, CLI_PLAIN),
-           pid, span, (long long)json_integer_value(json_at(process, "restarts")),
-           json_string_at(process, "address"));
+           pid, span, (long long)json_integer_value(json_at(process, "restarts")));
     if (service)
-        printf(" %8s  %-9s  %s", position, events, sagas);
-    printf("\n");
+        printf("%-21s %8s  %-9s  %s\n", json_string_at(process, "address"), position, events,
+               sagas);
+    else
+        printf("%s\n", json_string_at(process, "address"));
 }
 
 static void print_table(const json_t *status)

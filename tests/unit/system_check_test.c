@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What programs expect of each other, checked on descriptions alone. */
+
+#include "../support/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "system/check.h"
+
+static const char users[] =
+    "{'model': 'document', 'routes': ["
+    " {'method': 'GET', 'path': '/users/{id:int}', 'audience': 'public'},"
+    " {'method': 'GET', 'path': '/users', 'audience': 'public',"
+    "  'query': {'properties': {'ids': {}}}},"
+    " {'method': 'GET', 'path': '/users/all', 'audience': 'operators'},"
+    " {'method': 'POST', 'path': '/users/{id}/count', 'audience': 'services'},"
+    " {'method': 'POST', 'path': '/users/{id}/uncount', 'audience': 'services', 'undo': true}],"
+    " 'publishes': ["
+    "  {'type': 'UserUpdated', 'schema': {'properties': {'id': {}, 'name': {}}}},"
+    "  {'type': 'UserGrew', 'schema': {'properties': {'id': {}}, 'additionalProperties': true}}]}";
+
+static json_t *description(const char *text)
+{
+    char *copy = strdup(text);
+    for (char *c = copy; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    json_t *value = json_loads(copy, 0, NULL);
+    assert_non_null(value);
+    free(copy);
+    return value;
+}
+
+static struct system_file *system_of(const char *orders)
+{
+    struct system_file *file = calloc(1, sizeof *file);
+    arena_init(&file->arena, ARENA_SIZE_MAX);
+    file->path = file->name = "test";
+    file->service_count = 2;
+    file->services[0] = (struct system_service){.name = "users", .description = description(users)};
+    file->services[1] =
+        (struct system_service){.name = "orders", .description = description(orders)};
+    return file;
+}
+
+/* `expected` is a part of the only finding; NULL: there is none. */
+static void assert_finding(const char *orders, bool warning, const char *expected)
+{
+    struct findings findings = {0};
+    json_memory_init();
+    struct system_file *file = system_of(orders);
+    check_system(file, &findings);
+    if (expected) {
+        assert_int_equal(findings.errors, warning ? 0 : 1);
+        assert_int_equal(findings.warnings, warning ? 1 : 0);
+        if (!strstr(findings.items[0].message, expected))
+            assert_string_equal(findings.items[0].message, expected);
+    } else {
+        assert_int_equal(findings.errors + findings.warnings, 0);
+    }
+    findings_release(&findings);
+    system_file_free(file);
+}
+
+#define ASKS(path) "{'model': 'document', 'asks': [{'service': 'users', 'path': '" path "'}]}"
+#define HEARS(type, fields)                                                                        \
+    "{'model': 'document', 'hears': [{'service': 'users', 'type': '" type "', 'fields': " fields   \
+    "}]}"
+#define SAGA(steps) "{'model': 'document', 'sagas': [{'name': 's', 'steps': [" steps "]}]}"
+#define COUNT "'call': 'users POST /users/{id}/count'"
+#define UNCOUNT "'undo': 'users POST /users/{id}/uncount'"
+
+static void asks_are_served_by_a_route_that_services_may_use(void **state)
+{
+    (void)state;
+    assert_finding(ASKS("/users/{user_id}"), false, NULL);
+    assert_finding(ASKS("/users?ids={ids}"), false, NULL);
+    assert_finding(ASKS("/users?id={ids}"), false,
+                   "sends the query parameter 'id', which GET /users");
+    assert_finding(ASKS("/users/{user_id}?full={full}"), false, "query parameter 'full'");
+    assert_finding(ASKS("/users/all"), false, "for operators only");
+    assert_finding(ASKS("/users/{id}/count"), false, "serves that path with other methods");
+    assert_finding(ASKS("/user/{id}"), false, "which users does not serve");
+}
+
+static void heard_events_are_published_with_the_fields_wanted(void **state)
+{
+    (void)state;
+    assert_finding(HEARS("UserUpdated", "null"), false, NULL);
+    assert_finding(HEARS("UserUpdated", "'id,name'"), false, NULL);
+    assert_finding(HEARS("UserUpdated", "'id,names'"), false, "did you mean 'name'?");
+    assert_finding(HEARS("UserGrew", "'id,anything'"), false, NULL);
+    assert_finding(HEARS("UserCreated", "null"), false, "which users does not publish");
+}
+
+static void steps_before_the_pivot_can_be_undone_where_they_were_done(void **state)
+{
+    (void)state;
+    assert_finding(SAGA("{'name': 'a', " COUNT ", " UNCOUNT "}, {'name': 'b', " COUNT
+                        ", 'pivot': true}, {'name': 'c', " COUNT "}"),
+                   false, NULL);
+    assert_finding(SAGA("{'name': 'a', " COUNT "}, {'name': 'b', " COUNT ", 'pivot': true}"), false,
+                   "step a comes before the pivot and cannot be undone");
+    assert_finding(SAGA("{'name': 'a', " COUNT ", 'undo': 'users POST /users/{id}/count'},"
+                        " {'name': 'b', " COUNT ", 'pivot': true}"),
+                   false, "undoes nothing");
+    assert_finding(SAGA("{'name': 'a', " COUNT ", " UNCOUNT "}"), true, "has no pivot");
+    assert_finding(SAGA("{'name': 'a', 'run': true}"), false, NULL);
+    assert_finding(
+        SAGA("{'name': 'a', " COUNT ", 'pivot': true}, {'name': 'b', " COUNT ", 'pivot': true}"),
+        false, "has 2 pivots");
+    assert_finding(SAGA("{'name': 'a', 'call': 'users /users/{id}/count', 'pivot': true}"), false,
+                   "is not written SERVICE METHOD /path");
+    assert_finding(SAGA("{'name': 'a', 'call': 'users GET /users/{id}', 'pivot': true}"), false,
+                   "is a GET, which changes nothing");
+    assert_finding(SAGA("{'name': 'a', 'call': 'usres POST /users/{id}/count', 'pivot': true}"),
+                   false,
+                   "needs the service 'usres', which the system has not; did you mean 'users'");
+}
+
+static void what_the_gateway_would_refuse_is_refused_here(void **state)
+{
+    (void)state;
+    assert_finding("{'model': 'document', 'routes': [{'method': 'GET', 'path': '/users/{name:int}',"
+                   " 'audience': 'public'}]}",
+                   false, "the gateway: GET /users/{name:int} is offered twice");
+    assert_finding("{'model': 'document', 'routes': [{'method': 'GET', 'path': '/users/{name:int}',"
+                   " 'audience': 'services'}]}",
+                   false, NULL);
+}
+
+static void a_relational_service_without_migrations_is_warned_about(void **state)
+{
+    (void)state;
+    assert_finding("{'model': 'relational'}", true, "has no migrations");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(asks_are_served_by_a_route_that_services_may_use),
+        cmocka_unit_test(heard_events_are_published_with_the_fields_wanted),
+        cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
+        cmocka_unit_test(what_the_gateway_would_refuse_is_refused_here),
+        cmocka_unit_test(a_relational_service_without_migrations_is_warned_about),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The system file: what it says, and where it is wrong. */
+
+#define _GNU_SOURCE
+#include "../support/harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "system/file.h"
+
+struct fixture {
+    char path[64];
+    struct findings findings;
+    struct system_file *file;
+};
+
+static void read_text(struct fixture *fixture, const char *text, const char *profile)
+{
+    *fixture = (struct fixture){.path = "/tmp/system-file-XXXXXX"};
+    json_memory_init();
+    int fd = mkstemp(fixture->path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    fixture->file = system_file_read(fixture->path, profile, &fixture->findings);
+}
+
+static void release(struct fixture *fixture)
+{
+    unlink(fixture->path);
+    system_file_free(fixture->file);
+    findings_release(&fixture->findings);
+}
+
+/* The only finding is this one. */
+static void assert_refused(const char *text, int line, int column, const char *message)
+{
+    struct fixture fixture;
+    read_text(&fixture, text, NULL);
+    assert_null(fixture.file);
+    assert_int_equal(fixture.findings.errors, 1);
+    assert_int_equal(fixture.findings.items[0].place.line, line);
+    assert_int_equal(fixture.findings.items[0].place.column, column);
+    assert_non_null(strstr(fixture.findings.items[0].message, message));
+    release(&fixture);
+}
+
+static void the_shortest_file_has_defaults_for_everything_else(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture, "system: mini\nservices:\n  users:\n", NULL);
+    assert_non_null(fixture.file);
+    assert_string_equal(fixture.file->name, "mini");
+    assert_string_equal(fixture.file->listen, SYSTEM_LISTEN_DEFAULT);
+    assert_int_equal(fixture.file->service_count, 1);
+    assert_string_equal(fixture.file->services[0].program, "users");
+    assert_string_equal(fixture.file->services[0].engine, "sqlite");
+    assert_null(fixture.file->services[0].migrations);
+    assert_int_equal(json_object_size(fixture.file->services[0].settings), 0);
+    release(&fixture);
+}
+
+static void settings_keep_their_types_and_take_texts_from_the_environment(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    setenv("FILE_TEST_TOKEN", "007", 1);
+    read_text(&fixture,
+              "system: mini\nservices:\n  users:\n    settings:\n"
+              "      whole: 12\n      zeros: 007\n      yes: true\n      none: null\n"
+              "      quoted: '12'\n      token: ${FILE_TEST_TOKEN}\n"
+              "      inside: a-${FILE_TEST_TOKEN}-b\n      literal: $${FILE_TEST_TOKEN}\n"
+              "      list: [1, {a: b}]\n",
+              NULL);
+    assert_non_null(fixture.file);
+    char *text = json_text(fixture.file->services[0].settings);
+    assert_string_equal(text, "{\"whole\":12,\"zeros\":\"007\",\"yes\":true,\"none\":null,"
+                              "\"quoted\":\"12\",\"token\":\"007\",\"inside\":\"a-007-b\","
+                              "\"literal\":\"${FILE_TEST_TOKEN}\",\"list\":[1,{\"a\":\"b\"}]}");
+    json_text_free(text);
+    assert_int_equal(fixture.file->variable_count, 1);
+    assert_string_equal(fixture.file->variables[0], "FILE_TEST_TOKEN");
+    release(&fixture);
+}
+
+static const char with_profiles[] =
+    "profiles:\n  big:\n    users: {settings: {size: 2}, program: other}\n"
+    "  later:\n    users: {engine: mariadb, settings: {password: '${FILE_TEST_NOT_SET}'}}\n"
+    "system: mini\nservices:\n  users: {settings: {size: 1}}\n  orders: {}\n";
+
+static void a_profile_replaces_what_it_names_and_leaves_the_rest(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture, with_profiles, "big");
+    assert_non_null(fixture.file);
+    const struct system_service *users = system_file_service(fixture.file, "users");
+    assert_string_equal(users->program, "other");
+    assert_int_equal(json_integer_value(json_object_get(users->settings, "size")), 2);
+    assert_string_equal(fixture.file->services[1].program, "orders");
+    release(&fixture);
+}
+
+static void a_profile_that_is_not_in_use_needs_no_environment_and_no_engine(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    read_text(&fixture, with_profiles, NULL);
+    assert_non_null(fixture.file);
+    release(&fixture);
+    read_text(&fixture, with_profiles, "later");
+    assert_null(fixture.file);
+    assert_int_equal(fixture.findings.errors, 2);
+    assert_non_null(strstr(fixture.findings.items[0].message, "FILE_TEST_NOT_SET"));
+    assert_non_null(strstr(fixture.findings.items[1].message, "not built in"));
+    release(&fixture);
+    read_text(&fixture, with_profiles, "bgi");
+    assert_null(fixture.file);
+    release(&fixture);
+}
+
+static void faults_are_told_where_they_stand(void **state)
+{
+    (void)state;
+    assert_refused("sytem: mini\nsystem: mini\nservices: {a: {}}\n", 1, 1,
+                   "unknown key 'sytem'; did you mean 'system'?");
+    assert_refused("services: {a: {}}\n", 1, 1, "'system' is missing");
+    assert_refused("system: mini\n", 1, 1, "'services' is missing");
+    assert_refused("system: mini\nsystem: mini\nservices: {a: {}}\n", 2, 1, "given twice");
+    assert_refused("system: Mini\nservices: {a: {}}\n", 1, 9, "'Mini' is no name for a system");
+    assert_refused("system: mini\nservices: [a]\n", 2, 11, "services is a list; expected");
+    assert_refused("system: mini\nservices: {gateway: {}}\n", 2, 12, "cannot be named 'gateway'");
+    assert_refused("system: mini\nservices: {a: {instances: 0}}\n", 2, 27, "from 1 to 64");
+    assert_refused("system: mini\nservices: {a: {instances: 2}}\n", 2, 27, "one process");
+    assert_refused("system: mini\nservices: {a: {engine: sqlit}}\n", 2, 24,
+                   "did you mean 'sqlite'");
+    assert_refused("system: mini\nservices: {a: {migrations: nowhere}}\n", 2, 28, "no such folder");
+    assert_refused("system: mini\ngateway: {listen: '8080'}\nservices: {a: {}}\n", 2, 19,
+                   "Expected ADDRESS:PORT");
+    assert_refused("system: mini\nservices: {a: {settings: {b: '${c'}}}\n", 2, 30,
+                   "expected ${NAME}");
+    assert_refused("system: mini\nservices: {a: {}}\nprofiles: {p: {b: {}}}\n", 3, 16,
+                   "no service 'b'");
+    assert_refused("", 1, 1, "the file is empty");
+    assert_refused("system: mini\n--- \nsystem: b\n", 3, 1, "a second YAML document");
+    assert_refused("system: mini\n\tservices: {}\n", 2, 1, "not valid YAML");
+}
+
+static void values_of_the_environment_are_never_part_of_a_message(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    setenv("FILE_TEST_TOKEN", "hush-hush", 1);
+    read_text(&fixture,
+              "system: ${FILE_TEST_TOKEN}!\ngateway: {listen: '${FILE_TEST_TOKEN}'}\n"
+              "services: {a: {engine: '${FILE_TEST_TOKEN}', migrations: '${FILE_TEST_TOKEN}'}}\n",
+              NULL);
+    assert_int_equal(fixture.findings.errors, 4);
+    json_t *all = findings_json(&fixture.findings);
+    char *text = json_text(all);
+    assert_null(strstr(text, "hush"));
+    json_text_free(text);
+    json_decref(all);
+    release(&fixture);
+}
+
+static void values_that_contain_themselves_or_swell_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("system: mini\nservices: {a: {settings: &s {again: *s}}}\n", 2, 26,
+                   "nested deeper than 16 levels");
+    assert_refused(
+        "system: mini\nservices:\n  a:\n    settings:\n"
+        "      a: &a [1,1,1,1,1,1,1,1,1,1]\n      b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+        "      c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+        "      d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n",
+        5, 32, "more than 10000 values");
+}
+
+static void all_faults_are_counted_and_the_first_twenty_kept(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    char text[2048] = "system: mini\nservices:\n  a: {}\n";
+    for (int i = 0; i < 30; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "  A%d: {}\n", i);
+    read_text(&fixture, text, NULL);
+    assert_int_equal(fixture.findings.errors, 30);
+    assert_int_equal(fixture.findings.count, FINDINGS_MAX);
+    assert_int_equal(fixture.findings.items[0].place.line, 4);
+    release(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_shortest_file_has_defaults_for_everything_else),
+        cmocka_unit_test(settings_keep_their_types_and_take_texts_from_the_environment),
+        cmocka_unit_test(a_profile_replaces_what_it_names_and_leaves_the_rest),
+        cmocka_unit_test(a_profile_that_is_not_in_use_needs_no_environment_and_no_engine),
+        cmocka_unit_test(faults_are_told_where_they_stand),
+        cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),
+        cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),
+        cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state folder: its lock, its files, and what a killed `up` leaves behind. */
+
+#define _GNU_SOURCE
+#include "../support/harness.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "system/address.h"
+#include "system/instance.h"
+#include "system/nearest.h"
+#include "system/state.h"
+
+static struct harness harness;
+static char folder[128];
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    harness_init(&harness);
+    snprintf(folder, sizeof folder, "%s/a/b", harness.folder);
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    harness_release(&harness);
+    return 0;
+}
+
+static void one_up_holds_the_lock_and_others_learn_its_pid(void **unused)
+{
+    (void)unused;
+    struct state mine, other;
+    pid_t holder;
+    assert_int_equal(state_create(&mine, folder, NULL), FH_OK);
+    assert_int_equal(state_lock(&mine, &holder, NULL), FH_OK);
+    assert_int_equal(state_create(&other, folder, NULL), FH_OK);
+    assert_int_equal(state_lock(&other, &holder, NULL), FH_CONFLICT);
+    assert_int_equal(holder, getpid());
+    state_unlock(&mine);
+    assert_int_equal(state_lock(&other, &holder, NULL), FH_OK);
+    state_close(&mine);
+    state_close(&other);
+}
+
+static void the_folder_is_made_private_and_never_taken_from_others(void **unused)
+{
+    (void)unused;
+    struct state state;
+    struct stat status;
+    char file[160];
+    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
+    assert_int_equal(fstat(state.folder_fd, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    state_close(&state);
+    snprintf(file, sizeof file, "%s/letter", folder);
+    close(open(file, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(state_create(&state, folder, NULL), FH_INVALID);
+    assert_int_equal(stat(folder, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0755);
+}
+
+static void a_json_file_is_private_and_replaced_as_a_whole(void **unused)
+{
+    (void)unused;
+    struct state state;
+    struct stat status;
+    json_t *value = json_pack("{s:i}", "a", 1), *back;
+    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
+    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, NULL), FH_NOT_FOUND);
+    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, NULL), FH_OK);
+    int before = openat(state.folder_fd, "x.json", O_RDONLY);
+    json_object_set_new(value, "a", json_integer(2));
+    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, NULL), FH_OK);
+    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, NULL), FH_OK);
+    assert_true(json_equal(value, back));
+    char old[16] = "";
+    assert_int_equal(read(before, old, sizeof old), 8);
+    assert_string_equal(old, "{\"a\":1}\n");
+    assert_int_equal(fstatat(state.folder_fd, "x.json", &status, 0), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    close(before);
+    json_decref(value);
+    json_decref(back);
+    state_close(&state);
+}
+
+static void the_control_socket_is_reached_below_a_path_of_any_length(void **unused)
+{
+    (void)unused;
+    struct state state;
+    char deep[512];
+    int listener, connection;
+    snprintf(deep, sizeof deep, "%s/%0200d", folder, 7);
+    assert_int_equal(state_create(&state, deep, NULL), FH_OK);
+    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_NOT_FOUND);
+    assert_int_equal(state_control_listen(&state, &listener, NULL), FH_OK);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_OK);
+    close(connection);
+    close(listener);
+    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_NOT_FOUND);
+    state_close(&state);
+}
+
+/* As `up` does, and then dies: the process alone keeps the lock. */
+static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unused)
+{
+    (void)unused;
+    struct state state;
+    int lock_fd;
+    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
+    assert_int_equal(instance_survivor(state.folder_fd), 0);
+    assert_int_equal(instance_lock(state.folder_fd, &lock_fd, NULL), FH_OK);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;)
+            pause();
+    }
+    assert_int_equal(instance_survivor(state.folder_fd), -1);
+    instance_record(lock_fd, pid);
+    close(lock_fd);
+    assert_int_equal(instance_survivor(state.folder_fd), pid);
+    assert_int_equal(instance_lock(state.folder_fd, &lock_fd, NULL), FH_CONFLICT);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(instance_survivor(state.folder_fd), 0);
+    state_close(&state);
+}
+
+static void addresses_are_parsed_and_listened_at(void **unused)
+{
+    (void)unused;
+    static const char *const bad[] = {"",          "8080",           ":8080",   "127.0.0.1",
+                                      "1.2.3:80",  "127.0.0.1:",     "[::1:80", "127.0.0.1:65536",
+                                      "host:8080", "127.0.0.1:8080x"};
+    struct sockaddr_storage address;
+    socklen_t length;
+    struct fh_error error;
+    char text[ADDRESS_TEXT_SIZE], again[ADDRESS_TEXT_SIZE];
+    int fd, other;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(address_parse(bad[i], &address, &length, NULL), FH_INVALID);
+    assert_int_equal(address_parse("[::1]:80", &address, &length, NULL), FH_OK);
+    assert_int_equal(address_listen("localhost:0", &fd, text, &error), FH_OK);
+    assert_int_equal(strncmp(text, "127.0.0.1:", 10), 0);
+    assert_int_equal(address_listen(text, &other, again, &error), FH_CONFLICT);
+    close(fd);
+}
+
+static void the_nearest_word_is_offered_only_when_it_is_near(void **unused)
+{
+    (void)unused;
+    assert_int_equal(nearest_distance("program", "program"), 0);
+    assert_int_equal(nearest_distance("progam", "program"), 1);
+    assert_int_equal(nearest_distance("porgram", "program"), 1);
+    assert_int_equal(nearest_distance("", "abc"), 3);
+    struct nearest nearest = nearest_begin("UserUpdate");
+    nearest_offer(&nearest, "OrderCreated");
+    assert_null(nearest.word);
+    nearest_offer(&nearest, "UserUpdated");
+    nearest_offer(&nearest, "UserDeleted");
+    assert_string_equal(nearest.word, "UserUpdated");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_up_holds_the_lock_and_others_learn_its_pid, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_folder_is_made_private_and_never_taken_from_others,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_json_file_is_private_and_replaced_as_a_whole, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_control_socket_is_reached_below_a_path_of_any_length,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_process_is_known_to_live_by_the_lock_that_it_inherited,
+                                        set_up, tear_down),
+        cmocka_unit_test(addresses_are_parsed_and_listened_at),
+        cmocka_unit_test(the_nearest_word_is_offered_only_when_it_is_near),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
