@@ -74,8 +74,10 @@ int cli_find_state(const char *folder, struct state *state)
     int count = find_running(state, &names);
     int code = CLI_DONE;
     if (count == 0)
-        code = cli_fail(CLI_NOT_RUNNING,
-                        "no system is running below ./.freehold; name its folder with --state");
+        code =
+            cli_fail(CLI_NOT_RUNNING,
+                     "no system is running below ./.freehold; name the state folder with --state, "
+                     "as up printed it");
     else if (count > 1) {
         state_close(state);
         code = cli_fail(CLI_USAGE,

@@ -81,6 +81,12 @@ static const json_t *find_service(const struct expectation *by, const char *name
 /* ---- Routes ------------------------------------------------------------------------------------
  */
 
+/* A schema that does not say which properties there are alone takes any. */
+static bool is_open(const json_t *schema)
+{
+    return !json_is_false(json_object_get(schema, "additionalProperties"));
+}
+
 static void check_query(const struct expectation *by, const char *service, const char *path,
                         const json_t *route)
 {
@@ -91,8 +97,7 @@ static void check_query(const struct expectation *by, const char *service, const
         size_t length = strcspn(query, "=&");
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), query);
-        bool open = json_is_true(json_object_get(schema, "additionalProperties"));
-        if (!open && !json_object_get(known, name))
+        if (!(schema && is_open(schema)) && !json_object_get(known, name))
             findings_error(by->findings, by->place,
                            "%s sends the query parameter '%s', which %s %s of %s does not take",
                            by->who, name, text_at(route, "method"), text_at(route, "path"),
@@ -171,7 +176,7 @@ static void check_fields(const struct expectation *by, const char *type, const c
 {
     const json_t *schema = json_object_get(published, "schema");
     const json_t *properties = json_object_get(schema, "properties");
-    if (!fields || !properties || json_is_true(json_object_get(schema, "additionalProperties")))
+    if (!fields || is_open(schema))
         return;
     while (*fields) {
         size_t length = strcspn(fields, ",");

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "store/store.h"
 #include "system/address.h"
 #include "system/nearest.h"
 #include "system/yaml.h"
@@ -306,40 +307,37 @@ static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const c
 /* ---- What the values must be together ----------------------------------------------------------
  */
 
-/* Engines by name, those of servers too, so that asking for one tells "not built in" from a typo.
- */
-struct engine {
-    const char *name;
-    bool built_in, embedded;
-};
-
-static const struct engine engines[] = {{"sqlite", true, true},     {"postgresql", false, false},
-                                        {"mariadb", false, false},  {"mysql", false, false},
-                                        {"mongodb", false, false},  {"redis", false, false},
-                                        {"cassandra", false, false}};
+/* Engines of servers that are no part of this build: asking for one is no typo. */
+static const char *const engines_elsewhere[] = {"postgresql", "mariadb", "mysql",
+                                                "mongodb",    "redis",   "cassandra"};
 
 static void settle_engine(struct system_service *service, struct findings *findings)
 {
+    const struct store_ops *engine = store_engine(service->engine);
     struct nearest nearest = nearest_begin(service->engine);
-    for (size_t i = 0; i < COUNT(engines); i++) {
-        nearest_offer(&nearest, engines[i].name);
-        if (strcmp(engines[i].name, service->engine) != 0)
-            continue;
-        if (!engines[i].built_in)
-            findings_error(findings, service->engine_place,
-                           "services.%s: the engine '%s' is not built in; this freehold has sqlite",
-                           service->name, service->engine);
-        else if (engines[i].embedded && service->instances > 1)
-            findings_error(findings, service->instances_place,
-                           "services.%s: %d instances need a server engine; an embedded store (%s) "
-                           "has one process",
-                           service->name, service->instances, service->engine);
+    if (engine && service->instances > 1 && !engine->many_instances) {
+        findings_error(findings, service->instances_place,
+                       "services.%s: %d instances need a server engine; an embedded store (%s) has "
+                       "one process",
+                       service->name, service->instances, engine->name);
         return;
+    }
+    if (engine)
+        return;
+    nearest_offer(&nearest, store_sqlite.name);
+    for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
+        if (strcmp(engines_elsewhere[i], service->engine) == 0) {
+            findings_error(findings, service->engine_place,
+                           "services.%s: the engine '%s' is not built in; this freehold has %s",
+                           service->name, service->engine, store_sqlite.name);
+            return;
+        }
+        nearest_offer(&nearest, engines_elsewhere[i]);
     }
     findings_error(findings, service->engine_place,
                    "services.%s: there is no engine of this name; %s'%s'%s", service->name,
                    nearest.word ? "did you mean " : "expected ",
-                   nearest.word ? nearest.word : "sqlite", nearest.word ? "?" : "");
+                   nearest.word ? nearest.word : store_sqlite.name, nearest.word ? "?" : "");
 }
 
 static void settle_migrations(struct system_file *file, struct system_service *service,

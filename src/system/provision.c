@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static enum fh_code await_survivors(const struct provision *provision,
     for (int waited_ms = 0; waited_ms < 2 * PROVISION_SURVIVORS_MS_MAX; waited_ms += POLL_MS) {
         if (count_survivors(provision, waited_ms >= PROVISION_SURVIVORS_MS_MAX) == 0)
             return FH_OK;
-        usleep(POLL_MS * 1000);
+        poll(NULL, 0, POLL_MS);
     }
     return error_set(error, FH_UNAVAILABLE,
                      "A process of an earlier up does not end; its pid is in %s/*/pid.",

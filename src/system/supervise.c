@@ -218,7 +218,8 @@ static void child_changed(struct child *child)
         say(supervisor, SUPERVISE_STEP, "stopping %s", child->part->name);
         break;
     case CHILD_ENDED:
-        if (child->exit_code != 0 || child->exit_signal)
+        /* SIGTERM ends one that has not yet come to handle it. */
+        if (child->exit_code != 0 || (child->exit_signal && child->exit_signal != SIGTERM))
             say(supervisor, SUPERVISE_TROUBLE, "%s %s while stopping", child->part->name,
                 child->why);
         break;
@@ -287,8 +288,7 @@ static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *erro
 {
     static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     const struct supervise_options *options = supervisor->options;
-    supervisor->child_count = options->provision->part_count;
-    for (size_t i = 0; i < supervisor->child_count; i++) {
+    for (size_t i = 0; i < options->provision->part_count; i++) {
         struct child *child = &supervisor->children[i];
         *child = (struct child){.part = &options->provision->parts[i],
                                 .world = supervisor->world,
@@ -297,6 +297,7 @@ static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *erro
                                 .changed = child_changed,
                                 .owner = supervisor,
                                 .log_fd = -1};
+        supervisor->child_count++;
         enum fh_code code = child_init(child, error);
         if (code != FH_OK)
             return code;

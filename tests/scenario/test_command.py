@@ -21,7 +21,8 @@ USERS = {"routes": [{"method": "GET", "path": "/api/users/{id:int}", "audience":
                      "undo": True},
                     {"method": "GET", "path": "/secrets", "audience": "operators"}],
          "publishes": [{"type": "UserUpdated", "version": 1, "key": "id",
-                        "schema": {"type": "object", "properties": {"id": {}, "name": {}}}}]}
+                        "schema": {"type": "object", "additionalProperties": False,
+                                   "properties": {"id": {}, "name": {}}}}]}
 
 
 class Mini:

@@ -13,13 +13,14 @@ static const char users[] =
     "{'model': 'document', 'routes': ["
     " {'method': 'GET', 'path': '/users/{id:int}', 'audience': 'public'},"
     " {'method': 'GET', 'path': '/users', 'audience': 'public',"
-    "  'query': {'properties': {'ids': {}}}},"
+    "  'query': {'properties': {'ids': {}}, 'additionalProperties': false}},"
     " {'method': 'GET', 'path': '/users/all', 'audience': 'operators'},"
     " {'method': 'POST', 'path': '/users/{id}/count', 'audience': 'services'},"
     " {'method': 'POST', 'path': '/users/{id}/uncount', 'audience': 'services', 'undo': true}],"
     " 'publishes': ["
-    "  {'type': 'UserUpdated', 'schema': {'properties': {'id': {}, 'name': {}}}},"
-    "  {'type': 'UserGrew', 'schema': {'properties': {'id': {}}, 'additionalProperties': true}}]}";
+    "  {'type': 'UserUpdated', 'schema': {'properties': {'id': {}, 'name': {}}, "
+    "'additionalProperties': false}},"
+    "  {'type': 'UserGrew', 'schema': {'properties': {'id': {}}}}]}";
 
 static json_t *description(const char *text)
 {

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a YAML file: bounded, regular, one document, and otherwise the place where it goes wrong.
+ */
+
+#include "system/yaml.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+
+static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parser)
+{
+    struct place place = {reader->path, (int)parser->problem_mark.line + 1,
+                          (int)parser->problem_mark.column + 1};
+    if (parser->error == YAML_READER_ERROR) {
+        place.line = place.column = 0;
+        findings_error(reader->findings, place, "byte %zu is not valid UTF-8 text (%s)",
+                       parser->problem_offset + 1, parser->problem);
+        return;
+    }
+    if (parser->context && parser->context_mark.line != parser->problem_mark.line)
+        findings_error(reader->findings, place, "not valid YAML: %s, %s that began in line %zu",
+                       parser->problem, parser->context, parser->context_mark.line + 1);
+    else
+        findings_error(reader->findings, place, "not valid YAML: %s%s%s", parser->problem,
+                       parser->context ? " " : "", parser->context ? parser->context : "");
+}
+
+static bool load(struct yaml_reader *reader, yaml_parser_t *parser)
+{
+    if (!yaml_parser_load(parser, &reader->document)) {
+        report_syntax(reader, parser);
+        return false;
+    }
+    reader->open = true;
+    yaml_document_t second;
+    if (!yaml_parser_load(parser, &second)) {
+        report_syntax(reader, parser);
+        return false;
+    }
+    yaml_node_t *root = yaml_document_get_root_node(&second);
+    if (root)
+        findings_error(reader->findings, yaml_place(reader, root),
+                       "a second YAML document begins here; expected one document in the file");
+    yaml_document_delete(&second);
+    return !root;
+}
+
+static FILE *open_regular(struct yaml_reader *reader, size_t size_max)
+{
+    struct place whole = {reader->path, 0, 0};
+    struct stat status;
+    FILE *stream = fopen(reader->path, "re");
+    if (!stream || fstat(fileno(stream), &status) != 0) {
+        findings_error(reader->findings, whole, "cannot be read: %s", strerror(errno));
+    } else if (!S_ISREG(status.st_mode)) {
+        findings_error(reader->findings, whole, "is %s; expected the system file itself",
+                       S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+    } else if ((size_t)status.st_size > size_max) {
+        findings_error(reader->findings, whole, "is larger than %zu KiB", size_max >> 10);
+    } else {
+        return stream;
+    }
+    if (stream)
+        fclose(stream);
+    return NULL;
+}
+
+yaml_node_t *yaml_open(struct yaml_reader *reader, const char *path, size_t size_max)
+{
+    reader->path = path;
+    FILE *stream = open_regular(reader, size_max);
+    if (!stream)
+        return NULL;
+    yaml_parser_t parser;
+    FH_ASSERT(yaml_parser_initialize(&parser));
+    yaml_parser_set_input_file(&parser, stream);
+    bool loaded = load(reader, &parser);
+    yaml_parser_delete(&parser);
+    fclose(stream);
+    if (!loaded)
+        return NULL;
+    yaml_node_t *root = yaml_document_get_root_node(&reader->document);
+    if (!root)
+        findings_error(reader->findings, (struct place){path, 1, 1},
+                       "the file is empty; expected at least 'system' and 'services'");
+    return root;
+}
+
+void yaml_release(struct yaml_reader *reader)
+{
+    if (reader->open)
+        yaml_document_delete(&reader->document);
+    reader->open = false;
+}
