@@ -42,7 +42,9 @@ static void add_named(struct text *text, const char *name, const char *string)
 {
     if (!string)
         return;
-    text_printf(text, ",\"%s\":", name);
+    text_add(text, ",\"");
+    text_add(text, name);
+    text_add(text, "\":");
     add_string(text, string);
 }
 
