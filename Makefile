@@ -16,7 +16,6 @@ all: ## build everything; the command is build/freehold
 	@if test ! -f $(BUILD)/build.ninja; then $(MESON) setup $(BUILD) $(MESON_FLAGS); \
 	elif test -n "$(MESON_FLAGS)"; then $(MESON) configure $(BUILD) $(MESON_FLAGS) >/dev/null; fi
 	@/usr/bin/ninja -C $(BUILD) --quiet
-	@test ! -x $(BUILD)/src/cli/freehold || ln -sfn src/cli/freehold $(BUILD)/freehold
 
 deps: ## install the Debian packages that are missing (as root, or with sudo)
 	@tools/deps
