@@ -23,12 +23,25 @@ struct engine_collection {
     int field_count;
 };
 
+/* FH_INVALID when it can't be one: nothing else of a name's comes into SQL's text. */
+enum fh_code engine_name_check(const char *name, struct fh_error *error);
 /* FH_INVALID when there is no such collection. `name` is borrowed. */
 enum fh_code engine_collection_read(struct store_work *work, const char *name,
                                     struct engine_collection *ret, struct fh_error *error);
 /* An index of `path` among the collection's fields, or -1. */
 int engine_field(const struct engine_collection *collection, const char *path);
 
+/* From the keys of the document as it was to those as it is. Either may be NULL: made, removed. */
+enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,
+                                 const char *id, const json_t *old, const json_t *new,
+                                 struct fh_error *error);
+/* The same in all indexes of the collection. */
+enum fh_code engine_indexes_change(struct store_work *work,
+                                   const struct engine_collection *collection, const char *id,
+                                   const json_t *old, const json_t *new, struct fh_error *error);
+
+enum fh_code engine_prepare(struct store_work *work, const struct fh_collection *collections,
+                            int count, struct fh_error *error);
 enum fh_code engine_find(struct store_work *work, const char *name,
                          const struct document_find *find, json_t **ret, struct fh_error *error);
 

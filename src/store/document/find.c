@@ -12,12 +12,6 @@
  * The evaluator decides about each candidate. Where candidates come in the order that is wanted
  * the first `limit` that match are the answer, and the statement ends there. Otherwise the best
  * `limit` seen so far are kept, so memory is bounded by the limit, whatever the collection holds.
- *
- * Order is that of one string of bytes a document, its rank: the keys of the fields sorted by
- * (an array's least, or greatest when descending), inverted where the sort descends, then the id,
- * which makes it total. To go on behind a document is to take greater ranks only. Ties are ordered
- * by id, in the direction of the first field of the sort, so that an index can be walked either
- * way.
  */
 
 #include <stdio.h>
@@ -27,17 +21,10 @@
 #include "base/json.h"
 #include "store/document/engine.h"
 #include "store/document/filter.h"
-#include "store/document/value.h"
+#include "store/document/rank.h"
 
-#define SORT_FIELDS_MAX 4
 #define SCANNED_MAX 1000000
-#define FOUND_SIZE_MAX ((size_t)16 << 20) /* of all bodies together */
-#define RANK_SIZE_MAX (DOCUMENT_KEY_SIZE_MAX * (SORT_FIELDS_MAX + 1))
-
-struct sort_field {
-    const char *path;
-    bool descending;
-};
+#define FOUND_SIZE_MAX ((size_t)8 << 20) /* of all bodies together */
 
 struct found {
     struct text rank;
@@ -51,9 +38,7 @@ struct finder {
     struct engine_collection collection;
     struct plan plan;
 
-    struct sort_field sort[SORT_FIELDS_MAX];
-    int sort_count;         /* 0: by id alone */
-    bool descending;        /* of the first field, and so of ids */
+    struct rank_order order;
     struct text after_rank; /* without data: from the beginning */
     struct text after_key;  /* of a walk: the key at which the document to go on behind stands */
 
@@ -69,81 +54,17 @@ struct finder {
     struct fh_error *error;
 };
 
-/* ---- Sorting --------------------------------------------------------------------------------- */
-
-static enum fh_code read_sort(struct finder *finder, const json_t *sort, struct fh_error *error)
-{
-    if (!sort)
-        return FH_OK;
-    if (!json_is_object(sort) || json_object_size(sort) == 0 ||
-        json_object_size(sort) > SORT_FIELDS_MAX)
-        return error_set(error, FH_INVALID,
-                         "A sort is an object of 1 to %d fields, as in {\"price\": -1}.",
-                         SORT_FIELDS_MAX);
-    const char *path;
-    json_t *direction;
-    json_object_foreach (document_iterable(sort), path, direction) {
-        struct fh_error why;
-        if (document_path_check(path, &why))
-            return error_set(error, FH_INVALID, "Wrong field '%.60s' in the sort: %.160s", path,
-                             why.message);
-        if (!json_is_integer(direction) || llabs(json_integer_value(direction)) != 1)
-            return error_set(error, FH_INVALID,
-                             "The sort by '%.60s' is 1 (ascending) or -1 (descending).", path);
-        finder->sort[finder->sort_count++] =
-            (struct sort_field){path, json_integer_value(direction) < 0};
-    }
-    finder->descending = finder->sort[0].descending;
-    if (strcmp(finder->sort[0].path, "id") == 0)
-        finder->sort_count = 0; /* ids are unique: nothing behind them counts */
-    return FH_OK;
-}
-
-static void invert(struct text *text, size_t from)
-{
-    for (size_t i = from; i < text->length; i++)
-        text->data[i] = (char)~text->data[i];
-}
-
-static void rank_id(const struct finder *finder, const char *id, size_t length, struct text *rank)
-{
-    size_t from = rank->length;
-    document_key_append_string(rank, id, length);
-    if (finder->descending)
-        invert(rank, from);
-    FH_ASSERT(!rank->overflow);
-}
-
-static enum fh_code rank_document(const struct finder *finder, const json_t *document,
-                                  struct text *rank, struct fh_error *error)
-{
-    const json_t *id = json_object_get(document, "id");
-    for (int i = 0; i < finder->sort_count; i++) {
-        const struct sort_field *field = &finder->sort[i];
-        struct document_keys keys;
-        enum fh_code code = document_keys_init(&keys, document, field->path, error);
-        if (code)
-            return code;
-        int which = field->descending ? keys.count - 1 : 0;
-        size_t from = rank->length;
-        text_append(rank, document_key_bytes(&keys, which), keys.items[which].length);
-        if (field->descending)
-            invert(rank, from);
-        document_keys_release(&keys);
-    }
-    rank_id(finder, json_string_value(id), json_string_length(id), rank);
-    return FH_OK;
-}
+/* ---- Going on behind ------------------------------------------------------------------------- */
 
 /* Where a walk has `document`. */
 static enum fh_code walk_key(const struct finder *finder, const json_t *document, struct text *key,
                              struct fh_error *error)
 {
     struct document_keys keys;
-    enum fh_code code = document_keys_init(&keys, document, finder->sort[0].path, error);
+    enum fh_code code = document_keys_init(&keys, document, finder->order.fields[0].path, error);
     if (code)
         return code;
-    int which = finder->descending ? keys.count - 1 : 0;
+    int which = finder->order.descending ? keys.count - 1 : 0;
     text_append(key, document_key_bytes(&keys, which), keys.items[which].length);
     document_keys_release(&keys);
     return FH_OK;
@@ -155,8 +76,8 @@ static enum fh_code read_after(struct finder *finder, struct fh_error *error)
     const char *after = finder->find->after;
     if (!after)
         return FH_OK;
-    if (finder->sort_count == 0) {
-        rank_id(finder, after, strlen(after), &finder->after_rank);
+    if (finder->order.count == 0) {
+        rank_id(&finder->order, after, strlen(after), &finder->after_rank);
         return FH_OK;
     }
     json_t *document;
@@ -170,8 +91,8 @@ static enum fh_code read_after(struct finder *finder, struct fh_error *error)
     }
     if (code)
         return code;
-    code = rank_document(finder, document, &finder->after_rank, error);
-    if (!code && finder->sort_count == 1)
+    code = rank_document(&finder->order, document, &finder->after_rank, error);
+    if (!code && finder->order.count == 1)
         code = walk_key(finder, document, &finder->after_key, error);
     json_decref(document);
     return code;
@@ -232,7 +153,7 @@ static enum fh_code take(struct finder *finder, json_t *document, size_t size,
     text_init(&rank, RANK_SIZE_MAX);
     if (finder->in_order)
         return keep(finder, finder->count, &rank, document, size, error);
-    enum fh_code code = rank_document(finder, document, &rank, error);
+    enum fh_code code = rank_document(&finder->order, document, &rank, error);
     const struct text *after = &finder->after_rank;
     if (!code && (!after->data ||
                   document_key_compare(rank.data, rank.length, after->data, after->length) > 0)) {
@@ -318,7 +239,7 @@ static enum fh_code find_points(struct finder *finder)
     int count = 0;
     text_init(&sql, ENGINE_SQL_SIZE);
     values[count++] = sql_text(finder->collection.fields[plan->points_field]);
-    finder->in_order = finder->sort_count == 0;
+    finder->in_order = finder->order.count == 0;
     for (int i = 0; i < plan->point_count; i++) {
         values[count++] = blob(plan->points[i].data, plan->points[i].length);
         text_printf(&sql,
@@ -326,12 +247,12 @@ static enum fh_code find_points(struct finder *finder)
                     "WHERE k.field = ?1 AND k.key = ?%d",
                     i ? " UNION ALL " : "", name, name, count);
         if (finder->in_order && after)
-            text_printf(&sql, " AND k.id %s ?%d", finder->descending ? "<" : ">",
+            text_printf(&sql, " AND k.id %s ?%d", finder->order.descending ? "<" : ">",
                         plan->point_count + 2);
     }
     if (finder->in_order && after)
         values[count++] = sql_text(after);
-    text_printf(&sql, " ORDER BY 1%s", finder->descending ? " DESC" : "");
+    text_printf(&sql, " ORDER BY 1%s", finder->order.descending ? " DESC" : "");
     FH_ASSERT(!sql.overflow);
     enum fh_code code = plan->point_count ? run(finder, sql.data, values, count) : FH_OK;
     text_release(&sql);
@@ -384,7 +305,7 @@ static enum fh_code find_between(struct finder *finder, int field, const struct 
 {
     char sql[ENGINE_SQL_SIZE];
     const char *name = finder->collection.name;
-    bool down = finder->descending && finder->walking;
+    bool down = finder->order.descending && finder->walking;
     const struct text *after_key = &finder->after_key;
     struct sql_value from = down ? bounds->high : bounds->low, from_id = sql_text("");
     if (finder->walking && after_key->data) {
@@ -435,14 +356,14 @@ static enum fh_code find_scan(struct finder *finder)
 {
     char sql[ENGINE_SQL_SIZE];
     struct sql_value after = sql_text(finder->find->after);
-    finder->in_order = finder->sort_count == 0;
+    finder->in_order = finder->order.count == 0;
     bool behind = finder->in_order && finder->find->after;
     snprintf(sql, sizeof sql, "SELECT id, body FROM doc_%s%s ORDER BY id%s",
              finder->collection.name,
-             !behind              ? ""
-             : finder->descending ? " WHERE id < ?1"
-                                  : " WHERE id > ?1",
-             finder->descending ? " DESC" : "");
+             !behind                    ? ""
+             : finder->order.descending ? " WHERE id < ?1"
+                                        : " WHERE id > ?1",
+             finder->order.descending ? " DESC" : "");
     return run(finder, sql, &after, behind);
 }
 
@@ -453,8 +374,8 @@ static enum fh_code find_candidates(struct finder *finder)
         return find_ids(finder);
     if (plan->points_field >= 0)
         return find_points(finder);
-    if (finder->sort_count == 1) {
-        int field = engine_field(&finder->collection, finder->sort[0].path);
+    if (finder->order.count == 1) {
+        int field = engine_field(&finder->collection, finder->order.fields[0].path);
         if (field >= 0)
             return find_walk(finder, field);
     }
@@ -502,7 +423,7 @@ enum fh_code engine_find(struct store_work *work, const char *name,
     if (!code)
         code = engine_collection_read(work, name, &finder.collection, error);
     if (!code)
-        code = read_sort(&finder, find->sort, error);
+        code = rank_order_read(&finder.order, find->sort, error);
     if (code)
         return code;
     text_init(&finder.after_rank, RANK_SIZE_MAX);

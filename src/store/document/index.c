@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rows of key_NAME, kept to what engine.c says of them: a document's old keys and its new ones
+ * are both computed, and only what differs is written.
+ */
+
+#include <stdio.h>
+
+#include "store/document/engine.h"
+
+static enum fh_code key_row(struct store_work *work, const char *sql, const char *field,
+                            const char *key, size_t length, const char *id, struct fh_error *error)
+{
+    const struct sql_value values[] = {
+        sql_text(field), {.kind = SQL_BLOB, .text = key, .length = length}, sql_text(id)};
+    return sql_run(work, sql, values, 3, NULL, NULL, NULL, error);
+}
+
+static enum fh_code key_insert(struct store_work *work, const char *collection, const char *field,
+                               const char *key, size_t length, const char *id,
+                               struct fh_error *error)
+{
+    char sql[ENGINE_SQL_SIZE];
+    snprintf(sql, sizeof sql, "INSERT INTO key_%s (field, key, id) VALUES (?1, ?2, ?3)",
+             collection);
+    return key_row(work, sql, field, key, length, id, error);
+}
+
+static enum fh_code key_delete(struct store_work *work, const char *collection, const char *field,
+                               const char *key, size_t length, const char *id,
+                               struct fh_error *error)
+{
+    char sql[ENGINE_SQL_SIZE];
+    snprintf(sql, sizeof sql, "DELETE FROM key_%s WHERE field = ?1 AND key = ?2 AND id = ?3",
+             collection);
+    return key_row(work, sql, field, key, length, id, error);
+}
+
+static const char many_key[] = {(char)DOCUMENT_KEY_MANY};
+
+/* From the keys that a document had to those it has. Both are ascending: one walk over the two. */
+static enum fh_code keys_change(struct store_work *work, const char *collection, const char *field,
+                                const char *id, const struct document_keys *old,
+                                const struct document_keys *new, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0, j = 0; !code && (i < old->count || j < new->count);) {
+        int order = i == old->count ? 1
+                    : j == new->count
+                        ? -1
+                        : document_key_compare(document_key_bytes(old, i), old->items[i].length,
+                                               document_key_bytes(new, j), new->items[j].length);
+        if (order < 0)
+            code = key_delete(work, collection, field, document_key_bytes(old, i),
+                              old->items[i].length, id, error);
+        else if (order > 0)
+            code = key_insert(work, collection, field, document_key_bytes(new, j),
+                              new->items[j].length, id, error);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    if (!code && old->count > 1 && new->count <= 1)
+        code = key_delete(work, collection, field, many_key, 1, id, error);
+    if (!code && new->count > 1 && old->count <= 1)
+        code = key_insert(work, collection, field, many_key, 1, id, error);
+    return code;
+}
+
+enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,
+                                 const char *id, const json_t *old, const json_t *new,
+                                 struct fh_error *error)
+{
+    struct document_keys old_keys = {0}, new_keys = {0};
+    enum fh_code code = old ? document_keys_init(&old_keys, old, field, error) : FH_OK;
+    if (!code && new)
+        code = document_keys_init(&new_keys, new, field, error);
+    if (!code)
+        code = keys_change(work, collection, field, id, &old_keys, &new_keys, error);
+    document_keys_release(&old_keys);
+    document_keys_release(&new_keys);
+    return code;
+}
+
+enum fh_code engine_indexes_change(struct store_work *work,
+                                   const struct engine_collection *collection, const char *id,
+                                   const json_t *old, const json_t *new, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < collection->field_count && !code; i++)
+        code =
+            engine_field_change(work, collection->name, collection->fields[i], id, old, new, error);
+    return code;
+}
