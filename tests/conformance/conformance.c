@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See conformance.h. */
+
+#include "conformance.h"
+
+#include <stdlib.h>
+
+static enum fh_code sqlite_open_in(struct harness *harness, enum fh_model model, struct store **ret,
+                                   struct fh_error *error)
+{
+    struct store_options options = {
+        .service = "conformance", .folder = harness->folder, .model = model};
+    return store_engine("sqlite")->open(&options, harness->world, ret, error);
+}
+
+static const struct conformance_engine engines[] = {
+    {
+        .name = "sqlite",
+        .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT,
+        .open = sqlite_open_in,
+        .close = store_close,
+        .insert_or_rollback = "INSERT OR ROLLBACK INTO",
+        .boolean = "BOOLEAN",
+        .json = "JSON",
+    },
+};
+
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+struct turned {
+    struct world_turn turn;
+    struct fiber *fiber;
+};
+
+static void on_turn(struct world_turn *turn)
+{
+    fiber_ready(((struct turned *)turn->owner)->fiber);
+}
+
+/* A store is closed when all its works have ended and the loop has turned since: what its last
+ * work has posted for the end of the turn has run. */
+static void close_store(struct conformance *c)
+{
+    struct turned turned = {.turn = {.run = on_turn, .owner = &turned}, .fiber = fiber_self()};
+    world_turn(c->harness.world, &turned.turn);
+    fiber_park();
+    c->engine->close(c->store);
+    c->store = NULL;
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+struct run {
+    const struct conformance_engine *engine;
+    enum fh_model model;
+    const struct conformance_row *row;
+    struct conformance c;
+};
+
+void conformance_note(struct conformance *c, const char *file, int line, const char *what)
+{
+    if (!c->failure[0])
+        snprintf(c->failure, sizeof c->failure, "%s:%d: %s (last error: %s)", file, line, what,
+                 c->error.message);
+}
+
+static void run_on_fiber(void *argument)
+{
+    struct run *run = argument;
+    struct conformance *c = &run->c;
+    if (c->engine->open(&c->harness, c->model, &c->store, &c->error) != FH_OK) {
+        conformance_note(c, __FILE__, __LINE__, "the store opens");
+        return;
+    }
+    run->row->run(c);
+    for (int i = 0; i < CONFORMANCE_WORKS_MAX; i++)
+        if (c->works[i])
+            conformance_rollback(c, c->works[i]);
+    conformance_join(c);
+    if (c->store)
+        close_store(c);
+}
+
+static void run_case(void **state)
+{
+    struct run *run = *state;
+    struct conformance *c = &run->c;
+    memset(c, 0, sizeof *c);
+    c->engine = run->engine;
+    c->model = run->model;
+    harness_init(&c->harness);
+    harness_run(&c->harness, run_on_fiber, run);
+    harness_release(&c->harness);
+    if (c->failure[0])
+        fail_msg("%s", c->failure);
+}
+
+int conformance_main(enum fh_model model, const struct conformance_row *rows, size_t count)
+{
+    enum { ENGINES = sizeof engines / sizeof *engines };
+    size_t tests_max = ENGINES * count;
+    struct CMUnitTest *tests = calloc(tests_max, sizeof *tests);
+    struct run *runs = calloc(tests_max, sizeof *runs);
+    char(*names)[160] = calloc(tests_max, sizeof *names);
+    if (!tests || !runs || !names)
+        return 1;
+    size_t used = 0;
+    for (size_t e = 0; e < ENGINES; e++) {
+        if (!(engines[e].models & 1u << model))
+            continue;
+        for (size_t i = 0; i < count; i++, used++) {
+            runs[used] = (struct run){&engines[e], model, &rows[i], {0}};
+            snprintf(names[used], sizeof names[used], "%s: %s", engines[e].name, rows[i].name);
+            tests[used] = (struct CMUnitTest){
+                .name = names[used], .test_func = run_case, .initial_state = &runs[used]};
+        }
+    }
+    int failed = _cmocka_run_group_tests("conformance", tests, used, NULL, NULL);
+    free(tests);
+    free(runs);
+    free(names);
+    return failed;
+}
+
+/* ---- Works ----------------------------------------------------------------------------------- */
+
+struct store_work *conformance_begin(struct conformance *c, enum store_mode mode)
+{
+    struct store_work *work = NULL;
+    if (store_begin(c->store, mode, &work, &c->error) != FH_OK) {
+        conformance_note(c, __FILE__, __LINE__, "a work begins");
+        return NULL;
+    }
+    for (int i = 0; i < CONFORMANCE_WORKS_MAX; i++) {
+        if (!c->works[i]) {
+            c->works[i] = work;
+            return work;
+        }
+    }
+    abort(); /* a case opens more works than the table holds */
+}
+
+static void forget(struct conformance *c, const struct store_work *work)
+{
+    for (int i = 0; i < CONFORMANCE_WORKS_MAX; i++)
+        if (c->works[i] == work)
+            c->works[i] = NULL;
+}
+
+enum fh_code conformance_commit(struct conformance *c, struct store_work *work)
+{
+    forget(c, work);
+    return store_commit(work, &c->error);
+}
+
+void conformance_rollback(struct conformance *c, struct store_work *work)
+{
+    forget(c, work);
+    store_rollback(work);
+}
+
+void conformance_reopen(struct conformance *c)
+{
+    close_store(c);
+    if (c->engine->open(&c->harness, c->model, &c->store, &c->error) != FH_OK)
+        conformance_note(c, __FILE__, __LINE__, "the store opens again");
+}
+
+struct started {
+    struct conformance *c;
+    void (*entry)(void *);
+    void *argument;
+};
+
+static void started_run(void *argument)
+{
+    struct started started = *(struct started *)argument;
+    free(argument);
+    started.entry(started.argument);
+    started.c->running--;
+    fiber_wake_all(&started.c->ended);
+}
+
+void conformance_start(struct conformance *c, void (*entry)(void *), void *argument)
+{
+    struct started *started = malloc(sizeof *started);
+    if (!started)
+        abort();
+    *started = (struct started){c, entry, argument};
+    c->running++;
+    if (!fiber_start(c->harness.world->fibers, started_run, started))
+        abort();
+}
+
+void conformance_join(struct conformance *c)
+{
+    while (c->running)
+        fiber_wait(&c->ended);
+}
+
+/* ---- JSON and SQL ---------------------------------------------------------------------------- */
+
+json_t *conformance_json(const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        abort();
+    for (char *at = copy; *at; at++)
+        if (*at == '\'')
+            *at = '"';
+    struct fh_error error;
+    json_t *value;
+    if (json_parse(copy, strlen(copy), &value, &error) != FH_OK) {
+        fprintf(stderr, "%s in the test's own %s\n", error.message, text);
+        abort();
+    }
+    free(copy);
+    return value;
+}
+
+bool conformance_is(struct conformance *c, const json_t *value, const char *text)
+{
+    json_t *wanted = conformance_json(text);
+    char *wanted_text = json_text(wanted), *got = value ? json_text(value) : NULL;
+    bool same = got && strcmp(got, wanted_text) == 0;
+    if (!same && !c->failure[0])
+        snprintf(c->failure, sizeof c->failure, "expected %.400s, got %.400s (last error: %s)",
+                 wanted_text, got ? got : "nothing", c->error.message);
+    json_text_free(got);
+    json_text_free(wanted_text);
+    json_decref(wanted);
+    return same;
+}
+
+json_t *conformance_rows(struct conformance *c, struct store_work *work, const char *sql,
+                         const char *names)
+{
+    json_t *object = names ? conformance_json(names) : NULL, *rows = NULL;
+    relational_run(work, sql, &object, object ? 1 : 0, RELATIONAL_ROWS_MAX, &rows, NULL, &c->error);
+    json_decref(object);
+    return rows;
+}
+
+enum fh_code conformance_exec(struct conformance *c, struct store_work *work, const char *sql,
+                              const char *names)
+{
+    json_t *object = names ? conformance_json(names) : NULL;
+    enum fh_code code =
+        relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, NULL, &c->error);
+    json_decref(object);
+    return code;
+}
+
+bool conformance_reads(struct conformance *c, const char *sql, const char *text)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    if (!work)
+        return false;
+    json_t *rows = conformance_rows(c, work, sql, NULL);
+    conformance_rollback(c, work);
+    bool same = conformance_is(c, rows, text);
+    json_decref(rows);
+    return same;
+}
+
+enum fh_code conformance_does(struct conformance *c, const char *sql, const char *names)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return c->error.code;
+    enum fh_code code = conformance_exec(c, work, sql, names);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}

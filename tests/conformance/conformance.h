@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_CONFORMANCE_H
+#define TESTS_CONFORMANCE_H
+
+/*
+ * What every engine of a model must do, whichever it is. A suite is a table of cases; each case
+ * is run for each engine of the table below, on a store of its own. A server engine joins by a row
+ * that opens a fresh database and one that opens it again.
+ *
+ * Cases run on a fiber, where cmocka must not fail: EXPECT notes the first thing that is not as it
+ * should be and returns; works left open are rolled back; the failure is told on the main stack.
+ */
+
+#include "../support/harness.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/relational/relational.h"
+#include "store/store.h"
+
+struct conformance_engine {
+    const char *name;
+    unsigned models; /* 1u << enum fh_model */
+    /* `folder` is the case's own. A second open finds what the first one left. */
+    enum fh_code (*open)(struct harness *harness, enum fh_model model, struct store **ret,
+                         struct fh_error *error);
+    void (*close)(struct store *store);
+    /* "INSERT OR ROLLBACK INTO": a statement that ends the whole transaction when it fails, or
+     * NULL where the engine has none. */
+    const char *insert_or_rollback;
+    const char *boolean, *json; /* column types */
+};
+
+#define CONFORMANCE_WORKS_MAX 32
+
+struct conformance {
+    const struct conformance_engine *engine;
+    enum fh_model model;
+    struct harness harness;
+    struct store *store;
+    struct store_work *works[CONFORMANCE_WORKS_MAX]; /* open */
+    struct fh_error error;                           /* of the last call that failed */
+    char failure[1280];
+
+    int running; /* fibers started with conformance_start */
+    struct fiber_queue ended;
+};
+
+typedef void conformance_case(struct conformance *c);
+
+struct conformance_row {
+    const char *name;
+    conformance_case *run;
+};
+
+#define CASE(function)                                                                             \
+    {                                                                                              \
+#function, function                                                                        \
+    }
+
+/* Runs all cases for all engines of the model. */
+int conformance_main(enum fh_model model, const struct conformance_row *rows, size_t count);
+
+void conformance_note(struct conformance *c, const char *file, int line, const char *what);
+
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (c->failure[0])                                                                         \
+            return;                                                                                \
+        if (!(condition)) {                                                                        \
+            conformance_note(c, __FILE__, __LINE__, #condition);                                   \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)
+
+/* NULL, and noted, when it can't be begun. */
+struct store_work *conformance_begin(struct conformance *c, enum store_mode mode);
+enum fh_code conformance_commit(struct conformance *c, struct store_work *work);
+void conformance_rollback(struct conformance *c, struct store_work *work);
+/* Close the store and open it again. */
+void conformance_reopen(struct conformance *c);
+
+/* Side by side with the case, on a fiber of its own. The case joins before it ends. */
+void conformance_start(struct conformance *c, void (*entry)(void *), void *argument);
+void conformance_join(struct conformance *c);
+
+/* JSON written with ' for ". New reference; a mistake in it ends the program. */
+json_t *conformance_json(const char *text);
+/* Whether `value` is written exactly as `text`, fields in order; notes what it is when not. */
+bool conformance_is(struct conformance *c, const json_t *value, const char *text);
+
+/* SQL with :names, found in `names` (JSON as above, or NULL). Rows are a new reference, or NULL
+ * with the code in c->error. */
+json_t *conformance_rows(struct conformance *c, struct store_work *work, const char *sql,
+                         const char *names);
+enum fh_code conformance_exec(struct conformance *c, struct store_work *work, const char *sql,
+                              const char *names);
+/* The rows, in a snapshot or work of their own, are exactly `text`. */
+bool conformance_reads(struct conformance *c, const char *sql, const char *text);
+/* One statement in a work of its own, committed. */
+enum fh_code conformance_does(struct conformance *c, const char *sql, const char *names);
+
+#endif

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger, on every engine that can own a service's truth: positions, cursors, commands,
+ * callers and sagas. All that is written here stands or falls with the work that wrote it.
+ */
+
+#include "conformance.h"
+
+#include "store/ledger.h"
+
+#define EVENTS_MAX 64
+
+/* ---- Outbox ---------------------------------------------------------------------------------- */
+
+static struct ledger_event event_of(const char *id, const char *key)
+{
+    return (struct ledger_event){.id = id,
+                                 .type = "OrderCreated",
+                                 .key = key,
+                                 .version = 1,
+                                 .time_ms = 1000,
+                                 .data = "{\"a\":1}",
+                                 .trace = NULL};
+}
+
+/* One event in a work of its own. */
+static bool publish(struct conformance *c, const char *id, const char *key,
+                    struct ledger_event *ret)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return false;
+    *ret = event_of(id, key);
+    if (ledger_outbox_append(work, ret, &c->error) == FH_OK)
+        return conformance_commit(c, work) == FH_OK;
+    conformance_rollback(c, work);
+    return false;
+}
+
+struct read_events {
+    struct ledger_event events[EVENTS_MAX];
+    char ids[EVENTS_MAX][ID_SIZE];
+    int count, stop_at;
+};
+
+static bool read_event(void *context, const struct ledger_event *event)
+{
+    struct read_events *read = context;
+    if (read->count == EVENTS_MAX)
+        return false;
+    read->events[read->count] = *event;
+    snprintf(read->ids[read->count], ID_SIZE, "%s", event->id);
+    return ++read->count != read->stop_at;
+}
+
+static void read_outbox(struct conformance *c, int64_t after, int limit, struct read_events *read)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_outbox_read(work, after, limit, read_event, read, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+}
+
+static void positions_are_dense_whatever_is_rolled_back(struct conformance *c)
+{
+    struct ledger_event event;
+    EXPECT(publish(c, "e1", "a", &event) && event.position == 1);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct ledger_event lost = event_of("lost", "a");
+    EXPECT(ledger_outbox_append(work, &lost, &c->error) == FH_OK && lost.position == 2);
+    conformance_rollback(c, work);
+    EXPECT(publish(c, "e2", "b", &event) && event.position == 2);
+    work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 3; i <= 5; i++) {
+        event = event_of("many", "c");
+        EXPECT(ledger_outbox_append(work, &event, &c->error) == FH_OK && event.position == i);
+    }
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    int64_t position = 0;
+    EXPECT(ledger_position(work, &position, &c->error) == FH_OK && position == 5);
+    conformance_rollback(c, work);
+    struct read_events read = {0};
+    read_outbox(c, 0, 100, &read);
+    EXPECT(read.count == 5);
+    for (int i = 0; i < 5; i++)
+        EXPECT(read.events[i].position == i + 1);
+    EXPECT(strcmp(read.ids[0], "e1") == 0 && strcmp(read.ids[1], "e2") == 0);
+}
+
+static void an_event_names_the_one_before_it_of_its_key(struct conformance *c)
+{
+    struct ledger_event event;
+    EXPECT(publish(c, "e1", "a", &event) && event.previous == 0);
+    EXPECT(publish(c, "e2", "b", &event) && event.previous == 0);
+    EXPECT(publish(c, "e3", "a", &event) && event.previous == 1);
+    EXPECT(publish(c, "e4", "a", &event) && event.previous == 3);
+    EXPECT(publish(c, "e5", "b", &event) && event.previous == 2);
+    struct read_events read = {0};
+    read_outbox(c, 2, 2, &read);
+    EXPECT(read.count == 2 && read.events[0].position == 3 && read.events[0].previous == 1);
+    EXPECT(read.events[1].position == 4 && read.events[1].previous == 3);
+    read = (struct read_events){.stop_at = 1};
+    read_outbox(c, 0, 100, &read);
+    EXPECT(read.count == 1);
+}
+
+struct one_event {
+    bool same;
+};
+
+static bool compare_event(void *context, const struct ledger_event *event)
+{
+    struct one_event *one = context;
+    one->same = event->position == 1 && event->previous == 0 && event->time_ms == 1234567890123 &&
+                event->version == 7 && strcmp(event->id, "id-1") == 0 &&
+                strcmp(event->type, "Type") == 0 && strcmp(event->key, "k\u00e9") == 0 &&
+                strcmp(event->data, "{\"text\":\"\u4e2d\"}") == 0 &&
+                strcmp(event->trace, "00-trace") == 0;
+    return true;
+}
+
+static void an_event_comes_back_whole(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct ledger_event event = {.id = "id-1",
+                                 .type = "Type",
+                                 .key = "k\u00e9",
+                                 .version = 7,
+                                 .time_ms = 1234567890123,
+                                 .data = "{\"text\":\"\u4e2d\"}",
+                                 .trace = "00-trace"};
+    struct one_event one = {0};
+    EXPECT(ledger_outbox_append(work, &event, &c->error) == FH_OK);
+    EXPECT(ledger_outbox_read(work, 0, 10, compare_event, &one, &c->error) == FH_OK);
+    EXPECT(one.same);
+}
+
+static bool trim(struct conformance *c, int64_t position, int limit, int64_t *ret_removed)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    return work && ledger_outbox_trim(work, position, limit, ret_removed, &c->error) == FH_OK &&
+           conformance_commit(c, work) == FH_OK;
+}
+
+static void an_outbox_trimmed_empty_gives_no_position_out_again(struct conformance *c)
+{
+    struct ledger_event event;
+    for (int i = 0; i < 5; i++)
+        EXPECT(publish(c, i == 2 ? "third" : "e", i == 1 ? "b" : "a", &event));
+    int64_t removed = 0, position = 0;
+    char id[ID_SIZE];
+    EXPECT(trim(c, 4, 3, &removed) && removed == 3);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_outbox_trimmed(work, &position, id, &c->error) == FH_OK);
+    EXPECT(position == 3 && strcmp(id, "third") == 0);
+    EXPECT(ledger_outbox_id_at(work, 2, id, &c->error) == FH_OK && id[0] == '\0');
+    EXPECT(ledger_outbox_id_at(work, 5, id, &c->error) == FH_OK && strcmp(id, "e") == 0);
+    EXPECT(ledger_outbox_id_at(work, 6, id, &c->error) == FH_OK && id[0] == '\0');
+    conformance_rollback(c, work);
+    EXPECT(trim(c, 100, 100, &removed) && removed == 2);
+    EXPECT(trim(c, 100, 100, &removed) && removed == 0);
+    conformance_reopen(c);
+    EXPECT(!c->failure[0]);
+    EXPECT(publish(c, "e6", "b", &event) && event.position == 6 && event.previous == 2);
+    EXPECT(publish(c, "e7", "a", &event) && event.position == 7 && event.previous == 5);
+}
+
+static void a_new_outbox_has_trimmed_nothing(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    int64_t position = -1;
+    char id[ID_SIZE] = "?";
+    EXPECT(ledger_outbox_trimmed(work, &position, id, &c->error) == FH_OK);
+    EXPECT(position == 0 && id[0] == '\0');
+    EXPECT(ledger_position(work, &position, &c->error) == FH_OK && position == 0);
+}
+
+/* ---- Cursors --------------------------------------------------------------------------------- */
+
+static struct ledger_cursor cursor_at(int64_t position, int64_t epoch)
+{
+    struct ledger_cursor cursor = {.position = position, .epoch = epoch};
+    snprintf(cursor.incarnation, sizeof cursor.incarnation, "incarnation");
+    snprintf(cursor.event_id, sizeof cursor.event_id, "id-%lld", (long long)position);
+    return cursor;
+}
+
+static enum fh_code move(struct conformance *c, const struct ledger_cursor *old,
+                         const struct ledger_cursor *next)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return c->error.code;
+    enum fh_code code = ledger_cursor_move(work, "users", "0/1", old, next, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static void a_cursor_moves_only_from_where_it_is(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct ledger_cursor none, first = cursor_at(10, 1), second = cursor_at(20, 1);
+    EXPECT(ledger_cursor_get(work, "users", "0/1", &none, &c->error) == FH_OK);
+    EXPECT(none.position == 0 && none.incarnation[0] == '\0' && none.epoch == 0);
+    conformance_rollback(c, work);
+    EXPECT(move(c, &none, &first) == FH_OK);
+    EXPECT(move(c, &none, &first) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(move(c, &first, &second) == FH_OK);
+    EXPECT(move(c, &first, &second) == FH_CONFLICT && !c->error.retryable);
+    struct ledger_cursor other_epoch = cursor_at(20, 2), other_incarnation = cursor_at(20, 1),
+                         third = cursor_at(30, 1);
+    snprintf(other_incarnation.incarnation, ID_SIZE, "another");
+    EXPECT(move(c, &other_epoch, &third) == FH_CONFLICT);
+    EXPECT(move(c, &other_incarnation, &third) == FH_CONFLICT);
+    work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct ledger_cursor now;
+    EXPECT(ledger_cursor_get(work, "users", "0/1", &now, &c->error) == FH_OK);
+    EXPECT(now.position == 20 && now.epoch == 1 && strcmp(now.event_id, "id-20") == 0);
+    EXPECT(ledger_cursor_get(work, "users", "1/2", &now, &c->error) == FH_OK);
+    EXPECT(now.position == 0);
+}
+
+/* ---- Commands -------------------------------------------------------------------------------- */
+
+static struct ledger_command command_of(const char *caller, const char *key, const char *birth,
+                                        int64_t number, enum ledger_outcome outcome)
+{
+    return (struct ledger_command){.caller = caller,
+                                   .key = key,
+                                   .birth = birth,
+                                   .number = number,
+                                   .attempt = 1,
+                                   .created_ms = 1000 + number,
+                                   .outcome = outcome,
+                                   .digest = "d1",
+                                   .request = "{\"q\":1}",
+                                   .answer = "{\"status\":201}"};
+}
+
+static enum fh_code put(struct conformance *c, struct ledger_command command)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return c->error.code;
+    enum fh_code code = ledger_command_put(work, &command, &c->error);
+    return code == FH_OK ? conformance_commit(c, work) : code;
+}
+
+static bool recorded(struct conformance *c, const char *caller, const char *key)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    struct arena arena;
+    struct ledger_command command;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = ledger_command_get(work, &arena, caller, key, &command, &c->error);
+    arena_release(&arena);
+    conformance_rollback(c, work);
+    if (code != FH_OK && code != FH_NOT_FOUND)
+        conformance_note(c, __FILE__, __LINE__, "a command can be looked up");
+    return code == FH_OK;
+}
+
+static void a_command_is_recorded_and_replaced(struct conformance *c)
+{
+    EXPECT(!recorded(c, "orders", "k1"));
+    EXPECT(put(c, command_of("orders", "k1", "birth", 5, LEDGER_REFUSED)) == FH_OK);
+    EXPECT(recorded(c, "orders", "k1") && !recorded(c, "users", "k1"));
+    struct ledger_command again = command_of("orders", "k1", "birth", 5, LEDGER_UNDONE);
+    again.attempt = 2;
+    again.digest = "d2";
+    again.request = NULL;
+    again.answer = NULL;
+    again.undo_answer = "{\"status\":204}";
+    EXPECT(put(c, again) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct arena arena;
+    struct ledger_command read;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    bool same = ledger_command_get(work, &arena, "orders", "k1", &read, &c->error) == FH_OK &&
+                read.attempt == 2 && read.number == 5 && strcmp(read.birth, "birth") == 0 &&
+                read.outcome == LEDGER_UNDONE && strcmp(read.digest, "d2") == 0 && !read.request &&
+                !read.answer && strcmp(read.undo_answer, "{\"status\":204}") == 0 &&
+                strcmp(read.caller, "orders") == 0 && strcmp(read.key, "k1") == 0;
+    arena_release(&arena);
+    EXPECT(same);
+}
+
+static void a_command_of_a_rolled_back_work_is_not_recorded(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct ledger_command command = command_of("orders", "k1", "birth", 5, LEDGER_DONE);
+    EXPECT(ledger_command_put(work, &command, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(!recorded(c, "orders", "k1"));
+}
+
+static void old_commands_of_outside_clients_expire_and_no_others(struct conformance *c)
+{
+    EXPECT(put(c, command_of("client", "c1", "", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("client", "c2", "", 2, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("client", "c9", "", 9, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "s1", "birth", 1, LEDGER_DONE)) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    int64_t removed = 0;
+    EXPECT(ledger_commands_expire(work, 1009, 1, &removed, &c->error) == FH_OK && removed == 1);
+    EXPECT(ledger_commands_expire(work, 1009, 10, &removed, &c->error) == FH_OK && removed == 1);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(!recorded(c, "client", "c1") && !recorded(c, "client", "c2"));
+    EXPECT(recorded(c, "client", "c9") && recorded(c, "orders", "s1"));
+}
+
+static bool close_callers(struct conformance *c, int64_t through, const char *still_open)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    struct ledger_caller closed = {through, still_open};
+    return work && ledger_caller_close(work, "orders", "birth", &closed, &c->error) == FH_OK &&
+           conformance_commit(c, work) == FH_OK;
+}
+
+static void a_closing_deletes_exactly_what_it_closes(struct conformance *c)
+{
+    EXPECT(put(c, command_of("orders", "n1", "birth", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "n2", "birth", 2, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "n3", "birth", 3, LEDGER_NEVER)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "n3b", "birth", 3, LEDGER_PENDING)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "n4", "birth", 4, LEDGER_REFUSED)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "other", "another", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("users", "n1", "birth", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("client", "c1", "", 0, LEDGER_DONE)) == FH_OK);
+    EXPECT(close_callers(c, 3, "[2]"));
+    EXPECT(!recorded(c, "orders", "n1") && !recorded(c, "orders", "n3"));
+    EXPECT(recorded(c, "orders", "n2") && recorded(c, "orders", "n3b"));
+    EXPECT(recorded(c, "orders", "n4") && recorded(c, "orders", "other"));
+    EXPECT(recorded(c, "users", "n1") && recorded(c, "client", "c1"));
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct arena arena;
+    struct ledger_caller caller, unknown;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    bool same =
+        ledger_caller_get(work, &arena, "orders", "birth", &caller, &c->error) == FH_OK &&
+        caller.closed_through == 3 && strcmp(caller.still_open, "[2]") == 0 &&
+        ledger_caller_get(work, &arena, "orders", "unknown", &unknown, &c->error) == FH_OK &&
+        unknown.closed_through == 0 && strcmp(unknown.still_open, "[]") == 0;
+    arena_release(&arena);
+    conformance_rollback(c, work);
+    EXPECT(same);
+    EXPECT(close_callers(c, 4, "[]"));
+    EXPECT(!recorded(c, "orders", "n2") && !recorded(c, "orders", "n4"));
+    EXPECT(recorded(c, "orders", "n3b"));
+}
+
+static void the_newest_incarnation_of_a_caller_is_kept(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    char incarnation[ID_SIZE] = "?";
+    EXPECT(ledger_caller_newest(work, "orders", incarnation, &c->error) == FH_OK);
+    EXPECT(incarnation[0] == '\0');
+    EXPECT(ledger_caller_set_newest(work, "orders", "first", &c->error) == FH_OK);
+    EXPECT(ledger_caller_set_newest(work, "orders", "second", &c->error) == FH_OK);
+    EXPECT(ledger_caller_newest(work, "orders", incarnation, &c->error) == FH_OK);
+    EXPECT(strcmp(incarnation, "second") == 0);
+}
+
+/* ---- Sagas ----------------------------------------------------------------------------------- */
+
+static struct ledger_saga saga_of(int64_t number, const char *status)
+{
+    return (struct ledger_saga){.birth = "birth",
+                                .number = number,
+                                .name = "place_order",
+                                .input = "{\"id\":1}",
+                                .state = "{}",
+                                .status = status,
+                                .epoch = 3,
+                                .deadline_ms = 99,
+                                .updated_ms = 1};
+}
+
+static void a_saga_is_changed_only_by_its_epoch(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct ledger_saga saga = saga_of(1, "running"), read;
+    EXPECT(ledger_saga_insert(work, &saga, &c->error) == FH_OK);
+    saga.state = "{\"step\":1}";
+    saga.status = "compensating";
+    saga.updated_ms = 2;
+    EXPECT(ledger_saga_update(work, &saga, &c->error) == FH_OK);
+    saga.epoch = 2;
+    saga.state = "{\"step\":9}";
+    EXPECT(ledger_saga_update(work, &saga, &c->error) == FH_CONFLICT && !c->error.retryable);
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    bool same = ledger_saga_get(work, &arena, "birth", 1, &read, &c->error) == FH_OK &&
+                read.epoch == 3 && strcmp(read.state, "{\"step\":1}") == 0 &&
+                strcmp(read.status, "compensating") == 0 && read.updated_ms == 2 &&
+                strcmp(read.name, "place_order") == 0 && strcmp(read.input, "{\"id\":1}") == 0;
+    bool none = ledger_saga_get(work, &arena, "birth", 2, &read, &c->error) == FH_NOT_FOUND;
+    arena_release(&arena);
+    EXPECT(same);
+    EXPECT(none);
+}
+
+struct numbers {
+    int64_t numbers[EVENTS_MAX];
+    char text[256];
+    int count;
+};
+
+static bool read_saga(void *context, const struct ledger_saga *saga)
+{
+    struct numbers *numbers = context;
+    numbers->numbers[numbers->count++] = saga->number;
+    return true;
+}
+
+static bool read_step(void *context, const struct ledger_step *step)
+{
+    struct numbers *numbers = context;
+    size_t used = strlen(numbers->text);
+    snprintf(numbers->text + used, sizeof numbers->text - used, "%d.%d %s %s;", step->step,
+             step->element, step->state, step->answer ? step->answer : "-");
+    return true;
+}
+
+static void open_sagas_and_counts_are_told(struct conformance *c)
+{
+    static const char *const statuses[] = {"running", "ended",  "compensating",
+                                           "undone",  "parked", "running"};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 6; i++) {
+        struct ledger_saga saga = saga_of(i + 1, statuses[i]);
+        EXPECT(ledger_saga_insert(work, &saga, &c->error) == FH_OK);
+    }
+    struct numbers open = {0};
+    EXPECT(ledger_sagas_open(work, read_saga, &open, &c->error) == FH_OK);
+    EXPECT(open.count == 4 && open.numbers[0] == 1 && open.numbers[1] == 3 &&
+           open.numbers[2] == 5 && open.numbers[3] == 6);
+    struct ledger_counts counts;
+    EXPECT(ledger_saga_counts(work, &counts, &c->error) == FH_OK);
+    EXPECT(counts.running == 2 && counts.compensating == 1 && counts.ended == 1 &&
+           counts.undone == 1 && counts.parked == 1);
+}
+
+static void closing_tells_what_has_ended_and_marks_only_that(struct conformance *c)
+{
+    static const char *const statuses[] = {"ended", "running", "undone", "running"};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 4; i++) {
+        struct ledger_saga saga = saga_of(i + 1, statuses[i]);
+        EXPECT(ledger_saga_insert(work, &saga, &c->error) == FH_OK);
+    }
+    struct arena arena;
+    struct ledger_caller closable;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    bool same = ledger_sagas_closable(work, &arena, "birth", &closable, &c->error) == FH_OK &&
+                closable.closed_through == 3 && strcmp(closable.still_open, "[2]") == 0;
+    arena_release(&arena);
+    EXPECT(same);
+    struct ledger_saga late = saga_of(2, "ended");
+    EXPECT(ledger_saga_update(work, &late, &c->error) == FH_OK);
+    struct ledger_caller closed = {3, "[2]"};
+    int64_t marked = 0;
+    EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK);
+    EXPECT(marked == 2); /* 1 and 3; 2 was open when it was told */
+    EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK && marked == 0);
+}
+
+static void steps_are_replaced_and_read_in_order(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    static const int order[][2] = {{1, 0}, {0, 1}, {0, 0}};
+    for (int i = 0; i < 3; i++) {
+        struct ledger_step step = {.birth = "birth",
+                                   .number = 1,
+                                   .step = order[i][0],
+                                   .element = order[i][1],
+                                   .attempt = 1,
+                                   .target = "products",
+                                   .request = "{}",
+                                   .state = "stored"};
+        EXPECT(ledger_step_put(work, &step, &c->error) == FH_OK);
+        if (i == 1) {
+            step.state = "done";
+            step.answer = "{}";
+            step.receiver = "incarnation";
+            step.receiver_position = 7;
+            EXPECT(ledger_step_put(work, &step, &c->error) == FH_OK);
+        }
+    }
+    struct numbers steps = {0};
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = ledger_steps_get(work, &arena, "birth", 1, read_step, &steps, &c->error);
+    arena_release(&arena);
+    EXPECT(code == FH_OK);
+    EXPECT(strcmp(steps.text, "0.0 stored -;0.1 done {};1.0 stored -;") == 0);
+}
+
+/* ---- Migrations ------------------------------------------------------------------------------ */
+
+static bool read_migration(void *context, int64_t version, const char *name, const char *checksum)
+{
+    struct numbers *read = context;
+    size_t used = strlen(read->text);
+    snprintf(read->text + used, sizeof read->text - used, "%lld %s %s;", (long long)version, name,
+             checksum);
+    return true;
+}
+
+static void migrations_are_kept_in_order_and_once(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_migration_put(work, 2, "second", "c2", 20, &c->error) == FH_OK);
+    EXPECT(ledger_migration_put(work, 1, "first", "c1", 10, &c->error) == FH_OK);
+    EXPECT(ledger_migration_put(work, 1, "first", "c1", 10, &c->error) == FH_CONFLICT);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    conformance_reopen(c);
+    work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    struct numbers read = {0};
+    EXPECT(ledger_migrations_get(work, read_migration, &read, &c->error) == FH_OK);
+    EXPECT(strcmp(read.text, "1 first c1;2 second c2;") == 0);
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(positions_are_dense_whatever_is_rolled_back),
+        CASE(an_event_names_the_one_before_it_of_its_key),
+        CASE(an_event_comes_back_whole),
+        CASE(an_outbox_trimmed_empty_gives_no_position_out_again),
+        CASE(a_new_outbox_has_trimmed_nothing),
+        CASE(a_cursor_moves_only_from_where_it_is),
+        CASE(a_command_is_recorded_and_replaced),
+        CASE(a_command_of_a_rolled_back_work_is_not_recorded),
+        CASE(old_commands_of_outside_clients_expire_and_no_others),
+        CASE(a_closing_deletes_exactly_what_it_closes),
+        CASE(the_newest_incarnation_of_a_caller_is_kept),
+        CASE(a_saga_is_changed_only_by_its_epoch),
+        CASE(open_sagas_and_counts_are_told),
+        CASE(closing_tells_what_has_ended_and_marks_only_that),
+        CASE(steps_are_replaced_and_read_in_order),
+        CASE(migrations_are_kept_in_order_and_once),
+    };
+    return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
+}
