@@ -36,7 +36,7 @@ struct up {
 
 static void say(void *context, enum supervise_level level, const char *text)
 {
-    static const enum cli_colour colours[] = {CLI_PLAIN, CLI_GREEN, CLI_YELLOW};
+    static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
     const struct up *up = context;
     if (up->logging)
         log_line(level == SUPERVISE_TROUBLE ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", text);
@@ -165,6 +165,18 @@ static int refuse(const struct up *up, const char *folder, const char *listen, e
     return cli_fail(CLI_FAILED, "%s", error->message);
 }
 
+/* Stores are no source code: keeps .freehold beside a system file out of git by itself. */
+static void hide_from_git(const struct up *up)
+{
+    int fd = openat(up->provision->state.folder_fd, "../.gitignore",
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return;
+    if (write(fd, "*\n", 2) < 0)
+        unlinkat(up->provision->state.folder_fd, "../.gitignore", 0);
+    close(fd);
+}
+
 static int supervise(struct up *up)
 {
     struct supervise_options options = {.file = up->file,
@@ -200,6 +212,8 @@ static int start(struct up *up, const struct cli_command *command, const char **
     enum fh_code code = provision_system(&options, &up->provision, &holder, &error);
     if (code != FH_OK)
         return refuse(up, folder, listen, code, holder, &error);
+    if (!cli_value(command, values, "--state"))
+        hide_from_git(up);
     printf("%s%s%s: %zu services and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
            up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
            up->provision->state.folder);

@@ -184,9 +184,8 @@ static void tell_waiting(struct supervisor *supervisor, struct child *child)
         fail(supervisor);
         return;
     }
-    say(supervisor, SUPERVISE_TROUBLE, "%s %s%s; starting it again in %lld.%lld s", name,
-        child->why, starting ? " before it was ready" : "", (long long)(child->wait_ms / 1000),
-        (long long)(child->wait_ms % 1000 / 100));
+    say(supervisor, SUPERVISE_TROUBLE, "%s %s%s; starting it again in %lld ms", name, child->why,
+        starting ? " before it was ready" : "", (long long)child->wait_ms);
     if (starting || !child->exit_signal)
         show_log(supervisor, child);
 }
