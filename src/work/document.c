@@ -160,12 +160,12 @@ static json_t *with_id(fh_work *w, const char *collection, json_t *document)
         return document; /* an id that is none is refused with the rest, by the engine */
     char derived[DERIVED_ID_SIZE];
     const char *id = derived;
-    if (w->command_key)
-        derive_id(derived, w->context->service->name, collection, w->command_key);
-    else
+    if (!w->command_key)
         id = fh_id_new(w);
-    if (w->command_key && w->documents_changed)
-        fail_second(w, work_printf(w, "%s/%s", collection, id)); /* even of the same derived id */
+    else if (!w->documents_changed)
+        derive_id(derived, w->context->service->name, collection, w->command_key);
+    else /* a second one would get the first one's id, and be taken for it */
+        fail_second(w, work_printf(w, "a new one in %s", collection));
     json_t *complete = json_object();
     if (!complete || json_object_set_new(complete, "id", json_string(id)) != 0 ||
         json_object_update(complete, document) != 0)

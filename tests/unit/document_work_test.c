@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents as handlers change them: one a work, ids from keys, whose fault a failure is. */
+
+#include "../support/harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/document/document.h"
+#include "work/work.h"
+
+static const fh_service service = {
+    .name = "shelves", .model = FH_DOCUMENT, .collections = {{"book", {"author"}}, {"shelf"}}};
+
+struct fixture {
+    struct harness harness;
+    struct work_context context;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void open_store(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_options options = {
+        .service = "shelves", .folder = fixture->harness.folder, .model = FH_DOCUMENT};
+    struct store_work *work;
+    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
+                                      &fixture->error);
+    if (fixture->code == FH_OK)
+        fixture->code =
+            store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->context.documents = document_engine(fixture->context.store);
+    fixture->code =
+        fixture->context.documents->prepare(work, service.collections, 2, &fixture->error);
+    fixture->code = store_commit(work, &fixture->error);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    harness_init(&fixture.harness);
+    fixture.context.world = fixture.harness.world;
+    fixture.context.service = &service;
+    harness_run(&fixture.harness, open_store, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    store_close(fixture->context.store);
+    harness_release(&fixture->harness);
+    return 0;
+}
+
+/* One work on a fiber, and what came of it. */
+struct run {
+    fh_handler *handler;
+    const char *key; /* of a keyed command, or NULL */
+    bool read_only;
+    struct fixture *fixture;
+    int status;
+    char reply[512], failure[256];
+};
+
+static void run_work(void *argument)
+{
+    struct run *run = argument;
+    fh_work w;
+    work_init(&w, &run->fixture->context, run->handler);
+    w.read_only = run->read_only;
+    w.command_key = run->key;
+    work_run(&w);
+    run->status = w.reply_status;
+    snprintf(run->failure, sizeof run->failure, "%s", w.failure.message);
+    if (w.reply_body) {
+        char *text = json_text(w.reply_body);
+        snprintf(run->reply, sizeof run->reply, "%s", text);
+        json_text_free(text);
+    }
+    work_release(&w);
+}
+
+static struct run run_one(void **state, fh_handler *handler, const char *key, bool read_only)
+{
+    struct run run = {handler, key, read_only, *state};
+    harness_run(&run.fixture->harness, run_work, &run);
+    return run;
+}
+
+static json_t *book(const char *id, int copies)
+{
+    return json_pack("{s:s, s:s, s:i}", "id", id, "author", "le guin", "copies", copies);
+}
+
+static json_t *take(int copies)
+{
+    return json_pack("{s:{s:i}}", "$inc", "copies", -copies);
+}
+
+static json_t *at_least(int copies)
+{
+    return json_pack("{s:{s:i}}", "copies", "$gte", copies);
+}
+
+static void insert_book(fh_work *w)
+{
+    fh_reply(w, 201, fh_doc_insert(w, "book", book("b1", 2)));
+}
+
+static void get_book(fh_work *w)
+{
+    fh_reply(w, 200, fh_doc(w, "book", "b1"));
+}
+
+static void take_one(fh_work *w)
+{
+    fh_reply(w, 200, fh_doc_update(w, "book", "b1", at_least(1), take(1)));
+}
+
+static void a_document_is_inserted_read_and_updated(void **state)
+{
+    struct run run = run_one(state, get_book, NULL, true);
+    assert_int_equal(run.status, 404);
+    run = run_one(state, insert_book, NULL, false);
+    assert_int_equal(run.status, 201);
+    assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":2}");
+    run = run_one(state, insert_book, NULL, false);
+    assert_int_equal(run.status, 409);
+    run = run_one(state, take_one, NULL, false);
+    assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":1}");
+    assert_int_equal(run_one(state, take_one, NULL, false).status, 200);
+    assert_int_equal(run_one(state, take_one, NULL, false).status, 409);
+    run = run_one(state, get_book, NULL, true);
+    assert_string_equal(run.reply, "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":0}");
+}
+
+static void try_to_take(fh_work *w)
+{
+    bool missing = fh_try_doc_update(w, "book", "none", NULL, take(1)) == NULL;
+    bool too_few = fh_try_doc_update(w, "book", "b1", at_least(9), take(9)) == NULL;
+    json_t *taken = fh_try_doc_update(w, "book", "b1", at_least(2), take(2));
+    fh_reply(w, 200,
+             json_pack("{s:b, s:b, s:O}", "missing", missing, "too_few", too_few, "taken", taken));
+}
+
+static void an_update_that_is_tried_may_find_nothing(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    struct run run = run_one(state, try_to_take, NULL, false);
+    assert_int_equal(run.status, 200);
+    assert_string_equal(run.reply, "{\"missing\":true,\"too_few\":true,\"taken\":"
+                                   "{\"id\":\"b1\",\"author\":\"le guin\",\"copies\":0}}");
+}
+
+static void count_words(fh_work *w)
+{
+    fh_try_doc_update(w, "book", "b1", NULL, json_pack("{s:{s:i}}", "$inc", "author", 1));
+}
+
+static void what_the_document_does_not_allow_is_a_conflict_even_when_tried(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    struct run run = run_one(state, count_words, NULL, false);
+    assert_int_equal(run.status, 409);
+    assert_non_null(strstr(run.reply, "/author"));
+}
+
+/* ---- One document a work --------------------------------------------------------------------- */
+
+static void change_two(fh_work *w)
+{
+    fh_doc_insert(w, "book", book("b2", 1));
+    fh_doc_insert(w, "shelf", json_pack("{s:s}", "id", "s1"));
+}
+
+static void change_one_twice(fh_work *w)
+{
+    fh_doc_insert(w, "book", book("b2", 5));
+    fh_doc_update(w, "book", "b2", NULL, take(1));
+    fh_doc_update(w, "book", "b2", NULL, take(1));
+    fh_reply(w, 200, fh_doc(w, "book", "b2"));
+}
+
+static void look_at_many(fh_work *w)
+{
+    fh_try_doc(w, "book", "b1");
+    fh_try_doc_update(w, "book", "none", NULL, take(1));
+    if (!fh_doc_delete(w, "book", "none either"))
+        fh_doc_update(w, "book", "b1", NULL, take(1));
+}
+
+static void delete_and_insert(fh_work *w)
+{
+    fh_doc_delete(w, "book", "b1");
+    fh_doc_insert(w, "book", book("b1", 9));
+    fh_reply(w, 200, fh_doc(w, "book", "b1"));
+}
+
+static void delete_two(fh_work *w)
+{
+    fh_doc_delete(w, "book", "b1");
+    fh_doc_delete(w, "book", "b2");
+}
+
+static void a_second_document_is_refused_and_the_first_change_undone(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    struct run run = run_one(state, change_two, NULL, false);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "book/b2"));
+    assert_non_null(strstr(run.failure, "shelf/s1"));
+    assert_null(strstr(run.reply, "b2")); /* the log says it, not the answer */
+    run = run_one(state, change_one_twice, NULL, false);
+    assert_int_equal(run.status, 200);
+    assert_string_equal(run.reply, "{\"id\":\"b2\",\"author\":\"le guin\",\"copies\":3}");
+    assert_int_equal(run_one(state, delete_two, NULL, false).status, 500);
+    assert_int_equal(run_one(state, get_book, NULL, true).status, 200);
+}
+
+static void looking_and_failing_to_change_are_no_changes(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    assert_int_equal(run_one(state, look_at_many, NULL, false).status, 204);
+    assert_int_equal(run_one(state, delete_and_insert, NULL, false).status, 200);
+}
+
+/* ---- Ids ------------------------------------------------------------------------------------- */
+
+static void insert_shelf(fh_work *w)
+{
+    fh_reply(w, 201, fh_doc_insert(w, "shelf", json_pack("{s:s}", "room", "hall")));
+}
+
+static void insert_book_without_id(fh_work *w)
+{
+    fh_reply(w, 201, fh_doc_insert(w, "book", json_pack("{s:s}", "room", "hall")));
+}
+
+static void insert_two_shelves(fh_work *w)
+{
+    insert_shelf(w);
+    fh_doc_insert(w, "shelf", json_pack("{s:s}", "room", "kitchen"));
+}
+
+static void an_id_is_made_and_differs(void **state)
+{
+    struct run first = run_one(state, insert_shelf, NULL, false);
+    struct run second = run_one(state, insert_shelf, NULL, false);
+    assert_int_equal(first.status, 201);
+    assert_int_equal(second.status, 201);
+    assert_int_equal(strncmp(first.reply, "{\"id\":\"", 7), 0);
+    assert_non_null(strstr(first.reply, "\",\"room\":\"hall\"}"));
+    assert_string_not_equal(first.reply, second.reply);
+}
+
+static void a_keyed_command_makes_its_document_once(void **state)
+{
+    struct run first = run_one(state, insert_shelf, "orders key-1", false);
+    assert_int_equal(first.status, 201);
+    assert_int_equal(strcspn(first.reply + 7, "\""), 24);
+    /* Its record is gone, and it is asked again: it meets its own document. */
+    assert_int_equal(run_one(state, insert_shelf, "orders key-1", false).status, 409);
+    struct run other_key = run_one(state, insert_shelf, "orders key-2", false);
+    struct run other_collection = run_one(state, insert_book_without_id, "orders key-1", false);
+    assert_int_equal(other_key.status, 201);
+    assert_int_equal(other_collection.status, 201);
+    assert_string_not_equal(first.reply, other_key.reply);
+    assert_string_not_equal(first.reply, other_collection.reply);
+}
+
+static void two_documents_of_one_key_are_two_documents(void **state)
+{
+    struct run run = run_one(state, insert_two_shelves, "orders key-3", false);
+    assert_int_equal(run.status, 500);
+    assert_non_null(strstr(run.failure, "a new one in shelf"));
+}
+
+/* ---- Whose fault ----------------------------------------------------------------------------- */
+
+static void wrong_operator(fh_work *w)
+{
+    fh_doc_update(w, "book", "b1", NULL, json_pack("{s:{s:i}}", "$plus", "copies", 1));
+}
+
+static void wrong_filter(fh_work *w)
+{
+    fh_docs(w, "book", json_pack("{s:{s:s}}", "author", "$like", "x"), NULL, NULL, 10);
+}
+
+static void wrong_collection(fh_work *w)
+{
+    fh_try_doc(w, "magazine", "m1");
+}
+
+static void clients_new_id(fh_work *w)
+{
+    fh_doc_update(w, "book", "b1", NULL, json_pack("{s:{s:s}}", "$set", "id", "b9"));
+}
+
+static void clients_field(fh_work *w)
+{
+    fh_doc_insert(w, "book", json_pack("{s:s, s:i}", "id", "b3", "$ref", 1));
+}
+
+static void clients_limit(fh_work *w)
+{
+    fh_docs(w, "book", NULL, NULL, NULL, 5000);
+}
+
+static void clients_page(fh_work *w)
+{
+    fh_docs(w, "book", NULL, json_pack("{s:i}", "author", 1), "gone", 10);
+}
+
+static void failures_are_told_to_whose_fault_they_are(void **state)
+{
+    static const struct {
+        fh_handler *handler;
+        int status;
+        const char *names;
+    } rows[] = {
+        {wrong_operator, 500, "$plus"},      {wrong_filter, 500, "$like"},
+        {wrong_collection, 500, "magazine"}, {clients_new_id, 422, "never changes"},
+        {clients_field, 422, "begin with"},  {clients_limit, 422, "limit"},
+        {clients_page, 422, "gone"},
+    };
+    run_one(state, insert_book, NULL, false);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct run run = run_one(state, rows[i].handler, NULL, false);
+        assert_int_equal(run.status, rows[i].status);
+        assert_non_null(strstr(run.failure, rows[i].names));
+        /* What is the service's own fault is for its log. */
+        assert_int_equal(strstr(run.reply, rows[i].names) == NULL, rows[i].status == 500);
+    }
+}
+
+static void a_get_changes_nothing(void **state)
+{
+    assert_int_equal(run_one(state, insert_book, NULL, true).status, 500);
+    assert_int_equal(run_one(state, get_book, NULL, true).status, 404);
+}
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+static void list_books(fh_work *w)
+{
+    json_t *filter = json_pack("{s:s}", "author", "le guin");
+    json_t *all = fh_docs(w, "book", filter, json_pack("{s:i}", "id", -1), NULL, 10);
+    json_t *rest = fh_docs(w, "book", filter, NULL, "b1", 10);
+    fh_reply(w, 200,
+             json_pack("[i, s, i]", (int)json_array_size(all),
+                       json_string_at(json_array_get(all, 0), "id"), (int)json_array_size(rest)));
+}
+
+static void peek_first(fh_work *w)
+{
+    json_t *seen = fh_peek_doc(w, "book", "b1"), *none = fh_peek_doc(w, "book", "none");
+    bool asking = w->phase == WORK_ASKING;
+    fh_doc_update(w, "book", "b1", NULL, take(1));
+    json_t *committed = fh_peek_doc(w, "book", "b1"), *own = fh_doc(w, "book", "b1");
+    fh_reply(w, 200,
+             json_pack("[O, b, b, O, O]", json_object_get(seen, "copies"), none == NULL, asking,
+                       json_object_get(committed, "copies"), json_object_get(own, "copies")));
+}
+
+static void documents_are_listed(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    run_one(state, change_one_twice, NULL, false);
+    struct run run = run_one(state, list_books, NULL, true);
+    assert_string_equal(run.reply, "[2,\"b2\",1]");
+}
+
+static void peeking_does_not_open_the_work(void **state)
+{
+    run_one(state, insert_book, NULL, false);
+    struct run run = run_one(state, peek_first, NULL, false);
+    assert_string_equal(run.reply, "[2,true,true,2,1]");
+}
+
+int main(void)
+{
+    json_memory_init();
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(a_document_is_inserted_read_and_updated),
+        TEST(an_update_that_is_tried_may_find_nothing),
+        TEST(what_the_document_does_not_allow_is_a_conflict_even_when_tried),
+        TEST(a_second_document_is_refused_and_the_first_change_undone),
+        TEST(looking_and_failing_to_change_are_no_changes),
+        TEST(an_id_is_made_and_differs),
+        TEST(a_keyed_command_makes_its_document_once),
+        TEST(two_documents_of_one_key_are_two_documents),
+        TEST(failures_are_told_to_whose_fault_they_are),
+        TEST(a_get_changes_nothing),
+        TEST(documents_are_listed),
+        TEST(peeking_does_not_open_the_work),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
