@@ -33,6 +33,9 @@ static struct finding *findings_place(struct findings *findings, bool warning)
 }
 
 static void findings_add(struct findings *findings, bool warning, struct place place,
+                         const char *format, va_list args) __attribute__((format(printf, 4, 0)));
+
+static void findings_add(struct findings *findings, bool warning, struct place place,
                          const char *format, va_list args)
 {
     struct finding *finding = findings_place(findings, warning);
