@@ -17,11 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "saga/room.h"
-#include "work/command_key.h"
 
 #define CLOSING_TIMEOUT_MS 2000
 #define CLOSING_BACKOFF_MS_MAX 30000
