@@ -277,29 +277,38 @@ static bool is_shadowed(const struct routes *routes, const struct route *route, 
     return false;
 }
 
+static bool is_hidden(const struct routes *routes, const char *method, const char *path)
+{
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route *hidden = &routes->list[i];
+        if (hidden->hidden && strcmp(hidden->method, method) == 0 &&
+            path_match(hidden->pattern, path, NULL))
+            return true;
+    }
+    return false;
+}
+
 enum routes_verdict routes_find(const struct routes *routes, const char *method, const char *path,
                                 const struct route **ret, struct text *allow)
 {
     enum routes_verdict verdict = ROUTES_UNKNOWN;
-    bool shadowed = false;
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->list[i];
         if (route->hidden || !path_match(route->pattern, path, NULL))
             continue;
-        bool fits = strcmp(route->method, method) == 0;
-        if (is_shadowed(routes, route, path)) {
-            shadowed = shadowed || fits;
-        } else if (fits) {
+        if (is_shadowed(routes, route, path))
+            continue;
+        if (strcmp(route->method, method) == 0) {
             *ret = route;
             return ROUTES_FOUND;
-        } else {
-            allow_add(allow, route->method);
-            verdict = ROUTES_OTHER_METHOD;
         }
+        allow_add(allow, route->method);
+        verdict = ROUTES_OTHER_METHOD;
     }
-    return shadowed ? ROUTES_UNKNOWN : verdict;
+    /* An internal route is 404, whatever else is public at its path. */
+    return is_hidden(routes, method, path) ? ROUTES_UNKNOWN : verdict;
 }
 
 bool routes_path_is_sound(const char *path)

@@ -94,6 +94,7 @@ static void what_is_not_public_looks_like_what_does_not_exist(void **state)
     assert_takes(*state, "POST", "/internal/users", "");
     assert_takes(*state, "GET", "/internal/users", "");
     assert_takes(*state, "GET", "/nowhere/users", "");
+    assert_takes(*state, "DELETE", "/api/users/7", "");
     assert_takes(*state, "GET", "/api/orders/abc", "");
     assert_takes(*state, "GET", "/api/orders/12/", "");
 }
@@ -106,7 +107,7 @@ static void an_internal_route_is_not_reached_through_a_public_name(void **state)
 
 static void another_method_is_told_the_public_ones_alone(void **state)
 {
-    assert_takes(*state, "DELETE", "/api/users/7", "GET, PATCH");
+    assert_takes(*state, "PUT", "/api/users/7", "GET, PATCH");
     assert_takes(*state, "POST", "/api/orders/12/details", "GET");
 }
 
