@@ -19,9 +19,11 @@
 #include "base/text.h"
 
 #define COMPILED_MAX 512
+#define RECENT 256
 #define SAFE_INTEGER ((int64_t)1 << 53)
 
 struct compiled {
+    char *text; /* as written */
     char *sql;
     int count;
     char *names[RELATIONAL_NAMES_MAX];
@@ -30,6 +32,10 @@ struct compiled {
 
 struct relational_cache {
     struct map compiled; /* by the text as written */
+    struct recent {      /* the same, found by where the text lay */
+        const char *place;
+        struct compiled *compiled;
+    } recent[RECENT];
 };
 
 static void compiled_free(struct compiled *compiled)
@@ -38,6 +44,7 @@ static void compiled_free(struct compiled *compiled)
         return;
     for (int i = 0; i < compiled->count; i++)
         free(compiled->names[i]);
+    free(compiled->text);
     free(compiled->sql);
     free(compiled);
 }
@@ -49,6 +56,7 @@ static void cache_clear(struct relational_cache *cache)
     while (map_next(&cache->compiled, &entry, NULL, &value))
         compiled_free(value);
     map_release(&cache->compiled);
+    memset(cache->recent, 0, sizeof cache->recent);
 }
 
 void relational_cache_free(struct relational_cache *cache)
@@ -145,6 +153,8 @@ static struct compiled *compile(const char *sql, const char *list_format)
         at += strspn(at, " \t\r\n") + 1;
     }
     compiled->sql = text_take(&text);
+    compiled->text = strdup(sql);
+    FH_ASSERT(compiled->text != NULL);
     return compiled;
 }
 
@@ -154,14 +164,19 @@ static const struct compiled *compiled_get(struct store *store, const char *sql)
         store->relational = calloc(1, sizeof *store->relational);
         FH_ASSERT(store->relational != NULL);
     }
+    uintptr_t place = (uintptr_t)sql;
+    struct recent *recent = &store->relational->recent[(place >> 4 ^ place >> 12) % RECENT];
+    if (recent->place == sql && strcmp(recent->compiled->text, sql) == 0)
+        return recent->compiled;
     struct map *map = &store->relational->compiled;
     struct compiled *compiled = map_get(map, sql);
-    if (compiled)
-        return compiled;
-    if (map->count >= COMPILED_MAX)
-        cache_clear(store->relational);
-    compiled = compile(sql, store->ops->sql->list_format);
-    map_put(map, sql, compiled);
+    if (!compiled) {
+        if (map->count >= COMPILED_MAX)
+            cache_clear(store->relational);
+        compiled = compile(sql, store->ops->sql->list_format);
+        map_put(map, sql, compiled);
+    }
+    *recent = (struct recent){sql, compiled};
     return compiled;
 }
 

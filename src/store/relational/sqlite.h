@@ -14,9 +14,17 @@
 #define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames after which a checkpoint is made */
 #define SQLITE_RESERVED_BYTES 8       /* a page; for checksums */
 
+#define SQLITE_RECENT 256
+
 struct sqlite_connection {
     sqlite3 *db;
     struct map statements; /* by text */
+    /* Found by where their text lay: the same place mostly holds the same text, and comparing one
+     * text is quicker than hashing it. */
+    struct sqlite_recent {
+        const char *place;
+        sqlite3_stmt *statement;
+    } recent[SQLITE_RECENT];
 };
 
 enum sqlite_group { GROUP_IDLE, GROUP_OPEN, GROUP_BUSY };

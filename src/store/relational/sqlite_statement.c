@@ -102,11 +102,29 @@ void sqlite_statements_release(struct sqlite_connection *connection)
     while (map_next(&connection->statements, &entry, NULL, &statement))
         sqlite3_finalize(statement);
     map_release(&connection->statements);
+    memset(connection->recent, 0, sizeof connection->recent);
+}
+
+static struct sqlite_recent *recent_of(struct sqlite_connection *connection, const char *sql)
+{
+    uintptr_t place = (uintptr_t)sql;
+    return &connection->recent[(place >> 4 ^ place >> 12) % SQLITE_RECENT];
+}
+
+static sqlite3_stmt *statement_find(struct sqlite_connection *connection, const char *sql)
+{
+    struct sqlite_recent *recent = recent_of(connection, sql);
+    if (recent->place == sql && strcmp(sqlite3_sql(recent->statement), sql) == 0)
+        return recent->statement;
+    sqlite3_stmt *statement = map_get(&connection->statements, sql);
+    if (statement)
+        *recent = (struct sqlite_recent){sql, statement};
+    return statement;
 }
 
 static int statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret)
 {
-    *ret = map_get(&connection->statements, sql);
+    *ret = statement_find(connection, sql);
     /* One that is still stepping further up (a visitor that runs the same text) is not shared. */
     if (*ret && !sqlite3_stmt_busy(*ret))
         return SQLITE_OK;
@@ -130,7 +148,7 @@ static int statement_get(struct sqlite_connection *connection, const char *sql, 
 static void statement_done(struct sqlite_connection *connection, const char *sql,
                            sqlite3_stmt *statement)
 {
-    if (map_get(&connection->statements, sql) == statement) {
+    if (statement_find(connection, sql) == statement) {
         sqlite3_reset(statement);
         sqlite3_clear_bindings(statement);
     } else {
