@@ -23,7 +23,7 @@
 #include "store/document/filter.h"
 #include "store/document/rank.h"
 
-#define SCANNED_MAX 1000000
+#define SCANNED_MAX 100000               /* some 10 us each, in which the loop stands still */
 #define FOUND_SIZE_MAX ((size_t)8 << 20) /* of all bodies together */
 
 struct found {
