@@ -119,7 +119,7 @@ static int retry_after_of(const struct world_request *request)
     const char *value = world_answer_header(request, "retry-after");
     if (!value || !*value || value[strspn(value, "0123456789")] != '\0' || strlen(value) > 9)
         return 0; /* a date is allowed too, but no service of ours sends one */
-    return atoi(value);
+    return (int)strtol(value, NULL, 10);
 }
 
 static void answer_take(struct call_answer *answer, struct world_request *request)

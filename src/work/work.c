@@ -135,7 +135,8 @@ static void set_problem(fh_work *w, const struct fh_error *error)
     int status = status_of(error->code);
     if (status == 500)
         log_error("a handler's fault: %s", error->message);
-    set_reply(w, status, problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
+    set_reply(w, status,
+              problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
     if (status == 503 && !w->retry_after_s)
         w->retry_after_s = 1;
     json_arena_set(before);
@@ -399,7 +400,8 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
 static bool is_refusal(const fh_work *w)
 {
     int status = w->reply_status;
-    return status >= 400 && status < 500 && !(w->failure.code == FH_CONFLICT && w->failure.retryable);
+    return status >= 400 && status < 500 &&
+           !(w->failure.code == FH_CONFLICT && w->failure.retryable);
 }
 
 /* One attempt to record the refusal in w->reply_* in a work of its own. */

@@ -73,19 +73,19 @@ enum work_phase { WORK_ASKING, WORK_OPEN, WORK_ENDED };
 
 struct fh_work {
     struct work_context *context;
-    struct arena arena;    /* one run of the handler */
-    struct arena kept;     /* the work's whole life, reruns included */
+    struct arena arena; /* one run of the handler */
+    struct arena kept;  /* the work's whole life, reruns included */
     fh_handler *handler;
-    bool read_only;        /* GET: a snapshot, no writes */
+    bool read_only; /* GET: a snapshot, no writes */
     int64_t deadline_ns;
     struct work_fence *fence; /* or NULL */
     const char *trace;        /* traceparent to pass on, or NULL */
 
     /* The request, on `kept`. Any may be NULL. */
     json_t *path, *query, *body;
-    json_t *event;                /* envelope */
-    const char *command_key;      /* of a keyed request: ids may be derived from it */
-    struct fh_saga_view *saga;    /* what saga handlers see; room saga's */
+    json_t *event;             /* envelope */
+    const char *command_key;   /* of a keyed request: ids may be derived from it */
+    struct fh_saga_view *saga; /* what saga handlers see; room saga's */
     json_t *undone_request, *undone_answer;
 
     /* The run. */
@@ -128,12 +128,13 @@ void work_release(fh_work *w);
 /* For what handlers call. Each succeeds or does not return. */
 struct store_work *work_store_write(fh_work *w); /* opens the work; 405-like misuse in GET fails */
 struct store_work *work_store_read(fh_work *w);  /* opened work, or the snapshot of a GET */
-void work_must_be_asking(fh_work *w, const char *what); /* law 3 */
+void work_must_be_asking(fh_work *w, const char *what);             /* law 3 */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *work_vprintf(fh_work *w, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+char *work_vprintf(fh_work *w, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /* Hooks run in the order in which they were registered; those with the same argument once. */
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
@@ -146,7 +147,7 @@ uint64_t work_random(fh_work *w); /* the same in a rerun */
 
 /* Several works, one commit: their asking parts run side by side, each on a fiber of its own; then
  * one work is opened with `fence`, and they go on in order. FH_OK: all applied and durable. Any
- * failure: none is; *ret_failed says which (-1: the commit or fence). Handlers' replies are ignored. */
+ * failure: none is; *ret_failed says which (-1: the commit or fence). Replies are ignored. */
 enum fh_code work_batch(struct work_context *context, fh_work **works, int count,
                         struct work_fence *fence, int *ret_failed, struct fh_error *error);
 

@@ -22,7 +22,8 @@ struct real {
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t due; /* active while a fiber is ready or a turn posted: the loop goes on, unsleeping */
+    /* Active while a fiber is ready or a turn posted: the loop goes on, unsleeping. */
+    uv_idle_t due;
     struct world_timer **heap;
     size_t heap_count, heap_capacity;
     struct world_turn *turn_first, **turn_last;

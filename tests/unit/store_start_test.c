@@ -109,7 +109,7 @@ static void reopened(struct fixture *fixture)
     harness_release(&fixture->harness);
 }
 
-/* The 4th schedule: killed between the log's write and its fsync, restarted; then the power fails. */
+/* The 4th schedule: killed between the log's write and its fsync, restarted; the power fails. */
 static void a_log_that_was_left_behind_is_written_anew_before_it_is_read(void **state)
 {
     struct fixture fixture;
@@ -153,7 +153,8 @@ static void pages_keep_bytes_free_for_checksums(void **state)
     assert_true(fd >= 0);
     ssize_t got = read(fd, header, sizeof header);
     close(fd);
-    assert_int_equal(got, sizeof header); /* SQLite writes the first page when it turns the log on */
+    /* SQLite writes the first page when it turns the log on. */
+    assert_int_equal(got, sizeof header);
     assert_int_equal(header[20], SQLITE_RESERVED_BYTES);
     reopened(&fixture);
 }

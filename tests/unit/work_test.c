@@ -84,8 +84,8 @@ static void run_work(void *argument)
     work_init(&w, &run->fixture->context, run->handler);
     w.read_only = run->read_only;
     json_arena_set(&w.kept);
-    w.body = json_pack("{s:i, s:o}", "id", run->number, "name",
-                       json_sprintf("shelf %d", run->number));
+    w.body =
+        json_pack("{s:i, s:o}", "id", run->number, "name", json_sprintf("shelf %d", run->number));
     json_arena_set(NULL);
     run->code = work_run(&w);
     run->status = w.reply_status;
@@ -106,8 +106,8 @@ static void one(struct fixture *fixture, struct run *run)
 
 static void add_shelf(fh_work *w)
 {
-    fh_reply(w, 201, fh_row(w, "INSERT INTO shelf (id, name) VALUES (:id, :name) RETURNING *",
-                            fh_body(w)));
+    fh_reply(w, 201,
+             fh_row(w, "INSERT INTO shelf (id, name) VALUES (:id, :name) RETURNING *", fh_body(w)));
 }
 
 static void count_shelves(fh_work *w)
@@ -363,13 +363,13 @@ static void run_batch(void *argument)
     for (int i = 0; i < 8; i++) {
         work_init(&works[i], &batch->fixture->context, hears);
         json_arena_set(&works[i].kept);
-        works[i].body = json_pack("{s:i, s:o}", "id", batch->ids[i], "name",
-                                  json_sprintf("%d", batch->ids[i]));
+        works[i].body =
+            json_pack("{s:i, s:o}", "id", batch->ids[i], "name", json_sprintf("%d", batch->ids[i]));
         json_arena_set(NULL);
         pointers[i] = &works[i];
     }
-    batch->code =
-        work_batch(&batch->fixture->context, pointers, 8, NULL, &batch->failed, &batch->fixture->error);
+    batch->code = work_batch(&batch->fixture->context, pointers, 8, NULL, &batch->failed,
+                             &batch->fixture->error);
     for (int i = 0; i < 8; i++)
         work_release(&works[i]);
 }
