@@ -3,8 +3,8 @@
  * The embedded engine: SQLite, one file in the service's own folder, one process at a time (an
  * flock on store.lock, held for the process' life, so that a second one fails at once and clearly).
  *
- * Two connections on one thread: the writer, whose COMMIT alone leaves the thread (see
- * sqlite_group.c), and a reader for snapshots; SQLite makes a commit visible to the reader only
+ * Connections, all on one thread: the writer, whose COMMIT alone leaves the thread (see
+ * sqlite_group.c), and readers, one a snapshot; SQLite makes a commit visible to readers only
  * after its fsync. Write-ahead log with synchronous=FULL. Nothing can be attached. Pages keep 8
  * bytes free for checksums.
  */
@@ -68,20 +68,24 @@ static int configure(sqlite3 *db, bool writing)
     return result;
 }
 
-static enum fh_code connect_to(struct sqlite_connection *connection, const char *path,
-                               const char *vfs, bool writing, struct fh_error *error)
+enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
+                            bool writing, struct fh_error *error)
 {
+    char path[4160];
+    snprintf(path, sizeof path, "%s/store.db", store->folder);
     map_init(&connection->statements);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (writing)
         flags |= SQLITE_OPEN_CREATE;
-    int result = sqlite3_open_v2(path, &connection->db, flags, vfs);
+    int result = sqlite3_open_v2(path, &connection->db, flags, store->base.world->vfs);
     if (result == SQLITE_OK)
         result = configure(connection->db, writing);
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];
     snprintf(why, sizeof why, "%s", connection->db ? sqlite3_errmsg(connection->db) : "no memory");
+    sqlite3_close_v2(connection->db);
+    connection->db = NULL;
     return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", path, why);
 }
 
@@ -92,15 +96,27 @@ static void connection_close(struct sqlite_connection *connection)
     connection->db = NULL;
 }
 
-static void sqlite_close(struct store *base)
+void sqlite_destroy(struct sqlite_store *store)
 {
-    struct sqlite_store *store = (struct sqlite_store *)base;
     FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
-    connection_close(&store->reader);
+    for (int i = 0; i < SQLITE_READERS_MAX; i++)
+        connection_close(&store->readers[i]);
     connection_close(&store->writer);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     free(store);
+}
+
+/* No work is open, but the last group's checkpoint may be under way, or its turn still to come. */
+static void sqlite_close(struct store *base)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    while (fiber_self() && store->state == GROUP_BUSY)
+        fiber_wait(&store->turnstile);
+    if (store->turn.posted || store->state == GROUP_BUSY)
+        store->closing = true; /* then it ends with that */
+    else
+        sqlite_destroy(store);
 }
 
 static enum fh_code provision(struct sqlite_store *store, struct fh_error *error)
@@ -135,7 +151,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     if (code == FH_OK)
         code = sqlite_make_durable(store->folder, path, error);
     if (code == FH_OK)
-        code = connect_to(&store->writer, path, world->vfs, true, error);
+        code = sqlite_connect(store, &store->writer, true, error);
     if (code == FH_OK) {
         sqlite_group_init(store);
         code = provision(store, error);
@@ -143,7 +159,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     if (code == FH_OK)
         code = sqlite_sync_folder(store->folder, error);
     if (code == FH_OK)
-        code = connect_to(&store->reader, path, world->vfs, false, error);
+        code = sqlite_connect(store, &store->readers[0], false, error);
     if (code != FH_OK) {
         sqlite_close(&store->base);
         return code;

@@ -12,12 +12,14 @@
 #define SQLITE_STATEMENTS_MAX 512
 #define SQLITE_GROUP_MAX 512          /* works in one commit */
 #define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames after which a checkpoint is made */
-#define SQLITE_RESERVED_BYTES 8       /* a page; for checksums */
+#define SQLITE_READERS_MAX 8    /* snapshots at once; a handler does not wait while it reads */
+#define SQLITE_RESERVED_BYTES 8 /* a page; for checksums */
 
 #define SQLITE_RECENT 256
 
 struct sqlite_connection {
     sqlite3 *db;
+    bool taken;            /* a reader: its snapshot is open */
     struct map statements; /* by text */
     /* Found by where their text lay: the same place mostly holds the same text, and comparing one
      * text is quicker than hashing it. */
@@ -33,6 +35,7 @@ struct sqlite_work {
     struct store_work base;
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
+    struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     enum fh_code result;
     struct fh_error error;
 };
@@ -41,8 +44,10 @@ struct sqlite_store {
     struct store base;
     char folder[4096];
     int lock_fd;
-    struct sqlite_connection writer, reader;
-    int snapshots; /* works that share the reader's open snapshot */
+    struct sqlite_connection writer;
+    struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened as they are needed */
+    struct fiber_queue readers_free;
+    bool closing; /* closed by its owner while a turn or a checkpoint was still to come */
 
     /* The group: see sqlite_group.c. */
     enum sqlite_group state;
@@ -68,6 +73,11 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
 int sqlite_simple(struct sqlite_connection *connection, const char *sql);
 void sqlite_statements_release(struct sqlite_connection *connection);
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
+
+/* sqlite.c */
+enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
+                            bool writing, struct fh_error *error);
+void sqlite_destroy(struct sqlite_store *store); /* nothing is under way any more */
 
 /* sqlite_group.c */
 enum fh_code sqlite_begin(struct store *store, enum store_mode mode, struct store_work **ret,

@@ -99,6 +99,8 @@ static void checkpoint_done(struct world_job *job)
     struct sqlite_store *store = job->owner;
     store->wal_frames = 0;
     group_idle(store);
+    if (store->closing && !store->turn.posted)
+        sqlite_destroy(store);
 }
 
 static void commit_run(struct world_job *job)
@@ -166,6 +168,11 @@ static void commit_start(struct sqlite_store *store)
 static void turn_commit(struct world_turn *turn)
 {
     struct sqlite_store *store = turn->owner;
+    if (store->closing) {
+        if (store->state != GROUP_BUSY)
+            sqlite_destroy(store);
+        return;
+    }
     if (store->state != GROUP_OPEN || store->active)
         return; /* busy: commit_done goes on; active: its commit posts another turn */
     if (store->member_count)
@@ -229,6 +236,33 @@ static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode
     return FH_OK;
 }
 
+/* Each snapshot has a reader of its own: one begun later shows what was committed meanwhile. */
+static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
+                               struct fh_error *error)
+{
+    struct sqlite_connection *reader = NULL;
+    for (;;) {
+        for (int i = 0; i < SQLITE_READERS_MAX && !reader; i++) {
+            if (!store->readers[i].taken)
+                reader = &store->readers[i];
+        }
+        if (reader)
+            break;
+        fiber_wait(&store->readers_free);
+    }
+    if (!reader->db) {
+        enum fh_code code = sqlite_connect(store, reader, false, error);
+        if (code != FH_OK)
+            return code;
+    }
+    int result = sqlite_simple(reader, "BEGIN");
+    if (result != SQLITE_OK)
+        return sqlite_error(reader->db, result, error);
+    reader->taken = true;
+    work->connection = reader;
+    return FH_OK;
+}
+
 enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error)
 {
@@ -239,17 +273,14 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
         return error_set(error, FH_NO_MEMORY, "No memory for a work.");
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
-    enum fh_code code = FH_OK;
-    if (mode != STORE_READ) {
+    enum fh_code code;
+    if (mode == STORE_READ) {
+        code = read_begin(store, work, error);
+    } else {
+        work->connection = &store->writer;
         code = write_begin(store, mode, error);
         if (code == FH_OK)
             store->active = work;
-    } else if (store->snapshots++ == 0) {
-        int result = sqlite_simple(&store->reader, "BEGIN");
-        if (result != SQLITE_OK) {
-            store->snapshots--;
-            code = sqlite_error(store->reader.db, result, error);
-        }
     }
     if (code != FH_OK) {
         free(work);
@@ -261,9 +292,10 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
 
 static void read_end(struct sqlite_store *store, struct sqlite_work *work)
 {
+    sqlite_simple(work->connection, "COMMIT");
+    work->connection->taken = false;
     free(work);
-    if (--store->snapshots == 0)
-        sqlite_simple(&store->reader, "COMMIT");
+    fiber_wake_one(&store->readers_free);
 }
 
 /* The active work has left; whoever waited for it may go on, and the group closes in its turn. */

@@ -122,6 +122,17 @@ static sqlite3_stmt *statement_find(struct sqlite_connection *connection, const 
     return statement;
 }
 
+static bool any_is_stepping(const struct sqlite_connection *connection)
+{
+    struct map_entry *entry = NULL;
+    void *statement;
+    while (map_next(&connection->statements, &entry, NULL, &statement)) {
+        if (sqlite3_stmt_busy(statement))
+            return true;
+    }
+    return false;
+}
+
 static int statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret)
 {
     *ret = statement_find(connection, sql);
@@ -139,8 +150,11 @@ static int statement_get(struct sqlite_connection *connection, const char *sql, 
     }
     if (map_get(&connection->statements, sql))
         return SQLITE_OK; /* a second one: finalized after use, see statement_done */
-    if (connection->statements.count >= SQLITE_STATEMENTS_MAX)
+    if (connection->statements.count >= SQLITE_STATEMENTS_MAX) {
+        if (any_is_stepping(connection))
+            return SQLITE_OK; /* not kept either */
         sqlite_statements_release(connection);
+    }
     map_put(&connection->statements, sql, *ret);
     return SQLITE_OK;
 }
@@ -259,7 +273,7 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
     bool reading = work->mode == STORE_READ;
-    struct sqlite_connection *connection = reading ? &store->reader : &store->writer;
+    struct sqlite_connection *connection = ((struct sqlite_work *)work)->connection;
     if (!reading && store->state != GROUP_OPEN) { /* it broke: nothing may run outside it */
         error_set(error, FH_CONFLICT, "The group's transaction was rolled back.");
         if (error)
