@@ -392,7 +392,12 @@ static void batch_apply(struct subscription *s)
             tries = 0;
         } else if (verdict == VERDICT_FAILED) {
             event_failed(s, events, ++tries, &error);
-        } else if (!elsewhere) {
+        } else if (elsewhere) {
+            hold_clear(s, &s->applying_hold);
+        } else if (error.code == FH_CONFLICT) {
+            /* Someone else's commit is under way, or the group broke: soon over. */
+            take_pause(s, ++tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+        } else {
             outage_met(s, ++tries, &error);
         }
     }
@@ -483,7 +488,9 @@ static void feed_path(const struct subscription *s, struct text *out)
     separator = "&fields=";
     for (int i = 0; i < s->heard_count; i++)
         add_fields(out, s->heard[i], &separator);
-    text_printf(out, "&limit=%d&wait=%d", SUBSCRIBE_BATCH_MAX, SUBSCRIBE_WAIT_S);
+    /* The first answer comes at once: until then nobody knows how far there is to go. */
+    text_printf(out, "&limit=%d&wait=%d", SUBSCRIBE_BATCH_MAX,
+                s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);
     FH_ASSERT(!out->overflow); /* at most 32 short names */
 }
 
@@ -574,13 +581,14 @@ static void read_on(struct subscription *s, int *failures)
     char reason[REASON_SIZE] = "";
     int64_t began_ns = world_monotonic_ns(world_of(s));
     int64_t before = s->fetched.position;
+    bool waits = s->reading.state == SUBSCRIPTION_FOLLOWING;
     if (!read_once(s, reason)) {
         hold_set(s, &s->reading, SUBSCRIPTION_UNREACHABLE, reason);
         take_pause(s, ++*failures, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
         return;
     }
     *failures = 0;
-    if (s->fetched.position == before &&
+    if (waits && s->fetched.position == before &&
         world_monotonic_ns(world_of(s)) - began_ns < SUBSCRIBE_RETRY_MS_MAX * NS_A_MS)
         take_pause(s, 1, SUBSCRIBE_RETRY_MS_MAX / 10, SUBSCRIBE_RETRY_MS_MAX / 10);
 }
