@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE orders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id BIGINT NOT NULL,
