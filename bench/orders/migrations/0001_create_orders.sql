@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: Apache-2.0
--- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE orders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id BIGINT NOT NULL,

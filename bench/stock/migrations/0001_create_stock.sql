@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: Apache-2.0
--- SPDX-License-Identifier: Apache-2.0
 CREATE TABLE heard (
     order_id BIGINT PRIMARY KEY,
     quantity BIGINT NOT NULL
