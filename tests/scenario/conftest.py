@@ -62,9 +62,22 @@ class System:
     def stop(self, check=True):
         self.command("stop", "--state", self.state, check=check)
 
+    def status(self):
+        """The exit code is left alone: it says whether all are ready."""
+        return json.loads(self.command("status", "--json", "--state", self.state, check=False).stdout)
+
     def services(self):
-        status = json.loads(self.command("status", "--json", "--state", self.state).stdout)
-        return {one["name"]: one for one in status["services"]}
+        """{name: what `status` tells of it}."""
+        return {one["name"]: one for one in self.status()["services"]}
+
+    def at_rest(self):
+        """No saga is unfinished, no event unapplied."""
+        states = {name: one["state"] for name, one in self.services().items()}
+        if None in states.values():
+            return False
+        return not any(any(state["sagas"][kind] for kind in ("running", "compensating", "parked")) or
+                       any(heard["position"] != states[heard["source"]]["position"]
+                           for heard in state["subscriptions"]) for state in states.values())
 
     def pid(self, service):
         return self.services()[service]["pid"]
