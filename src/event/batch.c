@@ -98,8 +98,8 @@ static enum fh_code events_parse(json_t *list, int64_t after, int count_max, str
     return FH_OK;
 }
 
-enum fh_code batch_parse(const struct world_request *answer, int64_t after, int count_max,
-                         struct batch **ret, struct fh_error *error)
+enum fh_code batch_parse(const struct world_request *answer, const struct ledger_cursor *after,
+                         int count_max, struct batch **ret, struct fh_error *error)
 {
     json_t *list = NULL;
     struct batch *batch = calloc(1, sizeof *batch);
@@ -108,13 +108,16 @@ enum fh_code batch_parse(const struct world_request *answer, int64_t after, int 
         return error_set(error, FH_NO_MEMORY, "There is no memory for a batch of events.");
     arena_init(&batch->arena, ARENA_SIZE_MAX);
     enum fh_code code = headers_parse(answer, batch, error);
+    if (code == FH_OK && after->incarnation[0] &&
+        strcmp(after->incarnation, batch->next.incarnation) != 0)
+        code = error_set(error, FH_INVALID, "It is of another incarnation than was asked for.");
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&batch->arena);
         code = json_parse(answer->answer, answer->answer_length, &list, error);
         json_arena_set(before);
     }
     if (code == FH_OK)
-        code = events_parse(list, after, count_max, batch, error);
+        code = events_parse(list, after->position, count_max, batch, error);
     if (code == FH_OK)
         *ret = batch;
     else

@@ -30,10 +30,10 @@ struct batch {
 };
 
 /* From a 200 to a request behind `after`. FH_INVALID says what of it no feed answers: a missing
- * header, no JSON, events out of order, before `after` or beyond what was scanned, more than
- * `count_max`. */
-enum fh_code batch_parse(const struct world_request *answer, int64_t after, int count_max,
-                         struct batch **ret, struct fh_error *error);
+ * header, no JSON, another incarnation than the one asked for, events out of order, before `after`
+ * or beyond what was scanned, more than `count_max`. */
+enum fh_code batch_parse(const struct world_request *answer, const struct ledger_cursor *after,
+                         int count_max, struct batch **ret, struct fh_error *error);
 void batch_free(struct batch *batch);
 
 #endif

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Subscriptions. Where each one stands is known three times:
- *
- *   cursor   committed, in the store: what a restart finds, and what `done` tells the publisher
- *   fetched  in memory: behind the last event that is in the queue; `after` of the next request
- *   skipped  in memory: the feed was scanned to here behind the queue, and nobody hears what was
- *            passed; the cursor follows with the next batch, or by itself once a second
+ * Applying: the hearing side's durable half.
  *
  * Each batch's work begins by moving the cursor from where this instance believes it to be, so an
  * event is applied exactly once however often it is fetched:
@@ -26,126 +21,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/text.h"
-#include "event/batch.h"
-#include "event/feed.h"
+#include "event/subscription.h"
 #include "work/work.h"
 #include "world/world.h"
-
-#define NS_A_MS INT64_C(1000000)
-#define HEARD_MAX (sizeof(((struct fh_service *)NULL)->hears) / sizeof(struct fh_heard))
-#define PATH_LENGTH_MAX ((size_t)32 << 10)
-#define REASON_SIZE 320
-
-/* What holds one side of a subscription up. */
-struct hold {
-    enum subscription_state state;
-    char reason[REASON_SIZE];
-};
-
-struct subscription {
-    struct event_room *room;
-    struct subscription *next;
-    const char *source;
-    char share[16];
-    const struct fh_heard *heard[HEARD_MAX]; /* of this source */
-    int heard_count;
-    struct ledger_cursor cursor, fetched, skipped;
-    int64_t last;
-    struct batch *first, *newest; /* fetched, not yet applied */
-    int queued;
-    struct batch *applying;
-    int applied;         /* of its events */
-    bool busy;           /* its store is in use */
-    uint64_t generation; /* rises when what was fetched is thrown away */
-    struct fiber_queue for_batches, for_space;
-    struct hold reading, applying_hold;
-    int64_t reached_ns; /* the last good answer */
-    int64_t skipped_ns; /* the last work that only moved the cursor */
-    uint64_t applied_count, failure_count;
-};
-
-/* ---- pauses and states --------------------------------------------------------------------- */
-
-static struct world *world_of(const struct subscription *s)
-{
-    return s->room->context->world;
-}
-
-static bool refused(const struct subscription *s)
-{
-    return s->reading.state == SUBSCRIPTION_REFUSED;
-}
-
-static bool goes_on(const struct subscription *s)
-{
-    return !s->room->draining && !refused(s);
-}
-
-/* The n-th pause, n from 1: doubling, with full jitter. False: the room drains. */
-static bool take_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max)
-{
-    int64_t most = ms_min;
-    for (int i = 1; i < n && most < ms_max; i++)
-        most *= 2;
-    most = most < ms_max ? most : ms_max;
-    int64_t ns = (int64_t)world_random_below(world_of(s), (uint64_t)(most * NS_A_MS)) + NS_A_MS;
-    return event_room_sleep(s->room, world_monotonic_ns(world_of(s)) + ns);
-}
-
-/* Said in the log once, when it begins and when the reason's kind changes. */
-static void hold_set(const struct subscription *s, struct hold *hold, enum subscription_state state,
-                     const char *reason)
-{
-    bool new = hold->state != state;
-    hold->state = state;
-    snprintf(hold->reason, sizeof hold->reason, "%s", reason);
-    if (new &&state == SUBSCRIPTION_REFUSED)
-        log_error("The subscription to %s has stopped: %s", s->source, reason);
-    else if (new)
-        log_warning("Events of %s have to wait: %s", s->source, reason);
-}
-
-static void hold_clear(const struct subscription *s, struct hold *hold)
-{
-    if (hold->state != SUBSCRIPTION_FOLLOWING && hold->state != SUBSCRIPTION_STARTING)
-        log_info("Events of %s go on.", s->source);
-    hold->state = SUBSCRIPTION_FOLLOWING;
-    hold->reason[0] = '\0';
-}
-
-/* ---- the queue between reader and applier -------------------------------------------------- */
-
-static void queue_put(struct subscription *s, struct batch *batch)
-{
-    *(s->newest ? &s->newest->following : &s->first) = batch;
-    s->newest = batch;
-    s->queued++;
-    fiber_wake_all(&s->for_batches);
-}
-
-static struct batch *queue_take(struct subscription *s)
-{
-    struct batch *batch = s->first;
-    if (!batch)
-        return NULL;
-    s->first = batch->following;
-    if (!s->first)
-        s->newest = NULL;
-    s->queued--;
-    fiber_wake_all(&s->for_space);
-    return batch;
-}
-
-/* Throws away what was fetched, and what is being fetched: the reader goes on behind the cursor. */
-static void queue_drop(struct subscription *s)
-{
-    struct batch *batch;
-    while ((batch = queue_take(s)))
-        batch_free(batch);
-    s->fetched = s->skipped = s->cursor;
-    s->generation++;
-}
 
 /* ---- the cursor ---------------------------------------------------------------------------- */
 
@@ -185,11 +63,11 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
 static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *ret)
 {
     struct fh_error error;
-    for (int n = 1; goes_on(s); n++) {
+    for (int n = 1; subscription_goes_on(s); n++) {
         if (cursor_read(s, ret, &error) == FH_OK)
             return true;
-        hold_set(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
-        take_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     }
     return false;
 }
@@ -327,7 +205,7 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     if (!applied) {
         log_warning("The cursor of %s was moved to %lld by someone else; reading on from there.",
                     s->source, (long long)now.position);
-        queue_drop(s);
+        subscription_drop(s);
         *ret_elsewhere = true;
     }
     return applied;
@@ -345,15 +223,15 @@ static void event_failed(struct subscription *s, const struct batch_event *event
         log_warning("Events of %s have to wait: %s", s->source, reason);
     s->failure_count++;
     s->room->counters.failures++;
-    hold_set(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
-    take_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
+    subscription_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
 }
 
 static void outage_met(struct subscription *s, int n, const struct fh_error *error)
 {
     s->room->counters.outages++;
-    hold_set(s, &s->applying_hold, SUBSCRIPTION_WAITING, error->message);
-    take_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error->message);
+    subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
 
 /* Where the cursor stands behind the first `count` of what is left of a batch. */
@@ -376,8 +254,9 @@ static void batch_apply(struct subscription *s)
     struct fh_error error;
     bool singly = false, elsewhere = false;
     int tries = 0;
-    while (goes_on(s) && !elsewhere && s->applied < batch->count) {
-        int count = singly ? 1 : batch->count - s->applied;
+    while (subscription_goes_on(s) && !elsewhere && s->applied < batch->count) {
+        int left = batch->count - s->applied;
+        int count = singly ? 1 : left < SUBSCRIBE_WORK_MAX ? left : SUBSCRIBE_WORK_MAX;
         const struct batch_event *events = batch->events + s->applied;
         struct ledger_cursor next = cursor_behind(batch, s->applied, count);
         enum verdict verdict = apply(s, events, count, &next, &error);
@@ -386,17 +265,17 @@ static void batch_apply(struct subscription *s)
         if (verdict == VERDICT_APPLIED) {
             s->applied += count;
             tries = 0;
-            hold_clear(s, &s->applying_hold);
+            subscription_release_hold(s, &s->applying_hold);
         } else if (verdict == VERDICT_FAILED && count > 1) {
             singly = true;
             tries = 0;
         } else if (verdict == VERDICT_FAILED) {
             event_failed(s, events, ++tries, &error);
         } else if (elsewhere) {
-            hold_clear(s, &s->applying_hold);
+            subscription_release_hold(s, &s->applying_hold);
         } else if (error.code == FH_CONFLICT) {
             /* Someone else's commit is under way, or the group broke: soon over. */
-            take_pause(s, ++tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+            subscription_pause(s, ++tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
         } else {
             outage_met(s, ++tries, &error);
         }
@@ -409,12 +288,12 @@ static void skip_apply(struct subscription *s)
     struct fh_error error;
     bool elsewhere;
     struct ledger_cursor next = s->skipped;
-    s->skipped_ns = world_monotonic_ns(world_of(s));
+    s->skipped_ns = world_monotonic_ns(subscription_world(s));
     enum verdict verdict = apply(s, NULL, 0, &next, &error);
     if (verdict == VERDICT_MOVED && was_applied(s, &next, &elsewhere))
         verdict = VERDICT_APPLIED;
     if (verdict == VERDICT_APPLIED)
-        hold_clear(s, &s->applying_hold);
+        subscription_release_hold(s, &s->applying_hold);
     else if (verdict != VERDICT_MOVED)
         outage_met(s, 1, &error); /* the next round comes in a second */
 }
@@ -422,7 +301,7 @@ static void skip_apply(struct subscription *s)
 static void apply_what_came(struct subscription *s)
 {
     int64_t due_ns = s->skipped_ns + SUBSCRIBE_SKIP_INTERVAL_MS * NS_A_MS;
-    s->applying = queue_take(s);
+    s->applying = subscription_take(s);
     if (s->applying) {
         s->applied = 0;
         batch_apply(s);
@@ -430,180 +309,11 @@ static void apply_what_came(struct subscription *s)
         s->applying = NULL;
     } else if (s->skipped.position <= s->cursor.position) {
         fiber_wait(&s->for_batches);
-    } else if (world_monotonic_ns(world_of(s)) < due_ns) {
-        fiber_wait_until(&s->for_batches, world_of(s), due_ns);
+    } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
+        fiber_wait_until(&s->for_batches, subscription_world(s), due_ns);
     } else {
         skip_apply(s);
     }
-}
-
-/* ---- reading ------------------------------------------------------------------------------- */
-
-static void add_encoded(struct text *out, const char *value)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-    for (; *value; value++) {
-        if (strchr(plain, *value))
-            text_append(out, value, 1);
-        else
-            text_printf(out, "%%%02X", (unsigned char)*value);
-    }
-}
-
-/* "UserUpdated:id,UserUpdated:name": a type that needs all of its data is not named. */
-static void add_fields(struct text *out, const struct fh_heard *heard, const char **separator)
-{
-    const char *at = heard->fields;
-    while (at && *at) {
-        size_t length = strcspn(at, ", ");
-        if (length) {
-            char *field = strndup(at, length);
-            FH_ASSERT(field != NULL);
-            text_add(out, *separator);
-            add_encoded(out, heard->type);
-            text_add(out, ":");
-            add_encoded(out, field);
-            *separator = ",";
-            free(field);
-        }
-        at += length + (at[length] != '\0');
-    }
-}
-
-static void feed_path(const struct subscription *s, struct text *out)
-{
-    const char *separator = "&types=";
-    text_init(out, PATH_LENGTH_MAX);
-    text_printf(out, FEED_PATH "?name=%s&share=%s", s->room->context->service->name, s->share);
-    if (s->fetched.incarnation[0])
-        text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
-                    (long long)s->fetched.position, s->fetched.event_id,
-                    (long long)s->cursor.position);
-    for (int i = 0; i < s->heard_count; i++) {
-        text_add(out, separator);
-        add_encoded(out, s->heard[i]->type);
-        separator = ",";
-    }
-    separator = "&fields=";
-    for (int i = 0; i < s->heard_count; i++)
-        add_fields(out, s->heard[i], &separator);
-    /* The first answer comes at once: until then nobody knows how far there is to go. */
-    text_printf(out, "&limit=%d&wait=%d", SUBSCRIBE_BATCH_MAX,
-                s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);
-    FH_ASSERT(!out->overflow); /* at most 32 short names */
-}
-
-static void take_batch(struct subscription *s, struct batch *batch)
-{
-    s->fetched = batch->next;
-    s->last = batch->last;
-    s->reached_ns = world_monotonic_ns(world_of(s));
-    s->room->counters.fetches++;
-    hold_clear(s, &s->reading);
-    if (batch->count > 0) {
-        queue_put(s, batch);
-        return;
-    }
-    s->skipped = batch->next;
-    batch_free(batch);
-    fiber_wake_all(&s->for_batches);
-}
-
-static void refuse(struct subscription *s, int status)
-{
-    hold_set(s, &s->reading, SUBSCRIPTION_REFUSED,
-             status == 409 ? "The publisher's store is not the one that was read so far (409): it "
-                             "was restored or replaced. What was applied must be brought in line "
-                             "with it before its events can be followed again."
-                           : "The publisher has trimmed events that were not read yet (410). What "
-                             "was missed must be brought in line before its events can be followed "
-                             "again.");
-    queue_drop(s);
-    fiber_wake_all(&s->for_batches);
-}
-
-static void unreachable(const struct subscription *s, const struct world_request *request,
-                        char reason[REASON_SIZE])
-{
-    if (request->status)
-        snprintf(reason, REASON_SIZE, "%s answers the feed with %d.", s->source, request->status);
-    else
-        snprintf(reason, REASON_SIZE, "%s can't be reached: %s.", s->source,
-                 request->failure ? request->failure : "no answer");
-}
-
-/* One request. False: nothing came of it, and `reason` says why. */
-static bool read_once(struct subscription *s, char reason[REASON_SIZE])
-{
-    struct work_context *context = s->room->context;
-    struct fh_error error;
-    struct batch *batch = NULL;
-    struct text path;
-    char from[128];
-    uint64_t generation = s->generation;
-    int64_t after = s->fetched.position;
-    feed_path(s, &path);
-    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
-    struct world_request request = {
-        .service = s->source,
-        .method = "GET",
-        .path = path.data,
-        .headers = {{"Accept", FEED_CONTENT_TYPE}, {"Freehold-From", from}},
-        .deadline_ns = world_in_ms(context->world, SUBSCRIBE_ANSWER_MS_MAX),
-    };
-    world_request_wait(context->world, &request);
-    bool good = true;
-    if (generation == s->generation && !s->room->draining) {
-        if (request.status == 200) {
-            good = batch_parse(&request, after, SUBSCRIBE_BATCH_MAX, &batch, &error) == FH_OK;
-            if (good)
-                take_batch(s, batch);
-            else
-                snprintf(reason, REASON_SIZE, "%s answered the feed with what can't be read: %s",
-                         s->source, error.message);
-        } else if (request.status == 409 || request.status == 410) {
-            refuse(s, request.status);
-        } else {
-            good = false;
-            unreachable(s, &request, reason);
-        }
-    }
-    world_request_release(&request);
-    text_release(&path);
-    return good;
-}
-
-/* An answer that told nothing new before its time (the publisher drains) must not be asked for
- * again at once. */
-static void read_on(struct subscription *s, int *failures)
-{
-    char reason[REASON_SIZE] = "";
-    int64_t began_ns = world_monotonic_ns(world_of(s));
-    int64_t before = s->fetched.position;
-    bool waits = s->reading.state == SUBSCRIPTION_FOLLOWING;
-    if (!read_once(s, reason)) {
-        hold_set(s, &s->reading, SUBSCRIPTION_UNREACHABLE, reason);
-        take_pause(s, ++*failures, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
-        return;
-    }
-    *failures = 0;
-    if (waits && s->fetched.position == before &&
-        world_monotonic_ns(world_of(s)) - began_ns < SUBSCRIBE_RETRY_MS_MAX * NS_A_MS)
-        take_pause(s, 1, SUBSCRIBE_RETRY_MS_MAX / 10, SUBSCRIBE_RETRY_MS_MAX / 10);
-}
-
-static void reader(void *argument)
-{
-    struct subscription *s = argument;
-    int failures = 0;
-    while (goes_on(s)) {
-        if (s->queued >= SUBSCRIBE_PREFETCH_MAX)
-            fiber_wait(&s->for_space);
-        else
-            read_on(s, &failures);
-    }
-    event_room_fiber_ends(s->room);
 }
 
 /* Reads the cursor, lets the reader begin there, and applies what it brings. */
@@ -611,12 +321,13 @@ static void applier(void *argument)
 {
     struct subscription *s = argument;
     if (cursor_read_patiently(s, &s->cursor)) {
-        hold_clear(s, &s->applying_hold);
+        subscription_release_hold(s, &s->applying_hold);
         s->fetched = s->skipped = s->cursor;
-        for (int n = 1; goes_on(s) && !event_room_fiber(s->room, reader, s); n++)
-            take_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+        for (int n = 1; subscription_goes_on(s) && !event_room_fiber(s->room, subscription_read, s);
+             n++)
+            subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     }
-    while (goes_on(s))
+    while (subscription_goes_on(s))
         apply_what_came(s);
     event_room_fiber_ends(s->room);
 }
@@ -693,60 +404,7 @@ void subscribe_release(struct event_room *room)
     while (room->subscriptions) {
         struct subscription *s = room->subscriptions;
         room->subscriptions = s->next;
-        queue_drop(s);
+        subscription_drop(s);
         free(s);
     }
-}
-
-/* ---- what is known ------------------------------------------------------------------------- */
-
-const struct subscription *subscription_next(const struct event_room *room,
-                                             const struct subscription *subscription)
-{
-    return subscription ? subscription->next : room->subscriptions;
-}
-
-static const struct hold *holding(const struct subscription *s)
-{
-    if (refused(s) || s->applying_hold.state == SUBSCRIPTION_FOLLOWING)
-        return &s->reading;
-    return &s->applying_hold;
-}
-
-/* The age of the oldest event that is known and not applied. Where none is known because the
- * publisher can't be heard, there may be some since it was last: that is told then. */
-static int64_t lag_ms(const struct subscription *s)
-{
-    const struct batch_event *oldest = NULL;
-    int64_t age_ms = 0;
-    if (s->applying && s->applied < s->applying->count)
-        oldest = &s->applying->events[s->applied];
-    else if (s->first)
-        oldest = &s->first->events[0];
-    if (oldest && oldest->time_ms)
-        age_ms = world_wall_ms(world_of(s)) - oldest->time_ms;
-    else if (s->reading.state != SUBSCRIPTION_FOLLOWING)
-        age_ms = (world_monotonic_ns(world_of(s)) - s->reached_ns) / NS_A_MS;
-    return age_ms > 0 ? age_ms : 0;
-}
-
-void subscription_view(const struct subscription *s, struct subscription_view *ret)
-{
-    static const char *const names[] = {
-        [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
-        [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
-        [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_REFUSED] = "refused"};
-    const struct hold *hold = holding(s);
-    *ret = (struct subscription_view){
-        .source = s->source,
-        .share = s->share,
-        .state = names[hold->state],
-        .reason = hold->reason,
-        .position = s->cursor.position,
-        .last = s->last,
-        .depth = s->last > s->cursor.position ? s->last - s->cursor.position : 0,
-        .lag_ms = lag_ms(s),
-        .applied = s->applied_count,
-        .failures = s->failure_count,
-    };
 }

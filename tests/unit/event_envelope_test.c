@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,6 +245,8 @@ static const char two[] = "[{\"id\":\"a\",\"type\":\"T\",\"position\":3,\"data\"
                           "{\"id\":\"b\",\"type\":\"T\",\"position\":\"5\",\"data\":{},"
                           "\"time\":\"2026-03-01T12:00:00.123Z\",\"traceparent\":\"t\"}]";
 
+static const char *asked_incarnation = "";
+
 static enum fh_code parsed(const char *next, const char *last, const char *body, int64_t after,
                            int count_max, struct batch **ret)
 {
@@ -254,8 +257,10 @@ static enum fh_code parsed(const char *next, const char *last, const char *body,
                                    .answer_length = strlen(body),
                                    .answer_headers = headers,
                                    .answer_header_count = last ? 3 : 2};
+    struct ledger_cursor cursor = {.position = after};
     struct fh_error error;
-    return batch_parse(&answer, after, count_max, ret, &error);
+    snprintf(cursor.incarnation, sizeof cursor.incarnation, "%s", asked_incarnation);
+    return batch_parse(&answer, &cursor, count_max, ret, &error);
 }
 
 static void an_answer_becomes_a_batch(void **state)
@@ -314,6 +319,18 @@ static void an_answer_that_no_feed_gives_is_refused(void **state)
     }
 }
 
+static void an_answer_of_another_incarnation_is_refused(void **state)
+{
+    (void)state;
+    struct batch *batch;
+    asked_incarnation = "another";
+    assert_int_equal(parsed("9,z", "12", two, 2, 2, &batch), FH_INVALID);
+    asked_incarnation = "inc";
+    assert_int_equal(parsed("9,z", "12", two, 2, 2, &batch), FH_OK);
+    asked_incarnation = "";
+    batch_free(batch);
+}
+
 int main(void)
 {
     json_memory_init();
@@ -332,6 +349,7 @@ int main(void)
         cmocka_unit_test(keys_fall_into_the_same_share_for_ever),
         cmocka_unit_test(an_answer_becomes_a_batch),
         cmocka_unit_test(an_answer_that_no_feed_gives_is_refused),
+        cmocka_unit_test(an_answer_of_another_incarnation_is_refused),
     };
     return cmocka_run_group_tests_name("event_envelope", tests, NULL, NULL);
 }

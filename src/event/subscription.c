@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What reader and applier of a subscription do to it, and what is told of it. */
+
+#include "event/subscription.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "world/world.h"
+
+/* ---- pauses and states --------------------------------------------------------------------- */
+
+struct world *subscription_world(const struct subscription *s)
+{
+    return s->room->context->world;
+}
+
+bool subscription_refused(const struct subscription *s)
+{
+    return s->reading.state == SUBSCRIPTION_REFUSED;
+}
+
+bool subscription_goes_on(const struct subscription *s)
+{
+    return !s->room->draining && !subscription_refused(s);
+}
+
+bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max)
+{
+    int64_t most = ms_min;
+    for (int i = 1; i < n && most < ms_max; i++)
+        most *= 2;
+    most = most < ms_max ? most : ms_max;
+    int64_t ns =
+        (int64_t)world_random_below(subscription_world(s), (uint64_t)(most * NS_A_MS)) + NS_A_MS;
+    return event_room_sleep(s->room, world_monotonic_ns(subscription_world(s)) + ns);
+}
+
+void subscription_hold(const struct subscription *s, struct hold *hold,
+                       enum subscription_state state, const char *reason)
+{
+    bool begins = hold->state != state;
+    hold->state = state;
+    snprintf(hold->reason, sizeof hold->reason, "%s", reason);
+    if (begins && state == SUBSCRIPTION_REFUSED)
+        log_error("The subscription to %s has stopped: %s", s->source, reason);
+    else if (begins)
+        log_warning("Events of %s have to wait: %s", s->source, reason);
+}
+
+void subscription_release_hold(const struct subscription *s, struct hold *hold)
+{
+    if (hold->state != SUBSCRIPTION_FOLLOWING && hold->state != SUBSCRIPTION_STARTING)
+        log_info("Events of %s go on.", s->source);
+    hold->state = SUBSCRIPTION_FOLLOWING;
+    hold->reason[0] = '\0';
+}
+
+/* ---- the queue between reader and applier -------------------------------------------------- */
+
+void subscription_put(struct subscription *s, struct batch *batch)
+{
+    *(s->newest ? &s->newest->following : &s->first) = batch;
+    s->newest = batch;
+    s->queued++;
+    fiber_wake_all(&s->for_batches);
+}
+
+struct batch *subscription_take(struct subscription *s)
+{
+    struct batch *batch = s->first;
+    if (!batch)
+        return NULL;
+    s->first = batch->following;
+    if (!s->first)
+        s->newest = NULL;
+    s->queued--;
+    fiber_wake_all(&s->for_space);
+    return batch;
+}
+
+void subscription_drop(struct subscription *s)
+{
+    struct batch *batch;
+    while ((batch = subscription_take(s)))
+        batch_free(batch);
+    s->fetched = s->skipped = s->cursor;
+    s->generation++;
+}
+
+/* ---- what is known ------------------------------------------------------------------------- */
+
+const struct subscription *subscription_next(const struct event_room *room,
+                                             const struct subscription *subscription)
+{
+    return subscription ? subscription->next : room->subscriptions;
+}
+
+static const struct hold *holding(const struct subscription *s)
+{
+    if (subscription_refused(s) || s->applying_hold.state == SUBSCRIPTION_FOLLOWING)
+        return &s->reading;
+    return &s->applying_hold;
+}
+
+/* The age of the oldest event that is known and not applied. Where none is known because the
+ * publisher can't be heard, there may be some since it was last: that is told then. */
+static int64_t lag_ms(const struct subscription *s)
+{
+    const struct batch_event *oldest = NULL;
+    int64_t age_ms = 0;
+    if (s->applying && s->applied < s->applying->count)
+        oldest = &s->applying->events[s->applied];
+    else if (s->first)
+        oldest = &s->first->events[0];
+    if (oldest && oldest->time_ms)
+        age_ms = world_wall_ms(subscription_world(s)) - oldest->time_ms;
+    else if (s->reading.state != SUBSCRIPTION_FOLLOWING)
+        age_ms = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
+    return age_ms > 0 ? age_ms : 0;
+}
+
+void subscription_view(const struct subscription *s, struct subscription_view *ret)
+{
+    static const char *const names[] = {
+        [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
+        [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
+        [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_REFUSED] = "refused"};
+    const struct hold *hold = holding(s);
+    *ret = (struct subscription_view){
+        .source = s->source,
+        .share = s->share,
+        .state = names[hold->state],
+        .reason = hold->reason,
+        .position = s->cursor.position,
+        .last = s->last,
+        .depth = s->last > s->cursor.position ? s->last - s->cursor.position : 0,
+        .lag_ms = lag_ms(s),
+        .applied = s->applied_count,
+        .failures = s->failure_count,
+    };
+}
