@@ -425,6 +425,8 @@ static enum fh_code feed_poll(struct event_room *room, struct feed_scan *scan,
     for (;;) {
         uint64_t commits = room->commits;
         enum fh_code code = scan_run(scan, room->context->store, error);
+        if (code == FH_OK && scan->last > room->position)
+            room->position = scan->last; /* internal events take positions without a word here */
         if (code != FH_OK || scan->status != 200)
             return code; /* a cursor that is refused records nothing */
         subscriber_told(room, scan->query);
