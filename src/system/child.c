@@ -130,13 +130,15 @@ static void begin_again(struct world_timer *timer)
     begin(child);
 }
 
-/* Exponential, half of it by chance, so that services that died together do not come back so. */
+/* Exponential, half of it by chance, so that services that died together do not come back so. One
+ * that has served is taken over within two seconds, however often it was killed. */
 static int64_t backoff_ms(struct child *child)
 {
     int shift = child->failures < 10 ? child->failures : 10;
     int64_t full = (int64_t)CHILD_BACKOFF_MS_MIN << shift;
-    if (full > CHILD_BACKOFF_MS_MAX)
-        full = CHILD_BACKOFF_MS_MAX;
+    int64_t most = child->ready_ns ? CHILD_BACKOFF_SERVED_MS_MAX : CHILD_BACKOFF_MS_MAX;
+    if (full > most)
+        full = most;
     return full / 2 + (int64_t)world_random_below(child->world, (uint64_t)(full / 2) + 1);
 }
 

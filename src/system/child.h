@@ -27,6 +27,7 @@
 #define CHILD_GRACE_MS_MAX 15000  /* from SIGTERM to SIGKILL */
 #define CHILD_BACKOFF_MS_MIN 100
 #define CHILD_BACKOFF_MS_MAX 10000
+#define CHILD_BACKOFF_SERVED_MS_MAX 1000 /* of one that had been ready */
 #define CHILD_STEADY_MS 30000 /* ready for so long: the next backoff begins small again */
 #define CHILD_LOG_SIZE_MAX (8 << 20)
 #define CHILD_EXIT_CONFIGURATION 78
