@@ -44,7 +44,7 @@ struct transfer {
 struct transfer jump_fcontext(fcontext to, void *data);
 fcontext make_fcontext(void *stack_top, size_t size, void (*entry)(struct transfer));
 
-#define GUARD_SIZE ((size_t)4096)
+#define GUARD_SIZE ((size_t)64 << 10) /* more than any one frame: none steps over it */
 #define IDLE_MAX 128
 
 struct fiber {

@@ -2,7 +2,8 @@
 /*
  * The real world on libuv. Timers are a binary heap behind one uv_timer, so that thousands of
  * deadlines cost no handles. Fibers run in the loop's prepare and check phases, that is, after
- * whatever made them ready and before the loop sleeps; turns run once no fiber is ready.
+ * whatever made them ready and before the loop sleeps; turns run once no fiber is ready, for a
+ * bounded time, so that no load keeps the loop from its timers and signals.
  */
 
 #define _GNU_SOURCE
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+
+#define TURNS_NS_MAX ((int64_t)1000000) /* in one phase, before the loop looks at all else */
 
 struct real {
     struct world world;
@@ -225,18 +228,34 @@ static void real_turn(struct world *world, struct world_turn *turn)
     real->turn_last = &turn->next;
 }
 
-static void run_all(struct real *real)
+/* Each turn posted by now, once, and the fibers it makes ready. */
+static void turns_run(struct real *real)
 {
-    for (;;) {
-        fibers_run(real->world.fibers);
-        struct world_turn *turn = real->turn_first;
-        if (!turn)
-            break;
-        real->turn_first = turn->next;
-        if (!real->turn_first)
-            real->turn_last = &real->turn_first;
+    struct world_turn *turn = real->turn_first;
+    real->turn_first = NULL;
+    real->turn_last = &real->turn_first;
+    while (turn) {
+        struct world_turn *next = turn->next;
         turn->posted = false;
         turn->run(turn);
+        fibers_run(real->world.fibers);
+        turn = next;
+    }
+}
+
+/* Under load a server's turn posts the next one, for ever: past the bound the loop first looks at
+ * its timers, signals, descriptors and finished jobs. */
+static void run_all(struct real *real)
+{
+    fibers_run(real->world.fibers);
+    int64_t until_ns = 0;
+    while (real->turn_first) {
+        int64_t now_ns = real_monotonic_ns(&real->world);
+        if (until_ns && now_ns >= until_ns)
+            return;
+        if (!until_ns)
+            until_ns = now_ns + TURNS_NS_MAX;
+        turns_run(real);
     }
     uv_idle_stop(&real->due);
 }

@@ -167,6 +167,45 @@ static void thousands_of_fibers_come_and_go(void **state)
     harness_release(&harness);
 }
 
+struct busy {
+    struct world *world;
+    struct world_turn turn;
+    struct world_timer timer;
+    bool fired;
+};
+
+static void turn_again(struct world_turn *turn)
+{
+    struct busy *busy = turn->owner;
+    if (!busy->fired)
+        world_turn(busy->world, turn);
+}
+
+static void busy_timer_fired(struct world_timer *timer)
+{
+    ((struct busy *)timer->owner)->fired = true;
+}
+
+static bool busy_is_over(void *argument)
+{
+    return ((struct busy *)argument)->fired;
+}
+
+static void a_turn_that_always_posts_itself_does_not_keep_timers_from_firing(void **state)
+{
+    struct harness harness;
+    (void)state;
+    harness_init(&harness);
+    struct busy busy = {.world = harness.world};
+    busy.turn = (struct world_turn){.run = turn_again, .owner = &busy};
+    busy.timer = (struct world_timer){.fire = busy_timer_fired, .owner = &busy};
+    world_timer_start(harness.world, &busy.timer, world_in_ms(harness.world, 5));
+    world_turn(harness.world, &busy.turn);
+    harness_until(&harness, busy_is_over, &busy);
+    assert_true(busy.fired);
+    harness_release(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_blocking_job_runs_elsewhere_and_comes_back),
         cmocka_unit_test(an_arena_for_json_belongs_to_its_fiber),
         cmocka_unit_test(thousands_of_fibers_come_and_go),
+        cmocka_unit_test(a_turn_that_always_posts_itself_does_not_keep_timers_from_firing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
