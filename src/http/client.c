@@ -7,10 +7,11 @@
  * loop sleeps starts all that were queued, with one call into libcurl. `done` is always called
  * later, from the loop, never from inside http_client_send (but while the client is being freed).
  *
- * libcurl keeps connections alive, at most CONNECTIONS_PER_HOST_MAX to one address; requests
- * beyond that wait inside libcurl, and their time runs. When a kept connection turns out to have
- * been closed by the other side before any answer came, libcurl would send the request again; it
- * is stopped from that, since the other side may have done it: nothing is sent twice here.
+ * libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one address;
+ * requests beyond that wait inside libcurl, and their time runs. When a kept connection turns out
+ * to have been closed by the other side before any answer came, libcurl would send the request
+ * again; it is stopped from that, since the other side may have done it: nothing is sent twice
+ * here.
  *
  * The deadline is ours: one timer of the world for each transfer, exact to the millisecond. libcurl
  * gets none of its own, since a second clock could only disagree.
@@ -24,7 +25,6 @@
 
 #include "http/transfer.h"
 
-#define CONNECTIONS_PER_HOST_MAX 256L
 #define CONNECTIONS_KEPT_MAX 1024L
 #define ADDRESS_LENGTH_MAX 255
 #define CLOSING "the client is closing"
@@ -269,7 +269,7 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
     uv_timer_init(loop, &client->timer);
     client->timer.data = client;
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST_MAX);
+    curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HTTP_CLIENT_CONNECTIONS_MAX);
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT_MAX);
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, client_on_interest);
     curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);

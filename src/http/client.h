@@ -16,6 +16,9 @@
 
 struct http_client;
 
+/* To one address. Further requests wait in the client, and their deadlines run meanwhile. */
+#define HTTP_CLIENT_CONNECTIONS_MAX 256
+
 enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_client **ret,
                              struct fh_error *error);
 /* Open requests fail first: their `done` is called. */

@@ -219,11 +219,11 @@ static bool set_headers(struct transfer *transfer)
     size_t places[WORLD_HEADERS_MAX + 3];
     int count = 0;
     add_line(transfer, places, &count, "Accept", NULL);
-    if (request->body) {
-        add_line(transfer, places, &count, "Expect", NULL);
-        if (!has_header(request, "Content-Type"))
-            add_line(transfer, places, &count, "Content-Type", "application/json");
-    }
+    add_line(transfer, places, &count, "Expect", NULL);
+    if (!request->body) /* libcurl calls even an empty one a form */
+        add_line(transfer, places, &count, "Content-Type", NULL);
+    else if (!has_header(request, "Content-Type"))
+        add_line(transfer, places, &count, "Content-Type", "application/json");
     for (int i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
         const struct world_header *header = &request->headers[i];
         if (!is_sendable(header->name, true) || !is_sendable(header->value, false)) {
