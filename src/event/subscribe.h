@@ -29,8 +29,8 @@
 
 /* Events of one answer (whose body has 1 MiB at most), and of one work: each event's handler has a
  * fiber meanwhile, and of no more than this are the stacks kept for the next work. */
-#define SUBSCRIBE_BATCH_MAX 240
-#define SUBSCRIBE_WORK_MAX 120
+#define SUBSCRIBE_BATCH_MAX 480
+#define SUBSCRIBE_WORK_MAX 240
 #define SUBSCRIBE_PREFETCH_MAX                                                                     \
     2                       /* batches fetched and not yet applied, the one under way left out */
 #define SUBSCRIBE_WAIT_S 20 /* a long poll */

@@ -53,7 +53,8 @@ static void drain_finish(void *argument)
     http_client_free(runtime->client); /* what is still asked of others fails now */
     runtime->client = NULL;
     world_real_set_sender(runtime->world, NULL, NULL);
-    while (!event_room_ended(runtime->context.events) || runtime->expiring)
+    /* Requests that the server has given up live on, in handlers that wait: they use all below. */
+    while (runtime->exchanges || !event_room_ended(runtime->context.events) || runtime->expiring)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
     event_room_free(runtime->context.events);
     saga_room_free(runtime->context.sagas);
@@ -62,6 +63,7 @@ static void drain_finish(void *argument)
     store_close(runtime->context.store);
     http_server_free(runtime->server);
     process_end(&runtime->process);
+    world_timer_stop(runtime->world, &runtime->drain_end);
     log_info("drained");
 }
 
@@ -80,6 +82,15 @@ static void sagas_stop(void *argument)
     drain_next(runtime);
 }
 
+/* All is answered that could be, and what was acknowledged is durable: the next start goes on from
+ * there, as after a crash. */
+static void on_drain_end(struct world_timer *timer)
+{
+    const struct runtime *runtime = timer->owner;
+    log_warning("ending with %u requests that still wait for others", runtime->exchanges);
+    _exit(PROCESS_EXIT_FAILED);
+}
+
 static void on_stop(void *context)
 {
     struct runtime *runtime = context;
@@ -88,6 +99,9 @@ static void on_stop(void *context)
     if (!was_ready)
         return; /* the fiber that starts sees it */
     log_info("draining");
+    runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
+    world_timer_start(runtime->world, &runtime->drain_end,
+                      world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
     event_room_drain(runtime->context.events);
     fiber_wake_all(&runtime->expire_sleep);
     http_server_drain(runtime->server, PROCESS_GRACE_MS, on_requests_drained, runtime);
@@ -176,6 +190,8 @@ static void expire(void *argument)
         int64_t removed = 0;
         if (command_expire(&runtime->context, &removed, &error) != FH_OK)
             log_warning("old command records could not be removed: %s", error.message);
+        if (runtime->phase != RUNTIME_READY)
+            break; /* its wake-up came while the store was busy */
         fiber_wait_until(&runtime->expire_sleep, runtime->world,
                          world_in_ms(runtime->world, RUNTIME_EXPIRE_INTERVAL_MS));
     }
@@ -212,6 +228,12 @@ static void start(void *argument)
     log_info("ready: %s, incarnation %s", runtime->engine, runtime->context.store->incarnation);
     if (stopped)
         on_stop(runtime);
+}
+
+static void on_beat(void *context)
+{
+    struct runtime *runtime = context;
+    fibers_trim(runtime->world->fibers);
 }
 
 static void set_peers(struct runtime *runtime)
@@ -253,6 +275,7 @@ static int serve(const fh_service *service, const json_t *config, const char *li
         free(runtime);
         return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
     }
+    runtime->process.beaten = on_beat;
     set_peers(runtime);
     world_real_set_sender(runtime->world, http_client_send, runtime->client);
     uv_run(&runtime->loop, UV_RUN_DEFAULT);

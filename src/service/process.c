@@ -148,7 +148,10 @@ static void on_control(uv_poll_t *handle, int status, int events)
 
 static void on_beat(uv_timer_t *handle)
 {
-    control_send(handle->data, "beat\n");
+    struct process *process = handle->data;
+    control_send(process, "beat\n");
+    if (process->beaten)
+        process->beaten(process->context);
 }
 
 enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,

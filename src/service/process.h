@@ -35,6 +35,7 @@ struct process {
     int control_fd; /* -1: started by hand */
     bool stopping;
     void (*stop)(void *context);
+    void (*beaten)(void *context); /* with each beat, or NULL: may be set after process_start */
     void *context;
 };
 

@@ -33,6 +33,7 @@
 #define FIBER_ASAN 1
 #endif
 #ifdef FIBER_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -45,7 +46,8 @@ struct transfer jump_fcontext(fcontext to, void *data);
 fcontext make_fcontext(void *stack_top, size_t size, void (*entry)(struct transfer));
 
 #define GUARD_SIZE ((size_t)64 << 10) /* more than any one frame: none steps over it */
-#define IDLE_MAX 128
+#define IDLE_MAX 512
+#define IDLE_KEPT 32 /* by fibers_trim */
 
 struct fiber {
     struct fibers *fibers;
@@ -65,6 +67,7 @@ struct fibers {
     struct fiber *ready_first, *ready_last;
     struct fiber *idle;
     size_t idle_count, alive;
+    size_t idle_unused; /* the fewest idle ones since fibers_trim last looked */
     void (*wake)(void *);
     void *wake_context;
     fcontext scheduler;
@@ -118,6 +121,10 @@ struct fibers *fibers_new(void (*wake)(void *), void *context)
 
 static void fiber_unmap(struct fiber *fiber)
 {
+#ifdef FIBER_ASAN
+    /* Another stack may be mapped here, and would inherit what this one's frames left poisoned. */
+    ASAN_UNPOISON_MEMORY_REGION(fiber->mapping + GUARD_SIZE, FIBER_STACK_SIZE);
+#endif
     munmap(fiber->mapping, GUARD_SIZE + FIBER_STACK_SIZE);
 }
 
@@ -132,6 +139,18 @@ void fibers_free(struct fibers *fibers)
         fiber_unmap(fiber);
     }
     free(fibers);
+}
+
+void fibers_trim(struct fibers *fibers)
+{
+    while (fibers->idle_unused > IDLE_KEPT) {
+        struct fiber *fiber = fibers->idle;
+        fibers->idle = fiber->next;
+        fibers->idle_count--;
+        fibers->idle_unused--;
+        fiber_unmap(fiber);
+    }
+    fibers->idle_unused = fibers->idle_count;
 }
 
 size_t fibers_alive(const struct fibers *fibers)
@@ -202,7 +221,8 @@ bool fiber_start(struct fibers *fibers, void (*entry)(void *), void *argument)
     struct fiber *fiber = fibers->idle;
     if (fiber) {
         fibers->idle = fiber->next;
-        fibers->idle_count--;
+        if (--fibers->idle_count < fibers->idle_unused)
+            fibers->idle_unused = fibers->idle_count;
     } else if (fibers->alive >= FIBERS_MAX || !(fiber = fiber_new(fibers))) {
         return false;
     }

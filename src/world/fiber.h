@@ -26,6 +26,8 @@ struct fibers *fibers_new(void (*wake)(void *), void *context);
 void fibers_free(struct fibers *fibers); /* all fibers have ended */
 /* Runs ready fibers until none is ready. From the loop only. */
 void fibers_run(struct fibers *fibers);
+/* Gives back the stacks that no fiber has needed since the last call. About once a second. */
+void fibers_trim(struct fibers *fibers);
 size_t fibers_alive(const struct fibers *fibers);
 
 /* Ready at once, run later. False when FIBERS_MAX are alive or there is no memory for a stack. */
