@@ -25,7 +25,7 @@
 
 #define INTEGER_DIGITS_MAX 18
 #define QUERY_NAMES_MAX 64
-#define FILLED_LENGTH_MAX ((size_t)24 << 10) /* below the server's limit for a request's head */
+#define FILLED_LENGTH_MAX ((size_t)12 << 10) /* below the server's limit for a request's head */
 
 /* A piece of a longer text. */
 struct slice {

@@ -38,7 +38,7 @@
 #include "http/request.h"
 
 #define BODY_SIZE_MAX ((size_t)1 << 20)
-#define HEADER_SIZE_MAX ((size_t)32 << 10)
+#define HEADER_SIZE_MAX ((size_t)16 << 10)
 #define CONNECTIONS_MAX 10000
 #define IDLE_TIMEOUT_S 60
 /* How often MHD_run goes on at once while it has work left, before others on the loop get a turn:

@@ -22,7 +22,7 @@ struct http_request;
 
 struct http_limits {
     size_t body_size_max;     /* 413 beyond; 0: 1 MiB */
-    size_t header_size_max;   /* 431 beyond; 0: 32 KiB, request line included */
+    size_t header_size_max;   /* 431 beyond; 0: 16 KiB, request line included */
     unsigned connections_max; /* 0: 10,000 */
     int idle_timeout_s; /* a connection without a request, or a request that trickles; 0: 60 */
 };

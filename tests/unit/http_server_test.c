@@ -217,10 +217,10 @@ static void a_head_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
     (void)state;
     struct site site;
     site_init(&site, NULL);
-    char *head = head_of_size(32 << 10);
+    char *head = head_of_size(16 << 10);
     exchange(&site, head, "GET|/h||0||");
     free(head);
-    head = head_of_size((32 << 10) + 1);
+    head = head_of_size((16 << 10) + 1);
     struct raw *raw = raw_ask(&site, head, NULL);
     assert_problem(raw, 431);
     raw_close(raw);
