@@ -26,6 +26,7 @@ struct compiled {
     char *text; /* as written */
     char *sql;
     int count;
+    bool control; /* not for handlers */
     char *names[RELATIONAL_NAMES_MAX];
     bool lists[RELATIONAL_NAMES_MAX];
 };
@@ -119,6 +120,22 @@ static int name_number(struct compiled *compiled, const char *name, size_t lengt
     return compiled->count++;
 }
 
+/* What would end the group of works that the handler's is one of, or change how it is stored. */
+static bool is_control(const char *sql)
+{
+    static const char *const words[] = {"ATTACH", "BEGIN",   "COMMIT",   "DETACH",    "END",
+                                        "PRAGMA", "RELEASE", "ROLLBACK", "SAVEPOINT", "VACUUM"};
+    for (size_t length; (length = strspn(sql, " \t\r\n;")) > 0 ||
+                        (strchr("-/", *sql) && (length = skipped(sql)) > 0);)
+        sql += length;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t length = strlen(words[i]);
+        if (strncasecmp(sql, words[i], length) == 0 && !is_name(sql[length]))
+            return true;
+    }
+    return false;
+}
+
 static struct compiled *compile(const char *sql, const char *list_format)
 {
     struct compiled *compiled = calloc(1, sizeof *compiled);
@@ -153,6 +170,7 @@ static struct compiled *compile(const char *sql, const char *list_format)
         at += strspn(at, " \t\r\n") + 1;
     }
     compiled->sql = text_take(&text);
+    compiled->control = is_control(sql);
     compiled->text = strdup(sql);
     FH_ASSERT(compiled->text != NULL);
     return compiled;
@@ -292,6 +310,12 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
     struct sql_value values[RELATIONAL_NAMES_MAX];
     char *texts[RELATIONAL_NAMES_MAX] = {0};
     enum fh_code code = FH_OK;
+    if (compiled->control)
+        return error_set(
+            error, FH_UNSUPPORTED,
+            "Freehold begins and ends the work and keeps the store: \"%.40s\" can't be "
+            "run in it.",
+            sql);
     for (int i = 0; i < compiled->count && code == FH_OK; i++) {
         json_t *value = value_named(compiled->names[i], objects, count);
         if (!value)

@@ -229,11 +229,13 @@ static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode
     }
     if (result == SQLITE_OK)
         result = sqlite_simple(&store->writer, "SAVEPOINT work");
-    if (result != SQLITE_OK) {
-        fiber_wake_all(&store->turnstile);
-        return sqlite_error(store->writer.db, result, error);
-    }
-    return FH_OK;
+    if (result == SQLITE_OK)
+        return FH_OK;
+    enum fh_code code = sqlite_error(store->writer.db, result, error);
+    if (store->state == GROUP_OPEN)
+        world_turn(store->base.world, &store->turn); /* it may have been begun for this one alone */
+    fiber_wake_all(&store->turnstile);
+    return code;
 }
 
 /* Each snapshot has a reader of its own: one begun later shows what was committed meanwhile. */
@@ -323,9 +325,13 @@ void sqlite_rollback(struct store_work *base)
         return;
     }
     FH_ASSERT(store->active == work);
-    if (!sqlite_group_broke(store)) {
-        sqlite_simple(&store->writer, "ROLLBACK TO work");
-        sqlite_simple(&store->writer, "RELEASE work");
+    if (!sqlite_group_broke(store) &&
+        (sqlite_simple(&store->writer, "ROLLBACK TO work") != SQLITE_OK ||
+         sqlite_simple(&store->writer, "RELEASE work") != SQLITE_OK)) {
+        /* What it changed can't be taken out alone; the others must not commit it. */
+        sqlite_simple(&store->writer, "ROLLBACK");
+        if (!sqlite_group_broke(store))
+            world_fatal(store->base.world, "a work can't be rolled back");
     }
     free(work);
     active_end(store);

@@ -299,6 +299,9 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     }
     if (result == SQLITE_OK)
         result = step_all(statement, visit, context);
+    /* A transaction that outgrows the cache writes to the log early, and may sync its new head. */
+    if (result == SQLITE_IOERR_FSYNC)
+        world_fatal(store->base.world, "fsync failed in a statement");
     enum fh_code code = result == SQLITE_DONE ? FH_OK : sqlite_error(connection->db, result, error);
     statement_done(connection, sql, statement);
     if (code == FH_OK && ret_changes)
@@ -311,11 +314,25 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     return code;
 }
 
+static int refuse_to_end(void *refused, int action, const char *one, const char *two,
+                         const char *three, const char *four)
+{
+    (void)one, (void)two, (void)three, (void)four;
+    if (action != SQLITE_TRANSACTION && action != SQLITE_SAVEPOINT)
+        return SQLITE_OK;
+    *(bool *)refused = true;
+    return SQLITE_DENY;
+}
+
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error)
 {
-    struct sqlite_store *store = (struct sqlite_store *)work->store;
-    int result = sqlite3_exec(store->writer.db, sql, NULL, NULL, NULL);
-    if (result == SQLITE_OK && sqlite3_get_autocommit(store->writer.db))
-        return error_set(error, FH_UNSUPPORTED, "A migration can't end its own transaction.");
-    return result == SQLITE_OK ? FH_OK : sqlite_error(store->writer.db, result, error);
+    sqlite3 *db = ((struct sqlite_store *)work->store)->writer.db;
+    bool refused = false;
+    sqlite3_set_authorizer(db, refuse_to_end, &refused);
+    int result = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    sqlite3_set_authorizer(db, NULL, NULL);
+    if (refused)
+        return error_set(error, FH_UNSUPPORTED,
+                         "It begins or ends a transaction, and is one already.");
+    return result == SQLITE_OK ? FH_OK : sqlite_error(db, result, error);
 }
