@@ -61,17 +61,23 @@ static struct arena_block *block_new(size_t size)
     return malloc(size);
 }
 
+static void *refuse(struct arena *arena)
+{
+    arena->refused = true;
+    return NULL;
+}
+
 void *arena_try_alloc(struct arena *arena, size_t size)
 {
     if (size > arena->size_max || size > PTRDIFF_MAX)
-        return NULL;
+        return refuse(arena);
     size = size ? (size + 15) & ~(size_t)15 : 16;
     if (size > (size_t)(arena->end - arena->next)) {
         size_t needed = size + sizeof(struct arena_block);
         size_t left = arena->size < arena->size_max ? arena->size_max - arena->size : 0;
         size_t wanted = arena->blocks ? arena->blocks->size * 2 : BLOCK_SIZE_MIN;
         if (needed > left)
-            return NULL;
+            return refuse(arena);
         if (wanted > BLOCK_SIZE_MAX)
             wanted = BLOCK_SIZE_MAX;
         if (wanted > left)
@@ -80,7 +86,7 @@ void *arena_try_alloc(struct arena *arena, size_t size)
             wanted = needed;
         struct arena_block *block = block_new(wanted);
         if (!block)
-            return NULL;
+            return refuse(arena);
         block->older = arena->blocks;
         block->size = wanted;
         arena->blocks = block;

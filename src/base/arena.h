@@ -7,6 +7,7 @@
  * Bounded: past `size_max` bytes an allocation returns NULL.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -16,6 +17,7 @@ struct arena {
     char *next, *end;           /* the free part of the newest block */
     size_t size;                /* bytes taken from malloc */
     size_t size_max;
+    bool refused; /* an allocation was: what was being made may lack a part */
 };
 
 #define ARENA_SIZE_MAX ((size_t)64 << 20)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a handler sees of its request, and how it answers. */
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/id.h"
@@ -95,12 +97,40 @@ void fh_reply(fh_work *w, int status, json_t *body)
     w->reply_body = body;
 }
 
+/* What HTTP allows (RFC 9110, 5.1 and 5.5), and what is not the server's own business: a work
+ * must not be committed whose answer can't be sent. */
+static bool header_name_fits(const char *name)
+{
+    static const char *const own[] = {"Connection", "Content-Length", "Content-Type",
+                                      "Date",       "Retry-After",    "Transfer-Encoding"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcasecmp(name, own[i]) == 0)
+            return false;
+    }
+    for (const char *at = name; *at; at++) {
+        if (!isalnum((unsigned char)*at) && !strchr("!#$%&'*+-.^_`|~", *at))
+            return false;
+    }
+    return *name && strncasecmp(name, "Freehold-", strlen("Freehold-")) != 0;
+}
+
+static bool header_value_fits(const char *value)
+{
+    for (const char *at = value; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return false;
+    }
+    return *value;
+}
+
 void fh_reply_header(fh_work *w, const char *name, const char *value)
 {
     if (w->reply_header_count == WORK_REPLY_HEADERS_MAX)
         fault(w, "A reply takes at most 8 headers.");
-    if (strpbrk(value, "\r\n"))
-        fault(w, "A header's value is one line.");
+    if (!header_name_fits(name))
+        fault(w, work_printf(w, "A handler can't set the header \"%.64s\".", name));
+    if (!header_value_fits(value))
+        fault(w, work_printf(w, "The header %.64s needs a value, of one line.", name));
     w->reply_headers[w->reply_header_count++] =
         (struct work_reply_header){work_printf(w, "%s", name), work_printf(w, "%s", value)};
 }

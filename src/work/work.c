@@ -30,6 +30,7 @@
 
 #define RERUNS_MAX 5
 #define HANDLER_FAULT "The service has a fault here; its log says which."
+#define MEMORY_FAULT "The work needs more memory than it may have."
 
 enum { RAN_TO_ITS_END = 0, ENDED_BY_FAILURE, ENDED_BY_FENCE };
 
@@ -65,7 +66,7 @@ void *work_alloc(fh_work *w, size_t size)
     void *memory = arena_try_alloc(&w->arena, size);
     if (!memory) {
         struct fh_error error;
-        error_set(&error, FH_NO_MEMORY, "The work needs more memory than it may have.");
+        error_set(&error, FH_NO_MEMORY, MEMORY_FAULT);
         work_fail(w, &error);
     }
     return memset(memory, 0, size);
@@ -192,6 +193,11 @@ void work_must_be_asking(fh_work *w, const char *what)
 
 /* ---- the store ---- */
 
+static bool is_in_time(const fh_work *w)
+{
+    return w->deadline_ns < 0 || world_monotonic_ns(w->context->world) < w->deadline_ns;
+}
+
 static void open_write(fh_work *w)
 {
     struct fh_error error;
@@ -201,9 +207,13 @@ static void open_write(fh_work *w)
         return;
     }
     enum store_mode mode = w->alone ? STORE_WRITE_ALONE : STORE_WRITE;
+    bool was_in_time = is_in_time(w);
     if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK)
         work_fail(w, &error);
     w->phase = WORK_OPEN;
+    /* Nobody waits for it any more. (A handler that came late by its own will goes on.) */
+    if (was_in_time && !is_in_time(w))
+        fail_with(w, FH_UNAVAILABLE, "The store was busy for too long; nothing was done.");
     bool replied = false;
     if (w->fence && w->fence->check(w, w->fence, &replied, &error) != FH_OK)
         work_fail(w, &error);
@@ -279,10 +289,13 @@ const json_t *work_asked_again(fh_work *w)
 
 void work_asked_record(fh_work *w, const json_t *answer)
 {
-    struct work_asked *asked = arena_alloc(&w->kept, sizeof *asked);
+    struct work_asked *asked = arena_try_alloc(&w->kept, sizeof *asked);
     struct arena *before = json_arena_set(&w->kept);
-    asked->answer = json_deep_copy(answer);
+    json_t *copy = json_deep_copy(answer);
     json_arena_set(before);
+    if (!asked || !copy)
+        fail_with(w, FH_NO_MEMORY, MEMORY_FAULT);
+    *asked = (struct work_asked){.answer = copy};
     struct work_asked **last = &w->asked_first;
     while (*last)
         last = &(*last)->next;
@@ -337,6 +350,9 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     switch (_setjmp(fail_to)) {
     case RAN_TO_ITS_END: {
         w->handler(w);
+        /* jansson's calls fail in silence: an answer or a row could lack a part. */
+        if (w->arena.refused)
+            fail_with(w, FH_NO_MEMORY, MEMORY_FAULT);
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);
         struct fh_error error;
@@ -436,6 +452,8 @@ static enum fh_code record_refusal(fh_work *w)
         mode = STORE_WRITE_ALONE;
     }
     json_arena_set(before);
+    if (code == FH_CONFLICT && error.retryable)
+        code = error_set(&error, FH_UNAVAILABLE, "The refusal met conflicts again and again.");
     if (code == FH_OK) {
         w->durable = true;
         w->context->counters.refused++;
@@ -467,7 +485,8 @@ enum fh_code work_run(fh_work *w)
         w->context->counters.reruns++;
     }
     if (code == FH_OK) {
-        w->context->counters.committed++;
+        if (w->durable && !w->read_only)
+            w->context->counters.committed++;
         return FH_OK;
     }
     if (w->fence && w->fence->record && is_refusal(w))

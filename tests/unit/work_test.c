@@ -424,6 +424,153 @@ static void a_store_in_use_refuses_a_second_process_and_reopens_as_it_was(void *
 
 #define WORK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- what a handler can't do ---- */
+
+static const char *statement;
+
+static void runs_a_statement(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    fh_exec(w, statement);
+}
+
+static void a_handler_can_not_end_the_group_it_is_in(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const statements[] = {
+        "COMMIT",       "commit;", " /* now */ ROLLBACK", "-- now\nEND", "SAVEPOINT mine",
+        "RELEASE work", "BEGIN",   "PRAGMA synchronous=0"};
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        statement = statements[i];
+        struct run runs[3] = {{.handler = add_shelf, .number = 2 * (int)i + 1},
+                              {.handler = runs_a_statement, .number = 100},
+                              {.handler = add_shelf, .number = 2 * (int)i + 2}};
+        void *arguments[3];
+        for (int j = 0; j < 3; j++) {
+            runs[j].fixture = fixture;
+            arguments[j] = &runs[j];
+        }
+        harness_run_all(&fixture->harness, run_work, arguments, 3);
+        assert_int_equal(runs[0].status, 201);
+        assert_int_equal(runs[1].status, 500);
+        assert_int_equal(runs[2].status, 201);
+        assert_int_equal(shelves(fixture), 2 * (long)(i + 1));
+    }
+}
+
+static void run_script(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->context.store->ops->sql->script(
+        work, "INSERT INTO shelf VALUES (1, 'one'); COMMIT; BEGIN;", &fixture->error);
+    store_rollback(work);
+}
+
+static void a_migration_can_not_end_its_transaction_and_begin_another(void **state)
+{
+    struct fixture *fixture = *state;
+    harness_run(&fixture->harness, run_script, fixture);
+    assert_int_equal(fixture->code, FH_UNSUPPORTED);
+    assert_non_null(strstr(fixture->error.message, "transaction"));
+    assert_int_equal(shelves(fixture), 0);
+}
+
+static const char *header_name, *header_value;
+
+static void answers_with_a_header(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    fh_reply_header(w, header_name, header_value);
+}
+
+static void a_header_that_can_not_be_sent_ends_the_work_before_its_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const unfit[][2] = {
+        {"", "x"},        {"Two words", "x"},         {"X-Split", "a\r\nX-More: b"},
+        {"X-Empty", ""},  {"Content-Length", "1"},    {"Freehold-Outcome", "done"},
+        {"X\nName", "x"}, {"transfer-encoding", "x"}, {"X-Tab", "a\tb"}};
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        header_name = unfit[i][0];
+        header_value = unfit[i][1];
+        struct run run = {.handler = answers_with_a_header, .number = 1};
+        one(fixture, &run);
+        assert_int_equal(run.status, 500);
+        assert_int_equal(shelves(fixture), 0);
+    }
+    header_name = "X-Shelf";
+    header_value = "number 1";
+    struct run run = {.handler = answers_with_a_header, .number = 1};
+    one(fixture, &run);
+    assert_int_equal(run.status, 204);
+    assert_int_equal(shelves(fixture), 1);
+}
+
+/* jansson answers NULL, and takes NULL for nothing. */
+static void makes_too_much(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    json_t *texts = json_array();
+    char *text = memset(work_alloc(w, (1 << 20) + 1), 'x', 1 << 20);
+    for (int i = 0; i < 100; i++)
+        json_array_append_new(texts, json_string(text));
+    fh_reply(w, 200, texts);
+}
+
+static void an_answer_that_memory_has_cut_is_not_given(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run run = {.handler = makes_too_much, .number = 1};
+    one(fixture, &run);
+    assert_int_equal(run.status, 503);
+    assert_int_equal(shelves(fixture), 0);
+}
+
+static void holds_the_store(struct run *run)
+{
+    struct fixture *fixture = run->fixture;
+    struct store_work *work;
+    run->code = store_begin(fixture->context.store, STORE_WRITE, &work, &fixture->error);
+    if (run->code != FH_OK)
+        return;
+    fiber_sleep_until(fixture->context.world, run->first_now);
+    run->code = store_commit(work, &fixture->error);
+}
+
+static void holds_or_comes_late(void *argument)
+{
+    struct run *run = argument;
+    fh_work w;
+    if (!run->handler) {
+        holds_the_store(run);
+        return;
+    }
+    work_init(&w, &run->fixture->context, run->handler);
+    w.deadline_ns = run->first_now;
+    json_arena_set(&w.kept);
+    w.body = json_pack("{s:i, s:s}", "id", run->number, "name", "late");
+    json_arena_set(NULL);
+    run->code = work_run(&w);
+    run->status = w.reply_status;
+    work_release(&w);
+}
+
+static void a_work_whose_deadline_passed_while_the_store_was_busy_does_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t soon = world_in_ms(fixture->context.world, 50);
+    struct run holder = {.fixture = fixture, .first_now = soon};
+    struct run late = {.fixture = fixture, .handler = add_shelf, .first_now = soon, .number = 1};
+    harness_run_all(&fixture->harness, holds_or_comes_late, (void *[]){&holder, &late}, 2);
+    assert_int_equal(holder.code, FH_OK);
+    assert_int_equal(late.status, 503);
+    assert_int_equal(shelves(fixture), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +586,11 @@ int main(void)
         WORK_TEST(a_rerun_hears_the_same_time_and_randomness),
         WORK_TEST(a_batch_asks_side_by_side_and_commits_once),
         WORK_TEST(a_batch_with_one_that_fails_leaves_no_trace),
+        WORK_TEST(a_handler_can_not_end_the_group_it_is_in),
+        WORK_TEST(a_migration_can_not_end_its_transaction_and_begin_another),
+        WORK_TEST(a_header_that_can_not_be_sent_ends_the_work_before_its_commit),
+        WORK_TEST(an_answer_that_memory_has_cut_is_not_given),
+        WORK_TEST(a_work_whose_deadline_passed_while_the_store_was_busy_does_nothing),
         WORK_TEST(a_store_in_use_refuses_a_second_process_and_reopens_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
