@@ -67,7 +67,10 @@ static void answer_json(struct exchange *exchange, int status, const json_t *bod
         exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
         return;
     }
+    /* On the heap: a text grows by copying, and an arena would keep every copy of a large one. */
+    struct arena *before = json_arena_set(NULL);
     char *text = json_text(body);
+    json_arena_set(before);
     exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text,
                     strlen(text), headers, header_count);
     json_text_free(text);
@@ -86,7 +89,7 @@ void exchange_problem(struct exchange *exchange, int status, const char *detail)
     answer_problem(exchange, status, detail, NULL, NULL, 0);
 }
 
-static void answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
+void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
 {
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t count = 0;
@@ -100,9 +103,7 @@ static void answer_work(struct exchange *exchange, fh_work *w, const struct http
     }
     if (more)
         headers[count++] = *more;
-    struct arena *before = json_arena_set(&w->kept);
     answer_json(exchange, w->reply_status, w->reply_body, headers, count);
-    json_arena_set(before);
 }
 
 /* ---- routing ---- */
@@ -111,6 +112,16 @@ static bool method_fits(const struct fh_route *route, const char *method)
 {
     return strcmp(route->method, method) == 0 ||
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* GET brings HEAD. Several patterns may fit one path. */
+static void allow(char *allowed, size_t size, const char *method)
+{
+    if (strstr(allowed, method))
+        return;
+    size_t used = strlen(allowed);
+    snprintf(allowed + used, size - used, "%s%s%s", used ? ", " : "", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
 /* NULL: no route; then *ret_allowed is not empty when the path has others. */
@@ -126,8 +137,7 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
             continue;
         if (fits)
             return route;
-        size_t used = strlen(ret_allowed);
-        snprintf(ret_allowed + used, size - used, "%s%s", used ? ", " : "", route->route->method);
+        allow(ret_allowed, size, route->route->method);
     }
     return NULL;
 }
@@ -306,7 +316,7 @@ static bool answer_location(struct exchange *exchange, const char *location, int
     if (found) {
         snprintf(applied, sizeof applied, "wait=%d", seconds);
         struct http_header more = {"Preference-Applied", applied};
-        answer_work(exchange, &second, &more);
+        exchange_answer_work(exchange, &second, &more);
     }
     work_release(&second);
     return found;
@@ -350,17 +360,14 @@ static void run_work(struct exchange *exchange, json_t *path)
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
     if (code == FH_OK && wait_for_saga(exchange))
         return;
-    answer_work(exchange, w, NULL);
+    exchange_answer_work(exchange, w, NULL);
 }
 
-static void answer_no_route(struct exchange *exchange, char *allowed)
+void exchange_wrong_method(struct exchange *exchange, const char *allowed)
 {
-    if (!allowed[0]) {
-        exchange_problem(exchange, 404, "There is no such resource.");
-        return;
-    }
-    struct http_header allow = {"Allow", allowed};
-    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &allow, 1);
+    struct http_header header_allow = {"Allow", allowed};
+    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &header_allow,
+                   1);
 }
 
 static void exchange_run(void *argument)
@@ -374,8 +381,10 @@ static void exchange_run(void *argument)
     if (!own_route(runtime, exchange)) {
         exchange->route = route_find(runtime, exchange->incoming.method, exchange->incoming.path,
                                      &path, allowed, sizeof allowed);
-        if (!exchange->route)
-            answer_no_route(exchange, allowed);
+        if (!exchange->route && allowed[0])
+            exchange_wrong_method(exchange, allowed);
+        else if (!exchange->route)
+            exchange_problem(exchange, 404, "There is no such resource.");
         else if (!audience_fits(exchange, exchange->route->route->audience))
             exchange_problem(exchange, 403, "This resource is not for everyone.");
         else
@@ -384,6 +393,7 @@ static void exchange_run(void *argument)
     json_arena_set(NULL);
     work_release(&exchange->work);
     free(exchange);
+    runtime->exchanges--;
 }
 
 void exchange_incoming(void *context, struct http_incoming *incoming)
@@ -393,8 +403,10 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
     if (exchange) {
         exchange->runtime = runtime;
         exchange->incoming = *incoming;
-        if (fiber_start(runtime->world->fibers, exchange_run, exchange))
+        if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {
+            runtime->exchanges++;
             return;
+        }
     }
     free(exchange);
     static const char body[] =

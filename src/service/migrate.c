@@ -183,12 +183,16 @@ static enum fh_code apply(struct store *store, const struct migration *migration
         return code;
     struct fh_error why = {0};
     code = store->ops->sql->script(work, migration->sql, &why);
-    if (code != FH_OK)
-        code = error_set(error, FH_INVALID, "The migration %s failed, nothing of it stands: %.140s",
-                         migration->name, why.message);
-    else
+    if (code != FH_OK) {
+        /* A full disk may have room at the next start; wrong SQL stays wrong. */
+        bool may_pass = code == FH_UNAVAILABLE || code == FH_NO_MEMORY;
+        code = error_set(error, may_pass ? code : FH_INVALID,
+                         "The migration %s failed, nothing of it stands: %.140s", migration->name,
+                         why.message);
+    } else {
         code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
                                     world_wall_ms(store->world), error);
+    }
     if (code != FH_OK) {
         store_rollback(work);
         return code;

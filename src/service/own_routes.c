@@ -103,13 +103,7 @@ static void closed(struct runtime *runtime, struct exchange *exchange)
         exchange_problem(exchange, 400, error.message);
     } else {
         command_closed_run(&w, caller_of(exchange));
-        struct http_header headers[WORK_REPLY_HEADERS_MAX];
-        for (int i = 0; i < w.reply_header_count; i++)
-            headers[i] = (struct http_header){w.reply_headers[i].name, w.reply_headers[i].value};
-        char *text = w.reply_body ? json_text(w.reply_body) : NULL;
-        exchange_answer(exchange, w.reply_status, NULL, text, text ? strlen(text) : 0, headers,
-                        (size_t)w.reply_header_count);
-        json_text_free(text);
+        exchange_answer_work(exchange, &w, NULL);
     }
     work_release(&w);
 }
@@ -127,11 +121,15 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/closed", closed}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strcmp(routes[i].path, incoming->path) == 0 &&
-            strcmp(routes[i].method, incoming->method) == 0) {
+        if (strcmp(routes[i].path, incoming->path) != 0)
+            continue;
+        bool gets = strcmp(routes[i].method, "GET") == 0;
+        if (strcmp(routes[i].method, incoming->method) == 0 ||
+            (gets && strcmp(incoming->method, "HEAD") == 0))
             routes[i].answer(runtime, exchange);
-            return true;
-        }
+        else
+            exchange_wrong_method(exchange, gets ? "GET, HEAD" : "POST");
+        return true;
     }
     return false;
 }

@@ -17,6 +17,7 @@
 #define RUNTIME_DEADLINE_MS 10000
 #define RUNTIME_PREFER_WAIT_S_MAX 60
 #define RUNTIME_EXPIRE_INTERVAL_MS 300000
+#define RUNTIME_DRAIN_MS_MAX (PROCESS_GRACE_MS + 3000) /* `up` kills after 15 s */
 
 enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };
 
@@ -44,8 +45,10 @@ struct runtime {
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
+    unsigned exchanges;                   /* fibers of requests, answered or not */
     bool expiring;                        /* the fiber that forgets old commands lives */
     struct fiber_queue expire_sleep;
+    struct world_timer drain_end; /* when it has to be over */
 };
 
 /* describe.c: what `--describe` prints. New reference. */
@@ -64,6 +67,10 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                      const char *body, size_t length, const struct http_header *headers,
                      size_t header_count);
 void exchange_problem(struct exchange *exchange, int status, const char *detail);
+/* What a work came to. */
+void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more);
+/* 405; `allowed` is the Allow header's value. */
+void exchange_wrong_method(struct exchange *exchange, const char *allowed);
 struct http_incoming *exchange_request(struct exchange *exchange);
 
 /* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: not one of them. On a fiber. */
