@@ -29,6 +29,12 @@ struct http_connection {
     size_t target_capacity;
 };
 
+/* All of one server whose request is awaited, longest first. */
+struct http_awaited {
+    struct http_connection *first, *last;
+    uint64_t timeout_ms;
+};
+
 enum request_phase {
     REQUEST_READING, /* the handler does not know of it */
     REQUEST_HANDING, /* the handler is being called */
@@ -69,6 +75,14 @@ bool request_take_body(struct http_request *request, const char *data, size_t le
 void request_free(struct http_request *request);
 /* Keeps the raw target of the request line that has just come. */
 bool connection_keep_target(struct http_connection *connection, const char *target);
+
+/* At the end, whether it is there already or not. */
+void awaited_append(struct http_awaited *awaited, struct http_connection *connection, bool started,
+                    uint64_t now_ms);
+void awaited_remove(struct http_awaited *awaited, struct http_connection *connection);
+uint64_t awaited_due_ms(const struct http_awaited *awaited); /* UINT64_MAX: none */
+void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms);
+int connection_socket(struct MHD_Connection *native);
 
 /* The library's form of an answer; *ret_status is its status (500 where a header is impossible). */
 struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status);

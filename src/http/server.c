@@ -12,10 +12,8 @@
  *                handing -> parked -> answered (later; the client may be gone by then, which is
  *                                               seen only when the answer is written)
  *
- * Time: the library closes connections that are silent. It would let a request that trickles live
- * for ever, so every connection whose request is awaited stands in one list, in the order of time
- * (of the connection, the last answer, or the request line), and the first is cut off when its
- * time is over: with 408 if a request had begun.
+ * Time: the library closes connections that are silent; those that trickle are cut off by
+ * awaited.c.
  *
  * Drain: the listening socket is given back (never closed here), answers carry "Connection: close",
  * and those past the grace are answered 503 by the server itself. MHD_stop_daemon aborts the
@@ -56,7 +54,7 @@ struct http_server {
     uint64_t timer_due_ms;
     int open_handles;
     struct world_turn turn;
-    struct http_connection *awaited_first, *awaited_last;
+    struct http_awaited awaited;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
     bool closed; /* a connection was, in this run */
@@ -67,65 +65,6 @@ struct http_server {
     void *drained_context;
 };
 
-/* ---- Connections whose request is awaited ---------------------------------------------------- */
-
-static void awaited_remove(struct http_connection *connection)
-{
-    if (!connection->awaited)
-        return;
-    struct http_server *server = connection->server;
-    if (connection->previous)
-        connection->previous->next = connection->next;
-    else
-        server->awaited_first = connection->next;
-    if (connection->next)
-        connection->next->previous = connection->previous;
-    else
-        server->awaited_last = connection->previous;
-    connection->awaited = false;
-}
-
-static void awaited_append(struct http_connection *connection, bool started)
-{
-    struct http_server *server = connection->server;
-    awaited_remove(connection);
-    connection->previous = server->awaited_last;
-    connection->next = NULL;
-    if (connection->previous)
-        connection->previous->next = connection;
-    else
-        server->awaited_first = connection;
-    server->awaited_last = connection;
-    connection->awaited = true;
-    connection->started = started;
-    connection->since_ms = uv_now(server->loop);
-}
-
-static int socket_of(struct MHD_Connection *native)
-{
-    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-static uint64_t idle_timeout_ms(const struct http_server *server)
-{
-    return (uint64_t)server->limits.idle_timeout_s * 1000;
-}
-
-/* The library has no call to close a connection: it is shut down, and the library sees that. */
-static void awaited_cut_off(struct http_server *server)
-{
-    uint64_t now_ms = uv_now(server->loop);
-    struct http_connection *connection;
-    while ((connection = server->awaited_first) &&
-           now_ms - connection->since_ms >= idle_timeout_ms(server)) {
-        int socket = socket_of(connection->native);
-        if (connection->started)
-            answer_last_words(socket, 408, "The request did not come whole in time.");
-        shutdown(socket, SHUT_RDWR);
-        awaited_remove(connection);
-    }
-}
-
 /* ---- Running the library --------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer);
@@ -135,11 +74,9 @@ static void arm_timer(struct http_server *server, bool native_due, uint64_t nati
     uint64_t now_ms = uv_now(server->loop), due_ms = UINT64_MAX;
     if (native_due)
         due_ms = now_ms + native_left_ms;
-    if (server->awaited_first) {
-        uint64_t cut_off_ms = server->awaited_first->since_ms + idle_timeout_ms(server);
-        if (cut_off_ms < due_ms)
-            due_ms = cut_off_ms;
-    }
+    uint64_t cut_off_ms = awaited_due_ms(&server->awaited);
+    if (cut_off_ms < due_ms)
+        due_ms = cut_off_ms;
     /* Deadlines move on with every request. A timer that fires early just looks again. */
     if (due_ms == UINT64_MAX)
         uv_timer_stop(&server->timer);
@@ -183,7 +120,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void on_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
-    awaited_cut_off(server);
+    awaited_cut_off(&server->awaited, uv_now(server->loop));
     run(server);
 }
 
@@ -214,9 +151,9 @@ static void on_connection(void *context, struct MHD_Connection *native, void **s
         connection->server = server;
         connection->native = native;
         server->connections++;
-        awaited_append(connection, false);
+        awaited_append(&server->awaited, connection, false, uv_now(server->loop));
     } else if (connection) {
-        awaited_remove(connection);
+        awaited_remove(&server->awaited, connection);
         server->connections--;
         server->closed = true;
         free(connection->target);
@@ -228,10 +165,10 @@ static void on_connection(void *context, struct MHD_Connection *native, void **s
 /* The request line has come: its target, before the library decodes it in place. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *native)
 {
-    (void)context;
+    struct http_server *server = context;
     struct http_connection *connection = connection_of(native);
     if (connection) {
-        awaited_append(connection, true);
+        awaited_append(&server->awaited, connection, true, uv_now(server->loop));
         if (!connection_keep_target(connection, target ? target : "") && connection->target)
             connection->target[0] = '\0'; /* refused as no path */
     }
@@ -265,7 +202,7 @@ static enum MHD_Result give_answer(struct http_request *request)
 
 static enum MHD_Result hand_over(struct http_server *server, struct http_request *request)
 {
-    awaited_remove(connection_of(request->native));
+    awaited_remove(&server->awaited, connection_of(request->native));
     request->incoming.received_ns = world_monotonic_ns(server->world);
     request->next = server->handed_first;
     if (request->next)
@@ -301,7 +238,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
     if (*data_length) {
         if (!request_take_body(request, data, *data_length, &server->limits, &refusal)) {
             /* The library takes no answer in the middle of a body. */
-            answer_last_words(socket_of(native), refusal.status, refusal.detail);
+            answer_last_words(connection_socket(native), refusal.status, refusal.detail);
             return MHD_NO;
         }
         *data_length = 0;
@@ -330,7 +267,7 @@ static void on_completed(void *context, struct MHD_Connection *native, void **na
     struct http_connection *connection = connection_of(native);
     *native_context = NULL;
     if (connection)
-        awaited_append(connection, false);
+        awaited_append(&server->awaited, connection, false, uv_now(server->loop));
     if (!request)
         return;
     request->native = NULL;
@@ -487,6 +424,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     server->world = world;
     server->limits = limits_of(limits);
     server->handler = handler;
+    server->awaited.timeout_ms = (uint64_t)server->limits.idle_timeout_s * 1000;
     server->turn = (struct world_turn){.run = on_turn, .owner = server};
     server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
     server->daemon = daemon_start(server, listen_fd);

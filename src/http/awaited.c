@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections whose request is awaited, so that none is awaited for ever. libmicrohttpd closes a
+ * connection that is silent; one that sends a byte now and then it would keep. So each stands here
+ * in one list, in the order of time: since it was opened, since its last answer, or since the
+ * request line came. The time is the same for all, so the first is always the next to be cut off:
+ * with 408 if a request had begun.
+ *
+ * The library has no call to close a connection. The socket is shut down, and the library sees
+ * that.
+ */
+
+#include <sys/socket.h>
+
+#include "http/request.h"
+
+void awaited_remove(struct http_awaited *awaited, struct http_connection *connection)
+{
+    if (!connection->awaited)
+        return;
+    if (connection->previous)
+        connection->previous->next = connection->next;
+    else
+        awaited->first = connection->next;
+    if (connection->next)
+        connection->next->previous = connection->previous;
+    else
+        awaited->last = connection->previous;
+    connection->awaited = false;
+}
+
+void awaited_append(struct http_awaited *awaited, struct http_connection *connection, bool started,
+                    uint64_t now_ms)
+{
+    awaited_remove(awaited, connection);
+    connection->previous = awaited->last;
+    connection->next = NULL;
+    if (connection->previous)
+        connection->previous->next = connection;
+    else
+        awaited->first = connection;
+    awaited->last = connection;
+    connection->awaited = true;
+    connection->started = started;
+    connection->since_ms = now_ms;
+}
+
+uint64_t awaited_due_ms(const struct http_awaited *awaited)
+{
+    return awaited->first ? awaited->first->since_ms + awaited->timeout_ms : UINT64_MAX;
+}
+
+int connection_socket(struct MHD_Connection *native)
+{
+    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
+{
+    while (awaited_due_ms(awaited) <= now_ms) {
+        struct http_connection *connection = awaited->first;
+        int socket = connection_socket(connection->native);
+        if (connection->started)
+            answer_last_words(socket, 408, "The request did not come whole in time.");
+        shutdown(socket, SHUT_RDWR);
+        awaited_remove(awaited, connection);
+    }
+}

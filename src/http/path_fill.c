@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Filling templates from JSON: the way back of path.c. Everything but unreserved characters is
+ * percent-encoded, so an inserted value never ends a segment or a parameter; what path_match and
+ * path_query would not give back as the same value is refused here, where it can be named.
+ */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "http/path.h"
+#include "http/path_text.h"
+
+#define FILLED_LENGTH_MAX ((size_t)12 << 10) /* below the server's limit for a request's head */
+
+static void append_encoded(struct text *text, const char *data, size_t length)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)data[i];
+        char escape[3] = {'%', digits[byte >> 4], digits[byte & 15]};
+        if (is_unreserved(data[i]))
+            text_append(text, data + i, 1);
+        else
+            text_append(text, escape, sizeof escape);
+    }
+}
+
+/* NULL, or what is unfit about it. */
+static const char *append_plain(struct text *text, const json_t *value, bool in_list)
+{
+    switch (json_typeof(value)) {
+    case JSON_STRING: {
+        const char *data = json_string_value(value);
+        size_t length = json_string_length(value);
+        if (memchr(data, '\0', length))
+            return "a string with a NUL character";
+        if (in_list && memchr(data, ',', length))
+            return "a list with a string that holds a comma";
+        append_encoded(text, data, length);
+        return NULL;
+    }
+    case JSON_INTEGER:
+        text_printf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return NULL;
+    case JSON_TRUE:
+        text_add(text, "true");
+        return NULL;
+    case JSON_FALSE:
+        text_add(text, "false");
+        return NULL;
+    case JSON_NULL:
+        return "null";
+    case JSON_REAL:
+        return "a number that is no integer";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list within a list";
+    }
+    return "a value of unknown type";
+}
+
+static const char *append_value(struct text *text, const json_t *value)
+{
+    if (!json_is_array(value))
+        return append_plain(text, value, false);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (i)
+            text_add(text, ",");
+        const char *unfit = append_plain(text, json_array_get(value, i), true);
+        if (unfit)
+            return unfit;
+    }
+    return NULL;
+}
+
+static json_t *look_up(const char *name, json_t *const *objects, int count)
+{
+    for (int i = 0; i < count; i++) {
+        json_t *value = objects[i] ? json_at(objects[i], name) : NULL;
+        if (value)
+            return value;
+    }
+    return NULL;
+}
+
+/* Inserts the value of the name that stands at `open`; *ret_rest is what follows its '}'. */
+static enum fh_code insert(struct text *text, const char *template, const char *open,
+                           json_t *const *objects, int count, const char **ret_rest,
+                           struct fh_error *error)
+{
+    if (*open == '}')
+        return error_set(error, FH_INVALID, "The path template %s has a '}' without a '{'.",
+                         template);
+    char name[128];
+    size_t length = strcspn(open + 1, "{}");
+    if (open[1 + length] != '}' || length == 0 || length >= sizeof name)
+        return error_set(
+            error, FH_INVALID,
+            "The path template %s has a '{' that no name of at most %zu characters and "
+            "'}' follow.",
+            template, sizeof name - 1);
+    memcpy(name, open + 1, length);
+    name[length] = '\0';
+    *ret_rest = open + 1 + length + 1;
+
+    const json_t *value = look_up(name, objects, count);
+    if (!value)
+        return error_set(error, FH_INVALID, "The path %s needs {%s}, and none was given.", template,
+                         name);
+    size_t before = text->length;
+    const char *unfit = append_value(text, value);
+    if (unfit)
+        return error_set(error, FH_INVALID,
+                         "The path %s needs {%s}, which is %s: expected a string, an integer, a "
+                         "boolean or a list of such.",
+                         template, name, unfit);
+    if (memchr(template, '?', (size_t)(open - template)) || text->overflow)
+        return FH_OK;
+    /* What fills a whole segment must not be taken for no segment or for a step upwards. */
+    bool whole = text->data[before - 1] == '/' && strchr("/?", **ret_rest);
+    if (whole && (text->length == before || is_dots(text->data + before, text->length - before)))
+        return error_set(
+            error, FH_INVALID,
+            "The path %s needs {%s}, which is empty, \".\" or \"..\": that is no segment "
+            "of a path.",
+            template, name);
+    return FH_OK;
+}
+
+enum fh_code path_fill(struct arena *arena, const char *template, json_t *const *objects, int count,
+                       const char **ret, struct fh_error *error)
+{
+    *ret = NULL;
+    if (template[0] != '/')
+        return error_set(error, FH_INVALID, "The path template \"%s\" does not begin with '/'.",
+                         template);
+    struct text text;
+    text_init(&text, FILLED_LENGTH_MAX);
+    enum fh_code code = FH_OK;
+    const char *rest = template;
+    while (!code && *rest) {
+        size_t plain = strcspn(rest, "{}");
+        text_append(&text, rest, plain);
+        rest += plain;
+        if (*rest)
+            code = insert(&text, template, rest, objects, count, &rest, error);
+    }
+    if (!code && text.overflow)
+        code =
+            error_set(error, FH_INVALID, "The path %s is longer than %zu bytes when it is filled.",
+                      template, FILLED_LENGTH_MAX);
+    if (!code)
+        *ret = arena_copy(arena, text.data, text.length);
+    text_release(&text);
+    return code;
+}
