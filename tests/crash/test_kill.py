@@ -63,6 +63,7 @@ class Run:
 
     async def killer(self):
         """Each kill waits until its victim and some orders have come through since the last one."""
+        killed = set()  # `up` may not have noticed yet
         try:
             for _ in range(KILLS):
                 acknowledged = len(self.orders)
@@ -72,12 +73,14 @@ class Run:
                     status = await asyncio.to_thread(self.system.status)
                     found = next(one for one in [status["gateway"], *status["services"]]
                                  if one["name"] == victim)
-                    if found["ready"] and len(self.orders) > acknowledged:
+                    if found["ready"] and found["pid"] not in killed and \
+                            len(self.orders) > acknowledged:
                         break
                     assert time.monotonic() < until, f"{victim} is not back, or no order comes through"
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(self.random.uniform(0, 0.05))  # somewhere in the midst of things
                 os.kill(found["pid"], signal.SIGKILL)
+                killed.add(found["pid"])
         finally:
             self.over = True
 
