@@ -8,7 +8,7 @@
 #include "base/map.h"
 #include "work/work.h"
 
-#define WORK_KEY_WAITERS_MAX 64 /* for one key */
+#define WORK_KEY_WAITERS_MAX 256 /* for one key */
 
 struct key_under_way;
 
