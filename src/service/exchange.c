@@ -405,6 +405,8 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         exchange->incoming = *incoming;
         if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {
             runtime->exchanges++;
+            /* At once: what needs not wait is answered before its connection would be suspended. */
+            fibers_run(runtime->world->fibers);
             return;
         }
     }

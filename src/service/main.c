@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -323,6 +324,7 @@ int main(int count, char **words)
 {
     const char *config_path = NULL, *listen = NULL;
     json_memory_init();
+    umask(077); /* what it writes is its own */
     if (sodium_init() < 0)
         return PROCESS_EXIT_FAILED;
     for (int i = 1; i < count; i++) {
