@@ -352,6 +352,7 @@ int main(int count, char **words)
     if (!service) {
         log_error("The configuration %s is for the service \"%s\"; this program is %s.",
                   config_path, name ? name : "", service_named(NULL)->name);
+        json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
     }
     log_init(service->name, LOG_LEVEL_INFO);

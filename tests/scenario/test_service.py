@@ -252,7 +252,7 @@ class Load:
     """Clients that add rows, each on one connection, until it is closed on them."""
 
     def __init__(self, users, clients=8):
-        self.users, self.acknowledged, self.unanswered = users, [], []
+        self.users, self.acknowledged = users, []
         self.threads = [threading.Thread(target=self.client, args=(n,)) for n in range(clients)]
         for thread in self.threads:
             thread.start()
@@ -268,8 +268,7 @@ class Load:
             try:
                 answer = self.users.add(name, key=name, connection=connection)
             except (OSError, http.client.HTTPException):
-                self.unanswered.append(name)
-                return
+                return  # closed between two requests
             assert answer.status == 201, answer
             self.acknowledged.append(name)
             if answer.headers.get("connection") == "close":
@@ -290,8 +289,7 @@ def test_a_drain_under_load_answers_what_it_took_and_exits_with_0(make):
     assert users.end() == 0, users.log.read_text()
     load.join()
     assert reader.getresponse().status == 200, "who waited for events was told that there are none"
-    assert load.unanswered == [], "a request that was taken was answered"
-    assert sorted(users.names()) == sorted(load.acknowledged), "every acknowledged row, once, and no other"
+    assert sorted(users.names()) == sorted(load.acknowledged), "what was taken was answered, and stands once"
 
 
 def test_it_ends_well_at_whatever_moment_it_is_told_to(make):
@@ -325,7 +323,6 @@ def test_it_tells_who_started_it_that_it_lives_and_drains_when_that_one_dies(mak
     users.control.close()
     assert users.process.wait(CONDITION_S_MAX) == 0, users.log.read_text()
     load.join()
-    assert load.unanswered == []
     assert sorted(users.names()) == sorted(load.acknowledged)
 
 
