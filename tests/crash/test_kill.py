@@ -90,9 +90,9 @@ class Run:
             after = 0
             while True:
                 page = (await self.shop.request(
-                    "GET", f"/api/orders?user_id={user}&after={after}&limit=200")).json()
+                    "GET", f"/api/orders?user_id={user}&after={after}&limit=100")).json()
                 orders.update((order["id"], order) for order in page)
-                if len(page) < 200:
+                if len(page) < 100:
                     break
                 after = page[-1]["id"]
         products = (await self.shop.request("GET", "/api/products?limit=1000")).json()

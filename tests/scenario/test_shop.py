@@ -127,8 +127,10 @@ def test_a_product_has_what_attributes_its_seller_gives_it(shop):
     found = shop.http("GET", f"/api/products/{product}").body
     assert "colour" not in found and (found["price"], found["year"]) == (5, 1970)
     assert found["sizes"] == [{"w": 1}]
-    refused = shop.http("PATCH", f"/api/products/{product}", {"stock": 1000000})
-    assert refused.status == 422 and refused.body["errors"][0]["pointer"] == "/stock"
+    for name in ("stock", "id", "sizes.0", "$inc"):
+        refused = shop.http("PATCH", f"/api/products/{product}", {name: 1000000})
+        assert refused.status == 422 and refused.body["errors"][0]["pointer"] == f"/{name}"
+    assert shop.http("GET", f"/api/products/{product}").body == found
 
 
 def test_internal_routes_are_not_there_for_the_public(shop):
@@ -209,6 +211,13 @@ def test_unknown_users_and_products_are_refused_and_said_where(shop):
     assert answer.status == 422
     assert answer.body["errors"][0]["pointer"] == "/items/1/product_id"
     assert shop.http("GET", f"/api/orders?user_id={user}").body == []
+
+
+def test_a_total_that_could_not_be_counted_exactly_is_refused(shop):
+    user, dear = new_user(shop), new_product(shop, 10**12, price=10**10)
+    answer = shop.http("POST", "/api/orders", order_body(user, (dear, 900_000), (dear, 1_000)))
+    assert answer.status == 422 and answer.body["errors"][0]["pointer"] == "/items"
+    assert ended(shop, place(shop, user, (dear, 900_000)))["total"] == 9 * 10**15
 
 
 def test_things_that_are_not_there_are_404(shop):

@@ -10,6 +10,7 @@
 
 #include <freehold.h>
 
+#define TOTAL_MAX 9007199254740991 /* 2^53 - 1: so far every reader of JSON counts exactly */
 #define ORDER "SELECT orders.*, user_name FROM orders JOIN user_names USING (user_id) "
 
 /* Gives each of `orders`, which are in the order of their ids, its items. */
@@ -31,7 +32,8 @@ static json_t *with_items(fh_work *w, json_t *orders)
                             " WHERE order_id IN (:ids) ORDER BY order_id, line",
                             json_pack("{s:O}", "ids", ids));
     json_array_foreach (items, i, item) {
-        while (!json_equal(json_array_get(ids, at), json_object_get(item, "order_id")))
+        while (at + 1 < json_array_size(ids) &&
+               !json_equal(json_array_get(ids, at), json_object_get(item, "order_id")))
             at++;
         json_object_del(item, "order_id");
         json_array_append(json_object_get(json_array_get(orders, at), "items"), item);
@@ -86,14 +88,19 @@ static json_t *priced_items(fh_work *w, json_t *wanted)
     return items;
 }
 
-static json_t *total_of(json_t *items)
+static json_t *total_of(fh_work *w, json_t *items)
 {
     json_int_t total = 0;
     size_t i;
     json_t *item;
-    json_array_foreach (items, i, item)
-        total += json_integer_value(json_object_get(item, "quantity")) *
-                 json_integer_value(json_object_get(item, "price"));
+    json_array_foreach (items, i, item) {
+        json_int_t quantity = json_integer_value(json_object_get(item, "quantity"));
+        json_int_t price = json_integer_value(json_object_get(item, "price"));
+        if (price > (TOTAL_MAX - total) / quantity)
+            fh_fail_at(w, 422, "/items", "The total would be more than %lld.",
+                       (long long)TOTAL_MAX);
+        total += quantity * price;
+    }
     return json_integer(total);
 }
 
@@ -107,7 +114,7 @@ static void place_order(fh_work *w)
         fh_row(w,
                "INSERT INTO orders (user_id, status, total, created_at)"
                " VALUES (:user_id, 'PENDING', :total, :now) RETURNING *",
-               wanted, json_pack("{s:o, s:s}", "total", total_of(items), "now", fh_now(w)));
+               wanted, json_pack("{s:o, s:s}", "total", total_of(w, items), "now", fh_now(w)));
     fh_exec(w, "INSERT INTO user_names VALUES (:id, :name) ON CONFLICT DO NOTHING", user);
     size_t i;
     json_t *item;
@@ -189,19 +196,18 @@ static const fh_step place_order_steps[] = {
     {"count", .call = "users POST /api/users/{user_id}/orders/increment"},
     {0}};
 
-/* The bounds keep a total below 2^53, where every JSON reader counts exactly. */
 static const fh_field item_shape[] = {{"product_id", FH_STRING, .min = 1, .max = 200},
-                                      {"quantity", FH_INT, .min = 1, .max = 1000},
+                                      {"quantity", FH_INT, .min = 1, .max = 1000000000},
                                       {0}};
 
 static const fh_field place_order_shape[] = {
     {"user_id", FH_INT, .min = 1},
-    {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 50},
+    {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 100},
     {"payment_token", FH_STRING, .min = 1, .max = 200},
     {0}};
 
 static const fh_field page_shape[] = {{"user_id", FH_INT, .min = 1},
-                                      {"limit", FH_INT, .min = 1, .max = 200, .optional = true},
+                                      {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
                                       {"after", FH_INT, .min = 0, .optional = true},
                                       {0}};
 

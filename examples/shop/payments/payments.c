@@ -63,7 +63,7 @@ static void get_payments(fh_work *w)
 
 static const fh_field charge_shape[] = {{"order_id", FH_INT, .min = 1},
                                         {"user_id", FH_INT, .min = 1},
-                                        {"amount", FH_INT, .max = 1000000000000000},
+                                        {"amount", FH_INT, .max = 9007199254740991},
                                         {"token", FH_STRING, .min = 1, .max = 200},
                                         {0}};
 

@@ -61,10 +61,13 @@ static void change_product(fh_work *w)
     json_t *unset = json_object();
     const char *name;
     json_t *value;
-    json_object_foreach (fh_body(w), name, value)
+    json_object_foreach (fh_body(w), name, value) {
+        if (strcmp(name, "stock") == 0)
+            fh_fail_at(w, 422, "/stock", "the stock is set with PUT /api/products/{id}/stock");
+        if (strchr(name, '.')) /* which would reach into an attribute, past the shape */
+            fh_fail_at(w, 422, fh_format(w, "/%s", name), "expected a name without a dot");
         json_object_set(json_is_null(value) ? unset : set, name, value);
-    if (json_object_get(fh_body(w), "stock"))
-        fh_fail_at(w, 422, "/stock", "the stock is set with PUT /api/products/{id}/stock");
+    }
 
     json_t *update = json_object();
     if (json_object_size(set) > 0)
@@ -107,7 +110,8 @@ static void reserve(fh_work *w)
     if (!fh_try_doc_update(w, "products", path_id(w),
                            json_pack("{s:{s:I}}", "stock", "$gte", quantity),
                            json_pack("{s:{s:I}}", "$inc", "stock", -quantity)))
-        fh_fail(w, 409, "There are not %d of product %s in stock.", (int)quantity, path_id(w));
+        fh_fail(w, 409, "There are not %" JSON_INTEGER_FORMAT " of product %s in stock.", quantity,
+                path_id(w));
     fh_reply(w, 200, json_true());
 }
 
@@ -141,7 +145,7 @@ static const fh_field page_shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .op
                                       {0}};
 
 static const fh_field stock_shape[] = {{"quantity", FH_INT, .max = 1000000000000}, {0}};
-static const fh_field quantity_shape[] = {{"quantity", FH_INT, .min = 1, .max = 1000}, {0}};
+static const fh_field quantity_shape[] = {{"quantity", FH_INT, .min = 1, .max = 1000000000}, {0}};
 
 FH_SERVICE(products, .model = FH_DOCUMENT, .collections = {{"products", {"category"}}},
            .routes = {{"POST", "/api/products", create_product, .body = product_shape},
