@@ -178,8 +178,8 @@ FH_API void fh_delay_ms(fh_work *w, int ms);
 
 /* At most once a handler; a handler that does not reply answers 204. `body` may be NULL. */
 FH_API void fh_reply(fh_work *w, int status, json_t *body);
-/* At most 8, each with a value of one line. Those of the server itself (Content-Type, Date, ...) and
- * Freehold-... can't be set. */
+/* At most 8, each with a value of one line. Those of the server itself (Content-Type, Date, ...)
+ * and Freehold-... can't be set. */
 FH_API void fh_reply_header(fh_work *w, const char *name, const char *value);
 /* Ends the handler with a problem: status 400..599. Below 500 it is a refusal, recorded under the
  * request's key; from 500 on, nothing is recorded and the request may be made again. */
