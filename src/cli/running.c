@@ -11,7 +11,9 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-#define ANSWER_MS_MAX 30000 /* longer than a stop's own grace between two lines */
+/* Between two lines of an answer: a stop's are as far apart as a service's grace. */
+#define ANSWER_MS_MAX 5000
+#define STOP_ANSWER_MS_MAX 30000
 
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system)
 {
@@ -90,7 +92,7 @@ int cli_find_state(const char *folder, struct state *state)
 }
 
 /* The next line into `line`, without its newline. False at the end or after too long a silence. */
-static bool read_line(int fd, struct text *line, struct text *ahead)
+static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ahead)
 {
     for (;;) {
         char *newline = ahead->data ? memchr(ahead->data, '\n', ahead->length) : NULL;
@@ -104,7 +106,7 @@ static bool read_line(int fd, struct text *line, struct text *ahead)
         }
         char buffer[4096];
         struct pollfd wait = {fd, POLLIN, 0};
-        if (poll(&wait, 1, ANSWER_MS_MAX) <= 0)
+        if (poll(&wait, 1, timeout_ms) <= 0)
             return false;
         ssize_t length = read(fd, buffer, sizeof buffer);
         if (length <= 0)
@@ -127,8 +129,9 @@ int cli_control(const struct state *state, const char *command,
     bool answered = false;
     text_init(&line, STATE_JSON_SIZE_MAX);
     text_init(&ahead, STATE_JSON_SIZE_MAX);
+    int timeout_ms = strcmp(command, "stop") == 0 ? STOP_ANSWER_MS_MAX : ANSWER_MS_MAX;
     if (write(fd, request, (size_t)length) == length) {
-        while (read_line(fd, &line, &ahead)) {
+        while (read_line(fd, timeout_ms, &line, &ahead)) {
             json_t *value;
             if (json_parse(line.data, line.length, &value, NULL) != FH_OK)
                 break;
@@ -140,5 +143,6 @@ int cli_control(const struct state *state, const char *command,
     text_release(&line);
     text_release(&ahead);
     close(fd);
-    return answered ? CLI_DONE : cli_fail(CLI_FAILED, "up does not answer");
+    return answered ? CLI_DONE
+                    : cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?");
 }

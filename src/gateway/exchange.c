@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "http/prefer.h"
 #include "shape/problem.h"
 
 static const struct {
@@ -54,7 +55,10 @@ static void keep_trace(struct gateway_exchange *exchange)
 void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route)
 {
     exchange->route = route;
-    exchange->deadline_ns = exchange->incoming.received_ns + (int64_t)route->deadline_ms * 1000000;
+    int64_t deadline_ms = route->deadline_ms;
+    /* A client that would rather wait may do so on top of it. */
+    deadline_ms += 1000 * prefer_wait_s(http_request_header(exchange->incoming.request, "Prefer"));
+    exchange->deadline_ns = exchange->incoming.received_ns + deadline_ms * 1000000;
     keep_trace(exchange);
 }
 

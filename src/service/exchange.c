@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "call/trace.h"
 #include "http/path.h"
+#include "http/prefer.h"
 #include "saga/run.h"
 #include "service/runtime.h"
 #include "shape/problem.h"
@@ -274,18 +275,6 @@ static struct command_request command_of(const struct exchange *exchange)
 
 /* ---- Prefer: wait ---- */
 
-static int wait_seconds(const struct exchange *exchange)
-{
-    const char *prefer = header(exchange, "Prefer");
-    const char *at = prefer ? strcasestr(prefer, "wait=") : NULL;
-    if (!at || (at > prefer && !strchr(" ,;", at[-1])))
-        return 0;
-    long seconds = strtol(at + 5, NULL, 10);
-    return seconds < 0                           ? 0
-           : seconds > RUNTIME_PREFER_WAIT_S_MAX ? RUNTIME_PREFER_WAIT_S_MAX
-                                                 : (int)seconds;
-}
-
 static const char *reply_header(const fh_work *w, const char *name)
 {
     for (int i = 0; i < w->reply_header_count; i++) {
@@ -325,7 +314,7 @@ static bool answer_location(struct exchange *exchange, const char *location, int
 static bool wait_for_saga(struct exchange *exchange)
 {
     const fh_work *w = &exchange->work;
-    int seconds = wait_seconds(exchange);
+    int seconds = prefer_wait_s(header(exchange, "Prefer"));
     const char *reference = reply_header(w, SAGA_HEADER);
     const char *location = reply_header(w, "Location");
     if (!seconds || !reference || !location)
