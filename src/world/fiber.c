@@ -265,21 +265,33 @@ static void fiber_resume(struct fibers *fibers, struct fiber *fiber)
         fiber_finish(fiber);
 }
 
-void fibers_run(struct fibers *fibers)
+bool fibers_run_one(struct fibers *fibers)
 {
     FH_ASSERT(running == NULL);
-    while (fibers->ready_first) {
-        struct fiber *fiber = fibers->ready_first;
-        fibers->ready_first = fiber->next;
-        if (!fibers->ready_first)
-            fibers->ready_last = NULL;
-        fiber_resume(fibers, fiber);
-    }
+    struct fiber *fiber = fibers->ready_first;
+    if (!fiber)
+        return false;
+    fibers->ready_first = fiber->next;
+    if (!fibers->ready_first)
+        fibers->ready_last = NULL;
+    fiber_resume(fibers, fiber);
+    return fibers->ready_first != NULL;
+}
+
+void fibers_run(struct fibers *fibers)
+{
+    while (fibers_run_one(fibers))
+        continue;
 }
 
 struct fiber *fiber_self(void)
 {
     return running;
+}
+
+bool fiber_of(const struct fibers *fibers)
+{
+    return running && running->fibers == fibers;
 }
 
 void fiber_park(void)

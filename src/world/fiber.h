@@ -26,14 +26,18 @@ struct fibers *fibers_new(void (*wake)(void *), void *context);
 void fibers_free(struct fibers *fibers); /* all fibers have ended */
 /* Runs ready fibers until none is ready. From the loop only. */
 void fibers_run(struct fibers *fibers);
+/* Resumes the first ready fiber, if any. True: another one is ready. For a world that decides
+ * between two fibers whether the process goes on. */
+bool fibers_run_one(struct fibers *fibers);
 /* Gives back the stacks that no fiber has needed since the last call. About once a second. */
 void fibers_trim(struct fibers *fibers);
 size_t fibers_alive(const struct fibers *fibers);
 
 /* Ready at once, run later. False when FIBERS_MAX are alive or there is no memory for a stack. */
 bool fiber_start(struct fibers *fibers, void (*entry)(void *), void *argument);
-struct fiber *fiber_self(void); /* NULL outside fibers */
-void fiber_park(void);          /* until fiber_ready; spurious wakes do not happen */
+struct fiber *fiber_self(void);             /* NULL outside fibers */
+bool fiber_of(const struct fibers *fibers); /* the running fiber is one of these */
+void fiber_park(void);                      /* until fiber_ready; spurious wakes do not happen */
 void fiber_ready(struct fiber *fiber);
 void fiber_yield(void); /* behind all that is ready now */
 

@@ -313,7 +313,8 @@ struct world *world_real_new(uv_loop_t *loop, struct fh_error *error)
         error_set(error, FH_NO_MEMORY, "No memory for the loop.");
         return NULL;
     }
-    *real = (struct real){.world = {.ops = &real_ops, .fibers = fibers}, .loop = loop};
+    *real = (struct real){.world = {.ops = &real_ops, .fibers = fibers, .files = &world_files_real},
+                          .loop = loop};
     real->turn_last = &real->turn_first;
     uv_timer_init(loop, &real->timer);
     uv_prepare_init(loop, &real->prepare);

@@ -90,10 +90,25 @@ struct world_ops {
     void (*fatal)(struct world *world, const char *why);
 };
 
+/* Durable files beside those that SQLite opens. All block; they give 0 or an errno value. */
+struct world_files {
+    /* For the life of the process. EWOULDBLOCK: another process has it. The file is made. */
+    int (*lock)(struct world *world, const char *path, int *ret_lock);
+    void (*unlock)(struct world *world, int lock);
+    int (*size)(struct world *world, const char *path, int64_t *ret);
+    /* Writes all of `from` to the new file `to` and syncs it. */
+    int (*copy_synced)(struct world *world, const char *from, const char *to);
+    int (*rename)(struct world *world, const char *from, const char *to); /* replaces */
+    int (*remove)(struct world *world, const char *path);
+    int (*sync_folder)(struct world *world, const char *folder);
+};
+extern const struct world_files world_files_real; /* the kernel's */
+
 struct world {
     const struct world_ops *ops;
     struct fibers *fibers;
     const char *vfs; /* SQLite's name of the files' VFS; NULL: the system's */
+    const struct world_files *files;
 };
 
 static inline int64_t world_monotonic_ns(struct world *world)

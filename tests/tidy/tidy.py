@@ -29,6 +29,7 @@ ROOMS = (
     "service",  # from a declaration to a running process: puts the rooms together
     "gateway",  # the public door: no store, it stands on http and world
     "system",   # many services: provisioning, supervision, check
+    "simulate", # a whole system in one process, on virtual time
     "cli",      # the command
 )
 

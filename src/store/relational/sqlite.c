@@ -11,13 +11,9 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "store/ledger.h"
 #include "store/relational/sqlite.h"
@@ -32,14 +28,15 @@ static enum fh_code lock_take(struct sqlite_store *store, struct fh_error *error
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/store.lock", store->folder);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "The store's lock %s can't be opened",
-                               path);
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    struct world *world = store->base.world;
+    int failed = world->files->lock(world, path, &store->lock);
+    if (failed == EWOULDBLOCK)
         return error_set(error, FH_UNAVAILABLE,
                          "The store in %s is in use by another process; an embedded store has one.",
                          store->folder);
+    if (failed)
+        return error_set_errno(error, FH_UNAVAILABLE, failed, "The store's lock %s can't be opened",
+                               path);
     return FH_OK;
 }
 
@@ -102,8 +99,8 @@ void sqlite_destroy(struct sqlite_store *store)
     for (int i = 0; i < SQLITE_READERS_MAX; i++)
         connection_close(&store->readers[i]);
     connection_close(&store->writer);
-    if (store->lock_fd >= 0)
-        close(store->lock_fd);
+    if (store->lock >= 0)
+        store->base.world->files->unlock(store->base.world, store->lock);
     free(store);
 }
 
@@ -143,13 +140,13 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
                    0); /* a mutex a malloc; refused, and fine, but at first */
     store->base = (struct store){.ops = &store_sqlite, .world = world, .model = options->model};
-    store->lock_fd = -1;
+    store->lock = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);
     char path[4160];
     snprintf(path, sizeof path, "%s/store.db", store->folder);
     enum fh_code code = lock_take(store, error);
     if (code == FH_OK)
-        code = sqlite_make_durable(store->folder, path, error);
+        code = sqlite_make_durable(world, store->folder, path, error);
     if (code == FH_OK)
         code = sqlite_connect(store, &store->writer, true, error);
     if (code == FH_OK) {
@@ -157,7 +154,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
         code = provision(store, error);
     }
     if (code == FH_OK)
-        code = sqlite_sync_folder(store->folder, error);
+        code = sqlite_sync_folder(world, store->folder, error);
     if (code == FH_OK)
         code = sqlite_connect(store, &store->readers[0], false, error);
     if (code != FH_OK) {

@@ -43,7 +43,7 @@ struct sqlite_work {
 struct sqlite_store {
     struct store base;
     char folder[4096];
-    int lock_fd;
+    int lock; /* the world's, or -1 */
     struct sqlite_connection writer;
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened as they are needed */
     struct fiber_queue readers_free;
@@ -91,7 +91,8 @@ bool sqlite_group_broke(struct sqlite_store *store);
 
 /* sqlite_start.c: everything a killed process may have left unsynced, made durable before it is
  * opened. `path` is the database's. */
-enum fh_code sqlite_make_durable(const char *folder, const char *path, struct fh_error *error);
-enum fh_code sqlite_sync_folder(const char *folder, struct fh_error *error);
+enum fh_code sqlite_make_durable(struct world *world, const char *folder, const char *path,
+                                 struct fh_error *error);
+enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error);
 
 #endif

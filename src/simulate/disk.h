@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIMULATE_DISK_H
+#define SIMULATE_DISK_H
+
+/*
+ * A node's disk, in memory: files that outlive its processes, with what a kernel and a drive do to
+ * them. SQLite reaches it as a VFS, the store's own files through struct world_files.
+ *
+ * Of each file there is what readers see, what is durable, and the writes in between, in order. A
+ * sync makes durable what had been written when it began. When the power goes, a drawn part of the
+ * writes in between has reached the drive: none, all, a first part, or any; the last of them
+ * perhaps torn. Names (made, moved, removed) are durable in order, as of the last sync of the
+ * folder, but for a drawn first part of the rest.
+ *
+ * A sync that fails takes its writes with it: readers go on seeing them, the drive never will, as
+ * on Linux since 4.13.
+ */
+
+#include <sqlite3.h>
+
+#include "simulate/world.h"
+
+#define SIMULATE_FILES_MAX 64
+#define SIMULATE_SECTOR ((size_t)512)
+
+/* What fails next; counts of operations to go, 0: does not. */
+struct simulate_disk_faults {
+    int64_t read_in, write_in, sync_in;
+    size_t size_max; /* of all files together, 0: no bound; beyond it the disk is full */
+};
+
+struct simulate_disk *simulate_disk_new(struct simulate_node *node);
+void simulate_disk_free(struct simulate_disk *disk);
+/* Gives the process' world this disk as its files. */
+void simulate_disk_attach(struct simulate_disk *disk, struct world *world);
+void simulate_disk_crashed(struct simulate_disk *disk, enum simulate_crash how);
+struct simulate_disk_faults *simulate_disk_faults(struct simulate_disk *disk);
+size_t simulate_disk_size(const struct simulate_disk *disk);
+/* A look from outside, by someone who is no process of the node: SQLite's VFS of the disk. */
+const char *simulate_disk_vfs(const struct simulate_disk *disk);
+
+#endif
