@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 struct head {
     _Alignas(16) struct arena *arena;
 };
@@ -101,11 +103,25 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     return FH_OK;
 }
 
+static int append(const char *piece, size_t length, void *text)
+{
+    text_append(text, piece, length);
+    return ((struct text *)text)->overflow ? -1 : 0;
+}
+
+/* Grows on the heap and is copied once: an arena would keep every smaller copy of it. */
 char *json_text(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    FH_ASSERT(text != NULL);
-    return text;
+    struct text text;
+    struct arena *arena = json_arena_set(NULL);
+    text_init(&text, TEXT_LENGTH_MAX);
+    int failed = json_dump_callback(value, append, &text, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_arena_set(arena);
+    char *copy = failed ? NULL : json_alloc(text.length + 1);
+    FH_ASSERT(copy != NULL);
+    memcpy(copy, text.data, text.length + 1);
+    text_release(&text);
+    return copy;
 }
 
 void json_text_free(char *text)

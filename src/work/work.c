@@ -29,6 +29,8 @@
 #include "work/batch.h"
 
 #define RERUNS_MAX 5
+#define REPLY_SIZE_MAX ((size_t)32 << 20)
+#define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* a byte is written as six at the most */
 #define HANDLER_FAULT "The service has a fault here; its log says which."
 #define MEMORY_FAULT "The work needs more memory than it may have."
 
@@ -340,6 +342,21 @@ void work_record_begin(fh_work *w)
     world_random(w->context->world, w->seed, sizeof w->seed);
 }
 
+/* Before the commit: a text this large could neither be recorded nor sent. Only a large arena can
+ * hold one, so that most answers are not measured. */
+static void check_reply(fh_work *w)
+{
+    if (!w->reply_body || w->arena.size < REPLY_MEASURED_SIZE_MIN)
+        return;
+    struct arena *before = json_arena_set(NULL);
+    size_t size = json_dumpb(w->reply_body, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_arena_set(before);
+    if (size > REPLY_SIZE_MAX)
+        fail_with(
+            w, FH_UNSUPPORTED,
+            work_printf(w, "An answer of %zu bytes; at most %zu are given.", size, REPLY_SIZE_MAX));
+}
+
 void work_handler_run(fh_work *w, bool *ret_by_fence)
 {
     run_begin(w);
@@ -353,6 +370,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         /* jansson's calls fail in silence: an answer or a row could lack a part. */
         if (w->arena.refused)
             fail_with(w, FH_NO_MEMORY, MEMORY_FAULT);
+        check_reply(w);
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);
         struct fh_error error;

@@ -290,6 +290,24 @@ static void strings_that_are_no_whole_integers_are_none(void **state)
     json_decref(value);
 }
 
+static void a_long_text_takes_its_own_length_of_the_arena_and_no_more(void **state)
+{
+    (void)state;
+    const size_t length = (size_t)20 << 20;
+    char *letters = malloc(length);
+    assert_non_null(letters);
+    json_t *value = json_stringn(memset(letters, 'x', length), length);
+    struct arena arena;
+    arena_init(&arena, length + ((size_t)1 << 20));
+    json_arena_set(&arena);
+    char *text = json_text(value);
+    json_arena_set(NULL);
+    assert_int_equal(strlen(text), length + 2);
+    arena_release(&arena);
+    json_decref(value);
+    free(letters);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +321,7 @@ int main(void)
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
         cmocka_unit_test(copying_out_brings_the_arena_back),
         cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_room),
+        cmocka_unit_test(a_long_text_takes_its_own_length_of_the_arena_and_no_more),
         cmocka_unit_test(values_are_found_by_path),
         cmocka_unit_test(strings_that_are_no_whole_integers_are_none),
     };

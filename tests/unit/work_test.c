@@ -530,6 +530,23 @@ static void an_answer_that_memory_has_cut_is_not_given(void **state)
     assert_int_equal(shelves(fixture), 0);
 }
 
+/* Each byte is written as six. */
+static void answers_with_control_characters(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO shelf (id, name) VALUES (:id, :name)", fh_body(w));
+    size_t length = (size_t)6 << 20;
+    fh_reply(w, 200, json_string(memset(work_alloc(w, length + 1), 1, length)));
+}
+
+static void an_answer_that_is_too_long_ends_the_work_before_its_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run run = {.handler = answers_with_control_characters, .number = 1};
+    one(fixture, &run);
+    assert_int_equal(run.status, 500);
+    assert_int_equal(shelves(fixture), 0);
+}
+
 static void holds_the_store(struct run *run)
 {
     struct fixture *fixture = run->fixture;
@@ -590,6 +607,7 @@ int main(void)
         WORK_TEST(a_migration_can_not_end_its_transaction_and_begin_another),
         WORK_TEST(a_header_that_can_not_be_sent_ends_the_work_before_its_commit),
         WORK_TEST(an_answer_that_memory_has_cut_is_not_given),
+        WORK_TEST(an_answer_that_is_too_long_ends_the_work_before_its_commit),
         WORK_TEST(a_work_whose_deadline_passed_while_the_store_was_busy_does_nothing),
         WORK_TEST(a_store_in_use_refuses_a_second_process_and_reopens_as_it_was),
     };
