@@ -55,6 +55,9 @@ struct http_request {
     char *body;
     size_t body_capacity;
     bool chunked;
+    /* Set: it came from memory, see virtual.h, and has neither server nor library. */
+    void (*virtual_replied)(void *context, const struct http_answer *answer);
+    void *virtual_context;
     size_t header_count;
     struct http_header headers[]; /* then their text */
 };

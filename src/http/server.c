@@ -295,6 +295,11 @@ void http_reply(struct http_request *request, const struct http_answer *answer)
     FH_ASSERT(!request->replied);
     struct http_server *server = request->server;
     request->replied = true;
+    if (request->virtual_replied) {
+        request->virtual_replied(request->virtual_context, answer);
+        request_free(request);
+        return;
+    }
     if (request->abandoned) {
         if (request->native)
             return; /* its 503 is on the way; freed when it was sent */

@@ -143,14 +143,15 @@ static void write_sagas(struct text *text, const struct runtime *runtime)
 char *metrics_text(struct runtime *runtime)
 {
     struct text text;
-    unsigned requests, connections;
+    unsigned requests = runtime->exchanges, connections = 0;
     text_init(&text, METRICS_SIZE_MAX);
     write_requests(&text, runtime);
     write_durations(&text, runtime);
     write_works(&text, runtime);
     write_events(&text, runtime);
     write_sagas(&text, runtime);
-    http_server_load(runtime->server, &requests, &connections);
+    if (runtime->server)
+        http_server_load(runtime->server, &requests, &connections);
     write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
                 requests);
     write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);

@@ -3,11 +3,10 @@
 #define SERVICE_RUNTIME_H
 
 /*
- * One running service: its declaration, its store, and the rooms that work for it. What the files
- * of this room share; no other room includes it.
+ * One running service: its declaration, its store, and the rooms that work for it, on any world.
+ * What the files of this room share, and what a host of it (main.c, a simulation) calls.
  */
 
-#include "http/client.h"
 #include "http/server.h"
 #include "service/process.h"
 #include "work/work.h"
@@ -28,19 +27,33 @@ struct runtime_route {
     double seconds;
 };
 
+struct runtime;
+
+/* Where requests come from, and how a process ends. */
+struct runtime_host {
+    /* All stands: from now on requests are handed to exchange_incoming. On a fiber. */
+    enum fh_code (*serve)(struct runtime *runtime, struct fh_error *error);
+    void (*ready)(struct runtime *runtime);
+    /* No new requests. Calls runtime_requests_drained when all those taken have been answered, or
+     * within PROCESS_GRACE_MS. */
+    void (*drain)(struct runtime *runtime);
+    /* No request goes out any more; those under way fail. On a fiber. */
+    void (*silence)(struct runtime *runtime);
+    /* Everything is closed. On a fiber. */
+    void (*ended)(struct runtime *runtime);
+    /* Ends the process at once: it can't start, or can't end in order. */
+    void (*fail)(struct runtime *runtime, int exit_code);
+};
+
 struct runtime {
-    uv_loop_t loop;
     struct world *world;
-    struct process process;
+    const struct runtime_host *host;
     struct work_context context;
     const fh_service *service;
     const json_t *config;
     const char *engine;
-    int listen_fd;
-    struct http_server *server;
-    struct http_client *client;
+    struct http_server *server; /* NULL: the host's requests come another way */
     enum runtime_phase phase;
-    int exit_code;
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
@@ -49,6 +62,13 @@ struct runtime {
     struct fiber_queue expire_sleep;
     struct world_timer drain_end; /* when it has to be over */
 };
+
+/* runtime.c. All but `runtime` is borrowed. */
+void runtime_init(struct runtime *runtime, const fh_service *service, const json_t *config,
+                  struct world *world, const struct runtime_host *host);
+bool runtime_start(struct runtime *runtime); /* on a fiber of its own; false: there was none */
+void runtime_stop(struct runtime *runtime);  /* once; while it starts, too */
+void runtime_requests_drained(struct runtime *runtime);
 
 /* describe.c: what `--describe` prints. New reference. */
 json_t *service_describe(const fh_service *service);
