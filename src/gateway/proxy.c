@@ -35,6 +35,9 @@ static void give_headers(const struct gateway_exchange *exchange, struct world_r
         if (value)
             request->headers[count++] = (struct world_header){passed[i], value};
     }
+    /* What came without a type does not get one on the way. */
+    if (request->body && !http_request_header(exchange->incoming.request, "Content-Type"))
+        request->headers[count++] = (struct world_header){"Content-Type", ""};
 }
 
 void proxy_run(void *argument)

@@ -6,8 +6,9 @@
  *
  * Refused here: a method or a header's name that is no token (so also "Content-Length :"), control
  * characters in a value or in the target, HTTP/1.1 without exactly one Host, two Content-Lengths,
- * a Content-Length beside a Transfer-Encoding, any Transfer-Encoding but "chunked", a head or a
- * body beyond the limits. A body whose length is announced is refused before it is read.
+ * a Content-Length beside a Transfer-Encoding, any Transfer-Encoding but "chunked", two of a header
+ * that decides who asks for what, a head or a body beyond the limits. A body whose length is
+ * announced is refused before it is read.
  *
  * The target is used as it came: the library hands out a decoded path, in which an encoded slash
  * and %00 can't be told from real ones.
@@ -81,6 +82,7 @@ struct head {
     struct http_refusal *refusal;
     char *text; /* the next free byte */
     int hosts, lengths, encodings;
+    unsigned singles; /* bit i: singles[i] has come */
     uint64_t length;
     bool chunked;
 };
@@ -92,6 +94,23 @@ static char *copy(struct head *head, const char *text, size_t length)
     at[length] = '\0';
     head->text += length + 1;
     return at;
+}
+
+/* Headers that decide who asks, for what and how often: two of one could be read as either. */
+static const char *const singles[] = {"Content-Type",     "Authorization",    "Idempotency-Key",
+                                      "Freehold-From",    "Freehold-To",      "Freehold-Undo",
+                                      "Freehold-Attempt", "Freehold-Deadline"};
+
+static bool note_single(struct head *head, const char *name)
+{
+    for (unsigned i = 0; i < sizeof singles / sizeof *singles; i++) {
+        if (strcasecmp(name, singles[i]) != 0)
+            continue;
+        if (head->singles & 1u << i)
+            return refuse(head->refusal, 400, "The request has more than one %s.", singles[i]);
+        head->singles |= 1u << i;
+    }
+    return true;
 }
 
 static void note_framing(struct head *head, const char *name, size_t name_length, const char *value)
@@ -133,7 +152,7 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     header->name = copy(head, name, name_length);
     header->value = copy(head, value, value_length);
     note_framing(head, header->name, name_length, header->value);
-    return MHD_YES;
+    return note_single(head, header->name) ? MHD_YES : MHD_NO;
 }
 
 /* Path and query of the raw target: "/path?query", or the same behind "http://host". */
