@@ -169,6 +169,8 @@ FH_API const char *fh_id_new(fh_work *w);
 FH_API const char *fh_service_name(fh_work *w);
 /* printf into the work's arena: for pointers, headers and messages. */
 FH_API const char *fh_format(fh_work *w, const char *format, ...) FH_PRINTF(2, 3);
+/* The JSON Pointer (RFC 6901) to a member of the body: "/a~1b" for "a/b". */
+FH_API const char *fh_pointer(fh_work *w, const char *name);
 /* Waits, before the store is used and whether or not the caller still does: for services that
  * stand in for a slow world outside (a bank, a printer). At most 60,000. Not waited again in a
  * rerun. */

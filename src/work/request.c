@@ -10,6 +10,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "shape/problem.h"
 #include "work/work.h"
 
@@ -133,6 +134,22 @@ void fh_reply_header(fh_work *w, const char *name, const char *value)
         fault(w, work_printf(w, "The header %.64s needs a value, of one line.", name));
     w->reply_headers[w->reply_header_count++] =
         (struct work_reply_header){work_printf(w, "%s", name), work_printf(w, "%s", value)};
+}
+
+const char *fh_pointer(fh_work *w, const char *name)
+{
+    struct text pointer;
+    text_init(&pointer, TEXT_LENGTH_MAX);
+    text_add(&pointer, "/");
+    for (const char *c = name; *c; c++)
+        text_append(&pointer,
+                    *c == '~'   ? "~0"
+                    : *c == '/' ? "~1"
+                                : c,
+                    *c == '~' || *c == '/' ? 2 : 1);
+    const char *text = fh_format(w, "%s", pointer.data);
+    text_release(&pointer);
+    return text;
 }
 
 static _Noreturn void fail_text(fh_work *w, int status, const char *pointer, const char *detail)

@@ -251,7 +251,7 @@ static void wrong_updates_are_refused_by_name(void **state)
         {"{}", "{\"$set\":{\"a.$[].b\":1}}", FH_INVALID, "positional", "a.$[].b"},
         {"{}", "{\"$set\":{\"a..b\":1}}", FH_INVALID, "empty part", "a..b"},
         {"{}", "{\"$set\":{\"\":1}}", FH_INVALID, "empty part", ""},
-        {"{}", "{\"$set\":{\"a\":{\"$ref\":1}}}", FH_INVALID, "begin with '$'", "$ref"},
+        {"{}", "{\"$set\":{\"a\":{\"$ref\":1}}}", FH_INVALID, "begin with '$'", "a/$ref"},
         {"{}", "{\"$push\":{\"a\":{\"$each\":[{\"$x\":1}]}}}", FH_INVALID, "begin with '$'", "$x"},
     };
     RUN_REFUSED(rows);
@@ -315,6 +315,8 @@ static void values_are_copied_out_of_the_update(void **state)
     json_decref(update);
 }
 
+#define EIGHT "\u00e9\u00e9\u00e9\u00e9"
+
 static void documents_are_checked(void **state)
 {
     (void)state;
@@ -328,7 +330,9 @@ static void documents_are_checked(void **state)
         {"{\"id\":\"\"}", "id"},
         {"{\"id\":\"a\\u0000b\"}", "id"},
         {"{\"id\":\"x\",\"$a\":1}", "$a"},
-        {"{\"id\":\"x\",\"a\":[{\"b\":{\"$c\":1}}]}", "$c"},
+        {"{\"id\":\"x\",\"a\":[{\"b\":{\"$c\":1}}]}", "a/0/b/$c"},
+        {"{\"id\":\"x\",\"a/b~c\":{\"$d\":1}}", "a~1b~0c/$d"},
+        {"{\"id\":\"x\",\"a\":{\"$" EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT "\":1}}", "a"},
         {"[]", "document"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -54,6 +54,12 @@ static void get_products(fh_work *w)
                      limit ? (int)json_integer_value(limit) : 100));
 }
 
+/* In an update a dot would reach into an attribute, past the shape, and '$' begins an operator. */
+static bool is_attribute(const char *name)
+{
+    return *name && *name != '$' && !strchr(name, '.');
+}
+
 /* A JSON merge patch, RFC 7386, of one level: null takes an attribute away. */
 static void change_product(fh_work *w)
 {
@@ -64,8 +70,9 @@ static void change_product(fh_work *w)
     json_object_foreach (fh_body(w), name, value) {
         if (strcmp(name, "stock") == 0)
             fh_fail_at(w, 422, "/stock", "the stock is set with PUT /api/products/{id}/stock");
-        if (strchr(name, '.')) /* which would reach into an attribute, past the shape */
-            fh_fail_at(w, 422, fh_format(w, "/%s", name), "expected a name without a dot");
+        if (!is_attribute(name))
+            fh_fail_at(w, 422, fh_pointer(w, name),
+                       "expected a name without a dot, that does not begin with '$'");
         json_object_set(json_is_null(value) ? unset : set, name, value);
     }
 

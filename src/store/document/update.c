@@ -39,7 +39,9 @@ static enum fh_code check_stored(const char *path, const json_t *value, struct f
     int depth = 1;
     for (const char *c = path; *c; c++)
         depth += *c == '.';
-    return document_value_check(value, depth, error);
+    if (document_value_check(value, depth, error) == FH_OK)
+        return FH_OK;
+    return document_place_below(error, path);
 }
 
 /* $push and $addToSet: a value, or {"$each": [values]} and nothing beside it. */

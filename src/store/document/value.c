@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "store/document/value.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -275,35 +276,114 @@ enum fh_code document_path_check(const char *path, struct fh_error *error)
     }
 }
 
-enum fh_code document_value_check(const json_t *value, int depth, struct fh_error *error)
+#define WHOLE "document" /* as field: a place that can't be named */
+
+/* Puts a name before the place in error->field, which is a JSON Pointer without its first '/'. When
+ * both do not fit, what is further in is left out: a place further up is true as well. */
+static void place_within(struct fh_error *error, const char *name)
 {
-    if (!json_is_object(value) && !json_is_array(value))
-        return FH_OK;
-    if (depth >= JSON_DEPTH_MAX)
-        return refuse(error, "document", "The document is nested deeper than 64 levels.");
-    enum fh_code code = FH_OK;
-    size_t count = json_array_size(value);
-    for (size_t i = 0; i < count && !code; i++)
-        code = document_value_check(json_array_get(value, i), depth + 1, error);
+    char place[sizeof error->field];
+    size_t length = 0;
+    if (!error)
+        return;
+    for (; *name && length + 2 < sizeof place; name++) {
+        bool escaped = *name == '~' || *name == '/';
+        place[length++] = escaped ? '~' : *name;
+        if (escaped)
+            place[length++] = *name == '~' ? '0' : '1';
+    }
+    place[*name ? 0 : length] = '\0';
+    size_t inner = strlen(error->field);
+    if (!*name && inner && length + 1 + inner < sizeof place) {
+        place[length] = '/';
+        memcpy(place + length + 1, error->field, inner + 1);
+    }
+    memcpy(error->field, place, strlen(place) + 1);
+}
+
+static void place_whole(struct fh_error *error)
+{
+    if (error && !error->field[0])
+        memcpy(error->field, WHOLE, sizeof WHOLE);
+}
+
+/* The first name of an operator's form, with its place. */
+static enum fh_code check_names(const json_t *value, struct fh_error *error)
+{
+    char number[24];
     const char *name;
     json_t *member;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (check_names(json_array_get(value, i), error) == FH_OK)
+            continue;
+        snprintf(number, sizeof number, "%zu", i);
+        place_within(error, number);
+        return FH_INVALID;
+    }
     json_object_foreach (document_iterable(value), name, member) {
         if (*name == '$')
-            return refuse(error, name,
-                          "A field's name in a document may not begin with '$': "
-                          "that is what operators look like.");
-        code = document_value_check(member, depth + 1, error);
-        if (code)
-            return code;
+            refuse(error, "",
+                   "A field's name in a document may not begin with '$': "
+                   "that is what operators look like.");
+        else if (check_names(member, error) == FH_OK)
+            continue;
+        place_within(error, name);
+        return FH_INVALID;
     }
-    return code;
+    return FH_OK;
+}
+
+static bool nests_beyond(const json_t *value, int depth)
+{
+    const char *name;
+    json_t *member;
+    if (!json_is_object(value) && !json_is_array(value))
+        return false;
+    if (depth >= JSON_DEPTH_MAX)
+        return true;
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (nests_beyond(json_array_get(value, i), depth + 1))
+            return true;
+    json_object_foreach (document_iterable(value), name, member)
+        if (nests_beyond(member, depth + 1))
+            return true;
+    return false;
+}
+
+enum fh_code document_value_check(const json_t *value, int depth, struct fh_error *error)
+{
+    if (nests_beyond(value, depth))
+        return refuse(error, WHOLE, "The document is nested deeper than 64 levels.");
+    if (check_names(value, error) == FH_OK)
+        return FH_OK;
+    place_whole(error);
+    return FH_INVALID;
+}
+
+enum fh_code document_place_below(struct fh_error *error, const char *path)
+{
+    char part[DOCUMENT_PATH_LENGTH_MAX + 1];
+    size_t end = strlen(path);
+    if (!error || strcmp(error->field, WHOLE) == 0)
+        return FH_INVALID;
+    while (end > 0 && end <= DOCUMENT_PATH_LENGTH_MAX) {
+        size_t begin = end;
+        while (begin > 0 && path[begin - 1] != '.')
+            begin--;
+        memcpy(part, path + begin, end - begin);
+        part[end - begin] = '\0';
+        place_within(error, part);
+        end = begin ? begin - 1 : 0;
+    }
+    place_whole(error);
+    return FH_INVALID;
 }
 
 enum fh_code document_check(const json_t *document, struct fh_error *error)
 {
     const json_t *id = json_object_get(document, "id");
     if (!json_is_object(document))
-        return refuse(error, "document", "A document is a JSON object.");
+        return refuse(error, WHOLE, "A document is a JSON object.");
     if (!json_is_string(id))
         return refuse(error, "id", "A document's 'id' is a string.");
     size_t length = json_string_length(id);

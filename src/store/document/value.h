@@ -66,8 +66,11 @@ int document_index(const char *part, size_t length);
 
 /* FH_INVALID with the path as field: empty parts, too long, too many parts, a part with '$'. */
 enum fh_code document_path_check(const char *path, struct fh_error *error);
-/* FH_INVALID with the offending name as field: what no document may hold at `depth` levels below
- * its root: names that begin with '$', nesting beyond JSON_DEPTH_MAX. */
+/* FH_INVALID with the offending name's place as field (a JSON Pointer without its first '/'): what
+ * no document may hold at `depth` levels below its root: names that begin with '$', nesting beyond
+ * JSON_DEPTH_MAX. */
 enum fh_code document_value_check(const json_t *value, int depth, struct fh_error *error);
+/* Puts a dotted path before that place. FH_INVALID. */
+enum fh_code document_place_below(struct fh_error *error, const char *path);
 
 #endif
