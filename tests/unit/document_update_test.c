@@ -252,7 +252,8 @@ static void wrong_updates_are_refused_by_name(void **state)
         {"{}", "{\"$set\":{\"a..b\":1}}", FH_INVALID, "empty part", "a..b"},
         {"{}", "{\"$set\":{\"\":1}}", FH_INVALID, "empty part", ""},
         {"{}", "{\"$set\":{\"a\":{\"$ref\":1}}}", FH_INVALID, "begin with '$'", "a/$ref"},
-        {"{}", "{\"$push\":{\"a\":{\"$each\":[{\"$x\":1}]}}}", FH_INVALID, "begin with '$'", "$x"},
+        {"{}", "{\"$push\":{\"a\":{\"$each\":[{\"$x\":1}]}}}", FH_INVALID, "begin with '$'",
+         "a/0/$x"},
     };
     RUN_REFUSED(rows);
 }
