@@ -385,9 +385,29 @@ static void exchange_run(void *argument)
     runtime->exchanges--;
 }
 
+static void turn_away(struct http_incoming *incoming, const char *body)
+{
+    struct http_header retry = {"Retry-After", "1"};
+    struct http_answer answer = {.status = 503,
+                                 .content_type = PROBLEM_CONTENT_TYPE,
+                                 .body = body,
+                                 .body_length = strlen(body),
+                                 .headers = &retry,
+                                 .header_count = 1};
+    http_reply(incoming->request, &answer);
+}
+
+#define TURNED_AWAY(why)                                                                           \
+    "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"" why \
+    "\"}"
+
 void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
+    if (runtime->requests_drained) { /* on a connection that was kept: the store may be closed */
+        turn_away(incoming, TURNED_AWAY("The service is stopping."));
+        return;
+    }
     struct exchange *exchange = calloc(1, sizeof *exchange);
     if (exchange) {
         exchange->runtime = runtime;
@@ -400,15 +420,5 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         }
     }
     free(exchange);
-    static const char body[] =
-        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-        "\"detail\":\"Too many requests are under way.\"}";
-    struct http_header retry = {"Retry-After", "1"};
-    struct http_answer answer = {.status = 503,
-                                 .content_type = PROBLEM_CONTENT_TYPE,
-                                 .body = body,
-                                 .body_length = sizeof body - 1,
-                                 .headers = &retry,
-                                 .header_count = 1};
-    http_reply(incoming->request, &answer);
+    turn_away(incoming, TURNED_AWAY("Too many requests are under way."));
 }

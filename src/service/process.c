@@ -196,8 +196,13 @@ void process_ready(struct process *process)
 
 void process_end(struct process *process)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        int number = process->signals[i].signum;
         uv_close((uv_handle_t *)&process->signals[i], NULL);
+        /* Closed, it would kill: who asks twice must not turn a good end into a bad one. */
+        if (number)
+            signal(number, SIG_IGN);
+    }
     uv_close((uv_handle_t *)&process->beat, NULL);
     if (process->control_fd >= 0)
         uv_close((uv_handle_t *)&process->control, NULL);
