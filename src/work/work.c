@@ -18,7 +18,6 @@
 #include "work/work.h"
 
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +31,6 @@
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
 #define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* a byte is written as six at the most */
 #define HANDLER_FAULT "The service has a fault here; its log says which."
-#define MEMORY_FAULT "The work needs more memory than it may have."
 
 enum { RAN_TO_ITS_END = 0, ENDED_BY_FAILURE, ENDED_BY_FENCE };
 
@@ -59,44 +57,6 @@ void work_release(fh_work *w)
 {
     arena_release(&w->arena);
     arena_release(&w->kept);
-}
-
-/* ---- memory ---- */
-
-void *work_alloc(fh_work *w, size_t size)
-{
-    void *memory = arena_try_alloc(&w->arena, size);
-    if (!memory) {
-        struct fh_error error;
-        error_set(&error, FH_NO_MEMORY, MEMORY_FAULT);
-        work_fail(w, &error);
-    }
-    return memset(memory, 0, size);
-}
-
-char *work_vprintf(fh_work *w, const char *format, va_list args)
-{
-    char small[256];
-    va_list again;
-    va_copy(again, args);
-    int length = vsnprintf(small, sizeof small, format, args);
-    FH_ASSERT(length >= 0);
-    char *text = work_alloc(w, (size_t)length + 1);
-    if ((size_t)length < sizeof small)
-        memcpy(text, small, (size_t)length);
-    else
-        vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
-    return text;
-}
-
-char *work_printf(fh_work *w, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *text = work_vprintf(w, format, args);
-    va_end(args);
-    return text;
 }
 
 /* ---- failing ---- */
@@ -296,7 +256,7 @@ void work_asked_record(fh_work *w, const json_t *answer)
     json_t *copy = json_deep_copy(answer);
     json_arena_set(before);
     if (!asked || !copy)
-        fail_with(w, FH_NO_MEMORY, MEMORY_FAULT);
+        fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
     *asked = (struct work_asked){.answer = copy};
     struct work_asked **last = &w->asked_first;
     while (*last)
@@ -369,7 +329,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         w->handler(w);
         /* jansson's calls fail in silence: an answer or a row could lack a part. */
         if (w->arena.refused)
-            fail_with(w, FH_NO_MEMORY, MEMORY_FAULT);
+            fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
         check_reply(w);
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);

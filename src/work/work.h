@@ -131,6 +131,7 @@ struct store_work *work_store_read(fh_work *w);  /* opened work, or the snapshot
 void work_must_be_asking(fh_work *w, const char *what);             /* law 3 */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
+#define WORK_MEMORY_FAULT "The work needs more memory than it may have."
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *work_vprintf(fh_work *w, const char *format, va_list args)
