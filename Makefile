@@ -8,7 +8,7 @@ TEST_FLAGS ?=
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test bench format clean help
+.PHONY: all deps demo test audit bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -23,8 +23,11 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
 	@examples/shop/demo
 
-test: deps all ## every test: unit, conformance, tidy, scenario, crash
+test: deps all ## every test: unit, conformance, tidy, scenario, crash, audit
 	@tools/test --build $(BUILD) $(TEST_FLAGS)
+
+audit: deps all ## 1,000,000 writes, 200 kill -9: is all that was acknowledged there, in order?
+	@tests/audit/run $(BUILD) 1000000 200
 
 bench: deps ## measure requests, works, events and sagas per second
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
