@@ -4,7 +4,8 @@
  * connection that is silent; one that sends a byte now and then it would keep. So each stands here
  * in one list, in the order of time: since it was opened, since its last answer, or since the
  * request line came. The time is the same for all, so the first is always the next to be cut off:
- * with 408 if a request had begun.
+ * with 408 if a request had begun. It is also the one that gives way to a new one where there are
+ * too many.
  *
  * The library has no call to close a connection. The socket is shut down, and the library sees
  * that.
@@ -55,14 +56,24 @@ int connection_socket(struct MHD_Connection *native)
     return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
+static void cut_off(struct http_awaited *awaited, struct http_connection *connection, int status,
+                    const char *detail)
+{
+    int socket = connection_socket(connection->native);
+    if (connection->started)
+        answer_last_words(socket, status, detail);
+    shutdown(socket, SHUT_RDWR);
+    awaited_remove(awaited, connection);
+}
+
 void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
 {
-    while (awaited_due_ms(awaited) <= now_ms) {
-        struct http_connection *connection = awaited->first;
-        int socket = connection_socket(connection->native);
-        if (connection->started)
-            answer_last_words(socket, 408, "The request did not come whole in time.");
-        shutdown(socket, SHUT_RDWR);
-        awaited_remove(awaited, connection);
-    }
+    while (awaited_due_ms(awaited) <= now_ms)
+        cut_off(awaited, awaited->first, 408, "The request did not come whole in time.");
+}
+
+void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest)
+{
+    if (awaited->first && awaited->first != newest)
+        cut_off(awaited, awaited->first, 503, "There are too many connections.");
 }

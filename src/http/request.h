@@ -85,6 +85,10 @@ void awaited_append(struct http_awaited *awaited, struct http_connection *connec
 void awaited_remove(struct http_awaited *awaited, struct http_connection *connection);
 uint64_t awaited_due_ms(const struct http_awaited *awaited); /* UINT64_MAX: none */
 void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms);
+/* Cuts off the one awaited longest, unless it is the newest or there is none. */
+void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest);
+/* `wanted`, or fewer where the process may not have so many descriptors. */
+unsigned descriptors_for_connections(unsigned wanted);
 int connection_socket(struct MHD_Connection *native);
 
 /* The library's form of an answer; *ret_status is its status (500 where a header is impossible). */

@@ -13,7 +13,8 @@
  *                                               seen only when the answer is written)
  *
  * Time: the library closes connections that are silent; those that trickle are cut off by
- * awaited.c.
+ * awaited.c. At the limit of connections the one that has been awaited longest gives way, so that
+ * idle ones keep nobody out.
  *
  * Drain: the listening socket is given back (never closed here), answers carry "Connection: close",
  * and those past the grace are answered 503 by the server itself. MHD_stop_daemon aborts the
@@ -152,6 +153,8 @@ static void on_connection(void *context, struct MHD_Connection *native, void **s
         connection->native = native;
         server->connections++;
         awaited_append(&server->awaited, connection, false, uv_now(server->loop));
+        if (server->connections >= server->limits.connections_max)
+            awaited_give_way(&server->awaited, connection);
     } else if (connection) {
         awaited_remove(&server->awaited, connection);
         server->connections--;
@@ -392,6 +395,7 @@ static struct http_limits limits_of(const struct http_limits *given)
         limits.header_size_max = HEADER_SIZE_MAX;
     if (!limits.connections_max)
         limits.connections_max = CONNECTIONS_MAX;
+    limits.connections_max = descriptors_for_connections(limits.connections_max);
     if (!limits.idle_timeout_s)
         limits.idle_timeout_s = IDLE_TIMEOUT_S;
     return limits;

@@ -521,18 +521,51 @@ static void beyond_the_limit_connections_wait_their_turn(void **state)
     (void)state;
     struct site site;
     site_init(&site, &(struct http_limits){.connections_max = 2});
-    struct raw *first = raw_ask(&site, HEAD_OF("/1"), "GET|/1|");
-    struct raw *second = raw_ask(&site, HEAD_OF("/2"), "GET|/2|");
+    struct raw *first = raw_connect(&site);
+    raw_text(first, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    struct raw *second = raw_connect(&site);
+    raw_text(second, HEAD_OF("/hold"));
+    until_held(&site, 2);
     struct raw *third = raw_connect(&site);
     raw_text(third, HEAD_OF("/3"));
     for (int turn = 0; turn < 10; turn++)
         uv_run(&site.harness.loop, UV_RUN_NOWAIT);
     assert_int_equal(open_connections(&site), 2);
     assert_int_equal(third->length, 0);
+    reply_text(site.held[0], 200, "one");
+    raw_until(first, "one");
     raw_close(first);
     raw_until(third, "GET|/3|");
+    reply_text(site.held[1], 200, "two");
+    raw_until(second, "two");
     raw_close(second);
     raw_close(third);
+    site_release(&site);
+}
+
+static void at_the_limit_the_connection_that_idles_longest_gives_way(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.connections_max = 3});
+    struct raw *busy = raw_connect(&site);
+    raw_text(busy, HEAD_OF("/hold"));
+    until_held(&site, 1);
+    struct raw *idle = raw_ask(&site, HEAD_OF("/1"), "GET|/1|");
+    struct raw *half = raw_connect(&site);
+    raw_text(half, "GET /never HTTP/1.1\r\n");
+    raw_until_closed(idle);
+    for (int i = 0; i < 5; i++) {
+        struct raw *more = raw_ask(&site, HEAD_OF("/more"), "GET|/more|");
+        raw_close(more);
+    }
+    assert_false(busy->closed);
+    reply_text(site.held[0], 200, "still here");
+    raw_until(busy, "still here");
+    raw_close(busy);
+    raw_close(idle);
+    raw_close(half);
     site_release(&site);
 }
 
@@ -676,6 +709,7 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_in_the_middle_is_forgotten),
         cmocka_unit_test(silent_and_trickling_connections_are_cut_off),
         cmocka_unit_test(beyond_the_limit_connections_wait_their_turn),
+        cmocka_unit_test(at_the_limit_the_connection_that_idles_longest_gives_way),
         cmocka_unit_test(drain_answers_what_was_taken_and_leaves_new_connections_to_the_next),
         cmocka_unit_test(drain_without_requests_is_done_at_once),
         cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
