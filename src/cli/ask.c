@@ -5,8 +5,10 @@
 #include <string.h>
 #include <uv.h>
 
+#include "call/sign.h"
 #include "cli/cli.h"
 #include "http/client.h"
+#include "system/keys.h"
 #include "world/real.h"
 
 struct asking {
@@ -57,7 +59,24 @@ static bool all_answered(const struct cli_ask *asks, size_t count)
     return true;
 }
 
-void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms)
+/* The operator is whoever may read the state folder's keys. */
+static struct signing *sign_as_operator(const struct state *state, struct http_client *client,
+                                        struct world *world)
+{
+    struct fh_error error;
+    struct signing *signing = NULL;
+    json_t *keys;
+    enum fh_code code = keys_read(state, &keys, &error);
+    if (code == FH_OK)
+        code = sign_requests(client, world, KEYS_OPERATOR, json_object_get(keys, KEYS_OPERATOR),
+                             &signing, &error);
+    if (code != FH_OK)
+        cli_fail(CLI_FAILED, "no operator's keys, so services will refuse: %s", error.message);
+    json_decref(keys);
+    return signing;
+}
+
+void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
 {
     uv_loop_t loop;
     struct fh_error error;
@@ -67,6 +86,7 @@ void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms)
     struct world *world = world_real_new(&loop, &error);
     FH_ASSERT(world != NULL && http_client_new(&loop, world, &client, &error) == FH_OK);
     world_real_set_sender(world, http_client_send, client);
+    struct signing *signing = sign_as_operator(state, client, world);
     for (size_t i = 0; i < count; i++) {
         asking[i].ask = &asks[i];
         http_client_set_address(client, asks[i].service, asks[i].address);
@@ -78,6 +98,7 @@ void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms)
         uv_run(&loop, UV_RUN_ONCE);
     world_timer_stop(world, &turning);
     http_client_free(client);
+    sign_free(signing);
     world_real_free(world);
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);

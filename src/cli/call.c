@@ -90,9 +90,9 @@ static void print_answer(const struct cli_ask *ask, bool as_json)
     json_decref(all);
 }
 
-static int call(struct cli_ask *ask, bool as_json)
+static int call(const struct state *state, struct cli_ask *ask, bool as_json)
 {
-    cli_ask_all(ask, 1, CALL_MS_MAX);
+    cli_ask_all(state, ask, 1, CALL_MS_MAX);
     if (ask->status == 0)
         return cli_fail(CLI_FAILED, "%s gave no answer: %s", ask->service, ask->answer);
     print_answer(ask, as_json);
@@ -136,7 +136,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     else if (!(ask.address = find_address(system, words[0])))
         code = CLI_USAGE;
     else
-        code = call(&ask, cli_value(command, values, "--json") != NULL);
+        code = call(&state, &ask, cli_value(command, values, "--json") != NULL);
     free(ask.answer);
     json_decref(system);
     text_release(&body);

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "system/callers.h"
 #include "system/check.h"
+#include "system/keys.h"
 #include "system/live.h"
 
 static void keep(void *context, const json_t *line)
@@ -35,7 +37,31 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     return code;
 }
 
-static void print_json(const struct system_file *file, const struct findings *findings, bool live)
+/* Each receiver, each of its callers, and what that one may have of it. */
+static void print_callers(struct system_file *file)
+{
+    const char *receiver, *caller;
+    json_t *matrix = callers_matrix(file), *callers, *grants, *grant;
+    size_t i;
+    printf("\nWho may call whom (an operator may call everything):\n");
+    json_object_foreach (matrix, receiver, callers) {
+        const char *left = receiver;
+        json_object_foreach (callers, caller, grants) {
+            if (strcmp(caller, KEYS_OPERATOR) == 0)
+                continue;
+            printf("  %-14s %-14s ", left, caller);
+            json_array_foreach (grants, i, grant)
+                printf("%s%s", i ? ", " : "", json_string_value(grant));
+            printf("\n");
+            left = "";
+        }
+        if (*left)
+            printf("  %-14s nobody\n", left);
+    }
+    json_decref(matrix);
+}
+
+static void print_json(struct system_file *file, const struct findings *findings, bool live)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -45,6 +71,7 @@ static void print_json(const struct system_file *file, const struct findings *fi
         json_object_set_new(all, "routes", json_integer((json_int_t)counts.routes));
         json_object_set_new(all, "subscriptions", json_integer((json_int_t)counts.subscriptions));
         json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
+        json_object_set_new(all, "callers", callers_matrix(file));
     }
     if (file && live) {
         json_t *open = json_array();
@@ -67,7 +94,7 @@ static void print_counts(const struct findings *findings)
            findings->warnings, plural(findings->warnings, "warning", "warnings"));
 }
 
-static void print_result(const struct system_file *file, const struct findings *findings, bool live)
+static void print_result(struct system_file *file, const struct findings *findings, bool live)
 {
     cli_print_findings(findings);
     if (!file || findings->errors) {
@@ -85,6 +112,7 @@ static void print_result(const struct system_file *file, const struct findings *
            plural(counts.compositions, "composition", "compositions"));
     if (findings->warnings)
         print_counts(findings);
+    print_callers(file);
     for (int i = 0; live && live_not_proved[i]; i++)
         printf("Not proved yet: %s.\n", live_not_proved[i]);
 }

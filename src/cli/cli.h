@@ -81,7 +81,8 @@ struct cli_ask {
     char *answer; /* malloc'ed text, "" when there was none; or, with status 0, why */
 };
 
-/* All side by side; returns when each has its answer. The caller frees the answers. */
-void cli_ask_all(struct cli_ask *asks, size_t count, int timeout_ms);
+/* As the operator of the system in `state`, all side by side; returns when each has its answer. The
+ * caller frees the answers. */
+void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms);
 
 #endif

@@ -19,7 +19,7 @@ static void keep(void *context, const json_t *line)
 }
 
 /* Asks every ready service for /_freehold/state and puts the answer in as "state". */
-static void add_states(json_t *status)
+static void add_states(const struct state *folder, json_t *status)
 {
     struct cli_ask asks[SYSTEM_SERVICES_MAX] = {0};
     json_t *asked[SYSTEM_SERVICES_MAX], *service, *state;
@@ -35,7 +35,7 @@ static void add_states(json_t *status)
                                          .path = "/_freehold/state",
                                          .headers = {{"Freehold-From", "operator"}}};
     }
-    cli_ask_all(asks, count, STATE_MS_MAX);
+    cli_ask_all(folder, asks, count, STATE_MS_MAX);
     for (i = 0; i < count; i++) {
         if (asks[i].status == 200 &&
             json_parse(asks[i].answer, strlen(asks[i].answer), &state, NULL) == FH_OK)
@@ -161,12 +161,13 @@ static int run(const struct cli_command *command, char **words, const char **val
     if (code != CLI_DONE)
         return code;
     code = cli_control(&state, "status", keep, &status);
+    if (code == CLI_DONE)
+        add_states(&state, status);
     state_close(&state);
     if (code == CLI_NOT_RUNNING)
         return cli_fail(code, "the system has just stopped");
     if (code != CLI_DONE)
         return code;
-    add_states(status);
     if (cli_value(command, values, "--json"))
         cli_print_json(status);
     else

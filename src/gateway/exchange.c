@@ -106,6 +106,12 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
 {
     struct http_header headers[PASSED_ON];
     size_t count = 0;
+    if (world_answer_header(answered, "freehold-refused")) {
+        /* It was this gateway that was not let in: nothing that its client could mend. */
+        gateway_problem(exchange, 502, NULL, NULL, "The service %s does not take this gateway.",
+                        answered->service);
+        return;
+    }
     for (size_t i = 0; i < PASSED_ON; i++) {
         const char *value = world_answer_header(answered, passed_on[i].lower);
         if (value)

@@ -18,6 +18,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "call/sign.h"
 #include "gateway/compose_run.h"
 #include "gateway/exchange.h"
 #include "gateway/proxy.h"
@@ -31,6 +32,7 @@ struct gateway {
     uv_loop_t loop;
     struct world *world;
     struct http_client *client;
+    struct signing *signing;
     struct http_server *server;
     struct process process;
     struct routes routes;
@@ -173,6 +175,9 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         code = set_addresses(gateway, config, error);
     }
     if (code == FH_OK)
+        code = sign_requests(gateway->client, gateway->world, "gateway",
+                             json_at(config, "keys.calls"), &gateway->signing, error);
+    if (code == FH_OK)
         code = process_listen(config, NULL, ret_listen_fd, error);
     if (code == FH_OK) {
         json_integer_at(config, "control_fd", &control_fd);
@@ -194,6 +199,7 @@ static void release(struct gateway *gateway, int listen_fd)
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
     http_client_free(gateway->client);
+    sign_free(gateway->signing);
     if (gateway->process.loop)
         process_end(&gateway->process);
     world_real_free(gateway->world);

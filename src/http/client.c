@@ -213,6 +213,14 @@ void http_client_set_address(struct http_client *client, const char *service, co
     map_put(&client->addresses, service, base);
 }
 
+void http_client_set_signer(struct http_client *client, const char *name,
+                            const char *(*sign)(void *context, const char *service), void *context)
+{
+    client->signer.name = name;
+    client->signer.sign = sign;
+    client->signer.context = context;
+}
+
 void client_unref(struct http_client *client)
 {
     if (--client->references)

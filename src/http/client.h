@@ -25,6 +25,10 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
 void http_client_free(struct http_client *client);
 /* address "127.0.0.1:4711"; replaces an earlier one. */
 void http_client_set_address(struct http_client *client, const char *service, const char *address);
+/* Puts the header `name` on every request, with what `sign` gives for its service (a text that
+ * lives until the next call); NULL: that request goes without. */
+void http_client_set_signer(struct http_client *client, const char *name,
+                            const char *(*sign)(void *context, const char *service), void *context);
 void http_client_send(void *client, struct world_request *request); /* a world_sender */
 
 #endif

@@ -97,9 +97,9 @@ static char *copy(struct head *head, const char *text, size_t length)
 }
 
 /* Headers that decide who asks, for what and how often: two of one could be read as either. */
-static const char *const singles[] = {"Content-Type",     "Authorization",    "Idempotency-Key",
-                                      "Freehold-From",    "Freehold-To",      "Freehold-Undo",
-                                      "Freehold-Attempt", "Freehold-Deadline"};
+static const char *const singles[] = {"Content-Type",     "Authorization",     "Idempotency-Key",
+                                      "Freehold-From",    "Freehold-To",       "Freehold-Undo",
+                                      "Freehold-Attempt", "Freehold-Deadline", "Freehold-Token"};
 
 static bool note_single(struct head *head, const char *name)
 {

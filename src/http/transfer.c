@@ -216,7 +216,7 @@ static void add_line(struct transfer *transfer, size_t *places, int *count, cons
 static bool set_headers(struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
-    size_t places[WORLD_HEADERS_MAX + 3];
+    size_t places[WORLD_HEADERS_MAX + 4];
     int count = 0;
     add_line(transfer, places, &count, "Accept", NULL);
     add_line(transfer, places, &count, "Expect", NULL);
@@ -233,6 +233,11 @@ static bool set_headers(struct transfer *transfer)
         }
         add_line(transfer, places, &count, header->name, header->value);
     }
+    const struct http_client *client = transfer->client;
+    const char *proof =
+        client->signer.sign ? client->signer.sign(client->signer.context, request->service) : NULL;
+    if (proof)
+        add_line(transfer, places, &count, client->signer.name, proof);
     if (transfer->sent.overflow) {
         transfer_fail(transfer, "the request's headers are larger than %zu bytes", SENT_LENGTH_MAX);
         return false;

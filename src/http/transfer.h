@@ -29,7 +29,7 @@ struct transfer {
     bool sending; /* it has gone out, once */
     struct world_timer deadline;
     struct text sent; /* the header lines, each with its NUL */
-    struct curl_slist lines[WORLD_HEADERS_MAX + 3];
+    struct curl_slist lines[WORLD_HEADERS_MAX + 4];
     char failure[192]; /* "": none */
     struct text answer;
     struct text head; /* names and values, each with its NUL */
@@ -57,6 +57,11 @@ struct http_client {
     struct world_turn turn;
     bool timeout_due; /* libcurl wants to be called at once */
     bool closing;
+    struct {
+        const char *name;
+        const char *(*sign)(void *context, const char *service); /* NULL: nobody signs */
+        void *context;
+    } signer;
     struct map addresses;                    /* service to "http://address" */
     struct transfer *open_first, *open_last; /* the queued ones at the end */
     struct transfer *failed;                 /* of the open ones, could not be started */

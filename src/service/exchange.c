@@ -13,10 +13,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "call/identity.h"
 #include "call/trace.h"
 #include "http/path.h"
 #include "http/prefer.h"
 #include "saga/run.h"
+#include "service/audience.h"
 #include "service/runtime.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
@@ -143,19 +145,16 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
     return NULL;
 }
 
-/* Who is asking, by what he says of himself: what he can't prove yet is said in docs/status.md. */
-static bool audience_fits(const struct exchange *exchange, enum fh_audience audience)
+bool exchange_refused(struct exchange *exchange, const struct audience_route *route)
 {
-    const char *from = header(exchange, "Freehold-From");
-    switch (audience) {
-    case FH_PUBLIC:
-        break;
-    case FH_SERVICES:
-        return from != NULL;
-    case FH_OPERATORS:
-        return from && strcmp(from, "operator") == 0;
-    }
-    return true;
+    static const struct http_header headers[] = {{AUDIENCE_REFUSED_HEADER, "caller"},
+                                                 {"WWW-Authenticate", IDENTITY_HEADER}};
+    const char *why;
+    int status =
+        audience_judge(exchange->runtime->audience, exchange->incoming.request, route, &why);
+    if (status)
+        answer_problem(exchange, status, why, NULL, headers, status == 401 ? 2 : 1);
+    return status != 0;
 }
 
 /* ---- from bytes to a work ---- */
@@ -370,12 +369,17 @@ static void exchange_run(void *argument)
     if (!own_route(runtime, exchange)) {
         exchange->route = route_find(runtime, exchange->incoming.method, exchange->incoming.path,
                                      &path, allowed, sizeof allowed);
-        if (!exchange->route && allowed[0])
+        struct audience_route asked = {0};
+        if (exchange->route)
+            asked = (struct audience_route){exchange->route->route->method,
+                                            exchange->route->route->path,
+                                            exchange->route->route->audience};
+        if (exchange_refused(exchange, exchange->route ? &asked : NULL))
+            ; /* answered */
+        else if (!exchange->route && allowed[0])
             exchange_wrong_method(exchange, allowed);
         else if (!exchange->route)
             exchange_problem(exchange, 404, "There is no such resource.");
-        else if (!audience_fits(exchange, exchange->route->route->audience))
-            exchange_problem(exchange, 403, "This resource is not for everyone.");
         else
             run_work(exchange, path);
     }
@@ -414,8 +418,6 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         exchange->incoming = *incoming;
         if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {
             runtime->exchanges++;
-            /* At once: what needs not wait is answered before its connection would be suspended. */
-            fibers_run(runtime->world->fibers);
             return;
         }
     }

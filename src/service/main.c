@@ -14,7 +14,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "call/sign.h"
 #include "http/client.h"
+#include "service/audience.h"
 #include "service/runtime.h"
 #include "world/real.h"
 
@@ -27,6 +29,7 @@ struct program {
     struct process process;
     int listen_fd;
     struct http_client *client;
+    struct signing *signing;
 };
 
 static struct program *program_of(struct runtime *runtime)
@@ -36,10 +39,18 @@ static struct program *program_of(struct runtime *runtime)
 
 /* ---- the runtime's host ---- */
 
+/* Runs it at once: what needs not wait is answered before its connection would be suspended. */
+static void on_incoming(void *context, struct http_incoming *incoming)
+{
+    struct runtime *runtime = context;
+    exchange_incoming(runtime, incoming);
+    fibers_run(runtime->world->fibers);
+}
+
 static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
 {
     struct program *program = program_of(runtime);
-    struct http_handler handler = {exchange_incoming, runtime};
+    struct http_handler handler = {on_incoming, runtime};
     struct http_limits limits = {0};
     return http_server_new(&program->loop, runtime->world, program->listen_fd, &limits, handler,
                            &runtime->server, error);
@@ -64,6 +75,8 @@ static void host_silence(struct runtime *runtime)
 {
     http_client_free(program_of(runtime)->client);
     program_of(runtime)->client = NULL;
+    sign_free(program_of(runtime)->signing);
+    program_of(runtime)->signing = NULL;
     world_real_set_sender(runtime->world, NULL, NULL);
 }
 
@@ -111,6 +124,22 @@ static void set_peers(struct program *program)
     }
 }
 
+/* Who this service is to others, and who others are to it. */
+static enum fh_code set_identity(struct program *program, struct fh_error *error)
+{
+    struct runtime *runtime = &program->runtime;
+    if (!json_object_get(runtime->config, "keys"))
+        log_warning(
+            "the configuration has no \"keys\": EVERYBODY WHO REACHES THIS PORT IS BELIEVED, "
+            "whoever they say they are");
+    enum fh_code code = audience_new(runtime->service->name, runtime->config, runtime->world,
+                                     &runtime->audience, error);
+    if (code == FH_OK)
+        code = sign_requests(program->client, runtime->world, runtime->service->name,
+                             json_at(runtime->config, "keys.calls"), &program->signing, error);
+    return code;
+}
+
 static void loop_close_handle(uv_handle_t *handle, void *unused)
 {
     (void)unused;
@@ -137,6 +166,8 @@ static int serve(const fh_service *service, const json_t *config, const char *li
                              &program->runtime, &error);
     if (code == FH_OK)
         code = http_client_new(&program->loop, world, &program->client, &error);
+    if (code == FH_OK)
+        code = set_identity(program, &error);
     if (code != FH_OK || !runtime_start(&program->runtime)) {
         log_error("can't start: %s", error.message);
         free(program);
@@ -146,6 +177,7 @@ static int serve(const fh_service *service, const json_t *config, const char *li
     set_peers(program);
     world_real_set_sender(world, http_client_send, program->client);
     uv_run(&program->loop, UV_RUN_DEFAULT);
+    audience_free(program->runtime.audience);
     world_real_free(world);
     uv_run(&program->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&program->loop) != 0)

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "event/room.h"
 #include "saga/run.h"
+#include "service/audience.h"
 #include "service/runtime.h"
 
 #define METRICS_SIZE_MAX ((size_t)4 << 20)
@@ -152,6 +153,9 @@ char *metrics_text(struct runtime *runtime)
     write_sagas(&text, runtime);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);
+    write_value(&text, "freehold_callers_refused_total", "counter",
+                "Requests without a good token, or for a route not granted.",
+                audience_refused(runtime->audience));
     write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
                 requests);
     write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);

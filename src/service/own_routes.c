@@ -12,6 +12,7 @@
 #include "event/room.h"
 #include "http/path.h"
 #include "saga/run.h"
+#include "service/audience.h"
 #include "service/runtime.h"
 #include "work/command.h"
 
@@ -112,18 +113,23 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
 {
     static const struct {
         const char *method, *path;
+        bool open; /* to whoever reaches the port: it tells nothing of what is stored */
+        enum fh_audience audience;
         void (*answer)(struct runtime *runtime, struct exchange *exchange);
-    } routes[] = {{"GET", "/livez", live},
-                  {"GET", "/readyz", ready},
-                  {"GET", "/metrics", metrics},
-                  {"GET", FEED_PATH, feed},
-                  {"GET", "/_freehold/state", state},
-                  {"POST", "/_freehold/closed", closed}};
+    } routes[] = {{"GET", "/livez", true, FH_OPERATORS, live},
+                  {"GET", "/readyz", true, FH_OPERATORS, ready},
+                  {"GET", "/metrics", true, FH_OPERATORS, metrics},
+                  {"GET", FEED_PATH, false, FH_SERVICES, feed},
+                  {"GET", "/_freehold/state", false, FH_SERVICES, state},
+                  {"POST", "/_freehold/closed", false, FH_SERVICES, closed}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, incoming->path) != 0)
             continue;
         bool gets = strcmp(routes[i].method, "GET") == 0;
+        struct audience_route route = {routes[i].method, routes[i].path, routes[i].audience};
+        if (!routes[i].open && exchange_refused(exchange, &route))
+            return true;
         if (strcmp(routes[i].method, incoming->method) == 0 ||
             (gets && strcmp(incoming->method, "HEAD") == 0))
             routes[i].answer(runtime, exchange);

@@ -52,6 +52,7 @@ struct runtime {
     const fh_service *service;
     const json_t *config;
     const char *engine;
+    struct audience *audience;  /* the host's; NULL: everybody is believed */
     struct http_server *server; /* NULL: the host's requests come another way */
     enum runtime_phase phase;
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
@@ -91,6 +92,9 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
 /* 405; `allowed` is the Allow header's value. */
 void exchange_wrong_method(struct exchange *exchange, const char *allowed);
 struct http_incoming *exchange_request(struct exchange *exchange);
+/* Answers whoever may not have this route; `route` NULL: any. False: he may. */
+struct audience_route;
+bool exchange_refused(struct exchange *exchange, const struct audience_route *route);
 
 /* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: not one of them. On a fiber. */
 bool own_route(struct runtime *runtime, struct exchange *exchange);

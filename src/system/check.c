@@ -19,10 +19,9 @@
 #include "base/text.h"
 #include "gateway/compose.h"
 #include "gateway/routes.h"
-#include "http/path.h"
+#include "system/callers.h"
+#include "system/keys.h"
 #include "system/nearest.h"
-
-#define METHOD_LENGTH_MAX 16
 
 /* Who expects something, for messages: "orders: saga place_order, step reserve". */
 struct expectation {
@@ -32,35 +31,10 @@ struct expectation {
     const char *who;
 };
 
-/* "SERVICE METHOD /path?query" taken apart. */
-struct target {
-    char service[SYSTEM_NAME_LENGTH_MAX + 1];
-    char method[METHOD_LENGTH_MAX + 1];
-    const char *path; /* with its query */
-};
-
 static const char *text_at(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text && *text ? text : NULL;
-}
-
-static bool take_word(const char **text, char *word, size_t size)
-{
-    size_t length = strcspn(*text, " ");
-    if (length == 0 || length >= size || (*text)[length] != ' ')
-        return false;
-    memcpy(word, *text, length);
-    word[length] = '\0';
-    *text += length + 1;
-    return true;
-}
-
-static bool parse_target(const char *text, struct target *target)
-{
-    return take_word(&text, target->service, sizeof target->service) &&
-           take_word(&text, target->method, sizeof target->method) && *text == '/' &&
-           (target->path = text) != NULL;
 }
 
 static const json_t *find_service(const struct expectation *by, const char *name)
@@ -107,7 +81,7 @@ static void check_query(const struct expectation *by, const char *service, const
 }
 
 static void report_no_route(const struct expectation *by, const json_t *description,
-                            const struct target *target, bool other_method)
+                            const struct callers_target *target, bool other_method)
 {
     struct nearest nearest = nearest_begin(target->path);
     size_t i;
@@ -125,24 +99,13 @@ static void report_no_route(const struct expectation *by, const json_t *descript
 }
 
 /* The route that serves the target, with a finding when there is none or it is not for services. */
-static const json_t *find_route(const struct expectation *by, const struct target *target)
+static const json_t *find_route(const struct expectation *by, const struct callers_target *target)
 {
     const json_t *description = find_service(by, target->service);
-    const json_t *best = NULL;
-    bool other_method = false;
-    size_t i;
-    json_t *route;
+    bool other_method;
     if (!description)
         return NULL;
-    json_array_foreach (json_object_get(description, "routes"), i, route) {
-        if (!compose_target_fits(target->path, text_at(route, "path")))
-            continue;
-        if (strcmp(text_at(route, "method"), target->method) != 0)
-            other_method = true;
-        else if (!best ||
-                 path_literals(text_at(route, "path")) > path_literals(text_at(best, "path")))
-            best = route; /* as the receiver chooses */
-    }
+    const json_t *best = callers_route(description, target->method, target->path, &other_method);
     if (!best) {
         report_no_route(by, description, target, other_method);
         return NULL;
@@ -163,7 +126,7 @@ static void check_asks(struct expectation *by, const struct system_service *serv
     json_t *ask;
     char who[256];
     json_array_foreach (json_object_get(service->description, "asks"), i, ask) {
-        struct target target = {.method = "GET", .path = text_at(ask, "path")};
+        struct callers_target target = {.method = "GET", .path = text_at(ask, "path")};
         snprintf(target.service, sizeof target.service, "%s", text_at(ask, "service"));
         snprintf(who, sizeof who, "%s asks %s and", service->name, target.service);
         by->who = who;
@@ -228,10 +191,11 @@ static void check_hears(struct expectation *by, const struct system_service *ser
 /* ---- Sagas -------------------------------------------------------------------------------------
  */
 
-static void check_undo(const struct expectation *by, const char *undo, const struct target *call)
+static void check_undo(const struct expectation *by, const char *undo,
+                       const struct callers_target *call)
 {
-    struct target target;
-    if (!parse_target(undo, &target)) {
+    struct callers_target target;
+    if (!callers_target_parse(undo, &target)) {
         findings_error(by->findings, by->place,
                        "%s: the undo '%s' is not written SERVICE METHOD /path", by->who, undo);
         return;
@@ -251,7 +215,7 @@ static void check_undo(const struct expectation *by, const char *undo, const str
 static void check_step(const struct expectation *by, const json_t *step, bool before_pivot)
 {
     const char *call = text_at(step, "call"), *undo = text_at(step, "undo");
-    struct target target;
+    struct callers_target target;
     if (json_is_true(json_object_get(step, "run"))) {
         if (call)
             findings_error(by->findings, by->place, "%s both calls and runs; expected one of them",
@@ -262,7 +226,7 @@ static void check_step(const struct expectation *by, const json_t *step, bool be
         findings_error(by->findings, by->place, "%s neither calls nor runs", by->who);
         return;
     }
-    if (!parse_target(call, &target)) {
+    if (!callers_target_parse(call, &target)) {
         findings_error(by->findings, by->place,
                        "%s: the call '%s' is not written SERVICE METHOD /path", by->who, call);
         return;
@@ -322,7 +286,7 @@ static void check_composition(struct expectation *by, const struct system_compos
     json_decref(declared);
     for (int i = 0; i < parsed->part_count; i++) {
         const struct compose_part *part = &parsed->parts[i];
-        struct target target = {.method = "GET", .path = part->target};
+        struct callers_target target = {.method = "GET", .path = part->target};
         char who[256];
         snprintf(target.service, sizeof target.service, "%s", part->service);
         snprintf(who, sizeof who, "%s, part %s,", composition->path, part->name);
@@ -333,6 +297,11 @@ static void check_composition(struct expectation *by, const struct system_compos
             findings_error(by->findings, by->place,
                            "%s uses GET %s of %s, which is not for the public", who,
                            text_at(route, "path"), target.service);
+        const struct system_service *service = system_file_service(by->file, part->service);
+        if (service && !callers_take(service, KEYS_GATEWAY))
+            findings_error(by->findings, by->place,
+                           "%s uses %s, which services.%s.callers closes to the gateway", who,
+                           service->name, service->name);
     }
     compose_free(parsed);
 }
@@ -387,6 +356,7 @@ void check_system(struct system_file *file, struct findings *findings)
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }
+    callers_check(file, findings);
     for (i = 0; i < file->composition_count; i++)
         check_composition(&by, &file->compositions[i]);
     if (findings->errors == errors)

@@ -209,14 +209,37 @@ static void read_instances(struct yaml_reader *reader, yaml_node_t *node, const 
     service->instances_place = yaml_place(reader, node);
 }
 
+static void read_caller(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_service *service = into;
+    struct system_caller *caller = &service->callers[service->caller_count];
+    caller->name = yaml_text(reader, node, what);
+    caller->place = yaml_place(reader, node);
+    service->caller_count += caller->name != NULL;
+}
+
+static void read_callers(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    struct system_service *service = into;
+    service->callers_restricted = true;
+    service->caller_count = 0; /* a profile's list replaces */
+    yaml_read_list(reader, node, what, SYSTEM_CALLERS_MAX, read_caller, into);
+}
+
+static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    yaml_bool(reader, node, what, &((struct system_service *)into)->open);
+}
+
 static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                               struct system_service *service)
 {
-    static const struct yaml_key keys[] = {{"program", read_program, false},
-                                           {"migrations", read_migrations, false},
-                                           {"engine", read_engine, false},
-                                           {"settings", read_settings, false},
-                                           {"instances", read_instances, false}};
+    static const struct yaml_key keys[] = {
+        {"program", read_program, false},    {"migrations", read_migrations, false},
+        {"engine", read_engine, false},      {"settings", read_settings, false},
+        {"callers", read_callers, false},    {"open", read_open, false},
+        {"instances", read_instances, false}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }
 
@@ -441,38 +464,4 @@ struct system_service *system_file_service(struct system_file *file, const char 
             return &file->services[i];
     }
     return NULL;
-}
-
-static void set_text(json_t *object, const char *name, const char *text)
-{
-    if (text)
-        json_object_set_new(object, name, json_string(text));
-}
-
-static json_t *part_json(const struct system_part *part)
-{
-    json_t *item = json_object();
-    set_text(item, "name", part->name);
-    set_text(item, "get", part->get);
-    set_text(item, "each", part->each);
-    set_text(item, "id", part->id);
-    if (part->required)
-        json_object_set_new(item, "required", json_true());
-    if (part->query)
-        json_object_set_new(item, "query", json_true());
-    if (part->timeout_ms)
-        json_object_set_new(item, "timeout_ms", json_integer(part->timeout_ms));
-    return item;
-}
-
-json_t *system_file_composition(const struct system_composition *composition)
-{
-    json_t *parts = json_array(), *item = json_object();
-    for (size_t i = 0; i < composition->part_count; i++)
-        json_array_append_new(parts, part_json(&composition->parts[i]));
-    set_text(item, "path", composition->path);
-    json_object_set_new(item, "parts", parts);
-    if (composition->deadline_ms)
-        json_object_set_new(item, "deadline_ms", json_integer(composition->deadline_ms));
-    return item;
 }

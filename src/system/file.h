@@ -19,8 +19,14 @@
 #define SYSTEM_COMPOSE_MAX 32
 #define SYSTEM_PARTS_MAX 32
 #define SYSTEM_INSTANCES_MAX 64
+#define SYSTEM_CALLERS_MAX 66 /* every service, and the gateway */
 #define SYSTEM_NAME_LENGTH_MAX 32
 #define SYSTEM_LISTEN_DEFAULT "127.0.0.1:8080"
+
+struct system_caller {
+    const char *name;
+    struct place place;
+};
 
 struct system_service {
     const char *name;
@@ -34,6 +40,11 @@ struct system_service {
     struct place engine_place;
     int instances;
     struct place instances_place;
+    /* Who may call it, of those who declare that they need to; not restricted: all of them. */
+    struct system_caller callers[SYSTEM_CALLERS_MAX];
+    size_t caller_count;
+    bool callers_restricted;
+    bool open;           /* its public routes take requests without a token: for development */
     json_t *settings;    /* an object; may hold secrets: never shown */
     json_t *description; /* what the program says of itself; NULL until described */
 };

@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "system/callers.h"
 #include "system/instance.h"
+#include "system/keys.h"
 
 #define POLL_MS 10
 
@@ -122,6 +124,11 @@ static json_t *peers_json(const struct provision *provision)
     return peers;
 }
 
+/* Who may call whom, and the keys that prove it. */
+struct grants {
+    json_t *matrix, *keys;
+};
+
 static json_t *config_json(const struct provision *provision, const struct system_file *file)
 {
     json_t *config = json_object();
@@ -137,7 +144,7 @@ static enum fh_code write_service_config(const struct provision *provision,
                                          const struct provision_part *part,
                                          const struct system_file *file,
                                          const struct system_service *service,
-                                         struct fh_error *error)
+                                         const struct grants *grants, struct fh_error *error)
 {
     json_t *config = config_json(provision, file);
     json_object_set_new(config, "service", json_string(service->name));
@@ -146,6 +153,12 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_object_set_new(config, "migrations",
                         service->migrations ? json_string(service->migrations) : json_null());
     json_object_set(config, "settings", service->settings);
+    json_object_set_new(
+        config, "keys",
+        json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
+                  "takes", keys_to_take(grants->keys, grants->matrix, service->name)));
+    json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
+    json_object_set_new(config, "open", json_boolean(service->open));
     enum fh_code code = state_write_json(part->folder_fd, "service.json", config, error);
     json_decref(config);
     return code;
@@ -153,16 +166,23 @@ static enum fh_code write_service_config(const struct provision *provision,
 
 static enum fh_code write_gateway_config(const struct provision *provision,
                                          const struct provision_part *part,
-                                         const struct system_file *file, struct fh_error *error)
+                                         const struct system_file *file,
+                                         const struct grants *grants, struct fh_error *error)
 {
     json_t *config = config_json(provision, file);
     json_t *services = json_object(), *compose = json_array();
-    for (size_t i = 0; i < file->service_count; i++)
-        json_object_set(services, file->services[i].name, file->services[i].description);
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        if (callers_take(service, KEYS_GATEWAY))
+            json_object_set(services, service->name, service->description);
+    }
     for (size_t i = 0; i < file->composition_count; i++)
         json_array_append_new(compose, system_file_composition(&file->compositions[i]));
     json_object_set_new(config, "services", services);
     json_object_set_new(config, "compose", compose);
+    json_object_set_new(
+        config, "keys",
+        json_pack("{s:o}", "calls", keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY)));
     enum fh_code code = state_write_json(part->folder_fd, "gateway.json", config, error);
     json_decref(config);
     return code;
@@ -202,22 +222,25 @@ static enum fh_code write_configs(struct provision *provision,
                                   const struct provision_options *options, struct fh_error *error)
 {
     struct system_file *file = options->file;
-    enum fh_code code = FH_OK;
+    struct grants grants = {.matrix = callers_matrix(file)};
+    enum fh_code code = keys_make(&provision->state, file, &grants.keys, error);
     for (size_t i = 0; i < provision->part_count && code == FH_OK; i++) {
         struct provision_part *part = &provision->parts[i];
         if (i < file->service_count) {
-            code = write_service_config(provision, part, file, &file->services[i], error);
+            code = write_service_config(provision, part, file, &file->services[i], &grants, error);
             part->arguments[0] = file->services[i].program_path;
             part->arguments[1] = "--config";
             part->arguments[2] = arena_printf(&provision->arena, "%s/service.json", part->folder);
         } else {
-            code = write_gateway_config(provision, part, file, error);
+            code = write_gateway_config(provision, part, file, &grants, error);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
             part->arguments[3] = arena_printf(&provision->arena, "%s/gateway.json", part->folder);
         }
     }
+    json_decref(grants.matrix);
+    json_decref(grants.keys);
     return code == FH_OK ? write_system(provision, file, error) : code;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole systems, run through the command as a person would. Tests wait for conditions."""
 
+import hmac
 import http.client
 import json
 import os
@@ -32,6 +33,18 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+TOKEN_LIFE_MS = 300_000
+
+
+def token(key, caller, audience, expires_ms=None):
+    """What docs/security.md says of tokens, made without the runtime's code."""
+    if expires_ms is None:
+        expires_ms = time.time_ns() // 1_000_000 + TOKEN_LIFE_MS
+    text = f"1.{caller}.{audience}.{expires_ms}"
+    mac = hmac.new(bytes.fromhex(key), text.encode(), "sha512").digest()[:32]
+    return f"{text}.{mac.hex()}"
 
 
 class Answer:
@@ -90,6 +103,14 @@ class System:
         done = self.command(*arguments, check=False)
         answer = json.loads(done.stdout)
         return Answer(answer["status"], {}, json.dumps(answer["body"]))
+
+    def key(self, caller, receiver):
+        """As the state folder's owner may read it."""
+        keys = json.loads((pathlib.Path(self.state) / "keys.json").read_text())["keys"]
+        return keys[caller][receiver]
+
+    def token(self, caller, receiver):
+        return token(self.key(caller, receiver), caller, receiver)
 
     def http(self, method, path, body=None, headers=None, seconds=30):
         """One request through the gateway, once."""

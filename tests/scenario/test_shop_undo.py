@@ -6,14 +6,13 @@ import concurrent.futures
 import http.client
 import itertools
 import json
-import uuid
 
 import pytest
 
 from conftest import ROOT, Answer, wait_for
 
-LIFE = str(uuid.UUID(int=0x019000000000700080000000000000AA))  # of the initiator made up here
-NUMBERS = itertools.count(1)
+INITIATOR = "orders"  # which is granted these steps; its own sagas have small numbers
+NUMBERS = itertools.count(1_000_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +21,20 @@ def shop(start):
 
 
 class Step:
-    """One step of a saga of a service named `tester`: doing it, and undoing it, any number of times."""
+    """One step of a saga of orders: doing it, and undoing it, any number of times."""
 
     def __init__(self, shop, service, path, undo_path, body=None):
-        found = shop.services()[service]
+        services = shop.services()
+        found, self.born = services[service], services[INITIATOR]["state"]["incarnation"]
+        self.token = shop.token(INITIATOR, service)
         self.address, self.life = found["address"], found["state"]["incarnation"]
         self.path, self.undo_path, self.body = path, undo_path, body
-        self.key = f"tester/{LIFE}.{next(NUMBERS)}/step/0"
+        self.key = f"{INITIATOR}/{self.born}.{next(NUMBERS)}/step/0"
 
     def _send(self, path, header, attempt):
-        headers = {"Freehold-From": f"tester/{LIFE}", "Freehold-To": self.life, header: self.key,
-                   "Freehold-Attempt": str(attempt)}
+        headers = {"Freehold-From": f"{INITIATOR}/{self.born}", "Freehold-To": self.life,
+                   header: self.key, "Freehold-Attempt": str(attempt),
+                   "Freehold-Token": self.token}
         data = None
         if self.body is not None:
             data, headers["Content-Type"] = json.dumps(self.body), "application/json"

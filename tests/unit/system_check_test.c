@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "system/callers.h"
 #include "system/check.h"
 
 static const char users[] =
@@ -120,6 +121,54 @@ static void steps_before_the_pivot_can_be_undone_where_they_were_done(void **sta
                    "needs the service 'usres', which the system has not; did you mean 'users'");
 }
 
+/* Who of `orders` and the gateway may have what of users, when users.callers is `callers`. */
+static json_t *users_callers(const char *orders, const char *const *callers, size_t count)
+{
+    json_memory_init();
+    struct system_file *file = system_of(orders);
+    struct system_service *service = &file->services[0];
+    service->callers_restricted = callers != NULL;
+    for (size_t i = 0; i < count; i++)
+        service->callers[service->caller_count++] = (struct system_caller){.name = callers[i]};
+    json_t *matrix = callers_matrix(file);
+    json_t *mine = json_incref(json_object_get(matrix, "users"));
+    json_decref(matrix);
+    system_file_free(file);
+    return mine;
+}
+
+static void assert_callers(json_t *callers, const char *expected)
+{
+    json_t *wanted = description(expected);
+    if (!json_equal(callers, wanted))
+        fail_msg("%s", json_text(callers));
+    json_decref(wanted);
+    json_decref(callers);
+}
+
+static void what_is_declared_is_granted_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char *const gateway[] = {"gateway"}, *const orders[] = {"orders"};
+    assert_callers(users_callers("{'model': 'document'}", NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*']}");
+    assert_callers(users_callers(ASKS("/users/{user_id}"), NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /users/{id:int}']}");
+    assert_callers(users_callers(HEARS("UserUpdated", "null"), NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed']}");
+    assert_callers(
+        users_callers(SAGA("{'name': 'a', " COUNT ", " UNCOUNT "}, {'name': 'b', " COUNT "}"), NULL,
+                      0),
+        "{'gateway': ['public'], 'operator': ['*'], 'orders': ['POST /users/{id}/count',"
+        " 'POST /_freehold/closed', 'undo POST /users/{id}/uncount']}");
+    assert_callers(users_callers(ASKS("/nowhere"), NULL, 0),
+                   "{'gateway': ['public'], 'operator': ['*']}");
+    assert_callers(users_callers(ASKS("/users/{user_id}"), gateway, 1),
+                   "{'gateway': ['public'], 'operator': ['*']}");
+    assert_callers(users_callers(ASKS("/users/{user_id}"), orders, 1),
+                   "{'operator': ['*'], 'orders': ['GET /users/{id:int}']}");
+}
+
 static void what_the_gateway_would_refuse_is_refused_here(void **state)
 {
     (void)state;
@@ -143,6 +192,7 @@ int main(void)
         cmocka_unit_test(asks_are_served_by_a_route_that_services_may_use),
         cmocka_unit_test(heard_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
+        cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),
         cmocka_unit_test(what_the_gateway_would_refuse_is_refused_here),
         cmocka_unit_test(a_relational_service_without_migrations_is_warned_about),
     };

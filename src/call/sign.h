@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CALL_SIGN_H
+#define CALL_SIGN_H
+
+/* Lets every request of a client carry its sender's identity. */
+
+#include <jansson.h>
+
+#include "call/identity.h"
+#include "http/client.h"
+
+struct signing;
+
+struct identity_time identity_now(struct world *world);
+
+/* `keys` is {"SERVICE": "KEY IN HEX", ...}. FH_INVALID: one of them is none. The client signs until
+ * it is freed; free the signing after it. */
+enum fh_code sign_requests(struct http_client *client, struct world *world, const char *self,
+                           const json_t *keys, struct signing **ret, struct fh_error *error);
+void sign_free(struct signing *signing); /* NULL is fine */
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request is taken when its token is good, its Freehold-From (if any) names the token's caller,
+ * and one of that caller's grants fits: "*", "public" for a public route, or the route itself,
+ * "METHOD PATTERN", behind "undo " where the request undoes. A grant to do is none to undo.
+ *
+ * In an open service (for development) a request without token gets the public routes.
+ */
+
+#include "service/audience.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "call/sign.h"
+
+struct audience {
+    struct identity_verifier *verifier;
+    struct world *world;
+    const json_t *callers; /* {"CALLER": ["METHOD PATTERN", ...]}; borrowed */
+    bool open;
+    uint64_t refused;
+};
+
+enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
+                          struct audience **ret, struct fh_error *error)
+{
+    const char *caller;
+    json_t *text;
+    struct identity_key key;
+    *ret = NULL;
+    if (!json_object_get(config, "keys"))
+        return FH_OK;
+    struct audience *audience = calloc(1, sizeof *audience);
+    FH_ASSERT(audience != NULL);
+    audience->verifier = identity_verifier_new(service, identity_now(world));
+    audience->world = world;
+    audience->callers = json_object_get(config, "callers");
+    audience->open = json_is_true(json_object_get(config, "open"));
+    json_object_foreach (json_at(config, "keys.takes"), caller, text) {
+        if (strlen(caller) <= IDENTITY_NAME_LENGTH_MAX &&
+            identity_key_parse(json_string_value(text), &key)) {
+            identity_verifier_add(audience->verifier, caller, &key);
+            continue;
+        }
+        audience_free(audience);
+        return error_set(error, FH_INVALID,
+                         "The key of the caller \"%.64s\" is none: expected 64 hexadecimal digits.",
+                         caller);
+    }
+    *ret = audience;
+    return FH_OK;
+}
+
+void audience_free(struct audience *audience)
+{
+    if (!audience)
+        return;
+    identity_verifier_free(audience->verifier);
+    free(audience);
+}
+
+uint64_t audience_refused(const struct audience *audience)
+{
+    return audience ? audience->refused : 0;
+}
+
+/* By what it says of itself: a program that was started without keys. */
+static int believe(const char *from, const struct audience_route *route, const char **ret_why)
+{
+    *ret_why = "This resource is not for everyone.";
+    if (!route || route->audience == FH_PUBLIC)
+        return 0;
+    if (!from)
+        return 403;
+    return route->audience == FH_OPERATORS && strcmp(from, "operator") != 0 ? 403 : 0;
+}
+
+/* "orders/0190...": the part before the slash. */
+static bool from_names(const char *from, const char *caller)
+{
+    size_t length = strlen(caller);
+    return strncmp(from, caller, length) == 0 && (from[length] == '/' || from[length] == '\0');
+}
+
+static bool grant_fits(const char *grant, const struct audience_route *route, bool undo)
+{
+    static const char undoing[] = "undo ";
+    size_t method = strlen(route->method);
+    if (strcmp(grant, "*") == 0)
+        return true;
+    if (strcmp(grant, "public") == 0)
+        return route->audience == FH_PUBLIC && !undo;
+    if ((strncmp(grant, undoing, sizeof undoing - 1) == 0) != undo)
+        return false;
+    grant += undo ? sizeof undoing - 1 : 0;
+    return strncmp(grant, route->method, method) == 0 && grant[method] == ' ' &&
+           strcmp(grant + method + 1, route->pattern) == 0;
+}
+
+static int judge(struct audience *audience, const struct http_request *request,
+                 const struct audience_route *route, const char **ret_why)
+{
+    const char *token = http_request_header(request, IDENTITY_HEADER), *caller;
+    const char *from = http_request_header(request, "Freehold-From");
+    bool undo = http_request_header(request, "Freehold-Undo") != NULL;
+    if (!token) {
+        *ret_why = "This service takes requests from the system's gateway, services and operators "
+                   "alone: a " IDENTITY_HEADER " is missing.";
+        bool plain = !from && !undo && (!route || route->audience == FH_PUBLIC);
+        return audience->open && plain ? 0 : 401;
+    }
+    enum identity_verdict verdict =
+        identity_verify(audience->verifier, token, identity_now(audience->world), &caller);
+    if (verdict != IDENTITY_PROVED) {
+        *ret_why = identity_verdict_text(verdict);
+        return 401;
+    }
+    if (from && !from_names(from, caller)) {
+        *ret_why = "Freehold-From names another caller than the " IDENTITY_HEADER " proves.";
+        return 403;
+    }
+    if (!route)
+        return 0;
+    size_t i;
+    json_t *grant;
+    json_array_foreach (json_object_get(audience->callers, caller), i, grant) {
+        const char *text = json_string_value(grant);
+        if (text && grant_fits(text, route, undo))
+            return 0;
+    }
+    *ret_why = "This caller was not granted this route: its program does not declare that it needs "
+               "it.";
+    return 403;
+}
+
+int audience_judge(struct audience *audience, const struct http_request *request,
+                   const struct audience_route *route, const char **ret_why)
+{
+    if (!audience)
+        return believe(http_request_header(request, "Freehold-From"), route, ret_why);
+    int status = judge(audience, request, route, ret_why);
+    audience->refused += status != 0;
+    return status;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_AUDIENCE_H
+#define SERVICE_AUDIENCE_H
+
+/*
+ * Who may ask a service for what: callers prove themselves with tokens (call/identity.h), and each
+ * has the routes that `up` granted it (system/callers.h) and no other. Deny is the default.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "freehold.h"
+#include "http/server.h"
+#include "world/world.h"
+
+#define AUDIENCE_REFUSED_HEADER "Freehold-Refused" /* on each refusal; handlers can't set it */
+
+struct audience;
+
+/* From a configuration's "keys", "callers" and "open" (docs/processes.md); `config` must outlive
+ * it. *ret NULL with FH_OK: it has no "keys", so everybody is believed. */
+enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
+                          struct audience **ret, struct fh_error *error);
+void audience_free(struct audience *audience); /* NULL is fine */
+uint64_t audience_refused(const struct audience *audience);
+
+/* A route as its declaration has it. */
+struct audience_route {
+    const char *method, *pattern;
+    enum fh_audience audience;
+};
+
+/* May this request have the route? `route` NULL: there is none, only who asks is looked at.
+ * 0: it may. 401: nobody proved that he asks; 403: he may not; with a sentence. With `audience`
+ * NULL what a request says of itself is believed. */
+int audience_judge(struct audience *audience, const struct http_request *request,
+                   const struct audience_route *route, const char **ret_why);
+
+#endif
