@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -318,7 +319,10 @@ static enum fh_code record_all(struct event_room *room, struct fh_error *error)
         store_rollback(work);
         return code;
     }
-    return store_commit(work, error);
+    CRASH_POINT("subscriber.recorded");
+    code = store_commit(work, error);
+    CRASH_POINT("subscriber.durable");
+    return code;
 }
 
 static bool any_dirty(struct event_room *room)

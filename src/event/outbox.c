@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "event/room.h"
 #include "shape/shape.h"
@@ -36,12 +37,14 @@ struct publishing {
 static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_error *error)
 {
     struct publishing *publishing = argument;
+    CRASH_POINT("outbox.begins");
     for (struct published *p = publishing->first; p; p = p->next) {
         enum fh_code code = ledger_outbox_append(w->store_work, &p->event, error);
         if (code != FH_OK)
             return code;
         publishing->position = p->event.position;
     }
+    CRASH_POINT("outbox.written");
     return FH_OK;
 }
 

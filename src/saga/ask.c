@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "saga/room.h"
 #include "work/command.h"
 
@@ -153,6 +154,7 @@ static void answered(struct world_request *request)
     struct saga_run *run = ask->run;
     struct saga_room *room = run->room;
     struct saga_target *target = ask->target;
+    CRASH_POINT("saga.answered");
     char incarnation[ID_SIZE] = "";
     int64_t position = 0;
     target->in_flight--;
@@ -197,6 +199,7 @@ static void start(struct saga_run *run, int element, bool undo)
     snprintf(ask->attempt_text, sizeof ask->attempt_text, "%d", ask->attempt);
     run->references++;
     run->parts[run->state.first[step] + element].ask = ask;
+    CRASH_POINT("saga.asks");
     if (ask->target->in_flight < SAGA_TARGET_FLIGHT_MAX) {
         send(ask);
         return;

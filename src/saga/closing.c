@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "saga/room.h"
@@ -147,10 +148,12 @@ static void mark(struct saga_room *room, const char *birth, struct snapshot *sna
     enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, &error);
     if (!code) {
         code = ledger_sagas_closed(work, birth, &closed, &marked, &error);
+        CRASH_POINT("closed.marked");
         if (code)
             store_rollback(work);
         else
             code = store_commit(work, &error);
+        CRASH_POINT("closed.durable");
     }
     if (code) /* the next round does it again */
         log_info("closed sagas could not be marked, and will be again: %s", error.message);
@@ -164,7 +167,9 @@ static void tell(struct saga_room *room, struct saga_closing *closing)
     uint64_t generation = closing->generation;
     arena_init(&snapshot.arena, ARENA_SIZE_MAX);
     enum fh_code code = take_snapshot(room, closing->birth, &snapshot, &error);
+    CRASH_POINT("closed.untold");
     bool told = code == FH_OK && send_closing(room, closing, &snapshot.closed);
+    CRASH_POINT("closed.told");
     if (told) {
         char *open = strdup(snapshot.closed.still_open);
         FH_ASSERT(open != NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "saga/room.h"
 
@@ -33,6 +34,7 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
     *ret_replied = false;
     enum fh_code code =
         saga_record_put(w->store_work, handler->run, handler->after, &w->arena, error);
+    CRASH_POINT("saga.advanced");
     handler->lost = code == FH_CONFLICT && !error->retryable;
     return code;
 }
@@ -88,6 +90,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
         saga_closing_begin(run);
     struct handler_fence fence = {.fence = {.check = check}, .run = run, .after = &after};
     enum fh_code code = run_work(run, state, &fence, &happening, detail);
+    CRASH_POINT("saga.handled");
     if (ends)
         saga_closing_end(run, code == FH_OK);
     if (code == FH_OK) {

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -219,7 +220,10 @@ static enum fh_code store_once(struct saga_run *run, const struct saga_state *ne
         store_rollback(work);
         return code;
     }
-    return store_commit(work, error);
+    CRASH_POINT("saga.recorded");
+    code = store_commit(work, error);
+    CRASH_POINT("saga.durable");
+    return code;
 }
 
 static bool is_end(const struct saga_state *state)

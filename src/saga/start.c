@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "saga/room.h"
 
@@ -73,6 +74,7 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
     enum fh_code code = append_start(w, run, error);
     if (code)
         return code;
+    CRASH_POINT("start.numbered");
     struct ledger_saga row;
     saga_record_row(run, &run->state, &w->arena, &row);
     row.input = json_text(run->input);
@@ -86,6 +88,7 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
             code = ledger_step_put(w->store_work, &put, error);
         }
     }
+    CRASH_POINT("start.recorded");
     if (!code && w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN - 2)
         w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
             SAGA_HEADER, work_printf(w, "%s.%lld", run->birth, (long long)run->number)};

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "service/runtime.h"
@@ -182,6 +183,7 @@ static enum fh_code apply(struct store *store, const struct migration *migration
     if (code != FH_OK)
         return code;
     struct fh_error why = {0};
+    CRASH_POINT("migration.begun");
     code = store->ops->sql->script(work, migration->sql, &why);
     if (code != FH_OK) {
         /* A full disk may have room at the next start; wrong SQL stays wrong. */
@@ -190,6 +192,7 @@ static enum fh_code apply(struct store *store, const struct migration *migration
                          "The migration %s failed, nothing of it stands: %.140s", migration->name,
                          why.message);
     } else {
+        CRASH_POINT("migration.applied");
         code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
                                     world_wall_ms(store->world), error);
     }
@@ -197,7 +200,10 @@ static enum fh_code apply(struct store *store, const struct migration *migration
         store_rollback(work);
         return code;
     }
-    return store_commit(work, error);
+    CRASH_POINT("migration.recorded");
+    code = store_commit(work, error);
+    CRASH_POINT("migration.durable");
+    return code;
 }
 
 static enum fh_code apply_new(struct store *store, struct migrations *all, int *ret_applied,

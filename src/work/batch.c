@@ -9,6 +9,7 @@
  */
 
 #include "work/batch.h"
+#include "base/crash.h"
 
 #include <stdlib.h>
 
@@ -144,6 +145,7 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
     enum fh_code code = store_begin(context->store, mode, &gate->store_work, error);
     if (code != FH_OK)
         return code;
+    CRASH_POINT("cursor.opened");
     if (fence) {
         bool replied = false;
         struct store_work *own = first->store_work;
@@ -151,13 +153,17 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
         code = fence->check(first, fence, &replied, error);
         first->store_work = own;
     }
+    CRASH_POINT("cursor.moved");
     if (code == FH_OK)
         code = members_run(gate, ret_failed, error);
     if (code != FH_OK) {
         store_rollback(gate->store_work);
         return code;
     }
-    return store_commit(gate->store_work, error);
+    CRASH_POINT("cursor.applied");
+    code = store_commit(gate->store_work, error);
+    CRASH_POINT("cursor.durable");
+    return code;
 }
 
 static enum fh_code batch_once(struct work_context *context, struct work_gate *gate,

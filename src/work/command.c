@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "shape/problem.h"
 #include "work/command_key.h"
@@ -293,7 +294,17 @@ static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_
         record->created_ms = world_wall_ms(w->context->world);
     if (!record->digest)
         record->digest = "";
-    return ledger_command_put(w->store_work, record, error);
+    CRASH_POINT("command.decided");
+    enum fh_code code = ledger_command_put(w->store_work, record, error);
+    CRASH_POINT("command.recorded");
+    return code;
+}
+
+static enum fh_code put_tombstone(fh_work *w, struct command *command, struct fh_error *error)
+{
+    enum fh_code code = put_record(w, command, LEDGER_NEVER, error);
+    CRASH_POINT("command.tombstone");
+    return code;
 }
 
 static enum fh_code see_position(fh_work *w, struct fh_error *error)
@@ -319,7 +330,7 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
     w->reply_header_count = 0;
     code = answer(w, command, error);
     if (!code && command->verdict == VERDICT_SETTLE)
-        code = put_record(w, command, LEDGER_NEVER, error);
+        code = put_tombstone(w, command, error);
     if (!code && command->service)
         code = see_position(w, error);
     *ret_replied = true;
@@ -338,6 +349,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
         command->record.undo_answer = recordable(w);
         command->outcome = "undone";
         code = put_record(w, command, LEDGER_UNDONE, error);
+        CRASH_POINT("command.undone");
     } else {
         const struct command_request *request = command->request;
         bool keeps_request = command->service && request->body && request->body_length > 0;

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "shape/problem.h"
 #include "work/command.h"
@@ -34,6 +35,7 @@ static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh
         code = command_closed_merge(&before, &closing->told, &w->kept, &after, error);
     if (!code)
         code = ledger_caller_close(w->store_work, closing->caller, closing->birth, &after, error);
+    CRASH_POINT("closing.recorded");
     if (code)
         return code;
     json_t *body = json_object();
@@ -108,9 +110,11 @@ enum fh_code command_closed_run(fh_work *w, const char *from)
     json_arena_set(before);
     if (code)
         return code;
+    CRASH_POINT("closing.heard");
     w->handler = let_fence_decide;
     w->fence = &closing.fence;
     code = work_run(w);
+    CRASH_POINT("closing.durable");
     w->fence = NULL; /* it lives no longer than this call */
     return code;
 }

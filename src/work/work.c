@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "shape/problem.h"
@@ -177,8 +178,10 @@ static void open_write(fh_work *w)
     if (was_in_time && !is_in_time(w))
         fail_with(w, FH_UNAVAILABLE, "The store was busy for too long; nothing was done.");
     bool replied = false;
+    CRASH_POINT("work.opened");
     if (w->fence && w->fence->check(w, w->fence, &replied, &error) != FH_OK)
         work_fail(w, &error);
+    CRASH_POINT("work.fenced");
     if (replied)
         _longjmp(*w->fail_to, ENDED_BY_FENCE);
 }
@@ -334,6 +337,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);
         struct fh_error error;
+        CRASH_POINT("work.handled");
         for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
             if (hook->finish && hook->finish(w, hook->argument, &error) != FH_OK)
                 work_fail(w, &error);
@@ -341,6 +345,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         if (w->fence && w->fence->record && !w->gate &&
             w->fence->record(w, w->fence, false, &error) != FH_OK)
             work_fail(w, &error);
+        CRASH_POINT("work.finished");
         break;
     }
     case ENDED_BY_FENCE:
@@ -385,6 +390,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
             return code;
         }
         w->durable = true;
+        CRASH_POINT("work.durable");
     }
     if (!by_fence)
         work_committed(w);
@@ -414,7 +420,10 @@ static enum fh_code refusal_try(fh_work *w, enum store_mode mode, struct fh_erro
         store_rollback(store_work);
         return code;
     }
-    return store_commit(store_work, error);
+    CRASH_POINT("refusal.recorded");
+    code = store_commit(store_work, error);
+    CRASH_POINT("refusal.durable");
+    return code;
 }
 
 static enum fh_code record_refusal(fh_work *w)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "store/ledger.h"
 #include "store/relational/sqlite.h"
 
@@ -150,8 +151,10 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     if (code == FH_OK)
         code = sqlite_connect(store, &store->writer, true, error);
     if (code == FH_OK) {
+        CRASH_POINT("store.opened");
         sqlite_group_init(store);
         code = provision(store, error);
+        CRASH_POINT("store.provisioned");
     }
     if (code == FH_OK)
         code = sqlite_sync_folder(world, store->folder, error);

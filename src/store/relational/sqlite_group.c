@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "store/relational/sqlite.h"
 
 static void commit_start(struct sqlite_store *store);
@@ -86,11 +87,13 @@ bool sqlite_group_broke(struct sqlite_store *store)
 static void checkpoint_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
+    CRASH_POINT("checkpoint.begins");
     int result =
         sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (result == SQLITE_IOERR_FSYNC ||
         sqlite3_extended_errcode(store->writer.db) == SQLITE_IOERR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a checkpoint");
+    CRASH_POINT("checkpoint.durable");
     store->commit_result = result;
 }
 
@@ -106,10 +109,12 @@ static void checkpoint_done(struct world_job *job)
 static void commit_run(struct world_job *job)
 {
     struct sqlite_store *store = job->owner;
+    CRASH_POINT("group.gathered");
     store->commit_result = sqlite_simple(&store->writer, "COMMIT");
     if (store->commit_result == SQLITE_IOERR_FSYNC ||
         store->commit_result == SQLITE_IOERR_DIR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a commit");
+    CRASH_POINT("group.durable");
 }
 
 /* A fiber behind the works that the last commit kept waiting, and before the answers of that
@@ -223,6 +228,7 @@ static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode
     if (store->state == GROUP_IDLE) {
         result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");
         if (result == SQLITE_OK) {
+            CRASH_POINT("group.begun");
             store->state = GROUP_OPEN;
             store->alone = mode == STORE_WRITE_ALONE;
         }
@@ -370,6 +376,7 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
                          "It refers to a row that is not there, or is referred to.");
     }
     int result = sqlite_simple(&store->writer, "RELEASE work");
+    CRASH_POINT("group.joined");
     if (result != SQLITE_OK) {
         enum fh_code code = sqlite_error(store->writer.db, result, error);
         sqlite_rollback(base);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/crash.h"
 #include "store/relational/sqlite.h"
 
 enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error)
@@ -36,7 +37,9 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
                                "The store's log %s can't be looked at", wal);
     if (failed || size == 0)
         return FH_OK;
+    CRASH_POINT("log.found");
     failed = files->copy_synced(world, wal, copy);
+    CRASH_POINT("log.copied");
     if (!failed)
         failed = files->rename(world, copy, wal);
     if (failed) {
@@ -44,5 +47,6 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
         return error_set_errno(error, FH_UNAVAILABLE, failed,
                                "The store's log %s can't be made durable", wal);
     }
+    CRASH_POINT("log.renamed");
     return sqlite_sync_folder(world, folder, error);
 }

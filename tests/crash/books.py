@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shop under load, and its books: what crash tests share. Clients place orders, each under a key and again until
+it is acknowledged; afterwards the books must balance to the last piece and cent."""
+
+import asyncio
+import collections
+import pathlib
+import random
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
+from client import in_parallel  # noqa: E402
+from conftest import wait_for  # noqa: E402
+
+PRODUCTS, USERS = 20, 10
+STOCK = {f"p{i}": 100 if i < 2 else 1_000_000 for i in range(PRODUCTS)}  # two of them run out
+REST_S_MAX = 180
+
+
+class Load:
+    def __init__(self, system, shop, seed, timeouts=True):
+        self.system, self.shop = system, shop
+        self.random, self.timeouts = random.Random(seed), timeouts
+        self.users, self.orders = [], {}  # key -> the acknowledged order's id
+        self.number, self.over = 0, False
+
+    async def prepare(self, at_once):
+        async def product(i):
+            body = {"id": f"p{i}", "name": f"Product {i}", "price": 100 + i,
+                    "stock": STOCK[f"p{i}"]}
+            assert (await self.shop.request("POST", "/api/products", body, key=f"p{i}")).status == 201
+
+        async def user(i):
+            body = {"name": f"User {i}", "email": f"user-{i}@example.org"}
+            answer = await self.shop.request("POST", "/api/users", body, key=f"u{i}")
+            self.users.append(answer.json()["id"])
+
+        await in_parallel(product, range(PRODUCTS), at_once)
+        await in_parallel(user, range(USERS), at_once)
+
+    async def client(self):
+        while not self.over:
+            self.number += 1
+            key, i = f"order-{self.number}", self.number
+            late = "tok_timeout" if self.timeouts else "tok_visa"
+            token = "tok_declined" if i % 11 == 0 else late if i % 37 == 0 else "tok_visa"
+            body = {"user_id": self.random.choice(self.users), "payment_token": token,
+                    "items": [{"product_id": f"p{n}", "quantity": self.random.randint(1, 3)}
+                              for n in self.random.sample(range(PRODUCTS), 2)]}
+            answer = await self.shop.request("POST", "/api/orders", body, key=key)
+            assert answer.status == 202, (key, answer.status, answer.body)
+            self.orders[key] = answer.json()["id"]
+            await asyncio.sleep(self.random.uniform(0, 0.1))
+
+    async def at_rest(self):
+        await asyncio.to_thread(wait_for, "every saga ends and every event is applied",
+                                self.system.at_rest, REST_S_MAX)
+
+    async def read(self):
+        orders = {}
+        for user in self.users:
+            after = 0
+            while True:
+                page = (await self.shop.request(
+                    "GET", f"/api/orders?user_id={user}&after={after}&limit=100")).json()
+                orders.update((order["id"], order) for order in page)
+                if len(page) < 100:
+                    break
+                after = page[-1]["id"]
+        products = (await self.shop.request("GET", "/api/products?limit=1000")).json()
+        users = (await self.shop.request("GET", "/api/users?ids=" + ",".join(map(str, self.users)))).json()
+        return Books(orders, {p["id"]: p["stock"] for p in products},
+                     {u["id"]: u["order_count"] for u in users},
+                     await asyncio.to_thread(self.payments))
+
+    def payments(self):
+        found, after = [], ""
+        while True:
+            page = self.system.call("payments", "GET", f"/api/payments?limit=1000{after}").body
+            found += page
+            if len(page) < 1000:
+                return found
+            after = "&after=" + page[-1]["id"]
+
+
+class Books:
+    def __init__(self, orders, stock, counts, payments):
+        self.orders, self.stock, self.counts, self.payments = orders, stock, counts, payments
+        self.confirmed = {i: order for i, order in orders.items() if order["status"] == "CONFIRMED"}
+
+    def check(self, load):
+        assert sorted(load.orders.values()) == sorted(self.orders), \
+            "acknowledged orders, each once, and no other"
+        assert {order["status"] for order in self.orders.values()} <= {"CONFIRMED", "CANCELLED"}
+
+        sold = collections.Counter()
+        for order in self.confirmed.values():
+            for item in order["items"]:
+                sold[item["product_id"]] += item["quantity"]
+        assert self.stock == {name: quantity - sold[name] for name, quantity in STOCK.items()}
+
+        charged = {p["order_id"]: p["amount"] for p in self.payments if p["status"] == "CHARGED"}
+        assert len(charged) == sum(p["status"] == "CHARGED" for p in self.payments), \
+            "no order is charged twice"
+        assert charged == {i: order["total"] for i, order in self.confirmed.items()}
+
+        expected = collections.Counter(order["user_id"] for order in self.confirmed.values())
+        assert self.counts == {user: expected[user] for user in load.users}
