@@ -22,11 +22,34 @@ void log_init(const char *name, enum log_level level)
     log_level_max = level;
 }
 
+static void (*log_to)(void *context, enum log_level level, const char *text);
+static void *log_to_context;
+
+void log_redirect(void (*to)(void *context, enum log_level level, const char *text), void *context)
+{
+    log_to = to;
+    log_to_context = context;
+}
+
+static void line_elsewhere(enum log_level level, const char *format, va_list args)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, format, args);
+    log_to(log_to_context, level, text);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     if (level > log_level_max)
         return;
+    va_list args;
+    if (log_to) {
+        va_start(args, format);
+        line_elsewhere(level, format, args);
+        va_end(args);
+        return;
+    }
     char line[1024];
     struct timespec now;
     struct tm parts;
@@ -35,7 +58,6 @@ void log_line(enum log_level level, const char *format, ...)
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
     used += (size_t)snprintf(line + used, sizeof line - used,
                              ".%03ldZ %s %s: ", now.tv_nsec / 1000000, names[level], log_name);
-    va_list args;
     va_start(args, format);
     int length = vsnprintf(line + used, sizeof line - used - 1, format, args);
     va_end(args);

@@ -50,6 +50,7 @@ struct simulate {
     size_t event_count, event_capacity;
     struct simulate_node *nodes[SIMULATE_NODES_MAX];
     int node_count;
+    struct simulate_node *running; /* whose code this is, or NULL */
     struct simulate_faults faults;
     int64_t apart_until_ns[SIMULATE_NODES_MAX][SIMULATE_NODES_MAX]; /* partitions */
     uint64_t steps; /* events fired and fibers resumed */

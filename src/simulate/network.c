@@ -197,7 +197,7 @@ void simulate_network_open(struct simulate_node *node, bool open)
         node->backlog_first = message->next;
         if (!node->backlog_first)
             node->backlog_last = &node->backlog_first;
-        message_hand_over(message);
+        simulate_plan(node->simulate, &message->event, node->simulate->now_ns);
     }
 }
 
@@ -293,9 +293,11 @@ void simulate_network_send(struct simulate_node *from, struct world_request *req
     const struct simulate_faults *faults = &simulate->faults;
     struct simulate_node *to = node_named(simulate, request->service);
     struct simulate_call *call = call_new(from, request);
-    if (!to || !to->receive || request->deadline_ns <= simulate->now_ns) {
+    if (!to || !to->receive || from->silent || request->deadline_ns <= simulate->now_ns) {
         call->unsent = true;
-        call->failure = to ? "deadline passed" : "no such service";
+        call->failure = !to            ? "no such service"
+                        : from->silent ? "the client has ended"
+                                       : "deadline passed";
         simulate_plan(simulate, &call->event, simulate->now_ns);
         return;
     }
@@ -387,13 +389,22 @@ void simulate_network_answer(struct simulate_message *message, int status,
     simulate_plan(simulate, &message->event, simulate->now_ns + way_ns(simulate));
 }
 
-/* ---- crashes ---- */
+/* ---- ends ---- */
+
+void simulate_network_silence(struct simulate_node *node)
+{
+    node->silent = true;
+    for (struct simulate_call *call = node->calls; call; call = call->next) {
+        call->failure = "the client has ended";
+        simulate_plan(node->simulate, &call->event, node->simulate->now_ns);
+    }
+}
 
 void simulate_network_crashed(struct simulate_node *node)
 {
     while (node->calls)
         call_forget(node->calls);
-    node->open = false;
+    node->open = node->silent = false;
     while (node->serving) {
         struct simulate_message *message = node->serving;
         serving_remove(message);

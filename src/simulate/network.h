@@ -38,6 +38,8 @@ void simulate_network_answer(struct simulate_message *message, int status,
                              const char *body, size_t length);
 /* From now on the node takes requests, those that waited first; or takes none. */
 void simulate_network_open(struct simulate_node *node, bool open);
+/* The process sends no more; what it has asked fails at once. */
+void simulate_network_silence(struct simulate_node *node);
 void simulate_network_crashed(struct simulate_node *node);
 void simulate_network_release(struct simulate_node *node);
 /* The two hear nothing of each other until then. */

@@ -277,12 +277,13 @@ void simulate_node_crash(struct simulate_node *node, enum simulate_crash how, co
     node->dying = true;
     node->crash_how = how;
     node->why = why;
+    if (fiber_of(node->world.fibers))
+        fiber_park(); /* for ever */
+    if (fiber_self())
+        return; /* another's: the loop sees it next */
     if (node->in_callback)
         longjmp(node->escape, 1);
-    if (fiber_self() == NULL)
-        take_apart(node);
-    else if (fiber_of(node->world.fibers))
-        fiber_park(); /* for ever */
+    take_apart(node);
 }
 
 void simulate_node_step(struct simulate_node *node)
@@ -336,7 +337,9 @@ static struct simulate_node *draw_node(struct simulate *simulate,
 
 static void run_fiber(struct simulate_node *node)
 {
+    node->simulate->running = node;
     node->ready = fibers_run_one(node->world.fibers);
+    node->simulate->running = NULL;
     if (!node->dying)
         simulate_node_step(node);
     else
@@ -346,11 +349,13 @@ static void run_fiber(struct simulate_node *node)
 /* `call` on the loop, as the node's own code: what is fatal in it comes back here. */
 static void call_back(struct simulate_node *node, void (*call)(void *), void *argument)
 {
+    node->simulate->running = node;
     if (setjmp(node->escape) == 0) {
         node->in_callback = true;
         call(argument);
     }
     node->in_callback = false;
+    node->simulate->running = NULL;
     if (node->dying)
         take_apart(node);
 }

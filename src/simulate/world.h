@@ -58,6 +58,7 @@ struct simulate_node {
 
     /* network.c */
     bool open;                        /* takes requests */
+    bool silent;                      /* sends none */
     struct simulate_call *calls;      /* of this process, unanswered */
     struct simulate_message *serving; /* taken and not answered */
     struct simulate_message *backlog_first, **backlog_last;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FREEHOLD_SIMULATE_H
+#define FREEHOLD_SIMULATE_H
+
+/*
+ * Simulating a system: all its services, unchanged, in one process on virtual time, while a seed
+ * decides what is lost, late, doubled or torn, and who dies when. This is how a system says what
+ * its clients do and what must hold at the end. See docs/simulation.md.
+ *
+ *     prepare   once, while nothing fails yet
+ *     client    `clients` of them side by side, while everything may fail
+ *     check     once, when all faults have ended and the system has come to rest
+ *
+ * Each is straight-line code; waiting takes virtual time. A run must depend on nothing but its
+ * seed: no clock, no randomness, no memory but what is here.
+ */
+
+#include <freehold.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One who speaks to the services from outside. */
+typedef struct fh_client fh_client;
+
+typedef struct fh_simulation fh_simulation;
+struct fh_simulation {
+    const char *name;
+    size_t state_size; /* of fh_client_state: cleared for each run */
+    int clients;       /* 0: 4; at most 64 */
+    void (*prepare)(fh_client *client);
+    void (*client)(fh_client *client, int number); /* from 0 */
+    void (*check)(fh_client *client);
+};
+
+#define FH_SIMULATION(simulation_name, ...)                                                        \
+    extern const fh_simulation fh_simulation_##simulation_name;                                    \
+    const fh_simulation fh_simulation_##simulation_name = {.name = #simulation_name, __VA_ARGS__}; \
+    static const fh_simulation *const fh_simulated_##simulation_name                               \
+        __attribute__((used, retain, section("fh_simulations"))) =                                 \
+            &fh_simulation_##simulation_name
+
+struct fh_ask {
+    const char *service, *method, *path;
+    json_t *body;     /* borrowed; NULL: none */
+    const char *key;  /* its Idempotency-Key, or NULL */
+    bool as_operator; /* to routes that are not public */
+    int timeout_ms;   /* 0: 5,000 */
+};
+
+/* One request, one attempt. The status; 0: no answer came. *ret_answer (may be NULL) is a new
+ * reference, or NULL where there was no JSON. */
+FH_API int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answer);
+/* The same request again, with pauses, until a status below 500 has come: for what has a key, or
+ * may be done twice. 0: after two hours of virtual time there was none. */
+FH_API int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer);
+/* Rows of a service's store, read past the service: for `check`. A new reference. */
+FH_API json_t *fh_client_rows(fh_client *client, const char *service, const char *sql);
+
+FH_API void *fh_client_state(fh_client *client);
+FH_API uint64_t fh_client_random(fh_client *client, uint64_t below);
+FH_API void fh_client_sleep_ms(fh_client *client, int ms);
+/* Counted in the summary of all runs: "orders". `what` is a literal. */
+FH_API void fh_client_count(fh_client *client, const char *what, int64_t more);
+/* A line in the trace. */
+FH_API void fh_client_note(fh_client *client, const char *format, ...) FH_PRINTF(2, 3);
+/* What must hold; if it does not, the run has failed, and goes on. Returns `holds`. */
+FH_API bool fh_client_expect(fh_client *client, bool holds, const char *format, ...)
+    FH_PRINTF(3, 4);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients of a simulated system can do: ask over the simulated network, wait on virtual time,
+ * draw from the run's generator, and look into stores from outside when all is over. */
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "simulate/run_parts.h"
+
+#define ASK_MS 5000
+#define INSIST_PAUSE_MS_MIN 20
+#define INSIST_PAUSE_MS_MAX 2000
+#define INSIST_MS_MAX 7200000
+
+static struct simulate *simulate_of(fh_client *client)
+{
+    return &client->run->simulate;
+}
+
+int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+{
+    struct world *world = &client->run->outside->world;
+    char *body = ask->body ? json_text(ask->body) : NULL;
+    struct world_request request = {
+        .service = ask->service,
+        .method = ask->method,
+        .path = ask->path,
+        .body = body,
+        .body_length = body ? strlen(body) : 0,
+        .deadline_ns = world_in_ms(world, ask->timeout_ms ? ask->timeout_ms : ASK_MS)};
+    int count = 0;
+    if (ask->key)
+        request.headers[count++] = (struct world_header){"Idempotency-Key", ask->key};
+    if (ask->as_operator)
+        request.headers[count++] = (struct world_header){"Freehold-From", "operator"};
+    world_request_wait(world, &request);
+    json_t *answer = NULL;
+    if (request.status && request.answer_length)
+        json_parse(request.answer, request.answer_length, &answer, NULL);
+    int status = request.status;
+    world_request_release(&request);
+    json_text_free(body);
+    if (ret_answer)
+        *ret_answer = answer;
+    else
+        json_decref(answer);
+    return status;
+}
+
+int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
+{
+    struct simulate *simulate = simulate_of(client);
+    int64_t until_ns = simulate->now_ns + INSIST_MS_MAX * SIMULATE_MS;
+    int64_t pause_ms = INSIST_PAUSE_MS_MIN;
+    for (;;) {
+        json_t *answer;
+        int status = fh_client_ask(client, ask, &answer);
+        if ((status && status < 500) || simulate->now_ns >= until_ns) {
+            if (ret_answer)
+                *ret_answer = answer;
+            else
+                json_decref(answer);
+            return status;
+        }
+        json_decref(answer);
+        fh_client_sleep_ms(client, (int)simulate_between(simulate, 1, pause_ms));
+        pause_ms = pause_ms * 2 < INSIST_PAUSE_MS_MAX ? pause_ms * 2 : INSIST_PAUSE_MS_MAX;
+    }
+}
+
+void *fh_client_state(fh_client *client)
+{
+    return client->run->state;
+}
+
+uint64_t fh_client_random(fh_client *client, uint64_t below)
+{
+    return simulate_below(simulate_of(client), below);
+}
+
+void fh_client_sleep_ms(fh_client *client, int ms)
+{
+    struct world *world = &client->run->outside->world;
+    fiber_sleep_until(world, world_in_ms(world, ms));
+}
+
+void fh_client_count(fh_client *client, const char *what, int64_t more)
+{
+    struct run_result *result = client->run->result;
+    for (int i = 0; i < RUN_COUNTS_MAX; i++) {
+        if (result->counts[i].name[0] && strcmp(result->counts[i].name, what) != 0)
+            continue;
+        snprintf(result->counts[i].name, sizeof result->counts[i].name, "%s", what);
+        result->counts[i].value += more;
+        return;
+    }
+}
+
+void fh_client_note(fh_client *client, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    simulate_say(simulate_of(client), client->run->outside, "%s", text);
+}
+
+bool fh_client_expect(fh_client *client, bool holds, const char *format, ...)
+{
+    if (holds)
+        return true;
+    char text[RUN_FAILURE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    run_fail(client->run, "%s", text);
+    return false;
+}
+
+/* ---- a look into a store ---- */
+
+static json_t *value_at(sqlite3_stmt *statement, int column)
+{
+    switch (sqlite3_column_type(statement, column)) {
+    case SQLITE_INTEGER:
+        return json_integer(sqlite3_column_int64(statement, column));
+    case SQLITE_FLOAT:
+        return json_real(sqlite3_column_double(statement, column));
+    case SQLITE_NULL:
+        return json_null();
+    default:
+        return json_string((const char *)sqlite3_column_text(statement, column));
+    }
+}
+
+static json_t *row_of(sqlite3_stmt *statement)
+{
+    json_t *row = json_object();
+    for (int i = 0; i < sqlite3_column_count(statement); i++)
+        json_object_set_new(row, sqlite3_column_name(statement, i), value_at(statement, i));
+    return row;
+}
+
+static struct run_node *node_named(struct run *run, const char *name)
+{
+    for (int i = 0; i < run->node_count; i++) {
+        if (strcmp(run->nodes[i].service->name, name) == 0)
+            return &run->nodes[i];
+    }
+    return NULL;
+}
+
+json_t *fh_client_rows(fh_client *client, const char *service, const char *sql)
+{
+    struct run_node *node = node_named(client->run, service);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    json_t *rows = json_array();
+    char path[80];
+    if (!fh_client_expect(client, node != NULL, "there is no service %s", service))
+        return rows;
+    snprintf(path, sizeof path, "%s/store.db", node->folder);
+    int result = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE,
+                                 simulate_disk_vfs(node->node->disk));
+    if (result == SQLITE_OK) {
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    }
+    while (result == SQLITE_OK && (result = sqlite3_step(statement)) == SQLITE_ROW) {
+        json_array_append_new(rows, row_of(statement));
+        result = SQLITE_OK;
+    }
+    fh_client_expect(client, result == SQLITE_DONE, "%s: %s: %s", service, sql,
+                     db ? sqlite3_errmsg(db) : "no memory");
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return rows;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results come back in memory that parent and children share, one place for each that runs. */
+
+#define _GNU_SOURCE
+#include "simulate/many.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+struct slot {
+    struct run_result *result; /* shared */
+    struct many_seed seed;
+    pid_t pid; /* 0: free */
+    bool again;
+    uint64_t digest; /* of the first time */
+};
+
+static pid_t run_apart(const struct run_system *system, uint64_t seed, FILE *trace,
+                       struct run_result *result)
+{
+    memset(result, 0, sizeof *result);
+    fflush(NULL);
+    pid_t pid = fork();
+    FH_ASSERT(pid >= 0);
+    if (pid)
+        return pid;
+    signal(SIGALRM, SIG_DFL);
+    alarm(MANY_RUN_S_MAX);
+    run_once(system, seed, trace, result);
+    if (trace)
+        fflush(trace);
+    _exit(0);
+}
+
+static void *shared_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    FH_ASSERT(memory != MAP_FAILED);
+    return memory;
+}
+
+static void take_end(struct many_seed *seed, const struct run_result *result, int status)
+{
+    seed->result = *result;
+    if (WIFSIGNALED(status))
+        snprintf(seed->death, sizeof seed->death, "its process died of signal %d (%s)",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (!result->ended)
+        snprintf(seed->death, sizeof seed->death, "its process ended with %d", WEXITSTATUS(status));
+    seed->failed = result->failures > 0 || seed->death[0];
+}
+
+static void slot_begin(const struct many *many, struct slot *slot, uint64_t seed)
+{
+    memset(&slot->seed, 0, sizeof slot->seed);
+    slot->seed.seed = seed;
+    slot->again = false;
+    slot->pid = run_apart(&many->system, seed, NULL, slot->result);
+}
+
+/* True: this seed is done. */
+static bool slot_ended(const struct many *many, struct slot *slot, int status)
+{
+    slot->pid = 0;
+    take_end(&slot->seed, slot->result, status);
+    if (slot->seed.failed || !many->replay)
+        return true;
+    if (!slot->again) {
+        slot->again = true;
+        slot->digest = slot->result->digest;
+        slot->pid = run_apart(&many->system, slot->seed.seed, NULL, slot->result);
+        return false;
+    }
+    slot->seed.replayed_otherwise = slot->digest != slot->result->digest;
+    slot->seed.failed = slot->seed.replayed_otherwise;
+    return true;
+}
+
+static struct slot *slot_of(struct slot *slots, int count, pid_t pid)
+{
+    for (int i = 0; i < count; i++) {
+        if (slots[i].pid == pid)
+            return &slots[i];
+    }
+    return NULL;
+}
+
+void many_run(const struct many *many)
+{
+    static const pid_t nobody = 0;
+    struct slot slots[MANY_SIDE_BY_SIDE_MAX] = {0};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int count = many->side_by_side ? many->side_by_side : (int)(processors > 0 ? processors : 1);
+    if (count > MANY_SIDE_BY_SIDE_MAX)
+        count = MANY_SIDE_BY_SIDE_MAX;
+    struct run_result *results = shared_memory((size_t)count * sizeof *results);
+    for (int i = 0; i < count; i++)
+        slots[i].result = &results[i];
+    uint64_t begun = 0;
+    int running = 0;
+    bool more = true;
+    while (running || (more && begun < many->runs)) {
+        struct slot *slot = slot_of(slots, count, nobody);
+        if (slot && more && begun < many->runs) {
+            slot_begin(many, slot, many->first_seed + begun++);
+            running++;
+            continue;
+        }
+        int status;
+        pid_t pid = waitpid(-1, &status, 0);
+        slot = pid > 0 ? slot_of(slots, count, pid) : NULL;
+        FH_ASSERT(pid > 0 || errno == EINTR);
+        if (!slot || !slot_ended(many, slot, status))
+            continue;
+        running--;
+        more &= many->seen(many->context, &slot->seed);
+    }
+    munmap(results, (size_t)count * sizeof *results);
+}
+
+void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, struct many_seed *ret)
+{
+    struct run_result *result = shared_memory(sizeof *result);
+    int status;
+    memset(ret, 0, sizeof *ret);
+    ret->seed = seed;
+    setvbuf(trace, NULL, _IOLBF, 1 << 16); /* a run that dies leaves its last line */
+    pid_t pid = run_apart(system, seed, trace, result);
+    while (waitpid(pid, &status, 0) < 0)
+        FH_ASSERT(errno == EINTR);
+    take_end(ret, result, status);
+    munmap(result, sizeof *result);
+}

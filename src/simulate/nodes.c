@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A service of the simulated system: its runtime on a node. A process that ends, however it ended,
+ * is started again a little later, as `up` does. Its configuration is what `up` would write; its
+ * folder is on the node's disk, its migrations are the real files.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "http/virtual.h"
+#include "simulate/run_parts.h"
+
+#define RESTART_NS_MIN (5 * SIMULATE_MS)
+#define RESTART_NS_MAX (1500 * SIMULATE_MS)
+#define DRAIN_LOOK_NS (5 * SIMULATE_MS)
+#define ANSWER_HEADERS_MAX 20
+
+struct run_life {
+    struct runtime runtime; /* the first: a life is found from its runtime */
+    struct run_node *node;
+    struct world_timer drain;
+    int64_t drain_until_ns;
+};
+
+static struct run_node *node_of(struct runtime *runtime)
+{
+    return ((struct run_life *)runtime)->node;
+}
+
+/* ---- requests ---- */
+
+static void on_replied(void *context, const struct http_answer *answer)
+{
+    struct simulate_message *message = context;
+    struct world_header headers[ANSWER_HEADERS_MAX];
+    size_t count = 0;
+    FH_ASSERT(answer->header_count < ANSWER_HEADERS_MAX);
+    if (answer->body_length)
+        headers[count++] = (struct world_header){
+            "Content-Type", answer->content_type ? answer->content_type : "application/json"};
+    for (size_t i = 0; i < answer->header_count; i++)
+        headers[count++] = (struct world_header){answer->headers[i].name, answer->headers[i].value};
+    simulate_network_answer(message, answer->status, headers, count, answer->body,
+                            answer->body_length);
+}
+
+static void on_receive(struct simulate_node *node, struct simulate_message *message)
+{
+    struct run_node *of = node->owner;
+    struct http_header headers[WORLD_HEADERS_MAX + 1];
+    size_t count = 0;
+    for (; message->headers[count].name; count++)
+        headers[count] =
+            (struct http_header){message->headers[count].name, message->headers[count].value};
+    if (message->body_length)
+        headers[count++] = (struct http_header){"Content-Type", "application/json"};
+    struct http_virtual request = {.method = message->method,
+                                   .target = message->path,
+                                   .body = message->body,
+                                   .body_length = message->body_length,
+                                   .headers = headers,
+                                   .header_count = count,
+                                   .received_ns = node->simulate->now_ns,
+                                   .replied = on_replied,
+                                   .context = message};
+    http_virtual_send(&request, (struct http_handler){exchange_incoming, &of->life->runtime});
+}
+
+/* ---- the runtime's host ---- */
+
+static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
+{
+    (void)runtime;
+    (void)error;
+    return FH_OK;
+}
+
+static void host_ready(struct runtime *runtime)
+{
+    struct run_node *node = node_of(runtime);
+    const char *incarnation = runtime->context.store->incarnation;
+    if (!node->incarnation[0])
+        memcpy(node->incarnation, incarnation, ID_SIZE);
+    else if (strcmp(node->incarnation, incarnation) != 0)
+        run_fail(node->run, "%s came back with another store: it has forgotten everything",
+                 node->service->name);
+    simulate_say(&node->run->simulate, node->node, "is ready");
+    simulate_network_open(node->node, true);
+}
+
+static void drain_look(struct world_timer *timer)
+{
+    struct run_life *life = timer->owner;
+    struct simulate *simulate = &life->node->run->simulate;
+    if (!life->node->node->serving || simulate->now_ns >= life->drain_until_ns)
+        runtime_requests_drained(&life->runtime);
+    else
+        world_timer_start(life->runtime.world, timer, simulate->now_ns + DRAIN_LOOK_NS);
+}
+
+static void host_drain(struct runtime *runtime)
+{
+    struct run_life *life = (struct run_life *)runtime;
+    simulate_network_open(life->node->node, false);
+    life->drain_until_ns = world_in_ms(runtime->world, PROCESS_GRACE_MS);
+    life->drain = (struct world_timer){.fire = drain_look, .owner = life};
+    world_timer_start(runtime->world, &life->drain, 0);
+}
+
+static void host_silence(struct runtime *runtime)
+{
+    simulate_network_silence(node_of(runtime)->node);
+}
+
+static void host_ended(struct runtime *runtime)
+{
+    simulate_node_crash(node_of(runtime)->node, SIMULATE_KILLED, "it has ended in order");
+}
+
+static void host_fail(struct runtime *runtime, int exit_code)
+{
+    struct run_node *node = node_of(runtime);
+    if (exit_code == PROCESS_EXIT_CONFIGURATION)
+        run_fail(node->run, "%s says that its configuration is wrong", node->service->name);
+    simulate_node_crash(node->node, SIMULATE_KILLED, "it ends with a failure");
+}
+
+static const struct runtime_host host = {
+    .serve = host_serve,
+    .ready = host_ready,
+    .drain = host_drain,
+    .silence = host_silence,
+    .ended = host_ended,
+    .fail = host_fail,
+};
+
+/* ---- lives ---- */
+
+static void on_start(struct simulate_event *event)
+{
+    struct run_node *node = event->owner;
+    struct run_life *life = calloc(1, sizeof *life);
+    FH_ASSERT(life != NULL);
+    simulate_say(&node->run->simulate, node->node, "starts");
+    simulate_node_begin(node->node);
+    life->node = node;
+    node->life = life;
+    runtime_init(&life->runtime, node->service, node->config, &node->node->world, &host);
+    FH_ASSERT(runtime_start(&life->runtime));
+}
+
+void run_node_start(struct run_node *node, int64_t at_ns)
+{
+    node->start =
+        (struct simulate_event){.fire = on_start, .owner = node, .place = node->start.place};
+    simulate_plan(&node->run->simulate, &node->start, at_ns);
+}
+
+static void on_died(struct simulate_node *dead, const char *why)
+{
+    struct run_node *node = dead->owner;
+    struct simulate *simulate = dead->simulate;
+    (void)why;
+    node->life = NULL;
+    node->run->result->crashes++;
+    run_node_start(node, simulate->now_ns +
+                             simulate_between(simulate, RESTART_NS_MIN,
+                                              node->run->faulty ? RESTART_NS_MAX : RESTART_NS_MIN));
+}
+
+void run_node_restart(struct run_node *node)
+{
+    if (!node->life || node->life->runtime.phase == RUNTIME_DRAINING)
+        return;
+    simulate_say(&node->run->simulate, node->node, "is told to end");
+    runtime_stop(&node->life->runtime);
+}
+
+static json_t *config_of(const struct run *run, const struct run_node *node)
+{
+    json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
+                               node->service->name, "folder", node->folder, "engine", "sqlite");
+    for (size_t i = 0; i < run->system->file->service_count; i++) {
+        const struct system_service *service = &run->system->file->services[i];
+        if (strcmp(service->name, node->service->name) == 0 && service->migrations)
+            json_object_set_new(config, "migrations", json_string(service->migrations));
+    }
+    return config;
+}
+
+void run_nodes_make(struct run *run)
+{
+    FH_ASSERT(run->system->service_count < SIMULATE_NODES_MAX);
+    for (size_t i = 0; i < run->system->service_count; i++) {
+        struct run_node *node = &run->nodes[run->node_count++];
+        node->run = run;
+        node->service = run->system->services[i];
+        snprintf(node->folder, sizeof node->folder, "/%.40s", node->service->name);
+        node->config = config_of(run, node);
+        node->node = simulate_node_new(&run->simulate, node->service->name);
+        node->node->owner = node;
+        node->node->died = on_died;
+        node->node->receive = on_receive;
+        simulate_disk_new(node->node);
+        run_node_start(node, run->simulate.now_ns);
+    }
+}
+
+bool run_nodes_ready(void *argument)
+{
+    const struct run *run = argument;
+    for (int i = 0; i < run->node_count; i++) {
+        if (!run->nodes[i].node->open)
+            return false;
+    }
+    return true;
+}

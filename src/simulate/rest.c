@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rest: every service is ready, no saga is on its way and none is parked, every subscription has
+ * applied all that its publisher has, and every record of a command between services is gone, since
+ * its saga has been closed. It must come within REST_MS_MAX of virtual time after the last fault.
+ *
+ * What must hold of any system then is checked here, in the stores themselves: their structure;
+ * positions dense, each event naming the one before it of its key; cursors where their publishers
+ * stand.
+ */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "simulate/run_parts.h"
+
+#define REST_MS_MAX 3600000
+#define REST_LOOK_MS 250
+
+static json_int_t integer_of(const json_t *object, const char *path)
+{
+    json_int_t value = -1;
+    json_integer_at(object, path, &value);
+    return value;
+}
+
+static json_t *state_of(fh_client *client, const char *service)
+{
+    json_t *state = NULL;
+    struct fh_ask ask = {service, "GET", "/_freehold/state", .as_operator = true};
+    if (fh_client_ask(client, &ask, &state) == 200)
+        return state;
+    json_decref(state);
+    return NULL;
+}
+
+/* Why not yet; NULL: it rests. `states` by service. */
+static const char *restless(const json_t *states, char *buffer, size_t size)
+{
+    const char *name;
+    json_t *state, *subscription;
+    size_t i;
+    json_object_foreach ((json_t *)(uintptr_t)states, name, state) {
+        json_int_t open =
+            integer_of(state, "sagas.running") + integer_of(state, "sagas.compensating");
+        if (open) {
+            snprintf(buffer, size, "%s has %" JSON_INTEGER_FORMAT " open sagas", name, open);
+            return buffer;
+        }
+        json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+            const char *source = json_string_at(subscription, "source");
+            json_int_t last = integer_of(json_object_get(states, source), "position");
+            if (integer_of(subscription, "position") >= last)
+                continue;
+            snprintf(buffer, size,
+                     "%s stands at %" JSON_INTEGER_FORMAT
+                     " of %s, which is at %" JSON_INTEGER_FORMAT " (%s: %.120s)",
+                     name, integer_of(subscription, "position"), source, last,
+                     json_string_at(subscription, "state"),
+                     json_string_at(subscription, "reason") ? json_string_at(subscription, "reason")
+                                                            : "");
+            return buffer;
+        }
+    }
+    return NULL;
+}
+
+static int64_t count_in(fh_client *client, const char *service, const char *sql)
+{
+    json_t *rows = fh_client_rows(client, service, sql);
+    json_int_t count = integer_of(json_array_get(rows, 0), "n");
+    json_decref(rows);
+    return count;
+}
+
+static const char *unclosed(fh_client *client, char *buffer, size_t size)
+{
+    struct run *run = client->run;
+    for (int i = 0; i < run->node_count; i++) {
+        const char *name = run->nodes[i].service->name;
+        int64_t count =
+            count_in(client, name, "SELECT count(*) AS n FROM fh_command WHERE birth <> ''");
+        if (!count)
+            continue;
+        snprintf(buffer, size, "%s keeps %" PRId64 " records of sagas that have ended", name,
+                 count);
+        return buffer;
+    }
+    return NULL;
+}
+
+static const char *why_not(fh_client *client, char *buffer, size_t size)
+{
+    struct run *run = client->run;
+    json_t *states = json_object();
+    const char *why = NULL;
+    for (int i = 0; i < run->node_count && !why; i++) {
+        const char *name = run->nodes[i].service->name;
+        json_t *state = state_of(client, name);
+        if (state) {
+            json_object_set_new(states, name, state);
+        } else {
+            snprintf(buffer, size, "%s does not answer", name);
+            why = buffer;
+        }
+    }
+    if (!why)
+        why = restless(states, buffer, size);
+    json_decref(states);
+    return why ? why : unclosed(client, buffer, size);
+}
+
+void run_wait_for_rest(fh_client *client)
+{
+    struct simulate *simulate = &client->run->simulate;
+    int64_t until_ns = simulate->now_ns + REST_MS_MAX * SIMULATE_MS;
+    char buffer[256];
+    const char *why;
+    while ((why = why_not(client, buffer, sizeof buffer)) && simulate->now_ns < until_ns)
+        fh_client_sleep_ms(client, REST_LOOK_MS);
+    fh_client_expect(client, why == NULL, "it does not come to rest: %s", why);
+}
+
+/* ---- what must hold of any system ---- */
+
+static void check_store(fh_client *client, const char *service)
+{
+    json_t *rows = fh_client_rows(client, service, "PRAGMA integrity_check");
+    const char *told = json_string_at(json_array_get(rows, 0), "integrity_check");
+    fh_client_expect(client, told && strcmp(told, "ok") == 0, "%s: the store is damaged: %s",
+                     service, told);
+    json_decref(rows);
+    static const struct {
+        const char *sql, *what;
+    } empty[] = {
+        {"SELECT count(*) AS n FROM (SELECT position, row_number() OVER (ORDER BY position) AS "
+         "place FROM fh_outbox) WHERE position <> place",
+         "events whose positions are not dense"},
+        {"SELECT count(*) AS n FROM fh_counter WHERE position <> "
+         "(SELECT coalesce(max(position), 0) FROM fh_outbox)",
+         "positions given out without an event"},
+        {"SELECT count(*) AS n FROM (SELECT prev, coalesce(lag(position) OVER "
+         "(PARTITION BY key ORDER BY position), 0) AS before FROM fh_outbox) WHERE prev <> before",
+         "events that name another than the one before them of their key"},
+        {"SELECT count(*) AS n FROM fh_saga WHERE status = 'parked'", "parked sagas"},
+    };
+    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
+        int64_t count = count_in(client, service, empty[i].sql);
+        fh_client_expect(client, count == 0, "%s has %" PRId64 " %s", service, count,
+                         empty[i].what);
+    }
+}
+
+static void check_cursors(fh_client *client, const char *service)
+{
+    json_t *rows =
+        fh_client_rows(client, service, "SELECT source, incarnation, position FROM fh_cursor");
+    size_t i;
+    json_t *row;
+    json_array_foreach (rows, i, row) {
+        const char *source = json_string_at(row, "source");
+        int64_t there = count_in(client, source, "SELECT position AS n FROM fh_counter");
+        fh_client_expect(client, integer_of(row, "position") == there,
+                         "%s has applied %s up to %" JSON_INTEGER_FORMAT ", not %" PRId64, service,
+                         source, integer_of(row, "position"), there);
+    }
+    json_decref(rows);
+}
+
+void run_check_always(fh_client *client)
+{
+    struct run *run = client->run;
+    for (int i = 0; i < run->node_count; i++) {
+        check_store(client, run->nodes[i].service->name);
+        check_cursors(client, run->nodes[i].service->name);
+    }
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run's phases. All services start; the workload is prepared while nothing fails; its clients
+ * work side by side while everything may; then the faults end and time goes on until the system
+ * rests; then what must hold is checked. Each phase has a bound of virtual time, and the run one of
+ * steps.
+ */
+
+#include "simulate/run.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "simulate/run_parts.h"
+
+#define STEPS_MAX ((uint64_t)20000000)
+#define START_NS_MAX (60000 * SIMULATE_MS)
+#define PHASE_NS_MAX (14400000 * SIMULATE_MS) /* of virtual time */
+#define CLIENTS_DEFAULT 4
+#define CLIENTS_MAX 64
+
+void run_fail(struct run *run, const char *format, ...)
+{
+    struct run_result *result = run->result;
+    char text[RUN_FAILURE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    simulate_say(&run->simulate, NULL, "FAILED: %s", text);
+    if (result->failures < RUN_FAILURES_MAX)
+        memcpy(result->failure[result->failures], text, sizeof text);
+    result->failures++;
+}
+
+static void on_log(void *context, enum log_level level, const char *text)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    struct run *run = context;
+    simulate_say(&run->simulate, run->simulate.running, "%s: %s", names[level], text);
+}
+
+/* ---- phases ---- */
+
+static bool none_open(void *argument)
+{
+    return ((struct run *)argument)->clients_open == 0;
+}
+
+static bool clients_run(struct run *run, const char *what)
+{
+    if (simulate_run(&run->simulate, none_open, run, run->simulate.now_ns + PHASE_NS_MAX,
+                     STEPS_MAX))
+        return true;
+    run_fail(run, "%s does not end", what);
+    return false;
+}
+
+static void client_entry(void *argument)
+{
+    fh_client *client = argument;
+    client->run->system->simulation->client(client, client->number);
+    client->run->clients_open--;
+}
+
+static void prepare_entry(void *argument)
+{
+    fh_client *client = argument;
+    client->run->system->simulation->prepare(client);
+    client->run->clients_open--;
+}
+
+static void check_entry(void *argument)
+{
+    fh_client *client = argument;
+    run_wait_for_rest(client);
+    run_check_always(client);
+    client->run->system->simulation->check(client);
+    client->run->clients_open--;
+}
+
+static void client_start(struct run *run, int number, void (*entry)(void *))
+{
+    fh_client *client = &run->clients[number];
+    *client = (fh_client){.run = run, .number = number};
+    run->clients_open++;
+    FH_ASSERT(fiber_start(run->outside->world.fibers, entry, client));
+}
+
+static void phases(struct run *run)
+{
+    const fh_simulation *simulation = run->system->simulation;
+    int clients = simulation->clients ? simulation->clients : CLIENTS_DEFAULT;
+    FH_ASSERT(clients <= CLIENTS_MAX);
+    if (!simulate_run(&run->simulate, run_nodes_ready, run, SIMULATE_START_NS + START_NS_MAX,
+                      STEPS_MAX)) {
+        run_fail(run, "not all services start");
+        return;
+    }
+    client_start(run, CLIENTS_MAX, prepare_entry);
+    if (!clients_run(run, "preparing"))
+        return;
+    run_faults_begin(run);
+    for (int i = 0; i < clients; i++)
+        client_start(run, i, client_entry);
+    bool ended = clients_run(run, "a client's work");
+    run_faults_end(run);
+    if (!ended)
+        return;
+    client_start(run, CLIENTS_MAX, check_entry);
+    clients_run(run, "checking");
+}
+
+static void one_run(struct run *run, uint64_t seed, FILE *trace)
+{
+    simulate_init(&run->simulate, seed);
+    run->simulate.trace = trace;
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(seed % INT32_MAX) + 1, NULL);
+    log_redirect(on_log, run);
+    run->state = calloc(1, run->system->simulation->state_size + 1);
+    FH_ASSERT(run->state != NULL);
+    run_nodes_make(run);
+    run->outside = simulate_node_new(&run->simulate, "client");
+    simulate_node_begin(run->outside);
+    phases(run);
+    log_redirect(NULL, NULL);
+}
+
+void run_once(const struct run_system *system, uint64_t seed, FILE *trace, struct run_result *ret)
+{
+    struct run *run = calloc(1, sizeof *run);
+    FH_ASSERT(run != NULL);
+    memset(ret, 0, sizeof *ret);
+    run->system = system;
+    run->result = ret;
+    one_run(run, seed, trace);
+    ret->digest = run->simulate.digest;
+    ret->steps = run->simulate.steps;
+    ret->trace_lines = run->simulate.trace_lines;
+    ret->virtual_ns = run->simulate.now_ns - SIMULATE_START_NS;
+    ret->ended = true;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIMULATE_RUN_H
+#define SIMULATE_RUN_H
+
+/*
+ * One run of a system by one seed. What a crash leaves lying in memory is not given back: a run is
+ * made in a process of its own (see many.h), which ends with it.
+ */
+
+#include <freehold/simulate.h>
+
+#include "simulate/core.h"
+#include "system/file.h"
+
+#define RUN_FAILURES_MAX 8
+#define RUN_FAILURE_SIZE 320
+#define RUN_COUNTS_MAX 8
+
+struct run_result {
+    bool ended; /* otherwise the process died of it */
+    int failures;
+    char failure[RUN_FAILURES_MAX][RUN_FAILURE_SIZE];
+    uint64_t digest, steps, trace_lines;
+    int64_t virtual_ns;
+    int crashes;
+    struct {
+        char name[32];
+        int64_t value;
+    } counts[RUN_COUNTS_MAX];
+};
+
+struct run_system {
+    const struct system_file *file; /* which services there are, and their migrations */
+    const fh_service *const *services;
+    size_t service_count;
+    const fh_simulation *simulation;
+};
+
+/* `trace` may be NULL. */
+void run_once(const struct run_system *system, uint64_t seed, FILE *trace, struct run_result *ret);
+
+#endif

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The shop's simulation as TAP cases: called with the program and the system file.
+
+FREEHOLD_RUNS is how many seeds are run; FREEHOLD_SEED the first of them, so that a failure that was
+printed can be looked at again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+PROGRAM, FILE = sys.argv[1:3]
+SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
+RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
+REPLAYED = 60
+
+
+def simulate(*options):
+    return subprocess.run([PROGRAM, FILE, *options], capture_output=True, text=True, check=False)
+
+
+def every_promise_holds_whatever_fails():
+    """All invariants, over many seeds."""
+    ran = simulate("--seed", str(SEED), "--runs", str(RUNS))
+    print("# " + ran.stdout.strip().replace("\n", "\n# "))
+    return ran.returncode == 0 and f"{RUNS} runs, 0 failed" in ran.stdout
+
+
+def a_seed_is_one_run_bit_for_bit():
+    """Each seed twice; the digests of the two traces are compared."""
+    ran = simulate("--seed", str(SEED), "--runs", str(REPLAYED), "--replay")
+    print("# " + ran.stdout.strip().replace("\n", "\n# "))
+    return ran.returncode == 0
+
+
+def whole_traces_are_equal_line_by_line():
+    for seed in range(SEED, SEED + 3):
+        one, other = (simulate("--seed", str(seed), "--trace") for _ in range(2))
+        if not one.stdout or one.stdout != other.stdout:
+            return False
+    return simulate("--seed", str(SEED), "--trace").stdout != one.stdout
+
+
+def runs_meet_crashes_and_carry_out_orders():
+    """Guards against a simulation in which nothing happens."""
+    told = json.loads(simulate("--seed", str(SEED), "--runs", "40", "--json").stdout)
+    return (told["runs"] == 40 and told["crashes"] > 40 and told["counts"]["orders"] > 400
+            and told["counts"]["confirmed"] > 100)
+
+
+def a_wrong_word_is_refused():
+    return (simulate("--sede", "1").returncode == 2 and simulate("--seed").returncode == 2
+            and subprocess.run([PROGRAM, "nowhere.yaml"], capture_output=True,
+                               check=False).returncode == 2)
+
+
+CASES = (every_promise_holds_whatever_fails, a_seed_is_one_run_bit_for_bit,
+         whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,
+         a_wrong_word_is_refused)
+
+print(f"1..{len(CASES)}", flush=True)
+failed = 0
+for number, case in enumerate(CASES, 1):
+    held = case()
+    failed += not held
+    print(f"{'ok' if held else 'not ok'} {number} - {case.__name__}", flush=True)
+sys.exit(failed > 0)
