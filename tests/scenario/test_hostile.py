@@ -42,6 +42,9 @@ class Shop:
                       for one in status["services"] + [status["gateway"]]}
         self.pids = {one["name"]: one["pid"] for one in status["services"] + [status["gateway"]]}
 
+    def token(self, caller, service):
+        return self.system.token(caller, service)
+
     def contents(self):
         """Every row of every store. Who reads a feed is noted when it is read, hostile or not."""
         wait_for("the shop is at rest", self.system.at_rest)
@@ -114,6 +117,8 @@ def known_methods(route):
 
 def allowed(case, route, door):
     """The statuses that are right, and whether the route itself judges."""
+    if door == "direct, as a stranger":
+        return (case.statuses & EARLY - {404, 405}) | {401}
     if route.audience == "public":
         return case.statuses | ({404} if door == "gateway" and case.name.startswith("method") else set())
     if door == "gateway":
@@ -167,11 +172,15 @@ def attack(shop, cases, port, statuses_of, more=()):
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
-@pytest.mark.parametrize("door", ["gateway", "direct", "in a service's name"])
+@pytest.mark.parametrize("door", ["gateway", "direct", "in a service's name", "direct, as a stranger"])
 def test_whatever_is_sent_to_a_route_has_its_status_and_changes_nothing(shop, door, route):
     if door == "in a service's name" and route.audience == "public":
         door = "direct, in a service's name"
-    more = (("Freehold-From", "operator"),) if "name" in door else ()
+    more = ()
+    if "name" in door:
+        more = (("Freehold-From", "operator"), ("Freehold-Token", shop.token("operator", route.service)))
+    elif door == "direct":
+        more = (("Freehold-Token", shop.token("gateway", route.service)),)
     port = shop.ports["gateway" if door == "gateway" else route.service]
     with unharmed(shop):
         sent = attack(shop, hostile.cases(route, known_methods(route)), port,
@@ -226,8 +235,8 @@ def own_cases():
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_feed_state_and_closing_refuse_nonsense(shop, service):
-    names = [(("Freehold-From", "orders/01a1f853-4495-7ae3-9b52-9c8a6c0008a5"),), (("Freehold-From", "operator"),),
-             ()]
+    names = [(("Freehold-From", name), ("Freehold-Token", shop.token(name.split("/")[0], service)))
+             for name in ("orders/01a1f853-4495-7ae3-9b52-9c8a6c0008a5", "operator")] + [()]
     with unharmed(shop):
         for more in names:
             attack(shop, own_cases(), shop.ports[service], lambda case: case.statuses | {401, 403}, more)
@@ -251,14 +260,13 @@ def test_the_gateway_hides_what_services_tell_each_other(shop):
     *(("Idempotency-Key", value) for value in ("orders/x.1/charge/0", "orders/01a1f853/x/0", "a/b/c/d"))])
 def test_headers_between_services_of_odd_forms_do_nothing(shop, name, value):
     headers = {"Freehold-From": "orders/01a1f853-4495-7ae3-9b52-9c8a6c0008a5",
-               "Idempotency-Key": "orders/01a1f853-4495-7ae3-9b52-9c8a6c0008a5.1/charge/0"}
+               "Idempotency-Key": "orders/01a1f853-4495-7ae3-9b52-9c8a6c0008a5.1/charge/0",
+               "Freehold-Token": shop.token("orders", "payments")}
     headers[name] = value
     if name == "Freehold-Undo":
         del headers["Idempotency-Key"]
     body = json.dumps({"order_id": 1, "user_id": 1, "amount": 1, "token": "tok_ok"}).encode()
     path = "/api/payments/refund" if name == "Freehold-Undo" else "/api/payments"
-    if (name, value) == ("Freehold-From", "users"):
-        pytest.skip("the name alone, without an incarnation, is judged in the next cases")
     with unharmed(shop):
         data = hostile.raw("POST", path, (hostile.JSON_TYPE, *headers.items()), body)
         reply = hostile.exchange(shop.ports["payments"], data, "POST")
