@@ -37,7 +37,8 @@ struct cli_command {
     int (*run)(const struct cli_command *command, char **words, const char **values);
 };
 
-extern const struct cli_command cli_up, cli_status, cli_stop, cli_call, cli_check, cli_gateway;
+extern const struct cli_command cli_up, cli_status, cli_stop, cli_call, cli_check, cli_gateway,
+    cli_simulate;
 
 /* The value of an option as it was given; "" for a flag that was; NULL when it was not. */
 const char *cli_value(const struct cli_command *command, const char **values, const char *option);

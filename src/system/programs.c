@@ -69,20 +69,32 @@ static void report_missing(const struct system_service *service, const char *con
     text_release(&places);
 }
 
+/* The first of them that is a program, absolute, from the file's arena; NULL: none is. */
+static const char *first_program(struct system_file *file, const char *const *looked, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *absolute = is_program(looked[i]) ? realpath(looked[i], NULL) : NULL;
+        const char *found = absolute ? arena_text(&file->arena, absolute) : NULL;
+        free(absolute);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+const char *programs_find_one(struct system_file *file, const char *program, const char *extra)
+{
+    const char *looked[CANDIDATES_MAX];
+    return first_program(file, looked, candidates(file, program, extra, looked));
+}
+
 void programs_find(struct system_file *file, const char *extra, struct findings *findings)
 {
     for (size_t i = 0; i < file->service_count; i++) {
         struct system_service *service = &file->services[i];
         const char *looked[CANDIDATES_MAX];
         size_t count = candidates(file, service->program, extra, looked);
-        for (size_t j = 0; j < count && !service->program_path; j++) {
-            if (!is_program(looked[j]))
-                continue;
-            char *absolute = realpath(looked[j], NULL);
-            if (absolute)
-                service->program_path = arena_text(&file->arena, absolute);
-            free(absolute);
-        }
+        service->program_path = first_program(file, looked, count);
         if (!service->program_path)
             report_missing(service, looked, count, findings);
     }
