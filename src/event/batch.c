@@ -61,11 +61,14 @@ static enum fh_code event_parse(json_t *envelope, struct batch_event *event, str
     *event = (struct batch_event){.envelope = envelope,
                                   .id = json_string_at(envelope, "id"),
                                   .type = json_string_at(envelope, "type"),
+                                  .key = json_string_at(envelope, "subject"),
                                   .trace = json_string_at(envelope, "traceparent")};
     if (!event->id || !*event->id || strlen(event->id) >= ID_SIZE || !event->type ||
         !json_integer_at(envelope, "position", &position) || !json_object_get(envelope, "data"))
         return error_set(error, FH_INVALID, "An event in it lacks its id, type, position or data.");
     event->position = position;
+    if (!event->key)
+        event->key = "";
     if (!time || !envelope_time_parse(time, &event->time_ms))
         event->time_ms = 0;
     return FH_OK;

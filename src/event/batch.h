@@ -17,6 +17,7 @@ struct batch_event {
     int64_t position;
     int64_t time_ms; /* 0: it told none that can be read */
     const char *id, *type;
+    const char *key;   /* "": it told none */
     const char *trace; /* or NULL */
 };
 

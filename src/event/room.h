@@ -33,6 +33,8 @@ struct event_counters {
     uint64_t applied;   /* events of others, applied once */
     uint64_t failures;  /* attempts to apply that failed, outages left out */
     uint64_t outages;   /* attempts that met an outage */
+    uint64_t parked;    /* events parked, those behind a failed one included */
+    uint64_t retried;   /* parked events applied after all */
     uint64_t fetches;   /* feed answers read */
 };
 
@@ -48,6 +50,7 @@ struct event_room {
     bool recording;         /* a fiber writes down what they have told */
     int64_t recorded_ns;
     struct subscription *subscriptions; /* this service's own, in the order of `hears` */
+    int parked_keys_max, parked_max;    /* of one subscription; as in subscribe.h */
     int fibers;                         /* of this room, alive */
     struct fiber_queue idle;            /* who waits in event_room_wait */
     struct event_counters counters;
@@ -66,7 +69,8 @@ void event_room_free(struct event_room *room);
 void event_room_committed(struct event_room *room, int64_t position, int count);
 
 /* {"position", "subscriptions": [{"source", "share", "state", "position", "last", "depth",
- * "lag_ms", "reason"}]}: see docs/events.md. Memory only, cheap. New reference. */
+ * "lag_ms", "parked": {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/events.md. Memory
+ * only, cheap. New reference. */
 json_t *event_room_state(const struct event_room *room);
 
 /* Within the room: a fiber that is counted in `fibers`. */

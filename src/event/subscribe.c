@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Applying: the hearing side's durable half.
- *
- * Each batch's work begins by moving the cursor from where this instance believes it to be, so an
- * event is applied exactly once however often it is fetched:
- *
- *   killed before the commit is durable   the cursor stands in front of the batch: fetched again
- *   killed behind it                      the cursor stands behind it: never fetched again
- *   outcome unknown, or paused and late   the first statement finds the cursor moved; it is read
- *                                         again, and decides whether the batch was applied
+ * A subscription's life: reading its cursor, applying what its reader brings (one work at a time,
+ * see apply.c), and what is done when that does not succeed.
  *
  * `done` names only what a commit has returned for, which is durable then: the publisher may trim
- * it. Parking an event by its key, when it has failed often enough, will go into event_failed.
+ * it. Attempts on a failing event are counted in memory: a restart begins to count anew.
  */
 
 #include "event/subscribe.h"
@@ -21,6 +14,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "event/apply.h"
+#include "event/parked.h"
 #include "event/subscription.h"
 #include "work/work.h"
 #include "world/world.h"
@@ -33,29 +28,17 @@ static bool cursor_equal(const struct ledger_cursor *a, const struct ledger_curs
            strcmp(a->incarnation, b->incarnation) == 0 && strcmp(a->event_id, b->event_id) == 0;
 }
 
-/* While it is busy its store must stay open: see event_room_wait. */
-static void busy_begins(struct subscription *s)
-{
-    s->busy = true;
-}
-
-static void busy_ends(struct subscription *s)
-{
-    s->busy = false;
-    fiber_wake_all(&s->room->idle);
-}
-
 static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *ret,
                                 struct fh_error *error)
 {
     struct store_work *work;
-    busy_begins(s);
+    apply_begins(s);
     enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
         code = ledger_cursor_get(work, s->source, s->share, ret, error);
         store_rollback(work);
     }
-    busy_ends(s);
+    apply_ends(s);
     return code;
 }
 
@@ -72,124 +55,9 @@ static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *
     return false;
 }
 
-/* Whose first statement moves the cursor. */
-struct cursor_fence {
-    struct work_fence fence; /* first: it is cast from */
-    const struct subscription *subscription;
-    struct ledger_cursor next;
-    bool moved; /* it was not where it should be */
-};
-
-static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                                       struct fh_error *error)
-{
-    struct cursor_fence *own = (struct cursor_fence *)fence;
-    const struct subscription *s = own->subscription;
-    *ret_replied = false;
-    enum fh_code code =
-        ledger_cursor_move(w->store_work, s->source, s->share, &s->cursor, &own->next, error);
-    own->moved = code == FH_CONFLICT && !(error && error->retryable);
-    return code;
-}
-
-static enum fh_code cursor_move_alone(struct subscription *s, struct cursor_fence *fence,
-                                      struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(s->room->context->store, STORE_WRITE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_cursor_move(work, s->source, s->share, &s->cursor, &fence->next, error);
-    if (code != FH_OK) {
-        fence->moved = code == FH_CONFLICT && !error->retryable;
-        store_rollback(work);
-        return code;
-    }
-    return store_commit(work, error);
-}
-
 /* ---- applying ------------------------------------------------------------------------------ */
 
-enum verdict {
-    VERDICT_APPLIED,
-    VERDICT_OUTAGE, /* nothing was done, and the events are not to blame */
-    VERDICT_FAILED, /* nothing was done, and one of them is */
-    VERDICT_MOVED,  /* look where the cursor is */
-};
-
-static fh_handler *handler_of(const struct subscription *s, const char *type)
-{
-    for (int i = 0; i < s->heard_count; i++) {
-        if (strcmp(s->heard[i]->type, type) == 0)
-            return s->heard[i]->handler;
-    }
-    return NULL;
-}
-
-static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
-{
-    if (failed && code == FH_UNAVAILABLE) /* a service that it asks; a fault of its own is 500 */
-        return failed->reply_status >= 502 && failed->reply_status <= 504;
-    return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
-}
-
-/* The events' handlers in one work, behind the fence. */
-static enum fh_code works_run(struct subscription *s, const struct batch_event *events, int count,
-                              struct cursor_fence *fence, bool *ret_outage, struct fh_error *error)
-{
-    struct work_context *context = s->room->context;
-    fh_work *works = calloc((size_t)count, sizeof *works);
-    fh_work **heard = calloc((size_t)count, sizeof(fh_work *));
-    int heard_count = 0, failed = -1;
-    FH_ASSERT(works != NULL && heard != NULL);
-    for (int i = 0; i < count; i++) {
-        fh_handler *handler = handler_of(s, events[i].type);
-        if (!handler)
-            continue;
-        fh_work *w = &works[heard_count];
-        work_init(w, context, handler);
-        w->event = events[i].envelope;
-        w->trace = events[i].trace;
-        w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
-        heard[heard_count++] = w;
-    }
-    enum fh_code code = heard_count
-                            ? work_batch(context, heard, heard_count, &fence->fence, &failed, error)
-                            : cursor_move_alone(s, fence, error);
-    *ret_outage = code != FH_OK && is_outage(code, error, failed >= 0 ? heard[failed] : NULL);
-    for (int i = 0; i < heard_count; i++)
-        work_release(heard[i]);
-    free(heard);
-    free(works);
-    if (code == FH_OK) {
-        s->applied_count += (uint64_t)heard_count;
-        s->room->counters.applied += (uint64_t)heard_count;
-    }
-    return code;
-}
-
-/* The next `count` events of a batch (0: only the cursor, to `next`). */
-static enum verdict apply(struct subscription *s, const struct batch_event *events, int count,
-                          const struct ledger_cursor *next, struct fh_error *error)
-{
-    struct cursor_fence fence = {
-        .fence.check = cursor_fence_check, .subscription = s, .next = *next};
-    bool outage = false;
-    fence.next.epoch = s->cursor.epoch;
-    *error = (struct fh_error){0};
-    busy_begins(s);
-    enum fh_code code = works_run(s, events, count, &fence, &outage, error);
-    busy_ends(s);
-    if (code == FH_OK) {
-        s->cursor = fence.next;
-        return VERDICT_APPLIED;
-    }
-    if (fence.moved || code == FH_OUTCOME_UNKNOWN)
-        return VERDICT_MOVED;
-    return outage ? VERDICT_OUTAGE : VERDICT_FAILED;
-}
-
-/* After VERDICT_MOVED: reads the cursor. True: it stands at `next`, where it should have come to;
+/* After APPLY_MOVED: reads the cursor. True: it stands at `next`, where it should have come to;
  * false: it stands where it was, and the same is tried again, or elsewhere (*ret_elsewhere), or
  * the subscription ends. */
 static bool was_applied(struct subscription *s, const struct ledger_cursor *next,
@@ -211,20 +79,57 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     return applied;
 }
 
-/* An event has failed in a work of its own, for the n-th time. It is tried again as long as it
- * takes, and what follows waits. Parking it by its key, so that other keys go on, belongs here. */
-static void event_failed(struct subscription *s, const struct batch_event *event, int n,
-                         const struct fh_error *error)
+/* How far the attempts on what comes next have come. */
+struct attempts {
+    int together;    /* events of the next work at the most */
+    int failures;    /* of the one event, in works of its own */
+    int interrupted; /* by outages and others' commits, in a row: these count nothing */
+    bool parks;      /* it is parked next */
+    char why[sizeof(((struct fh_error *)NULL)->message)];
+};
+
+static const struct attempts fresh = {.together = SUBSCRIBE_WORK_MAX};
+
+/* An event has failed in a work of its own. */
+static void event_failed(struct subscription *s, const struct apply *apply,
+                         struct attempts *attempts)
 {
+    const struct batch_event *event = apply->events;
     char reason[REASON_SIZE];
+    int n = ++attempts->failures;
+    snprintf(attempts->why, sizeof attempts->why, "%s", apply->error.message);
     snprintf(reason, sizeof reason, "%s %s at %lld fails (%d times): %s", event->type, event->id,
-             (long long)event->position, n, error->message);
-    if ((n & (n - 1)) == 0 && n > 1) /* at 2, 4, 8 …; hold_set says the first */
-        log_warning("Events of %s have to wait: %s", s->source, reason);
+             (long long)event->position, n, apply->error.message);
     s->failure_count++;
     s->room->counters.failures++;
-    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
-    subscription_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+    if (s->applying_hold.state != SUBSCRIPTION_FULL)
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
+    attempts->parks = n >= SUBSCRIBE_ATTEMPTS_MAX;
+    if (!attempts->parks)
+        subscription_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+}
+
+/* Some handler of several failed: those before it are applied first, then it is alone. */
+static void events_failed(const struct apply *apply, struct attempts *attempts)
+{
+    if (apply->failed < 0) /* the commit refused: whose fault that is shows by halving */
+        attempts->together = apply->count / 2;
+    else
+        attempts->together = apply->failed > 0 ? apply->failed : 1;
+}
+
+/* The event is tried again when there is room for it, and now and then without. */
+static void wait_for_room(struct subscription *s, const struct apply *apply,
+                          struct attempts *attempts)
+{
+    char reason[2 * REASON_SIZE];
+    attempts->parks = false;
+    snprintf(reason, sizeof reason, "%s %s at %lld fails (%s), and can't be parked: %s",
+             apply->events->type, apply->events->id, (long long)apply->events->position,
+             *attempts->why ? attempts->why : "one before it did", apply->error.message);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FULL, reason);
+    fiber_wait_until(&s->for_parking, subscription_world(s),
+                     world_in_ms(subscription_world(s), SUBSCRIBE_FULL_MS));
 }
 
 static void outage_met(struct subscription *s, int n, const struct fh_error *error)
@@ -246,56 +151,101 @@ static struct ledger_cursor cursor_behind(const struct batch *batch, int done, i
     return next;
 }
 
+/* What comes before an event that meets an outage goes on. */
+static void interrupted(struct subscription *s, const struct apply *apply,
+                        struct attempts *attempts)
+{
+    int n = ++attempts->interrupted;
+    if (apply->failed > 0)
+        attempts->together = apply->failed;
+    else if (apply->error.code == FH_CONFLICT) /* another's commit is under way: soon over */
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    else
+        outage_met(s, n, &apply->error);
+}
+
+static void applied(struct subscription *s, const struct apply *apply, struct attempts *attempts)
+{
+    if (attempts->parks)
+        log_warning("%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
+                    apply->events->type, apply->events->id, s->source,
+                    (long long)apply->events->position, apply->events->key, attempts->failures,
+                    attempts->why);
+    s->applied += apply->count;
+    *attempts = fresh;
+    subscription_release_hold(s, &s->applying_hold);
+}
+
+/* One work. False: the cursor turned out to be elsewhere. */
+static bool apply_next(struct subscription *s, struct attempts *attempts)
+{
+    const struct batch *batch = s->applying;
+    int left = batch->count - s->applied;
+    int count = left < attempts->together ? left : attempts->together;
+    struct apply apply = {.subscription = s,
+                          .events = batch->events + s->applied,
+                          .count = count,
+                          .next = cursor_behind(batch, s->applied, count),
+                          .park_error = attempts->parks ? attempts->why : NULL,
+                          .park_attempts = attempts->failures};
+    bool elsewhere = false;
+    enum apply_verdict verdict = apply_run(&apply);
+    if (verdict == APPLY_MOVED && was_applied(s, &apply.next, &elsewhere)) {
+        parked_recount(s);
+        verdict = APPLY_DONE;
+    }
+    if (elsewhere) {
+        subscription_release_hold(s, &s->applying_hold);
+        return false;
+    }
+    switch (verdict) {
+    case APPLY_DONE:
+        applied(s, &apply, attempts);
+        break;
+    case APPLY_FAILED:
+        if (count > 1)
+            events_failed(&apply, attempts);
+        else
+            event_failed(s, &apply, attempts);
+        break;
+    case APPLY_FULL:
+        wait_for_room(s, &apply, attempts);
+        break;
+    case APPLY_STALE:
+        subscription_pause(s, 1, 1, 1);
+        break;
+    case APPLY_MOVED:
+    case APPLY_OUTAGE:
+        interrupted(s, &apply, attempts);
+        break;
+    }
+    return true;
+}
+
 /* All of s->applying, however long it takes; returns early when the subscription ends or the
  * cursor turned out to be elsewhere. */
 static void batch_apply(struct subscription *s)
 {
-    const struct batch *batch = s->applying;
-    struct fh_error error;
-    bool singly = false, elsewhere = false;
-    int tries = 0;
-    while (subscription_goes_on(s) && !elsewhere && s->applied < batch->count) {
-        int left = batch->count - s->applied;
-        int count = singly ? 1 : left < SUBSCRIBE_WORK_MAX ? left : SUBSCRIBE_WORK_MAX;
-        const struct batch_event *events = batch->events + s->applied;
-        struct ledger_cursor next = cursor_behind(batch, s->applied, count);
-        enum verdict verdict = apply(s, events, count, &next, &error);
-        if (verdict == VERDICT_MOVED && was_applied(s, &next, &elsewhere))
-            verdict = VERDICT_APPLIED;
-        if (verdict == VERDICT_APPLIED) {
-            s->applied += count;
-            tries = 0;
-            subscription_release_hold(s, &s->applying_hold);
-        } else if (verdict == VERDICT_FAILED && count > 1) {
-            singly = true;
-            tries = 0;
-        } else if (verdict == VERDICT_FAILED) {
-            event_failed(s, events, ++tries, &error);
-        } else if (elsewhere) {
-            subscription_release_hold(s, &s->applying_hold);
-        } else if (error.code == FH_CONFLICT) {
-            /* Someone else's commit is under way, or the group broke: soon over. */
-            subscription_pause(s, ++tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
-        } else {
-            outage_met(s, ++tries, &error);
-        }
+    struct attempts attempts = fresh;
+    while (subscription_goes_on(s) && s->applied < s->applying->count) {
+        if (!apply_next(s, &attempts))
+            return;
     }
 }
 
 /* The cursor alone, past what nobody hears. */
 static void skip_apply(struct subscription *s)
 {
-    struct fh_error error;
     bool elsewhere;
-    struct ledger_cursor next = s->skipped;
+    struct apply apply = {.subscription = s, .next = s->skipped};
     s->skipped_ns = world_monotonic_ns(subscription_world(s));
-    enum verdict verdict = apply(s, NULL, 0, &next, &error);
-    if (verdict == VERDICT_MOVED && was_applied(s, &next, &elsewhere))
-        verdict = VERDICT_APPLIED;
-    if (verdict == VERDICT_APPLIED)
+    enum apply_verdict verdict = apply_run(&apply);
+    if (verdict == APPLY_MOVED && was_applied(s, &apply.next, &elsewhere))
+        verdict = APPLY_DONE;
+    if (verdict == APPLY_DONE)
         subscription_release_hold(s, &s->applying_hold);
-    else if (verdict != VERDICT_MOVED)
-        outage_met(s, 1, &error); /* the next round comes in a second */
+    else if (verdict != APPLY_MOVED)
+        outage_met(s, 1, &apply.error); /* the next round comes in a second */
 }
 
 static void apply_what_came(struct subscription *s)
@@ -323,6 +273,9 @@ static void applier(void *argument)
     if (cursor_read_patiently(s, &s->cursor)) {
         subscription_release_hold(s, &s->applying_hold);
         s->fetched = s->skipped = s->cursor;
+        parked_recount(s);
+        if (s->parked.keys > 0 && !event_room_fiber(s->room, parked_retry_at_start, s))
+            log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
         for (int n = 1; subscription_goes_on(s) && !event_room_fiber(s->room, subscription_read, s);
              n++)
             subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
@@ -358,7 +311,7 @@ static enum fh_code hear(struct event_room *room, const struct fh_heard *heard,
     if (!heard->type || !heard->handler)
         return error_set(error, FH_INVALID, "`hears` of %s lacks a type or a handler.",
                          heard->service);
-    if (handler_of(s, heard->type))
+    if (apply_handler(s, heard->type))
         return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
                          heard->service);
     s->heard[s->heard_count++] = heard;
@@ -396,6 +349,7 @@ void subscribe_drain(struct event_room *room)
     for (struct subscription *s = room->subscriptions; s; s = s->next) {
         fiber_wake_all(&s->for_batches);
         fiber_wake_all(&s->for_space);
+        fiber_wake_all(&s->for_parking);
     }
 }
 

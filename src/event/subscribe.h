@@ -13,8 +13,12 @@
  * What can go wrong, and what is done:
  *
  *   outage   the store, or a service that a handler asks, isn't there: try again, however long
- *   failure  a handler failed: the batch's events go into works of their own, one by one, and the
- *            one that fails is tried again with growing pauses; those behind it wait
+ *   failure  a handler failed: the events before it are applied, then it alone is tried, with
+ *            growing pauses, SUBSCRIBE_ATTEMPTS_MAX times. Then it is parked with its error, in
+ *            the work that moves the cursor past it; later events of its key are parked behind
+ *            it, all others go on. See parked.h
+ *   full     so much is parked that the handler rather than an event is to blame: it waits until
+ *            there is room, or the event's handler succeeds, and says so
  *   moved    someone else moved the cursor, or the outcome of a commit is unknown: read the cursor
  *   refused  409 or 410: the publisher was restored, or trimmed what was not read. Going on would
  *            skip events in silence, so the subscription stops and says so
@@ -37,8 +41,13 @@
 #define SUBSCRIBE_ANSWER_MS_MAX ((SUBSCRIBE_WAIT_S + 10) * 1000)
 #define SUBSCRIBE_RETRY_MS_MIN 20
 #define SUBSCRIBE_RETRY_MS_MAX 1000 /* an outage: catching up begins soon after it ends */
-#define SUBSCRIBE_FAILURE_MS_MIN 100
-#define SUBSCRIBE_FAILURE_MS_MAX 10000 /* a handler that keeps failing */
+/* A handler that fails: pauses of up to 50, 100, 200 and 400 ms, then its event is parked. */
+#define SUBSCRIBE_ATTEMPTS_MAX 5
+#define SUBSCRIBE_FAILURE_MS_MIN 50
+#define SUBSCRIBE_FAILURE_MS_MAX 1000
+#define SUBSCRIBE_PARKED_KEYS_MAX 1000 /* of one subscription */
+#define SUBSCRIBE_PARKED_MAX 100000    /* events */
+#define SUBSCRIBE_FULL_MS 10000        /* how often it is tried when no more may be parked */
 /* A cursor that only passes events that nobody hears moves this often at the most. */
 #define SUBSCRIBE_SKIP_INTERVAL_MS 1000
 #define SUBSCRIBE_HANDLER_MS_MAX 10000 /* deadline of what one event's handler asks */
@@ -48,7 +57,8 @@ enum subscription_state {
     SUBSCRIPTION_FOLLOWING,
     SUBSCRIPTION_UNREACHABLE, /* the publisher doesn't answer */
     SUBSCRIPTION_WAITING,     /* an outage on this side holds the next event */
-    SUBSCRIPTION_FAILING,     /* an event's handler keeps failing */
+    SUBSCRIPTION_FAILING,     /* an event's handler fails; it is tried again, then parked */
+    SUBSCRIPTION_FULL,        /* stopped: no more may be parked */
     SUBSCRIPTION_REFUSED,     /* stopped: 409 or 410 */
 };
 
@@ -59,8 +69,10 @@ struct subscription_view {
     const char *reason; /* a sentence, "" while following */
     int64_t position;   /* applied up to */
     int64_t last;       /* the publisher's, as its last answer told */
-    int64_t depth;      /* last - position: what is between, of whatever type */
-    int64_t lag_ms;     /* age of the oldest event known and not applied; 0: none */
+    int64_t depth;      /* last - position: what is between, of whatever type; and what is parked */
+    int64_t lag_ms;     /* age of the oldest event known and not applied, parked or not; 0: none */
+    int64_t parked_keys, parked_events;
+    int64_t parked_ms; /* age of the oldest of them */
     uint64_t applied, failures;
 };
 

@@ -104,21 +104,27 @@ static const struct hold *holding(const struct subscription *s)
     return &s->applying_hold;
 }
 
-/* The age of the oldest event that is known and not applied. Where none is known because the
- * publisher can't be heard, there may be some since it was last: that is told then. */
+static int64_t age_ms(const struct subscription *s, int64_t wall_ms)
+{
+    int64_t age = wall_ms ? world_wall_ms(subscription_world(s)) - wall_ms : 0;
+    return age > 0 ? age : 0;
+}
+
+/* The age of the oldest event that is known and not applied, parked or not. Where none is known
+ * because the publisher can't be heard, there may be some since it was last: that is told then. */
 static int64_t lag_ms(const struct subscription *s)
 {
     const struct batch_event *oldest = NULL;
-    int64_t age_ms = 0;
+    int64_t lag = 0, parked = age_ms(s, s->parked.oldest_ms);
     if (s->applying && s->applied < s->applying->count)
         oldest = &s->applying->events[s->applied];
     else if (s->first)
         oldest = &s->first->events[0];
     if (oldest && oldest->time_ms)
-        age_ms = world_wall_ms(subscription_world(s)) - oldest->time_ms;
+        lag = age_ms(s, oldest->time_ms);
     else if (s->reading.state != SUBSCRIPTION_FOLLOWING)
-        age_ms = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
-    return age_ms > 0 ? age_ms : 0;
+        lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
+    return lag > parked ? lag : parked;
 }
 
 void subscription_view(const struct subscription *s, struct subscription_view *ret)
@@ -126,7 +132,8 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
     static const char *const names[] = {
         [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
         [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
-        [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_REFUSED] = "refused"};
+        [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
+        [SUBSCRIPTION_REFUSED] = "refused"};
     const struct hold *hold = holding(s);
     *ret = (struct subscription_view){
         .source = s->source,
@@ -135,8 +142,12 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         .reason = hold->reason,
         .position = s->cursor.position,
         .last = s->last,
-        .depth = s->last > s->cursor.position ? s->last - s->cursor.position : 0,
+        .depth =
+            (s->last > s->cursor.position ? s->last - s->cursor.position : 0) + s->parked.events,
         .lag_ms = lag_ms(s),
+        .parked_keys = s->parked.keys,
+        .parked_events = s->parked.events,
+        .parked_ms = age_ms(s, s->parked.oldest_ms),
         .applied = s->applied_count,
         .failures = s->failure_count,
     };

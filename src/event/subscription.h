@@ -41,10 +41,12 @@ struct subscription {
     struct batch *first, *newest; /* fetched, not yet applied */
     int queued;
     struct batch *applying;
-    int applied;         /* of its events */
-    bool busy;           /* its store is in use */
-    uint64_t generation; /* rises when what was fetched is thrown away */
-    struct fiber_queue for_batches, for_space;
+    int applied;                        /* of its events */
+    int busy;                           /* so many use its store */
+    uint64_t generation;                /* rises when what was fetched is thrown away */
+    struct ledger_parked_counts parked; /* as this process knows it */
+    uint64_t recounts;
+    struct fiber_queue for_batches, for_space, for_parking;
     struct hold reading, applying_hold;
     int64_t reached_ns; /* the last good answer */
     int64_t skipped_ns; /* the last work that only moved the cursor */

@@ -80,6 +80,55 @@ enum fh_code ledger_cursor_move(struct store_work *work, const char *source, con
                                 const struct ledger_cursor *old, const struct ledger_cursor *next,
                                 struct fh_error *error);
 
+/* ---- parked events ------------------------------------------------------------------------- */
+
+/* An event whose handler kept failing, or that waits behind one of its key that did. */
+struct ledger_parked {
+    const char *source, *share, *key;
+    int64_t position;
+    const char *event_id, *type;
+    int64_t time_ms;   /* the event's own; 0: it told none that can be read */
+    int64_t attempts;  /* 0: it waits behind one that failed */
+    const char *error; /* of the last attempt, or "" */
+    int64_t parked_ms;
+    const char *event; /* the envelope as it came, JSON text */
+    int64_t waiting;   /* read only: how many events are parked under its key, itself included */
+};
+
+struct ledger_parked_counts {
+    int64_t keys, events;
+    int64_t oldest_ms; /* when the oldest event was published; 0: there is none */
+};
+
+/* Is anything parked of this subscription; is this key. An applying or retrying work looks here
+ * before anything else, but for its cursor. */
+enum fh_code ledger_parked_any(struct store_work *work, const char *source, const char *share,
+                               bool *ret, struct fh_error *error);
+enum fh_code ledger_parked_has(struct store_work *work, const char *source, const char *share,
+                               const char *key, bool *ret, struct fh_error *error);
+enum fh_code ledger_parked_count(struct store_work *work, const char *source, const char *share,
+                                 struct ledger_parked_counts *ret, struct fh_error *error);
+/* Parks an event, and its key if it is not parked yet. */
+enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
+                               struct fh_error *error);
+/* Removes the first event of a key, and with its last one the key (*ret_unparked). FH_CONFLICT
+ * (not retryable) when the event at `position` is not the first of its key, or not there. */
+enum fh_code ledger_parked_take(struct store_work *work, const char *source, const char *share,
+                                const char *key, int64_t position, bool *ret_unparked,
+                                struct fh_error *error);
+/* One more attempt on it failed, with parked->error. */
+enum fh_code ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
+                                  struct fh_error *error);
+/* The first event of each parked key, `event` left "". `source` NULL: of all. */
+enum fh_code ledger_parked_keys(struct store_work *work, const char *source, int limit,
+                                bool (*visit)(void *context, const struct ledger_parked *parked),
+                                void *context, struct fh_error *error);
+/* Those of one key, in order. */
+enum fh_code ledger_parked_events(struct store_work *work, const char *source, const char *key,
+                                  int limit,
+                                  bool (*visit)(void *context, const struct ledger_parked *parked),
+                                  void *context, struct fh_error *error);
+
 /* ---- commands ------------------------------------------------------------------------------ */
 
 enum ledger_outcome { LEDGER_DONE, LEDGER_REFUSED, LEDGER_UNDONE, LEDGER_NEVER, LEDGER_PENDING };

@@ -516,6 +516,76 @@ static void steps_are_replaced_and_read_in_order(struct conformance *c)
     EXPECT(strcmp(steps.text, "0.0 stored -;0.1 done {};1.0 stored -;") == 0);
 }
 
+/* ---- Parked events --------------------------------------------------------------------------- */
+
+static struct ledger_parked parked_of(const char *key, int64_t position, int64_t attempts)
+{
+    return (struct ledger_parked){.source = "users",
+                                  .share = "0/1",
+                                  .key = key,
+                                  .position = position,
+                                  .event_id = "id",
+                                  .type = "UserUpdated",
+                                  .time_ms = 1000 + position,
+                                  .attempts = attempts,
+                                  .error = attempts ? "too much" : "",
+                                  .parked_ms = 5000,
+                                  .event = "{}"};
+}
+
+static bool read_parked(void *context, const struct ledger_parked *parked)
+{
+    struct numbers *numbers = context;
+    size_t used = strlen(numbers->text);
+    snprintf(numbers->text + used, sizeof numbers->text - used, "%s %d %d/%d %s;", parked->key,
+             (int)parked->position, (int)parked->attempts, (int)parked->waiting, parked->error);
+    return true;
+}
+
+static bool counts_are(struct conformance *c, struct store_work *work, int keys, int events,
+                       int oldest_ms)
+{
+    struct ledger_parked_counts counts;
+    return ledger_parked_count(work, "users", "0/1", &counts, &c->error) == FH_OK &&
+           counts.keys == keys && counts.events == events && counts.oldest_ms == oldest_ms;
+}
+
+static void parked_events_leave_in_order_and_the_last_takes_the_key(struct conformance *c)
+{
+    static const struct {
+        const char *key;
+        int position, attempts;
+    } all[] = {{"b", 3, 5}, {"a", 4, 5}, {"b", 5, 0}};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    bool any = true, unparked = true;
+    EXPECT(ledger_parked_any(work, "users", "0/1", &any, &c->error) == FH_OK && !any);
+    for (int i = 0; i < 3; i++) {
+        struct ledger_parked parked = parked_of(all[i].key, all[i].position, all[i].attempts);
+        EXPECT(ledger_parked_put(work, &parked, &c->error) == FH_OK);
+    }
+    EXPECT(counts_are(c, work, 2, 3, 1003));
+    EXPECT(ledger_parked_any(work, "users", "0/1", &any, &c->error) == FH_OK && any);
+    EXPECT(ledger_parked_has(work, "users", "0/1", "c", &any, &c->error) == FH_OK && !any);
+    struct numbers keys = {0}, events = {0};
+    EXPECT(ledger_parked_keys(work, NULL, 10, read_parked, &keys, &c->error) == FH_OK);
+    EXPECT(strcmp(keys.text, "b 3 5/2 too much;a 4 5/1 too much;") == 0);
+    EXPECT(ledger_parked_take(work, "users", "0/1", "b", 5, &unparked, NULL) == FH_CONFLICT);
+    EXPECT(ledger_parked_take(work, "users", "0/1", "b", 3, &unparked, &c->error) == FH_OK &&
+           !unparked);
+    EXPECT(ledger_parked_take(work, "users", "0/1", "b", 3, &unparked, NULL) == FH_CONFLICT);
+    struct ledger_parked again = parked_of("b", 5, 0);
+    again.error = "now this one";
+    EXPECT(ledger_parked_failed(work, &again, &c->error) == FH_OK);
+    EXPECT(ledger_parked_events(work, "users", "b", 10, read_parked, &events, &c->error) == FH_OK);
+    EXPECT(strcmp(events.text, "b 5 1/1 now this one;") == 0);
+    EXPECT(counts_are(c, work, 2, 2, 1004));
+    EXPECT(ledger_parked_take(work, "users", "0/1", "b", 5, &unparked, &c->error) == FH_OK &&
+           unparked);
+    EXPECT(ledger_parked_has(work, "users", "0/1", "b", &any, &c->error) == FH_OK && !any);
+    EXPECT(counts_are(c, work, 1, 1, 1004));
+}
+
 /* ---- Migrations ------------------------------------------------------------------------------ */
 
 static bool read_migration(void *context, int64_t version, const char *name, const char *checksum)
@@ -561,6 +631,7 @@ int main(void)
         CASE(open_sagas_and_counts_are_told),
         CASE(closing_tells_what_has_ended_and_marks_only_that),
         CASE(steps_are_replaced_and_read_in_order),
+        CASE(parked_events_leave_in_order_and_the_last_takes_the_key),
         CASE(migrations_are_kept_in_order_and_once),
     };
     return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at what is parked, and giving it up. Dropping is a work of its own, fenced as a retry
+ * is: only the event that was shown as the first of its key is dropped. It is said in the log
+ * before it is done; the event itself is with its publisher until that trims it.
+ */
+
+#include "event/parked.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "event/apply.h"
+#include "event/subscription.h"
+#include "work/work.h"
+#include "world/world.h"
+
+static struct store *store_of(const struct event_room *room)
+{
+    return room->context->store;
+}
+
+void parked_recount(struct subscription *s)
+{
+    struct store_work *work;
+    struct ledger_parked_counts counts;
+    uint64_t mine = ++s->recounts;
+    apply_begins(s);
+    if (store_begin(store_of(s->room), STORE_READ, &work, NULL) == FH_OK) {
+        bool read = ledger_parked_count(work, s->source, s->share, &counts, NULL) == FH_OK;
+        if (read && mine == s->recounts) /* else one that began later knows better */
+            s->parked = counts;
+        store_rollback(work);
+    }
+    apply_ends(s);
+    fiber_wake_all(&s->for_parking);
+}
+
+static void recount_source(struct event_room *room, const char *source)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (strcmp(s->source, source) == 0)
+            parked_recount(s);
+    }
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+static json_t *common(const struct ledger_parked *parked)
+{
+    json_t *object =
+        json_pack("{s:I, s:s, s:s, s:I, s:s, s:I, s:I}", "position", (json_int_t)parked->position,
+                  "id", parked->event_id, "type", parked->type, "attempts",
+                  (json_int_t)parked->attempts, "error", parked->error, "parked_ms",
+                  (json_int_t)parked->parked_ms, "time_ms", (json_int_t)parked->time_ms);
+    FH_ASSERT(object != NULL);
+    return object;
+}
+
+struct listing {
+    json_t *list;
+    int64_t count;
+};
+
+static bool list_key(void *context, const struct ledger_parked *parked)
+{
+    struct listing *listing = context;
+    if (listing->count++ == PARKED_LIST_MAX)
+        return false;
+    json_t *object = common(parked);
+    json_object_set_new(object, "source", json_string(parked->source));
+    json_object_set_new(object, "share", json_string(parked->share));
+    json_object_set_new(object, "key", json_string(parked->key));
+    json_object_set_new(object, "events", json_integer(parked->waiting));
+    json_array_append_new(listing->list, object);
+    return true;
+}
+
+enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
+                         struct fh_error *error)
+{
+    struct store_work *work;
+    struct listing listing = {0};
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    listing.list = json_array();
+    code = ledger_parked_keys(work, source, PARKED_LIST_MAX + 1, list_key, &listing, error);
+    store_rollback(work);
+    if (code != FH_OK) {
+        json_decref(listing.list);
+        return code;
+    }
+    *ret = json_pack("{s:o, s:b}", "keys", listing.list, "more", listing.count > PARKED_LIST_MAX);
+    return FH_OK;
+}
+
+static bool list_event(void *context, const struct ledger_parked *parked)
+{
+    struct listing *listing = context;
+    json_t *object = common(parked), *event;
+    if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK)
+        json_object_set_new(object, "event", event);
+    json_array_append_new(listing->list, object);
+    listing->count = parked->waiting;
+    return true;
+}
+
+enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
+                         struct fh_error *error)
+{
+    struct store_work *work;
+    struct listing listing = {0};
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    listing.list = json_array();
+    code = ledger_parked_events(work, source, key, PARKED_SHOW_MAX, list_event, &listing, error);
+    store_rollback(work);
+    if (code == FH_OK && listing.count == 0)
+        code = error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
+                         key);
+    if (code != FH_OK) {
+        json_decref(listing.list);
+        return code;
+    }
+    *ret = json_pack("{s:s, s:s, s:I, s:o}", "source", source, "key", key, "count",
+                     (json_int_t)listing.count, "events", listing.list);
+    return FH_OK;
+}
+
+struct head {
+    struct arena *arena;
+    struct ledger_parked *parked;
+    bool found;
+};
+
+static bool take_head(void *context, const struct ledger_parked *parked)
+{
+    struct head *head = context;
+    *head->parked = *parked;
+    head->parked->source = arena_text(head->arena, parked->source);
+    head->parked->share = arena_text(head->arena, parked->share);
+    head->parked->key = arena_text(head->arena, parked->key);
+    head->parked->event_id = arena_text(head->arena, parked->event_id);
+    head->parked->type = arena_text(head->arena, parked->type);
+    head->parked->error = arena_text(head->arena, parked->error);
+    head->parked->event = arena_text(head->arena, parked->event);
+    head->found = true;
+    return true;
+}
+
+enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+                         const char *key, struct ledger_parked *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    struct head head = {arena, ret, false};
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_parked_events(work, source, key, 1, take_head, &head, error);
+    store_rollback(work);
+    if (code == FH_OK && !head.found)
+        return error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
+                         key);
+    return code;
+}
+
+/* ---- giving up ----------------------------------------------------------------------------- */
+
+static enum fh_code drop_first(struct event_room *room, const struct ledger_parked *parked,
+                               struct fh_error *error)
+{
+    struct store_work *work;
+    bool unparked;
+    enum fh_code code = store_begin(store_of(room), STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_parked_take(work, parked->source, parked->share, parked->key, parked->position,
+                              &unparked, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Adds what was dropped to `list`. */
+static enum fh_code drop_one(struct event_room *room, const char *source, const char *key,
+                             json_t *list, int64_t *left, struct fh_error *error)
+{
+    struct arena arena;
+    struct ledger_parked parked;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = parked_head(room, &arena, source, key, &parked, error);
+    if (code == FH_OK) {
+        log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s",
+                    parked.type, parked.event_id, source, (long long)parked.position, key,
+                    *parked.error ? parked.error : "it waited behind another one");
+        code = drop_first(room, &parked, error);
+    }
+    if (code == FH_OK) {
+        *left = parked.waiting - 1;
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
+                                              (json_int_t)parked.position, "id", parked.event_id,
+                                              "type", parked.type, "error", parked.error));
+    }
+    arena_release(&arena);
+    return code;
+}
+
+enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
+                         json_t **ret, struct fh_error *error)
+{
+    json_t *list = json_array();
+    int64_t left = 0;
+    enum fh_code code = drop_one(room, source, key, list, &left, error);
+    while (all && code == FH_OK && left > 0 && json_array_size(list) < PARKED_LIST_MAX)
+        code = drop_one(room, source, key, list, &left, error);
+    recount_source(room, source);
+    if (code != FH_OK && json_array_size(list) == 0) {
+        json_decref(list);
+        return code;
+    }
+    *ret = json_pack("{s:o, s:I}", "dropped", list, "left", (json_int_t)left);
+    return FH_OK;
+}

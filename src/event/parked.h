@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_PARKED_H
+#define EVENT_PARKED_H
+
+/*
+ * Parked events, as operators see them: what is parked and why, trying it again, giving it up.
+ *
+ * A key's events are retried in order, each in a work of its own, whose first statement takes the
+ * event from the key's list (and with the last one the key itself): it fails when somebody else
+ * was quicker, so an event that is retried twice at once takes effect once. What fails again goes
+ * back with its error, and those behind it go on waiting. All functions park the fiber.
+ */
+
+#include <jansson.h>
+
+#include "event/room.h"
+#include "store/ledger.h"
+
+#define PARKED_LIST_MAX 1000     /* keys shown or retried at once */
+#define PARKED_SHOW_MAX 100      /* events shown of one key */
+#define PARKED_RETRY_MS 8000     /* of one request to retry: what is left then is told */
+#define PARKED_OVERTAKEN_MAX 100 /* times that somebody else may be quicker, in a row */
+
+/* What is parked of `source` (NULL: of all): {"keys": [{"source", "share", "key", "events",
+ * "position", "id", "type", "attempts", "error", "parked_ms", "time_ms"}], "more"}: of each key the
+ * event that holds it. New reference. */
+enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
+                         struct fh_error *error);
+/* {"source", "key", "count", "events": [{"position", "id", "type", "attempts", "error",
+ * "parked_ms", "time_ms", "event"}]}. FH_NOT_FOUND: nothing is. New reference. */
+enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
+                         struct fh_error *error);
+
+/* Retries what is parked under `key` of `source`, or of all keys (NULL), or of all sources (both
+ * NULL). {"applied", "keys": [{"source", "key", "applied", "left", "error"}]}: `error` why an event
+ * is still there, absent when the time was over. FH_NOT_FOUND: that key is not parked. New
+ * reference. */
+enum fh_code parked_retry(struct event_room *room, const char *source, const char *key,
+                          json_t **ret, struct fh_error *error);
+/* Gives up the first event of a key, or all of them, and says in the log which. {"dropped":
+ * [{"position", "id", "type", "error"}], "left"}. FH_NOT_FOUND: nothing is there. New reference. */
+enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
+                         json_t **ret, struct fh_error *error);
+
+/* Within the room. */
+struct subscription;
+struct batch_event;
+/* Reads s->parked from the store, as far as it can be read now. */
+void parked_recount(struct subscription *subscription);
+/* A fiber: tries once what was parked before this process began. */
+void parked_retry_at_start(void *subscription);
+/* The first event of a key, its texts on `arena`. FH_NOT_FOUND. */
+enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+                         const char *key, struct ledger_parked *ret, struct fh_error *error);
+
+#endif

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parking: an event whose handler keeps failing waits with its key, in order, and nobody else does;
+ * what operators do with it; and that no outage is ever taken for a poison.
+ */
+
+#include "../support/hearing.h"
+
+#include "event/parked.h"
+
+/* ---- what operators ask, on fibers ---- */
+
+struct asked {
+    struct service *service;
+    const char *source, *key;
+    bool all;
+    json_t *answer; /* or NULL, and why */
+    enum fh_code code;
+    struct fh_error error;
+    bool done;
+};
+
+static void list_entry(void *argument)
+{
+    struct asked *asked = argument;
+    asked->code =
+        parked_list(asked->service->context.events, asked->source, &asked->answer, &asked->error);
+}
+
+static void show_entry(void *argument)
+{
+    struct asked *asked = argument;
+    asked->code = parked_show(asked->service->context.events, asked->source, asked->key,
+                              &asked->answer, &asked->error);
+}
+
+static void retry_entry(void *argument)
+{
+    struct asked *asked = argument;
+    asked->code = parked_retry(asked->service->context.events, asked->source, asked->key,
+                               &asked->answer, &asked->error);
+    asked->done = true;
+}
+
+static void drop_entry(void *argument)
+{
+    struct asked *asked = argument;
+    asked->code = parked_drop(asked->service->context.events, asked->source, asked->key, asked->all,
+                              &asked->answer, &asked->error);
+}
+
+static struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key, bool all)
+{
+    struct asked asked = {.service = &fixture->orders, .source = "users", .key = key, .all = all};
+    harness_run(&fixture->harness, entry, &asked);
+    return asked;
+}
+
+static int64_t number_at(const json_t *value, const char *path)
+{
+    json_int_t number = -1;
+    json_integer_at(value, path, &number);
+    return number;
+}
+
+static const json_t *first_of(const struct asked *asked, const char *list)
+{
+    return json_array_get(json_object_get(asked->answer, list), 0);
+}
+
+static bool asked_done(void *argument)
+{
+    return ((struct asked *)argument)->done;
+}
+
+static bool retry_is_held(void *argument)
+{
+    return ((struct fixture *)argument)->held_count > 0;
+}
+
+/* Lets what was asked of products be answered. */
+static void let_products_answer(struct fixture *fixture)
+{
+    fixture->products_hold = false;
+    while (fixture->held_count > 0)
+        fake_answer(fixture->held[--fixture->held_count], 200, "{}", NULL, 0);
+}
+
+/* Two events of one work of the publisher. */
+static const char *two_names[2];
+static int two_ids[2];
+
+static void publish_two_work(fh_work *w)
+{
+    for (int i = 0; i < 2; i++)
+        fh_publish(w, "UserUpdated",
+                   json_pack("{s:i, s:s}", "id", two_ids[i], "name", two_names[i]));
+}
+
+static void publish_two(struct fixture *fixture, int first, const char *first_name, int second,
+                        const char *second_name)
+{
+    two_ids[0] = first;
+    two_ids[1] = second;
+    two_names[0] = first_name;
+    two_names[1] = second_name;
+    service_must(&fixture->users, publish_two_work);
+}
+
+/* ---- what is seen ---- */
+
+static void expect_parked(struct fixture *fixture, int64_t keys, int64_t events)
+{
+    struct subscription_view view = view_of(&fixture->orders);
+    assert_int_equal(view.parked_keys, keys);
+    assert_int_equal(view.parked_events, events);
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM fh_parked_key"), keys);
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM fh_parked"), events);
+}
+
+/* The names that were applied for one user, in order. */
+static void expect_names(struct fixture *fixture, int id, const char *names)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "SELECT coalesce(group_concat(name), '') FROM (SELECT name FROM seen"
+             " WHERE user_id = %d ORDER BY n)",
+             id);
+    assert_string_equal(service_sql(&fixture->orders, sql).text, names);
+}
+
+/* Key 1: a poison, then two that are none; they end parked. Others around them. */
+static void park_three(struct fixture *fixture)
+{
+    poison = "poison";
+    publish_named(fixture, 1, "poison");
+    publish_named(fixture, 2, "a");
+    publish_named(fixture, 1, "b");
+    publish_named(fixture, 3, "c");
+    publish_named(fixture, 1, "d");
+    open_orders(fixture);
+    wait_for(&fixture->orders, 5, "following");
+    expect_parked(fixture, 1, 3);
+}
+
+/* ---- tests ---- */
+
+static void a_poison_is_parked_with_its_error_and_all_other_keys_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+    poison = "poison";
+    publish(fixture, 1, 100);
+    publish_named(fixture, 101, "poison");
+    publish(fixture, 102, 300);
+    open_orders(fixture);
+    wait_for(&fixture->orders, 401, "following");
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM seen"), 400);
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM seen WHERE user_id ="
+                                                     " 101 OR user_id = 0"),
+                     0);
+    expect_parked(fixture, 1, 1);
+    struct asked asked = ask(fixture, list_entry, NULL, false);
+    assert_int_equal(asked.code, FH_OK);
+    const json_t *key = first_of(&asked, "keys");
+    assert_string_equal(json_string_at(key, "key"), "101");
+    assert_string_equal(json_string_at(key, "type"), "UserUpdated");
+    assert_string_equal(json_string_at(key, "error"), "the name poison is too much");
+    assert_int_equal(number_at(key, "attempts"), SUBSCRIBE_ATTEMPTS_MAX);
+    assert_int_equal(number_at(key, "position"), 101);
+    json_decref(asked.answer);
+    asked = ask(fixture, show_entry, "101", false);
+    assert_string_equal(json_string_at(first_of(&asked, "events"), "event.data.name"), "poison");
+    json_decref(asked.answer);
+    close_orders(fixture);
+}
+
+static void later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    expect_names(fixture, 1, "");
+    expect_names(fixture, 2, "a");
+    expect_names(fixture, 3, "c");
+    struct subscription_view view = view_of(&fixture->orders);
+    assert_int_equal(view.position, 5);
+    assert_int_equal(view.depth, 3);
+    assert_true(view.lag_ms >= view.parked_ms);
+    assert_true(service_count(&fixture->orders, "SELECT min(time_ms) FROM fh_parked") > 0);
+    json_t *told = event_room_state(fixture->orders.context.events);
+    json_t *subscription = json_array_get(json_object_get(told, "subscriptions"), 0);
+    assert_int_equal(number_at(subscription, "parked.events"), 3);
+    json_decref(told);
+    publish_named(fixture, 1, "e");
+    wait_for(&fixture->orders, 6, "following");
+    expect_parked(fixture, 1, 4);
+    assert_int_equal(view_of(&fixture->orders).applied, 2);
+    close_orders(fixture);
+}
+
+static void a_retry_applies_a_keys_events_in_order_and_unparks_it(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    poison = NULL; /* the handler is mended */
+    struct asked asked = ask(fixture, retry_entry, "1", false);
+    assert_int_equal(asked.code, FH_OK);
+    assert_int_equal(number_at(asked.answer, "applied"), 3);
+    assert_int_equal(number_at(first_of(&asked, "keys"), "left"), 0);
+    json_decref(asked.answer);
+    expect_names(fixture, 1, "poison,b,d");
+    expect_parked(fixture, 0, 0);
+    publish_named(fixture, 1, "e");
+    wait_for(&fixture->orders, 6, "following");
+    expect_names(fixture, 1, "poison,b,d,e");
+    assert_int_equal(view_of(&fixture->orders).depth, 0);
+    close_orders(fixture);
+}
+
+static void a_retry_that_fails_again_keeps_its_place(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    struct asked asked = ask(fixture, retry_entry, NULL, false);
+    assert_int_equal(number_at(asked.answer, "applied"), 0);
+    assert_int_equal(number_at(first_of(&asked, "keys"), "left"), 3);
+    assert_string_equal(json_string_at(first_of(&asked, "keys"), "error"),
+                        "the name poison is too much");
+    json_decref(asked.answer);
+    expect_parked(fixture, 1, 3);
+    expect_names(fixture, 1, "");
+    assert_int_equal(service_count(&fixture->orders, "SELECT max(attempts) FROM fh_parked"),
+                     SUBSCRIBE_ATTEMPTS_MAX + 1);
+    asked = ask(fixture, retry_entry, "4", false);
+    assert_int_equal(asked.code, FH_NOT_FOUND);
+    close_orders(fixture);
+}
+
+static void an_outage_during_a_retry_counts_no_attempt(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    asker = "poison";
+    fixture->products_down = true;
+    struct asked asked = ask(fixture, retry_entry, "1", false);
+    assert_non_null(
+        strstr(json_string_at(first_of(&asked, "keys"), "error"), "products can't be reached"));
+    json_decref(asked.answer);
+    assert_int_equal(service_count(&fixture->orders, "SELECT max(attempts) FROM fh_parked"),
+                     SUBSCRIBE_ATTEMPTS_MAX);
+    expect_parked(fixture, 1, 3);
+    close_orders(fixture);
+}
+
+/* Schedule 8. */
+static void a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_arrives(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asked retry = {.service = &fixture->orders, .source = "users", .key = "1"};
+    park_three(fixture);
+    /* The retry of the last one is under way, and asks; the new event is applied meanwhile. */
+    poison = NULL;
+    asker = "d";
+    fixture->products_hold = true;
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &retry));
+    harness_until(&fixture->harness, retry_is_held, fixture);
+    expect_names(fixture, 1, "poison,b");
+    publish_named(fixture, 1, "e");
+    wait_for(&fixture->orders, 6, "following");
+    expect_names(fixture, 1, "poison,b"); /* behind it, not before it */
+    let_products_answer(fixture);
+    harness_until(&fixture->harness, asked_done, &retry);
+    assert_int_equal(number_at(retry.answer, "applied"), 4);
+    json_decref(retry.answer);
+    expect_names(fixture, 1, "poison,b,d,e");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
+/* Schedule 8, the other way round: the new event's work was planned while its key was parked. */
+static void
+a_new_event_planned_behind_a_parked_key_is_applied_when_the_retry_was_first(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    poison = NULL;
+    asker = "asker";
+    fixture->products_hold = true;
+    publish_two(fixture, 9, "asker", 1, "e");
+    harness_until(&fixture->harness, retry_is_held, fixture);
+    struct asked asked = ask(fixture, retry_entry, "1", false);
+    assert_int_equal(number_at(asked.answer, "applied"), 3);
+    json_decref(asked.answer);
+    let_products_answer(fixture);
+    wait_for(&fixture->orders, 7, "following");
+    expect_names(fixture, 1, "poison,b,d,e");
+    expect_names(fixture, 9, "asker");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
+/* Schedule 30's rule, for events. */
+static void what_is_retried_twice_at_once_is_applied_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asked retries[2] = {{.service = &fixture->orders, .source = "users", .key = "1"},
+                               {.service = &fixture->orders, .source = "users", .key = "1"}};
+    park_three(fixture);
+    poison = NULL;
+    asker = "poison";
+    fixture->products_hold = true;
+    for (int i = 0; i < 2; i++)
+        FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &retries[i]));
+    while (fixture->held_count < 2)
+        uv_run(&fixture->harness.loop, UV_RUN_NOWAIT);
+    let_products_answer(fixture);
+    for (int i = 0; i < 2; i++)
+        harness_until(&fixture->harness, asked_done, &retries[i]);
+    assert_int_equal(
+        number_at(retries[0].answer, "applied") + number_at(retries[1].answer, "applied"), 3);
+    json_decref(retries[0].answer);
+    json_decref(retries[1].answer);
+    expect_names(fixture, 1, "poison,b,d");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
+static void what_is_dropped_is_gone_and_the_rest_waits_for_its_retry(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    struct asked asked = ask(fixture, drop_entry, "1", false);
+    assert_int_equal(asked.code, FH_OK);
+    assert_int_equal(number_at(first_of(&asked, "dropped"), "position"), 1);
+    assert_int_equal(number_at(asked.answer, "left"), 2);
+    json_decref(asked.answer);
+    expect_parked(fixture, 1, 2);
+    asked = ask(fixture, retry_entry, "1", false);
+    json_decref(asked.answer);
+    expect_names(fixture, 1, "b,d");
+    expect_parked(fixture, 0, 0);
+    assert_int_equal(ask(fixture, drop_entry, "1", true).code, FH_NOT_FOUND);
+    close_orders(fixture);
+}
+
+static void all_of_a_key_can_be_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    struct asked asked = ask(fixture, drop_entry, "1", true);
+    assert_int_equal(json_array_size(json_object_get(asked.answer, "dropped")), 3);
+    json_decref(asked.answer);
+    expect_parked(fixture, 0, 0);
+    publish_named(fixture, 1, "e");
+    wait_for(&fixture->orders, 6, "following");
+    expect_names(fixture, 1, "e");
+    close_orders(fixture);
+}
+
+static bool nothing_is_parked(void *argument)
+{
+    return view_of(argument).parked_events == 0;
+}
+
+static void what_is_parked_outlives_a_restart_and_is_tried_once_at_start(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    close_orders(fixture);
+    int before = attempts;
+    open_orders(fixture);
+    while (service_count(&fixture->orders, "SELECT max(attempts) FROM fh_parked") ==
+           SUBSCRIBE_ATTEMPTS_MAX)
+        uv_run(&fixture->harness.loop, UV_RUN_NOWAIT);
+    assert_int_equal(attempts, before + 1);
+    expect_parked(fixture, 1, 3);
+    close_orders(fixture);
+    poison = NULL; /* the new program can bear it */
+    open_orders(fixture);
+    harness_until(&fixture->harness, nothing_is_parked, &fixture->orders);
+    expect_names(fixture, 1, "poison,b,d");
+    close_orders(fixture);
+}
+
+static bool it_was_tried(void *argument)
+{
+    (void)argument;
+    return attempts >= 3;
+}
+
+static bool outages_are_many(void *argument)
+{
+    struct service *service = argument;
+    return service->context.events->counters.outages > SUBSCRIBE_ATTEMPTS_MAX;
+}
+
+/* Schedule 40. */
+static void
+a_poison_event_at_the_head_an_outage_in_the_middle_a_crash_between_only_its_own_key_waits_in_order(
+    void **state)
+{
+    struct fixture *fixture = *state;
+    poison = "poison";
+    asker = "asker";
+    publish_named(fixture, 1, "poison");
+    publish_named(fixture, 2, "a");
+    publish_named(fixture, 3, "asker");
+    publish_named(fixture, 1, "b");
+    publish_named(fixture, 4, "c");
+    publish_named(fixture, 1, "d");
+    fixture->products_down = true;
+    open_orders(fixture);
+    harness_until(&fixture->harness, it_was_tried, NULL);
+    close_orders(fixture); /* while it is being tried */
+    fixture->products_down = true;
+    open_orders(fixture);
+    harness_until(&fixture->harness, outages_are_many, &fixture->orders);
+    expect_parked(fixture, 1, 1); /* the poison; the outage parks nobody */
+    close_orders(fixture);        /* in the middle of the outage */
+    open_orders(fixture);
+    wait_for(&fixture->orders, 6, "following");
+    expect_parked(fixture, 1, 3);
+    expect_names(fixture, 1, "");
+    expect_names(fixture, 2, "a");
+    expect_names(fixture, 3, "asker");
+    expect_names(fixture, 4, "c");
+    poison = NULL;
+    struct asked asked = ask(fixture, retry_entry, NULL, false);
+    json_decref(asked.answer);
+    expect_names(fixture, 1, "poison,b,d");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
+/* Schedule 27: here it is down for more tries than any event has. */
+static void the_subscribers_store_is_down_for_a_minute_nothing_is_parked(void **state)
+{
+    struct fixture *fixture = *state;
+    open_orders(fixture);
+    wait_for(&fixture->orders, 0, "following");
+    make_tricky(&fixture->orders);
+    trick_begins = 1000000;
+    publish(fixture, 1, 10);
+    harness_until(&fixture->harness, outages_are_many, &fixture->orders);
+    assert_string_equal(view_of(&fixture->orders).state, "waiting");
+    trick_begins = 0;
+    wait_for(&fixture->orders, 10, "following");
+    assert_int_equal(view_of(&fixture->orders).failures, 0);
+    expect_parked(fixture, 0, 0);
+    expect_seen(&fixture->orders, 1, 10);
+    close_orders(fixture);
+}
+
+static void no_more_keys_are_parked_than_may_be_and_it_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    poison = "poison";
+    open_orders(fixture);
+    fixture->orders.context.events->parked_keys_max = 2;
+    for (int i = 1; i <= 3; i++)
+        publish_named(fixture, i, "poison");
+    publish_named(fixture, 1, "behind"); /* of a key that is parked already */
+    publish_named(fixture, 4, "a");
+    wait_for(&fixture->orders, 2, "full");
+    assert_non_null(strstr(view_of(&fixture->orders).reason, "2 keys are parked"));
+    expect_parked(fixture, 2, 2);
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM seen"), 0);
+    struct asked asked = ask(fixture, drop_entry, "1", true); /* there is room, it goes on */
+    json_decref(asked.answer);
+    wait_for(&fixture->orders, 5, "following");
+    expect_parked(fixture, 2, 2);
+    expect_names(fixture, 1, "behind");
+    expect_names(fixture, 4, "a");
+    close_orders(fixture);
+}
+
+static void another_instance_that_knows_of_no_parked_key_finds_it_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct service other;
+    park_three(fixture);
+    other = fixture->orders;
+    begin_hearing(&other);
+    for (int i = 0; i < 20; i++) {
+        publish_named(fixture, 1, "later");
+        publish_named(fixture, 7 + i, "other");
+    }
+    wait_for(&fixture->orders, 45, "following");
+    wait_for(&other, 45, "following");
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM fh_parked"), 23);
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM seen"), 22);
+    end_hearing(fixture, &other);
+    close_orders(fixture);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_poison_is_parked_with_its_error_and_all_other_keys_go_on),
+        TEST(later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them),
+        TEST(a_retry_applies_a_keys_events_in_order_and_unparks_it),
+        TEST(a_retry_that_fails_again_keeps_its_place),
+        TEST(an_outage_during_a_retry_counts_no_attempt),
+        TEST(a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_arrives),
+        TEST(a_new_event_planned_behind_a_parked_key_is_applied_when_the_retry_was_first),
+        TEST(what_is_retried_twice_at_once_is_applied_once),
+        TEST(what_is_dropped_is_gone_and_the_rest_waits_for_its_retry),
+        TEST(all_of_a_key_can_be_dropped),
+        TEST(what_is_parked_outlives_a_restart_and_is_tried_once_at_start),
+        TEST(
+            a_poison_event_at_the_head_an_outage_in_the_middle_a_crash_between_only_its_own_key_waits_in_order),
+        TEST(the_subscribers_store_is_down_for_a_minute_nothing_is_parked),
+        TEST(no_more_keys_are_parked_than_may_be_and_it_says_so),
+        TEST(another_instance_that_knows_of_no_parked_key_finds_it_out),
+    };
+    return cmocka_run_group_tests_name("event_parked", tests, NULL, NULL);
+}
