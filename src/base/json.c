@@ -86,6 +86,11 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     if (!nesting_is_bounded(text, length))
         return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
                          JSON_DEPTH_MAX);
+    /* Behind a number jansson would take it for the end. */
+    const char *zero = length ? memchr(text, '\0', length) : NULL;
+    if (zero)
+        return error_set(error, FH_INVALID, "Not valid JSON: byte %zu is NUL.",
+                         (size_t)(zero - text) + 1);
     json_error_t why;
     size_t size_max = current ? current->size_max : 0;
     if (current)

@@ -125,6 +125,8 @@ static void invalid_utf8_and_raw_nul_are_refused(void **state)
     refused("{\"\xc3\":1}", 7);
     refused("\"a\0b\"", 5);
     refused("{}\0", 3);
+    refused("123\0", 4);
+    refused("123\0x", 5);
     refused("\0", 1);
 }
 
