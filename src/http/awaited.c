@@ -11,6 +11,7 @@
  * that.
  */
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "http/request.h"
@@ -70,6 +71,22 @@ void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
 {
     while (awaited_due_ms(awaited) <= now_ms)
         cut_off(awaited, awaited->first, 408, "The request did not come whole in time.");
+}
+
+/* A chunk's size line that fills its whole memory (an extension without end) makes the library try
+ * again and again, without reading on. What it leaves unread over two looks it will never read. */
+void awaited_cut_off_stuck(struct http_awaited *awaited)
+{
+    struct http_connection *next;
+    for (struct http_connection *connection = awaited->first; connection; connection = next) {
+        int unread = 0;
+        next = connection->next;
+        ioctl(connection_socket(connection->native), FIONREAD, &unread);
+        if (connection->started && connection->stuck && unread > 0)
+            cut_off(awaited, connection, 400, "A line of the chunked body is too long.");
+        else
+            connection->stuck = unread > 0;
+    }
 }
 
 void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest)

@@ -24,6 +24,7 @@ struct http_connection {
     struct http_connection *previous, *next; /* among those whose request is awaited */
     bool awaited;                            /* in that list */
     bool started;                            /* a request line has come */
+    bool stuck;                              /* had unread input at the last look */
     uint64_t since_ms;
     char *target; /* of the request that is being read, raw; reused */
     size_t target_capacity;
@@ -85,6 +86,8 @@ void awaited_append(struct http_awaited *awaited, struct http_connection *connec
 void awaited_remove(struct http_awaited *awaited, struct http_connection *connection);
 uint64_t awaited_due_ms(const struct http_awaited *awaited); /* UINT64_MAX: none */
 void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms);
+/* Those that have unread input since the look before, though none of their body was taken. */
+void awaited_cut_off_stuck(struct http_awaited *awaited);
 /* Cuts off the one awaited longest, unless it is the newest or there is none. */
 void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest);
 /* `wanted`, or fewer where the process may not have so many descriptors. */

@@ -43,6 +43,8 @@
 /* How often MHD_run goes on at once while it has work left, before others on the loop get a turn:
  * a resumed connection takes two. */
 #define RUN_ROUNDS_MAX 4
+/* After so many runs that left work to be done at once, a look at who is stuck. */
+#define SPINS_MAX 64
 
 struct http_server {
     uv_loop_t *loop;
@@ -58,7 +60,8 @@ struct http_server {
     struct http_awaited awaited;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
-    bool closed; /* a connection was, in this run */
+    bool closed;    /* a connection was, in this run */
+    unsigned spins; /* timers in a row after which the library had work left at once */
     bool draining, freed;
     struct world_timer grace;
     bool grace_over;
@@ -83,7 +86,8 @@ static void arm_timer(struct http_server *server, bool native_due, uint64_t nati
         uv_timer_stop(&server->timer);
     else if (!uv_is_active((uv_handle_t *)&server->timer) || due_ms < server->timer_due_ms) {
         server->timer_due_ms = due_ms;
-        uv_timer_start(&server->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+        /* Never at once: libuv would run it in the same turn, before any descriptor, for ever. */
+        uv_timer_start(&server->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
     }
 }
 
@@ -102,6 +106,7 @@ static void run(struct http_server *server)
             left_ms = 0;
         }
     }
+    server->spins = due && left_ms == 0 ? server->spins + 1 : 0;
     arm_timer(server, due, left_ms);
     if (server->drained && (server->unsent == 0 || server->grace_over)) {
         void (*drained)(void *) = server->drained;
@@ -122,6 +127,10 @@ static void on_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
     awaited_cut_off(&server->awaited, uv_now(server->loop));
+    if (server->spins >= SPINS_MAX) {
+        server->spins = 0;
+        awaited_cut_off_stuck(&server->awaited);
+    }
     run(server);
 }
 
@@ -239,6 +248,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
         return request ? MHD_YES : refuse(native, &refusal);
     }
     if (*data_length) {
+        connection_of(native)->stuck = false;
         if (!request_take_body(request, data, *data_length, &server->limits, &refusal)) {
             /* The library takes no answer in the middle of a body. */
             answer_last_words(connection_socket(native), refusal.status, refusal.detail);
