@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Schedules (docs/schedules.md) that need an initiator, its receivers, and what lies between them.
+ */
+
+#include "../support/fake_world.h"
+#include "../support/saga_network.h"
+
+static int64_t effects(struct fixture *fixture)
+{
+    return look(fixture, 0, "SELECT count(*) FROM effect") +
+           look(fixture, 1, "SELECT count(*) FROM effect");
+}
+
+/* A saga before the one that matters: from now on requests name the receivers' incarnations. */
+static void get_acquainted(struct fixture *fixture)
+{
+    place_order(fixture, 99, "stubborn", NULL);
+    harness_until(&fixture->harness, no_saga_is_open, fixture);
+}
+
+static void come_to_rest(struct fixture *fixture)
+{
+    harness_until(&fixture->harness, no_saga_is_open, fixture);
+    harness_until(&fixture->harness, is_quiet, fixture);
+}
+
+/* Schedule 1. */
+static void a_step_that_wakes_up_behind_its_closed_saga_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct network *network = &fixture->network;
+    get_acquainted(fixture);
+    network->lose_next = 3;
+    place_order(fixture, 1, NULL, NULL);
+    come_to_rest(fixture);
+    harness_run(&fixture->harness, count_records, fixture); /* until all is closed */
+    expect_balance(fixture, 1);
+    int64_t before = effects(fixture);
+    harness_run(&fixture->harness, deliver_late, network);
+    assert_int_equal(network->kept_count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(network->kept[i]->outcome, "closed");
+    assert_int_equal(effects(fixture), before);
+}
+
+/* Schedule 2. */
+static void a_step_that_wakes_up_behind_its_undo_is_never_done(void **state)
+{
+    struct fixture *fixture = *state;
+    struct network *network = &fixture->network;
+    get_acquainted(fixture);
+    network->lose_closings = true;
+    network->lose_next = 3; /* the second of them is refused when it comes again */
+    place_order(fixture, 3, NULL, NULL);
+    come_to_rest(fixture);
+    expect_text(fixture, "SELECT status FROM placed WHERE id = 3", "CANCELLED");
+    int64_t before = effects(fixture);
+    in_stock = true; /* now it would be done, if it ran */
+    harness_run(&fixture->harness, deliver_late, network);
+    assert_int_equal(network->kept_count, 3);
+    assert_string_equal(network->kept[0]->outcome, "undone");
+    assert_string_equal(network->kept[1]->outcome, "never");
+    assert_string_equal(network->kept[2]->outcome, "undone");
+    assert_int_equal(effects(fixture), before);
+    assert_int_equal(net(fixture, 0, "reserve", "release", 3), 0);
+}
+
+/* ---- The operator ---- */
+
+static bool one_is_parked(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct ledger_counts counts;
+    saga_counts(fixture->contexts[2].sagas, &counts);
+    return counts.parked == 1;
+}
+
+static bool two_are_under_way(void *argument)
+{
+    return ((struct fixture *)argument)->network.in_flight == 2;
+}
+
+/* Schedule 30. */
+static void a_step_that_is_retried_while_it_is_under_way_is_done_once(void **state)
+{
+    struct fixture *fixture = *state;
+    steps_held = true;
+    place_order(fixture, 1, "hasty", "hold");
+    harness_until(&fixture->harness, one_is_parked, fixture); /* by its deadline */
+    assert_int_equal(fixture->network.in_flight, 1);
+    retry(fixture);
+    harness_until(&fixture->harness, two_are_under_way, fixture);
+    steps_held = false;
+    come_to_rest(fixture);
+    assert_int_equal(look(fixture, 2, "SELECT count(*) FROM fh_saga WHERE status = 'ended'"), 1);
+    assert_int_equal(look(fixture, 0, "SELECT count(*) FROM effect"), 1);
+    assert_int_equal(look(fixture, 1, "SELECT count(*) FROM effect"), 1);
+}
+
+/* ---- The wall clock ---- */
+
+#define DAY_MS ((int64_t)86400000)
+
+static int64_t wall_step_ms;
+
+static int64_t stepped_wall_ms(struct world *world)
+{
+    return fake_wall_ms(world) + wall_step_ms;
+}
+
+static void send_request(struct fake_world *fake, struct world_request *request)
+{
+    carry(fake->context, request);
+}
+
+static void ask_again(struct fixture *fixture, const struct fake_world *fake)
+{
+    int before = fake->requests;
+    do
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    while (fake->requests == before);
+}
+
+/* Schedule 25. */
+static void a_day_on_the_wall_clock_ends_no_sagas_time(void **state)
+{
+    static struct world_ops stepping;
+    static struct fake_world fake;
+    struct fixture *fixture = *state;
+    fake_world_init(&fake, fixture->harness.world);
+    stepping = fake_world_ops;
+    stepping.wall_ms = stepped_wall_ms;
+    fake.world.ops = &stepping;
+    fake.request = send_request;
+    fake.context = &fixture->network;
+    fixture->contexts[2].world = &fake.world;
+    fixture->network.away[1] = true; /* a saga that waits, and has ten minutes */
+    wall_step_ms = 0;
+    restart(fixture);
+    place_order(fixture, 1, NULL, NULL);
+    do
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    while (look(fixture, 0, "SELECT count(*) FROM effect") < 3);
+    static const int64_t steps_ms[] = {DAY_MS, -DAY_MS, 0};
+    for (int i = 0; i < 3; i++) {
+        wall_step_ms = steps_ms[i];
+        ask_again(fixture, &fake);
+        restart(fixture); /* what was stored before the step, or behind it */
+        ask_again(fixture, &fake);
+    }
+    fixture->network.away[1] = false;
+    come_to_rest(fixture);
+    expect_balance(fixture, 1); /* confirmed */
+}
+
+#define STORED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORED(a_step_that_wakes_up_behind_its_closed_saga_is_closed),
+        STORED(a_step_that_wakes_up_behind_its_undo_is_never_done),
+        STORED(a_step_that_is_retried_while_it_is_under_way_is_done_once),
+        STORED(a_day_on_the_wall_clock_ends_no_sagas_time),
+    };
+    json_memory_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
