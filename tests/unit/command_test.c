@@ -176,9 +176,10 @@ static void expect(struct sent *sent, int status, const char *outcome)
     assert_string_equal(sent->outcome, outcome);
 }
 
-/* All effects, in order. */
+/* All effects, in order; or another column. */
 struct looked {
     struct fixture *fixture;
+    const char *sql;
     char text[256];
 };
 
@@ -197,7 +198,8 @@ static void look(void *argument)
     struct store_work *work;
     if (store_begin(looked->fixture->context.store, STORE_READ, &work, NULL) != FH_OK)
         return;
-    sql_run(work, "SELECT what FROM effect ORDER BY id", NULL, 0, add_effect, looked, NULL, NULL);
+    const char *sql = looked->sql ? looked->sql : "SELECT what FROM effect ORDER BY id";
+    sql_run(work, sql, NULL, 0, add_effect, looked, NULL, NULL);
     store_rollback(work);
 }
 
@@ -206,6 +208,13 @@ static void expect_effects(void *state, const char *effects)
     struct looked looked = {.fixture = state};
     harness_run(&looked.fixture->harness, look, &looked);
     assert_string_equal(looked.text, effects);
+}
+
+static void expect_no_records(void *state)
+{
+    struct looked looked = {.fixture = state, .sql = "SELECT key FROM fh_command"};
+    harness_run(&looked.fixture->harness, look, &looked);
+    assert_string_equal(looked.text, "");
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------- */
@@ -274,6 +283,36 @@ static void equal_keys_at_once_wait_for_each_other(void **state)
     expect_effects(*state, "charge");
 }
 
+static void charge_slowly(fh_work *w)
+{
+    for (int i = 0; i < 20; i++)
+        fiber_yield(); /* as if it asked others */
+    charge(w);
+}
+
+static void decline_slowly(fh_work *w)
+{
+    for (int i = 0; i < 20; i++)
+        fiber_yield();
+    decline(w);
+}
+
+/* Schedule 30. */
+static void a_higher_attempt_that_meets_the_first_one_under_way_is_done_once(void **state)
+{
+    fh_handler *const firsts[] = {charge_slowly, decline_slowly};
+    for (int i = 0; i < 2; i++) {
+        struct sent first = step(*state, firsts[i]), retried = step(*state, charge);
+        first.request.key = retried.request.key = i == 0 ? KEY : "orders/" NOW ".8/charge/0";
+        retried.request.attempt = "2";
+        void *arguments[] = {&first, &retried};
+        harness_run_all(&first.fixture->harness, run_sent, arguments, 2);
+        assert_string_equal(first.outcome, i == 0 ? "done" : "refused");
+        assert_string_equal(retried.outcome, "done");
+    }
+    expect_effects(*state, "charge, charge"); /* of two keys */
+}
+
 /* ---- Undo ------------------------------------------------------------------------------------ */
 
 static void an_undo_runs_once_with_request_and_answer_at_hand(void **state)
@@ -286,6 +325,7 @@ static void an_undo_runs_once_with_request_and_answer_at_hand(void **state)
     expect_effects(*state, "charge, take back 7 of 5");
 }
 
+/* Schedule 2. */
 static void a_step_behind_its_tombstone_does_nothing(void **state)
 {
     struct sent first = step(*state, charge), back = undo(*state, take_back);
@@ -297,6 +337,7 @@ static void a_step_behind_its_tombstone_does_nothing(void **state)
     expect_effects(*state, "");
 }
 
+/* Schedule 2. */
 static void a_refused_step_is_never_done_after_its_undo(void **state)
 {
     struct sent first = step(*state, decline), back = undo(*state, take_back);
@@ -487,6 +528,7 @@ static void close_saga(void *state, const char *body)
     expect(&sent, 200, "");
 }
 
+/* Schedule 1. */
 static void a_closed_sagas_late_messages_are_closed_for_ever(void **state)
 {
     struct sent first = step(*state, charge), back = undo(*state, take_back);
@@ -518,6 +560,38 @@ static void closings_close_in_any_order_and_twice(void **state)
         expect(&sent, 410, "closed");
     }
     expect_effects(*state, "");
+}
+
+#define CLOSING(birth, open)                                                                       \
+    "{\"birth\":\"" birth "\",\"closed_through\":2,\"still_open\":[" open "]}"
+
+/* Saga 1 starts, saga 2 starts and ends, saga 1 ends: two closings, in either
+ * order, twice. */
+static void close_two(void *state, const char *key_1, const char *key_2, const char *early,
+                      const char *late, bool late_first)
+{
+    struct sent one = step(state, charge), two = step(state, charge);
+    one.request.key = key_1;
+    two.request.key = key_2;
+    expect(&one, 201, "done");
+    expect(&two, 201, "done");
+    for (int i = 0; i < 4; i++) {
+        bool is_late = (i % 2 == 0) == late_first;
+        close_saga(state, is_late ? late : early);
+        expect(&two, 410, "closed");
+        expect(&one, i == 0 && !is_late ? 201 : 410, i == 0 && !is_late ? "done" : "closed");
+    }
+    expect_no_records(state);
+}
+
+/* Schedule 29. */
+static void closings_of_two_sagas_remove_all_records_and_open_nothing_again(void **state)
+{
+    close_two(*state, "orders/" NOW ".1/charge/0", "orders/" NOW ".2/charge/0", CLOSING(NOW, "1"),
+              CLOSING(NOW, ""), false);
+    close_two(*state, "orders/" OLD ".1/charge/0", "orders/" OLD ".2/charge/0", CLOSING(OLD, "1"),
+              CLOSING(OLD, ""), true);
+    expect_effects(*state, "charge, charge, charge, charge");
 }
 
 static void malformed_closings_are_refused(void **state)
@@ -598,6 +672,7 @@ int main(void)
         STORED(a_refusal_is_recorded_and_a_higher_attempt_runs_over_it_alone),
         STORED(a_failure_decides_nothing),
         STORED(equal_keys_at_once_wait_for_each_other),
+        STORED(a_higher_attempt_that_meets_the_first_one_under_way_is_done_once),
         STORED(an_undo_runs_once_with_request_and_answer_at_hand),
         STORED(a_step_behind_its_tombstone_does_nothing),
         STORED(a_refused_step_is_never_done_after_its_undo),
@@ -611,6 +686,7 @@ int main(void)
         STORED(a_clients_record_expires_and_a_services_does_not),
         STORED(a_closed_sagas_late_messages_are_closed_for_ever),
         STORED(closings_close_in_any_order_and_twice),
+        STORED(closings_of_two_sagas_remove_all_records_and_open_nothing_again),
         STORED(malformed_closings_are_refused),
         cmocka_unit_test(closings_merge_the_same_in_every_order),
     };
