@@ -75,6 +75,7 @@ def test_a_refund_finds_its_charge_by_key_and_happens_once(shop):
     assert payment(shop, done)["status"] == "REFUNDED"
 
 
+# Schedule 24.
 def test_a_charge_that_arrives_after_its_refund_does_nothing(shop):
     step = charge(shop)
     before = len(shop.call("payments", "GET", "/api/payments?limit=1000").body)
@@ -84,8 +85,8 @@ def test_a_charge_that_arrives_after_its_refund_does_nothing(shop):
     assert len(shop.call("payments", "GET", "/api/payments?limit=1000").body) == before
 
 
+# Schedule 24.
 def test_a_charge_still_under_way_is_refunded_once_it_is_there(shop):
-    """tok_timeout: charged after the refund was asked."""
     step = charge(shop, token="tok_timeout", order_id=2)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(step.do)

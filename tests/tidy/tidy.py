@@ -329,6 +329,54 @@ def services_keep_no_state_of_their_own(tree):
                                 "again, so keep state in the store and tables const")
 
 
+TEST_NAMED = re.compile(r"`(tests/[\w./]+)`|`(\w+)`")
+SCHEDULE = re.compile(r"\bSchedule (\d+)\b")
+TEST_BEGINS = re.compile(r"^(?:static void\s+|def )(\w+)\(", re.MULTILINE)
+
+
+def tests_named_in(line):
+    """(path, name) of each `tests/FILE`: `test`, `test` in a line of a document."""
+    path = None
+    for match in TEST_NAMED.finditer(line[line.find("`tests/"):] if "`tests/" in line else ""):
+        if match.group(1):
+            path = match.group(1)
+        else:
+            yield path, match.group(2)
+
+
+def schedules_and_promises_name_tests_that_exist(tree):
+    for document in ("docs/schedules.md", "docs/promises.md"):
+        for number, line in enumerate(tree.texts.get(document, "").splitlines(), 1):
+            for path, name in tests_named_in(line):
+                if name not in TEST_BEGINS.findall(tree.texts.get(path, "")):
+                    yield Violation(document, number, f"{path} has no test {name}")
+            for path in re.findall(r"`(tests/[\w./]+)`", line):
+                if not os.path.exists(os.path.join(tree.source, path)):
+                    yield Violation(document, number, f"there is no {path}")
+
+
+def every_schedule_has_its_tests_and_every_mark_its_row(tree):
+    rows, marks = {}, {}
+    document = "docs/schedules.md"
+    for number, line in enumerate(tree.texts[document].splitlines(), 1):
+        row = re.match(r"\| (\d+) \|", line)
+        named = set(tests_named_in(line)) if row else set()
+        if row and not named:
+            yield Violation(document, number, f"schedule {row.group(1)} names no test")
+        rows.update({(row.group(1), *one): number for one in named} if row else {})
+    for path, text in tree.texts.items():
+        for mark in SCHEDULE.finditer(text) if path.startswith("tests/") else ():
+            test = TEST_BEGINS.search(text, mark.end())
+            line = text.count("\n", 0, mark.start()) + 1
+            marks[(mark.group(1), path, test.group(1) if test else None)] = line
+    for schedule, path, test in sorted(marks.keys() - rows.keys()):
+        yield Violation(path, marks[schedule, path, test],
+                        f"{document} does not name {test} in a row {schedule}")
+    for schedule, path, test in sorted(rows.keys() - marks.keys()):
+        yield Violation(document, rows[schedule, path, test],
+                        f"{path} does not say `Schedule {schedule}` above {test}")
+
+
 def layout_is_clang_formats(tree):
     paths = tree.c_files()
     checked = subprocess.run(["clang-format", "--dry-run", *paths], cwd=tree.source,
@@ -347,7 +395,8 @@ CHECKS = (
     functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
-    layout_is_clang_formats,
+    schedules_and_promises_name_tests_that_exist,
+    every_schedule_has_its_tests_and_every_mark_its_row, layout_is_clang_formats,
 )
 NEEDS = {layout_is_clang_formats: "clang-format"}
 

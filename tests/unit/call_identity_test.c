@@ -186,6 +186,7 @@ static void a_caller_makes_a_new_token_in_time(void **state)
 }
 
 /* Forwards and back; known before or under way when it happens; verified before or not. */
+/* Schedule 25. */
 static void a_day_on_the_wall_clock_refuses_nobody(void **state)
 {
     (void)state;

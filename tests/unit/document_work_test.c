@@ -210,6 +210,7 @@ static void delete_two(fh_work *w)
     fh_doc_delete(w, "book", "b2");
 }
 
+/* Schedule 18. */
 static void a_second_document_is_refused_and_the_first_change_undone(void **state)
 {
     run_one(state, insert_book, NULL, false);

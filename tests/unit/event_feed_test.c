@@ -445,7 +445,8 @@ static void a_cursor_ahead_of_its_source_is_refused(void **state)
                    fixture->service.context.store->incarnation);
 }
 
-/* Schedule 10's beginning: the same incarnation and position, another event. */
+/* As after a store's file was copied back by hand: the same incarnation and position, another
+ * event. */
 static void another_event_at_the_cursors_position_is_refused(void **state)
 {
     struct fixture *fixture = *state;

@@ -265,7 +265,7 @@ static void nothing_acknowledged_is_lost_whenever_it_dies(void **state)
     }
 }
 
-/* The 4th schedule: killed between the log's write and its sync, restarted; then power fails. */
+/* Schedule 4. */
 static void what_a_killed_process_left_unsynced_is_kept_once_it_was_shown(void **state)
 {
     (void)state;

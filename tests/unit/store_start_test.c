@@ -109,7 +109,7 @@ static void reopened(struct fixture *fixture)
     harness_release(&fixture->harness);
 }
 
-/* The 4th schedule: killed between the log's write and its fsync, restarted; the power fails. */
+/* Schedule 4. */
 static void a_log_that_was_left_behind_is_written_anew_before_it_is_read(void **state)
 {
     struct fixture fixture;

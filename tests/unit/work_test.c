@@ -262,7 +262,7 @@ static void bound_pages(void *argument)
     store_rollback(work);
 }
 
-/* The 21st schedule: one work fills the disk in a group of 64, the other 63 stand. */
+/* Schedule 21. */
 static void a_work_that_fills_the_disk_takes_no_other_with_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -289,6 +289,7 @@ static void leaves_a_constraint_open(fh_work *w)
     fh_exec(w, "INSERT INTO book (id, shelf_id) VALUES (:id, 999)", fh_body(w));
 }
 
+/* Schedule 21. */
 static void an_open_constraint_fails_its_own_work_alone(void **state)
 {
     struct fixture *fixture = *state;
