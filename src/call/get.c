@@ -3,8 +3,8 @@
  * One GET, with its retries, its deadline and its place in the line of its target.
  *
  * Nothing here is durable and nothing is changed by it: a GET that was lost, or answered twice,
- * leaves no trace. The place in line is handed from the one who leaves to the one who has waited
- * longest, directly, so that nobody who comes in between can overtake.
+ * leaves no trace. Who waits in line when the breaker opens is sent away at once: the places it
+ * waits for are taken by calls that hang.
  */
 
 #include "call/get.h"
@@ -37,7 +37,7 @@ void call_room_free(struct call_room *room)
         return;
     while (map_next(&room->targets, &entry, &key, &value)) {
         struct call_target *target = value;
-        FH_ASSERT(target->in_flight == 0);
+        FH_ASSERT(target->line.in_flight == 0);
         free(target);
     }
     map_release(&room->targets);
@@ -54,54 +54,6 @@ static struct call_target *target_of(struct call_room *room, const char *service
         map_put(&room->targets, service, target);
     }
     return target;
-}
-
-/* ---- the line ------------------------------------------------------------------------------ */
-
-struct call_waiter {
-    struct fiber_queue queue; /* this one fiber */
-    bool granted;
-    struct call_waiter *previous, *next;
-};
-
-static void line_leave(struct call_target *target, struct call_waiter *waiter)
-{
-    *(waiter->previous ? &waiter->previous->next : &target->first) = waiter->next;
-    *(waiter->next ? &waiter->next->previous : &target->last) = waiter->previous;
-    target->waiting--;
-}
-
-/* False: the line is full, or the deadline came first. */
-static bool slot_take(struct call_target *target, struct world *world, int64_t deadline_ns)
-{
-    if (target->in_flight >= CALL_IN_FLIGHT_MAX) {
-        if (target->waiting >= CALL_WAITING_MAX)
-            return false;
-        struct call_waiter waiter = {.previous = target->last};
-        *(target->last ? &target->last->next : &target->first) = &waiter;
-        target->last = &waiter;
-        target->waiting++;
-        fiber_wait_until(&waiter.queue, world, deadline_ns);
-        if (!waiter.granted)
-            line_leave(target, &waiter);
-        return waiter.granted; /* the slot was given: in_flight counts it already */
-    }
-    target->in_flight++;
-    if (target->in_flight > target->in_flight_high)
-        target->in_flight_high = target->in_flight;
-    return true;
-}
-
-static void slot_give(struct call_target *target)
-{
-    struct call_waiter *waiter = target->first;
-    if (!waiter) {
-        target->in_flight--;
-        return;
-    }
-    line_leave(target, waiter);
-    waiter->granted = true;
-    fiber_wake_all(&waiter->queue);
 }
 
 /* ---- one attempt --------------------------------------------------------------------------- */
@@ -146,17 +98,75 @@ struct call {
     int64_t deadline_ns; /* the margin taken off */
 };
 
+static const char unhealthy[] = "it has not answered lately and is not asked for a moment";
+
+static void refuse(struct call_answer *answer, const char *why)
+{
+    answer_failed(answer, why);
+    answer->refused = true;
+    answer->retry_after_s = BREAKER_RETRY_AFTER_S;
+}
+
+/* A place in flight, with the breaker's leave. False: the answer says why not. */
+static bool may_be_sent(const struct call *call, enum breaker_pass *ret_pass,
+                        struct call_answer *answer)
+{
+    struct call_target *target = call->target;
+    struct world *world = call->room->context->world;
+    enum line_place place = LINE_AWAY;
+    if (!breaker_refuses(&target->breaker, world_monotonic_ns(world)))
+        place = line_enter(&target->line, world, CALL_IN_FLIGHT_MAX, CALL_WAITING_MAX,
+                           call->deadline_ns);
+    if (place == LINE_FULL || place == LINE_LATE) {
+        answer_failed(answer, "too many calls to it are under way");
+        return false;
+    }
+    /* While it waited the breaker may have opened, and without waiting it counts the refusal. */
+    *ret_pass = breaker_pass(&target->breaker, world_monotonic_ns(world));
+    if (place == LINE_TAKEN && *ret_pass != BREAKER_REFUSE)
+        return true;
+    breaker_forget(&target->breaker, *ret_pass, world_monotonic_ns(world));
+    if (place == LINE_TAKEN)
+        line_leave(&target->line);
+    refuse(answer, unhealthy);
+    return false;
+}
+
+static void told(struct call_target *target, struct world *world, enum breaker_pass pass,
+                 bool answered, int64_t began_ns)
+{
+    int64_t now_ns = world_monotonic_ns(world);
+    if (answered)
+        breaker_answered(&target->breaker, began_ns, now_ns);
+    else if (breaker_silent(&target->breaker, pass, began_ns, now_ns))
+        line_turn_away(&target->line);
+}
+
+void call_told(struct call_room *room, const char *service, bool answered, int64_t began_ns)
+{
+    told(target_of(room, service), room->context->world, BREAKER_PASS, answered, began_ns);
+}
+
+/* No answer within no time at all says nothing. */
+static bool is_fair(const struct world_request *request, int64_t began_ns, int64_t now_ns)
+{
+    return now_ns < request->deadline_ns ||
+           request->deadline_ns - began_ns >= BREAKER_FAIR_MS * NS_A_MS;
+}
+
 static void attempt(const struct call *call, struct call_answer *answer)
 {
     struct work_context *context = call->room->context;
     struct world *world = context->world;
     unsigned char random[TRACE_RANDOM_SIZE];
     char trace[TRACE_SIZE], from[128], deadline[24];
-    if (!slot_take(call->target, world, call->deadline_ns)) {
-        answer_failed(answer, "too many calls to it are under way");
+    enum breaker_pass pass;
+    if (!may_be_sent(call, &pass, answer))
         return;
-    }
-    int64_t left_ms = (call->deadline_ns - world_monotonic_ns(world)) / NS_A_MS - CALL_MARGIN_MS;
+    int64_t began_ns = world_monotonic_ns(world), deadline_ns = call->deadline_ns;
+    int64_t left_ms = (deadline_ns - began_ns) / NS_A_MS - CALL_MARGIN_MS;
+    if (pass == BREAKER_PROBE && deadline_ns - began_ns > breaker_probe_ns(&call->target->breaker))
+        deadline_ns = began_ns + breaker_probe_ns(&call->target->breaker);
     world_random(world, random, sizeof random);
     trace_child(call->trace, random, trace);
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
@@ -169,11 +179,15 @@ static void attempt(const struct call *call, struct call_answer *answer)
                     {"Freehold-From", from},
                     {"Freehold-Deadline", deadline},
                     {"traceparent", trace}},
-        .deadline_ns = call->deadline_ns,
+        .deadline_ns = deadline_ns,
         .answer_size_max = CALL_ANSWER_SIZE_MAX,
     };
     world_request_wait(world, &request);
-    slot_give(call->target);
+    line_leave(&call->target->line);
+    if (request.status || is_fair(&request, began_ns, world_monotonic_ns(world)))
+        told(call->target, world, pass, request.status != 0, began_ns);
+    else
+        breaker_forget(&call->target->breaker, pass, world_monotonic_ns(world));
     answer_take(answer, &request);
     world_request_release(&request);
 }
@@ -203,18 +217,20 @@ void call_get(struct call_room *room, const char *service, const char *path, con
     call.deadline_ns = deadline_ns - CALL_MARGIN_MS * NS_A_MS;
     *ret = (struct call_answer){0};
     call.target->counters.calls++;
+    breaker_call(&call.target->breaker, now_ns);
     if (now_ns >= call.deadline_ns) {
         answer_failed(ret, "the deadline has passed");
     } else {
         for (int attempts = 1;; attempts++) {
             attempt(&call, ret);
-            if (!may_pass(ret->status) || attempts == CALL_ATTEMPTS_MAX)
+            if (!may_pass(ret->status) || ret->refused || attempts == CALL_ATTEMPTS_MAX)
                 break;
             int64_t wait_ns = pause_ns(world, attempts);
             if (wait_ns < ret->retry_after_s * 1000 * NS_A_MS)
                 wait_ns = ret->retry_after_s * 1000 * NS_A_MS;
             now_ns = world_monotonic_ns(world);
-            if (wait_ns >= call.deadline_ns - now_ns)
+            if (wait_ns >= call.deadline_ns - now_ns ||
+                !breaker_retry(&call.target->breaker, now_ns))
                 break;
             call.target->counters.retries++;
             fiber_sleep_until(world, now_ns + wait_ns);

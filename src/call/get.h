@@ -8,9 +8,11 @@
  *
  * A call has a deadline, passed on and shrinking. A GET may be repeated, so what looks like a
  * passing failure (no connection, no answer, 429, 502, 503, 504) is tried again, up to
- * CALL_ATTEMPTS_MAX times within the deadline, after pauses with full jitter, never sooner than
- * the other's Retry-After. At most CALL_IN_FLIGHT_MAX requests to one service are under way; who
- * comes then waits in line, so that one slow neighbour can't take all fibers and connections.
+ * CALL_ATTEMPTS_MAX times within the deadline and the retry budget of its target, after pauses with
+ * full jitter, never sooner than the other's Retry-After. At most CALL_IN_FLIGHT_MAX requests to
+ * one service are under way; who comes then waits in line, so that one slow neighbour can't take
+ * all fibers and connections. One that does not answer at all is not asked any more, but for
+ * probes: breaker.h.
  */
 
 #include <jansson.h>
@@ -20,6 +22,8 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "call/breaker.h"
+#include "call/line.h"
 #include "world/fiber.h"
 
 #define CALL_ATTEMPTS_MAX 4
@@ -37,17 +41,15 @@
 #define CALL_CHUNKS_BESIDE 8 /* fetched side by side by one fh_get_each */
 
 struct work_context;
-struct call_waiter;
 
 struct call_counters {
     uint64_t calls, retries, failures; /* failures: after all attempts */
 };
 
-/* One neighbour. A breaker and a retry budget will have their place here. */
+/* One neighbour. */
 struct call_target {
-    int in_flight, in_flight_high;
-    int waiting;
-    struct call_waiter *first, *last; /* in line */
+    struct line line;
+    struct breaker breaker;
     struct call_counters counters;
 };
 
@@ -63,6 +65,7 @@ void call_room_free(struct call_room *room); /* no call is under way */
 struct call_answer {
     int status;        /* 0: unreachable, out of time, or refused by ourselves: see failure */
     int retry_after_s; /* 0: not told */
+    bool refused;      /* by ourselves: trying again now has no use */
     char failure[128]; /* status 0: "connection refused"; else "" */
     char *text;        /* malloc'ed, never NULL once call_get returned */
     size_t length;
@@ -74,5 +77,9 @@ struct call_answer {
 void call_get(struct call_room *room, const char *service, const char *path, const char *trace,
               int64_t deadline_ns, struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
+
+/* For rooms that send their own requests: what they met is known to calls too. They have pauses of
+ * their own and are never refused. `began_ns`: when the request was sent. */
+void call_told(struct call_room *room, const char *service, bool answered, int64_t began_ns);
 
 #endif

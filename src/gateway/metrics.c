@@ -117,12 +117,12 @@ static void upstream_text(const struct map *upstreams, const char *metric, const
 
 static uint64_t read_in_flight(const struct upstream *upstream)
 {
-    return upstream->in_flight;
+    return (uint64_t)upstream->line.in_flight;
 }
 
 static uint64_t read_waiting(const struct upstream *upstream)
 {
-    return upstream->waiting;
+    return (uint64_t)upstream->line.waiting;
 }
 
 static uint64_t read_calls(const struct upstream *upstream)
@@ -138,6 +138,26 @@ static uint64_t read_retries(const struct upstream *upstream)
 static uint64_t read_failed(const struct upstream *upstream)
 {
     return upstream->failed + upstream->refused;
+}
+
+static uint64_t read_breaker(const struct upstream *upstream)
+{
+    return (uint64_t)upstream->breaker.state;
+}
+
+static uint64_t read_opened(const struct upstream *upstream)
+{
+    return upstream->breaker.opened;
+}
+
+static uint64_t read_refused(const struct upstream *upstream)
+{
+    return upstream->breaker.refused;
+}
+
+static uint64_t read_unaffordable(const struct upstream *upstream)
+{
+    return upstream->breaker.unaffordable;
 }
 
 void gateway_metrics_text(const struct gateway_metrics *metrics, const struct map *upstreams,
@@ -160,4 +180,13 @@ void gateway_metrics_text(const struct gateway_metrics *metrics, const struct ma
                   "Calls sent again after a connection failed.", read_retries, text);
     upstream_text(upstreams, "freehold_gateway_call_failures_total", "counter",
                   "Calls that got no answer.", read_failed, text);
+    upstream_text(upstreams, "freehold_gateway_breaker", "gauge",
+                  "0: calls pass; 1: one probe is under way; 2: calls are refused at once.",
+                  read_breaker, text);
+    upstream_text(upstreams, "freehold_gateway_breaker_opened_total", "counter",
+                  "Times that a service was found not to answer.", read_opened, text);
+    upstream_text(upstreams, "freehold_gateway_breaker_refused_total", "counter",
+                  "Calls refused at once because of that.", read_refused, text);
+    upstream_text(upstreams, "freehold_gateway_retries_refused_total", "counter",
+                  "Retries that were beyond the budget.", read_unaffordable, text);
 }

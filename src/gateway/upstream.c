@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A place in flight is either free or handed from the one that leaves to the one that has waited
- * longest, so that nobody who comes later gets in between. The place is given back while a call
- * waits before its next attempt: a service that is away fills no places.
+ * A place in flight is given back while a call waits before its next attempt: a service that is
+ * away fills no places. One that hangs would fill all of them, until its breaker opens; then who
+ * waits for a place is sent away at once.
  *
  * What is sent again: anything whose connection was never made (the service did not see it), and
  * what is repeatable (a GET, or a request that carries an Idempotency-Key) when the connection
@@ -31,32 +31,61 @@ void upstream_free(struct upstream *upstream)
 {
     if (!upstream)
         return;
-    FH_ASSERT(upstream->in_flight == 0 && upstream->waiting == 0);
+    FH_ASSERT(upstream->line.in_flight == 0 && upstream->line.waiting == 0);
     free(upstream->name);
     free(upstream);
 }
 
+#define NS_A_MS INT64_C(1000000)
+
+/* A place in flight, with the breaker's leave: ANSWERED, or why not. */
 static enum upstream_outcome enter(struct upstream *upstream, struct world *world,
-                                   int64_t deadline_ns)
+                                   int64_t deadline_ns, enum breaker_pass *ret_pass)
 {
-    if (upstream->in_flight < UPSTREAM_IN_FLIGHT_MAX) {
-        upstream->in_flight++;
-        return UPSTREAM_ANSWERED;
-    }
-    if (upstream->waiting >= UPSTREAM_WAITING_MAX)
+    enum line_place place = LINE_AWAY;
+    if (!breaker_refuses(&upstream->breaker, world_monotonic_ns(world)))
+        place = line_enter(&upstream->line, world, UPSTREAM_IN_FLIGHT_MAX, UPSTREAM_WAITING_MAX,
+                           deadline_ns);
+    if (place == LINE_FULL)
         return UPSTREAM_FULL;
-    upstream->waiting++;
-    bool handed = fiber_wait_until(&upstream->queue, world, deadline_ns);
-    upstream->waiting--;
-    return handed ? UPSTREAM_ANSWERED : UPSTREAM_LATE;
+    if (place == LINE_LATE)
+        return UPSTREAM_LATE;
+    *ret_pass = breaker_pass(&upstream->breaker, world_monotonic_ns(world));
+    if (place == LINE_TAKEN && *ret_pass != BREAKER_REFUSE)
+        return UPSTREAM_ANSWERED;
+    breaker_forget(&upstream->breaker, *ret_pass, world_monotonic_ns(world));
+    if (place == LINE_TAKEN)
+        line_leave(&upstream->line);
+    return UPSTREAM_AWAY;
 }
 
-static void leave(struct upstream *upstream)
+/* What the breaker learns of an attempt. No answer within no time at all says nothing. */
+static void tell(struct upstream *upstream, struct world *world, enum breaker_pass pass,
+                 const struct world_request *request, int64_t began_ns)
 {
-    if (upstream->queue.first)
-        fiber_wake_one(&upstream->queue);
-    else
-        upstream->in_flight--;
+    int64_t now_ns = world_monotonic_ns(world);
+    if (request->status) {
+        breaker_answered(&upstream->breaker, began_ns, now_ns);
+    } else if (now_ns >= request->deadline_ns &&
+               request->deadline_ns - began_ns < BREAKER_FAIR_MS * NS_A_MS) {
+        breaker_forget(&upstream->breaker, pass, now_ns);
+    } else if (breaker_silent(&upstream->breaker, pass, began_ns, now_ns)) {
+        line_turn_away(&upstream->line);
+    }
+}
+
+/* Sends it, and waits for the answer; a probe that may be sent again not for long. */
+static void send(struct upstream *upstream, struct world *world, struct world_request *request,
+                 enum breaker_pass pass, bool repeatable)
+{
+    int64_t began_ns = world_monotonic_ns(world), deadline_ns = request->deadline_ns;
+    int64_t probe_ns = breaker_probe_ns(&upstream->breaker);
+    if (pass == BREAKER_PROBE && repeatable && deadline_ns - began_ns > probe_ns)
+        request->deadline_ns = began_ns + probe_ns;
+    upstream->calls++;
+    world_request_wait(world, request);
+    tell(upstream, world, pass, request, began_ns);
+    request->deadline_ns = deadline_ns;
 }
 
 /* Between half and all of a delay that doubles: those who failed together do not return together.
@@ -71,9 +100,10 @@ static int64_t backoff_ms(struct world *world, int attempt)
 
 /* One attempt, with the time that is left as the service's deadline. */
 static enum upstream_outcome attempt(struct upstream *upstream, struct world *world,
-                                     struct world_request *request)
+                                     struct world_request *request, bool repeatable)
 {
-    enum upstream_outcome outcome = enter(upstream, world, request->deadline_ns);
+    enum breaker_pass pass;
+    enum upstream_outcome outcome = enter(upstream, world, request->deadline_ns, &pass);
     if (outcome != UPSTREAM_ANSWERED)
         return outcome;
     char left[24];
@@ -81,15 +111,16 @@ static enum upstream_outcome attempt(struct upstream *upstream, struct world *wo
     while (request->headers[header].name)
         header++;
     FH_ASSERT(header < WORLD_HEADERS_MAX);
-    int64_t left_ms = (request->deadline_ns - world_monotonic_ns(world)) / 1000000;
+    int64_t left_ms = (request->deadline_ns - world_monotonic_ns(world)) / NS_A_MS;
     if (left_ms > 0) {
         snprintf(left, sizeof left, "%lld", (long long)left_ms);
         request->headers[header] = (struct world_header){"Freehold-Deadline", left};
-        upstream->calls++;
-        world_request_wait(world, request);
+        send(upstream, world, request, pass, repeatable);
         request->headers[header] = (struct world_header){0};
+    } else {
+        breaker_forget(&upstream->breaker, pass, world_monotonic_ns(world));
     }
-    leave(upstream);
+    line_leave(&upstream->line);
     if (left_ms <= 0)
         return UPSTREAM_LATE;
     if (request->status)
@@ -100,10 +131,11 @@ static enum upstream_outcome attempt(struct upstream *upstream, struct world *wo
 enum upstream_outcome upstream_call(struct upstream *upstream, struct world *world,
                                     struct world_request *request, bool repeatable)
 {
+    breaker_call(&upstream->breaker, world_monotonic_ns(world));
     for (int made = 0;; made++) {
         request->unsent = false;
-        enum upstream_outcome outcome = attempt(upstream, world, request);
-        if (outcome == UPSTREAM_FULL)
+        enum upstream_outcome outcome = attempt(upstream, world, request, repeatable);
+        if (outcome == UPSTREAM_FULL || outcome == UPSTREAM_AWAY)
             upstream->refused++;
         else if (outcome != UPSTREAM_ANSWERED)
             upstream->failed++;
@@ -111,7 +143,8 @@ enum upstream_outcome upstream_call(struct upstream *upstream, struct world *wor
             made + 1 == UPSTREAM_ATTEMPTS_MAX)
             return outcome;
         int64_t again_ns = world_in_ms(world, backoff_ms(world, made));
-        if (again_ns >= request->deadline_ns)
+        if (again_ns >= request->deadline_ns ||
+            !breaker_retry(&upstream->breaker, world_monotonic_ns(world)))
             return outcome;
         fiber_sleep_until(world, again_ns);
         world_request_release(request);
@@ -126,6 +159,8 @@ const char *upstream_outcome_text(enum upstream_outcome outcome)
         return "has answered";
     case UPSTREAM_FULL:
         return "is overloaded: too many requests wait for it already";
+    case UPSTREAM_AWAY:
+        return "has not answered lately and is not asked for a moment";
     case UPSTREAM_LATE:
         return "did not answer in time";
     case UPSTREAM_UNREACHABLE:

@@ -4,12 +4,15 @@
 
 /*
  * One service as the gateway sees it: how many calls it may have in flight, who waits for a place,
- * and how a call is made again while the service restarts.
+ * how a call is made again while the service restarts, and whether it is asked at all: see
+ * call/breaker.h.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "call/breaker.h"
+#include "call/line.h"
 #include "world/world.h"
 
 #define UPSTREAM_IN_FLIGHT_MAX 256
@@ -20,15 +23,15 @@
 
 struct upstream {
     char *name;
-    unsigned in_flight;
-    unsigned waiting;
-    struct fiber_queue queue;                 /* those who wait for a place */
+    struct line line;
+    struct breaker breaker;
     uint64_t calls, retries, refused, failed; /* since the start, for the metrics */
 };
 
 enum upstream_outcome {
     UPSTREAM_ANSWERED,    /* request->status and the answer are there */
     UPSTREAM_FULL,        /* in flight and queue were full: nothing was sent */
+    UPSTREAM_AWAY,        /* it has not answered lately: nothing was sent */
     UPSTREAM_LATE,        /* the deadline passed */
     UPSTREAM_UNREACHABLE, /* no connection, or it broke, a few times */
 };

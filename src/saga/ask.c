@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "call/get.h"
 #include "saga/room.h"
 #include "work/command.h"
 
@@ -29,6 +30,7 @@ struct saga_ask {
     bool undo;
     bool orphan; /* nobody listens any more */
     int redirects;
+    int64_t sent_ns;
     struct saga_ask *next; /* waiting for its target */
     char key[ASK_KEY_SIZE];
     char attempt_text[16], deadline_text[24];
@@ -87,6 +89,7 @@ static void send(struct saga_ask *ask)
     set_headers(ask);
     ask->target->in_flight++;
     struct world *world = run->room->context->world;
+    ask->sent_ns = world_monotonic_ns(world);
     world->ops->request(world, &ask->request);
 }
 
@@ -158,6 +161,8 @@ static void answered(struct world_request *request)
     char incarnation[ID_SIZE] = "";
     int64_t position = 0;
     target->in_flight--;
+    if (!room->stopping && room->context->calls) /* asks of this target know it then, too */
+        call_told(room->context->calls, request->service, request->status != 0, ask->sent_ns);
     bool told = parse_at(world_answer_header(request, "freehold-at"), incarnation, &position);
     if (told)
         memcpy(target->incarnation, incarnation, ID_SIZE);

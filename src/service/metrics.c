@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "call/get.h"
 #include "event/room.h"
 #include "saga/run.h"
 #include "service/audience.h"
@@ -94,6 +95,19 @@ static void write_works(struct text *text, const struct runtime *runtime)
                 works->reruns);
 }
 
+static void write_parked(struct text *text, const json_t *state, const char *name, const char *help,
+                         const char *field)
+{
+    size_t i;
+    json_t *subscription;
+    text_printf(text, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription)
+        text_printf(
+            text, "%s{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n", name,
+            json_string_at(subscription, "source"),
+            json_integer_value(json_object_get(json_object_get(subscription, "parked"), field)));
+}
+
 static void write_events(struct text *text, const struct runtime *runtime)
 {
     const struct event_room *room = runtime->context.events;
@@ -101,6 +115,11 @@ static void write_events(struct text *text, const struct runtime *runtime)
                 room->counters.published);
     write_value(text, "freehold_events_applied_total", "counter", "Events of others applied.",
                 room->counters.applied);
+    write_value(text, "freehold_events_parked_total", "counter",
+                "Events of others parked, those behind a failed one included.",
+                room->counters.parked);
+    write_value(text, "freehold_events_retried_total", "counter",
+                "Parked events applied after all.", room->counters.retried);
     json_t *state = event_room_state(room), *subscription;
     size_t i;
     text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
@@ -119,7 +138,65 @@ static void write_events(struct text *text, const struct runtime *runtime)
         text_printf(text, "freehold_subscription_depth{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n",
                     json_string_at(subscription, "source"), depth);
     }
+    write_parked(text, state, "freehold_parked_keys", "Keys whose events are parked.", "keys");
+    write_parked(text, state, "freehold_parked_events", "Events parked.", "events");
     json_decref(state);
+}
+
+static uint64_t read_calls(const struct call_target *target)
+{
+    return target->counters.calls;
+}
+
+static uint64_t read_retries(const struct call_target *target)
+{
+    return target->counters.retries;
+}
+
+static uint64_t read_failures(const struct call_target *target)
+{
+    return target->counters.failures;
+}
+
+static uint64_t read_breaker(const struct call_target *target)
+{
+    return (uint64_t)target->breaker.state;
+}
+
+static uint64_t read_refused(const struct call_target *target)
+{
+    return target->breaker.refused;
+}
+
+static uint64_t read_unaffordable(const struct call_target *target)
+{
+    return target->breaker.unaffordable;
+}
+
+static void write_calls(struct text *text, const struct runtime *runtime)
+{
+    static const struct {
+        const char *name, *kind, *help;
+        uint64_t (*read)(const struct call_target *target);
+    } all[] = {
+        {"freehold_calls_total", "counter", "Calls to a service.", read_calls},
+        {"freehold_call_retries_total", "counter", "Calls tried again.", read_retries},
+        {"freehold_call_failures_total", "counter", "Calls that failed after all.", read_failures},
+        {"freehold_call_breaker", "gauge",
+         "0: calls pass; 1: one probe is under way; 2: calls are refused at once.", read_breaker},
+        {"freehold_call_breaker_refused_total", "counter", "Calls refused at once.", read_refused},
+        {"freehold_call_retries_refused_total", "counter", "Retries that were beyond the budget.",
+         read_unaffordable}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct map_entry *entry = NULL;
+        const char *service;
+        void *target;
+        text_printf(text, "# HELP %s %s\n# TYPE %s %s\n", all[i].name, all[i].help, all[i].name,
+                    all[i].kind);
+        while (map_next(&runtime->context.calls->targets, &entry, &service, &target))
+            text_printf(text, "%s{service=\"%s\"} %" PRIu64 "\n", all[i].name, service,
+                        all[i].read(target));
+    }
 }
 
 static void write_sagas(struct text *text, const struct runtime *runtime)
@@ -150,6 +227,7 @@ char *metrics_text(struct runtime *runtime)
     write_durations(&text, runtime);
     write_works(&text, runtime);
     write_events(&text, runtime);
+    write_calls(&text, runtime);
     write_sagas(&text, runtime);
     if (runtime->server)
         http_server_load(runtime->server, &requests, &connections);

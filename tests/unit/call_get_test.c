@@ -479,7 +479,7 @@ static bool as_many_as_may_are_held(void *argument)
     struct fixture *fixture = argument;
     const struct call_target *users = target(fixture, "users");
     return users && fixture->neighbour.held_count == CALL_IN_FLIGHT_MAX &&
-           users->waiting == CALLERS - CALL_IN_FLIGHT_MAX;
+           users->line.waiting == CALLERS - CALL_IN_FLIGHT_MAX;
 }
 
 static int finished;
@@ -530,13 +530,13 @@ static void calls_beyond_the_bound_wait_in_line(void **state)
         json_text_free(callers[i].body);
     }
     assert_int_equal(neighbour->held_high, CALL_IN_FLIGHT_MAX);
-    assert_int_equal(target(fixture, "users")->in_flight_high, CALL_IN_FLIGHT_MAX);
-    assert_int_equal(target(fixture, "users")->in_flight, 0);
+    assert_int_equal(target(fixture, "users")->line.in_flight_high, CALL_IN_FLIGHT_MAX);
+    assert_int_equal(target(fixture, "users")->line.in_flight, 0);
 }
 
 static bool line_is_empty(void *argument)
 {
-    return target(argument, "users")->waiting == 0;
+    return target(argument, "users")->line.waiting == 0;
 }
 
 static void who_waits_too_long_leaves_the_line(void **state)
@@ -554,7 +554,82 @@ static void who_waits_too_long_leaves_the_line(void **state)
         json_text_free(callers[i].body);
     }
     assert_int_equal(refused, CALLERS - CALL_IN_FLIGHT_MAX);
-    assert_int_equal(target(fixture, "users")->in_flight, 0);
+    assert_int_equal(target(fixture, "users")->line.in_flight, 0);
+}
+
+/* ---- a neighbour that hangs ---- */
+
+/* Gives up what is held, as the real world does at the deadline. */
+static void give_up(struct neighbour *n)
+{
+    while (n->held_count)
+        fake_answer(n->held[--n->held_count], 0, NULL, NULL, 0);
+}
+
+static bool breaker_is_open(void *argument)
+{
+    give_up(neighbour);
+    return target(argument, "users")->breaker.state == BREAKER_OPEN;
+}
+
+static void one_that_does_not_answer_is_not_asked_and_costs_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct service_run callers[CALLERS];
+    begin_callers(fixture, callers, 5000);
+    struct breaker *breaker =
+        &((struct call_target *)map_get(&fixture->service.context.calls->targets, "users"))
+             ->breaker;
+    /* As if one had been given up two seconds ago. */
+    breaker->consecutive = 1;
+    breaker->silent_since = world_in_ms(fixture->harness.world, -2000);
+    harness_until(&fixture->harness, breaker_is_open, fixture);
+    /* Who waited in line is sent away with the others. */
+    harness_until(&fixture->harness, all_finished, NULL);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].status, 503);
+        json_text_free(callers[i].body);
+    }
+    breaker->probe_at_ns = world_in_ms(fixture->harness.world, 60000);
+    int seen = neighbour->seen;
+    struct service_run run = expect(fixture, get_user, 503);
+    assert_int_equal(neighbour->seen, seen);
+    assert_int_equal(run.retry_after_s, BREAKER_RETRY_AFTER_S);
+    assert_non_null(strstr(run.failure.message, "has not answered lately"));
+    json_text_free(run.body);
+    /* One probe that is answered, and all is well. */
+    breaker->probe_at_ns = 0;
+    neighbour->hold = false;
+    run = expect(fixture, get_user, 200);
+    json_text_free(run.body);
+    assert_int_equal(breaker->state, BREAKER_CLOSED);
+    assert_int_equal(breaker->probes, 1);
+    assert_int_equal(target(fixture, "users")->line.in_flight, 0);
+}
+
+static void retries_end_where_their_budget_does(void **state)
+{
+    struct fixture *fixture = *state;
+    struct service_run callers[CALLERS];
+    neighbour->fail_first = 100000;
+    neighbour->status = 503; /* it is alive: the breaker leaves it alone */
+    finished = 0;
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (struct service_run){
+            .service = &fixture->service, .handler = get_user, .deadline_ms = 9000};
+        assert_true(fiber_start(fixture->harness.world->fibers, call_entry, &callers[i]));
+    }
+    harness_until(&fixture->harness, all_finished, NULL);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(callers[i].status, 503);
+        json_text_free(callers[i].body);
+    }
+    const struct call_target *users = target(fixture, "users");
+    assert_int_equal(users->counters.retries,
+                     BREAKER_RETRIES_MIN + CALLERS / BREAKER_CALLS_A_RETRY);
+    assert_int_equal(neighbour->seen, CALLERS + (int)users->counters.retries);
+    assert_true(users->breaker.unaffordable > 0);
+    assert_int_equal(users->breaker.state, BREAKER_CLOSED);
 }
 
 int main(void)
@@ -583,6 +658,8 @@ int main(void)
         TEST(a_rerun_that_asks_for_something_else_asks_anew),
         TEST(calls_beyond_the_bound_wait_in_line),
         TEST(who_waits_too_long_leaves_the_line),
+        TEST(one_that_does_not_answer_is_not_asked_and_costs_nothing),
+        TEST(retries_end_where_their_budget_does),
     };
     return cmocka_run_group_tests_name("call_get", tests, NULL, NULL);
 }
