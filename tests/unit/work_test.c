@@ -459,6 +459,21 @@ static void a_handler_can_not_end_the_group_it_is_in(void **state)
     }
 }
 
+static void a_handler_can_not_attach_another_store(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const statements[] = {"ATTACH DATABASE ':memory:' AS other",
+                                             " /* now */ attach ':memory:' as other",
+                                             "VACUUM INTO '/dev/null'"};
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        statement = statements[i];
+        struct run run = {.handler = runs_a_statement, .number = 1};
+        one(fixture, &run);
+        assert_int_equal(run.status, 500);
+        assert_int_equal(shelves(fixture), 0);
+    }
+}
+
 static void run_script(void *argument)
 {
     struct fixture *fixture = argument;
@@ -605,6 +620,7 @@ int main(void)
         WORK_TEST(a_batch_asks_side_by_side_and_commits_once),
         WORK_TEST(a_batch_with_one_that_fails_leaves_no_trace),
         WORK_TEST(a_handler_can_not_end_the_group_it_is_in),
+        WORK_TEST(a_handler_can_not_attach_another_store),
         WORK_TEST(a_migration_can_not_end_its_transaction_and_begin_another),
         WORK_TEST(a_header_that_can_not_be_sent_ends_the_work_before_its_commit),
         WORK_TEST(an_answer_that_memory_has_cut_is_not_given),
