@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/id.h"
@@ -86,5 +87,13 @@ static inline void store_rollback(struct store_work *work)
     work->store->ops->rollback(work);
 }
 void store_close(struct store *store);
+
+/* What was read back is not what was written (a page's checksum, say): a FH_UNAVAILABLE that no
+ * repetition mends. Engines begin error->native with this word. */
+#define STORE_DAMAGED "DAMAGED"
+static inline bool store_is_damaged(const struct fh_error *error)
+{
+    return strncmp(error->native, STORE_DAMAGED, sizeof STORE_DAMAGED - 1) == 0;
+}
 
 #endif

@@ -300,13 +300,6 @@ static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_
     return code;
 }
 
-static enum fh_code put_tombstone(fh_work *w, struct command *command, struct fh_error *error)
-{
-    enum fh_code code = put_record(w, command, LEDGER_NEVER, error);
-    CRASH_POINT("command.tombstone");
-    return code;
-}
-
 static enum fh_code see_position(fh_work *w, struct fh_error *error)
 {
     return ledger_position(w->store_work, &w->context->keys->position, error);
@@ -329,8 +322,10 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
         return code;
     w->reply_header_count = 0;
     code = answer(w, command, error);
-    if (!code && command->verdict == VERDICT_SETTLE)
-        code = put_tombstone(w, command, error);
+    if (!code && command->verdict == VERDICT_SETTLE) {
+        code = put_record(w, command, LEDGER_NEVER, error);
+        CRASH_POINT("command.tombstone");
+    }
     if (!code && command->service)
         code = see_position(w, error);
     *ret_replied = true;

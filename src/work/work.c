@@ -99,6 +99,8 @@ static void set_problem(fh_work *w, const struct fh_error *error)
     int status = status_of(error->code);
     if (status == 500)
         log_error("a handler's fault: %s", error->message);
+    else if (store_is_damaged(error))
+        log_error("%s", error->message); /* a person has to act, whoever asked */
     set_reply(w, status,
               problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
     if (status == 503 && !w->retry_after_s)

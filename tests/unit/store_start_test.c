@@ -155,7 +155,7 @@ static void pages_keep_bytes_free_for_checksums(void **state)
     close(fd);
     /* SQLite writes the first page when it turns the log on. */
     assert_int_equal(got, sizeof header);
-    assert_int_equal(header[20], SQLITE_RESERVED_BYTES);
+    assert_int_equal(header[20], CHECKSUM_SIZE);
     reopened(&fixture);
 }
 

@@ -5,8 +5,9 @@
  *
  * Connections, all on one thread: the writer, whose COMMIT alone leaves the thread (see
  * sqlite_group.c), and readers, one a snapshot; SQLite makes a commit visible to readers only
- * after its fsync. Write-ahead log with synchronous=FULL. Nothing can be attached. Pages keep 8
- * bytes free for checksums.
+ * after its fsync. Write-ahead log with synchronous=FULL. Nothing can be attached. Pages
+ * carry checksums (see sqlite_checksum.c). A store that is closed in order is checkpointed whole,
+ * so that no log is left, whose last transaction alone could be damaged without being seen.
  */
 
 #define _GNU_SOURCE
@@ -53,7 +54,7 @@ static int configure(sqlite3 *db, bool writing)
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_extended_result_codes(db, 1);
     if (writing) {
-        int reserved = SQLITE_RESERVED_BYTES;
+        int reserved = CHECKSUM_SIZE;
         sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     }
     int result = sqlite3_exec(db,
@@ -75,15 +76,20 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (writing)
         flags |= SQLITE_OPEN_CREATE;
-    int result = sqlite3_open_v2(path, &connection->db, flags, store->base.world->vfs);
+    int result =
+        sqlite3_open_v2(path, &connection->db, flags, sqlite_checksum_name(store->checksum));
     if (result == SQLITE_OK)
         result = configure(connection->db, writing);
     if (result == SQLITE_OK)
         return FH_OK;
     char why[160];
     snprintf(why, sizeof why, "%s", connection->db ? sqlite3_errmsg(connection->db) : "no memory");
+    bool damaged = (result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB;
+    enum fh_code code = damaged ? sqlite_error(connection->db, result, error) : FH_OK;
     sqlite3_close_v2(connection->db);
     connection->db = NULL;
+    if (code != FH_OK)
+        return code;
     return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", path, why);
 }
 
@@ -99,7 +105,11 @@ void sqlite_destroy(struct sqlite_store *store)
     FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
     for (int i = 0; i < SQLITE_READERS_MAX; i++)
         connection_close(&store->readers[i]);
+    /* Failing leaves the log for the next start. */
+    if (store->whole)
+        sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     connection_close(&store->writer);
+    sqlite_checksum_free(store->checksum);
     if (store->lock >= 0)
         store->base.world->files->unlock(store->base.world, store->lock);
     free(store);
@@ -145,6 +155,8 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);
     char path[4160];
     snprintf(path, sizeof path, "%s/store.db", store->folder);
+    store->checksum = sqlite_checksum_new(world->vfs);
+    FH_ASSERT(store->checksum != NULL);
     enum fh_code code = lock_take(store, error);
     if (code == FH_OK)
         code = sqlite_make_durable(world, store->folder, path, error);
@@ -164,6 +176,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
         sqlite_close(&store->base);
         return code;
     }
+    store->whole = true;
     *ret = &store->base;
     return FH_OK;
 }

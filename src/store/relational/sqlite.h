@@ -8,12 +8,12 @@
 
 #include "base/map.h"
 #include "store/relational/sql.h"
+#include "store/relational/sqlite_checksum.h"
 
 #define SQLITE_STATEMENTS_MAX 512
 #define SQLITE_GROUP_MAX 512          /* works in one commit */
 #define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames after which a checkpoint is made */
-#define SQLITE_READERS_MAX 8    /* snapshots at once; a handler does not wait while it reads */
-#define SQLITE_RESERVED_BYTES 8 /* a page; for checksums */
+#define SQLITE_READERS_MAX 8 /* snapshots at once; a handler does not wait while it reads */
 
 #define SQLITE_RECENT 256
 
@@ -44,9 +44,11 @@ struct sqlite_store {
     struct store base;
     char folder[4096];
     int lock; /* the world's, or -1 */
+    struct sqlite_checksum *checksum;
     struct sqlite_connection writer;
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened as they are needed */
     struct fiber_queue readers_free;
+    bool whole;   /* it was opened, and may be checkpointed when it is closed */
     bool closing; /* closed by its owner while a turn or a checkpoint was still to come */
 
     /* The group: see sqlite_group.c. */

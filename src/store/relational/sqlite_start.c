@@ -4,7 +4,8 @@
  * kernel still has them, SQLite would serve them, and a power failure could then take back what
  * was served. After an fsync that failed, pages may even look clean and never be written. So a WAL
  * that is not empty is read, written to a new file, synced, renamed over the old one, and the
- * folder synced; only then is it opened. Dying anywhere in between leaves the old WAL in place.
+ * folder synced; only then is it opened. A log that is damaged is not touched: see sqlite_log.c.
+ * Dying anywhere in between leaves the old WAL in place.
  */
 
 #include <errno.h>
@@ -38,6 +39,9 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
     if (failed || size == 0)
         return FH_OK;
     CRASH_POINT("log.found");
+    enum fh_code code = sqlite_log_check(world, path, error);
+    if (code != FH_OK)
+        return code;
     failed = files->copy_synced(world, wal, copy);
     CRASH_POINT("log.copied");
     if (!failed)

@@ -61,6 +61,21 @@ static enum fh_code constraint_error(const char *message, int result, struct fh_
     return code;
 }
 
+/* For clients' eyes too: no more of a path than names the store. */
+static enum fh_code damage_error(sqlite3 *db, struct fh_error *error)
+{
+    const char *damage = sqlite_checksum_damage(db);
+    const char *file = sqlite3_db_filename(db, "main");
+    if (damage)
+        return error_set(error, FH_UNAVAILABLE,
+                         "The store is damaged: %s is not what was written. Restore the store from "
+                         "a backup.",
+                         damage);
+    return error_set(error, FH_UNAVAILABLE,
+                     "The store is damaged: %s, %.80s. Restore the store from a backup.",
+                     file ? sqlite_checksum_tail(file) : "", sqlite3_errmsg(db));
+}
+
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
 {
     const char *message = sqlite3_errmsg(db);
@@ -72,9 +87,11 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
     case SQLITE_FULL:
         code = error_set(error, FH_UNAVAILABLE, "The store's disk is full.");
         break;
-    case SQLITE_IOERR:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+        code = damage_error(db, error);
+        break;
+    case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -90,8 +107,10 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
     default:
         code = error_set(error, FH_UNSUPPORTED, "A statement can't be run: %.180s.", message);
     }
+    bool damaged = (result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB;
     if (error)
-        snprintf(error->native, sizeof error->native, "SQLITE %d", sqlite3_extended_errcode(db));
+        snprintf(error->native, sizeof error->native, "%s %d", damaged ? STORE_DAMAGED : "SQLITE",
+                 sqlite3_extended_errcode(db));
     return code;
 }
 
