@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* freehold check: the file, the programs, and with --live the running system. */
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -10,6 +12,9 @@
 #include "system/check.h"
 #include "system/keys.h"
 #include "system/live.h"
+#include "system/prove.h"
+
+#define PROVE_MS_MAX 30000
 
 static void keep(void *context, const json_t *line)
 {
@@ -18,7 +23,46 @@ static void keep(void *context, const json_t *line)
         *status = json_copy_out(line);
 }
 
-static int check_live(struct system_file *file, const char *folder, struct findings *findings)
+/* Every live service tries to open what is not its own. */
+static void prove_all(struct system_file *file, const struct state *state, const json_t *status,
+                      struct findings *findings, json_t *not_proved)
+{
+    struct cli_ask asks[SYSTEM_SERVICES_MAX] = {0};
+    const struct system_service *asked[SYSTEM_SERVICES_MAX];
+    size_t count = 0, i;
+    json_t *process, *answer;
+    json_array_foreach (json_at(status, "services"), i, process) {
+        const struct system_service *service =
+            system_file_service(file, json_string_at(process, "name"));
+        if (!service || !json_is_true(json_at(process, "ready")))
+            continue; /* live_check has said so */
+        json_t *paths = prove_paths(file, state, service);
+        asked[count] = service;
+        asks[count++] = (struct cli_ask){.service = service->name,
+                                         .address = json_string_at(process, "address"),
+                                         .method = "POST",
+                                         .path = "/_freehold/prove",
+                                         .body = json_text(paths)};
+        json_decref(paths);
+    }
+    cli_ask_all(state, asks, count, PROVE_MS_MAX);
+    for (i = 0; i < count; i++) {
+        answer = NULL;
+        if (asks[i].status == 200)
+            json_parse(asks[i].answer, strlen(asks[i].answer), &answer, NULL);
+        if (answer)
+            prove_judge(asked[i], answer, findings, not_proved);
+        else
+            findings_error(findings, asked[i]->place, "%s proved nothing: %s", asked[i]->name,
+                           asks[i].answer);
+        json_decref(answer);
+        json_text_free((char *)(uintptr_t)asks[i].body);
+        free(asks[i].answer);
+    }
+}
+
+static int check_live(struct system_file *file, const char *folder, struct findings *findings,
+                      json_t *not_proved)
 {
     struct state state;
     json_t *status = NULL;
@@ -30,8 +74,10 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     code = cli_control(&state, "status", keep, &status);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped");
-    else if (code == CLI_DONE)
+    if (code == CLI_DONE) {
         live_check(file, &state, status, findings);
+        prove_all(file, &state, status, findings, not_proved);
+    }
     json_decref(status);
     state_close(&state);
     return code;
@@ -61,7 +107,8 @@ static void print_callers(struct system_file *file)
     json_decref(matrix);
 }
 
-static void print_json(struct system_file *file, const struct findings *findings, bool live)
+static void print_json(struct system_file *file, const struct findings *findings,
+                       json_t *not_proved)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -73,12 +120,8 @@ static void print_json(struct system_file *file, const struct findings *findings
         json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
         json_object_set_new(all, "callers", callers_matrix(file));
     }
-    if (file && live) {
-        json_t *open = json_array();
-        for (int i = 0; live_not_proved[i]; i++)
-            json_array_append_new(open, json_string(live_not_proved[i]));
-        json_object_set_new(all, "not_proved", open);
-    }
+    if (file && not_proved)
+        json_object_set(all, "not_proved", not_proved);
     cli_print_json(all);
     json_decref(all);
 }
@@ -94,16 +137,26 @@ static void print_counts(const struct findings *findings)
            findings->warnings, plural(findings->warnings, "warning", "warnings"));
 }
 
-static void print_result(struct system_file *file, const struct findings *findings, bool live)
+static void print_not_proved(const json_t *not_proved)
+{
+    size_t i;
+    json_t *sentence;
+    json_array_foreach (not_proved, i, sentence)
+        printf("Not proved: %s.\n", json_string_value(sentence));
+}
+
+static void print_result(struct system_file *file, const struct findings *findings,
+                         const json_t *not_proved)
 {
     cli_print_findings(findings);
     if (!file || findings->errors) {
         print_counts(findings);
+        print_not_proved(not_proved);
         return;
     }
     struct check_counts counts = check_count(file);
     printf("%s%s fits together%s%s: %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.\n",
-           cli_colour(stdout, CLI_GREEN), file->name, live ? " and runs as described" : "",
+           cli_colour(stdout, CLI_GREEN), file->name, not_proved ? " and runs as described" : "",
            cli_colour(stdout, CLI_PLAIN), counts.services,
            plural(counts.services, "service", "services"), counts.routes,
            plural(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
@@ -113,8 +166,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
-    for (int i = 0; live && live_not_proved[i]; i++)
-        printf("Not proved yet: %s.\n", live_not_proved[i]);
+    print_not_proved(not_proved);
 }
 
 static int run(const struct cli_command *command, char **words, const char **values)
@@ -126,14 +178,16 @@ static int run(const struct cli_command *command, char **words, const char **val
         return cli_fail(CLI_USAGE, "--state is of use with --live alone");
     struct system_file *file = load_system(words[0], cli_value(command, values, "--profile"),
                                            cli_value(command, values, "--programs"), &findings);
-    int code = file && live ? check_live(file, folder, &findings) : CLI_DONE;
+    json_t *not_proved = live ? json_array() : NULL;
+    int code = file && live ? check_live(file, folder, &findings, not_proved) : CLI_DONE;
     if (code == CLI_DONE) {
         if (cli_value(command, values, "--json"))
-            print_json(file, &findings, live);
+            print_json(file, &findings, not_proved);
         else
-            print_result(file, &findings, live);
+            print_result(file, &findings, not_proved);
         code = findings.errors ? CLI_FAILED : CLI_DONE;
     }
+    json_decref(not_proved);
     system_file_free(file);
     findings_release(&findings);
     return code;

@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "system/control.h"
+#include "system/keys.h"
 
 /* Between two lines of an answer: a stop's are as far apart as a service's grace. */
 #define ANSWER_MS_MAX 5000
@@ -121,11 +123,20 @@ int cli_control(const struct state *state, const char *command,
                 void (*take)(void *context, const json_t *line), void *context)
 {
     int fd;
-    char request[64];
+    char request[CONTROL_LINE_SIZE_MAX];
     struct text line, ahead;
+    struct fh_error error;
+    json_t *keys;
     if (state_control_connect(state, &fd, NULL) != FH_OK)
         return CLI_NOT_RUNNING;
-    int length = snprintf(request, sizeof request, "{\"command\":\"%s\"}\n", command);
+    if (keys_read(state, &keys, &error) != FH_OK) {
+        close(fd);
+        return cli_fail(CLI_FAILED, "%s", error.message);
+    }
+    const char *key = keys_of_up(keys);
+    int length = snprintf(request, sizeof request, "{\"command\":\"%s\",\"key\":\"%s\"}\n", command,
+                          key ? key : "");
+    json_decref(keys);
     bool answered = false;
     text_init(&line, STATE_JSON_SIZE_MAX);
     text_init(&ahead, STATE_JSON_SIZE_MAX);

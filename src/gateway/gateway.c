@@ -25,6 +25,7 @@
 #include "gateway/routes.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "service/confine.h"
 #include "service/process.h"
 #include "world/real.h"
 
@@ -222,6 +223,13 @@ int gateway_main(const char *config_path)
     if (process_config_read(config_path, &config, &error) != FH_OK) {
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
+    }
+    /* It has read all that it ever reads. */
+    struct confinement confinement;
+    if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
+        log_error("%s", error.message);
+        json_decref(config);
+        return PROCESS_EXIT_FAILED;
     }
     gateway_metrics_init(&gateway.metrics);
     FH_ASSERT(uv_loop_init(&gateway.loop) == 0);

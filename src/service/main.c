@@ -150,7 +150,14 @@ static void loop_close_handle(uv_handle_t *handle, void *unused)
 static int serve(const fh_service *service, const json_t *config, const char *listen)
 {
     struct fh_error error = {0};
+    struct confinement confinement;
     json_int_t control_fd = -1;
+    /* The first of all: no thread may be older. */
+    if (confine_by(config, json_string_at(config, "folder"), json_string_at(config, "migrations"),
+                   &confinement, &error) != FH_OK) {
+        log_error("can't start: %s", error.message);
+        return error.code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
+    }
     struct program *program = calloc(1, sizeof *program);
     FH_ASSERT(program != NULL);
     if (!listen)
@@ -158,6 +165,7 @@ static int serve(const fh_service *service, const json_t *config, const char *li
     uv_loop_init(&program->loop);
     struct world *world = world_real_new(&program->loop, &error);
     runtime_init(&program->runtime, service, config, world, &host);
+    program->runtime.confinement = confinement;
     enum fh_code code = world ? FH_OK : error.code;
     if (code == FH_OK)
         code = process_listen(config, listen, &program->listen_fd, &error);

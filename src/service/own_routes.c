@@ -13,6 +13,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/audience.h"
+#include "service/prove.h"
 #include "service/runtime.h"
 #include "work/command.h"
 
@@ -121,7 +122,8 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"GET", "/metrics", true, FH_OPERATORS, metrics},
                   {"GET", FEED_PATH, false, FH_SERVICES, feed},
                   {"GET", "/_freehold/state", false, FH_SERVICES, state},
-                  {"POST", "/_freehold/closed", false, FH_SERVICES, closed}};
+                  {"POST", "/_freehold/closed", false, FH_SERVICES, closed},
+                  {"POST", "/_freehold/prove", false, FH_OPERATORS, prove_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, incoming->path) != 0)

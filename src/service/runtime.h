@@ -8,6 +8,7 @@
  */
 
 #include "http/server.h"
+#include "service/confine.h"
 #include "service/process.h"
 #include "work/work.h"
 
@@ -52,6 +53,7 @@ struct runtime {
     const fh_service *service;
     const json_t *config;
     const char *engine;
+    struct confinement confinement;
     struct audience *audience;  /* the host's; NULL: everybody is believed */
     struct http_server *server; /* NULL: the host's requests come another way */
     enum runtime_phase phase;

@@ -281,6 +281,11 @@ static int spawn(struct child *child, int lock_fd)
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
                                     .stdio_count = 6};
+    if (child->part->user) {
+        options.flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
+        options.uid = child->part->user;
+        options.gid = child->part->user;
+    }
     uv_pipe_init(child->loop, &child->control, 0);
     child->control.data = child->process.data = child;
     child->open_handles = 2;

@@ -4,11 +4,14 @@
 
 #include "system/control.h"
 
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "call/identity.h"
 
 #define UNSENT_SIZE_MAX ((size_t)16 << 20)
 
@@ -26,6 +29,7 @@ struct control {
     uv_loop_t *loop;
     uv_pipe_t listener;
     struct control_handler handler;
+    char key[IDENTITY_KEY_TEXT_SIZE];
     struct client *clients;
     int client_count;
     int open_handles;
@@ -108,8 +112,11 @@ static void answer(struct client *client)
     json_t *request = NULL;
     client->answered = true;
     json_parse(client->line, client->line_length, &request, NULL);
-    const char *command = json_string_at(request, "command");
-    if (command && strcmp(command, "status") == 0) {
+    const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
+    if (!key || strlen(key) != strlen(control->key) ||
+        sodium_memcmp(key, control->key, strlen(key)) != 0) {
+        send_json(client, json_pack("{s:s}", "error", "only the operator commands up"), true);
+    } else if (command && strcmp(command, "status") == 0) {
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
         client->follows = true;
@@ -168,12 +175,14 @@ static void connected(uv_stream_t *listener, int status)
         uv_read_start((uv_stream_t *)&client->pipe, give_buffer, take);
 }
 
-enum fh_code control_new(uv_loop_t *loop, int listen_fd, struct control_handler handler,
-                         struct control **ret, struct fh_error *error)
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+                         struct control_handler handler, struct control **ret,
+                         struct fh_error *error)
 {
     struct control *control = calloc(1, sizeof *control);
     FH_ASSERT(control != NULL);
     *control = (struct control){.loop = loop, .handler = handler, .open_handles = 1};
+    snprintf(control->key, sizeof control->key, "%s", key);
     uv_pipe_init(loop, &control->listener, 0);
     control->listener.data = control;
     int status = uv_pipe_open(&control->listener, listen_fd);

@@ -15,7 +15,7 @@
 #include "base/error.h"
 
 #define CONTROL_CLIENTS_MAX 16
-#define CONTROL_LINE_SIZE_MAX 256
+#define CONTROL_LINE_SIZE_MAX 512
 
 struct control;
 
@@ -25,9 +25,11 @@ struct control_handler {
     void *context;
 };
 
-/* Takes `listen_fd` over. */
-enum fh_code control_new(uv_loop_t *loop, int listen_fd, struct control_handler handler,
-                         struct control **ret, struct fh_error *error);
+/* Takes `listen_fd` over. Who does not send `key` (copied) is refused: Landlock keeps no confined
+ * process from connecting. */
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+                         struct control_handler handler, struct control **ret,
+                         struct fh_error *error);
 /* To all who asked to stop. */
 void control_progress(struct control *control, const char *text);
 /* Answers them, takes no more clients, and frees itself when all is sent: turn the loop until it

@@ -37,6 +37,18 @@ static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char 
     file->name = name;
 }
 
+static void read_isolation(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    struct system_file *file = into;
+    const char *kind = yaml_text(reader, node, what);
+    file->users = kind && strcmp(kind, "users") == 0;
+    file->isolation_place = yaml_place(reader, node);
+    if (kind && !file->users && strcmp(kind, "landlock") != 0)
+        findings_error(reader->findings, file->isolation_place,
+                       "%s is '%.64s'; expected 'landlock' (the default) or 'users'", what, kind);
+}
+
 /* ---- The gateway ----------------------------------------------------------------------------- */
 
 static void read_listen(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -232,14 +244,22 @@ static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char 
     yaml_bool(reader, node, what, &((struct system_service *)into)->open);
 }
 
+static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    bool confine = true;
+    yaml_bool(reader, node, what, &confine);
+    ((struct system_service *)into)->unconfined = !confine;
+}
+
 static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                               struct system_service *service)
 {
     static const struct yaml_key keys[] = {
-        {"program", read_program, false},    {"migrations", read_migrations, false},
-        {"engine", read_engine, false},      {"settings", read_settings, false},
-        {"callers", read_callers, false},    {"open", read_open, false},
-        {"instances", read_instances, false}};
+        {"program", read_program, false}, {"migrations", read_migrations, false},
+        {"engine", read_engine, false},   {"settings", read_settings, false},
+        {"callers", read_callers, false}, {"open", read_open, false},
+        {"confine", read_confine, false}, {"instances", read_instances, false}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }
 
@@ -417,6 +437,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
 {
     static const struct yaml_key keys[] = {{"system", read_name, true},
                                            {"gateway", read_gateway, false},
+                                           {"isolation", read_isolation, false},
                                            {"services", read_services, true},
                                            {"profiles", read_profiles, false}};
     struct system_file *file = calloc(1, sizeof *file);

@@ -44,6 +44,7 @@ struct system_service {
     struct system_caller callers[SYSTEM_CALLERS_MAX];
     size_t caller_count;
     bool callers_restricted;
+    bool unconfined;     /* reaches every file of its user: for debuggers and the like */
     bool open;           /* its public routes take requests without a token: for development */
     json_t *settings;    /* an object; may hold secrets: never shown */
     json_t *description; /* what the program says of itself; NULL until described */
@@ -73,6 +74,8 @@ struct system_file {
     bool profile_found;
     const char *listen;
     struct place listen_place;
+    bool users; /* isolation: each process a user of its own, besides its confinement */
+    struct place isolation_place;
     struct system_service services[SYSTEM_SERVICES_MAX]; /* in the file's order */
     size_t service_count;
     struct system_composition compositions[SYSTEM_COMPOSE_MAX];

@@ -17,7 +17,7 @@
 
 enum fh_code instance_lock(int folder_fd, int *ret_fd, struct fh_error *error)
 {
-    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the file 'pid'");
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 || ftruncate(fd, 0) != 0) {
@@ -43,7 +43,7 @@ pid_t instance_survivor(int folder_fd)
 {
     char text[32] = "";
     pid_t pid = 0;
-    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CLOEXEC);
+    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -78,6 +78,12 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
     }
     json_object_set_new(keys, KEYS_GATEWAY, keys_of(file, json_object_get(before, KEYS_GATEWAY)));
     json_object_set_new(keys, KEYS_OPERATOR, keys_of(file, json_object_get(before, KEYS_OPERATOR)));
+    json_t *known = json_incref(json_object_get(json_object_get(before, KEYS_OPERATOR), KEYS_UP));
+    if (!keys_of_up(before)) {
+        json_decref(known);
+        known = key_new();
+    }
+    json_object_set_new(json_object_get(keys, KEYS_OPERATOR), KEYS_UP, known);
     json_decref(before);
     json_t *all = json_object();
     json_object_set_new(all, "freehold", json_integer(1));
@@ -89,6 +95,14 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
     else
         json_decref(keys);
     return code;
+}
+
+const char *keys_of_up(const json_t *keys)
+{
+    struct identity_key unused;
+    const char *key =
+        json_string_value(json_object_get(json_object_get(keys, KEYS_OPERATOR), KEYS_UP));
+    return identity_key_parse(key, &unused) ? key : NULL;
 }
 
 json_t *keys_to_call(const json_t *keys, const json_t *matrix, const char *caller)

@@ -17,6 +17,9 @@
 #define KEYS_FILE "keys.json"
 #define KEYS_GATEWAY "gateway"
 #define KEYS_OPERATOR "operator"
+#define KEYS_UP                                                                                    \
+    "_up" /* no service's name: by its key with the operator `up` obeys control.sock               \
+           */
 
 /* {"CALLER": {"RECEIVER": ...}} for all of the file's services: those there were, new ones for
  * those missing. They are durable when this returns. New reference. */
@@ -24,6 +27,9 @@ enum fh_code keys_make(const struct state *state, const struct system_file *file
                        struct fh_error *error);
 /* FH_NOT_FOUND: no `up` has made any. New reference. */
 enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error *error);
+
+/* The key by which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
+const char *keys_of_up(const json_t *keys);
 
 /* Of these keys, and of who may call whom (callers.h), what one process gets: {"RECEIVER": key},
  * and {"CALLER": key}. New references. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking at a running system from outside. What can only be proved by trying from inside a
- * service's process is listed as not proved, never passed over. */
+/*
+ * Looking at a running system from outside: whether it is the one that the file describes, who may
+ * read what lies in its state folder, and whether each process was given its own keys and grants
+ * and no others. What can only be proved by trying from inside is prove.c's.
+ */
 
 #include "system/live.h"
 
@@ -9,13 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
-
-const char *const live_not_proved[] = {"that each service is refused when it tries the others' "
-                                       "stores (the folders are private to this "
-                                       "user, and all services run as this user)",
-                                       NULL};
+#include "system/callers.h"
+#include "system/keys.h"
 
 static const json_t *named(const json_t *list, const char *name)
 {
@@ -29,18 +30,121 @@ static const json_t *named(const json_t *list, const char *name)
     return NULL;
 }
 
-static void check_mode(const struct state *state, const struct system_service *service,
-                       const char *name, mode_t expected, struct findings *findings)
+static void check_mode(const struct state *state, struct place place, const char *name,
+                       mode_t expected, struct findings *findings)
 {
     struct stat status;
     if (fstatat(state->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        findings_error(findings, service->place, "%s: %s/%s is not there", service->name,
-                       state->folder, name);
+        findings_error(findings, place, "%s/%s is not there", state->folder, name);
     else if ((status.st_mode & 0777) != expected)
-        findings_error(findings, service->place,
-                       "%s: %s/%s has the mode %04o; expected %04o, or others can read it",
-                       service->name, state->folder, name, (unsigned)status.st_mode & 0777,
-                       (unsigned)expected);
+        findings_error(findings, place,
+                       "%s/%s has the mode %04o; expected %04o, or others reach it", state->folder,
+                       name, (unsigned)status.st_mode & 0777, (unsigned)expected);
+}
+
+/* A part's folder and what must be there; and the store, where it lies in the folder. */
+static void check_modes(const struct state *state, struct place place, const char *part,
+                        const char *const *files, struct findings *findings)
+{
+    char name[128];
+    check_mode(state, place, part, 0700, findings);
+    for (; *files; files++) {
+        snprintf(name, sizeof name, "%s/%s", part, *files);
+        check_mode(state, place, name, 0600, findings);
+    }
+    snprintf(name, sizeof name, "%s/store.db", part);
+    if (faccessat(state->folder_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        check_mode(state, place, name, 0600, findings);
+}
+
+/* ---- Keys and grants ---------------------------------------------------------------------------
+ */
+
+/* Does any text in `value` equal `key`? */
+static bool holds(const json_t *value, const char *key)
+{
+    const char *text = json_string_value(value), *unused;
+    json_t *item;
+    json_object_foreach ((json_t *)(uintptr_t)value, unused, item) {
+        if (holds(item, key))
+            return true;
+    }
+    return text && strcmp(text, key) == 0;
+}
+
+static void check_keys(struct place place, const char *part, const json_t *config,
+                       const json_t *keys, struct findings *findings)
+{
+    const char *caller, *receiver;
+    json_t *receivers, *key;
+    json_object_foreach ((json_t *)(uintptr_t)keys, caller, receivers) {
+        json_object_foreach (receivers, receiver, key) {
+            bool mine = strcmp(caller, part) == 0 || strcmp(receiver, part) == 0;
+            if (!mine && json_is_string(key) &&
+                holds(json_object_get(config, "keys"), json_string_value(key)))
+                findings_error(findings, place, "%s holds the key by which %s calls %s", part,
+                               caller, receiver);
+        }
+    }
+}
+
+static bool contains(const json_t *list, const json_t *value)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (list, i, item) {
+        if (json_equal(item, value))
+            return true;
+    }
+    return false;
+}
+
+static void check_grants(const struct system_service *service, const json_t *config,
+                         const json_t *matrix, struct findings *findings)
+{
+    const char *caller;
+    json_t *grants, *grant;
+    size_t i;
+    const json_t *granted = json_object_get(matrix, service->name);
+    json_object_foreach (json_object_get(config, "callers"), caller, grants) {
+        json_array_foreach (grants, i, grant) {
+            if (!contains(json_object_get(granted, caller), grant))
+                findings_error(findings, service->place,
+                               "%s lets %s have '%s', which is not granted to it; stop the system "
+                               "and start it again",
+                               service->name, caller, json_string_value(grant));
+        }
+    }
+    if (json_is_true(json_object_get(config, "open")))
+        findings_warning(
+            findings, service->place,
+            "%s is open: its public routes take requests from whoever reaches its port",
+            service->name);
+}
+
+static void check_configs(struct system_file *file, const struct state *state,
+                          struct findings *findings)
+{
+    struct fh_error error;
+    json_t *keys = NULL, *config, *matrix = callers_matrix(file);
+    char name[64];
+    if (keys_read(state, &keys, &error) != FH_OK)
+        findings_error(findings, (struct place){file->path, 0, 0}, "%s", error.message);
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        snprintf(name, sizeof name, "%s/service.json", service->name);
+        if (state_read_json(state->folder_fd, name, &config, NULL) != FH_OK)
+            continue; /* its mode was looked at: not being there was said */
+        check_keys(service->place, service->name, config, keys, findings);
+        check_grants(service, config, matrix, findings);
+        json_decref(config);
+    }
+    if (state_read_json(state->folder_fd, "gateway/gateway.json", &config, NULL) == FH_OK) {
+        check_keys(file->listen_place, KEYS_GATEWAY, config, keys, findings);
+        json_decref(config);
+    }
+    json_decref(matrix);
+    json_decref(keys);
 }
 
 static void check_service(const struct system_service *service, const struct state *state,
@@ -48,7 +152,6 @@ static void check_service(const struct system_service *service, const struct sta
 {
     const json_t *process = named(json_at(status, "services"), service->name);
     const json_t *then = named(json_at(recorded, "services"), service->name);
-    char name[64];
     if (!process) {
         findings_error(findings, service->place,
                        "%s is not part of the running system; stop it and start it again",
@@ -64,9 +167,8 @@ static void check_service(const struct system_service *service, const struct sta
             "%s runs another version than %s: what the program says of itself has changed "
             "since up; stop the system and start it again",
             service->name, service->program_path);
-    check_mode(state, service, service->name, 0700, findings);
-    snprintf(name, sizeof name, "%s/service.json", service->name);
-    check_mode(state, service, name, 0600, findings);
+    static const char *const files[] = {"service.json", NULL};
+    check_modes(state, service->place, service->name, files, findings);
 }
 
 void live_check(struct system_file *file, const struct state *state, const json_t *status,
@@ -86,6 +188,11 @@ void live_check(struct system_file *file, const struct state *state, const json_
     if (!json_is_true(json_at(status, "gateway.ready")))
         findings_error(findings, whole, "the gateway is not ready (%s)",
                        json_string_at(status, "gateway.phase"));
+    static const char *const gateway_files[] = {"gateway.json", NULL};
+    check_modes(state, whole, "gateway", gateway_files, findings);
+    check_mode(state, whole, ".", file->users ? 0711 : 0700, findings);
+    check_mode(state, whole, KEYS_FILE, 0600, findings);
+    check_configs(file, state, findings);
     for (i = 0; i < file->service_count; i++)
         check_service(&file->services[i], state, status, recorded, findings);
     json_array_foreach (json_at(status, "services"), i, process) {

@@ -12,9 +12,6 @@
 #include "system/file.h"
 #include "system/state.h"
 
-/* What no check below does yet, one sentence each, ends with NULL; to be shown with the result. */
-extern const char *const live_not_proved[];
-
 /* `status` is the answer of `up`. */
 void live_check(struct system_file *file, const struct state *state, const json_t *status,
                 struct findings *findings);

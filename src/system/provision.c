@@ -23,6 +23,7 @@
 #include "system/callers.h"
 #include "system/instance.h"
 #include "system/keys.h"
+#include "system/users.h"
 
 #define POLL_MS 10
 
@@ -159,6 +160,7 @@ static enum fh_code write_service_config(const struct provision *provision,
                   "takes", keys_to_take(grants->keys, grants->matrix, service->name)));
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "open", json_boolean(service->open));
+    json_object_set_new(config, "confine", json_boolean(!service->unconfined));
     enum fh_code code = state_write_json(part->folder_fd, "service.json", config, error);
     json_decref(config);
     return code;
@@ -238,6 +240,9 @@ static enum fh_code write_configs(struct provision *provision,
             part->arguments[2] = "--config";
             part->arguments[3] = arena_printf(&provision->arena, "%s/gateway.json", part->folder);
         }
+        part->user = users_of(file, i);
+        if (code == FH_OK)
+            code = users_give(part->folder_fd, part->user, error);
     }
     json_decref(grants.matrix);
     json_decref(grants.keys);
@@ -258,6 +263,8 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
         code = state_lock(&provision->state, ret_holder, error);
     if (code == FH_OK)
         code = refuse_other_system(provision, file, error);
+    if (code == FH_OK)
+        code = users_prepare(file, &provision->state, error);
     for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
         code = make_part(provision, file->services[i].name, error);
     if (code == FH_OK)

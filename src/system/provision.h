@@ -28,6 +28,7 @@ struct provision_part {
     int folder_fd;
     int listen_fd;
     char address[ADDRESS_TEXT_SIZE];
+    uid_t user;               /* 0: whoever runs `up` */
     const char *arguments[5]; /* the program and its arguments, ends with NULL */
 };
 

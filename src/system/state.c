@@ -177,7 +177,7 @@ enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, stru
 {
     struct stat status;
     *ret = NULL;
-    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
                                "Cannot read %s", name);

@@ -29,6 +29,7 @@
 #include "base/text.h"
 #include "system/child.h"
 #include "system/control.h"
+#include "system/keys.h"
 #include "world/real.h"
 
 enum phase { STARTING, OPENING, UP, CLOSING, STOPPING, OVER };
@@ -283,6 +284,22 @@ static void signalled(uv_signal_t *handle, int number)
         stop(supervisor);
 }
 
+static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
+{
+    struct state *state = &supervisor->options->provision->state;
+    json_t *keys;
+    int listen_fd;
+    enum fh_code code = keys_read(state, &keys, error);
+    if (code == FH_OK)
+        code = state_control_listen(state, &listen_fd, error);
+    if (code == FH_OK)
+        code = control_new(&supervisor->loop, listen_fd, keys_of_up(keys),
+                           (struct control_handler){status, stop_asked, supervisor},
+                           &supervisor->control, error);
+    json_decref(keys);
+    return code;
+}
+
 static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *error)
 {
     static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
@@ -301,12 +318,7 @@ static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *erro
         if (code != FH_OK)
             return code;
     }
-    int listen_fd;
-    enum fh_code code = state_control_listen(&options->provision->state, &listen_fd, error);
-    if (code == FH_OK)
-        code = control_new(&supervisor->loop, listen_fd,
-                           (struct control_handler){status, stop_asked, supervisor},
-                           &supervisor->control, error);
+    enum fh_code code = open_control(supervisor, error);
     for (size_t i = 0; i < SIGNALS && code == FH_OK; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;

@@ -322,11 +322,21 @@ def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):
 def test_check_live_compares_what_runs_with_what_lies_there(mini):
     mini.up()
     said = mini.run("check", mini.file, "--live")
-    assert "runs as described" in said and "Not proved yet" in said
+    assert "runs as described" in said and "Not proved: sockets can be connected to" in said
     os.chmod(mini.state / "users", 0o755)
     mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public"}]})
     said = mini.run("check", mini.file, "--live", code=1)
     assert "users has the mode 0755" in said and "orders runs another version" in said
+
+
+def test_check_live_warns_where_the_kernel_has_no_landlock(mini):
+    """Nobody has lifted anything: what lies open there is said, and is no error."""
+    mini.describe("users", USERS, landlock=0)
+    mini.up()
+    said = mini.run("check", mini.file, "--live")
+    assert "warning: users reaches" in said and "its kernel has no Landlock" in said
+    assert "Not proved: without Landlock nothing is refused but by the files' modes." in said
+    assert "orders reaches" not in said
 
 
 # ---- Words ---------------------------------------------------------------------------------------

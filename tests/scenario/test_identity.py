@@ -4,7 +4,9 @@ an outcome. The tokens here are made by conftest's own hand."""
 
 import http.client
 import json
+import os
 import pathlib
+import socket
 import stat
 import time
 
@@ -184,7 +186,7 @@ def test_each_pair_has_a_key_of_its_own_that_only_the_two_have(shop):
     state, keys = pathlib.Path(shop.state), all_keys(shop)
     services = ("users", "products", "payments", "orders")
     assert set(keys) == {(caller, receiver) for caller in (*services, "gateway", "operator")
-                         for receiver in services}
+                         for receiver in services} | {("operator", "_up")}
     assert len(set(keys.values())) == len(keys) and all(len(key) == 64 for key in keys.values())
     assert stat.S_IMODE((state / "keys.json").stat().st_mode) == 0o600
     for part in (*services, "gateway"):
@@ -193,6 +195,18 @@ def test_each_pair_has_a_key_of_its_own_that_only_the_two_have(shop):
             assert key not in text or part in (caller, receiver), (part, caller, receiver)
     told = json.loads((state / "users" / "service.json").read_text())["keys"]
     assert set(told["takes"]) == {"gateway", "operator", "orders"} and told["calls"] == {}
+
+
+def test_up_obeys_nobody_without_the_operators_key(shop):
+    """Landlock keeps no confined service from connecting to a socket."""
+    for key in (None, "", "00" * 32, shop.key("operator", "users"), 7):
+        with socket.socket(socket.AF_UNIX) as control:
+            folder = os.open(shop.state, os.O_RDONLY)
+            control.connect(f"/proc/self/fd/{folder}/control.sock")
+            os.close(folder)
+            control.sendall(json.dumps({"command": "stop", "key": key}).encode() + b"\n")
+            assert json.loads(control.makefile().readline()) == {"error": "only the operator commands up"}
+    assert shop.http("GET", "/api/products/lamp").status == 200
 
 
 def test_no_key_is_in_a_log_or_on_a_command_line(shop):

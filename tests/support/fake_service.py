@@ -8,7 +8,8 @@ program is called, so tests link to it by different names):
     {"description": {...},   what --describe prints, "name" filled in
      "exit": 78,             ends at once with this code, saying `says` on standard error
      "never_ready": true,    starts and never serves
-     "slow_stop_ms": 100}    takes so long to drain
+     "slow_stop_ms": 100,    takes so long to drain
+     "landlock": 0}          answers as if its kernel had none, and everything were open
 """
 
 import http.server
@@ -51,6 +52,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/_freehold/state":
             value = {"service": NAME, "incarnation": "i", "position": 7, "subscriptions": [],
                      "sagas": {"running": 0, "parked": 0}}
+        elif self.path == "/_freehold/prove":
+            abi = behaviour().get("landlock", 7)
+            result = "EACCES" if abi else "open"
+            value = {"service": NAME, "landlock": {"abi": abi, "confined": abi > 0},
+                     "tried": [{"path": path, "read": result, "write": result}
+                               for path in json.loads(body)["paths"]]}
         elif self.path == "/missing":
             status, value = 404, {"status": 404, "title": "Not Found"}
         else:
