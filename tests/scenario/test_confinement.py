@@ -164,6 +164,7 @@ __attribute__((constructor)) static void start(void)
 """
 
 
+# Schedule 17.
 def test_schedule_17_a_thread_that_lived_before_the_confinement(tmp_path, monkeypatch):
     """It would be left outside, so the service does not start, and says why."""
     (tmp_path / "thread.c").write_text(THREAD)

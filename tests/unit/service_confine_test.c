@@ -191,6 +191,7 @@ static int confine_beside_a_thread(void)
     return 0;
 }
 
+/* Schedule 17. */
 static void a_thread_that_lived_before_the_confinement_is_noticed(void **state)
 {
     (void)state;
