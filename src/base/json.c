@@ -21,13 +21,38 @@ struct head {
 
 static _Thread_local struct arena *current;
 
+/*
+ * jansson 2.14 does not look whether the text of the token it is reading could grow, and aborts the
+ * process where it could not. That text alone grows to powers of two; so what has such a size and
+ * no place in the arena any more comes from the heap while a parse goes on, and the parse fails
+ * afterwards. Values of such sizes (strings of 15 bytes at worst) take less than the budget.
+ */
+#define RESCUE_PER_BYTE 8
+#define RESCUE_SIZE_MIN ((size_t)4096)
+static _Thread_local size_t rescue_left;
+static _Thread_local bool rescued;
+
+static void *rescue(size_t size)
+{
+    if (size < 16 || (size & (size - 1)) || size > rescue_left)
+        return NULL;
+    rescue_left -= size;
+    rescued = true;
+    return malloc(size + sizeof(struct head));
+}
+
 static void *json_alloc(size_t size)
 {
+    struct arena *arena = current;
     struct head *head =
-        current ? arena_try_alloc(current, size + sizeof *head) : malloc(size + sizeof *head);
+        arena ? arena_try_alloc(arena, size + sizeof *head) : malloc(size + sizeof *head);
+    if (!head && arena) {
+        head = rescue(size);
+        arena = NULL;
+    }
     if (!head)
         return NULL;
-    head->arena = current;
+    head->arena = arena;
     return head + 1;
 }
 
@@ -95,11 +120,18 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     size_t size_max = current ? current->size_max : 0;
     if (current)
         current->size_max -= size_max / 4;
+    rescued = false;
+    rescue_left = length * RESCUE_PER_BYTE + RESCUE_SIZE_MIN;
     json_t *value =
         json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (current)
         current->size_max = size_max;
-    if (!value && !why.text[0]) /* jansson says nothing where it got no memory */
+    rescue_left = 0;
+    if (value && rescued) {
+        json_decref(value);
+        value = NULL;
+    }
+    if (!value && (rescued || !why.text[0])) /* jansson says nothing where it got no memory */
         return error_set(error, FH_NO_MEMORY, "The JSON takes more memory than one work may have.");
     if (!value)
         return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,

@@ -310,6 +310,28 @@ static void a_long_text_takes_its_own_length_of_the_arena_and_no_more(void **sta
     free(letters);
 }
 
+static void memory_that_ends_anywhere_in_a_text_ends_no_process(void **state)
+{
+    (void)state;
+    static const char text[] = "[[\"0123456789abcde\", \"a text that is longer than a line of it, "
+                               "and longer, and longer\"],"
+                               " {\"a name of its own, and not a short one\": 123456789012345, "
+                               "\"b\": [1.25e-7, true]}, [zzzz]]";
+    for (size_t size = 0; size < 6000; size += 8) {
+        struct arena arena;
+        json_t *value;
+        struct fh_error error;
+        arena_init(&arena, size);
+        json_arena_set(&arena);
+        for (size_t cut = 8; cut < sizeof text; cut += 16) {
+            enum fh_code code = json_parse(text, cut, &value, &error);
+            assert_true(code == FH_INVALID || code == FH_NO_MEMORY);
+        }
+        json_arena_set(NULL);
+        arena_release(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
         cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
         cmocka_unit_test(keys_with_nul_or_given_twice_are_refused),
+        cmocka_unit_test(memory_that_ends_anywhere_in_a_text_ends_no_process),
         cmocka_unit_test(nesting_is_taken_to_the_bound_and_refused_beyond),
         cmocka_unit_test(brackets_inside_strings_are_no_nesting),
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
