@@ -235,14 +235,15 @@ static enum fh_code check_name(const char *pattern, struct slice segment, json_t
     struct slice inside = {segment.at + 1, segment.length - 2};
     const char *colon = memchr(inside.at, ':', inside.length);
     struct slice name = {inside.at, colon ? (size_t)(colon - inside.at) : inside.length};
-    if (colon && strncmp(colon, ":int}", 5) != 0)
+    if (colon && (inside.length != name.length + 4 || memcmp(colon, ":int", 4) != 0))
         return error_set(error, FH_INVALID,
                          "The path %s has %.*s: the only type is int, {%.*s:int}.", pattern,
                          (int)segment.length, segment.at, (int)name.length, name.at);
-    if (!is_word(name.at, name.length))
+    if (!is_word(name.at, name.length) || name.length > PATH_NAME_LENGTH_MAX)
         return error_set(error, FH_INVALID,
-                         "The path %s has %.*s: a name is made of letters, digits and '_'.",
-                         pattern, (int)segment.length, segment.at);
+                         "The path %s has %.*s: a name is made of at most %d letters, digits "
+                         "and '_'.",
+                         pattern, (int)segment.length, segment.at, PATH_NAME_LENGTH_MAX);
     if (json_object_getn(names, name.at, name.length))
         return error_set(error, FH_INVALID, "The path %s has the name %.*s twice.", pattern,
                          (int)name.length, name.at);

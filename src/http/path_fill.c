@@ -94,7 +94,7 @@ static enum fh_code insert(struct text *text, const char *template, const char *
     if (*open == '}')
         return error_set(error, FH_INVALID, "The path template %s has a '}' without a '{'.",
                          template);
-    char name[128];
+    char name[PATH_NAME_LENGTH_MAX + 1];
     size_t length = strcspn(open + 1, "{}");
     if (open[1 + length] != '}' || length == 0 || length >= sizeof name)
         return error_set(

@@ -28,4 +28,6 @@ static inline bool is_unreserved(char c)
     return is_word(&c, 1) || c == '-' || c == '.' || c == '~';
 }
 
+#define PATH_NAME_LENGTH_MAX 127 /* of a {name} */
+
 #endif

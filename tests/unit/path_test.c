@@ -156,13 +156,14 @@ static void wrong_patterns_are_named(void **state)
     static const struct {
         const char *pattern, *says;
     } bad[] = {
-        {"", "does not begin with '/'"},        {"api", "does not begin with '/'"},
-        {"/api//x", "empty segment"},           {"/api/", "empty segment"},
-        {"/api/{id:uuid}", "only type is int"}, {"/api/{}", "a {name} alone"},
-        {"/api/{i d}", "letters, digits"},      {"/api/{id}/{id}", "twice"},
-        {"/api/x{id}", "a {name} alone"},       {"/api/{id", "a {name} alone"},
-        {"/api/..", "a {name} alone"},          {"/api/a%20b", "a {name} alone"},
-        {"/api?x=1", "a {name} alone"},         {"/api/{:int}", "letters, digits"},
+        {"/{a:int}b:int}", "only type"},    {"", "does not begin with '/'"},
+        {"api", "does not begin with '/'"}, {"/api//x", "empty segment"},
+        {"/api/", "empty segment"},         {"/api/{id:uuid}", "only type is int"},
+        {"/api/{}", "a {name} alone"},      {"/api/{i d}", "letters, digits"},
+        {"/api/{id}/{id}", "twice"},        {"/api/x{id}", "a {name} alone"},
+        {"/api/{id", "a {name} alone"},     {"/api/..", "a {name} alone"},
+        {"/api/a%20b", "a {name} alone"},   {"/api?x=1", "a {name} alone"},
+        {"/api/{:int}", "letters, digits"},
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct fh_error error = {0};
