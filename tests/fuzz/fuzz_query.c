@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Query strings, read and typed by a shape. */
+
+#include "fuzz.h"
+#include "http/path.h"
+#include "shape/shape.h"
+
+static const char *const colours[] = {"red", "green", NULL};
+static const fh_field shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .optional = true},
+                                 {"limit", FH_INT, .min = 1, .max = 1000, .optional = true},
+                                 {"after", FH_STRING, .max = 20, .optional = true},
+                                 {"colour", FH_STRING, .one_of = colours, .optional = true},
+                                 {"all", FH_BOOL, .optional = true},
+                                 {0}};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_start();
+    char *query = fuzz_rest(&data, &size);
+    struct fh_error error;
+    json_t *strings = NULL, *typed = NULL;
+    if (path_query(query, &strings, &error) == FH_OK) {
+        json_t *faults = shape_query(shape, strings, &typed);
+        FH_ASSERT(json_array_size(faults) <= SHAPE_FAULTS_MAX);
+        FH_ASSERT(faults || json_is_object(typed));
+        json_decref(faults);
+        json_decref(typed);
+    }
+    json_decref(strings);
+    free(query);
+    return 0;
+}
