@@ -44,7 +44,9 @@ static void on_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     exchange_incoming(runtime, incoming);
-    fibers_run(runtime->world->fibers);
+    /* The last ones are turned away while the server is freed, which a fiber does. */
+    if (!runtime->requests_drained)
+        fibers_run(runtime->world->fibers);
 }
 
 static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
