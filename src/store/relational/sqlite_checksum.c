@@ -43,7 +43,7 @@ struct checked_file {
     sqlite3_int64 unsynced_from; /* of a log: what this connection wrote since it last synced */
     const char *path;            /* SQLite's, as long as the file is open */
     char damage[PATH_SHOWN_MAX + 64];
-    _Alignas(16) unsigned char under[]; /* the file of the VFS under this one */
+    _Alignas(8) unsigned char under[]; /* the file of the VFS below, aligned as SQLite aligns */
 };
 
 static struct checked_file *file_of(sqlite3_file *base)
