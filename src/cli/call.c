@@ -11,7 +11,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "system/nearest.h"
 
 #define CALL_MS_MAX 60000
 #define DATA_SIZE_MAX ((size_t)16 << 20)
@@ -52,26 +51,6 @@ static int read_data(const char *data, struct text *text)
         return cli_fail(CLI_USAGE, "--data: %s", error.message);
     json_decref(value);
     return CLI_DONE;
-}
-
-/* The address of a service or of the gateway, by what `up` recorded. Borrowed from `system`. */
-static const char *find_address(const json_t *system, const char *name)
-{
-    struct nearest nearest = nearest_begin(name);
-    size_t i;
-    json_t *service;
-    if (strcmp(name, "gateway") == 0)
-        return json_string_at(system, "gateway.address");
-    json_array_foreach (json_at(system, "services"), i, service) {
-        const char *known = json_string_at(service, "name");
-        if (strcmp(known, name) == 0)
-            return json_string_at(service, "address");
-        nearest_offer(&nearest, known);
-    }
-    cli_fail(CLI_USAGE, "the system has no service '%s'%s%s%s", name,
-             nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
-             nearest.word ? "'?" : "");
-    return NULL;
 }
 
 static void print_answer(const struct cli_ask *ask, bool as_json)
@@ -133,7 +112,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     }
     if (state_read_json(state.folder_fd, "system.json", &system, &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "%s", error.message);
-    else if (!(ask.address = find_address(system, words[0])))
+    else if (!(ask.address = cli_service_address(system, words[0])))
         code = CLI_USAGE;
     else
         code = call(&state, &ask, cli_value(command, values, "--json") != NULL);

@@ -38,7 +38,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_up, cli_status, cli_stop, cli_call, cli_check, cli_gateway,
-    cli_simulate;
+    cli_simulate, cli_parked, cli_saga;
 
 /* The value of an option as it was given; "" for a flag that was; NULL when it was not. */
 const char *cli_value(const struct cli_command *command, const char **values, const char *option);
@@ -54,6 +54,8 @@ const char *cli_colour(FILE *stream, enum cli_colour colour);
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_findings(const struct findings *findings);
 void cli_print_json(const json_t *value); /* one line, on standard output */
+/* "17s", "3h"; "-" for what is no integer. */
+void cli_format_span(char *out, size_t size, const json_t *seconds);
 
 /* ---- Finding the running system ----------------------------------------------------------------
  */
@@ -85,5 +87,27 @@ struct cli_ask {
 /* As the operator of the system in `state`, all side by side; returns when each has its answer. The
  * caller frees the answers. */
 void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms);
+
+/* The address of a service or of the gateway, by what `up` recorded in system.json. NULL after
+ * saying that there is none of that name. Borrowed from `system`. */
+const char *cli_service_address(const json_t *system, const char *name);
+
+/* A running system and an operator who asks its services: all return an exit code, and have said
+ * what is wrong when it is not CLI_DONE. */
+struct cli_operator {
+    struct state state;
+    json_t *system; /* system.json */
+    struct arena arena;
+};
+int cli_operator_begin(struct cli_operator *asking, const char *state_folder);
+void cli_operator_end(struct cli_operator *asking);
+/* GET fills `path` from `values`, POST sends them; they are taken. CLI_DONE: the body of a 200, a
+ * new reference. */
+int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
+                     const char *path, json_t *values, json_t **ret);
+/* GET of all services: the objects of their answers' `list`s, each with its "service". *ret is set
+ * whatever is returned: what could be had. */
+int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,
+                         json_t **ret);
 
 #endif

@@ -7,8 +7,9 @@
 #include "cli/cli.h"
 #include "system/nearest.h"
 
-static const struct cli_command *const commands[] = {
-    &cli_up, &cli_status, &cli_stop, &cli_call, &cli_check, &cli_simulate, &cli_gateway};
+static const struct cli_command *const commands[] = {&cli_up,   &cli_status,   &cli_stop,
+                                                     &cli_call, &cli_check,    &cli_parked,
+                                                     &cli_saga, &cli_simulate, &cli_gateway};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int print_help(void)

@@ -55,6 +55,21 @@ void cli_print_json(const json_t *value)
     json_text_free(text);
 }
 
+void cli_format_span(char *out, size_t size, const json_t *seconds)
+{
+    long long s = json_integer_value(seconds);
+    if (!json_is_integer(seconds))
+        snprintf(out, size, "-");
+    else if (s < 120)
+        snprintf(out, size, "%llds", s);
+    else if (s < 7200)
+        snprintf(out, size, "%lldm", s / 60);
+    else if (s < 172800)
+        snprintf(out, size, "%lldh", s / 3600);
+    else
+        snprintf(out, size, "%lldd", s / 86400);
+}
+
 const char *cli_value(const struct cli_command *command, const char **values, const char *option)
 {
     for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {

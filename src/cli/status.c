@@ -57,21 +57,6 @@ static bool all_ready(const json_t *status)
 /* ---- The table ---------------------------------------------------------------------------------
  */
 
-static void format_span(char *out, size_t size, const json_t *seconds)
-{
-    long long s = json_integer_value(seconds);
-    if (!json_is_integer(seconds))
-        snprintf(out, size, "-");
-    else if (s < 120)
-        snprintf(out, size, "%llds", s);
-    else if (s < 7200)
-        snprintf(out, size, "%lldm", s / 60);
-    else if (s < 172800)
-        snprintf(out, size, "%lldh", s / 3600);
-    else
-        snprintf(out, size, "%lldd", s / 86400);
-}
-
 /* Events waiting over all subscriptions, and the largest lag: "3 (12 ms)". */
 static void format_unapplied(char *out, size_t size, const json_t *state)
 {
@@ -114,7 +99,7 @@ static void print_row(const json_t *process, bool service)
     bool ready = json_is_true(json_at(process, "ready"));
     if (json_is_integer(json_at(process, "pid")))
         snprintf(pid, sizeof pid, "%lld", (long long)json_integer_value(json_at(process, "pid")));
-    format_span(span, sizeof span, json_at(process, "since_s"));
+    cli_format_span(span, sizeof span, json_at(process, "since_s"));
     if (json_is_object(state)) {
         snprintf(position, sizeof position, "%lld",
                  (long long)json_integer_value(json_at(state, "position")));

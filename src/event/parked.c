@@ -47,20 +47,21 @@ static void recount_source(struct event_room *room, const char *source)
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-static json_t *common(const struct ledger_parked *parked)
+static json_t *common(const struct ledger_parked *parked, int64_t now_ms)
 {
-    json_t *object =
-        json_pack("{s:I, s:s, s:s, s:I, s:s, s:I, s:I}", "position", (json_int_t)parked->position,
-                  "id", parked->event_id, "type", parked->type, "attempts",
-                  (json_int_t)parked->attempts, "error", parked->error, "parked_ms",
-                  (json_int_t)parked->parked_ms, "time_ms", (json_int_t)parked->time_ms);
+    int64_t age_ms = now_ms - parked->parked_ms;
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:I, s:s, s:I, s:I, s:I}", "position", (json_int_t)parked->position, "id",
+        parked->event_id, "type", parked->type, "attempts", (json_int_t)parked->attempts, "error",
+        parked->error, "parked_ms", (json_int_t)parked->parked_ms, "age_s",
+        (json_int_t)(age_ms > 0 ? age_ms / 1000 : 0), "time_ms", (json_int_t)parked->time_ms);
     FH_ASSERT(object != NULL);
     return object;
 }
 
 struct listing {
     json_t *list;
-    int64_t count;
+    int64_t count, now_ms;
 };
 
 static bool list_key(void *context, const struct ledger_parked *parked)
@@ -68,7 +69,7 @@ static bool list_key(void *context, const struct ledger_parked *parked)
     struct listing *listing = context;
     if (listing->count++ == PARKED_LIST_MAX)
         return false;
-    json_t *object = common(parked);
+    json_t *object = common(parked, listing->now_ms);
     json_object_set_new(object, "source", json_string(parked->source));
     json_object_set_new(object, "share", json_string(parked->share));
     json_object_set_new(object, "key", json_string(parked->key));
@@ -81,7 +82,7 @@ enum fh_code parked_list(struct event_room *room, const char *source, json_t **r
                          struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {0};
+    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
     enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
@@ -99,7 +100,7 @@ enum fh_code parked_list(struct event_room *room, const char *source, json_t **r
 static bool list_event(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
-    json_t *object = common(parked), *event;
+    json_t *object = common(parked, listing->now_ms), *event;
     if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK)
         json_object_set_new(object, "event", event);
     json_array_append_new(listing->list, object);
@@ -111,7 +112,7 @@ enum fh_code parked_show(struct event_room *room, const char *source, const char
                          struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {0};
+    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
     enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;

@@ -22,8 +22,8 @@
 #define PARKED_OVERTAKEN_MAX 100 /* times that somebody else may be quicker, in a row */
 
 /* What is parked of `source` (NULL: of all): {"keys": [{"source", "share", "key", "events",
- * "position", "id", "type", "attempts", "error", "parked_ms", "time_ms"}], "more"}: of each key the
- * event that holds it. New reference. */
+ * "position", "id", "type", "attempts", "error", "parked_ms", "age_s", "time_ms"}], "more"}: of
+ * each key the event that holds it. New reference. */
 enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
                          struct fh_error *error);
 /* {"source", "key", "count", "events": [{"position", "id", "type", "attempts", "error",

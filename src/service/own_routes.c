@@ -13,6 +13,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/audience.h"
+#include "service/operators.h"
 #include "service/prove.h"
 #include "service/runtime.h"
 #include "work/command.h"
@@ -123,6 +124,12 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"GET", FEED_PATH, false, FH_SERVICES, feed},
                   {"GET", "/_freehold/state", false, FH_SERVICES, state},
                   {"POST", "/_freehold/closed", false, FH_SERVICES, closed},
+                  {"GET", "/_freehold/parked", false, FH_OPERATORS, operators_parked},
+                  {"POST", "/_freehold/parked/retry", false, FH_OPERATORS, operators_parked_retry},
+                  {"POST", "/_freehold/parked/drop", false, FH_OPERATORS, operators_parked_drop},
+                  {"GET", "/_freehold/sagas", false, FH_OPERATORS, operators_sagas},
+                  {"GET", "/_freehold/saga", false, FH_OPERATORS, operators_saga},
+                  {"POST", "/_freehold/saga/retry", false, FH_OPERATORS, operators_saga_retry},
                   {"POST", "/_freehold/prove", false, FH_OPERATORS, prove_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {

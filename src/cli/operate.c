@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking one service, or all of them, what only operators may: what `parked` and `saga` share. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "http/path.h"
+#include "system/file.h"
+#include "system/nearest.h"
+
+#define OPERATE_MS_MAX 30000
+
+const char *cli_service_address(const json_t *system, const char *name)
+{
+    struct nearest nearest = nearest_begin(name);
+    size_t i;
+    json_t *service;
+    if (strcmp(name, "gateway") == 0)
+        return json_string_at(system, "gateway.address");
+    json_array_foreach (json_at(system, "services"), i, service) {
+        const char *known = json_string_at(service, "name");
+        if (strcmp(known, name) == 0)
+            return json_string_at(service, "address");
+        nearest_offer(&nearest, known);
+    }
+    cli_fail(CLI_USAGE, "the system has no service '%s'%s%s%s", name,
+             nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+             nearest.word ? "'?" : "");
+    return NULL;
+}
+
+int cli_operator_begin(struct cli_operator *asking, const char *folder)
+{
+    struct fh_error error;
+    *asking = (struct cli_operator){0};
+    int code = cli_find_state(folder, &asking->state);
+    if (code != CLI_DONE)
+        return code;
+    arena_init(&asking->arena, ARENA_SIZE_MAX);
+    if (state_read_json(asking->state.folder_fd, "system.json", &asking->system, &error) == FH_OK)
+        return CLI_DONE;
+    cli_operator_end(asking);
+    return cli_fail(CLI_FAILED, "%s", error.message);
+}
+
+void cli_operator_end(struct cli_operator *asking)
+{
+    json_decref(asking->system);
+    arena_release(&asking->arena);
+    state_close(&asking->state);
+}
+
+/* The answer's body, or why there is none that is of use. */
+static int take(const struct cli_ask *ask, json_t **ret)
+{
+    json_t *body = NULL;
+    if (ask->status == 0)
+        return cli_fail(CLI_FAILED, "%s gave no answer: %s", ask->service, ask->answer);
+    bool is_json = json_parse(ask->answer, strlen(ask->answer), &body, NULL) == FH_OK;
+    if (ask->status == 200 && is_json) {
+        *ret = body;
+        return CLI_DONE;
+    }
+    const char *detail = json_string_at(body, "detail");
+    int code = detail
+                   ? cli_fail(CLI_FAILED, "%s: %s", ask->service, detail)
+                   : cli_fail(CLI_FAILED, "%s answered with status %d", ask->service, ask->status);
+    json_decref(body);
+    return code;
+}
+
+static int fill(struct cli_operator *asking, const char *template, json_t *values, const char **ret)
+{
+    struct fh_error error;
+    enum fh_code code = path_fill(&asking->arena, template, &values, 1, ret, &error);
+    json_decref(values);
+    return code == FH_OK ? CLI_DONE : cli_fail(CLI_USAGE, "%s", error.message);
+}
+
+int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
+                     const char *path, json_t *values, json_t **ret)
+{
+    char *body = NULL;
+    struct cli_ask ask = {
+        .service = service, .method = method, .headers = {{"Freehold-From", "operator"}}};
+    int code = CLI_DONE;
+    if (strcmp(method, "POST") == 0) {
+        ask.path = path;
+        ask.body = body = json_text(values);
+        json_decref(values);
+    } else {
+        code = fill(asking, path, values, &ask.path);
+    }
+    if (code == CLI_DONE && !(ask.address = cli_service_address(asking->system, service)))
+        code = CLI_USAGE;
+    if (code == CLI_DONE) {
+        cli_ask_all(&asking->state, &ask, 1, OPERATE_MS_MAX);
+        code = take(&ask, ret);
+    }
+    free(ask.answer);
+    json_text_free(body);
+    return code;
+}
+
+int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,
+                         json_t **ret)
+{
+    struct cli_ask asks[SYSTEM_SERVICES_MAX] = {0};
+    size_t count = 0, i, j;
+    json_t *service, *body, *one;
+    int code = CLI_DONE;
+    json_array_foreach (json_at(asking->system, "services"), i, service) {
+        if (count < SYSTEM_SERVICES_MAX)
+            asks[count++] = (struct cli_ask){.service = json_string_at(service, "name"),
+                                             .address = json_string_at(service, "address"),
+                                             .method = "GET",
+                                             .path = path,
+                                             .headers = {{"Freehold-From", "operator"}}};
+    }
+    cli_ask_all(&asking->state, asks, count, OPERATE_MS_MAX);
+    *ret = json_array();
+    for (i = 0; i < count; i++) {
+        int taken = take(&asks[i], &body);
+        if (taken == CLI_DONE) {
+            json_array_foreach (json_object_get(body, list), j, one) {
+                json_object_set_new(one, "service", json_string(asks[i].service));
+                json_array_append(*ret, one);
+            }
+            json_decref(body);
+        } else {
+            code = taken;
+        }
+        free(asks[i].answer);
+    }
+    return code;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold parked: events whose handlers keep failing, and an operator's word on them. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+static long long number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_at(object, name);
+    return value ? value : "-";
+}
+
+/* ---- list ---- */
+
+static void print_list(const json_t *list)
+{
+    size_t i;
+    json_t *one;
+    char age[32];
+    if (json_array_size(list) == 0) {
+        printf("Nothing is parked.\n");
+        return;
+    }
+    printf("%s%-12s %-12s %-20s %7s %6s %8s  %s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",
+           "SOURCE", "KEY", "EVENTS", "SINCE", "ATTEMPTS", "WHY", cli_colour(stdout, CLI_PLAIN));
+    json_array_foreach (list, i, one) {
+        cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
+        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", text(one, "service"),
+               text(one, "source"), text(one, "key"), number(one, "events"), age,
+               number(one, "attempts"), text(one, "type"), number(one, "position"),
+               text(one, "error"));
+    }
+}
+
+static int list(struct cli_operator *asking, const char *service, bool as_json)
+{
+    json_t *all = NULL, *body, *one;
+    size_t i;
+    int code = CLI_DONE;
+    if (service) {
+        code = cli_operator_ask(asking, service, "GET", "/_freehold/parked", json_object(), &body);
+        if (code != CLI_DONE)
+            return code;
+        all = json_incref(json_object_get(body, "keys"));
+        json_array_foreach (all, i, one)
+            json_object_set_new(one, "service", json_string(service));
+        json_decref(body);
+    } else {
+        code = cli_operator_ask_all(asking, "/_freehold/parked", "keys", &all);
+    }
+    if (as_json) {
+        json_t *told = json_pack("{s:O}", "parked", all);
+        cli_print_json(told);
+        json_decref(told);
+    } else {
+        print_list(all);
+    }
+    json_decref(all);
+    return code;
+}
+
+/* ---- show ---- */
+
+static void print_events(const json_t *body)
+{
+    const json_t *events = json_object_get(body, "events");
+    size_t i;
+    json_t *one;
+    char age[32];
+    printf("%lld events of %s are parked under the key %s.\n", number(body, "count"),
+           text(body, "source"), text(body, "key"));
+    json_array_foreach (events, i, one) {
+        char *data = json_dumps(json_at(one, "event.data"), JSON_INDENT(2) | JSON_ENCODE_ANY);
+        cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
+        printf("\n%s%s%s at %lld, id %s, parked %s ago\n", cli_colour(stdout, CLI_BOLD),
+               text(one, "type"), cli_colour(stdout, CLI_PLAIN), number(one, "position"),
+               text(one, "id"), age);
+        if (number(one, "attempts"))
+            printf("  failed %lld times: %s%s%s\n", number(one, "attempts"),
+                   cli_colour(stdout, CLI_RED), text(one, "error"), cli_colour(stdout, CLI_PLAIN));
+        else
+            printf("  waits behind those above it\n");
+        printf("%s\n", data ? data : "-");
+        json_text_free(data);
+    }
+    if ((size_t)number(body, "count") > json_array_size(events))
+        printf("\n... and more behind them\n");
+}
+
+static json_t *names(char **words)
+{
+    return json_pack("{s:s, s:s}", "source", words[2], "key", words[3]);
+}
+
+static int show(struct cli_operator *asking, char **words, bool as_json)
+{
+    json_t *body;
+    int code = cli_operator_ask(asking, words[1], "GET",
+                                "/_freehold/parked?source={source}&key={key}", names(words), &body);
+    if (code != CLI_DONE)
+        return code;
+    if (as_json)
+        cli_print_json(body);
+    else
+        print_events(body);
+    json_decref(body);
+    return CLI_DONE;
+}
+
+/* ---- retry ---- */
+
+static int retry(struct cli_operator *asking, char **words, bool as_json)
+{
+    json_t *body, *one;
+    size_t i;
+    bool left = false;
+    int code = cli_operator_ask(asking, words[1], "POST", "/_freehold/parked/retry",
+                                words[2] ? names(words) : json_object(), &body);
+    if (code != CLI_DONE)
+        return code;
+    json_array_foreach (json_object_get(body, "keys"), i, one) {
+        left |= number(one, "left") > 0;
+        if (as_json)
+            continue;
+        printf("%s %s: %lld applied, %lld left%s%s\n", text(one, "source"), text(one, "key"),
+               number(one, "applied"), number(one, "left"),
+               json_object_get(one, "error") ? ": " : "",
+               json_object_get(one, "error") ? text(one, "error") : "");
+    }
+    if (as_json)
+        cli_print_json(body);
+    else if (json_array_size(json_object_get(body, "keys")) == 0)
+        printf("Nothing is parked.\n");
+    json_decref(body);
+    return left ? CLI_FAILED : CLI_DONE;
+}
+
+/* ---- drop ---- */
+
+static bool confirmed(char **words, bool all)
+{
+    char line[16] = "";
+    fprintf(stderr, "Give up %s of %s parked in %s under the key %s, for good? [y/N] ",
+            all ? "all events" : "the first event", words[2], words[1], words[3]);
+    return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
+static int drop(struct cli_operator *asking, char **words, bool all, bool yes, bool as_json)
+{
+    json_t *body, *one, *wanted = names(words);
+    size_t i;
+    if (!yes && !isatty(STDIN_FILENO)) {
+        json_decref(wanted);
+        return cli_fail(CLI_USAGE, "what is dropped is gone for good: confirm it with --yes");
+    }
+    if (!yes && !confirmed(words, all)) {
+        json_decref(wanted);
+        return cli_fail(CLI_FAILED, "nothing was dropped");
+    }
+    json_object_set_new(wanted, "all", json_boolean(all));
+    int code = cli_operator_ask(asking, words[1], "POST", "/_freehold/parked/drop", wanted, &body);
+    if (code != CLI_DONE)
+        return code;
+    if (as_json) {
+        cli_print_json(body);
+    } else {
+        json_array_foreach (json_object_get(body, "dropped"), i, one)
+            printf("dropped %s at %lld, id %s\n", text(one, "type"), number(one, "position"),
+                   text(one, "id"));
+        if (number(body, "left"))
+            printf("%lld wait for their retry: freehold parked retry %s %s %s\n",
+                   number(body, "left"), words[1], words[2], words[3]);
+    }
+    json_decref(body);
+    return CLI_DONE;
+}
+
+/* ---- the command ---- */
+
+static int count_words(char **words)
+{
+    int count = 0;
+    while (count < CLI_WORDS_MAX && words[count])
+        count++;
+    return count;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct cli_operator asking;
+    bool as_json = cli_value(command, values, "--json") != NULL;
+    bool all = cli_value(command, values, "--all") != NULL;
+    bool yes = cli_value(command, values, "--yes") != NULL;
+    bool lists = strcmp(words[0], "list") == 0, shows = strcmp(words[0], "show") == 0;
+    bool retries = strcmp(words[0], "retry") == 0, drops = strcmp(words[0], "drop") == 0;
+    int count = count_words(words);
+    if (!lists && !shows && !retries && !drops)
+        return cli_fail(CLI_USAGE, "parked does not know '%s': list, show, retry or drop",
+                        words[0]);
+    if ((lists && count > 2) || ((shows || drops) && count != 4) ||
+        (retries && count != 2 && count != 4))
+        return cli_fail(CLI_USAGE, "usage: freehold parked %s%s", words[0],
+                        lists     ? " [SERVICE]"
+                        : retries ? " SERVICE [SOURCE KEY]"
+                                  : " SERVICE SOURCE KEY");
+    if (!drops && (all || yes))
+        return cli_fail(CLI_USAGE, "--all and --yes are for drop alone");
+    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
+    if (code != CLI_DONE)
+        return code;
+    if (lists)
+        code = list(&asking, words[1], as_json);
+    else if (shows)
+        code = show(&asking, words, as_json);
+    else if (retries)
+        code = retry(&asking, words, as_json);
+    else
+        code = drop(&asking, words, all, yes, as_json);
+    cli_operator_end(&asking);
+    return code;
+}
+
+const struct cli_command cli_parked = {
+    .name = "parked",
+    .words = "list|show|retry|drop [SERVICE [SOURCE KEY]]",
+    .words_min = 1,
+    .words_max = 4,
+    .summary = "Events whose handlers keep failing: list, show, retry, drop",
+    .text = "  freehold parked list [SERVICE]                what is parked, and why\n"
+            "  freehold parked show SERVICE SOURCE KEY       the events of one key\n"
+            "  freehold parked retry SERVICE [SOURCE KEY]    try them again, in order\n"
+            "  freehold parked drop SERVICE SOURCE KEY       give up the first of them for good\n\n"
+            "Exit codes: 0 done, 1 failed, or something is still parked after a retry,\n"
+            "2 wrong usage, 3 no running system.\n",
+    .options = {{"--all", NULL, "drop: all events of the key, not only the first"},
+                {"--yes", NULL, "drop: do not ask"},
+                {"--json", NULL, "print the service's answer"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"}},
+    .run = run,
+};

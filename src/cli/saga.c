@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold saga: where sagas stand and why, and an operator's word on those that are parked. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_at(object, name);
+    return value ? value : "-";
+}
+
+static long long number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static void print_list(const json_t *all)
+{
+    size_t i;
+    json_t *one;
+    char age[32];
+    if (json_array_size(all) == 0) {
+        printf("No saga is open.\n");
+        return;
+    }
+    printf("%s%-12s %-14s %-13s %6s  %-40s %s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE", "SAGA",
+           "STATUS", "SINCE", "ID", "WHY", cli_colour(stdout, CLI_PLAIN));
+    json_array_foreach (all, i, one) {
+        cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
+        printf("%-12s %-14s %-13s %6s  %-40s %s\n", text(one, "service"), text(one, "name"),
+               text(one, "status"), age, text(one, "id"), text(one, "why"));
+    }
+}
+
+static int list(struct cli_operator *asking, const char *service, const char *status, bool as_json)
+{
+    json_t *all = NULL, *body, *one;
+    size_t i;
+    const char *path = status ? arena_printf(&asking->arena, "/_freehold/sagas?status=%s", status)
+                              : "/_freehold/sagas";
+    int code;
+    if (service) {
+        code = cli_operator_ask(asking, service, "GET", path, json_object(), &body);
+        if (code != CLI_DONE)
+            return code;
+        all = json_incref(json_object_get(body, "sagas"));
+        json_array_foreach (all, i, one)
+            json_object_set_new(one, "service", json_string(service));
+        json_decref(body);
+    } else {
+        code = cli_operator_ask_all(asking, path, "sagas", &all);
+    }
+    if (as_json) {
+        json_t *told = json_pack("{s:O}", "sagas", all);
+        cli_print_json(told);
+        json_decref(told);
+    } else {
+        print_list(all);
+    }
+    json_decref(all);
+    return code;
+}
+
+static void print_saga(const json_t *saga)
+{
+    size_t i;
+    json_t *step;
+    printf("%s%s%s %s is %s. %s\n\n", cli_colour(stdout, CLI_BOLD), text(saga, "name"),
+           cli_colour(stdout, CLI_PLAIN), text(saga, "id"), text(saga, "status"),
+           text(saga, "why"));
+    printf("%-16s %7s %-12s %-8s %7s  %s\n", "STEP", "ELEMENT", "TARGET", "STATE", "ATTEMPT",
+           "REQUEST");
+    json_array_foreach (json_object_get(saga, "steps"), i, step) {
+        const char *method = json_string_at(step, "request.method");
+        const char *path = json_string_at(step, "request.path");
+        printf("%-16s %7lld %-12s %-8s %7lld  %s %s\n", text(step, "step"), number(step, "element"),
+               *text(step, "target") ? text(step, "target") : "here", text(step, "state"),
+               number(step, "attempt"), method ? method : "-", path ? path : "");
+    }
+}
+
+static int show(struct cli_operator *asking, char **words, bool retries, bool as_json)
+{
+    json_t *body, *id = json_pack("{s:s}", "id", words[2]);
+    int code =
+        retries ? cli_operator_ask(asking, words[1], "POST", "/_freehold/saga/retry", id, &body)
+                : cli_operator_ask(asking, words[1], "GET", "/_freehold/saga?id={id}", id, &body);
+    if (code != CLI_DONE)
+        return code;
+    if (as_json)
+        cli_print_json(body);
+    else if (retries)
+        printf("%s goes on: freehold saga show %s %s\n", words[2], words[1], words[2]);
+    else
+        print_saga(body);
+    json_decref(body);
+    return CLI_DONE;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct cli_operator asking;
+    bool as_json = cli_value(command, values, "--json") != NULL;
+    const char *status = cli_value(command, values, "--status");
+    bool lists = strcmp(words[0], "list") == 0, retries = strcmp(words[0], "retry") == 0;
+    if (!lists && !retries && strcmp(words[0], "show") != 0)
+        return cli_fail(CLI_USAGE, "saga does not know '%s': list, show or retry", words[0]);
+    if (lists ? words[1] && words[2] : !words[1] || !words[2])
+        return cli_fail(CLI_USAGE, "usage: freehold saga %s%s", words[0],
+                        lists ? " [SERVICE]" : " SERVICE ID");
+    if (status && (!lists || (strcmp(status, "running") != 0 && strcmp(status, "parked") != 0 &&
+                              strcmp(status, "compensating") != 0)))
+        return cli_fail(CLI_USAGE, "--status is for list: running, compensating or parked");
+    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
+    if (code != CLI_DONE)
+        return code;
+    code =
+        lists ? list(&asking, words[1], status, as_json) : show(&asking, words, retries, as_json);
+    cli_operator_end(&asking);
+    return code;
+}
+
+const struct cli_command cli_saga = {
+    .name = "saga",
+    .words = "list|show|retry [SERVICE [ID]]",
+    .words_min = 1,
+    .words_max = 3,
+    .summary = "Sagas that are not over: list, show why, retry the parked",
+    .text = "  freehold saga list [SERVICE]          those that are not over, and why\n"
+            "  freehold saga show SERVICE ID         one, with its steps; those that are over too\n"
+            "  freehold saga retry SERVICE ID        a parked one goes on in its direction\n\n"
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .options = {{"--status", "STATUS", "list: only running, compensating or parked ones"},
+                {"--json", NULL, "print the service's answer"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"}},
+    .run = run,
+};

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Showing sagas. All is read from the rows in one snapshot, so it is what a restart would find:
+ * a request that was sent and not answered is "sent", however often it has been asked.
+ */
+
+#include "saga/show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "saga/decide.h"
+#include "store/ledger.h"
+
+#define WHY_SIZE 768
+
+enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_error *error)
+{
+    const char *dot = text ? strchr(text, '.') : NULL;
+    char *end = NULL;
+    *ret = (struct saga_id){0};
+    if (dot && (size_t)(dot - text) < sizeof ret->birth && dot[1] >= '0' && dot[1] <= '9') {
+        memcpy(ret->birth, text, (size_t)(dot - text));
+        ret->number = strtoll(dot + 1, &end, 10);
+    }
+    if (!end || *end)
+        return error_set(error, FH_INVALID,
+                         "`id` must be a saga's, BIRTH.NUMBER, as Freehold-Saga and the list of "
+                         "sagas tell it.");
+    return FH_OK;
+}
+
+/* The n-th of "reserve,charge": "" when there is none. */
+static void step_name(const char *steps, int64_t n, char *out, size_t size)
+{
+    const char *at = steps;
+    for (; n > 0 && at && *at; n--) {
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    snprintf(out, size, "%.*s", at && n == 0 ? (int)strcspn(at, ",") : 0, at ? at : "");
+}
+
+/* What is known of the step under way. */
+struct under_way {
+    json_t *steps; /* or NULL: only counted */
+    int64_t step;
+    int elements, open;
+    char target[64];
+    const char *names;
+};
+
+static bool settled(const char *state, bool back)
+{
+    static const char *const forth_over[] = {"done", "refused"};
+    static const char *const back_over[] = {"undone", "never", "stored"};
+    const char *const *over = back ? back_over : forth_over;
+    for (size_t i = 0; i < (back ? 3 : 2); i++) {
+        if (strcmp(state, over[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct step_visit {
+    struct under_way *way;
+    bool back;
+};
+
+static json_t *text_as_json(const char *text)
+{
+    json_t *value = NULL;
+    if (text && json_parse(text, strlen(text), &value, NULL) == FH_OK)
+        return value;
+    return json_null();
+}
+
+static bool visit_step(void *context, const struct ledger_step *step)
+{
+    struct step_visit *visit = context;
+    struct under_way *way = visit->way;
+    char name[64];
+    if (step->step == way->step) {
+        way->elements++;
+        way->open += !settled(step->state, visit->back);
+        snprintf(way->target, sizeof way->target, "%s", step->target);
+    }
+    if (!way->steps)
+        return true;
+    step_name(way->names, step->step, name, sizeof name);
+    json_array_append_new(
+        way->steps, json_pack("{s:s, s:i, s:s, s:s, s:I, s:o, s:o}", "step", name, "element",
+                              step->element, "target", step->target, "state", step->state,
+                              "attempt", (json_int_t)step->attempt, "request",
+                              text_as_json(step->request), "answer", text_as_json(step->answer)));
+    return true;
+}
+
+/* "it was answered 402 to step charge (declined)" */
+static void reason_of(const json_t *state, const char *names, char *out, size_t size)
+{
+    json_int_t step = -1, status = 0;
+    char name[64];
+    const char *detail = json_string_at(state, "reason.detail");
+    out[0] = '\0';
+    if (!json_integer_at(state, "reason.step", &step))
+        return;
+    json_integer_at(state, "reason.status", &status);
+    step_name(names, step, name, sizeof name);
+    snprintf(out, size, " because step %s came to %lld%s%s%s", name, (long long)status,
+             detail && *detail ? " (" : "", detail ? detail : "", detail && *detail ? ")" : "");
+}
+
+static void why_of(const struct ledger_saga *row, const json_t *state, const struct under_way *way,
+                   char out[static WHY_SIZE])
+{
+    char name[64], reason[WHY_SIZE / 2], where[160];
+    const char *parked = json_string_at(state, "why");
+    step_name(way->names, way->step, name, sizeof name);
+    reason_of(state, way->names, reason, sizeof reason);
+    if (way->target[0])
+        snprintf(where, sizeof where, "%d of its %d requests to %s not settled", way->open,
+                 way->elements, way->target);
+    else
+        snprintf(where, sizeof where, "which runs here");
+    if (strcmp(row->status, "parked") == 0)
+        snprintf(out, WHY_SIZE, "It waits for a person: %s", parked ? parked : "nobody said why.");
+    else if (strcmp(row->status, "ended") == 0)
+        snprintf(out, WHY_SIZE, "All its steps are done.");
+    else if (strcmp(row->status, "undone") == 0)
+        snprintf(out, WHY_SIZE, "All that was done is undone%s.", reason);
+    else if (strcmp(row->status, "compensating") == 0 && !name[0])
+        snprintf(out, WHY_SIZE, "It goes back%s; all is undone but its own end.", reason);
+    else if (strcmp(row->status, "compensating") == 0)
+        snprintf(out, WHY_SIZE, "It goes back%s; it is at step %s, %s.", reason, name, where);
+    else
+        snprintf(out, WHY_SIZE, "It is at step %s, %s.", name, where);
+}
+
+/* One saga's object; `steps` may be NULL. Takes it. */
+static enum fh_code describe(struct store_work *work, const struct ledger_saga *row, json_t *steps,
+                             json_t **ret, struct fh_error *error)
+{
+    struct arena arena;
+    struct under_way way = {.steps = steps, .step = -1};
+    json_int_t step = -1;
+    char why[WHY_SIZE], name[64];
+    json_t *state = text_as_json(row->state);
+    way.names = json_string_at(state, "steps");
+    if (json_integer_at(state, "step", &step))
+        way.step = step;
+    struct step_visit visit = {&way, json_is_true(json_object_get(state, "back"))};
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code =
+        ledger_steps_get(work, &arena, row->birth, row->number, visit_step, &visit, error);
+    arena_release(&arena);
+    why_of(row, state, &way, why);
+    step_name(way.names, way.step, name, sizeof name);
+    *ret =
+        json_pack("{s:o, s:s, s:s, s:s, s:s, s:I}", "id",
+                  json_sprintf("%s.%" PRId64, row->birth, row->number), "name", row->name, "status",
+                  row->status, "step", name, "why", why, "updated_ms", (json_int_t)row->updated_ms);
+    json_decref(state);
+    FH_ASSERT(*ret != NULL);
+    return code;
+}
+
+struct list_visit {
+    const char *status;
+    struct arena *arena;
+    struct ledger_saga *rows;
+    int count;
+};
+
+static bool keep_row(void *context, const struct ledger_saga *row)
+{
+    struct list_visit *visit = context;
+    if (visit->status && strcmp(visit->status, row->status) != 0)
+        return true;
+    struct ledger_saga *kept = &visit->rows[visit->count++];
+    *kept = *row;
+    kept->birth = arena_text(visit->arena, row->birth);
+    kept->name = arena_text(visit->arena, row->name);
+    kept->state = arena_text(visit->arena, row->state);
+    kept->status = arena_text(visit->arena, row->status);
+    return visit->count <= SAGA_LIST_MAX;
+}
+
+enum fh_code saga_list(struct work_context *context, const char *status, json_t **ret,
+                       struct fh_error *error)
+{
+    struct arena arena;
+    struct store_work *work;
+    int known = status ? saga_status_of(status) : SAGA_RUNNING;
+    if (known != SAGA_RUNNING && known != SAGA_COMPENSATING && known != SAGA_PARKED)
+        return error_set(error, FH_INVALID,
+                         "`status` must be running, compensating or parked: others are over.");
+    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    struct list_visit visit = {status, &arena, NULL, 0};
+    visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
+    code = ledger_sagas_open(work, keep_row, &visit, error);
+    json_t *list = json_array();
+    for (int i = 0; code == FH_OK && i < visit.count && i < SAGA_LIST_MAX; i++) {
+        json_t *one;
+        code = describe(work, &visit.rows[i], NULL, &one, error);
+        json_array_append_new(list, one);
+    }
+    store_rollback(work);
+    arena_release(&arena);
+    if (code == FH_OK)
+        *ret = json_pack("{s:o, s:b}", "sagas", list, "more", visit.count > SAGA_LIST_MAX);
+    else
+        json_decref(list);
+    return code;
+}
+
+enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
+                       struct fh_error *error)
+{
+    struct arena arena;
+    struct store_work *work;
+    struct ledger_saga row;
+    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = ledger_saga_get(work, &arena, id->birth, id->number, &row, error);
+    if (code == FH_OK) {
+        json_t *steps = json_array();
+        code = describe(work, &row, steps, ret, error);
+        json_object_set_new(*ret, "input", text_as_json(row.input));
+        json_object_set_new(*ret, "deadline_ms", json_integer(row.deadline_ms));
+        json_object_set_new(*ret, "steps", steps);
+        if (code != FH_OK)
+            json_decref(*ret);
+    }
+    store_rollback(work);
+    arena_release(&arena);
+    return code;
+}

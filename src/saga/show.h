@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SAGA_SHOW_H
+#define SAGA_SHOW_H
+
+/* Sagas as people read them: from their rows alone, whatever this process has in memory. */
+
+#include <jansson.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "work/work.h"
+
+#define SAGA_LIST_MAX 1000
+
+struct saga_id {
+    char birth[ID_SIZE];
+    int64_t number;
+};
+
+/* "BIRTH.NUMBER", as in the Freehold-Saga header. FH_INVALID: it is none; NULL neither. */
+enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_error *error);
+
+/* Those that are not over, or of these only the ones of one status: {"sagas": [{"id", "name",
+ * "status", "step", "why", "updated_ms", "age_s"}], "more"}. On a fiber. New reference. */
+enum fh_code saga_list(struct work_context *context, const char *status, json_t **ret,
+                       struct fh_error *error);
+/* One: the same with "input", "deadline_ms" and "steps": [{"step", "element", "target", "state",
+ * "attempt", "request", "answer"}]. `why` says in one sentence why it is where it is. FH_NOT_FOUND.
+ * New reference. */
+enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
+                       struct fh_error *error);
+
+#endif

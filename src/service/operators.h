@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_OPERATORS_H
+#define SERVICE_OPERATORS_H
+
+/*
+ * Routes for operators: what is parked and what sagas do, and their word on it. Answers are the
+ * JSON of event/parked.h and saga/show.h.
+ *
+ *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
+ *   POST /_freehold/parked/retry           {"source", "key"}, both or neither
+ *   POST /_freehold/parked/drop            {"source", "key", "all": false}
+ *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
+ *   GET  /_freehold/saga?id=BIRTH.NUMBER   one, with its steps
+ *   POST /_freehold/saga/retry             {"id"}
+ *
+ * 400: wrong parameters; 404: there is no such thing; 409: it is not parked; 503: the store can't
+ * be used now.
+ */
+
+#include "service/runtime.h"
+
+void operators_parked(struct runtime *runtime, struct exchange *exchange);
+void operators_parked_retry(struct runtime *runtime, struct exchange *exchange);
+void operators_parked_drop(struct runtime *runtime, struct exchange *exchange);
+void operators_sagas(struct runtime *runtime, struct exchange *exchange);
+void operators_saga(struct runtime *runtime, struct exchange *exchange);
+void operators_saga_retry(struct runtime *runtime, struct exchange *exchange);
+
+#endif

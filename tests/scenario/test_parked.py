@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An event that a service can't bear, and what an operator does about it; and how operators look at sagas."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+
+import pytest
+
+from conftest import ROOT, wait_for
+from test_shop import Held, ended, new_product, new_user, order_body, place
+
+# Migrations are part of the service: these make a name unbearable, and bearable again.
+POISON = """CREATE TABLE heard (name TEXT CONSTRAINT bearable CHECK (name <> 'poison'));
+CREATE TRIGGER poison BEFORE UPDATE ON user_names BEGIN INSERT INTO heard VALUES (NEW.user_name); END;
+"""
+WHY = "The rule bearable of the store forbids it."
+MENDED = "DROP TRIGGER poison;\n"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("source") / "shop"
+    shutil.copytree(ROOT / "examples" / "shop", folder)
+    (folder / "orders" / "migrations" / "0090_poison.sql").write_text(POISON)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shop(start, source):
+    return start(source / "freehold.yaml")
+
+
+def rename(shop, user, name):
+    assert shop.http("PATCH", f"/api/users/{user}", {"name": name}).status == 200
+
+
+def name_in(shop, order):
+    return shop.http("GET", f"/api/orders/{order['id']}").body["user_name"]
+
+
+def parked(shop, *arguments, code=0):
+    done = shop.command("parked", *arguments, "--state", shop.state, check=False)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def keys(shop):
+    return json.loads(parked(shop, "list", "--json").stdout)["parked"]
+
+
+def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
+    ann, bob, lamp = new_user(shop, "Ann"), new_user(shop, "Bob"), new_product(shop, 50)
+    of_ann, of_bob = (ended(shop, place(shop, user, (lamp, 1))) for user in (ann, bob))
+    rename(shop, ann, "poison")
+    rename(shop, ann, "Anna")
+    rename(shop, bob, "Bobby")
+    wait_for("others go on", lambda: name_in(shop, of_bob) == "Bobby")
+    wait_for("both are parked", lambda: [one["events"] for one in keys(shop)] == [2])
+    (key,) = keys(shop)
+    assert (key["service"], key["source"], key["key"], key["attempts"]) == ("orders", "users", str(ann), 5)
+    assert key["error"] == WHY and name_in(shop, of_ann) == "Ann"
+    words = ("orders", "users", str(ann))
+    # It is seen everywhere.
+    (subscription,) = [one for one in shop.services()["orders"]["state"]["subscriptions"]
+                       if one["source"] == "users"]
+    assert subscription["parked"]["events"] == 2 and subscription["depth"] >= 2 and subscription["lag_ms"] > 0
+    metrics = shop.call("orders", "GET", "/metrics").body
+    assert 'freehold_parked_keys{source="users"} 1' in metrics
+    assert 'freehold_parked_events{source="users"} 2' in metrics
+    assert WHY in parked(shop, "list").stdout
+    assert "waits behind" in parked(shop, "show", *words).stdout
+    shown = json.loads(parked(shop, "show", *words, "--json").stdout)
+    assert [one["event"]["data"]["name"] for one in shown["events"]] == ["poison", "Anna"]
+    # Nothing has changed, so a retry fails; the order of its events is kept.
+    assert WHY in parked(shop, "retry", *words, code=1).stdout
+    assert name_in(shop, of_ann) == "Ann" and keys(shop)[0]["attempts"] == 6
+    # Dropping is confirmed, and the log says what it was.
+    assert "--yes" in parked(shop, "drop", *words, code=2).stderr
+    assert "1 wait" in parked(shop, "drop", *words, "--yes").stdout
+    assert "drops the parked event UserUpdated" in (pathlib.Path(shop.state) / "orders" / "log").read_text()
+    assert "1 applied, 0 left" in parked(shop, "retry", "orders").stdout
+    assert name_in(shop, of_ann) == "Anna" and keys(shop) == []
+
+
+def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
+    user, lamp = new_user(shop, "Cleo"), new_product(shop, 50)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    rename(shop, user, "poison")
+    wait_for("it is parked", lambda: keys(shop))
+    (source / "orders" / "migrations" / "0091_mended.sql").write_text(MENDED)
+    os.kill(shop.pid("orders"), signal.SIGKILL)
+    wait_for("it is applied", lambda: shop.services()["orders"]["ready"] and keys(shop) == [])
+    assert name_in(shop, order) == "poison"
+
+
+@pytest.mark.parametrize("words, code", [
+    (("eat",), 2), (("show", "orders"), 2), (("list", "--yes"), 2), (("list", "order"), 2),
+    (("show", "orders", "users", "none"), 1), (("retry", "orders", "users", "none"), 1),
+    (("drop", "orders", "users", "none", "--yes"), 1)])
+def test_wrong_words_are_told_from_what_is_not_there(shop, words, code):
+    assert parked(shop, *words, code=code).stderr
+
+
+def test_operators_routes_are_for_operators_and_refuse_nonsense(shop):
+    assert shop.http("GET", "/_freehold/parked").status == 404  # the gateway knows no such thing
+    for path in ("/_freehold/parked/retry", "/_freehold/parked/drop", "/_freehold/saga/retry"):
+        for body in ([], {"source": 1}, {"key": "1"}, {"id": "x"}):
+            assert shop.call("orders", "POST", path, body).status == 400, (path, body)
+    assert shop.call("orders", "GET", "/_freehold/parked?key=1").status == 400
+    assert shop.call("orders", "GET", "/_freehold/saga?id=1").status == 400
+    assert shop.call("orders", "GET", "/_freehold/saga?id=x.1").status == 404
+    assert shop.call("orders", "GET", "/_freehold/sagas?status=ended").status == 400
+
+
+def saga(shop, *arguments, code=0):
+    done = shop.command("saga", *arguments, "--state", shop.state, check=False)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done.stdout
+
+
+def sagas(shop):
+    return json.loads(saga(shop, "list", "--json"))["sagas"]
+
+
+def test_a_saga_says_in_one_sentence_why_it_is_where_it_is(shop):
+    user, lamp = new_user(shop), new_product(shop, 50)
+    wait_for("all is at rest", lambda: sagas(shop) == [])
+    with Held(shop, "payments"):
+        order = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)))
+        assert order.status == 202
+        (one,) = wait_for("it is at the payment",
+                          lambda: [one for one in json.loads(saga(shop, "list", "orders", "--json"))["sagas"]
+                                   if one["step"] == "charge"])
+        assert one["why"] == "It is at step charge, 1 of its 1 requests to payments not settled."
+        assert one["why"] in saga(shop, "show", "orders", one["id"])
+        shown = json.loads(saga(shop, "show", "orders", one["id"], "--json"))
+        assert [step["state"] for step in shown["steps"] if step["step"] == "reserve"] == ["done"]
+        saga(shop, "retry", "orders", one["id"], code=1)  # it is not parked
+    wait_for("it ends", lambda: sagas(shop) == [])
+    assert "All its steps are done." in saga(shop, "show", "orders", one["id"])
+    saga(shop, "show", "orders", code=2)
