@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void error_fill(struct fh_error *error, enum fh_code code, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+error_fill(struct fh_error *error, enum fh_code code, const char *format, va_list args)
 {
     memset(error, 0, sizeof *error);
     error->code = code;

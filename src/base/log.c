@@ -31,7 +31,8 @@ void log_redirect(void (*to)(void *context, enum log_level level, const char *te
     log_to_context = context;
 }
 
-static void line_elsewhere(enum log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void line_elsewhere(enum log_level level,
+                                                                 const char *format, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
