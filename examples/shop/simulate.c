@@ -104,6 +104,40 @@ static void repeat(fh_client *client, const struct fh_ask *ask, json_int_t id)
     json_decref(order);
 }
 
+/* The same key with another request is refused. */
+static void misuse(fh_client *client, struct fh_ask ask)
+{
+    json_t *body = json_copy(ask.body);
+    json_object_set_new(body, "payment_token", json_string("tok_other"));
+    ask.body = body;
+    int status = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, status == 422, "a key with another order was answered %d", status);
+    json_decref(body);
+}
+
+/* What was refused under a key stays refused, though it could be done by now. */
+static void order_too_early(fh_client *client, const char *key)
+{
+    struct shop *shop = fh_client_state(client);
+    char id[48], product_key[48];
+    snprintf(id, sizeof id, "late-%s", key);
+    snprintf(product_key, sizeof product_key, "%s-product", key);
+    json_t *order = json_pack("{s:I, s:[{s:s, s:i}], s:s}", "user_id",
+                              shop->users[fh_client_random(client, USERS)], "items", "product_id",
+                              id, "quantity", 1, "payment_token", "tok_visa");
+    json_t *product =
+        json_pack("{s:s, s:s, s:i, s:i}", "id", id, "name", id, "price", 100, "stock", 5);
+    struct fh_ask too_early = {"orders", "POST", "/api/orders", order, key};
+    struct fh_ask create = {"products", "POST", "/api/products", product, product_key};
+    int first = fh_client_insist(client, &too_early, NULL);
+    int created = fh_client_insist(client, &create, NULL);
+    int second = fh_client_insist(client, &too_early, NULL);
+    fh_client_expect(client, first == 422 && created == 201 && second == 422,
+                     "an order that came too early was answered %d, and then %d", first, second);
+    json_decref(product);
+    json_decref(order);
+}
+
 static void place(fh_client *client, const char *key)
 {
     struct shop *shop = fh_client_state(client);
@@ -117,6 +151,8 @@ static void place(fh_client *client, const char *key)
         fh_client_count(client, "orders", 1);
         if (fh_client_random(client, 4) == 0)
             repeat(client, &ask, placed.id);
+        if (fh_client_random(client, 8) == 0)
+            misuse(client, ask);
     } else {
         fh_client_expect(client, status == 422 && shop->deleted[user],
                          "an order was answered %d: %s", status, text_of(order, "detail"));
@@ -152,8 +188,10 @@ static void act(fh_client *client, const char *key)
     struct shop *shop = fh_client_state(client);
     uint64_t drawn = fh_client_random(client, 100);
     char path[64];
-    if (drawn < 75) {
+    if (drawn < 70) {
         place(client, key);
+    } else if (drawn < 75) {
+        order_too_early(client, key);
     } else if (drawn < 88) {
         snprintf(path, sizeof path, "/api/users/%" JSON_INTEGER_FORMAT,
                  shop->users[fh_client_random(client, USERS)]);
@@ -241,8 +279,9 @@ static void check_stock(fh_client *client)
         fh_client_rows(client, "orders",
                        "SELECT product_id, sum(quantity) AS quantity FROM order_items JOIN orders"
                        " ON orders.id = order_id WHERE status = 'CONFIRMED' GROUP BY product_id");
-    json_t *products = fh_client_rows(
-        client, "products", "SELECT id, body->>'$.stock' AS stock FROM doc_products ORDER BY id");
+    json_t *products = fh_client_rows(client, "products",
+                                      "SELECT id, body->>'$.stock' AS stock FROM doc_products "
+                                      "WHERE id NOT LIKE 'late-%' ORDER BY id");
     size_t i, j;
     json_t *product, *row;
     fh_client_expect(client, json_array_size(products) == PRODUCTS, "%zu products are there",

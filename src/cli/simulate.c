@@ -63,6 +63,7 @@ const struct cli_command cli_simulate = {
     .options = {{"--seed", "N", "the first seed; default 1"},
                 {"--runs", "K", "how many; default 1 with --seed, else 100"},
                 {"--jobs", "N", "so many side by side; default: one a processor"},
+                {"--stop", NULL, "begin no more once one has failed"},
                 {"--replay", NULL, "each seed twice, and both must be the same run"},
                 {"--trace", NULL, "one run, and all that happens in it"},
                 {"--json", NULL, "the summary in JSON"},

@@ -17,6 +17,7 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "base/mutation.h"
 #include "event/room.h"
 #include "shape/shape.h"
 #include "store/ledger.h"
@@ -37,6 +38,8 @@ struct publishing {
 static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_error *error)
 {
     struct publishing *publishing = argument;
+    if (MUTATION(events_written_apart) && w->phase != WORK_ENDED)
+        return FH_OK;
     CRASH_POINT("outbox.begins");
     for (struct published *p = publishing->first; p; p = p->next) {
         enum fh_code code = ledger_outbox_append(w->store_work, &p->event, error);
@@ -48,9 +51,24 @@ static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_erro
     return FH_OK;
 }
 
+/* The dual write: events in a work of their own, behind the handler's. */
+static void publish_apart(fh_work *w, struct publishing *publishing)
+{
+    struct fh_error error;
+    if (store_begin(w->context->store, STORE_WRITE, &w->store_work, &error) != FH_OK)
+        return;
+    if (publishing_finish(w, publishing, &error) == FH_OK)
+        store_commit(w->store_work, &error);
+    else
+        store_rollback(w->store_work);
+    w->store_work = NULL;
+}
+
 static void publishing_committed(fh_work *w, void *argument)
 {
     struct publishing *publishing = argument;
+    if (MUTATION(events_written_apart))
+        publish_apart(w, publishing);
     event_room_committed(w->context->events, publishing->position, publishing->count);
 }
 

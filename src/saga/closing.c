@@ -19,6 +19,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/text.h"
 #include "saga/room.h"
 
@@ -99,7 +100,7 @@ static bool send_closing(struct saga_room *room, const struct saga_closing *clos
     bool told = false;
     if (!body.overflow) {
         world_request_wait(context->world, &request);
-        told = request.status >= 200 && request.status < 300;
+        told = (request.status >= 200 && request.status < 300) || MUTATION(closing_unheard);
         world_request_release(&request);
     }
     text_release(&body);

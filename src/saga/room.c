@@ -16,6 +16,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 
 #define LOAD_SLICE 500   /* rows looked at in one snapshot */
 #define WAIT_LOOK_MS 100 /* how often a saga that is not in memory is looked at */
@@ -274,7 +275,7 @@ static enum fh_code load_open(struct saga_room *room, struct fh_error *error)
     FH_ASSERT(loading != NULL);
     loading->room = room;
     room->crowded = false;
-    bool more = true;
+    bool more = !MUTATION(open_sagas_forgotten);
     enum fh_code code = FH_OK;
     while (more && !code && !room->stopping) {
         arena_init(&loading->arena, ARENA_SIZE_MAX);

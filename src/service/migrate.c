@@ -20,6 +20,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/text.h"
 #include "service/runtime.h"
 #include "store/ledger.h"
@@ -175,6 +176,17 @@ static enum fh_code read_applied(struct store *store, struct migrations *all,
     return code;
 }
 
+static enum fh_code record_apart(struct store *store, const struct migration *migration,
+                                 struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code == FH_OK)
+        code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
+                                    world_wall_ms(store->world), error);
+    return code == FH_OK ? store_commit(work, error) : code;
+}
+
 static enum fh_code apply(struct store *store, const struct migration *migration,
                           struct fh_error *error)
 {
@@ -191,7 +203,7 @@ static enum fh_code apply(struct store *store, const struct migration *migration
         code = error_set(error, may_pass ? code : FH_INVALID,
                          "The migration %s failed, nothing of it stands: %.140s", migration->name,
                          why.message);
-    } else {
+    } else if (!MUTATION(migration_recorded_apart)) {
         CRASH_POINT("migration.applied");
         code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
                                     world_wall_ms(store->world), error);
@@ -203,6 +215,8 @@ static enum fh_code apply(struct store *store, const struct migration *migration
     CRASH_POINT("migration.recorded");
     code = store_commit(work, error);
     CRASH_POINT("migration.durable");
+    if (code == FH_OK && MUTATION(migration_recorded_apart))
+        code = record_apart(store, migration, error);
     return code;
 }
 

@@ -162,7 +162,7 @@ static unsigned rate(struct simulate *simulate, unsigned highest)
     if (simulate_chance(simulate, 500000))
         return 0;
     return (unsigned)simulate_below(simulate,
-                                    simulate_chance(simulate, 300000) ? highest : highest / 10);
+                                    simulate_chance(simulate, 300000) ? highest : highest / 4);
 }
 
 void run_faults_begin(struct run *run)

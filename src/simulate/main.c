@@ -29,7 +29,7 @@ struct options {
     const char *file;
     uint64_t seed, runs;
     int jobs;
-    bool replay, trace, json, given_seed;
+    bool replay, trace, json, stop;
 };
 
 struct program {
@@ -84,7 +84,7 @@ static bool on_seen(void *context, const struct many_seed *seed)
         program->failed_seeds[program->failed] = seed->seed;
     if (program->failed++ < FAILED_SHOWN_MAX && !program->options.json)
         print_failures(seed);
-    return true;
+    return !program->options.stop;
 }
 
 /* The last lines of what a seed's run says of itself. */
@@ -174,11 +174,13 @@ static int simulate(struct program *program)
 static int usage(const char *name, FILE *to)
 {
     fprintf(to,
-            "Usage: %s FILE [--seed N] [--runs K] [--jobs N] [--replay] [--trace] [--json]\n\n"
+            "Usage: %s FILE [--seed N] [--runs K] [--jobs N] [--stop] [--replay] [--trace]"
+            " [--json]\n\n"
             "Simulates the system of the system file FILE, one run for each seed from N on.\n\n"
             "  --seed N   the first seed; default 1\n"
             "  --runs K   how many; default 1 with --seed, else 100\n"
             "  --jobs N   so many side by side; default: one a processor\n"
+            "  --stop     begin no more once one has failed\n"
             "  --replay   each seed twice, and both must be the same run\n"
             "  --trace    one run, and all that happens in it\n"
             "  --json     the summary in JSON\n\n"
@@ -198,7 +200,7 @@ static bool take_number(const char *text, uint64_t *ret)
 static int read_options(int count, char **words, struct options *options)
 {
     *options = (struct options){.seed = 1, .runs = 100};
-    bool given_runs = false;
+    bool given_runs = false, given_seed = false;
     for (int i = 1; i < count; i++) {
         const char *word = words[i], *next = i + 1 < count ? words[i + 1] : NULL;
         uint64_t number = 0;
@@ -210,11 +212,13 @@ static int read_options(int count, char **words, struct options *options)
             return 1 + usage(words[0], stderr);
         i += takes;
         if (strcmp(word, "--seed") == 0)
-            options->seed = number, options->given_seed = true;
+            options->seed = number, given_seed = true;
         else if (strcmp(word, "--runs") == 0)
             options->runs = number, given_runs = true;
         else if (strcmp(word, "--jobs") == 0)
             options->jobs = (int)(number < MANY_SIDE_BY_SIDE_MAX ? number : MANY_SIDE_BY_SIDE_MAX);
+        else if (strcmp(word, "--stop") == 0)
+            options->stop = true;
         else if (strcmp(word, "--replay") == 0)
             options->replay = true;
         else if (strcmp(word, "--trace") == 0)
@@ -226,7 +230,7 @@ static int read_options(int count, char **words, struct options *options)
         else
             return 1 + usage(words[0], stderr);
     }
-    if (options->given_seed && !given_runs)
+    if (given_seed && !given_runs)
         options->runs = 1;
     return options->file ? 0 : 1 + usage(words[0], stderr);
 }

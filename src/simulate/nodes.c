@@ -14,6 +14,8 @@
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
 #define RESTART_NS_MAX (1500 * SIMULATE_MS)
+#define FIRST_LIFE_DIES 300000 /* while it makes its store; in a million */
+#define FIRST_LIFE_STEPS_MAX 300
 #define DRAIN_LOOK_NS (5 * SIMULATE_MS)
 #define ANSWER_HEADERS_MAX 20
 
@@ -122,8 +124,10 @@ static void host_ended(struct runtime *runtime)
 static void host_fail(struct runtime *runtime, int exit_code)
 {
     struct run_node *node = node_of(runtime);
-    if (exit_code == PROCESS_EXIT_CONFIGURATION)
+    if (exit_code == PROCESS_EXIT_CONFIGURATION) { /* which `up` does not start again */
         run_fail(node->run, "%s says that its configuration is wrong", node->service->name);
+        node->run->hopeless = true;
+    }
     simulate_node_crash(node->node, SIMULATE_KILLED, "it ends with a failure");
 }
 
@@ -141,12 +145,18 @@ static const struct runtime_host host = {
 static void on_start(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
+    struct simulate *simulate = &node->run->simulate;
     struct run_life *life = calloc(1, sizeof *life);
     FH_ASSERT(life != NULL);
     simulate_say(&node->run->simulate, node->node, "starts");
     simulate_node_begin(node->node);
     life->node = node;
     node->life = life;
+    if (node->node->life == 1 && simulate_chance(simulate, FIRST_LIFE_DIES)) {
+        node->node->crash_after = simulate_between(simulate, 1, FIRST_LIFE_STEPS_MAX);
+        node->node->crash_how =
+            simulate_chance(simulate, 500000) ? SIMULATE_POWER : SIMULATE_KILLED;
+    }
     runtime_init(&life->runtime, node->service, node->config, &node->node->world, &host);
     FH_ASSERT(runtime_start(&life->runtime));
 }
@@ -165,6 +175,8 @@ static void on_died(struct simulate_node *dead, const char *why)
     (void)why;
     node->life = NULL;
     node->run->result->crashes++;
+    if (node->run->hopeless)
+        return;
     run_node_start(node, simulate->now_ns +
                              simulate_between(simulate, RESTART_NS_MIN,
                                               node->run->faulty ? RESTART_NS_MAX : RESTART_NS_MIN));
@@ -211,7 +223,7 @@ void run_nodes_make(struct run *run)
 bool run_nodes_ready(void *argument)
 {
     const struct run *run = argument;
-    for (int i = 0; i < run->node_count; i++) {
+    for (int i = 0; i < run->node_count && !run->hopeless; i++) {
         if (!run->nodes[i].node->open)
             return false;
     }

@@ -47,14 +47,21 @@ static void on_log(void *context, enum log_level level, const char *text)
 
 static bool none_open(void *argument)
 {
-    return ((struct run *)argument)->clients_open == 0;
+    const struct run *run = argument;
+    return run->clients_open == 0 || run->hopeless;
+}
+
+static bool no_faults(void *argument)
+{
+    const struct run *run = argument;
+    return !run->faulty || run->hopeless;
 }
 
 static bool clients_run(struct run *run, const char *what)
 {
     if (simulate_run(&run->simulate, none_open, run, run->simulate.now_ns + PHASE_NS_MAX,
                      STEPS_MAX))
-        return true;
+        return !run->hopeless;
     run_fail(run, "%s does not end", what);
     return false;
 }
@@ -100,6 +107,8 @@ static void phases(struct run *run)
         run_fail(run, "not all services start");
         return;
     }
+    if (run->hopeless)
+        return;
     client_start(run, CLIENTS_MAX, prepare_entry);
     if (!clients_run(run, "preparing"))
         return;
@@ -107,6 +116,8 @@ static void phases(struct run *run)
     for (int i = 0; i < clients; i++)
         client_start(run, i, client_entry);
     bool ended = clients_run(run, "a client's work");
+    if (ended && simulate_chance(&run->simulate, 500000)) /* what they began may meet more */
+        simulate_run(&run->simulate, no_faults, run, SIMULATE_NEVER, STEPS_MAX);
     run_faults_end(run);
     if (!ended)
         return;

@@ -45,7 +45,8 @@ struct run {
     fh_client clients[65];         /* the last one prepares, waits and checks */
     int clients_open;
     void *state;
-    bool faulty; /* things fail now */
+    bool faulty;   /* things fail now */
+    bool hopeless; /* a service will not start again: nothing is worth waiting for */
     struct run_plan {
         int64_t pause_ns; /* between two faults, on average */
         int64_t until_ns; /* no more from then on */

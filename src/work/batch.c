@@ -10,6 +10,7 @@
 
 #include "work/batch.h"
 #include "base/crash.h"
+#include "base/mutation.h"
 
 #include <stdlib.h>
 
@@ -146,6 +147,15 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
     if (code != FH_OK)
         return code;
     CRASH_POINT("cursor.opened");
+    if (MUTATION(cursor_moved_late) && fence) { /* in a work behind the others' */
+        code = members_run(gate, ret_failed, error);
+        if (code == FH_OK)
+            code = store_commit(gate->store_work, error);
+        if (code == FH_OK)
+            code = store_begin(context->store, mode, &gate->store_work, error);
+        if (code != FH_OK)
+            return code;
+    }
     if (fence) {
         bool replied = false;
         struct store_work *own = first->store_work;
@@ -154,7 +164,14 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
         first->store_work = own;
     }
     CRASH_POINT("cursor.moved");
-    if (code == FH_OK)
+    if (code == FH_OK && MUTATION(cursor_moved_apart)) { /* in a work before the others' */
+        code = store_commit(gate->store_work, error);
+        if (code == FH_OK)
+            code = store_begin(context->store, mode, &gate->store_work, error);
+        if (code != FH_OK)
+            return code;
+    }
+    if (code == FH_OK && !MUTATION(cursor_moved_late))
         code = members_run(gate, ret_failed, error);
     if (code != FH_OK) {
         store_rollback(gate->store_work);

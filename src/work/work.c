@@ -25,6 +25,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "shape/problem.h"
 #include "work/batch.h"
 
@@ -384,6 +385,8 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
             store_rollback(store_work);
         return code;
     }
+    if (MUTATION(acts_before_commit) && !by_fence)
+        work_committed(w);
     if (store_work) {
         code = store_commit(store_work, &w->failure);
         if (code != FH_OK) {
@@ -394,7 +397,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         w->durable = true;
         CRASH_POINT("work.durable");
     }
-    if (!by_fence)
+    if (!by_fence && !MUTATION(acts_before_commit))
         work_committed(w);
     return FH_OK;
 }

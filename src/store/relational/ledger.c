@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mutation.h"
 #include "store/relational/ledger.h"
 
 #define FORMAT "1"
@@ -162,7 +163,8 @@ enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZ
     unsigned char random[10];
     world_random(work->store->world, random, sizeof random);
     id_format(ret_incarnation, world_wall_ms(work->store->world), random);
-    code = meta_put(work, "incarnation", ret_incarnation, error);
+    if (!MUTATION(incarnation_forgotten))
+        code = meta_put(work, "incarnation", ret_incarnation, error);
     return code == FH_OK ? meta_put(work, "format", FORMAT, error) : code;
 }
 
@@ -185,11 +187,14 @@ enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *
         code = FH_OK;
     if (code == FH_OK)
         code = ledger_integer(work,
-                              "UPDATE fh_counter SET position = position + 1 WHERE one = 1"
-                              " RETURNING position",
+                              MUTATION(positions_skip)
+                                  ? "UPDATE fh_counter SET position = position + 1 + (random() & 1)"
+                                    " WHERE one = 1 RETURNING position"
+                                  : "UPDATE fh_counter SET position = position + 1 WHERE one = 1"
+                                    " RETURNING position",
                               NULL, 0, &event->position, error);
     key[1] = sql_integer(event->position);
-    if (code == FH_OK)
+    if (code == FH_OK && !MUTATION(last_of_key_forgotten))
         code = ledger_do(work,
                          "INSERT INTO fh_last_of_key (key, position) VALUES (?1, ?2)"
                          " ON CONFLICT (key) DO UPDATE SET position = excluded.position",

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/mutation.h"
 #include "store/ledger.h"
 #include "store/relational/sqlite.h"
 
@@ -62,6 +63,8 @@ static int configure(sqlite3 *db, bool writing)
                               "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                               "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;",
                               NULL, NULL, NULL);
+    if (result == SQLITE_OK && MUTATION(lost_sync))
+        result = sqlite3_exec(db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     if (result == SQLITE_OK && !writing)
         result = sqlite3_exec(db, "PRAGMA query_only=1", NULL, NULL, NULL);
     return result;

@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Deliberate bugs, one case each: the simulation must find it within so many seeds.
+
+Called with the build folder and the source folder. The bugs are the MUTATION()s of the sources; one
+that is not named in WITHIN fails, and so does a name that is no bug any more. Each case says after
+how many seeds its bug was found. FREEHOLD_ONLY runs only those whose name holds this text.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+BUILD, ROOT = (pathlib.Path(word) for word in sys.argv[1:3])
+ONLY = os.environ.get("FREEHOLD_ONLY", "")
+
+# The system whose simulation must find it, and within how many seeds.
+WITHIN = {
+    "acts_before_commit": ("shop", 50),
+    "broken_group_unseen": ("tower", 20),
+    "closed_ignored": ("shop", 300),
+    "closing_unheard": ("tower", 300),
+    "compensation_reversed": ("tower", 20),
+    "cursor_moved_apart": ("tower", 100),
+    "cursor_moved_late": ("tower", 100),
+    "digest_ignored": ("shop", 20),
+    "doubt_is_not_undone": ("shop", 20),
+    "early_reply": ("shop", 20),
+    "events_written_apart": ("shop", 50),
+    "failed_sync_ignored": ("shop", 50),
+    "failed_work_kept": ("tower", 100),
+    "folder_left_unsynced": ("shop", 50),
+    "incarnation_forgotten": ("shop", 20),
+    "key_changes_with_attempts": ("shop", 20),
+    "last_of_key_forgotten": ("shop", 20),
+    "log_left_unsynced": ("shop", 1000),
+    "lost_sync": ("shop", 20),
+    "migration_recorded_apart": ("shop", 500),
+    "nothing_is_undone": ("shop", 200),
+    "open_sagas_closed": ("shop", 20),
+    "open_sagas_forgotten": ("shop", 20),
+    "positions_skip": ("shop", 20),
+    "progress_stored_apart": ("shop", 100),
+    "record_forgotten": ("shop", 20),
+    "refusal_forgotten": ("shop", 20),
+    "refusal_taken_as_done": ("shop", 20),
+    "refused_is_undone": ("shop", 20),
+    "saga_started_apart": ("shop", 50),
+    "tombstone_forgotten": ("shop", 2000),
+    "tombstone_ignored": ("shop", 2000),
+    "undone_runs_again": ("tower", 300),
+    "undone_twice": ("shop", 50),
+}
+FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
+         "tower": ROOT / "tests/simulate/tower/freehold.yaml"}
+
+
+def names_in_the_sources():
+    found = set()
+    for path in sorted((ROOT / "src").rglob("*.c")):
+        found.update(re.findall(r"\bMUTATION\((\w+)\)", path.read_text(encoding="utf-8")))
+    return found
+
+
+def simulate(system, mutation, runs):
+    """What a mutated system's simulation tells, up to the first seed that fails."""
+    ran = subprocess.run([BUILD / f"tests/simulate/mutated_{system}", FILES[system], "--runs",
+                          str(runs), "--stop", "--json"], capture_output=True, text=True,
+                         check=False, env={**os.environ, "FREEHOLD_MUTATION": mutation})
+    return json.loads(ran.stdout)
+
+
+def found(mutation):
+    system, within = WITHIN[mutation]
+    told = simulate(system, mutation, within)
+    if told["failed"]:
+        return True, f"found by the {system} after {told['runs']} of {within} seeds"
+    return False, f"not found by the {system} in {within} seeds"
+
+
+def nothing_is_found_without_a_mutation():
+    told = [simulate(system, "", 30) for system in FILES]
+    return all(one["failed"] == 0 and one["runs"] == 30 for one in told), ""
+
+
+def every_mutation_of_the_sources_is_named_here():
+    sources, here = names_in_the_sources(), set(WITHIN)
+    return sources == here, f"new: {sorted(sources - here)}, gone: {sorted(here - sources)}"
+
+
+def a_failure_is_printed_with_its_trace_and_replays():
+    program = [BUILD / "tests/simulate/mutated_shop", FILES["shop"]]
+    environment = {**os.environ, "FREEHOLD_MUTATION": "refused_is_undone"}
+    seed = simulate("shop", "refused_is_undone", 50)["failed_seeds"][0]
+    told = [subprocess.run([*program, "--seed", str(seed)], capture_output=True, text=True,
+                           check=False, env=environment) for _ in range(2)]
+    traces = [re.sub(r" in [\d.]+ s;.*", "", one.stdout) for one in told]
+    return (told[0].returncode == 1 and f"seed {seed} FAILED" in traces[0]
+            and f"seed {seed}, the last of" in traces[0] and traces[0] == traces[1]), ""
+
+
+def main():
+    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "mutated-programs"], check=True,
+                   stdout=sys.stderr)
+    cases = [(one.__name__, one) for one in (nothing_is_found_without_a_mutation,
+                                             every_mutation_of_the_sources_is_named_here,
+                                             a_failure_is_printed_with_its_trace_and_replays)]
+    cases += [(f"{name} is found", lambda name=name: found(name)) for name in sorted(WITHIN)]
+    cases = [case for case in cases if ONLY in case[0]]
+    print(f"1..{len(cases)}", flush=True)
+    failed = 0
+    for number, (name, case) in enumerate(cases, 1):
+        held, note = case()
+        failed += not held
+        print(f"{'ok' if held else 'not ok'} {number} - {name}", flush=True)
+        if note:
+            print(f"# {note}", flush=True)
+    return failed > 0
+
+
+sys.exit(main())

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE block (
+    build INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    PRIMARY KEY (build, level)
+);
+-- A block that was taken from below another, or put where none was below it.
+CREATE TABLE fall (
+    build INTEGER NOT NULL,
+    level INTEGER NOT NULL
+);
+-- Each name once, and how often it was asked for.
+CREATE TABLE name (
+    name TEXT PRIMARY KEY
+);
+CREATE TABLE room (
+    one INTEGER PRIMARY KEY,
+    taken INTEGER NOT NULL
+);
+INSERT INTO room VALUES (1, 0);

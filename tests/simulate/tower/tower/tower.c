@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tower: blocks on blocks. A level stands only on the one below it, so undoing has an order; a
+ * handler may change rows and then refuse, or break the whole group's transaction. */
+
+#include <freehold.h>
+
+static void put_block(fh_work *w)
+{
+    json_t *path = fh_path(w);
+    json_int_t build = json_integer_value(json_object_get(path, "build"));
+    json_int_t level = json_integer_value(json_object_get(path, "level"));
+    if (level == 3 && build % 3 == 0)
+        fh_fail(w, 409, "Towers with such a number stay low.");
+    fh_exec(w,
+            "INSERT INTO fall SELECT :build, :level WHERE :level > 1 AND NOT EXISTS"
+            " (SELECT 1 FROM block WHERE build = :build AND level = :level - 1)",
+            path);
+    fh_exec(w, "INSERT INTO block VALUES (:build, :level)", path);
+    fh_publish(w, "BlockPut", path);
+    fh_reply(w, 200, path);
+}
+
+static void take_block(fh_work *w)
+{
+    json_t *path = fh_path(w);
+    fh_exec(w,
+            "INSERT INTO fall SELECT :build, :level WHERE EXISTS"
+            " (SELECT 1 FROM block WHERE build = :build AND level > :level)",
+            path);
+    fh_exec(w, "DELETE FROM block WHERE build = :build AND level = :level", path);
+    fh_publish(w, "BlockTaken", path);
+    fh_reply(w, 200, path);
+}
+
+/* Refuses after it has changed something. */
+static void take_room(fh_work *w)
+{
+    json_t *room = fh_row(w, "UPDATE room SET taken = taken + 1 RETURNING taken", fh_body(w));
+    if (json_integer_value(json_object_get(room, "taken")) > 20)
+        fh_fail(w, 409, "There is no room left.");
+    fh_reply(w, 200, room);
+}
+
+/* A name that is taken ends the transaction of all that are in the group. */
+static void take_name(fh_work *w)
+{
+    fh_exec(w, "INSERT OR ROLLBACK INTO name VALUES (:name)", fh_body(w));
+    fh_reply(w, 201, fh_body(w));
+}
+
+static const fh_field name_shape[] = {{"name", FH_STRING, .min = 1, .max = 50}, {0}};
+static const fh_field block_shape[] = {{"build", FH_INT}, {"level", FH_INT}, {0}};
+
+FH_SERVICE(tower, .model = FH_RELATIONAL,
+           .routes = {{"POST", "/blocks/{build:int}/{level:int}", put_block,
+                       .audience = FH_SERVICES},
+                      {"POST", "/blocks/{build:int}/{level:int}/off", .undo = take_block,
+                       .audience = FH_SERVICES},
+                      {"POST", "/rooms", take_room},
+                      {"POST", "/names", take_name, .body = name_shape}},
+           .publishes = {{"BlockPut", 1, block_shape, .key = "build"},
+                         {"BlockTaken", 1, block_shape, .key = "build"}});
