@@ -5,10 +5,11 @@ BUILD ?= build
 MESON ?= /usr/bin/meson
 MESON_FLAGS ?=
 TEST_FLAGS ?=
+MINUTES ?= 10
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test audit bench format clean help
+.PHONY: all deps demo test audit fuzz lint bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -23,11 +24,17 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
 	@examples/shop/demo
 
-test: deps all ## every test: unit, conformance, tidy, scenario, crash, audit
+test: deps all ## every test: unit, conformance, tidy, scenario, crash, audit, fuzz
 	@tools/test --build $(BUILD) $(TEST_FLAGS)
 
 audit: deps all ## 1,000,000 writes, 200 kill -9: is all that was acknowledged there, in order?
 	@tests/audit/run $(BUILD) 1000000 200
+
+fuzz: deps ## feed every reader of input with what it does not expect, for MINUTES=10
+	@tests/fuzz/run --build build-fuzz --minutes $(MINUTES)
+
+lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not see
+	@tools/lint $(BUILD)
 
 bench: deps ## measure requests, works, events and sagas per second
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
@@ -37,7 +44,7 @@ format: ## lay out all C files with clang-format
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
 
 clean: ## remove what was built
-	@rm -rf build build-release build-sanitize
+	@rm -rf build build-release build-sanitize build-fuzz
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14

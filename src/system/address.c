@@ -78,7 +78,7 @@ enum fh_code address_listen(const char *text, int *ret_fd,
                             char ret_address[static ADDRESS_TEXT_SIZE], struct fh_error *error)
 {
     struct sockaddr_storage address;
-    socklen_t length;
+    socklen_t length = 0;
     enum fh_code code = address_parse(text, &address, &length, error);
     if (code != FH_OK)
         return code;
