@@ -6,10 +6,11 @@ MESON ?= /usr/bin/meson
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 MINUTES ?= 10
+RUNS ?= 50000
 export ONCE
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test audit fuzz lint bench format clean help
+.PHONY: all deps demo test audit simulate fuzz lint bench format clean help
 .NOTPARALLEL:
 
 all: ## build everything; the command is build/freehold
@@ -24,7 +25,7 @@ deps: ## install the Debian packages that are missing (as root, or with sudo)
 demo: deps all ## the shop: real orders, crashes on the way, and whether the books balance (ONCE=1: then stop)
 	@examples/shop/demo
 
-test: deps all ## every test: unit, conformance, tidy, scenario, crash, audit, fuzz
+test: deps all ## every test: unit, conformance, tidy, simulate, scenario, crash, audit, fuzz
 	@tools/test --build $(BUILD) $(TEST_FLAGS)
 
 audit: deps all ## 1,000,000 writes, 200 kill -9: is all that was acknowledged there, in order?
@@ -35,6 +36,9 @@ fuzz: deps ## feed every reader of input with what it does not expect, for MINUT
 
 lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not see
 	@tools/lint $(BUILD)
+
+simulate: all ## RUNS=50000 runs of the shop on virtual time, while everything fails
+	@$(BUILD)/freehold simulate examples/shop/freehold.yaml --seed 1 --runs $(RUNS)
 
 bench: deps ## measure requests, works, events and sagas per second
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The shop's simulation as TAP cases: called with the program and the system file.
+"""Simulations as TAP cases: called with the shop's program and system file, and the tower's.
 
 FREEHOLD_RUNS is how many seeds are run; FREEHOLD_SEED the first of them, so that a failure that was
 printed can be looked at again.
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-PROGRAM, FILE = sys.argv[1:3]
+PROGRAM, FILE, TOWER, TOWER_FILE = sys.argv[1:5]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
 REPLAYED = 60
@@ -26,6 +26,14 @@ def every_promise_holds_whatever_fails():
     ran = simulate("--seed", str(SEED), "--runs", str(RUNS))
     print("# " + ran.stdout.strip().replace("\n", "\n# "))
     return ran.returncode == 0 and f"{RUNS} runs, 0 failed" in ran.stdout
+
+
+def every_promise_holds_in_the_tower_too():
+    """Where order and number of undos and events show."""
+    ran = subprocess.run([TOWER, TOWER_FILE, "--seed", str(SEED), "--runs", str(RUNS // 10)],
+                         capture_output=True, text=True, check=False)
+    print("# " + ran.stdout.strip().replace("\n", "\n# "))
+    return ran.returncode == 0
 
 
 def a_seed_is_one_run_bit_for_bit():
@@ -56,7 +64,8 @@ def a_wrong_word_is_refused():
                                check=False).returncode == 2)
 
 
-CASES = (every_promise_holds_whatever_fails, a_seed_is_one_run_bit_for_bit,
+CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_too,
+         a_seed_is_one_run_bit_for_bit,
          whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,
          a_wrong_word_is_refused)
 
