@@ -48,20 +48,31 @@ class Shop:
     def contents(self):
         """Every row of every store. Who reads a feed is noted when it is read, hostile or not."""
         wait_for("the shop is at rest", self.system.at_rest)
+        wait_for("every ended saga is closed at its receivers", self.all_closed)
         return {name: self.rows(name) for name in SERVICES}
 
-    def rows(self, service):
+    def all_closed(self):
+        """Receivers forget a saga's commands some time after its end; until then they have to write."""
+        with self.copy_of("orders") as store:
+            return store.execute("SELECT count(*) FROM fh_saga WHERE closed = 0").fetchone() == (0,)
+
+    @contextlib.contextmanager
+    def copy_of(self, service):
         folder = pathlib.Path(self.system.state) / service
-        found = {}
         with tempfile.TemporaryDirectory() as copies:
             for file in folder.glob("store.db*"):
                 if not file.name.endswith("-shm"):
                     shutil.copy(file, copies)
             with contextlib.closing(sqlite3.connect(f"{copies}/store.db")) as store:
-                names = store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-                for name, in names:
-                    if name not in ("fh_subscriber", "fh_lease"):
-                        found[name] = sorted(map(repr, store.execute(f'SELECT * FROM "{name}"')))
+                yield store
+
+    def rows(self, service):
+        found = {}
+        with self.copy_of(service) as store:
+            names = store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+            for name, in names:
+                if name not in ("fh_subscriber", "fh_lease"):
+                    found[name] = sorted(map(repr, store.execute(f'SELECT * FROM "{name}"')))
         return found
 
     def private_mib(self):
