@@ -335,11 +335,6 @@ void world_real_set_sender(struct world *world, world_sender *send, void *sender
     real_of(world)->sender = sender;
 }
 
-uv_loop_t *world_real_loop(struct world *world)
-{
-    return real_of(world)->loop;
-}
-
 static void on_closed(uv_handle_t *handle)
 {
     struct real *real = handle->data;

@@ -353,11 +353,6 @@ const char *sqlite_checksum_name(const struct sqlite_checksum *checksum)
     return checksum->name;
 }
 
-sqlite3_vfs *sqlite_checksum_under(const struct sqlite_checksum *checksum)
-{
-    return checksum->under;
-}
-
 const char *sqlite_checksum_damage(sqlite3 *db)
 {
     static const int pointers[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};

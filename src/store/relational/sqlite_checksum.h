@@ -52,7 +52,6 @@ struct sqlite_checksum; /* the VFS */
 struct sqlite_checksum *sqlite_checksum_new(const char *under);
 void sqlite_checksum_free(struct sqlite_checksum *checksum);
 const char *sqlite_checksum_name(const struct sqlite_checksum *checksum);
-sqlite3_vfs *sqlite_checksum_under(const struct sqlite_checksum *checksum);
 /* What the connection has found damaged last, "page 17 of users/store.db", or NULL. */
 const char *sqlite_checksum_damage(sqlite3 *db);
 /* The last two parts of a path: enough to know a store by. */
