@@ -109,5 +109,9 @@ int cli_operator_ask(struct cli_operator *asking, const char *service, const cha
  * whatever is returned: what could be had. */
 int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,
                          json_t **ret);
+/* The `list`s of one service (NULL: of all), printed as {named: [...]} or by `print`. */
+int cli_operator_list(struct cli_operator *asking, const char *service, const char *path,
+                      const char *list, const char *named, void (*print)(const json_t *list),
+                      bool as_json);
 
 #endif

@@ -136,3 +136,32 @@ int cli_operator_ask_all(struct cli_operator *asking, const char *path, const ch
     }
     return code;
 }
+
+int cli_operator_list(struct cli_operator *asking, const char *service, const char *path,
+                      const char *list, const char *named, void (*print)(const json_t *list),
+                      bool as_json)
+{
+    json_t *all = NULL, *body, *one;
+    size_t i;
+    int code;
+    if (service) {
+        code = cli_operator_ask(asking, service, "GET", path, json_object(), &body);
+        if (code != CLI_DONE)
+            return code;
+        all = json_incref(json_object_get(body, list));
+        json_array_foreach (all, i, one)
+            json_object_set_new(one, "service", json_string(service));
+        json_decref(body);
+    } else {
+        code = cli_operator_ask_all(asking, path, list, &all);
+    }
+    if (as_json) {
+        json_t *told = json_pack("{s:O}", named, all);
+        cli_print_json(told);
+        json_decref(told);
+    } else {
+        print(all);
+    }
+    json_decref(all);
+    return code;
+}

@@ -43,29 +43,8 @@ static void print_list(const json_t *list)
 
 static int list(struct cli_operator *asking, const char *service, bool as_json)
 {
-    json_t *all = NULL, *body, *one;
-    size_t i;
-    int code = CLI_DONE;
-    if (service) {
-        code = cli_operator_ask(asking, service, "GET", "/_freehold/parked", json_object(), &body);
-        if (code != CLI_DONE)
-            return code;
-        all = json_incref(json_object_get(body, "keys"));
-        json_array_foreach (all, i, one)
-            json_object_set_new(one, "service", json_string(service));
-        json_decref(body);
-    } else {
-        code = cli_operator_ask_all(asking, "/_freehold/parked", "keys", &all);
-    }
-    if (as_json) {
-        json_t *told = json_pack("{s:O}", "parked", all);
-        cli_print_json(told);
-        json_decref(told);
-    } else {
-        print_list(all);
-    }
-    json_decref(all);
-    return code;
+    return cli_operator_list(asking, service, "/_freehold/parked", "keys", "parked", print_list,
+                             as_json);
 }
 
 /* ---- show ---- */

@@ -38,31 +38,9 @@ static void print_list(const json_t *all)
 
 static int list(struct cli_operator *asking, const char *service, const char *status, bool as_json)
 {
-    json_t *all = NULL, *body, *one;
-    size_t i;
     const char *path = status ? arena_printf(&asking->arena, "/_freehold/sagas?status=%s", status)
                               : "/_freehold/sagas";
-    int code;
-    if (service) {
-        code = cli_operator_ask(asking, service, "GET", path, json_object(), &body);
-        if (code != CLI_DONE)
-            return code;
-        all = json_incref(json_object_get(body, "sagas"));
-        json_array_foreach (all, i, one)
-            json_object_set_new(one, "service", json_string(service));
-        json_decref(body);
-    } else {
-        code = cli_operator_ask_all(asking, path, "sagas", &all);
-    }
-    if (as_json) {
-        json_t *told = json_pack("{s:O}", "sagas", all);
-        cli_print_json(told);
-        json_decref(told);
-    } else {
-        print_list(all);
-    }
-    json_decref(all);
-    return code;
+    return cli_operator_list(asking, service, path, "sagas", "sagas", print_list, as_json);
 }
 
 static void print_saga(const json_t *saga)
