@@ -40,9 +40,9 @@ lint: deps all ## clang-tidy, cppcheck and valgrind: what the compilers do not s
 simulate: all ## RUNS=50000 runs of the shop on virtual time, while everything fails
 	@$(BUILD)/freehold simulate examples/shop/freehold.yaml --seed 1 --runs $(RUNS)
 
-bench: deps ## measure requests, works, events and sagas per second
+bench: deps ## measure requests, works, events, sagas and carts per second, embedded and on servers
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
-	@bench/run build-release
+	@TOOLS_SERVERS_ONLY=postgresql,redis tools/servers run bench/run build-release
 
 format: ## lay out all C files with clang-format
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i

@@ -65,10 +65,19 @@ struct fh_field {
 
 /* ---- The declaration --------------------------------------------------------------------- */
 
-enum fh_model { FH_RELATIONAL = 1, FH_DOCUMENT };
+enum fh_model { FH_RELATIONAL = 1, FH_DOCUMENT, FH_KEY_VALUE };
 
 /* Who may use a route. The gateway knows public ones alone; others are 404 there. */
 enum fh_audience { FH_PUBLIC, FH_SERVICES, FH_OPERATORS };
+
+/* What a route answers when all is well: {201, user_shape}, or {200, .each = user_shape} for an
+ * array of them, or {204}. /openapi.json tells it, and fh_reply keeps to it: another status, or a
+ * body that does not fit, ends the handler with 500. */
+struct fh_answer {
+    int status;            /* 0: nothing is declared */
+    const fh_field *shape; /* of an object; neither: any JSON, or none */
+    const fh_field *each;  /* of every element of an array */
+};
 
 struct fh_route {
     const char *method;
@@ -81,6 +90,7 @@ struct fh_route {
      * been done, with fh_undone_request and fh_undone_answer at hand. */
     fh_handler *undo;
     int deadline_ms; /* 0: 10,000 */
+    struct fh_answer answer;
 };
 
 struct fh_published {
@@ -88,6 +98,10 @@ struct fh_published {
     int version;
     const fh_field *shape;
     const char *key; /* the field of the data by which events are kept in order */
+    /* What there is now, for subscribers that begin anew (docs/events.md, "Snapshots"): answers, as
+     * a handler of GET, an array of data such as the event's, in the order of their keys, behind
+     * the key `after`, at most `limit` (both in fh_query). NULL: none is given. */
+    fh_handler *state;
 };
 
 struct fh_heard {
@@ -95,12 +109,35 @@ struct fh_heard {
     const char *type;
     fh_handler *handler;
     const char *fields; /* "id,name": all that is needed of the data; NULL: everything */
+    /* Where the publisher gives its state, so that this service can begin anew with it. Each runs
+     * as `handler` does:
+     *   upsert   fh_event_data is what there is now under a key, whatever was known of it before
+     *   gone     fh_event_data is {"key"}: the publisher has nothing under it any more
+     *   held     answers, as a handler of GET, an array of the keys that this service has
+     *            something of, in their order, behind `after`, at most `limit` (in fh_query)
+     * `gone` and `held` come together, or not at all where nothing has to be given up. */
+    fh_handler *upsert, *gone, *held;
+    const char *covered_by; /* another type of the same service, whose state has in it all that this
+                               one's events tell of */
 };
 
 /* What the service asks of others, with GET: "users", "/api/users/{user_id}". */
 struct fh_asked {
     const char *service;
     const char *path;
+};
+
+/*
+ * A boundary that moved: what another service kept until now, this one keeps from now on
+ * (docs/boundaries.md). Before it serves for the first time, it takes all of it over: each thing in
+ * the other's list, and what is recorded there of the commands on them, so that a step done there
+ * is undone here, by its key.
+ */
+struct fh_taken_over {
+    const char *service;
+    const char *path;    /* its GET that lists them by id, with ?limit= and ?after=ID */
+    fh_handler *handler; /* for each, as fh_event_data; must do nothing where it was done */
+    const char *step;    /* whose commands: the name of that step in others' sagas */
 };
 
 struct fh_collection {
@@ -123,16 +160,33 @@ struct fh_step {
     const char *undo;
     const char *body;
     fh_handler *run; /* instead of a call: runs in this service's own work */
+    /* Instead of a call: a name in the element or the input that holds an http or https URL, to
+     * which the body is posted, with an Idempotency-Key. Nobody outside keeps Freehold's protocol:
+     * any 2xx is done, a status in `no` (default 410) refuses, everything else is asked again, and
+     * there is no undo, so it is the pivot or comes after it. See docs/sagas.md. */
+    const char *outside;
     int no[8];
     bool pivot;
     int timeout_ms; /* one attempt; 0: 5,000 */
 };
 
+/*
+ * A saga ends on the definition that it began with. So whoever changes a definition gives the new
+ * one a higher version and keeps the earlier one in the list, under the same name, until no saga of
+ * it is under way any more:
+ *
+ *     .sagas = {{"place_order", place_order_steps, .version = 2},
+ *               {"place_order", place_order_steps_1}}
+ *
+ * New sagas begin with the highest. Which service a step goes to, its timeout and the deadline may
+ * change without a new version: they count for all.
+ */
 struct fh_saga_definition {
     const char *name;
     const fh_step *steps;
     int deadline_s;     /* before the pivot: after it the saga compensates; 0: 600 */
     fh_handler *undone; /* runs in the work that ends a compensated saga; see fh_saga_reason */
+    int version;        /* 0: 1 */
 };
 
 typedef struct fh_service fh_service;
@@ -143,8 +197,10 @@ struct fh_service {
     struct fh_published publishes[32];
     struct fh_heard hears[32];
     struct fh_asked asks[32];
+    struct fh_taken_over takes_over[4];
     struct fh_collection collections[16];
     struct fh_saga_definition sagas[16];
+    const fh_field *settings; /* what the system file may set; NULL: nothing */
 };
 
 /* Declares a service. The object files that hold it can be linked as one program a service, or
@@ -167,6 +223,9 @@ FH_API const char *fh_now(fh_work *w);
 /* A new time-ordered id (RFC 9562, version 7). As the time, the same in a rerun. */
 FH_API const char *fh_id_new(fh_work *w);
 FH_API const char *fh_service_name(fh_work *w);
+/* What the system file has under the service's `settings`: it fits the declared shape, which is
+ * looked at when the service starts. {} where the file says nothing. */
+FH_API json_t *fh_settings(fh_work *w);
 /* printf into the work's arena: for pointers, headers and messages. */
 FH_API const char *fh_format(fh_work *w, const char *format, ...) FH_PRINTF(2, 3);
 /* The JSON Pointer (RFC 6901) to a member of the body: "/a~1b" for "a/b". */
@@ -202,7 +261,10 @@ FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
 FH_API json_t *fh_row(fh_work *w, const char *sql, ...) FH_OBJECTS;
 FH_API json_t *fh_try_row(fh_work *w, const char *sql, ...) FH_OBJECTS;
 FH_API json_t *fh_rows(fh_work *w, const char *sql, ...) FH_OBJECTS; /* at most 10,000 */
-FH_API int64_t fh_exec(fh_work *w, const char *sql, ...) FH_OBJECTS; /* rows changed */
+/* Nobody waits for it: it is done before whatever follows it in the work, but what it breaks may
+ * end the handler at a later call, or when it has returned. */
+FH_API void fh_exec(fh_work *w, const char *sql, ...) FH_OBJECTS;
+FH_API int64_t fh_exec_count(fh_work *w, const char *sql, ...) FH_OBJECTS; /* rows changed */
 /* Committed rows, without opening the work: to look before one asks. */
 FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
@@ -210,6 +272,7 @@ FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 #define fh_try_row(...) fh_try_row(__VA_ARGS__, (json_t *)NULL)
 #define fh_rows(...) fh_rows(__VA_ARGS__, (json_t *)NULL)
 #define fh_exec(...) fh_exec(__VA_ARGS__, (json_t *)NULL)
+#define fh_exec_count(...) fh_exec_count(__VA_ARGS__, (json_t *)NULL)
 #define fh_peek(...) fh_peek(__VA_ARGS__, (json_t *)NULL)
 
 /* ---- The document model -------------------------------------------------------------------- */
@@ -235,6 +298,64 @@ FH_API json_t *fh_try_doc_update(fh_work *w, const char *collection, const char 
 /* False: there was none. */
 FH_API bool fh_doc_delete(fh_work *w, const char *collection, const char *id);
 FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); /* none: NULL */
+
+/* ---- The key-value model ------------------------------------------------------------------ */
+
+/*
+ * A key holds a value, a hash or a sorted set (docs/keyvalue.md). Keys, fields and members are
+ * strings of 1 to 512 bytes; values are any JSON of at most 1 MiB. A key comes with its first
+ * value, field or member and goes with its last. A call on a key of another kind ends the handler
+ * with 409. As many keys as need be are changed in one work.
+ */
+FH_API json_t *fh_kv(fh_work *w, const char *key);     /* none: 404 */
+FH_API json_t *fh_try_kv(fh_work *w, const char *key); /* none: NULL */
+/* In place of whatever the key holds; it does not expire any more. */
+FH_API void fh_kv_set(fh_work *w, const char *key, json_t *value);
+FH_API bool fh_kv_delete(fh_work *w, const char *key); /* of any kind; false: there was none */
+/* Counters: integers up to 2^53 - 1 either way, from 0 on. Their key's expiry stays. */
+FH_API int64_t fh_kv_add(fh_work *w, const char *key, int64_t delta); /* as it is then */
+/* The same for counters that many works share: nobody looks, so none has to wait or run again. What
+ * it breaks may end the handler at a later call, or when it has returned. */
+FH_API void fh_kv_count(fh_work *w, const char *key, int64_t delta);
+
+/* Hashes: fields with values. */
+FH_API json_t *fh_kv_fields(fh_work *w, const char *key); /* an object; at most 10,000 fields */
+FH_API json_t *fh_kv_field(fh_work *w, const char *key, const char *field); /* none: NULL */
+FH_API void fh_kv_field_set(fh_work *w, const char *key, const char *field, json_t *value);
+FH_API bool fh_kv_field_delete(fh_work *w, const char *key, const char *field);
+FH_API int64_t fh_kv_field_add(fh_work *w, const char *key, const char *field, int64_t delta);
+
+/* Sorted sets: members with scores, whole numbers up to 2^53 - 1 either way. Equal scores are
+ * ordered by the members' bytes. */
+#define FH_SCORE_MAX INT64_C(9007199254740991)
+#define FH_SCORE_MIN (-FH_SCORE_MAX)
+FH_API bool fh_kv_score(fh_work *w, const char *key, const char *member, int64_t *ret);
+FH_API void fh_kv_score_set(fh_work *w, const char *key, const char *member, int64_t score);
+FH_API int64_t fh_kv_score_add(fh_work *w, const char *key, const char *member, int64_t delta);
+FH_API bool fh_kv_member_delete(fh_work *w, const char *key, const char *member);
+/* [{"member", "score"}] with scores in min..max, both included; the first `skip` (at most 10,000)
+ * are passed over, at most `limit` (1..1,000) returned. */
+FH_API json_t *fh_kv_lowest(fh_work *w, const char *key, int64_t min, int64_t max, int skip,
+                            int limit);
+FH_API json_t *fh_kv_highest(fh_work *w, const char *key, int64_t min, int64_t max, int skip,
+                             int limit);
+
+/* Places on the earth, in degrees, kept within 0.6 m: members of a sorted set. */
+FH_API void fh_kv_place_set(fh_work *w, const char *key, const char *member, double longitude,
+                            double latitude);
+/* {"longitude", "latitude"}; none: NULL. */
+FH_API json_t *fh_kv_place(fh_work *w, const char *key, const char *member);
+/* [{"member", "longitude", "latitude", "distance_m"}], the nearest first. */
+FH_API json_t *fh_kv_near(fh_work *w, const char *key, double longitude, double latitude,
+                          double radius_m, int limit);
+
+/* When a key of any kind ends, by the wall clock: 0: never. False: there is no such key. A key
+ * whose time has come at fh_now_ms is not there. */
+FH_API bool fh_kv_expire_at(fh_work *w, const char *key, int64_t at_ms);
+FH_API bool fh_kv_expires_at(fh_work *w, const char *key, int64_t *ret_ms);
+
+FH_API json_t *fh_peek_kv(fh_work *w, const char *key); /* none: NULL */
+FH_API json_t *fh_peek_kv_fields(fh_work *w, const char *key);
 
 /* ---- Events ---------------------------------------------------------------------------------- */
 
@@ -262,6 +383,9 @@ FH_API json_t *fh_get_each(fh_work *w, const char *service, const char *path, js
 /* ---- Sagas ----------------------------------------------------------------------------------- */
 
 FH_API void fh_saga_start(fh_work *w, const char *name, json_t *input);
+/* Is it what a step's `outside` takes: an http or https URL, percent-encoded, of at most 2,048
+ * bytes, with neither a user nor a fragment? */
+FH_API bool fh_is_url(const char *text);
 /* In `run` and `undone` handlers: the saga's input, and the body that a step was answered with (an
  * array with `each`; NULL: none). */
 FH_API json_t *fh_saga_input(fh_work *w);

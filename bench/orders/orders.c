@@ -31,6 +31,13 @@ static void place_order(fh_work *w)
     fh_reply(w, 201, order);
 }
 
+static void every_order(fh_work *w)
+{
+    fh_reply(
+        w, 200,
+        fh_rows(w, "SELECT * FROM orders WHERE id > :after ORDER BY id LIMIT :limit", fh_query(w)));
+}
+
 static void buy(fh_work *w)
 {
     json_t *order = insert_order(w, "PENDING");
@@ -74,5 +81,5 @@ FH_SERVICE(orders, .model = FH_RELATIONAL,
                       {"GET", "/orders/{id:int}", get_order},
                       {"POST", "/orders", place_order, .body = wanted_shape},
                       {"POST", "/purchases", buy, .body = wanted_shape}},
-           .publishes = {{"OrderCreated", 1, order_shape, .key = "id"}},
+           .publishes = {{"OrderCreated", 1, order_shape, .key = "id", .state = every_order}},
            .sagas = {{"buy", buy_steps, .undone = cancel}});

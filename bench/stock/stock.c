@@ -8,6 +8,14 @@ static void order_created(fh_work *w)
     fh_exec(w, "INSERT INTO heard (order_id, quantity) VALUES (:id, :quantity)", fh_event_data(w));
 }
 
+static void order_is(fh_work *w)
+{
+    fh_exec(w,
+            "INSERT INTO heard (order_id, quantity) VALUES (:id, :quantity)"
+            " ON CONFLICT (order_id) DO UPDATE SET quantity = excluded.quantity",
+            fh_event_data(w));
+}
+
 static void reserve(fh_work *w)
 {
     fh_exec(w,
@@ -39,4 +47,5 @@ FH_SERVICE(stock, .model = FH_RELATIONAL,
                       {"POST", "/reservations/release", .body = reservation_shape,
                        .audience = FH_SERVICES, .undo = release},
                       {"POST", "/charges", charge, .body = charge_shape, .audience = FH_SERVICES}},
-           .hears = {{"orders", "OrderCreated", order_created, .fields = "id,quantity"}});
+           .hears = {{"orders", "OrderCreated", order_created, .fields = "id,quantity",
+                      .upsert = order_is}});

@@ -2,40 +2,16 @@
 /*
  * The shop under simulation: clients order, rename and delete while everything may fail. At the
  * end the books must balance: every acknowledged order is there once and has been decided, money
- * and stock are conserved, and what one service keeps of another's data is up to date.
+ * and stock are conserved, whatever was confirmed was sent once and nothing else was, a checked-out
+ * cart is emptied of exactly what was ordered, and what one service keeps of another's data is up
+ * to date.
  */
 
-#include <freehold/simulate.h>
+#include "simulate.h"
+
 #include <string.h>
 
-#define USERS 6
-#define PRODUCTS 5
-#define CLIENTS 4
-#define ORDERS_MAX 400
-#define ACTIONS_MAX 16 /* of one client */
-
-struct order {
-    json_int_t id, total;
-};
-
-struct shop {
-    json_int_t users[USERS];
-    bool deleted[USERS]; /* or about to be */
-    json_int_t stock[PRODUCTS];
-    struct order orders[ORDERS_MAX];
-    int order_count;
-};
-
-static json_int_t integer_of(json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-static const char *text_of(json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
+#define ACTIONS_MAX 20 /* of one client */
 
 /* ---- before ---- */
 
@@ -69,10 +45,17 @@ static void prepare(fh_client *client)
 
 /* ---- meanwhile ---- */
 
-static const char *draw_token(fh_client *client)
+const char *draw_token(fh_client *client)
 {
     uint64_t drawn = fh_client_random(client, 100);
     return drawn < 10 ? "tok_declined" : drawn < 22 ? "tok_timeout" : "tok_visa";
+}
+
+/* The system file has nothing sent to Atlantis. */
+const char *draw_address(fh_client *client)
+{
+    uint64_t drawn = fh_client_random(client, 100);
+    return drawn < 12 ? "5 Coral Row, Atlantis" : drawn < 60 ? "2 Quay Street" : NULL;
 }
 
 static json_t *draw_order(fh_client *client, int *ret_user)
@@ -88,12 +71,12 @@ static json_t *draw_order(fh_client *client, int *ret_user)
                                                1 + (int)fh_client_random(client, 9)));
     }
     *ret_user = (int)fh_client_random(client, USERS);
-    return json_pack("{s:I, s:o, s:s}", "user_id", shop->users[*ret_user], "items", items,
-                     "payment_token", draw_token(client));
+    return json_pack("{s:I, s:o, s:s, s:s*}", "user_id", shop->users[*ret_user], "items", items,
+                     "payment_token", draw_token(client), "address", draw_address(client));
 }
 
 /* A repeat under the same key must be the same order. */
-static void repeat(fh_client *client, const struct fh_ask *ask, json_int_t id)
+void repeat_order(fh_client *client, const struct fh_ask *ask, json_int_t id)
 {
     json_t *order;
     int status = fh_client_insist(client, ask, &order);
@@ -150,7 +133,7 @@ static void place(fh_client *client, const char *key)
         shop->orders[shop->order_count++] = placed;
         fh_client_count(client, "orders", 1);
         if (fh_client_random(client, 4) == 0)
-            repeat(client, &ask, placed.id);
+            repeat_order(client, &ask, placed.id);
         if (fh_client_random(client, 8) == 0)
             misuse(client, ask);
     } else {
@@ -172,6 +155,32 @@ static void rename_one(fh_client *client, const char *key, const char *service, 
     json_decref(body);
 }
 
+/* Goods come in and go out again: in the end there is what there was. */
+static void count_shelf(fh_client *client, const char *key)
+{
+    char id[48], path[80], product_key[48];
+    snprintf(id, sizeof id, "late-%s", key);
+    snprintf(path, sizeof path, "/api/products/%s/stock", id);
+    snprintf(product_key, sizeof product_key, "%s-product", key);
+    json_t *product = json_pack("{s:s, s:s, s:i, s:I}", "id", id, "name", id, "price", 100, "stock",
+                                (json_int_t)fh_client_random(client, 10));
+    json_t *body = json_pack("{s:I}", "quantity", (json_int_t)fh_client_random(client, 10));
+    struct fh_ask create = {"products", "POST", "/api/products", product, product_key};
+    struct fh_ask set = {"inventory", "PUT", path, body, key}, get = {"inventory", "GET", path};
+    json_t *found = NULL;
+    int created = fh_client_insist(client, &create, NULL);
+    int counted = fh_client_insist(client, &set, NULL);
+    int read = fh_client_insist(client, &get, &found);
+    bool lost = fh_client_loses(client, "products") && (counted == 404 || read == 404);
+    fh_client_expect(
+        client,
+        lost || (created == 201 && counted == 200 && read == 200 && json_equal(found, body)),
+        "a shelf that was counted was answered %d, %d and %d", created, counted, read);
+    json_decref(found);
+    json_decref(body);
+    json_decref(product);
+}
+
 static void delete_user(fh_client *client, const char *key, int user)
 {
     struct shop *shop = fh_client_state(client);
@@ -183,15 +192,17 @@ static void delete_user(fh_client *client, const char *key, int user)
     fh_client_expect(client, status == 204 || status == 404, "a deletion was answered %d", status);
 }
 
-static void act(fh_client *client, const char *key)
+static void act(fh_client *client, const char *key, int number)
 {
     struct shop *shop = fh_client_state(client);
-    uint64_t drawn = fh_client_random(client, 100);
+    uint64_t drawn = fh_client_random(client, 125);
     char path[64];
     if (drawn < 70) {
         place(client, key);
-    } else if (drawn < 75) {
+    } else if (drawn < 74) {
         order_too_early(client, key);
+    } else if (drawn < 78) {
+        count_shelf(client, key);
     } else if (drawn < 88) {
         snprintf(path, sizeof path, "/api/users/%" JSON_INTEGER_FORMAT,
                  shop->users[fh_client_random(client, USERS)]);
@@ -199,8 +210,10 @@ static void act(fh_client *client, const char *key)
     } else if (drawn < 97) {
         snprintf(path, sizeof path, "/api/products/p%d", (int)fh_client_random(client, PRODUCTS));
         rename_one(client, key, "products", path);
-    } else {
+    } else if (drawn < 100) {
         delete_user(client, key, (int)fh_client_random(client, USERS));
+    } else {
+        use_cart(client, key, number);
     }
 }
 
@@ -210,7 +223,7 @@ static void client(fh_client *client, int number)
     int actions = 4 + (int)fh_client_random(client, ACTIONS_MAX - 4 + 1);
     for (int i = 0; i < actions; i++) {
         snprintf(key, sizeof key, "c%d-%d", number, i);
-        act(client, key);
+        act(client, key, number);
         fh_client_sleep_ms(client, (int)fh_client_random(client, 300));
     }
 }
@@ -271,6 +284,64 @@ static void check_money(fh_client *client, json_t *orders)
     json_decref(payments);
 }
 
+/* Where outboxes hold few events, nobody counts them. */
+static bool trimmed(fh_client *client, const char *service)
+{
+    json_t *rows = fh_client_rows(client, service,
+                                  "SELECT count(*) AS n FROM fh_meta"
+                                  " WHERE name = 'trimmed_position' AND value <> '0'");
+    bool is_trimmed = integer_of(json_array_get(rows, 0), "n") > 0;
+    json_decref(rows);
+    return is_trimmed;
+}
+
+/* What was refunded was charged before, and told in two events. */
+static void check_refunds(fh_client *client)
+{
+    json_t *rows = fh_client_rows(
+        client, "payments",
+        "SELECT (SELECT count(*) FROM doc_payments) AS payments,"
+        " (SELECT count(*) FROM doc_payments WHERE body->>'$.status' = 'REFUNDED') AS refunded,"
+        " (SELECT count(*) FROM fh_outbox WHERE type = 'PaymentProcessed') AS charges_told,"
+        " (SELECT count(*) FROM fh_outbox WHERE type = 'PaymentRefunded') AS refunds_told");
+    json_t *row = json_array_get(rows, 0);
+    fh_client_expect(client,
+                     trimmed(client, "payments") ||
+                         (integer_of(row, "payments") == integer_of(row, "charges_told") &&
+                          integer_of(row, "refunded") == integer_of(row, "refunds_told")),
+                     "payments and their events do not agree");
+    fh_client_count(client, "refunds", integer_of(row, "refunded"));
+    json_decref(rows);
+}
+
+/* Each confirmed order was sent once, to where it said; of no other order is anything on its way.
+ */
+static void check_shipments(fh_client *client, json_t *orders)
+{
+    json_t *shipments = fh_client_rows(
+        client, "shipping", "SELECT id, order_id, address FROM shipments WHERE status = 'SENT'");
+    size_t i, j;
+    json_t *order, *shipment;
+    json_array_foreach (orders, i, order) {
+        int count = 0, fitting = 0;
+        bool confirmed = strcmp(text_of(order, "status"), "CONFIRMED") == 0;
+        json_array_foreach (shipments, j, shipment) {
+            if (integer_of(shipment, "order_id") != integer_of(order, "id"))
+                continue;
+            count++;
+            fitting += integer_of(shipment, "id") == integer_of(order, "shipment_id") &&
+                       strcmp(text_of(shipment, "address"), text_of(order, "address")) == 0;
+        }
+        fh_client_expect(client, confirmed ? count == 1 && fitting == 1 : count == 0,
+                         "order %" JSON_INTEGER_FORMAT " is %s, and %d shipments of it were sent",
+                         integer_of(order, "id"), text_of(order, "status"), count);
+        fh_client_expect(client, !confirmed || !strstr(text_of(order, "address"), "Atlantis"),
+                         "order %" JSON_INTEGER_FORMAT " was sent to Atlantis",
+                         integer_of(order, "id"));
+    }
+    json_decref(shipments);
+}
+
 /* What is there and what was sold make up what there was. */
 static void check_stock(fh_client *client)
 {
@@ -279,8 +350,8 @@ static void check_stock(fh_client *client)
         fh_client_rows(client, "orders",
                        "SELECT product_id, sum(quantity) AS quantity FROM order_items JOIN orders"
                        " ON orders.id = order_id WHERE status = 'CONFIRMED' GROUP BY product_id");
-    json_t *products = fh_client_rows(client, "products",
-                                      "SELECT id, body->>'$.stock' AS stock FROM doc_products "
+    json_t *products = fh_client_rows(client, "inventory",
+                                      "SELECT id, body->>'$.quantity' AS stock FROM doc_stock "
                                       "WHERE id NOT LIKE 'late-%' ORDER BY id");
     size_t i, j;
     json_t *product, *row;
@@ -326,26 +397,6 @@ static void check_counts(fh_client *client, json_t *orders)
     json_decref(users);
 }
 
-/* `kept` beside what its owner has now; an owner's row that is gone shows as "user [deleted]". */
-static void check_names(fh_client *client, const char *owner, const char *owned, const char *kept)
-{
-    json_t *owners = fh_client_rows(client, owner, owned);
-    json_t *copies = fh_client_rows(client, "orders", kept), *copy, *row;
-    size_t i, j;
-    json_array_foreach (copies, i, copy) {
-        const char *name = "user [deleted]";
-        json_array_foreach (owners, j, row) {
-            if (json_equal(json_object_get(row, "id"), json_object_get(copy, "id")))
-                name = text_of(row, "name");
-        }
-        fh_client_expect(client, strcmp(text_of(copy, "name"), name) == 0,
-                         "orders calls \"%s\" what %s calls \"%s\"", text_of(copy, "name"), owner,
-                         name);
-    }
-    json_decref(copies);
-    json_decref(owners);
-}
-
 static void check_events(fh_client *client)
 {
     json_t *rows = fh_client_rows(
@@ -358,9 +409,10 @@ static void check_events(fh_client *client)
         " (SELECT count(*) FROM fh_outbox WHERE type = 'OrderCancelled') AS cancelled_events");
     json_t *row = json_array_get(rows, 0);
     fh_client_expect(client,
-                     integer_of(row, "orders") == integer_of(row, "created_events") &&
-                         integer_of(row, "confirmed") == integer_of(row, "confirmed_events") &&
-                         integer_of(row, "cancelled") == integer_of(row, "cancelled_events"),
+                     trimmed(client, "orders") ||
+                         (integer_of(row, "orders") == integer_of(row, "created_events") &&
+                          integer_of(row, "confirmed") == integer_of(row, "confirmed_events") &&
+                          integer_of(row, "cancelled") == integer_of(row, "cancelled_events")),
                      "orders and their events do not agree");
     fh_client_count(client, "confirmed", integer_of(row, "confirmed"));
     json_decref(rows);
@@ -369,18 +421,20 @@ static void check_events(fh_client *client)
 static void check(fh_client *client)
 {
     json_t *orders = fh_client_rows(client, "orders",
-                                    "SELECT id, user_id, status, total, payment_id FROM orders");
+                                    "SELECT id, user_id, status, total, address, payment_id,"
+                                    " shipment_id FROM orders");
     check_orders(client, orders);
     check_money(client, orders);
+    check_shipments(client, orders);
+    check_refunds(client);
     check_stock(client);
+    check_carts(client, orders);
     check_counts(client, orders);
-    check_names(client, "users", "SELECT id, name FROM users",
-                "SELECT user_id AS id, user_name AS name FROM user_names");
-    check_names(client, "products", "SELECT id, body->>'$.name' AS name FROM doc_products",
-                "SELECT product_id AS id, product_name AS name FROM product_names");
+    check_heard(client);
     check_events(client);
     json_decref(orders);
 }
 
 FH_SIMULATION(shop, .state_size = sizeof(struct shop), .clients = CLIENTS, .prepare = prepare,
-              .client = client, .check = check);
+              .client = client, .check = check, .begins_anew = true,
+              .late = {"search", "notifications"}, .copied_back = {"products"});

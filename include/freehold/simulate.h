@@ -7,7 +7,7 @@
  * decides what is lost, late, doubled or torn, and who dies when. This is how a system says what
  * its clients do and what must hold at the end. See docs/simulation.md.
  *
- *     prepare   once, while nothing fails yet
+ *     prepare   once, while nothing fails yet; may be NULL
  *     client    `clients` of them side by side, while everything may fail
  *     check     once, when all faults have ended and the system has come to rest
  *
@@ -24,6 +24,8 @@ extern "C" {
 /* One who speaks to the services from outside. */
 typedef struct fh_client fh_client;
 
+#define FH_SIMULATION_NAMES_MAX 8
+
 typedef struct fh_simulation fh_simulation;
 struct fh_simulation {
     const char *name;
@@ -32,6 +34,21 @@ struct fh_simulation {
     void (*prepare)(fh_client *client);
     void (*client)(fh_client *client, int number); /* from 0 */
     void (*check)(fh_client *client);
+    /* An operator's words, again and again from when the faults have ended until the system has
+     * come to rest: to sagas that are parked, which is no rest. NULL: nobody says any. */
+    void (*operate)(fh_client *client);
+    bool parks; /* events may still be parked at rest: `check` looks at them */
+    bool trims; /* `check` counts no events in outboxes: they are trimmed as soon as they may be */
+    /* All subscriptions can begin anew with their publishers' state. A quarter of the runs make
+     * them: outboxes then hold few events, and may have been trimmed when `check` looks. In half of
+     * these one of `late` is born when the others are at work already, and in half the files of one
+     * of `copied_back` are put back as they were seconds before: `prepare` asks none of the first,
+     * and of the second `check` knows what is lost (fh_client_loses). */
+    bool begins_anew;
+    const char *late[FH_SIMULATION_NAMES_MAX], *copied_back[FH_SIMULATION_NAMES_MAX];
+    /* In most runs one of these is restored from a backup of seconds before. Then sagas may
+     * be parked at rest, and `check` knows what is lost (fh_client_loses) and what is reported. */
+    const char *restored[FH_SIMULATION_NAMES_MAX];
 };
 
 #define FH_SIMULATION(simulation_name, ...)                                                        \
@@ -57,6 +74,10 @@ FH_API int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **r
 FH_API int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer);
 /* Rows of a service's store, read past the service: for `check`. A new reference. */
 FH_API json_t *fh_client_rows(fh_client *client, const char *service, const char *sql);
+
+/* Whether the store of `service` is put back in this run as it was some time before, or was
+ * restored from a backup: what it has acknowledged since then is lost. */
+FH_API bool fh_client_loses(fh_client *client, const char *service);
 
 FH_API void *fh_client_state(fh_client *client);
 FH_API uint64_t fh_client_random(fh_client *client, uint64_t below);

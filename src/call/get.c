@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "call/trace.h"
+#include "work/spans.h"
 #include "work/work.h"
 #include "world/world.h"
 
@@ -189,6 +190,15 @@ static void attempt(const struct call *call, struct call_answer *answer)
     else
         breaker_forget(&call->target->breaker, pass, world_monotonic_ns(world));
     answer_take(answer, &request);
+    struct span span = {.kind = SPAN_ASK,
+                        .parent = call->trace,
+                        .own = trace,
+                        .what = "GET",
+                        .where = call->path,
+                        .service = call->service,
+                        .status = request.status,
+                        .began_ns = began_ns};
+    spans_keep(context->spans, &span);
     world_request_release(&request);
 }
 

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "http/client.h"
 #include "system/keys.h"
+#include "system/links.h"
 #include "world/real.h"
 
 struct asking {
@@ -76,6 +77,19 @@ static struct signing *sign_as_operator(const struct state *state, struct http_c
     return signing;
 }
 
+/* By what the operator is known where links are by TLS. */
+static struct http_tls links(const struct state *state)
+{
+    struct fh_error error;
+    struct http_tls tls;
+    json_t *places = links_of_operator(state);
+    if (http_tls_read(places, &tls, &error) != FH_OK)
+        cli_fail(CLI_FAILED, "no operator's certificate, so services will refuse: %s",
+                 error.message);
+    json_decref(places);
+    return tls;
+}
+
 void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms)
 {
     uv_loop_t loop;
@@ -86,6 +100,8 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
     struct world *world = world_real_new(&loop, &error);
     FH_ASSERT(world != NULL && http_client_new(&loop, world, &client, &error) == FH_OK);
     world_real_set_sender(world, http_client_send, client);
+    struct http_tls tls = links(state);
+    http_client_use_tls(client, &tls);
     struct signing *signing = sign_as_operator(state, client, world);
     for (size_t i = 0; i < count; i++) {
         asking[i].ask = &asks[i];
@@ -99,6 +115,7 @@ void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, 
     world_timer_stop(world, &turning);
     http_client_free(client);
     sign_free(signing);
+    http_tls_release(&tls);
     world_real_free(world);
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);

@@ -2,56 +2,13 @@
 /* freehold call: an operator's request, straight to the service, past the gateway. */
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
-#include "base/text.h"
-#include "cli/cli.h"
+#include "cli/data.h"
 
 #define CALL_MS_MAX 60000
-#define DATA_SIZE_MAX ((size_t)16 << 20)
-
-static int read_all(int fd, const char *name, struct text *text)
-{
-    char buffer[65536];
-    ssize_t length;
-    while ((length = read(fd, buffer, sizeof buffer)) > 0)
-        text_append(text, buffer, (size_t)length);
-    if (length < 0)
-        return cli_fail(CLI_FAILED, "cannot read %s: %s", name, strerror(errno));
-    if (text->overflow)
-        return cli_fail(CLI_FAILED, "%s is larger than %zu MiB", name, DATA_SIZE_MAX >> 20);
-    return CLI_DONE;
-}
-
-/* --data as it was given, @FILE or - for standard input. */
-static int read_data(const char *data, struct text *text)
-{
-    struct fh_error error;
-    json_t *value;
-    int code = CLI_DONE;
-    if (strcmp(data, "-") == 0) {
-        code = read_all(STDIN_FILENO, "standard input", text);
-    } else if (data[0] == '@') {
-        int fd = open(data + 1, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return cli_fail(CLI_USAGE, "cannot read %s: %s", data + 1, strerror(errno));
-        code = read_all(fd, data + 1, text);
-        close(fd);
-    } else {
-        text_add(text, data);
-    }
-    if (code != CLI_DONE)
-        return code;
-    if (json_parse(text->data ? text->data : "", text->length, &value, &error) != FH_OK)
-        return cli_fail(CLI_USAGE, "--data: %s", error.message);
-    json_decref(value);
-    return CLI_DONE;
-}
 
 static void print_answer(const struct cli_ask *ask, bool as_json)
 {
@@ -89,14 +46,15 @@ static int run(const struct cli_command *command, char **words, const char **val
     struct state state;
     struct text body;
     struct fh_error error;
-    json_t *system = NULL;
+    json_t *system = NULL, *parsed = NULL;
     struct cli_ask ask = {.service = words[0], .method = words[1], .path = words[2]};
     for (char *c = words[1]; *c; c++)
         *c = (char)toupper((unsigned char)*c);
     if (words[2][0] != '/')
         return cli_fail(CLI_USAGE, "the path '%s' must begin with '/'", words[2]);
-    text_init(&body, DATA_SIZE_MAX);
-    int code = data ? read_data(data, &body) : CLI_DONE;
+    text_init(&body, CLI_DATA_SIZE_MAX);
+    int code = data ? data_read(data, &body, &parsed) : CLI_DONE;
+    json_decref(parsed);
     if (code == CLI_DONE)
         code = cli_find_state(cli_value(command, values, "--state"), &state);
     if (code != CLI_DONE) {

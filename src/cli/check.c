@@ -12,9 +12,12 @@
 #include "system/check.h"
 #include "system/keys.h"
 #include "system/live.h"
+#include "system/migrations.h"
 #include "system/prove.h"
+#include "system/prove_servers.h"
 
 #define PROVE_MS_MAX 30000
+#define PROVING_MAX 512 /* processes */
 
 static void keep(void *context, const json_t *line)
 {
@@ -23,9 +26,79 @@ static void keep(void *context, const json_t *line)
         *status = json_copy_out(line);
 }
 
-/* Every live service tries to open what is not its own. */
+/* Who is asked to try, and what they answer. */
+struct proving {
+    struct cli_ask asks[PROVING_MAX];
+    const struct system_service *asked[PROVING_MAX];
+    size_t count;
+};
+
+static void ask_to_prove(struct proving *proving, const struct system_service *service,
+                         const char *address, const json_t *paths)
+{
+    if (proving->count == PROVING_MAX)
+        return;
+    proving->asked[proving->count] = service;
+    proving->asks[proving->count++] = (struct cli_ask){.service = service->name,
+                                                       .address = address,
+                                                       .method = "POST",
+                                                       .path = "/_freehold/prove",
+                                                       .body = json_text(paths)};
+}
+
+/* Each instance that has an address of its own, else whoever answers. */
+static void ask_service(struct proving *proving, const struct system_service *service,
+                        const json_t *process, const json_t *paths)
+{
+    size_t i, before = proving->count;
+    json_t *instance;
+    json_array_foreach (json_at(process, "instances"), i, instance) {
+        const char *address = json_string_at(instance, "address");
+        if (address && json_is_true(json_at(instance, "ready")))
+            ask_to_prove(proving, service, address, paths);
+    }
+    if (proving->count == before)
+        ask_to_prove(proving, service, json_string_at(process, "address"), paths);
+}
+
+/* Every live process of a service tries to open what is not its own. */
 static void prove_all(struct system_file *file, const struct state *state, const json_t *status,
                       struct findings *findings, json_t *not_proved)
+{
+    struct proving *proving = calloc(1, sizeof *proving);
+    size_t i;
+    json_t *process, *answer;
+    FH_ASSERT(proving != NULL);
+    json_array_foreach (json_at(status, "services"), i, process) {
+        const struct system_service *service =
+            system_file_service(file, json_string_at(process, "name"));
+        if (!service || !json_is_true(json_at(process, "ready")))
+            continue; /* live_check has said so */
+        json_t *paths = prove_paths(file, state, service);
+        ask_service(proving, service, process, paths);
+        json_decref(paths);
+    }
+    cli_ask_all(state, proving->asks, proving->count, PROVE_MS_MAX);
+    for (i = 0; i < proving->count; i++) {
+        struct cli_ask *ask = &proving->asks[i];
+        answer = NULL;
+        if (ask->status == 200)
+            json_parse(ask->answer, strlen(ask->answer), &answer, NULL);
+        if (answer)
+            prove_judge(proving->asked[i], answer, findings, not_proved);
+        else
+            findings_error(findings, proving->asked[i]->place, "%s at %s proved nothing: %s",
+                           proving->asked[i]->name, ask->address, ask->answer);
+        json_decref(answer);
+        json_text_free((char *)(uintptr_t)ask->body);
+        free(ask->answer);
+    }
+    free(proving);
+}
+
+/* What each store has applied tells which migrations are new. */
+static void check_migrations(struct system_file *file, const struct state *state,
+                             const json_t *status, struct findings *findings)
 {
     struct cli_ask asks[SYSTEM_SERVICES_MAX] = {0};
     const struct system_service *asked[SYSTEM_SERVICES_MAX];
@@ -34,29 +107,27 @@ static void prove_all(struct system_file *file, const struct state *state, const
     json_array_foreach (json_at(status, "services"), i, process) {
         const struct system_service *service =
             system_file_service(file, json_string_at(process, "name"));
-        if (!service || !json_is_true(json_at(process, "ready")))
-            continue; /* live_check has said so */
-        json_t *paths = prove_paths(file, state, service);
+        if (!service || !service->migrations || !json_is_true(json_at(process, "ready")))
+            continue;
         asked[count] = service;
         asks[count++] = (struct cli_ask){.service = service->name,
                                          .address = json_string_at(process, "address"),
-                                         .method = "POST",
-                                         .path = "/_freehold/prove",
-                                         .body = json_text(paths)};
-        json_decref(paths);
+                                         .method = "GET",
+                                         .path = "/_freehold/state",
+                                         .headers = {{"Freehold-From", KEYS_OPERATOR}}};
     }
     cli_ask_all(state, asks, count, PROVE_MS_MAX);
     for (i = 0; i < count; i++) {
+        json_int_t applied = -1;
         answer = NULL;
         if (asks[i].status == 200)
             json_parse(asks[i].answer, strlen(asks[i].answer), &answer, NULL);
-        if (answer)
-            prove_judge(asked[i], answer, findings, not_proved);
+        if (json_integer_at(answer, "migration", &applied) && applied >= 0)
+            migrations_check_new(file, asked[i], applied, findings);
         else
-            findings_error(findings, asked[i]->place, "%s proved nothing: %s", asked[i]->name,
-                           asks[i].answer);
+            findings_error(findings, asked[i]->place,
+                           "%s does not tell which migrations its store has", asked[i]->name);
         json_decref(answer);
-        json_text_free((char *)(uintptr_t)asks[i].body);
         free(asks[i].answer);
     }
 }
@@ -77,6 +148,8 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     if (code == CLI_DONE) {
         live_check(file, &state, status, findings);
         prove_all(file, &state, status, findings, not_proved);
+        prove_servers(file, &state, status, findings);
+        check_migrations(file, &state, status, findings);
     }
     json_decref(status);
     state_close(&state);
@@ -108,7 +181,7 @@ static void print_callers(struct system_file *file)
 }
 
 static void print_json(struct system_file *file, const struct findings *findings,
-                       json_t *not_proved)
+                       json_t *not_proved, json_t *not_judged)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -122,6 +195,8 @@ static void print_json(struct system_file *file, const struct findings *findings
     }
     if (file && not_proved)
         json_object_set(all, "not_proved", not_proved);
+    if (file && not_judged)
+        json_object_set(all, "not_judged", not_judged);
     cli_print_json(all);
     json_decref(all);
 }
@@ -137,21 +212,22 @@ static void print_counts(const struct findings *findings)
            findings->warnings, plural(findings->warnings, "warning", "warnings"));
 }
 
-static void print_not_proved(const json_t *not_proved)
+static void print_open(const char *what, const json_t *sentences)
 {
     size_t i;
     json_t *sentence;
-    json_array_foreach (not_proved, i, sentence)
-        printf("Not proved: %s.\n", json_string_value(sentence));
+    json_array_foreach (sentences, i, sentence)
+        printf("%s: %s.\n", what, json_string_value(sentence));
 }
 
 static void print_result(struct system_file *file, const struct findings *findings,
-                         const json_t *not_proved)
+                         const json_t *not_proved, const json_t *not_judged)
 {
     cli_print_findings(findings);
     if (!file || findings->errors) {
         print_counts(findings);
-        print_not_proved(not_proved);
+        print_open("Not proved", not_proved);
+        print_open("Not judged", not_judged);
         return;
     }
     struct check_counts counts = check_count(file);
@@ -166,7 +242,8 @@ static void print_result(struct system_file *file, const struct findings *findin
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
-    print_not_proved(not_proved);
+    print_open("Not proved", not_proved);
+    print_open("Not judged", not_judged);
 }
 
 static int run(const struct cli_command *command, char **words, const char **values)
@@ -174,20 +251,24 @@ static int run(const struct cli_command *command, char **words, const char **val
     struct findings findings = {0};
     bool live = cli_value(command, values, "--live") != NULL;
     const char *folder = cli_value(command, values, "--state");
-    if (folder && !live)
-        return cli_fail(CLI_USAGE, "--state is of use with --live alone");
-    struct system_file *file = load_system(words[0], cli_value(command, values, "--profile"),
-                                           cli_value(command, values, "--programs"), &findings);
-    json_t *not_proved = live ? json_array() : NULL;
+    struct system_file *file =
+        load_system(words[0] ? words[0] : CLI_SYSTEM_FILE, cli_value(command, values, "--profile"),
+                    cli_value(command, values, "--programs"), &findings);
+    json_t *not_proved = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
     int code = file && live ? check_live(file, folder, &findings, not_proved) : CLI_DONE;
+    if (file && !live)
+        migrations_check_recorded(
+            file, folder ? folder : cli_default_state(&file->arena, file->folder, file->name),
+            &findings, not_judged);
     if (code == CLI_DONE) {
         if (cli_value(command, values, "--json"))
-            print_json(file, &findings, not_proved);
+            print_json(file, &findings, not_proved, not_judged);
         else
-            print_result(file, &findings, not_proved);
+            print_result(file, &findings, not_proved, not_judged);
         code = findings.errors ? CLI_FAILED : CLI_DONE;
     }
     json_decref(not_proved);
+    json_decref(not_judged);
     system_file_free(file);
     findings_release(&findings);
     return code;
@@ -195,8 +276,7 @@ static int run(const struct cli_command *command, char **words, const char **val
 
 const struct cli_command cli_check = {
     .name = "check",
-    .words = "FILE",
-    .words_min = 1,
+    .words = "[FILE]",
     .words_max = 1,
     .summary = "Check a system file and whether its programs fit together",
     .text =

@@ -18,12 +18,13 @@
 /* Exit codes, the same for all commands. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_RUNNING = 3 };
 
-#define CLI_WORDS_MAX 8
+#define CLI_WORDS_MAX 24
 #define CLI_OPTIONS_MAX 8
 
 /* An option, "--state" and its "DIR"; without a placeholder it is a flag. */
 struct cli_option {
     const char *name, *placeholder, *help;
+    char letter; /* 'f': -f means the same; 0: none does */
 };
 
 struct cli_command {
@@ -37,8 +38,13 @@ struct cli_command {
     int (*run)(const struct cli_command *command, char **words, const char **values);
 };
 
-extern const struct cli_command cli_up, cli_status, cli_stop, cli_call, cli_check, cli_gateway,
-    cli_simulate, cli_parked, cli_saga;
+extern const struct cli_command cli_up, cli_move, cli_status, cli_stop, cli_call, cli_check,
+    cli_gateway, cli_simulate, cli_test, cli_parked, cli_saga, cli_scale, cli_upgrade, cli_keep,
+    cli_migrate, cli_config, cli_new, cli_help, cli_version, cli_complete, cli_logs, cli_trace,
+    cli_events, cli_restored, cli_backup, cli_restore;
+
+/* What FILE is when it is left out. */
+#define CLI_SYSTEM_FILE "freehold.yaml"
 
 /* The value of an option as it was given; "" for a flag that was; NULL when it was not. */
 const char *cli_value(const struct cli_command *command, const char **values, const char *option);
@@ -50,10 +56,16 @@ enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_DIM }
 
 /* An escape sequence, or "" where there is no terminal or NO_COLOR is set. */
 const char *cli_colour(FILE *stream, enum cli_colour colour);
+/* Of a terminal, in columns; 0: it is none, so a line may have any length. */
+int cli_width(FILE *stream);
 /* "freehold: ..." on standard error. Returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_findings(const struct findings *findings);
 void cli_print_json(const json_t *value); /* one line, on standard output */
+/* Who it is, by their system's name, for what is kept of what they do. */
+const char *cli_person(void);
+/* The wall clock, for what people read. */
+int64_t cli_now_ms(void);
 /* "17s", "3h"; "-" for what is no integer. */
 void cli_format_span(char *out, size_t size, const json_t *seconds);
 
@@ -63,6 +75,9 @@ void cli_format_span(char *out, size_t size, const json_t *seconds);
 /* The state folder that `folder` (--state) names, or the one of the only system that runs below
  * ./.freehold. CLI_DONE, or the exit code after saying why not. */
 int cli_find_state(const char *folder, struct state *state);
+/* The same for what can be done without `up`: a system that is stopped will do, where it is the
+ * only one below ./.freehold. */
+int cli_open_state(const char *folder, struct state *state);
 /* Where the system of the file in `file_folder` keeps its state by default. */
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system);
 
@@ -70,6 +85,9 @@ const char *cli_default_state(struct arena *arena, const char *file_folder, cons
  * the end. CLI_NOT_RUNNING (nothing is said) when there is none. */
 int cli_control(const struct state *state, const char *command,
                 void (*take)(void *context, const json_t *line), void *context);
+/* The same with more to say, which is taken; `timeout_ms` is the longest silence. */
+int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
+                        void (*take)(void *context, const json_t *line), void *context);
 
 /* ---- Asking services ---------------------------------------------------------------------------
  */
@@ -113,5 +131,9 @@ int cli_operator_ask_all(struct cli_operator *asking, const char *path, const ch
 int cli_operator_list(struct cli_operator *asking, const char *service, const char *path,
                       const char *list, const char *named, void (*print)(const json_t *list),
                       bool as_json);
+/* What restores have left for a person, of all services: restored.c. *ret is set whatever is
+ * returned: what could be had. */
+int cli_restored_take(struct cli_operator *asking, json_t **ret);
+void cli_restored_print(const json_t *reports);
 
 #endif

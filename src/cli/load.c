@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One stage after the other: what a later one would say about a broken earlier one is noise. */
 
+#define _GNU_SOURCE
 #include "cli/load.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "system/check.h"
 #include "system/describe.h"
@@ -22,4 +28,34 @@ struct system_file *load_system(const char *path, const char *profile, const cha
         return file;
     system_file_free(file);
     return NULL;
+}
+
+char **load_environment(struct system_file *file)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **environment = arena_alloc(&file->arena, (count + 1) * sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        bool private = false;
+        for (size_t j = 0; j < file->variable_count && !private; j++) {
+            size_t length = strlen(file->variables[j]);
+            private =
+                strncmp(environ[i], file->variables[j], length) == 0 && environ[i][length] == '=';
+        }
+        if (!private)
+            environment[kept++] = environ[i];
+    }
+    return environment;
+}
+
+void load_hide(const struct provision *provision)
+{
+    int folder_fd = provision->state.folder_fd;
+    int fd = openat(folder_fd, "../.gitignore", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return;
+    if (write(fd, "*\n", 2) < 0)
+        unlinkat(folder_fd, "../.gitignore", 0);
+    close(fd);
 }

@@ -4,58 +4,26 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/help.h"
+#include "cli/words.h"
 #include "system/nearest.h"
 
-static const struct cli_command *const commands[] = {&cli_up,   &cli_status,   &cli_stop,
-                                                     &cli_call, &cli_check,    &cli_parked,
-                                                     &cli_saga, &cli_simulate, &cli_gateway};
-#define COMMANDS (sizeof commands / sizeof *commands)
+/* In the order of a system's life, as `help` lists them. */
+const struct cli_command *const cli_commands[] = {
+    &cli_new,     &cli_config,  &cli_check,   &cli_up,     &cli_status,   &cli_stop,     &cli_logs,
+    &cli_trace,   &cli_events,  &cli_call,    &cli_parked, &cli_saga,     &cli_restored, &cli_scale,
+    &cli_upgrade, &cli_move,    &cli_migrate, &cli_backup, &cli_restore,  &cli_simulate, &cli_test,
+    &cli_help,    &cli_version, &cli_gateway, &cli_keep,   &cli_complete, NULL};
 
-static int print_help(void)
-{
-    const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
-    printf(
-        "Systems in which every service owns its own database.\n\n%sUsage:%s freehold COMMAND\n\n",
-        bold, plain);
-    for (size_t i = 0; i < COMMANDS; i++) {
-        if (!commands[i]->hidden)
-            printf("  %s%-9s%s%s\n", bold, commands[i]->name, plain, commands[i]->summary);
-    }
-    printf("  %s%-9s%s%s\n", bold, "help", plain, "What a command does and takes: help COMMAND");
-    printf("  %s%-9s%s%s\n", bold, "version", plain, "Which freehold this is");
-    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n");
-    return CLI_DONE;
-}
-
-static int print_command_help(const struct cli_command *command)
-{
-    const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
-    printf("%s.\n\n%sUsage:%s freehold %s%s%s%s\n\n%s", command->summary, bold, plain,
-           command->name, *command->words ? " " : "", command->words,
-           command->options[0].name ? " [OPTION]..." : "", command->text);
-    if (command->options[0].name)
-        printf("\n");
-    for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {
-        const struct cli_option *option = &command->options[i];
-        int width = printf("  %s%s%s", option->name, option->placeholder ? " " : "",
-                           option->placeholder ? option->placeholder : "");
-        printf("%*s%s\n", width < 25 ? 25 - width : 1, "", option->help);
-    }
-    return CLI_DONE;
-}
-
-static const struct cli_command *find_command(const char *name)
+const struct cli_command *help_find(const char *name)
 {
     struct nearest nearest = nearest_begin(name);
-    for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-        if (!commands[i]->hidden)
-            nearest_offer(&nearest, commands[i]->name);
+    for (int i = 0; cli_commands[i]; i++) {
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+        if (!cli_commands[i]->hidden)
+            nearest_offer(&nearest, cli_commands[i]->name);
     }
-    nearest_offer(&nearest, "help");
-    nearest_offer(&nearest, "version");
     if (nearest.word)
         cli_fail(CLI_USAGE, "there is no command '%s'; did you mean '%s'?", name, nearest.word);
     else
@@ -75,6 +43,13 @@ static int unknown_option(const struct cli_command *command, const char *given)
                     given, command->name);
 }
 
+static bool is_option(const struct cli_option *option, const char *given, size_t length)
+{
+    if (length == 2 && option->letter && given[1] == option->letter)
+        return true;
+    return strncmp(option->name, given, length) == 0 && option->name[length] == '\0';
+}
+
 /* Takes argv[*at], an option, and its value. CLI_DONE, or a usage error. */
 static int take_option(const struct cli_command *command, char **argv, int argc, int *at,
                        const char **values)
@@ -83,8 +58,7 @@ static int take_option(const struct cli_command *command, char **argv, int argc,
     size_t length = equals ? (size_t)(equals - given) : strlen(given);
     int i = 0;
     while (i < CLI_OPTIONS_MAX && command->options[i].name &&
-           (strncmp(command->options[i].name, given, length) != 0 ||
-            command->options[i].name[length] != '\0'))
+           !is_option(&command->options[i], given, length))
         i++;
     if (i == CLI_OPTIONS_MAX || !command->options[i].name)
         return unknown_option(command, given);
@@ -122,7 +96,8 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
         if (!options_over && strcmp(argv[i], "--") == 0) {
             options_over = true;
         } else if (!options_over && asks_for_help(argv[i])) {
-            return print_command_help(command);
+            help_print(command);
+            return CLI_DONE;
         } else if (!options_over && argv[i][0] == '-' && argv[i][1]) {
             int code = take_option(command, argv, argc, &i, values);
             if (code != CLI_DONE)
@@ -137,25 +112,18 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     if (count < command->words_min)
         return cli_fail(CLI_USAGE, "something is missing; usage: freehold %s %s", command->name,
                         command->words);
-    return command->run(command, words, values);
+    int code = words_check(command, words, count);
+    return code == CLI_DONE ? command->run(command, words, values) : code;
 }
 
 int main(int argc, char **argv)
 {
     json_memory_init();
     if (argc < 2 || asks_for_help(argv[1])) {
-        print_help();
+        run_command(&cli_help, 0, NULL);
         return argc < 2 ? CLI_USAGE : CLI_DONE;
     }
-    if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
-        printf("freehold " FREEHOLD_VERSION "\n");
-        return CLI_DONE;
-    }
-    if (strcmp(argv[1], "help") == 0 && argc == 2)
-        return print_help();
-    bool help = strcmp(argv[1], "help") == 0;
-    const struct cli_command *command = find_command(argv[help ? 2 : 1]);
-    if (!command)
-        return CLI_USAGE;
-    return help ? print_command_help(command) : run_command(command, argc - 2, argv + 2);
+    bool version = strcmp(argv[1], "--version") == 0;
+    const struct cli_command *command = help_find(version ? "version" : argv[1]);
+    return command ? run_command(command, argc - 2, argv + 2) : CLI_USAGE;
 }

@@ -55,7 +55,8 @@ void cli_operator_end(struct cli_operator *asking)
 /* The answer's body, or why there is none that is of use. */
 static int take(const struct cli_ask *ask, json_t **ret)
 {
-    json_t *body = NULL;
+    json_t *body = NULL, *fault;
+    size_t i;
     if (ask->status == 0)
         return cli_fail(CLI_FAILED, "%s gave no answer: %s", ask->service, ask->answer);
     bool is_json = json_parse(ask->answer, strlen(ask->answer), &body, NULL) == FH_OK;
@@ -67,6 +68,9 @@ static int take(const struct cli_ask *ask, json_t **ret)
     int code = detail
                    ? cli_fail(CLI_FAILED, "%s: %s", ask->service, detail)
                    : cli_fail(CLI_FAILED, "%s answered with status %d", ask->service, ask->status);
+    json_array_foreach (json_object_get(body, "errors"), i, fault)
+        fprintf(stderr, "  %s: %s\n", json_string_at(fault, "pointer"),
+                json_string_at(fault, "detail"));
     json_decref(body);
     return code;
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/parked.h"
 
 static long long number(const json_t *object, const char *name)
 {
@@ -49,6 +49,22 @@ static int list(struct cli_operator *asking, const char *service, bool as_json)
 
 /* ---- show ---- */
 
+/* Who has changed it, and what it was before. */
+static void print_edits(const json_t *event)
+{
+    size_t i;
+    json_t *edit;
+    char age[32];
+    json_array_foreach (json_object_get(event, "edits"), i, edit) {
+        char *before = json_text(json_object_get(edit, "before"));
+        json_t *age_s = json_integer((cli_now_ms() - number(edit, "time_ms")) / 1000);
+        cli_format_span(age, sizeof age, age_s);
+        printf("  changed by %s %s ago; before: %s\n", text(edit, "by"), age, before);
+        json_decref(age_s);
+        json_text_free(before);
+    }
+}
+
 static void print_events(const json_t *body)
 {
     const json_t *events = json_object_get(body, "events");
@@ -70,6 +86,7 @@ static void print_events(const json_t *body)
             printf("  waits behind those above it\n");
         printf("%s\n", data ? data : "-");
         json_text_free(data);
+        print_edits(one);
     }
     if ((size_t)number(body, "count") > json_array_size(events))
         printf("\n... and more behind them\n");
@@ -97,13 +114,13 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
 
 /* ---- retry ---- */
 
-static int retry(struct cli_operator *asking, char **words, bool as_json)
+int parked_retried(struct cli_operator *asking, char **words, const char *path, json_t *wanted,
+                   bool as_json)
 {
     json_t *body, *one;
     size_t i;
     bool left = false;
-    int code = cli_operator_ask(asking, words[1], "POST", "/_freehold/parked/retry",
-                                words[2] ? names(words) : json_object(), &body);
+    int code = cli_operator_ask(asking, words[1], "POST", path, wanted, &body);
     if (code != CLI_DONE)
         return code;
     json_array_foreach (json_object_get(body, "keys"), i, one) {
@@ -121,6 +138,12 @@ static int retry(struct cli_operator *asking, char **words, bool as_json)
         printf("Nothing is parked.\n");
     json_decref(body);
     return left ? CLI_FAILED : CLI_DONE;
+}
+
+static int retry(struct cli_operator *asking, char **words, bool as_json)
+{
+    return parked_retried(asking, words, "/_freehold/parked/retry",
+                          words[2] ? names(words) : json_object(), as_json);
 }
 
 /* ---- drop ---- */
@@ -173,34 +196,51 @@ static int count_words(char **words)
     return count;
 }
 
+/* What each of them takes: so many words, itself among them. */
+static const struct form {
+    const char *name, *words;
+    int least, most;
+} forms[] = {{"list", "[SERVICE]", 1, 2},
+             {"show", "SERVICE SOURCE KEY", 4, 4},
+             {"edit", "SERVICE SOURCE KEY", 4, 4},
+             {"retry", "SERVICE [SOURCE KEY]", 2, 4},
+             {"drop", "SERVICE SOURCE KEY", 4, 4}};
+
+/* CLI_DONE, or what is wrong with the words has been said. */
+static int check(char **words, bool confirms, bool gives)
+{
+    const struct form *form = forms;
+    int count = count_words(words);
+    while (strcmp(form->name, words[0]) != 0)
+        form++; /* it is one of them: words.c has looked */
+    if (count < form->least || count > form->most || count == 3)
+        return cli_fail(CLI_USAGE, "usage: freehold parked %s %s", form->name, form->words);
+    if (confirms && strcmp(words[0], "drop") != 0)
+        return cli_fail(CLI_USAGE, "--all and --yes are for drop alone");
+    if (gives && strcmp(words[0], "edit") != 0)
+        return cli_fail(CLI_USAGE, "--data is for edit alone");
+    return CLI_DONE;
+}
+
 static int run(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool as_json = cli_value(command, values, "--json") != NULL;
     bool all = cli_value(command, values, "--all") != NULL;
     bool yes = cli_value(command, values, "--yes") != NULL;
-    bool lists = strcmp(words[0], "list") == 0, shows = strcmp(words[0], "show") == 0;
-    bool retries = strcmp(words[0], "retry") == 0, drops = strcmp(words[0], "drop") == 0;
-    int count = count_words(words);
-    if (!lists && !shows && !retries && !drops)
-        return cli_fail(CLI_USAGE, "parked does not know '%s': list, show, retry or drop",
-                        words[0]);
-    if ((lists && count > 2) || ((shows || drops) && count != 4) ||
-        (retries && count != 2 && count != 4))
-        return cli_fail(CLI_USAGE, "usage: freehold parked %s%s", words[0],
-                        lists     ? " [SERVICE]"
-                        : retries ? " SERVICE [SOURCE KEY]"
-                                  : " SERVICE SOURCE KEY");
-    if (!drops && (all || yes))
-        return cli_fail(CLI_USAGE, "--all and --yes are for drop alone");
-    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
+    const char *data = cli_value(command, values, "--data");
+    int code = check(words, all || yes, data != NULL);
+    if (code == CLI_DONE)
+        code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
-    if (lists)
+    if (strcmp(words[0], "list") == 0)
         code = list(&asking, words[1], as_json);
-    else if (shows)
+    else if (strcmp(words[0], "show") == 0)
         code = show(&asking, words, as_json);
-    else if (retries)
+    else if (strcmp(words[0], "edit") == 0)
+        code = parked_edit_run(&asking, words, data, as_json);
+    else if (strcmp(words[0], "retry") == 0)
         code = retry(&asking, words, as_json);
     else
         code = drop(&asking, words, all, yes, as_json);
@@ -210,17 +250,22 @@ static int run(const struct cli_command *command, char **words, const char **val
 
 const struct cli_command cli_parked = {
     .name = "parked",
-    .words = "list|show|retry|drop [SERVICE [SOURCE KEY]]",
+    .words = "list|show|edit|retry|drop [SERVICE [SOURCE KEY]]",
     .words_min = 1,
     .words_max = 4,
-    .summary = "Events whose handlers keep failing: list, show, retry, drop",
+    .summary = "Events whose handlers keep failing: list, show, edit, retry, drop",
     .text = "  freehold parked list [SERVICE]                what is parked, and why\n"
             "  freehold parked show SERVICE SOURCE KEY       the events of one key\n"
+            "  freehold parked edit SERVICE SOURCE KEY       other data for the first of them\n"
             "  freehold parked retry SERVICE [SOURCE KEY]    try them again, in order\n"
             "  freehold parked drop SERVICE SOURCE KEY       give up the first of them for good\n\n"
+            "edit opens $EDITOR, or takes --data. The data are checked against what SOURCE\n"
+            "declares of the event; what they were before is kept, with who changed them; then\n"
+            "the key is retried.\n"
             "Exit codes: 0 done, 1 failed, or something is still parked after a retry,\n"
             "2 wrong usage, 3 no running system.\n",
-    .options = {{"--all", NULL, "drop: all events of the key, not only the first"},
+    .options = {{"--data", "JSON", "edit: the new data; @FILE reads a file, - standard input"},
+                {"--all", NULL, "drop: all events of the key, not only the first"},
                 {"--yes", NULL, "drop: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 {"--state", "DIR",

@@ -31,8 +31,8 @@ static bool is_running(const struct state *state)
     return true;
 }
 
-/* The running systems below ./.freehold; the last one's state in *ret. */
-static int find_running(struct state *ret, struct text *names)
+/* The systems below ./.freehold, running or all of them; the last one's state in *ret. */
+static int find_systems(bool running, struct state *ret, struct text *names)
 {
     DIR *folder = opendir(".freehold");
     struct dirent *entry;
@@ -45,7 +45,7 @@ static int find_running(struct state *ret, struct text *names)
         snprintf(path, sizeof path, ".freehold/%s", entry->d_name);
         if (state_open(&state, path, NULL) != FH_OK)
             continue;
-        if (!is_running(&state)) {
+        if (running && !is_running(&state)) {
             state_close(&state);
             continue;
         }
@@ -75,7 +75,7 @@ int cli_find_state(const char *folder, struct state *state)
     }
     struct text names;
     text_init(&names, 1024);
-    int count = find_running(state, &names);
+    int count = find_systems(true, state, &names);
     int code = CLI_DONE;
     if (count == 0)
         code =
@@ -90,6 +90,37 @@ int cli_find_state(const char *folder, struct state *state)
                         names.data);
     }
     text_release(&names);
+    return code;
+}
+
+int cli_open_state(const char *folder, struct state *state)
+{
+    struct fh_error error;
+    struct text running, all;
+    if (folder) {
+        enum fh_code code = state_open(state, folder, &error);
+        if (code == FH_NOT_FOUND)
+            return cli_fail(CLI_NOT_RUNNING, "there is no state folder %s", folder);
+        return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
+    }
+    text_init(&running, 1024);
+    text_init(&all, 1024);
+    int code = CLI_DONE, count = find_systems(true, state, &running);
+    if (count == 0)
+        count = find_systems(false, state, &all);
+    if (count == 0)
+        code = cli_fail(CLI_NOT_RUNNING,
+                        "there is no system below ./.freehold; name the state folder with --state, "
+                        "as up printed it");
+    else if (count > 1) {
+        state_close(state);
+        code = cli_fail(CLI_USAGE,
+                        "there are several systems here (%s); choose one with --state "
+                        ".freehold/NAME",
+                        running.length ? running.data : all.data);
+    }
+    text_release(&running);
+    text_release(&all);
     return code;
 }
 
@@ -119,29 +150,18 @@ static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ah
     }
 }
 
-int cli_control(const struct state *state, const char *command,
-                void (*take)(void *context, const json_t *line), void *context)
+/* Sends it and hands each line of the answer to `take`. True: there was an answer. */
+static bool converse(int fd, const json_t *request, int timeout_ms,
+                     void (*take)(void *context, const json_t *line), void *context)
 {
-    int fd;
-    char request[CONTROL_LINE_SIZE_MAX];
     struct text line, ahead;
-    struct fh_error error;
-    json_t *keys;
-    if (state_control_connect(state, &fd, NULL) != FH_OK)
-        return CLI_NOT_RUNNING;
-    if (keys_read(state, &keys, &error) != FH_OK) {
-        close(fd);
-        return cli_fail(CLI_FAILED, "%s", error.message);
-    }
-    const char *key = keys_of_up(keys);
-    int length = snprintf(request, sizeof request, "{\"command\":\"%s\",\"key\":\"%s\"}\n", command,
-                          key ? key : "");
-    json_decref(keys);
     bool answered = false;
+    char *text = json_text(request);
     text_init(&line, STATE_JSON_SIZE_MAX);
     text_init(&ahead, STATE_JSON_SIZE_MAX);
-    int timeout_ms = strcmp(command, "stop") == 0 ? STOP_ANSWER_MS_MAX : ANSWER_MS_MAX;
-    if (write(fd, request, (size_t)length) == length) {
+    text_printf(&line, "%s\n", text);
+    json_text_free(text);
+    if (write(fd, line.data, line.length) == (ssize_t)line.length) {
         while (read_line(fd, timeout_ms, &line, &ahead)) {
             json_t *value;
             if (json_parse(line.data, line.length, &value, NULL) != FH_OK)
@@ -153,7 +173,37 @@ int cli_control(const struct state *state, const char *command,
     }
     text_release(&line);
     text_release(&ahead);
-    close(fd);
-    return answered ? CLI_DONE
-                    : cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?");
+    return answered;
+}
+
+int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
+                        void (*take)(void *context, const json_t *line), void *context)
+{
+    int fd;
+    struct fh_error error;
+    json_t *keys;
+    int code = CLI_NOT_RUNNING;
+    if (state_control_connect(state, &fd, NULL) == FH_OK) {
+        if (keys_read(state, &keys, &error) == FH_OK) {
+            const char *key = keys_of_up(keys);
+            json_object_set_new(request, "key", json_string(key ? key : ""));
+            json_decref(keys);
+            code = converse(fd, request, timeout_ms, take, context)
+                       ? CLI_DONE
+                       : cli_fail(CLI_FAILED, "up is there, but does not answer; is it stopped?");
+        } else {
+            code = cli_fail(CLI_FAILED, "%s", error.message);
+        }
+        close(fd);
+    }
+    json_decref(request);
+    return code;
+}
+
+int cli_control(const struct state *state, const char *command,
+                void (*take)(void *context, const json_t *line), void *context)
+{
+    return cli_control_request(state, json_pack("{s:s}", "command", command),
+                               strcmp(command, "stop") == 0 ? STOP_ANSWER_MS_MAX : ANSWER_MS_MAX,
+                               take, context);
 }

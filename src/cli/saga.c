@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
@@ -61,58 +62,120 @@ static void print_saga(const json_t *saga)
     }
 }
 
-static int show(struct cli_operator *asking, char **words, bool retries, bool as_json)
+static int show(struct cli_operator *asking, char **words, bool as_json)
 {
     json_t *body, *id = json_pack("{s:s}", "id", words[2]);
-    int code =
-        retries ? cli_operator_ask(asking, words[1], "POST", "/_freehold/saga/retry", id, &body)
-                : cli_operator_ask(asking, words[1], "GET", "/_freehold/saga?id={id}", id, &body);
+    int code = cli_operator_ask(asking, words[1], "GET", "/_freehold/saga?id={id}", id, &body);
     if (code != CLI_DONE)
         return code;
     if (as_json)
         cli_print_json(body);
-    else if (retries)
-        printf("%s goes on: freehold saga show %s %s\n", words[2], words[1], words[2]);
     else
         print_saga(body);
     json_decref(body);
     return CLI_DONE;
 }
 
+/* Each word is a route of its name. */
+static int operate(struct cli_operator *asking, char **words, const char *why, bool as_json)
+{
+    json_t *body, *id = json_pack("{s:s, s:s*}", "id", words[2], "why", why);
+    if (why)
+        json_object_set_new(id, "by", json_string(cli_person()));
+    const char *path = arena_printf(&asking->arena, "/_freehold/saga/%s", words[0]);
+    int code = cli_operator_ask(asking, words[1], "POST", path, id, &body);
+    if (code != CLI_DONE)
+        return code;
+    if (as_json)
+        cli_print_json(body);
+    else if (why)
+        printf("%s is abandoned. %s\n", words[2], text(body, "why"));
+    else
+        printf("%s goes %s: freehold saga show %s %s\n", words[2],
+               strcmp(words[0], "compensate") == 0 ? "back" : "on", words[1], words[2]);
+    json_decref(body);
+    return CLI_DONE;
+}
+
+/* What can't be taken back is confirmed. */
+static int confirm(char **words, bool yes)
+{
+    static const struct {
+        const char *word, *ever, *question;
+    } all[] = {
+        {"skip", "the step that is skipped is never asked for again",
+         "Take the step under way for done"},
+        {"compensate", "a saga that goes back never turns again", "Take back all that it has done"},
+        {"abandon", "nothing more is done for a saga that is given up, nor taken back",
+         "Leave it as it is, for ever"}};
+    char line[16] = "";
+    int i = 0;
+    if (yes)
+        return CLI_DONE;
+    while (strcmp(all[i].word, words[0]) != 0)
+        i++;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(CLI_USAGE, "%s: confirm it with --yes", all[i].ever);
+    fprintf(stderr, "%s? See: freehold saga show %s %s [y/N] ", all[i].question, words[1],
+            words[2]);
+    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, "nothing was done");
+}
+
 static int run(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
     bool as_json = cli_value(command, values, "--json") != NULL;
+    bool yes = cli_value(command, values, "--yes") != NULL;
     const char *status = cli_value(command, values, "--status");
-    bool lists = strcmp(words[0], "list") == 0, retries = strcmp(words[0], "retry") == 0;
-    if (!lists && !retries && strcmp(words[0], "show") != 0)
-        return cli_fail(CLI_USAGE, "saga does not know '%s': list, show or retry", words[0]);
+    const char *why = cli_value(command, values, "--why");
+    bool lists = strcmp(words[0], "list") == 0, shows = strcmp(words[0], "show") == 0;
+    bool retries = strcmp(words[0], "retry") == 0;
     if (lists ? words[1] && words[2] : !words[1] || !words[2])
         return cli_fail(CLI_USAGE, "usage: freehold saga %s%s", words[0],
                         lists ? " [SERVICE]" : " SERVICE ID");
     if (status && (!lists || (strcmp(status, "running") != 0 && strcmp(status, "parked") != 0 &&
                               strcmp(status, "compensating") != 0)))
         return cli_fail(CLI_USAGE, "--status is for list: running, compensating or parked");
-    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
+    if (yes && (lists || shows || retries))
+        return cli_fail(CLI_USAGE, "--yes is for skip, compensate and abandon alone");
+    if ((strcmp(words[0], "abandon") == 0) != (why != NULL))
+        return cli_fail(CLI_USAGE, why ? "--why is for abandon alone"
+                                       : "say why, for whoever looks at it later: --why TEXT");
+    int code = lists || shows || retries ? CLI_DONE : confirm(words, yes);
+    if (code == CLI_DONE)
+        code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
-    code =
-        lists ? list(&asking, words[1], status, as_json) : show(&asking, words, retries, as_json);
+    if (lists)
+        code = list(&asking, words[1], status, as_json);
+    else
+        code = shows ? show(&asking, words, as_json) : operate(&asking, words, why, as_json);
     cli_operator_end(&asking);
     return code;
 }
 
 const struct cli_command cli_saga = {
     .name = "saga",
-    .words = "list|show|retry [SERVICE [ID]]",
+    .words = "list|show|retry|skip|compensate|abandon [SERVICE [ID]]",
     .words_min = 1,
     .words_max = 3,
-    .summary = "Sagas that are not over: list, show why, retry the parked",
-    .text = "  freehold saga list [SERVICE]          those that are not over, and why\n"
-            "  freehold saga show SERVICE ID         one, with its steps; those that are over too\n"
-            "  freehold saga retry SERVICE ID        a parked one goes on in its direction\n\n"
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .summary = "Sagas that are not over: list, show why, and a word on those that are parked",
+    .text =
+        "  freehold saga list [SERVICE]          those that are not over, and why\n"
+        "  freehold saga show SERVICE ID         one, with its steps; those that are over too\n"
+        "  freehold saga retry SERVICE ID        a parked one goes on in its direction\n"
+        "  freehold saga skip SERVICE ID         the same, and the step under way is taken for\n"
+        "                                        done (going back: for undone): you saw to it\n"
+        "  freehold saga compensate SERVICE ID   a parked one is taken back, where all that it\n"
+        "                                        did can be undone\n"
+        "  freehold saga abandon SERVICE ID      a parked one is given up as it is: nothing more\n"
+        "                                        is done for it, nor undone\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--status", "STATUS", "list: only running, compensating or parked ones"},
+                {"--why", "TEXT", "abandon: for whoever looks at it later"},
+                {"--yes", NULL, "skip, compensate, abandon: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},

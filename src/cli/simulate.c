@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold simulate: starts the system's own simulation, a program that links all its services. */
+/* freehold simulate and freehold test: start the system's own simulation, or its tests: programs
+ * that link its services. */
 
 #include <errno.h>
 #include <stdint.h>
@@ -29,31 +30,40 @@ static int start(const struct cli_command *command, const char *path, const char
     return cli_fail(CLI_FAILED, "%s can't be started: %s", path, strerror(errno));
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static int run_linked(const struct cli_command *command, char **words, const char **values,
+                      const char *program, const char *told_in)
 {
     struct findings findings = {0};
-    struct system_file *file = system_file_read(words[0], NULL, &findings);
+    const char *given = words[0] ? words[0] : CLI_SYSTEM_FILE;
+    struct system_file *file = system_file_read(given, NULL, &findings);
     int code = CLI_FAILED;
     if (!file) {
         cli_print_findings(&findings);
     } else {
         const char *programs = cli_value(command, values, "--programs");
-        const char *path = programs_find_one(file, "simulate", programs);
-        code = path ? start(command, path, words[0], values)
-                    : cli_fail(CLI_FAILED,
-                               "%s has no program `simulate`; docs/simulation.md tells how it is "
-                               "made",
-                               file->name);
+        const char *path = programs_find_one(file, program, programs);
+        code = path ? start(command, path, given, values)
+                    : cli_fail(CLI_FAILED, "%s has no program `%s`; %s tells how it is made",
+                               file->name, program, told_in);
     }
     system_file_free(file);
     findings_release(&findings);
     return code;
 }
 
+static int run_simulate(const struct cli_command *command, char **words, const char **values)
+{
+    return run_linked(command, words, values, "simulate", "docs/simulation.md");
+}
+
+static int run_test(const struct cli_command *command, char **words, const char **values)
+{
+    return run_linked(command, words, values, "tests", "docs/testing.md");
+}
+
 const struct cli_command cli_simulate = {
     .name = "simulate",
-    .words = "FILE",
-    .words_min = 1,
+    .words = "[FILE]",
     .words_max = 1,
     .summary = "Run the system on virtual time while everything fails, and check its promises",
     .text =
@@ -68,5 +78,25 @@ const struct cli_command cli_simulate = {
                 {"--trace", NULL, "one run, and all that happens in it"},
                 {"--json", NULL, "the summary in JSON"},
                 {"--programs", "DIR", "look for the program here first"}},
-    .run = run,
+    .run = run_simulate,
+};
+
+const struct cli_command cli_test = {
+    .name = "test",
+    .words = "[FILE]",
+    .words_max = 1,
+    .summary = "Run the tests of the system's services, each with stores and a time of its own",
+    .text = "Each test is run for several seeds: the same steps, with other delays and deaths.\n"
+            "One that fails says what was expected and what happened, and its seed replays it.\n"
+            "The system's program `tests` is looked for where its services' programs are.\n"
+            "Exit codes: 0 all passed, 1 some did not.\n",
+    .options = {{"--only", "NAME", "those alone whose name has NAME in it"},
+                {"--seed", "N", "the first seed; default 1"},
+                {"--seeds", "K", "how many for each test; default 10, 1 with --seed"},
+                {"--jobs", "N", "so many side by side; default: one a processor"},
+                {"--trace", NULL, "one run of one test, and all that happens in it"},
+                {"--list", NULL, "their names"},
+                {"--json", NULL, "the outcome in JSON"},
+                {"--programs", "DIR", "look for the program here first"}},
+    .run = run_test,
 };

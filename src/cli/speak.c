@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the commands speak: colours only where a person looks, places as compilers write them. */
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -17,6 +20,14 @@ const char *cli_colour(FILE *stream, enum cli_colour colour)
     if ((none && *none) || (terminal && strcmp(terminal, "dumb") == 0) || !isatty(fileno(stream)))
         return "";
     return sequences[colour];
+}
+
+int cli_width(FILE *stream)
+{
+    struct winsize size;
+    if (!isatty(fileno(stream)) || ioctl(fileno(stream), TIOCGWINSZ, &size) != 0)
+        return 0;
+    return size.ws_col ? size.ws_col : 80;
 }
 
 int cli_fail(int code, const char *format, ...)
@@ -53,6 +64,19 @@ void cli_print_json(const json_t *value)
     char *text = json_text(value);
     printf("%s\n", text);
     json_text_free(text);
+}
+
+const char *cli_person(void)
+{
+    const struct passwd *user = getpwuid(getuid());
+    return user ? user->pw_name : "operator";
+}
+
+int64_t cli_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void cli_format_span(char *out, size_t size, const json_t *seconds)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "system/programs.h"
@@ -28,7 +29,11 @@ struct up {
     struct provision *provision;
     int ready_fd; /* --detach: where the byte goes; -1 otherwise */
     bool logging; /* detached and ready */
+    bool json;    /* one object when it is ready, and no word before */
     bool up;
+    const char *const *moving; /* whose stores may be moved; NULL: nobody's */
+    struct progress progress;  /* of the move that is under way */
+    char what[PROGRESS_LINE_SIZE / 2];
 };
 
 /* ---- Speaking ----------------------------------------------------------------------------------
@@ -37,7 +42,10 @@ struct up {
 static void say(void *context, enum supervise_level level, const char *text)
 {
     static const enum cli_colour colours[] = {CLI_DIM, CLI_GREEN, CLI_YELLOW};
-    const struct up *up = context;
+    struct up *up = context;
+    progress_hide(&up->progress);
+    if (up->json && !up->logging)
+        return;
     if (up->logging)
         log_line(level == SUPERVISE_TROUBLE ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", text);
     else
@@ -49,6 +57,21 @@ static void say(void *context, enum supervise_level level, const char *text)
 static void say_plainly(void *context, const char *text)
 {
     say(context, SUPERVISE_STEP, text);
+}
+
+static void tell_work(void *context, const char *service, int64_t done, const char *what)
+{
+    struct up *up = context;
+    char named[sizeof up->what];
+    if (up->logging)
+        return;
+    snprintf(named, sizeof named, "  moving %s: %s", service, what);
+    if (strcmp(named, up->what) != 0) {
+        progress_end(&up->progress);
+        memcpy(up->what, named, sizeof named);
+        progress_begin(&up->progress, up->what, "rows", 0, up->json);
+    }
+    progress_reach(&up->progress, done);
 }
 
 /* ---- Detaching ---------------------------------------------------------------------------------
@@ -102,18 +125,33 @@ static void turn_to_log(struct up *up)
     log_init("up", LOG_LEVEL_INFO);
 }
 
+static void tell_ready(const struct up *up)
+{
+    const struct provision *provision = up->provision;
+    const char *scheme = up->file->door_certificate ? "https" : "http";
+    const char *address = provision->parts[provision->part_count - 1].address;
+    if (up->json) {
+        json_t *told = json_pack("{s:s, s:o, s:s, s:i}", "system", up->file->name, "url",
+                                 json_sprintf("%s://%s", scheme, address), "state",
+                                 provision->state.folder, "pid", (int)getpid());
+        cli_print_json(told);
+        json_decref(told);
+    } else {
+        printf("%s%s is up%s at %s://%s\n", cli_colour(stdout, CLI_BOLD), up->file->name,
+               cli_colour(stdout, CLI_PLAIN), scheme, address);
+        if (up->ready_fd < 0)
+            printf("Ctrl-C stops it.\n");
+        else
+            printf("Stop it with: freehold stop --state %s\n", provision->state.folder);
+    }
+    fflush(stdout);
+}
+
 static void ready(void *context)
 {
     struct up *up = context;
-    const struct provision *provision = up->provision;
     up->up = true;
-    printf("%s%s is up%s at http://%s\n", cli_colour(stdout, CLI_BOLD), up->file->name,
-           cli_colour(stdout, CLI_PLAIN), provision->parts[provision->part_count - 1].address);
-    if (up->ready_fd < 0)
-        printf("Ctrl-C stops it.\n");
-    else
-        printf("Stop it with: freehold stop --state %s\n", provision->state.folder);
-    fflush(stdout);
+    tell_ready(up);
     if (up->ready_fd < 0)
         return;
     turn_to_log(up);
@@ -125,27 +163,6 @@ static void ready(void *context)
 
 /* ---- Starting ----------------------------------------------------------------------------------
  */
-
-/* The environment without what the file takes from it: those values are for the services that name
- * them. */
-static char **process_environment(struct system_file *file)
-{
-    size_t count = 0, kept = 0;
-    while (environ[count])
-        count++;
-    char **environment = arena_alloc(&file->arena, (count + 1) * sizeof(char *));
-    for (size_t i = 0; i < count; i++) {
-        bool private = false;
-        for (size_t j = 0; j < file->variable_count && !private; j++) {
-            size_t length = strlen(file->variables[j]);
-            private =
-                strncmp(environ[i], file->variables[j], length) == 0 && environ[i][length] == '=';
-        }
-        if (!private)
-            environment[kept++] = environ[i];
-    }
-    return environment;
-}
 
 static int refuse(const struct up *up, const char *folder, const char *listen, enum fh_code code,
                   pid_t holder, const struct fh_error *error)
@@ -165,25 +182,14 @@ static int refuse(const struct up *up, const char *folder, const char *listen, e
     return cli_fail(CLI_FAILED, "%s", error->message);
 }
 
-/* Stores are no source code: keeps .freehold beside a system file out of git by itself. */
-static void hide_from_git(const struct up *up)
-{
-    int fd = openat(up->provision->state.folder_fd, "../.gitignore",
-                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return;
-    if (write(fd, "*\n", 2) < 0)
-        unlinkat(up->provision->state.folder_fd, "../.gitignore", 0);
-    close(fd);
-}
-
 static int supervise(struct up *up)
 {
     struct supervise_options options = {.file = up->file,
                                         .provision = up->provision,
-                                        .environment = process_environment(up->file),
+                                        .environment = load_environment(up->file),
                                         .give_up = up->ready_fd >= 0,
                                         .say = say,
+                                        .works = tell_work,
                                         .ready = ready,
                                         .context = up};
     int code = supervise_run(&options);
@@ -206,6 +212,8 @@ static int start(struct up *up, const struct cli_command *command, const char **
         .state_folder = folder,
         .listen = listen ? listen : up->file->listen,
         .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena)),
+        .moving = up->moving,
+        .abandon = up->moving && cli_value(command, values, "--abandon"),
         .say = say_plainly,
         .context = up};
     pid_t holder;
@@ -213,10 +221,11 @@ static int start(struct up *up, const struct cli_command *command, const char **
     if (code != FH_OK)
         return refuse(up, folder, listen, code, holder, &error);
     if (!cli_value(command, values, "--state"))
-        hide_from_git(up);
-    printf("%s%s%s: %zu services and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
-           up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
-           up->provision->state.folder);
+        load_hide(up->provision);
+    if (!up->json)
+        printf("%s%s%s: %zu services and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
+               up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
+               up->provision->state.folder);
     int result = supervise(up);
     provision_free(up->provision);
     return result;
@@ -251,17 +260,34 @@ static int detach(struct up *up, int *ret_code)
     return 1;
 }
 
-static int run(const struct cli_command *command, char **words, const char **values)
+static bool know_all(struct system_file *file, const char *const *names)
+{
+    for (; names && *names; names++) {
+        if (!system_file_service(file, *names)) {
+            cli_fail(CLI_USAGE, "%s has no service '%s'", file->name, *names);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `moving`: the services whose stores may be moved, or NULL. */
+static int bring_up(const struct cli_command *command, char **words, const char **values,
+                    const char *const *moving)
 {
     struct findings findings = {0};
-    struct up up = {.ready_fd = -1};
+    struct up up = {
+        .ready_fd = -1, .json = cli_value(command, values, "--json") != NULL, .moving = moving};
     int code = CLI_FAILED;
     if (cli_value(command, values, "--detach") && !detach(&up, &code))
         return code;
-    up.file = load_system(words[0], cli_value(command, values, "--profile"),
-                          cli_value(command, values, "--programs"), &findings);
+    up.file =
+        load_system(words[0] ? words[0] : CLI_SYSTEM_FILE, cli_value(command, values, "--profile"),
+                    cli_value(command, values, "--programs"), &findings);
     cli_print_findings(&findings);
-    if (up.file)
+    if (up.file && !know_all(up.file, moving))
+        code = CLI_USAGE;
+    else if (up.file)
         code = start(&up, command, values);
     else
         cli_fail(code, "not started: %zu error%s", findings.errors,
@@ -271,10 +297,19 @@ static int run(const struct cli_command *command, char **words, const char **val
     return code;
 }
 
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    return bring_up(command, words, values, NULL);
+}
+
+static int run_move(const struct cli_command *command, char **words, const char **values)
+{
+    return bring_up(command, words, values, (const char *const *)(words + 1));
+}
+
 const struct cli_command cli_up = {
     .name = "up",
-    .words = "FILE",
-    .words_min = 1,
+    .words = "[FILE]",
     .words_max = 1,
     .summary = "Start a system: every service with its own store, and the gateway",
     .text = "Checks the file and the programs, makes what is missing, starts one process for each\n"
@@ -284,6 +319,30 @@ const struct cli_command cli_up = {
                 {"--listen", "ADDR:PORT", "where the gateway listens; port 0 is any free one"},
                 {"--profile", "NAME", "with the overrides of this profile"},
                 {"--programs", "DIR", "look for programs here first"},
-                {"--detach", NULL, "go to the background; returns when everything is ready"}},
+                {"--detach", NULL, "go to the background; returns when everything is ready"},
+                {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
     .run = run,
+};
+
+const struct cli_command cli_move = {
+    .name = "move",
+    .words = "FILE SERVICE ...",
+    .words_min = 2,
+    .words_max = CLI_WORDS_MAX,
+    .summary = "Start a system and move services' stores to the engines that the file names now",
+    .text =
+        "For services whose engine in FILE (with the profile) is another one than that of the\n"
+        "store they have: each copies its store with all that belongs to it, reads both again,\n"
+        "compares them, and serves from the new one; the rest of the system starts as with `up`.\n"
+        "It can be interrupted and repeated. The old store stays, and serves no more.\n"
+        "Exit codes: as those of `up`.\n",
+    .options = {{"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
+                {"--listen", "ADDR:PORT", "where the gateway listens; port 0 is any free one"},
+                {"--profile", "NAME", "with the overrides of this profile"},
+                {"--programs", "DIR", "look for programs here first"},
+                {"--abandon", NULL,
+                 "serve from the old store again: for a move that has not ended"},
+                {"--detach", NULL, "go to the background; returns when everything is ready"},
+                {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
+    .run = run_move,
 };

@@ -19,8 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
+#include "base/mutation.h"
 #include "event/parked.h"
+#include "event/round.h"
+#include "work/spans.h"
 #include "world/world.h"
 
 void apply_begins(struct subscription *s)
@@ -49,6 +53,8 @@ fh_handler *apply_handler(const struct subscription *s, const char *type)
  * or could not even begin. */
 static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
 {
+    if (MUTATION(outage_parks))
+        return false;
     if (failed && code == FH_UNAVAILABLE)
         return failed->reply_status >= 502 && failed->reply_status <= 504;
     if (failed && code == FH_NO_MEMORY)
@@ -64,24 +70,30 @@ static enum fh_code fence_alone(struct work_context *context, struct work_fence 
     enum fh_code code = store_begin(context->store, STORE_WRITE, &bare.store_work, error);
     if (code != FH_OK)
         return code;
+    CRASH_POINT("fence.opened");
     code = fence->check(&bare, fence, &replied, error);
-    if (code == FH_OK)
-        return store_commit(bare.store_work, error);
-    store_rollback(bare.store_work);
+    CRASH_POINT("fence.checked");
+    if (code != FH_OK) {
+        store_rollback(bare.store_work);
+        return code;
+    }
+    code = store_commit(bare.store_work, error);
+    CRASH_POINT("fence.durable");
     return code;
 }
 
 enum fh_code apply_works(struct subscription *s, const struct batch_event *events, int count,
-                         const bool *leave_out, struct work_fence *fence, int *ret_failed,
-                         bool *ret_outage, struct fh_error *error)
+                         const bool *leave_out, fh_handler *instead, struct work_fence *fence,
+                         int *ret_failed, bool *ret_outage, struct fh_error *error)
 {
     struct work_context *context = s->room->context;
+    int64_t began_ns = world_monotonic_ns(context->world);
     fh_work *works = calloc((size_t)count + 1, sizeof *works);
     fh_work **heard = calloc((size_t)count + 1, sizeof(fh_work *));
     int heard_count = 0, failed = -1;
     FH_ASSERT(works != NULL && heard != NULL);
     for (int i = 0; i < count; i++) {
-        fh_handler *handler = apply_handler(s, events[i].type);
+        fh_handler *handler = instead ? instead : apply_handler(s, events[i].type);
         if (!handler || (leave_out && leave_out[i]))
             continue;
         fh_work *w = &works[i];
@@ -96,8 +108,20 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
     *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
-    for (int i = 0; i < heard_count; i++)
+    for (int i = 0; i < heard_count; i++) {
+        const struct batch_event *event = &events[heard[i] - works];
+        struct span span = {.kind = SPAN_HEARD,
+                            .parent = event->trace,
+                            .what = event->type,
+                            .service = s->source,
+                            .key = event->key,
+                            .status = code == FH_OK ? 200
+                                      : i == failed ? heard[i]->reply_status
+                                                    : 0,
+                            .began_ns = began_ns};
+        spans_keep(context->spans, &span);
         work_release(heard[i]);
+    }
     free(heard);
     free(works);
     if (code == FH_OK) {
@@ -112,7 +136,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
 struct cursor_fence {
     struct work_fence fence; /* first: it is cast from */
     const struct apply *apply;
-    const bool *parked; /* the plan: whose keys are parked */
+    const bool *parked;  /* the plan: whose keys are parked */
+    const bool *covered; /* and what a snapshot has brought already */
     struct ledger_cursor next;
     bool moved, stale, full;
     int64_t parks;
@@ -134,8 +159,11 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
                                    .error = why,
                                    .parked_ms = world_wall_ms(subscription_world(s)),
                                    .event = text};
-    enum fh_code code = ledger_parked_put(work, &parked, error);
+    enum fh_code code = FH_OK;
+    if (!MUTATION(parked_is_lost))
+        code = ledger_parked_put(work, &parked, error);
     json_text_free(text);
+    CRASH_POINT("park.recorded");
     return code;
 }
 
@@ -149,10 +177,10 @@ static enum fh_code plan_check(struct store_work *work, struct cursor_fence *own
     enum fh_code code = ledger_parked_any(work, s->source, s->share, &any, error);
     for (int i = 0; code == FH_OK && i < apply->count; i++) {
         bool parked = false;
-        if (any && apply_handler(s, apply->events[i].type))
+        if (any && !own->covered[i] && apply_handler(s, apply->events[i].type))
             code =
                 ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked, error);
-        if (code == FH_OK && parked != own->parked[i]) {
+        if (code == FH_OK && parked != own->parked[i] && !MUTATION(parked_key_ignored)) {
             own->stale = true;
             return error_set(error, FH_CONFLICT, "A key was parked or unparked meanwhile.");
         }
@@ -224,19 +252,24 @@ static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, boo
 
 /* ---- one work ------------------------------------------------------------------------------ */
 
-/* Whose keys are parked, as committed. Nobody looks while nothing is known to be parked: the fence
- * finds it out if that is wrong. */
-static enum fh_code plan_make(const struct apply *apply, bool *parked, struct fh_error *error)
+/* Whose keys are parked, as committed, and what a snapshot has brought already. Nobody looks while
+ * nothing is known to be parked: the fence finds it out if that is wrong. */
+static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *covered,
+                              struct fh_error *error)
 {
-    const struct subscription *s = apply->subscription;
+    struct subscription *s = apply->subscription;
     struct store_work *work;
-    if (s->parked.keys == 0)
+    bool follows = s->round.phase == LEDGER_FOLLOW;
+    bool any = s->parked.keys > 0 && !MUTATION(parked_key_ignored);
+    if (!any && !follows)
         return FH_OK;
     enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    for (int i = 0; code == FH_OK && i < apply->count; i++) {
-        if (apply_handler(s, apply->events[i].type))
+    if (follows)
+        code = round_compare(s, work, apply->events, apply->count, covered, error);
+    for (int i = 0; any && code == FH_OK && i < apply->count; i++) {
+        if (!covered[i] && apply_handler(s, apply->events[i].type))
             code = ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked[i],
                                      error);
     }
@@ -263,21 +296,26 @@ static enum apply_verdict verdict_of(struct apply *apply, enum fh_code code,
 enum apply_verdict apply_run(struct apply *apply)
 {
     struct subscription *s = apply->subscription;
-    bool parked[SUBSCRIBE_WORK_MAX] = {false}, leave_out[SUBSCRIBE_WORK_MAX];
-    struct cursor_fence fence = {
-        .fence.check = cursor_fence_check, .apply = apply, .parked = parked, .next = apply->next};
+    bool parked[SUBSCRIBE_WORK_MAX] = {false}, covered[SUBSCRIBE_WORK_MAX] = {false};
+    bool leave_out[SUBSCRIBE_WORK_MAX] = {false};
+    struct cursor_fence fence = {.fence.check = cursor_fence_check,
+                                 .apply = apply,
+                                 .parked = parked,
+                                 .covered = covered,
+                                 .next = apply->next};
     bool outage = true;
     FH_ASSERT(apply->count <= SUBSCRIBE_WORK_MAX && (!apply->park_error || apply->count == 1));
     fence.next.epoch = s->cursor.epoch;
     apply->failed = -1;
     apply->error = (struct fh_error){0};
     apply_begins(s);
-    enum fh_code code = plan_make(apply, parked, &apply->error);
+    enum fh_code code = plan_make(apply, parked, covered, &apply->error);
     if (code == FH_OK) {
-        memcpy(leave_out, parked, sizeof leave_out);
+        for (int i = 0; i < apply->count; i++)
+            leave_out[i] = parked[i] || covered[i];
         leave_out[0] |= apply->park_error != NULL;
-        code = apply_works(s, apply->events, apply->count, leave_out, &fence.fence, &apply->failed,
-                           &outage, &apply->error);
+        code = apply_works(s, apply->events, apply->count, leave_out, NULL, &fence.fence,
+                           &apply->failed, &outage, &apply->error);
     }
     if (code == FH_OK) {
         s->cursor = fence.next;

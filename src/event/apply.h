@@ -36,11 +36,13 @@ struct apply {
 /* On a fiber. DONE: it is durable, and the subscription's cursor and counts are set. */
 enum apply_verdict apply_run(struct apply *apply);
 
-/* The handlers of `events` in one work behind `fence`, those left out that `leave_out` (or NULL)
- * says; where none is left, the fence alone. *ret_outage: the events are not to blame. */
+/* The handlers of `events` (or `instead`, where that is given) in one work behind `fence`, those
+ * left out that `leave_out` (or NULL) says; where none is left, the fence alone. *ret_outage: the
+ * events are not to blame. */
 enum fh_code apply_works(struct subscription *subscription, const struct batch_event *events,
-                         int count, const bool *leave_out, struct work_fence *fence,
-                         int *ret_failed, bool *ret_outage, struct fh_error *error);
+                         int count, const bool *leave_out, fh_handler *instead,
+                         struct work_fence *fence, int *ret_failed, bool *ret_outage,
+                         struct fh_error *error);
 
 /* While it is busy its store must stay open: see event_room_wait. */
 void apply_begins(struct subscription *subscription);

@@ -111,8 +111,10 @@ enum fh_code batch_parse(const struct world_request *answer, const struct ledger
         return error_set(error, FH_NO_MEMORY, "There is no memory for a batch of events.");
     arena_init(&batch->arena, ARENA_SIZE_MAX);
     enum fh_code code = headers_parse(answer, batch, error);
+    const char *continues = world_answer_header(answer, "freehold-continues");
     if (code == FH_OK && after->incarnation[0] &&
-        strcmp(after->incarnation, batch->next.incarnation) != 0)
+        strcmp(after->incarnation, batch->next.incarnation) != 0 &&
+        (!continues || strcmp(after->incarnation, continues) != 0))
         code = error_set(error, FH_INVALID, "It is of another incarnation than was asked for.");
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&batch->arena);

@@ -107,7 +107,7 @@ static void add_position(struct text *out, int64_t position)
     text_add(out, quote);
 }
 
-static void add_string(struct text *out, const char *string)
+void envelope_string(struct text *out, const char *string)
 {
     text_append(out, "\"", 1);
     while (*string) {
@@ -136,15 +136,15 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     char time[ENVELOPE_TIME_SIZE];
     envelope_time(time, event->time_ms);
     ADD(out, "{\"specversion\":\"1.0\",\"id\":");
-    add_string(out, event->id);
+    envelope_string(out, event->id);
     ADD(out, ",\"source\":\"/");
     text_add(out, service);
     ADD(out, "\",\"type\":");
-    add_string(out, event->type);
+    envelope_string(out, event->type);
     ADD(out, ",\"time\":\"");
     text_append(out, time, ENVELOPE_TIME_SIZE - 1);
     ADD(out, "\",\"subject\":");
-    add_string(out, event->key);
+    envelope_string(out, event->key);
     ADD(out, ",\"position\":");
     add_position(out, event->position);
     ADD(out, ",\"prev\":");
@@ -153,13 +153,30 @@ void envelope_write(struct text *out, const char *service, const struct ledger_e
     add_integer(out, event->version);
     if (event->trace) {
         ADD(out, ",\"traceparent\":");
-        add_string(out, event->trace);
+        envelope_string(out, event->trace);
     }
     ADD(out, ",\"datacontenttype\":\"application/json\",\"data\":");
     if (fields && fields_selects(fields, event->type))
         fields_write(fields, event->type, event->data, out);
     else
         text_add(out, event->data);
+    ADD(out, "}");
+}
+
+void envelope_row(struct text *out, const char *type, const char *key, int64_t position,
+                  const char *data, const struct fields *fields)
+{
+    ADD(out, "{\"type\":");
+    envelope_string(out, type);
+    ADD(out, ",\"subject\":");
+    envelope_string(out, key);
+    ADD(out, ",\"position\":");
+    add_integer(out, position);
+    ADD(out, ",\"data\":");
+    if (fields_selects(fields, type))
+        fields_write(fields, type, data, out);
+    else
+        text_add(out, data);
     ADD(out, "}");
 }
 

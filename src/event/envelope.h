@@ -29,6 +29,11 @@ bool envelope_time_parse(const char *text, int64_t *ret_wall_ms);
 void envelope_write(struct text *out, const char *service, const struct ledger_event *event,
                     const struct fields *fields);
 
+/* One row of a snapshot's page, {"type", "subject", "position", "data"}; and a JSON string. */
+void envelope_row(struct text *out, const char *type, const char *key, int64_t position,
+                  const char *data, const struct fields *fields);
+void envelope_string(struct text *out, const char *string);
+
 /* The share in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the
  * protocol: subscribers and publishers of different releases must agree on it. */
 unsigned envelope_share(const char *key, unsigned count);

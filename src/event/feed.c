@@ -3,8 +3,7 @@
  * The feed. One answer is one snapshot of the store: position, trimmed position, the id at the
  * cursor and the rows are read in it, so that nothing can be trimmed between the judgement and
  * the rows. When it holds nothing that the reader wants, the fiber waits for a commit of this
- * process (embedded stores have one process; the sequencer of server engines will poke this queue
- * too), and looks again.
+ * process, or for word of another's (look.c), and looks again.
  *
  *   judged  200 | 409 | 410                      (in this order: 409 before 410)
  *   empty   wait for a commit, until `wait` is over, the service drains, or something of other
@@ -24,24 +23,26 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/text.h"
 #include "event/envelope.h"
 #include "event/fields.h"
+#include "event/place.h"
+#include "event/slice.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "store/ledger.h"
 #include "work/work.h"
 #include "world/world.h"
 
-#define NAME_LENGTH_MAX 64
-#define INTERNAL_PREFIX "freehold."
-
 static const fh_field feed_shape[] = {
     {"incarnation", FH_STRING, .max = ID_SIZE - 1, .optional = true},
     {"after", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
     {"id", FH_STRING, .max = ID_SIZE - 1, .optional = true},
     {"done", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
-    {"name", FH_STRING, .min = 1, .max = NAME_LENGTH_MAX, .optional = true},
+    {"seen", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
+    {"seen_id", FH_STRING, .max = ID_SIZE - 1, .optional = true},
+    {"name", FH_STRING, .min = 1, .max = FEED_NAME_LENGTH_MAX, .optional = true},
     {"share", FH_STRING, .max = 16, .optional = true},
     {"types", FH_LIST, .max = 64, .optional = true},
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
@@ -51,15 +52,15 @@ static const fh_field feed_shape[] = {
 
 /* A subscriber as it last told. */
 struct feed_subscriber {
-    char name[NAME_LENGTH_MAX + 1], share[17];
+    char name[FEED_NAME_LENGTH_MAX + 1], share[17];
     int64_t done, seen;
     bool dirty;
 };
 
 struct feed_query {
     json_t *typed; /* what the texts below live in */
-    const char *incarnation, *id, *name, *share;
-    int64_t after, done;
+    const char *incarnation, *id, *name, *share, *seen_id;
+    int64_t after, done, seen;
     unsigned share_index, share_count;
     const json_t *types;
     struct fields fields;
@@ -78,18 +79,19 @@ struct feed_scan {
     int64_t last;
     int64_t next;
     char next_id[ID_SIZE];
+    bool continued; /* the cursor is of an ancestor, and its place the same in this store */
 };
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
-static void answer_header(struct feed_answer *answer, const char *name, const char *value)
+void feed_header(struct feed_answer *answer, const char *name, const char *value)
 {
     FH_ASSERT(answer->header_count < FEED_HEADERS_MAX);
     answer->headers[answer->header_count++] = (struct http_header){name, value};
 }
 
 /* Takes the problem. */
-static void answer_problem(struct feed_answer *answer, int status, json_t *problem)
+void feed_problem(struct feed_answer *answer, int status, json_t *problem)
 {
     answer->status = status;
     answer->content_type = PROBLEM_CONTENT_TYPE;
@@ -97,12 +99,12 @@ static void answer_problem(struct feed_answer *answer, int status, json_t *probl
     answer->body_length = strlen(answer->body);
     json_decref(problem);
     if (status == 503)
-        answer_header(answer, "Retry-After", "1");
+        feed_header(answer, "Retry-After", "1");
 }
 
 void feed_answer_release(struct feed_answer *answer)
 {
-    if (answer->content_type && strcmp(answer->content_type, FEED_CONTENT_TYPE) == 0)
+    if (answer->content_type && strcmp(answer->content_type, PROBLEM_CONTENT_TYPE) != 0)
         free(answer->body);
     else
         json_text_free(answer->body);
@@ -115,17 +117,21 @@ static void answer_of_scan(struct event_room *room, struct feed_scan *scan,
     snprintf(answer->incarnation, sizeof answer->incarnation, "%s",
              room->context->store->incarnation);
     snprintf(answer->last, sizeof answer->last, "%lld", (long long)scan->last);
-    answer_header(answer, "Freehold-Incarnation", answer->incarnation);
-    answer_header(answer, "Freehold-Last", answer->last);
+    feed_header(answer, "Freehold-Incarnation", answer->incarnation);
+    feed_header(answer, "Freehold-Last", answer->last);
     if (scan->status != 200) {
         json_t *problem = problem_new(scan->status, scan->why, NULL);
         json_object_set_new(problem, "incarnation", json_string(answer->incarnation));
         json_object_set_new(problem, "last", json_integer(scan->last));
-        answer_problem(answer, scan->status, problem);
+        feed_problem(answer, scan->status, problem);
         return;
     }
+    if (scan->continued) {
+        snprintf(answer->continues, sizeof answer->continues, "%s", scan->query->incarnation);
+        feed_header(answer, "Freehold-Continues", answer->continues);
+    }
     snprintf(answer->next, sizeof answer->next, "%lld,%s", (long long)scan->next, scan->next_id);
-    answer_header(answer, "Freehold-Next", answer->next);
+    feed_header(answer, "Freehold-Next", answer->next);
     text_add(&scan->body, scan->count ? "]" : "[]");
     answer->status = 200;
     answer->content_type = FEED_CONTENT_TYPE;
@@ -148,15 +154,6 @@ static const char *string_or(const json_t *typed, const char *name, const char *
     return value ? value : otherwise;
 }
 
-static bool share_parse(struct feed_query *query)
-{
-    int length = 0;
-    if (sscanf(query->share, "%3u/%3u%n", &query->share_index, &query->share_count, &length) != 2)
-        return false;
-    return query->share[length] == '\0' && query->share_count >= 1 &&
-           query->share_count <= FEED_SHARES_MAX && query->share_index < query->share_count;
-}
-
 /* NULL, or what is wrong. */
 static const char *query_read(struct feed_query *query)
 {
@@ -165,12 +162,14 @@ static const char *query_read(struct feed_query *query)
     query->after = integer_or(typed, "after", 0);
     query->id = string_or(typed, "id", "");
     query->done = integer_or(typed, "done", 0);
+    query->seen = integer_or(typed, "seen", 0);
+    query->seen_id = string_or(typed, "seen_id", "");
     query->name = string_or(typed, "name", NULL);
     query->share = string_or(typed, "share", "0/1");
     query->types = json_object_get(typed, "types");
     query->limit = (int)integer_or(typed, "limit", FEED_LIMIT_DEFAULT);
     query->wait_ms = integer_or(typed, "wait", 0) * 1000;
-    if (!share_parse(query))
+    if (!place_share(query->share, &query->share_index, &query->share_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (query->after > 0 && (!*query->incarnation || !*query->id))
         return "With `after`, `incarnation` and the `id` of the event there are needed.";
@@ -186,14 +185,14 @@ static bool query_parse(struct feed_query *query, const json_t *strings, struct 
 {
     json_t *faults = shape_query(feed_shape, strings, &query->typed);
     if (faults) {
-        answer_problem(answer, 400, problem_new(400, "The feed's parameters are wrong.", faults));
+        feed_problem(answer, 400, problem_new(400, "The feed's parameters are wrong.", faults));
         json_decref(faults);
         return false;
     }
     const char *wrong = query_read(query);
     if (!wrong)
         return true;
-    answer_problem(answer, 400, problem_new(400, wrong, NULL));
+    feed_problem(answer, 400, problem_new(400, wrong, NULL));
     json_decref(query->typed);
     return false;
 }
@@ -202,7 +201,7 @@ static bool query_parse(struct feed_query *query, const json_t *strings, struct 
 
 static bool is_wanted(const struct feed_query *query, const struct ledger_event *event)
 {
-    if (strncmp(event->type, INTERNAL_PREFIX, sizeof INTERNAL_PREFIX - 1) == 0)
+    if (strncmp(event->type, SLICE_INTERNAL_PREFIX, sizeof SLICE_INTERNAL_PREFIX - 1) == 0)
         return false;
     if (query->share_count > 1 &&
         envelope_share(event->key, query->share_count) != query->share_index)
@@ -241,44 +240,56 @@ static enum fh_code scan_judge(struct feed_scan *scan, struct store_work *work,
                                struct fh_error *error)
 {
     const struct feed_query *query = scan->query;
-    int64_t trimmed;
-    char id[ID_SIZE];
+    int64_t cut = 0;
+    enum fh_code code = FH_OK;
+    scan->continued = false;
     if (*query->incarnation && strcmp(query->incarnation, work->store->incarnation) != 0) {
-        scan->status = 409;
-        scan->why = "The cursor is of another incarnation of this store, which was restored or "
-                    "moved since: resynchronise.";
-        return FH_OK;
+        code = ledger_ancestor_cut(work, query->incarnation, &cut, error);
+        scan->continued = code == FH_OK && query->after <= cut;
+        if (!scan->continued) {
+            scan->status = 409;
+            scan->why = "The cursor is of another incarnation of this store, which was restored or "
+                        "moved since: resynchronise.";
+            return code == FH_NOT_FOUND ? FH_OK : code;
+        }
     }
-    if (query->after > scan->last) {
+    enum place place, seen = PLACE_HERE;
+    code = place_judge(work, scan->last, query->after, query->id, &place, error);
+    if (code == FH_OK && query->seen > query->after)
+        code = place_judge(work, scan->last, query->seen, query->seen_id, &seen, error);
+    if (code != FH_OK)
+        return code;
+    if (place == PLACE_TRIMMED && !MUTATION(trimming_untold)) {
+        scan->status = 410;
+        scan->why = "What follows this cursor was trimmed: resynchronise.";
+    } else if (MUTATION(other_past_untold)) {
+        return FH_OK;
+    } else if (place == PLACE_AHEAD || seen == PLACE_AHEAD) {
         scan->status = 409;
         scan->why = "The cursor is ahead of this store, which must have lost events: "
                     "resynchronise.";
-        return FH_OK;
-    }
-    enum fh_code code = ledger_outbox_trimmed(work, &trimmed, id, error);
-    if (code != FH_OK)
-        return code;
-    if (query->after < trimmed) {
-        scan->status = 410;
-        scan->why = "What follows this cursor was trimmed: resynchronise.";
-        return FH_OK;
-    }
-    if (query->after > trimmed) {
-        code = ledger_outbox_id_at(work, query->after, id, error);
-        if (code != FH_OK)
-            return code;
-    }
-    if (query->after > 0 && strcmp(id, query->id) != 0) {
+    } else if (place == PLACE_ANOTHER || seen == PLACE_ANOTHER) {
         scan->status = 409;
         scan->why = "Another event stands at the cursor's position in this store: resynchronise.";
     }
     return FH_OK;
 }
 
-static enum fh_code scan_run(struct feed_scan *scan, struct store *store, struct fh_error *error)
+/* Of several shares each reads all the rows, so that they read them together. */
+static enum fh_code scan_rows(struct feed_scan *scan, struct event_room *room,
+                              struct store_work *work, struct fh_error *error)
+{
+    if (scan->query->share_count > 1)
+        return slice_read(room, work, scan->next, scan->last, FEED_SCAN_MAX, scan_event, scan,
+                          error);
+    return ledger_outbox_read(work, scan->next, FEED_SCAN_MAX, scan_event, scan, error);
+}
+
+static enum fh_code scan_run(struct feed_scan *scan, struct event_room *room,
+                             struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     scan->status = 200;
@@ -286,7 +297,10 @@ static enum fh_code scan_run(struct feed_scan *scan, struct store *store, struct
     if (code == FH_OK)
         code = scan_judge(scan, work, error);
     if (code == FH_OK && scan->status == 200 && scan->last > scan->next)
-        code = ledger_outbox_read(work, scan->next, FEED_SCAN_MAX, scan_event, scan, error);
+        code = scan_rows(scan, room, work, error);
+    /* Where rows that came meanwhile are read, too; a cursor that is refused proves nothing. */
+    if (scan->status == 200 && scan->last < scan->next)
+        scan->last = scan->next;
     store_rollback(work);
     if (code == FH_OK && scan->body.overflow)
         code = error_set(error, FH_NO_MEMORY, "There is no memory for the feed's answer.");
@@ -358,27 +372,28 @@ static void recorder(void *argument)
     event_room_fiber_ends(room);
 }
 
-static void subscriber_told(struct event_room *room, const struct feed_query *query)
+void feed_told(struct event_room *room, const char *name, const char *share, int64_t done,
+               int64_t seen)
 {
-    char key[NAME_LENGTH_MAX + 20];
-    if (!query->name || room->draining)
+    char key[FEED_NAME_LENGTH_MAX + 20];
+    if (!name || room->draining)
         return;
-    snprintf(key, sizeof key, "%s %s", query->name, query->share);
+    snprintf(key, sizeof key, "%s %s", name, share);
     struct feed_subscriber *subscriber = map_get(&room->subscribers, key);
     if (!subscriber) {
         if (room->subscribers.count >= FEED_SUBSCRIBERS_MAX)
             return;
         subscriber = calloc(1, sizeof *subscriber);
         FH_ASSERT(subscriber != NULL);
-        snprintf(subscriber->name, sizeof subscriber->name, "%s", query->name);
-        snprintf(subscriber->share, sizeof subscriber->share, "%s", query->share);
+        snprintf(subscriber->name, sizeof subscriber->name, "%s", name);
+        snprintf(subscriber->share, sizeof subscriber->share, "%s", share);
         subscriber->done = -1;
         map_put(&room->subscribers, key, subscriber);
     }
-    if (subscriber->done == query->done && subscriber->seen == query->after)
+    if (subscriber->done == done && subscriber->seen == seen)
         return;
-    subscriber->done = query->done;
-    subscriber->seen = query->after;
+    subscriber->done = done;
+    subscriber->seen = seen;
     subscriber->dirty = true;
     if (!room->recording)
         room->recording = event_room_fiber(room, recorder, room);
@@ -416,6 +431,8 @@ static bool wait_for_more(struct event_room *room, const struct feed_scan *scan,
     if (room->reader_count >= FEED_READERS_MAX)
         return false;
     room->reader_count++;
+    slice_rest(room);
+    event_look_soon(room);
     bool woken = fiber_wait_until(&room->readers, world, *deadline_ns);
     room->reader_count--;
     return woken && !room->draining;
@@ -428,12 +445,13 @@ static enum fh_code feed_poll(struct event_room *room, struct feed_scan *scan,
     bool skipped = false;
     for (;;) {
         uint64_t commits = room->commits;
-        enum fh_code code = scan_run(scan, room->context->store, error);
+        enum fh_code code = scan_run(scan, room, error);
         if (code == FH_OK && scan->last > room->position)
             room->position = scan->last; /* internal events take positions without a word here */
         if (code != FH_OK || scan->status != 200)
             return code; /* a cursor that is refused records nothing */
-        subscriber_told(room, scan->query);
+        feed_told(room, scan->query->name, scan->query->share, scan->query->done,
+                  scan->query->after);
         if (scan->count > 0)
             return FH_OK;
         if (!wait_for_more(room, scan, commits, &deadline_ns, &skipped))
@@ -457,7 +475,7 @@ void feed_answer(struct event_room *room, const json_t *strings, struct feed_ans
     if (code != FH_OK) {
         log_warning("The feed could not be read: %s", error.message);
         int status = code == FH_UNAVAILABLE ? 503 : 500;
-        answer_problem(ret, status, problem_new(status, error.message, NULL));
+        feed_problem(ret, status, problem_new(status, error.message, NULL));
     } else {
         answer_of_scan(room, &scan, ret);
     }

@@ -21,18 +21,13 @@
 #include "event/room.h"
 #include "shape/shape.h"
 #include "store/ledger.h"
+#include "work/spans.h"
 #include "work/work.h"
-
-struct published {
-    struct ledger_event event;
-    struct published *next;
-};
 
 /* What one run of a handler has published; on the run's arena. */
 struct publishing {
-    struct published *first, *last;
+    struct ledger_event *first, *last;
     int count;
-    int64_t position; /* of the last one, once appended */
 };
 
 static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_error *error)
@@ -41,14 +36,10 @@ static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_erro
     if (MUTATION(events_written_apart) && w->phase != WORK_ENDED)
         return FH_OK;
     CRASH_POINT("outbox.begins");
-    for (struct published *p = publishing->first; p; p = p->next) {
-        enum fh_code code = ledger_outbox_append(w->store_work, &p->event, error);
-        if (code != FH_OK)
-            return code;
-        publishing->position = p->event.position;
-    }
+    enum fh_code code = ledger_outbox_append(w->store_work, publishing->first, error);
+    work_appended(w, publishing->first);
     CRASH_POINT("outbox.written");
-    return FH_OK;
+    return code;
 }
 
 /* The dual write: events in a work of their own, behind the handler's. */
@@ -69,7 +60,15 @@ static void publishing_committed(fh_work *w, void *argument)
     struct publishing *publishing = argument;
     if (MUTATION(events_written_apart))
         publish_apart(w, publishing);
-    event_room_committed(w->context->events, publishing->position, publishing->count);
+    for (const struct ledger_event *event = publishing->first; event; event = event->next) {
+        struct span span = {.kind = SPAN_PUBLISHED,
+                            .parent = w->trace,
+                            .what = event->type,
+                            .key = event->key,
+                            .began_ns = world_monotonic_ns(w->context->world)};
+        spans_keep(w->context->spans, &span);
+    }
+    event_room_committed(w->context->events, publishing->last->position, publishing->count);
 }
 
 static struct publishing *publishing_of(fh_work *w)
@@ -96,7 +95,7 @@ static const struct fh_published *declared(fh_work *w, const char *type)
             type);
 }
 
-static void check_data(fh_work *w, const struct fh_published *published, const json_t *data)
+void outbox_check_data(fh_work *w, const struct fh_published *published, const json_t *data)
 {
     if (!json_is_object(data))
         fh_fail(w, 500, "The data of %s must be an object.", published->type);
@@ -112,7 +111,7 @@ static void check_data(fh_work *w, const struct fh_published *published, const j
             published->type, pointer ? pointer : "", detail ? detail : "it is wrong.");
 }
 
-static const char *key_of(fh_work *w, const struct fh_published *published, const json_t *data)
+const char *outbox_key(fh_work *w, const struct fh_published *published, const json_t *data)
 {
     if (!published->key)
         return published->type; /* no key declared: all of a type in one order */
@@ -134,25 +133,25 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
 {
     const struct fh_published *published = declared(w, type);
     work_store_write(w);
-    check_data(w, published, data);
+    outbox_check_data(w, published, data);
     struct publishing *publishing = publishing_of(w);
     if (publishing->count >= OUTBOX_EVENTS_MAX)
         fh_fail(w, 500, "One work publishes at most %d events.", OUTBOX_EVENTS_MAX);
-    const char *key = key_of(w, published, data);
+    const char *key = outbox_key(w, published, data);
     size_t key_length = strlen(key) + 1;
     char *text = json_text(data);
     size_t text_length = strlen(text) + 1;
     if (text_length > OUTBOX_DATA_SIZE_MAX)
         fh_fail(w, 500, "The data of %s is larger than %zu bytes.", type, OUTBOX_DATA_SIZE_MAX);
-    struct published *next = work_alloc(w, sizeof *next + key_length);
-    *next = (struct published){
-        .event = {.time_ms = fh_now_ms(w),
-                  .version = published->version ? published->version : 1,
-                  .id = fh_id_new(w),
-                  .type = published->type,
-                  .key = memcpy(next + 1, key, key_length),
-                  .data = text, /* of the run's arena, as all JSON in a handler */
-                  .trace = w->trace},
+    struct ledger_event *next = work_alloc(w, sizeof *next + key_length);
+    *next = (struct ledger_event){
+        .time_ms = fh_now_ms(w),
+        .version = published->version ? published->version : 1,
+        .id = fh_id_new(w),
+        .type = published->type,
+        .key = memcpy(next + 1, key, key_length),
+        .data = text, /* of the run's arena, as all JSON in a handler */
+        .trace = w->trace,
     };
     if (publishing->last)
         publishing->last->next = next;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "event/apply.h"
@@ -101,8 +102,12 @@ static bool list_event(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
     json_t *object = common(parked, listing->now_ms), *event;
-    if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK)
+    if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK) {
+        if (json_object_get(event, PARKED_EDITS))
+            json_object_set(object, PARKED_EDITS, json_object_get(event, PARKED_EDITS));
+        json_object_del(event, PARKED_EDITS);
         json_object_set_new(object, "event", event);
+    }
     json_array_append_new(listing->list, object);
     listing->count = parked->waiting;
     return true;
@@ -170,19 +175,38 @@ enum fh_code parked_head(struct event_room *room, struct arena *arena, const cha
 
 /* ---- giving up ----------------------------------------------------------------------------- */
 
-static enum fh_code drop_first(struct event_room *room, const struct ledger_parked *parked,
-                               struct fh_error *error)
+static enum fh_code drop_read(struct event_room *room, const struct ledger_parked *parked,
+                              struct fh_error *error)
 {
     struct store_work *work;
     bool unparked;
     enum fh_code code = store_begin(store_of(room), STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_parked_take(work, parked->source, parked->share, parked->key, parked->position,
-                              &unparked, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
+    code = ledger_parked_take(work, parked, &unparked, error);
+    CRASH_POINT("drop.taken");
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    code = store_commit(work, error);
+    CRASH_POINT("drop.durable");
+    return code;
+}
+
+/* Whoever tries it meanwhile, in vain, does not save it. */
+static enum fh_code drop_first(struct event_room *room, struct arena *arena,
+                               struct ledger_parked *parked, struct fh_error *error)
+{
+    int64_t position = parked->position;
+    enum fh_code code = FH_CONFLICT;
+    for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++) {
+        code = drop_read(room, parked, error);
+        if (code != FH_CONFLICT ||
+            parked_head(room, arena, parked->source, parked->key, parked, NULL) != FH_OK ||
+            parked->position != position)
+            break;
+    }
     return code;
 }
 
@@ -198,7 +222,7 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
         log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s",
                     parked.type, parked.event_id, source, (long long)parked.position, key,
                     *parked.error ? parked.error : "it waited behind another one");
-        code = drop_first(room, &parked, error);
+        code = drop_first(room, &arena, &parked, error);
     }
     if (code == FH_OK) {
         *left = parked.waiting - 1;

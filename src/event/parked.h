@@ -3,7 +3,8 @@
 #define EVENT_PARKED_H
 
 /*
- * Parked events, as operators see them: what is parked and why, trying it again, giving it up.
+ * Parked events, as operators see them: what is parked and why, trying it again, with other data
+ * too, giving it up.
  *
  * A key's events are retried in order, each in a work of its own, whose first statement takes the
  * event from the key's list (and with the last one the key itself): it fails when somebody else
@@ -27,7 +28,8 @@
 enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
                          struct fh_error *error);
 /* {"source", "key", "count", "events": [{"position", "id", "type", "attempts", "error",
- * "parked_ms", "time_ms", "event"}]}. FH_NOT_FOUND: nothing is. New reference. */
+ * "parked_ms", "time_ms", "event", "edits"}]}, with "edits" [{"time_ms", "by", "before"}] of those
+ * that were edited. FH_NOT_FOUND: nothing is. New reference. */
 enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
                          struct fh_error *error);
 
@@ -41,6 +43,25 @@ enum fh_code parked_retry(struct event_room *room, const char *source, const cha
  * [{"position", "id", "type", "error"}], "left"}. FH_NOT_FOUND: nothing is there. New reference. */
 enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
                          json_t **ret, struct fh_error *error);
+
+#define PARKED_EDITS "edits" /* in a parked event, beside the envelope's own members */
+#define PARKED_EDITS_MAX 8   /* of one event: the first and the last ones */
+#define PARKED_EDITED_SIZE_MAX ((size_t)4 << 20) /* of an event with them */
+#define PARKED_BY_LENGTH_MAX 64
+
+struct parked_change {
+    const char *source, *key;
+    int64_t position; /* of the event that the person has seen; 0: whichever is the first */
+    json_t *data;
+    const char *by; /* who it is */
+};
+
+/* Gives the first event of a key other data, and retries the key: *ret is as parked_retry's.
+ * FH_NOT_FOUND: that key is not parked; FH_CONFLICT: the event was tried or edited meanwhile, or
+ * another one is the first now; FH_INVALID: the data can't be those of such an event, with
+ * *ret_faults (new reference, or NULL). In all of these nothing has changed. */
+enum fh_code parked_edit(struct event_room *room, const struct parked_change *change, json_t **ret,
+                         json_t **ret_faults, struct fh_error *error);
 
 /* Within the room. */
 struct subscription;

@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "event/apply.h"
+#include "event/envelope.h"
 #include "event/parked.h"
 #include "world/world.h"
 
@@ -33,8 +36,10 @@ static enum fh_code take_fence_check(fh_work *w, struct work_fence *fence, bool 
     struct take_fence *own = (struct take_fence *)fence;
     const struct ledger_parked *parked = own->parked;
     *ret_replied = false;
-    enum fh_code code = ledger_parked_take(w->store_work, parked->source, parked->share,
-                                           parked->key, parked->position, &own->unparked, error);
+    enum fh_code code = FH_OK;
+    if (!MUTATION(retry_takes_nothing))
+        code = ledger_parked_take(w->store_work, parked, &own->unparked, error);
+    CRASH_POINT("retry.taken");
     own->overtaken = code == FH_CONFLICT && !(error && error->retryable);
     return code;
 }
@@ -50,10 +55,13 @@ static void note_failure(struct subscription *s, struct ledger_parked *parked, c
     enum fh_code code = store_begin(s->room->context->store, STORE_WRITE, &work, &error);
     if (code != FH_OK)
         return; /* the caller hears why; only the count is one too low */
-    if (ledger_parked_failed(work, parked, &error) == FH_OK)
+    code = ledger_parked_failed(work, parked, &error);
+    CRASH_POINT("retry.failed");
+    if (code == FH_OK)
         store_commit(work, NULL);
     else
         store_rollback(work);
+    CRASH_POINT("retry.noted");
 }
 
 static enum retried retry_event(struct subscription *s, struct ledger_parked *parked,
@@ -72,7 +80,8 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     if (code != FH_OK)
         return RETRIED_FAILED;
     event.trace = json_string_at(event.envelope, "traceparent");
-    code = apply_works(s, &event, 1, NULL, &fence.fence, &failed, &outage, error);
+    code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
+    CRASH_POINT("retry.durable");
     *ret_unparked = fence.unparked;
     if (code == FH_OK)
         return RETRIED_APPLIED;
@@ -142,10 +151,11 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
     parked_recount(s);
 }
 
-static struct subscription *find(struct event_room *room, const char *source)
+/* The share of a key. Whoever's it is now: the list of a key is a fence of its own. */
+static struct subscription *find(struct event_room *room, const char *source, const char *key)
 {
     for (struct subscription *s = room->subscriptions; s; s = s->next) {
-        if (strcmp(s->source, source) == 0)
+        if (strcmp(s->source, source) == 0 && envelope_share(key, s->share_count) == s->share_index)
             return s;
     }
     return NULL;
@@ -155,7 +165,7 @@ static struct subscription *find(struct event_room *room, const char *source)
 static void retry_told(struct event_room *room, const char *source, const char *key,
                        int64_t deadline_ns, json_t *all, int64_t *applied)
 {
-    struct subscription *s = find(room, source);
+    struct subscription *s = find(room, source, key);
     struct progress progress = {0};
     if (s)
         retry_key(s, key, deadline_ns, &progress);
@@ -208,7 +218,7 @@ void parked_retry_at_start(void *argument)
     apply_ends(s);
     if (code == FH_OK) {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
-            if (!room->draining)
+            if (subscription_goes_on(s) && strcmp(json_string_at(one, "share"), s->share) == 0)
                 retry_key(s, json_string_at(one, "key"), INT64_MAX, &progress);
         }
         json_decref(list);

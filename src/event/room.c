@@ -3,11 +3,14 @@
 
 #include "event/room.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "event/feed.h"
-#include "event/subscribe.h"
+#include "event/slice.h"
+#include "event/subscription.h"
 #include "store/ledger.h"
 #include "work/work.h"
 
@@ -22,10 +25,28 @@ struct event_room *event_room_new(struct work_context *context)
     return room;
 }
 
+/* Others have published, or positions came late. */
+static void heard(void *context)
+{
+    struct event_room *room = context;
+    room->commits++;
+    fiber_wake_all(&room->readers);
+}
+
+static void looked(void *context, bool changed)
+{
+    (void)changed;
+    subscribe_looked(context);
+}
+
+static json_t *tell_own(void *context);
+
 enum fh_code event_room_start(struct event_room *room, struct fh_error *error)
 {
     struct store_work *work;
     int64_t position;
+    /* What a process that died has left without a position; if not now, then soon. */
+    store_sequence(room->context->store, NULL, 0, NULL);
     enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
@@ -35,6 +56,13 @@ enum fh_code event_room_start(struct event_room *room, struct fh_error *error)
         return code;
     if (position > room->position)
         room->position = position;
+    if (position > room->context->position)
+        room->context->position = position;
+    room->watcher = (struct lease_watcher){.looked = looked, .tell = tell_own, .context = room};
+    lease_watch(room->context->leases, &room->watcher);
+    room->listener = (struct store_listener){.heard = heard, .context = room};
+    store_listen(room->context->store, &room->listener);
+    event_look_start(room);
     return subscribe_start(room, error);
 }
 
@@ -72,6 +100,8 @@ bool event_room_sleep(struct event_room *room, int64_t until_ns)
 void event_room_drain(struct event_room *room)
 {
     room->draining = true;
+    store_unlisten(room->context->store, &room->listener);
+    fiber_wake_all(&room->looker);
     fiber_wake_all(&room->readers);
     fiber_wake_all(&room->sleepers);
     subscribe_drain(room);
@@ -95,6 +125,8 @@ void event_room_free(struct event_room *room)
     FH_ASSERT(event_room_ended(room));
     subscribe_release(room);
     feed_release(room);
+    json_decref(room->trimmed.subscribers);
+    slice_free(room);
     free(room);
 }
 
@@ -114,12 +146,66 @@ static json_t *subscription_state(const struct subscription *subscription)
     return state;
 }
 
-json_t *event_room_state(const struct event_room *room)
+json_t *event_room_own(const struct event_room *room)
 {
     json_t *subscriptions = json_array();
     const struct subscription *at = NULL;
-    while ((at = subscription_next(room, at)))
-        json_array_append_new(subscriptions, subscription_state(at));
-    return json_pack("{s:I, s:o}", "position", (json_int_t)room->position, "subscriptions",
-                     subscriptions);
+    while ((at = subscription_next(room, at))) {
+        if (subscription_is_ours(at))
+            json_array_append_new(subscriptions, subscription_state(at));
+    }
+    return subscriptions;
+}
+
+static json_t *tell_own(void *context)
+{
+    return event_room_own(context);
+}
+
+static void collect(void *context, const json_t *told)
+{
+    json_array_extend(context, (json_t *)(uintptr_t)told);
+}
+
+static bool same_text(const json_t *a, const json_t *b, const char *name)
+{
+    const char *one = json_string_at(a, name), *other = json_string_at(b, name);
+    return one && other && strcmp(one, other) == 0;
+}
+
+/* Another instance's word on it, where there is one. Takes `mine`. */
+static json_t *told_or(const json_t *told, json_t *mine)
+{
+    size_t i;
+    json_t *theirs;
+    json_array_foreach (told, i, theirs) {
+        if (!same_text(theirs, mine, "source") || !same_text(theirs, mine, "share"))
+            continue;
+        json_decref(mine);
+        return json_incref(theirs);
+    }
+    json_object_set_new(mine, "state", json_string("waiting"));
+    json_object_set_new(mine, "reason", json_string("No instance has this share now."));
+    return mine;
+}
+
+json_t *event_room_state(const struct event_room *room)
+{
+    json_t *subscriptions = json_array(), *told = json_array();
+    const struct subscription *at = NULL;
+    lease_told(room->context->leases, collect, told);
+    while ((at = subscription_next(room, at))) {
+        json_t *state = subscription_state(at);
+        json_array_append_new(subscriptions,
+                              subscription_is_ours(at) ? state : told_or(told, state));
+    }
+    json_decref(told);
+    json_t *state = json_pack("{s:I, s:o}", "position", (json_int_t)room->position, "subscriptions",
+                              subscriptions);
+    if (room->trimmed.subscribers) {
+        json_object_set_new(state, "trimmed", json_integer(room->trimmed.position));
+        json_object_set_new(state, "expired", json_integer(room->trimmed.expired));
+        json_object_set_new(state, "subscribers", json_deep_copy(room->trimmed.subscribers));
+    }
+    return state;
 }

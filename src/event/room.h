@@ -21,8 +21,11 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "store/store.h"
+#include "work/lease.h"
 #include "world/fiber.h"
 
+struct event_slices;
 struct subscription;
 struct work_context;
 
@@ -38,21 +41,35 @@ struct event_counters {
     uint64_t fetches;   /* feed answers read */
 };
 
+/* What the last look at what may be trimmed has found: see trim.h. */
+struct event_trimmed {
+    int64_t position;    /* up to which everything is gone */
+    int64_t removed;     /* events, by this process */
+    json_t *subscribers; /* [{"name", "share", "done", "expired"}]; NULL before the first look */
+    int64_t expired;     /* of them, and of those that are declared and have never asked */
+};
+
 struct event_room {
     struct work_context *context;
     int64_t position; /* the last committed one that this process knows of */
     uint64_t commits; /* rises with each work that published */
     bool draining;
-    struct fiber_queue readers;  /* the feed's long polls */
+    struct fiber_queue readers; /* the feed's long polls */
+    struct fiber_queue looker;  /* see look.c */
+    struct store_listener listener;
     struct fiber_queue sleepers; /* the room's own fibers, between two tries */
     int reader_count;
+    struct event_slices *slices; /* see slice.h; NULL: none yet */
     struct map subscribers; /* of this service's feed: struct feed_subscriber by name and share */
     bool recording;         /* a fiber writes down what they have told */
     int64_t recorded_ns;
     struct subscription *subscriptions; /* this service's own, in the order of `hears` */
+    struct lease_watcher watcher;       /* of whose shares they are */
     int parked_keys_max, parked_max;    /* of one subscription; as in subscribe.h */
-    int fibers;                         /* of this room, alive */
-    struct fiber_queue idle;            /* who waits in event_room_wait */
+    const json_t *schemas; /* of what others publish, by service and type; NULL: not known */
+    struct event_trimmed trimmed;
+    int fibers;              /* of this room, alive */
+    struct fiber_queue idle; /* who waits in event_room_wait */
     struct event_counters counters;
 };
 
@@ -68,10 +85,18 @@ void event_room_free(struct event_room *room);
 /* Events up to `position` are durable: wakes the feed. */
 void event_room_committed(struct event_room *room, int64_t position, int count);
 
-/* {"position", "subscriptions": [{"source", "share", "state", "position", "last", "depth",
- * "lag_ms", "parked": {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/events.md. Memory
- * only, cheap. New reference. */
+/* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
+ * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
+ * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/events.md. Memory only, cheap: what other
+ * instances have is as they told last; subscribers are told by the instance that trims, as it saw
+ * them last. New reference. */
 json_t *event_room_state(const struct event_room *room);
+/* The subscriptions, or shares of them, that this instance has. New reference. */
+json_t *event_room_own(const struct event_room *room);
+
+/* Within the room: look.c, for stores that others publish into too. */
+void event_look_start(struct event_room *room);
+void event_look_soon(struct event_room *room); /* someone waits for new events */
 
 /* Within the room: a fiber that is counted in `fibers`. */
 bool event_room_fiber(struct event_room *room, void (*entry)(void *), void *argument);

@@ -16,6 +16,9 @@
 #include "base/log.h"
 #include "event/apply.h"
 #include "event/parked.h"
+#include "event/round.h"
+#include "event/shares.h"
+#include "event/snapshot.h"
 #include "event/subscription.h"
 #include "work/work.h"
 #include "world/world.h"
@@ -69,7 +72,14 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     if (!cursor_read_patiently(s, &now) || cursor_equal(&now, &s->cursor))
         return false;
     bool applied = cursor_equal(&now, &wanted);
+    s->fenced = now.epoch != s->cursor.epoch;
     s->cursor = now;
+    if (s->fenced) {
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING,
+                          "Another instance has taken this share over.");
+        *ret_elsewhere = true;
+        return false;
+    }
     if (!applied) {
         log_warning("The cursor of %s was moved to %lld by someone else; reading on from there.",
                     s->source, (long long)now.position);
@@ -182,6 +192,8 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
     int count = left < attempts->together ? left : attempts->together;
+    if (s->room->context->store->ops->one_document && count > 1)
+        count = 1; /* each handler may change another document */
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,
                           .count = count,
@@ -195,7 +207,8 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
         verdict = APPLY_DONE;
     }
     if (elsewhere) {
-        subscription_release_hold(s, &s->applying_hold);
+        if (!s->fenced)
+            subscription_release_hold(s, &s->applying_hold);
         return false;
     }
     switch (verdict) {
@@ -227,7 +240,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
 static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
-    while (subscription_goes_on(s) && s->applied < s->applying->count) {
+    while (subscription_goes_on(s) && !s->rounds && s->applied < s->applying->count) {
         if (!apply_next(s, &attempts))
             return;
     }
@@ -266,23 +279,95 @@ static void apply_what_came(struct subscription *s)
     }
 }
 
-/* Reads the cursor, lets the reader begin there, and applies what it brings. */
+/* ---- a share's life ------------------------------------------------------------------------ */
+
+/* The cursor is where its owner left it; from now on it knows our epoch. */
+static bool cursor_is_ours(struct subscription *s)
+{
+    if (!cursor_read_patiently(s, &s->cursor))
+        return false;
+    s->fenced = s->room->context->leases && s->cursor.epoch != s->lease.epoch;
+    return !s->fenced;
+}
+
+static void begin_reading(struct subscription *s)
+{
+    for (int n = 1; !s->reads && subscription_goes_on(s); n++) {
+        s->reads = event_room_fiber(s->room, subscription_read, s);
+        if (!s->reads)
+            subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    }
+}
+
+/* Reads the cursor, lets the reader begin there, and applies what it brings, as long as the share
+ * is ours. */
 static void applier(void *argument)
 {
     struct subscription *s = argument;
-    if (cursor_read_patiently(s, &s->cursor)) {
+    if (cursor_is_ours(s) && round_load(s)) {
         subscription_release_hold(s, &s->applying_hold);
-        s->fetched = s->skipped = s->cursor;
+        if (s->rounds)
+            subscription_hold(s, &s->reading, SUBSCRIPTION_ROUND,
+                              "A snapshot was under way when this process began.");
+        subscription_drop(s);
         parked_recount(s);
         if (s->parked.keys > 0 && !event_room_fiber(s->room, parked_retry_at_start, s))
             log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
-        for (int n = 1; subscription_goes_on(s) && !event_room_fiber(s->room, subscription_read, s);
-             n++)
-            subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+        begin_reading(s);
     }
-    while (subscription_goes_on(s))
-        apply_what_came(s);
+    while (subscription_goes_on(s)) {
+        if (s->rounds)
+            round_step(s);
+        else if (!round_forget(s))
+            apply_what_came(s);
+    }
+    if (!s->room->draining)
+        subscription_drop(s);
+    s->applies = false;
+    lease_ended(&s->lease);
     event_room_fiber_ends(s->room);
+}
+
+static void begin_applying(struct subscription *s)
+{
+    if (!s->applies && subscription_goes_on(s))
+        s->applies = event_room_fiber(s->room, applier, s);
+}
+
+static void share_taken(struct lease *lease)
+{
+    struct subscription *s = lease->owner;
+    s->fenced = false;
+    s->reading.state = SUBSCRIPTION_STARTING;
+    s->reading.reason[0] = '\0';
+    begin_applying(s);
+}
+
+static void share_ends(struct lease *lease)
+{
+    struct subscription *s = lease->owner;
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_space);
+    fiber_wake_all(&s->for_parking);
+    if (!s->applies)
+        lease_ended(lease);
+}
+
+/* The fence: works that know an older epoch move the cursor no more. */
+static enum fh_code share_take(struct lease *lease, struct store_work *work, int64_t epoch,
+                               struct fh_error *error)
+{
+    const struct subscription *s = lease->owner;
+    return ledger_cursor_take(work, s->source, s->share, epoch, error);
+}
+
+/* One that is ours and found no fiber gets another chance. */
+void subscribe_looked(struct event_room *room)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (subscription_is_ours(s))
+            begin_applying(s);
+    }
 }
 
 /* ---- start, drain, end --------------------------------------------------------------------- */
@@ -298,8 +383,6 @@ static struct subscription *subscription_of(struct event_room *room, const char 
     FH_ASSERT(s != NULL);
     s->room = room;
     s->source = source;
-    s->reached_ns = world_monotonic_ns(room->context->world);
-    snprintf(s->share, sizeof s->share, "0/1");
     *at = s;
     return s;
 }
@@ -315,22 +398,58 @@ static enum fh_code hear(struct event_room *room, const struct fh_heard *heard,
         return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
                          heard->service);
     s->heard[s->heard_count++] = heard;
+    return round_check(room->context->service, heard, error);
+}
+
+/* Makes one subscription of a source into all of its shares. */
+static struct subscription *spread(struct subscription *s, unsigned count)
+{
+    s->share_count = count;
+    for (unsigned i = 1; i < count; i++) {
+        struct subscription *other = calloc(1, sizeof *other);
+        FH_ASSERT(other != NULL);
+        *other = *s;
+        other->share_index = i;
+        s->next = other;
+        s = other;
+    }
+    return s;
+}
+
+static enum fh_code begin_share(struct subscription *s, struct fh_error *error)
+{
+    snprintf(s->share, sizeof s->share, "%u/%u", s->share_index, s->share_count);
+    s->reached_ns = world_monotonic_ns(subscription_world(s));
+    s->lease =
+        (struct lease){.take = share_take, .taken = share_taken, .ends = share_ends, .owner = s};
+    snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->share);
+    lease_add(s->room->context->leases, &s->lease);
+    if (subscription_is_ours(s) && !s->applies)
+        return error_set(error, FH_NO_MEMORY, "There is no fiber left for a subscription.");
     return FH_OK;
 }
 
 enum fh_code subscribe_start(struct event_room *room, struct fh_error *error)
 {
     const struct fh_service *service = room->context->service;
-    for (size_t i = 0; i < HEARD_MAX; i++) {
-        if (!service->hears[i].service)
-            continue;
-        enum fh_code code = hear(room, &service->hears[i], error);
+    unsigned count = 1;
+    enum fh_code declared = snapshot_check(service, error);
+    for (size_t i = 0; i < HEARD_MAX && declared == FH_OK; i++) {
+        if (service->hears[i].service)
+            declared = hear(room, &service->hears[i], error);
+    }
+    if (declared != FH_OK)
+        return declared;
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        enum fh_code code = shares_count(room, s->source, &count, error);
         if (code != FH_OK)
             return code;
+        s = spread(s, count);
     }
     for (struct subscription *s = room->subscriptions; s; s = s->next) {
-        if (!event_room_fiber(room, applier, s))
-            return error_set(error, FH_NO_MEMORY, "There is no fiber left for a subscription.");
+        enum fh_code code = begin_share(s, error);
+        if (code != FH_OK)
+            return code;
     }
     return FH_OK;
 }

@@ -4,7 +4,9 @@
 
 /*
  * The hearing side: for each service named in `hears`, one subscription, which reads that service's
- * feed and applies its events in order, each exactly once.
+ * feed and applies its events in order, each exactly once. Where a service can have several
+ * instances a subscription has shares, by the keys of events (shares.h): each is read and applied
+ * by itself, by the instance that has its lease.
  *
  *   reader   asks the feed behind what it has fetched, up to SUBSCRIBE_PREFETCH_MAX batches ahead
  *   applier  runs a batch's handlers in one work, whose first statement moves the cursor from
@@ -20,8 +22,11 @@
  *   full     so much is parked that the handler rather than an event is to blame: it waits until
  *            there is room, or the event's handler succeeds, and says so
  *   moved    someone else moved the cursor, or the outcome of a commit is unknown: read the cursor
- *   refused  409 or 410: the publisher was restored, or trimmed what was not read. Going on would
- *            skip events in silence, so the subscription stops and says so
+ *   fenced   another instance has taken the share over: nothing more is done for it here
+ *   anew     409 or 410: the publisher was restored, or trimmed what was not read. Going on would
+ *            skip events in silence. Where handlers are declared for it, the subscription begins
+ *            anew with the publisher's state (round.h)
+ *   refused  the same where they are not: the subscription stops and says so
  */
 
 #include <stdbool.h>
@@ -59,6 +64,7 @@ enum subscription_state {
     SUBSCRIPTION_WAITING,     /* an outage on this side holds the next event */
     SUBSCRIPTION_FAILING,     /* an event's handler fails; it is tried again, then parked */
     SUBSCRIPTION_FULL,        /* stopped: no more may be parked */
+    SUBSCRIPTION_ROUND,       /* begins anew with the publisher's state: round.h */
     SUBSCRIPTION_REFUSED,     /* stopped: 409 or 410 */
 };
 
@@ -76,6 +82,8 @@ struct subscription_view {
     uint64_t applied, failures;
 };
 
+/* Each look at the leases. */
+void subscribe_looked(struct event_room *room);
 /* On a fiber; subscriptions begin once the store can be read. FH_INVALID: `hears` is wrong. */
 enum fh_code subscribe_start(struct event_room *room, struct fh_error *error);
 /* No batch is under way in any subscription. */

@@ -21,9 +21,14 @@ bool subscription_refused(const struct subscription *s)
     return s->reading.state == SUBSCRIPTION_REFUSED;
 }
 
+bool subscription_is_ours(const struct subscription *s)
+{
+    return s->lease.state == LEASE_OURS;
+}
+
 bool subscription_goes_on(const struct subscription *s)
 {
-    return !s->room->draining && !subscription_refused(s);
+    return subscription_is_ours(s) && !s->fenced && !s->room->draining && !subscription_refused(s);
 }
 
 bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max)
@@ -133,7 +138,7 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
         [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
         [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
-        [SUBSCRIPTION_REFUSED] = "refused"};
+        [SUBSCRIPTION_ROUND] = "resynchronising",   [SUBSCRIPTION_REFUSED] = "refused"};
     const struct hold *hold = holding(s);
     *ret = (struct subscription_view){
         .source = s->source,

@@ -17,6 +17,8 @@
 
 #include "event/batch.h"
 #include "event/subscribe.h"
+#include "store/ledger_snapshot.h"
+#include "work/lease.h"
 #include "work/work.h"
 
 #define NS_A_MS INT64_C(1000000)
@@ -33,7 +35,15 @@ struct subscription {
     struct event_room *room;
     struct subscription *next;
     const char *source;
-    char share[16];
+    char share[16]; /* "0/8" */
+    unsigned share_index, share_count;
+    struct lease lease;        /* only whose it is applies */
+    struct ledger_round round; /* as committed */
+    bool rounds;               /* it is under way: nothing is read from the feed */
+    bool begins_anew;          /* another one has to begin */
+    int round_tries;
+    bool fenced;         /* a work found that another instance has it: until we get it anew */
+    bool reads, applies; /* such a fiber lives */
     const struct fh_heard *heard[HEARD_MAX]; /* of this source */
     int heard_count;
     struct ledger_cursor cursor, fetched, skipped;
@@ -55,7 +65,8 @@ struct subscription {
 
 struct world *subscription_world(const struct subscription *s);
 bool subscription_refused(const struct subscription *s);
-bool subscription_goes_on(const struct subscription *s); /* neither refused nor draining */
+bool subscription_is_ours(const struct subscription *s);
+bool subscription_goes_on(const struct subscription *s); /* ours, neither refused nor draining */
 /* The n-th pause, n from 1: doubling, with full jitter. False: the room drains. */
 bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max);
 
@@ -69,6 +80,13 @@ void subscription_put(struct subscription *s, struct batch *batch);
 struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
 /* Throws away what was fetched, and what is being fetched: the reader goes on behind the cursor. */
 void subscription_drop(struct subscription *s);
+
+struct text;
+struct fh_heard;
+void subscription_encode(struct text *out, const char *value); /* percent-encoded */
+/* "Type:field,Type:field" behind *separator, which is a comma then; nothing where all is needed. */
+void subscription_add_fields(struct text *out, const struct fh_heard *heard,
+                             const char **separator);
 
 /* The reader's fiber. */
 void subscription_read(void *subscription);

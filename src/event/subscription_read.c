@@ -11,12 +11,13 @@
 
 #include "base/text.h"
 #include "event/feed.h"
+#include "event/round.h"
 #include "event/subscription.h"
 #include "world/world.h"
 
 #define PATH_LENGTH_MAX ((size_t)32 << 10)
 
-static void add_encoded(struct text *out, const char *value)
+void subscription_encode(struct text *out, const char *value)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
@@ -29,7 +30,7 @@ static void add_encoded(struct text *out, const char *value)
 }
 
 /* "UserUpdated:id,UserUpdated:name": a type that needs all of its data is not named. */
-static void add_fields(struct text *out, const struct fh_heard *heard, const char **separator)
+void subscription_add_fields(struct text *out, const struct fh_heard *heard, const char **separator)
 {
     const char *at = heard->fields;
     while (at && *at) {
@@ -38,9 +39,9 @@ static void add_fields(struct text *out, const struct fh_heard *heard, const cha
             char *field = strndup(at, length);
             FH_ASSERT(field != NULL);
             text_add(out, *separator);
-            add_encoded(out, heard->type);
+            subscription_encode(out, heard->type);
             text_add(out, ":");
-            add_encoded(out, field);
+            subscription_encode(out, field);
             *separator = ",";
             free(field);
         }
@@ -57,14 +58,17 @@ static void feed_path(const struct subscription *s, struct text *out)
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
                     (long long)s->fetched.position, s->fetched.event_id,
                     (long long)s->cursor.position);
+    if (s->round.phase == LEDGER_FOLLOW && s->round.seen_position > s->fetched.position)
+        text_printf(out, "&seen=%lld&seen_id=%s", (long long)s->round.seen_position,
+                    s->round.seen_id);
     for (int i = 0; i < s->heard_count; i++) {
         text_add(out, separator);
-        add_encoded(out, s->heard[i]->type);
+        subscription_encode(out, s->heard[i]->type);
         separator = ",";
     }
     separator = "&fields=";
     for (int i = 0; i < s->heard_count; i++)
-        add_fields(out, s->heard[i], &separator);
+        subscription_add_fields(out, s->heard[i], &separator);
     /* The first answer comes at once: until then nobody knows how far there is to go. */
     text_printf(out, "&limit=%d&wait=%d", SUBSCRIBE_BATCH_MAX,
                 s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);
@@ -87,18 +91,21 @@ static void take_batch(struct subscription *s, struct batch *batch)
     fiber_wake_all(&s->for_batches);
 }
 
+/* The events that come next are not those that would follow what was applied. */
 static void refuse(struct subscription *s, int status)
 {
-    subscription_hold(s, &s->reading, SUBSCRIPTION_REFUSED,
-                      status == 409
-                          ? "The publisher's store is not the one that was read so far (409): it "
-                            "was restored or replaced. What was applied must be brought in line "
-                            "with it before its events can be followed again."
-                          : "The publisher has trimmed events that were not read yet (410). What "
-                            "was missed must be brought in line before its events can be followed "
-                            "again.");
+    char reason[REASON_SIZE], why[REASON_SIZE / 2] = "";
+    const char *what =
+        status == 409 ? "The publisher's store is not the one that was read so far (409): it was "
+                        "restored or replaced"
+                      : "The publisher has trimmed events that were not read yet (410)";
+    s->begins_anew = s->rounds = round_possible(s, why, sizeof why);
+    snprintf(reason, sizeof reason, "%s%s%s.", what, *why ? ", and " : "", why);
+    subscription_hold(s, &s->reading, s->rounds ? SUBSCRIPTION_ROUND : SUBSCRIPTION_REFUSED,
+                      reason);
     subscription_drop(s);
     fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_parking);
 }
 
 static void unreachable(const struct subscription *s, const struct world_request *request,
@@ -175,11 +182,14 @@ void subscription_read(void *argument)
 {
     struct subscription *s = argument;
     int failures = 0;
+    /* Given up and ours again during one long poll: what that brings is thrown away, and the same
+     * fiber reads on. */
     while (subscription_goes_on(s)) {
-        if (s->queued >= SUBSCRIBE_PREFETCH_MAX)
+        if (s->rounds || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
             read_on(s, &failures);
     }
+    s->reads = false;
     event_room_fiber_ends(s->room);
 }

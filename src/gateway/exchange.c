@@ -22,34 +22,52 @@ static const struct {
                  {"retry-after", "Retry-After"},
                  {"etag", "ETag"},
                  {"cache-control", "Cache-Control"},
+                 {"age", "Age"},
                  {"preference-applied", "Preference-Applied"},
                  {"www-authenticate", "WWW-Authenticate"},
                  {"allow", "Allow"}};
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
+                                              struct spans *spans,
                                               const struct http_incoming *incoming)
 {
     struct gateway_exchange *exchange = calloc(1, sizeof *exchange);
     FH_ASSERT(exchange != NULL);
     exchange->world = world;
     exchange->metrics = metrics;
+    exchange->spans = spans;
     exchange->incoming = *incoming;
     return exchange;
 }
 
-/* The gateway adds no span of its own: a trace that comes in goes on as it is. */
-static void keep_trace(struct gateway_exchange *exchange)
+static const char *traceparent_of(const struct gateway_exchange *exchange)
 {
-    struct trace parsed;
+    return http_request_header(exchange->incoming.request, "traceparent");
+}
+
+/* The client's trace, or a new one, with a span of the gateway's own. */
+static void begin_span(struct gateway_exchange *exchange)
+{
     unsigned char random[TRACE_RANDOM_SIZE];
-    const char *trace = http_request_header(exchange->incoming.request, "traceparent");
-    if (trace_parse(trace, &parsed) && strlen(trace) < TRACE_SIZE) {
-        memcpy(exchange->trace, trace, TRACE_SIZE);
-        return;
-    }
     world_random(exchange->world, random, sizeof random);
-    trace_child(trace, random, exchange->trace);
+    trace_child(traceparent_of(exchange), random, exchange->trace);
+}
+
+static void keep_span(const struct gateway_exchange *exchange, int status)
+{
+    const struct http_incoming *incoming = &exchange->incoming;
+    struct trace parsed;
+    const char *parent = traceparent_of(exchange);
+    bool reads = strcmp(incoming->method, "GET") == 0 || strcmp(incoming->method, "HEAD") == 0;
+    struct span span = {.kind = reads ? SPAN_READ : SPAN_REQUEST,
+                        .parent = trace_parse(parent, &parsed) ? parent : NULL,
+                        .own = exchange->trace,
+                        .what = incoming->method,
+                        .where = incoming->path,
+                        .status = status,
+                        .began_ns = incoming->received_ns};
+    spans_keep(exchange->spans, &span);
 }
 
 void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route)
@@ -59,7 +77,7 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
     /* A client that would rather wait may do so on top of it. */
     deadline_ms += 1000 * prefer_wait_s(http_request_header(exchange->incoming.request, "Prefer"));
     exchange->deadline_ns = exchange->incoming.received_ns + deadline_ms * 1000000;
-    keep_trace(exchange);
+    begin_span(exchange);
 }
 
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer)
@@ -68,6 +86,8 @@ void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *
     gateway_metrics_request(
         exchange->metrics, route && route->upstream ? route->upstream->name : "gateway",
         answer->status, world_monotonic_ns(exchange->world) - exchange->incoming.received_ns);
+    if (route)
+        keep_span(exchange, answer->status);
     http_reply(exchange->incoming.request, answer);
     free(exchange);
 }

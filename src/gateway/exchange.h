@@ -10,6 +10,7 @@
 #include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "http/server.h"
+#include "work/spans.h"
 #include "world/world.h"
 
 #define EXCHANGE_RETRY_AFTER_S 1
@@ -17,13 +18,15 @@
 struct gateway_exchange {
     struct world *world;
     struct gateway_metrics *metrics;
+    struct spans *spans;
     const struct route *route; /* NULL: nobody's */
     struct http_incoming incoming;
     int64_t deadline_ns;
-    char trace[TRACE_SIZE]; /* the client's traceparent, or a new one */
+    char trace[TRACE_SIZE]; /* the traceparent that goes on: the client's trace, or a new one */
 };
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
+                                              struct spans *spans,
                                               const struct http_incoming *incoming);
 /* Sets route, deadline and trace. */
 void gateway_exchange_route(struct gateway_exchange *exchange, const struct route *route);

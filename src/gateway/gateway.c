@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway's process: one loop, one fiber a request. It keeps nothing that a restart could lose.
+ * The gateway's process: one loop, one fiber a request. It keeps nothing that a restart could lose,
+ * but for what traces tell of it, which lies in a file beside its configuration.
  *
  * Order at the door: the gateway's own three paths; then whatever is reserved or malformed is
  * refused; then the routes. What is not public is answered exactly as what does not exist.
@@ -12,6 +13,7 @@
 
 #include "gateway/gateway.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "call/sign.h"
 #include "gateway/compose_run.h"
+#include "gateway/documents.h"
 #include "gateway/exchange.h"
 #include "gateway/proxy.h"
 #include "gateway/routes.h"
@@ -32,12 +35,17 @@
 struct gateway {
     uv_loop_t loop;
     struct world *world;
+    struct http_tls links; /* to the services */
+    struct http_tls door;  /* what clients see; plain HTTP without */
     struct http_client *client;
     struct signing *signing;
     struct http_server *server;
     struct process process;
     struct routes routes;
+    struct documents documents;
     struct gateway_metrics metrics;
+    struct spans *spans;
+    int spans_fd;
     bool draining;
 };
 
@@ -85,6 +93,19 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
         reply_metrics(gateway, exchange);
 }
 
+/* No route: the documents, where a service has not taken their paths for its own. */
+static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exchange)
+{
+    struct http_answer answer;
+    const char *method = exchange->incoming.method;
+    if (!documents_answer(&gateway->documents, exchange->incoming.path, &answer))
+        reply_not_found(exchange);
+    else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        gateway_problem(exchange, 405, "GET", NULL, "This path takes GET.");
+    else
+        gateway_reply(exchange, &answer);
+}
+
 static void start(struct gateway *gateway, struct gateway_exchange *exchange,
                   const struct route *route)
 {
@@ -97,7 +118,7 @@ static void on_incoming(void *context, struct http_incoming *incoming)
 {
     struct gateway *gateway = context;
     struct gateway_exchange *exchange =
-        gateway_exchange_new(gateway->world, &gateway->metrics, incoming);
+        gateway_exchange_new(gateway->world, &gateway->metrics, gateway->spans, incoming);
     const struct route *route;
     struct text allow;
     if (routes_path_is_reserved(incoming->path)) {
@@ -118,7 +139,7 @@ static void on_incoming(void *context, struct http_incoming *incoming)
         gateway_problem(exchange, 405, allow.data, NULL, "This path takes %s.", allow.data);
         break;
     case ROUTES_UNKNOWN:
-        reply_not_found(exchange);
+        reply_unrouted(gateway, exchange);
         break;
     }
     text_release(&allow);
@@ -170,9 +191,11 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     gateway->world = world_real_new(&gateway->loop, error);
     if (!gateway->world)
         return FH_NO_MEMORY;
+    gateway->spans = spans_new(gateway->world, gateway->spans_fd);
     code = http_client_new(&gateway->loop, gateway->world, &gateway->client, error);
     if (code == FH_OK) {
         world_real_set_sender(gateway->world, http_client_send, gateway->client);
+        http_client_use_tls(gateway->client, &gateway->links);
         code = set_addresses(gateway, config, error);
     }
     if (code == FH_OK)
@@ -187,7 +210,7 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     }
     if (code == FH_OK)
         code =
-            http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL,
+            http_server_new(&gateway->loop, gateway->world, *ret_listen_fd, NULL, &gateway->door,
                             (struct http_handler){on_incoming, gateway}, &gateway->server, error);
     return code;
 }
@@ -199,6 +222,7 @@ static void release(struct gateway *gateway, int listen_fd)
         http_server_free(gateway->server);
     if (gateway->world && fibers_alive(gateway->world->fibers))
         return;
+    spans_free(gateway->spans);
     http_client_free(gateway->client);
     sign_free(gateway->signing);
     if (gateway->process.loop)
@@ -206,10 +230,23 @@ static void release(struct gateway *gateway, int listen_fd)
     world_real_free(gateway->world);
     uv_run(&gateway->loop, UV_RUN_DEFAULT);
     uv_loop_close(&gateway->loop);
+    http_tls_release(&gateway->links);
+    http_tls_release(&gateway->door);
     routes_release(&gateway->routes);
+    documents_release(&gateway->documents);
     gateway_metrics_release(&gateway->metrics);
     if (listen_fd >= 0)
         close(listen_fd);
+}
+
+/* Beside its configuration. */
+static int open_spans(const char *config_path)
+{
+    char path[4400];
+    const char *slash = strrchr(config_path, '/');
+    int length = slash ? (int)(slash + 1 - config_path) : 0;
+    snprintf(path, sizeof path, "%.*s" SPANS_FILE, length, config_path);
+    return spans_open(path);
 }
 
 int gateway_main(const char *config_path)
@@ -224,6 +261,14 @@ int gateway_main(const char *config_path)
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
+    if (http_tls_read(json_object_get(config, "tls"), &gateway.links, &error) != FH_OK ||
+        http_tls_read(json_object_get(config, "listen_tls"), &gateway.door, &error) != FH_OK) {
+        log_error("%s", error.message);
+        http_tls_release(&gateway.links);
+        json_decref(config);
+        return PROCESS_EXIT_CONFIGURATION;
+    }
+    gateway.spans_fd = open_spans(config_path);
     /* It has read all that it ever reads. */
     struct confinement confinement;
     if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
@@ -232,6 +277,7 @@ int gateway_main(const char *config_path)
         return PROCESS_EXIT_FAILED;
     }
     gateway_metrics_init(&gateway.metrics);
+    documents_init(&gateway.documents, config);
     FH_ASSERT(uv_loop_init(&gateway.loop) == 0);
     enum fh_code code = start_serving(&gateway, config, &listen_fd, &error);
     json_decref(config);

@@ -98,6 +98,12 @@ static int64_t backoff_ms(struct world *world, int attempt)
     return delay_ms / 2 + (int64_t)world_random_below(world, (uint64_t)delay_ms / 2 + 1);
 }
 
+/* A process that ends has not begun with it; another one listens where it did. */
+static bool turned_away(const struct world_request *request)
+{
+    return request->status == 503 && world_answer_header(request, "freehold-turned-away");
+}
+
 /* One attempt, with the time that is left as the service's deadline. */
 static enum upstream_outcome attempt(struct upstream *upstream, struct world *world,
                                      struct world_request *request, bool repeatable)
@@ -123,7 +129,9 @@ static enum upstream_outcome attempt(struct upstream *upstream, struct world *wo
     line_leave(&upstream->line);
     if (left_ms <= 0)
         return UPSTREAM_LATE;
-    if (request->status)
+    if (turned_away(request))
+        request->unsent = true;
+    else if (request->status)
         return UPSTREAM_ANSWERED;
     return world_monotonic_ns(world) >= request->deadline_ns ? UPSTREAM_LATE : UPSTREAM_UNREACHABLE;
 }

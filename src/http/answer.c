@@ -88,8 +88,9 @@ struct MHD_Response *answer_new(const struct http_answer *answer, bool close, in
     return answer_problem(500, detail, close);
 }
 
-void answer_last_words(int socket, int status, const char *detail)
+void answer_last_words(struct MHD_Connection *native, int status, const char *detail)
 {
+    int socket = connection_socket(native);
     char *problem = problem_text(status, detail);
     struct text text;
     text_init(&text, LAST_WORDS_LENGTH_MAX);
@@ -98,7 +99,7 @@ void answer_last_words(int socket, int status, const char *detail)
                 "\r\nContent-Length: %zu\r\n\r\n%s",
                 status, problem_title(status), strlen(problem), problem);
     json_text_free(problem);
-    if (!text.overflow)
+    if (!text.overflow && !tls_send(native, text.data, text.length))
         (void)!send(socket, text.data, text.length, MSG_NOSIGNAL | MSG_DONTWAIT);
     text_release(&text);
     shutdown(socket, SHUT_WR);

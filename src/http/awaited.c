@@ -52,6 +52,15 @@ uint64_t awaited_due_ms(const struct http_awaited *awaited)
     return awaited->first ? awaited->first->since_ms + awaited->timeout_ms : UINT64_MAX;
 }
 
+bool awaited_begins(const struct http_awaited *awaited)
+{
+    for (const struct http_connection *at = awaited->first; at; at = at->next) {
+        if (!at->used || at->started)
+            return true;
+    }
+    return false;
+}
+
 int connection_socket(struct MHD_Connection *native)
 {
     return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
@@ -62,7 +71,7 @@ static void cut_off(struct http_awaited *awaited, struct http_connection *connec
 {
     int socket = connection_socket(connection->native);
     if (connection->started)
-        answer_last_words(socket, status, detail);
+        answer_last_words(connection->native, status, detail);
     shutdown(socket, SHUT_RDWR);
     awaited_remove(awaited, connection);
 }

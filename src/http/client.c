@@ -112,13 +112,17 @@ void http_client_send(void *context, struct world_request *request)
 
 static void start(struct http_client *client, struct transfer *transfer)
 {
+    const struct world_request *request = transfer->request;
+    const struct client_address *address =
+        request->url ? NULL : map_get(&client->addresses, request->service);
     transfer->queued = false;
-    const char *base = map_get(&client->addresses, transfer->request->service);
-    if (!base)
-        transfer_fail(transfer, "no address is known for %s", transfer->request->service);
+    if (request->url && !client->outside)
+        transfer_fail(transfer, "this client sends nothing outside of the system");
+    else if (!request->url && !address)
+        transfer_fail(transfer, "no address is known for %s", request->service);
     else if (transfer->request->deadline_ns <= world_monotonic_ns(client->world))
         transfer_fail(transfer, "deadline passed");
-    else if (transfer_prepare(transfer, base)) {
+    else if (transfer_prepare(transfer, address)) {
         if (curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK) {
             transfer->added = true;
             world_timer_start(client->world, &transfer->deadline, transfer->request->deadline_ns);
@@ -204,13 +208,44 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *context)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
+static void address_free(struct client_address *address)
+{
+    if (!address)
+        return;
+    curl_slist_free_all(address->connect_to);
+    free(address->base);
+    free(address);
+}
+
 void http_client_set_address(struct http_client *client, const char *service, const char *address)
 {
     FH_ASSERT(strlen(address) <= ADDRESS_LENGTH_MAX);
-    char *base;
-    FH_ASSERT(asprintf(&base, "http://%s", address) > 0);
-    free(map_get(&client->addresses, service));
-    map_put(&client->addresses, service, base);
+    struct client_address *known = calloc(1, sizeof *known);
+    const char *port = strrchr(address, ':');
+    FH_ASSERT(known != NULL && (port || !client->tls));
+    if (client->tls) {
+        char *connect_to;
+        FH_ASSERT(asprintf(&known->base, "https://%s%s", service, port) > 0 &&
+                  asprintf(&connect_to, "%s%s:%s", service, port, address) > 0);
+        known->connect_to = curl_slist_append(NULL, connect_to);
+        FH_ASSERT(known->connect_to != NULL);
+        free(connect_to);
+    } else {
+        FH_ASSERT(asprintf(&known->base, "http://%s", address) > 0);
+    }
+    address_free(map_get(&client->addresses, service));
+    map_put(&client->addresses, service, known);
+}
+
+void http_client_go_outside(struct http_client *client, enum http_outside outside)
+{
+    client->outside = outside;
+}
+
+void http_client_use_tls(struct http_client *client, const struct http_tls *tls)
+{
+    FH_ASSERT(client->addresses.count == 0);
+    client->tls = tls->certificate && tls->trusted ? tls : NULL;
 }
 
 void http_client_set_signer(struct http_client *client, const char *name,
@@ -251,9 +286,9 @@ void http_client_free(struct http_client *client)
     }
     curl_multi_cleanup(client->multi); /* closes the kept connections */
     struct map_entry *entry = NULL;
-    void *base;
-    while (map_next(&client->addresses, &entry, NULL, &base))
-        free(base);
+    void *address;
+    while (map_next(&client->addresses, &entry, NULL, &address))
+        address_free(address);
     map_release(&client->addresses);
     uv_close((uv_handle_t *)&client->timer, on_timer_closed);
 }
@@ -262,7 +297,6 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
                              struct fh_error *error)
 {
     *ret = NULL;
-    /* Without TLS: nothing here speaks it, and OpenSSL costs memory and milliseconds. */
     if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
         return error_set(error, FH_UNAVAILABLE, "libcurl could not be initialised.");
     struct http_client *client = calloc(1, sizeof *client);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/public.h"
 #include "http/transfer.h"
 
 static void on_socket_closed(uv_handle_t *handle)
@@ -107,12 +108,18 @@ int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
 
 curl_socket_t client_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
+    struct transfer *transfer = context;
     (void)purpose;
+    if (transfer->client->outside == HTTP_OUTSIDE_PUBLIC && !http_is_public(&address->addr)) {
+        transfer_fail(transfer, "its host has no address on the public Internet, and others are "
+                                "not allowed (docs/sagas.md)");
+        return CURL_SOCKET_BAD;
+    }
     int fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    socket_of(context, fd)->connection = true;
+    socket_of(transfer->client, fd)->connection = true;
     return fd;
 }
 

@@ -23,8 +23,10 @@ struct http_connection {
     struct MHD_Connection *native;
     struct http_connection *previous, *next; /* among those whose request is awaited */
     bool awaited;                            /* in that list */
+    bool used;                               /* a request of it was answered */
     bool started;                            /* a request line has come */
     bool stuck;                              /* had unread input at the last look */
+    bool trusted;                            /* its certificate was looked at, and is one of ours */
     uint64_t since_ms;
     char *target; /* of the request that is being read, raw; reused */
     size_t target_capacity;
@@ -90,15 +92,27 @@ void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms);
 void awaited_cut_off_stuck(struct http_awaited *awaited);
 /* Cuts off the one awaited longest, unless it is the newest or there is none. */
 void awaited_give_way(struct http_awaited *awaited, const struct http_connection *newest);
-/* `wanted`, or fewer where the process may not have so many descriptors. */
-unsigned descriptors_for_connections(unsigned wanted);
+/* Somebody has connected and not asked yet, or has begun to ask. Who was answered before and is
+ * silent now is none of them. */
+bool awaited_begins(const struct http_awaited *awaited);
+/* What is not given (NULL: nothing) as it is by default; fewer connections where the process may
+ * not have so many descriptors. */
+struct http_limits limits_of(const struct http_limits *given);
 int connection_socket(struct MHD_Connection *native);
 
 /* The library's form of an answer; *ret_status is its status (500 where a header is impossible). */
 struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status);
 struct MHD_Response *answer_problem(int status, const char *detail, bool close);
-/* Where the library takes no answer any more: writes one on the socket, as far as that goes
+/* Where the library takes no answer any more: writes one on its socket, as far as that goes
  * without waiting. The connection must be closed next. */
-void answer_last_words(int socket, int status, const char *detail);
+void answer_last_words(struct MHD_Connection *native, int status, const char *detail);
+
+/* tls.c: the server's options, ended, and its flag (0: plain HTTP). */
+#define TLS_OPTIONS 5
+unsigned tls_options(const struct http_tls *tls, struct MHD_OptionItem ret[static TLS_OPTIONS]);
+/* Whether the other side has shown a certificate of the authority that the server trusts;
+ * and sending on a connection with TLS (false: it is a plain one). */
+bool tls_peer_is_trusted(struct MHD_Connection *native);
+bool tls_send(struct MHD_Connection *native, const char *data, size_t length);
 
 #endif

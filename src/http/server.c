@@ -16,8 +16,9 @@
  * awaited.c. At the limit of connections the one that has been awaited longest gives way, so that
  * idle ones keep nobody out.
  *
- * Drain: the listening socket is given back (never closed here), answers carry "Connection: close",
- * and those past the grace are answered 503 by the server itself. MHD_stop_daemon aborts the
+ * Drain: the listening socket is given back (never closed here), whoever has just connected or
+ * begun to ask still is answered, answers carry "Connection: close", and those past the grace are
+ * answered 503 by the server itself. MHD_stop_daemon aborts the
  * process when a connection is suspended, so nothing is suspended when it is called.
  *
  * What the library refuses by itself, before it asks us, has an HTML page and can't be replaced
@@ -36,15 +37,14 @@
 
 #include "http/request.h"
 
-#define BODY_SIZE_MAX ((size_t)1 << 20)
-#define HEADER_SIZE_MAX ((size_t)16 << 10)
-#define CONNECTIONS_MAX 10000
-#define IDLE_TIMEOUT_S 60
+/* While it drains: for requests that are just coming. */
+#define BEGINNING_MS_MAX 1000
 /* How often MHD_run goes on at once while it has work left, before others on the loop get a turn:
  * a resumed connection takes two. */
 #define RUN_ROUNDS_MAX 4
 /* After so many runs that left work to be done at once, a look at who is stuck. */
 #define SPINS_MAX 64
+#define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
 
 struct http_server {
     uv_loop_t *loop;
@@ -61,10 +61,11 @@ struct http_server {
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
     bool closed;    /* a connection was, in this run */
+    bool mutual;    /* clients need a certificate */
     unsigned spins; /* timers in a row after which the library had work left at once */
     bool draining, freed;
-    struct world_timer grace;
-    bool grace_over;
+    struct world_timer grace, beginning;
+    bool grace_over, beginning_over;
     void (*drained)(void *);
     void *drained_context;
 };
@@ -91,6 +92,13 @@ static void arm_timer(struct http_server *server, bool native_due, uint64_t nati
     }
 }
 
+static bool is_drained(const struct http_server *server)
+{
+    if (server->grace_over)
+        return true;
+    return server->unsent == 0 && (server->beginning_over || !awaited_begins(&server->awaited));
+}
+
 /* The last thing that a callback does: `drained` may free the server. */
 static void run(struct http_server *server)
 {
@@ -108,10 +116,11 @@ static void run(struct http_server *server)
     }
     server->spins = due && left_ms == 0 ? server->spins + 1 : 0;
     arm_timer(server, due, left_ms);
-    if (server->drained && (server->unsent == 0 || server->grace_over)) {
+    if (server->drained && is_drained(server)) {
         void (*drained)(void *) = server->drained;
         server->drained = NULL;
         world_timer_stop(server->world, &server->grace);
+        world_timer_stop(server->world, &server->beginning);
         drained(server->drained_context);
     }
 }
@@ -231,6 +240,13 @@ static enum MHD_Result hand_over(struct http_server *server, struct http_request
     return MHD_YES;
 }
 
+static bool is_trusted(struct http_connection *connection)
+{
+    if (connection->server->mutual && !connection->trusted)
+        connection->trusted = tls_peer_is_trusted(connection->native);
+    return !connection->server->mutual || connection->trusted;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *native, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_length, void **native_context)
@@ -243,6 +259,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
         struct http_connection *connection = connection_of(native);
         if (!connection || !connection->target)
             return MHD_NO;
+        if (!is_trusted(connection)) {
+            refusal = (struct http_refusal){.status = 403, .detail = UNTRUSTED};
+            return refuse(native, &refusal);
+        }
         request = request_new(connection, method, version, &server->limits, &refusal);
         *native_context = request;
         return request ? MHD_YES : refuse(native, &refusal);
@@ -251,7 +271,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
         connection_of(native)->stuck = false;
         if (!request_take_body(request, data, *data_length, &server->limits, &refusal)) {
             /* The library takes no answer in the middle of a body. */
-            answer_last_words(connection_socket(native), refusal.status, refusal.detail);
+            answer_last_words(native, refusal.status, refusal.detail);
             return MHD_NO;
         }
         *data_length = 0;
@@ -279,8 +299,10 @@ static void on_completed(void *context, struct MHD_Connection *native, void **na
     struct http_request *request = *native_context;
     struct http_connection *connection = connection_of(native);
     *native_context = NULL;
-    if (connection)
+    if (connection) {
+        connection->used = true;
         awaited_append(&server->awaited, connection, false, uv_now(server->loop));
+    }
     if (!request)
         return;
     request->native = NULL;
@@ -358,6 +380,13 @@ static void on_grace_over(struct world_timer *timer)
     run(server);
 }
 
+static void on_beginning_over(struct world_timer *timer)
+{
+    struct http_server *server = timer->owner;
+    server->beginning_over = true;
+    run(server);
+}
+
 void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),
                        void *context)
 {
@@ -367,6 +396,8 @@ void http_server_drain(struct http_server *server, int grace_ms, void (*drained)
     server->drained_context = context;
     MHD_quiesce_daemon(server->daemon);
     world_timer_start(server->world, &server->grace, world_in_ms(server->world, grace_ms));
+    world_timer_start(server->world, &server->beginning,
+                      world_in_ms(server->world, BEGINNING_MS_MAX));
     world_turn(server->world, &server->turn);
 }
 
@@ -396,39 +427,28 @@ void http_server_free(struct http_server *server)
 
 /* ---- Start ----------------------------------------------------------------------------------- */
 
-static struct http_limits limits_of(const struct http_limits *given)
+static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd,
+                                       const struct http_tls *tls)
 {
-    struct http_limits limits = given ? *given : (struct http_limits){0};
-    if (!limits.body_size_max)
-        limits.body_size_max = BODY_SIZE_MAX;
-    if (!limits.header_size_max)
-        limits.header_size_max = HEADER_SIZE_MAX;
-    if (!limits.connections_max)
-        limits.connections_max = CONNECTIONS_MAX;
-    limits.connections_max = descriptors_for_connections(limits.connections_max);
-    if (!limits.idle_timeout_s)
-        limits.idle_timeout_s = IDLE_TIMEOUT_S;
-    return limits;
-}
-
-static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd)
-{
+    struct MHD_OptionItem secure[TLS_OPTIONS];
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | tls_options(tls, secure);
+    server->mutual = flags & MHD_USE_TLS && tls->trusted;
     /* A connection's memory holds the head twice over (the raw text and the library's list) and
      * the answer's headers; twice the limit leaves room to read and refuse a head that is larger.
      */
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-                            server, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, server->limits.connections_max,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->limits.header_size_max * 2,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->limits.idle_timeout_s,
-                            MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, secure,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+                            server->limits.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            server->limits.header_size_max * 2, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)server->limits.idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK,
+                            on_target, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
 }
 
 enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd,
-                             const struct http_limits *limits, struct http_handler handler,
-                             struct http_server **ret, struct fh_error *error)
+                             const struct http_limits *limits, const struct http_tls *tls,
+                             struct http_handler handler, struct http_server **ret,
+                             struct fh_error *error)
 {
     *ret = NULL;
     /* accept must not block the loop when a connection vanishes before it is taken. */
@@ -446,9 +466,14 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     server->awaited.timeout_ms = (uint64_t)server->limits.idle_timeout_s * 1000;
     server->turn = (struct world_turn){.run = on_turn, .owner = server};
     server->grace = (struct world_timer){.fire = on_grace_over, .owner = server};
-    server->daemon = daemon_start(server, listen_fd);
+    server->beginning = (struct world_timer){.fire = on_beginning_over, .owner = server};
+    server->daemon = daemon_start(server, listen_fd, tls);
     if (!server->daemon) {
         free(server);
+        if (tls && tls->certificate)
+            return error_set(error, FH_INVALID,
+                             "The HTTP server could not be started with the certificate and key "
+                             "that it was given.");
         return error_set(error, FH_UNAVAILABLE, "The HTTP server could not be started.");
     }
     int epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;

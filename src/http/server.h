@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "http/tls.h"
 #include "world/world.h"
 
 struct http_server;
@@ -49,10 +50,13 @@ struct http_handler {
     void *context;
 };
 
-/* Serves `listen_fd` (already listening; owned by the caller). */
+/* Serves `listen_fd` (already listening; owned by the caller). `tls` (NULL or without certificate:
+ * plain HTTP) is read here, and not kept; where it names an authority, clients without a
+ * certificate of it are answered 403. */
 enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd,
-                             const struct http_limits *limits, struct http_handler handler,
-                             struct http_server **ret, struct fh_error *error);
+                             const struct http_limits *limits, const struct http_tls *tls,
+                             struct http_handler handler, struct http_server **ret,
+                             struct fh_error *error);
 /* Takes no new connection, answers "Connection: close"; `drained` is called on the loop when every
  * request taken has been answered and its answer sent, or after grace_ms. Then free. */
 void http_server_drain(struct http_server *server, int grace_ms, void (*drained)(void *),

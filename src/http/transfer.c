@@ -110,6 +110,22 @@ static int on_sending(void *context, char *ip, char *own_ip, int port, int own_p
 
 /* ---- A handle -------------------------------------------------------------------------------- */
 
+static void set_blob(CURL *easy, CURLoption option, char *text)
+{
+    struct curl_blob blob = {.data = text, .len = strlen(text), .flags = CURL_BLOB_NOCOPY};
+    curl_easy_setopt(easy, option, &blob);
+}
+
+static void set_tls(CURL *easy, const struct http_tls *tls)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    set_blob(easy, CURLOPT_CAINFO_BLOB, tls->trusted);
+    set_blob(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
+    set_blob(easy, CURLOPT_SSLKEY_BLOB, tls->key);
+}
+
 static void set_once(struct transfer *transfer)
 {
     CURL *easy = transfer->easy;
@@ -128,9 +144,13 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer->client);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->client);
+    if (transfer->client->tls)
+        set_tls(easy, transfer->client->tls);
+    if (transfer->client->outside)
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 
 struct transfer *transfer_new(struct http_client *client)
@@ -234,8 +254,9 @@ static bool set_headers(struct transfer *transfer)
         add_line(transfer, places, &count, header->name, header->value);
     }
     const struct http_client *client = transfer->client;
-    const char *proof =
-        client->signer.sign ? client->signer.sign(client->signer.context, request->service) : NULL;
+    const char *proof = client->signer.sign && !request->url
+                            ? client->signer.sign(client->signer.context, request->service)
+                            : NULL;
     if (proof)
         add_line(transfer, places, &count, client->signer.name, proof);
     if (transfer->sent.overflow) {
@@ -249,6 +270,14 @@ static bool set_headers(struct transfer *transfer)
         };
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
     return true;
+}
+
+static bool take_url(struct transfer *transfer, const char *url)
+{
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+    if (code != CURLE_OK)
+        transfer_fail(transfer, "libcurl does not take the path: %s", curl_easy_strerror(code));
+    return code == CURLE_OK;
 }
 
 static bool set_url(struct transfer *transfer, const char *base)
@@ -265,12 +294,10 @@ static bool set_url(struct transfer *transfer, const char *base)
     FH_ASSERT(url != NULL);
     memcpy(url, base, base_length);
     memcpy(url + base_length, path, path_size);
-    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+    bool taken = take_url(transfer, url);
     if (url != small)
         free(url);
-    if (code != CURLE_OK)
-        transfer_fail(transfer, "libcurl does not take the path: %s", curl_easy_strerror(code));
-    return code == CURLE_OK;
+    return taken;
 }
 
 static void set_method(struct transfer *transfer)
@@ -294,12 +321,15 @@ static void set_method(struct transfer *transfer)
     }
 }
 
-bool transfer_prepare(struct transfer *transfer, const char *base)
+bool transfer_prepare(struct transfer *transfer, const struct client_address *address)
 {
     size_t answer_size_max = transfer->request->answer_size_max;
     transfer->answer.length_max = answer_size_max ? answer_size_max : ANSWER_LENGTH_MAX;
-    if (!set_url(transfer, base) || !set_headers(transfer))
+    const char *url = transfer->request->url;
+    if (!(url ? take_url(transfer, url) : set_url(transfer, address->base)) ||
+        !set_headers(transfer))
         return false;
+    curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, address ? address->connect_to : NULL);
     set_method(transfer);
     return true;
 }
@@ -335,6 +365,9 @@ void transfer_ended(struct transfer *transfer, CURLcode code)
         transfer_fail(transfer, "the connection was closed in the middle of the answer");
     else if (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR)
         fail_with_errno(transfer, "the connection broke");
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        transfer_fail(transfer, "the other side's certificate is not %s",
+                      transfer->client->outside ? "one of the host in the URL" : "the service's");
     else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY)
         transfer_fail(transfer, "what came is no HTTP answer");
     else

@@ -49,6 +49,13 @@ struct client_socket {
     bool connection; /* opened here; else a resolver's */
 };
 
+/* Where a service is. By TLS its URL has its name, for its certificate, and `connect_to` says where
+ * that is. */
+struct client_address {
+    char *base; /* "http://127.0.0.1:4711", "https://orders:4711" */
+    struct curl_slist *connect_to;
+};
+
 struct http_client {
     uv_loop_t *loop;
     struct world *world;
@@ -62,7 +69,9 @@ struct http_client {
         const char *(*sign)(void *context, const char *service); /* NULL: nobody signs */
         void *context;
     } signer;
-    struct map addresses;                    /* service to "http://address" */
+    const struct http_tls *tls; /* NULL: plain HTTP */
+    enum http_outside outside;
+    struct map addresses;                    /* by service: struct client_address */
     struct transfer *open_first, *open_last; /* the queued ones at the end */
     struct transfer *failed;                 /* of the open ones, could not be started */
     struct transfer *idle;
@@ -74,8 +83,9 @@ struct http_client {
 
 struct transfer *transfer_new(struct http_client *client); /* never NULL */
 void transfer_free(struct transfer *transfer);
-/* Sets the easy handle for the request. False: a failure was recorded. */
-bool transfer_prepare(struct transfer *transfer, const char *base);
+/* Sets the easy handle for the request; `address` NULL: it has a URL. False: a failure was
+ * recorded. */
+bool transfer_prepare(struct transfer *transfer, const struct client_address *address);
 /* Records why there is no answer; the first reason stays. */
 void transfer_fail(struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -84,7 +94,7 @@ void transfer_ended(struct transfer *transfer, CURLcode code);
 void transfer_fill_in(struct transfer *transfer);
 void transfer_clear(struct transfer *transfer); /* ready to be used again */
 
-/* libcurl's callbacks for sockets; `context` is the client. */
+/* libcurl's callbacks for sockets; `context` is the transfer, to close one the client. */
 curl_socket_t client_open_socket(void *context, curlsocktype purpose,
                                  struct curl_sockaddr *address);
 int client_close_socket(void *context, curl_socket_t fd);

@@ -15,12 +15,18 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/log.h"
 #include "base/mutation.h"
 #include "call/get.h"
 #include "saga/room.h"
 #include "work/command.h"
+#include "work/spans.h"
 
 #define ASK_REDIRECTS_MAX 2
+#define OUTSIDE_ANSWER_MAX ((size_t)64 << 10)
+/* Targets outside share so many lines, by their hosts: a slow one holds up its own, and what is
+ * kept in memory of them has a bound. */
+#define OUTSIDE_LINES 64
 #define ASK_KEY_SIZE (COMMAND_KEY_LENGTH_MAX + 1)
 
 struct saga_ask {
@@ -37,6 +43,7 @@ struct saga_ask {
     char attempt_text[16], deadline_text[24];
     char from[ID_SIZE + 128];
     char to[ID_SIZE]; /* as it was sent */
+    char trace[SPANS_TRACE_SIZE];
 };
 
 static void answered(struct world_request *request);
@@ -48,6 +55,25 @@ static int64_t ask_deadline_ns(const struct saga_ask *ask)
     int64_t deadline_ns = world_in_ms(world, run->type->calls[ask->step].timeout_ms);
     bool bounded = !ask->undo && ask->step <= run->type->rules.pivot;
     return bounded && run->deadline_ns < deadline_ns ? run->deadline_ns : deadline_ns;
+}
+
+/* Outside nobody needs to know more than which request this is. */
+static void set_headers_outside(struct saga_ask *ask)
+{
+    struct world_header *headers = ask->request.headers;
+    headers[0] = (struct world_header){"Idempotency-Key", ask->key};
+    headers[1] = (struct world_header){"User-Agent", "Freehold"};
+    headers[2] = (struct world_header){NULL, NULL};
+}
+
+/* Each sending is a part of its own: step, element, direction, redirect, and try. */
+static uint64_t number_of(const struct saga_ask *ask)
+{
+    const struct saga_run *run = ask->run;
+    const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
+    uint64_t number = (uint64_t)ask->step * SAGA_ELEMENTS_MAX + (uint64_t)ask->element;
+    number = (number * 2 + ask->undo) * (ASK_REDIRECTS_MAX + 1) + (uint64_t)ask->redirects;
+    return (number << 32) + (uint32_t)part->tries;
 }
 
 static void set_headers(struct saga_ask *ask)
@@ -67,8 +93,8 @@ static void set_headers(struct saga_ask *ask)
     headers[count++] = (struct world_header){"Freehold-Deadline", ask->deadline_text};
     if (ask->to[0])
         headers[count++] = (struct world_header){"Freehold-To", ask->to};
-    if (run->trace)
-        headers[count++] = (struct world_header){"traceparent", run->trace};
+    if (spans_part(run->trace, number_of(ask), ask->trace))
+        headers[count++] = (struct world_header){"traceparent", ask->trace};
     headers[count] = (struct world_header){NULL, NULL};
 }
 
@@ -79,15 +105,21 @@ static void send(struct saga_ask *ask)
     const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
     ask->request = (struct world_request){
         .service = call->target,
-        .method = ask->undo ? call->undo_method : call->method,
-        .path = ask->undo ? part->undo_path : part->path,
+        /* Without an undo's route it is asked where it was done: see decide_again.c. */
+        .method = ask->undo && part->undo_path ? call->undo_method : call->method,
+        .path = ask->undo && part->undo_path ? part->undo_path : part->path,
+        .url = call->outside ? part->path : NULL,
+        .answer_size_max = call->outside ? OUTSIDE_ANSWER_MAX : 0,
         .body = part->body,
         .body_length = part->body ? strlen(part->body) : 0,
         .deadline_ns = ask_deadline_ns(ask),
         .done = answered,
         .owner = ask,
     };
-    set_headers(ask);
+    if (call->outside)
+        set_headers_outside(ask);
+    else
+        set_headers(ask);
     ask->target->in_flight++;
     struct world *world = run->room->context->world;
     ask->sent_ns = world_monotonic_ns(world);
@@ -131,6 +163,29 @@ static bool parse_at(const char *at, char incarnation[static ID_SIZE], int64_t *
     return true;
 }
 
+static bool is_refusal(const struct saga_rules *rules, int step, int status)
+{
+    const int *no = rules->steps[step].no;
+    for (size_t i = 0; i < sizeof rules->steps[step].no / sizeof *no && no[i]; i++) {
+        if (no[i] == status)
+            return true;
+    }
+    return false;
+}
+
+/* What an answer means; one from outside by its status alone. */
+static enum saga_outcome outcome_of(const struct saga_ask *ask)
+{
+    const struct world_request *request = &ask->request;
+    const struct saga_type *type = ask->run->type;
+    if (!type->calls[ask->step].outside)
+        return saga_outcome_of(world_answer_header(request, "freehold-outcome"));
+    if (request->status >= 200 && request->status < 300)
+        return SAGA_OUTCOME_DONE;
+    return is_refusal(&type->rules, ask->step, request->status) ? SAGA_OUTCOME_REFUSED
+                                                                : SAGA_OUTCOME_NONE;
+}
+
 static struct saga_heard *hear(const struct saga_ask *ask, enum saga_outcome outcome)
 {
     const struct world_request *request = &ask->request;
@@ -152,22 +207,63 @@ static struct saga_heard *hear(const struct saga_ask *ask, enum saga_outcome out
     return heard;
 }
 
+/* The first time, without the URL, which may be a secret itself. */
+static void say_undelivered(const struct saga_ask *ask)
+{
+    const struct saga_run *run = ask->run;
+    const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
+    const char *url = part->path, *host = strstr(url, "://") + 3;
+    if (part->tries > 0)
+        return;
+    if (ask->request.status)
+        log_warning("saga %s %s: %.*s answered with status %d, and is asked again",
+                    run->type->rules.name, run->reference, (int)strcspn(host, "/?"), host,
+                    ask->request.status);
+    else
+        log_warning("saga %s %s: %.*s could not be asked, and will be again: %s",
+                    run->type->rules.name, run->reference, (int)strcspn(host, "/?"), host,
+                    ask->request.failure);
+}
+
+static void keep_span(const struct saga_ask *ask)
+{
+    const struct saga_run *run = ask->run;
+    bool outside = run->type->calls[ask->step].outside != NULL; /* a URL may be a secret itself */
+    struct span span = {.kind = ask->undo ? SPAN_UNDO : SPAN_STEP,
+                        .parent = run->trace,
+                        .own = ask->trace,
+                        .what = run->type->rules.steps[ask->step].name,
+                        .where = outside ? NULL : ask->request.path,
+                        .service = outside ? "outside" : ask->request.service,
+                        .key = run->reference,
+                        .status = ask->request.status,
+                        .began_ns = ask->sent_ns};
+    spans_keep(run->room->context->spans, &span);
+}
+
 static void answered(struct world_request *request)
 {
     struct saga_ask *ask = request->owner;
     struct saga_run *run = ask->run;
     struct saga_room *room = run->room;
     struct saga_target *target = ask->target;
+    keep_span(ask);
     CRASH_POINT("saga.answered");
     char incarnation[ID_SIZE] = "";
     int64_t position = 0;
     target->in_flight--;
-    if (!room->stopping && room->context->calls) /* asks of this target know it then, too */
+    /* Asks of this target know it then, too. */
+    if (!room->stopping && room->context->calls && request->service)
         call_told(room->context->calls, request->service, request->status != 0, ask->sent_ns);
-    bool told = parse_at(world_answer_header(request, "freehold-at"), incarnation, &position);
-    if (told)
+    bool told = request->service &&
+                parse_at(world_answer_header(request, "freehold-at"), incarnation, &position);
+    if (told) {
         memcpy(target->incarnation, incarnation, ID_SIZE);
-    enum saga_outcome outcome = saga_outcome_of(world_answer_header(request, "freehold-outcome"));
+        saga_restored_heard(room, target);
+    }
+    enum saga_outcome outcome = outcome_of(ask);
+    if (request->url && outcome == SAGA_OUTCOME_NONE && !ask->orphan && !room->stopping)
+        say_undelivered(ask);
     if (ask->orphan || room->stopping) {
         free_ask(ask);
     } else if (outcome == SAGA_OUTCOME_NONE && told && strcmp(incarnation, ask->to) != 0 &&
@@ -186,6 +282,22 @@ static void answered(struct world_request *request)
     send_waiting(room, target);
 }
 
+static struct saga_target *target_of(struct saga_run *run, int step, int element)
+{
+    const struct saga_call *call = &run->type->calls[step];
+    if (!call->outside)
+        return saga_room_target(run->room, call->target);
+    const char *url = run->parts[run->state.first[step] + element].path;
+    size_t length = strcspn(url, "/") + 2; /* "https://" */
+    length += strcspn(url + length, "/?");
+    unsigned line = 0;
+    for (size_t i = 0; i < length; i++)
+        line = line * 31 + (unsigned char)url[i];
+    char name[32];
+    snprintf(name, sizeof name, "outside %u", line % OUTSIDE_LINES); /* no service's name */
+    return saga_room_target(run->room, name);
+}
+
 static void start(struct saga_run *run, int element, bool undo)
 {
     struct saga_room *room = run->room;
@@ -193,7 +305,7 @@ static void start(struct saga_run *run, int element, bool undo)
     struct saga_ask *ask = calloc(1, sizeof *ask);
     FH_ASSERT(ask != NULL);
     ask->run = run;
-    ask->target = saga_room_target(room, run->type->calls[step].target);
+    ask->target = target_of(run, step, element);
     ask->step = step;
     ask->element = element;
     ask->attempt = saga_element(&run->state, step, element)->attempt;
@@ -236,7 +348,7 @@ int64_t saga_ask_due(struct saga_run *run)
     const struct saga_rules *rules = &run->type->rules;
     enum saga_due due = saga_due(rules, &run->state);
     int64_t next_ns = INT64_MAX;
-    if (due != SAGA_DUE_ASK && due != SAGA_DUE_UNDO)
+    if ((due != SAGA_DUE_ASK && due != SAGA_DUE_UNDO) || run->relives)
         return next_ns;
     int step = run->state.step, count = saga_elements(&run->state, step), flying = 0;
     bool undo = due == SAGA_DUE_UNDO;

@@ -11,6 +11,10 @@
  * what the snapshot just told covers, and what the former ones told to pairs that lag cover too.
  * After a crash the pairs of all unmarked sagas are told once more; a closing told twice does
  * no harm.
+ *
+ * Where a service has several instances, one of them tells, for all (takeover.c). It does not hear
+ * of the others' ends: instead, each snapshot also names the pairs of all that is unmarked in it,
+ * and each of those has one generation more.
  */
 
 #include <stdio.h>
@@ -18,10 +22,12 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mutation.h"
 #include "base/text.h"
 #include "saga/room.h"
+#include "work/batch.h"
 
 #define CLOSING_TIMEOUT_MS 2000
 #define CLOSING_BACKOFF_MS_MAX 30000
@@ -63,6 +69,10 @@ struct snapshot {
     struct ledger_caller closed;
 };
 
+static bool take_unclosed(void *context, const char *birth, const char *target);
+
+/* Where others run sagas too, the same snapshot tells whom the ended ones in it have sent to: they
+ * lag until they have been told it, or a later one. */
 static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
                                   struct snapshot *snapshot, struct fh_error *error)
 {
@@ -71,25 +81,27 @@ static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
     if (code)
         return code;
     code = ledger_sagas_closable(work, &snapshot->arena, birth, &snapshot->closed, error);
+    if (!code && room->context->leases)
+        code = ledger_sagas_unclosed(work, take_unclosed, room, error);
     store_rollback(work);
     return code;
 }
 
-/* True: the target has it. */
-static bool send_closing(struct saga_room *room, const struct saga_closing *closing,
-                         const struct ledger_caller *closed)
+bool saga_closing_send(struct saga_room *room, const struct saga_target *target, const char *birth,
+                       const struct ledger_caller *closed, const char *more, json_t **ret_answer)
 {
     struct work_context *context = room->context;
     char from[ID_SIZE + 128];
     struct text body;
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     text_init(&body, CLOSING_TEXT_SIZE_MAX);
-    text_printf(&body, "{\"birth\":\"%s\",\"closed_through\":%lld,\"still_open\":", closing->birth,
+    text_printf(&body, "{\"birth\":\"%s\",\"closed_through\":%lld,\"still_open\":", birth,
                 (long long)closed->closed_through);
     text_add(&body, closed->still_open);
+    text_add(&body, more ? more : "");
     text_add(&body, "}");
     struct world_request request = {
-        .service = closing->target->name,
+        .service = target->name,
         .method = "POST",
         .path = "/_freehold/closed",
         .headers = {{"Freehold-From", from}},
@@ -101,9 +113,25 @@ static bool send_closing(struct saga_room *room, const struct saga_closing *clos
     if (!body.overflow) {
         world_request_wait(context->world, &request);
         told = (request.status >= 200 && request.status < 300) || MUTATION(closing_unheard);
+        struct arena *arena = json_arena_set(NULL);
+        if (told && ret_answer && request.answer)
+            json_parse(request.answer, request.answer_length, ret_answer, NULL);
+        json_arena_set(arena);
         world_request_release(&request);
     }
     text_release(&body);
+    return told;
+}
+
+bool saga_closing_again(struct saga_room *room, const struct saga_target *target, const char *birth,
+                        const char *more, json_t **ret_answer)
+{
+    struct snapshot snapshot;
+    struct fh_error error;
+    arena_init(&snapshot.arena, ARENA_SIZE_MAX);
+    bool told = take_snapshot(room, birth, &snapshot, &error) == FH_OK &&
+                saga_closing_send(room, target, birth, &snapshot.closed, more, ret_answer);
+    arena_release(&snapshot.arena);
     return told;
 }
 
@@ -129,6 +157,33 @@ static void narrow(struct ledger_caller *closed, const struct saga_closing *lagg
         arena_printf(arena, "%.*s%s%s", (int)length, one, empty ? "" : ",", other + 1);
 }
 
+/* What has ended stays so, and nothing is marked by what the work reads: it is guarded, and gets in
+ * nobody's way. */
+static enum fh_code mark_once(struct saga_room *room, const char *birth,
+                              const struct ledger_caller *closed, bool alone,
+                              struct fh_error *error)
+{
+    struct store_work *work;
+    int64_t marked;
+    enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
+    enum fh_code code = store_begin(room->context->store, mode, &work, error);
+    if (code)
+        return code;
+    code = ledger_sagas_closed(work, birth, closed, &marked, error);
+    CRASH_POINT("closed.marked");
+    if (code)
+        store_rollback(work);
+    else
+        code = store_commit(work, error);
+    CRASH_POINT("closed.durable");
+    return code;
+}
+
+bool saga_room_tells(const struct saga_room *room)
+{
+    return !room->stopping && (!room->context->leases || room->lease.state == LEASE_OURS);
+}
+
 /* What every target has been told by now. */
 static void mark(struct saga_room *room, const char *birth, struct snapshot *snapshot)
 {
@@ -144,18 +199,13 @@ static void mark(struct saga_room *room, const char *birth, struct snapshot *sna
     if (closed.closed_through == 0)
         return;
     struct fh_error error;
-    struct store_work *work;
-    int64_t marked;
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, &error);
-    if (!code) {
-        code = ledger_sagas_closed(work, birth, &closed, &marked, &error);
-        CRASH_POINT("closed.marked");
-        if (code)
-            store_rollback(work);
-        else
-            code = store_commit(work, &error);
-        CRASH_POINT("closed.durable");
-    }
+    struct work_tries tries = {0};
+    enum fh_code code;
+    do {
+        error = (struct fh_error){0};
+        code = mark_once(room, birth, &closed, tries.alone, &error);
+    } while (code == FH_CONFLICT && error.retryable && saga_room_tells(room) &&
+             work_retry(room->context, &tries, -1));
     if (code) /* the next round does it again */
         log_info("closed sagas could not be marked, and will be again: %s", error.message);
 }
@@ -168,8 +218,11 @@ static void tell(struct saga_room *room, struct saga_closing *closing)
     uint64_t generation = closing->generation;
     arena_init(&snapshot.arena, ARENA_SIZE_MAX);
     enum fh_code code = take_snapshot(room, closing->birth, &snapshot, &error);
+    if (room->context->leases)
+        generation = closing->generation;
     CRASH_POINT("closed.untold");
-    bool told = code == FH_OK && send_closing(room, closing, &snapshot.closed);
+    bool told = code == FH_OK && saga_closing_send(room, closing->target, closing->birth,
+                                                   &snapshot.closed, NULL, NULL);
     CRASH_POINT("closed.told");
     if (told) {
         char *open = strdup(snapshot.closed.still_open);
@@ -214,20 +267,40 @@ static struct saga_closing *find_due(struct saga_room *room, int64_t *ret_next_n
     return NULL;
 }
 
+/* Sagas of other instances end without a word here. */
+static void look_for_ended(struct saga_room *room)
+{
+    struct store_work *work;
+    if (store_begin(room->context->store, STORE_READ, &work, NULL) != FH_OK)
+        return; /* in a second again */
+    ledger_sagas_unclosed(work, take_unclosed, room, NULL);
+    store_rollback(work);
+}
+
 static void run_closings(void *argument)
 {
     struct saga_room *room = argument;
-    while (!room->stopping) {
+    struct world *world = room->context->world;
+    int64_t look_ns = room->context->leases ? 0 : INT64_MAX;
+    while (saga_room_tells(room)) {
         int64_t next_ns;
+        if (world_monotonic_ns(world) >= look_ns) {
+            look_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
+            look_for_ended(room);
+        }
         struct saga_closing *closing = find_due(room, &next_ns);
+        if (look_ns < next_ns)
+            next_ns = look_ns;
         if (closing)
             tell(room, closing);
         else if (next_ns != INT64_MAX)
-            fiber_wait_until(&room->closable, room->context->world, next_ns);
+            fiber_wait_until(&room->closable, world, next_ns);
         else
             break;
     }
     room->closing_fiber = false;
+    if (room->context->leases)
+        saga_takeover_told(room);
     saga_room_fiber_ended(room);
 }
 
@@ -235,6 +308,11 @@ static void start_closings(struct saga_room *room)
 {
     if (!room->closing_fiber && !room->stopping)
         room->closing_fiber = fiber_start(room->context->world->fibers, run_closings, room);
+}
+
+void saga_closing_take(struct saga_room *room)
+{
+    start_closings(room);
 }
 
 /* Calls `visit` for each target that the saga has sent to, once. */
@@ -274,23 +352,71 @@ static void end_one(struct saga_closing *closing, bool ended)
 
 void saga_closing_begin(struct saga_run *run)
 {
-    visit_targets(run, &run->state, begin_one, false);
+    if (!run->room->context->leases)
+        visit_targets(run, &run->state, begin_one, false);
 }
 
 void saga_closing_end(struct saga_run *run, bool ended)
 {
+    if (run->room->context->leases)
+        return; /* whoever tells looks for it in the store */
     visit_targets(run, &run->state, end_one, ended);
     if (ended)
         start_closings(run->room);
 }
 
+void saga_closing_expect(struct saga_room *room, const char *birth, const char *target)
+{
+    if (!room->context->leases)
+        closing_of(room, birth, saga_room_target(room, target))->ending++;
+}
+
+void saga_closing_came(struct saga_room *room, const char *birth, const char *target, bool ended)
+{
+    if (room->context->leases)
+        return;
+    closing_of(room, birth, saga_room_target(room, target))->ending--;
+    if (ended)
+        take_unclosed(room, birth, target);
+    if (ended)
+        start_closings(room);
+}
+
 /* ---- After a start --------------------------------------------------------------------------- */
 
+/* Does a step of this program go to that service? */
+static bool goes_to(const struct saga_room *room, const char *name)
+{
+    for (int i = 0; i < room->type_count; i++) {
+        for (int step = 0; step < room->types[i].rules.step_count; step++) {
+            const char *target = room->types[i].calls[step].target;
+            if (target && strcmp(target, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void tell_anew(struct saga_room *room, const char *birth, const char *target)
+{
+    closing_of(room, birth, saga_room_target(room, target))->generation++;
+}
+
+/* Of a service that no step goes to any more, what it kept was moved to another one: all there are
+ * now are told, and a closing that means nothing to its receiver does no harm. */
 static bool take_unclosed(void *context, const char *birth, const char *target)
 {
     struct saga_room *room = context;
-    struct saga_closing *closing = closing_of(room, birth, saga_room_target(room, target));
-    closing->generation++;
+    if (goes_to(room, target)) {
+        tell_anew(room, birth, target);
+        return true;
+    }
+    for (int i = 0; i < room->type_count; i++) {
+        for (int step = 0; step < room->types[i].rules.step_count; step++) {
+            if (room->types[i].calls[step].target)
+                tell_anew(room, birth, room->types[i].calls[step].target);
+        }
+    }
     return true;
 }
 

@@ -11,13 +11,19 @@
  *     compensating        every sent element of step k undone or never → step k - 1, or the undone
  *                                                        handler, then undone
  *                         fixed, closed                → parked
- *     parked              an operator's word           → in the direction in which it was going
+ *     parked              an operator's retry          → in the direction in which it was going
+ *                         an operator's skip           → the same, past the step under way
+ *                         an operator's compensate     → compensating, if all of it can be undone
  *
  * Whatever has no outcome, and every status that the step does not declare as a *no*, means: the
  * same again after a pause. Invariants: nothing is asked of a step before all earlier ones are
  * done; an element that may have been sent is never forgotten on the way back, refused ones
  * included (a late copy with a higher attempt could still run); a saga that has turned back never
  * turns again.
+ *
+ * After a restore of its own store (`lived`) a saga asks again from its first step, and on its way
+ * back undoes every step, sent or not: the life that the restore has cut off may have sent it.
+ * Where a receiver was restored, what it has lost is asked, or undone, there again.
  */
 
 #include "saga/decide.h"
@@ -28,6 +34,7 @@
 
 #include "base/error.h"
 #include "base/mutation.h"
+#include "saga/decide_parts.h"
 
 void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
                      struct saga_element *elements)
@@ -53,7 +60,7 @@ void saga_state_copy(const struct saga_rules *rules, const struct saga_state *fr
 }
 
 /* Lets stored elements of the step go, up to the bound. */
-static void send_more(struct saga_state *state)
+void decide_send_more(struct saga_state *state)
 {
     int sent = 0, count = saga_elements(state, state->step);
     for (int i = 0; i < count; i++)
@@ -67,23 +74,39 @@ static void send_more(struct saga_state *state)
     }
 }
 
-/* Step by step forward, past those without elements. */
-static void begin(const struct saga_rules *rules, struct saga_state *state, int step)
+bool decide_all_done(const struct saga_state *state, int step)
 {
-    while (step < rules->step_count && saga_elements(state, step) == 0)
+    for (int i = 0; i < saga_elements(state, step); i++) {
+        if (saga_element(state, step, i)->state != SAGA_DONE)
+            return false;
+    }
+    return true;
+}
+
+/* Step by step forward, past those without elements, and those that are done. */
+void decide_begin(const struct saga_rules *rules, struct saga_state *state, int step)
+{
+    while (step < rules->step_count && decide_all_done(state, step))
         step++;
     state->step = step;
     if (step == rules->step_count) {
         state->status = SAGA_ENDED;
         return;
     }
-    for (int i = 0; i < saga_elements(state, step); i++)
-        saga_element(state, step, i)->state = SAGA_STORED;
+    for (int i = 0; i < saga_elements(state, step); i++) {
+        if (saga_element(state, step, i)->state != SAGA_DONE)
+            saga_element(state, step, i)->state = SAGA_STORED;
+    }
     if (!rules->steps[step].run)
-        send_more(state);
+        decide_send_more(state);
 }
 
-static bool needs_undo(const struct saga_element *element)
+bool decide_is_asked(const struct saga_rules *rules, int step)
+{
+    return !rules->steps[step].run && !rules->steps[step].outside;
+}
+
+bool decide_needs_undo(const struct saga_element *element)
 {
     if (MUTATION(doubt_is_not_undone))
         return element->state == SAGA_DONE;
@@ -96,14 +119,14 @@ static int first_step_back(const struct saga_rules *rules, const struct saga_sta
 {
     for (int step = 0; step < rules->step_count; step++) {
         for (int i = 0; i < saga_elements(state, step); i++)
-            if (needs_undo(saga_element(state, step, i)))
+            if (decide_needs_undo(saga_element(state, step, i)))
                 return step;
     }
     return -1;
 }
 
 /* Step by step back, past what needs no undo. */
-static void go_back(const struct saga_rules *rules, struct saga_state *state)
+void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
 {
     if (MUTATION(compensation_reversed))
         state->step = first_step_back(rules, state);
@@ -111,14 +134,23 @@ static void go_back(const struct saga_rules *rules, struct saga_state *state)
         bool left = false;
         for (int i = 0; i < saga_elements(state, state->step); i++) {
             struct saga_element *element = saga_element(state, state->step, i);
-            if (!needs_undo(element))
+            if (!decide_needs_undo(element))
                 continue;
             if (rules->steps[state->step].run)
                 element->state = SAGA_TAKEN_BACK; /* its effects are here: the undone handler's */
-            else if (!rules->steps[state->step].undo)
-                element->state = SAGA_NEVER; /* refused: see cannot_go_back */
+            else if (!rules->steps[state->step].undo && element->state == SAGA_REFUSED)
+                element->state = SAGA_NEVER;
             else
-                left = true;
+                left =
+                    true; /* without an undo it is asked where it was done: `never`, or `fixed` */
+        }
+        if (left && rules->steps[state->step].outside) {
+            decide_park(
+                state,
+                "Step %s goes out of the system, where it was done or may have been by the life "
+                "before the restore, and nothing undoes it.",
+                rules->steps[state->step].name);
+            return;
         }
         if (left)
             return;
@@ -155,7 +187,7 @@ static void mend_end(char text[static SAGA_TEXT_SIZE])
         text[lead] = '\0';
 }
 
-static void give_reason(struct saga_state *state, int step, int status, const char *detail)
+void decide_reason(struct saga_state *state, int step, int status, const char *detail)
 {
     state->reason_step = step;
     state->reason_status = status;
@@ -163,10 +195,7 @@ static void give_reason(struct saga_state *state, int step, int status, const ch
     mend_end(state->reason_detail);
 }
 
-static enum saga_verdict park(struct saga_state *state, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static enum saga_verdict park(struct saga_state *state, const char *format, ...)
+enum saga_verdict decide_park(struct saga_state *state, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -177,19 +206,40 @@ static enum saga_verdict park(struct saga_state *state, const char *format, ...)
     return SAGA_CHANGED;
 }
 
-static const char *step_name(const struct saga_rules *rules, int step)
+const char *decide_step_name(const struct saga_rules *rules, int step)
 {
     return step >= 0 ? rules->steps[step].name : "undone";
+}
+
+/* Is any of that step done, or of a later one? Behind the one under way: only where that is asked
+ * again after a restore. */
+static bool done_from(const struct saga_rules *rules, const struct saga_state *state, int step)
+{
+    for (int at = state->first[step]; at < state->first[rules->step_count]; at++) {
+        if (state->elements[at].state == SAGA_DONE)
+            return true;
+    }
+    return false;
+}
+
+static bool past_pivot(const struct saga_rules *rules, const struct saga_state *state)
+{
+    int behind = state->step + 1 > rules->pivot ? state->step + 1 : rules->pivot;
+    return state->step > rules->pivot || done_from(rules, state, behind);
 }
 
 static enum saga_verdict turn_back(const struct saga_rules *rules, struct saga_state *state)
 {
     if (cannot_go_back(rules, state))
-        return park(state, "Step %s has no undo, and some of it was done or may have been: %s",
-                    step_name(rules, state->step), state->reason_detail);
+        return decide_park(state,
+                           "Step %s has no undo, and some of it was done or may have been: %s",
+                           decide_step_name(rules, state->step), state->reason_detail);
     state->status = SAGA_COMPENSATING;
     state->back = true;
-    go_back(rules, state);
+    if (done_from(rules, state, state->step + 1))
+        state->step = rules->step_count - 1;
+    decide_doubt_all(rules, state, true);
+    decide_go_back(rules, state);
     return SAGA_CHANGED;
 }
 
@@ -197,11 +247,18 @@ static enum saga_verdict turn_back(const struct saga_rules *rules, struct saga_s
 static enum saga_verdict refuse(const struct saga_rules *rules, struct saga_state *state,
                                 const struct saga_happening *happening)
 {
-    give_reason(state, state->step, happening->status, happening->detail);
-    if (state->step <= rules->pivot)
+    decide_reason(state, state->step, happening->status, happening->detail);
+    if (!past_pivot(rules, state))
         return turn_back(rules, state);
-    return park(state, "Step %s comes after the pivot and was refused with status %d: %s",
-                step_name(rules, state->step), happening->status, state->reason_detail);
+    if (state->step <= rules->pivot)
+        return decide_park(
+            state,
+            "Step %s was asked again after a restore, when the saga was past its pivot, "
+            "and refused with status %d: %s",
+            decide_step_name(rules, state->step), happening->status, state->reason_detail);
+    return decide_park(state, "Step %s comes after the pivot and was refused with status %d: %s",
+                       decide_step_name(rules, state->step), happening->status,
+                       state->reason_detail);
 }
 
 static bool is_no(const struct saga_rules *rules, int step, int status)
@@ -219,11 +276,11 @@ static enum saga_verdict element_done(const struct saga_rules *rules, struct sag
     element->state = SAGA_DONE;
     for (int i = 0; i < saga_elements(state, state->step); i++) {
         if (saga_element(state, state->step, i)->state != SAGA_DONE) {
-            send_more(state);
+            decide_send_more(state);
             return SAGA_CHANGED;
         }
     }
-    begin(rules, state, state->step + 1);
+    decide_begin(rules, state, state->step + 1);
     return SAGA_CHANGED;
 }
 
@@ -262,9 +319,9 @@ static enum saga_verdict answered(const struct saga_rules *rules, struct saga_st
     case SAGA_OUTCOME_FIXED:
         break;
     }
-    give_reason(state, happening->step, happening->status, outcome_meaning(happening->outcome));
-    return park(state, "Step %s, element %d: %s.", step_name(rules, happening->step),
-                happening->element, state->reason_detail);
+    decide_reason(state, happening->step, happening->status, outcome_meaning(happening->outcome));
+    return decide_park(state, "Step %s, element %d: %s.", decide_step_name(rules, happening->step),
+                       happening->element, state->reason_detail);
 }
 
 static enum saga_verdict undo_answered(const struct saga_rules *rules, struct saga_state *state,
@@ -280,15 +337,16 @@ static enum saga_verdict undo_answered(const struct saga_rules *rules, struct sa
     case SAGA_OUTCOME_UNDONE:
     case SAGA_OUTCOME_NEVER:
         element->state = happening->outcome == SAGA_OUTCOME_UNDONE ? SAGA_TAKEN_BACK : SAGA_NEVER;
-        go_back(rules, state);
+        decide_go_back(rules, state);
         return SAGA_CHANGED;
     case SAGA_OUTCOME_CLOSED:
     case SAGA_OUTCOME_MISMATCH:
     case SAGA_OUTCOME_FIXED:
         break;
     }
-    return park(state, "Undoing step %s, element %d: %s.", step_name(rules, happening->step),
-                happening->element, outcome_meaning(happening->outcome));
+    return decide_park(state, "Undoing step %s, element %d: %s.",
+                       decide_step_name(rules, happening->step), happening->element,
+                       outcome_meaning(happening->outcome));
 }
 
 /* Is it the answer to what is being asked now? */
@@ -326,43 +384,19 @@ static enum saga_verdict handled(const struct saga_rules *rules, struct saga_sta
         saga_element(state, state->step, 0)->state = SAGA_REFUSED;
         return refuse(rules, state, happening);
     }
-    return park(state, "All is undone, but the undone handler refused with status %d: %s",
-                happening->status, happening->detail ? happening->detail : "");
+    return decide_park(state, "All is undone, but the undone handler refused with status %d: %s",
+                       happening->status, happening->detail ? happening->detail : "");
 }
 
 static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_state *state)
 {
     if (state->status != SAGA_RUNNING)
         return SAGA_IGNORE;
-    give_reason(state, state->step, 504, "The saga's deadline passed.");
-    if (state->step <= rules->pivot)
+    decide_reason(state, state->step, 504, "The saga's deadline passed.");
+    if (!past_pivot(rules, state))
         return turn_back(rules, state);
-    return park(state, "The deadline passed after the pivot, at step %s.",
-                step_name(rules, state->step));
-}
-
-/* Only a person lets attempts rise: receivers run a refused element again for it. */
-static enum saga_verdict retry(const struct saga_rules *rules, struct saga_state *state)
-{
-    if (state->status != SAGA_PARKED)
-        return SAGA_IGNORE;
-    state->why[0] = '\0';
-    if (state->back) {
-        state->status = SAGA_COMPENSATING;
-        go_back(rules, state);
-        return SAGA_CHANGED;
-    }
-    state->status = SAGA_RUNNING;
-    for (int i = 0; i < saga_elements(state, state->step); i++) {
-        struct saga_element *element = saga_element(state, state->step, i);
-        if (element->state != SAGA_SENT && element->state != SAGA_REFUSED)
-            continue;
-        element->attempt++;
-        element->state = rules->steps[state->step].run ? SAGA_STORED : SAGA_SENT;
-    }
-    if (!rules->steps[state->step].run)
-        send_more(state);
-    return SAGA_CHANGED;
+    return decide_park(state, "The deadline passed after the pivot, at step %s.",
+                       decide_step_name(rules, state->step));
 }
 
 enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
@@ -370,7 +404,7 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
 {
     switch (happening->what) {
     case SAGA_STARTED:
-        begin(rules, state, 0);
+        decide_begin(rules, state, 0);
         return SAGA_CHANGED;
     case SAGA_ANSWERED:
         return hear(rules, state, happening);
@@ -383,9 +417,17 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
     case SAGA_BROKEN:
         if (saga_due(rules, state) == SAGA_DUE_NOTHING)
             return SAGA_IGNORE;
-        return park(state, "%s", happening->detail);
+        return decide_park(state, "%s", happening->detail);
     case SAGA_RETRIED:
-        return retry(rules, state);
+        return decide_retry(rules, state);
+    case SAGA_SKIPPED:
+        return decide_skip(rules, state);
+    case SAGA_TURNED_BACK:
+        return decide_take_back(rules, state);
+    case SAGA_RELIVED:
+        return decide_relive(rules, state);
+    case SAGA_LOST:
+        return decide_lose(rules, state, happening);
     }
     return SAGA_IGNORE;
 }
@@ -405,49 +447,6 @@ bool saga_element_due(const struct saga_rules *rules, const struct saga_state *s
     if (element < 0 || element >= saga_elements(state, state->step))
         return false;
     const struct saga_element *asked = saga_element(state, state->step, element);
-    return state->status == SAGA_COMPENSATING ? needs_undo(asked) : asked->state == SAGA_SENT;
-}
-
-/* ---- Names ----------------------------------------------------------------------------------- */
-
-static const char *const status_names[] = {"running", "compensating", "ended", "undone", "parked"};
-static const char *const element_names[] = {"unstored", "stored", "sent", "done",
-                                            "refused",  "undone", "never"};
-static const char *const outcome_names[] = {"",        "done",   "refused",  "undone", "never",
-                                            "pending", "closed", "mismatch", "fixed"};
-
-static int find(const char *const *names, int count, const char *name)
-{
-    for (int i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
-    return -1;
-}
-
-#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
-
-enum saga_outcome saga_outcome_of(const char *text)
-{
-    int found = text ? find(outcome_names, COUNT(outcome_names), text) : -1;
-    return found < 0 ? SAGA_OUTCOME_NONE : (enum saga_outcome)found;
-}
-
-const char *saga_status_name(enum saga_status status)
-{
-    return status_names[status];
-}
-
-int saga_status_of(const char *name)
-{
-    return find(status_names, COUNT(status_names), name);
-}
-
-const char *saga_element_state_name(enum saga_element_state state)
-{
-    return element_names[state];
-}
-
-int saga_element_state_of(const char *name)
-{
-    return find(element_names, COUNT(element_names), name);
+    return state->status == SAGA_COMPENSATING ? decide_needs_undo(asked)
+                                              : asked->state == SAGA_SENT;
 }

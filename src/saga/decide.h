@@ -30,13 +30,21 @@ struct saga_rules {
     bool undone; /* a handler runs in the work that ends a compensated saga */
     struct {
         const char *name;
-        bool run;  /* runs here; otherwise a request */
-        bool undo; /* has an undo route */
-        int no[8]; /* up to the first 0 */
+        bool run;     /* runs here; otherwise a request */
+        bool undo;    /* has an undo route */
+        bool outside; /* goes out of the system, where nothing can be asked for or undone */
+        int no[8];    /* up to the first 0 */
     } steps[SAGA_STEPS_MAX];
 };
 
-enum saga_status { SAGA_RUNNING, SAGA_COMPENSATING, SAGA_ENDED, SAGA_UNDONE, SAGA_PARKED };
+enum saga_status {
+    SAGA_RUNNING,
+    SAGA_COMPENSATING,
+    SAGA_ENDED,
+    SAGA_UNDONE,
+    SAGA_PARKED,
+    SAGA_ABANDONED /* parked, and given up by a person: see abandon.c; nothing decides it here */
+};
 
 enum saga_element_state {
     SAGA_UNSTORED, /* its step has not begun */
@@ -56,6 +64,7 @@ struct saga_element {
 struct saga_state {
     enum saga_status status;
     bool back;       /* it goes, or when parked was going, back */
+    bool lived;      /* its store was restored since it began: a lost life may have sent any step */
     int step;        /* under way; -1: all undone, the undone handler is left */
     int reason_step; /* the step that made it go back or park, -1: none */
     int reason_status;
@@ -86,7 +95,11 @@ enum saga_happened {
     SAGA_HANDLER_FAILED,  /* for reasons that may pass */
     SAGA_DEADLINE,
     SAGA_BROKEN, /* it cannot be carried on as declared: detail says why */
-    SAGA_RETRIED
+    SAGA_RETRIED,
+    SAGA_SKIPPED,     /* a person has seen to what is under way: on, as if it were done */
+    SAGA_TURNED_BACK, /* a person wants it back; see saga_may_turn_back */
+    SAGA_RELIVED,     /* its store was restored: all is asked, or undone, once more */
+    SAGA_LOST         /* the receiver of that element was restored, and has lost what it answered */
 };
 
 struct saga_happening {
@@ -123,6 +136,10 @@ void saga_state_copy(const struct saga_rules *rules, const struct saga_state *fr
 
 enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
                               const struct saga_happening *happening);
+/* May a parked saga be taken back? NULL, or in one sentence why not: it goes back already, or
+ * something was done that nothing undoes. `why` is the sentence's room. */
+const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga_state *state,
+                               char why[static SAGA_TEXT_SIZE]);
 enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state);
 /* Of state->step, where that is SAGA_DUE_ASK or SAGA_DUE_UNDO: is this one to be sent until it is
  * answered? More than SAGA_PARALLEL_MAX may be: whoever sends keeps to that bound. */
@@ -139,7 +156,7 @@ static inline struct saga_element *saga_element(const struct saga_state *state, 
 }
 
 enum saga_outcome saga_outcome_of(const char *text); /* Freehold-Outcome's value, or NULL */
-/* As stored: "running", "compensating", "ended", "undone", "parked"; -1: no such name. */
+/* As stored: "running", "compensating", "ended", "undone", "parked", "abandoned"; -1: none. */
 const char *saga_status_name(enum saga_status status);
 int saga_status_of(const char *name);
 /* "stored", "sent", "done", "refused", "undone", "never". */

@@ -9,6 +9,7 @@
 
 #include "saga/definition.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,10 @@
 #define BODY_NAME_LENGTH_MAX 120
 #define BODY_SIZE_MAX ((size_t)1 << 20)
 
+#define URL_LENGTH_MAX 2048
+
 static const int no_by_default[] = {402, 409, 422};
+static const int no_outside_by_default[] = {410}; /* gone: it shall not be asked again */
 
 /* "SERVICE METHOD /path" */
 static bool parse_call(struct arena *arena, const char *text, const char **ret_target,
@@ -70,8 +74,15 @@ static enum fh_code init_call(struct saga_type *type, int index, const struct fh
             return FAULT(error, definition, step,
                          "its body must be \"name=source,name,...\", each of at most 120 bytes.");
     }
-    if (!step->call == !step->run)
-        return FAULT(error, definition, step, "it must have either a call or a run handler.");
+    if ((step->call != NULL) + (step->run != NULL) + (step->outside != NULL) != 1)
+        return FAULT(error, definition, step,
+                     "it must have either a call, a run handler, or an outside URL.");
+    call->outside = step->outside;
+    call->method = "POST";
+    if (step->outside)
+        return step->undo ? FAULT(error, definition, step,
+                                  "it goes outside, where nothing can be undone by its key.")
+                          : FH_OK;
     if (step->run)
         return step->undo || step->body || step->each
                    ? FAULT(error, definition, step,
@@ -97,8 +108,11 @@ static void init_rule(struct saga_rules *rules, int index, const struct fh_step 
     rules->steps[index].name = step->name;
     rules->steps[index].run = step->run != NULL;
     rules->steps[index].undo = step->undo != NULL;
+    rules->steps[index].outside = step->outside != NULL;
     if (step->no[0])
         memcpy(rules->steps[index].no, step->no, sizeof step->no);
+    else if (step->outside)
+        memcpy(rules->steps[index].no, no_outside_by_default, sizeof no_outside_by_default);
     else
         memcpy(rules->steps[index].no, no_by_default, sizeof no_by_default);
 }
@@ -138,6 +152,79 @@ static enum fh_code check_undos(struct saga_type *type, struct fh_error *error)
     return FH_OK;
 }
 
+/* ---- What it is known by ----------------------------------------------------------------------
+ */
+
+static void digest_bytes(uint64_t *digest, const void *bytes, size_t length)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++)
+        *digest = (*digest ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+}
+
+/* With its end, so that "ab", "c" is not "a", "bc"; none is not "". */
+static void digest_text(uint64_t *digest, const char *text)
+{
+    digest_bytes(digest, text ? text : "\1", (text ? strlen(text) : 1) + 1);
+}
+
+static void digest_number(uint64_t *digest, int number)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", number);
+    digest_text(digest, text);
+}
+
+static void digest_step(uint64_t *digest, const struct saga_type *type, int step)
+{
+    const struct saga_call *call = &type->calls[step];
+    const int *no = type->rules.steps[step].no;
+    const char *const texts[] = {type->rules.steps[step].name,
+                                 call->each,
+                                 call->outside,
+                                 call->run ? "run" : call->method,
+                                 call->path,
+                                 call->undo_method,
+                                 call->undo_path,
+                                 call->body};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        digest_text(digest, texts[i]);
+    for (size_t i = 0; i < sizeof type->rules.steps[step].no / sizeof *no && no[i]; i++)
+        digest_number(digest, no[i]);
+}
+
+/* All that a saga under way rests on. Whom a step goes to is not part of it: what it changes may
+ * have moved to another service, with its records (docs/boundaries.md). */
+static void init_digest(struct saga_type *type)
+{
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    for (int i = 0; i < type->rules.step_count; i++)
+        digest_step(&digest, type, i);
+    digest_number(&digest, type->rules.pivot);
+    digest_number(&digest, type->rules.undone);
+    snprintf(type->digest, sizeof type->digest, "%016" PRIx64, digest);
+}
+
+void saga_type_tag(const struct saga_type *type, char out[static SAGA_TYPE_TAG_SIZE])
+{
+    snprintf(out, SAGA_TYPE_TAG_SIZE, "%s %d %s", type->rules.name, type->version, type->digest);
+}
+
+enum fh_code saga_types_check(const struct saga_type *types, int count, struct fh_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < i; j++) {
+            if (types[i].version == types[j].version &&
+                strcmp(types[i].rules.name, types[j].rules.name) == 0)
+                return error_set(error, FH_INVALID,
+                                 "Saga %s has two definitions of version %d: give the newer one a "
+                                 "higher `version`.",
+                                 types[i].rules.name, types[i].version);
+        }
+    }
+    return FH_OK;
+}
+
 enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definition *definition,
                             struct fh_error *error)
 {
@@ -149,6 +236,10 @@ enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definit
     type->rules.undone = definition->undone != NULL;
     int deadline_s = definition->deadline_s ? definition->deadline_s : SAGA_DEADLINE_S;
     type->deadline_ms = (int64_t)deadline_s * 1000;
+    type->version = definition->version ? definition->version : 1;
+    if (type->version < 1)
+        return error_set(error, FH_INVALID, "Saga %s has the version %d; versions begin with 1.",
+                         definition->name, type->version);
     if (!definition->steps || !definition->steps[0].name)
         return error_set(error, FH_INVALID, "Saga %s has no steps.", definition->name);
     struct text steps;
@@ -160,7 +251,11 @@ enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definit
     }
     type->steps = arena_text(&type->arena, steps.data);
     text_release(&steps);
-    return code ? code : check_undos(type, error);
+    if (!code)
+        code = check_undos(type, error);
+    if (!code)
+        init_digest(type);
+    return code;
 }
 
 void saga_type_release(struct saga_type *type)
@@ -175,6 +270,16 @@ enum fh_code saga_definition_check(const struct fh_saga_definition *definition,
     enum fh_code code = saga_type_init(&type, definition, error);
     saga_type_release(&type);
     return code;
+}
+
+void saga_definition_digest(const struct fh_saga_definition *definition,
+                            char out[static SAGA_DIGEST_SIZE])
+{
+    struct saga_type type;
+    struct fh_error error;
+    saga_type_init(&type, definition, &error);
+    memcpy(out, type.digest, SAGA_DIGEST_SIZE);
+    saga_type_release(&type);
 }
 
 enum fh_code saga_type_counts(const struct saga_type *type, const json_t *input,
@@ -245,6 +350,40 @@ static enum fh_code render_body(const struct saga_type *type, int step, json_t *
     return code;
 }
 
+/* Without a user's name: what stands before an '@' is mostly a secret, and would be shown. */
+bool fh_is_url(const char *text)
+{
+    const char *host = strstr(text, "://");
+    if (!host || (strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0))
+        return false;
+    host += 3;
+    size_t length = strcspn(host, "/?#");
+    if (length == 0 || memchr(host, '@', length) || strlen(text) > URL_LENGTH_MAX)
+        return false;
+    for (const char *at = text; *at; at++) {
+        if (*at <= ' ' || *at >= 0x7f || *at == '#' || *at == '\\')
+            return false;
+    }
+    return true;
+}
+
+static enum fh_code render_url(const struct saga_type *type, int step, json_t *const *objects,
+                               int count, struct arena *arena, const char **ret,
+                               struct fh_error *error)
+{
+    const char *name = type->calls[step].outside, *url = NULL;
+    for (int i = 0; i < count && !url; i++)
+        url = json_string_value(json_at(objects[i], name));
+    if (!url || !fh_is_url(url))
+        return error_set(
+            error, FH_INVALID,
+            "Saga %s, step %s: \"%s\" of the input must be an http or https URL, "
+            "percent-encoded, of at most %d bytes, with neither a user nor a fragment.",
+            type->rules.name, type->rules.steps[step].name, name, URL_LENGTH_MAX);
+    *ret = arena_text(arena, url);
+    return FH_OK;
+}
+
 enum fh_code saga_type_render(const struct saga_type *type, int step, int element,
                               const json_t *input, struct arena *arena, struct saga_rendered *ret,
                               struct fh_error *error)
@@ -258,7 +397,9 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
     objects[count] = json_incref((json_t *)(uintptr_t)input); /* only read */
     count++;
     memset(ret, 0, sizeof *ret);
-    enum fh_code code = path_fill(arena, call->path, objects, count, &ret->path, error);
+    enum fh_code code = call->outside
+                            ? render_url(type, step, objects, count, arena, &ret->path, error)
+                            : path_fill(arena, call->path, objects, count, &ret->path, error);
     if (!code && call->undo_path)
         code = path_fill(arena, call->undo_path, objects, count, &ret->undo_path, error);
     if (!code)

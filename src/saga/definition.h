@@ -11,10 +11,12 @@
 #include "base/error.h"
 #include "freehold.h"
 #include "saga/decide.h"
+#include "saga/run.h"
 
 struct saga_call {
-    const char *each;   /* NULL: one element */
-    const char *target; /* a service; NULL: run here */
+    const char *each;    /* NULL: one element */
+    const char *target;  /* a service; NULL: run here, or outside */
+    const char *outside; /* where the URL stands, instead of target and path */
     const char *method, *path;
     const char *undo_method, *undo_path; /* NULL: no undo */
     const char *body;                    /* the map, or NULL */
@@ -24,12 +26,20 @@ struct saga_call {
 
 struct saga_type {
     const struct fh_saga_definition *definition;
+    int version;
+    char digest[SAGA_DIGEST_SIZE]; /* of what a saga under way rests on */
     struct saga_rules rules;
     struct saga_call calls[SAGA_STEPS_MAX];
     const char *steps; /* "reserve,charge": stored with each saga, to know it after a deployment */
     int64_t deadline_ms;
     struct arena arena;
 };
+
+#define SAGA_TYPE_TAG_SIZE 320
+/* "place_order 2 DIGEST": how instances name definitions to each other. */
+void saga_type_tag(const struct saga_type *type, char out[static SAGA_TYPE_TAG_SIZE]);
+/* One sentence about two definitions of the same name and version, or FH_OK. */
+enum fh_code saga_types_check(const struct saga_type *types, int count, struct fh_error *error);
 
 /* FH_INVALID with one sentence. */
 enum fh_code saga_type_init(struct saga_type *type, const struct fh_saga_definition *definition,
@@ -42,7 +52,7 @@ enum fh_code saga_type_counts(const struct saga_type *type, const json_t *input,
                               int counts[static SAGA_STEPS_MAX], struct fh_error *error);
 
 struct saga_rendered {
-    const char *path;
+    const char *path;      /* outside: the URL */
     const char *undo_path; /* or NULL */
     const char *body;      /* or NULL */
 };

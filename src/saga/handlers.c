@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mutation.h"
 #include "saga/room.h"
+#include "work/spans.h"
 
 #define HANDLER_DEADLINE_MS 10000
 
@@ -73,7 +74,17 @@ static enum fh_code run_work(struct saga_run *run, const struct saga_state *stat
     w.trace = run->trace;
     w.command_key = arena_printf(&w.kept, "%s %s %s", context->service->name, run->reference,
                                  undone ? "undone" : run->type->rules.steps[state->step].name);
+    int64_t began_ns = world_monotonic_ns(context->world);
     enum fh_code code = work_run(&w);
+    struct span span = {.kind = SPAN_HANDLER,
+                        .parent = run->trace,
+                        .what = undone ? "undone" : run->type->rules.steps[state->step].name,
+                        .key = run->reference,
+                        .status = code == FH_OK ? 200 : w.reply_status,
+                        .began_ns = began_ns};
+    spans_keep(context->spans, &span);
+    if (code == FH_CONFLICT && strcmp(w.failure.native, LEDGER_FENCED) == 0)
+        fence->lost = true;
     happening->status = w.reply_status;
     snprintf(detail, SAGA_TEXT_SIZE, "%.*s", SAGA_TEXT_SIZE - 1, w.failure.message);
     happening->detail = detail;

@@ -4,8 +4,9 @@
  * has begun: its request as it is sent, byte for byte, and the answer that decided.
  *
  * The row's `state` is a JSON object: step, back, left_ms (what is left of the deadline: the
- * runner counts monotonic time, so that a jump of the wall clock expires nothing), steps (their
- * names, to notice a definition that changed), and trace, reason and why where there are any.
+ * runner counts monotonic time, so that a jump of the wall clock expires nothing), version and
+ * digest of the definition that it began with and has to end on, steps (their names), and trace,
+ * reason and why where there are any.
  */
 
 #include <stdio.h>
@@ -66,10 +67,13 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
         left_ms = 0;
     struct text text;
     text_init(&text, STATE_SIZE_MAX);
-    text_printf(&text, "{\"step\":%d,\"back\":%s,\"left_ms\":%lld", state->step,
-                state->back ? "true" : "false", (long long)left_ms);
+    text_printf(&text, "{\"step\":%d,\"back\":%s,\"left_ms\":%lld,\"version\":%d,\"digest\":\"%s\"",
+                state->step, state->back ? "true" : "false", (long long)left_ms, run->type->version,
+                run->type->digest);
     add_named(&text, "steps", run->type->steps);
     add_named(&text, "trace", run->trace);
+    const char *life = run->room->context->store->incarnation;
+    add_named(&text, "life", strcmp(life, run->birth) != 0 ? life : NULL);
     if (state->reason_step >= 0) {
         text_printf(&text, ",\"reason\":{\"step\":%d,\"status\":%d", state->reason_step,
                     state->reason_status);
@@ -228,26 +232,19 @@ static bool load_step(void *context, const struct ledger_step *row)
 }
 
 static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *row,
-                               struct fh_error *error)
+                               const json_t *stored, struct fh_error *error)
 {
-    json_t *stored = NULL;
-    enum fh_code code = json_parse(row->state, strlen(row->state), &stored, error);
-    if (code)
-        return code;
     struct saga_state *state = &run->state;
-    const char *steps = json_string_at(stored, "steps");
+    enum fh_code code = FH_OK;
     json_int_t step = -1, left_ms = run->type->deadline_ms, reason_step = -1, reason_status = 0;
     json_integer_at(stored, "step", &step);
     json_integer_at(stored, "left_ms", &left_ms);
     json_integer_at(stored, "reason.step", &reason_step);
     json_integer_at(stored, "reason.status", &reason_status);
     int status = saga_status_of(row->status);
-    if (!steps || strcmp(steps, run->type->steps) != 0 || status < 0 || step < -1 ||
-        step > run->type->rules.step_count)
-        code = error_set(error, FH_INVALID,
-                         "Saga %s began with the steps %s, and now has %s: deploy the former "
-                         "definition to finish it.",
-                         run->type->rules.name, steps ? steps : "?", run->type->steps);
+    if (status < 0 || step < -1 || step > run->type->rules.step_count)
+        code = error_set(error, FH_INVALID, "The stored state of saga %s can't be read.",
+                         run->type->rules.name);
     state->status = (enum saga_status)status;
     state->step = (int)step;
     state->back = json_is_true(json_object_get(stored, "back"));
@@ -257,34 +254,28 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     const char *why = json_string_at(stored, "why");
     snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
     snprintf(state->why, sizeof state->why, "%s", why ? why : "");
+    const char *life = json_string_at(stored, "life");
+    state->lived = lives_restored_since(&run->room->lives, run->birth);
+    run->relives = lives_restored_since(&run->room->lives, life ? life : run->birth);
     run->trace = copy_text(json_string_at(stored, "trace"));
     run->deadline_ns = world_in_ms(run->room->context->world, left_ms);
-    json_decref(stored);
     return code;
 }
 
-enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
-                              const struct ledger_saga *row, struct saga_run **ret,
-                              struct fh_error *error)
+/* With the parts of the row that are JSON, taken apart. */
+static enum fh_code load_parsed(struct saga_room *room, struct store_work *work,
+                                const struct ledger_saga *row, const json_t *input,
+                                const json_t *state, struct saga_run **ret, struct fh_error *error)
 {
-    *ret = NULL;
-    const struct saga_type *type = saga_room_type(room, row->name);
-    if (!type)
-        return error_set(error, FH_INVALID, "This service has no saga %s any more.", row->name);
-    json_t *input = NULL;
     int counts[SAGA_STEPS_MAX];
-    enum fh_code code = json_parse(row->input, strlen(row->input), &input, error);
-    if (!code)
-        code = saga_type_counts(type, input, counts, error);
-    if (code) {
-        json_decref(input);
+    const struct saga_type *type = saga_room_type_of(room, row->name, state, error);
+    enum fh_code code = type ? saga_type_counts(type, input, counts, error) : FH_UNSUPPORTED;
+    if (code)
         return code;
-    }
     struct load load = {.run = saga_run_new(room, type, row->birth, row->number, input, counts)};
-    json_decref(input);
     load.run->epoch = row->epoch;
     arena_init(&load.arena, ARENA_SIZE_MAX);
-    code = load_state(load.run, row, error);
+    code = load_state(load.run, row, state, error);
     if (!code)
         code =
             ledger_steps_get(work, &load.arena, row->birth, row->number, load_step, &load, error);
@@ -297,5 +288,21 @@ enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
         saga_run_release(load.run);
     else
         *ret = load.run;
+    return code;
+}
+
+enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
+                              const struct ledger_saga *row, struct saga_run **ret,
+                              struct fh_error *error)
+{
+    json_t *input = NULL, *state = NULL;
+    *ret = NULL;
+    enum fh_code code = json_parse(row->input, strlen(row->input), &input, error);
+    if (!code)
+        code = json_parse(row->state, strlen(row->state), &state, error);
+    if (!code)
+        code = load_parsed(room, work, row, input, state, ret, error);
+    json_decref(input);
+    json_decref(state);
     return code;
 }

@@ -18,15 +18,51 @@
 #include "base/log.h"
 #include "base/mutation.h"
 
-#define LOAD_SLICE 500   /* rows looked at in one snapshot */
-#define WAIT_LOOK_MS 100 /* how often a saga that is not in memory is looked at */
+#define LOAD_SLICE 500 /* rows looked at in one snapshot */
 
 struct saga_type *saga_room_type(struct saga_room *room, const char *name)
 {
-    for (int i = 0; i < room->type_count; i++)
-        if (strcmp(room->types[i].rules.name, name) == 0)
-            return &room->types[i];
-    return NULL;
+    struct saga_type *newest = NULL;
+    for (int i = 0; i < room->type_count; i++) {
+        struct saga_type *type = &room->types[i];
+        if (strcmp(type->rules.name, name) == 0 && (!newest || type->version > newest->version))
+            newest = type;
+    }
+    return newest;
+}
+
+/* Sagas of before there were versions are known by their steps. */
+static bool began_with(const struct saga_type *type, const json_t *state)
+{
+    const char *digest = json_string_at(state, "digest"), *steps = json_string_at(state, "steps");
+    json_int_t version = 0;
+    if (!digest || !json_integer_at(state, "version", &version))
+        return steps && strcmp(type->steps, steps) == 0;
+    return version == type->version && strcmp(type->digest, digest) == 0;
+}
+
+struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
+                                    struct fh_error *error)
+{
+    const struct saga_type *newest = saga_room_type(room, name);
+    struct saga_type *found = NULL;
+    const char *steps = json_string_at(state, "steps");
+    json_int_t version = 1;
+    for (int i = 0; i < room->type_count; i++) {
+        struct saga_type *type = &room->types[i];
+        if (strcmp(type->rules.name, name) == 0 && began_with(type, state) &&
+            (!found || type->version > found->version))
+            found = type;
+    }
+    json_integer_at(state, "version", &version);
+    if (!newest)
+        error_set(error, FH_UNSUPPORTED, "This service has no saga %s any more.", name);
+    else if (!found)
+        error_set(error, FH_UNSUPPORTED,
+                  "Saga %s began with its version %lld (%.48s), which this program does not have: "
+                  "deploy one that has it.",
+                  name, (long long)version, steps ? steps : "?");
+    return found;
 }
 
 struct saga_target *saga_room_target(struct saga_room *room, const char *name)
@@ -54,6 +90,8 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status)
         return &counts->ended;
     case SAGA_UNDONE:
         return &counts->undone;
+    case SAGA_ABANDONED:
+        return &counts->abandoned;
     case SAGA_PARKED:
         break;
     }
@@ -62,6 +100,18 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status)
 
 void saga_counts(const struct saga_room *room, struct ledger_counts *ret)
 {
+    *ret = room->counts;
+}
+
+void saga_counts_read(struct saga_room *room, struct ledger_counts *ret)
+{
+    struct store_work *work;
+    if (room->context->leases &&
+        store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) == FH_OK) {
+        if (ledger_saga_counts(work, ret, NULL) == FH_OK)
+            room->counts = *ret;
+        store_rollback(work);
+    }
     *ret = room->counts;
 }
 
@@ -133,6 +183,16 @@ bool saga_room_add(struct saga_room *room, struct saga_run *run)
 
 static void start_refill(struct saga_room *room);
 
+void saga_room_begin(struct saga_room *room, struct saga_run *run)
+{
+    if (!saga_room_add(room, run))
+        return;
+    if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
+        saga_run_go_on(run);
+    else
+        saga_run_queue(run);
+}
+
 void saga_room_remove(struct saga_room *room, struct saga_run *run)
 {
     if (map_get(&room->runs, run->reference) != run)
@@ -144,6 +204,11 @@ void saga_room_remove(struct saga_room *room, struct saga_run *run)
     world_timer_stop(room->context->world, &run->timer);
     fiber_wake_all(&run->waiting);
     saga_run_release(run);
+    saga_room_refill(room);
+}
+
+void saga_room_refill(struct saga_room *room)
+{
     if (room->crowded && room->runs.count < SAGAS_LOADED_MAX / 2)
         start_refill(room);
 }
@@ -214,27 +279,26 @@ static void park_row(struct saga_room *room, const struct ledger_saga *row, cons
     json_decref(state);
 }
 
+/* What became of a row: loaded, or why not. */
 static enum fh_code load_rows(struct loading *loading, struct store_work *work,
-                              struct fh_error *error, bool parked[static LOAD_SLICE],
+                              struct fh_error *error, enum fh_code fates[static LOAD_SLICE],
                               struct fh_error *whys)
 {
     struct saga_room *room = loading->room;
     for (int i = 0; i < loading->count; i++) {
         const struct ledger_saga *row = &loading->rows[i];
         struct saga_run *run;
-        parked[i] = false;
         if (room->runs.count >= SAGAS_LOADED_MAX) {
             room->crowded = true;
             loading->count = i;
             return FH_OK;
         }
-        enum fh_code code = saga_record_load(room, work, row, &run, &whys[i]);
-        if (code == FH_INVALID) {
-            parked[i] = true;
-        } else if (code) {
+        fates[i] = saga_record_load(room, work, row, &run, &whys[i]);
+        if (fates[i] && fates[i] != FH_INVALID && fates[i] != FH_UNSUPPORTED) {
             *error = whys[i];
-            return code;
-        } else if (saga_room_add(room, run)) {
+            return fates[i];
+        }
+        if (!fates[i] && saga_room_add(room, run)) {
             saga_run_queue(run);
         }
     }
@@ -245,20 +309,22 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
 static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct fh_error *error)
 {
     struct store_work *work;
-    bool parked[LOAD_SLICE] = {false};
+    enum fh_code fates[LOAD_SLICE] = {FH_OK};
     struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
     FH_ASSERT(whys != NULL);
     loading->count = 0;
     enum fh_code code = store_begin(loading->room->context->store, STORE_READ, &work, error);
     if (!code) {
-        code = ledger_sagas_open(work, take_row, loading, error);
+        code =
+            ledger_sagas_open(work, saga_takeover_owner(loading->room), take_row, loading, error);
         if (!code)
-            code = load_rows(loading, work, error, parked, whys);
+            code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
     }
     *ret_more = !code && loading->count == LOAD_SLICE && !loading->room->crowded;
     for (int i = 0; !code && i < loading->count; i++)
-        if (parked[i])
+        if (fates[i] &&
+            !(fates[i] == FH_UNSUPPORTED && saga_takeover_leave(loading->room, &loading->rows[i])))
             park_row(loading->room, &loading->rows[i], whys[i].message);
     if (loading->count > 0) {
         memcpy(loading->birth, loading->rows[loading->count - 1].birth, ID_SIZE);
@@ -269,12 +335,13 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
 }
 
 /* Everything open that is not in memory yet, as far as there is room. */
-static enum fh_code load_open(struct saga_room *room, struct fh_error *error)
+enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error)
 {
     struct loading *loading = calloc(1, sizeof *loading);
     FH_ASSERT(loading != NULL);
     loading->room = room;
     room->crowded = false;
+    room->strangers = 0;
     bool more = !MUTATION(open_sagas_forgotten);
     enum fh_code code = FH_OK;
     while (more && !code && !room->stopping) {
@@ -290,8 +357,7 @@ static void refill(void *argument)
 {
     struct saga_room *room = argument;
     struct fh_error error;
-    map_init(&room->removed);
-    if (load_open(room, &error) != FH_OK) {
+    if (saga_room_load(room, &error) != FH_OK) {
         room->crowded = true;
         log_warning("open sagas could not be read, and will be again: %s", error.message);
     }
@@ -302,8 +368,10 @@ static void refill(void *argument)
 
 static void start_refill(struct saga_room *room)
 {
-    if (!room->refilling && !room->stopping)
-        room->refilling = fiber_start(room->context->world->fibers, refill, room);
+    if (room->refilling || room->stopping)
+        return;
+    map_init(&room->removed); /* here: one may leave before the fiber has had its first turn */
+    room->refilling = fiber_start(room->context->world->fibers, refill, room);
 }
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
@@ -321,6 +389,8 @@ enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
     enum fh_code code = FH_OK;
     for (int i = 0; i < SAGA_TYPES_MAX && service->sagas[i].name && !code; i++)
         code = saga_type_init(&room->types[room->type_count++], &service->sagas[i], error);
+    if (!code)
+        code = saga_types_check(room->types, room->type_count, error);
     if (code) {
         saga_room_free(room);
         return code;
@@ -337,9 +407,19 @@ enum fh_code saga_room_start(struct saga_room *room, struct fh_error *error)
         return code;
     code = ledger_saga_counts(work, &room->counts, error);
     if (!code)
+        code = saga_restored_recover(room, work, error);
+    if (!code && !room->context->leases)
         code = saga_closing_recover(room, work, error);
     store_rollback(work);
-    return code ? code : load_open(room, error);
+    room->listener = (struct store_listener){.heard = saga_room_heard, .context = room};
+    store_listen(room->context->store, &room->listener);
+    if (!code && room->context->leases)
+        saga_takeover_start(room);
+    if (!code)
+        code = saga_room_load(room, error);
+    if (!code)
+        saga_restored_start(room);
+    return code;
 }
 
 void saga_room_fiber_ended(struct saga_room *room)
@@ -351,8 +431,12 @@ void saga_room_fiber_ended(struct saga_room *room)
 void saga_room_stop(struct saga_room *room)
 {
     room->stopping = true;
+    store_unlisten(room->context->store, &room->listener);
     fiber_wake_all(&room->closable);
-    while (room->fibers > 0 || room->closing_fiber || room->refilling)
+    fiber_wake_all(&room->mendable);
+    saga_takeover_stop(room);
+    while (room->fibers > 0 || room->closing_fiber || room->refilling || room->looking ||
+           room->adopting || room->mending)
         fiber_wait(&room->stopped);
     while (room->queue_first) {
         struct saga_run *run = room->queue_first;
@@ -381,110 +465,17 @@ void saga_room_free(struct saga_room *room)
     while (map_next(&room->runs, &entry, &name, &value))
         saga_run_release(value);
     map_release(&room->runs);
+    saga_unnumbered_free(room);
     saga_closing_free(room);
     entry = NULL;
     while (map_next(&room->targets, &entry, &name, &value)) {
         struct saga_target *target = value;
         free(target->name);
+        free(target->lives);
         free(target);
     }
     map_release(&room->targets);
     for (int i = 0; i < room->type_count; i++)
         saga_type_release(&room->types[i]);
     free(room);
-}
-
-/* ---- Waiting and retrying -------------------------------------------------------------------- */
-
-static bool parse_reference(const char *reference, char birth[static ID_SIZE], int64_t *ret_number)
-{
-    char *end;
-    if (strnlen(reference, ID_SIZE) < ID_SIZE || reference[ID_SIZE - 1] != '.')
-        return false;
-    memcpy(birth, reference, ID_SIZE - 1);
-    birth[ID_SIZE - 1] = '\0';
-    *ret_number = strtoll(reference + ID_SIZE, &end, 10);
-    return *ret_number > 0 && *end == '\0';
-}
-
-static enum saga_status stored_status(struct work_context *context, const char *birth,
-                                      int64_t number)
-{
-    struct store_work *work;
-    struct ledger_saga row;
-    struct arena arena;
-    int status = -1;
-    if (store_begin(context->store, STORE_READ, &work, NULL) != FH_OK)
-        return SAGA_RUNNING;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    if (ledger_saga_get(work, &arena, birth, number, &row, NULL) == FH_OK)
-        status = saga_status_of(row.status);
-    store_rollback(work);
-    arena_release(&arena);
-    return status < 0 ? SAGA_RUNNING : (enum saga_status)status;
-}
-
-static bool goes_on(enum saga_status status)
-{
-    return status == SAGA_RUNNING || status == SAGA_COMPENSATING;
-}
-
-enum saga_status saga_wait(struct work_context *context, const char *reference, int64_t deadline_ns)
-{
-    char birth[ID_SIZE];
-    int64_t number;
-    struct world *world = context->world;
-    struct saga_room *room = context->sagas;
-    if (!parse_reference(reference, birth, &number))
-        return SAGA_RUNNING;
-    enum saga_status status = SAGA_RUNNING;
-    while (goes_on(status) && !room->stopping) {
-        struct saga_run *run = map_get(&room->runs, reference);
-        bool in_time = true;
-        if (run) {
-            run->references++;
-            in_time = fiber_wait_until(&run->waiting, world, deadline_ns);
-            status = run->state.status;
-            saga_run_release(run);
-        } else {
-            status = stored_status(context, birth, number);
-            int64_t look_ns = world_in_ms(world, WAIT_LOOK_MS);
-            if (goes_on(status) && look_ns < deadline_ns)
-                fiber_sleep_until(world, look_ns);
-            in_time = look_ns < deadline_ns;
-        }
-        if (!in_time)
-            break;
-    }
-    return status;
-}
-
-enum fh_code saga_retry(struct saga_room *room, const char *birth, int64_t number,
-                        struct fh_error *error)
-{
-    struct store_work *work;
-    struct ledger_saga row;
-    struct arena arena;
-    struct saga_run *run = NULL;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
-    if (code)
-        return code;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    code = ledger_saga_get(work, &arena, birth, number, &row, error);
-    if (!code && saga_status_of(row.status) != SAGA_PARKED)
-        code = error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row.status);
-    if (!code)
-        code = saga_record_load(room, work, &row, &run, error);
-    store_rollback(work);
-    arena_release(&arena);
-    if (code)
-        return code;
-    run->deadline_ns = world_in_ms(room->context->world, run->type->deadline_ms);
-    if (!saga_room_add(room, run))
-        return error_set(error, FH_CONFLICT, "The saga goes on already.");
-    struct saga_heard *heard = calloc(1, sizeof *heard);
-    FH_ASSERT(heard != NULL);
-    heard->happening.what = SAGA_RETRIED;
-    saga_run_hear(run, heard);
-    return FH_OK;
 }

@@ -9,7 +9,13 @@
  *     decide.c      what it does next                    start.c    fh_saga_start
  *     run.c         happenings in, transitions stored    ask.c      requests out, answers in
  *     handlers.c    run and undone handlers' works       closing.c  telling receivers what ended
- *     room.c        start, recovery, stop, waiting, counts
+ *     room.c        start, recovery, stop, counts       wait.c     waiting, retrying
+ *     takeover.c    what instances that have died left
+ *     store.c       transitions of many sagas, in one work
+ *     unnumbered.c  sagas whose numbers are not known yet
+ *     forget.c      sagas that have ended long ago
+ *     restored.c    restores, of this store and of receivers
+ *     needed.c      which definitions those that are not over began with
  *
  * A loaded saga is one `struct saga_run`. Happenings (answers, its timer) queue up in it, and it
  * queues up in the room until one of at most SAGA_FIBERS_MAX fibers takes it: that one alone then
@@ -19,8 +25,11 @@
 #include "base/map.h"
 #include "saga/definition.h"
 #include "saga/run.h"
+#include "work/lease.h"
+#include "work/restored.h"
 
 struct saga_ask;
+struct saga_storing;
 
 /* Of one element. Text is on the heap. */
 struct saga_part {
@@ -50,6 +59,7 @@ struct saga_run {
     char birth[ID_SIZE];
     int64_t number;
     char reference[ID_SIZE + 24]; /* "BIRTH.NUMBER" */
+    char start_id[ID_SIZE];       /* of the event of its start, while it has no number; or "" */
     int64_t epoch;
     json_t *input; /* heap */
     char *trace;   /* or NULL */
@@ -65,6 +75,7 @@ struct saga_run {
     int64_t timer_at_ns; /* 0: it does not run; INT64_MAX: it need not */
     bool queued, busy;
     bool gone;                  /* another instance runs it */
+    bool relives;               /* its store was restored since it was stored last */
     struct fiber_queue waiting; /* for its end */
     int references;             /* the room's, each ask's, each waiter's */
     struct saga_run *next;      /* queued */
@@ -76,6 +87,13 @@ struct saga_target {
     char incarnation[ID_SIZE]; /* as its last answer told; "" before the first */
     int in_flight;
     struct saga_ask *waiting_first, *waiting_last;
+    /* Restores: see restored.c. */
+    bool untold;         /* it was not told yet that our store was restored */
+    bool looks;          /* it is another one than before: its lives are to be asked for */
+    char seen[ID_SIZE];  /* the newest incarnation of it that we know of, or "" */
+    struct lives *lives; /* of one that was restored; NULL: of none that we know of */
+    int mending_tries;
+    int64_t mending_at_ns; /* not before */
 };
 
 /* What a target still has to be told of the sagas born in one incarnation. */
@@ -104,15 +122,45 @@ struct saga_room {
     int fibers;
     bool crowded; /* some open sagas are in the store alone */
     bool closing_fiber, refilling;
+    /* Where there are other instances: who takes over the dead ones' sagas and tells receivers
+     * what has ended (takeover.c). */
+    struct lease lease;
+    struct lease_watcher watcher;
+    struct fiber_queue adoptable;
+    bool adopting;
+    int strangers;          /* in the store, ours, and begun with definitions that we have not */
+    int64_t stranger_at_ns; /* since when there are some; 0: there are none */
+    int64_t looked_at_ns;   /* when they were looked at last */
+    int64_t handed;         /* so many of them were given to who has the definition */
+    int64_t handed_seen;    /* by the others, to anybody */
+    bool reload;            /* there may be something new of ours in the store */
+    struct saga_storing *storing_first, *storing_last; /* not taken yet; see store.c */
+    bool storing;                                      /* one work of them is under way */
+    struct fiber_queue stored;
+    struct saga_run *unnumbered; /* started here; see unnumbered.c */
+    int unnumbered_count;
+    bool looking;    /* a fiber looks whether they have numbers now */
+    bool look_again; /* something came since it began to */
+    struct store_listener listener;
     struct map removed; /* references that left memory while it is refilled */
     bool stopping;
     struct fiber_queue stopped;  /* whoever waits for the fibers to end */
     struct fiber_queue closable; /* the closing fiber's pause */
     struct ledger_counts counts;
+    uint64_t forgotten; /* by this process */
+    struct lives lives; /* this store's */
+    bool restored;      /* in one of them */
+    bool judges;        /* some receiver was restored: what it answered may be lost */
+    bool mending;       /* a fiber sees to restores */
+    struct fiber_queue mendable;
 };
 
 /* room.c */
+/* The newest of that name; and the one that a stored saga began with, by what its row's state says
+ * (NULL, with a sentence, when this program has it no more). */
 struct saga_type *saga_room_type(struct saga_room *room, const char *name);
+struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
+                                    struct fh_error *error);
 struct saga_target *saga_room_target(struct saga_room *room, const char *name);
 /* New, not in the room yet: everything is cleared but what is given. `input` is copied. */
 struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *type,
@@ -124,8 +172,17 @@ void saga_run_release(struct saga_run *run); /* one reference less */
 bool saga_room_add(struct saga_room *room, struct saga_run *run);
 /* Ended, parked or gone: out of memory, and its waiters are told. */
 void saga_room_remove(struct saga_room *room, struct saga_run *run);
+/* Into the room, and on its way. */
+void saga_room_begin(struct saga_room *room, struct saga_run *run);
+void saga_room_refill(struct saga_room *room); /* what is open in the store alone, if it may be */
 void saga_room_fiber_ended(struct saga_room *room);
 int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
+
+/* unnumbered.c */
+/* Takes over a run that has started and has no number yet. */
+void saga_room_await(struct saga_room *room, struct saga_run *run, const char *start_id);
+void saga_room_heard(void *room); /* there are new positions in the store */
+void saga_unnumbered_free(struct saga_room *room);
 
 /* run.c */
 void saga_run_queue(struct saga_run *run);
@@ -133,8 +190,6 @@ void saga_run_queue(struct saga_run *run);
 void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
 /* Sends what is due and sets the timer for what is due later. */
 void saga_run_go_on(struct saga_run *run);
-/* After the n-th failure in a row: uniform up to a bound that doubles. */
-int64_t saga_backoff_ns(struct saga_room *room, int tries);
 
 /* record.c */
 /* The saga's row from a state; text on the arena. */
@@ -150,11 +205,17 @@ void saga_record_step(const struct saga_run *run, const struct saga_state *state
 /* Makes the requests of elements that have begun; on the parts. FH_INVALID: it can't be made. */
 enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *state,
                                 struct fh_error *error);
-/* A run from its rows, in its stored state. FH_INVALID with a sentence when it does not fit the
- * definition any more: then *ret is a run that is not to be carried on, or NULL without one. */
+/* A run from its rows, in its stored state. FH_UNSUPPORTED with a sentence: this program has not
+ * the definition that it began with. FH_INVALID: it can't be read. */
 enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
                               const struct ledger_saga *row, struct saga_run **ret,
                               struct fh_error *error);
+
+/* store.c */
+/* Stores `next`, which the run's present state leads to: one attempt. FH_CONFLICT not retryable:
+ * another instance runs the saga. `alone`: in a work of its own, beside which none writes. */
+enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool alone,
+                        struct fh_error *error);
 
 /* ask.c */
 /* Sends what is due and not under way, and returns when the next of them may be sent, INT64_MAX
@@ -167,12 +228,46 @@ int64_t saga_ask_due(struct saga_run *run);
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
                                        char detail[static SAGA_TEXT_SIZE]);
 
+/* takeover.c: NULL where there is one process, else the life whose sagas are ours. */
+const char *saga_takeover_owner(const struct saga_room *room);
+void saga_takeover_start(struct saga_room *room);
+void saga_takeover_stop(struct saga_room *room);
+void saga_takeover_told(struct saga_room *room); /* the closing fiber has ended */
+/* Of a saga whose definition this program has not: true when it is left to another instance. */
+bool saga_takeover_leave(struct saga_room *room, const struct ledger_saga *row);
+/* Loads what is open, ours and not in memory. */
+enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error);
+
 /* closing.c */
 enum fh_code saga_closing_recover(struct saga_room *room, struct store_work *work,
                                   struct fh_error *error);
+/* Where there are other instances: from now on we tell, as long as the lease is ours. */
+void saga_closing_take(struct saga_room *room);
 /* Around the work that stores a saga's end, so that no snapshot in between is taken for the end. */
 void saga_closing_begin(struct saga_run *run);
 void saga_closing_end(struct saga_run *run, bool ended);
+/* The same for a saga that ends without a run: each target of its steps. */
+void saga_closing_expect(struct saga_room *room, const char *birth, const char *target);
+void saga_closing_came(struct saga_room *room, const char *birth, const char *target, bool ended);
 void saga_closing_free(struct saga_room *room);
+/* Does this process tell receivers, for all instances? */
+bool saga_room_tells(const struct saga_room *room);
+/* One closing. `more`: further members of the message (",\"name\":value"), or NULL. True: the
+ * target has it; then *ret_answer is its body, unless ret_answer is NULL. */
+bool saga_closing_send(struct saga_room *room, const struct saga_target *target, const char *birth,
+                       const struct ledger_caller *closed, const char *more, json_t **ret_answer);
+/* The same with what is closed of that birth now. */
+bool saga_closing_again(struct saga_room *room, const struct saga_target *target, const char *birth,
+                        const char *more, json_t **ret_answer);
+
+/* restored.c */
+/* What is known of restores; before anything is loaded. */
+enum fh_code saga_restored_recover(struct saga_room *room, struct store_work *work,
+                                   struct fh_error *error);
+void saga_restored_start(struct saga_room *room);
+/* The target's incarnation was told by an answer. */
+void saga_restored_heard(struct saga_room *room, struct saga_target *target);
+/* Lets the state take in what restored receivers have lost. True: it has changed. */
+bool saga_restored_judge(struct saga_run *run, struct saga_state *next);
 
 #endif

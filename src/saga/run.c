@@ -17,22 +17,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "saga/room.h"
+#include "work/batch.h"
 
-#define STORE_TRIES_MAX 5                 /* of one transition that meets conflicts */
+#define STORE_TRIES_MS 2000               /* of one transition that meets conflicts */
 #define ANSWER_KEPT_MAX ((size_t)1 << 20) /* a longer body is not kept */
 
-int64_t saga_backoff_ns(struct saga_room *room, int tries)
+/* After the n-th failure in a row: uniform up to a bound that doubles. */
+static int64_t backoff_ns(struct saga_room *room, int tries, int max_ms)
 {
     int64_t bound_ms = SAGA_BACKOFF_MS_MIN;
-    for (int i = 1; i < tries && bound_ms < SAGA_BACKOFF_MS_MAX; i++)
+    for (int i = 1; i < tries && bound_ms < max_ms; i++)
         bound_ms *= 2;
-    if (bound_ms > SAGA_BACKOFF_MS_MAX)
-        bound_ms = SAGA_BACKOFF_MS_MAX;
+    if (bound_ms > max_ms)
+        bound_ms = max_ms;
     struct world *world = room->context->world;
     return (int64_t)world_random_below(world, (uint64_t)bound_ms * 1000000) + 1000000;
 }
@@ -121,12 +122,15 @@ static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA
     return text_take(&text);
 }
 
+/* `answer` NULL: of an undo. */
 static void take_answer(struct saga_run *run, const struct saga_heard *heard, char *answer)
 {
     const struct saga_happening *happening = &heard->happening;
     struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
-    free(part->answer);
-    part->answer = answer;
+    if (answer) {
+        free(part->answer);
+        part->answer = answer;
+    }
     memcpy(part->receiver, heard->receiver, sizeof part->receiver);
     part->receiver_position = heard->receiver_position;
     part->dirty = true;
@@ -144,10 +148,11 @@ static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *n
     happening->detail = detail;
     enum saga_verdict verdict = saga_decide(rules, next, happening);
     happening->detail = NULL;
-    /* What an undo answered is not kept: the step's own answer is what people look for. */
-    if (verdict == SAGA_CHANGED && !happening->undo)
-        take_answer(run, heard, answer);
-    else
+    /* What an undo answered is not kept: the step's own answer is what people look for. Where it
+     * was answered is: a restored receiver may have lost it. */
+    if (verdict == SAGA_CHANGED)
+        take_answer(run, heard, happening->undo ? NULL : answer);
+    if (verdict != SAGA_CHANGED || happening->undo)
         free(answer);
     return verdict;
 }
@@ -163,14 +168,18 @@ static void pause_part(struct saga_run *run, const struct saga_happening *happen
     struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
     struct world *world = run->room->context->world;
     part->tries++;
-    part->retry_at_ns = world_monotonic_ns(world) + saga_backoff_ns(run->room, part->tries);
+    int max_ms = run->type->calls[happening->step].outside ? SAGA_BACKOFF_OUTSIDE_MS_MAX
+                                                           : SAGA_BACKOFF_MS_MAX;
+    part->retry_at_ns = world_monotonic_ns(world) + backoff_ns(run->room, part->tries, max_ms);
 }
 
 /* All that was heard, and the deadline. What changes nothing is forgotten at once, the rest when
  * it is stored. */
 static bool decide_all(struct saga_run *run, struct saga_state *next)
 {
-    bool changed = false;
+    struct saga_happening relived = {.what = SAGA_RELIVED};
+    bool changed = run->relives && saga_decide(&run->type->rules, next, &relived) == SAGA_CHANGED;
+    changed |= saga_restored_judge(run, next);
     struct saga_heard **at = &run->heard_first;
     run->heard_last = NULL;
     run->decided = 0;
@@ -201,29 +210,8 @@ static bool decide_all(struct saga_run *run, struct saga_state *next)
 static void pause_run(struct saga_run *run)
 {
     run->tries++;
-    run->retry_at_ns =
-        world_monotonic_ns(run->room->context->world) + saga_backoff_ns(run->room, run->tries);
-}
-
-static enum fh_code store_once(struct saga_run *run, const struct saga_state *next,
-                               enum store_mode mode, struct fh_error *error)
-{
-    struct arena arena;
-    struct store_work *work;
-    enum fh_code code = store_begin(run->room->context->store, mode, &work, error);
-    if (code)
-        return code;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    code = saga_record_put(work, run, next, &arena, error);
-    arena_release(&arena);
-    if (code) {
-        store_rollback(work);
-        return code;
-    }
-    CRASH_POINT("saga.recorded");
-    code = store_commit(work, error);
-    CRASH_POINT("saga.durable");
-    return code;
+    run->retry_at_ns = world_monotonic_ns(run->room->context->world) +
+                       backoff_ns(run->room, run->tries, SAGA_BACKOFF_MS_MAX);
 }
 
 static bool is_end(const struct saga_state *state)
@@ -234,17 +222,17 @@ static bool is_end(const struct saga_state *state)
 /* False: not now, or never again by us. */
 static bool store_state(struct saga_run *run, const struct saga_state *next)
 {
-    struct fh_error error = {0};
-    enum store_mode mode = STORE_WRITE;
-    enum fh_code code = FH_CONFLICT;
+    struct work_context *context = run->room->context;
+    struct fh_error error;
+    struct work_tries tries = {0};
+    int64_t deadline_ns = world_in_ms(context->world, STORE_TRIES_MS);
+    enum fh_code code;
     if (is_end(next))
         saga_closing_begin(run);
-    for (int i = 0; i < STORE_TRIES_MAX; i++) {
-        code = store_once(run, next, mode, &error);
-        if (code != FH_CONFLICT || !error.retryable)
-            break;
-        mode = STORE_WRITE_ALONE;
-    }
+    do {
+        error = (struct fh_error){0};
+        code = saga_store(run, next, tries.alone, &error);
+    } while (code == FH_CONFLICT && error.retryable && work_retry(context, &tries, deadline_ns));
     if (is_end(next))
         saga_closing_end(run, code == FH_OK);
     if (code == FH_OK)
@@ -287,6 +275,7 @@ static void adopt(struct saga_run *run, const struct saga_state *next)
     }
     run->tries = 0;
     run->retry_at_ns = 0;
+    run->relives = false;
     if (next->status == SAGA_PARKED)
         log_warning("saga %s %s is parked: %s", run->type->rules.name, run->reference, next->why);
 }

@@ -24,9 +24,11 @@
 #define SAGA_TARGET_FLIGHT_MAX 128 /* requests to one service at once; more wait */
 #define SAGA_BACKOFF_MS_MIN 100
 #define SAGA_BACKOFF_MS_MAX 10000
-#define SAGA_TIMEOUT_MS 5000 /* one attempt, unless the step says otherwise */
-#define SAGA_DEADLINE_S 600  /* unless the definition says otherwise */
+#define SAGA_BACKOFF_OUTSIDE_MS_MAX 300000 /* a stranger is asked more seldom */
+#define SAGA_TIMEOUT_MS 5000               /* one attempt, unless the step says otherwise */
+#define SAGA_DEADLINE_S 600                /* unless the definition says otherwise */
 #define SAGA_CLOSING_PAUSE_MS 1000
+#define SAGA_FORGET_SLICE 100 /* sagas of one work */
 
 /* FH_INVALID with a sentence when a saga of the service is not well-formed; nothing is started.
  * The context is kept; context->sagas is set by the caller. */
@@ -40,22 +42,49 @@ void saga_room_stop(struct saga_room *room);
 /* After stop, once the world's requests have ended too (http_client_free ends them). */
 void saga_room_free(struct saga_room *room);
 
-/* The saga that a work has started says so in its answer: "Freehold-Saga: BIRTH.NUMBER". */
+/* The saga that a work has started says so in its answer: "Freehold-Saga: BIRTH.NUMBER"; where
+ * numbers are given behind the commit, BIRTH.~START, with the id of the event of its start. */
 #define SAGA_HEADER "Freehold-Saga"
 
-/* Parks the fiber until the saga of `reference` ("BIRTH.NUMBER") has ended, been undone or parked,
+/* Parks the fiber until the saga of `reference` (SAGA_HEADER's) has ended, been undone or parked,
  * or the monotonic deadline has come. Returns its status then; SAGA_RUNNING also for one that is
  * not known. */
 enum saga_status saga_wait(struct work_context *context, const char *reference,
                            int64_t deadline_ns);
 
+/* As this process knows it; and as the store does, where others run sagas too (on a fiber). */
 void saga_counts(const struct saga_room *room, struct ledger_counts *ret);
+void saga_counts_read(struct saga_room *room, struct ledger_counts *ret);
 
-/* An operator's word: a parked saga goes on in the direction in which it was going, the refused
- * elements with a higher attempt. FH_NOT_FOUND; FH_CONFLICT when it is not parked. On a fiber. */
-enum fh_code saga_retry(struct saga_room *room, const char *birth, int64_t number,
-                        struct fh_error *error);
+/* An operator's word on a parked saga. SAGA_RETRIED: it goes on in the direction in which it was
+ * going, the refused elements with a higher attempt; SAGA_SKIPPED: the same, past the step under
+ * way, which a person has seen to; SAGA_TURNED_BACK: it is taken back. FH_NOT_FOUND; FH_CONFLICT
+ * when it is not parked, or can't be taken back. On a fiber. */
+enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
+                          enum saga_happened word, struct fh_error *error);
 
+/* A person gives up a parked saga, for a reason that is kept with it (SAGA_TEXT_SIZE): nothing more
+ * is done for it, nor taken back, and its receivers are told that it is over. FH_NOT_FOUND;
+ * FH_CONFLICT when it is not parked. On a fiber. */
+#define SAGA_BY_LENGTH_MAX 64
+struct saga_abandon {
+    const char *birth;
+    int64_t number;
+    const char *why, *by;
+};
+enum fh_code saga_abandon(struct saga_room *room, const struct saga_abandon *abandon,
+                          struct fh_error *error);
+
+/* Removes sagas that have ended long ago, a slice in each work. On a fiber, now and then. */
+struct retention;
+enum fh_code saga_forget(struct saga_room *room, const struct retention *retention,
+                         struct fh_error *error);
+
+/* What sagas under way know their definition by, besides its name and version: a digest of all that
+ * they rest on. Of one that is not well-formed: "". Pure. */
+#define SAGA_DIGEST_SIZE 17 /* 16 hex digits */
+void saga_definition_digest(const struct fh_saga_definition *definition,
+                            char out[static SAGA_DIGEST_SIZE]);
 /* A definition's faults in one sentence, for `check` and for the start. Pure. */
 enum fh_code saga_definition_check(const struct fh_saga_definition *definition,
                                    struct fh_error *error);

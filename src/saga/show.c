@@ -22,15 +22,39 @@ enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_erro
     const char *dot = text ? strchr(text, '.') : NULL;
     char *end = NULL;
     *ret = (struct saga_id){0};
-    if (dot && (size_t)(dot - text) < sizeof ret->birth && dot[1] >= '0' && dot[1] <= '9') {
+    bool born = dot && (size_t)(dot - text) < sizeof ret->birth;
+    if (born)
         memcpy(ret->birth, text, (size_t)(dot - text));
+    if (born && dot[1] >= '0' && dot[1] <= '9')
         ret->number = strtoll(dot + 1, &end, 10);
-    }
-    if (!end || *end)
+    bool by_start = born && dot[1] == '~' && strlen(dot + 2) == sizeof ret->start_id - 1;
+    if (by_start)
+        memcpy(ret->start_id, dot + 2, sizeof ret->start_id);
+    if (!by_start && (!end || *end))
         return error_set(error, FH_INVALID,
-                         "`id` must be a saga's, BIRTH.NUMBER, as Freehold-Saga and the list of "
-                         "sagas tell it.");
+                         "`id` must be a saga's, BIRTH.NUMBER or BIRTH.~START, as Freehold-Saga "
+                         "and the list of sagas tell it.");
     return FH_OK;
+}
+
+enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
+                             struct fh_error *error)
+{
+    struct store_work *work;
+    struct arena arena;
+    struct ledger_saga row;
+    if (id->number)
+        return FH_OK;
+    enum fh_code code = store_begin(context->store, STORE_READ_COMMITTED, &work, error);
+    if (code)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = ledger_saga_find(work, &arena, id->birth, id->start_id, &row, error);
+    store_rollback(work);
+    if (!code)
+        id->number = row.number;
+    arena_release(&arena);
+    return code;
 }
 
 /* The n-th of "reserve,charge": "" when there is none. */
@@ -49,6 +73,7 @@ struct under_way {
     json_t *steps; /* or NULL: only counted */
     int64_t step;
     int elements, open;
+    int all, left; /* of the whole saga: requests, and those that were not undone */
     char target[64];
     const char *names;
 };
@@ -83,6 +108,8 @@ static bool visit_step(void *context, const struct ledger_step *step)
     struct step_visit *visit = context;
     struct under_way *way = visit->way;
     char name[64];
+    way->all++;
+    way->left += strcmp(step->state, "done") == 0 || strcmp(step->state, "sent") == 0;
     if (step->step == way->step) {
         way->elements++;
         way->open += !settled(step->state, visit->back);
@@ -114,6 +141,19 @@ static void reason_of(const json_t *state, const char *names, char *out, size_t 
              detail && *detail ? " (" : "", detail ? detail : "", detail && *detail ? ")" : "");
 }
 
+/* What stands and what does not, for whoever finds it years later. */
+static void say_abandoned(const json_t *state, const struct under_way *way,
+                          char out[static WHY_SIZE])
+{
+    const char *by = json_string_at(state, "abandoned.by");
+    const char *why = json_string_at(state, "abandoned.why");
+    snprintf(
+        out, WHY_SIZE,
+        "It was given up by %s (%s), when %d of its %d steps and elements had been done, or may "
+        "have been, and were not undone.",
+        by ? by : "a person", why ? why : "nobody said why", way->left, way->all);
+}
+
 static void why_of(const struct ledger_saga *row, const json_t *state, const struct under_way *way,
                    char out[static WHY_SIZE])
 {
@@ -128,6 +168,8 @@ static void why_of(const struct ledger_saga *row, const json_t *state, const str
         snprintf(where, sizeof where, "which runs here");
     if (strcmp(row->status, "parked") == 0)
         snprintf(out, WHY_SIZE, "It waits for a person: %s", parked ? parked : "nobody said why.");
+    else if (strcmp(row->status, "abandoned") == 0)
+        say_abandoned(state, way, out);
     else if (strcmp(row->status, "ended") == 0)
         snprintf(out, WHY_SIZE, "All its steps are done.");
     else if (strcmp(row->status, "undone") == 0)
@@ -204,7 +246,7 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
     arena_init(&arena, ARENA_SIZE_MAX);
     struct list_visit visit = {status, &arena, NULL, 0};
     visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
-    code = ledger_sagas_open(work, keep_row, &visit, error);
+    code = ledger_sagas_open(work, NULL, keep_row, &visit, error);
     json_t *list = json_array();
     for (int i = 0; code == FH_OK && i < visit.count && i < SAGA_LIST_MAX; i++) {
         json_t *one;

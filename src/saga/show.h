@@ -14,11 +14,16 @@
 
 struct saga_id {
     char birth[ID_SIZE];
-    int64_t number;
+    int64_t number;         /* 0: not known */
+    char start_id[ID_SIZE]; /* of the event of its start, when that was told in place of a number */
 };
 
-/* "BIRTH.NUMBER", as in the Freehold-Saga header. FH_INVALID: it is none; NULL neither. */
+/* "BIRTH.NUMBER" or "BIRTH.~START", as in the Freehold-Saga header. FH_INVALID: it is none; NULL
+ * neither. */
 enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_error *error);
+/* Finds the number where only the start is known. FH_NOT_FOUND: there is none, or not yet. */
+enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
+                             struct fh_error *error);
 
 /* Those that are not over, or of these only the ones of one status: {"sagas": [{"id", "name",
  * "status", "step", "why", "updated_ms", "age_s"}], "more"}. On a fiber. New reference. */
@@ -29,5 +34,8 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
  * New reference. */
 enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
                        struct fh_error *error);
+/* needed.c: {"definitions": [{"name", "version", "digest", "sagas": how many that are not over
+ * began with it}]}, of this program's own. On a fiber. New reference. */
+enum fh_code saga_needed(struct work_context *context, json_t **ret, struct fh_error *error);
 
 #endif

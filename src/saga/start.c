@@ -24,6 +24,7 @@
 struct starting {
     struct saga_run run;
     int counts[SAGA_STEPS_MAX];
+    struct ledger_event event; /* its start: it has its position once the work is committed */
 };
 
 /* Paths and bodies on the arena instead of the heap. */
@@ -52,20 +53,21 @@ static void try_requests(fh_work *w, struct starting *starting)
     }
 }
 
-static enum fh_code append_start(fh_work *w, struct saga_run *run, struct fh_error *error)
+/* The elements that have begun, as rows. */
+static struct ledger_step *begun_steps(fh_work *w, const struct starting *starting, int *ret_count)
 {
-    struct ledger_event event = {
-        .time_ms = w->now_ms,
-        .version = 1,
-        .id = fh_id_new(w),
-        .type = STARTED_TYPE,
-        .key = STARTED_KEY,
-        .data = work_printf(w, "{\"saga\":\"%s\"}", run->type->rules.name),
-        .trace = w->trace,
-    };
-    enum fh_code code = ledger_outbox_append(w->store_work, &event, error);
-    run->number = event.position;
-    return code;
+    const struct saga_run *run = &starting->run;
+    int step_count = run->type->rules.step_count, count = 0;
+    struct ledger_step *steps =
+        work_alloc(w, ((size_t)run->state.first[step_count] + 1) * sizeof *steps);
+    for (int step = 0; step < step_count; step++) {
+        for (int i = 0; i < starting->counts[step]; i++) {
+            if (saga_element(&run->state, step, i)->state != SAGA_UNSTORED)
+                saga_record_step(run, &run->state, step, i, &w->arena, &steps[count++]);
+        }
+    }
+    *ret_count = count;
+    return steps;
 }
 
 static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
@@ -74,27 +76,31 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
     struct saga_run *run = &starting->run;
     if (MUTATION(saga_started_apart) && w->phase != WORK_ENDED)
         return FH_OK;
-    enum fh_code code = append_start(w, run, error);
-    if (code)
-        return code;
-    CRASH_POINT("start.numbered");
+    starting->event = (struct ledger_event){
+        .time_ms = w->now_ms,
+        .version = 1,
+        .id = fh_id_new(w),
+        .type = STARTED_TYPE,
+        .key = STARTED_KEY,
+        .data = work_printf(w, "{\"saga\":\"%s\"}", run->type->rules.name),
+        .trace = w->trace,
+    };
     struct ledger_saga row;
     saga_record_row(run, &run->state, &w->arena, &row);
     row.input = json_text(run->input);
-    code = ledger_saga_insert(w->store_work, &row, error);
-    for (int step = 0; step < run->type->rules.step_count; step++) {
-        for (int i = 0; i < starting->counts[step] && !code; i++) {
-            if (saga_element(&run->state, step, i)->state == SAGA_UNSTORED)
-                continue;
-            struct ledger_step put;
-            saga_record_step(run, &run->state, step, i, &w->arena, &put);
-            code = ledger_step_put(w->store_work, &put, error);
-        }
-    }
+    int count;
+    const struct ledger_step *steps = begun_steps(w, starting, &count);
+    enum fh_code code =
+        ledger_saga_start(w->store_work, &starting->event, &row, steps, count, error);
+    work_appended(w, &starting->event);
     CRASH_POINT("start.recorded");
+    /* The answer may be recorded, so it says the same before and after the saga has its number. */
+    const char *reference = row.number
+                                ? work_printf(w, "%s.%lld", run->birth, (long long)row.number)
+                                : work_printf(w, "%s.~%s", run->birth, starting->event.id);
     if (!code && w->reply_header_count < WORK_REPLY_HEADERS_MAX + WORK_REPLY_HEADERS_OWN - 2)
-        w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
-            SAGA_HEADER, work_printf(w, "%s.%lld", run->birth, (long long)run->number)};
+        w->reply_headers[w->reply_header_count++] =
+            (struct work_reply_header){SAGA_HEADER, reference};
     return code;
 }
 
@@ -108,8 +114,8 @@ static char *copy_text(const char *text)
 static struct saga_run *copy_run(const struct starting *starting)
 {
     const struct saga_run *from = &starting->run;
-    struct saga_run *run = saga_run_new(from->room, from->type, from->birth, from->number,
-                                        from->input, starting->counts);
+    struct saga_run *run = saga_run_new(from->room, from->type, from->birth,
+                                        starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
     run->trace = copy_text(from->trace);
     run->deadline_ns = from->deadline_ns;
@@ -151,12 +157,10 @@ static void committed(fh_work *w, void *argument)
     }
     struct arena *before = json_arena_set(NULL);
     struct saga_run *run = copy_run(starting);
-    if (saga_room_add(room, run)) {
-        if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
-            saga_run_go_on(run);
-        else
-            saga_run_queue(run);
-    }
+    if (run->number)
+        saga_room_begin(room, run);
+    else
+        saga_room_await(room, run, starting->event.id);
     json_arena_set(before);
 }
 

@@ -5,7 +5,7 @@
  *
  * Read besides a service's own files: /dev/urandom, from which SQLite seeds itself; without it it
  * goes on in silence with the time and the pid. Everything else that a program reads (libraries,
- * configuration) was read before.
+ * configuration) was read before; but see PUBLIC_FILES.
  */
 
 #define _GNU_SOURCE
@@ -105,8 +105,8 @@ static enum fh_code close_in(int ruleset, struct fh_error *error)
     return error_set_errno(error, FH_UNAVAILABLE, errno, "The process can't be confined");
 }
 
-enum fh_code confine(const char *folder, const char *readable, struct confinement *ret,
-                     struct fh_error *error)
+enum fh_code confine(const char *folder, const char *readable, const char *const *also,
+                     struct confinement *ret, struct fh_error *error)
 {
     *ret = (struct confinement){.abi = ask_abi()};
     int threads = count_threads();
@@ -133,6 +133,10 @@ enum fh_code confine(const char *folder, const char *readable, struct confinemen
         code = allow(ruleset, handled, folder, ACCESS_OWN, error);
     if (code == FH_OK && readable)
         code = allow(ruleset, handled, readable, ACCESS_READ, error);
+    for (; also && *also && code == FH_OK; also++) {
+        if (access(*also, F_OK) == 0)
+            code = allow(ruleset, handled, *also, ACCESS_READ, error);
+    }
     if (code == FH_OK && SANITIZED) /* to look for leaks at the end */
         code = allow(ruleset, handled, "/proc", ACCESS_READ, error);
     if (code == FH_OK)
@@ -140,6 +144,31 @@ enum fh_code confine(const char *folder, const char *readable, struct confinemen
     close(ruleset);
     ret->confined = code == FH_OK;
     return code;
+}
+
+/* What client libraries read when they connect anew: names' addresses, certificates, and plugins of
+ * their own. All of it everybody may read, but for the keys that the configuration names. */
+#define PUBLIC_FILES                                                                               \
+    "/usr/lib", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/resolv.conf", "/etc/hosts",        \
+        "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf"
+
+static enum fh_code confine_client(const json_t *config, const char *folder, const char *readable,
+                                   struct confinement *ret, struct fh_error *error)
+{
+    const json_t *store = json_object_get(config, "store");
+    bool connects = store || json_object_get(config, "outside");
+    static const char *const keys[] = {"ca", "certificate", "key"};
+    const char *also[] = {PUBLIC_FILES, NULL, NULL, NULL, NULL};
+    size_t count = 0;
+    while (also[count])
+        count++;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *path =
+            json_string_value(json_object_get(json_object_get(store, "tls"), keys[i]));
+        if (path)
+            also[count++] = path;
+    }
+    return confine(folder, readable, connects ? also : NULL, ret, error);
 }
 
 enum fh_code confine_by(const json_t *config, const char *folder, const char *readable,
@@ -153,7 +182,7 @@ enum fh_code confine_by(const json_t *config, const char *folder, const char *re
             "USER");
         return FH_OK;
     }
-    enum fh_code code = confine(folder, readable, ret, error);
+    enum fh_code code = confine_client(config, folder, readable, ret, error);
     if (code == FH_OK && !ret->confined)
         log_warning("this kernel has no Landlock: the process is not confined");
     return code;

@@ -20,14 +20,15 @@ struct confinement {
     bool confined;
 };
 
-/* `folder` (NULL: none) may be read and written, `readable` (NULL: none) be read. *ret->confined
- * stays false, with FH_OK, where the kernel has no Landlock. FH_CONFLICT: another thread lives
- * already, which would be left outside. */
-enum fh_code confine(const char *folder, const char *readable, struct confinement *ret,
-                     struct fh_error *error);
+/* `folder` (NULL: none) may be read and written, `readable` (NULL: none) be read, and so may what
+ * there is of `also` (ends with NULL; NULL: none). *ret->confined stays false, with FH_OK, where
+ * the kernel has no Landlock. FH_CONFLICT: another thread lives already, which would be left
+ * outside. */
+enum fh_code confine(const char *folder, const char *readable, const char *const *also,
+                     struct confinement *ret, struct fh_error *error);
 /* `confine` as a configuration wants it ("confine": false lifts it), with what came of it in the
- * log.
- */
+ * log. With a "store" on a server or an "outside", what it takes to reach them stays
+ * readable. */
 enum fh_code confine_by(const json_t *config, const char *folder, const char *readable,
                         struct confinement *ret, struct fh_error *error);
 /* What Landlock of that ABI leaves open, half sentences that end with NULL. */

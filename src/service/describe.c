@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "saga/run.h"
 #include "service/runtime.h"
 #include "shape/shape.h"
 
@@ -21,6 +22,18 @@ static void set_text(json_t *object, const char *name, const char *text)
         json_object_set_new(object, name, json_string(text));
 }
 
+static json_t *describe_answer(const struct fh_answer *answer)
+{
+    json_t *object = json_object();
+    set(object, "status", json_integer(answer->status));
+    if (answer->shape)
+        set(object, "schema", shape_schema(answer->shape));
+    else if (answer->each)
+        set(object, "schema",
+            json_pack("{s:s, s:o}", "type", "array", "items", shape_schema(answer->each)));
+    return object;
+}
+
 static json_t *describe_route(const struct fh_route *route)
 {
     json_t *object = json_object();
@@ -32,6 +45,8 @@ static json_t *describe_route(const struct fh_route *route)
         set(object, "query", shape_schema(route->query));
     if (route->body)
         set(object, "body", shape_schema(route->body));
+    if (route->answer.status)
+        set(object, "answer", describe_answer(&route->answer));
     set(object, "deadline_ms",
         json_integer(route->deadline_ms ? route->deadline_ms : RUNTIME_DEADLINE_MS));
     return object;
@@ -54,6 +69,7 @@ static json_t *describe_step(const struct fh_step *step)
     set_text(object, "name", step->name);
     set_text(object, "each", step->each);
     set_text(object, "call", step->call);
+    set_text(object, "outside", step->outside);
     set_text(object, "undo", step->undo);
     set_text(object, "body", step->body);
     set(object, "run", json_boolean(step->run != NULL));
@@ -64,7 +80,11 @@ static json_t *describe_step(const struct fh_step *step)
 static json_t *describe_saga(const struct fh_saga_definition *saga)
 {
     json_t *object = json_object(), *steps = json_array();
+    char digest[SAGA_DIGEST_SIZE];
+    saga_definition_digest(saga, digest);
     set_text(object, "name", saga->name);
+    set(object, "version", json_integer(saga->version ? saga->version : 1));
+    set_text(object, "digest", digest);
     set(object, "deadline_s", json_integer(saga->deadline_s ? saga->deadline_s : 600));
     set(object, "undone", json_boolean(saga->undone != NULL));
     for (const fh_step *step = saga->steps; step->name; step++)
@@ -104,6 +124,8 @@ static json_t *describe_heard(const struct fh_heard *heard)
     set_text(object, "service", heard->service);
     set_text(object, "type", heard->type);
     set_text(object, "fields", heard->fields);
+    if (heard->upsert)
+        set(object, "snapshot", json_true());
     return object;
 }
 
@@ -115,17 +137,31 @@ static json_t *describe_asked(const struct fh_asked *asked)
     return object;
 }
 
+static json_t *describe_taken_over(const struct fh_taken_over *taken)
+{
+    json_t *object = json_object();
+    set_text(object, "service", taken->service);
+    set_text(object, "path", taken->path);
+    set_text(object, "step", taken->step);
+    return object;
+}
+
 json_t *service_describe(const fh_service *service)
 {
+    static const char *const models[] = {
+        [FH_RELATIONAL] = "relational", [FH_DOCUMENT] = "document", [FH_KEY_VALUE] = "key-value"};
     json_t *object = json_object();
     set(object, "freehold", json_integer(1));
     set_text(object, "name", service->name);
-    set_text(object, "model", service->model == FH_DOCUMENT ? "document" : "relational");
+    set_text(object, "model", models[service->model]);
     DESCRIBE_ALL(object, "routes", service->routes, method, describe_route);
     DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
     DESCRIBE_ALL(object, "hears", service->hears, service, describe_heard);
     DESCRIBE_ALL(object, "asks", service->asks, service, describe_asked);
+    DESCRIBE_ALL(object, "takes_over", service->takes_over, service, describe_taken_over);
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);
     DESCRIBE_ALL(object, "sagas", service->sagas, name, describe_saga);
+    if (service->settings)
+        set(object, "settings", shape_schema(service->settings));
     return object;
 }

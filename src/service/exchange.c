@@ -23,6 +23,7 @@
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/command.h"
+#include "work/spans.h"
 
 #define ANSWER_HEADERS_MAX 16
 
@@ -47,6 +48,19 @@ static const char *header(const struct exchange *exchange, const char *name)
     return http_request_header(exchange->incoming.request, name);
 }
 
+static void keep_span(const struct exchange *exchange, int status)
+{
+    const struct http_incoming *incoming = &exchange->incoming;
+    struct span span = {.kind = exchange->work.read_only ? SPAN_READ : SPAN_REQUEST,
+                        .parent = header(exchange, "traceparent"),
+                        .own = exchange->trace,
+                        .what = incoming->method,
+                        .where = incoming->path,
+                        .status = status,
+                        .began_ns = incoming->received_ns};
+    spans_keep(exchange->runtime->context.spans, &span);
+}
+
 void exchange_answer(struct exchange *exchange, int status, const char *content_type,
                      const char *body, size_t length, const struct http_header *headers,
                      size_t header_count)
@@ -58,8 +72,10 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                                  .headers = headers,
                                  .header_count = header_count};
     int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming.received_ns;
-    if (exchange->route)
+    if (exchange->route) {
         metrics_count(exchange->route, status, (double)spent / 1e9);
+        keep_span(exchange, status);
+    }
     http_reply(exchange->incoming.request, &answer);
 }
 
@@ -226,6 +242,12 @@ static void fail_unfit(fh_work *w)
     work_fail_problem(w, (int)status, exchange->unfit);
 }
 
+/* Of a route that undoes and does nothing else. */
+static void fail_undoes(fh_work *w)
+{
+    fh_fail(w, 400, "This route only undoes a step: Freehold-Undo is missing.");
+}
+
 static int64_t deadline_of(const struct exchange *exchange)
 {
     int64_t ms = exchange->route->route->deadline_ms;
@@ -247,7 +269,12 @@ static void prepare(struct exchange *exchange, json_t *path)
     fh_work *w = &exchange->work;
     unsigned char random[TRACE_RANDOM_SIZE];
     w->handler = exchange->route->route->handler;
+    if (!w->handler)
+        w->handler = fail_undoes;
+    w->route = exchange->route->route;
     w->read_only = strcmp(exchange->route->route->method, "GET") == 0;
+    const char *cache = header(exchange, "Cache-Control");
+    w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
     w->deadline_ns = deadline_of(exchange);
     world_random(runtime->world, random, sizeof random);
@@ -297,7 +324,9 @@ static bool answer_location(struct exchange *exchange, const char *location, int
     bool found = false;
     if (route) {
         second.handler = route->route->handler;
+        second.route = route->route;
         second.read_only = true;
+        second.fresh = true; /* what it reads was only just written */
         second.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
         found = work_run(&second) == FH_OK;
     }
@@ -389,15 +418,17 @@ static void exchange_run(void *argument)
     runtime->exchanges--;
 }
 
-static void turn_away(struct http_incoming *incoming, const char *body)
+/* Nothing was done with it. `elsewhere`: another process listens where this one did, so it may be
+ * sent again at once, whatever it asks. */
+static void turn_away(struct http_incoming *incoming, const char *body, bool elsewhere)
 {
-    struct http_header retry = {"Retry-After", "1"};
+    struct http_header headers[] = {{"Retry-After", "1"}, {"Freehold-Turned-Away", "1"}};
     struct http_answer answer = {.status = 503,
                                  .content_type = PROBLEM_CONTENT_TYPE,
                                  .body = body,
                                  .body_length = strlen(body),
-                                 .headers = &retry,
-                                 .header_count = 1};
+                                 .headers = headers,
+                                 .header_count = elsewhere ? 2 : 1};
     http_reply(incoming->request, &answer);
 }
 
@@ -409,7 +440,7 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     if (runtime->requests_drained) { /* on a connection that was kept: the store may be closed */
-        turn_away(incoming, TURNED_AWAY("The service is stopping."));
+        turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
         return;
     }
     struct exchange *exchange = calloc(1, sizeof *exchange);
@@ -422,5 +453,5 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         }
     }
     free(exchange);
-    turn_away(incoming, TURNED_AWAY("Too many requests are under way."));
+    turn_away(incoming, TURNED_AWAY("Too many requests are under way."), false);
 }

@@ -18,6 +18,8 @@
 #include "http/client.h"
 #include "service/audience.h"
 #include "service/runtime.h"
+#include "service/task.h"
+#include "store/store.h"
 #include "world/real.h"
 
 extern const fh_service *const __start_fh_services[];
@@ -27,9 +29,14 @@ struct program {
     struct runtime runtime; /* the first: a program is found from its runtime */
     uv_loop_t loop;
     struct process process;
-    int listen_fd;
+    int listen_fd, own_fd;   /* shared with other instances; and this one's own, or -1 */
+    struct http_server *own; /* at own_fd, or NULL; the other one is the runtime's */
+    int undrained;           /* of the two */
+    struct http_tls tls;     /* of the links to others and from them */
     struct http_client *client;
+    struct http_client *outside; /* for what is outside of the system, or NULL */
     struct signing *signing;
+    int exit_code; /* of a task */
 };
 
 static struct program *program_of(struct runtime *runtime)
@@ -54,29 +61,50 @@ static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
     struct program *program = program_of(runtime);
     struct http_handler handler = {on_incoming, runtime};
     struct http_limits limits = {0};
-    return http_server_new(&program->loop, runtime->world, program->listen_fd, &limits, handler,
-                           &runtime->server, error);
+    enum fh_code code = http_server_new(&program->loop, runtime->world, program->listen_fd, &limits,
+                                        &program->tls, handler, &runtime->server, error);
+    if (code == FH_OK && program->own_fd >= 0)
+        code = http_server_new(&program->loop, runtime->world, program->own_fd, &limits,
+                               &program->tls, handler, &program->own, error);
+    return code;
 }
 
 static void host_ready(struct runtime *runtime)
 {
+    service_record_store(runtime);
     process_ready(&program_of(runtime)->process);
 }
 
 static void on_requests_drained(void *context)
 {
-    runtime_requests_drained(context);
+    if (--program_of(context)->undrained == 0)
+        runtime_requests_drained(context);
+}
+
+static void host_works(struct runtime *runtime, bool works)
+{
+    process_works(&program_of(runtime)->process, works);
+}
+
+static void host_told(struct runtime *runtime, int64_t done, const char *what)
+{
+    process_tell(&program_of(runtime)->process, done, what);
 }
 
 static void host_drain(struct runtime *runtime)
 {
+    struct program *program = program_of(runtime);
+    program->undrained = program->own ? 2 : 1;
     http_server_drain(runtime->server, PROCESS_GRACE_MS, on_requests_drained, runtime);
+    if (program->own)
+        http_server_drain(program->own, PROCESS_GRACE_MS, on_requests_drained, runtime);
 }
 
 static void host_silence(struct runtime *runtime)
 {
     http_client_free(program_of(runtime)->client);
-    program_of(runtime)->client = NULL;
+    http_client_free(program_of(runtime)->outside);
+    program_of(runtime)->client = program_of(runtime)->outside = NULL;
     sign_free(program_of(runtime)->signing);
     program_of(runtime)->signing = NULL;
     world_real_set_sender(runtime->world, NULL, NULL);
@@ -85,6 +113,7 @@ static void host_silence(struct runtime *runtime)
 static void host_ended(struct runtime *runtime)
 {
     http_server_free(runtime->server);
+    http_server_free(program_of(runtime)->own);
     process_end(&program_of(runtime)->process);
 }
 
@@ -96,12 +125,26 @@ static void host_fail(struct runtime *runtime, int exit_code)
 
 static const struct runtime_host host = {
     .serve = host_serve,
+    .works = host_works,
+    .told = host_told,
     .ready = host_ready,
     .drain = host_drain,
     .silence = host_silence,
     .ended = host_ended,
     .fail = host_fail,
 };
+
+/* ---- a task instead of serving ---- */
+
+static void do_task(void *argument)
+{
+    struct program *program = argument;
+    host_works(&program->runtime, true);
+    program->exit_code = service_task(&program->runtime);
+    host_works(&program->runtime, false);
+    host_silence(&program->runtime);
+    host_ended(&program->runtime);
+}
 
 /* ---- the loop ---- */
 
@@ -124,6 +167,42 @@ static void set_peers(struct program *program)
         if (json_is_string(address))
             http_client_set_address(program->client, name, json_string_value(address));
     }
+}
+
+/* While files can still be read: what the engine needs of its client library. */
+static enum fh_code load_engine(const json_t *config, struct fh_error *error)
+{
+    const char *names[] = {json_string_at(config, "engine"), json_string_at(config, "from.engine")};
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < 2 && code == FH_OK; i++) {
+        const struct store_ops *engine = names[i] ? store_engine(names[i]) : NULL;
+        if (engine && engine->load)
+            code = engine->load(error);
+    }
+    return code;
+}
+
+static void send_request(void *context, struct world_request *request)
+{
+    struct program *program = context;
+    http_client_send(request->url && program->outside ? program->outside : program->client,
+                     request);
+}
+
+static enum fh_code open_clients(struct program *program, struct world *world,
+                                 struct fh_error *error)
+{
+    const json_t *config = program->runtime.config;
+    const char *outside = json_string_at(config, "outside");
+    enum fh_code code = http_client_new(&program->loop, world, &program->client, error);
+    if (code != FH_OK || !outside)
+        return code;
+    code = http_client_new(&program->loop, world, &program->outside, error);
+    if (code == FH_OK)
+        http_client_go_outside(program->outside, strcmp(outside, "anywhere") == 0
+                                                     ? HTTP_OUTSIDE_ANYWHERE
+                                                     : HTTP_OUTSIDE_PUBLIC);
+    return code;
 }
 
 /* Who this service is to others, and who others are to it. */
@@ -155,10 +234,12 @@ static int serve(const fh_service *service, const json_t *config, const char *li
     struct confinement confinement;
     json_int_t control_fd = -1;
     /* The first of all: no thread may be older. */
-    if (confine_by(config, json_string_at(config, "folder"), json_string_at(config, "migrations"),
+    if (load_engine(config, &error) != FH_OK ||
+        confine_by(config, json_string_at(config, "folder"), json_string_at(config, "migrations"),
                    &confinement, &error) != FH_OK) {
         log_error("can't start: %s", error.message);
-        return error.code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
+        return error.code == FH_INVALID || error.code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
+                                                                        : PROCESS_EXIT_FAILED;
     }
     struct program *program = calloc(1, sizeof *program);
     FH_ASSERT(program != NULL);
@@ -169,31 +250,43 @@ static int serve(const fh_service *service, const json_t *config, const char *li
     runtime_init(&program->runtime, service, config, world, &host);
     program->runtime.confinement = confinement;
     enum fh_code code = world ? FH_OK : error.code;
-    if (code == FH_OK)
+    bool tasked = json_object_get(config, "task") != NULL;
+    if (code == FH_OK && !tasked)
         code = process_listen(config, listen, &program->listen_fd, &error);
+    program->own_fd = -1;
+    if (code == FH_OK && !listen && !tasked)
+        code = process_listen_own(config, &program->own_fd, &error);
     if (code == FH_OK)
         code = process_start(&program->process, &program->loop, (int)control_fd, on_stop,
                              &program->runtime, &error);
     if (code == FH_OK)
-        code = http_client_new(&program->loop, world, &program->client, &error);
+        code = http_tls_read(json_object_get(config, "tls"), &program->tls, &error);
+    if (code == FH_OK)
+        code = open_clients(program, world, &error);
     if (code == FH_OK)
         code = set_identity(program, &error);
-    if (code != FH_OK || !runtime_start(&program->runtime)) {
+    if (code == FH_OK &&
+        !(tasked ? fiber_start(world->fibers, do_task, program) : runtime_start(&program->runtime)))
+        code = error_set(&error, FH_NO_MEMORY, "No memory for a fiber.");
+    if (code != FH_OK) {
         log_error("can't start: %s", error.message);
         free(program);
         return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
     }
     program->process.beaten = on_beat;
+    http_client_use_tls(program->client, &program->tls);
     set_peers(program);
-    world_real_set_sender(world, http_client_send, program->client);
+    world_real_set_sender(world, send_request, program);
     uv_run(&program->loop, UV_RUN_DEFAULT);
     audience_free(program->runtime.audience);
+    http_tls_release(&program->tls);
     world_real_free(world);
     uv_run(&program->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&program->loop) != 0)
         uv_walk(&program->loop, loop_close_handle, NULL);
+    int exit_code = program->exit_code;
     free(program);
-    return 0;
+    return exit_code;
 }
 
 /* ---- the command line ---- */

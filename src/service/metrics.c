@@ -10,6 +10,7 @@
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/runtime.h"
+#include "store/replica.h"
 
 #define METRICS_SIZE_MAX ((size_t)4 << 20)
 
@@ -93,19 +94,41 @@ static void write_works(struct text *text, const struct runtime *runtime)
     write_value(text, "freehold_works_rerun_total", "counter",
                 "Units of work run again after a conflict or a broken commit group.",
                 works->reruns);
+    struct store_replicas_view replicas = {0};
+    if (runtime->context.store)
+        store_replicas_view(runtime->context.store, &replicas);
+    if (replicas.count == 0)
+        return;
+    write_value(text, "freehold_replica_reads_total", "counter",
+                "Reads that went to a replica of the store.", replicas.reads);
+    write_value(text, "freehold_replicas_fresh", "gauge", "Replicas that may be read now.",
+                (uint64_t)replicas.fresh);
+    write_value(text, "freehold_primary_gone", "gauge",
+                "1: the store's own server does not answer.", replicas.primary_gone);
 }
 
-static void write_parked(struct text *text, const json_t *state, const char *name, const char *help,
+/* Of what this instance applies; the others tell of theirs. */
+static void write_source(struct text *text, const char *name, const json_t *subscription)
+{
+    const char *share = json_string_at(subscription, "share");
+    text_printf(text, "%s{source=\"%s\"", name, json_string_at(subscription, "source"));
+    if (share && strcmp(share, "0/1") != 0)
+        text_printf(text, ",share=\"%s\"", share);
+    text_add(text, "} ");
+}
+
+static void write_parked(struct text *text, const json_t *own, const char *name, const char *help,
                          const char *field)
 {
     size_t i;
     json_t *subscription;
     text_printf(text, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
-    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription)
+    json_array_foreach (own, i, subscription) {
+        write_source(text, name, subscription);
         text_printf(
-            text, "%s{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n", name,
-            json_string_at(subscription, "source"),
+            text, "%" JSON_INTEGER_FORMAT "\n",
             json_integer_value(json_object_get(json_object_get(subscription, "parked"), field)));
+    }
 }
 
 static void write_events(struct text *text, const struct runtime *runtime)
@@ -120,27 +143,33 @@ static void write_events(struct text *text, const struct runtime *runtime)
                 room->counters.parked);
     write_value(text, "freehold_events_retried_total", "counter",
                 "Parked events applied after all.", room->counters.retried);
-    json_t *state = event_room_state(room), *subscription;
+    write_value(text, "freehold_events_trimmed_total", "counter",
+                "Events removed from the outbox because nobody needs them.",
+                (uint64_t)room->trimmed.removed);
+    write_value(text, "freehold_subscribers_expired", "gauge",
+                "Subscribers, or shares of them, behind what is kept of events.",
+                (uint64_t)room->trimmed.expired);
+    json_t *own = event_room_own(room), *subscription;
     size_t i;
     text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
                    "\n# TYPE freehold_subscription_lag_seconds gauge\n");
-    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+    json_array_foreach (own, i, subscription) {
         json_int_t lag_ms = 0;
         json_integer_at(subscription, "lag_ms", &lag_ms);
-        text_printf(text, "freehold_subscription_lag_seconds{source=\"%s\"} %.3f\n",
-                    json_string_at(subscription, "source"), (double)lag_ms / 1000);
+        write_source(text, "freehold_subscription_lag_seconds", subscription);
+        text_printf(text, "%.3f\n", (double)lag_ms / 1000);
     }
     text_add(text, "# HELP freehold_subscription_depth Events known and not applied.\n"
                    "# TYPE freehold_subscription_depth gauge\n");
-    json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
+    json_array_foreach (own, i, subscription) {
         json_int_t depth = 0;
         json_integer_at(subscription, "depth", &depth);
-        text_printf(text, "freehold_subscription_depth{source=\"%s\"} %" JSON_INTEGER_FORMAT "\n",
-                    json_string_at(subscription, "source"), depth);
+        write_source(text, "freehold_subscription_depth", subscription);
+        text_printf(text, "%" JSON_INTEGER_FORMAT "\n", depth);
     }
-    write_parked(text, state, "freehold_parked_keys", "Keys whose events are parked.", "keys");
-    write_parked(text, state, "freehold_parked_events", "Events parked.", "events");
-    json_decref(state);
+    write_parked(text, own, "freehold_parked_keys", "Keys whose events are parked.", "keys");
+    write_parked(text, own, "freehold_parked_events", "Events parked.", "events");
+    json_decref(own);
 }
 
 static uint64_t read_calls(const struct call_target *target)
@@ -202,15 +231,13 @@ static void write_calls(struct text *text, const struct runtime *runtime)
 static void write_sagas(struct text *text, const struct runtime *runtime)
 {
     struct ledger_counts counts;
-    saga_counts(runtime->context.sagas, &counts);
+    saga_counts_read(runtime->context.sagas, &counts);
     const struct {
         const char *status;
         int64_t count;
-    } rows[] = {{"running", counts.running},
-                {"compensating", counts.compensating},
-                {"ended", counts.ended},
-                {"undone", counts.undone},
-                {"parked", counts.parked}};
+    } rows[] = {{"running", counts.running}, {"compensating", counts.compensating},
+                {"ended", counts.ended},     {"undone", counts.undone},
+                {"parked", counts.parked},   {"abandoned", counts.abandoned}};
     text_add(text, "# HELP freehold_sagas Sagas in the store, by where they stand.\n"
                    "# TYPE freehold_sagas gauge\n");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

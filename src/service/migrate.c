@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Migrations: numbered SQL files beside the service, "0001_create_orders.sql", each applied once,
- * in order. An engine's own variant of a file stands in a folder of the engine's name
- * ("sqlite/0001_...") and wins over the plain one of that number.
+ * Migrations: numbered SQL files beside the service (migration.h), each applied once, in order.
  *
  * Each is applied in a work of its own together with its row in fh_migration: dying in between
- * leaves it wholly applied or not at all. An applied file that has changed or is gone is an error,
- * since the store could then not be made again; so is a new file with a lower number.
+ * leaves it wholly applied or not at all. Where the engine can't do that, it goes statement by
+ * statement: migrate_steps.c. The work is a STORE_MIGRATE: of several processes that start
+ * together one applies the next migration while the others wait, and then they look again.
+ *
+ * An applied file that has changed or is gone is an error, since the store could then not be made
+ * again; so is a new file with a lower number. Where a store has several processes, one of an
+ * older version may start beside newer ones: what they applied is newer than all that it knows,
+ * and no error, for migrations are made so that the version before runs on (docs/migrations.md).
  */
 
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
+#include "service/migration.h"
+
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,159 +24,157 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/mutation.h"
-#include "base/text.h"
 #include "service/runtime.h"
 #include "store/ledger.h"
-#include "store/relational/sql.h"
 
-#define MIGRATIONS_MAX 1000
-#define MIGRATION_SIZE_MAX ((size_t)4 << 20)
+#define MIGRATE_ATTEMPTS_MAX 20 /* while others hold locks on what is to be changed */
+#define MIGRATE_PAUSE_MS 500
+#define MIGRATE_TOLD_MS 10000 /* between two words on how long one has been under way */
 
-struct migration {
-    int64_t version;
-    char name[128]; /* the file's */
-    char *sql;
-    char checksum[65];
-    bool applied;
-};
-
-struct migrations {
-    struct migration *rows;
-    int count;
+struct migrate {
+    struct store *store;
+    struct migrations all;
+    int64_t newest_applied;
+    int unknown; /* applied by a newer version */
     struct fh_error error;
+    const struct migration *at; /* the one under way, since when */
+    int64_t at_since_ns;
+    struct world_timer tell;
 };
 
-static void migrations_release(struct migrations *all)
-{
-    for (int i = 0; i < all->count; i++)
-        free(all->rows[i].sql);
-    free(all->rows);
-}
-
-static enum fh_code read_file(const char *path, struct migration *migration, struct fh_error *error)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set_errno(error, FH_INVALID, errno, "The migration %s can't be read", path);
-    struct text text;
-    char buffer[4096];
-    size_t got;
-    text_init(&text, MIGRATION_SIZE_MAX);
-    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
-        text_append(&text, buffer, got);
-    bool failed = ferror(file) || text.overflow;
-    fclose(file);
-    if (failed) {
-        text_release(&text);
-        return error_set(error, FH_INVALID, "The migration %s can't be read whole.", path);
-    }
-    unsigned char hash[32];
-    crypto_generichash(hash, sizeof hash, (const unsigned char *)(text.data ? text.data : ""),
-                       text.length, NULL, 0);
-    sodium_bin2hex(migration->checksum, sizeof migration->checksum, hash, sizeof hash);
-    migration->sql = text_take(&text);
-    return FH_OK;
-}
-
-static struct migration *migration_find(struct migrations *all, int64_t version)
-{
-    for (int i = 0; i < all->count; i++) {
-        if (all->rows[i].version == version)
-            return &all->rows[i];
-    }
-    return NULL;
-}
-
-/* "0001_create_orders.sql" -> 1; 0: no migration's name */
-static int64_t version_of(const char *name)
-{
-    size_t digits = strspn(name, "0123456789"), length = strlen(name);
-    if (!digits || digits > 9 || name[digits] != '_' || length < digits + 6 ||
-        strcmp(name + length - 4, ".sql") != 0)
-        return 0;
-    return strtoll(name, NULL, 10);
-}
-
-static enum fh_code add_file(struct migrations *all, const char *folder, const char *name,
-                             bool variant, struct fh_error *error)
-{
-    int64_t version = version_of(name);
-    size_t length = strlen(name);
-    if (!version) {
-        if (length > 4 && strcmp(name + length - 4, ".sql") == 0)
-            return error_set(error, FH_INVALID,
-                             "%s/%s: expected a name like 0001_create_orders.sql.", folder, name);
-        return FH_OK;
-    }
-    struct migration *migration = migration_find(all, version);
-    if (migration && !variant)
-        return error_set(error, FH_INVALID, "%s: %s and %s have the same number.", folder,
-                         migration->name, name);
-    if (all->count == MIGRATIONS_MAX || length >= sizeof migration->name)
-        return error_set(error, FH_INVALID, "%s: too many migrations, or a name too long.", folder);
-    if (!migration)
-        migration = &all->rows[all->count++];
-    free(migration->sql);
-    *migration = (struct migration){.version = version};
-    snprintf(migration->name, sizeof migration->name, "%s", name);
-    char path[4352];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_file(path, migration, error);
-}
-
-static enum fh_code add_folder(struct migrations *all, const char *folder, bool variant,
-                               struct fh_error *error)
-{
-    DIR *directory = opendir(folder);
-    if (!directory && variant && errno == ENOENT)
-        return FH_OK;
-    if (!directory)
-        return error_set_errno(error, FH_INVALID, errno, "The migrations in %s can't be read",
-                               folder);
-    enum fh_code code = FH_OK;
-    for (struct dirent *entry; code == FH_OK && (entry = readdir(directory));)
-        code = add_file(all, folder, entry->d_name, variant, error);
-    closedir(directory);
-    return code;
-}
-
-static int by_version(const void *one, const void *other)
-{
-    const struct migration *a = one, *b = other;
-    return (a->version > b->version) - (a->version < b->version);
-}
+/* ---- What is applied ---- */
 
 static bool compare_applied(void *context, int64_t version, const char *name, const char *checksum)
 {
-    struct migrations *all = context;
-    struct migration *migration = migration_find(all, version);
+    struct migrate *migrate = context;
+    const struct migrations *all = &migrate->all;
+    struct migration *migration = migrations_find(all, version);
+    int64_t newest = all->count ? all->rows[all->count - 1].version : 0;
+    if (!migration && version > newest && migrate->store->ops->many_instances) {
+        migrate->unknown++;
+        return true;
+    }
     if (!migration)
-        error_set(&all->error, FH_INVALID,
+        error_set(&migrate->error, FH_INVALID,
                   "The migration %s was applied to this store, and its file is gone.", name);
     else if (strcmp(migration->checksum, checksum) != 0)
-        error_set(&all->error, FH_INVALID,
+        error_set(&migrate->error, FH_INVALID,
                   "The migration %s was applied to this store, and its file has changed since. "
                   "Write a new one instead.",
                   migration->name);
     else
         migration->applied = true;
-    return all->error.code == FH_OK;
+    if (version > migrate->newest_applied)
+        migrate->newest_applied = version;
+    return migrate->error.code == FH_OK;
 }
 
-static enum fh_code read_applied(struct store *store, struct migrations *all,
-                                 struct fh_error *error)
+/* The next migration to apply, as the store is now; NULL: there is none. */
+static enum fh_code find_next(struct migrate *migrate, struct store_work *work,
+                              const struct migration **ret, struct fh_error *error)
 {
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_migrations_get(work, compare_applied, all, error);
-    store_rollback(work);
-    if (code == FH_OK && all->error.code != FH_OK) {
-        *error = all->error;
+    *ret = NULL;
+    for (int i = 0; i < migrate->all.count; i++)
+        migrate->all.rows[i].applied = false;
+    migrate->unknown = 0;
+    migrate->newest_applied = 0;
+    enum fh_code code = ledger_migrations_get(work, compare_applied, migrate, error);
+    if (code == FH_OK && migrate->error.code != FH_OK) {
+        *error = migrate->error;
         code = error->code;
     }
+    for (int i = 0; i < migrate->all.count && code == FH_OK && !*ret; i++) {
+        if (!migrate->all.rows[i].applied)
+            *ret = &migrate->all.rows[i];
+    }
+    if (*ret && (*ret)->version < migrate->newest_applied)
+        code = error_set(error, FH_INVALID,
+                         "The migration %s is new, but %" PRId64
+                         " was applied already. Give it a higher number.",
+                         (*ret)->name, migrate->newest_applied);
     return code;
+}
+
+/* ---- Applying ---- */
+
+static bool ends_transaction(const struct script_statement *statement, enum sql_dialect dialect)
+{
+    static const char *const always[] = {"COMMIT",    "ROLLBACK", "START", "END",
+                                         "SAVEPOINT", "RELEASE",  "ABORT", "XA"};
+    char first[SCRIPT_WORD_SIZE], second[SCRIPT_WORD_SIZE];
+    script_word(statement, dialect, 0, first);
+    script_word(statement, dialect, 1, second);
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (strcmp(first, always[i]) == 0)
+            return true;
+    }
+    if (strcmp(first, "BEGIN") == 0)
+        return strcmp(second, "NOT") != 0; /* MariaDB's BEGIN NOT ATOMIC is a block */
+    if (strcmp(first, "SET") == 0)
+        return strcmp(second, "TRANSACTION") == 0 || strcmp(second, "AUTOCOMMIT") == 0;
+    if (strcmp(first, "LOCK") == 0 || strcmp(first, "UNLOCK") == 0)
+        return dialect == SQL_MARIADB;
+    return strcmp(first, "PREPARE") == 0 && strcmp(second, "TRANSACTION") == 0;
+}
+
+enum fh_code migrate_statement(struct store_work *work, const struct script_statement *statement,
+                               bool outside, struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->ops->sql;
+    if (ends_transaction(statement, sql->dialect))
+        return error_set(error, FH_UNSUPPORTED,
+                         "It begins or ends a transaction, and is in one already.");
+    char *text = strndup(statement->text, statement->length);
+    FH_ASSERT(text != NULL);
+    enum fh_code code = outside ? sql->outside(work, text, error) : sql->script(work, text, error);
+    free(text);
+    return code;
+}
+
+/* What has to wait for a lock makes all who come later wait too: so it does not wait for long, and
+ * is tried again. */
+static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->ops->sql;
+    if (sql->dialect != SQL_POSTGRESQL)
+        return FH_OK;
+    return sql->script(work, "SET LOCAL lock_timeout = '5s'", error);
+}
+
+static enum fh_code run_all(struct store_work *work, const struct migration *migration,
+                            struct fh_error *error)
+{
+    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    struct script script = script_begin(migration->sql, dialect);
+    struct script_statement statement;
+    enum fh_code code = bound_locks(work, error);
+    while (code == FH_OK && script_next(&script, &statement)) {
+        struct fh_error why = {0};
+        code = migrate_statement(work, &statement, false, &why);
+        if (code == FH_OK)
+            continue;
+        if (why.code == FH_CONFLICT && why.retryable) {
+            *error = why;
+            return code;
+        }
+        bool alone = strcmp(why.native, "25001") == 0; /* PostgreSQL: not in a transaction */
+        /* A full disk may have room at the next start; wrong SQL stays wrong. */
+        bool may_pass = code == FH_UNAVAILABLE || code == FH_NO_MEMORY;
+        code =
+            error_set(error, may_pass ? code : FH_INVALID,
+                      "The migration %s failed, nothing of it stands: statement %d, line %d: "
+                      "%.110s%s",
+                      migration->name, statement.number, statement.line, why.message,
+                      alone ? " Put it into a file that begins with \"-- freehold: alone\"." : "");
+    }
+    return code;
+}
+
+static enum fh_code record(struct store_work *work, const struct migration *migration,
+                           struct fh_error *error)
+{
+    return ledger_migration_put(work, migration->version, migration->name, migration->checksum,
+                                world_wall_ms(work->store->world), error);
 }
 
 static enum fh_code record_apart(struct store *store, const struct migration *migration,
@@ -182,31 +183,20 @@ static enum fh_code record_apart(struct store *store, const struct migration *mi
     struct store_work *work;
     enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
     if (code == FH_OK)
-        code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
-                                    world_wall_ms(store->world), error);
+        code = record(work, migration, error);
     return code == FH_OK ? store_commit(work, error) : code;
 }
 
-static enum fh_code apply(struct store *store, const struct migration *migration,
-                          struct fh_error *error)
+/* Ends the work. */
+static enum fh_code apply_whole(struct store_work *work, const struct migration *migration,
+                                struct fh_error *error)
 {
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
-    if (code != FH_OK)
-        return code;
-    struct fh_error why = {0};
+    struct store *store = work->store;
     CRASH_POINT("migration.begun");
-    code = store->ops->sql->script(work, migration->sql, &why);
-    if (code != FH_OK) {
-        /* A full disk may have room at the next start; wrong SQL stays wrong. */
-        bool may_pass = code == FH_UNAVAILABLE || code == FH_NO_MEMORY;
-        code = error_set(error, may_pass ? code : FH_INVALID,
-                         "The migration %s failed, nothing of it stands: %.140s", migration->name,
-                         why.message);
-    } else if (!MUTATION(migration_recorded_apart)) {
+    enum fh_code code = run_all(work, migration, error);
+    if (code == FH_OK && !MUTATION(migration_recorded_apart)) {
         CRASH_POINT("migration.applied");
-        code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
-                                    world_wall_ms(store->world), error);
+        code = record(work, migration, error);
     }
     if (code != FH_OK) {
         store_rollback(work);
@@ -220,51 +210,129 @@ static enum fh_code apply(struct store *store, const struct migration *migration
     return code;
 }
 
-static enum fh_code apply_new(struct store *store, struct migrations *all, int *ret_applied,
-                              struct fh_error *error)
+/* ---- Saying that it goes on ---- */
+
+static void on_tell(struct world_timer *timer)
 {
-    int64_t newest = 0;
-    for (int i = 0; i < all->count; i++) {
-        if (all->rows[i].applied)
-            newest = all->rows[i].version;
+    struct migrate *migrate = timer->owner;
+    struct world *world = migrate->store->world;
+    log_info("migration %s has been under way for %lld s", migrate->at->name,
+             (long long)((world_monotonic_ns(world) - migrate->at_since_ns) / 1000000000));
+    world_timer_start(world, &migrate->tell, world_in_ms(world, MIGRATE_TOLD_MS));
+}
+
+/* Its steps count as one. */
+static void watch(struct migrate *migrate, const struct migration *next)
+{
+    struct world *world = migrate->store->world;
+    if (migrate->at != next)
+        migrate->at_since_ns = world_monotonic_ns(world);
+    migrate->at = next;
+    migrate->tell = (struct world_timer){.fire = on_tell, .owner = migrate};
+    int64_t told_ms = (world_monotonic_ns(world) - migrate->at_since_ns) / 1000000;
+    world_timer_start(world, &migrate->tell,
+                      world_in_ms(world, MIGRATE_TOLD_MS - told_ms % MIGRATE_TOLD_MS));
+}
+
+/* Applies the next migration, or a step of it. *ret_more: look again. */
+static enum fh_code apply_next(struct migrate *migrate, bool *ret_more, bool *ret_applied,
+                               struct fh_error *error)
+{
+    struct store_work *work;
+    const struct migration *next;
+    const struct sql_ops *sql = migrate->store->ops->sql;
+    *ret_more = *ret_applied = false;
+    enum fh_code code = store_begin(migrate->store, STORE_MIGRATE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = find_next(migrate, work, &next, error);
+    if (code != FH_OK || !next) {
+        store_rollback(work);
+        return code;
     }
-    for (int i = 0; i < all->count; i++) {
-        const struct migration *migration = &all->rows[i];
-        if (migration->applied)
-            continue;
-        if (migration->version < newest)
-            return error_set(error, FH_INVALID,
-                             "The migration %s is new, but %" PRId64
-                             " was applied already. Give it a higher number.",
-                             migration->name, newest);
-        enum fh_code code = apply(store, migration, error);
-        if (code != FH_OK)
+    *ret_more = true;
+    watch(migrate, next);
+    if (sql->schema_commits || (next->alone && sql->outside)) {
+        code = migrate_step(work, next, ret_applied, error);
+    } else {
+        code = apply_whole(work, next, error);
+        *ret_applied = code == FH_OK;
+    }
+    world_timer_stop(migrate->store->world, &migrate->tell);
+    if (*ret_applied)
+        log_info("migration %s applied", next->name);
+    return code;
+}
+
+static enum fh_code apply_new(struct migrate *migrate, int *ret_applied, struct fh_error *error)
+{
+    struct world *world = migrate->store->world;
+    bool more = true, applied;
+    int attempts = 0;
+    while (more) {
+        enum fh_code code = apply_next(migrate, &more, &applied, error);
+        *ret_applied += applied;
+        /* Whether it was applied after all shows when we look again. */
+        bool again = code == FH_OUTCOME_UNKNOWN || (code == FH_CONFLICT && error->retryable);
+        if (code != FH_OK && (!again || ++attempts == MIGRATE_ATTEMPTS_MAX))
             return code;
-        log_info("migration %s applied", migration->name);
-        ++*ret_applied;
+        if (code == FH_OK)
+            attempts = 0;
+        else
+            fiber_sleep_until(world, world_in_ms(world, MIGRATE_PAUSE_MS));
     }
     return FH_OK;
+}
+
+/* Most starts find nothing new, and need no lock. */
+static enum fh_code look(struct migrate *migrate, const struct migration **ret_next,
+                         struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(migrate->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = find_next(migrate, work, ret_next, error);
+    store_rollback(work);
+    return code;
 }
 
 enum fh_code service_migrate(struct store *store, const char *folder, int *ret_applied,
                              struct fh_error *error)
 {
-    struct migrations all = {.rows = calloc(MIGRATIONS_MAX, sizeof(struct migration))};
-    FH_ASSERT(all.rows != NULL);
+    struct migrate migrate = {.store = store};
+    const struct migration *next;
     *ret_applied = 0;
-    enum fh_code code = FH_OK;
-    if (folder) {
-        char variant[4200];
-        snprintf(variant, sizeof variant, "%s/%s", folder, store->ops->name);
-        code = add_folder(&all, folder, false, error);
-        if (code == FH_OK)
-            code = add_folder(&all, variant, true, error);
-    }
-    qsort(all.rows, (size_t)all.count, sizeof *all.rows, by_version);
-    if (code == FH_OK)
-        code = read_applied(store, &all, error);
-    if (code == FH_OK)
-        code = apply_new(store, &all, ret_applied, error);
-    migrations_release(&all);
+    enum fh_code code =
+        migrations_read(folder, store->ops->name, store->ops->sql->dialect, &migrate.all, error);
+    if (code != FH_OK)
+        return code;
+    code = look(&migrate, &next, error);
+    if (code == FH_OK && next)
+        code = apply_new(&migrate, ret_applied, error);
+    if (code == FH_OK && migrate.unknown > 0)
+        log_warning(
+            "newer versions have applied %d migrations that this one does not know; it runs "
+            "on, as they should not break it",
+            migrate.unknown);
+    migrations_release(&migrate.all);
     return code;
+}
+
+static bool keep_newest(void *context, int64_t version, const char *name, const char *checksum)
+{
+    (void)name, (void)checksum;
+    *(int64_t *)context = version;
+    return true;
+}
+
+int64_t service_migrated(struct store *store)
+{
+    struct store_work *work;
+    int64_t newest = 0;
+    if (store_begin(store, STORE_READ, &work, NULL) != FH_OK)
+        return -1;
+    enum fh_code code = ledger_migrations_get(work, keep_newest, &newest, NULL);
+    store_rollback(work);
+    return code == FH_OK ? newest : -1;
 }

@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/list.h"
 #include "event/parked.h"
 #include "http/path.h"
+#include "saga/restored.h"
 #include "saga/run.h"
 #include "saga/show.h"
+#include "shape/problem.h"
+#include "work/spans.h"
 
 /* Answers with `value`, which it takes, or with what went wrong. */
 static void answer(struct exchange *exchange, enum fh_code code, json_t *value,
@@ -110,6 +114,137 @@ void operators_parked_drop(struct runtime *runtime, struct exchange *exchange)
     answer(exchange, code, value, &error);
 }
 
+static enum fh_code change_of(json_t *body, struct parked_change *change, struct fh_error *error)
+{
+    json_int_t position = 0;
+    const json_t *by = json_object_get(body, "by");
+    const json_t *at = json_object_get(body, "position");
+    *change = (struct parked_change){.source = json_string_at(body, "source"),
+                                     .key = json_string_at(body, "key"),
+                                     .data = json_object_get(body, "data"),
+                                     .by = by ? json_string_value(by) : "operator"};
+    bool known = change->source && change->key && change->data && change->by &&
+                 strlen(change->by) <= PARKED_BY_LENGTH_MAX;
+    if (!known || (at && (!json_integer_at(body, "position", &position) || position < 1)))
+        return error_set(error, FH_INVALID,
+                         "Name `source` and `key` (texts) and the new `data`; who you are in `by` "
+                         "(at most %d bytes) and the event's `position` may be said.",
+                         PARKED_BY_LENGTH_MAX);
+    change->position = position;
+    return FH_OK;
+}
+
+void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    struct parked_change change;
+    json_t *value = NULL, *faults = NULL, *body = body_of(exchange);
+    if (!body)
+        return;
+    enum fh_code code = change_of(body, &change, &error);
+    if (code == FH_OK)
+        code = parked_edit(runtime->context.events, &change, &value, &faults, &error);
+    if (faults) {
+        json_t *problem = problem_new(400, error.message, faults);
+        char *text = json_text(problem);
+        exchange_answer(exchange, 400, PROBLEM_CONTENT_TYPE, text, strlen(text), NULL, 0);
+        json_text_free(text);
+        json_decref(problem);
+        json_decref(faults);
+    } else {
+        answer(exchange, code, value, &error);
+    }
+    json_decref(body);
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+/* An integer among the parameters, or `other` where it was not given. False: it is none. */
+static bool take_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
+{
+    const char *given = json_string_at(query, name);
+    char *end;
+    if (!given)
+        return true;
+    *ret = strtoll(given, &end, 10);
+    return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
+}
+
+void operators_events(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL, *query = query_of(exchange);
+    int64_t after = 0, limit = 100, counts = 0;
+    if (!query)
+        return;
+    enum fh_code code = FH_OK;
+    if (!take_number(query, "after", INT64_MAX / 2, &after) ||
+        !take_number(query, "limit", EVENT_LIST_MAX, &limit) || limit < 1 ||
+        !take_number(query, "counts", 1, &counts))
+        code = error_set(&error, FH_INVALID,
+                         "`after` must be a position, `limit` a number from 1 to %d, `counts` 0 or "
+                         "1.",
+                         EVENT_LIST_MAX);
+    struct event_question question = {.after = after,
+                                      .limit = (int)limit,
+                                      .type = json_string_at(query, "type"),
+                                      .key = json_string_at(query, "key"),
+                                      .counts = counts != 0};
+    if (code == FH_OK)
+        code = event_list(runtime->context.events, &question, &value, &error);
+    json_decref(query);
+    answer(exchange, code, value, &error);
+}
+
+/* ---- spans --------------------------------------------------------------------------------- */
+
+void operators_spans(struct runtime *runtime, struct exchange *exchange)
+{
+    json_t *query = query_of(exchange);
+    if (!query)
+        return;
+    const char *trace = json_string_at(query, "trace"), *key = json_string_at(query, "key");
+    struct fh_error error = {0};
+    enum fh_code code = FH_OK;
+    if (!trace == !key || (trace && strlen(trace) != 32))
+        code = error_set(&error, FH_INVALID, "Name a `trace` (32 hex digits), or else a `key`.");
+    json_t *found = code == FH_OK ? spans_find(runtime->context.spans, trace, key) : NULL;
+    json_decref(query);
+    answer(exchange, code, found, &error);
+}
+
+/* ---- restores ------------------------------------------------------------------------------ */
+
+void operators_restored(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL;
+    enum fh_code code = saga_restored_show(runtime->context.sagas, &value, &error);
+    answer(exchange, code, value, &error);
+}
+
+void operators_seen(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL, *body = body_of(exchange);
+    json_int_t entries = -1, left_out = 0;
+    if (!body)
+        return;
+    enum fh_code code = FH_OK;
+    if (!json_integer_at(body, "entries", &entries) || entries < 0 ||
+        (json_object_get(body, "left_out") && !json_integer_at(body, "left_out", &left_out)) ||
+        left_out < 0)
+        code = error_set(&error, FH_INVALID,
+                         "Say how many `entries` were seen, the first ones, and of how many "
+                         "`left_out` it was: numbers from 0.");
+    if (code == FH_OK)
+        code = saga_restored_seen(runtime->context.sagas, entries, left_out, &error);
+    if (code == FH_OK)
+        code = saga_restored_show(runtime->context.sagas, &value, &error);
+    json_decref(body);
+    answer(exchange, code, value, &error);
+}
+
 /* ---- sagas --------------------------------------------------------------------------------- */
 
 void operators_sagas(struct runtime *runtime, struct exchange *exchange)
@@ -124,6 +259,14 @@ void operators_sagas(struct runtime *runtime, struct exchange *exchange)
     answer(exchange, code, value, &error);
 }
 
+void operators_definitions(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    json_t *value = NULL;
+    enum fh_code code = saga_needed(&runtime->context, &value, &error);
+    answer(exchange, code, value, &error);
+}
+
 void operators_saga(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
@@ -133,12 +276,14 @@ void operators_saga(struct runtime *runtime, struct exchange *exchange)
         return;
     enum fh_code code = saga_id_parse(json_string_at(query, "id"), &id, &error);
     if (code == FH_OK)
+        code = saga_id_resolve(&runtime->context, &id, &error);
+    if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(query);
     answer(exchange, code, value, &error);
 }
 
-void operators_saga_retry(struct runtime *runtime, struct exchange *exchange)
+static void operate(struct runtime *runtime, struct exchange *exchange, enum saga_happened word)
 {
     struct fh_error error = {0};
     struct saga_id id;
@@ -147,7 +292,52 @@ void operators_saga_retry(struct runtime *runtime, struct exchange *exchange)
         return;
     enum fh_code code = saga_id_parse(json_string_at(body, "id"), &id, &error);
     if (code == FH_OK)
-        code = saga_retry(runtime->context.sagas, id.birth, id.number, &error);
+        code = saga_id_resolve(&runtime->context, &id, &error);
+    if (code == FH_OK)
+        code = saga_operate(runtime->context.sagas, id.birth, id.number, word, &error);
+    if (code == FH_OK)
+        code = saga_show(&runtime->context, &id, &value, &error);
+    json_decref(body);
+    answer(exchange, code, value, &error);
+}
+
+void operators_saga_retry(struct runtime *runtime, struct exchange *exchange)
+{
+    operate(runtime, exchange, SAGA_RETRIED);
+}
+
+void operators_saga_skip(struct runtime *runtime, struct exchange *exchange)
+{
+    operate(runtime, exchange, SAGA_SKIPPED);
+}
+
+void operators_saga_undo(struct runtime *runtime, struct exchange *exchange)
+{
+    operate(runtime, exchange, SAGA_TURNED_BACK);
+}
+
+void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error = {0};
+    struct saga_id id;
+    json_t *value = NULL, *body = body_of(exchange);
+    if (!body)
+        return;
+    const json_t *by = json_object_get(body, "by");
+    struct saga_abandon abandon = {.why = json_string_at(body, "why"),
+                                   .by = by ? json_string_value(by) : "operator"};
+    enum fh_code code = saga_id_parse(json_string_at(body, "id"), &id, &error);
+    if (code == FH_OK && (!abandon.why || !*abandon.why || strlen(abandon.why) >= SAGA_TEXT_SIZE ||
+                          !abandon.by || strlen(abandon.by) > SAGA_BY_LENGTH_MAX))
+        code = error_set(&error, FH_INVALID,
+                         "Say `why` (a text of at most %d bytes), and who you are in `by` (%d).",
+                         SAGA_TEXT_SIZE - 1, SAGA_BY_LENGTH_MAX);
+    if (code == FH_OK)
+        code = saga_id_resolve(&runtime->context, &id, &error);
+    abandon.birth = id.birth;
+    abandon.number = id.number;
+    if (code == FH_OK)
+        code = saga_abandon(runtime->context.sagas, &abandon, &error);
     if (code == FH_OK)
         code = saga_show(&runtime->context, &id, &value, &error);
     json_decref(body);

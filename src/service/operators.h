@@ -9,9 +9,16 @@
  *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
  *   POST /_freehold/parked/retry           {"source", "key"}, both or neither
  *   POST /_freehold/parked/drop            {"source", "key", "all": false}
+ *   POST /_freehold/parked/edit            {"source", "key", "data", "by", "position"}; then retry
+ *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/list.h
+ *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
+ *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
+ *   POST /_freehold/restored/seen          {"entries": 3, "left_out": 0}: so many were seen
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
+ *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
  *   GET  /_freehold/saga?id=BIRTH.NUMBER   one, with its steps
- *   POST /_freehold/saga/retry             {"id"}
+ *   POST /_freehold/saga/retry             {"id"}; and /skip, /compensate
+ *   POST /_freehold/saga/abandon           {"id", "why", "by"}
  *
  * 400: wrong parameters; 404: there is no such thing; 409: it is not parked; 503: the store can't
  * be used now.
@@ -22,8 +29,17 @@
 void operators_parked(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_retry(struct runtime *runtime, struct exchange *exchange);
 void operators_parked_drop(struct runtime *runtime, struct exchange *exchange);
+void operators_parked_edit(struct runtime *runtime, struct exchange *exchange);
+void operators_events(struct runtime *runtime, struct exchange *exchange);
+void operators_spans(struct runtime *runtime, struct exchange *exchange);
+void operators_restored(struct runtime *runtime, struct exchange *exchange);
+void operators_seen(struct runtime *runtime, struct exchange *exchange);
 void operators_sagas(struct runtime *runtime, struct exchange *exchange);
+void operators_definitions(struct runtime *runtime, struct exchange *exchange);
 void operators_saga(struct runtime *runtime, struct exchange *exchange);
 void operators_saga_retry(struct runtime *runtime, struct exchange *exchange);
+void operators_saga_skip(struct runtime *runtime, struct exchange *exchange);
+void operators_saga_abandon(struct runtime *runtime, struct exchange *exchange);
+void operators_saga_undo(struct runtime *runtime, struct exchange *exchange);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The routes that every service has: for operators /livez, /readyz and /metrics, for services the
+ * The routes that every service has: for operators /livez, /readyz, /metrics and its documents, for
+ * services the
  * feed, the state and the closing of sagas. None of them is known to the gateway.
  */
 
@@ -10,13 +11,21 @@
 #include "base/json.h"
 #include "event/feed.h"
 #include "event/room.h"
+#include "event/snapshot.h"
 #include "http/path.h"
+#include "saga/restored.h"
 #include "saga/run.h"
+#include "service/asyncapi.h"
 #include "service/audience.h"
+#include "service/backup.h"
+#include "service/openapi.h"
 #include "service/operators.h"
 #include "service/prove.h"
 #include "service/runtime.h"
+#include "service/take_over.h"
+#include "service/task.h"
 #include "work/command.h"
+#include "work/command_key.h"
 
 static const char *caller_of(struct exchange *exchange)
 {
@@ -47,23 +56,36 @@ static void metrics(struct runtime *runtime, struct exchange *exchange)
     free(text);
 }
 
-static void feed(struct runtime *runtime, struct exchange *exchange)
+static void answer_reader(struct runtime *runtime, struct exchange *exchange,
+                          void (*answer)(struct event_room *room, const json_t *query,
+                                         struct feed_answer *ret))
 {
     struct fh_error error;
+    struct feed_answer told;
     json_t *query;
     if (!caller_of(exchange)) {
-        exchange_problem(exchange, 403, "The feed is for services: Freehold-From is missing.");
+        exchange_problem(exchange, 403, "Events are for services: Freehold-From is missing.");
         return;
     }
     if (path_query(exchange_request(exchange)->query, &query, &error) != FH_OK) {
         exchange_problem(exchange, 400, error.message);
         return;
     }
-    struct feed_answer answer;
-    feed_answer(runtime->context.events, query, &answer);
-    exchange_answer(exchange, answer.status, answer.content_type, answer.body, answer.body_length,
-                    answer.headers, answer.header_count);
-    feed_answer_release(&answer);
+    answer(runtime->context.events, query, &told);
+    exchange_answer(exchange, told.status, told.content_type, told.body, told.body_length,
+                    told.headers, told.header_count);
+    feed_answer_release(&told);
+    json_decref(query);
+}
+
+static void feed(struct runtime *runtime, struct exchange *exchange)
+{
+    answer_reader(runtime, exchange, feed_answer);
+}
+
+static void snapshot(struct runtime *runtime, struct exchange *exchange)
+{
+    answer_reader(runtime, exchange, snapshot_answer);
 }
 
 static void state(struct runtime *runtime, struct exchange *exchange)
@@ -74,18 +96,55 @@ static void state(struct runtime *runtime, struct exchange *exchange)
         return;
     }
     json_t *object = event_room_state(runtime->context.events);
-    saga_counts(runtime->context.sagas, &sagas);
+    saga_counts_read(runtime->context.sagas, &sagas);
     json_object_set_new(object, "service", json_string(runtime->service->name));
     json_object_set_new(object, "incarnation", json_string(runtime->context.store->incarnation));
-    json_object_set_new(object, "sagas",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)sagas.running,
-                                  "compensating", (json_int_t)sagas.compensating, "ended",
-                                  (json_int_t)sagas.ended, "undone", (json_int_t)sagas.undone,
-                                  "parked", (json_int_t)sagas.parked));
+    json_object_set_new(
+        object, "sagas",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "running", (json_int_t)sagas.running,
+                  "compensating", (json_int_t)sagas.compensating, "ended", (json_int_t)sagas.ended,
+                  "undone", (json_int_t)sagas.undone, "parked", (json_int_t)sagas.parked,
+                  "abandoned", (json_int_t)sagas.abandoned));
+    json_object_set_new(object, "restored",
+                        json_integer(saga_restored_waits(runtime->context.sagas)));
+    if (runtime->service->model == FH_RELATIONAL)
+        json_object_set_new(object, "migration",
+                            json_integer(service_migrated(runtime->context.store)));
     char *text = json_text(object);
     exchange_answer(exchange, 200, NULL, text, strlen(text), NULL, 0);
     json_text_free(text);
     json_decref(object);
+}
+
+static void answer_document(struct exchange *exchange, json_t *document)
+{
+    char *text = json_text(document);
+    exchange_answer(exchange, 200, NULL, text, strlen(text), NULL, 0);
+    json_text_free(text);
+    json_decref(document);
+}
+
+/* Both documents are made when they are asked for, which is seldom, and not kept. */
+static void openapi(struct runtime *runtime, struct exchange *exchange)
+{
+    struct openapi made;
+    json_arena_set(NULL);
+    json_t *description = service_describe(runtime->service);
+    openapi_init(&made, runtime->service->name, true);
+    openapi_add_service(&made, description);
+    json_decref(description);
+    answer_document(exchange, openapi_take(&made));
+}
+
+static void asyncapi(struct runtime *runtime, struct exchange *exchange)
+{
+    json_arena_set(NULL);
+    json_t *document = asyncapi_new(runtime->service->name);
+    json_t *description = service_describe(runtime->service);
+    asyncapi_add_published(document, description);
+    asyncapi_add_heard(document, description);
+    json_decref(description);
+    answer_document(exchange, document);
 }
 
 static void closed(struct runtime *runtime, struct exchange *exchange)
@@ -111,6 +170,21 @@ static void closed(struct runtime *runtime, struct exchange *exchange)
     work_release(&w);
 }
 
+/* A service that our sagas go to says that it was restored. */
+static void restored(struct runtime *runtime, struct exchange *exchange)
+{
+    char name[COMMAND_CALLER_SIZE];
+    const char *incarnation;
+    struct fh_error error = {0};
+    if (!caller_of(exchange) ||
+        !command_from_parse(caller_of(exchange), name, sizeof name, &incarnation))
+        exchange_problem(exchange, 403, "For services: Freehold-From must be CALLER/INCARNATION.");
+    else if (saga_restored_announced(runtime->context.sagas, name, incarnation, &error) != FH_OK)
+        exchange_problem(exchange, 503, error.message);
+    else
+        exchange_answer(exchange, 200, NULL, "{}", 2, NULL, 0);
+}
+
 bool own_route(struct runtime *runtime, struct exchange *exchange)
 {
     static const struct {
@@ -121,15 +195,31 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
     } routes[] = {{"GET", "/livez", true, FH_OPERATORS, live},
                   {"GET", "/readyz", true, FH_OPERATORS, ready},
                   {"GET", "/metrics", true, FH_OPERATORS, metrics},
+                  {"GET", "/openapi.json", false, FH_OPERATORS, openapi},
+                  {"GET", "/asyncapi.json", false, FH_OPERATORS, asyncapi},
                   {"GET", FEED_PATH, false, FH_SERVICES, feed},
+                  {"GET", SNAPSHOT_PATH, false, FH_SERVICES, snapshot},
                   {"GET", "/_freehold/state", false, FH_SERVICES, state},
                   {"POST", "/_freehold/closed", false, FH_SERVICES, closed},
+                  {"POST", SAGA_RESTORED_PATH, false, FH_SERVICES, restored},
+                  {"GET", TAKE_OVER_PATH, false, FH_SERVICES, take_over_answer},
+                  {"GET", "/_freehold/restored", false, FH_OPERATORS, operators_restored},
+                  {"POST", "/_freehold/restored/seen", false, FH_OPERATORS, operators_seen},
                   {"GET", "/_freehold/parked", false, FH_OPERATORS, operators_parked},
                   {"POST", "/_freehold/parked/retry", false, FH_OPERATORS, operators_parked_retry},
                   {"POST", "/_freehold/parked/drop", false, FH_OPERATORS, operators_parked_drop},
+                  {"POST", "/_freehold/parked/edit", false, FH_OPERATORS, operators_parked_edit},
+                  {"GET", "/_freehold/events", false, FH_OPERATORS, operators_events},
+                  {"GET", "/_freehold/spans", false, FH_OPERATORS, operators_spans},
+                  {"GET", "/_freehold/migrations", false, FH_OPERATORS, migrations_answer},
                   {"GET", "/_freehold/sagas", false, FH_OPERATORS, operators_sagas},
+                  {"GET", "/_freehold/definitions", false, FH_OPERATORS, operators_definitions},
                   {"GET", "/_freehold/saga", false, FH_OPERATORS, operators_saga},
                   {"POST", "/_freehold/saga/retry", false, FH_OPERATORS, operators_saga_retry},
+                  {"POST", "/_freehold/saga/skip", false, FH_OPERATORS, operators_saga_skip},
+                  {"POST", "/_freehold/saga/abandon", false, FH_OPERATORS, operators_saga_abandon},
+                  {"POST", "/_freehold/saga/compensate", false, FH_OPERATORS, operators_saga_undo},
+                  {"POST", SERVICE_BACKUP_PATH, false, FH_OPERATORS, backup_answer},
                   {"POST", "/_freehold/prove", false, FH_OPERATORS, prove_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {

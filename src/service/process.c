@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 
 #define CONFIG_SIZE_MAX ((size_t)16 << 20)
 #define LISTEN_BACKLOG 1024
+#define PROCESS_TOLD_SIZE 128 /* a longer line is not sent */
 
 static enum fh_code file_read(const char *path, struct text *text, struct fh_error *error)
 {
@@ -67,6 +69,23 @@ enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error
     return code;
 }
 
+enum fh_code process_write(const char *folder, const char *name, const json_t *value,
+                           struct fh_error *error)
+{
+    char path[4200], fresh[4220];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(fresh, sizeof fresh, "%s.%d.new", path, (int)getpid());
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && json_dumpfd(value, fd, JSON_COMPACT) == 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    if (written && rename(fresh, path) == 0)
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, written ? errno : number, "%s can't be written",
+                           path);
+}
+
 static enum fh_code listen_on(const char *address, int *ret_fd, struct fh_error *error)
 {
     char host[64];
@@ -95,20 +114,34 @@ static enum fh_code listen_on(const char *address, int *ret_fd, struct fh_error 
     return FH_OK;
 }
 
-enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
-                            struct fh_error *error)
+static enum fh_code take_listener(const json_t *config, const char *name, int *ret_fd,
+                                  struct fh_error *error)
 {
     json_int_t fd;
-    if (address)
-        return listen_on(address, ret_fd, error);
-    if (!json_integer_at(config, "listen_fd", &fd) || fcntl((int)fd, F_GETFD) < 0)
+    if (!json_integer_at(config, name, &fd) || fcntl((int)fd, F_GETFD) < 0)
         return error_set(error, FH_INVALID,
-                         "The configuration's listen_fd is no open descriptor; started by hand, a "
-                         "program takes --listen ADDR:PORT.");
+                         "The configuration's %s is no open descriptor; started by hand, a program "
+                         "takes --listen ADDR:PORT.",
+                         name);
     fcntl((int)fd, F_SETFD, FD_CLOEXEC);
     fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK);
     *ret_fd = (int)fd;
     return FH_OK;
+}
+
+enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
+                            struct fh_error *error)
+{
+    return address ? listen_on(address, ret_fd, error)
+                   : take_listener(config, "listen_fd", ret_fd, error);
+}
+
+enum fh_code process_listen_own(const json_t *config, int *ret_fd, struct fh_error *error)
+{
+    *ret_fd = -1;
+    if (!json_object_get(config, "own_listen_fd"))
+        return FH_OK;
+    return take_listener(config, "own_listen_fd", ret_fd, error);
 }
 
 void process_stop(struct process *process)
@@ -149,7 +182,7 @@ static void on_control(uv_poll_t *handle, int status, int events)
 static void on_beat(uv_timer_t *handle)
 {
     struct process *process = handle->data;
-    control_send(process, "beat\n");
+    control_send(process, process->works ? "working\n" : "beat\n");
     if (process->beaten)
         process->beaten(process->context);
 }
@@ -185,13 +218,36 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
     return FH_OK;
 }
 
+static void start_beating(struct process *process)
+{
+    uv_timer_start(&process->beat, on_beat, PROCESS_BEAT_MS, PROCESS_BEAT_MS);
+    uv_unref((uv_handle_t *)&process->beat);
+}
+
+void process_works(struct process *process, bool works)
+{
+    process->works = works;
+    if (process->control_fd < 0)
+        return;
+    if (works)
+        start_beating(process);
+    else
+        uv_timer_stop(&process->beat);
+}
+
+void process_tell(struct process *process, int64_t done, const char *what)
+{
+    char line[PROCESS_TOLD_SIZE];
+    if (snprintf(line, sizeof line, "working %" PRId64 " %s\n", done, what) < (int)sizeof line)
+        control_send(process, line);
+}
+
 void process_ready(struct process *process)
 {
     if (process->control_fd < 0)
         return;
     control_send(process, "ready\n");
-    uv_timer_start(&process->beat, on_beat, PROCESS_BEAT_MS, PROCESS_BEAT_MS);
-    uv_unref((uv_handle_t *)&process->beat);
+    start_beating(process);
 }
 
 void process_end(struct process *process)

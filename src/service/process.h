@@ -18,6 +18,12 @@
 #define PROCESS_BEAT_MS 1000
 #define PROCESS_GRACE_MS 10000 /* for requests under way, when draining */
 
+/* In a service's folder: {"engine", "incarnation", "store"} of the store that it served from last.
+ */
+#define PROCESS_STORE_FILE "store.json"
+/* A JSON file, replaced as a whole or not at all; mode 0600. */
+enum fh_code process_write(const char *folder, const char *name, const json_t *value,
+                           struct fh_error *error);
 /* Reads a configuration file: a JSON object with "freehold": 1. New reference. */
 enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error *error);
 
@@ -26,6 +32,9 @@ enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error
 enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
                             struct fh_error *error);
 
+/* "own_listen_fd": where this process alone is reached; -1: it has none. */
+enum fh_code process_listen_own(const json_t *config, int *ret_fd, struct fh_error *error);
+
 /* Zero-initialised before process_start; lives until process_end's handles are closed. */
 struct process {
     uv_loop_t *loop;
@@ -33,7 +42,7 @@ struct process {
     uv_timer_t beat;
     uv_poll_t control;
     int control_fd; /* -1: started by hand */
-    bool stopping;
+    bool stopping, works;
     void (*stop)(void *context);
     void (*beaten)(void *context); /* with each beat, or NULL: may be set after process_start */
     void *context;
@@ -43,6 +52,10 @@ struct process {
  * may be -1. SIGPIPE is ignored. */
 enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
                            void (*stop)(void *context), void *context, struct fh_error *error);
+/* While it works at what may take its time before it is ready (a migration, a move), it says so. */
+void process_works(struct process *process, bool works);
+/* How far that has come: so many rows of `what`, a table. */
+void process_tell(struct process *process, int64_t done, const char *what);
 void process_ready(struct process *process); /* tells the starter; beats from now on */
 /* Asks to stop, as SIGTERM does. */
 void process_stop(struct process *process);

@@ -17,9 +17,17 @@
 #include "event/room.h"
 #include "http/path.h"
 #include "saga/run.h"
+#include "service/move.h"
+#include "service/restore.h"
 #include "service/runtime.h"
+#include "service/take_over.h"
+#include "service/upkeep.h"
+#include "shape/shape.h"
 #include "store/document/document.h"
+#include "store/replica.h"
 #include "work/command.h"
+#include "work/keyvalue.h"
+#include "work/spans.h"
 
 /* ---- ending ---- */
 
@@ -37,14 +45,18 @@ static void drain_finish(void *argument)
 {
     struct runtime *runtime = argument;
     event_room_wait(runtime->context.events);
-    runtime->host->silence(runtime); /* what is still asked of others fails now */
+    lease_room_stop(runtime->context.leases); /* the others take over what was ours */
+    runtime->host->silence(runtime);          /* what is still asked of others fails now */
     /* Requests that the server has given up live on, in handlers that wait: they use all below. */
-    while (runtime->exchanges || !event_room_ended(runtime->context.events) || runtime->expiring)
+    while (runtime->exchanges || !event_room_ended(runtime->context.events) || runtime->expiring ||
+           runtime->backup)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
     event_room_free(runtime->context.events);
     saga_room_free(runtime->context.sagas);
     call_room_free(runtime->context.calls);
     work_keys_free(runtime->context.keys);
+    spans_free(runtime->context.spans);
+    lease_room_free(runtime->context.leases);
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
     log_info("drained");
@@ -84,6 +96,7 @@ void runtime_stop(struct runtime *runtime)
     runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
     world_timer_start(runtime->world, &runtime->drain_end,
                       world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
+    lease_room_drain(runtime->context.leases);
     event_room_drain(runtime->context.events);
     fiber_wake_all(&runtime->expire_sleep);
     runtime->host->drain(runtime);
@@ -107,18 +120,32 @@ static void routes_sort(struct runtime *runtime)
     }
 }
 
-static enum fh_code prepare_documents(struct runtime *runtime, struct fh_error *error)
+static enum fh_code prepare_documents(struct work_context *context, struct store_work *work,
+                                      struct fh_error *error)
 {
-    struct work_context *context = &runtime->context;
-    struct store_work *work;
-    context->documents = document_engine(context->store);
     int count = 0;
-    while (count < 16 && runtime->service->collections[count].name)
+    context->documents = document_engine(context->store);
+    while (count < 16 && context->service->collections[count].name)
         count++;
+    return context->documents->prepare(work, context->service->collections, count, error);
+}
+
+static enum fh_code prepare_keyvalue(struct work_context *context, struct store_work *work,
+                                     struct fh_error *error)
+{
+    context->keyvalue = keyvalue_engine(context->store);
+    return context->keyvalue->prepare ? context->keyvalue->prepare(work, error) : FH_OK;
+}
+
+/* What the model keeps things in, where no migrations make it. */
+static enum fh_code prepare_model(struct work_context *context, struct fh_error *error)
+{
+    struct store_work *work;
     enum fh_code code = store_begin(context->store, STORE_WRITE_ALONE, &work, error);
     if (code != FH_OK)
         return code;
-    code = context->documents->prepare(work, runtime->service->collections, count, error);
+    code = context->service->model == FH_DOCUMENT ? prepare_documents(context, work, error)
+                                                  : prepare_keyvalue(context, work, error);
     if (code != FH_OK) {
         store_rollback(work);
         return code;
@@ -126,58 +153,131 @@ static enum fh_code prepare_documents(struct runtime *runtime, struct fh_error *
     return store_commit(work, error);
 }
 
-static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
+static void say_of_replicas(const char *sentence)
+{
+    log_warning("%s", sentence);
+}
+
+static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *error)
 {
     struct store_options options = {.service = runtime->service->name,
-                                    .folder = json_string_at(runtime->config, "folder"),
-                                    .model = runtime->service->model};
-    const struct store_ops *engine = store_engine(runtime->engine);
-    if (!options.folder)
-        return error_set(error, FH_INVALID, "The configuration has no \"folder\".");
-    if (!engine)
-        return error_set(error, FH_INVALID, "The engine %s is not built in.", runtime->engine);
-    if (!(engine->models & 1u << runtime->service->model))
-        return error_set(error, FH_INVALID,
-                         "The engine %s does not implement this service's model.", runtime->engine);
-    enum fh_code code = engine->open(&options, runtime->world, &runtime->context.store, error);
+                                    .model = runtime->service->model,
+                                    .server = json_object_get(runtime->config, "store"),
+                                    .instance = json_string_at(runtime->config, "instance")};
+    return store_replicas_open(runtime->context.store, &options, say_of_replicas, error);
+}
+
+static void tell_move(void *context, int64_t rows, const char *table)
+{
+    struct runtime *runtime = context;
+    if (runtime->host->told)
+        runtime->host->told(runtime, rows, table);
+}
+
+static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *error)
+{
+    const struct move_watch watch = {tell_move, runtime};
+    struct work_context *context = &runtime->context;
     int applied = 0;
+    enum fh_code code =
+        service_store_move(runtime->service, runtime->config, runtime->world, &watch, error);
+    if (code == FH_OK)
+        code =
+            service_store_restore(runtime->service, runtime->config, runtime->world, &watch, error);
+    if (code == FH_OK)
+        code = service_store_open(runtime->service, runtime->config, runtime->world,
+                                  &context->store, error);
+    if (code == FH_OK)
+        code = service_store_serves(context->store, error);
+    if (code == FH_OK)
+        code = open_replicas(runtime, error);
     if (code == FH_OK && runtime->service->model == FH_RELATIONAL)
         code = service_migrate(runtime->context.store,
                                json_string_at(runtime->config, "migrations"), &applied, error);
-    if (code == FH_OK && runtime->service->model == FH_DOCUMENT)
-        code = prepare_documents(runtime, error);
+    if (code == FH_OK && runtime->service->model != FH_RELATIONAL)
+        code = prepare_model(context, error);
     return code;
+}
+
+/* Before anything else: a service that was set up wrongly touches nothing. */
+static enum fh_code take_settings(struct runtime *runtime, struct fh_error *error)
+{
+    static const fh_field nothing[] = {{0}};
+    const fh_field *shape = runtime->service->settings;
+    const json_t *settings = json_object_get(runtime->config, "settings");
+    runtime->context.settings = settings;
+    json_t *none = settings ? NULL : json_object();
+    json_t *faults = shape_check(shape ? shape : nothing, settings ? settings : none);
+    json_decref(none);
+    if (!faults)
+        return FH_OK;
+    const json_t *first = json_array_get(faults, 0);
+    error_set(error, FH_INVALID, "The system file's settings of %s are wrong at %s: %s",
+              runtime->service->name, json_string_value(json_object_get(first, "pointer")),
+              json_string_value(json_object_get(first, "detail")));
+    json_decref(faults);
+    return FH_INVALID;
+}
+
+/* A move copies all there is, and a migration may write an index: they take what they take. */
+static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
+{
+    if (runtime->host->works)
+        runtime->host->works(runtime, true);
+    enum fh_code code = prepare_store(runtime, error);
+    if (runtime->host->works)
+        runtime->host->works(runtime, false);
+    return code;
+}
+
+/* From another service, which may be starting too: as long as it takes. */
+static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *error)
+{
+    if (!runtime->service->takes_over[0].service)
+        return FH_OK;
+    if (runtime->host->works)
+        runtime->host->works(runtime, true);
+    enum fh_code code = take_over(runtime, error);
+    if (runtime->host->works)
+        runtime->host->works(runtime, false);
+    return code;
+}
+
+/* Simulated processes have no files but their stores'. */
+static int open_spans(const struct runtime *runtime)
+{
+    char path[4400];
+    const char *folder = json_string_at(runtime->config, "folder");
+    const char *instance = json_string_at(runtime->config, "instance");
+    bool first = !instance || strcmp(instance, "0") == 0;
+    if (!folder || runtime->world->vfs)
+        return -1;
+    snprintf(path, sizeof path, "%s/" SPANS_FILE "%s%s", folder, first ? "" : "-",
+             first ? "" : instance);
+    return spans_open(path);
 }
 
 static enum fh_code start_rooms(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
     context->events = event_room_new(context);
+    context->events->schemas = json_object_get(runtime->config, "heard");
     context->calls = call_room_new(context);
+    context->spans = spans_new(context->world, open_spans(runtime));
     context->keys = work_keys_new();
-    enum fh_code code = saga_room_new(context, &context->sagas, error);
+    enum fh_code code = command_clock_start(context, error);
+    if (code == FH_OK)
+        code = saga_room_new(context, &context->sagas, error);
+    context->leases = lease_room_new(context, json_string_at(runtime->config, "instance"));
+    if (code == FH_OK && context->leases)
+        code = lease_room_start(context->leases, error);
+    if (code == FH_OK)
+        code = take_over_all(runtime, error);
     if (code == FH_OK)
         code = event_room_start(context->events, error);
     if (code == FH_OK)
         code = saga_room_start(context->sagas, error);
     return code;
-}
-
-/* Forgets outside clients' old command records, now and then. */
-static void expire(void *argument)
-{
-    struct runtime *runtime = argument;
-    while (runtime->phase == RUNTIME_READY) {
-        struct fh_error error = {0};
-        int64_t removed = 0;
-        if (command_expire(&runtime->context, &removed, &error) != FH_OK)
-            log_warning("old command records could not be removed: %s", error.message);
-        if (runtime->phase != RUNTIME_READY)
-            break; /* its wake-up came while the store was busy */
-        fiber_wait_until(&runtime->expire_sleep, runtime->world,
-                         world_in_ms(runtime->world, RUNTIME_EXPIRE_INTERVAL_MS));
-    }
-    runtime->expiring = false;
 }
 
 static void start_failed(struct runtime *runtime, const struct fh_error *error)
@@ -192,7 +292,9 @@ static void start(void *argument)
 {
     struct runtime *runtime = argument;
     struct fh_error error = {0};
-    enum fh_code code = start_store(runtime, &error);
+    enum fh_code code = take_settings(runtime, &error);
+    if (code == FH_OK)
+        code = start_store(runtime, &error);
     if (code == FH_OK)
         code = start_rooms(runtime, &error);
     if (code == FH_OK)
@@ -203,7 +305,7 @@ static void start(void *argument)
     }
     bool stopped = runtime->phase == RUNTIME_DRAINING; /* SIGTERM while starting */
     runtime->phase = RUNTIME_READY;
-    runtime->expiring = fiber_start(runtime->world->fibers, expire, runtime);
+    upkeep_start(runtime);
     runtime->host->ready(runtime);
     log_info("ready: %s, incarnation %s", runtime->engine, runtime->context.store->incarnation);
     if (stopped)
@@ -220,7 +322,8 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     runtime->engine = engine ? engine : "sqlite";
     runtime->world = world;
     runtime->host = host;
-    runtime->context = (struct work_context){.world = world, .service = service};
+    runtime->context = (struct work_context){
+        .world = world, .service = service, .callers = json_object_get(config, "callers")};
     routes_sort(runtime);
 }
 

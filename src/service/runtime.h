@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "service/confine.h"
 #include "service/process.h"
+#include "work/lease.h"
 #include "work/work.h"
 
 #define RUNTIME_ROUTES_MAX 64
@@ -34,6 +35,10 @@ struct runtime;
 struct runtime_host {
     /* All stands: from now on requests are handed to exchange_incoming. On a fiber. */
     enum fh_code (*serve)(struct runtime *runtime, struct fh_error *error);
+    /* It begins, or has ended, what may take its time before it is ready. NULL: nobody waits. */
+    void (*works)(struct runtime *runtime, bool works);
+    /* So far it has come with that: so many rows of `what`. NULL: nobody waits. */
+    void (*told)(struct runtime *runtime, int64_t done, const char *what);
     void (*ready)(struct runtime *runtime);
     /* No new requests. Calls runtime_requests_drained when all those taken have been answered, or
      * within PROCESS_GRACE_MS. */
@@ -61,7 +66,9 @@ struct runtime {
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
     unsigned exchanges;                   /* fibers of requests, answered or not */
-    bool expiring;                        /* the fiber that forgets old commands lives */
+    bool expiring;                        /* the fiber of upkeep.h lives */
+    struct backup *backup;                /* of backup.c: one that is being made, or NULL */
+    struct lease expiry;                  /* whose turn it is */
     struct fiber_queue expire_sleep;
     struct world_timer drain_end; /* when it has to be over */
 };
@@ -80,6 +87,8 @@ json_t *service_describe(const fh_service *service);
  * fiber. FH_INVALID: a file is wrong, changed or missing; says which. */
 enum fh_code service_migrate(struct store *store, const char *folder, int *ret_applied,
                              struct fh_error *error);
+/* The newest that was applied to the store; 0: none, -1: it can't be read now. On a fiber. */
+int64_t service_migrated(struct store *store);
 
 /* exchange.c: one request, from arrival to answer. An http_handler's function. */
 void exchange_incoming(void *runtime, struct http_incoming *incoming);

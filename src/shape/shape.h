@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/arena.h"
 #include "freehold.h"
 
 #define SHAPE_FAULTS_MAX 20
@@ -21,5 +22,9 @@ json_t *shape_check(const fh_field *shape, const json_t *value);
 json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret);
 /* The shape as a JSON Schema (2020-12), for --describe and OpenAPI. New reference. */
 json_t *shape_schema(const fh_field *shape);
+/* The shape that shape_schema made `schema` of, on `arena`; its texts are borrowed from `schema`.
+ * What else a schema may say is not looked at. NULL: it says nothing of an object's fields. */
+#define SHAPE_READ_DEPTH_MAX 32 /* what is deeper may be anything */
+const fh_field *shape_of_schema(struct arena *arena, const json_t *schema);
 
 #endif

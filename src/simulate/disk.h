@@ -39,4 +39,11 @@ size_t simulate_disk_size(const struct simulate_disk *disk);
 /* A look from outside, by someone who is no process of the node: SQLite's VFS of the disk. */
 const char *simulate_disk_vfs(const struct simulate_disk *disk);
 
+/* All of its files as they are now; and back again, in place of all there are, while no process of
+ * the node lives. */
+struct simulate_copy;
+struct simulate_copy *simulate_disk_copy(const struct simulate_disk *disk);
+void simulate_disk_put_back(struct simulate_disk *disk, const struct simulate_copy *copy);
+void simulate_copy_free(struct simulate_copy *copy);
+
 #endif

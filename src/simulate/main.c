@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "simulate/many.h"
 
 extern const fh_service *const __start_fh_services[];
@@ -22,14 +23,12 @@ extern const fh_simulation *const __start_fh_simulations[];
 
 #define JSON_SEED 1 /* how objects hash: any, but always the same */
 #define FAILED_SHOWN_MAX 3
-#define TRACE_LINES_SHOWN 60
-#define TRACE_LINE_SIZE 2048
 
 struct options {
     const char *file;
     uint64_t seed, runs;
     int jobs;
-    bool replay, trace, json, stop;
+    bool replay, trace, json, stop, linked;
 };
 
 struct program {
@@ -40,6 +39,7 @@ struct program {
     struct run_result counts; /* summed up */
     uint64_t failed_seeds[FAILED_SHOWN_MAX];
     double seconds;
+    struct progress progress;
 };
 
 static void sum_up(struct program *program, const struct run_result *result)
@@ -78,35 +78,15 @@ static bool on_seen(void *context, const struct many_seed *seed)
 {
     struct program *program = context;
     sum_up(program, &seed->result);
+    progress_reach(&program->progress, (int64_t)program->ended);
     if (!seed->failed)
         return true;
+    progress_hide(&program->progress);
     if (program->failed < FAILED_SHOWN_MAX)
         program->failed_seeds[program->failed] = seed->seed;
     if (program->failed++ < FAILED_SHOWN_MAX && !program->options.json)
         print_failures(seed);
     return !program->options.stop;
-}
-
-/* The last lines of what a seed's run says of itself. */
-static void print_trace(struct program *program, uint64_t seed)
-{
-    static const int kept = TRACE_LINES_SHOWN;
-    FILE *trace = tmpfile();
-    char *lines = calloc((size_t)kept, TRACE_LINE_SIZE);
-    struct many_seed result;
-    if (!trace || !lines)
-        exit(1);
-    many_trace(&program->many.system, seed, trace, &result);
-    rewind(trace);
-    int count = 0;
-    while (fgets(lines + (size_t)(count % kept) * TRACE_LINE_SIZE, TRACE_LINE_SIZE, trace))
-        count++;
-    printf("\nseed %" PRIu64 ", the last of %d lines (all of them: --seed %" PRIu64 " --trace):\n",
-           seed, count, seed);
-    for (int i = count > kept ? count - kept : 0; i < count; i++)
-        fputs(lines + (size_t)(i % kept) * TRACE_LINE_SIZE, stdout);
-    free(lines);
-    fclose(trace);
 }
 
 static void print_summary(const struct program *program)
@@ -158,10 +138,12 @@ static int simulate(struct program *program)
         return seed.failed;
     }
     double began = now_s();
+    progress_begin(&program->progress, "simulating", "runs", (int64_t)options->runs, options->json);
     many_run(&program->many);
+    progress_end(&program->progress);
     program->seconds = now_s() - began;
     for (uint64_t i = 0; !options->json && i < program->failed && i < FAILED_SHOWN_MAX; i++)
-        print_trace(program, program->failed_seeds[i]);
+        many_trace_end(&program->many.system, program->failed_seeds[i]);
     if (options->json)
         print_json(program);
     else
@@ -175,7 +157,7 @@ static int usage(const char *name, FILE *to)
 {
     fprintf(to,
             "Usage: %s FILE [--seed N] [--runs K] [--jobs N] [--stop] [--replay] [--trace]"
-            " [--json]\n\n"
+            " [--json] [--linked]\n\n"
             "Simulates the system of the system file FILE, one run for each seed from N on.\n\n"
             "  --seed N   the first seed; default 1\n"
             "  --runs K   how many; default 1 with --seed, else 100\n"
@@ -183,6 +165,7 @@ static int usage(const char *name, FILE *to)
             "  --stop     begin no more once one has failed\n"
             "  --replay   each seed twice, and both must be the same run\n"
             "  --trace    one run, and all that happens in it\n"
+            "  --linked   only those services of FILE that are linked into this program\n"
             "  --json     the summary in JSON\n\n"
             "Exit codes: 0 all held, 1 some did not, 2 wrong usage.\n",
             name);
@@ -225,6 +208,8 @@ static int read_options(int count, char **words, struct options *options)
             options->trace = true;
         else if (strcmp(word, "--json") == 0)
             options->json = true;
+        else if (strcmp(word, "--linked") == 0)
+            options->linked = true;
         else if (word[0] != '-' && !options->file)
             options->file = word;
         else
@@ -246,7 +231,7 @@ static struct system_file *read_file(const char *path)
     return file;
 }
 
-/* Every service of the file must be linked into the program. */
+/* Every service of the file must be linked into the program, if not said otherwise. */
 static bool services_fit(const struct system_file *file)
 {
     for (size_t i = 0; i < file->service_count; i++) {
@@ -272,7 +257,7 @@ int main(int count, char **words)
     if (code)
         return code - 1;
     struct system_file *file = read_file(program.options.file);
-    if (!file || !services_fit(file))
+    if (!file || (!program.options.linked && !services_fit(file)))
         return 2;
     program.many = (struct many){
         .system = {.file = file,

@@ -5,7 +5,9 @@
 #include "simulate/many.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +15,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+
+#define TRACE_LINES_SHOWN 60
+#define TRACE_LINE_SIZE 2048
 
 struct slot {
     struct run_result *result; /* shared */
@@ -137,4 +142,24 @@ void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, str
         FH_ASSERT(errno == EINTR);
     take_end(ret, result, status);
     munmap(result, sizeof *result);
+}
+
+void many_trace_end(const struct run_system *system, uint64_t seed)
+{
+    static const int kept = TRACE_LINES_SHOWN;
+    FILE *trace = tmpfile();
+    char *lines = calloc((size_t)kept, TRACE_LINE_SIZE);
+    struct many_seed result;
+    FH_ASSERT(trace && lines);
+    many_trace(system, seed, trace, &result);
+    rewind(trace);
+    int count = 0;
+    while (fgets(lines + (size_t)(count % kept) * TRACE_LINE_SIZE, TRACE_LINE_SIZE, trace))
+        count++;
+    printf("\nseed %" PRIu64 ", the last of %d lines (all of them: --seed %" PRIu64 " --trace):\n",
+           seed, count, seed);
+    for (int i = count > kept ? count - kept : 0; i < count; i++)
+        fputs(lines + (size_t)(i % kept) * TRACE_LINE_SIZE, stdout);
+    free(lines);
+    fclose(trace);
 }

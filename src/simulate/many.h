@@ -33,5 +33,7 @@ struct many {
 void many_run(const struct many *many);
 /* One run with its trace, written to `trace` as it happens. */
 void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, struct many_seed *ret);
+/* The last lines of what a seed's run says of itself, on standard output. */
+void many_trace_end(const struct run_system *system, uint64_t seed);
 
 #endif

@@ -287,11 +287,28 @@ static struct simulate_call *call_new(struct simulate_node *from, struct world_r
     return call;
 }
 
+/* Outside of the simulated system there are its services again, under their names: what goes to
+ * "http://bank/paid" is bank's /paid. */
+static struct simulate_node *node_outside(const struct simulate *simulate,
+                                          struct world_request *request)
+{
+    const char *host = strstr(request->url, "://") + 3;
+    size_t length = strcspn(host, "/?");
+    request->path = host[length] ? host + length : "/";
+    for (int i = 0; i < simulate->node_count; i++) {
+        const char *name = simulate->nodes[i]->name;
+        if (strlen(name) == length && memcmp(name, host, length) == 0)
+            return simulate->nodes[i];
+    }
+    return NULL;
+}
+
 void simulate_network_send(struct simulate_node *from, struct world_request *request)
 {
     struct simulate *simulate = from->simulate;
     const struct simulate_faults *faults = &simulate->faults;
-    struct simulate_node *to = node_named(simulate, request->service);
+    struct simulate_node *to =
+        request->url ? node_outside(simulate, request) : node_named(simulate, request->service);
     struct simulate_call *call = call_new(from, request);
     if (!to || !to->receive || from->silent || request->deadline_ns <= simulate->now_ns) {
         call->unsent = true;

@@ -10,6 +10,8 @@
 
 #include "base/json.h"
 #include "http/virtual.h"
+#include "saga/restored.h"
+#include "service/upkeep.h"
 #include "simulate/run_parts.h"
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
@@ -18,6 +20,10 @@
 #define FIRST_LIFE_STEPS_MAX 300
 #define DRAIN_LOOK_NS (5 * SIMULATE_MS)
 #define ANSWER_HEADERS_MAX 20
+#define TEST_KEPT_MS (INT64_C(3650) * 86400000)
+#define KEPT_MS_MAX 2000
+#define LOOK_MS_MIN 20
+#define LOOK_MS_MAX 2000
 
 struct run_life {
     struct runtime runtime; /* the first: a life is found from its runtime */
@@ -29,6 +35,11 @@ struct run_life {
 static struct run_node *node_of(struct runtime *runtime)
 {
     return ((struct run_life *)runtime)->node;
+}
+
+struct runtime *run_node_runtime(struct run_node *node)
+{
+    return &node->life->runtime;
 }
 
 /* ---- requests ---- */
@@ -53,6 +64,8 @@ static void on_receive(struct simulate_node *node, struct simulate_message *mess
     struct run_node *of = node->owner;
     struct http_header headers[WORLD_HEADERS_MAX + 1];
     size_t count = 0;
+    if (of->stubbed && run_stub_receive(of, message))
+        return;
     for (; message->headers[count].name; count++)
         headers[count] =
             (struct http_header){message->headers[count].name, message->headers[count].value};
@@ -142,6 +155,17 @@ static const struct runtime_host host = {
 
 /* ---- lives ---- */
 
+static void renew_and_start(void *argument)
+{
+    struct run_life *life = argument;
+    struct fh_error error = {0};
+    if (run_restore_renew(life->node, &error) && runtime_start(&life->runtime))
+        return;
+    simulate_say(&life->node->run->simulate, life->node->node, "can't be restored now: %s",
+                 error.message);
+    simulate_node_crash(life->node->node, SIMULATE_KILLED, "its store can't be opened");
+}
+
 static void on_start(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
@@ -152,13 +176,17 @@ static void on_start(struct simulate_event *event)
     simulate_node_begin(node->node);
     life->node = node;
     node->life = life;
-    if (node->node->life == 1 && simulate_chance(simulate, FIRST_LIFE_DIES)) {
+    if (node->node->life == 1 && !node->run->calm && simulate_chance(simulate, FIRST_LIFE_DIES)) {
         node->node->crash_after = simulate_between(simulate, 1, FIRST_LIFE_STEPS_MAX);
         node->node->crash_how =
             simulate_chance(simulate, 500000) ? SIMULATE_POWER : SIMULATE_KILLED;
     }
-    runtime_init(&life->runtime, node->service, node->config, &node->node->world, &host);
-    FH_ASSERT(runtime_start(&life->runtime));
+    runtime_init(&life->runtime, node->stubbed ? &node->stub : node->service, node->config,
+                 &node->node->world, &host);
+    if (node->renews)
+        FH_ASSERT(fiber_start(node->node->world.fibers, renew_and_start, life));
+    else
+        FH_ASSERT(runtime_start(&life->runtime));
 }
 
 void run_node_start(struct run_node *node, int64_t at_ns)
@@ -190,15 +218,79 @@ void run_node_restart(struct run_node *node)
     runtime_stop(&node->life->runtime);
 }
 
-static json_t *config_of(const struct run *run, const struct run_node *node)
+static bool hears(const fh_service *service, const char *source)
+{
+    for (size_t i = 0; i < sizeof service->hears / sizeof *service->hears; i++) {
+        if (service->hears[i].service && strcmp(service->hears[i].service, source) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Do its sagas send there? */
+static bool sends(const fh_service *service, const char *receiver)
+{
+    size_t length = strlen(receiver);
+    for (size_t i = 0; i < sizeof service->sagas / sizeof *service->sagas; i++) {
+        const fh_step *step = service->sagas[i].steps;
+        for (; step && step->name; step++) {
+            if (step->call && strncmp(step->call, receiver, length) == 0 &&
+                step->call[length] == ' ')
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Who waits for its events, and whose sagas come here; nobody asks for tokens here. */
+static json_t *callers_of(const struct run *run, const char *service)
+{
+    json_t *callers = json_object();
+    for (size_t i = 0; i < run->system->service_count; i++) {
+        const fh_service *other = run->system->services[i];
+        json_t *grants = json_array();
+        if (hears(other, service))
+            json_array_append_new(grants, json_string(UPKEEP_FEED_GRANT));
+        if (sends(other, service))
+            json_array_append_new(grants, json_string(SAGA_CALLER_GRANT));
+        if (json_array_size(grants) > 0)
+            json_object_set(callers, other->name, grants);
+        json_decref(grants);
+    }
+    return callers;
+}
+
+/* Nothing is kept for longer than it has to be. */
+static json_t *draw_retention(struct run *run)
+{
+    struct simulate *simulate = &run->simulate;
+    return json_pack("{s:I, s:I, s:I}", "events_kept_ms",
+                     (json_int_t)simulate_between(simulate, 0, KEPT_MS_MAX), "sagas_kept_ms",
+                     (json_int_t)simulate_between(simulate, 0, KEPT_MS_MAX), "look_ms",
+                     (json_int_t)simulate_between(simulate, LOOK_MS_MIN, LOOK_MS_MAX));
+}
+
+static json_t *config_of(struct run *run, const struct run_node *node)
 {
     json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
                                node->service->name, "folder", node->folder, "engine", "sqlite");
     for (size_t i = 0; i < run->system->file->service_count; i++) {
         const struct system_service *service = &run->system->file->services[i];
-        if (strcmp(service->name, node->service->name) == 0 && service->migrations)
+        if (strcmp(service->name, node->service->name) != 0 || node->stubbed)
+            continue;
+        json_object_set(config, "settings", service->settings);
+        if (service->migrations)
             json_object_set_new(config, "migrations", json_string(service->migrations));
     }
+    json_object_set_new(config, "callers", callers_of(run, node->service->name));
+    if (run->system->simulation && run->system->simulation->trims)
+        json_object_set_new(config, "retention", draw_retention(run));
+    if (run->anew.events_max)
+        json_object_set_new(config, "retention", run_anew_retention(run));
+    if (run->system->test) /* it counts events, however much time it skips */
+        json_object_set_new(config, "retention",
+                            json_pack("{s:I, s:I}", "events_kept_ms", (json_int_t)TEST_KEPT_MS,
+                                      "events_kept_ms_max", (json_int_t)TEST_KEPT_MS));
     return config;
 }
 
@@ -209,6 +301,10 @@ void run_nodes_make(struct run *run)
         struct run_node *node = &run->nodes[run->node_count++];
         node->run = run;
         node->service = run->system->services[i];
+        if (run->system->test && run->system->test->service)
+            node->stubbed = strcmp(run->system->test->service, node->service->name) != 0;
+        if (node->stubbed)
+            run_stub_make(node);
         snprintf(node->folder, sizeof node->folder, "/%.40s", node->service->name);
         node->config = config_of(run, node);
         node->node = simulate_node_new(&run->simulate, node->service->name);
@@ -216,7 +312,8 @@ void run_nodes_make(struct run *run)
         node->node->died = on_died;
         node->node->receive = on_receive;
         simulate_disk_new(node->node);
-        run_node_start(node, run->simulate.now_ns);
+        if (!run_anew_is(node, run->anew.late))
+            run_node_start(node, run->simulate.now_ns);
     }
 }
 
@@ -224,7 +321,8 @@ bool run_nodes_ready(void *argument)
 {
     const struct run *run = argument;
     for (int i = 0; i < run->node_count && !run->hopeless; i++) {
-        if (!run->nodes[i].node->open)
+        const struct run_node *node = &run->nodes[i];
+        if (!node->node->open && !run_anew_is(node, run->anew.late))
             return false;
     }
     return true;

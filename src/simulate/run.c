@@ -109,7 +109,13 @@ static void phases(struct run *run)
     }
     if (run->hopeless)
         return;
-    client_start(run, CLIENTS_MAX, prepare_entry);
+    if (run->system->test) {
+        run_test(run);
+        clients_run(run, "the test");
+        return;
+    }
+    if (simulation->prepare)
+        client_start(run, CLIENTS_MAX, prepare_entry);
     if (!clients_run(run, "preparing"))
         return;
     run_faults_begin(run);
@@ -133,6 +139,8 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     log_redirect(on_log, run);
     run->state = calloc(1, run->system->simulation->state_size + 1);
     FH_ASSERT(run->state != NULL);
+    run->calm = run->system->test != NULL;
+    run_anew_draw(run);
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");
     simulate_node_begin(run->outside);

@@ -8,6 +8,7 @@
  */
 
 #include <freehold/simulate.h>
+#include <freehold/test.h>
 
 #include "simulate/core.h"
 #include "system/file.h"
@@ -34,6 +35,7 @@ struct run_system {
     const fh_service *const *services;
     size_t service_count;
     const fh_simulation *simulation;
+    const struct fh_test_case *test; /* instead of the simulation's phases; or NULL */
 };
 
 /* `trace` may be NULL. */

@@ -8,8 +8,11 @@
  *     run.c     the phases: start, prepare, clients under faults, rest, check
  *     nodes.c   a service's runtime on its node: lives, requests in, answers out
  *     faults.c  what goes wrong, and when
+ *     restore.c a service that is restored from a backup
+ *     anew.c    what makes subscribers begin anew with their publishers' state
  *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     client.c  the public functions of clients
+ *     test*.c   users' tests: see test.h
  */
 
 #include "service/runtime.h"
@@ -20,13 +23,16 @@
 struct run_node {
     struct run *run;
     struct simulate_node *node;
-    const fh_service *service;
+    const fh_service *service; /* as it is declared */
+    bool stubbed;              /* in a test: `stub` runs, and test_stub.c answers */
     json_t *config;
     char folder[64];
     struct run_life *life; /* the process', or NULL */
     struct simulate_event start;
     struct simulate_event ease; /* when its full disk has room again */
-    char incarnation[ID_SIZE];  /* since it was first ready */
+    char incarnation[ID_SIZE];  /* since it was first ready, or was restored */
+    bool renews;                /* it was restored: its store gets a new incarnation first */
+    fh_service stub;            /* what runs in place of a service that is a stub */
 };
 
 struct fh_client {
@@ -45,14 +51,29 @@ struct run {
     fh_client clients[65];         /* the last one prepares, waits and checks */
     int clients_open;
     void *state;
-    bool faulty;   /* things fail now */
-    bool hopeless; /* a service will not start again: nothing is worth waiting for */
+    struct fh_test *test; /* a user's test, or NULL */
+    bool calm;            /* nobody dies while it makes its store */
+    bool faulty;          /* things fail now */
+    bool hopeless;        /* a service will not start again: nothing is worth waiting for */
     struct run_plan {
         int64_t pause_ns; /* between two faults, on average */
         int64_t until_ns; /* no more from then on */
         unsigned kinds;   /* that this run has, as bits */
     } plan;
     struct simulate_event next_fault;
+    struct run_restore {
+        const char *service; /* that is restored from a backup, or NULL */
+        bool done;
+        struct simulate_copy *copy;
+        struct simulate_event event;
+    } restore;
+    struct run_anew {
+        int64_t events_max; /* that an outbox holds; 0: no subscriber is made to begin anew */
+        const char *late;   /* the service that is born late, or NULL */
+        const char *copied; /* whose files are put back by hand, or NULL */
+        struct simulate_copy *copy;
+        struct simulate_event event; /* the copy is made, or put back */
+    } anew;
 };
 
 __attribute__((format(printf, 2, 3))) void run_fail(struct run *run, const char *format, ...);
@@ -64,9 +85,32 @@ bool run_nodes_ready(void *run);
 /* In order, as an operator stops it; it is started again. */
 void run_node_restart(struct run_node *node);
 
+/* The runtime of its process, which lives. */
+struct runtime *run_node_runtime(struct run_node *node);
+
+/* test.c: begins the test's body, on a fiber outside of all services. */
+void run_test(struct run *run);
+/* test_stub.c: what runs in place of `node->service`; and a request to it, which is answered now.
+ * False: it is the runtime's own. */
+void run_stub_make(struct run_node *node);
+bool run_stub_receive(struct run_node *node, struct simulate_message *message);
+
 /* faults.c: drawn for this run. They end by themselves, or when the clients have ended. */
 void run_faults_begin(struct run *run);
 void run_faults_end(struct run *run);
+
+/* anew.c: drawn before the nodes are made; with the faults it begins and ends. */
+void run_anew_draw(struct run *run);
+bool run_anew_is(const struct run_node *node, const char *name); /* NULL: nobody's */
+json_t *run_anew_retention(struct run *run); /* of a configuration, where outboxes hold so few */
+void run_anew_begin(struct run *run);
+void run_anew_end(struct run *run);
+
+/* restore.c: drawn when the faults begin. */
+void run_restore_begin(struct run *run);
+void run_restore_end(struct run *run);
+/* On a fiber of the node's. False: not now. */
+bool run_restore_renew(struct run_node *node, struct fh_error *error);
 
 /* rest.c: on a fiber of the client's. */
 void run_wait_for_rest(fh_client *client);

@@ -4,8 +4,8 @@
 
 /*
  * The ledger: what Freehold itself keeps in a service's store, beside the service's own data and
- * committed together with it. Tables carry the prefix fh_. Relational engines (and models
- * built on one) share the one implementation in relational/ledger*.c.
+ * committed together with it. Tables carry the prefix fh_. Each engine names the implementation
+ * that keeps it: relational engines (and models built on one) share that of relational/ledger*.c.
  *
  * All functions run inside an open work. Text in results lives in the given arena.
  */
@@ -23,6 +23,39 @@
  * In an open write work. */
 enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
                             struct fh_error *error);
+#define LEDGER_INCARNATION "incarnation"
+#define LEDGER_TRIMMED_POSITION "trimmed_position"
+#define LEDGER_TRIMMED_ID "trimmed_id"
+/* The incarnations that this store was before, as a JSON array of {"incarnation", "position"}: up
+ * to that position its events are the same. With "restored": true where a backup of that one was
+ * restored: what it did behind the position is lost here, and others may know of it. */
+#define LEDGER_ANCESTORS "ancestors"
+#define LEDGER_ANCESTORS_SIZE 8192
+/* A store that is being moved, or was, to another engine: which. Its service does not open it. */
+#define LEDGER_MOVING "moving_to"
+#define LEDGER_MOVED "moved_to"
+/* A store that takes another one's place, and is not whole yet: the other one's incarnation. */
+#define LEDGER_UNFINISHED "unfinished"
+/* The name of the restore by which the store came to be what it is: it is not done twice. */
+#define LEDGER_RESTORED "restored_by"
+
+/* What the store knows of itself, by name: "" for what was never put. */
+enum fh_code ledger_meta_get(struct store_work *work, const char *name, char *ret, size_t size,
+                             struct fh_error *error);
+enum fh_code ledger_meta_put(struct store_work *work, const char *name, const char *value,
+                             struct fh_error *error);
+/* A new incarnation, newer than those before; the present one is an ancestor from now on, up to the
+ * store's present position. store->incarnation stays as it was when the store was opened. */
+enum fh_code ledger_incarnation_renew(struct store_work *work, bool restored,
+                                      struct fh_error *error);
+/* The same, and newer than the incarnation `above` too: that of the store whose place this one
+ * takes, which others have seen. NULL: there was none. */
+enum fh_code ledger_incarnation_renew_above(struct store_work *work, bool restored,
+                                            const char *above, struct fh_error *error);
+/* Up to which position this store's events are those of an earlier incarnation of it, which was
+ * moved or restored: FH_NOT_FOUND when it never was that one. */
+enum fh_code ledger_ancestor_cut(struct store_work *work, const char *incarnation, int64_t *ret,
+                                 struct fh_error *error);
 /* The last position given out. */
 enum fh_code ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error);
 
@@ -36,15 +69,17 @@ struct ledger_event {
     const char *id;   /* random */
     const char *type; /* types that begin with "freehold." are internal: the feed skips them */
     const char *key;
-    const char *data;  /* JSON text */
-    const char *trace; /* traceparent, or NULL */
+    const char *data;          /* JSON text */
+    const char *trace;         /* traceparent, or NULL */
+    struct ledger_event *next; /* to append too; NULL: none */
 };
 
-/* The work's last statements. Fills position and previous. */
-enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *event,
+/* The work's last statements: the event, and those that follow it in its list. Fills position and
+ * previous; on engines whose sequencer gives positions after the commit both stay 0. */
+enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *events,
                                   struct fh_error *error);
 /* Events with position > after, at most `limit` of them, in order, each given to visit; its
- * return false ends. */
+ * return false ends. What has no position yet is in no outbox that anyone reads. */
 enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
                                 bool (*visit)(void *context, const struct ledger_event *event),
                                 void *context, struct fh_error *error);
@@ -57,10 +92,20 @@ enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t position, char
 /* Removes at most `limit` events up to `position`. */
 enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
                                 int64_t *ret_removed, struct fh_error *error);
-/* A subscriber as the publisher sees it: done is committed there, seen was fetched. */
+/* A subscriber as the publisher sees it: done is committed there, seen was fetched. Within one
+ * incarnation done never goes back, whatever a request tells that comes late. */
 enum fh_code ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
                                    const char *incarnation, int64_t done, int64_t seen,
                                    int64_t now_ms, struct fh_error *error);
+struct ledger_subscriber {
+    const char *name, *share, *incarnation;
+    int64_t done, seen;
+};
+/* All that have ever asked. */
+enum fh_code ledger_subscribers_get(struct store_work *work,
+                                    bool (*visit)(void *context,
+                                                  const struct ledger_subscriber *subscriber),
+                                    void *context, struct fh_error *error);
 
 /* ---- cursors ------------------------------------------------------------------------------- */
 
@@ -79,6 +124,44 @@ enum fh_code ledger_cursor_get(struct store_work *work, const char *source, cons
 enum fh_code ledger_cursor_move(struct store_work *work, const char *source, const char *share,
                                 const struct ledger_cursor *old, const struct ledger_cursor *next,
                                 struct fh_error *error);
+
+/* The shares that a subscription has, each "I/N"; none before it was ever there. */
+enum fh_code ledger_cursor_shares(struct store_work *work, const char *source,
+                                  bool (*visit)(void *context, const char *share), void *context,
+                                  struct fh_error *error);
+/* From now on only who knows `epoch` moves it. Made, at no position, where it is missing. */
+enum fh_code ledger_cursor_take(struct store_work *work, const char *source, const char *share,
+                                int64_t epoch, struct fh_error *error);
+
+/* ---- leases: engines with many instances ----------------------------------------------------- */
+
+/* What one instance at a time has. An instance has itself, under LEDGER_INSTANCE and its number,
+ * and shows there that it lives. See work/lease.h. */
+struct ledger_lease {
+    const char *name;  /* "share users 0/8" */
+    const char *owner; /* the life of an instance, "0.3f9a0c12"; "": nobody */
+    int64_t epoch;     /* one more with each owner */
+    int64_t beat;      /* of an instance: how often it was renewed */
+    const char *note;  /* JSON text that the owner wrote, or "" */
+};
+#define LEDGER_INSTANCE "instance "
+
+/* All, in order of their names. */
+enum fh_code ledger_leases_get(struct store_work *work,
+                               bool (*visit)(void *context, const struct ledger_lease *lease),
+                               void *context, struct fh_error *error);
+/* Gives it from whoever has it with `epoch` (0: it is not there yet) to `owner`, with epoch + 1.
+ * FH_CONFLICT (not retryable): somebody was quicker. */
+enum fh_code ledger_lease_take(struct store_work *work, const char *name, int64_t epoch,
+                               const char *owner, struct fh_error *error);
+/* One beat more, and another note unless that is NULL. FH_CONFLICT (not retryable): it is not
+ * its owner's any more. */
+enum fh_code ledger_lease_renew(struct store_work *work, const char *name, const char *owner,
+                                const char *note, struct fh_error *error);
+/* Removes an instance that has shown no more life than `beat`; its own life: -1. FH_CONFLICT (not
+ * retryable): it has, or is not there. */
+enum fh_code ledger_lease_drop(struct store_work *work, const char *name, const char *owner,
+                               int64_t beat, struct fh_error *error);
 
 /* ---- parked events ------------------------------------------------------------------------- */
 
@@ -112,9 +195,13 @@ enum fh_code ledger_parked_count(struct store_work *work, const char *source, co
 enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
                                struct fh_error *error);
 /* Removes the first event of a key, and with its last one the key (*ret_unparked). FH_CONFLICT
- * (not retryable) when the event at `position` is not the first of its key, or not there. */
-enum fh_code ledger_parked_take(struct store_work *work, const char *source, const char *share,
-                                const char *key, int64_t position, bool *ret_unparked,
+ * (not retryable) when the event at its position is not the first of its key, or not there, or was
+ * tried or edited since it was read (`attempts`). */
+enum fh_code ledger_parked_take(struct store_work *work, const struct ledger_parked *parked,
+                                bool *ret_unparked, struct fh_error *error);
+/* Another `event` in its place; that counts as an attempt, so whoever read it before can't take it.
+ * FH_CONFLICT (not retryable) when it is not there, or was tried or edited since it was read. */
+enum fh_code ledger_parked_edit(struct store_work *work, const struct ledger_parked *parked,
                                 struct fh_error *error);
 /* One more attempt on it failed, with parked->error. */
 enum fh_code ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
@@ -148,8 +235,11 @@ struct ledger_command {
 };
 
 const char *ledger_outcome_name(enum ledger_outcome outcome);
+enum ledger_outcome ledger_outcome_of(const char *name); /* as it was written by this */
 
-/* FH_NOT_FOUND: none. */
+/* FH_NOT_FOUND: none. In a writing work it is the first to ask, for a record that the work goes on
+ * to write: the engine may look beside the work's snapshot, if it sees no less and the writing
+ * fails (FH_CONFLICT, retryable) where the record came meanwhile. */
 enum fh_code ledger_command_get(struct store_work *work, struct arena *arena, const char *caller,
                                 const char *key, struct ledger_command *ret,
                                 struct fh_error *error);
@@ -172,21 +262,37 @@ enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, con
 /* Stores it and deletes that caller's commands it closes (never pending ones). */
 enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
                                  const struct ledger_caller *closed, struct fh_error *error);
+/* For a boundary that moves (docs/boundaries.md): services' commands behind (caller, key), in that
+ * order, at most `limit`; and what is closed of whom. Each given to visit, whose false ends.
+ * FH_UNSUPPORTED: the engine can't tell. */
+enum fh_code
+ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
+                     bool (*visit)(void *context, const struct ledger_command *command),
+                     void *context, struct fh_error *error);
+enum fh_code ledger_callers_read(struct store_work *work,
+                                 bool (*visit)(void *context, const char *caller, const char *birth,
+                                               const struct ledger_caller *closed),
+                                 void *context, struct fh_error *error);
 /* The newest present incarnation seen of a caller ("" none), and storing a newer one. */
 enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
                                   char ret_incarnation[ID_SIZE], struct fh_error *error);
+/* Both at once. */
+enum fh_code ledger_caller_look(struct store_work *work, struct arena *arena, const char *caller,
+                                const char *birth, char ret_incarnation[ID_SIZE],
+                                struct ledger_caller *ret, struct fh_error *error);
 enum fh_code ledger_caller_set_newest(struct store_work *work, const char *caller,
                                       const char *incarnation, struct fh_error *error);
 
 /* ---- sagas --------------------------------------------------------------------------------- */
 
 struct ledger_saga {
-    const char *birth; /* incarnation in which it began */
-    int64_t number;    /* the position of its start in the outbox */
+    const char *birth;    /* incarnation in which it began */
+    int64_t number;       /* the position of its start in the outbox */
+    const char *start_id; /* the id of the event there; "" in stores that were made without */
     const char *name;
     const char *input;  /* JSON text */
     const char *state;  /* JSON text: see saga/decide.h */
-    const char *status; /* "running", "compensating", "ended", "undone", "parked" */
+    const char *status; /* "running", "compensating", "ended", "undone", "parked", "abandoned" */
     int64_t epoch;
     int64_t deadline_ms; /* wall clock, for people; the runner counts what is left */
     int64_t updated_ms;
@@ -207,22 +313,47 @@ struct ledger_step {
     int64_t receiver_position;
 };
 
-enum fh_code ledger_saga_insert(struct store_work *work, const struct ledger_saga *saga,
-                                struct fh_error *error);
-/* WHERE epoch = saga->epoch; FH_CONFLICT (not retryable) when it is not. */
+/* The work's last statements, as ledger_outbox_append, whose `event` tells that the saga started:
+ * the saga's number is that event's position. Engines that give positions after the commit write
+ * the whole saga and its steps into that event, and make rows of them when they number it: until
+ * then number and position are 0, and event->id (saga->start_id) is what the saga is known by. */
+enum fh_code ledger_saga_start(struct store_work *work, struct ledger_event *event,
+                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
+                               struct fh_error *error);
+/* WHERE epoch = saga->epoch; FH_CONFLICT (not retryable) when it is not: at once; or whatever the
+ * work does next fails with it, at the latest its commit, and error->native is LEDGER_FENCED. */
+#define LEDGER_FENCED "FH001"
 enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
                                 struct fh_error *error);
 enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena, const char *birth,
                              int64_t number, struct ledger_saga *ret, struct fh_error *error);
+/* By the id of the event of its start: as long as nobody has told its number. */
+enum fh_code ledger_saga_find(struct store_work *work, struct arena *arena, const char *birth,
+                              const char *start_id, struct ledger_saga *ret,
+                              struct fh_error *error);
 enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *step,
                              struct fh_error *error);
+/* Elements of `target` in sagas that nobody carries on (but "running", "compensating"), which were
+ * answered in another incarnation of it than `present`; with their saga, of which `input` and
+ * `state` may be "". In no order. */
+enum fh_code ledger_steps_answered(struct store_work *work, const char *target, const char *present,
+                                   bool (*visit)(void *context, const struct ledger_saga *saga,
+                                                 const struct ledger_step *step),
+                                   void *context, struct fh_error *error);
 /* In order of (step, element). */
 enum fh_code ledger_steps_get(struct store_work *work, struct arena *arena, const char *birth,
                               int64_t number,
                               bool (*visit)(void *context, const struct ledger_step *step),
                               void *context, struct fh_error *error);
-/* Sagas whose status is none of "ended", "undone"; in order of number. */
-enum fh_code ledger_sagas_open(struct store_work *work,
+/* Makes the unfinished sagas of lives that no instance has any more those of `owner`, with epoch +
+ * 1; and one saga, whoever has it. */
+enum fh_code ledger_sagas_adopt(struct store_work *work, const char *owner, int64_t *ret_adopted,
+                                struct fh_error *error);
+enum fh_code ledger_saga_take(struct store_work *work, const char *birth, int64_t number,
+                              const char *owner, struct fh_error *error);
+/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of number. `owner` NULL:
+ * of all. */
+enum fh_code ledger_sagas_open(struct store_work *work, const char *owner,
                                bool (*visit)(void *context, const struct ledger_saga *saga),
                                void *context, struct fh_error *error);
 /* Closing: ended sagas whose receivers have not all been told are kept with closed = 0.
@@ -241,10 +372,16 @@ enum fh_code ledger_sagas_unclosed(struct store_work *work,
                                                  const char *target),
                                    void *context, struct fh_error *error);
 struct ledger_counts {
-    int64_t running, compensating, ended, undone, parked;
+    int64_t running, compensating, ended, undone, parked, abandoned;
 };
 enum fh_code ledger_saga_counts(struct store_work *work, struct ledger_counts *ret,
                                 struct fh_error *error);
+/* Removes, with their steps, sagas that have ended and are marked as closed, have begun at
+ * `number_max` or before it, and were changed last before `before_ms` (wall clock): some of the
+ * oldest, at most `limit`. *ret_removed: how many, ended and undone. */
+enum fh_code ledger_sagas_forget(struct store_work *work, int64_t number_max, int64_t before_ms,
+                                 int limit, struct ledger_counts *ret_removed,
+                                 struct fh_error *error);
 
 /* ---- migrations ---------------------------------------------------------------------------- */
 
@@ -255,5 +392,36 @@ enum fh_code ledger_migrations_get(struct store_work *work,
                                    void *context, struct fh_error *error);
 enum fh_code ledger_migration_put(struct store_work *work, int64_t version, const char *name,
                                   const char *checksum, int64_t now_ms, struct fh_error *error);
+
+/* ---- implementations ----------------------------------------------------------------------- */
+
+/* What an engine's table has: a slot for each function above, without its prefix. */
+/* clang-format off */
+#define LEDGER_FUNCTIONS(X) \
+    X(prepare) X(position) X(outbox_append) X(outbox_read) X(outbox_trimmed) X(outbox_id_at) \
+    X(outbox_trim) X(subscriber_put) X(subscribers_get) X(cursor_get) X(cursor_move) \
+    X(cursor_shares) X(cursor_take) X(leases_get) X(lease_take) X(lease_renew) X(lease_drop) \
+    X(parked_any) \
+    X(parked_has) X(parked_count) X(parked_put) X(parked_take) X(parked_edit) X(parked_failed) \
+    X(parked_keys) X(parked_events) X(command_get) X(command_put) X(commands_expire) \
+    X(caller_get) X(caller_close) X(caller_newest) X(caller_set_newest) X(saga_start) \
+    X(saga_update) X(saga_get) X(saga_find) X(step_put) X(steps_get) X(steps_answered) \
+    X(sagas_adopt) \
+    X(saga_take) X(sagas_open) \
+    X(sagas_closable) X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(saga_counts) \
+    X(migrations_get) \
+    X(migration_put) \
+    X(meta_get) X(meta_put)
+/* clang-format on */
+
+struct ledger_ops {
+#define LEDGER_SLOT(name) __typeof__(ledger_##name) *name;
+    LEDGER_FUNCTIONS(LEDGER_SLOT)
+#undef LEDGER_SLOT
+    const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
+    __typeof__(ledger_caller_look) *caller_look; /* NULL: caller_newest and caller_get are asked */
+    __typeof__(ledger_commands_read) *commands_read; /* both, or neither */
+    __typeof__(ledger_callers_read) *callers_read;
+};
 
 #endif

@@ -3,11 +3,28 @@
 
 #include "store/store.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "store/relational/relational.h"
+#include "store/replica.h"
+#include "store/sequence.h"
 
-static const struct store_ops *const engines[] = {&store_sqlite};
+static const struct store_ops *const engines[] = {
+    &store_sqlite,
+#ifdef FREEHOLD_MARIADB
+    &store_mariadb,
+#endif
+#ifdef FREEHOLD_MONGODB
+    &store_mongodb,
+#endif
+#ifdef FREEHOLD_POSTGRESQL
+    &store_postgresql,
+#endif
+#ifdef FREEHOLD_REDIS
+    &store_redis,
+#endif
+};
 
 const struct store_ops *store_engine(const char *name)
 {
@@ -18,8 +35,64 @@ const struct store_ops *store_engine(const char *name)
     return NULL;
 }
 
+void store_init(struct store *store, const struct store_ops *ops,
+                const struct store_options *options, struct world *world)
+{
+    *store = (struct store){.ops = ops, .world = world, .model = options->model};
+    snprintf(store->instance, sizeof store->instance, "%s",
+             options->instance ? options->instance : "0");
+}
+
+/* ---- holding works off ----------------------------------------------------------------------- */
+
+enum fh_code store_hold(struct store *store, struct fh_error *error)
+{
+    struct store_hold *hold = &store->hold;
+    int64_t until = world_in_ms(store->world, STORE_HOLD_MS_MAX);
+    if (hold->held)
+        return error_set(error, FH_UNAVAILABLE, "The store's works are held off already.");
+    hold->held = true;
+    while (hold->writing > 0) {
+        if (!fiber_wait_until(&hold->quiet, store->world, until)) {
+            store_release(store);
+            return error_set(error, FH_UNAVAILABLE,
+                             "The store's works did not end within %d s, so it was not held.",
+                             STORE_HOLD_MS_MAX / 1000);
+        }
+    }
+    return FH_OK;
+}
+
+void store_release(struct store *store)
+{
+    store->hold.held = false;
+    fiber_wake_all(&store->hold.waiting);
+}
+
+enum fh_code store_hold_pass(struct store *store, struct fh_error *error)
+{
+    struct store_hold *hold = &store->hold;
+    int64_t until = world_in_ms(store->world, STORE_HOLD_MS_MAX);
+    while (hold->held) {
+        if (!fiber_self() || !fiber_wait_until(&hold->waiting, store->world, until))
+            return error_set(error, FH_UNAVAILABLE,
+                             "The store is being backed up, and takes no changes meanwhile.");
+    }
+    return FH_OK;
+}
+
+void store_hold_ended(struct store *store)
+{
+    if (--store->hold.writing == 0)
+        fiber_wake_all(&store->hold.quiet);
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
 void store_close(struct store *store)
 {
+    store_replicas_close(store->replicas);
+    store_sequencer_close(store);
     relational_cache_free(store->relational);
     store->ops->close(store);
 }

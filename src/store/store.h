@@ -11,6 +11,8 @@
  * where an engine says otherwise.
  */
 
+#include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,20 +22,66 @@
 #include "freehold.h"
 #include "world/world.h"
 
-struct sql_ops;
+struct document_ops;
+struct keyvalue_ops;
+struct ledger_ops;
 struct relational_cache;
+struct sql_ops;
 
 enum store_mode {
-    STORE_READ,        /* a snapshot of committed rows; commit and rollback both end it */
-    STORE_WRITE,       /* may share its commit with others */
+    STORE_READ, /* a snapshot of committed rows; commit and rollback both end it */
+    /* Committed rows too, but each statement may see those of its own moment: what a server gives
+     * over connections that many share. Handlers of GET read so. */
+    STORE_READ_COMMITTED,
+    STORE_WRITE, /* may share its commit with others */
+    /* Changes only rows whose owner it is, by statements that look whether it still is (WHERE
+     * epoch = ...), and no others depend on what it has read: it need not be serializable. Engines
+     * without `guarded` take it as STORE_WRITE. */
+    STORE_WRITE_GUARDED,
     STORE_WRITE_ALONE, /* with a commit of its own: for a work whose group failed */
+    /* Changes the schema: one such work at a time in all the store's processes, begun once the one
+     * before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its statements may take
+     * minutes, and each sees what is committed when it begins, so that none has to run again. */
+    STORE_MIGRATE,
 };
+#define STORE_MIGRATE_WAIT_MS 600000
 
 struct store_options {
     const char *service;
     const char *folder; /* embedded engines: the service's own folder, which exists */
+    const char *name;   /* embedded engines: "backup" for backup.db there; NULL: "store" */
     enum fh_model model;
+    /* Server engines: where the store is and as whom it is reached, the configuration's "store"
+     * (docs/processes.md). Borrowed while the store is open. */
+    const json_t *server;
+    const char *instance; /* which of the service's processes this is: "0"; NULL: the only one */
+    /* A server that follows the store's own: only read, as STORE_READ_COMMITTED, and nothing is
+     * made there; its incarnation is. */
+    bool replica;
 };
+#define STORE_INSTANCE_SIZE 32
+
+/* An event of a committed work, and where it came to stand in the store's one order. */
+struct store_placed {
+    const char *event_id;
+    int64_t position; /* 0: not known */
+};
+
+/* Who wants to hear of positions that no work of this process was told: another process has given
+ * them, or the sequencer could not be reached before. `heard` must not park. */
+struct store_listener {
+    void (*heard)(void *context);
+    void *context;
+    struct store_listener *next;
+};
+
+/* Works that write can be held off for a while: those that have begun go on. */
+struct store_hold {
+    bool held;
+    int writing; /* works that have begun and not ended */
+    struct fiber_queue waiting, quiet;
+};
+#define STORE_HOLD_MS_MAX 5000 /* for works to end, and for those that are held to go on */
 
 struct store {
     const struct store_ops *ops;
@@ -41,18 +89,45 @@ struct store {
     enum fh_model model;
     struct relational_cache *relational; /* compiled statements; freed by store_close */
     char incarnation[ID_SIZE];           /* of this store, since it was provisioned or restored */
+    char instance[STORE_INSTANCE_SIZE];  /* which process this is, "0" when it is the only one */
+    struct store_sequencer *sequencer;   /* of sequence.c; freed by store_close */
+    struct store_listener *listeners;
+    struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
+    struct store_hold hold;
 };
 
 struct store_work {
     struct store *store;
     enum store_mode mode;
+    int64_t stale_ms; /* what it reads may be so old; 0: not older than it may be (replica.h) */
 };
+
+/* Of a copy that takes long: how far it has come, set from another thread than the loop's, and
+ * whether it shall end early (FH_UNAVAILABLE). */
+struct store_watch {
+    _Atomic int64_t done, total; /* in pages of STORE_PAGE_SIZE */
+    _Atomic int64_t rows;        /* of the service's own, in the copy: known when it is whole */
+    atomic_bool stop;
+};
+#define STORE_PAGE_SIZE 4096
 
 struct store_ops {
     const char *name; /* "sqlite" */
     unsigned models;  /* 1u << enum fh_model, for each it implements */
     bool many_instances;
+    bool guarded;      /* knows STORE_WRITE_GUARDED */
+    bool one_document; /* a commit changes one of the service's documents, not several */
+    bool reads_apart;  /* each read of STORE_READ sees its own moment: that all were so at once is
+                          known of a work that commits, also one that changes nothing */
     const struct sql_ops *sql; /* relational engines, and those built on one */
+    const struct ledger_ops *ledger;
+    const struct document_ops
+        *documents; /* NULL: those of relational engines, if it has the model */
+    const struct keyvalue_ops *keyvalue; /* the same */
+
+    /* Loads the engine's client library, before the process confines itself and before any thread
+     * lives. NULL: it has none. FH_UNSUPPORTED: it is not installed. */
+    enum fh_code (*load)(struct fh_error *error);
 
     /* Opens, recovers, provisions what a new store needs (ledger.h's tables), and makes durable
      * whatever it will show. */
@@ -66,27 +141,103 @@ struct store_ops {
      * done, run it again, alone. Others: nothing was done. FH_OUTCOME_UNKNOWN: see error.h. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
+    /* The sequencer (docs/store.md). Gives committed events their positions, STORE_SEQUENCE_SLICE
+     * of them at the most, and tells those of `placed`, whose works this process has committed, as
+     * far as they are known then. Called by one fiber at a time (store_sequence). FH_UNAVAILABLE:
+     * it is done later, nothing is lost. NULL: the commit has done it, and events know their
+     * positions inside the work (engines with one writer). */
+    enum fh_code (*sequence)(struct store *store, struct store_placed *placed, int count,
+                             struct fh_error *error);
+    /* It calls store_heard when another process has given positions: nobody needs to look. */
+    bool tells;
+    /* All that the store holds at one moment, as one file at `path`, which is made anew, whole and
+     * durable, and read again; off the loop, while the store is used. NULL: the store has no file,
+     * and is copied row by row. */
+    enum fh_code (*copy_file)(struct store *store, const char *path, struct store_watch *watch,
+                              struct fh_error *error);
 };
+#define STORE_SEQUENCE_SLICE 10000
+
+/* For engines, when they open: the fields that all stores have. */
+void store_init(struct store *store, const struct store_ops *ops,
+                const struct store_options *options, struct world *world);
 
 extern const struct store_ops store_sqlite;
+extern const struct store_ops store_mariadb;    /* where its headers were found */
+extern const struct store_ops store_postgresql; /* the same */
+extern const struct store_ops store_mongodb;    /* the same */
+extern const struct store_ops store_redis;      /* the same */
 
 /* By an engine's name; NULL: not built in. */
 const struct store_ops *store_engine(const char *name);
 
+/* Returns when no work of this process writes any more; from then on those that want to wait, up to
+ * STORE_HOLD_MS_MAX, and fail with FH_UNAVAILABLE. FH_UNAVAILABLE, and nothing is held: works do
+ * not end, or it is held already. On a fiber. */
+enum fh_code store_hold(struct store *store, struct fh_error *error);
+void store_release(struct store *store); /* fine when it is not held */
+
+/* For the dispatchers below. */
+enum fh_code store_hold_pass(struct store *store, struct fh_error *error);
+void store_hold_ended(struct store *store);
+
+static inline bool store_writes(enum store_mode mode)
+{
+    return mode != STORE_READ && mode != STORE_READ_COMMITTED;
+}
+
 static inline enum fh_code store_begin(struct store *store, enum store_mode mode,
                                        struct store_work **ret, struct fh_error *error)
 {
-    return store->ops->begin(store, mode, ret, error);
+    if (!store_writes(mode))
+        return store->ops->begin(store, mode, ret, error);
+    if (mode == STORE_WRITE_GUARDED && !store->ops->guarded)
+        mode = STORE_WRITE;
+    enum fh_code code = store->hold.held ? store_hold_pass(store, error) : FH_OK;
+    if (code != FH_OK)
+        return code;
+    store->hold.writing++;
+    code = store->ops->begin(store, mode, ret, error);
+    if (code != FH_OK)
+        store_hold_ended(store);
+    return code;
 }
+/* STORE_READ_COMMITTED, at a replica if one may be read now: replica.h. */
+enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
+                                  struct fh_error *error);
 static inline enum fh_code store_commit(struct store_work *work, struct fh_error *error)
 {
-    return work->store->ops->commit(work, error);
+    struct store *store = work->store;
+    bool writes = store_writes(work->mode);
+    enum fh_code code = store->ops->commit(work, error);
+    if (writes)
+        store_hold_ended(store);
+    return code;
 }
 static inline void store_rollback(struct store_work *work)
 {
-    work->store->ops->rollback(work);
+    struct store *store = work->store;
+    bool writes = store_writes(work->mode);
+    store->ops->rollback(work);
+    if (writes)
+        store_hold_ended(store);
 }
 void store_close(struct store *store);
+
+/* Through the engine's sequencer, shared by those who call at once; returns when all of `placed`
+ * are told, or with FH_UNAVAILABLE: then their positions may stay 0, and it is tried again, and
+ * again, until it is done and the listeners have heard of it. FH_OK at once on engines without a
+ * sequencer. `count` 0: what others have left without a position gets one. */
+enum fh_code store_sequence(struct store *store, struct store_placed *placed, int count,
+                            struct fh_error *error);
+
+/* For engines' `sequence`: a position that was given to an event which nobody has asked for yet. If
+ * it is a work's of this process, whose commit has just been answered, it spares asking. */
+void store_sequence_told(struct store *store, const char *event_id, int64_t position);
+
+void store_listen(struct store *store, struct store_listener *listener);
+void store_unlisten(struct store *store, struct store_listener *listener);
+void store_heard(struct store *store); /* tells the listeners */
 
 /* What was read back is not what was written (a page's checksum, say): a FH_UNAVAILABLE that no
  * repetition mends. Engines begin error->native with this word. */

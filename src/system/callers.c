@@ -96,6 +96,15 @@ static void grant_route(struct system_file *file, json_t *matrix, const char *ca
     grant(matrix, receiver->name, caller, what);
 }
 
+/* `asked` has a "service" and a "path". */
+static void grant_get(struct system_file *file, json_t *matrix, const char *caller,
+                      const json_t *asked)
+{
+    struct callers_target target = {.method = "GET", .path = text_at(asked, "path")};
+    snprintf(target.service, sizeof target.service, "%s", text_at(asked, "service"));
+    grant_route(file, matrix, caller, &target, "");
+}
+
 static void grant_step(struct system_file *file, json_t *matrix, const char *caller,
                        const json_t *step)
 {
@@ -113,18 +122,22 @@ static void grant_needs(struct system_file *file, json_t *matrix,
                         const struct system_service *service)
 {
     size_t i, j;
-    json_t *ask, *saga, *step, *heard;
-    json_array_foreach (json_object_get(service->description, "asks"), i, ask) {
-        struct callers_target target = {.method = "GET", .path = text_at(ask, "path")};
-        snprintf(target.service, sizeof target.service, "%s", text_at(ask, "service"));
-        grant_route(file, matrix, service->name, &target, "");
+    json_t *ask, *saga, *step, *heard, *taken;
+    json_array_foreach (json_object_get(service->description, "asks"), i, ask)
+        grant_get(file, matrix, service->name, ask);
+    json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
+        grant_get(file, matrix, service->name, taken);
+        grant(matrix, text_at(taken, "service"), service->name, "GET /_freehold/commands");
     }
     json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
         json_array_foreach (json_object_get(saga, "steps"), j, step)
             grant_step(file, matrix, service->name, step);
     }
-    json_array_foreach (json_object_get(service->description, "hears"), i, heard)
+    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
         grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/feed");
+        if (json_is_true(json_object_get(heard, "snapshot")))
+            grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/snapshot");
+    }
 }
 
 static void grant_public(json_t *matrix, const struct system_service *service)
@@ -165,6 +178,23 @@ bool callers_take(const struct system_service *service, const char *caller)
     return false;
 }
 
+/* Whom sagas send to may tell their service that it was restored: that needs nobody's leave. */
+static void grant_announcing(struct system_file *file, json_t *matrix,
+                             const struct system_service *service)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    struct callers_target target;
+    json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            const char *call = text_at(step, "call");
+            if (call && callers_target_parse(call, &target) &&
+                system_file_service(file, target.service))
+                grant(matrix, service->name, target.service, "POST /_freehold/restored/announce");
+        }
+    }
+}
+
 json_t *callers_matrix(struct system_file *file)
 {
     json_t *matrix = needs(file), *grants;
@@ -176,8 +206,22 @@ json_t *callers_matrix(struct system_file *file)
             if (!callers_take(service, caller))
                 json_object_del(json_object_get(matrix, service->name), caller);
         }
+        grant_announcing(file, matrix, service);
     }
     return matrix;
+}
+
+void callers_add(json_t *matrix, json_t *more)
+{
+    const char *receiver, *caller;
+    json_t *callers, *grants, *what;
+    size_t i;
+    json_object_foreach (more, receiver, callers) {
+        json_object_foreach (callers, caller, grants) {
+            json_array_foreach (grants, i, what)
+                grant(matrix, receiver, caller, json_string_value(what));
+        }
+    }
 }
 
 static void check_names(struct system_file *file, const struct system_service *service,

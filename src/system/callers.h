@@ -13,10 +13,13 @@
 #include "system/file.h"
 
 /* {"RECEIVER": {"CALLER": ["GET /api/users/{id:int}", "undo POST /api/payments/refund",
- * "GET /_freehold/feed", "POST /_freehold/closed"], "gateway": ["public"], "operator": ["*"]}}:
- * the receiver's own routes by method and pattern. All services have been described. New reference.
- */
+ * "GET /_freehold/feed", "POST /_freehold/closed"], "SENT-TO-BY-ITS-SAGAS": ["POST
+ * /_freehold/restored/announce"], "gateway": ["public"], "operator": ["*"]}}: the receiver's own
+ * routes by method and pattern. All services have been described. New reference. */
 json_t *callers_matrix(struct system_file *file);
+
+/* Adds another matrix's grants to this one's receivers. */
+void callers_add(json_t *matrix, json_t *more);
 
 /* Names in services.NAME.callers that are nobody's, and needs that it leaves unmet. */
 void callers_check(struct system_file *file, struct findings *findings);

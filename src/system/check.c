@@ -19,8 +19,11 @@
 #include "base/text.h"
 #include "gateway/compose.h"
 #include "gateway/routes.h"
+#include "store/store.h"
 #include "system/callers.h"
 #include "system/keys.h"
+#include "system/links.h"
+#include "system/migrations.h"
 #include "system/nearest.h"
 
 /* Who expects something, for messages: "orders: saga place_order, step reserve". */
@@ -134,6 +137,43 @@ static void check_asks(struct expectation *by, const struct system_service *serv
     }
 }
 
+/* What was moved must not be changed where it was: no saga's step of that name may go there still.
+ */
+static void check_left_alone(const struct expectation *by, const json_t *sagas, const char *giver,
+                             const char *name)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    json_array_foreach (sagas, i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            struct callers_target target;
+            const char *call = text_at(step, "call");
+            if (call && callers_target_parse(call, &target) && strcmp(target.service, giver) == 0 &&
+                strcmp(text_at(step, "name"), name) == 0)
+                findings_error(by->findings, by->place,
+                               "%s the step %s from %s, but saga %s still sends it to %s", by->who,
+                               name, giver, text_at(saga, "name"), giver);
+        }
+    }
+}
+
+static void check_taken_over(struct expectation *by, const struct system_service *service)
+{
+    size_t i;
+    json_t *taken;
+    char who[256];
+    json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
+        struct callers_target target = {.method = "GET", .path = text_at(taken, "path")};
+        snprintf(target.service, sizeof target.service, "%s", text_at(taken, "service"));
+        snprintf(who, sizeof who, "%s takes over", service->name);
+        by->who = who;
+        find_route(by, &target);
+        for (size_t j = 0; j < by->file->service_count; j++)
+            check_left_alone(by, json_object_get(by->file->services[j].description, "sagas"),
+                             target.service, text_at(taken, "step"));
+    }
+}
+
 static void check_fields(const struct expectation *by, const char *type, const char *publisher,
                          const json_t *published, const char *fields)
 {
@@ -219,6 +259,13 @@ static void check_step(const struct expectation *by, const json_t *step, bool be
     if (json_is_true(json_object_get(step, "run"))) {
         if (call)
             findings_error(by->findings, by->place, "%s both calls and runs; expected one of them",
+                           by->who);
+        return;
+    }
+    if (text_at(step, "outside")) {
+        if (before_pivot)
+            findings_error(by->findings, by->place,
+                           "%s comes before the pivot and goes outside, where nothing is undone",
                            by->who);
         return;
     }
@@ -323,6 +370,7 @@ static void check_gateway(struct expectation *by)
     json_object_set_new(config, "peers", peers);
     json_object_set_new(config, "services", services);
     json_object_set_new(config, "compose", compose);
+    links_check(by->file, by->findings);
     if (routes_init(&routes, config, &error) == FH_OK)
         routes_release(&routes);
     else
@@ -333,6 +381,23 @@ static void check_gateway(struct expectation *by)
 /* ------------------------------------------------------------------------------------------------
  */
 
+static void check_model(const struct expectation *by, const struct system_service *service)
+{
+    static const struct {
+        const char *name, *keeps;
+        enum fh_model model;
+    } models[] = {{"relational", "relational tables", FH_RELATIONAL},
+                  {"document", "documents", FH_DOCUMENT},
+                  {"key-value", "keys and values", FH_KEY_VALUE}};
+    const struct store_ops *engine = store_engine(service->engine);
+    const char *model = text_at(service->description, "model");
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (strcmp(models[i].name, model) == 0 && !(engine->models & 1u << models[i].model))
+            findings_error(by->findings, service->engine_place,
+                           "%s keeps %s, and the engine %s has none", service->name,
+                           models[i].keeps, service->engine);
+}
+
 static void check_store(const struct expectation *by, const struct system_service *service)
 {
     if (!service->migrations && strcmp(text_at(service->description, "model"), "relational") == 0)
@@ -340,6 +405,8 @@ static void check_store(const struct expectation *by, const struct system_servic
                          "%s is relational and has no migrations, so no tables; looked for %s/%s/"
                          "migrations",
                          service->name, by->file->folder, service->name);
+    if (strcmp(text_at(service->description, "model"), "relational") == 0)
+        migrations_check(service, by->findings);
 }
 
 void check_system(struct system_file *file, struct findings *findings)
@@ -350,8 +417,10 @@ void check_system(struct system_file *file, struct findings *findings)
     for (i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];
         by.place = service->place;
+        check_model(&by, service);
         check_store(&by, service);
         check_asks(&by, service);
+        check_taken_over(&by, service);
         check_hears(&by, service);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);

@@ -52,12 +52,25 @@ static void after_ms(struct child *child, int64_t ms, void (*fire)(struct world_
 
 enum fh_code child_init(struct child *child, struct fh_error *error)
 {
-    child->log_fd = openat(child->part->folder_fd, "log",
+    char name[INSTANCE_FILE_SIZE];
+    child->own_fd = -1;
+    if (child->addressed) {
+        enum fh_code code =
+            address_listen("127.0.0.1:0", &child->own_fd, child->own_address, error);
+        if (code != FH_OK)
+            return code;
+    }
+    instance_file(name, "log", child->instance, "");
+    child->log_fd = openat(child->part->folder_fd, name,
                            O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (child->log_fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/log",
-                               child->part->folder);
-    return FH_OK;
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/%s",
+                               child->part->folder, name);
+    if (child->instance == 0)
+        return FH_OK;
+    instance_file(name, "service", child->instance, ".json");
+    snprintf(child->config, sizeof child->config, "%s/%s", child->part->folder, name);
+    return instance_configure(child->part->folder_fd, child->instance, child->part->user, error);
 }
 
 void child_release(struct child *child)
@@ -65,7 +78,9 @@ void child_release(struct child *child)
     world_timer_stop(child->world, &child->timer);
     if (child->log_fd >= 0)
         close(child->log_fd);
-    child->log_fd = -1;
+    if (child->own_fd >= 0)
+        close(child->own_fd);
+    child->log_fd = child->own_fd = -1;
 }
 
 /* Never after it was reaped: its pid may be another's by then. */
@@ -86,10 +101,12 @@ static int64_t log_size(const struct child *child)
 
 static void bound_log(struct child *child)
 {
+    char name[INSTANCE_FILE_SIZE];
     int64_t size = log_size(child);
     if (size <= CHILD_LOG_SIZE_MAX)
         return;
-    int old = openat(child->part->folder_fd, "log.1",
+    instance_file(name, "log", child->instance, ".1");
+    int old = openat(child->part->folder_fd, name,
                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     off_t from = size - CHILD_LOG_SIZE_MAX;
     while (old >= 0 && sendfile(old, child->log_fd, &from, CHILD_LOG_SIZE_MAX) > 0)
@@ -162,7 +179,7 @@ static void has_ended(struct child *child)
     child->pid = 0;
     world_timer_stop(child->world, &child->timer);
     describe_end(child);
-    if (child->state == CHILD_STOPPING) {
+    if (child->state == CHILD_STOPPING || child->once) {
         set_state(child, CHILD_ENDED);
         return;
     }
@@ -215,17 +232,31 @@ static void look(struct world_timer *timer)
     send_signal(child, SIGKILL);
 }
 
+/* "working 412000 orders" */
+static void take_work(struct child *child)
+{
+    char *what;
+    long long done = strtoll(child->line + strlen("working"), &what, 10);
+    if (child->works && child->state == CHILD_STARTING && done > 0 && *what == ' ')
+        child->works(child, done, what + 1);
+}
+
 static void take_line(struct child *child)
 {
     child->line[child->line_length] = '\0';
     child->line_length = 0;
+    size_t word = strcspn(child->line, " ");
     bool ready = strcmp(child->line, "ready") == 0;
-    if (!ready && strcmp(child->line, "beat") != 0)
+    bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
+    if (!ready && !works && strcmp(child->line, "beat") != 0)
         return;
-    /* While starting, only being ready counts: beats must not keep a start alive for ever. */
-    if (child->state == CHILD_READY || ready)
+    /* While starting, beats do not count: they must not keep a start alive for ever. But a database
+     * server that recovers, or a migration, takes what it takes. */
+    if (child->state == CHILD_READY || ready || works)
         child->heard_ns = world_monotonic_ns(child->world);
     bound_log(child);
+    if (works)
+        take_work(child);
     if (!ready || child->state != CHILD_STARTING)
         return;
     child->ready_ns = child->heard_ns;
@@ -265,13 +296,18 @@ static int spawn(struct child *child, int lock_fd)
 {
     char *arguments[5];
     memcpy(arguments, child->part->arguments, sizeof arguments);
-    uv_stdio_container_t stdio[6] = {{.flags = UV_IGNORE},
+    if (child->instance)
+        arguments[PROVISION_CONFIG_ARGUMENT] = child->config;
+    uv_stdio_container_t stdio[7] = {{.flags = UV_IGNORE},
                                      {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
                                      {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
                                      {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
                                      {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
                                       .data.stream = (uv_stream_t *)&child->control},
-                                     {.flags = UV_INHERIT_FD, .data.fd = lock_fd}};
+                                     {.flags = UV_INHERIT_FD, .data.fd = lock_fd},
+                                     {.flags = UV_INHERIT_FD, .data.fd = child->own_fd}};
+    if (child->part->listen_fd < 0)
+        stdio[3] = (uv_stdio_container_t){.flags = UV_IGNORE};
     /* A session of its own: Ctrl-C at the terminal is for `up`, which stops in order. */
     uv_process_options_t options = {.exit_cb = process_exited,
                                     .file = arguments[0],
@@ -280,15 +316,16 @@ static int spawn(struct child *child, int lock_fd)
                                     .cwd = child->part->folder,
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
-                                    .stdio_count = 6};
+                                    .stdio_count = child->own_fd >= 0 ? 7 : 6};
     if (child->part->user) {
         options.flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
         options.uid = child->part->user;
-        options.gid = child->part->user;
+        options.gid = child->part->group ? child->part->group : child->part->user;
     }
     uv_pipe_init(child->loop, &child->control, 0);
     child->control.data = child->process.data = child;
     child->open_handles = 2;
+    child->runs = program_file_look(arguments[0]); /* before: what is newer is seen as such */
     return uv_spawn(child->loop, &child->process, &options);
 }
 
@@ -322,7 +359,7 @@ static void begin(struct child *child)
     child->line_length = 0;
     child->log_start = log_size(child);
     child->state = CHILD_STARTING;
-    if (instance_lock(child->part->folder_fd, &lock_fd, &error) != FH_OK) {
+    if (instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error) != FH_OK) {
         complain(child, error.message);
         child->exit_code = 1;
         has_ended(child);
@@ -344,7 +381,8 @@ static void begin(struct child *child)
 
 void child_start(struct child *child)
 {
-    FH_ASSERT(child->state == CHILD_IDLE);
+    FH_ASSERT(child->state == CHILD_IDLE || child->state == CHILD_ENDED);
+    child->failures = 0;
     begin(child);
 }
 

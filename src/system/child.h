@@ -44,11 +44,17 @@ enum child_state {
 
 struct child {
     const struct provision_part *part;
+    int instance; /* which of the part's processes it is */
+    /* Besides the part's address, which it shares with others, it has one of its own. */
+    bool addressed;
+    bool once; /* it ends by itself: never READY, and not started again */
     struct world *world;
     uv_loop_t *loop;
     char **environment;
     /* Called on the loop after each change of state. */
     void (*changed)(struct child *child);
+    /* While it starts it says how far its work has come: `done` of `what`. NULL: nobody listens. */
+    void (*works)(struct child *child, int64_t done, const char *what);
     void *owner;
 
     enum child_state state;
@@ -64,21 +70,26 @@ struct child {
     bool killed_for_silence;
     int64_t exit_code;
     int exit_signal;
-    char why[128]; /* how it ended last: "was killed by SIGKILL"; "" when it never did */
+    char why[128];            /* how it ended last: "was killed by SIGKILL"; "" when it never did */
+    struct program_file runs; /* what it was started from last */
+    char config[PROVISION_PATH_SIZE]; /* of another instance than the first */
+    char own_address[ADDRESS_TEXT_SIZE];
+    int own_fd; /* listens there; -1: it has none */
     int log_fd;
     int64_t log_start; /* where the present process' part of the log begins */
-    char line[64];     /* what has come of a control line so far */
+    char line[128];    /* what has come of a control line so far */
     size_t line_length;
     char buffer[256];
 };
 
 const char *child_state_name(enum child_state state);
-enum fh_code child_init(struct child *child, struct fh_error *error); /* part, world, ... are set */
+/* part, instance, world, ... are set */
+enum fh_code child_init(struct child *child, struct fh_error *error);
 void child_release(
-    struct child *child); /* IDLE, GIVEN_UP or ENDED, and the loop has turned since */
-void child_start(struct child *child);
-void child_stop(struct child *child); /* SIGTERM, and SIGKILL after the grace; ends in ENDED */
-void child_kill(struct child *child); /* for the impatient: SIGKILL now; only while STOPPING */
+    struct child *child);              /* IDLE, GIVEN_UP or ENDED, and the loop has turned since */
+void child_start(struct child *child); /* IDLE or ENDED */
+void child_stop(struct child *child);  /* SIGTERM, and SIGKILL after the grace; ends in ENDED */
+void child_kill(struct child *child);  /* for the impatient: SIGKILL now; only while STOPPING */
 /* The last lines that the present or last process wrote to its log, at most `count`. */
 void child_last_lines(const struct child *child, int count, struct text *out);
 

@@ -19,7 +19,8 @@ struct client {
     uv_pipe_t pipe;
     struct control *control;
     struct client *next;
-    bool follows; /* asked to stop */
+    bool stops;                         /* asked to stop */
+    char service[CONTROL_SERVICE_SIZE]; /* of which it asked for a change; "" none */
     bool answered;
     char line[CONTROL_LINE_SIZE_MAX];
     size_t line_length;
@@ -106,6 +107,26 @@ static void send_json(struct client *client, json_t *value, bool last)
     client_close(client);
 }
 
+static void send_error(struct client *client, const char *text)
+{
+    client->service[0] = '\0';
+    send_json(client, json_pack("{s:s}", "error", text), true);
+}
+
+static void change(struct client *client, const char *command, const json_t *request)
+{
+    struct control_handler *handler = &client->control->handler;
+    struct fh_error error;
+    const char *service = json_string_at(request, "service");
+    if (!service || strlen(service) >= sizeof client->service) {
+        send_error(client, "which service is not said");
+        return;
+    }
+    snprintf(client->service, sizeof client->service, "%s", service);
+    if (handler->change(handler->context, command, client->service, request, &error) != FH_OK)
+        send_error(client, error.message);
+}
+
 static void answer(struct client *client)
 {
     struct control *control = client->control;
@@ -115,14 +136,17 @@ static void answer(struct client *client)
     const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
     if (!key || strlen(key) != strlen(control->key) ||
         sodium_memcmp(key, control->key, strlen(key)) != 0) {
-        send_json(client, json_pack("{s:s}", "error", "only the operator commands up"), true);
+        send_error(client, "only the operator commands up");
     } else if (command && strcmp(command, "status") == 0) {
         send_json(client, control->handler.status(control->handler.context), true);
     } else if (command && strcmp(command, "stop") == 0) {
-        client->follows = true;
+        client->stops = true;
         control->handler.stop(control->handler.context);
+    } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
+                           strcmp(command, "restore") == 0)) {
+        change(client, command, request);
     } else {
-        send_json(client, json_pack("{s:s}", "error", "expected the command status or stop"), true);
+        send_error(client, "expected the command status, stop, scale, upgrade or restore");
     }
     json_decref(request);
 }
@@ -199,11 +223,29 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                      uv_strerror(status));
 }
 
-void control_progress(struct control *control, const char *text)
+static bool follows(const struct client *client, const char *service)
+{
+    return service ? strcmp(client->service, service) == 0 : client->stops;
+}
+
+void control_progress(struct control *control, const char *service, const char *text)
 {
     for (struct client *client = control->clients; client; client = client->next) {
-        if (client->follows)
+        if (follows(client, service))
             send_json(client, json_pack("{s:s}", "progress", text), false);
+    }
+}
+
+void control_done(struct control *control, const char *service, const char *error)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!follows(client, service))
+            continue;
+        if (error)
+            send_error(client, error);
+        else
+            send_json(client, json_pack("{s:b}", "done", 1), true);
+        client->service[0] = '\0';
     }
 }
 
@@ -212,8 +254,10 @@ void control_end(struct control *control)
     control->ending = true;
     uv_close((uv_handle_t *)&control->listener, listener_closed);
     for (struct client *client = control->clients; client; client = client->next) {
-        if (client->follows)
+        if (client->stops)
             send_json(client, json_pack("{s:b}", "stopped", 1), true);
+        else if (client->service[0])
+            send_error(client, "the system stops");
         else
             client_close(client);
     }

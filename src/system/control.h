@@ -3,10 +3,15 @@
 #define SYSTEM_CONTROL_H
 
 /*
- * control.sock: how status, stop and check talk to `up`. One JSON object a line each way:
+ * control.sock: how status, stop, scale, upgrade, restore and check talk to `up`. One JSON object a
+ * line each way:
  *   {"command": "status"}  → the status, then the end
  *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
- * Anything else → {"error": "..."}, then the end.
+ *   {"command": "scale", "service": "orders", "instances": 3}, {"command": "upgrade", "service":
+ * ...}, {"command": "restore", "service": ...} (what lies ready in its folder: restore.h)
+ *                          → {"progress": "..."} as it goes, {"done": true} or {"error": "..."}
+ *   Anything else →
+ * {"error": "..."}, then the end.
  */
 
 #include <jansson.h>
@@ -16,12 +21,17 @@
 
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_LINE_SIZE_MAX 512
+#define CONTROL_SERVICE_SIZE 64
 
 struct control;
 
 struct control_handler {
     json_t *(*status)(void *context); /* new reference */
     void (*stop)(void *context);
+    /* A change of one service: "scale", "upgrade" or "restore". FH_OK: control_done will tell its
+     * end, perhaps before this returns. */
+    enum fh_code (*change)(void *context, const char *command, const char *service,
+                           const json_t *request, struct fh_error *error);
     void *context;
 };
 
@@ -30,10 +40,12 @@ struct control_handler {
 enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                          struct control_handler handler, struct control **ret,
                          struct fh_error *error);
-/* To all who asked to stop. */
-void control_progress(struct control *control, const char *text);
-/* Answers them, takes no more clients, and frees itself when all is sent: turn the loop until it
- * has nothing left. */
+/* To all who asked to stop; or, with a service, for a change of it. */
+void control_progress(struct control *control, const char *service, const char *text);
+/* To those: it is done, or why not (NULL: it is done). */
+void control_done(struct control *control, const char *service, const char *error);
+/* Answers those who asked to stop, takes no more clients, and frees itself when all is sent: turn
+ * the loop until it has nothing left. */
 void control_end(struct control *control);
 
 #endif

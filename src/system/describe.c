@@ -29,6 +29,7 @@ struct asked {
     struct text said, complained;
     struct world_timer patience;
     struct world *world;
+    int time_ms_max;
     int spawn_status;
     int64_t exit_code;
     int exit_signal;
@@ -93,6 +94,7 @@ static void take_exit(uv_process_t *process, int64_t code, int signal)
 static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
 {
     char program[4096], describe[] = "--describe";
+    asked->service->described = program_file_look(asked->service->program_path);
     snprintf(program, sizeof program, "%s", asked->service->program_path);
     char *arguments[] = {program, describe, NULL};
     text_init(&asked->said, DESCRIBE_SIZE_MAX);
@@ -117,13 +119,13 @@ static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
     uv_read_start((uv_stream_t *)&asked->errors, give_buffer, take_output);
     asked->world = world;
     asked->patience = (struct world_timer){.fire = lose_patience, .owner = asked};
-    world_timer_start(world, &asked->patience, world_in_ms(world, DESCRIBE_TIME_MS_MAX));
+    world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
 }
 
 /* ---- The form of a description -----------------------------------------------------------------
  */
 
-static const char *const model_names[] = {"relational", "document", NULL};
+static const char *const model_names[] = {"relational", "document", "key-value", NULL};
 static const char *const audience_names[] = {"public", "services", "operators", NULL};
 
 static const fh_field route_shape[] = {{"method", FH_STRING, .min = 1, .max = 16},
@@ -141,9 +143,15 @@ static const fh_field hears_shape[] = {{"service", FH_STRING, .min = 1},
                                        {0}};
 static const fh_field asks_shape[] = {
     {"service", FH_STRING, .min = 1}, {"path", FH_STRING, .min = 1}, {"*"}, {0}};
+static const fh_field takes_over_shape[] = {{"service", FH_STRING, .min = 1},
+                                            {"path", FH_STRING, .min = 1},
+                                            {"step", FH_STRING, .min = 1},
+                                            {"*"},
+                                            {0}};
 static const fh_field step_shape[] = {{"name", FH_STRING, .min = 1},
                                       {"each", FH_STRING, .optional = true, .nullable = true},
                                       {"call", FH_STRING, .optional = true, .nullable = true},
+                                      {"outside", FH_STRING, .optional = true},
                                       {"undo", FH_STRING, .optional = true, .nullable = true},
                                       {"body", FH_STRING, .optional = true, .nullable = true},
                                       {"run", FH_BOOL, .optional = true},
@@ -160,6 +168,7 @@ static const fh_field description_shape[] = {
     {"publishes", FH_ARRAY, .of = publishes_shape, .optional = true},
     {"hears", FH_ARRAY, .of = hears_shape, .optional = true},
     {"asks", FH_ARRAY, .of = asks_shape, .optional = true},
+    {"takes_over", FH_ARRAY, .of = takes_over_shape, .optional = true},
     {"sagas", FH_ARRAY, .of = saga_shape, .optional = true},
     {"*"},
     {0}};
@@ -209,7 +218,7 @@ static void judge(struct asked *asked, struct findings *findings)
                        uv_strerror(asked->spawn_status));
     else if (asked->late)
         findings_error(findings, place, "%s --describe took longer than %d s and was killed",
-                       program, DESCRIBE_TIME_MS_MAX / 1000);
+                       program, asked->time_ms_max / 1000);
     else if (asked->too_much)
         findings_error(findings, place, "%s --describe says more than %zu KiB", program,
                        DESCRIBE_SIZE_MAX >> 10);
@@ -228,21 +237,23 @@ static void judge(struct asked *asked, struct findings *findings)
     }
 }
 
-void describe_programs(struct system_file *file, struct findings *findings)
+static void describe(struct system_service *services, size_t count, int time_ms_max,
+                     struct findings *findings)
 {
     uv_loop_t loop;
     struct fh_error error;
-    struct asked *all = calloc(file->service_count, sizeof *all);
+    struct asked *all = calloc(count, sizeof *all);
     FH_ASSERT(all != NULL && uv_loop_init(&loop) == 0);
     struct world *world = world_real_new(&loop, &error);
     FH_ASSERT(world != NULL);
-    for (size_t i = 0; i < file->service_count; i++) {
-        all[i].service = &file->services[i];
+    for (size_t i = 0; i < count; i++) {
+        all[i].service = &services[i];
+        all[i].time_ms_max = time_ms_max;
         if (all[i].service->program_path)
             ask(&all[i], &loop, world);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
-    for (size_t i = 0; i < file->service_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (all[i].service->program_path)
             judge(&all[i], findings);
         text_release(&all[i].said);
@@ -252,4 +263,14 @@ void describe_programs(struct system_file *file, struct findings *findings)
     uv_run(&loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&loop) == 0);
     free(all);
+}
+
+void describe_programs(struct system_file *file, struct findings *findings)
+{
+    describe(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, findings);
+}
+
+void describe_program(struct system_service *service, int time_ms_max, struct findings *findings)
+{
+    describe(service, 1, time_ms_max, findings);
 }

@@ -16,5 +16,7 @@
 /* Sets `description` of every service whose program_path is known; a finding for each that fails.
  */
 void describe_programs(struct system_file *file, struct findings *findings);
+/* The same for one, in at most `time_ms_max`; nothing else goes on meanwhile. */
+void describe_program(struct system_service *service, int time_ms_max, struct findings *findings);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system file's own shape, as tables of keys. Services are read before profiles (the tables'
- * order, not the file's), so that the chosen profile's values replace theirs; profiles that were
+ * order, not the file's), so that the chosen profile's values replace theirs, and servers last (see
+ * file_servers.c); profiles that were
  * not chosen are read into a scratch service, so that their mistakes are found too, but their
  * environment and engines need not be there.
  */
@@ -16,13 +17,13 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "store/store.h"
-#include "system/address.h"
+#include "system/file_gateway.h"
+#include "system/file_servers.h"
 #include "system/nearest.h"
 #include "system/yaml.h"
 
 #define PROFILES_MAX 16
-#define WAIT_MS_MAX 600000
+#define RETENTION_AMOUNT_MAX 1000000000 /* seconds, or events */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
@@ -40,141 +41,23 @@ static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char 
 static void read_isolation(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                            void *into)
 {
+    static const char *const kinds[] = {"landlock", "users", NULL};
     struct system_file *file = into;
-    const char *kind = yaml_text(reader, node, what);
-    file->users = kind && strcmp(kind, "users") == 0;
+    file->users = yaml_word(reader, node, what, kinds) == 1;
     file->isolation_place = yaml_place(reader, node);
-    if (kind && !file->users && strcmp(kind, "landlock") != 0)
-        findings_error(reader->findings, file->isolation_place,
-                       "%s is '%.64s'; expected 'landlock' (the default) or 'users'", what, kind);
 }
 
-/* ---- The gateway ----------------------------------------------------------------------------- */
-
-static void read_listen(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+static void read_links(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
-    struct system_file *file = into;
-    struct sockaddr_storage address;
-    socklen_t length;
-    struct fh_error error;
-    const char *listen = yaml_text(reader, node, what);
-    if (!listen)
-        return;
-    if (address_parse(listen, &address, &length, &error) != FH_OK) {
-        findings_error(reader->findings, yaml_place(reader, node), "%s '%.64s' is no address. %s",
-                       what, (const char *)node->data.scalar.value, error.message);
-        return;
-    }
-    file->listen = listen;
-    file->listen_place = yaml_place(reader, node);
+    static const char *const kinds[] = {"plain", "tls", NULL};
+    ((struct system_file *)into)->links_tls = yaml_word(reader, node, what, kinds) == 1;
 }
 
-static void read_part_name(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                           void *into)
-{
-    ((struct system_part *)into)->name = yaml_text(reader, node, what);
-}
-
-static void read_part_get(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                          void *into)
-{
-    ((struct system_part *)into)->get = yaml_text(reader, node, what);
-}
-
-static void read_part_each(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                           void *into)
-{
-    ((struct system_part *)into)->each = yaml_text(reader, node, what);
-}
-
-static void read_part_id(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+static void read_upgrade(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
-    ((struct system_part *)into)->id = yaml_text(reader, node, what);
-}
-
-static void read_part_required(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                               void *into)
-{
-    yaml_bool(reader, node, what, &((struct system_part *)into)->required);
-}
-
-static void read_part_query(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                            void *into)
-{
-    yaml_bool(reader, node, what, &((struct system_part *)into)->query);
-}
-
-static void read_part_timeout(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                              void *into)
-{
-    yaml_integer(reader, node, what, 1, WAIT_MS_MAX, &((struct system_part *)into)->timeout_ms);
-}
-
-static void read_part(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
-{
-    static const struct yaml_key keys[] = {
-        {"name", read_part_name, true},          {"get", read_part_get, true},
-        {"each", read_part_each, false},         {"id", read_part_id, false},
-        {"required", read_part_required, false}, {"query", read_part_query, false},
-        {"timeout_ms", read_part_timeout, false}};
-    struct system_composition *composition = into;
-    struct system_part *part = &composition->parts[composition->part_count++];
-    part->place = yaml_place(reader, node);
-    yaml_read_mapping(reader, node, what, keys, COUNT(keys), part);
-    for (size_t i = 0; part->name && i + 1 < composition->part_count; i++) {
-        if (composition->parts[i].name && strcmp(composition->parts[i].name, part->name) == 0)
-            findings_error(reader->findings, part->place, "a second part is named '%s'",
-                           part->name);
-    }
-}
-
-static void read_composition_path(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                                  void *into)
-{
-    struct system_composition *composition = into;
-    composition->path = yaml_text(reader, node, what);
-    if (composition->path && composition->path[0] != '/')
-        findings_error(reader->findings, yaml_place(reader, node),
-                       "%s must begin with '/', such as /api/orders/{id}/details", what);
-}
-
-static void read_composition_deadline(struct yaml_reader *reader, yaml_node_t *node,
-                                      const char *what, void *into)
-{
-    yaml_integer(reader, node, what, 1, WAIT_MS_MAX,
-                 &((struct system_composition *)into)->deadline_ms);
-}
-
-static void read_parts(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
-{
-    yaml_read_list(reader, node, what, SYSTEM_PARTS_MAX, read_part, into);
-}
-
-static void read_composition(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                             void *into)
-{
-    static const struct yaml_key keys[] = {{"path", read_composition_path, true},
-                                           {"parts", read_parts, true},
-                                           {"deadline_ms", read_composition_deadline, false}};
-    struct system_file *file = into;
-    struct system_composition *composition = &file->compositions[file->composition_count++];
-    composition->place = yaml_place(reader, node);
-    yaml_read_mapping(reader, node, what, keys, COUNT(keys), composition);
-}
-
-static void read_compose(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                         void *into)
-{
-    yaml_read_list(reader, node, what, SYSTEM_COMPOSE_MAX, read_composition, into);
-}
-
-static void read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char *what,
-                         void *into)
-{
-    static const struct yaml_key keys[] = {{"listen", read_listen, false},
-                                           {"compose", read_compose, false}};
-    yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
+    static const char *const kinds[] = {"automatic", "by hand", NULL};
+    ((struct system_file *)into)->upgrades_by_hand = yaml_word(reader, node, what, kinds) == 1;
 }
 
 /* ---- Services -------------------------------------------------------------------------------- */
@@ -195,22 +78,12 @@ static void read_migrations(struct yaml_reader *reader, yaml_node_t *node, const
     service->migrations_place = yaml_place(reader, node);
 }
 
-static void read_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
-{
-    struct system_service *service = into;
-    service->engine = yaml_text(reader, node, what);
-    service->engine_place = yaml_place(reader, node);
-}
-
 static void read_settings(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                           void *into)
 {
     struct system_service *service = into;
-    json_t *settings = yaml_json(reader, node, what);
-    if (settings && !json_is_object(settings))
-        findings_error(reader->findings, yaml_place(reader, node), "%s must be a mapping", what);
     json_decref(service->settings);
-    service->settings = settings;
+    service->settings = yaml_json(reader, node, what);
 }
 
 static void read_instances(struct yaml_reader *reader, yaml_node_t *node, const char *what,
@@ -244,6 +117,14 @@ static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char 
     yaml_bool(reader, node, what, &((struct system_service *)into)->open);
 }
 
+static void read_outside(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    /* Addresses of the public Internet alone; or this machine and its network, too. */
+    static const char *const kinds[] = {"public", "anywhere", NULL};
+    ((struct system_service *)into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
+}
+
 static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
@@ -252,14 +133,66 @@ static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const ch
     ((struct system_service *)into)->unconfined = !confine;
 }
 
+static void read_amount(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                        const char *name, int unit, json_t *retention)
+{
+    int amount;
+    if (yaml_integer(reader, node, what, 1, RETENTION_AMOUNT_MAX, &amount))
+        json_object_set_new(retention, name, json_integer((json_int_t)amount * unit));
+}
+
+static void read_events_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    read_amount(reader, node, what, "events_kept_ms", 1000, into);
+}
+
+static void read_events_s_max(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    read_amount(reader, node, what, "events_kept_ms_max", 1000, into);
+}
+
+static void read_events_max(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            void *into)
+{
+    read_amount(reader, node, what, "events_max", 1, into);
+}
+
+static void read_sagas_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    read_amount(reader, node, what, "sagas_kept_ms", 1000, into);
+}
+
+static void read_retention(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    static const struct yaml_key keys[] = {{"events_kept_s", read_events_s, false},
+                                           {"events_kept_s_max", read_events_s_max, false},
+                                           {"events_max", read_events_max, false},
+                                           {"sagas_kept_s", read_sagas_s, false}};
+    struct system_service *service = into;
+    if (!service->retention) /* a profile's values replace single ones */
+        service->retention = json_object();
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), service->retention);
+}
+
 static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                               struct system_service *service)
 {
     static const struct yaml_key keys[] = {
-        {"program", read_program, false}, {"migrations", read_migrations, false},
-        {"engine", read_engine, false},   {"settings", read_settings, false},
-        {"callers", read_callers, false}, {"open", read_open, false},
-        {"confine", read_confine, false}, {"instances", read_instances, false}};
+        {"program", read_program, false, "the service's program; default: its name"},
+        {"migrations", read_migrations, false, "a folder; default: NAME/migrations, if there"},
+        {"engine", file_read_engine, false, "of its store; default: sqlite"},
+        {"store", file_read_store, false, "where the store is, for a server engine"},
+        {"settings", read_settings, false, "the service's own; its program declares their shape"},
+        {"callers", read_callers, false, "who may call it; default: all who declare that need"},
+        {"open", read_open, false, "public routes take requests without a token; default: false"},
+        {"confine", read_confine, false, "false: it reaches every file of its user"},
+        {"instances", read_instances, false, "processes; more than one needs a server engine"},
+        {"outside", read_outside, false, "which addresses its webhooks may go to"},
+        {"retention", read_retention, false, "how long events and sagas are kept"}};
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
 }
 
@@ -280,9 +213,10 @@ static void read_service(struct yaml_reader *reader, yaml_node_t *key, const cha
                                        .program_place = place,
                                        .engine = "sqlite",
                                        .engine_place = place,
+                                       .store.connections = SYSTEM_CONNECTIONS_DEFAULT,
                                        .instances = 1};
     /* "users:" with nothing behind it: everything as usual. */
-    if (value->type != YAML_SCALAR_NODE || value->data.scalar.length)
+    if (!yaml_nothing(reader, value))
         read_service_keys(reader, value, what, service);
 }
 
@@ -328,6 +262,8 @@ static void read_override(struct yaml_reader *reader, yaml_node_t *key, const ch
     read_service_keys(reader, value, what, &scratch);
     reader->sealed = false;
     json_decref(scratch.settings);
+    json_decref(scratch.retention);
+    file_store_release(&scratch.store);
 }
 
 static void read_profile(struct yaml_reader *reader, yaml_node_t *key, const char *name,
@@ -349,39 +285,6 @@ static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const c
 
 /* ---- What the values must be together ----------------------------------------------------------
  */
-
-/* Engines of servers that are no part of this build: asking for one is no typo. */
-static const char *const engines_elsewhere[] = {"postgresql", "mariadb", "mysql",
-                                                "mongodb",    "redis",   "cassandra"};
-
-static void settle_engine(struct system_service *service, struct findings *findings)
-{
-    const struct store_ops *engine = store_engine(service->engine);
-    struct nearest nearest = nearest_begin(service->engine);
-    if (engine && service->instances > 1 && !engine->many_instances) {
-        findings_error(findings, service->instances_place,
-                       "services.%s: %d instances need a server engine; an embedded store (%s) has "
-                       "one process",
-                       service->name, service->instances, engine->name);
-        return;
-    }
-    if (engine)
-        return;
-    nearest_offer(&nearest, store_sqlite.name);
-    for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
-        if (strcmp(engines_elsewhere[i], service->engine) == 0) {
-            findings_error(findings, service->engine_place,
-                           "services.%s: the engine '%s' is not built in; this freehold has %s",
-                           service->name, service->engine, store_sqlite.name);
-            return;
-        }
-        nearest_offer(&nearest, engines_elsewhere[i]);
-    }
-    findings_error(findings, service->engine_place,
-                   "services.%s: there is no engine of this name; %s'%s'%s", service->name,
-                   nearest.word ? "did you mean " : "expected ",
-                   nearest.word ? nearest.word : store_sqlite.name, nearest.word ? "?" : "");
-}
 
 static void settle_migrations(struct system_file *file, struct system_service *service,
                               struct findings *findings)
@@ -410,7 +313,7 @@ static void settle(struct system_file *file, struct findings *findings)
     for (size_t i = 0; i < file->service_count; i++) {
         struct system_service *service = &file->services[i];
         if (service->engine)
-            settle_engine(service, findings);
+            file_settle_store(file, service, findings);
         settle_migrations(file, service, findings);
         if (!service->settings)
             service->settings = json_object();
@@ -432,17 +335,28 @@ static bool find_folder(struct system_file *file, struct findings *findings)
     return true;
 }
 
-struct system_file *system_file_read(const char *path, const char *profile,
-                                     struct findings *findings)
+static const struct yaml_key file_keys[] = {
+    {"system", read_name, true, "the system's name"},
+    {"gateway", file_read_gateway, false, "the one public door"},
+    {"isolation", read_isolation, false, "users: each process a user of its own, for root"},
+    {"links", read_links, false, "between the processes"},
+    {"services", read_services, true, "by name; what is left out is as usual"},
+    {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
+    {"servers", file_read_servers, false, "database servers that stores may name"},
+    {"upgrade", read_upgrade, false, "to a program that was replaced on disk"}};
+
+static struct system_file *file_new(void)
 {
-    static const struct yaml_key keys[] = {{"system", read_name, true},
-                                           {"gateway", read_gateway, false},
-                                           {"isolation", read_isolation, false},
-                                           {"services", read_services, true},
-                                           {"profiles", read_profiles, false}};
     struct system_file *file = calloc(1, sizeof *file);
     FH_ASSERT(file != NULL);
     arena_init(&file->arena, ARENA_SIZE_MAX);
+    return file;
+}
+
+struct system_file *system_file_read(const char *path, const char *profile,
+                                     struct findings *findings)
+{
+    struct system_file *file = file_new();
     file->path = path;
     file->profile = profile;
     file->listen = SYSTEM_LISTEN_DEFAULT;
@@ -453,7 +367,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
     if (find_folder(file, findings))
         root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
     if (root) {
-        yaml_read_mapping(&reader, root, "", keys, COUNT(keys), file);
+        yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
         settle(file, findings);
         file->variable_count = reader.variable_count;
         file->variables = arena_alloc(&file->arena, sizeof reader.variables);
@@ -466,13 +380,34 @@ struct system_file *system_file_read(const char *path, const char *profile,
     return NULL;
 }
 
+json_t *system_file_schema(void)
+{
+    struct system_file *file = file_new(); /* what is read of nothing */
+    struct findings findings = {0};
+    struct yaml_reader reader = {
+        .findings = &findings, .arena = &file->arena, .schema = json_object()};
+    json_object_set_new(reader.schema, "$schema",
+                        json_string("https://json-schema.org/draft/2020-12/schema"));
+    json_object_set_new(reader.schema, "title", json_string("A system file of Freehold"));
+    yaml_read_mapping(&reader, NULL, "", file_keys, COUNT(file_keys), file);
+    findings_release(&findings);
+    system_file_free(file);
+    return reader.schema;
+}
+
 void system_file_free(struct system_file *file)
 {
     if (!file)
         return;
     for (size_t i = 0; i < file->service_count; i++) {
         json_decref(file->services[i].settings);
+        json_decref(file->services[i].retention);
         json_decref(file->services[i].description);
+        file_store_release(&file->services[i].store);
+    }
+    for (size_t i = 0; i < file->server_count; i++) {
+        json_decref(file->servers[i].settings);
+        json_decref(file->servers[i].address.tls);
     }
     arena_release(&file->arena);
     free(file);

@@ -13,19 +13,30 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define PID_FILE "pid"
+#include "system/state.h"
+#include "system/users.h"
 
-enum fh_code instance_lock(int folder_fd, int *ret_fd, struct fh_error *error)
+void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance, const char *end)
 {
-    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (instance)
+        snprintf(ret, INSTANCE_FILE_SIZE, "%s-%d%s", stem, instance, end);
+    else
+        snprintf(ret, INSTANCE_FILE_SIZE, "%s%s", stem, end);
+}
+
+enum fh_code instance_lock(int folder_fd, int instance, int *ret_fd, struct fh_error *error)
+{
+    char name[INSTANCE_FILE_SIZE];
+    instance_file(name, "pid", instance, "");
+    int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the file 'pid'");
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the file '%s'", name);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 || ftruncate(fd, 0) != 0) {
         int number = errno;
         close(fd);
         if (number == EWOULDBLOCK)
             return error_set(error, FH_CONFLICT, "An earlier process still lives.");
-        return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot lock the file 'pid'");
+        return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot lock the file '%s'", name);
     }
     *ret_fd = fd;
     return FH_OK;
@@ -39,11 +50,12 @@ void instance_record(int fd, pid_t pid)
         return; /* as if killed before: see above */
 }
 
-pid_t instance_survivor(int folder_fd)
+pid_t instance_survivor(int folder_fd, int instance)
 {
-    char text[32] = "";
+    char text[32] = "", name[INSTANCE_FILE_SIZE];
     pid_t pid = 0;
-    int fd = openat(folder_fd, PID_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    instance_file(name, "pid", instance, "");
+    int fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -52,4 +64,19 @@ pid_t instance_survivor(int folder_fd)
     }
     close(fd);
     return pid > 0 || pid == -1 ? pid : 0;
+}
+
+enum fh_code instance_configure(int folder_fd, int instance, uid_t user, struct fh_error *error)
+{
+    char name[INSTANCE_FILE_SIZE], number[16];
+    json_t *config;
+    enum fh_code code = state_read_json(folder_fd, "service.json", &config, error);
+    if (code != FH_OK)
+        return code;
+    snprintf(number, sizeof number, "%d", instance);
+    json_object_set_new(config, "instance", json_string(number));
+    instance_file(name, "service", instance, ".json");
+    code = state_write_json(folder_fd, name, config, error);
+    json_decref(config);
+    return code == FH_OK ? users_give(folder_fd, user, error) : code;
 }

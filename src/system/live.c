@@ -16,7 +16,9 @@
 
 #include "base/json.h"
 #include "system/callers.h"
+#include "system/instance.h"
 #include "system/keys.h"
+#include "system/servers.h"
 
 static const json_t *named(const json_t *list, const char *name)
 {
@@ -147,6 +149,22 @@ static void check_configs(struct system_file *file, const struct state *state,
     json_decref(keys);
 }
 
+/* The configurations of the other processes of a service, which hold the same secrets. */
+static void check_instances(const struct system_service *service, const struct state *state,
+                            const json_t *process, struct findings *findings)
+{
+    char file[INSTANCE_FILE_SIZE], name[128];
+    size_t i;
+    json_t *instance;
+    json_array_foreach (json_at(process, "instances"), i, instance) {
+        int number = (int)json_integer_value(json_at(instance, "instance"));
+        instance_file(file, "service", number, ".json");
+        snprintf(name, sizeof name, "%s/%s", service->name, file);
+        if (number)
+            check_mode(state, service->place, name, 0600, findings);
+    }
+}
+
 static void check_service(const struct system_service *service, const struct state *state,
                           const json_t *status, const json_t *recorded, struct findings *findings)
 {
@@ -169,6 +187,27 @@ static void check_service(const struct system_service *service, const struct sta
             service->name, service->program_path);
     static const char *const files[] = {"service.json", NULL};
     check_modes(state, service->place, service->name, files, findings);
+    check_instances(service, state, process, findings);
+}
+
+static void check_servers(const struct system_file *file, const struct state *state,
+                          const json_t *status, struct findings *findings)
+{
+    static const char *const files[] = {"server.json", NULL};
+    struct place whole = {file->path, 0, 0};
+    char part[128];
+    size_t i;
+    json_t *process;
+    json_array_foreach (json_at(status, "servers"), i, process) {
+        const char *name = json_string_at(process, "name");
+        if (!json_is_true(json_at(process, "ready")))
+            findings_error(findings, whole, "the server %s is not ready (%s)", name,
+                           json_string_at(process, "phase"));
+        snprintf(part, sizeof part, SERVERS_FOLDER "/%s", name);
+        check_modes(state, whole, part, files, findings);
+    }
+    if (i)
+        check_mode(state, whole, SERVERS_FILE, 0600, findings);
 }
 
 void live_check(struct system_file *file, const struct state *state, const json_t *status,
@@ -190,7 +229,8 @@ void live_check(struct system_file *file, const struct state *state, const json_
                        json_string_at(status, "gateway.phase"));
     static const char *const gateway_files[] = {"gateway.json", NULL};
     check_modes(state, whole, "gateway", gateway_files, findings);
-    check_mode(state, whole, ".", file->users ? 0711 : 0700, findings);
+    check_mode(state, whole, ".", file->users || servers_pass(file) ? 0711 : 0700, findings);
+    check_servers(file, state, status, findings);
     check_mode(state, whole, KEYS_FILE, 0600, findings);
     check_configs(file, state, findings);
     for (i = 0; i < file->service_count; i++)

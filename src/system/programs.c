@@ -85,7 +85,17 @@ static const char *first_program(struct system_file *file, const char *const *lo
 const char *programs_find_one(struct system_file *file, const char *program, const char *extra)
 {
     const char *looked[CANDIDATES_MAX];
-    return first_program(file, looked, candidates(file, program, extra, looked));
+    const char *found = first_program(file, looked, candidates(file, program, extra, looked));
+    for (size_t i = 0; !found && i < file->service_count; i++) {
+        const char *slash = strrchr(file->services[i].program, '/');
+        if (!slash)
+            continue;
+        const char *beside =
+            arena_printf(&file->arena, "%.*s/%s", (int)(slash - file->services[i].program),
+                         file->services[i].program, program);
+        found = first_program(file, looked, candidates(file, beside, extra, looked));
+    }
+    return found;
 }
 
 void programs_find(struct system_file *file, const char *extra, struct findings *findings)

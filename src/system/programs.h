@@ -14,7 +14,8 @@
 const char *programs_own_folder(struct arena *arena);
 /* Sets every service's program_path; a finding for each that is nowhere. `extra` may be NULL. */
 void programs_find(struct system_file *file, const char *extra, struct findings *findings);
-/* Where a program of that name would be found; NULL: nowhere. */
+/* Where a program of that name is found: so, or beside a service's program that the file names with
+ * a slash; NULL: nowhere. */
 const char *programs_find_one(struct system_file *file, const char *program, const char *extra);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "service/confine.h"
 #include "system/keys.h"
+#include "system/servers.h"
 
 static void add_path(json_t *paths, const char *folder, const char *name)
 {
@@ -45,6 +46,27 @@ static void add_part(json_t *paths, const struct state *state, const char *part)
         closedir(directory);
 }
 
+/* Its own server's too: who can write there is the server's master. */
+static void add_servers(json_t *paths, const struct state *state)
+{
+    char folder[4352], part[320];
+    snprintf(folder, sizeof folder, "%s/" SERVERS_FOLDER, state->folder);
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    if (!directory)
+        return;
+    add_path(paths, state->folder, SERVERS_FILE);
+    add_path(paths, state->folder, SERVERS_FOLDER);
+    for (int i = 0; i < SYSTEM_SERVERS_MAX && (entry = readdir(directory));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(part, sizeof part, SERVERS_FOLDER "/%s", entry->d_name);
+        add_part(paths, state, part);
+        i++;
+    }
+    closedir(directory);
+}
+
 json_t *prove_paths(const struct system_file *file, const struct state *state,
                     const struct system_service *service)
 {
@@ -58,6 +80,7 @@ json_t *prove_paths(const struct system_file *file, const struct state *state,
             add_part(paths, state, file->services[i].name);
     }
     add_part(paths, state, KEYS_GATEWAY);
+    add_servers(paths, state);
     json_object_set_new(question, "paths", paths);
     return question;
 }

@@ -20,9 +20,13 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "store/store.h"
 #include "system/callers.h"
 #include "system/instance.h"
 #include "system/keys.h"
+#include "system/links.h"
+#include "system/moving.h"
+#include "system/servers.h"
 #include "system/users.h"
 
 #define POLL_MS 10
@@ -30,15 +34,24 @@
 /* ---- What an earlier up left -------------------------------------------------------------------
  */
 
+static size_t count_survivor(const struct provision_part *part, int instance, bool kill_it)
+{
+    pid_t pid = instance_survivor(part->folder_fd, instance);
+    if (pid > 0 && kill_it)
+        kill(pid, SIGKILL);
+    return pid != 0;
+}
+
 static size_t count_survivors(const struct provision *provision, bool kill_them)
 {
     size_t count = 0;
     for (size_t i = 0; i < provision->part_count; i++) {
-        pid_t pid = instance_survivor(provision->parts[i].folder_fd);
-        count += pid != 0;
-        if (pid > 0 && kill_them)
-            kill(pid, SIGKILL);
+        /* One more than there may be: an upgrade's. */
+        for (int instance = 0; instance <= SYSTEM_INSTANCES_MAX; instance++)
+            count += count_survivor(&provision->parts[i], instance, kill_them);
     }
+    for (size_t i = 0; i < provision->server_count; i++)
+        count += count_survivor(&provision->servers[i], 0, kill_them);
     return count;
 }
 
@@ -141,19 +154,68 @@ static json_t *config_json(const struct provision *provision, const struct syste
     return config;
 }
 
+/* The schemas of what a service hears, by publisher and type: an operator's word on a parked event
+ * is measured by them. */
+static json_t *heard_json(struct system_file *file, const struct system_service *service)
+{
+    json_t *all = json_object(), *heard, *published;
+    size_t i, j;
+    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
+        const char *source = json_string_at(heard, "service"),
+                   *type = json_string_at(heard, "type");
+        const struct system_service *publisher = source ? system_file_service(file, source) : NULL;
+        if (!publisher || !type)
+            continue;
+        json_array_foreach (json_object_get(publisher->description, "publishes"), j, published) {
+            const char *named = json_string_at(published, "type");
+            json_t *schema = json_object_get(published, "schema");
+            if (!named || strcmp(named, type) != 0 || !schema)
+                continue;
+            if (!json_object_get(all, source))
+                json_object_set_new(all, source, json_object());
+            json_object_set(json_object_get(all, source), type, schema);
+        }
+    }
+    return all;
+}
+
+static bool goes_outside(const struct system_service *service)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            if (json_object_get(step, "outside"))
+                return true;
+        }
+    }
+    return false;
+}
+
 static enum fh_code write_service_config(const struct provision *provision,
-                                         const struct provision_part *part,
-                                         const struct system_file *file,
+                                         const struct provision_options *options,
+                                         struct provision_part *part,
                                          const struct system_service *service,
                                          const struct grants *grants, struct fh_error *error)
 {
-    json_t *config = config_json(provision, file);
+    json_t *config = config_json(provision, options->file);
     json_object_set_new(config, "service", json_string(service->name));
     json_object_set_new(config, "engine", json_string(service->engine));
+    const struct store_ops *engine = store_engine(service->engine);
+    if (engine && engine->many_instances) /* child.c gives it */
+        json_object_set_new(config, "own_listen_fd", json_integer(6));
     json_object_set_new(config, "folder", json_string(part->folder));
     json_object_set_new(config, "migrations",
                         service->migrations ? json_string(service->migrations) : json_null());
     json_object_set(config, "settings", service->settings);
+    json_object_set(config, "retention", service->retention);
+    json_object_set_new(config, "heard", heard_json(options->file, service));
+    if (goes_outside(service))
+        json_object_set_new(config, "outside",
+                            json_string(service->anywhere ? "anywhere" : "public"));
+    json_object_set(config, "store", json_object_get(provision->stores, service->name));
+    links_configure(part, options->file, config);
+    enum fh_code code = moving_configure(options, part, service, config, error);
     json_object_set_new(
         config, "keys",
         json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
@@ -161,7 +223,8 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
     json_object_set_new(config, "open", json_boolean(service->open));
     json_object_set_new(config, "confine", json_boolean(!service->unconfined));
-    enum fh_code code = state_write_json(part->folder_fd, "service.json", config, error);
+    if (code == FH_OK)
+        code = state_write_json(part->folder_fd, "service.json", config, error);
     json_decref(config);
     return code;
 }
@@ -182,9 +245,16 @@ static enum fh_code write_gateway_config(const struct provision *provision,
         json_array_append_new(compose, system_file_composition(&file->compositions[i]));
     json_object_set_new(config, "services", services);
     json_object_set_new(config, "compose", compose);
+    if (file->documents_hidden)
+        json_object_set_new(config, "documents", json_false());
     json_object_set_new(
         config, "keys",
         json_pack("{s:o}", "calls", keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY)));
+    links_configure(part, file, config);
+    if (file->door_certificate)
+        json_object_set_new(
+            config, "listen_tls",
+            json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key));
     enum fh_code code = state_write_json(part->folder_fd, "gateway.json", config, error);
     json_decref(config);
     return code;
@@ -212,7 +282,10 @@ static enum fh_code write_system(const struct provision *provision, const struct
     json_object_set_new(system, "profile",
                         file->profile ? json_string(file->profile) : json_null());
     json_object_set_new(system, "up_pid", json_integer(getpid()));
-    json_object_set_new(system, "gateway", json_pack("{s:s}", "address", gateway->address));
+    json_object_set_new(system, "gateway",
+                        json_pack("{s:s, s:b}", "address", gateway->address, "tls",
+                                  file->door_certificate != NULL));
+    json_object_set_new(system, "links_tls", json_boolean(file->links_tls));
     json_object_set_new(system, "services", services);
     free(path);
     enum fh_code code = state_write_json(provision->state.folder_fd, "system.json", system, error);
@@ -225,11 +298,13 @@ static enum fh_code write_configs(struct provision *provision,
 {
     struct system_file *file = options->file;
     struct grants grants = {.matrix = callers_matrix(file)};
+    callers_add(grants.matrix, provision->granted);
     enum fh_code code = keys_make(&provision->state, file, &grants.keys, error);
     for (size_t i = 0; i < provision->part_count && code == FH_OK; i++) {
         struct provision_part *part = &provision->parts[i];
         if (i < file->service_count) {
-            code = write_service_config(provision, part, file, &file->services[i], &grants, error);
+            code =
+                write_service_config(provision, options, part, &file->services[i], &grants, error);
             part->arguments[0] = file->services[i].program_path;
             part->arguments[1] = "--config";
             part->arguments[2] = arena_printf(&provision->arena, "%s/service.json", part->folder);
@@ -244,7 +319,8 @@ static enum fh_code write_configs(struct provision *provision,
         if (code == FH_OK)
             code = users_give(part->folder_fd, part->user, error);
     }
-    json_decref(grants.matrix);
+    json_decref(provision->granted);
+    provision->granted = grants.matrix;
     json_decref(grants.keys);
     return code == FH_OK ? write_system(provision, file, error) : code;
 }
@@ -256,6 +332,7 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     struct provision *provision = calloc(1, sizeof *provision);
     FH_ASSERT(provision != NULL);
     arena_init(&provision->arena, ARENA_SIZE_MAX);
+    provision->options = *options;
     *ret = NULL;
     *ret_holder = 0;
     enum fh_code code = state_create(&provision->state, options->state_folder, error);
@@ -270,15 +347,38 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     if (code == FH_OK)
         code = make_part(provision, "gateway", error);
     if (code == FH_OK)
+        code = servers_make_parts(provision, file, error);
+    if (code == FH_OK)
+        code = moving_keep_servers(provision, options, error);
+    if (code == FH_OK)
         code = await_survivors(provision, options, error);
     if (code == FH_OK)
+        code = servers_configure(provision, options, error);
+    if (code == FH_OK)
         code = open_sockets(provision, options, error);
+    if (code == FH_OK)
+        code = links_prepare(provision, file, error);
     if (code == FH_OK)
         code = write_configs(provision, options, error);
     if (code == FH_OK)
         *ret = provision;
     else
         provision_free(provision);
+    return code;
+}
+
+enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
+                             struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    json_t *before = json_incref(provision->granted);
+    provision->options.moving = NULL; /* whatever was to be moved was, or is being moved still */
+    provision->options.abandon = false;
+    enum fh_code code = write_configs(provision, &provision->options, error);
+    for (size_t i = 0; i < file->service_count; i++)
+        ret_changed[i] = !json_equal(json_object_get(before, file->services[i].name),
+                                     json_object_get(provision->granted, file->services[i].name));
+    json_decref(before);
     return code;
 }
 
@@ -293,6 +393,12 @@ void provision_free(struct provision *provision)
         if (part->folder_fd >= 0)
             close(part->folder_fd);
     }
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (provision->servers[i].folder_fd >= 0)
+            close(provision->servers[i].folder_fd);
+    }
+    json_decref(provision->stores);
+    json_decref(provision->granted);
     if (provision->state.folder_fd >= 0)
         state_close(&provision->state);
     arena_release(&provision->arena);

@@ -20,8 +20,11 @@
 /* What is left of an earlier `up` may drain this long before it is killed. Killing is safe: see
  * the design's second law. */
 #define PROVISION_SURVIVORS_MS_MAX 2000
+#define PROVISION_PATH_SIZE 4400
+/* Which of a service's arguments names its configuration. */
+#define PROVISION_CONFIG_ARGUMENT 2
 
-/* A process to be: a service, or the gateway (the last one). */
+/* What processes are to be of: a service, the gateway (the last one), or a private server. */
 struct provision_part {
     const char *name;
     const char *folder; /* STATE/NAME */
@@ -29,29 +32,44 @@ struct provision_part {
     int listen_fd;
     char address[ADDRESS_TEXT_SIZE];
     uid_t user;               /* 0: whoever runs `up` */
+    gid_t group;              /* 0: as the user */
     const char *arguments[5]; /* the program and its arguments, ends with NULL */
-};
-
-struct provision {
-    struct state state; /* locked */
-    struct provision_part parts[PROVISION_PARTS_MAX];
-    size_t part_count;
-    struct arena arena;
 };
 
 struct provision_options {
     struct system_file *file; /* described and checked */
     const char *state_folder;
-    const char *listen;                           /* the gateway's */
-    const char *command;                          /* freehold itself */
+    const char *listen;  /* the gateway's */
+    const char *command; /* freehold itself */
+    /* Whose stores may be moved to the engine that the file names for them, ended by NULL; or whose
+     * moves are given up. NULL: nobody's. */
+    const char *const *moving;
+    bool abandon;
     void (*say)(void *context, const char *text); /* why it takes a while */
     void *context;
+};
+
+struct provision {
+    struct provision_options options;
+    struct state state; /* locked */
+    struct provision_part parts[PROVISION_PARTS_MAX];
+    size_t part_count;
+    struct provision_part servers[SYSTEM_SERVERS_MAX]; /* the private ones: their keepers */
+    size_t server_count;
+    json_t *granted; /* who may call whom (callers.h), as the configurations say it */
+    json_t *stores;  /* {"users": {...}}: of services whose store is on a server, as they get it */
+    struct arena arena;
 };
 
 /* FH_CONFLICT: another `up` runs (its pid in *ret_holder), or the gateway's address is taken (0).
  */
 enum fh_code provision_system(const struct provision_options *options, struct provision **ret,
                               pid_t *ret_holder, struct fh_error *error);
+/* The configurations again, of the file's descriptions as they are now, with keys for new pairs.
+ * What was granted stays so until the next `up`: older programs still run. Tells of which services
+ * the callers have changed, by their numbers: they hear of it when they are started again. */
+enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
+                             struct fh_error *error);
 void provision_free(struct provision *provision);
 
 #endif

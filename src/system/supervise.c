@@ -2,15 +2,17 @@
 /*
  * One loop, no threads. The phases, each left by one condition:
  *
+ *   SERVING   private database servers start      all ready            → STARTING
  *   STARTING  the services start side by side     all ready            → OPENING
  *   OPENING   the gateway starts                  it is ready          → UP
- *   UP        what dies is started again          SIGTERM, SIGINT,
- *                                                 SIGHUP, stop         → CLOSING (from any phase)
+ *   UP        what dies is started again, what    SIGTERM, SIGINT,
+ *             is asked for is changed             SIGHUP, stop         → CLOSING (from any phase)
  *   CLOSING   the gateway drains and ends         it has ended         → STOPPING
- *   STOPPING  the services drain and end          all have ended       → the loop ends
+ *   STOPPING  the services drain and end          all have ended       → SETTLING
+ *   SETTLING  the servers end                     all have ended       → the loop ends
  *
- * A service that gives up (exit code 78) in STARTING or OPENING ends everything: the system was
- * never up, and a person is looking. Later the others go on without it.
+ * What gives up (exit code 78) before UP ends everything: the system was never up, and a person is
+ * looking. Later the others go on without it.
  *
  * After a crash of this process nothing needs repair: the kernel closes the control pairs, so the
  * services drain and end, and releases the lock, so the next `up` goes on (see provision.c).
@@ -27,40 +29,28 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "system/child.h"
-#include "system/control.h"
+#include "store/store.h"
+#include "system/asked.h"
 #include "system/keys.h"
+#include "system/scale.h"
 #include "world/real.h"
 
-enum phase { STARTING, OPENING, UP, CLOSING, STOPPING, OVER };
-
-static const char *const phase_names[] = {"starting", "starting", "up",
-                                          "stopping", "stopping", "stopped"};
-
 #define LOG_LINES_SHOWN 8
-#define SIGNALS 3
 
-struct supervisor {
-    const struct supervise_options *options;
-    uv_loop_t loop;
-    struct world *world;
-    struct control *control;
-    uv_signal_t signals[SIGNALS];
-    enum phase phase;
-    bool failed;
-    size_t child_count; /* the gateway is the last */
-    struct child children[PROVISION_PARTS_MAX];
-};
-
-static struct child *gateway_of(struct supervisor *supervisor)
+static struct instances *instances_of(struct supervisor *supervisor, const struct child *child)
 {
-    return &supervisor->children[supervisor->child_count - 1];
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        if (supervisor->servers[i].part == child->part)
+            return &supervisor->servers[i];
+    }
+    size_t i = 0;
+    while (supervisor->all[i].part != child->part)
+        i++;
+    return &supervisor->all[i];
 }
 
-static void say(struct supervisor *supervisor, enum supervise_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void say(struct supervisor *supervisor, enum supervise_level level, const char *format, ...)
+void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
+                    const char *format, ...)
 {
     va_list args;
     char line[512];
@@ -69,16 +59,31 @@ static void say(struct supervisor *supervisor, enum supervise_level level, const
     va_end(args);
     supervisor->options->say(supervisor->options->context, level, line);
     if (supervisor->control && supervisor->phase >= CLOSING)
-        control_progress(supervisor->control, line);
+        control_progress(supervisor->control, NULL, line);
+    else if (supervisor->control && service)
+        control_progress(supervisor->control, service, line);
 }
 
-static bool services_all(const struct supervisor *supervisor, enum child_state state)
+static bool all_of(const struct instances *all, size_t count,
+                   bool (*are)(const struct instances *instances))
 {
-    for (size_t i = 0; i + 1 < supervisor->child_count; i++) {
-        if (supervisor->children[i].state != state)
+    for (size_t i = 0; i < count; i++) {
+        if (!are(&all[i]))
             return false;
     }
     return true;
+}
+
+static bool services_all(const struct supervisor *supervisor,
+                         bool (*are)(const struct instances *instances))
+{
+    return all_of(supervisor->all, supervisor->count - 1, are);
+}
+
+static bool servers_all(const struct supervisor *supervisor,
+                        bool (*are)(const struct instances *instances))
+{
+    return all_of(supervisor->servers, supervisor->server_count, are);
 }
 
 /* ---- Phases ------------------------------------------------------------------------------------
@@ -87,7 +92,8 @@ static bool services_all(const struct supervisor *supervisor, enum child_state s
 static void finish(struct supervisor *supervisor)
 {
     supervisor->phase = OVER;
-    for (size_t i = 0; i < SIGNALS; i++)
+    watch_stop(supervisor);
+    for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     struct state *state = &supervisor->options->provision->state;
     unlinkat(state->folder_fd, "control.sock", 0);
@@ -101,49 +107,81 @@ static void finish(struct supervisor *supervisor)
 /* Goes on to the next phase when the present one's condition holds. Called after every change. */
 static void advance(struct supervisor *supervisor)
 {
-    struct child *gateway = gateway_of(supervisor);
-    if (supervisor->phase == STARTING && services_all(supervisor, CHILD_READY)) {
-        supervisor->phase = OPENING;
-        child_start(gateway);
+    struct instances *gateway = supervisor_gateway(supervisor);
+    if (supervisor->phase == SERVING && servers_all(supervisor, instances_ready)) {
+        supervisor->phase = STARTING;
+        for (size_t i = 0; i + 1 < supervisor->count; i++)
+            instances_start(&supervisor->all[i]);
     }
-    if (supervisor->phase == OPENING && gateway->state == CHILD_READY &&
-        services_all(supervisor, CHILD_READY)) {
+    if (supervisor->phase == STARTING && services_all(supervisor, instances_ready)) {
+        supervisor->phase = OPENING;
+        instances_start(gateway);
+    }
+    if (supervisor->phase == OPENING && instances_ready(gateway) &&
+        services_all(supervisor, instances_ready)) {
         supervisor->phase = UP;
         supervisor->options->ready(supervisor->options->context);
     }
-    if (supervisor->phase == CLOSING && gateway->state == CHILD_ENDED) {
+    if (supervisor->phase == CLOSING && instances_ended(gateway)) {
         supervisor->phase = STOPPING;
-        for (size_t i = 0; i + 1 < supervisor->child_count; i++)
-            child_stop(&supervisor->children[i]);
+        for (size_t i = 0; i + 1 < supervisor->count; i++)
+            instances_stop(&supervisor->all[i]);
     }
-    if (supervisor->phase == STOPPING && services_all(supervisor, CHILD_ENDED))
+    if (supervisor->phase == STOPPING && services_all(supervisor, instances_ended)) {
+        supervisor->phase = SETTLING;
+        for (size_t i = 0; i < supervisor->server_count; i++)
+            instances_stop(&supervisor->servers[i]);
+    }
+    if (supervisor->phase == SETTLING && servers_all(supervisor, instances_ended))
         finish(supervisor);
 }
 
-static void stop(struct supervisor *supervisor)
+/* While the system is up: what one service's processes have come to. */
+void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
+{
+    if (supervisor->phase != UP)
+        return;
+    switch (instances_tend(instances)) {
+    case INSTANCES_CHANGING:
+        break;
+    case INSTANCES_SETTLED:
+        asked_settled(supervisor, instances);
+        break;
+    case INSTANCES_PARTED_FAILED:
+        asked_not_restored(supervisor, instances);
+        break;
+    case INSTANCES_UPGRADE_FAILED:
+        asked_failed(supervisor, instances);
+        break;
+    }
+}
+
+void supervisor_stop(struct supervisor *supervisor)
 {
     if (supervisor->phase >= CLOSING)
         return;
     supervisor->phase = CLOSING;
-    child_stop(gateway_of(supervisor));
+    instances_stop(supervisor_gateway(supervisor));
     advance(supervisor);
 }
 
 /* A second signal: no more grace. */
 static void kill_all(struct supervisor *supervisor)
 {
-    say(supervisor, SUPERVISE_TROUBLE, "killing what is left");
-    stop(supervisor);
-    for (size_t i = supervisor->child_count; i-- > 0;)
-        child_stop(&supervisor->children[i]);
-    for (size_t i = 0; i < supervisor->child_count; i++)
-        child_kill(&supervisor->children[i]);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
+    supervisor_stop(supervisor);
+    for (size_t i = supervisor->count; i-- > 0;)
+        instances_stop(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->count; i++)
+        instances_kill(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->server_count; i++)
+        instances_kill(&supervisor->servers[i]);
 }
 
 static void fail(struct supervisor *supervisor)
 {
     supervisor->failed = true;
-    stop(supervisor);
+    supervisor_stop(supervisor);
 }
 
 /* ---- What happens to the children
@@ -157,45 +195,47 @@ static void show_log(struct supervisor *supervisor, const struct child *child)
     for (char *line = lines.data; line && *line;) {
         char *end = strchrnul(line, '\n'), *next = *end ? end + 1 : end;
         *end = '\0';
-        say(supervisor, SUPERVISE_STEP, "  | %s", line);
+        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "  | %s", line);
         line = next;
     }
     text_release(&lines);
 }
 
-static void tell_ready(struct supervisor *supervisor, const struct child *child)
+static void tell_ready(struct supervisor *supervisor, const struct child *child, const char *name)
 {
-    const char *name = child->part->name;
     if (child->restarts)
-        say(supervisor, SUPERVISE_DONE, "%s is ready again, pid %d", name, child->pid);
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d",
+                       name, child->pid);
     else
-        say(supervisor, SUPERVISE_DONE, "%-12s ready in %lld ms, pid %d, %s", name,
-            (long long)child->start_took_ms, child->pid, child->part->address);
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+                       "%-12s ready in %lld ms, pid %d, %s", name, (long long)child->start_took_ms,
+                       child->pid, child->part->address);
 }
 
-static void tell_waiting(struct supervisor *supervisor, struct child *child)
+static void tell_waiting(struct supervisor *supervisor, struct child *child, const char *name)
 {
-    const char *name = child->part->name;
     bool starting = child->ready_ns == 0;
     if (starting && supervisor->phase < UP && supervisor->options->give_up &&
         child->failures >= SUPERVISE_START_FAILURES_MAX) {
-        say(supervisor, SUPERVISE_TROUBLE, "%s %s; it failed to start %d times", name, child->why,
-            child->failures);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s; it failed to start %d times",
+                       name, child->why, child->failures);
         show_log(supervisor, child);
         fail(supervisor);
         return;
     }
-    say(supervisor, SUPERVISE_TROUBLE, "%s %s%s; starting it again in %lld ms", name, child->why,
-        starting ? " before it was ready" : "", (long long)child->wait_ms);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+                   "%s %s%s; starting it again in %lld ms", name, child->why,
+                   starting ? " before it was ready" : "", (long long)child->wait_ms);
     if (starting || !child->exit_signal)
         show_log(supervisor, child);
 }
 
-static void tell_given_up(struct supervisor *supervisor, const struct child *child)
+static void tell_given_up(struct supervisor *supervisor, const struct child *child,
+                          const char *name)
 {
-    say(supervisor, SUPERVISE_TROUBLE,
-        "%s ended with exit code 78, wrong configuration: it will NOT be started again",
-        child->part->name);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+                   "%s ended with exit code 78, wrong configuration: it will NOT be started again",
+                   name);
     show_log(supervisor, child);
     if (supervisor->phase < UP)
         fail(supervisor);
@@ -204,71 +244,46 @@ static void tell_given_up(struct supervisor *supervisor, const struct child *chi
 static void child_changed(struct child *child)
 {
     struct supervisor *supervisor = child->owner;
+    struct instances *instances = instances_of(supervisor, child);
+    char name[CONTROL_SERVICE_SIZE + 16];
+    instances_name(instances, child, name, sizeof name);
     switch (child->state) {
     case CHILD_READY:
-        tell_ready(supervisor, child);
+        tell_ready(supervisor, child, name);
         break;
     case CHILD_WAITING:
-        tell_waiting(supervisor, child);
+        tell_waiting(supervisor, child, name);
         break;
     case CHILD_GIVEN_UP:
-        tell_given_up(supervisor, child);
+        tell_given_up(supervisor, child, name);
         break;
     case CHILD_STOPPING:
-        say(supervisor, SUPERVISE_STEP, "stopping %s", child->part->name);
+        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "stopping %s", name);
         break;
     case CHILD_ENDED:
         /* SIGTERM ends one that has not yet come to handle it. */
         if (child->exit_code != 0 || (child->exit_signal && child->exit_signal != SIGTERM))
-            say(supervisor, SUPERVISE_TROUBLE, "%s %s while stopping", child->part->name,
-                child->why);
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name, "%s %s while stopping",
+                           name, child->why);
         break;
     case CHILD_IDLE:
     case CHILD_STARTING:
         break;
     }
     advance(supervisor);
+    supervisor_tend(supervisor, instances);
 }
 
-/* ---- Status
- * -------------------------------------------------------------------------------------- */
-
-static json_t *child_json(const struct supervisor *supervisor, const struct child *child)
+static void child_works(struct child *child, int64_t done, const char *what)
 {
-    json_t *item = json_object();
-    int64_t now = world_monotonic_ns(supervisor->world);
-    bool ready = child->state == CHILD_READY;
-    json_object_set_new(item, "name", json_string(child->part->name));
-    json_object_set_new(item, "pid", child->pid ? json_integer(child->pid) : json_null());
-    json_object_set_new(item, "ready", json_boolean(ready));
-    json_object_set_new(item, "phase", json_string(child_state_name(child->state)));
-    json_object_set_new(item, "address", json_string(child->part->address));
-    json_object_set_new(item, "restarts", json_integer(child->restarts));
-    json_object_set_new(item, "since_s",
-                        ready ? json_integer((now - child->ready_ns) / 1000000000) : json_null());
-    json_object_set_new(item, "last_end", *child->why ? json_string(child->why) : json_null());
-    return item;
-}
-
-static json_t *status(void *context)
-{
-    struct supervisor *supervisor = context;
-    const struct system_file *file = supervisor->options->file;
-    json_t *all = json_object(), *services = json_array();
-    for (size_t i = 0; i + 1 < supervisor->child_count; i++)
-        json_array_append_new(services, child_json(supervisor, &supervisor->children[i]));
-    json_object_set_new(all, "system", json_string(file->name));
-    json_object_set_new(all, "profile", file->profile ? json_string(file->profile) : json_null());
-    json_object_set_new(all, "phase", json_string(phase_names[supervisor->phase]));
-    json_object_set_new(all, "up_pid", json_integer(getpid()));
-    json_object_set_new(all, "gateway", child_json(supervisor, gateway_of(supervisor)));
-    json_object_set_new(all, "services", services);
-    return all;
-}
-
-static void stop_asked(void *context)
-{
-    stop(context);
+    struct supervisor *supervisor = child->owner;
+    const struct supervise_options *options = supervisor->options;
+    char line[160];
+    options->works(options->context, child->part->name, done, what);
+    snprintf(line, sizeof line, "%.32s: %lld rows of %.64s", child->part->name, (long long)done,
+             what);
+    if (supervisor->control)
+        control_progress(supervisor->control, child->part->name, line);
 }
 
 /* ---- Running
@@ -281,7 +296,7 @@ static void signalled(uv_signal_t *handle, int number)
     if (supervisor->phase >= CLOSING)
         kill_all(supervisor);
     else
-        stop(supervisor);
+        supervisor_stop(supervisor);
 }
 
 static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
@@ -294,32 +309,57 @@ static enum fh_code open_control(struct supervisor *supervisor, struct fh_error 
         code = state_control_listen(state, &listen_fd, error);
     if (code == FH_OK)
         code = control_new(&supervisor->loop, listen_fd, keys_of_up(keys),
-                           (struct control_handler){status, stop_asked, supervisor},
-                           &supervisor->control, error);
+                           asked_handler(supervisor), &supervisor->control, error);
     json_decref(keys);
     return code;
 }
 
+static struct instances one_of(struct supervisor *supervisor, const struct provision_part *part)
+{
+    return (struct instances){.part = part,
+                              .model = {.world = supervisor->world,
+                                        .loop = &supervisor->loop,
+                                        .environment = supervisor->options->environment,
+                                        .changed = child_changed,
+                                        .works = child_works,
+                                        .owner = supervisor},
+                              .wanted = 1};
+}
+
+/* What runs of the n-th part. */
+static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct fh_error *error)
+{
+    const struct supervise_options *options = supervisor->options;
+    const struct system_file *file = options->file;
+    struct instances *instances = &supervisor->all[n];
+    *instances = one_of(supervisor, &options->provision->parts[n]);
+    supervisor->count++;
+    if (n < file->service_count) {
+        const struct store_ops *engine = store_engine(file->services[n].engine);
+        instances->many = engine && engine->many_instances;
+        if (instances->many)
+            instances->wanted = scale_of(&options->provision->state, &file->services[n]);
+    }
+    return instances_init(instances, error);
+}
+
 static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *error)
 {
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    const struct supervise_options *options = supervisor->options;
-    for (size_t i = 0; i < options->provision->part_count; i++) {
-        struct child *child = &supervisor->children[i];
-        *child = (struct child){.part = &options->provision->parts[i],
-                                .world = supervisor->world,
-                                .loop = &supervisor->loop,
-                                .environment = options->environment,
-                                .changed = child_changed,
-                                .owner = supervisor,
-                                .log_fd = -1};
-        supervisor->child_count++;
-        enum fh_code code = child_init(child, error);
+    static const int numbers[SUPERVISOR_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < supervisor->options->provision->part_count; i++) {
+        enum fh_code code = prepare_part(supervisor, i, error);
+        if (code != FH_OK)
+            return code;
+    }
+    for (size_t i = 0; i < supervisor->options->provision->server_count; i++) {
+        struct instances *server = &supervisor->servers[supervisor->server_count++];
+        *server = one_of(supervisor, &supervisor->options->provision->servers[i]);
+        enum fh_code code = instances_init(server, error);
         if (code != FH_OK)
             return code;
     }
     enum fh_code code = open_control(supervisor, error);
-    for (size_t i = 0; i < SIGNALS && code == FH_OK; i++) {
+    for (size_t i = 0; i < SUPERVISOR_SIGNALS && code == FH_OK; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;
         uv_signal_start(&supervisor->signals[i], signalled, numbers[i]);
@@ -337,8 +377,10 @@ int supervise_run(const struct supervise_options *options)
     FH_ASSERT(supervisor->world != NULL);
     signal(SIGPIPE, SIG_IGN);
     if (prepare(supervisor, &error) == FH_OK) {
-        for (size_t i = 0; i + 1 < supervisor->child_count; i++)
-            child_start(&supervisor->children[i]);
+        for (size_t i = 0; i < supervisor->server_count; i++)
+            instances_start(&supervisor->servers[i]);
+        watch_start(supervisor);
+        advance(supervisor);
     } else {
         supervisor->failed = true;
         options->say(options->context, SUPERVISE_TROUBLE, error.message);
@@ -346,8 +388,10 @@ int supervise_run(const struct supervise_options *options)
             control_end(supervisor->control);
     }
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
-    for (size_t i = 0; i < supervisor->child_count; i++)
-        child_release(&supervisor->children[i]);
+    for (size_t i = 0; i < supervisor->count; i++)
+        instances_release(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->server_count; i++)
+        instances_release(&supervisor->servers[i]);
     world_real_free(supervisor->world);
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&supervisor->loop) == 0);

@@ -20,6 +20,8 @@ struct supervise_options {
     char **environment; /* of the processes */
     bool give_up;       /* a service that cannot be started ends everything */
     void (*say)(void *context, enum supervise_level level, const char *text);
+    /* A service that starts has work to do first, and has come to `done` rows of `what`. */
+    void (*works)(void *context, const char *service, int64_t done, const char *what);
     void (*ready)(void *context); /* once: all services and the gateway are ready */
     void *context;
 };

@@ -27,7 +27,8 @@ uid_t users_of(const struct system_file *file, size_t part)
 }
 
 /* Every folder on the way to the state folder must let others through. */
-static enum fh_code check_passable(const struct state *state, struct fh_error *error)
+static enum fh_code check_passable(const struct state *state, const char *who,
+                                   struct fh_error *error)
 {
     char path[sizeof state->folder];
     struct stat status;
@@ -37,9 +38,9 @@ static enum fh_code check_passable(const struct state *state, struct fh_error *e
         if (stat(path, &status) != 0 || !(status.st_mode & S_IXOTH))
             return error_set(
                 error, FH_INVALID,
-                "isolation: users needs a way to the state folder for other users, and "
-                "%.300s (mode %04o) gives none; choose another --state.",
-                path, (unsigned)status.st_mode & 0777);
+                "%s needs a way to the state folder for other users, and %.100s (mode %04o) gives "
+                "none; choose another --state.",
+                who, path, (unsigned)status.st_mode & 0777);
     }
     return FH_OK;
 }
@@ -53,7 +54,12 @@ enum fh_code users_prepare(const struct system_file *file, const struct state *s
         return error_set(error, FH_INVALID,
                          "isolation: users needs root. Without it each process is confined by "
                          "Landlock, and all run as one user.");
-    enum fh_code code = check_passable(state, error);
+    return users_let_pass(state, "isolation: users", error);
+}
+
+enum fh_code users_let_pass(const struct state *state, const char *who, struct fh_error *error)
+{
+    enum fh_code code = check_passable(state, who, error);
     if (code == FH_OK && fchmod(state->folder_fd, STATE_MODE) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s can't be opened to be passed",
                                state->folder);

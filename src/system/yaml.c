@@ -26,6 +26,8 @@ static yaml_node_t *reader_node(struct yaml_reader *reader, int id)
 
 struct place yaml_place(const struct yaml_reader *reader, const yaml_node_t *node)
 {
+    if (!node)
+        return (struct place){0};
     return (struct place){reader->path, (int)node->start_mark.line + 1,
                           (int)node->start_mark.column + 1};
 }
@@ -106,7 +108,7 @@ static void report_unknown(struct yaml_reader *reader, const yaml_node_t *node, 
     text_release(&known);
 }
 
-#define KEYS_MAX 8
+#define KEYS_MAX 16
 
 void yaml_read_mapping(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                        const struct yaml_key *keys, size_t key_count, void *into)
@@ -114,6 +116,10 @@ void yaml_read_mapping(struct yaml_reader *reader, yaml_node_t *node, const char
     yaml_node_t *found[KEYS_MAX] = {0};
     int found_line[KEYS_MAX] = {0};
     FH_ASSERT(key_count <= KEYS_MAX);
+    if (reader->schema) {
+        yaml_describe_mapping(reader, keys, key_count, into);
+        return;
+    }
     if (!expect(reader, node, what, YAML_MAPPING_NODE, "a mapping"))
         return;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
@@ -150,6 +156,10 @@ void yaml_read_names(struct yaml_reader *reader, yaml_node_t *node, const char *
                                   yaml_node_t *value, const char *what, void *into),
                      void *into)
 {
+    if (reader->schema) {
+        yaml_describe_names(reader, count_max, read, into);
+        return;
+    }
     if (!expect(reader, node, what, YAML_MAPPING_NODE, "a mapping from names"))
         return;
     yaml_node_pair_t *start = node->data.mapping.pairs.start, *top = node->data.mapping.pairs.top;
@@ -186,6 +196,10 @@ void yaml_read_names(struct yaml_reader *reader, yaml_node_t *node, const char *
 void yaml_read_list(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                     size_t count_max, yaml_read *read, void *into)
 {
+    if (reader->schema) {
+        yaml_describe_list(reader, count_max, read, into);
+        return;
+    }
     if (!expect(reader, node, what, YAML_SEQUENCE_NODE, "a list"))
         return;
     yaml_node_item_t *start = node->data.sequence.items.start;
@@ -278,6 +292,10 @@ static const char *expand(struct yaml_reader *reader, const yaml_node_t *node, c
 
 const char *yaml_text(struct yaml_reader *reader, yaml_node_t *node, const char *what)
 {
+    if (reader->schema) {
+        yaml_describe_text(reader);
+        return NULL;
+    }
     if (!expect(reader, node, what, YAML_SCALAR_NODE, "a text"))
         return NULL;
     if (node->data.scalar.length == 0) {
@@ -291,6 +309,10 @@ const char *yaml_text(struct yaml_reader *reader, yaml_node_t *node, const char 
 bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *what, int minimum,
                   int maximum, int *ret)
 {
+    if (reader->schema) {
+        yaml_describe_integer(reader, minimum, maximum);
+        return false;
+    }
     if (node->type == YAML_SCALAR_NODE) {
         char *end;
         errno = 0;
@@ -311,12 +333,48 @@ bool yaml_integer(struct yaml_reader *reader, yaml_node_t *node, const char *wha
 
 bool yaml_bool(struct yaml_reader *reader, yaml_node_t *node, const char *what, bool *ret)
 {
+    if (reader->schema) {
+        yaml_describe_type(reader, "boolean");
+        return false;
+    }
     if (node->type == YAML_SCALAR_NODE) {
         *ret = strcmp(scalar(node), "true") == 0;
         if (*ret || strcmp(scalar(node), "false") == 0)
             return true;
     }
     findings_error(reader->findings, yaml_place(reader, node), "%s must be true or false", what);
+    return false;
+}
+
+int yaml_word(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+              const char *const *words)
+{
+    struct text expected;
+    if (reader->schema) {
+        yaml_describe_words(reader, words);
+        return -1;
+    }
+    const char *given = yaml_text(reader, node, what);
+    for (int i = 0; given && words[i]; i++) {
+        if (strcmp(words[i], given) == 0)
+            return i;
+    }
+    if (!given)
+        return -1;
+    text_init(&expected, 256);
+    for (int i = 0; words[i]; i++)
+        text_printf(&expected, "%s'%s'%s", i ? " or " : "", words[i], i ? "" : " (the default)");
+    findings_error(reader->findings, yaml_place(reader, node), "%s is '%.64s'; expected %s", what,
+                   scalar(node), expected.data);
+    text_release(&expected);
+    return -1;
+}
+
+bool yaml_nothing(struct yaml_reader *reader, const yaml_node_t *node)
+{
+    if (!reader->schema)
+        return node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0;
+    yaml_describe_type(reader, "null");
     return false;
 }
 
@@ -426,5 +484,14 @@ static json_t *walk(struct json_walk *state, yaml_node_t *node, const char *what
 json_t *yaml_json(struct yaml_reader *reader, yaml_node_t *node, const char *what)
 {
     struct json_walk state = {reader, YAML_VALUES_MAX};
-    return walk(&state, node, what, 0);
+    if (reader->schema) {
+        yaml_describe_type(reader, "object");
+        return NULL;
+    }
+    json_t *value = walk(&state, node, what, 0);
+    if (!value || json_is_object(value))
+        return value;
+    findings_error(reader->findings, yaml_place(reader, node), "%s must be a mapping", what);
+    json_decref(value);
+    return NULL;
 }

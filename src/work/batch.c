@@ -14,8 +14,6 @@
 
 #include <stdlib.h>
 
-#define BATCH_RERUNS_MAX 5
-
 enum member_state { MEMBER_ASKING, MEMBER_AT_GATE, MEMBER_RUNNING, MEMBER_ENDED };
 
 struct member {
@@ -224,15 +222,18 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
         work_record_begin(works[i]);
     }
     struct fh_error why = {0};
-    enum fh_code code = FH_OK;
-    enum store_mode mode = STORE_WRITE;
-    for (int i = 0; i < BATCH_RERUNS_MAX; i++) {
+    enum fh_code code;
+    struct work_tries tries = {0};
+    for (;;) {
+        enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;
         code = batch_once(context, &gate, fence, mode, ret_failed, &why);
-        if (code != FH_CONFLICT || !why.retryable)
+        if (code != FH_CONFLICT || !why.retryable ||
+            !work_retry(context, &tries, works[0]->deadline_ns))
             break;
-        mode = STORE_WRITE_ALONE;
         context->counters.reruns++;
     }
+    if (code == FH_OK)
+        work_sequence(works, count);
     for (int i = 0; i < count; i++) {
         if (code == FH_OK)
             work_committed(works[i]);

@@ -16,5 +16,15 @@ void work_record_begin(fh_work *w);
  * commits nor rolls back. */
 void work_handler_run(fh_work *w, bool *ret_by_fence);
 void work_committed(fh_work *w); /* the hooks behind a commit */
+/* Between the two: the positions of what the committed works have published. */
+void work_sequence(fh_work *const *works, int count);
+
+/* Conflicts: see retry.c. Zero-initialised. */
+struct work_tries {
+    int count;
+    bool alone;
+};
+/* After a conflict: waits as long as is due, and says whether to try again. */
+bool work_retry(struct work_context *context, struct work_tries *tries, int64_t deadline_ns);
 
 #endif

@@ -4,16 +4,15 @@
  *
  * The work's first statements judge the request by what is stored (judge), its last one records
  * the answer (record). Both are in the one work that the handler's changes are in, so after a
- * crash at any point either all of it is there, and the answer is repeated, or nothing, and the
- * request runs as if for the first time. Nobody acts on what was looked up outside the work: the
- * look before it (peek) only spares a repeat the handler's questions to others.
+ * crash either all of it is there, and the answer is repeated, or nothing, and it runs as if for
+ * the first time. The look before the work (peek) only spares a repeat the handler's questions.
  *
- *     stored              a step arrives                          its undo arrives
- *     nothing             closed: `closed`; else runs             closed: `closed`; else a
- * tombstone: `never` done                its answer                              runs the undo
- * handler: `undone`; none: `fixed` refused             its answer; a higher attempt: runs `never`
- * from now on undone, never       `undone`, `never`: does nothing         its answer again pending
- * `pending`                               `pending`
+ *     stored         a step arrives                     its undo arrives
+ *     nothing        closed: `closed`; else runs        closed: `closed`; else `never`, for good
+ *     done           its answer                         its handler, `undone`; without: `fixed`
+ *     refused        its answer; higher attempt: runs   `never`, for good
+ *     undone, never  `undone`, `never`: nothing runs    its answer again
+ *     pending        `pending`                          `pending`
  *
  * Invariants: a sender older than the newest seen of its name, or one that means another
  * incarnation of this store, changes nothing and is told no outcome. A digest that differs is
@@ -201,9 +200,11 @@ static enum fh_code judge(fh_work *w, struct command *command, struct store_work
                           struct fh_error *error)
 {
     char newest[ID_SIZE] = "";
+    struct ledger_caller closed = {.closed_through = 0, .still_open = "[]"};
     command->newer = false;
     if (command->service) {
-        enum fh_code code = ledger_caller_newest(work, command->caller, newest, error);
+        enum fh_code code = ledger_caller_look(work, &w->kept, command->caller, command->name.birth,
+                                               newest, &closed, error);
         if (code)
             return code;
         int order = strcmp(command->incarnation, newest); /* time-ordered ids */
@@ -219,13 +220,6 @@ static enum fh_code judge(fh_work *w, struct command *command, struct store_work
     if (code && code != FH_NOT_FOUND)
         return code;
     bool found = code == FH_OK;
-    struct ledger_caller closed = {.closed_through = 0, .still_open = "[]"};
-    if (command->service && (!found || command->record.outcome == LEDGER_REFUSED)) {
-        code =
-            ledger_caller_get(work, &w->kept, command->caller, command->name.birth, &closed, error);
-        if (code)
-            return code;
-    }
     command->verdict =
         command->undo ? judge_undo(command, found, &closed) : judge_step(command, found, &closed);
     if (command->undo && command->verdict == VERDICT_RUN)
@@ -297,7 +291,7 @@ static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_
     record->number = command->name.number;
     record->outcome = outcome;
     if (!record->created_ms)
-        record->created_ms = world_wall_ms(w->context->world);
+        record->created_ms = command_clock_ms(w->context);
     if (!record->digest)
         record->digest = "";
     CRASH_POINT("command.decided");
@@ -306,9 +300,12 @@ static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_
     return code;
 }
 
+/* For Freehold-At. A sequencer tells it after the commit, without another round trip. */
 static enum fh_code see_position(fh_work *w, struct fh_error *error)
 {
-    return ledger_position(w->store_work, &w->context->keys->position, error);
+    if (w->context->store->ops->sequence)
+        return FH_OK;
+    return ledger_position(w->store_work, &w->context->position, error);
 }
 
 static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
@@ -426,7 +423,7 @@ static bool peek(fh_work *w, struct command *command)
 {
     struct fh_error error = {0};
     struct store_work *work;
-    if (store_begin(w->context->store, STORE_READ, &work, &error) != FH_OK)
+    if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         return false; /* the work will say so */
     enum fh_code code = judge(w, command, work, &error);
     store_rollback(work);
@@ -493,6 +490,6 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
         return code;
     if (command->outcome)
         add_header(w, "Freehold-Outcome", command->outcome);
-    add_header(w, "Freehold-At", command_at(w, w->context->keys->position));
+    add_header(w, "Freehold-At", command_at(w, w->context->position));
     return code;
 }

@@ -63,8 +63,15 @@ enum fh_code command_run(fh_work *w, const struct command_request *request);
 
 /* POST /_freehold/closed, instead of work_run; w->handler is not used. w->body is {"birth",
  * "closed_through", "still_open": [...]}; `from` is Freehold-From. A closing only closes: order
- * and repetition do not matter. Answers 200 with what is closed now. */
+ * and repetition do not matter. Answers 200 with what is closed now. A caller that was restored
+ * adds "cut" and "lives": restored.h. With "asks_lives": true the answer has this store's
+ * "incarnation" and "ancestors" too. */
 enum fh_code command_closed_run(fh_work *w, const char *from);
+
+/* The clock by which records age: no step of the wall clock moves it. The store remembers where
+ * it stood; `start` goes on from there, on a fiber, before any command is run. */
+enum fh_code command_clock_start(struct work_context *context, struct fh_error *error);
+int64_t command_clock_ms(struct work_context *context);
 
 /* Forgets records of outside clients that are older than COMMAND_CLIENT_KEPT_MS, a slice at a
  * time, in works of its own: call it on a fiber, every few minutes. */

@@ -2,11 +2,14 @@
 /*
  * Where command records end. A service's records go when it closes the saga they belong to, in
  * the work that stores what is closed: from then on its late messages are answered `closed`, for
- * ever, by a row that does not grow with the number of sagas. Outside clients close nothing; their
- * records go by age.
+ * ever, by a row that does not grow with the number of sagas. Those of outside clients, who close
+ * nothing, go by age: see expiry.c.
  *
  * A closing only closes (command_closed_merge), so closings may come twice and in any order. Only
  * one from a former life of the caller is turned away.
+ *
+ * A caller that was restored closes its former life above the cut: what was done here for sagas
+ * that it knows nothing of any more is reported in the same work (restored_caller.c).
  */
 
 #include <string.h>
@@ -18,14 +21,27 @@
 #include "work/command.h"
 #include "work/command_key.h"
 #include "work/keys.h"
-
-#define CLOCK_JUMP_MS 1000 /* less is drift */
+#include "work/restored.h"
 
 struct closing {
     struct work_fence fence; /* first */
     const char *caller, *incarnation, *birth;
     struct ledger_caller told;
+    struct restored_caller restored; /* birth NULL: its sender was not */
+    bool asks_lives;                 /* the sender wants to know which lives this store had */
 };
+
+static enum fh_code tell_lives(fh_work *w, json_t *body, struct fh_error *error)
+{
+    char text[LEDGER_ANCESTORS_SIZE];
+    json_t *ancestors = NULL;
+    enum fh_code code = ledger_meta_get(w->store_work, LEDGER_ANCESTORS, text, sizeof text, error);
+    if (!code && text[0])
+        code = json_parse(text, strlen(text), &ancestors, error);
+    json_object_set_new(body, "incarnation", json_string(w->context->store->incarnation));
+    json_object_set_new(body, "ancestors", ancestors ? ancestors : json_array());
+    return code;
+}
 
 static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh_error *error)
 {
@@ -42,9 +58,11 @@ static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh
     json_t *body = json_object();
     json_object_set_new(body, "birth", json_string(closing->birth));
     json_object_set_new(body, "closed_through", json_integer(after.closed_through));
+    if (closing->asks_lives)
+        code = tell_lives(w, body, error);
     w->reply_status = 200;
     w->reply_body = body;
-    return FH_OK;
+    return code;
 }
 
 static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
@@ -66,12 +84,33 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
     if (order > 0)
         code =
             ledger_caller_set_newest(w->store_work, closing->caller, closing->incarnation, error);
+    if (!code && closing->restored.birth) {
+        code = restored_caller_heard(w->store_work, w->context->service->name, &closing->restored,
+                                     w->now_ms, error);
+        CRASH_POINT("closing.reported");
+    }
     return code ? code : store_closing(w, closing, error);
 }
 
 static void let_fence_decide(fh_work *w)
 {
     work_store_write(w);
+}
+
+/* Whatever it did not name would be taken for a life that no backup has kept, and be closed. */
+static bool knows_lives(const json_t *lives, const char *birth, const char *present)
+{
+    size_t index;
+    json_t *life;
+    bool knows_birth = false, knows_present = false;
+    if (json_array_size(lives) > LIVES_MAX + 1)
+        return false;
+    json_array_foreach (lives, index, life) {
+        const char *text = json_string_value(life);
+        knows_birth |= text && birth && strcmp(text, birth) == 0;
+        knows_present |= text && strcmp(text, present) == 0;
+    }
+    return knows_birth && knows_present;
 }
 
 /* What the message says. */
@@ -85,6 +124,19 @@ static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
     closing->birth = json_string_at(w->body, "birth");
     const json_t *open = json_object_get(w->body, "still_open");
     json_int_t through = 0;
+    const json_t *lives = json_object_get(w->body, "lives");
+    json_int_t cut = 0;
+    bool restored = json_object_get(w->body, "cut") != NULL;
+    bool cuts = restored && json_integer_at(w->body, "cut", &cut) && cut >= 0;
+    closing->asks_lives = json_is_true(json_object_get(w->body, "asks_lives"));
+    if (restored && closing->birth)
+        closing->restored = (struct restored_caller){
+            .caller = closing->caller, .birth = closing->birth, .cut = cut, .lives = lives};
+    if (restored && (!cuts || !knows_lives(lives, closing->birth, closing->incarnation)))
+        return error_set(error, FH_INVALID,
+                         "A restored caller's closing names its `cut`, and among its `lives`, at "
+                         "most %d, the birth and its own.",
+                         LIVES_MAX + 1);
     if (!closing->birth || strlen(closing->birth) != ID_SIZE - 1 || !json_is_array(open) ||
         !json_integer_at(w->body, "closed_through", &through) || through < 0)
         return error_set(error, FH_INVALID,
@@ -120,42 +172,4 @@ enum fh_code command_closed_run(fh_work *w, const char *from)
     CRASH_POINT("closing.durable");
     w->fence = NULL; /* it lives no longer than this call */
     return code;
-}
-
-/* The wall clock, less what it has jumped ahead of the monotonic one. */
-static int64_t steady_wall_ms(struct work_context *context)
-{
-    struct work_keys *keys = context->keys;
-    int64_t wall_ms = world_wall_ms(context->world), now_ns = world_monotonic_ns(context->world);
-    if (keys->wall_ms) {
-        int64_t jump_ms = wall_ms - keys->wall_ms - (now_ns - keys->monotonic_ns) / 1000000;
-        if (jump_ms > CLOCK_JUMP_MS)
-            keys->ahead_ms += jump_ms;
-    }
-    keys->wall_ms = wall_ms;
-    keys->monotonic_ns = now_ns;
-    return wall_ms - keys->ahead_ms;
-}
-
-enum fh_code command_expire(struct work_context *context, int64_t *ret_removed,
-                            struct fh_error *error)
-{
-    int64_t before_ms = steady_wall_ms(context) - COMMAND_CLIENT_KEPT_MS;
-    int64_t removed = 0;
-    *ret_removed = 0;
-    do {
-        struct store_work *work;
-        enum fh_code code = store_begin(context->store, STORE_WRITE, &work, error);
-        if (code)
-            return code;
-        code = ledger_commands_expire(work, before_ms, COMMAND_EXPIRED_SLICE, &removed, error);
-        if (code)
-            store_rollback(work);
-        else
-            code = store_commit(work, error);
-        if (code)
-            return code;
-        *ret_removed += removed;
-    } while (removed == COMMAND_EXPIRED_SLICE);
-    return FH_OK;
 }

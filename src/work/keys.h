@@ -14,10 +14,7 @@ struct key_under_way;
 
 struct work_keys {
     struct map map;
-    int64_t position; /* of the store, the last one seen: for answers that read none */
-    /* Both clocks when they were last compared, and how far the wall clock has run ahead since
-     * the start: so much later do records expire, so that a jump of it expires none. */
-    int64_t wall_ms, monotonic_ns, ahead_ms;
+    int64_t clock_ms, clock_at_ns; /* expiry.c: where it stood when the monotonic one stood there */
 };
 
 /* Parks the fiber while `name` is held. NULL: w's deadline came first, or too many wait. */

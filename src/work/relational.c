@@ -14,6 +14,7 @@
 #undef fh_try_row
 #undef fh_rows
 #undef fh_exec
+#undef fh_exec_count
 #undef fh_peek
 
 static int objects_of(fh_work *w, va_list args, json_t **objects)
@@ -83,7 +84,15 @@ json_t *fh_rows(fh_work *w, const char *sql, ...)
     return rows;
 }
 
-int64_t fh_exec(fh_work *w, const char *sql, ...)
+void fh_exec(fh_work *w, const char *sql, ...)
+{
+    va_list args;
+    va_start(args, sql);
+    run(w, sql, args, 0, NULL);
+    va_end(args);
+}
+
+int64_t fh_exec_count(fh_work *w, const char *sql, ...)
 {
     va_list args;
     int64_t changes = 0;
@@ -103,7 +112,7 @@ json_t *fh_peek(fh_work *w, const char *sql, ...)
     va_start(args, sql);
     int count = objects_of(w, args, objects);
     va_end(args);
-    if (store_begin(w->context->store, STORE_READ, &work, &error) != FH_OK)
+    if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         work_fail(w, &error);
     enum fh_code code =
         relational_run(work, sql, objects, count, RELATIONAL_ROWS_MAX, &rows, NULL, &error);

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "shape/problem.h"
+#include "shape/shape.h"
 #include "work/work.h"
 
 static json_t *or_empty(fh_work *w, json_t **value)
@@ -80,11 +81,56 @@ const char *fh_service_name(fh_work *w)
     return w->context->service->name;
 }
 
+/* The handler's own: what it does to it is nobody else's business. */
+json_t *fh_settings(fh_work *w)
+{
+    json_t *settings = json_deep_copy(w->context->settings);
+    return settings ? settings : json_object();
+}
+
 static void fault(fh_work *w, const char *message)
 {
     struct fh_error error;
     error_set(&error, FH_UNSUPPORTED, "%s", message);
     work_fail(w, &error);
+}
+
+/* `element` from 0 on: of an array, the value's place in it. */
+static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int element)
+{
+    char before[16] = "";
+    json_t *faults = shape_check(shape, value);
+    if (!faults)
+        return;
+    if (element >= 0)
+        snprintf(before, sizeof before, "/%d", element);
+    json_t *fault_found = json_array_get(faults, 0);
+    const char *detail = json_string_at(fault_found, "detail");
+    fault(w, work_printf(w, "The answer is not what its route declares, at \"%s%s\": %s", before,
+                         json_string_at(fault_found, "pointer"), detail ? detail : "it is wrong."));
+}
+
+/* An undo's answer is its own, and so is a saga's or an event's handler's. */
+static void keep_declared(fh_work *w, int status, const json_t *body)
+{
+    const struct fh_answer *declared = w->route ? &w->route->answer : NULL;
+    size_t i;
+    json_t *element;
+    if (!declared || !declared->status || w->handler != w->route->handler)
+        return;
+    if (status != declared->status)
+        fault(w, work_printf(w, "The route %s %.100s declares an answer of %d, and this one is %d.",
+                             w->route->method, w->route->path, declared->status, status));
+    if ((declared->shape || declared->each) && !body)
+        fault(w, "The route declares what it answers, and this answer has no body.");
+    if (declared->shape)
+        must_fit(w, declared->shape, body, -1);
+    if (!declared->each)
+        return;
+    if (!json_is_array(body))
+        fault(w, "The route declares an array as its answer, and this is none.");
+    json_array_foreach (body, i, element)
+        must_fit(w, declared->each, element, (int)i);
 }
 
 void fh_reply(fh_work *w, int status, json_t *body)
@@ -93,6 +139,7 @@ void fh_reply(fh_work *w, int status, json_t *body)
         fault(w, "A handler replies once.");
     if (status < 200 || status > 399)
         fault(w, "fh_reply takes a status from 200 to 399; fh_fail refuses.");
+    keep_declared(w, status, body);
     w->replied = true;
     w->reply_status = status;
     w->reply_body = body;

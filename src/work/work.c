@@ -11,7 +11,7 @@
  * asks again under the same key gets the recorded answer.
  *
  * A conflict (a broken commit group, a serialization failure) runs the handler again from its
- * start, alone. Its arena is emptied; the time, randomness and answers of others it heard are
+ * start: see retry.c. Its arena is emptied; the time, randomness and answers of others it heard are
  * kept, so that it decides the same way.
  */
 
@@ -29,7 +29,6 @@
 #include "shape/problem.h"
 #include "work/batch.h"
 
-#define RERUNS_MAX 5
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
 #define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* a byte is written as six at the most */
 #define HANDLER_FAULT "The service has a fault here; its log says which."
@@ -203,11 +202,22 @@ struct store_work *work_store_read(fh_work *w)
 {
     if (!w->read_only)
         return work_store_write(w);
+    if (!w->store_work && w->snapshot) {
+        w->store_work = w->snapshot;
+        w->phase = WORK_OPEN;
+    }
     if (!w->store_work) {
         struct fh_error error;
-        if (store_begin(w->context->store, STORE_READ, &w->store_work, &error) != FH_OK)
+        struct store *store = w->context->store;
+        enum fh_code code = w->fresh
+                                ? store_begin(store, STORE_READ_COMMITTED, &w->store_work, &error)
+                                : store_begin_anywhere(store, &w->store_work, &error);
+        if (code != FH_OK)
             work_fail(w, &error);
         w->phase = WORK_OPEN;
+        if (w->store_work->stale_ms > 0 && w->reply_header_count < WORK_REPLY_HEADERS_MAX)
+            w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
+                "Age", work_printf(w, "%lld", (long long)(w->store_work->stale_ms + 999) / 1000)};
     }
     return w->store_work;
 }
@@ -288,6 +298,7 @@ static void run_begin(fh_work *w)
     w->phase = WORK_ASKING;
     w->store_work = NULL;
     w->hooks_first = w->hooks_last = NULL;
+    w->appended = NULL;
     w->deferred = NULL;
     w->replied = false;
     w->reply_status = 204;
@@ -396,6 +407,8 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         }
         w->durable = true;
         CRASH_POINT("work.durable");
+        work_sequence(&w, 1);
+        CRASH_POINT("work.sequenced");
     }
     if (!by_fence && !MUTATION(acts_before_commit))
         work_committed(w);
@@ -435,14 +448,12 @@ static enum fh_code record_refusal(fh_work *w)
 {
     struct fh_error error = {0}, refused = w->failure;
     struct arena *before = json_arena_set(&w->kept);
-    enum store_mode mode = STORE_WRITE;
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < RERUNS_MAX; i++) {
-        code = refusal_try(w, mode, &error);
-        if (code != FH_CONFLICT || !error.retryable)
-            break;
-        mode = STORE_WRITE_ALONE;
-    }
+    struct work_tries tries = {0};
+    enum fh_code code;
+    do {
+        code = refusal_try(w, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &error);
+    } while (code == FH_CONFLICT && error.retryable &&
+             work_retry(w->context, &tries, w->deadline_ns));
     json_arena_set(before);
     if (code == FH_CONFLICT && error.retryable)
         code = error_set(&error, FH_UNAVAILABLE, "The refusal met conflicts again and again.");
@@ -461,19 +472,20 @@ enum fh_code work_run(fh_work *w)
 {
     work_record_begin(w);
     enum fh_code code = FH_OK;
-    for (int i = 0;; i++) {
+    struct work_tries tries = {0};
+    for (;;) {
         bool by_fence;
         work_handler_run(w, &by_fence);
         code = run_end(w, by_fence);
         if (code != FH_CONFLICT || !w->failure.retryable)
             break;
-        if (i == RERUNS_MAX) {
+        if (!work_retry(w->context, &tries, w->deadline_ns)) {
             error_set(&w->failure, FH_UNAVAILABLE, "The work met conflicts again and again.");
             set_problem(w, &w->failure);
             code = FH_UNAVAILABLE;
             break;
         }
-        w->alone = true;
+        w->alone = tries.alone;
         w->context->counters.reruns++;
     }
     if (code == FH_OK) {

@@ -10,6 +10,7 @@
  *   run       the handler's reads and writes; nothing may wait for anyone else any more
  *   finish    what was registered with work_on_finish: outbox, saga start; then the command record
  *   commit    returns when durable
+ *   sequence  where the store has a sequencer: the positions of what was published
  *   committed what was registered with work_on_committed: answers, waking feed and runner
  *
  * A failure (work_fail and all that calls it) ends the handler from any depth: control returns to
@@ -34,12 +35,18 @@ struct work_context {
     struct world *world;
     struct store *store;
     const fh_service *service;
+    const json_t *settings;               /* NULL: none */
+    const json_t *callers;                /* who may ask for what: "callers" of the configuration */
     const struct document_ops *documents; /* NULL unless the model is FH_DOCUMENT */
+    const struct keyvalue_ops *keyvalue;  /* NULL unless the model is FH_KEY_VALUE */
     struct work_keys *keys;               /* commands under way in this process */
+    struct lease_room *leases;            /* NULL where the store has one process */
     struct event_room *events;            /* rooms above: opaque here */
     struct call_room *calls;
     struct saga_room *sagas;
-    bool waits; /* a handler of this process has used fh_delay_ms: see command.c */
+    struct spans *spans; /* what was done lately; NULL: it is not kept */
+    bool waits;          /* a handler of this process has used fh_delay_ms: see command.c */
+    int64_t position;    /* of the store: the last one that this process knows of */
     struct work_counters {
         uint64_t committed, refused, failed, reruns;
     } counters;
@@ -76,7 +83,9 @@ struct fh_work {
     struct arena arena; /* one run of the handler */
     struct arena kept;  /* the work's whole life, reruns included */
     fh_handler *handler;
-    bool read_only; /* GET: a snapshot, no writes */
+    const struct fh_route *route; /* of a request: what its handler may answer; or NULL */
+    bool read_only;               /* GET: a snapshot, no writes */
+    bool fresh;                   /* GET: from the store's own server, not from a replica */
     int64_t deadline_ns;
     struct work_fence *fence; /* or NULL */
     const char *trace;        /* traceparent to pass on, or NULL */
@@ -91,11 +100,13 @@ struct fh_work {
     /* The run. */
     enum work_phase phase;
     struct store_work *store_work; /* open: the one work; read-only: the snapshot */
+    struct store_work *snapshot;   /* read-only: whoever runs it has opened this, and ends it */
     struct work_gate *gate;        /* in a batch: who may be open now; see work_batch */
     bool alone;                    /* the group of an earlier run failed */
     int documents_changed;
     const char *document_changed; /* "collection/id" */
     struct work_hook *hooks_first, *hooks_last;
+    struct work_appended *appended; /* events, for their positions: see positions.c */
     struct work_deferred *deferred;
     jmp_buf *fail_to;
 
@@ -140,6 +151,12 @@ char *work_vprintf(fh_work *w, const char *format, va_list args)
 /* Hooks run in the order in which they were registered; those with the same argument once. */
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
                  void (*committed)(fh_work *, void *), void *argument);
+
+/* To be told with every list given to ledger_outbox_append or ledger_saga_start, of the run's
+ * arena: when the hooks behind the commit run, its events have their positions (0: see
+ * positions.c). */
+struct ledger_event;
+void work_appended(fh_work *w, struct ledger_event *events);
 
 /* Answers of others, remembered so that a rerun hears the same: NULL when this one is new. */
 const json_t *work_asked_again(fh_work *w);

@@ -35,6 +35,7 @@
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 
 typedef void *fcontext;
@@ -46,8 +47,8 @@ struct transfer jump_fcontext(fcontext to, void *data);
 fcontext make_fcontext(void *stack_top, size_t size, void (*entry)(struct transfer));
 
 #define GUARD_SIZE ((size_t)64 << 10) /* more than any one frame: none steps over it */
-#define IDLE_MAX 512
-#define IDLE_KEPT 32 /* by fibers_trim */
+#define IDLE_MAX 2048                 /* a batch of each share of a subscription */
+#define IDLE_KEPT 32                  /* by fibers_trim */
 
 struct fiber {
     struct fibers *fibers;
@@ -124,6 +125,7 @@ static void fiber_unmap(struct fiber *fiber)
 #ifdef FIBER_ASAN
     /* Another stack may be mapped here, and would inherit what this one's frames left poisoned. */
     ASAN_UNPOISON_MEMORY_REGION(fiber->mapping + GUARD_SIZE, FIBER_STACK_SIZE);
+    __lsan_unregister_root_region(fiber->mapping + GUARD_SIZE, FIBER_STACK_SIZE);
 #endif
     munmap(fiber->mapping, GUARD_SIZE + FIBER_STACK_SIZE);
 }
@@ -207,6 +209,10 @@ static struct fiber *fiber_new(struct fibers *fibers)
         munmap(mapping, GUARD_SIZE + FIBER_STACK_SIZE);
         return NULL;
     }
+#ifdef FIBER_ASAN
+    /* What only a fiber that waits knows of is no leak. */
+    __lsan_register_root_region(mapping + GUARD_SIZE, FIBER_STACK_SIZE);
+#endif
     size_t head = (sizeof(struct fiber) + 63) & ~(size_t)63;
     struct fiber *fiber = (void *)(mapping + GUARD_SIZE + FIBER_STACK_SIZE - head);
     memset(fiber, 0, sizeof *fiber);

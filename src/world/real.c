@@ -270,6 +270,48 @@ static void on_check(uv_check_t *handle)
     run_all(handle->data);
 }
 
+/* ---- descriptors ---- */
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct world_poll *poll = handle->data;
+    unsigned held = 0;
+    if (status < 0 || events & (UV_READABLE | UV_DISCONNECT))
+        held |= WORLD_READABLE;
+    if (status < 0 || events & (UV_WRITABLE | UV_DISCONNECT))
+        held |= WORLD_WRITABLE;
+    poll->ready(poll, held);
+}
+
+static void real_poll_start(struct world *world, struct world_poll *poll, unsigned events)
+{
+    uv_poll_t *handle = poll->native;
+    if (!handle) {
+        handle = calloc(1, sizeof *handle);
+        FH_ASSERT(handle != NULL);
+        FH_ASSERT(uv_poll_init(real_of(world)->loop, handle, poll->fd) == 0);
+        handle->data = poll;
+        poll->native = handle;
+    }
+    int wanted = (events & WORLD_READABLE ? UV_READABLE : 0) |
+                 (events & WORLD_WRITABLE ? UV_WRITABLE : 0) | UV_DISCONNECT;
+    FH_ASSERT(uv_poll_start(handle, wanted, on_poll) == 0);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void real_poll_stop(struct world *world, struct world_poll *poll)
+{
+    (void)world;
+    if (!poll->native)
+        return;
+    uv_close(poll->native, poll_closed);
+    poll->native = NULL;
+}
+
 /* ---- requests ---- */
 
 static void real_request(struct world *world, struct world_request *request)
@@ -299,6 +341,8 @@ static const struct world_ops real_ops = {
     .timer_stop = real_timer_stop,
     .job = real_job,
     .turn = real_turn,
+    .poll_start = real_poll_start,
+    .poll_stop = real_poll_stop,
     .request = real_request,
     .fatal = real_fatal,
 };

@@ -37,6 +37,45 @@ void world_blocking(struct world *world, void (*run)(void *), void *owner)
     fiber_park();
 }
 
+/* Descriptor or deadline, whichever comes first. */
+struct watching {
+    struct world *world;
+    struct world_poll poll;
+    struct world_timer timer;
+    struct fiber *fiber;
+    unsigned held;
+};
+
+static void watching_ends(struct watching *watching, unsigned held)
+{
+    world_poll_stop(watching->world, &watching->poll);
+    world_timer_stop(watching->world, &watching->timer);
+    watching->held = held;
+    fiber_ready(watching->fiber);
+}
+
+static void watching_ready(struct world_poll *poll, unsigned events)
+{
+    watching_ends(poll->owner, events);
+}
+
+static void watching_late(struct world_timer *timer)
+{
+    watching_ends(timer->owner, 0);
+}
+
+unsigned world_wait_for(struct world *world, int fd, unsigned events, int64_t deadline_ns)
+{
+    struct watching watching = {.world = world, .fiber = fiber_self()};
+    watching.poll = (struct world_poll){.fd = fd, .ready = watching_ready, .owner = &watching};
+    watching.timer = (struct world_timer){.fire = watching_late, .owner = &watching};
+    world_poll_start(world, &watching.poll, events);
+    if (deadline_ns >= 0)
+        world_timer_start(world, &watching.timer, deadline_ns);
+    fiber_park();
+    return watching.held;
+}
+
 struct waiting {
     struct fiber *fiber;
     bool parked, done;

@@ -46,6 +46,18 @@ struct world_turn {
     bool posted;
 };
 
+/* Watches a descriptor, mostly one that a client library of an engine owns. `ready` runs on the
+ * loop, outside fibers, as long as it is watched and something of `events` holds (errors and the
+ * other end's leaving count as both). */
+#define WORLD_READABLE 1u
+#define WORLD_WRITABLE 2u
+struct world_poll {
+    int fd;
+    void (*ready)(struct world_poll *poll, unsigned events);
+    void *owner;
+    void *native; /* the world's own: set to NULL before first use */
+};
+
 #define WORLD_HEADERS_MAX 16
 
 struct world_header {
@@ -56,7 +68,10 @@ struct world_header {
 struct world_request {
     const char *service; /* by name: discovery is the world's */
     const char *method;
-    const char *path;                               /* with its query, encoded */
+    const char *path; /* with its query, encoded */
+    /* Instead of service and path: "https://...", outside of the system. Nothing there is known to
+     * keep Freehold's protocol. */
+    const char *url;
     struct world_header headers[WORLD_HEADERS_MAX]; /* up to the first NULL name */
     const char *body;                               /* NULL: none; JSON otherwise */
     size_t body_length;
@@ -84,6 +99,10 @@ struct world_ops {
     void (*timer_stop)(struct world *world, struct world_timer *timer); /* fine when not started */
     void (*job)(struct world *world, struct world_job *job);
     void (*turn)(struct world *world, struct world_turn *turn);
+    /* Started again: other events. Stopped before the descriptor is closed. Simulated worlds have
+     * none, as they have no servers: NULL. */
+    void (*poll_start)(struct world *world, struct world_poll *poll, unsigned events);
+    void (*poll_stop)(struct world *world, struct world_poll *poll); /* fine when not started */
     void (*request)(struct world *world, struct world_request *request);
     /* A promise could be broken by going on (a failed fsync): ends the process at once, from any
      * thread; what is durable is found again at the next start. */
@@ -139,6 +158,14 @@ static inline void world_turn(struct world *world, struct world_turn *turn)
 {
     world->ops->turn(world, turn);
 }
+static inline void world_poll_start(struct world *world, struct world_poll *poll, unsigned events)
+{
+    world->ops->poll_start(world, poll, events);
+}
+static inline void world_poll_stop(struct world *world, struct world_poll *poll)
+{
+    world->ops->poll_stop(world, poll);
+}
 static inline void world_fatal(struct world *world, const char *why)
 {
     world->ops->fatal(world, why);
@@ -148,6 +175,14 @@ static inline int64_t world_in_ms(struct world *world, int64_t ms)
     return world_monotonic_ns(world) + ms * 1000000;
 }
 
+/* Parks the fiber until something of `events` holds for the descriptor, and tells what; 0: the
+ * deadline came first (negative: there is none). */
+unsigned world_wait_for(struct world *world, int fd, unsigned events, int64_t deadline_ns);
+/* The address of a host, as numbers: for a fiber, parked while a name is looked up. NULL, or why
+ * there is none. */
+#define WORLD_ADDRESS_SIZE 64
+const char *world_resolve(struct world *world, const char *host,
+                          char ret_address[static WORLD_ADDRESS_SIZE]);
 /* Off the loop and back, for a fiber: parks it while `run(owner)` blocks elsewhere. */
 void world_blocking(struct world *world, void (*run)(void *), void *owner);
 /* Sends and parks the fiber until answer or deadline. `request->answer` and the headers are

@@ -105,9 +105,9 @@ static void pause_client(struct audit *audit, struct client *client)
 static void write_request(struct audit *audit, struct client *client)
 {
     char body[128];
-    int length =
-        snprintf(body, sizeof body, "{\"key\":\"k%u\",\"number\":%u,\"value\":\"%016" PRIx64 "\"}",
-                 client->key, client->number, client->value);
+    int length = snprintf(body, sizeof body,
+                          "{\"series\":\"k%u\",\"number\":%u,\"value\":\"%016" PRIx64 "\"}",
+                          client->key, client->number, client->value);
     int whole = snprintf(client->exchange.request, REQUEST_SIZE,
                          "POST /entries HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                          "Content-Type: application/json\r\nIdempotency-Key: k%u-%u\r\n"
@@ -293,15 +293,15 @@ static int64_t number(const char *text, int64_t least)
 int main(int count, char **arguments)
 {
     static struct audit audit;
-    if (count != 7)
-        die("Usage: audit FREEHOLD FILE STATE WRITES KILLS SEED");
+    if (count != 7 && count != 8)
+        die("Usage: audit FREEHOLD FILE STATE WRITES KILLS SEED [PROFILE]");
     audit.wanted = number(arguments[4], 1);
     audit.kills = (int)number(arguments[5], 0);
     chance_seed((uint64_t)number(arguments[6], 0));
     audit.victims.state = arguments[3];
     audit.epoll = epoll_create1(EPOLL_CLOEXEC);
     printf("seed %s\n", arguments[6]);
-    audit.port = system_up(arguments[1], arguments[2], arguments[3]);
+    audit.port = system_up(arguments[1], arguments[2], arguments[3], arguments[7]);
     write_and_kill(&audit);
     int64_t wrong = audit.wrong;
     if (audit.killed < audit.kills) {

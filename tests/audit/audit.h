@@ -78,7 +78,7 @@ struct victims {
     int counts[3];
 };
 
-uint16_t system_up(const char *freehold, const char *file, const char *state);
+uint16_t system_up(const char *freehold, const char *file, const char *state, const char *profile);
 void system_stop(const char *freehold, const char *state);
 /* kill -9 of one process at random; false: that one is not back from the last time. */
 bool system_kill(struct victims *victims);

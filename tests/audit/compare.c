@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a store holds against what was acknowledged: every row is read once, in the order of its id,
- * which is the order in which the store took it. */
+/* What a store holds against what was acknowledged: every row is judged once, in the order of its
+ * id, which for one key is the order in which the store took it. */
 
 #include "audit.h"
 
@@ -13,7 +13,7 @@
 #define PAGE_ROWS 5000
 #define SHOWN_MAX 20
 #define CATCH_UP_MS_MAX 120000 /* without one more row */
-#define PAUSE_US 20000
+#define PAUSE_US 200000
 
 struct row {
     int64_t id, number;
@@ -55,7 +55,7 @@ static bool next_row(const char **at, struct row *ret)
     const char *end = begin ? strchr(begin, '}') : NULL;
     if (!end)
         return false;
-    const char *key = member(begin, end, "\"key\"");
+    const char *key = member(begin, end, "\"series\"");
     if (*key != 'k')
         die("A row has an unknown key: %.80s", begin);
     ret->id = strtoll(member(begin, end, "\"id\""), NULL, 10);
@@ -103,40 +103,74 @@ static void count_lost(const struct journal *journal, uint8_t *const seen[],
     }
 }
 
-static int64_t read_store(const struct journal *journal, uint16_t port, bool with_ids,
-                          uint8_t *const seen[], struct findings *findings)
+/* Who judges the rows; NULL `seen`: they are counted only. */
+struct reading {
+    const struct journal *journal;
+    bool with_ids;
+    uint8_t *const *seen;
+    uint32_t *last; /* number of each key */
+    struct findings *findings;
+};
+
+/* All rows once, up to an empty page. */
+static int64_t read_rows(const struct reading *reading, struct exchange *exchange, uint16_t port)
 {
-    struct exchange exchange = {.fd = -1};
-    uint32_t *last = calloc(KEYS, sizeof *last);
-    int64_t after = 0, rows = 0, until = now_ms() + CATCH_UP_MS_MAX;
-    if (!last)
-        die("No memory to compare.");
-    for (;;) {
+    int64_t after = 0, rows = 0, before;
+    do {
         char path[128];
         struct answer answer;
         struct row row;
-        snprintf(path, sizeof path, "%s?after=%" PRId64 "&limit=%d", findings->path, after,
+        snprintf(path, sizeof path, "%s?after=%" PRId64 "&limit=%d", reading->findings->path, after,
                  PAGE_ROWS);
-        exchange_get(&exchange, port, path, &answer);
+        exchange_get(exchange, port, path, &answer);
         const char *at = answer.body;
-        int64_t before = rows;
+        before = rows;
         while (next_row(&at, &row)) {
             if (row.id <= after)
                 die("%s gives row %" PRId64 " behind row %" PRId64 ".", path, row.id, after);
             after = row.id;
             rows++;
-            judge(journal, &row, with_ids, seen, last, findings);
+            if (reading->seen)
+                judge(reading->journal, &row, reading->with_ids, reading->seen, reading->last,
+                      reading->findings);
         }
-        if (rows > before)
+    } while (rows > before);
+    return rows;
+}
+
+/* Until as many rows are there as were acknowledged, or no more come. Only then are they judged:
+ * where several works commit side by side, a row may come behind one with a greater id. */
+static void catch_up(const struct reading *reading, struct exchange *exchange, uint16_t port)
+{
+    const struct reading counting = {.findings = reading->findings};
+    int64_t most = 0, until = now_ms() + CATCH_UP_MS_MAX;
+    while (most < reading->journal->total && now_ms() < until) {
+        int64_t rows = read_rows(&counting, exchange, port);
+        if (rows > most) {
+            most = rows;
             until = now_ms() + CATCH_UP_MS_MAX;
-        else if (rows >= journal->total || now_ms() > until)
-            break; /* an empty page behind the last row, or no more comes */
-        else
+        }
+        if (most < reading->journal->total)
             usleep(PAUSE_US);
     }
+}
+
+static int64_t read_store(const struct journal *journal, uint16_t port, bool with_ids,
+                          uint8_t *const seen[], struct findings *findings)
+{
+    struct exchange exchange = {.fd = -1};
+    struct reading reading = {.journal = journal,
+                              .with_ids = with_ids,
+                              .seen = seen,
+                              .last = calloc(KEYS, sizeof *reading.last),
+                              .findings = findings};
+    if (!reading.last)
+        die("No memory to compare.");
+    catch_up(&reading, &exchange, port);
+    int64_t rows = read_rows(&reading, &exchange, port);
     exchange_close(&exchange);
     free(exchange.buffer);
-    free(last);
+    free(reading.last);
     return rows;
 }
 

@@ -16,6 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PORT_FIRST 4100
+#define PORT_BEHIND 15000
+#define PORT_TRIES_MAX 1000
+
 extern char **environ;
 
 static const char *const names[] = {"ledger", "listener", "gateway"};
@@ -46,25 +50,33 @@ static void run(const char *const arguments[])
         free(copied[i]);
 }
 
+/*
+ * Below those that the kernel gives to connections that go out (32768 on): another process could
+ * have it by the time that the system listens.
+ */
 static uint16_t free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-        die("No free port: %s.", strerror(errno));
-    close(fd);
-    return ntohs(address.sin_port);
+    for (int tries = 0; tries < PORT_TRIES_MAX; tries++) {
+        uint16_t port = (uint16_t)(PORT_FIRST + (getpid() + tries) % (PORT_BEHIND - PORT_FIRST));
+        address.sin_port = htons(port);
+        int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        bool found = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (found)
+            return port;
+    }
+    die("No free port from %d to %d.", PORT_FIRST, PORT_BEHIND - 1);
 }
 
-uint16_t system_up(const char *freehold, const char *file, const char *state)
+uint16_t system_up(const char *freehold, const char *file, const char *state, const char *profile)
 {
     char listen_on[32];
     uint16_t port = free_port();
     snprintf(listen_on, sizeof listen_on, "127.0.0.1:%d", port);
     run((const char *const[]){freehold, "up", file, "--detach", "--state", state, "--listen",
-                              listen_on, NULL});
+                              listen_on, profile ? "--profile" : NULL, profile, NULL});
     return port;
 }
 

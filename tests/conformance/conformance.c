@@ -13,16 +13,34 @@ static enum fh_code sqlite_open_in(struct harness *harness, enum fh_model model,
     return store_engine("sqlite")->open(&options, harness->world, ret, error);
 }
 
-static const struct conformance_engine engines[] = {
-    {
-        .name = "sqlite",
-        .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT,
-        .open = sqlite_open_in,
-        .close = store_close,
-        .insert_or_rollback = "INSERT OR ROLLBACK INTO",
-        .boolean = "BOOLEAN",
-        .json = "JSON",
-    },
+static const struct conformance_engine sqlite = {
+    .name = "sqlite",
+    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
+    .open = sqlite_open_in,
+    .close = store_close,
+    .insert_or_rollback = "INSERT OR ROLLBACK INTO",
+    .boolean = "BOOLEAN",
+    .json = "JSON",
+    .text = "TEXT",
+    .groups = true,
+    .deferrable = true,
+};
+
+static const struct conformance_engine *const engines[] = {
+    &sqlite,
+#ifdef FREEHOLD_MARIADB
+    &conformance_mariadb,
+#endif
+#ifdef FREEHOLD_POSTGRESQL
+    &conformance_postgresql,
+#endif
+#ifdef FREEHOLD_MONGODB
+    &conformance_mongodb_ferretdb,
+    &conformance_mongodb_java,
+#endif
+#ifdef FREEHOLD_REDIS
+    &conformance_redis,
+#endif
 };
 
 /* ---- Closing --------------------------------------------------------------------------------- */
@@ -85,32 +103,66 @@ static void run_case(void **state)
 {
     struct run *run = *state;
     struct conformance *c = &run->c;
+    const char *missing = run->engine->missing ? run->engine->missing() : NULL;
+    if (missing) {
+        print_message("%s can't be tried here: %s\n", run->engine->name, missing);
+        skip();
+    }
     memset(c, 0, sizeof *c);
     c->engine = run->engine;
     c->model = run->model;
     harness_init(&c->harness);
     harness_run(&c->harness, run_on_fiber, run);
+    if (c->engine->drop)
+        c->engine->drop(&c->harness);
     harness_release(&c->harness);
     if (c->failure[0])
         fail_msg("%s", c->failure);
 }
 
-int conformance_main(enum fh_model model, const struct conformance_row *rows, size_t count)
+/* 0: any */
+static bool is_tried(const struct conformance_engine *engine, const char *name, enum fh_model model)
+{
+    bool named =
+        !name || (*name ? strncmp(engine->name, name, strlen(name)) == 0 : engine->missing != NULL);
+    return named && (!model || engine->models & 1u << model);
+}
+
+static const char *const model_names[] = {[FH_RELATIONAL] = ", relational",
+                                          [FH_DOCUMENT] = ", documents",
+                                          [FH_KEY_VALUE] = ", keys and values"};
+
+static enum fh_model first_model(const struct conformance_engine *engine)
+{
+    return engine->models & 1u << FH_RELATIONAL ? FH_RELATIONAL
+           : engine->models & 1u << FH_DOCUMENT ? FH_DOCUMENT
+                                                : FH_KEY_VALUE;
+}
+
+/* In `model`; 0: in the first that each engine has, or in every one. */
+static int run_cases(const char *name, enum fh_model model, bool every_model,
+                     const struct conformance_row *rows, size_t count)
 {
     enum { ENGINES = sizeof engines / sizeof *engines };
-    size_t tests_max = ENGINES * count;
+    size_t tests_max = ENGINES * (FH_KEY_VALUE + 1) * count;
     struct CMUnitTest *tests = calloc(tests_max, sizeof *tests);
     struct run *runs = calloc(tests_max, sizeof *runs);
     char(*names)[160] = calloc(tests_max, sizeof *names);
     if (!tests || !runs || !names)
         return 1;
     size_t used = 0;
-    for (size_t e = 0; e < ENGINES; e++) {
-        if (!(engines[e].models & 1u << model))
+    for (size_t place = 0; place < ENGINES * (FH_KEY_VALUE + 1); place++) {
+        const struct conformance_engine *engine = engines[place / (FH_KEY_VALUE + 1)];
+        enum fh_model tried = (enum fh_model)(place % (FH_KEY_VALUE + 1));
+        bool wanted = model         ? tried == model
+                      : every_model ? (engine->models & 1u << tried) != 0
+                                    : tried == first_model(engine);
+        if (!wanted || !is_tried(engine, name, model))
             continue;
         for (size_t i = 0; i < count; i++, used++) {
-            runs[used] = (struct run){&engines[e], model, &rows[i], {0}};
-            snprintf(names[used], sizeof names[used], "%s: %s", engines[e].name, rows[i].name);
+            runs[used] = (struct run){engine, tried, &rows[i], {0}};
+            snprintf(names[used], sizeof names[used], "%s%s: %s", engine->name,
+                     every_model ? model_names[tried] : "", rows[i].name);
             tests[used] = (struct CMUnitTest){
                 .name = names[used], .test_func = run_case, .initial_state = &runs[used]};
         }
@@ -120,6 +172,27 @@ int conformance_main(enum fh_model model, const struct conformance_row *rows, si
     free(runs);
     free(names);
     return failed;
+}
+
+int conformance_main(enum fh_model model, const struct conformance_row *rows, size_t count)
+{
+    return run_cases(NULL, model, false, rows, count);
+}
+
+int conformance_main_all(const struct conformance_row *rows, size_t count)
+{
+    return run_cases(NULL, (enum fh_model)0, false, rows, count);
+}
+
+int conformance_main_every(const struct conformance_row *rows, size_t count)
+{
+    return run_cases(NULL, (enum fh_model)0, true, rows, count);
+}
+
+int conformance_main_of(const char *engine, enum fh_model model, const struct conformance_row *rows,
+                        size_t count)
+{
+    return run_cases(engine, model, false, rows, count);
 }
 
 /* ---- Works ----------------------------------------------------------------------------------- */
@@ -245,8 +318,9 @@ enum fh_code conformance_exec(struct conformance *c, struct store_work *work, co
                               const char *names)
 {
     json_t *object = names ? conformance_json(names) : NULL;
+    int64_t changes; /* wanted, so that a failure is told now and not with a later statement */
     enum fh_code code =
-        relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, NULL, &c->error);
+        relational_run(work, sql, &object, object ? 1 : 0, 0, NULL, &changes, &c->error);
     json_decref(object);
     return code;
 }

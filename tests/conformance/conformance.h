@@ -28,11 +28,34 @@ struct conformance_engine {
     enum fh_code (*open)(struct harness *harness, enum fh_model model, struct store **ret,
                          struct fh_error *error);
     void (*close)(struct store *store);
+    /* Server engines: why they can't be tried here, or NULL; and the end of what `open` has made on
+     * the server for this harness. NULL: always there, nothing to end. */
+    const char *(*missing)(void);
+    void (*drop)(struct harness *harness);
     /* "INSERT OR ROLLBACK INTO": a statement that ends the whole transaction when it fails, or
      * NULL where the engine has none. */
     const char *insert_or_rollback;
-    const char *boolean, *json; /* column types */
+    const char *boolean, *json, *text; /* column types; text: of any length */
+    /* Abilities that engines have or lack: works that share a commit, so that none is told before
+     * the loop has turned; constraints that are looked at when the work ends. */
+    bool groups, deferrable;
+    bool failure_ends_work; /* a statement that failed leaves nothing but the rollback */
+    bool slow;              /* its server takes milliseconds for a find: some stand for all */
 };
+
+#ifdef FREEHOLD_MARIADB
+extern const struct conformance_engine conformance_mariadb; /* engine_mariadb.c */
+#endif
+#ifdef FREEHOLD_POSTGRESQL
+extern const struct conformance_engine conformance_postgresql; /* engine_postgresql.c */
+#endif
+#ifdef FREEHOLD_MONGODB
+extern const struct conformance_engine conformance_mongodb_ferretdb; /* engine_mongodb.c */
+extern const struct conformance_engine conformance_mongodb_java;
+#endif
+#ifdef FREEHOLD_REDIS
+extern const struct conformance_engine conformance_redis; /* engine_redis.c */
+#endif
 
 #define CONFORMANCE_WORKS_MAX 32
 
@@ -63,6 +86,13 @@ struct conformance_row {
 
 /* Runs all cases for all engines of the model. */
 int conformance_main(enum fh_model model, const struct conformance_row *rows, size_t count);
+/* For all engines, in the first model that each has. */
+int conformance_main_all(const struct conformance_row *rows, size_t count);
+/* For all engines, in every model that each has. */
+int conformance_main_every(const struct conformance_row *rows, size_t count);
+/* In one model, for engines whose names begin so; "": for servers. */
+int conformance_main_of(const char *engine, enum fh_model model, const struct conformance_row *rows,
+                        size_t count);
 
 void conformance_note(struct conformance *c, const char *file, int line, const char *what);
 

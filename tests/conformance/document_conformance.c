@@ -275,6 +275,9 @@ static void a_rolled_back_work_leaves_no_document_and_no_key(struct conformance 
     json_t *document = NULL;
     bool existed = false;
     EXPECT(insert_value(c, work, "thing", conformance_json("{'id':'b','v':1}")) == FH_OK);
+    conformance_rollback(c, work);
+    work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
     EXPECT(update_in(c, work, "a", NULL, "{'$set':{'v':7}}", &document) == FH_OK);
     json_decref(document);
     EXPECT(documents(c)->remove(work, "thing", "a", &existed, &c->error) == FH_OK && existed);
@@ -541,8 +544,6 @@ static void make_many(struct conformance *c)
 {
     make_things(c);
     unsigned random = 1;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    EXPECT(work);
     for (int i = 0; i < THINGS; i++) {
         char text[256], v[80] = "";
         random = random * 1103515245 + 12345;
@@ -550,9 +551,8 @@ static void make_many(struct conformance *c)
         if (i % 10) /* every tenth has none */
             snprintf(v, sizeof v, "'v':%s,'u':%s,'o':{'v':%s},", value, value, value);
         snprintf(text, sizeof text, "{'id':'t%d',%s'n':%d}", i, v, i % 3);
-        EXPECT(insert_value(c, work, "thing", conformance_json(text)) == FH_OK);
+        EXPECT(insert(c, "thing", text) == FH_OK);
     }
-    EXPECT(conformance_commit(c, work) == FH_OK);
 }
 
 /* What a document sorts by: an array by its least element, or greatest. */
@@ -692,6 +692,8 @@ static void compare_field(struct conformance *c, const char *field)
     for (size_t f = 0; f < FILTERS && !c->failure[0]; f++) {
         for (size_t s = 0; s < SORTS && !c->failure[0]; s++) {
             char filter[256], sort[128];
+            if (c->engine->slow && (f + s) % SORTS != 0)
+                continue; /* each filter with one of the sorts */
             compare_with_reference(c, work, all,
                                    with_field(filter, sizeof filter, filters[f], field),
                                    with_field(sort, sizeof sort, sorts[s], field));
@@ -718,14 +720,11 @@ static void an_unindexed_field_is_found_as_by_looking_at_everything(struct confo
 static void ranges_of_an_index_without_arrays_use_both_bounds(struct conformance *c)
 {
     make_things(c);
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    EXPECT(work);
     for (int i = 0; i < 50; i++) {
         char text[64];
         snprintf(text, sizeof text, "{'id':'t%02d','v':%d}", i, i);
-        EXPECT(insert_value(c, work, "thing", conformance_json(text)) == FH_OK);
+        EXPECT(insert(c, "thing", text) == FH_OK);
     }
-    EXPECT(conformance_commit(c, work) == FH_OK);
     EXPECT(finds(c, "{'v':{'$gt':10,'$lt':13}}", NULL, NULL, 10, "t11 t12"));
     EXPECT(finds(c, "{'v':{'$gte':10,'$lte':12}}", "{'v':-1}", NULL, 10, "t12 t11 t10"));
     EXPECT(finds(c, "{'v':{'$gte':10,'$lte':12}}", "{'v':-1}", "t12", 10, "t11 t10"));

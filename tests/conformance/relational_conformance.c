@@ -113,6 +113,8 @@ static void commit_one(void *argument)
 
 static void a_snapshot_shows_no_work_whose_commit_has_not_begun_to_be_durable(struct conformance *c)
 {
+    if (!c->engine->groups)
+        return;
     make_items(c);
     struct undurable undurable = {.c = c};
     conformance_start(c, commit_one, &undurable);
@@ -237,6 +239,8 @@ static void make_children(struct conformance *c)
 
 static void a_deferred_constraint_fails_its_own_work_and_the_others_stand(struct conformance *c)
 {
+    if (!c->engine->deferrable)
+        return;
     make_children(c);
     struct member members[] = {{.sql = "INSERT INTO item VALUES (1, 'a')"},
                                {.sql = "INSERT INTO child VALUES (1, 99)"},
@@ -252,6 +256,8 @@ static void a_deferred_constraint_fails_its_own_work_and_the_others_stand(struct
 
 static void a_deferred_constraint_may_be_met_before_the_work_ends(struct conformance *c)
 {
+    if (!c->engine->deferrable)
+        return;
     make_children(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
@@ -267,10 +273,16 @@ static void a_failed_work_leaves_the_others_of_its_group_standing(struct conform
                                {.sql = "INSERT INTO item VALUES (2, 'a')"},
                                {.sql = "INSERT INTO item VALUES (3, 'c')"}};
     start_members(c, members, 3);
-    EXPECT(members[0].code == FH_OK && members[2].code == FH_OK);
-    EXPECT(members[1].code == FH_CONFLICT && !members[1].error.retryable);
-    EXPECT(strcmp(members[1].error.field, "name") == 0);
-    conformance_reads(c, all_items, "[{'id':1,'name':'a'},{'id':3,'name':'c'}]");
+    run_again_alone(members, 3);
+    /* On a server they run side by side, and either of the two may be the first. */
+    bool first = members[0].code == FH_OK;
+    const struct member *loser = &members[first ? 1 : 0];
+    EXPECT(members[first ? 0 : 1].code == FH_OK && members[2].code == FH_OK);
+    EXPECT(loser->code == FH_CONFLICT && !loser->error.retryable);
+    EXPECT(strcmp(loser->error.field, "name") == 0);
+    conformance_reads(c, all_items,
+                      first ? "[{'id':1,'name':'a'},{'id':3,'name':'c'}]"
+                            : "[{'id':2,'name':'a'},{'id':3,'name':'c'}]");
 }
 
 static void
@@ -353,7 +365,9 @@ static void integers_beyond_2_to_the_53rd_come_back_as_strings(struct conformanc
 static void a_megabyte_is_a_value_like_another(struct conformance *c)
 {
     enum { SIZE = 1000000 };
-    EXPECT(conformance_does(c, "CREATE TABLE large (t TEXT)", NULL) == FH_OK);
+    char sql[64];
+    snprintf(sql, sizeof sql, "CREATE TABLE large (t %s)", c->engine->text);
+    EXPECT(conformance_does(c, sql, NULL) == FH_OK);
     char *text = malloc(SIZE + 1);
     for (int i = 0; i < SIZE; i++)
         text[i] = (char)('a' + i % 26);
@@ -384,8 +398,8 @@ static void ten_thousand_rows_come_back_and_one_more_is_refused(struct conforman
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
     EXPECT(conformance_exec(c, work,
-                            "WITH RECURSIVE counting (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM "
-                            "counting WHERE n < 10001) INSERT INTO number SELECT n FROM counting",
+                            "INSERT INTO number WITH RECURSIVE counting (n) AS (SELECT 1 UNION ALL "
+                            "SELECT n + 1 FROM counting WHERE n < 10001) SELECT n FROM counting",
                             NULL) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
     work = conformance_begin(c, STORE_READ);
@@ -421,13 +435,14 @@ static bool selects(struct conformance *c, const char *sql, const char *names, c
 
 static void names_are_bound_wherever_they_stand(struct conformance *c)
 {
-    EXPECT(
-        selects(c, "SELECT :a AS x, :b AS y, :a AS z", "{'b':2,'a':1}", "[{'x':1,'y':2,'z':1}]"));
-    EXPECT(
-        selects(c, "SELECT ':a' AS x -- :b\n, /* :c */ :d AS y", "{'d':1}", "[{'x':':a','y':1}]"));
+    EXPECT(selects(c, "SELECT :a + 0 AS x, :b + 0 AS y, :a + 0 AS z", "{'b':2,'a':1}",
+                   "[{'x':1,'y':2,'z':1}]"));
+    EXPECT(selects(c, "SELECT ':a' AS x -- :b\n, /* :c */ :d + 0 AS y", "{'d':1}",
+                   "[{'x':':a','y':1}]"));
     EXPECT(selects(c, "SELECT :text AS x", "{'text':'x); DROP TABLE item; --'}",
                    "[{'x':'x); DROP TABLE item; --'}]"));
-    EXPECT(selects(c, "SELECT :a_1 AS x, :a_10 AS y", "{'a_10':10,'a_1':1}", "[{'x':1,'y':10}]"));
+    EXPECT(selects(c, "SELECT :a_1 + 0 AS x, :a_10 + 0 AS y", "{'a_10':10,'a_1':1}",
+                   "[{'x':1,'y':10}]"));
 }
 
 static void names_are_looked_up_in_the_objects_in_order(struct conformance *c)
@@ -435,7 +450,7 @@ static void names_are_looked_up_in_the_objects_in_order(struct conformance *c)
     json_t *objects[] = {conformance_json("{'a':1}"), conformance_json("{'a':2,'b':3}")};
     struct store_work *work = conformance_begin(c, STORE_READ);
     json_t *rows = NULL;
-    relational_run(work, "SELECT :a AS a, :b AS b", objects, 2, 10, &rows, NULL, &c->error);
+    relational_run(work, "SELECT :a + 0 AS a, :b + 0 AS b", objects, 2, 10, &rows, NULL, &c->error);
     conformance_rollback(c, work);
     conformance_is(c, rows, "[{'a':1,'b':3}]");
     json_decref(rows);
@@ -494,7 +509,7 @@ static void broken_constraints_name_their_field(struct conformance *c)
 {
     EXPECT(conformance_does(c,
                             "CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT NOT NULL "
-                            "UNIQUE, age INTEGER CONSTRAINT age_is_positive CHECK (age > 0))",
+                            "UNIQUE, age INTEGER, CONSTRAINT age_is_positive CHECK (age > 0))",
                             NULL) == FH_OK);
     EXPECT(conformance_does(c, "INSERT INTO person VALUES (1, 'a@x', 5)", NULL) == FH_OK);
     EXPECT(conformance_does(c, "INSERT INTO person VALUES (2, 'a@x', 5)", NULL) == FH_CONFLICT);
@@ -508,13 +523,20 @@ static void broken_constraints_name_their_field(struct conformance *c)
     conformance_reads(c, "SELECT id FROM person", "[{'id':1}]");
 }
 
-static void a_work_goes_on_after_a_broken_constraint(struct conformance *c)
+static void a_work_goes_on_after_a_broken_constraint_or_is_over(struct conformance *c)
 {
     make_items(c);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
     EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (1, 'a')", NULL) == FH_OK);
     EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (2, 'a')", NULL) == FH_CONFLICT);
+    if (c->engine->failure_ends_work) {
+        EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (3, 'c')", NULL) == FH_CONFLICT);
+        EXPECT(strcmp(c->error.field, "name") == 0);
+        EXPECT(conformance_commit(c, work) == FH_CONFLICT);
+        conformance_reads(c, all_items, "[]");
+        return;
+    }
     EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (3, 'c')", NULL) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
     conformance_reads(c, all_items, "[{'id':1,'name':'a'},{'id':3,'name':'c'}]");
@@ -598,7 +620,7 @@ int main(void)
         CASE(a_missing_name_is_told),
         CASE(wrong_sql_is_told_and_the_work_can_end),
         CASE(broken_constraints_name_their_field),
-        CASE(a_work_goes_on_after_a_broken_constraint),
+        CASE(a_work_goes_on_after_a_broken_constraint_or_is_over),
         CASE(changes_are_counted),
         CASE(a_store_opened_again_keeps_everything_and_its_incarnation),
         CASE(a_script_of_several_statements_is_one_work),

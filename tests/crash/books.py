@@ -19,6 +19,9 @@ REST_S_MAX = 180
 
 
 class Load:
+    pause_s = 0.1  # at most, between two orders of a client
+    behind_max = 4  # orders of a client that have not ended: slow stores are to be tried, not buried
+
     def __init__(self, system, shop, seed, timeouts=True):
         self.system, self.shop = system, shop
         self.random, self.timeouts = random.Random(seed), timeouts
@@ -39,23 +42,48 @@ class Load:
         await in_parallel(product, range(PRODUCTS), at_once)
         await in_parallel(user, range(USERS), at_once)
 
+    async def ended(self, order):
+        while not self.over:
+            answer = await self.shop.request("GET", f"/api/orders/{order}")
+            if answer.status == 200 and answer.json()["status"] != "PENDING":
+                return
+            await asyncio.sleep(self.random.uniform(0, self.pause_s))
+
     async def client(self):
+        behind = collections.deque()
         while not self.over:
             self.number += 1
             key, i = f"order-{self.number}", self.number
             late = "tok_timeout" if self.timeouts else "tok_visa"
             token = "tok_declined" if i % 11 == 0 else late if i % 37 == 0 else "tok_visa"
-            body = {"user_id": self.random.choice(self.users), "payment_token": token,
+            address = "5 Coral Row, Atlantis" if i % 13 == 0 else "2 Quay Street"  # the first is refused
+            body = {"user_id": self.random.choice(self.users), "payment_token": token, "address": address,
                     "items": [{"product_id": f"p{n}", "quantity": self.random.randint(1, 3)}
                               for n in self.random.sample(range(PRODUCTS), 2)]}
             answer = await self.shop.request("POST", "/api/orders", body, key=key)
             assert answer.status == 202, (key, answer.status, answer.body)
             self.orders[key] = answer.json()["id"]
-            await asyncio.sleep(self.random.uniform(0, 0.1))
+            behind.append(self.orders[key])
+            if len(behind) > self.behind_max:
+                await self.ended(behind.popleft())
+            await asyncio.sleep(self.random.uniform(0, self.pause_s))
 
     async def at_rest(self):
-        await asyncio.to_thread(wait_for, "every saga ends and every event is applied",
-                                self.system.at_rest, REST_S_MAX)
+        try:
+            await asyncio.to_thread(wait_for, "every saga ends and every event is applied",
+                                    self.system.at_rest, REST_S_MAX)
+        except AssertionError as error:
+            sagas = self.system.command("saga", "list", "--state", self.system.state, check=False).stdout
+            raise AssertionError("\n".join([str(error), *self.system.unrest(), sagas])) from error
+
+    async def history(self, user):
+        found, after = [], ""
+        while True:
+            page = (await self.shop.request("GET", f"/api/users/{user}/orders/history?limit=100{after}")).json()
+            found += [one["order_id"] for one in page]
+            if len(page) < 100:
+                return found
+            after = f"&after={found[-1]}"
 
     async def read(self):
         orders = {}
@@ -69,24 +97,28 @@ class Load:
                     break
                 after = page[-1]["id"]
         products = (await self.shop.request("GET", "/api/products?limit=1000")).json()
+        stock = {one["id"]: one["quantity"] for one in await asyncio.to_thread(self.all_of, "inventory", "stock")}
+        assert {p["id"]: p["stock"] for p in products} == stock, "the products show what the inventory has"
         users = (await self.shop.request("GET", "/api/users?ids=" + ",".join(map(str, self.users)))).json()
-        return Books(orders, {p["id"]: p["stock"] for p in products},
-                     {u["id"]: u["order_count"] for u in users},
-                     await asyncio.to_thread(self.payments))
+        histories = {user: await self.history(user) for user in self.users}
+        return Books(orders, stock, {u["id"]: u["order_count"] for u in users}, histories,
+                     await asyncio.to_thread(self.all_of, "payments"),
+                     await asyncio.to_thread(self.all_of, "shipping", "shipments"))
 
-    def payments(self):
+    def all_of(self, service, what=None):
         found, after = [], ""
         while True:
-            page = self.system.call("payments", "GET", f"/api/payments?limit=1000{after}").body
+            page = self.system.call(service, "GET", f"/api/{what or service}?limit=1000{after}").body
             found += page
             if len(page) < 1000:
                 return found
-            after = "&after=" + page[-1]["id"]
+            after = f"&after={page[-1]['id']}"
 
 
 class Books:
-    def __init__(self, orders, stock, counts, payments):
-        self.orders, self.stock, self.counts, self.payments = orders, stock, counts, payments
+    def __init__(self, orders, stock, counts, histories, payments, shipments):
+        self.orders, self.stock, self.counts, self.histories = orders, stock, counts, histories
+        self.payments, self.shipments = payments, shipments
         self.confirmed = {i: order for i, order in orders.items() if order["status"] == "CONFIRMED"}
 
     def check(self, load):
@@ -105,5 +137,13 @@ class Books:
             "no order is charged twice"
         assert charged == {i: order["total"] for i, order in self.confirmed.items()}
 
+        sent = [(s["order_id"], s["id"], s["address"]) for s in self.shipments if s["status"] == "SENT"]
+        assert sorted(sent) == sorted((i, order["shipment_id"], order["address"])
+                                      for i, order in self.confirmed.items()), "each confirmed order is sent once"
+        assert not any("Atlantis" in address for _, _, address in sent)
+
         expected = collections.Counter(order["user_id"] for order in self.confirmed.values())
         assert self.counts == {user: expected[user] for user in load.users}
+        assert self.histories == {user: sorted((i for i, order in self.confirmed.items() if order["user_id"] == user),
+                                               reverse=True)
+                                  for user in load.users}, "each confirmed order is in its user's history once"

@@ -2,7 +2,8 @@
 """kill -9 at random, of services and of the gateway, under load: no acknowledged order is lost, none is done twice, every
 saga ends, and the books balance.
 
-FREEHOLD_KILLS says how often, FREEHOLD_SEED repeats a choice of victims."""
+On the embedded stores, and less often on each profile with servers. FREEHOLD_KILLS says how often, FREEHOLD_SEED repeats
+a choice of victims."""
 
 import asyncio
 import os
@@ -12,24 +13,30 @@ import signal
 import sys
 import time
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
-from conftest import System  # noqa: E402
+from conftest import PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
 
-KILLS = int(os.environ.get("FREEHOLD_KILLS", "100"))
+KILLS = int(os.environ.get("FREEHOLD_KILLS", "0"))
+KILLS_USUAL = {"embedded": 100}
+KILLS_ELSEWHERE = 25
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-VICTIMS = ("users", "products", "payments", "orders", "gateway")
+VICTIMS = (*SHOP_SERVICES, "gateway")
 CLIENTS = 16
 
 
 class Run(Load):
+    kills = 0
+
     async def killer(self):
         """Each kill waits until its victim and some orders have come through since the last one."""
         killed = set()  # `up` may not have noticed yet
         try:
-            for _ in range(KILLS):
+            for _ in range(self.kills):
                 acknowledged = len(self.orders)
                 victim = self.random.choice(VICTIMS)
                 until = time.monotonic() + 60
@@ -49,9 +56,10 @@ class Run(Load):
             self.over = True
 
 
-async def under_load(system):
+async def under_load(system, kills):
     async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=60) as shop:
         run = Run(system, shop, SEED)
+        run.kills = kills
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:
             group.create_task(run.killer())
@@ -61,11 +69,13 @@ async def under_load(system):
         return run, await run.read()
 
 
-def test_kill_9_at_random_loses_nothing_and_does_nothing_twice(tmp_path):
-    print(f"FREEHOLD_SEED={SEED} FREEHOLD_KILLS={KILLS}")
-    system = System(ROOT / "examples" / "shop" / "freehold.yaml", tmp_path / "state").up()
+@pytest.mark.parametrize("profile", PROFILES)
+def test_kill_9_at_random_loses_nothing_and_does_nothing_twice(profile, request):
+    kills = KILLS or KILLS_USUAL.get(profile, KILLS_ELSEWHERE)
+    print(f"FREEHOLD_SEED={SEED} FREEHOLD_KILLS={kills}")
+    system = System(ROOT / "examples" / "shop" / "freehold.yaml", folder_for(request) / "state", named(profile)).up()
     try:
-        run, books = asyncio.run(under_load(system))
+        run, books = asyncio.run(under_load(system, kills))
     except BaseException:
         print(system.logs())
         raise
@@ -74,5 +84,5 @@ def test_kill_9_at_random_loses_nothing_and_does_nothing_twice(tmp_path):
 
     books.check(run)
     assert books.confirmed, "some orders came through"
-    print(f"{len(books.orders)} orders, {len(books.confirmed)} confirmed, {KILLS} kills,"
+    print(f"{len(books.orders)} orders, {len(books.confirmed)} confirmed, {kills} kills,"
           f" {run.shop.repeated} requests repeated")

@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole systems, run through the command as a person would. Tests wait for conditions."""
 
+import functools
 import hmac
 import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
-import socket
 import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from ports import free_port  # noqa: E402
+
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 CONDITION_S_MAX = 60
+SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
+SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 
 
 def wait_for(what, condition, seconds=CONDITION_S_MAX):
@@ -29,10 +37,13 @@ def wait_for(what, condition, seconds=CONDITION_S_MAX):
         time.sleep(0.02)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def assert_unreported(folder):
+    """No sanitized process has found anything to report. What it reports is its end, but `up` starts it
+    again, and nobody else would notice."""
+    for log in sorted(pathlib.Path(folder).rglob("*log*")) if SANITIZED else ():
+        text = log.read_text(errors="replace") if log.is_file() else ""
+        found = SANITIZER_REPORT.search(text)
+        assert not found, f"{log}:\n{text[max(0, found.start() - 1000):found.start() + 6000]}"
 
 
 TOKEN_LIFE_MS = 300_000
@@ -57,10 +68,12 @@ class Answer:
 
 
 class System:
-    """One running system, in a state folder and on a port of its own."""
+    """One running system, in a state folder and on a port of its own. `said` is what `up` printed."""
 
-    def __init__(self, file, state):
+    def __init__(self, file, state, profile=None):
         self.file, self.state, self.port = str(file), str(state), free_port()
+        self.profile = ["--profile", profile] if profile else []
+        self.said = ""
 
     def command(self, *arguments, check=True):
         done = subprocess.run([FREEHOLD, *arguments], capture_output=True, text=True, timeout=120)
@@ -68,12 +81,13 @@ class System:
         return done
 
     def up(self):
-        self.command("up", self.file, "--detach", "--state", self.state,
-                     "--listen", f"127.0.0.1:{self.port}")
+        self.said = self.command("up", self.file, "--detach", "--state", self.state, *self.profile,
+                                 "--listen", f"127.0.0.1:{self.port}").stdout
         return self
 
     def stop(self, check=True):
         self.command("stop", "--state", self.state, check=check)
+        assert_unreported(self.state)
 
     def status(self):
         """The exit code is left alone: it says whether all are ready."""
@@ -85,12 +99,21 @@ class System:
 
     def at_rest(self):
         """No saga is unfinished, no event unapplied."""
+        return not self.unrest()
+
+    def unrest(self):
+        """What keeps it from rest, a line each."""
         states = {name: one["state"] for name, one in self.services().items()}
-        if None in states.values():
-            return False
-        return not any(any(state["sagas"][kind] for kind in ("running", "compensating", "parked")) or
-                       any(heard["position"] != states[heard["source"]]["position"]
-                           for heard in state["subscriptions"]) for state in states.values())
+        found = [f"{name} does not answer" for name, state in states.items() if state is None]
+        if found:
+            return found
+        for name, state in states.items():
+            found += [f"{name}: sagas {kind}: {state['sagas'][kind]}"
+                      for kind in ("running", "compensating", "parked") if state["sagas"][kind]]
+            found += [f"{name}: {heard['source']} is at {states[heard['source']]['position']}, heard {heard}"
+                      for heard in state["subscriptions"]
+                      if heard["position"] != states[heard["source"]]["position"]]
+        return found
 
     def pid(self, service):
         return self.services()[service]["pid"]
@@ -126,8 +149,72 @@ class System:
             connection.close()
 
     def logs(self):
+        folder = pathlib.Path(self.state)
         return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-4000:]}"
-                         for log in sorted(pathlib.Path(self.state).glob("*/log")))
+                         for log in (*sorted(folder.glob("*/log")), *sorted(folder.glob(".servers/*/log"))))
+
+
+# ---- Profiles: the same shop on other engines -------------------------------------------------------
+
+SHOP_FILE = ROOT / "examples" / "shop" / "freehold.yaml"
+SHOP_SERVICES = tuple(re.findall(r"^  (\w+): \{ program:", SHOP_FILE.read_text(), re.MULTILINE))
+PROFILES = ("embedded", "postgresql", "schemas", "servers")
+
+
+def with_programs(text, folder=pathlib.Path(FREEHOLD).parent / "examples" / "shop"):
+    """A copy of the shop's file, for another place: it names the programs by their paths."""
+    return re.sub(r"program: (\w+)", rf"program: {folder}/\1", text)
+
+
+@functools.cache
+def why_not(profile):
+    """Why the shop can't run with it on this machine; "": it can."""
+    done = subprocess.run([FREEHOLD, "check", str(SHOP_FILE), "--profile", profile, "--json"],
+                          capture_output=True, text=True, timeout=120, check=False)
+    errors = json.loads(done.stdout)["errors"] if done.returncode else []
+    lacking = [error["message"] for error in errors
+               if "is not installed" in error["message"] or "is not built in" in error["message"]]
+    assert len(lacking) == len(errors), errors
+    return "; ".join(lacking)
+
+
+def named(profile):
+    """What `up` is told, after looking whether it can: None is the embedded default."""
+    if profile == "embedded":
+        return None
+    if why_not(profile):
+        pytest.skip(f"NOT RUN ON THE PROFILE {profile}: {why_not(profile)}")
+    return profile
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "embedded: slow, and the same on every engine: with the embedded one alone")
+
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if not item.get_closest_marker("embedded") or not hasattr(item, "callspec") or
+                item.callspec.params.get("shop", "embedded") == "embedded"]
+
+
+def open_folder():
+    """A new folder that other users can pass through: as root, servers run as users of their own."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="freehold-test-"))
+    folder.chmod(0o711)
+    return folder
+
+
+def folder_for(request):
+    """Such a folder for one test, removed after it."""
+    folder = open_folder()
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unreported(tmp_path_factory):
+    """Of processes that tests start in other ways than System."""
+    yield
+    assert_unreported(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +222,12 @@ def start(tmp_path_factory):
     """start(file) brings a system up; all are stopped when the module's tests are through."""
     systems = []
 
-    def begin(file):
-        state = tmp_path_factory.mktemp("state") / "s"
-        systems.append(System(file, state))
+    def begin(file, profile=None):
+        state = (open_folder() if profile else tmp_path_factory.mktemp("state")) / "s"
+        systems.append(System(file, state, profile))
         return systems[-1].up()
 
     yield begin
     for system in systems:
         system.stop(check=False)
-        shutil.rmtree(system.state, ignore_errors=True)
+        shutil.rmtree(pathlib.Path(system.state).parent, ignore_errors=True)

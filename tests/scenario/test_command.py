@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import socket
@@ -39,7 +40,7 @@ class Mini:
 
     def write(self, services, more=""):
         self.file.write_text(f"system: mini\ngateway: {{listen: '127.0.0.1:{self.port}'}}\n"
-                             f"services:\n{services}{more}")
+                             f"services:\n{services}{more}upgrade: by hand\n")
 
     def describe(self, name, description, **acts):
         shutil.copy(FAKE, self.folder / name)
@@ -87,12 +88,12 @@ def lives(pid):
 
 def test_every_fault_of_a_file_is_told_with_its_place(mini):
     mini.write("  users: {progam: users, instances: 3}\n  Bad Name: {}\n  users: {}\n"
-               "  orders: {engine: mongodb, settings: {key: '${NO_SUCH_VARIABLE}'}}\n")
+               "  orders: {engine: couchdb, settings: {key: '${NO_SUCH_VARIABLE}'}}\n")
     said = mini.run("check", mini.file, code=1)
     for expected in (":4:11: error: unknown key 'progam' in services.users; did you mean 'program'?",
                      ":5:3: error: 'Bad Name' is no name for services",
                      ":6:3: error: 'users' is given twice in services",
-                     ":7:20: error: services.orders: the engine 'mongodb' is not built in",
+                     ":7:20: error: services.orders: there is no engine of this name; ",
                      ":7:45: error: services.orders.settings.key needs the environment variable "
                      "NO_SUCH_VARIABLE, which is not set",
                      "3 instances need a server engine"):
@@ -242,6 +243,19 @@ def test_a_service_that_keeps_dying_ends_a_detached_up_with_its_last_words(mini)
 def restarted(mini, name, pid):
     service = mini.service(name)
     return service["ready"] and service["pid"] != pid and service
+
+
+def test_a_person_sees_how_far_a_service_has_come_that_has_work_to_do_first(mini):
+    mini.describe("users", USERS, works=["412000 orders"])
+    terminal, theirs = pty.openpty()
+    done = subprocess.run([FREEHOLD, "up", mini.file, "--detach"], stdout=subprocess.PIPE, stderr=theirs,
+                          cwd=mini.folder, timeout=120, env={**os.environ, "TERM": "xterm"}, check=False)
+    os.close(theirs)
+    drawn = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert done.returncode == 0 and "\r  moving users: orders  412,000 rows" in drawn, (done, drawn)
+    assert drawn.endswith("\r\033[K")  # nothing of it is left behind
+    assert b"412,000" not in done.stdout
 
 
 def test_a_killed_service_is_started_again_at_its_address(mini):

@@ -11,7 +11,7 @@ import stat
 import time
 
 import pytest
-from conftest import FREEHOLD, ROOT, Answer, System, token
+from conftest import FREEHOLD, ROOT, SHOP_SERVICES, Answer, System, token
 from test_service import Service
 
 SHOP = ROOT / "examples" / "shop" / "freehold.yaml"
@@ -19,6 +19,7 @@ PROGRAMS = pathlib.Path(FREEHOLD).parent / "examples" / "shop"
 DAY_MS = 86_400_000
 EVERYTHING = [("GET", "/api/users"), ("POST", "/api/users"), ("POST", "/api/users/1/orders/increment"),
               ("GET", "/_freehold/feed?after=0"), ("GET", "/_freehold/state"),
+              ("GET", "/_freehold/snapshot?type=UserUpdated"),
               ("POST", "/_freehold/closed"), ("GET", "/api/nothing"), ("DELETE", "/_freehold/feed")]
 
 
@@ -102,21 +103,23 @@ def test_what_was_refused_did_nothing(shop):
     key = f"orders/{life(shop, 'orders')}.900000000/step/0"
     headers = {"Freehold-From": f"orders/{life(shop, 'orders')}", "Idempotency-Key": key}
     reserve = "/api/products/lamp/reserve?quantity=3"
-    assert_refused(ask(shop, "products", "POST", reserve, headers), 401, "missing")
-    forged = {**headers, "Freehold-Token": token("11" * 32, "orders", "products")}
-    assert_refused(ask(shop, "products", "POST", reserve, forged), 401, "another key")
+    assert_refused(ask(shop, "inventory", "POST", reserve, headers), 401, "missing")
+    forged = {**headers, "Freehold-Token": token("11" * 32, "orders", "inventory")}
+    assert_refused(ask(shop, "inventory", "POST", reserve, forged), 401, "another key")
     assert_refused(ask_as(shop, "gateway", "payments", "POST", "/api/payments", body={
         "order_id": 1, "user_id": 1, "amount": 5, "token": "tok_visa"}), 403, "not granted")
     assert shop.http("GET", "/api/products/lamp/stock").body["quantity"] == before
     assert len(shop.call("payments", "GET", "/api/payments?limit=1000").body) == sold
     # Not even the key is used up.
-    headers["Freehold-To"] = life(shop, "products")
-    done = ask_as(shop, "orders", "products", "POST", reserve, headers)
+    headers["Freehold-To"] = life(shop, "inventory")
+    done = ask_as(shop, "orders", "inventory", "POST", reserve, headers)
     assert (done.status, done.headers["freehold-outcome"]) == (200, "done")
 
 
 @pytest.mark.parametrize("caller, service, method, path", [
-    ("orders", "products", "PUT", "/api/products/lamp/stock"),   # public, and not declared
+    ("orders", "inventory", "PUT", "/api/products/lamp/stock"),  # public, and not declared
+    ("orders", "products", "GET", "/_freehold/commands"),        # takes nothing over
+    ("gateway", "products", "GET", "/_freehold/commands"),
     ("orders", "users", "GET", "/api/users"),
     ("orders", "payments", "GET", "/api/payments"),              # for operators
     ("orders", "payments", "GET", "/_freehold/feed"),            # heard by nobody
@@ -132,11 +135,11 @@ def test_what_a_caller_did_not_declare_it_does_not_get(shop, caller, service, me
 def test_to_do_is_not_to_undo(shop):
     headers = {"Freehold-From": f"orders/{life(shop, 'orders')}",
                "Freehold-Undo": f"orders/{life(shop, 'orders')}.1/reserve/0"}
-    assert_refused(ask_as(shop, "orders", "products", "POST",
+    assert_refused(ask_as(shop, "orders", "inventory", "POST",
                           "/api/products/lamp/reserve?quantity=1", headers), 403, "not granted")
-    assert_refused(ask_as(shop, "orders", "products", "POST",
+    assert_refused(ask_as(shop, "orders", "inventory", "POST",
                           "/api/products/lamp/release?quantity=1"), 403, "not granted")
-    assert_refused(ask_as(shop, "gateway", "products", "POST",
+    assert_refused(ask_as(shop, "gateway", "inventory", "POST",
                           "/api/products/lamp/release?quantity=1", headers), 403, "another caller")
 
 
@@ -184,17 +187,16 @@ def all_keys(system):
 
 def test_each_pair_has_a_key_of_its_own_that_only_the_two_have(shop):
     state, keys = pathlib.Path(shop.state), all_keys(shop)
-    services = ("users", "products", "payments", "orders")
-    assert set(keys) == {(caller, receiver) for caller in (*services, "gateway", "operator")
-                         for receiver in services} | {("operator", "_up")}
+    assert set(keys) == {(caller, receiver) for caller in (*SHOP_SERVICES, "gateway", "operator")
+                         for receiver in SHOP_SERVICES} | {("operator", "_up")}
     assert len(set(keys.values())) == len(keys) and all(len(key) == 64 for key in keys.values())
     assert stat.S_IMODE((state / "keys.json").stat().st_mode) == 0o600
-    for part in (*services, "gateway"):
+    for part in (*SHOP_SERVICES, "gateway"):
         text = "".join(file.read_text(errors="replace") for file in (state / part).glob("*.json"))
         for (caller, receiver), key in keys.items():
             assert key not in text or part in (caller, receiver), (part, caller, receiver)
     told = json.loads((state / "users" / "service.json").read_text())["keys"]
-    assert set(told["takes"]) == {"gateway", "operator", "orders"} and told["calls"] == {}
+    assert set(told["takes"]) == {"gateway", "operator", "orders"} and set(told["calls"]) == {"orders"}
 
 
 def test_up_obeys_nobody_without_the_operators_key(shop):
@@ -252,7 +254,7 @@ def shop_with(folder, **services):
     """The shop with more keys for some services."""
     file = folder / "freehold.yaml"
     lines = ["system: shop", "services:"]
-    for name in ("users", "products", "payments", "orders"):
+    for name in SHOP_SERVICES:
         migrations = ROOT / "examples" / "shop" / name / "migrations"
         keys = {"program": str(PROGRAMS / name),
                 **({"migrations": str(migrations)} if migrations.exists() else {}),
@@ -268,10 +270,14 @@ def test_check_shows_who_may_call_whom():
     assert matrix["users"] == {
         "gateway": ["public"], "operator": ["*"],
         "orders": ["GET /api/users/{id:int}", "POST /api/users/{id:int}/orders/increment",
-                   "POST /_freehold/closed", "GET /_freehold/feed"]}
+                   "POST /_freehold/closed", "GET /_freehold/feed", "GET /_freehold/snapshot"]}
     assert matrix["payments"]["orders"] == ["POST /api/payments", "POST /_freehold/closed",
                                             "undo POST /api/payments/refund"]
-    assert set(matrix["orders"]) == {"gateway", "operator"}
+    receivers = {"carts", "inventory", "payments", "shipping", "users"}  # of its sagas: they announce
+    assert set(matrix["orders"]) == {"gateway", "operator", "notifications"} | receivers
+    assert matrix["orders"]["payments"] == ["POST /_freehold/restored/announce"]
+    assert matrix["products"]["inventory"] == ["GET /api/products/{id}", "GET /api/products", "GET /_freehold/commands",
+                                               "GET /_freehold/feed", "GET /_freehold/snapshot"]
     text = system.command("check", str(SHOP)).stdout
     assert "undo POST /api/products/{id}/release" in text and "Who may call whom" in text
 
@@ -280,7 +286,7 @@ def test_a_restriction_that_makes_no_sense_is_an_error(tmp_path):
     system = shop_with(tmp_path, payments={"callers": ["order"]})
     said = system.command("check", system.file, check=False)
     assert said.returncode == 1
-    assert "freehold.yaml:5:" in said.stderr
+    assert f"freehold.yaml:{3 + SHOP_SERVICES.index('payments')}:" in said.stderr
     assert "the system has no service 'order'; did you mean 'orders'?" in said.stderr
     assert "orders needs POST /api/payments of payments, which services.payments.callers" in said.stderr
     system = shop_with(tmp_path, payments={"callers": "orders"})

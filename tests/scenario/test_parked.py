@@ -4,12 +4,14 @@
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
+import subprocess
 
 import pytest
 
-from conftest import ROOT, wait_for
+from conftest import FREEHOLD, ROOT, wait_for
 from test_shop import Held, ended, new_product, new_user, order_body, place
 
 # Migrations are part of the service: these make a name unbearable, and bearable again.
@@ -85,6 +87,45 @@ def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
     assert name_in(shop, of_ann) == "Anna" and keys(shop) == []
 
 
+def test_a_person_changes_what_a_handler_can_not_bear(shop, tmp_path):
+    user, lamp = new_user(shop, "Dora"), new_product(shop, 50)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    rename(shop, user, "poison")
+    rename(shop, user, "Dorothea")
+    wait_for("both are parked", lambda: [one["events"] for one in keys(shop)] == [2])
+    words = ("edit", "orders", "users", str(user))
+    # What can't be such an event is refused with its place, and changes nothing.
+    for data, said in ((f'{{"id": {user}, "name": 7}}', "/name: expected a string, found an integer"),
+                       (f'{{"id": {user}, "name": "a", "age": 7}}', "/age: "), ("[]", "JSON object")):
+        assert said in parked(shop, *words, "--data", data, code=1).stderr
+    assert "--data: " in parked(shop, *words, "--data", "{", code=2).stderr
+    assert "--data" in parked(shop, *words, code=2).stderr  # no terminal to edit at
+    assert keys(shop)[0]["attempts"] == 5
+    # Another name that is no better stays, with what was there before.
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps({"id": user, "name": "poison"}))
+    assert WHY in parked(shop, *words, "--data", f"@{file}", code=1).stdout
+    shown = json.loads(parked(shop, "show", *words[1:], "--json").stdout)["events"]
+    assert shown[0]["edits"][0]["before"]["name"] == "poison" and shown[0]["edits"][0]["by"]
+    assert "changed by" in parked(shop, "show", *words[1:]).stdout and "edits" not in shown[1]
+    # In an editor, at a terminal.
+    mend = tmp_path / "mend"
+    mend.write_text("#!/bin/sh\ngrep -q poison \"$1\" && test \"$(stat -c %a \"$1\")\" = 600 &&"
+                    " sed -i s/poison/Doris/ \"$1\"\n")
+    mend.chmod(0o755)
+    terminal, theirs = pty.openpty()
+    environment = {**os.environ, "EDITOR": str(mend), "VISUAL": "", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([FREEHOLD, "parked", *words, "--state", shop.state], stdin=theirs, env=environment,
+                          capture_output=True, text=True, timeout=60, check=False)
+    os.close(theirs)
+    os.close(terminal)
+    assert done.returncode == 0 and "2 applied, 0 left" in done.stdout, done
+    assert name_in(shop, order) == "Dorothea" and keys(shop) == []
+    assert not list(tmp_path.glob("freehold-parked-*"))
+    log = (pathlib.Path(shop.state) / "orders" / "log").read_text()
+    assert "changes the data of the parked event UserUpdated" in log
+
+
 def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
     user, lamp = new_user(shop, "Cleo"), new_product(shop, 50)
     order = ended(shop, place(shop, user, (lamp, 1)))
@@ -99,16 +140,24 @@ def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
 @pytest.mark.parametrize("words, code", [
     (("eat",), 2), (("show", "orders"), 2), (("list", "--yes"), 2), (("list", "order"), 2),
     (("show", "orders", "users", "none"), 1), (("retry", "orders", "users", "none"), 1),
-    (("drop", "orders", "users", "none", "--yes"), 1)])
+    (("drop", "orders", "users", "none", "--yes"), 1), (("edit", "orders", "users", "none", "--data", "{}"), 1),
+    (("edit", "orders", "users"), 2), (("edit", "orders", "users", "none", "--yes"), 2),
+    (("show", "orders", "users", "none", "--data", "{}"), 2)])
 def test_wrong_words_are_told_from_what_is_not_there(shop, words, code):
     assert parked(shop, *words, code=code).stderr
 
 
 def test_operators_routes_are_for_operators_and_refuse_nonsense(shop):
     assert shop.http("GET", "/_freehold/parked").status == 404  # the gateway knows no such thing
-    for path in ("/_freehold/parked/retry", "/_freehold/parked/drop", "/_freehold/saga/retry"):
+    for path in ("/_freehold/parked/retry", "/_freehold/parked/drop", "/_freehold/parked/edit",
+                 "/_freehold/saga/retry"):
         for body in ([], {"source": 1}, {"key": "1"}, {"id": "x"}):
             assert shop.call("orders", "POST", path, body).status == 400, (path, body)
+    sound = {"source": "users", "key": "1", "data": {}}
+    for wrong in ({"data": None}, {"data": 7}, {"position": 0}, {"position": "x"}, {"by": 7}, {"by": "x" * 65}):
+        answer = shop.call("orders", "POST", "/_freehold/parked/edit", {**sound, **wrong})
+        assert answer.status == (404 if "data" in wrong else 400), (wrong, answer.body)
+    assert shop.call("orders", "POST", "/_freehold/parked/edit", sound).status == 404  # nothing is parked
     assert shop.call("orders", "GET", "/_freehold/parked?key=1").status == 400
     assert shop.call("orders", "GET", "/_freehold/saga?id=1").status == 400
     assert shop.call("orders", "GET", "/_freehold/saga?id=x.1").status == 404

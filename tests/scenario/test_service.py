@@ -31,11 +31,12 @@ class Service:
         self.folder, self.migrations = pathlib.Path(folder), migrations
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log, self.port, self.process, self.control = self.folder.parent / "log", 0, None, None
+        self.more = {}  # of the configuration
 
     def launch(self, with_control=False):
         """Starts the process and does not wait for it."""
         config = {"freehold": 1, "system": "test", "service": "users", "engine": "sqlite",
-                  "folder": str(self.folder), "migrations": str(self.migrations)}
+                  "folder": str(self.folder), "migrations": str(self.migrations), **self.more}
         command, inherited = [PROGRAM, "--config", str(self.folder / "service.json")], ()
         if with_control:
             listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -72,9 +73,10 @@ class Service:
             self.process.send_signal(how)
         return self.process.wait(CONDITION_S_MAX)
 
-    def failed_start(self):
+    def failed_start(self, **more):
         """The exit code and what it said."""
         before = len(self.log.read_bytes()) if self.log.exists() else 0
+        self.more = more
         code = self.launch().process.wait(CONDITION_S_MAX)
         return code, self.log.read_bytes()[before:].decode()
 
@@ -371,12 +373,21 @@ def test_a_migration_that_was_applied_may_not_change_or_go(make, migrations):
     users.start()
 
 
+def test_settings_that_do_not_fit_the_declaration_stop_the_start_and_say_where(make):
+    users = make()
+    code, said = users.failed_start(settings={"colour": "red"})
+    assert code == 78 and "The system file's settings of users are wrong at /colour: unknown" in said
+    users.more = {}
+    users.start()
+
+
 def test_a_migration_that_fails_leaves_nothing_of_itself(make, migrations):
     users = make(migrations=migrations)
-    second = migrations / "0002_wrong.sql"
+    second = migrations / "9000_wrong.sql"
     second.write_text("CREATE TABLE half (id INTEGER);\nCREATE TABLE half (id INTEGER);\n")
     code, said = users.failed_start()
-    assert code == 78 and "The migration 0002_wrong.sql failed, nothing of it stands" in said
+    assert code == 78 and ("The migration 9000_wrong.sql failed, nothing of it stands: "
+                           "statement 2, line 2") in said
     second.write_text("CREATE TABLE half (id INTEGER);\nCOMMIT;\nBEGIN;\n")
     code, said = users.failed_start()
     assert code == 78 and "transaction" in said

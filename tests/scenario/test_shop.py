@@ -2,24 +2,28 @@
 """The shop through its gateway: what a customer sees when all is well, and when it is not."""
 
 import concurrent.futures
+import http.client
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import urllib.parse
 import uuid
 
 import pytest
 
-from conftest import ROOT, wait_for
+from conftest import PROFILES, ROOT, SHOP_SERVICES, named, wait_for
 
 SHOP = ROOT / "examples" / "shop"
 
 
-@pytest.fixture(scope="module")
-def shop(start):
-    return start(SHOP / "freehold.yaml")
+@pytest.fixture(scope="module", params=PROFILES)
+def shop(request, start):
+    system = start(SHOP / "freehold.yaml", named(request.param))
+    yield system
+    system.stop(check=False)  # the next one need not share the machine with it
 
 
 def new_user(shop, name="Ada"):
@@ -71,6 +75,11 @@ def payments_of(shop, order):
         after = "&after=" + page[-1]["id"]
 
 
+def shipment_of(shop, order):
+    answer = shop.http("GET", f"/api/orders/{order}/shipment")
+    return answer.body if answer.status == 200 else answer.status
+
+
 # ---- When all is well ------------------------------------------------------------------------
 
 def test_an_order_is_confirmed_paid_and_counted(shop):
@@ -87,6 +96,10 @@ def test_an_order_is_confirmed_paid_and_counted(shop):
     assert (stock(shop, lamp), stock(shop, table)) == (7, 4)
     payment = shop.http("GET", f"/api/payments/{order['payment_id']}").body
     assert (payment["amount"], payment["status"], payment["order_id"]) == (18997, "CHARGED", order["id"])
+    shipment = shop.http("GET", f"/api/shipments/{order['shipment_id']}").body
+    assert (shipment["status"], shipment["order_id"], shipment["user_id"]) == ("SENT", order["id"], user)
+    assert shipment["address"] == order["address"] == "1 Example Street"
+    assert shipment_of(shop, order["id"]) == shipment
     wait_for("the user's order is counted",
              lambda: shop.http("GET", f"/api/users/{user}").body["order_count"] == 1)
     assert [one["id"] for one in shop.http("GET", f"/api/orders?user_id={user}").body] == [order["id"]]
@@ -98,6 +111,24 @@ def test_a_client_can_wait_for_the_end_of_its_order(shop):
     assert answer.status < 300
     order = shop.http("GET", f"/api/orders/{answer.body['id']}").body
     assert order["status"] == "CONFIRMED"
+
+
+def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
+    user, lamp = new_user(shop), new_product(shop)
+    headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": "application/json",
+               "Freehold-Token": shop.token("gateway", "orders")}
+    answers = []
+    for _ in range(2):  # the same name, before and behind its number
+        connection = http.client.HTTPConnection(shop.services()["orders"]["address"], timeout=30)
+        connection.request("POST", "/api/orders", json.dumps(order_body(user, (lamp, 1))), headers)
+        answers.append(connection.getresponse().getheader("Freehold-Saga"))
+        connection.close()
+    name = answers[0]
+    assert answers == [name, name] and name
+    shown = json.loads(shop.command("saga", "show", "orders", name, "--json", "--state", shop.state).stdout)
+    birth, number = shown["id"].split(".")
+    assert name.startswith(birth + ".") and int(number) > 0
+    assert name == shown["id"] or name.startswith(birth + ".~")
 
 
 def test_the_same_product_twice_in_one_order_is_reserved_twice(shop):
@@ -127,10 +158,16 @@ def test_a_product_has_what_attributes_its_seller_gives_it(shop):
     found = shop.http("GET", f"/api/products/{product}").body
     assert "colour" not in found and (found["price"], found["year"]) == (5, 1970)
     assert found["sizes"] == [{"w": 1}]
-    for name in ("stock", "id", "sizes.0", "$inc"):
+    for name in ("stock", "low_stock", "id", "sizes.0", "$inc"):
         refused = shop.http("PATCH", f"/api/products/{product}", {name: 1000000})
         assert refused.status == 422 and refused.body["errors"][0]["pointer"] == f"/{name}"
-    assert shop.http("GET", f"/api/products/{product}").body == found
+    heard = {"stock", "low_stock"}  # these come by themselves
+
+    def is_shown():
+        now = shop.http("GET", f"/api/products/{product}").body
+        return now["stock"] == 10 and all(now.get(name) == found.get(name) for name in (now | found).keys() - heard)
+
+    wait_for("the stock is shown", is_shown)
 
 
 def test_internal_routes_are_not_there_for_the_public(shop):
@@ -138,6 +175,7 @@ def test_internal_routes_are_not_there_for_the_public(shop):
     for method, path in (("POST", f"/api/products/{product}/reserve?quantity=1"),
                          ("POST", f"/api/products/{product}/release?quantity=1"),
                          ("POST", "/api/payments"), ("POST", "/api/payments/refund"),
+                         ("POST", "/api/shipments"), ("POST", "/api/shipments/cancel"), ("GET", "/api/shipments"),
                          ("GET", "/api/payments"), ("POST", f"/api/users/{user}/orders/increment"),
                          ("GET", "/_freehold/state"), ("GET", "/_freehold/feed")):
         assert shop.http(method, path).status == 404, path
@@ -165,6 +203,40 @@ def test_too_little_stock_cancels_and_gives_back_what_was_reserved(shop):
     assert payments_of(shop, order["id"]) == []
 
 
+def test_what_can_not_be_sent_is_paid_back_and_goes_back_to_the_shelf(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    body = {**order_body(user, (lamp, 4)), "address": "5 Coral Row, ATLANTIS"}
+    order = ended(shop, shop.http("POST", "/api/orders", body).body["id"])
+    assert order["status"] == "CANCELLED"
+    assert order["reason"] == "ship: Nothing can be sent to Atlantis."
+    assert [(one["status"], one["amount"]) for one in payments_of(shop, order["id"])] == [("REFUNDED", 4 * 2999)]
+    assert (stock(shop, lamp), shipment_of(shop, order["id"])) == (10, 404)
+    assert shop.http("GET", f"/api/users/{user}").body["order_count"] == 0
+    details = shop.http("GET", f"/api/orders/{order['id']}/details").body
+    assert details["payment"] is details["shipment"] is None and "missing" not in details
+
+
+def test_an_order_may_name_another_address_than_the_users(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    for address in ("2 Quay Street", ""):  # without one it is collected at the shop
+        body = {**order_body(user, (lamp, 1)), "address": address}
+        order = ended(shop, shop.http("POST", "/api/orders", body).body["id"])
+        assert (order["status"], order["address"]) == ("CONFIRMED", address)
+        assert shipment_of(shop, order["id"])["address"] == address
+    refused = shop.http("POST", "/api/orders", {**order_body(user, (lamp, 1)), "address": "x" * 1001})
+    assert refused.status == 422 and refused.body["errors"][0]["pointer"] == "/address"
+
+
+def test_an_operator_can_cancel_a_shipment(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+    order = ended(shop, place(shop, user, (lamp, 1)))
+    path = f"/api/shipments/{order['shipment_id']}"
+    assert shop.http("DELETE", path).status == 404
+    assert [shop.call("shipping", "DELETE", path).status for _ in range(2)] == [204, 204]
+    assert shipment_of(shop, order["id"])["status"] == "CANCELLED"
+    assert shop.call("shipping", "DELETE", "/api/shipments/99999999").status == 404
+
+
 def test_the_last_piece_is_sold_once(shop):
     user, lamp = new_user(shop), new_product(shop, 3)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
@@ -180,9 +252,102 @@ def test_a_product_that_was_deleted_meanwhile_cancels(shop):
     answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1), (table, 1)))
     assert answer.status == 422
     assert answer.body["errors"][0]["pointer"] == "/items/1/product_id"
-    gone = shop.call("products", "POST", f"/api/products/{table}/reserve?quantity=1")
-    assert gone.status == 409
+    path = f"/api/products/{table}/reserve?quantity=1"
+    wait_for("the inventory has heard of it", lambda: shop.call("inventory", "POST", path).status == 409)
+    assert shop.http("GET", f"/api/products/{table}/stock").status == 404
+    assert shop.http("PUT", f"/api/products/{table}/stock", {"quantity": 7}).status == 404
     assert stock(shop, lamp) == 5
+
+
+def test_a_product_that_is_made_anew_has_its_new_stock(shop):
+    product = new_product(shop, 5, id="anew-" + uuid.uuid4().hex)
+    assert shop.http("DELETE", f"/api/products/{product}").status == 204
+    assert shop.http("POST", "/api/products", {"id": product, "name": "Lamp", "price": 1, "stock": 7}).status == 201
+    path = f"/api/products/{product}/reserve?quantity=7"
+    wait_for("the inventory has heard of both", lambda: shop.call("inventory", "POST", path).status == 200)
+    wait_for("the product shows it", lambda: shop.http("GET", f"/api/products/{product}").body["stock"] == 0)
+
+
+# ---- What others tell --------------------------------------------------------------------------
+
+
+def test_a_stock_can_be_read_set_and_ordered_at_once_after_its_product_was_made(shop):
+    user = new_user(shop)
+    for first, then in ((4, 9), (None, 9)):
+        body = {"name": "Lamp", "price": 1, **({"stock": first} if first else {})}
+        product = shop.http("POST", "/api/products", body).body["id"]
+        assert stock(shop, product) == (first or 0)
+        assert shop.http("PUT", f"/api/products/{product}/stock", {"quantity": then}).body == {"quantity": then}
+        assert stock(shop, product) == then
+    product = shop.http("POST", "/api/products", {"name": "Lamp", "price": 1, "stock": 3}).body["id"]
+    assert ended(shop, place(shop, user, (product, 2)))["status"] == "CONFIRMED"
+    assert stock(shop, product) == 1
+
+
+def test_products_are_found_by_all_of_their_words(shop):
+    mark = "w" + uuid.uuid4().hex
+    made = [new_product(shop, name=f"{mark} {name}", category=category, id=f"{mark}-{i}", description=text)
+            for i, (name, category, text) in enumerate([
+                ("Bright lamp", "light", "100% glass"), ("Desk LAMP, black", "light", "tall"), ("Table", "Wood", "5_legs")])]
+
+    def found(words, **more):
+        return [one["id"] for one in shop.http(
+            "GET", "/api/search?" + urllib.parse.urlencode({"q": words, **more})).body]
+
+    wait_for("all are heard of", lambda: found(mark) == made)
+    assert found(f"{mark} lamp") == found(f"lam {mark} LIGHT") == made[:2]
+    assert found(f"{mark}, black!") == made[1:2] and found(f"{mark} amp") == []
+    assert found(f"{mark} legs 5") == found(f"{mark} wood") == made[2:]
+    assert found(mark, limit=2) == made[:2] and found(mark, after=made[1]) == made[2:]
+    answer = shop.http("GET", "/api/search?q=%25_'--")
+    assert answer.status == 422 and answer.body["errors"][0]["pointer"] == "/q"
+    assert shop.http("GET", "/api/search?q=" + "+".join("abcdefghi")).status == 422
+    assert shop.http("PATCH", f"/api/products/{made[0]}", {"name": f"{mark} Sofa"}).status == 200
+    wait_for("the new name is found", lambda: found(f"{mark} sofa") == made[:1] and found(f"{mark} bright") == [])
+    assert shop.http("DELETE", f"/api/products/{made[2]}").status == 204
+    wait_for("what is gone is not found", lambda: found(mark) == made[:2])
+
+
+def history(shop, user, **page):
+    return shop.http("GET", f"/api/users/{user}/orders/history?" + urllib.parse.urlencode(page))
+
+
+def test_a_users_history_has_each_confirmed_order_once_the_newest_first(shop):
+    user, lamp = new_user(shop), new_product(shop, 20)
+    orders = [ended(shop, place(shop, user, (lamp, 1 + i))) for i in range(4)]
+    refused = ended(shop, place(shop, user, (lamp, 1), token="tok_declined"))
+    assert [one["status"] for one in orders + [refused]] == ["CONFIRMED"] * 4 + ["CANCELLED"]
+    bought = [{"order_id": one["id"], "total": one["total"], "created_at": one["created_at"]}
+              for one in reversed(orders)]
+    wait_for("the history has them", lambda: history(shop, user).body == bought)
+    first = history(shop, user, limit=3).body
+    assert first == bought[:3] and history(shop, user, limit=3, after=first[-1]["order_id"]).body == bought[3:]
+    assert history(shop, user, after=bought[-1]["order_id"]).body == []
+
+
+def test_a_wrong_question_for_a_history_is_refused_and_says_where(shop):
+    user = new_user(shop)
+    assert history(shop, user).body == []
+    assert history(shop, 99999999).status == 404
+    assert shop.http("GET", "/api/users/ada/orders/history").status == 404
+    for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "many"}, {"after": 0}, {"after": "x"}, {"before": 1}):
+        answer = history(shop, user, **wrong)
+        assert answer.status in (400, 422), answer
+        assert answer.body["errors"][0]["parameter"] == next(iter(wrong)), answer
+
+
+def test_a_product_shows_its_stock_and_whether_that_is_little(shop):
+    user, lamp = new_user(shop), new_product(shop, 10)
+
+    def shown(quantity, low):
+        found = shop.http("GET", f"/api/products/{lamp}").body
+        return (found["stock"], found.get("low_stock", False)) == (quantity, low)
+
+    wait_for("all of it is shown", lambda: shown(10, False))
+    ended(shop, place(shop, user, (lamp, 6)))
+    wait_for("little is left", lambda: shown(4, True))
+    assert shop.http("PUT", f"/api/products/{lamp}/stock", {"quantity": 5}).status == 200
+    wait_for("there is more", lambda: shown(5, False))
 
 
 @pytest.mark.parametrize("body, pointer", [
@@ -221,8 +386,8 @@ def test_a_total_that_could_not_be_counted_exactly_is_refused(shop):
 
 
 def test_things_that_are_not_there_are_404(shop):
-    for path in ("/api/users/99999999", "/api/products/no-such", "/api/products/no-such/stock",
-                 "/api/payments/no-such", "/api/orders/99999999", "/api/orders/99999999/details",
+    for path in ("/api/users/99999999", "/api/users/99999999/orders/history", "/api/products/no-such", "/api/products/no-such/stock",
+                 "/api/payments/no-such", "/api/shipments/99999999", "/api/orders/99999999", "/api/orders/99999999/details",
                  "/api/nothing"):
         answer = shop.http("GET", path)
         assert answer.status == 404, path
@@ -305,7 +470,7 @@ def test_a_user_deleted_while_the_order_runs_does_not_hold_it_up(shop):
     wait_for("all comes to rest", shop.at_rest)
 
 
-def test_details_are_composed_of_four_services(shop):
+def test_details_are_composed_of_five_services(shop):
     user, lamp, table = new_user(shop), new_product(shop), new_product(shop)
     order = ended(shop, place(shop, user, (lamp, 1), (table, 2)))
     answer = shop.http("GET", f"/api/orders/{order['id']}/details")
@@ -314,6 +479,7 @@ def test_details_are_composed_of_four_services(shop):
     assert answer.body["user"]["email"] == "Ada@example.org"
     assert {one["id"] for one in answer.body["products"]} == {lamp, table}
     assert answer.body["payment"]["id"] == order["payment_id"]
+    assert answer.body["shipment"]["id"] == order["shipment_id"]
     assert not answer.body.get("missing")
 
 
@@ -353,8 +519,9 @@ def test_other_peoples_files_come_in_once(shop, tmp_path):
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "1 CONFIRMED" in done.stdout
+    wait_for("the stock is shown", lambda: shop.http("GET", "/api/products/dummyjson-1").body["stock"] == 3)
     found = shop.http("GET", "/api/products/dummyjson-1").body
-    assert (found["price"], found["stock"], found["rating"]) == (1999, 3, "4.5")
+    assert (found["price"], found["rating"]) == (1999, "4.5")
 
 
 # ---- One service away ------------------------------------------------------------------------
@@ -380,10 +547,12 @@ class Held:
 
 def reads(shop, user, lamp, order):
     return {"users": f"/api/users/{user}", "products": f"/api/products/{lamp}",
-            "payments": f"/api/payments/{order['payment_id']}", "orders": f"/api/orders/{order['id']}"}
+            "inventory": f"/api/products/{lamp}/stock", "search": "/api/search?q=lamp",
+            "payments": f"/api/payments/{order['payment_id']}", "shipping": f"/api/shipments/{order['shipment_id']}",
+            "orders": f"/api/orders/{order['id']}"}
 
 
-@pytest.mark.parametrize("away", ["users", "products", "payments", "orders"])
+@pytest.mark.parametrize("away", SHOP_SERVICES)
 def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away):
     user, lamp = new_user(shop), new_product(shop, 50)
     order = ended(shop, place(shop, user, (lamp, 1)))
@@ -400,7 +569,8 @@ def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away)
     wait_for("all comes to rest", shop.at_rest)
 
 
-@pytest.mark.parametrize("away", ["users", "products", "payments", "orders"])
+@pytest.mark.parametrize("away", ["orders", *(pytest.param(name, marks=pytest.mark.embedded)
+                                              for name in ("users", "products", "payments"))])
 def test_a_service_held_still_leaves_the_others_answering(shop, away):
     user, lamp = new_user(shop), new_product(shop, 50)
     order, key = ended(shop, place(shop, user, (lamp, 1))), {"Idempotency-Key": uuid.uuid4().hex}

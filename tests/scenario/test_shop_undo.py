@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Undo by key at the shop's payments and products: late, early, doubled and out of order, spoken as
+"""Undo by key at the shop's payments, shipping and inventory: late, early, doubled and out of order, spoken as
 a saga's initiator would (docs/sagas.md, "On the wire")."""
 
 import concurrent.futures
@@ -9,15 +9,17 @@ import json
 
 import pytest
 
-from conftest import ROOT, Answer, wait_for
+from conftest import ROOT, Answer, named, wait_for
 
 INITIATOR = "orders"  # which is granted these steps; its own sagas have small numbers
 NUMBERS = itertools.count(1_000_000_000)
 
 
-@pytest.fixture(scope="module")
-def shop(start):
-    return start(ROOT / "examples" / "shop" / "freehold.yaml")
+@pytest.fixture(scope="module", params=("embedded", "servers"))
+def shop(request, start):
+    system = start(ROOT / "examples" / "shop" / "freehold.yaml", named(request.param))
+    yield system
+    system.stop(check=False)
 
 
 class Step:
@@ -57,6 +59,11 @@ class Step:
 def charge(shop, token="tok_visa", order_id=2):
     return Step(shop, "payments", "/api/payments", "/api/payments/refund",
                 {"order_id": order_id, "user_id": 1, "amount": 500, "token": token})
+
+
+def shipment(shop, address="2 Quay Street", order_id=2):
+    return Step(shop, "shipping", "/api/shipments", "/api/shipments/cancel",
+                {"order_id": order_id, "user_id": 1, "address": address})
 
 
 def payment(shop, answer):
@@ -114,15 +121,35 @@ def test_the_same_key_with_another_body_is_a_mismatch(shop):
     assert (answer.status, answer.outcome) == (422, "mismatch")
 
 
+def test_a_shipment_is_cancelled_once_by_its_key(shop):
+    step = shipment(shop)
+    done = step.do()
+    assert (done.status, done.outcome, done.body["status"]) == (201, "done", "SENT")
+    assert (again := step.do()).outcome == "done" and again.body["id"] == done.body["id"]
+    assert [step.undo().outcome for _ in range(2)] == ["undone"] * 2
+    assert shop.http("GET", f"/api/shipments/{done.body['id']}").body["status"] == "CANCELLED"
+    assert step.do().outcome == "undone"
+
+
+def test_a_shipment_that_comes_after_its_undo_is_not_sent(shop):
+    step = shipment(shop)
+    before = len(shop.call("shipping", "GET", "/api/shipments?limit=1000").body)
+    assert (step.undo().outcome, step.do().outcome) == ("never", "never")
+    refused = shipment(shop, address="Atlantis")
+    assert ((answer := refused.do()).outcome, answer.status, refused.undo().outcome) == ("refused", 409, "never")
+    assert len(shop.call("shipping", "GET", "/api/shipments?limit=1000").body) == before
+
+
 def test_a_reservation_is_given_back_once(shop):
     shop.http("POST", "/api/products", {"id": "undone-lamp", "name": "Lamp", "price": 1, "stock": 10})
-    step = Step(shop, "products", "/api/products/undone-lamp/reserve?quantity=3",
+    step = Step(shop, "inventory", "/api/products/undone-lamp/reserve?quantity=3",
                 "/api/products/undone-lamp/release?quantity=3")
 
     def left():
         return shop.http("GET", "/api/products/undone-lamp/stock").body["quantity"]
 
-    done = step.do()
+    done = wait_for("the inventory has heard of it", lambda: (
+        answer if (answer := step.do()).outcome == "done" else None))
     assert (done.body, step.do().body, left()) == (True, True, 7)
     assert [step.undo().outcome for _ in range(2)] == ["undone"] * 2
     assert left() == 10
@@ -131,8 +158,19 @@ def test_a_reservation_is_given_back_once(shop):
 
 def test_a_reservation_of_a_product_that_is_gone_can_still_be_undone(shop):
     shop.http("POST", "/api/products", {"id": "gone-lamp", "name": "Lamp", "price": 1, "stock": 10})
-    step = Step(shop, "products", "/api/products/gone-lamp/reserve?quantity=3",
+    step = Step(shop, "inventory", "/api/products/gone-lamp/reserve?quantity=3",
                 "/api/products/gone-lamp/release?quantity=3")
-    assert step.do().outcome == "done"
+    wait_for("the inventory has heard of it", lambda: step.do().outcome == "done")
     assert shop.http("DELETE", "/api/products/gone-lamp").status == 204
+    wait_for("the inventory has heard that it is gone", lambda: shop.call(
+        "inventory", "POST", "/api/products/gone-lamp/reserve?quantity=1").status == 409)
     assert step.undo().outcome == "undone"
+    assert shop.http("GET", "/api/products/gone-lamp/stock").status == 404
+
+
+def test_what_the_products_do_not_have_can_not_be_reserved(shop):
+    """The inventory has not heard of it, and asks: there is none."""
+    step = Step(shop, "inventory", "/api/products/never-heard/reserve?quantity=3",
+                "/api/products/never-heard/release?quantity=3")
+    assert [(answer.status, answer.outcome) for answer in (step.do(), step.do())] == [(409, "refused")] * 2
+    assert (step.undo().outcome, step.do().outcome) == ("never", "never")

@@ -8,6 +8,7 @@ program is called, so tests link to it by different names):
     {"description": {...},   what --describe prints, "name" filled in
      "exit": 78,             ends at once with this code, saying `says` on standard error
      "never_ready": true,    starts and never serves
+     "works": ["7 orders"],  says first that it has come so far with its work
      "slow_stop_ms": 100,    takes so long to drain
      "landlock": 0}          answers as if its kernel had none, and everything were open
 """
@@ -86,6 +87,8 @@ def serve(config, acts):
     stop_read, stop_write = os.pipe()
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop_write, b"x"))
     control = config["control_fd"]
+    for work in acts.get("works", ()):
+        os.write(control, f"working {work}\n".encode())
     if not acts.get("never_ready"):
         os.write(control, b"ready\n")
     while True:

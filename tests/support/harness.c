@@ -98,7 +98,7 @@ static void on_guard(struct world_timer *timer)
 void harness_until(struct harness *harness, bool (*holds)(void *), void *argument)
 {
     struct guard guard = {.world = harness->world,
-                          .deadline_ns = world_in_ms(harness->world, 30000)};
+                          .deadline_ns = world_in_ms(harness->world, HARNESS_MS_MAX)};
     guard.timer = (struct world_timer){.fire = on_guard, .owner = &guard};
     on_guard(&guard.timer);
     while (!holds(argument) && !guard.too_late)

@@ -554,8 +554,8 @@ struct retried {
 static inline void run_retry(void *argument)
 {
     struct retried *retried = argument;
-    retried->code = saga_retry(retried->fixture->contexts[2].sagas, retried->birth, retried->number,
-                               &retried->fixture->error);
+    retried->code = saga_operate(retried->fixture->contexts[2].sagas, retried->birth,
+                                 retried->number, SAGA_RETRIED, &retried->fixture->error);
 }
 
 /* The operator's word, for the saga that was placed last. */

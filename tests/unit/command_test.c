@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands at the receiver, on the embedded engine: once, and the same answer for ever. */
 
-#include "../support/harness.h"
+#include "../support/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "store/relational/sql.h"
-#include "work/command.h"
 #include "work/command_key.h"
 
 #define OLD "01900000-0000-7000-8000-000000000001"
@@ -17,51 +15,11 @@
 
 static const fh_service service = {.name = "payments", .model = FH_RELATIONAL};
 
-struct fixture {
-    struct harness harness;
-    struct work_context context;
-    enum fh_code code;
-    struct fh_error error;
-};
-
-static void open_store(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "payments", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    struct store_work *work;
-    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
-                                      &fixture->error);
-    if (fixture->code == FH_OK)
-        fixture->code = store_begin(fixture->context.store, STORE_WRITE, &work, &fixture->error);
-    if (fixture->code != FH_OK)
-        return;
-    fixture->code = fixture->context.store->ops->sql->script(
-        work, "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT NOT NULL);", &fixture->error);
-    fixture->code = store_commit(work, &fixture->error);
-}
+static const char script[] = "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT NOT NULL);";
 
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    fixture = (struct fixture){0};
-    harness_init(&fixture.harness);
-    fixture.context.world = fixture.harness.world;
-    fixture.context.service = &service;
-    fixture.context.keys = work_keys_new();
-    harness_run(&fixture.harness, open_store, &fixture);
-    assert_int_equal(fixture.code, FH_OK);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    store_close(fixture->context.store);
-    work_keys_free(fixture->context.keys);
-    harness_release(&fixture->harness);
-    return 0;
+    return fixture_set_up(state, &service, script);
 }
 
 /* ---- A request and what came back ------------------------------------------------------------ */
@@ -487,7 +445,8 @@ struct expiry {
 static void expire(void *argument)
 {
     struct expiry *expiry = argument;
-    expiry->code = command_expire(&expiry->fixture->context, &expiry->removed, NULL);
+    expiry->code =
+        command_expire(&expiry->fixture->context, &expiry->removed, &expiry->fixture->error);
 }
 
 static void age_commands(void *argument)
@@ -662,7 +621,7 @@ static void closings_merge_the_same_in_every_order(void **unused)
     }
 }
 
-#define STORED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define STORED(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_tear_down)
 
 int main(void)
 {

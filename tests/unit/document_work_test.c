@@ -1,63 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Documents as handlers change them: one a work, ids from keys, whose fault a failure is. */
 
-#include "../support/harness.h"
+#include "../support/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "store/document/document.h"
-#include "work/work.h"
 
 static const fh_service service = {
     .name = "shelves", .model = FH_DOCUMENT, .collections = {{"book", {"author"}}, {"shelf"}}};
 
-struct fixture {
-    struct harness harness;
-    struct work_context context;
-    enum fh_code code;
-    struct fh_error error;
-};
-
-static void open_store(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "shelves", .folder = fixture->harness.folder, .model = FH_DOCUMENT};
-    struct store_work *work;
-    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
-                                      &fixture->error);
-    if (fixture->code == FH_OK)
-        fixture->code =
-            store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
-    if (fixture->code != FH_OK)
-        return;
-    fixture->context.documents = document_engine(fixture->context.store);
-    fixture->code =
-        fixture->context.documents->prepare(work, service.collections, 2, &fixture->error);
-    fixture->code = store_commit(work, &fixture->error);
-}
-
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    fixture = (struct fixture){0};
-    harness_init(&fixture.harness);
-    fixture.context.world = fixture.harness.world;
-    fixture.context.service = &service;
-    harness_run(&fixture.harness, open_store, &fixture);
-    assert_int_equal(fixture.code, FH_OK);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    store_close(fixture->context.store);
-    harness_release(&fixture->harness);
-    return 0;
+    return fixture_set_up(state, &service, NULL);
 }
 
 /* One work on a fiber, and what came of it. */
@@ -391,7 +347,7 @@ int main(void)
 {
     json_memory_init();
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
         TEST(a_document_is_inserted_read_and_updated),
         TEST(an_update_that_is_tried_may_find_nothing),
         TEST(what_the_document_does_not_allow_is_a_conflict_even_when_tried),

@@ -339,6 +339,74 @@ static void shares_part_the_keys_among_them(void **state)
     forget(&other);
 }
 
+static void publish_many(fh_work *w)
+{
+    for (int i = 0; i < 250; i++, next_id++)
+        fh_publish(w, "UserUpdated", json_pack("{s:i, s:s}", "id", next_id, "name", "Ann"));
+}
+
+/* Reads what a share has behind `from` to the end, and counts each position of an event. */
+static struct asking read_share(struct fixture *fixture, const char *share,
+                                const struct asking *from, int *counts)
+{
+    char more[64];
+    struct asking asking, before = from ? *from : (struct asking){0};
+    snprintf(more, sizeof more, "&limit=100&share=%s", share);
+    do {
+        size_t index;
+        json_t *event;
+        int64_t last = before.next;
+        asking = before.has_next ? ask_on(fixture, &before, more) : ask(fixture, more + 1);
+        assert_int_equal(asking.status, 200);
+        json_array_foreach (asking.body, index, event) {
+            assert_true(position_of(event) > last);
+            last = position_of(event);
+            counts[last]++;
+        }
+        before = asking;
+        forget(&asking);
+    } while (asking.next < asking.last);
+    return asking;
+}
+
+/* More than is kept in memory, and from every place in it. */
+static void shares_that_read_the_same_rows_each_get_their_own_once_and_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { EVENTS = 20000, SHARES = 4 };
+    static const char *const shares[SHARES] = {"0/4", "1/4", "2/4", "3/4"};
+    struct asking ends[SHARES];
+    int *counts = calloc(EVENTS + 1, sizeof *counts);
+    assert_non_null(counts);
+    next_id = 1;
+    for (int published = 250; published <= EVENTS; published += 250) {
+        service_must(&fixture->service, publish_many);
+        for (int i = 0; published == EVENTS / 2 && i < SHARES - 1; i++)
+            ends[i] = read_share(fixture, shares[i], NULL, counts);
+    }
+    for (int i = 0; i < SHARES; i++) /* the last one from the beginning, behind all the others */
+        ends[i] = read_share(fixture, shares[i], i < SHARES - 1 ? &ends[i] : NULL, counts);
+    for (int i = 1; i <= EVENTS; i++)
+        assert_int_equal(counts[i], 1);
+    for (int i = 0; i < SHARES; i++)
+        assert_int_equal(ends[i].next, EVENTS);
+    next_id = EVENTS + 1;
+    service_must(&fixture->service, publish_three); /* behind what is in memory */
+    struct asking all = ask_on(fixture, &ends[0], "&share=0/1");
+    size_t found = 0;
+    for (int i = 0; i < SHARES; i++) {
+        char more[32];
+        snprintf(more, sizeof more, "&share=%s", shares[i]);
+        struct asking share = ask_on(fixture, &ends[i], more);
+        found += json_array_size(share.body);
+        forget(&share);
+    }
+    assert_int_equal(json_array_size(all.body), 3);
+    assert_int_equal(found, 3);
+    forget(&all);
+    free(counts);
+}
+
 static void append_internal(void *argument)
 {
     struct fixture *fixture = argument;
@@ -443,6 +511,12 @@ static void a_cursor_ahead_of_its_source_is_refused(void **state)
     publish(fixture, 2);
     expect_refused(fixture, 409, "incarnation=%s&after=3&id=x",
                    fixture->service.context.store->incarnation);
+    struct asking good = ask(fixture, "name=payments&limit=1"); /* it has proved nothing */
+    assert_int_equal(good.last, 2);
+    forget(&good);
+    json_t *state_now = event_room_state(fixture->service.context.events);
+    assert_int_equal(json_integer_value(json_object_get(state_now, "position")), 2);
+    json_decref(state_now);
 }
 
 /* As after a store's file was copied back by hand: the same incarnation and position, another
@@ -654,6 +728,7 @@ int main(void)
         TEST(types_that_are_not_wanted_are_scanned_past),
         TEST(only_the_named_fields_leave_the_service),
         TEST(shares_part_the_keys_among_them),
+        TEST(shares_that_read_the_same_rows_each_get_their_own_once_and_in_order),
         TEST(internal_events_are_passed_over_and_never_sent),
         TEST(an_answers_body_is_bounded_but_one_event_is_always_sent),
         TEST(wrong_parameters_are_refused_by_name),

@@ -7,6 +7,7 @@
 #include "../support/hearing.h"
 
 #include "event/parked.h"
+#include "shape/shape.h"
 
 /* ---- what operators ask, on fibers ---- */
 
@@ -47,6 +48,33 @@ static void drop_entry(void *argument)
     struct asked *asked = argument;
     asked->code = parked_drop(asked->service->context.events, asked->source, asked->key, asked->all,
                               &asked->answer, &asked->error);
+}
+
+struct edited {
+    struct service *service;
+    const char *key, *data;
+    int64_t position;
+    json_t *answer, *faults;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void edit_entry(void *argument)
+{
+    struct edited *edited = argument;
+    struct parked_change change = {"users", edited->key, edited->position, NULL, "ada"};
+    assert_int_equal(json_parse(edited->data, strlen(edited->data), &change.data, NULL), FH_OK);
+    edited->code = parked_edit(edited->service->context.events, &change, &edited->answer,
+                               &edited->faults, &edited->error);
+    json_decref(change.data);
+}
+
+static struct edited edit(struct fixture *fixture, const char *key, int64_t position,
+                          const char *data)
+{
+    struct edited edited = {&fixture->orders, key, data, position};
+    harness_run(&fixture->harness, edit_entry, &edited);
+    return edited;
 }
 
 static struct asked ask(struct fixture *fixture, void (*entry)(void *), const char *key, bool all)
@@ -324,6 +352,104 @@ static void what_is_retried_twice_at_once_is_applied_once(void **state)
     close_orders(fixture);
 }
 
+static void an_edited_event_is_applied_in_its_place_and_its_key_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    struct edited edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"mended\"}");
+    assert_int_equal(edited.code, FH_OK);
+    assert_int_equal(number_at(edited.answer, "applied"), 3);
+    json_decref(edited.answer);
+    expect_names(fixture, 1, "mended,b,d");
+    expect_parked(fixture, 0, 0);
+    assert_int_equal(edit(fixture, "1", 0, "{}").code, FH_NOT_FOUND);
+    close_orders(fixture);
+}
+
+static void an_edit_that_helps_nothing_is_kept_with_what_was_there_before(void **state)
+{
+    struct fixture *fixture = *state;
+    park_three(fixture);
+    poison = "other";
+    for (int i = 0; i < PARKED_EDITS_MAX + 2; i++) {
+        struct edited edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"other\"}");
+        assert_int_equal(
+            number_at(first_of(&(struct asked){.answer = edited.answer}, "keys"), "left"), 3);
+        json_decref(edited.answer);
+    }
+    expect_parked(fixture, 1, 3);
+    struct asked asked = ask(fixture, show_entry, "1", false);
+    const json_t *first = first_of(&asked, "events"), *edits = json_object_get(first, "edits");
+    assert_string_equal(json_string_at(first, "event.data.name"), "other");
+    assert_null(json_at(first, "event.edits"));
+    assert_int_equal(json_array_size(edits), PARKED_EDITS_MAX);
+    const json_t *oldest = json_array_get(edits, 0);
+    assert_string_equal(json_string_at(oldest, "before.name"), "poison");
+    assert_string_equal(json_string_at(oldest, "by"), "ada");
+    assert_true(number_at(oldest, "time_ms") > 0);
+    assert_string_equal(json_string_at(json_array_get(edits, PARKED_EDITS_MAX - 1), "before.name"),
+                        "other");
+    json_decref(asked.answer);
+    close_orders(fixture);
+}
+
+static void an_edit_must_have_the_events_shape_as_far_as_it_is_heard(void **state)
+{
+    struct fixture *fixture = *state;
+    static const fh_field user[] = {{"id", FH_INT, .min = 1},
+                                    {"name", FH_STRING, .min = 1, .max = 9},
+                                    {"email", FH_STRING},
+                                    {0}};
+    park_three(fixture);
+    json_t *schemas = json_pack("{s:{s:o}}", "users", "UserUpdated", shape_schema(user));
+    fixture->orders.context.events->schemas = schemas;
+    struct edited edited = edit(fixture, "1", 0, "{\"id\":\"1\",\"name\":\"much too long\"}");
+    assert_int_equal(edited.code, FH_INVALID);
+    assert_string_equal(json_string_at(json_array_get(edited.faults, 0), "pointer"), "/id");
+    assert_string_equal(json_string_at(json_array_get(edited.faults, 1), "pointer"), "/name");
+    json_decref(edited.faults);
+    edited = edit(fixture, "1", 0, "[]");
+    assert_int_equal(edited.code, FH_INVALID);
+    assert_null(edited.faults);
+    edited = edit(fixture, "1", 2, "{\"id\":1,\"name\":\"mended\"}");
+    assert_int_equal(edited.code, FH_CONFLICT); /* that one is not the first */
+    edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"mended\",\"email\":\"a@b\"}");
+    assert_string_equal(json_string_at(json_array_get(edited.faults, 0), "pointer"), "/email");
+    json_decref(edited.faults); /* it hears no more than id and name */
+    expect_parked(fixture, 1, 3);
+    assert_int_equal(service_count(&fixture->orders, "SELECT max(attempts) FROM fh_parked"),
+                     SUBSCRIBE_ATTEMPTS_MAX);
+    edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"mended\"}");
+    assert_int_equal(edited.code, FH_OK);
+    json_decref(edited.answer);
+    expect_names(fixture, 1, "mended,b,d");
+    fixture->orders.context.events->schemas = NULL;
+    json_decref(schemas);
+    close_orders(fixture);
+}
+
+/* Schedule 8's fence, for edits: the retry has read the event and asks while it is edited. */
+static void a_retry_that_read_an_event_before_it_was_edited_does_not_apply_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asked retry = {.service = &fixture->orders, .source = "users", .key = "1"};
+    park_three(fixture);
+    poison = NULL;
+    asker = "poison";
+    fixture->products_hold = true;
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &retry));
+    harness_until(&fixture->harness, retry_is_held, fixture);
+    struct edited edited = edit(fixture, "1", 1, "{\"id\":1,\"name\":\"mended\"}");
+    assert_int_equal(edited.code, FH_OK);
+    json_decref(edited.answer);
+    let_products_answer(fixture);
+    harness_until(&fixture->harness, asked_done, &retry);
+    json_decref(retry.answer);
+    expect_names(fixture, 1, "mended,b,d");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
 static void what_is_dropped_is_gone_and_the_rest_waits_for_its_retry(void **state)
 {
     struct fixture *fixture = *state;
@@ -504,6 +630,10 @@ int main(void)
         TEST(a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_arrives),
         TEST(a_new_event_planned_behind_a_parked_key_is_applied_when_the_retry_was_first),
         TEST(what_is_retried_twice_at_once_is_applied_once),
+        TEST(an_edited_event_is_applied_in_its_place_and_its_key_goes_on),
+        TEST(an_edit_that_helps_nothing_is_kept_with_what_was_there_before),
+        TEST(an_edit_must_have_the_events_shape_as_far_as_it_is_heard),
+        TEST(a_retry_that_read_an_event_before_it_was_edited_does_not_apply_it),
         TEST(what_is_dropped_is_gone_and_the_rest_waits_for_its_retry),
         TEST(all_of_a_key_can_be_dropped),
         TEST(what_is_parked_outlives_a_restart_and_is_tried_once_at_start),

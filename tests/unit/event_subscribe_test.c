@@ -53,6 +53,51 @@ static void a_restart_goes_on_behind_what_was_applied(void **state)
     close_orders(fixture);
 }
 
+static char was[ID_SIZE];
+
+/* What is known of a store that was moved whole when its last event stood at 100. */
+static void name_ancestor(fh_work *w)
+{
+    char text[128];
+    snprintf(text, sizeof text, "[{\"incarnation\": \"%s\", \"position\": 100}]", was);
+    fh_exec(w, "INSERT INTO fh_meta (name, value) VALUES ('ancestors', :text)",
+            json_pack("{s:s}", "text", text), NULL);
+}
+
+static void a_publisher_that_was_moved_is_followed_on(void **state)
+{
+    struct fixture *fixture = *state;
+    char *incarnation = fixture->users.context.store->incarnation;
+    publish(fixture, 1, 100);
+    open_orders(fixture);
+    wait_for(&fixture->orders, 100, "following");
+    close_orders(fixture);
+    memcpy(was, incarnation, ID_SIZE);
+    incarnation[0] ^= 1;
+    service_must(&fixture->users, name_ancestor);
+    publish(fixture, 101, 20);
+    open_orders(fixture);
+    wait_for(&fixture->orders, 120, "following");
+    expect_seen(&fixture->orders, 1, 120);
+    close_orders(fixture);
+}
+
+static void a_cursor_behind_the_move_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char *incarnation = fixture->users.context.store->incarnation;
+    publish(fixture, 1, 101);
+    open_orders(fixture);
+    wait_for(&fixture->orders, 101, "following");
+    close_orders(fixture);
+    memcpy(was, incarnation, ID_SIZE);
+    incarnation[0] ^= 1;
+    service_must(&fixture->users, name_ancestor);
+    open_orders(fixture);
+    wait_for(&fixture->orders, 101, "refused");
+    close_orders(fixture);
+}
+
 static void the_publisher_may_come_later(void **state)
 {
     struct fixture *fixture = *state;
@@ -102,6 +147,22 @@ static void garbage_moves_no_cursor(void **state)
     fixture->road = ROAD_GOOD;
     wait_for(&fixture->orders, 3, "following");
     expect_seen(&fixture->orders, 1, 3);
+    close_orders(fixture);
+}
+
+/* Its handlers may change a document each, so no two of them can share a commit. */
+static void where_a_commit_changes_one_document_each_event_is_a_work_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    open_orders(fixture);
+    wait_for(&fixture->orders, 0, "following");
+    make_tricky(&fixture->orders);
+    tricky.one_document = true;
+    uint64_t before = fixture->orders.context.counters.committed;
+    publish(fixture, 1, 50);
+    wait_for(&fixture->orders, 50, "following");
+    expect_seen(&fixture->orders, 1, 50);
+    assert_int_equal(fixture->orders.context.counters.committed - before, 50);
     close_orders(fixture);
 }
 
@@ -208,6 +269,36 @@ static void a_commit_of_unknown_outcome_is_looked_up(void **state)
 static bool products_are_asked(void *argument)
 {
     return ((struct fixture *)argument)->held_count > 0;
+}
+
+static void take_over_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, NULL) == FH_OK);
+    FH_ASSERT(ledger_cursor_take(work, "users", "0/1", 7, NULL) == FH_OK);
+    FH_ASSERT(store_commit(work, NULL) == FH_OK);
+}
+
+/* An instance that was paused, taken for dead, and wakes up with events in its hands. */
+static void who_was_taken_over_applies_nothing_more(void **state)
+{
+    struct fixture *fixture = *state;
+    open_orders(fixture);
+    publish(fixture, 1, 5);
+    wait_for(&fixture->orders, 5, "following");
+    harness_run(&fixture->harness, take_over_entry, fixture);
+    publish(fixture, 6, 5);
+    wait_for(&fixture->orders, 5, "waiting");
+    assert_non_null(strstr(view_of(&fixture->orders).reason, "Another instance"));
+    expect_seen(&fixture->orders, 1, 5);
+    assert_int_equal(cursor_of(&fixture->orders), 5);
+    close_orders(fixture);
+    /* Whoever has it now goes on from there. */
+    open_orders(fixture);
+    wait_for(&fixture->orders, 10, "following");
+    expect_seen(&fixture->orders, 1, 10);
+    close_orders(fixture);
 }
 
 struct trimming {
@@ -365,10 +456,13 @@ int main(void)
         TEST(events_are_applied_once_and_in_order),
         TEST(only_the_fields_that_are_heard_arrive),
         TEST(a_restart_goes_on_behind_what_was_applied),
+        TEST(a_publisher_that_was_moved_is_followed_on),
+        TEST(a_cursor_behind_the_move_is_refused),
         TEST(the_publisher_may_come_later),
         TEST(lost_answers_are_asked_for_again),
         TEST(an_answer_that_comes_twice_is_applied_once),
         TEST(garbage_moves_no_cursor),
+        TEST(where_a_commit_changes_one_document_each_event_is_a_work_of_its_own),
         TEST(the_cursor_passes_what_nobody_hears),
         TEST(an_event_that_fails_at_first_is_tried_again_alone),
         TEST(a_batch_whose_second_event_asks_another_service_is_applied_in_order),
@@ -377,6 +471,7 @@ int main(void)
         TEST(a_commit_of_unknown_outcome_is_looked_up),
         TEST(what_was_fetched_and_not_committed_is_not_trimmed),
         TEST(two_instances_of_one_subscription_apply_each_event_once),
+        TEST(who_was_taken_over_applies_nothing_more),
         TEST(a_publisher_set_anew_stops_the_subscription_instead_of_skipping),
         TEST(a_subscriber_behind_what_was_trimmed_stops_and_says_so),
         TEST(wrong_declarations_do_not_start),

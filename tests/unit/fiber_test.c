@@ -3,6 +3,8 @@
 
 #include "../support/harness.h"
 
+#include <unistd.h>
+
 #include <string.h>
 
 #include "base/json.h"
@@ -206,6 +208,36 @@ static void a_turn_that_always_posts_itself_does_not_keep_timers_from_firing(voi
     harness_release(&harness);
 }
 
+struct piped {
+    struct world *world;
+    int ends[2];
+    unsigned before, held; /* what held before anything was written, and after */
+};
+
+static void wait_for_a_byte(void *argument)
+{
+    struct piped *piped = argument;
+    piped->before =
+        world_wait_for(piped->world, piped->ends[0], WORLD_READABLE, world_in_ms(piped->world, 5));
+    if (write(piped->ends[1], "x", 1) == 1)
+        piped->held = world_wait_for(piped->world, piped->ends[0], WORLD_READABLE, -1);
+}
+
+static void a_descriptor_is_waited_for_until_it_is_readable_or_the_deadline(void **state)
+{
+    struct harness harness;
+    (void)state;
+    harness_init(&harness);
+    struct piped piped = {.world = harness.world, .before = 9};
+    assert_int_equal(pipe(piped.ends), 0);
+    harness_run(&harness, wait_for_a_byte, &piped);
+    assert_int_equal(piped.before, 0);
+    assert_int_equal(piped.held, WORLD_READABLE);
+    close(piped.ends[0]);
+    close(piped.ends[1]);
+    harness_release(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +248,7 @@ int main(void)
         cmocka_unit_test(an_arena_for_json_belongs_to_its_fiber),
         cmocka_unit_test(thousands_of_fibers_come_and_go),
         cmocka_unit_test(a_turn_that_always_posts_itself_does_not_keep_timers_from_firing),
+        cmocka_unit_test(a_descriptor_is_waited_for_until_it_is_readable_or_the_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

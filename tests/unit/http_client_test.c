@@ -484,6 +484,40 @@ static void open_requests_fail_when_the_client_is_freed(void **state)
     site_release(&pair.site);
 }
 
+static void outside_goes_by_url_and_to_public_addresses_alone_unless_told(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct call asked[3] = {0};
+    char url[64];
+    pair_init(&pair);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/hook?of=it", pair.site.port);
+    for (size_t i = 0; i < COUNT(asked); i++)
+        asked[i].request.url = url;
+    send_call(&pair, &asked[0], "POST", NULL, "{}"); /* a client of the inside */
+    until_done(&pair, &asked[0]);
+    assert_non_null(strstr(asked[0].failure, "nothing outside"));
+    http_client_free(pair.client);
+    assert_int_equal(
+        http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client, NULL),
+        FH_OK);
+    http_client_go_outside(pair.client, HTTP_OUTSIDE_PUBLIC);
+    send_call(&pair, &asked[1], "POST", NULL, "{}");
+    until_done(&pair, &asked[1]);
+    assert_int_equal(asked[1].request.status, 0);
+    assert_true(asked[1].request.unsent);
+    assert_non_null(strstr(asked[1].failure, "public Internet"));
+    http_client_free(pair.client);
+    assert_int_equal(
+        http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client, NULL),
+        FH_OK);
+    http_client_go_outside(pair.client, HTTP_OUTSIDE_ANYWHERE);
+    send_call(&pair, &asked[2], "POST", NULL, "{}");
+    until_done(&pair, &asked[2]);
+    assert_string_equal(asked[2].answer, "POST|/hook|of=it|2|{}|application/json");
+    pair_release(&pair);
+}
+
 static void wait_for_answers(void *argument)
 {
     struct pair *pair = argument;
@@ -531,6 +565,7 @@ int main(void)
         cmocka_unit_test(broken_answers_are_failures),
         cmocka_unit_test(a_kept_connection_that_the_server_has_closed_is_replaced),
         cmocka_unit_test(open_requests_fail_when_the_client_is_freed),
+        cmocka_unit_test(outside_goes_by_url_and_to_public_addresses_alone_unless_told),
         cmocka_unit_test(fibers_wait_for_their_answers),
     };
     return cmocka_run_group_tests_name("http_client", tests, NULL, NULL);

@@ -606,6 +606,38 @@ static void drain_answers_what_was_taken_and_leaves_new_connections_to_the_next(
     site_release(&site);
 }
 
+static bool both_are_accepted(void *argument)
+{
+    const struct site *site = argument;
+    unsigned requests, connections;
+    http_server_load(site->server, &requests, &connections);
+    return connections == 2;
+}
+
+static void drain_waits_for_who_has_just_connected_or_begun_to_ask(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, NULL);
+    struct raw *silent = raw_connect(&site), *begun = raw_connect(&site);
+    raw_text(begun, "GET /begun HTTP/1.1\r\n");
+    harness_until(&site.harness, both_are_accepted, &site);
+    http_server_drain(site.server, 20000, on_drained, &site.drained);
+    raw_text(silent, HEAD_OF("/silent"));
+    raw_until_closed(silent);
+    assert_contains(silent, "GET|/silent|");
+    assert_false(site.drained);
+    raw_text(begun, "Host: x\r\n\r\n");
+    raw_until_closed(begun);
+    assert_contains(begun, "GET|/begun|");
+    harness_until(&site.harness, is_true, &site.drained);
+    http_server_free(site.server);
+    raw_close(silent);
+    raw_close(begun);
+    site_serve(&site, NULL);
+    site_release(&site);
+}
+
 static void drain_without_requests_is_done_at_once(void **state)
 {
     (void)state;
@@ -678,7 +710,7 @@ static void a_descriptor_that_is_no_socket_is_refused(void **state)
     harness_init(&harness);
     struct http_server *server;
     struct fh_error error = {0};
-    assert_int_equal(http_server_new(&harness.loop, harness.world, 999, NULL,
+    assert_int_equal(http_server_new(&harness.loop, harness.world, 999, NULL, NULL,
                                      (struct http_handler){on_incoming, NULL}, &server, &error),
                      FH_INVALID);
     assert_null(server);
@@ -711,6 +743,7 @@ int main(void)
         cmocka_unit_test(beyond_the_limit_connections_wait_their_turn),
         cmocka_unit_test(at_the_limit_the_connection_that_idles_longest_gives_way),
         cmocka_unit_test(drain_answers_what_was_taken_and_leaves_new_connections_to_the_next),
+        cmocka_unit_test(drain_waits_for_who_has_just_connected_or_begun_to_ask),
         cmocka_unit_test(drain_without_requests_is_done_at_once),
         cmocka_unit_test(requests_past_the_grace_get_503_and_may_still_be_replied_to),
         cmocka_unit_test(a_large_answer_to_a_slow_reader_does_not_hold_up_others),

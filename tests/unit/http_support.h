@@ -42,6 +42,7 @@ struct site {
     struct harness harness;
     int listen_fd, port;
     struct http_server *server;
+    const struct http_tls *tls;           /* NULL: plain */
     struct http_incoming *held[HELD_MAX]; /* "/hold" */
     unsigned held_count;
     unsigned taken;
@@ -110,7 +111,7 @@ static inline void site_serve(struct site *site, const struct http_limits *limit
     struct http_handler handler = {on_incoming, site};
     struct fh_error error = {0};
     assert_int_equal(http_server_new(&site->harness.loop, site->harness.world, site->listen_fd,
-                                     limits, handler, &site->server, &error),
+                                     limits, site->tls, handler, &site->server, &error),
                      FH_OK);
 }
 

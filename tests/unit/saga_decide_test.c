@@ -149,6 +149,74 @@ static void a_no_undoes_every_sent_element_in_reverse(void **unused)
     assert_int_equal(order.state.status, SAGA_UNDONE);
 }
 
+static void lose(struct example *example, int step, int element)
+{
+    struct saga_happening lost = {.what = SAGA_LOST, .step = step, .element = element};
+    assert_int_equal(saga_decide(example->rules, &example->state, &lost), SAGA_CHANGED);
+}
+
+static void after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not(void **unused)
+{
+    (void)unused;
+    struct example order;
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    assert_int_equal(happen(&order, SAGA_RELIVED), SAGA_IGNORE); /* its store was not restored */
+    order.state.lived = true;
+    assert_int_equal(happen(&order, SAGA_RELIVED), SAGA_CHANGED);
+    assert_int_equal(order.state.step, 0);
+    assert_int_equal(due_count(&order), 2);
+    answer(&order, 0, 0, "undone", 409); /* by the life that is lost */
+    assert_int_equal(order.state.status, SAGA_COMPENSATING);
+    assert_int_equal(order.state.step, 3); /* count, which has no undo, may have been done */
+    answer(&order, 3, 0, "never", 200);
+    answer(&order, 1, 0, "never", 200);
+    answer(&order, 0, 0, "undone", 200);
+    answer(&order, 0, 1, "undone", 200);
+    assert_int_equal(saga_due(order.rules, &order.state), SAGA_DUE_UNDONE);
+}
+
+static void what_a_receiver_has_lost_is_asked_there_again(void **unused)
+{
+    (void)unused;
+    struct example order;
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    lose(&order, 0, 1);
+    assert_int_equal(order.state.step, 0);
+    assert_int_equal(due_count(&order), 1);
+    answer(&order, 0, 1, "done", 200);
+    assert_int_equal(order.state.step, 1);
+    answer(&order, 1, 0, "done", 200);
+    assert_int_equal(happen(&order, SAGA_HANDLED), SAGA_CHANGED);
+    lose(&order, 0, 0); /* behind the pivot, and what ran here is not run again */
+    answer(&order, 0, 0, "refused", 409);
+    assert_int_equal(order.state.status, SAGA_PARKED);
+    assert_non_null(strstr(order.state.why, "asked again after a restore"));
+    assert_int_equal(happen(&order, SAGA_RETRIED), SAGA_CHANGED);
+    answer(&order, 0, 0, "done", 200);
+    assert_int_equal(order.state.step, 3);
+}
+
+static void what_a_receiver_has_lost_of_an_undo_is_undone_there_again(void **unused)
+{
+    (void)unused;
+    struct example order;
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    answer(&order, 1, 0, "refused", 402);
+    answer(&order, 1, 0, "never", 200);
+    answer(&order, 0, 0, "undone", 200);
+    lose(&order, 1, 0);
+    assert_int_equal(order.state.step, 1);
+    answer(&order, 1, 0, "never", 200);
+    answer(&order, 0, 1, "undone", 200);
+    assert_int_equal(saga_due(order.rules, &order.state), SAGA_DUE_UNDONE);
+}
+
 static void a_status_without_outcome_decides_nothing(void **unused)
 {
     (void)unused;
@@ -255,6 +323,98 @@ static void a_retry_goes_on_in_the_direction_it_went(void **unused)
     assert_int_equal(happen(&order, SAGA_RETRIED), SAGA_CHANGED);
     assert_int_equal(order.state.status, SAGA_COMPENSATING);
     assert_int_equal(saga_element(&order.state, 0, 1)->attempt, 1);
+}
+
+/* Done up to the count of the order, which comes behind the pivot and was refused. */
+static void park_behind_the_pivot(struct example *order)
+{
+    start(order, &order_rules, order_counts);
+    answer(order, 0, 0, "done", 200);
+    answer(order, 0, 1, "done", 200);
+    answer(order, 1, 0, "done", 200);
+    happen(order, SAGA_HANDLED);
+    answer(order, 3, 0, "refused", 409);
+    assert_int_equal(order->state.status, SAGA_PARKED);
+}
+
+static void what_a_person_has_seen_to_is_skipped_in_either_direction(void **unused)
+{
+    (void)unused;
+    struct example order;
+    park_behind_the_pivot(&order);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_ENDED);
+    assert_int_equal(saga_element(&order.state, 3, 0)->state, SAGA_DONE);
+    assert_int_equal(saga_element(&order.state, 3, 0)->attempt, 1);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_IGNORE);
+    /* In the middle: the next step begins, and asks. */
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "mismatch", 422);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_RUNNING);
+    assert_int_equal(order.state.step, 1);
+    assert_int_equal(due_count(&order), 1);
+    /* Going back: to the step before. */
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    answer(&order, 1, 0, "refused", 402);
+    assert_int_equal(answer(&order, 1, 0, "fixed", 409), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_PARKED);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_COMPENSATING);
+    assert_int_equal(order.state.step, 0);
+    assert_int_equal(due_count(&order), 2);
+    answer(&order, 0, 0, "undone", 200);
+    answer(&order, 0, 1, "undone", 200);
+    assert_int_equal(happen(&order, SAGA_HANDLER_REFUSED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_PARKED); /* the undone handler is all that is left */
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_UNDONE);
+    assert_string_equal(order.state.why, "");
+}
+
+static void a_word_for_what_is_not_parked_changes_nothing(void **unused)
+{
+    (void)unused;
+    struct example order;
+    char why[SAGA_TEXT_SIZE];
+    start(&order, &order_rules, order_counts);
+    assert_int_equal(happen(&order, SAGA_SKIPPED), SAGA_IGNORE);
+    assert_int_equal(happen(&order, SAGA_TURNED_BACK), SAGA_IGNORE);
+    assert_non_null(saga_may_turn_back(order.rules, &order.state, why));
+    assert_int_equal(order.state.status, SAGA_RUNNING);
+}
+
+static void a_parked_saga_is_taken_back_only_if_all_of_it_can_be(void **unused)
+{
+    (void)unused;
+    struct example order;
+    char why[SAGA_TEXT_SIZE];
+    park_behind_the_pivot(&order); /* its count, of which nothing was done, has no undo */
+    assert_null(saga_may_turn_back(order.rules, &order.state, why));
+    assert_int_equal(happen(&order, SAGA_TURNED_BACK), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_COMPENSATING);
+    assert_int_equal(order.state.step, 1);
+    assert_int_equal(order.state.reason_step, 3);
+    assert_int_equal(answer(&order, 1, 0, "undone", 200), SAGA_CHANGED);
+    answer(&order, 0, 0, "undone", 200);
+    answer(&order, 0, 1, "undone", 200);
+    assert_int_equal(happen(&order, SAGA_HANDLED), SAGA_CHANGED);
+    assert_int_equal(order.state.status, SAGA_UNDONE);
+    /* In doubt behind the pivot: nothing undoes a count. */
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    answer(&order, 1, 0, "done", 200);
+    happen(&order, SAGA_HANDLED);
+    happen(&order, SAGA_DEADLINE);
+    assert_int_equal(order.state.status, SAGA_PARKED);
+    assert_non_null(saga_may_turn_back(order.rules, &order.state, why));
+    assert_non_null(strstr(why, "count"));
+    assert_int_equal(happen(&order, SAGA_TURNED_BACK), SAGA_IGNORE);
+    assert_int_equal(order.state.status, SAGA_PARKED);
+    assert_false(order.state.back);
 }
 
 static void a_pivot_without_undo_parks_in_doubt(void **unused)
@@ -379,7 +539,8 @@ static void take(struct walk *walk, uint32_t from, const struct saga_happening *
     }
     assert_false(node.status == SAGA_ENDED || node.status == SAGA_UNDONE);
     assert_false(node.back && (state.status == SAGA_RUNNING || !state.back));
-    assert_true(happening->what == SAGA_RETRIED || node.status != SAGA_PARKED);
+    assert_true(happening->what == SAGA_RETRIED || happening->what == SAGA_TURNED_BACK ||
+                node.status != SAGA_PARKED);
     if (state.status == SAGA_PARKED)
         assert_true(state.why[0] != '\0');
     next.status = (signed char)state.status;
@@ -440,6 +601,8 @@ static void expand(struct walk *walk, uint32_t from)
         happening.what = others[i];
         take(walk, from, &happening);
     }
+    happening.what = SAGA_TURNED_BACK;
+    take(walk, from, &happening);
     for (int i = 0; i < WALK_ELEMENTS; i++)
         if (walk->nodes[from].elements[i].attempt >= WALK_ATTEMPTS)
             return;
@@ -529,6 +692,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_saga_ends_when_every_step_is_done),
         cmocka_unit_test(a_no_undoes_every_sent_element_in_reverse),
+        cmocka_unit_test(after_a_restore_all_is_asked_again_and_undone_whether_sent_or_not),
+        cmocka_unit_test(what_a_receiver_has_lost_is_asked_there_again),
+        cmocka_unit_test(what_a_receiver_has_lost_of_an_undo_is_undone_there_again),
         cmocka_unit_test(a_status_without_outcome_decides_nothing),
         cmocka_unit_test(the_doubtful_are_undone_at_the_deadline),
         cmocka_unit_test(after_the_pivot_a_no_and_the_deadline_park),
@@ -536,6 +702,9 @@ int main(void)
         cmocka_unit_test(a_step_that_meets_its_own_undo_was_refused),
         cmocka_unit_test(a_strange_answer_parks_with_a_sentence),
         cmocka_unit_test(a_retry_goes_on_in_the_direction_it_went),
+        cmocka_unit_test(what_a_person_has_seen_to_is_skipped_in_either_direction),
+        cmocka_unit_test(a_word_for_what_is_not_parked_changes_nothing),
+        cmocka_unit_test(a_parked_saga_is_taken_back_only_if_all_of_it_can_be),
         cmocka_unit_test(a_pivot_without_undo_parks_in_doubt),
         cmocka_unit_test(every_path_of_an_order_ends_rightly),
         cmocka_unit_test(every_path_without_a_pivot_ends_rightly),

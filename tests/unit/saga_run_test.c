@@ -174,8 +174,12 @@ static void definitions_that_cannot_go_back_are_refused(void **unused)
     static const fh_step elsewhere[] = {{"a", .call = "x POST /a", .undo = "y POST /a"}, {0}};
     static const fh_step twice[] = {{"a", .run = confirm}, {"a", .run = confirm}, {0}};
     static const fh_step empty[] = {{0}};
-    static const fh_step *const wrong[] = {no_undo,   before_pivot, asks, both,
-                                           elsewhere, twice,        empty};
+    static const fh_step undone_outside[] = {
+        {"a", .outside = "url", .undo = "x POST /a", .pivot = true}, {0}};
+    static const fh_step outside_first[] = {
+        {"a", .outside = "url"}, {"b", .call = "x POST /b", .pivot = true}, {0}};
+    static const fh_step *const wrong[] = {no_undo, before_pivot,   asks,          both, elsewhere,
+                                           twice,   undone_outside, outside_first, empty};
     struct fh_error error;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct fh_saga_definition definition = {.name = "s", .steps = wrong[i]};

@@ -99,6 +99,47 @@ static void a_step_that_is_retried_while_it_is_under_way_is_done_once(void **sta
     assert_int_equal(look(fixture, 1, "SELECT count(*) FROM effect"), 1);
 }
 
+static void run_abandon(void *argument)
+{
+    struct retried *retried = argument;
+    const struct saga_abandon abandon = {retried->birth, retried->number, "it came twice", "ada"};
+    retried->code =
+        saga_abandon(retried->fixture->contexts[2].sagas, &abandon, &retried->fixture->error);
+}
+
+static enum fh_code abandon(struct fixture *fixture)
+{
+    struct retried retried = {.fixture = fixture};
+    memcpy(retried.birth, fixture->reference, ID_SIZE - 1);
+    retried.number = strtoll(fixture->reference + ID_SIZE, NULL, 10);
+    harness_run(&fixture->harness, run_abandon, &retried);
+    return retried.code;
+}
+
+/* Its request is still under way when it is given up: whether it is done then or comes too late, no
+ * receiver keeps a record of it, and the saga stays what it is. */
+static void an_abandoned_saga_is_over_and_closed_whatever_comes_of_its_last_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ledger_counts counts;
+    steps_held = true;
+    place_order(fixture, 1, "hasty", "hold");
+    assert_int_equal(abandon(fixture), FH_CONFLICT); /* it runs by itself */
+    harness_until(&fixture->harness, one_is_parked, fixture);
+    assert_int_equal(abandon(fixture), FH_OK);
+    assert_int_equal(abandon(fixture), FH_CONFLICT);
+    saga_counts(fixture->contexts[2].sagas, &counts);
+    assert_int_equal(counts.parked, 0);
+    assert_int_equal(counts.abandoned, 1);
+    steps_held = false;
+    come_to_rest(fixture);
+    harness_run(&fixture->harness, count_records, fixture); /* until all is closed */
+    assert_int_equal(look(fixture, 2,
+                          "SELECT count(*) FROM fh_saga WHERE status = 'abandoned'"
+                          " AND closed = 1"),
+                     1);
+}
+
 /* ---- The wall clock ---- */
 
 #define DAY_MS ((int64_t)86400000)
@@ -163,6 +204,7 @@ int main(void)
         STORED(a_step_that_wakes_up_behind_its_closed_saga_is_closed),
         STORED(a_step_that_wakes_up_behind_its_undo_is_never_done),
         STORED(a_step_that_is_retried_while_it_is_under_way_is_done_once),
+        STORED(an_abandoned_saga_is_over_and_closed_whatever_comes_of_its_last_request),
         STORED(a_day_on_the_wall_clock_ends_no_sagas_time),
     };
     json_memory_init();

@@ -432,6 +432,67 @@ static void schema_of_an_open_shape_takes_further_fields(void **state)
               "                          \"enum\": [\"only\", null]}}}");
 }
 
+/* There and back: the same schema, and the same faults. */
+static void comes_back(const fh_field *shape, const char *misfit)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_t *schema = shape_schema(shape), *value = parsed(misfit);
+    const fh_field *read = shape_of_schema(&arena, schema);
+    json_t *again = shape_schema(read), *faults = shape_check(shape, value),
+           *same = shape_check(read, value);
+    if (!json_equal(schema, again))
+        fail_msg("expected %s\nfound %s", json_text(schema), json_text(again));
+    if (!json_equal(faults, same))
+        fail_msg("expected %s\nfound %s", json_text(faults), json_text(same));
+    json_decref(schema);
+    json_decref(again);
+    json_decref(value);
+    json_decref(faults);
+    json_decref(same);
+    arena_release(&arena);
+}
+
+static void a_shape_comes_back_from_its_schema(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"a", "b", NULL};
+    static const fh_field open[] = {{"least", FH_INT, .min = -3, .max = 5},
+                                    {"kind", FH_STRING, .one_of = one, .nullable = true},
+                                    {"names", FH_LIST, .min = 1, .max = 2, .optional = true},
+                                    {"flag", FH_BOOL},
+                                    {"bag", FH_OBJECT, .optional = true},
+                                    {"whole", FH_ANY},
+                                    {"*", FH_ANY},
+                                    {0}};
+    comes_back(order_shape, "{\"items\": [{\"quantity\": 0}, 7], \"more\": 1}");
+    comes_back(open, "{\"least\": 6, \"kind\": \"c\", \"names\": [1, \"a\", \"b\"], \"flag\": 0,"
+                     " \"bag\": [], \"whole\": null, \"more\": 1}");
+}
+
+static void a_schema_of_another_making_is_never_read_too_strictly(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    json_t *schema = parsed(
+        "{\"properties\": {\"a\": {}, \"b\": true, \"c\": {\"type\": \"number\"},"
+        " \"d\": {\"type\": [\"string\", \"integer\"]}, \"e\": {\"type\": \"array\", \"items\":"
+        " {\"type\": [\"integer\", \"null\"]}}, \"f\": {\"type\": \"integer\", \"minimum\": 1},"
+        " \"g\": {\"type\": \"string\", \"enum\": [1]}}}");
+    const fh_field *shape = shape_of_schema(&arena, schema);
+    fits(shape, "{}");
+    fits(
+        shape,
+        "{\"a\": [], \"b\": null, \"c\": 1.5, \"d\": 7, \"e\": [null, 1], \"f\": 9, \"g\": \"x\"}");
+    fails(shape, "{\"f\": 0}", "/f: expected an integer of at least 1, found 0");
+    json_decref(schema);
+    schema = parsed("{\"type\": \"object\"}");
+    assert_null(shape_of_schema(&arena, schema));
+    json_decref(schema);
+    arena_release(&arena);
+}
+
 static void schema_of_a_shape_inside_itself_ends(void **state)
 {
     (void)state;
@@ -506,6 +567,8 @@ int main(void)
         cmocka_unit_test(schema_says_what_the_shape_says),
         cmocka_unit_test(schema_of_an_open_shape_takes_further_fields),
         cmocka_unit_test(schema_of_a_shape_inside_itself_ends),
+        cmocka_unit_test(a_shape_comes_back_from_its_schema),
+        cmocka_unit_test(a_schema_of_another_making_is_never_read_too_strictly),
         cmocka_unit_test(a_problem_carries_status_title_detail_and_faults),
         cmocka_unit_test(a_detail_that_is_no_utf8_becomes_some),
     };

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "simulate/disk.h"
+#include "simulate/disk_files.h"
 #include "simulate/image.h"
 #include "store/relational/sql.h"
 #include "store/store.h"
@@ -81,6 +81,29 @@ static void a_failed_sync_leaves_what_looks_clean(void **state)
     image_power_fails(image, &simulate);
     assert_int_equal(image_read(image, &byte, 1, 0), 0);
     image_free(image);
+    simulate_release(&simulate);
+}
+
+static void what_was_copied_is_put_back_as_it_was(void **state)
+{
+    struct simulate simulate;
+    char text[2];
+    (void)state;
+    simulate_init(&simulate, 1);
+    struct simulate_node *node = simulate_node_new(&simulate, "store");
+    struct simulate_disk *disk = simulate_disk_new(node);
+    image_write(disk_make(disk, "/store/a"), "ab", 2, 0);
+    struct simulate_copy *copy = simulate_disk_copy(disk);
+    image_write(disk_find(disk, "/store/a"), "c", 1, 0);
+    disk_make(disk, "/store/b");
+    simulate_disk_put_back(disk, copy);
+    simulate_disk_crashed(disk, SIMULATE_POWER);
+    assert_null(disk_find(disk, "/store/b"));
+    assert_int_equal(image_read(disk_find(disk, "/store/a"), text, 2, 0), 2);
+    assert_memory_equal(text, "ab", 2);
+    simulate_copy_free(copy);
+    simulate_disk_free(disk);
+    simulate_node_free(node);
     simulate_release(&simulate);
 }
 
@@ -352,6 +375,7 @@ int main(void)
         cmocka_unit_test(what_was_synced_stays),
         cmocka_unit_test(what_was_not_synced_may_be_gone_torn_or_there),
         cmocka_unit_test(a_failed_sync_leaves_what_looks_clean),
+        cmocka_unit_test(what_was_copied_is_put_back_as_it_was),
         cmocka_unit_test(nothing_acknowledged_is_lost_whenever_it_dies),
         cmocka_unit_test(what_a_killed_process_left_unsynced_is_kept_once_it_was_shown),
         cmocka_unit_test(an_operation_that_fails_loses_nothing_acknowledged),

@@ -67,6 +67,7 @@ static void open_store(void *argument)
     struct store_options options = {
         .service = "payments", .folder = "/payments", .model = FH_RELATIONAL};
     struct store_work *work;
+    struct fh_error error;
     fixture->context = (struct work_context){
         .world = &fixture->node->world, .service = &service, .keys = work_keys_new()};
     if (store_sqlite.open(&options, &fixture->node->world, &fixture->context.store, NULL) ||
@@ -74,7 +75,8 @@ static void open_store(void *argument)
         return;
     sql_run(work, "CREATE TABLE IF NOT EXISTS effect (id INTEGER PRIMARY KEY, what TEXT)", NULL, 0,
             NULL, NULL, NULL, NULL);
-    fixture->opened = store_commit(work, NULL) == FH_OK;
+    fixture->opened = store_commit(work, NULL) == FH_OK &&
+                      command_clock_start(&fixture->context, &error) == FH_OK;
 }
 
 static void start_process(struct fixture *fixture)
@@ -249,7 +251,8 @@ static void expire(void *argument)
 {
     struct fixture *fixture = argument;
     int64_t removed = -1;
-    command_expire(&fixture->context, &removed, NULL);
+    struct fh_error error;
+    command_expire(&fixture->context, &removed, &error);
     fixture->removed += removed;
 }
 
@@ -261,10 +264,18 @@ static void let_pass(struct fixture *fixture, int64_t ms)
     run(fixture);
 }
 
+/* The process is killed, and the clock stands elsewhere when the next one starts. */
+static void start_anew(struct fixture *fixture, int64_t wall_step_ms)
+{
+    simulate_node_crash(fixture->node, SIMULATE_KILLED, "the test wants it");
+    fixture->node->wall_step_ms = wall_step_ms;
+    start_process(fixture);
+}
+
 /* Schedule 25. */
 static void a_day_on_the_wall_clock_forgets_no_clients_key(void **state)
 {
-    static const int64_t steps_ms[] = {DAY_MS, 0, -DAY_MS, 0, DAY_MS, -DAY_MS};
+    static const int64_t steps_ms[] = {DAY_MS, 0, -DAY_MS, 0, DAY_MS, -DAY_MS, 40 * DAY_MS, 0};
     struct fixture fixture;
     (void)state;
     begin(&fixture, 1);
@@ -279,10 +290,14 @@ static void a_day_on_the_wall_clock_forgets_no_clients_key(void **state)
         assert_int_equal(sent.status, 201);
         assert_int_equal(effects_of(&fixture, "a"), 1);
         assert_int_equal(fixture.removed, 0);
+        if (i % 3 == 1)
+            start_anew(&fixture, steps_ms[i / 3]); /* set while no process looked */
     }
-    for (int hour = 0; hour < 10 * 24 && !fixture.removed; hour++)
-        let_pass(&fixture, 3600000); /* it is forgotten some day all the same */
+    int hours = 0;
+    for (; hours < 10 * 24 && !fixture.removed; hours++)
+        let_pass(&fixture, 3600000); /* it is forgotten all the same, and in time */
     assert_int_equal(fixture.removed, 1);
+    assert_in_range(hours, 23, 25);
     end(&fixture);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/ledger.h"
 #include "store/relational/sqlite.h"
 
 struct fixture {
@@ -159,12 +160,72 @@ static void pages_keep_bytes_free_for_checksums(void **state)
     reopened(&fixture);
 }
 
+static void make_format_1(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    fixture->code = fixture->store->ops->sql->script(
+        work,
+        "ALTER TABLE fh_saga DROP COLUMN start_id; ALTER TABLE fh_saga DROP COLUMN owner;"
+        "UPDATE fh_meta SET value = '1' WHERE name = 'format'",
+        &fixture->error);
+    if (fixture->code == FH_OK)
+        fixture->code = store_commit(work, &fixture->error);
+}
+
+static void start_saga(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    fixture->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
+    if (fixture->code != FH_OK)
+        return;
+    struct ledger_event event = {.id = "id",
+                                 .type = "freehold.saga.started",
+                                 .key = "freehold.saga",
+                                 .version = 1,
+                                 .data = "{}"};
+    struct ledger_saga saga = {.birth = fixture->store->incarnation,
+                               .name = "order",
+                               .input = "{}",
+                               .state = "{}",
+                               .status = "running"};
+    fixture->code = ledger_saga_start(work, &event, &saga, NULL, 0, &fixture->error);
+    fixture->count = saga.number;
+    store_rollback(work);
+}
+
+static void a_store_of_the_format_before_is_brought_up_to_date(void **state)
+{
+    struct fixture fixture;
+    char incarnation[ID_SIZE];
+    (void)state;
+    begin(&fixture);
+    harness_run(&fixture.harness, open_store, &fixture);
+    harness_run(&fixture.harness, make_format_1, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    memcpy(incarnation, fixture.store->incarnation, ID_SIZE);
+    store_close(fixture.store);
+    harness_run(&fixture.harness, open_store, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    assert_string_equal(fixture.store->incarnation, incarnation);
+    harness_run(&fixture.harness, start_saga, &fixture);
+    assert_int_equal(fixture.code, FH_OK);
+    assert_int_equal(fixture.count, 1);
+    store_close(fixture.store);
+    reopened(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_that_was_left_behind_is_written_anew_before_it_is_read),
         cmocka_unit_test(a_copy_that_a_dying_start_left_is_removed),
         cmocka_unit_test(pages_keep_bytes_free_for_checksums),
+        cmocka_unit_test(a_store_of_the_format_before_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,9 +40,10 @@ static struct system_file *system_of(const char *orders)
     arena_init(&file->arena, ARENA_SIZE_MAX);
     file->path = file->name = "test";
     file->service_count = 2;
-    file->services[0] = (struct system_service){.name = "users", .description = description(users)};
-    file->services[1] =
-        (struct system_service){.name = "orders", .description = description(orders)};
+    file->services[0] = (struct system_service){
+        .name = "users", .engine = "sqlite", .description = description(users)};
+    file->services[1] = (struct system_service){
+        .name = "orders", .engine = "sqlite", .description = description(orders)};
     return file;
 }
 
@@ -84,6 +85,19 @@ static void asks_are_served_by_a_route_that_services_may_use(void **state)
     assert_finding(ASKS("/users/all"), false, "for operators only");
     assert_finding(ASKS("/users/{id}/count"), false, "serves that path with other methods");
     assert_finding(ASKS("/user/{id}"), false, "which users does not serve");
+}
+
+static void what_was_taken_over_no_saga_changes_where_it_was(void **state)
+{
+    (void)state;
+#define TAKES(path, step)                                                                          \
+    "{'model': 'document', 'takes_over': [{'service': 'users', 'path': '" path                     \
+    "', 'step': 'count'}], 'sagas': [{'name': 's', 'steps': [{'name': '" step "', " COUNT          \
+    ", 'pivot': true}]}]}"
+    assert_finding(TAKES("/users", "other"), false, NULL);
+    assert_finding(TAKES("/user", "other"), false, "which users does not serve");
+    assert_finding(TAKES("/users", "count"), false,
+                   "takes over the step count from users, but saga s still sends it to users");
 }
 
 static void heard_events_are_published_with_the_fields_wanted(void **state)
@@ -190,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_are_served_by_a_route_that_services_may_use),
+        cmocka_unit_test(what_was_taken_over_no_saga_changes_where_it_was),
         cmocka_unit_test(heard_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
         cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),

@@ -90,7 +90,7 @@ static void settings_keep_their_types_and_take_texts_from_the_environment(void *
 
 static const char with_profiles[] =
     "profiles:\n  big:\n    users: {settings: {size: 2}, program: other}\n"
-    "  later:\n    users: {engine: mariadb, settings: {password: '${FILE_TEST_NOT_SET}'}}\n"
+    "  later:\n    users: {engine: cassandra, settings: {password: '${FILE_TEST_NOT_SET}'}}\n"
     "system: mini\nservices:\n  users: {settings: {size: 1}}\n  orders: {}\n";
 
 static void a_profile_replaces_what_it_names_and_leaves_the_rest(void **state)

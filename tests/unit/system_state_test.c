@@ -121,21 +121,21 @@ static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unus
     struct state state;
     int lock_fd;
     assert_int_equal(state_create(&state, folder, NULL), FH_OK);
-    assert_int_equal(instance_survivor(state.folder_fd), 0);
-    assert_int_equal(instance_lock(state.folder_fd, &lock_fd, NULL), FH_OK);
+    assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
+    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, NULL), FH_OK);
     pid_t pid = fork();
     if (pid == 0) {
         for (;;)
             pause();
     }
-    assert_int_equal(instance_survivor(state.folder_fd), -1);
+    assert_int_equal(instance_survivor(state.folder_fd, 0), -1);
     instance_record(lock_fd, pid);
     close(lock_fd);
-    assert_int_equal(instance_survivor(state.folder_fd), pid);
-    assert_int_equal(instance_lock(state.folder_fd, &lock_fd, NULL), FH_CONFLICT);
+    assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
+    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, NULL), FH_CONFLICT);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    assert_int_equal(instance_survivor(state.folder_fd), 0);
+    assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
     state_close(&state);
 }
 

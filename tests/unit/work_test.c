@@ -1,63 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The unit of work on the embedded engine: what stands, what leaves no trace, who runs again. */
 
-#include "../support/harness.h"
+#include "../support/fixture.h"
 
 #include <string.h>
 
 #include "base/json.h"
-#include "store/relational/sql.h"
-#include "work/work.h"
 
 static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 
-struct fixture {
-    struct harness harness;
-    struct work_context context;
-    enum fh_code code;
-    struct fh_error error;
-};
-
-static void open_store(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct store_options options = {
-        .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    struct store_work *work;
-    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
-                                      &fixture->error);
-    if (fixture->code == FH_OK)
-        fixture->code = store_begin(fixture->context.store, STORE_WRITE, &work, &fixture->error);
-    if (fixture->code != FH_OK)
-        return;
-    fixture->code = fixture->context.store->ops->sql->script(
-        work,
-        "CREATE TABLE shelf (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-        "CREATE TABLE book (id INTEGER PRIMARY KEY, shelf_id INTEGER NOT NULL REFERENCES shelf (id)"
-        "  DEFERRABLE INITIALLY DEFERRED);",
-        &fixture->error);
-    fixture->code = store_commit(work, &fixture->error);
-}
+static const char script[] =
+    "CREATE TABLE shelf (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE book (id INTEGER PRIMARY KEY, shelf_id INTEGER NOT NULL REFERENCES shelf (id)"
+    "  DEFERRABLE INITIALLY DEFERRED);";
 
 static int set_up(void **state)
 {
-    static struct fixture fixture;
-    fixture = (struct fixture){0};
-    harness_init(&fixture.harness);
-    fixture.context.world = fixture.harness.world;
-    fixture.context.service = &service;
-    harness_run(&fixture.harness, open_store, &fixture);
-    assert_int_equal(fixture.code, FH_OK);
-    *state = &fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    store_close(fixture->context.store);
-    harness_release(&fixture->harness);
-    return 0;
+    return fixture_set_up(state, &service, script);
 }
 
 /* One work on a fiber: runs the handler and keeps what came of it. */
@@ -423,7 +382,7 @@ static void a_store_in_use_refuses_a_second_process_and_reopens_as_it_was(void *
     assert_int_equal(shelves(fixture), 1);
 }
 
-#define WORK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define WORK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 /* ---- what a handler can't do ---- */
 

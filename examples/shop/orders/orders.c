@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orders: takes orders and drives each one to CONFIRMED or CANCELLED. Owns `orders` and
- * `order_items`, and the names of users and products to show beside them.
+ * Orders: takes orders and drives each one to CONFIRMED or CANCELLED. Owns `orders`, `order_items`
+ * and `cart_orders`, and the names of users and products to show beside them.
  *
  * A name comes with the first order that needs it and is kept fresh by events. Whatever an event
  * has told stands: an answer of `users` may be older than a UserUpdated that was heard meanwhile,
  * and when it is newer, its event is still to come.
+ *
+ * Of a cart one order is under way at a time, until what it ordered was taken out. What a cart was
+ * asked for before that is no order: see check_out.
  */
 
 #include <freehold.h>
 
 #define TOTAL_MAX 9007199254740991 /* 2^53 - 1: so far every reader of JSON counts exactly */
 #define ORDER "SELECT orders.*, user_name FROM orders JOIN user_names USING (user_id) "
+
+#define CART_ORDER "SELECT order_id, under_way FROM cart_orders WHERE user_id = :user_id"
 
 /* Gives each of `orders`, which are in the order of their ids, its items. */
 static json_t *with_items(fh_work *w, json_t *orders)
@@ -63,7 +68,7 @@ static void get_orders(fh_work *w)
 }
 
 /* What is wanted, with the prices and names that `products` has for it. */
-static json_t *priced_items(fh_work *w, json_t *wanted)
+static json_t *priced_items(fh_work *w, json_t *wanted, bool from_cart)
 {
     json_t *ids = json_array();
     json_t *items = json_array();
@@ -76,6 +81,8 @@ static json_t *priced_items(fh_work *w, json_t *wanted)
     json_array_foreach (wanted, i, item) {
         const char *id = json_string_value(json_object_get(item, "product_id"));
         json_t *product = json_object_get(products, id);
+        if (!product && from_cart)
+            fh_fail(w, 409, "There is no product %s any more: take it out of the cart.", id);
         if (!product)
             fh_fail_at(w, 422, fh_format(w, "/items/%zu/product_id", i), "There is no product %s.",
                        id);
@@ -104,17 +111,56 @@ static json_t *total_of(fh_work *w, json_t *items)
     return json_integer(total);
 }
 
-static void place_order(fh_work *w)
+/* The order that each cart was made into last, as it is in `rows`; 0: it was none yet. */
+static json_int_t last_order(json_t *rows)
 {
-    json_t *wanted = fh_body(w);
-    json_t *user = fh_get(w, "users", "/api/users/{user_id}", wanted);
-    json_t *items = priced_items(w, json_object_get(wanted, "items"));
+    return json_integer_value(json_object_get(json_array_get(rows, 0), "order_id"));
+}
 
+/* Makes `order` the one that is under way of its cart, which was asked when `behind` was the last.
+ */
+static void take_cart(fh_work *w, json_t *order, json_int_t behind)
+{
+    json_int_t last = last_order(fh_rows(w, CART_ORDER, order));
+    if (last != behind)
+        fh_fail(w, 409, "The cart was made into order %" JSON_INTEGER_FORMAT " meanwhile.", last);
+    fh_exec(w,
+            "INSERT INTO cart_orders VALUES (:user_id, :id, TRUE) ON CONFLICT (user_id)"
+            " DO UPDATE SET order_id = excluded.order_id, under_way = TRUE",
+            order);
+}
+
+/* Nothing of it is left in its cart, or it will take nothing out. */
+static void leave_cart(fh_work *w)
+{
+    if (json_array_size(json_object_get(fh_saga_input(w), "carts")) > 0)
+        fh_exec(w,
+                "UPDATE cart_orders SET under_way = FALSE"
+                " WHERE user_id = :user_id AND order_id = :id",
+                fh_saga_input(w));
+}
+
+/* The order's saga takes out of the cart what came from there. */
+static json_t *carts_of(json_t *wanted, bool from_cart)
+{
+    return from_cart ? json_pack("[{s:O}]", "items", json_object_get(wanted, "items"))
+                     : json_array();
+}
+
+/* From a cart that was asked for behind an order, or behind none; NULL: from no cart. */
+static void place(fh_work *w, json_t *wanted, const json_int_t *behind)
+{
+    bool from_cart = behind != NULL;
+    json_t *user = fh_get(w, "users", "/api/users/{user_id}", wanted);
+    json_t *items = priced_items(w, json_object_get(wanted, "items"), from_cart);
+
+    /* It goes to the user's own address unless the order says where to. */
     json_t *order =
         fh_row(w,
-               "INSERT INTO orders (user_id, status, total, created_at)"
-               " VALUES (:user_id, 'PENDING', :total, :now) RETURNING *",
-               wanted, json_pack("{s:o, s:s}", "total", total_of(w, items), "now", fh_now(w)));
+               "INSERT INTO orders (user_id, status, total, address, created_at)"
+               " VALUES (:user_id, 'PENDING', :total, :address, :now) RETURNING *",
+               wanted, json_pack("{s:o, s:s}", "total", total_of(w, items), "now", fh_now(w)),
+               json_pack("{s:O}", "address", json_object_get(user, "address")));
     fh_exec(w, "INSERT INTO user_names VALUES (:id, :name) ON CONFLICT DO NOTHING", user);
     size_t i;
     json_t *item;
@@ -129,9 +175,12 @@ static void place_order(fh_work *w)
                 order, item);
     }
 
+    if (from_cart)
+        take_cart(w, order, *behind);
     fh_publish(w, "OrderCreated", order);
     json_t *input = json_copy(order);
     json_object_set(input, "items", items);
+    json_object_set_new(input, "carts", carts_of(wanted, from_cart));
     json_object_set(input, "token", json_object_get(wanted, "payment_token"));
     fh_saga_start(w, "place_order", input);
     json_int_t id = json_integer_value(json_object_get(order, "id"));
@@ -139,13 +188,38 @@ static void place_order(fh_work *w)
     fh_reply(w, 202, order_with_items(w, order));
 }
 
+static void place_order(fh_work *w)
+{
+    place(w, fh_body(w), NULL);
+}
+
+/* Looks at the cart's last order before it asks for the cart: if that is still the last one in the
+ * work, the cart was asked when all that it ordered had been taken out. The question names it, so
+ * that a rerun behind another order asks again instead of hearing what was answered before. */
+static void check_out(fh_work *w)
+{
+    json_t *rows = fh_peek(w, CART_ORDER, fh_path(w));
+    json_int_t behind = last_order(rows);
+    if (json_is_true(json_object_get(json_array_get(rows, 0), "under_way")))
+        fh_fail(w, 409, "Order %" JSON_INTEGER_FORMAT " of this cart is still under way.", behind);
+    json_t *cart = fh_get(w, "carts", "/api/carts/{user_id}?behind={behind}", fh_path(w),
+                          json_pack("{s:I}", "behind", behind));
+    json_t *wanted = json_copy(fh_body(w));
+    if (json_array_size(json_object_get(cart, "items")) == 0)
+        fh_fail(w, 409, "The cart is empty.");
+    json_object_update(wanted, cart);
+    place(w, wanted, &behind);
+}
+
 static void confirm_order(fh_work *w)
 {
     json_t *payment = json_object_get(fh_saga_answer(w, "charge"), "id");
-    json_t *order = fh_row(w,
-                           "UPDATE orders SET status = 'CONFIRMED', payment_id = :payment"
-                           " WHERE id = :id RETURNING *",
-                           json_pack("{s:O}", "payment", payment), fh_saga_input(w));
+    json_t *shipment = json_object_get(fh_saga_answer(w, "ship"), "id");
+    json_t *order =
+        fh_row(w,
+               "UPDATE orders SET status = 'CONFIRMED', payment_id = :payment,"
+               " shipment_id = :shipment WHERE id = :id RETURNING *",
+               json_pack("{s:O, s:O}", "payment", payment, "shipment", shipment), fh_saga_input(w));
     fh_publish(w, "OrderConfirmed", order);
 }
 
@@ -159,6 +233,7 @@ static void cancel_order(fh_work *w)
                            " WHERE id = :id RETURNING *",
                            json_pack("{s:o}", "reason", reason), fh_saga_input(w));
     fh_publish(w, "OrderCancelled", order);
+    leave_cart(w);
 }
 
 static void user_renamed(fh_work *w)
@@ -185,16 +260,51 @@ static void product_renamed(fh_work *w)
             fh_event_data(w));
 }
 
-/* Everything before the pivot can be undone; once the money is there, the rest will be done. */
-static const fh_step place_order_steps[] = {
-    {"reserve", .each = "items",
-     .call = "products POST /api/products/{product_id}/reserve?quantity={quantity}",
-     .undo = "products POST /api/products/{product_id}/release?quantity={quantity}"},
-    {"charge", .call = "payments POST /api/payments", .undo = "payments POST /api/payments/refund",
-     .body = "order_id=id,user_id,amount=total,token", .pivot = true, .timeout_ms = 1000},
-    {"confirm", .run = confirm_order},
-    {"count", .call = "users POST /api/users/{user_id}/orders/increment"},
-    {0}};
+/* ---- Beginning anew with what there is (docs/events.md) ------------------------------------ */
+
+/* The name of a product that is gone stays, as it does when that is told. */
+static void user_gone(fh_work *w)
+{
+    fh_exec(w, "UPDATE user_names SET user_name = 'user [deleted]' WHERE user_id = :key",
+            fh_event_data(w));
+}
+
+static void users_held(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_rows(w,
+                     "SELECT user_id FROM user_names WHERE user_id > :after"
+                     " ORDER BY user_id LIMIT :limit",
+                     fh_query(w)));
+}
+
+static void every_confirmed_order(fh_work *w)
+{
+    fh_reply(w, 200,
+             fh_rows(w,
+                     "SELECT * FROM orders WHERE status = 'CONFIRMED' AND id > :after"
+                     " ORDER BY id LIMIT :limit",
+                     fh_query(w)));
+}
+
+/* Everything up to the pivot can be undone: where nothing can be sent to, the money goes back. Once
+ * the goods are on their way, the rest will be done. */
+#define PLACE_ORDER                                                                                \
+    {"reserve", .each = "items",                                                                   \
+     .call = "inventory POST /api/products/{product_id}/reserve?quantity={quantity}",              \
+     .undo = "inventory POST /api/products/{product_id}/release?quantity={quantity}"},             \
+        {"charge", .call = "payments POST /api/payments",                                          \
+         .undo = "payments POST /api/payments/refund",                                             \
+         .body = "order_id=id,user_id,amount=total,token", .timeout_ms = 1000},                    \
+        {"ship", .call = "shipping POST /api/shipments",                                           \
+         .undo = "shipping POST /api/shipments/cancel", .body = "order_id=id,user_id,address",     \
+         .pivot = true},                                                                           \
+        {"confirm", .run = confirm_order},                                                         \
+        {"count", .call = "users POST /api/users/{user_id}/orders/increment"},                     \
+        {"empty_cart", .each = "carts", .call = "carts POST /api/carts/{user_id}/remove",          \
+         .body = "items"},
+static const fh_step place_order_steps[] = {PLACE_ORDER{"leave_cart", .run = leave_cart}, {0}};
+static const fh_step place_order_steps_1[] = {PLACE_ORDER{0}}; /* of orders that were under way */
 
 static const fh_field item_shape[] = {{"product_id", FH_STRING, .min = 1, .max = 200},
                                       {"quantity", FH_INT, .min = 1, .max = 1000000000},
@@ -204,7 +314,12 @@ static const fh_field place_order_shape[] = {
     {"user_id", FH_INT, .min = 1},
     {"items", FH_ARRAY, .of = item_shape, .min = 1, .max = 100},
     {"payment_token", FH_STRING, .min = 1, .max = 200},
+    {"address", FH_STRING, .max = 1000, .optional = true},
     {0}};
+
+static const fh_field check_out_shape[] = {{"payment_token", FH_STRING, .min = 1, .max = 200},
+                                           {"address", FH_STRING, .max = 1000, .optional = true},
+                                           {0}};
 
 static const fh_field page_shape[] = {{"user_id", FH_INT, .min = 1},
                                       {"limit", FH_INT, .min = 1, .max = 100, .optional = true},
@@ -215,20 +330,52 @@ static const fh_field order_shape[] = {{"id", FH_INT},
                                        {"user_id", FH_INT},
                                        {"status", FH_STRING},
                                        {"total", FH_INT},
+                                       {"address", FH_STRING},
                                        {"payment_id", FH_STRING, .nullable = true},
+                                       {"shipment_id", FH_INT, .nullable = true},
                                        {"reason", FH_STRING, .nullable = true},
                                        {"created_at", FH_STRING},
                                        {0}};
 
-FH_SERVICE(orders, .model = FH_RELATIONAL,
-           .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape},
-                      {"GET", "/api/orders", get_orders, .query = page_shape},
-                      {"GET", "/api/orders/{id:int}", get_order}},
-           .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
-                         {"OrderConfirmed", 1, order_shape, .key = "id"},
-                         {"OrderCancelled", 1, order_shape, .key = "id"}},
-           .hears = {{"users", "UserUpdated", user_renamed, .fields = "id,name"},
-                     {"users", "UserDeleted", user_deleted, .fields = "id"},
-                     {"products", "ProductUpdated", product_renamed, .fields = "id,name"}},
-           .asks = {{"users", "/api/users/{user_id}"}, {"products", "/api/products?ids={ids}"}},
-           .sagas = {{"place_order", place_order_steps, .undone = cancel_order}});
+static const fh_field answered_item_shape[] = {{"product_id", FH_STRING},
+                                               {"product_name", FH_STRING},
+                                               {"quantity", FH_INT},
+                                               {"price", FH_INT},
+                                               {0}};
+
+/* An order as it is answered: with its items, and names to show. */
+static const fh_field answer_shape[] = {{"id", FH_INT},
+                                        {"user_id", FH_INT},
+                                        {"user_name", FH_STRING},
+                                        {"status", FH_STRING},
+                                        {"total", FH_INT},
+                                        {"address", FH_STRING},
+                                        {"payment_id", FH_STRING, .nullable = true},
+                                        {"shipment_id", FH_INT, .nullable = true},
+                                        {"reason", FH_STRING, .nullable = true},
+                                        {"created_at", FH_STRING},
+                                        {"items", FH_ARRAY, .of = answered_item_shape},
+                                        {0}};
+
+FH_SERVICE(
+    orders, .model = FH_RELATIONAL,
+    .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape,
+                .answer = {202, answer_shape}},
+               {"POST", "/api/carts/{user_id:int}/checkout", check_out, .body = check_out_shape,
+                .answer = {202, answer_shape}},
+               {"GET", "/api/orders", get_orders, .query = page_shape,
+                .answer = {200, .each = answer_shape}},
+               {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape}}},
+    .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
+                  {"OrderConfirmed", 1, order_shape, .key = "id", .state = every_confirmed_order},
+                  {"OrderCancelled", 1, order_shape, .key = "id"}},
+    .hears = {{"users", "UserUpdated", user_renamed, .fields = "id,name", .upsert = user_renamed,
+               .gone = user_gone, .held = users_held},
+              {"users", "UserDeleted", user_deleted, .fields = "id", .covered_by = "UserUpdated"},
+              {"products", "ProductUpdated", product_renamed, .fields = "id,name",
+               .upsert = product_renamed}},
+    .asks = {{"users", "/api/users/{user_id}"},
+             {"products", "/api/products?ids={ids}"},
+             {"carts", "/api/carts/{user_id}?behind={behind}"}},
+    .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2},
+              {"place_order", place_order_steps_1, .undone = cancel_order}});

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Products: what is for sale, and how much of it is left. Owns the documents `products`.
+ * Products: what is for sale. Owns the documents `products`.
  *
- * A product has whatever attributes its seller gives it. Its stock is part of its document, because
- * one work changes one document: a reservation looks and takes in one step, and two that come
- * at once can't both have the last piece.
+ * A product has whatever attributes its seller gives it. How much is left is the inventory's: a
+ * product is made with its first stock, shows what it has heard of it since, and whether that is
+ * little.
  */
 
 #include <freehold.h>
@@ -15,20 +15,19 @@ static const char *path_id(fh_work *w)
     return json_string_value(json_object_get(fh_path(w), "id"));
 }
 
-static json_int_t asked_quantity(fh_work *w)
-{
-    return json_integer_value(json_object_get(fh_query(w), "quantity"));
-}
-
 static void create_product(fh_work *w)
 {
     json_t *product = json_copy(fh_body(w));
     const char *id = json_string_value(json_object_get(product, "id"));
     if (id && strchr(id, ','))
         fh_fail_at(w, 422, "/id", "expected an id without a comma, which stands between ids");
+    if (json_object_get(product, "low_stock"))
+        fh_fail_at(w, 422, "/low_stock", "the inventory says when there is little left");
     if (!json_object_get(product, "stock"))
         json_object_set_new(product, "stock", json_integer(0));
-    fh_reply(w, 201, fh_doc_insert(w, "products", product));
+    product = fh_doc_insert(w, "products", product);
+    fh_publish(w, "ProductCreated", product);
+    fh_reply(w, 201, product);
 }
 
 static void get_product(fh_work *w)
@@ -68,8 +67,9 @@ static void change_product(fh_work *w)
     const char *name;
     json_t *value;
     json_object_foreach (fh_body(w), name, value) {
-        if (strcmp(name, "stock") == 0)
-            fh_fail_at(w, 422, "/stock", "the stock is set with PUT /api/products/{id}/stock");
+        if (strcmp(name, "stock") == 0 || strcmp(name, "low_stock") == 0)
+            fh_fail_at(w, 422, fh_pointer(w, name),
+                       "the stock is set with PUT /api/products/{id}/stock");
         if (!is_attribute(name))
             fh_fail_at(w, 422, fh_pointer(w, name),
                        "expected a name without a dot, that does not begin with '$'");
@@ -92,41 +92,59 @@ static void delete_product(fh_work *w)
 {
     if (!fh_doc_delete(w, "products", path_id(w)))
         fh_fail(w, 404, "There is no product %s.", path_id(w));
+    fh_publish(w, "ProductDeleted", fh_path(w));
 }
 
-static void reply_stock(fh_work *w, json_t *product)
+/* For those who begin anew with what there is (docs/events.md). */
+static void every_product(fh_work *w)
 {
-    fh_reply(w, 200, json_pack("{s:O}", "quantity", json_object_get(product, "stock")));
+    fh_reply(w, 200,
+             fh_docs(w, "products", NULL, NULL,
+                     json_string_value(json_object_get(fh_query(w), "after")),
+                     (int)json_integer_value(json_object_get(fh_query(w), "limit"))));
 }
 
-static void get_stock(fh_work *w)
+/* What the inventory tells. Of a product that is gone it changes nothing. */
+static void change_heard(fh_work *w, json_t *update)
 {
-    reply_stock(w, fh_doc(w, "products", path_id(w)));
+    fh_try_doc_update(w, "products", json_string_value(json_object_get(fh_event_data(w), "id")),
+                      NULL, update);
 }
 
-static void set_stock(fh_work *w)
+static void stock_changed(fh_work *w)
 {
-    json_t *quantity = json_object_get(fh_body(w), "quantity");
-    reply_stock(w, fh_doc_update(w, "products", path_id(w), NULL,
-                                 json_pack("{s:{s:O}}", "$set", "stock", quantity)));
+    change_heard(
+        w, json_pack("{s:{s:O}}", "$set", "stock", json_object_get(fh_event_data(w), "quantity")));
 }
 
-static void reserve(fh_work *w)
+static void stock_low(fh_work *w)
 {
-    json_int_t quantity = asked_quantity(w);
-    if (!fh_try_doc_update(w, "products", path_id(w),
-                           json_pack("{s:{s:I}}", "stock", "$gte", quantity),
-                           json_pack("{s:{s:I}}", "$inc", "stock", -quantity)))
-        fh_fail(w, 409, "There are not %" JSON_INTEGER_FORMAT " of product %s in stock.", quantity,
-                path_id(w));
-    fh_reply(w, 200, json_true());
+    change_heard(w, json_pack("{s:{s:b}}", "$set", "low_stock", true));
 }
 
-/* Takes a reservation back, or puts goods on the shelf. Those of a product that is gone go too. */
-static void release(fh_work *w)
+static void stock_refilled(fh_work *w)
 {
-    fh_try_doc_update(w, "products", path_id(w), NULL,
-                      json_pack("{s:{s:I}}", "$inc", "stock", asked_quantity(w)));
+    change_heard(w, json_pack("{s:{s:s}}", "$unset", "low_stock", ""));
+}
+
+/* Beginning anew with what the inventory has now: those of which there is little, and no others,
+ * are marked. */
+static void stock_not_low(fh_work *w)
+{
+    fh_try_doc_update(w, "products", json_string_value(json_object_get(fh_event_data(w), "key")),
+                      NULL, json_pack("{s:{s:s}}", "$unset", "low_stock", ""));
+}
+
+static void marked_as_low(fh_work *w)
+{
+    json_t *ids = json_array(), *product;
+    size_t i;
+    json_t *marked = fh_docs(w, "products", json_pack("{s:b}", "low_stock", true), NULL,
+                             json_string_value(json_object_get(fh_query(w), "after")),
+                             (int)json_integer_value(json_object_get(fh_query(w), "limit")));
+    json_array_foreach (marked, i, product)
+        json_array_append(ids, json_object_get(product, "id"));
+    fh_reply(w, 200, ids);
 }
 
 static const fh_field product_shape[] = {
@@ -151,19 +169,23 @@ static const fh_field page_shape[] = {{"ids", FH_LIST, .min = 1, .max = 100, .op
                                       {"after", FH_STRING, .optional = true},
                                       {0}};
 
-static const fh_field stock_shape[] = {{"quantity", FH_INT, .max = 1000000000000}, {0}};
-static const fh_field quantity_shape[] = {{"quantity", FH_INT, .min = 1, .max = 1000000000}, {0}};
+static const fh_field deleted_shape[] = {{"id", FH_STRING}, {0}};
 
 FH_SERVICE(products, .model = FH_DOCUMENT, .collections = {{"products", {"category"}}},
-           .routes = {{"POST", "/api/products", create_product, .body = product_shape},
-                      {"GET", "/api/products", get_products, .query = page_shape},
-                      {"GET", "/api/products/{id}", get_product},
-                      {"PATCH", "/api/products/{id}", change_product, .body = change_shape},
-                      {"DELETE", "/api/products/{id}", delete_product},
-                      {"GET", "/api/products/{id}/stock", get_stock},
-                      {"PUT", "/api/products/{id}/stock", set_stock, .body = stock_shape},
-                      {"POST", "/api/products/{id}/reserve", reserve, .query = quantity_shape,
-                       .audience = FH_SERVICES},
-                      {"POST", "/api/products/{id}/release", release, .query = quantity_shape,
-                       .audience = FH_SERVICES, .undo = release}},
-           .publishes = {{"ProductUpdated", 1, product_shape, .key = "id"}});
+           .routes = {{"POST", "/api/products", create_product, .body = product_shape,
+                       .answer = {201, product_shape}},
+                      {"GET", "/api/products", get_products, .query = page_shape,
+                       .answer = {200, .each = product_shape}},
+                      {"GET", "/api/products/{id}", get_product, .answer = {200, product_shape}},
+                      {"PATCH", "/api/products/{id}", change_product, .body = change_shape,
+                       .answer = {200, product_shape}},
+                      {"DELETE", "/api/products/{id}", delete_product, .answer = {204}}},
+           .publishes = {{"ProductCreated", 1, product_shape, .key = "id", .state = every_product},
+                         {"ProductUpdated", 1, product_shape, .key = "id", .state = every_product},
+                         {"ProductDeleted", 1, deleted_shape, .key = "id"}},
+           .hears = {{"inventory", "StockChanged", stock_changed, .fields = "id,quantity",
+                      .upsert = stock_changed},
+                     {"inventory", "StockLow", stock_low, .fields = "id", .upsert = stock_low,
+                      .gone = stock_not_low, .held = marked_as_low},
+                     {"inventory", "StockRefilled", stock_refilled, .fields = "id",
+                      .covered_by = "StockLow"}});

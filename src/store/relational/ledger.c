@@ -3,7 +3,8 @@
  * The ledger on relational engines: meta, outbox and cursors. See docs of the tables in
  * docs/store.md. Positions are dense and come from the one row of fh_counter, never from rowids: a
  * trimmed table would give those out again. With one writer the work itself is the sequencer, so
- * an event's position is final once its work is committed.
+ * an event's position is final once its work is committed. Servers have many writers, and a
+ * sequencer of their own: see ledger_schema_postgresql.c.
  */
 
 #include <inttypes.h>
@@ -12,59 +13,8 @@
 
 #include "base/mutation.h"
 #include "store/relational/ledger.h"
-
-#define FORMAT "1"
-
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_counter (one INTEGER PRIMARY KEY CHECK (one = 1),"
-    "  position INTEGER NOT NULL, epoch INTEGER NOT NULL);"
-    "INSERT INTO fh_counter VALUES (1, 0, 0) ON CONFLICT DO NOTHING;"
-    "CREATE TABLE IF NOT EXISTS fh_outbox (position INTEGER PRIMARY KEY, event_id TEXT NOT NULL,"
-    "  type TEXT NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL, prev INTEGER NOT NULL,"
-    "  time_ms INTEGER NOT NULL, data TEXT NOT NULL, trace TEXT);"
-    "CREATE TABLE IF NOT EXISTS fh_last_of_key (key TEXT PRIMARY KEY, position INTEGER NOT NULL)"
-    "  WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_subscriber (name TEXT NOT NULL, share TEXT NOT NULL,"
-    "  incarnation TEXT NOT NULL, done INTEGER NOT NULL, seen INTEGER NOT NULL,"
-    "  updated_ms INTEGER NOT NULL, PRIMARY KEY (name, share)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_cursor (source TEXT NOT NULL, share TEXT NOT NULL,"
-    "  incarnation TEXT NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL,"
-    "  epoch INTEGER NOT NULL, PRIMARY KEY (source, share)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_parked_key (source TEXT NOT NULL, share TEXT NOT NULL,"
-    "  key TEXT NOT NULL, events INTEGER NOT NULL, oldest_ms INTEGER NOT NULL,"
-    "  PRIMARY KEY (source, share, key))"
-    "  WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_parked (source TEXT NOT NULL, share TEXT NOT NULL,"
-    "  key TEXT NOT NULL, position INTEGER NOT NULL, event_id TEXT NOT NULL, type TEXT NOT NULL,"
-    "  time_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL,"
-    "  parked_ms INTEGER NOT NULL, event TEXT NOT NULL,"
-    "  PRIMARY KEY (source, share, key, position));"
-    "CREATE TABLE IF NOT EXISTS fh_command (caller TEXT NOT NULL, key TEXT NOT NULL,"
-    "  birth TEXT NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL,"
-    "  created_ms INTEGER NOT NULL, outcome TEXT NOT NULL, digest TEXT NOT NULL, request TEXT,"
-    "  answer TEXT, undo_answer TEXT, PRIMARY KEY (caller, key)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS fh_command_number ON fh_command (caller, birth, number)"
-    "  WHERE birth <> '';"
-    "CREATE INDEX IF NOT EXISTS fh_command_created ON fh_command (created_ms) WHERE birth = '';"
-    "CREATE TABLE IF NOT EXISTS fh_caller (caller TEXT NOT NULL, birth TEXT NOT NULL,"
-    "  closed_through INTEGER NOT NULL, still_open TEXT NOT NULL, PRIMARY KEY (caller, birth))"
-    "  WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_caller_newest (caller TEXT PRIMARY KEY,"
-    "  incarnation TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_saga (birth TEXT NOT NULL, number INTEGER NOT NULL,"
-    "  name TEXT NOT NULL, input TEXT NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL,"
-    "  epoch INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
-    "  closed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (birth, number)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS fh_saga_status ON fh_saga (status);"
-    "CREATE INDEX IF NOT EXISTS fh_saga_unclosed ON fh_saga (birth, number) WHERE closed = 0;"
-    "CREATE TABLE IF NOT EXISTS fh_saga_step (birth TEXT NOT NULL, number INTEGER NOT NULL,"
-    "  step INTEGER NOT NULL, element INTEGER NOT NULL, attempt INTEGER NOT NULL,"
-    "  target TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL, answer TEXT,"
-    "  receiver TEXT, receiver_position INTEGER NOT NULL,"
-    "  PRIMARY KEY (birth, number, step, element)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fh_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-    "  checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL);";
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
 
 /* ---- small readers ---- */
 
@@ -126,8 +76,8 @@ const char *ledger_copy(struct arena *arena, const struct sql_value *value)
 
 /* ---- meta ---- */
 
-static enum fh_code meta_get(struct store_work *work, const char *name, char *ret, size_t size,
-                             struct fh_error *error)
+enum fh_code sql_ledger_meta_get(struct store_work *work, const char *name, char *ret, size_t size,
+                                 struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(name)};
     enum fh_code code =
@@ -135,40 +85,69 @@ static enum fh_code meta_get(struct store_work *work, const char *name, char *re
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-static enum fh_code meta_put(struct store_work *work, const char *name, const char *value,
-                             struct fh_error *error)
+enum fh_code sql_ledger_meta_put(struct store_work *work, const char *name, const char *value,
+                                 struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(name), sql_text(value)};
-    return ledger_do(work,
-                     "INSERT INTO fh_meta (name, value) VALUES (?1, ?2)"
-                     " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                     values, 2, NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_META_PUT), values, 2, NULL, error);
 }
 
-enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
-                            struct fh_error *error)
+static enum fh_code run_scripts(struct store_work *work, const char *const *scripts,
+                                struct fh_error *error)
 {
-    enum fh_code code = work->store->ops->sql->script(work, schema, error);
+    enum fh_code code = FH_OK;
+    for (; *scripts && code == FH_OK; scripts++)
+        code = work->store->ops->sql->script(work, *scripts, error);
+    return code;
+}
+
+/* The format is written last: where changes of the schema commit at once, a crash among them
+ * leaves a store whose tables are still to be made. */
+static enum fh_code prepare_tables(struct store_work *work, struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->ops->sql;
+    static const struct ledger_schema *const schemas[SQL_DIALECTS] = {
+        [SQL_SQLITE] = &ledger_schema_sqlite,
+        [SQL_POSTGRESQL] = &ledger_schema_postgresql,
+        [SQL_MARIADB] = &ledger_schema_mariadb,
+    };
+    const struct ledger_schema *schema = schemas[sql->dialect];
     char format[8];
+    enum fh_code code = sql->script(work, schema->meta, error);
     if (code == FH_OK)
-        code = meta_get(work, "format", format, sizeof format, error);
-    if (code == FH_OK && format[0] && strcmp(format, FORMAT) != 0)
+        code = sql_ledger_meta_get(work, "format", format, sizeof format, error);
+    if (code != FH_OK || strcmp(format, schema->format) == 0)
+        return code;
+    bool older = schema->upgrade && strcmp(format, schema->before) == 0;
+    bool lacking = strcmp(format, schema->lacking) == 0;
+    if (format[0] && !older && !lacking)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's ledger has format %s; this program knows format " FORMAT ".",
-                         format);
+                         "The store's ledger has format %s; this program knows format %s.", format,
+                         schema->format);
+    if (older)
+        code = run_scripts(work, schema->upgrade, error);
     if (code == FH_OK)
-        code = meta_get(work, "incarnation", ret_incarnation, ID_SIZE, error);
+        code = run_scripts(work, schema->tables, error);
+    return code == FH_OK ? sql_ledger_meta_put(work, "format", schema->format, error) : code;
+}
+
+enum fh_code sql_ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
+                                struct fh_error *error)
+{
+    enum fh_code code = prepare_tables(work, error);
+    if (code == FH_OK)
+        code = sql_ledger_meta_get(work, LEDGER_INCARNATION, ret_incarnation, ID_SIZE, error);
     if (code != FH_OK || ret_incarnation[0])
         return code;
     unsigned char random[10];
     world_random(work->store->world, random, sizeof random);
     id_format(ret_incarnation, world_wall_ms(work->store->world), random);
-    if (!MUTATION(incarnation_forgotten))
-        code = meta_put(work, "incarnation", ret_incarnation, error);
-    return code == FH_OK ? meta_put(work, "format", FORMAT, error) : code;
+    return MUTATION(incarnation_forgotten)
+               ? FH_OK
+               : sql_ledger_meta_put(work, LEDGER_INCARNATION, ret_incarnation, error);
 }
 
-enum fh_code ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
+enum fh_code sql_ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
     return ledger_integer(work, "SELECT position FROM fh_counter WHERE one = 1", NULL, 0, ret,
                           error);
@@ -176,11 +155,10 @@ enum fh_code ledger_position(struct store_work *work, int64_t *ret, struct fh_er
 
 /* ---- outbox ---- */
 
-enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *event,
-                                  struct fh_error *error)
+static enum fh_code append_numbered(struct store_work *work, struct ledger_event *event,
+                                    struct fh_error *error)
 {
     struct sql_value key[] = {sql_text(event->key), sql_integer(0)};
-    event->previous = 0;
     enum fh_code code = ledger_integer(work, "SELECT position FROM fh_last_of_key WHERE key = ?1",
                                        key, 1, &event->previous, error);
     if (code == FH_NOT_FOUND)
@@ -211,6 +189,76 @@ enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
+/* FNV-1a: the same in every process and every build. */
+static unsigned key_lock(const char *key)
+{
+    uint32_t hash = 2166136261;
+    for (; *key; key++)
+        hash = (hash ^ (unsigned char)*key) * 16777619;
+    return hash % LEDGER_KEY_LOCKS;
+}
+
+/* Works that publish events of one key do so one after the other: each holds the key's lock until
+ * it is committed, and draws seq from the outbox while it holds it. */
+static enum fh_code lock_keys(struct store_work *work, const struct ledger_event *events,
+                              struct fh_error *error)
+{
+    bool locked[LEDGER_KEY_LOCKS] = {false};
+    for (const struct ledger_event *event = events; event; event = event->next)
+        locked[key_lock(event->key)] = true;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < LEDGER_KEY_LOCKS && code == FH_OK; i++) {
+        struct sql_value stripe[] = {sql_integer(i)};
+        if (locked[i]) /* in this order, so that two works don't wait for each other */
+            code = ledger_do(work, ledger_sql(work, LEDGER_KEY_LOCK), stripe, 1, NULL, error);
+    }
+    return code;
+}
+
+enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledger_event *event,
+                                      struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(event->id),         sql_text(event->type),
+                                 sql_integer(event->version), sql_text(event->key),
+                                 sql_integer(event->time_ms), sql_text(event->data),
+                                 sql_text(event->trace)};
+    return ledger_do(work, ledger_sql(work, LEDGER_OUTBOX_APPEND), values, LEDGER_COUNT(values),
+                     NULL, error);
+}
+
+/* False: there is no statement for it. */
+static bool append_locked(struct store_work *work, const struct ledger_event *event,
+                          enum fh_code *ret, struct fh_error *error)
+{
+    const char *sql = ledger_sql(work, LEDGER_OUTBOX_APPEND_LOCKED);
+    struct sql_value values[] = {sql_text(event->id),         sql_text(event->type),
+                                 sql_integer(event->version), sql_text(event->key),
+                                 sql_integer(event->time_ms), sql_text(event->data),
+                                 sql_text(event->trace),      sql_integer(key_lock(event->key))};
+    if (sql)
+        *ret = ledger_do(work, sql, values, LEDGER_COUNT(values), NULL, error);
+    return sql != NULL;
+}
+
+enum fh_code sql_ledger_outbox_append(struct store_work *work, struct ledger_event *events,
+                                      struct fh_error *error)
+{
+    enum fh_code alone;
+    if (events && !events->next) {
+        events->position = events->previous = 0;
+        if (append_locked(work, events, &alone, error))
+            return alone;
+    }
+    bool sequenced = work->store->ops->sequence != NULL;
+    enum fh_code code = sequenced ? lock_keys(work, events, error) : FH_OK;
+    for (struct ledger_event *event = events; event && code == FH_OK; event = event->next) {
+        event->position = event->previous = 0;
+        code = sequenced ? ledger_append_unnumbered(work, event, error)
+                         : append_numbered(work, event, error);
+    }
+    return code;
+}
+
 struct event_visit {
     bool (*visit)(void *context, const struct ledger_event *event);
     void *context;
@@ -232,31 +280,33 @@ static bool visit_event(void *context, const struct sql_row *row)
     return to->visit(to->context, &event);
 }
 
-enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
-                                bool (*visit)(void *context, const struct ledger_event *event),
-                                void *context, struct fh_error *error)
+enum fh_code sql_ledger_outbox_read(struct store_work *work, int64_t after, int limit,
+                                    bool (*visit)(void *context, const struct ledger_event *event),
+                                    void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(after), sql_integer(limit)};
     struct event_visit to = {visit, context};
     return sql_run(work,
-                   "SELECT position, event_id, type, version, key, prev, time_ms, data, trace"
-                   " FROM fh_outbox WHERE position > ?1 ORDER BY position LIMIT ?2",
+                   "SELECT position, event_id, type, version, fh_outbox.key, prev, time_ms, data,"
+                   " trace FROM fh_outbox WHERE position > ?1 ORDER BY position LIMIT ?2",
                    values, 2, visit_event, &to, NULL, error);
 }
 
-enum fh_code ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
-                                   char ret_id[ID_SIZE], struct fh_error *error)
+enum fh_code sql_ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
+                                       char ret_id[ID_SIZE], struct fh_error *error)
 {
     char position[24];
-    enum fh_code code = meta_get(work, "trimmed_position", position, sizeof position, error);
+    enum fh_code code =
+        sql_ledger_meta_get(work, LEDGER_TRIMMED_POSITION, position, sizeof position, error);
     *ret_position = 0;
     if (code == FH_OK && position[0])
         sscanf(position, "%" SCNd64, ret_position);
-    return code == FH_OK ? meta_get(work, "trimmed_id", ret_id, ID_SIZE, error) : code;
+    return code == FH_OK ? sql_ledger_meta_get(work, LEDGER_TRIMMED_ID, ret_id, ID_SIZE, error)
+                         : code;
 }
 
-enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t position, char ret_id[ID_SIZE],
-                                 struct fh_error *error)
+enum fh_code sql_ledger_outbox_id_at(struct store_work *work, int64_t position,
+                                     char ret_id[ID_SIZE], struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(position)};
     enum fh_code code = ledger_text(work, "SELECT event_id FROM fh_outbox WHERE position = ?1",
@@ -264,15 +314,15 @@ enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t position, char
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
-                                int64_t *ret_removed, struct fh_error *error)
+enum fh_code sql_ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
+                                    int64_t *ret_removed, struct fh_error *error)
 {
     int64_t trimmed = 0, last = 0;
     char id[ID_SIZE], number[24];
     *ret_removed = 0;
-    enum fh_code code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    enum fh_code code = sql_ledger_outbox_trimmed(work, &trimmed, id, error);
     if (code == FH_OK)
-        code = ledger_position(work, &last, error);
+        code = sql_ledger_position(work, &last, error);
     if (code != FH_OK)
         return code;
     if (position > last)
@@ -280,12 +330,12 @@ enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int l
     int64_t through = position - trimmed > limit ? trimmed + limit : position;
     if (through <= trimmed)
         return FH_OK;
-    code = ledger_outbox_id_at(work, through, id, error);
+    code = sql_ledger_outbox_id_at(work, through, id, error);
     snprintf(number, sizeof number, "%" PRId64, through);
     if (code == FH_OK)
-        code = meta_put(work, "trimmed_position", number, error);
+        code = sql_ledger_meta_put(work, LEDGER_TRIMMED_POSITION, number, error);
     if (code == FH_OK)
-        code = meta_put(work, "trimmed_id", id, error);
+        code = sql_ledger_meta_put(work, LEDGER_TRIMMED_ID, id, error);
     struct sql_value values[] = {sql_integer(through)};
     if (code == FH_OK)
         code = ledger_do(work, "DELETE FROM fh_outbox WHERE position <= ?1", values, 1, ret_removed,
@@ -293,18 +343,43 @@ enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int l
     return code;
 }
 
-enum fh_code ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
-                                   const char *incarnation, int64_t done, int64_t seen,
-                                   int64_t now_ms, struct fh_error *error)
+enum fh_code sql_ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
+                                       const char *incarnation, int64_t done, int64_t seen,
+                                       int64_t now_ms, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(name),    sql_text(share),   sql_text(incarnation),
                                  sql_integer(done), sql_integer(seen), sql_integer(now_ms)};
-    return ledger_do(work,
-                     "INSERT INTO fh_subscriber (name, share, incarnation, done, seen, updated_ms)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name, share) DO UPDATE SET"
-                     " incarnation = excluded.incarnation, done = excluded.done,"
-                     " seen = excluded.seen, updated_ms = excluded.updated_ms",
-                     values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_SUBSCRIBER_PUT), values, LEDGER_COUNT(values),
+                     NULL, error);
+}
+
+struct subscriber_visit {
+    bool (*visit)(void *context, const struct ledger_subscriber *subscriber);
+    void *context;
+};
+
+static bool visit_subscriber(void *context, const struct sql_row *row)
+{
+    const struct subscriber_visit *to = context;
+    const struct sql_value *v = row->values;
+    struct ledger_subscriber subscriber = {.name = v[0].text,
+                                           .share = v[1].text,
+                                           .incarnation = v[2].text,
+                                           .done = v[3].integer,
+                                           .seen = v[4].integer};
+    return to->visit(to->context, &subscriber);
+}
+
+enum fh_code sql_ledger_subscribers_get(struct store_work *work,
+                                        bool (*visit)(void *context,
+                                                      const struct ledger_subscriber *subscriber),
+                                        void *context, struct fh_error *error)
+{
+    struct subscriber_visit to = {visit, context};
+    return sql_run(work,
+                   "SELECT name, share, incarnation, done, seen FROM fh_subscriber"
+                   " ORDER BY name, share",
+                   NULL, 0, visit_subscriber, &to, NULL, error);
 }
 
 /* ---- cursors ---- */
@@ -319,8 +394,8 @@ static bool take_cursor(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_cursor_get(struct store_work *work, const char *source, const char *share,
-                               struct ledger_cursor *ret, struct fh_error *error)
+enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source, const char *share,
+                                   struct ledger_cursor *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(share)};
     *ret = (struct ledger_cursor){0};
@@ -330,9 +405,9 @@ enum fh_code ledger_cursor_get(struct store_work *work, const char *source, cons
                    values, 2, take_cursor, ret, NULL, error);
 }
 
-enum fh_code ledger_cursor_move(struct store_work *work, const char *source, const char *share,
-                                const struct ledger_cursor *old, const struct ledger_cursor *next,
-                                struct fh_error *error)
+enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source, const char *share,
+                                    const struct ledger_cursor *old,
+                                    const struct ledger_cursor *next, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source),
                                  sql_text(share),
@@ -345,11 +420,8 @@ enum fh_code ledger_cursor_move(struct store_work *work, const char *source, con
                                  sql_integer(old->epoch)};
     int64_t moved = 0;
     enum fh_code code;
-    if (!old->incarnation[0]) {
-        code = ledger_do(work,
-                         "INSERT INTO fh_cursor (source, share, incarnation, position, event_id,"
-                         " epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                         values, 6, &moved, error);
+    if (!old->incarnation[0] && !old->epoch) { /* one that was taken is there */
+        code = ledger_do(work, ledger_sql(work, LEDGER_CURSOR_BEGIN), values, 6, &moved, error);
     } else {
         code = ledger_do(work,
                          "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5,"
@@ -377,23 +449,34 @@ static bool visit_migration(void *context, const struct sql_row *row)
     return to->visit(to->context, row->values[0].integer, row->values[1].text, row->values[2].text);
 }
 
-enum fh_code ledger_migrations_get(struct store_work *work,
-                                   bool (*visit)(void *context, int64_t version, const char *name,
-                                                 const char *checksum),
-                                   void *context, struct fh_error *error)
+enum fh_code sql_ledger_migrations_get(struct store_work *work,
+                                       bool (*visit)(void *context, int64_t version,
+                                                     const char *name, const char *checksum),
+                                       void *context, struct fh_error *error)
 {
     struct migration_visit to = {visit, context};
     return sql_run(work, "SELECT version, name, checksum FROM fh_migration ORDER BY version", NULL,
                    0, visit_migration, &to, NULL, error);
 }
 
-enum fh_code ledger_migration_put(struct store_work *work, int64_t version, const char *name,
-                                  const char *checksum, int64_t now_ms, struct fh_error *error)
+enum fh_code sql_ledger_migration_put(struct store_work *work, int64_t version, const char *name,
+                                      const char *checksum, int64_t now_ms, struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(version), sql_text(name), sql_text(checksum),
                                  sql_integer(now_ms)};
+    int64_t inserted; /* asked for: a conflict is told here and now, not with the commit */
     return ledger_do(work,
                      "INSERT INTO fh_migration (version, name, checksum, applied_ms)"
                      " VALUES (?1, ?2, ?3, ?4)",
-                     values, LEDGER_COUNT(values), NULL, error);
+                     values, LEDGER_COUNT(values), &inserted, error);
 }
+
+const struct ledger_ops ledger_relational = {
+#define LEDGER_SLOT(name) .name = sql_ledger_##name,
+    LEDGER_FUNCTIONS(LEDGER_SLOT)
+#undef LEDGER_SLOT
+        .snapshots = &ledger_relational_snapshots,
+    .caller_look = sql_ledger_caller_look,
+    .commands_read = sql_ledger_commands_read,
+    .callers_read = sql_ledger_callers_read,
+};

@@ -7,7 +7,27 @@
 #include "store/ledger.h"
 #include "store/relational/sql.h"
 
+/* ledger_position is implemented by sql_ledger_position, and so on. */
+#define LEDGER_IMPLEMENTED(name) __typeof__(ledger_##name) sql_ledger_##name;
+LEDGER_FUNCTIONS(LEDGER_IMPLEMENTED)
+LEDGER_IMPLEMENTED(caller_look)
+LEDGER_IMPLEMENTED(commands_read)
+LEDGER_IMPLEMENTED(callers_read)
+#undef LEDGER_IMPLEMENTED
+extern const struct ledger_ops ledger_relational;
+
 #define LEDGER_COUNT(values) ((int)(sizeof(values) / sizeof((values)[0])))
+
+/* PostgreSQL's serializable works: they remember what they have read by the pages of indexes, and
+ * conflict with all others that write there. So what many works look up near each other is looked
+ * up in a statement of its own, beside the work, where that is right. */
+static inline bool ledger_looks_beside(const struct store_work *work)
+{
+    return work->store->ops->sql->dialect == SQL_POSTGRESQL &&
+           (work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE);
+}
+
+extern const struct ledger_snapshot_ops ledger_relational_snapshots;
 
 /* Runs a statement that gives no rows. */
 static inline enum fh_code ledger_do(struct store_work *work, const char *sql,
@@ -23,6 +43,9 @@ enum fh_code ledger_integer(struct store_work *work, const char *sql,
 /* The first column as text into a buffer, "" for NULL; FH_NOT_FOUND (and "") without a row. */
 enum fh_code ledger_text(struct store_work *work, const char *sql, const struct sql_value *values,
                          int count, char *ret, size_t size, struct fh_error *error);
+/* A row of the outbox to which the sequencer gives a position later; takes no locks. */
+enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledger_event *event,
+                                      struct fh_error *error);
 /* A column's text, on the arena; NULL for NULL. */
 const char *ledger_copy(struct arena *arena, const struct sql_value *value);
 

@@ -3,30 +3,23 @@
  * The ledger on relational engines: command records and what callers have closed. A record is
  * found by (caller, key); services' records also carry the saga's birth incarnation and number,
  * by which a closing deletes them.
+ *
+ * MariaDB's serializable works lock the gap in which they have looked in vain, so that of two which
+ * then write there one would always have to run again: there the look is the writing of an empty
+ * record, which the outcome fills. One that stays empty says nothing and is expired by its age.
+ *
+ * Where works remember what they have read by the page (ledger_looks_beside), two that look for
+ * records which are not there yet, and then write them to that same page, would always conflict. So
+ * there the look is a statement of its own beside the work, behind the work's snapshot: what the
+ * snapshot shows, it sees. A record that comes between the two is one that the
+ * work can't see and so can't write either: the server ends it as a conflict.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "store/relational/ledger.h"
-
-static const char *const outcome_names[] = {
-    [LEDGER_DONE] = "done",   [LEDGER_REFUSED] = "refused", [LEDGER_UNDONE] = "undone",
-    [LEDGER_NEVER] = "never", [LEDGER_PENDING] = "pending",
-};
-
-const char *ledger_outcome_name(enum ledger_outcome outcome)
-{
-    return outcome_names[outcome];
-}
-
-static enum ledger_outcome outcome_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof outcome_names / sizeof outcome_names[0]; i++) {
-        if (strcmp(outcome_names[i], name) == 0)
-            return (enum ledger_outcome)i;
-    }
-    error_assertion_failed("a command record has a known outcome", __FILE__, __LINE__);
-}
+#include "store/relational/ledger_sql.h"
 
 struct command_found {
     struct arena *arena;
@@ -39,12 +32,14 @@ static bool take_command(void *context, const struct sql_row *row)
     struct command_found *found = context;
     const struct sql_value *v = row->values;
     struct arena *arena = found->arena;
+    if (!v[4].text[0])
+        return true; /* only claimed */
     found->found = true;
     *found->command = (struct ledger_command){.birth = ledger_copy(arena, &v[0]),
                                               .number = v[1].integer,
                                               .attempt = v[2].integer,
                                               .created_ms = v[3].integer,
-                                              .outcome = outcome_of(v[4].text),
+                                              .outcome = ledger_outcome_of(v[4].text),
                                               .digest = ledger_copy(arena, &v[5]),
                                               .request = ledger_copy(arena, &v[6]),
                                               .answer = ledger_copy(arena, &v[7]),
@@ -52,16 +47,41 @@ static bool take_command(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_command_get(struct store_work *work, struct arena *arena, const char *caller,
-                                const char *key, struct ledger_command *ret, struct fh_error *error)
+static bool ignore(void *context, const struct sql_row *row)
+{
+    (void)context, (void)row;
+    return true;
+}
+
+/* Of a service, its newest incarnation was read in the work: so the work has its snapshot. */
+static enum fh_code look_beside(struct store_work *work, const char *caller,
+                                struct store_work **ret, struct fh_error *error)
+{
+    bool service = !strchr(caller, ' ');
+    enum fh_code code =
+        service ? FH_OK : sql_run(work, "SELECT 1", NULL, 0, ignore, NULL, NULL, error);
+    return code == FH_OK ? store_begin(work->store, STORE_READ_COMMITTED, ret, error) : code;
+}
+
+enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena,
+                                    const char *caller, const char *key, struct ledger_command *ret,
+                                    struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(key)};
     struct command_found found = {.arena = arena, .command = ret};
-    enum fh_code code = sql_run(work,
-                                "SELECT birth, number, attempt, created_ms, outcome, digest,"
-                                " request, answer, undo_answer FROM fh_command"
-                                " WHERE caller = ?1 AND key = ?2",
-                                values, 2, take_command, &found, NULL, error);
+    bool writes = work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE;
+    const char *claim = writes ? ledger_sql(work, LEDGER_COMMAND_CLAIM) : NULL;
+    const char *sql = claim ? claim
+                            : "SELECT birth, number, attempt, created_ms, outcome, digest,"
+                              " request, answer, undo_answer FROM fh_command"
+                              " WHERE caller = ?1 AND fh_command.key = ?2";
+    struct store_work *beside = NULL;
+    enum fh_code code =
+        ledger_looks_beside(work) ? look_beside(work, caller, &beside, error) : FH_OK;
+    if (code == FH_OK)
+        code = sql_run(beside ? beside : work, sql, values, 2, take_command, &found, NULL, error);
+    if (beside)
+        store_rollback(beside);
     if (code != FH_OK)
         return code;
     if (!found.found)
@@ -71,8 +91,49 @@ enum fh_code ledger_command_get(struct store_work *work, struct arena *arena, co
     return FH_OK;
 }
 
-enum fh_code ledger_command_put(struct store_work *work, const struct ledger_command *command,
-                                struct fh_error *error)
+struct commands_visit {
+    bool (*visit)(void *context, const struct ledger_command *command);
+    void *context;
+};
+
+static bool visit_command(void *context, const struct sql_row *row)
+{
+    struct commands_visit *to = context;
+    const struct sql_value *v = row->values;
+    struct ledger_command command = {
+        .caller = v[0].text,
+        .key = v[1].text,
+        .birth = v[2].text,
+        .number = v[3].integer,
+        .attempt = v[4].integer,
+        .created_ms = v[5].integer,
+        .outcome = ledger_outcome_of(v[6].text),
+        .digest = v[7].kind == SQL_NULL ? NULL : v[7].text,
+        .request = v[8].kind == SQL_NULL ? NULL : v[8].text,
+        .answer = v[9].kind == SQL_NULL ? NULL : v[9].text,
+        .undo_answer = v[10].kind == SQL_NULL ? NULL : v[10].text,
+    };
+    return to->visit(to->context, &command);
+}
+
+enum fh_code
+sql_ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
+                         bool (*visit)(void *context, const struct ledger_command *command),
+                         void *context, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(caller), sql_text(key), sql_integer(limit)};
+    struct commands_visit to = {visit, context};
+    return sql_run(work,
+                   "SELECT caller, fh_command.key, birth, number, attempt, created_ms, outcome,"
+                   " digest, request, answer, undo_answer FROM fh_command"
+                   " WHERE birth <> '' AND outcome <> ''"
+                   " AND (caller > ?1 OR (caller = ?1 AND fh_command.key > ?2))"
+                   " ORDER BY caller, fh_command.key LIMIT ?3",
+                   values, 3, visit_command, &to, NULL, error);
+}
+
+enum fh_code sql_ledger_command_put(struct store_work *work, const struct ledger_command *command,
+                                    struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(command->caller),
                                  sql_text(command->key),
@@ -80,31 +141,20 @@ enum fh_code ledger_command_put(struct store_work *work, const struct ledger_com
                                  sql_integer(command->number),
                                  sql_integer(command->attempt),
                                  sql_integer(command->created_ms),
-                                 sql_text(outcome_names[command->outcome]),
+                                 sql_text(ledger_outcome_name(command->outcome)),
                                  sql_text(command->digest),
                                  sql_text(command->request),
                                  sql_text(command->answer),
                                  sql_text(command->undo_answer)};
-    return ledger_do(work,
-                     "INSERT INTO fh_command (caller, key, birth, number, attempt, created_ms,"
-                     " outcome, digest, request, answer, undo_answer)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-                     " ON CONFLICT (caller, key) DO UPDATE SET attempt = excluded.attempt,"
-                     " outcome = excluded.outcome, digest = excluded.digest,"
-                     " request = excluded.request, answer = excluded.answer,"
-                     " undo_answer = excluded.undo_answer",
-                     values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_COMMAND_PUT), values, LEDGER_COUNT(values), NULL,
+                     error);
 }
 
-enum fh_code ledger_commands_expire(struct store_work *work, int64_t before_ms, int limit,
-                                    int64_t *ret_removed, struct fh_error *error)
+enum fh_code sql_ledger_commands_expire(struct store_work *work, int64_t before_ms, int limit,
+                                        int64_t *ret_removed, struct fh_error *error)
 {
     struct sql_value values[] = {sql_integer(before_ms), sql_integer(limit)};
-    return ledger_do(work,
-                     "DELETE FROM fh_command WHERE (caller, key) IN (SELECT caller, key"
-                     " FROM fh_command WHERE birth = '' AND created_ms < ?1"
-                     " ORDER BY created_ms LIMIT ?2)",
-                     values, 2, ret_removed, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_COMMANDS_EXPIRE), values, 2, ret_removed, error);
 }
 
 /* ---- callers ---- */
@@ -112,6 +162,12 @@ enum fh_code ledger_commands_expire(struct store_work *work, int64_t before_ms, 
 struct caller_found {
     struct arena *arena;
     struct ledger_caller *caller;
+};
+
+struct look {
+    struct arena *arena;
+    struct ledger_caller *caller;
+    char *incarnation;
 };
 
 static bool take_caller(void *context, const struct sql_row *row)
@@ -122,8 +178,9 @@ static bool take_caller(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, const char *caller,
-                               const char *birth, struct ledger_caller *ret, struct fh_error *error)
+enum fh_code sql_ledger_caller_get(struct store_work *work, struct arena *arena, const char *caller,
+                                   const char *birth, struct ledger_caller *ret,
+                                   struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(birth)};
     struct caller_found found = {arena, ret};
@@ -134,28 +191,48 @@ enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, con
                    values, 2, take_caller, &found, NULL, error);
 }
 
-enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
-                                 const struct ledger_caller *closed, struct fh_error *error)
+struct callers_visit {
+    bool (*visit)(void *context, const char *caller, const char *birth,
+                  const struct ledger_caller *closed);
+    void *context;
+};
+
+static bool visit_caller(void *context, const struct sql_row *row)
+{
+    struct callers_visit *to = context;
+    const struct sql_value *v = row->values;
+    struct ledger_caller closed = {.closed_through = v[2].integer, .still_open = v[3].text};
+    return to->visit(to->context, v[0].text, v[1].text, &closed);
+}
+
+enum fh_code sql_ledger_callers_read(struct store_work *work,
+                                     bool (*visit)(void *context, const char *caller,
+                                                   const char *birth,
+                                                   const struct ledger_caller *closed),
+                                     void *context, struct fh_error *error)
+{
+    struct callers_visit to = {visit, context};
+    return sql_run(work,
+                   "SELECT caller, birth, closed_through, still_open FROM fh_caller"
+                   " ORDER BY caller, birth",
+                   NULL, 0, visit_caller, &to, NULL, error);
+}
+
+enum fh_code sql_ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
+                                     const struct ledger_caller *closed, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(birth),
                                  sql_integer(closed->closed_through), sql_text(closed->still_open)};
-    enum fh_code code =
-        ledger_do(work,
-                  "INSERT INTO fh_caller (caller, birth, closed_through, still_open)"
-                  " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (caller, birth) DO UPDATE SET"
-                  " closed_through = excluded.closed_through, still_open = excluded.still_open",
-                  values, LEDGER_COUNT(values), NULL, error);
+    enum fh_code code = ledger_do(work, ledger_sql(work, LEDGER_CALLER_PUT), values,
+                                  LEDGER_COUNT(values), NULL, error);
     if (code != FH_OK)
         return code;
-    return ledger_do(work,
-                     "DELETE FROM fh_command WHERE caller = ?1 AND birth = ?2 AND birth <> ''"
-                     " AND number <= ?3 AND outcome <> 'pending'"
-                     " AND number NOT IN (SELECT value FROM json_each(?4))",
-                     values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_CALLER_DELETE), values, LEDGER_COUNT(values),
+                     NULL, error);
 }
 
-enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
-                                  char ret_incarnation[ID_SIZE], struct fh_error *error)
+enum fh_code sql_ledger_caller_newest(struct store_work *work, const char *caller,
+                                      char ret_incarnation[ID_SIZE], struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller)};
     enum fh_code code =
@@ -164,12 +241,37 @@ enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-enum fh_code ledger_caller_set_newest(struct store_work *work, const char *caller,
-                                      const char *incarnation, struct fh_error *error)
+static bool take_look(void *context, const struct sql_row *row)
+{
+    struct look *look = context;
+    if (row->values[0].kind != SQL_NULL)
+        snprintf(look->incarnation, ID_SIZE, "%s", row->values[0].text);
+    if (row->values[1].kind != SQL_NULL) {
+        look->caller->closed_through = row->values[1].integer;
+        look->caller->still_open = ledger_copy(look->arena, &row->values[2]);
+    }
+    return true;
+}
+
+enum fh_code sql_ledger_caller_look(struct store_work *work, struct arena *arena,
+                                    const char *caller, const char *birth,
+                                    char ret_incarnation[ID_SIZE], struct ledger_caller *ret,
+                                    struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(caller), sql_text(birth)};
+    struct look look = {arena, ret, ret_incarnation};
+    *ret = (struct ledger_caller){.still_open = "[]"};
+    ret_incarnation[0] = '\0';
+    return sql_run(work,
+                   "SELECT n.incarnation, c.closed_through, c.still_open FROM (SELECT 1) AS asked"
+                   " LEFT JOIN fh_caller_newest AS n ON n.caller = ?1"
+                   " LEFT JOIN fh_caller AS c ON c.caller = ?1 AND c.birth = ?2",
+                   values, 2, take_look, &look, NULL, error);
+}
+
+enum fh_code sql_ledger_caller_set_newest(struct store_work *work, const char *caller,
+                                          const char *incarnation, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(caller), sql_text(incarnation)};
-    return ledger_do(work,
-                     "INSERT INTO fh_caller_newest (caller, incarnation) VALUES (?1, ?2)"
-                     " ON CONFLICT (caller) DO UPDATE SET incarnation = excluded.incarnation",
-                     values, 2, NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_NEWEST_PUT), values, 2, NULL, error);
 }

@@ -9,28 +9,32 @@
 #include <inttypes.h>
 
 #include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
 
-enum fh_code ledger_parked_any(struct store_work *work, const char *source, const char *share,
-                               bool *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_any(struct store_work *work, const char *source, const char *share,
+                                   bool *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(share)};
     int64_t found = 0;
     enum fh_code code = ledger_integer(
-        work, "SELECT EXISTS (SELECT 1 FROM fh_parked_key WHERE source = ?1 AND share = ?2)",
+        work,
+        "SELECT count(*) FROM (SELECT 1 FROM fh_parked_key WHERE source = ?1 AND share = ?2"
+        " LIMIT 1) AS found",
         values, 2, &found, error);
     *ret = found != 0;
     return code;
 }
 
-enum fh_code ledger_parked_has(struct store_work *work, const char *source, const char *share,
-                               const char *key, bool *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_has(struct store_work *work, const char *source, const char *share,
+                                   const char *key, bool *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(share), sql_text(key)};
     int64_t found = 0;
-    enum fh_code code = ledger_integer(
-        work,
-        "SELECT EXISTS (SELECT 1 FROM fh_parked_key WHERE source = ?1 AND share = ?2 AND key = ?3)",
-        values, 3, &found, error);
+    enum fh_code code =
+        ledger_integer(work,
+                       "SELECT count(*) FROM fh_parked_key WHERE source = ?1 AND share = ?2"
+                       " AND fh_parked_key.key = ?3",
+                       values, 3, &found, error);
     *ret = found != 0;
     return code;
 }
@@ -44,28 +48,23 @@ static bool take_counts(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_parked_count(struct store_work *work, const char *source, const char *share,
-                                 struct ledger_parked_counts *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_count(struct store_work *work, const char *source, const char *share,
+                                     struct ledger_parked_counts *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(share)};
     *ret = (struct ledger_parked_counts){0};
-    return sql_run(work,
-                   "SELECT count(*), coalesce(sum(events), 0), min(oldest_ms) FROM fh_parked_key"
-                   " WHERE source = ?1 AND share = ?2",
-                   values, 2, take_counts, ret, NULL, error);
+    return sql_run(work, ledger_sql(work, LEDGER_PARKED_COUNT), values, 2, take_counts, ret, NULL,
+                   error);
 }
 
-enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
-                               struct fh_error *error)
+enum fh_code sql_ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
+                                   struct fh_error *error)
 {
     struct sql_value key[] = {sql_text(parked->source), sql_text(parked->share),
                               sql_text(parked->key),
                               sql_integer(parked->time_ms ? parked->time_ms : parked->parked_ms)};
-    enum fh_code code = ledger_do(work,
-                                  "INSERT INTO fh_parked_key (source, share, key, events,"
-                                  " oldest_ms) VALUES (?1, ?2, ?3, 1, ?4)"
-                                  " ON CONFLICT DO UPDATE SET events = events + 1",
-                                  key, LEDGER_COUNT(key), NULL, error);
+    enum fh_code code = ledger_do(work, ledger_sql(work, LEDGER_PARKED_KEY_PUT), key,
+                                  LEDGER_COUNT(key), NULL, error);
     if (code != FH_OK)
         return code;
     struct sql_value values[] = {
@@ -73,57 +72,74 @@ enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_park
         sql_integer(parked->position),  sql_text(parked->event_id),    sql_text(parked->type),
         sql_integer(parked->time_ms),   sql_integer(parked->attempts), sql_text(parked->error),
         sql_integer(parked->parked_ms), sql_text(parked->event)};
-    return ledger_do(work,
-                     "INSERT INTO fh_parked (source, share, key, position, event_id, type, time_ms,"
-                     " attempts, error, parked_ms, event)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                     values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_PARKED_PUT), values, LEDGER_COUNT(values), NULL,
+                     error);
 }
 
-enum fh_code ledger_parked_take(struct store_work *work, const char *source, const char *share,
-                                const char *key, int64_t position, bool *ret_unparked,
-                                struct fh_error *error)
+static enum fh_code not_as_read(int64_t position, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share), sql_text(key),
-                                 sql_integer(position)};
+    return error_set(error, FH_CONFLICT,
+                     "The event at %" PRId64 " is not the first that is parked under its key any "
+                     "more, or was tried or edited meanwhile.",
+                     position);
+}
+
+enum fh_code sql_ledger_parked_take(struct store_work *work, const struct ledger_parked *parked,
+                                    bool *ret_unparked, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(parked->source), sql_text(parked->share),
+                                 sql_text(parked->key), sql_integer(parked->position),
+                                 sql_integer(parked->attempts)};
     int64_t taken = 0, unparked = 0;
     enum fh_code code =
         ledger_do(work,
-                  "DELETE FROM fh_parked WHERE source = ?1 AND share = ?2 AND key = ?3"
-                  " AND position = ?4 AND NOT EXISTS (SELECT 1 FROM fh_parked WHERE source = ?1"
-                  " AND share = ?2 AND key = ?3 AND position < ?4)",
-                  values, 4, &taken, error);
+                  "DELETE FROM fh_parked WHERE source = ?1 AND share = ?2 AND fh_parked.key = ?3"
+                  " AND position = ?4 AND attempts = ?5 AND NOT EXISTS (SELECT 1 FROM fh_parked b"
+                  " WHERE b.source = ?1 AND b.share = ?2 AND b.key = ?3 AND b.position < ?4)",
+                  values, 5, &taken, error);
     if (code == FH_OK && taken == 0)
-        return error_set(error, FH_CONFLICT,
-                         "The event at %" PRId64 " is not the first that is parked under its key "
-                         "any more.",
-                         position);
+        return not_as_read(parked->position, error);
     if (code == FH_OK)
         code = ledger_do(work,
                          "UPDATE fh_parked_key SET events = events - 1, oldest_ms = coalesce("
                          "(SELECT CASE time_ms WHEN 0 THEN parked_ms ELSE time_ms END"
                          " FROM fh_parked a WHERE a.source = ?1 AND a.share = ?2 AND a.key = ?3"
                          " ORDER BY position LIMIT 1), 0)"
-                         " WHERE source = ?1 AND share = ?2 AND key = ?3",
+                         " WHERE source = ?1 AND share = ?2 AND fh_parked_key.key = ?3",
                          values, 3, NULL, error);
     if (code == FH_OK)
         code = ledger_do(work,
-                         "DELETE FROM fh_parked_key WHERE source = ?1 AND share = ?2 AND key = ?3"
-                         " AND events = 0",
+                         "DELETE FROM fh_parked_key WHERE source = ?1 AND share = ?2"
+                         " AND fh_parked_key.key = ?3 AND events = 0",
                          values, 3, &unparked, error);
     *ret_unparked = unparked != 0;
     return code;
 }
 
-enum fh_code ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
-                                  struct fh_error *error)
+enum fh_code sql_ledger_parked_edit(struct store_work *work, const struct ledger_parked *parked,
+                                    struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(parked->source),      sql_text(parked->share),
+                                 sql_text(parked->key),         sql_integer(parked->position),
+                                 sql_integer(parked->attempts), sql_text(parked->event)};
+    int64_t changed = 0;
+    enum fh_code code =
+        ledger_do(work,
+                  "UPDATE fh_parked SET attempts = attempts + 1, event = ?6 WHERE source = ?1"
+                  " AND share = ?2 AND fh_parked.key = ?3 AND position = ?4 AND attempts = ?5",
+                  values, LEDGER_COUNT(values), &changed, error);
+    return code == FH_OK && changed == 0 ? not_as_read(parked->position, error) : code;
+}
+
+enum fh_code sql_ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
+                                      struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(parked->source), sql_text(parked->share),
                                  sql_text(parked->key), sql_integer(parked->position),
                                  sql_text(parked->error)};
     return ledger_do(work,
                      "UPDATE fh_parked SET attempts = attempts + 1, error = ?5 WHERE source = ?1"
-                     " AND share = ?2 AND key = ?3 AND position = ?4",
+                     " AND share = ?2 AND fh_parked.key = ?3 AND position = ?4",
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
@@ -154,34 +170,37 @@ static bool visit_parked(void *context, const struct sql_row *row)
 }
 
 #define PARKED_COLUMNS                                                                             \
-    "source, share, key, position, event_id, type, time_ms, attempts, error, parked_ms"
+    "a.source, a.share, a.key, a.position, a.event_id, a.type, a.time_ms, a.attempts, a.error,"    \
+    " a.parked_ms"
 
-enum fh_code ledger_parked_keys(struct store_work *work, const char *source, int limit,
-                                bool (*visit)(void *context, const struct ledger_parked *parked),
-                                void *context, struct fh_error *error)
+enum fh_code sql_ledger_parked_keys(struct store_work *work, const char *source, int limit,
+                                    bool (*visit)(void *context,
+                                                  const struct ledger_parked *parked),
+                                    void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source ? source : ""), sql_integer(limit)};
     struct parked_visit to = {visit, context};
     return sql_run(work,
-                   "SELECT " PARKED_COLUMNS ", '', (SELECT events FROM fh_parked_key b"
+                   "SELECT " PARKED_COLUMNS ", '', (SELECT b.events FROM fh_parked_key b"
                    " WHERE b.source = a.source AND b.share = a.share AND b.key = a.key)"
-                   " FROM fh_parked a WHERE (?1 = '' OR source = ?1) AND position ="
-                   " (SELECT min(position) FROM fh_parked b WHERE b.source = a.source"
+                   " FROM fh_parked a WHERE (?1 = '' OR a.source = ?1) AND a.position ="
+                   " (SELECT min(b.position) FROM fh_parked b WHERE b.source = a.source"
                    " AND b.share = a.share AND b.key = a.key)"
-                   " ORDER BY source, share, position LIMIT ?2",
+                   " ORDER BY a.source, a.share, a.position LIMIT ?2",
                    values, 2, visit_parked, &to, NULL, error);
 }
 
-enum fh_code ledger_parked_events(struct store_work *work, const char *source, const char *key,
-                                  int limit,
-                                  bool (*visit)(void *context, const struct ledger_parked *parked),
-                                  void *context, struct fh_error *error)
+enum fh_code
+sql_ledger_parked_events(struct store_work *work, const char *source, const char *key, int limit,
+                         bool (*visit)(void *context, const struct ledger_parked *parked),
+                         void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(key), sql_integer(limit)};
     struct parked_visit to = {visit, context};
     return sql_run(work,
-                   "SELECT " PARKED_COLUMNS ", event, (SELECT sum(events) FROM"
-                   " fh_parked_key b WHERE b.source = ?1 AND b.key = ?2)"
-                   " FROM fh_parked WHERE source = ?1 AND key = ?2 ORDER BY position LIMIT ?3",
+                   "SELECT " PARKED_COLUMNS ", a.event, (SELECT count(*) FROM"
+                   " fh_parked b WHERE b.source = ?1 AND b.key = ?2)"
+                   " FROM fh_parked a WHERE a.source = ?1 AND a.key = ?2"
+                   " ORDER BY a.position LIMIT ?3",
                    values, 3, visit_parked, &to, NULL, error);
 }

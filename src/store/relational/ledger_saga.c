@@ -3,38 +3,148 @@
 
 #include <string.h>
 
+#include "base/crash.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
 
-#define SAGA_COLUMNS "birth, number, name, input, state, status, epoch, deadline_ms, updated_ms"
+#define SAGA_PLACE_SIZE 32 /* "(block,offset)" */
+
+#define SAGA_COLUMNS                                                                               \
+    "birth, number, name, input, state, status, epoch, deadline_ms,"                               \
+    " updated_ms, start_id"
 #define OPEN_STATUSES "('running', 'compensating', 'parked')"
+#define OVER_STATUSES "('ended', 'undone', 'abandoned')"
 
-enum fh_code ledger_saga_insert(struct store_work *work, const struct ledger_saga *saga,
-                                struct fh_error *error)
+static enum fh_code insert(struct store_work *work, const struct ledger_saga *saga,
+                           struct fh_error *error)
 {
     struct sql_value values[] = {
         sql_text(saga->birth),    sql_integer(saga->number),      sql_text(saga->name),
         sql_text(saga->input),    sql_text(saga->state),          sql_text(saga->status),
-        sql_integer(saga->epoch), sql_integer(saga->deadline_ms), sql_integer(saga->updated_ms)};
+        sql_integer(saga->epoch), sql_integer(saga->deadline_ms), sql_integer(saga->updated_ms),
+        sql_text(saga->start_id), sql_text(work->store->instance)};
     return ledger_do(work,
-                     "INSERT INTO fh_saga (" SAGA_COLUMNS ")"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     "INSERT INTO fh_saga (" SAGA_COLUMNS ", owner)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
-enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
-                                struct fh_error *error)
+/* What the sequencer makes rows of: see ledger_schema_postgresql.c. New reference, or NULL. */
+static json_t *start_data(const struct store_work *work, const struct ledger_saga *saga,
+                          const struct ledger_step *steps, int count)
 {
-    struct sql_value values[] = {sql_text(saga->birth),        sql_integer(saga->number),
-                                 sql_integer(saga->epoch),     sql_text(saga->state),
-                                 sql_text(saga->status),       sql_integer(saga->deadline_ms),
-                                 sql_integer(saga->updated_ms)};
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) {
+        const struct ledger_step *step = &steps[i];
+        json_array_append_new(list, json_pack("{s:i, s:i, s:I, s:s, s:s, s:s}", "step", step->step,
+                                              "element", step->element, "attempt",
+                                              (json_int_t)step->attempt, "target", step->target,
+                                              "request", step->request, "state", step->state));
+    }
+    bool whole = json_array_size(list) == (size_t)count;
+    json_t *data = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o}", "birth", saga->birth, "name",
+        saga->name, "input", saga->input, "state", saga->state, "status", saga->status, "epoch",
+        (json_int_t)saga->epoch, "deadline_ms", (json_int_t)saga->deadline_ms, "updated_ms",
+        (json_int_t)saga->updated_ms, "owner", work->store->instance, "steps", list);
+    if (data && whole)
+        return data;
+    json_decref(data);
+    return NULL;
+}
+
+/* Its key is its own: sagas don't wait for each other. */
+static enum fh_code start_unnumbered(struct store_work *work, const struct ledger_event *event,
+                                     const struct ledger_saga *saga,
+                                     const struct ledger_step *steps, int count,
+                                     struct fh_error *error)
+{
+    json_t *data = start_data(work, saga, steps, count);
+    char *text = data ? json_text(data) : NULL;
+    json_decref(data);
+    if (!text)
+        return error_set(error, FH_NO_MEMORY, "There is no memory for a saga that starts.");
+    struct ledger_event row = *event;
+    row.key = event->id;
+    row.data = text;
+    enum fh_code code = ledger_append_unnumbered(work, &row, error);
+    json_text_free(text);
+    return code;
+}
+
+enum fh_code sql_ledger_saga_start(struct store_work *work, struct ledger_event *event,
+                                   struct ledger_saga *saga, const struct ledger_step *steps,
+                                   int count, struct fh_error *error)
+{
+    saga->start_id = event->id;
+    if (work->store->ops->sequence) {
+        saga->number = event->position = event->previous = 0;
+        return start_unnumbered(work, event, saga, steps, count, error);
+    }
+    enum fh_code code = sql_ledger_outbox_append(work, event, error);
+    saga->number = event->position;
+    CRASH_POINT("start.numbered");
+    if (code == FH_OK)
+        code = insert(work, saga, error);
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        struct ledger_step step = steps[i];
+        step.number = saga->number;
+        code = sql_ledger_step_put(work, &step, error);
+    }
+    return code;
+}
+
+/* Where the row lies, found beside the work; "": not now. */
+static enum fh_code saga_place(struct store_work *work, const struct sql_value *values,
+                               char ret[SAGA_PLACE_SIZE], struct fh_error *error)
+{
+    struct store_work *beside;
+    enum fh_code code = store_begin(work->store, STORE_READ_COMMITTED, &beside, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_text(beside,
+                       "SELECT CAST(ctid AS text) FROM fh_saga WHERE birth = ?1 AND number = ?2",
+                       values, 2, ret, SAGA_PLACE_SIZE, error);
+    store_rollback(beside);
+    return code == FH_NOT_FOUND ? FH_OK : code;
+}
+
+/* With a statement that fails itself. In a work that is serializable by the row's place, which
+ * conflicts with nobody; if it was moved since, the work runs again. */
+static enum fh_code saga_advance(struct store_work *work, struct sql_value *values, int count,
+                                 struct fh_error *error)
+{
+    char place[SAGA_PLACE_SIZE] = "";
+    enum fh_code code = FH_OK;
+    if (ledger_looks_beside(work))
+        code = saga_place(work, values, place, error);
+    if (code != FH_OK)
+        return code;
+    if (!place[0])
+        return ledger_do(work, ledger_sql(work, LEDGER_SAGA_ADVANCE), values, count, NULL, error);
+    values[count] = sql_text(place);
+    return ledger_do(work, ledger_sql(work, LEDGER_SAGA_ADVANCE_AT), values, count + 1, NULL,
+                     error);
+}
+
+enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
+                                    struct fh_error *error)
+{
+    struct sql_value values[8] = {sql_text(saga->birth),        sql_integer(saga->number),
+                                  sql_integer(saga->epoch),     sql_text(saga->state),
+                                  sql_text(saga->status),       sql_integer(saga->deadline_ms),
+                                  sql_integer(saga->updated_ms)};
+    int count = LEDGER_COUNT(values) - 1;
     int64_t changed = 0;
-    enum fh_code code = ledger_do(work,
-                                  "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6,"
-                                  " updated_ms = ?7 WHERE birth = ?1 AND number = ?2"
-                                  " AND epoch = ?3",
-                                  values, LEDGER_COUNT(values), &changed, error);
+    if (ledger_sql(work, LEDGER_SAGA_ADVANCE))
+        return saga_advance(work, values, count, error);
+    enum fh_code code =
+        ledger_do(work,
+                  "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
+                  " WHERE birth = ?1 AND number = ?2 AND epoch = ?3",
+                  values, count, &changed, error);
     if (code == FH_OK && changed == 0)
         return error_set(error, FH_CONFLICT, "The saga is run by another instance now.");
     return code;
@@ -51,7 +161,8 @@ static struct ledger_saga saga_of(const struct sql_row *row)
                                 .status = v[5].text,
                                 .epoch = v[6].integer,
                                 .deadline_ms = v[7].integer,
-                                .updated_ms = v[8].integer};
+                                .updated_ms = v[8].integer,
+                                .start_id = v[9].text};
 }
 
 struct saga_found {
@@ -69,26 +180,43 @@ static bool take_saga(void *context, const struct sql_row *row)
     saga.input = arena_text(found->arena, saga.input);
     saga.state = arena_text(found->arena, saga.state);
     saga.status = arena_text(found->arena, saga.status);
+    saga.start_id = arena_text(found->arena, saga.start_id);
     *found->saga = saga;
     found->found = true;
     return true;
 }
 
-enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena, const char *birth,
-                             int64_t number, struct ledger_saga *ret, struct fh_error *error)
+static enum fh_code get(struct store_work *work, struct arena *arena, const char *sql,
+                        const struct sql_value *values, struct ledger_saga *ret,
+                        struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(birth), sql_integer(number)};
     struct saga_found found = {.arena = arena, .saga = ret};
-    enum fh_code code =
-        sql_run(work, "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND number = ?2",
-                values, 2, take_saga, &found, NULL, error);
+    enum fh_code code = sql_run(work, sql, values, 2, take_saga, &found, NULL, error);
     if (code == FH_OK && !found.found)
         return error_set(error, FH_NOT_FOUND, "There is no such saga.");
     return code;
 }
 
-enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *step,
-                             struct fh_error *error)
+enum fh_code sql_ledger_saga_get(struct store_work *work, struct arena *arena, const char *birth,
+                                 int64_t number, struct ledger_saga *ret, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(birth), sql_integer(number)};
+    return get(work, arena, "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND number = ?2",
+               values, ret, error);
+}
+
+enum fh_code sql_ledger_saga_find(struct store_work *work, struct arena *arena, const char *birth,
+                                  const char *start_id, struct ledger_saga *ret,
+                                  struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(birth), sql_text(start_id)};
+    return get(work, arena,
+               "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE birth = ?1 AND start_id = ?2", values,
+               ret, error);
+}
+
+enum fh_code sql_ledger_step_put(struct store_work *work, const struct ledger_step *step,
+                                 struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(step->birth),
                                  sql_integer(step->number),
@@ -101,16 +229,8 @@ enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *
                                  sql_text(step->answer),
                                  sql_text(step->receiver),
                                  sql_integer(step->receiver_position)};
-    return ledger_do(work,
-                     "INSERT INTO fh_saga_step (birth, number, step, element, attempt, target,"
-                     " request, state, answer, receiver, receiver_position)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-                     " ON CONFLICT (birth, number, step, element) DO UPDATE SET"
-                     " attempt = excluded.attempt, request = excluded.request,"
-                     " state = excluded.state, answer = excluded.answer,"
-                     " receiver = excluded.receiver,"
-                     " receiver_position = excluded.receiver_position",
-                     values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_STEP_PUT), values, LEDGER_COUNT(values), NULL,
+                     error);
 }
 
 struct step_visit {
@@ -137,10 +257,10 @@ static bool visit_step(void *context, const struct sql_row *row)
     return to->visit(to->context, &step);
 }
 
-enum fh_code ledger_steps_get(struct store_work *work, struct arena *arena, const char *birth,
-                              int64_t number,
-                              bool (*visit)(void *context, const struct ledger_step *step),
-                              void *context, struct fh_error *error)
+enum fh_code sql_ledger_steps_get(struct store_work *work, struct arena *arena, const char *birth,
+                                  int64_t number,
+                                  bool (*visit)(void *context, const struct ledger_step *step),
+                                  void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(birth), sql_integer(number)};
     struct step_visit to = {visit, context, arena};
@@ -163,11 +283,39 @@ static bool visit_saga(void *context, const struct sql_row *row)
     return to->visit(to->context, &saga);
 }
 
-enum fh_code ledger_sagas_open(struct store_work *work,
-                               bool (*visit)(void *context, const struct ledger_saga *saga),
-                               void *context, struct fh_error *error)
+enum fh_code sql_ledger_sagas_adopt(struct store_work *work, const char *owner,
+                                    int64_t *ret_adopted, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(owner)};
+    return ledger_do(
+        work,
+        "UPDATE fh_saga SET owner = ?1, epoch = epoch + 1 WHERE status IN " OPEN_STATUSES
+        " AND owner NOT IN (SELECT fh_lease.owner FROM fh_lease"
+        " WHERE name LIKE '" LEDGER_INSTANCE "%')",
+        values, 1, ret_adopted, error);
+}
+
+enum fh_code sql_ledger_saga_take(struct store_work *work, const char *birth, int64_t number,
+                                  const char *owner, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(birth), sql_integer(number), sql_text(owner)};
+    return ledger_do(work,
+                     "UPDATE fh_saga SET owner = ?3, epoch = epoch + 1"
+                     " WHERE birth = ?1 AND number = ?2",
+                     values, LEDGER_COUNT(values), NULL, error);
+}
+
+enum fh_code sql_ledger_sagas_open(struct store_work *work, const char *owner,
+                                   bool (*visit)(void *context, const struct ledger_saga *saga),
+                                   void *context, struct fh_error *error)
 {
     struct saga_visit to = {visit, context};
+    struct sql_value values[] = {sql_text(owner)};
+    if (owner)
+        return sql_run(work,
+                       "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status IN " OPEN_STATUSES
+                       " AND owner = ?1 ORDER BY birth, number",
+                       values, 1, visit_saga, &to, NULL, error);
     return sql_run(work,
                    "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status IN " OPEN_STATUSES
                    " ORDER BY birth, number",
@@ -183,8 +331,9 @@ static bool add_number(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena, const char *birth,
-                                   struct ledger_caller *ret, struct fh_error *error)
+enum fh_code sql_ledger_sagas_closable(struct store_work *work, struct arena *arena,
+                                       const char *birth, struct ledger_caller *ret,
+                                       struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(birth), sql_integer(0)};
     *ret = (struct ledger_caller){.still_open = "[]"};
@@ -192,7 +341,9 @@ enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena,
         ledger_integer(work,
                        "SELECT coalesce(max(number), 0) FROM (SELECT max(number) AS number"
                        " FROM fh_saga WHERE status = 'ended' AND birth = ?1 UNION ALL"
-                       " SELECT max(number) FROM fh_saga WHERE status = 'undone' AND birth = ?1)"
+                       " SELECT max(number) FROM fh_saga WHERE status = 'undone' AND birth = ?1"
+                       " UNION ALL SELECT max(number) FROM fh_saga WHERE status = 'abandoned'"
+                       " AND birth = ?1)"
                        " AS ended",
                        values, 1, &ret->closed_through, error);
     if (code != FH_OK)
@@ -214,17 +365,14 @@ enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena,
     return code;
 }
 
-enum fh_code ledger_sagas_closed(struct store_work *work, const char *birth,
-                                 const struct ledger_caller *closed, int64_t *ret_marked,
-                                 struct fh_error *error)
+enum fh_code sql_ledger_sagas_closed(struct store_work *work, const char *birth,
+                                     const struct ledger_caller *closed, int64_t *ret_marked,
+                                     struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(birth), sql_integer(closed->closed_through),
                                  sql_text(closed->still_open)};
-    return ledger_do(work,
-                     "UPDATE fh_saga SET closed = 1 WHERE closed = 0 AND birth = ?1"
-                     " AND number <= ?2 AND status IN ('ended', 'undone')"
-                     " AND number NOT IN (SELECT value FROM json_each(?3))",
-                     values, LEDGER_COUNT(values), ret_marked, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_SAGAS_CLOSED), values, LEDGER_COUNT(values),
+                     ret_marked, error);
 }
 
 struct unclosed_visit {
@@ -238,18 +386,82 @@ static bool visit_unclosed(void *context, const struct sql_row *row)
     return to->visit(to->context, row->values[0].text, row->values[1].text);
 }
 
-enum fh_code ledger_sagas_unclosed(struct store_work *work,
-                                   bool (*visit)(void *context, const char *birth,
-                                                 const char *target),
-                                   void *context, struct fh_error *error)
+enum fh_code sql_ledger_sagas_unclosed(struct store_work *work,
+                                       bool (*visit)(void *context, const char *birth,
+                                                     const char *target),
+                                       void *context, struct fh_error *error)
 {
     struct unclosed_visit to = {visit, context};
     return sql_run(work,
                    "SELECT DISTINCT fh_saga.birth, target FROM fh_saga JOIN fh_saga_step"
                    " ON fh_saga_step.birth = fh_saga.birth AND fh_saga_step.number = fh_saga.number"
-                   " WHERE closed = 0 AND status IN ('ended', 'undone') AND target <> ''",
+                   " WHERE closed = 0 AND status IN " OVER_STATUSES " AND target <> ''",
                    NULL, 0, visit_unclosed, &to, NULL, error);
 }
+
+/* ---- forgetting ---- */
+
+struct forgetting {
+    struct arena arena;
+    const char **births;
+    int64_t *numbers;
+    int64_t number_max, before_ms;
+    int count, limit;
+};
+
+/* In the order of their numbers: behind the first that is too young all are. */
+static bool take_forgotten(void *context, const struct sql_row *row)
+{
+    struct forgetting *f = context;
+    if (row->values[1].integer > f->number_max || f->count == f->limit)
+        return false;
+    if (row->values[2].integer >= f->before_ms)
+        return true;
+    f->births[f->count] = arena_text(&f->arena, row->values[0].text);
+    f->numbers[f->count++] = row->values[1].integer;
+    return true;
+}
+
+static enum fh_code find_forgotten(struct store_work *work, const char *status,
+                                   struct forgetting *forgetting, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(status), sql_integer(forgetting->limit)};
+    return sql_run(work,
+                   "SELECT birth, number, updated_ms FROM fh_saga WHERE status = ?1 AND closed = 1"
+                   " ORDER BY birth, number LIMIT ?2",
+                   values, 2, take_forgotten, forgetting, NULL, error);
+}
+
+enum fh_code sql_ledger_sagas_forget(struct store_work *work, int64_t number_max, int64_t before_ms,
+                                     int limit, struct ledger_counts *ret_removed,
+                                     struct fh_error *error)
+{
+    struct forgetting f = {.number_max = number_max, .before_ms = before_ms, .limit = limit};
+    arena_init(&f.arena, ARENA_SIZE_MAX);
+    f.births = arena_alloc(&f.arena, (size_t)limit * sizeof *f.births);
+    f.numbers = arena_alloc(&f.arena, (size_t)limit * sizeof *f.numbers);
+    *ret_removed = (struct ledger_counts){0};
+    enum fh_code code = find_forgotten(work, "ended", &f, error);
+    ret_removed->ended = f.count;
+    if (code == FH_OK)
+        code = find_forgotten(work, "undone", &f, error);
+    ret_removed->undone = f.count - ret_removed->ended;
+    if (code == FH_OK)
+        code = find_forgotten(work, "abandoned", &f, error);
+    ret_removed->abandoned = f.count - ret_removed->ended - ret_removed->undone;
+    for (int i = 0; i < f.count && code == FH_OK; i++) {
+        struct sql_value values[] = {sql_text(f.births[i]), sql_integer(f.numbers[i])};
+        code = ledger_do(work, "DELETE FROM fh_saga_step WHERE birth = ?1 AND number = ?2", values,
+                         2, NULL, error);
+        if (code == FH_OK)
+            code = ledger_do(work, "DELETE FROM fh_saga WHERE birth = ?1 AND number = ?2", values,
+                             2, NULL, error);
+    }
+    arena_release(&f.arena);
+    return code;
+}
+
+/* ---- counts ---- */
 
 static bool take_count(void *context, const struct sql_row *row)
 {
@@ -257,11 +469,9 @@ static bool take_count(void *context, const struct sql_row *row)
     const struct {
         const char *status;
         int64_t *count;
-    } known[] = {{"running", &counts->running},
-                 {"compensating", &counts->compensating},
-                 {"ended", &counts->ended},
-                 {"undone", &counts->undone},
-                 {"parked", &counts->parked}};
+    } known[] = {{"running", &counts->running}, {"compensating", &counts->compensating},
+                 {"ended", &counts->ended},     {"undone", &counts->undone},
+                 {"parked", &counts->parked},   {"abandoned", &counts->abandoned}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(known[i].status, row->values[0].text) == 0)
             *known[i].count = row->values[1].integer;
@@ -269,8 +479,8 @@ static bool take_count(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code ledger_saga_counts(struct store_work *work, struct ledger_counts *ret,
-                                struct fh_error *error)
+enum fh_code sql_ledger_saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                    struct fh_error *error)
 {
     *ret = (struct ledger_counts){0};
     return sql_run(work, "SELECT status, count(*) FROM fh_saga GROUP BY status", NULL, 0,

@@ -4,7 +4,8 @@
 
 /*
  * Running SQL inside a unit of work: what the relational model, the ledger and models built on a
- * relational engine stand on. Statements are prepared once a text and kept; parameters are ?1, ?2.
+ * relational engine stand on. Statements are prepared once a text and kept; parameters are ?1, ?2,
+ * each used once or more; engines whose own parameters look otherwise rewrite the text.
  */
 
 #include <stdbool.h>
@@ -33,17 +34,32 @@ struct sql_row {
 /* Called for each row; what it points to is valid until it returns. False ends the statement. */
 typedef bool sql_visit(void *context, const struct sql_row *row);
 
+/* Which words of SQL differ between engines: what the ledger chooses its texts by. */
+enum sql_dialect { SQL_SQLITE, SQL_POSTGRESQL, SQL_MARIADB };
+#define SQL_DIALECTS 3
+
 struct sql_ops {
+    enum sql_dialect dialect;
     /* How "IN (:ids)" is written, with the number of the parameter, bound to a JSON array. */
     const char *list_format;
     /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
      * error->field; a missing value (NOT NULL) FH_INVALID with the field; wrong SQL
-     * FH_UNSUPPORTED; a group that broke FH_CONFLICT, retryable. */
+     * FH_UNSUPPORTED; a group that broke, a deadlock or a serialization failure FH_CONFLICT,
+     * retryable. A statement whose rows and changes nobody wants (both NULL) may be sent later,
+     * together with the next one or the commit, which then report its error. On some engines a
+     * statement that fails ends the transaction: then all that follows in the work fails with its
+     * error, and nothing but the rollback is left. */
     enum fh_code (*run)(struct store_work *work, const char *sql, const struct sql_value *values,
                         int count, sql_visit *visit, void *context, int64_t *ret_changes,
                         struct fh_error *error);
-    /* Several statements at once, no parameters: migrations. */
+    /* One statement or several at once, no parameters and no rows: migrations. */
     enum fh_code (*script)(struct store_work *work, const char *sql, struct fh_error *error);
+    /* A statement that refuses to run in a transaction (CREATE INDEX CONCURRENTLY), in an open
+     * STORE_MIGRATE work: commits what the work has done, runs it, and goes on with a new
+     * transaction and the same lock. NULL: the engine has no such statements. */
+    enum fh_code (*outside)(struct store_work *work, const char *sql, struct fh_error *error);
+    /* Statements that change the schema commit what stands before them, and themselves. */
+    bool schema_commits;
 };
 
 static inline enum fh_code sql_run(struct store_work *work, const char *sql,

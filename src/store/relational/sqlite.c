@@ -18,10 +18,11 @@
 
 #include "base/crash.h"
 #include "base/mutation.h"
-#include "store/ledger.h"
+#include "store/relational/ledger.h"
 #include "store/relational/sqlite.h"
 
 static const struct sql_ops sqlite_sql = {
+    .dialect = SQL_SQLITE,
     .list_format = "(SELECT value FROM json_each(?%d))",
     .run = sqlite_statement_run,
     .script = sqlite_script,
@@ -30,7 +31,8 @@ static const struct sql_ops sqlite_sql = {
 static enum fh_code lock_take(struct sqlite_store *store, struct fh_error *error)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%s/store.lock", store->folder);
+    snprintf(path, sizeof path, "%.*s.lock", (int)(strlen(store->path) - strlen(".db")),
+             store->path);
     struct world *world = store->base.world;
     int failed = world->files->lock(world, path, &store->lock);
     if (failed == EWOULDBLOCK)
@@ -73,14 +75,12 @@ static int configure(sqlite3 *db, bool writing)
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error)
 {
-    char path[4160];
-    snprintf(path, sizeof path, "%s/store.db", store->folder);
     map_init(&connection->statements);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (writing)
         flags |= SQLITE_OPEN_CREATE;
     int result =
-        sqlite3_open_v2(path, &connection->db, flags, sqlite_checksum_name(store->checksum));
+        sqlite3_open_v2(store->path, &connection->db, flags, sqlite_checksum_name(store->checksum));
     if (result == SQLITE_OK)
         result = configure(connection->db, writing);
     if (result == SQLITE_OK)
@@ -93,7 +93,7 @@ enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection
     connection->db = NULL;
     if (code != FH_OK)
         return code;
-    return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", path, why);
+    return error_set(error, FH_UNAVAILABLE, "The store %s can't be opened: %s.", store->path, why);
 }
 
 static void connection_close(struct sqlite_connection *connection)
@@ -153,16 +153,16 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
                    0); /* a mutex a malloc; refused, and fine, but at first */
-    store->base = (struct store){.ops = &store_sqlite, .world = world, .model = options->model};
+    store_init(&store->base, &store_sqlite, options, world);
     store->lock = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);
-    char path[4160];
-    snprintf(path, sizeof path, "%s/store.db", store->folder);
+    snprintf(store->path, sizeof store->path, "%s/%s.db", store->folder,
+             options->name ? options->name : "store");
     store->checksum = sqlite_checksum_new(world->vfs);
     FH_ASSERT(store->checksum != NULL);
     enum fh_code code = lock_take(store, error);
     if (code == FH_OK)
-        code = sqlite_make_durable(world, store->folder, path, error);
+        code = sqlite_make_durable(world, store->folder, store->path, error);
     if (code == FH_OK)
         code = sqlite_connect(store, &store->writer, true, error);
     if (code == FH_OK) {
@@ -186,12 +186,14 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
 
 const struct store_ops store_sqlite = {
     .name = "sqlite",
-    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT,
+    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
     .many_instances = false,
     .sql = &sqlite_sql,
+    .ledger = &ledger_relational,
     .open = sqlite_open,
     .close = sqlite_close,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
+    .copy_file = sqlite_copy_file,
 };

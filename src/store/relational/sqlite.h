@@ -35,6 +35,7 @@ struct sqlite_work {
     struct store_work base;
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
+    bool migrates;                        /* it was begun as STORE_MIGRATE */
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     enum fh_code result;
     struct fh_error error;
@@ -42,8 +43,8 @@ struct sqlite_work {
 
 struct sqlite_store {
     struct store base;
-    char folder[4096];
-    int lock; /* the world's, or -1 */
+    char folder[4096], path[4160]; /* of the database's file */
+    int lock;                      /* the world's, or -1 */
     struct sqlite_checksum *checksum;
     struct sqlite_connection writer;
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened as they are needed */
@@ -80,6 +81,10 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error);
 void sqlite_destroy(struct sqlite_store *store); /* nothing is under way any more */
+
+/* sqlite_copy.c */
+enum fh_code sqlite_copy_file(struct store *store, const char *path, struct store_watch *watch,
+                              struct fh_error *error);
 
 /* sqlite_group.c */
 enum fh_code sqlite_begin(struct store *store, enum store_mode mode, struct store_work **ret,

@@ -286,6 +286,11 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
     *ret = NULL;
     if (!work)
         return error_set(error, FH_NO_MEMORY, "No memory for a work.");
+    if (mode == STORE_READ_COMMITTED)
+        mode = STORE_READ; /* a snapshot of its own costs no more here */
+    work->migrates = mode == STORE_MIGRATE;
+    if (mode == STORE_MIGRATE)
+        mode = STORE_WRITE_ALONE; /* there is one process, and one writer */
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
     enum fh_code code;

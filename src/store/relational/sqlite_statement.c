@@ -53,6 +53,9 @@ static enum fh_code constraint_error(const char *message, int result, struct fh_
     case SQLITE_CONSTRAINT_FOREIGNKEY:
         error_set(error, code, "It refers to a row that is not there, or is referred to.");
         break;
+    case SQLITE_CONSTRAINT_TRIGGER:
+        error_set(error, code, "%s", message); /* the trigger's own words */
+        break;
     default:
         error_set(error, code, "The rule %s of the store forbids it.", field);
     }
@@ -343,12 +346,31 @@ static int refuse_to_end(void *refused, int action, const char *one, const char 
     return SQLITE_DENY;
 }
 
+struct scripting {
+    sqlite3 *db;
+    const char *sql;
+    int result;
+};
+
+static void script_run(void *owner)
+{
+    struct scripting *scripting = owner;
+    scripting->result = sqlite3_exec(scripting->db, scripting->sql, NULL, NULL, NULL);
+}
+
+/* Off the loop: a migration may take minutes, and the process says meanwhile that it lives. The
+ * writer is this work's alone until it ends. */
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error)
 {
     sqlite3 *db = ((struct sqlite_store *)work->store)->writer.db;
     bool refused = false;
+    struct scripting scripting = {.db = db, .sql = sql};
     sqlite3_set_authorizer(db, refuse_to_end, &refused);
-    int result = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    if (((struct sqlite_work *)work)->migrates)
+        world_blocking(work->store->world, script_run, &scripting);
+    else
+        script_run(&scripting);
+    int result = scripting.result;
     sqlite3_set_authorizer(db, NULL, NULL);
     if (refused)
         return error_set(error, FH_UNSUPPORTED,

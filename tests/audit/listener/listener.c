@@ -5,7 +5,7 @@
 
 static void entry_written(fh_work *w)
 {
-    fh_exec(w, "INSERT INTO heard (key, number, value) VALUES (:key, :number, :value)",
+    fh_exec(w, "INSERT INTO heard (series, number, value) VALUES (:series, :number, :value)",
             fh_event_data(w));
 }
 
@@ -21,4 +21,4 @@ static const fh_field page_shape[] = {
 
 FH_SERVICE(listener, .model = FH_RELATIONAL,
            .routes = {{"GET", "/heard", get_heard, .query = page_shape}},
-           .hears = {{"ledger", "EntryWritten", entry_written, "key,number,value"}});
+           .hears = {{"ledger", "EntryWritten", entry_written, "series,number,value"}});

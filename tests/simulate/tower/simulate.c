@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the shop can't show: undoing in the wrong order (blocks fall), an event applied twice
- * (counts, where the shop only overwrites names), a refused handler's changes that stay, and a
- * group whose transaction one member has rolled back.
+ * (counts, where the shop only overwrites names), a refused handler's changes that stay, a group
+ * whose transaction one member has rolled back, and events that can't be borne: they are parked
+ * with their keys, retried while everything fails, and applied in their order in the end. And
+ * sagas that are parked until an operator says a word: retry, skip, or compensate.
  */
 
 #include <freehold/simulate.h>
@@ -12,10 +14,13 @@
 #define ACTIONS_MAX 14
 #define NAMES 12
 #define ROOMS 20
+#define CROWNS_MAX (CLIENTS * ACTIONS_MAX)
 
 struct state {
     int builds, rooms;
     bool named[NAMES];
+    int crowns;
+    bool skipped[CROWNS_MAX + 1], turned_back[CROWNS_MAX + 1]; /* somebody said so, of the crown */
 };
 
 static json_int_t integer_of(const json_t *object, const char *name)
@@ -63,22 +68,41 @@ static void take_name(fh_client *client, const char *key)
     json_decref(body);
 }
 
-static void client(fh_client *client, int number)
+/* Events of that build can be applied from now on; of another one, nothing happens. */
+static void lift_curse(fh_client *client, json_int_t build, const char *key)
 {
-    char key[32];
-    int actions = 4 + (int)fh_client_random(client, ACTIONS_MAX - 4 + 1);
-    for (int i = 0; i < actions; i++) {
-        uint64_t drawn = fh_client_random(client, 10);
-        snprintf(key, sizeof key, "c%d-%d", number, i);
-        if (drawn < 5)
-            build(client, key);
-        else if (drawn < 8)
-            take_name(client, key);
-        else
-            take_room(client, key);
-        if (fh_client_random(client, 3) == 0)
-            fh_client_sleep_ms(client, (int)fh_client_random(client, 200));
-    }
+    json_t *body = json_pack("{s:I}", "build", build);
+    struct fh_ask ask = {"builder", "POST", "/lifted", body, key};
+    int status = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, status == 204, "the lifting of a curse was answered %d", status);
+    json_decref(body);
+}
+
+/* An operator retries what is parked under a key, or everything (0). */
+static void retry(fh_client *client, json_int_t build)
+{
+    char name[24];
+    snprintf(name, sizeof name, "%" JSON_INTEGER_FORMAT, build);
+    json_t *body = build ? json_pack("{s:s, s:s}", "source", "tower", "key", name) : json_object();
+    struct fh_ask ask = {
+        "builder",          "POST", "/_freehold/parked/retry", body, .as_operator = true,
+        .timeout_ms = 10000};
+    json_t *told;
+    int status = fh_client_insist(client, &ask, &told);
+    fh_client_expect(client, status == 200 || (status == 404 && build), "a retry was answered %d",
+                     status);
+    fh_client_count(client, "retried", integer_of(told, "applied"));
+    json_decref(told);
+    json_decref(body);
+}
+
+static void mend(fh_client *client, const char *key)
+{
+    const struct state *state = fh_client_state(client);
+    json_int_t build = 1 + (json_int_t)fh_client_random(client, (uint64_t)state->builds + 1);
+    if (fh_client_random(client, 2) == 0)
+        lift_curse(client, build, key);
+    retry(client, fh_client_random(client, 3) == 0 ? 0 : build);
 }
 
 /* The first row's `n`. */
@@ -88,6 +112,142 @@ static json_int_t count(fh_client *client, const char *service, const char *sql)
     json_int_t n = integer_of(json_array_get(rows, 0), "n");
     json_decref(rows);
     return n;
+}
+
+/* ---- parked sagas ---- */
+
+static void crown(fh_client *client, const char *key)
+{
+    struct state *state = fh_client_state(client);
+    struct fh_ask ask = {"builder", "POST", "/crowns", NULL, key};
+    int status = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, status == 202, "a crown was answered %d", status);
+    state->crowns++;
+    fh_client_count(client, "crowns", 1);
+}
+
+static void oil(fh_client *client, json_int_t crown, const char *key)
+{
+    json_t *body = json_pack("{s:I}", "crown", crown);
+    struct fh_ask ask = {"tower", "POST", "/oil", body, key};
+    int status = fh_client_insist(client, &ask, NULL);
+    fh_client_expect(client, status == 204, "oil was answered %d", status);
+    json_decref(body);
+}
+
+/* Once, whether or not the word is heard; it may come late, to a saga that is parked again. */
+static void say_word(fh_client *client, json_t *saga)
+{
+    static const char *const paths[] = {"/_freehold/saga/retry", "/_freehold/saga/skip",
+                                        "/_freehold/saga/compensate"};
+    struct state *state = fh_client_state(client);
+    json_int_t crown = integer_of(json_object_get(saga, "input"), "id");
+    int word = (int)fh_client_random(client, 3);
+    json_t *body = json_pack("{s:O}", "id", json_object_get(saga, "id"));
+    struct fh_ask ask = {"builder", "POST", paths[word], body, .as_operator = true};
+    state->skipped[crown] |= word == 1;
+    state->turned_back[crown] |= word == 2;
+    int status = fh_client_ask(client, &ask, NULL);
+    fh_client_expect(client, status == 0 || status == 200 || status == 409 || status >= 500,
+                     "an operator's word was answered %d", status);
+    fh_client_count(client, "words", status == 200);
+    json_decref(body);
+}
+
+/* One of the parked sagas, with its input; NULL: none was told. */
+static json_t *find_parked(fh_client *client)
+{
+    struct fh_ask ask = {"builder", "GET", "/_freehold/sagas?status=parked", .as_operator = true};
+    json_t *told = NULL, *shown = NULL;
+    int status = fh_client_ask(client, &ask, &told);
+    json_t *list = json_object_get(told, "sagas");
+    if (status == 200 && json_array_size(list) > 0) {
+        char path[128];
+        json_t *one = json_array_get(list, fh_client_random(client, json_array_size(list)));
+        snprintf(path, sizeof path, "/_freehold/saga?id=%s",
+                 json_string_value(json_object_get(one, "id")));
+        ask.path = path;
+        status = fh_client_ask(client, &ask, &shown);
+    }
+    json_decref(told);
+    if (status == 200)
+        return shown;
+    json_decref(shown);
+    return NULL;
+}
+
+/* An operator looks at one saga that is parked. */
+static void operate(fh_client *client)
+{
+    json_t *saga = find_parked(client);
+    if (saga)
+        say_word(client, saga);
+    json_decref(saga);
+}
+
+/* The same at rest, until nothing is parked any more: then all crowns can be finished. */
+static void operate_at_rest(fh_client *client)
+{
+    const struct state *state = fh_client_state(client);
+    char key[32];
+    for (int i = 1; i <= state->crowns; i++) {
+        snprintf(key, sizeof key, "oil-%d", i);
+        oil(client, i, key);
+    }
+    operate(client);
+}
+
+static void check_crowns(fh_client *client)
+{
+    const struct state *state = fh_client_state(client);
+    json_t *crowns = fh_client_rows(client, "builder", "SELECT id, status FROM crown"), *row;
+    size_t i;
+    fh_client_expect(client, json_array_size(crowns) == (size_t)state->crowns,
+                     "%d crowns were acknowledged, and %zu are there", state->crowns,
+                     json_array_size(crowns));
+    json_array_foreach (crowns, i, row) {
+        char sql[128];
+        json_int_t id = integer_of(row, "id");
+        bool gone = strcmp(json_string_value(json_object_get(row, "status")), "GONE") == 0;
+        snprintf(sql, sizeof sql,
+                 "SELECT count(*) AS n FROM part WHERE crown = %" JSON_INTEGER_FORMAT, id);
+        json_int_t parts = count(client, "tower", sql);
+        fh_client_expect(client,
+                         gone ? parts == 0 && state->turned_back[id]
+                              : parts == 3 || (parts == 2 && state->skipped[id]),
+                         "crown %" JSON_INTEGER_FORMAT " is %s, and has %" JSON_INTEGER_FORMAT
+                         " parts",
+                         id, json_string_value(json_object_get(row, "status")), parts);
+    }
+    json_decref(crowns);
+}
+
+/* ---- a client ---- */
+
+static void client(fh_client *client, int number)
+{
+    char key[32];
+    int actions = 4 + (int)fh_client_random(client, ACTIONS_MAX - 4 + 1);
+    for (int i = 0; i < actions; i++) {
+        uint64_t drawn = fh_client_random(client, 16);
+        snprintf(key, sizeof key, "c%d-%d", number, i);
+        if (drawn < 5)
+            build(client, key);
+        else if (drawn < 8)
+            take_name(client, key);
+        else if (drawn < 10)
+            take_room(client, key);
+        else if (drawn < 12)
+            mend(client, key);
+        else if (drawn < 14)
+            crown(client, key);
+        else if (drawn < 15)
+            operate(client);
+        else
+            oil(client, 1 + (json_int_t)fh_client_random(client, CROWNS_MAX / 8), key);
+        if (fh_client_random(client, 3) == 0)
+            fh_client_sleep_ms(client, (int)fh_client_random(client, 200));
+    }
 }
 
 static void check_builds(fh_client *client)
@@ -117,13 +277,44 @@ static void check_builds(fh_client *client)
     json_decref(builds);
 }
 
+/* What waits does so for a reason, and no longer than that. */
+static void check_parked(fh_client *client)
+{
+    const struct state *state = fh_client_state(client);
+    char key[32];
+    json_int_t without_cause = count(
+        client, "builder",
+        "SELECT count(*) AS n FROM fh_parked p WHERE NOT EXISTS (SELECT 1 FROM curse WHERE"
+        " CAST(build AS TEXT) = p.key) OR (position = (SELECT min(position) FROM fh_parked WHERE"
+        " key = p.key) AND error NOT LIKE '%cursed%' AND error <> '')");
+    fh_client_expect(client, without_cause == 0,
+                     "%" JSON_INTEGER_FORMAT " events are parked without a cause", without_cause);
+    fh_client_count(client, "parked",
+                    count(client, "builder", "SELECT count(*) AS n FROM fh_parked"));
+    for (int build = 1; build <= state->builds; build++) {
+        snprintf(key, sizeof key, "last-%d", build);
+        lift_curse(client, build, key);
+    }
+    retry(client, 0);
+    json_int_t left = count(client, "builder",
+                            "SELECT (SELECT count(*) FROM fh_parked) + (SELECT count(*) FROM "
+                            "fh_parked_key) AS n");
+    fh_client_expect(client, left == 0, "%" JSON_INTEGER_FORMAT " events are parked for ever",
+                     left);
+    json_int_t disorder = count(client, "builder", "SELECT count(*) AS n FROM disorder");
+    fh_client_expect(client, disorder == 0,
+                     "%" JSON_INTEGER_FORMAT " events were applied out of their order", disorder);
+}
+
 static void check(fh_client *client)
 {
     const struct state *state = fh_client_state(client);
+    check_parked(client);
     check_builds(client);
+    check_crowns(client);
     json_int_t falls = count(client, "tower", "SELECT count(*) AS n FROM fall");
     fh_client_expect(client, falls == 0, "%" JSON_INTEGER_FORMAT " blocks fell", falls);
-    json_int_t published = count(client, "tower", "SELECT count(*) AS n FROM fh_outbox");
+    json_int_t published = count(client, "tower", "SELECT position AS n FROM fh_counter");
     json_int_t heard = count(client, "builder", "SELECT sum(events) AS n FROM heard");
     fh_client_expect(client, published == heard,
                      "%" JSON_INTEGER_FORMAT " events were published, %" JSON_INTEGER_FORMAT
@@ -141,4 +332,5 @@ static void check(fh_client *client)
 }
 
 FH_SIMULATION(tower, .state_size = sizeof(struct state), .clients = CLIENTS, .prepare = prepare,
-              .client = client, .check = check);
+              .client = client, .check = check, .operate = operate_at_rest, .parks = true,
+              .trims = true);

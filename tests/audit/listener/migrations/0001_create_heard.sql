@@ -2,7 +2,7 @@
 -- Nothing is unique but the id: what is applied twice shall be seen twice.
 CREATE TABLE heard (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
+    series TEXT NOT NULL,
     number BIGINT NOT NULL,
     value TEXT NOT NULL
 );

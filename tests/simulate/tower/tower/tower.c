@@ -32,6 +32,36 @@ static void take_block(fh_work *w)
     fh_reply(w, 200, path);
 }
 
+/* One part of a crown, put on the one below it. The third can't be put on before it is oiled. */
+static void put_part(fh_work *w)
+{
+    json_t *path = fh_path(w);
+    json_int_t crown = json_integer_value(json_object_get(path, "crown"));
+    json_int_t part = json_integer_value(json_object_get(path, "part"));
+    if (part == 3 && crown % 2 == 0 &&
+        !fh_try_row(w, "SELECT 1 FROM oil WHERE crown = :crown", path))
+        fh_fail(w, 409, "It is not oiled.");
+    fh_exec(w,
+            "INSERT INTO fall SELECT :crown, :part WHERE :part - 1 <>"
+            " (SELECT count(*) FROM part WHERE crown = :crown)",
+            path);
+    fh_exec(w, "INSERT INTO part VALUES (:crown, :part)", path);
+    fh_reply(w, 200, path);
+}
+
+static void take_part(fh_work *w)
+{
+    json_t *path = fh_path(w);
+    if (fh_exec_count(w, "DELETE FROM part WHERE crown = :crown AND part = :part", path) != 1)
+        fh_exec(w, "INSERT INTO fall VALUES (:crown, :part)", path);
+    fh_reply(w, 200, path);
+}
+
+static void oil(fh_work *w)
+{
+    fh_exec(w, "INSERT OR IGNORE INTO oil VALUES (:crown)", fh_body(w));
+}
+
 /* Refuses after it has changed something. */
 static void take_room(fh_work *w)
 {
@@ -49,6 +79,7 @@ static void take_name(fh_work *w)
 }
 
 static const fh_field name_shape[] = {{"name", FH_STRING, .min = 1, .max = 50}, {0}};
+static const fh_field oil_shape[] = {{"crown", FH_INT}, {0}};
 static const fh_field block_shape[] = {{"build", FH_INT}, {"level", FH_INT}, {0}};
 
 FH_SERVICE(tower, .model = FH_RELATIONAL,
@@ -56,6 +87,10 @@ FH_SERVICE(tower, .model = FH_RELATIONAL,
                        .audience = FH_SERVICES},
                       {"POST", "/blocks/{build:int}/{level:int}/off", .undo = take_block,
                        .audience = FH_SERVICES},
+                      {"POST", "/crowns/{crown:int}/{part:int}", put_part, .audience = FH_SERVICES},
+                      {"POST", "/crowns/{crown:int}/{part:int}/off", .undo = take_part,
+                       .audience = FH_SERVICES},
+                      {"POST", "/oil", oil, .body = oil_shape},
                       {"POST", "/rooms", take_room},
                       {"POST", "/names", take_name, .body = name_shape}},
            .publishes = {{"BlockPut", 1, block_shape, .key = "build"},

@@ -9,3 +9,17 @@ CREATE TABLE heard (
     blocks INTEGER NOT NULL,
     events INTEGER NOT NULL
 );
+-- Builds whose events can't be heard, until the curse is lifted.
+CREATE TABLE curse (
+    build INTEGER PRIMARY KEY,
+    lifted INTEGER NOT NULL DEFAULT 0
+);
+-- Events that were applied out of their order.
+CREATE TABLE disorder (
+    build INTEGER NOT NULL,
+    level INTEGER NOT NULL
+);
+CREATE TABLE crown (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    status TEXT NOT NULL
+);

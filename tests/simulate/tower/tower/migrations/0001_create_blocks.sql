@@ -18,3 +18,11 @@ CREATE TABLE room (
     taken INTEGER NOT NULL
 );
 INSERT INTO room VALUES (1, 0);
+-- Of crowns, each part as often as it was put on; and which may have their third one.
+CREATE TABLE part (
+    crown INTEGER NOT NULL,
+    part INTEGER NOT NULL
+);
+CREATE TABLE oil (
+    crown INTEGER PRIMARY KEY
+);

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the files of the bench share: services as `freehold up` would start them, load, the table."""
+
+import json
+import pathlib
+import select
+import socket
+import subprocess
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+PATIENCE_S = 60
+CATCH_UP_S_MAX = 120
+NAMES = {"orders": "bench_orders", "stock": "bench_stock"}
+ORDER = {"user_id": 7, "product_id": "p-1", "quantity": 2, "total": 5998}
+
+
+class Failed(Exception):
+    pass
+
+
+# ---- Processes -------------------------------------------------------------------------------
+
+class Service:
+    """One program, as `freehold up` would start it: with sockets that outlive it."""
+
+    def __init__(self, program, name, folder, store=None):
+        """`store`: {"engine", "store"} of its configuration; None: an embedded one."""
+        self.program, self.name, self.folder = program, name, folder
+        self.store = store or {"engine": "sqlite"}
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.url = "http://" + self.address
+        self.peers, self.retention = {}, {}
+        self.process = self.control = None
+        folder.mkdir()
+
+    def command(self, config):
+        return [self.program, "--config", config]
+
+    def config(self):
+        return {"service": self.name, **self.store, "folder": str(self.folder),
+                "settings": {}, "retention": self.retention, "migrations": str(HERE / self.name / "migrations")}
+
+    def spawn(self):
+        self.control, theirs = socket.socketpair()
+        config = self.folder.parent / f"{self.name}.json"
+        config.touch(mode=0o600)
+        config.write_text(json.dumps({
+            "freehold": 1, "system": "bench", "listen_fd": self.listener.fileno(),
+            "control_fd": theirs.fileno(), "peers": self.peers, **self.config()}))
+        with open(self.folder.parent / f"{self.name}.log", "a") as log:
+            self.process = subprocess.Popen(
+                self.command(str(config)), stderr=log, stdout=log,
+                pass_fds=(self.listener.fileno(), theirs.fileno()))
+        theirs.close()
+
+    def start(self):
+        self.spawn()
+        lines = b""
+        deadline = time.monotonic() + PATIENCE_S
+        while b"ready\n" not in lines:
+            ready, _, _ = select.select([self.control], [], [], max(0, deadline - time.monotonic()))
+            data = self.control.recv(4096) if ready else b""
+            if not data:
+                log = (self.folder.parent / f"{self.name}.log").read_text()
+                raise Failed(f"{self.name} did not become ready:\n{log[-2000:]}")
+            lines += data
+        return self
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.control:
+            self.control.close()
+            self.control = None
+
+    def close(self):
+        self.stop()
+        self.listener.close()
+
+    def ask(self, method, path, body=None):
+        request = urllib.request.Request(
+            self.url + path, method=method, data=json.dumps(body).encode() if body else None,
+            headers={"Content-Type": "application/json"} if body else {})
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            return json.load(answer)
+
+    def state(self):
+        request = urllib.request.Request(self.url + "/_freehold/state",
+                                         headers={"Freehold-From": "operator"})
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            return json.load(answer)
+
+
+class Gateway(Service):
+    """The command's gateway in front of one service."""
+
+    def __init__(self, program, folder, behind):
+        super().__init__(program, "gateway", folder)
+        self.peers = {behind.name: behind.address}
+        described = subprocess.run([behind.program, "--describe"], capture_output=True, check=True)
+        self.services = {behind.name: json.loads(described.stdout)}
+
+    def command(self, config):
+        return [self.program, "gateway", "--config", config]
+
+    def config(self):
+        return {"services": self.services, "compose": []}
+
+
+def load(url, connections, seconds, what="get"):
+    """Requests a second by wrk. Any answer but a 2xx is a failure: it would be cheaper."""
+    threads = 1 if connections < 128 else 2
+    done = subprocess.run(
+        ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+         "-s", str(HERE / "load.lua"), url, "--", what], capture_output=True, text=True, timeout=seconds + PATIENCE_S)
+    for line in done.stdout.splitlines():
+        if line.startswith("COUNTED "):
+            requests, duration_us, refused, broken = (int(word) for word in line.split()[1:])
+            if refused or broken:
+                raise Failed(f"{url}: of {requests} requests {refused} were answered with an "
+                             f"error and {broken} not at all")
+            return requests / (duration_us / 1e6)
+    raise Failed(f"wrk on {url} failed: {done.stdout}{done.stderr}")
+
+
+# ---- The table -------------------------------------------------------------------------------
+
+def show(what, value, unit, beside=""):
+    figure = f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+    print(f"  {what:<52} {figure:>10} {unit:<11} {beside}".rstrip(), flush=True)
+
+
+def title(text):
+    print(f"\n{text}", flush=True)
+
+
+def times(ratio):
+    return f"{ratio:.2f} x" if ratio < 10 else f"{ratio:.1f} x"
+
+
+# ---- What is measured of every engine ----------------------------------------------------------
+
+def fdatasync_us(build, folder):
+    done = subprocess.run([build / "bench" / "fdatasync", folder], capture_output=True, text=True,
+                          check=True)
+    median, slow = (int(word) for word in done.stdout.split())
+    show("one page made durable (fdatasync), median", median, "us", f"99 of 100 within {slow:,} us")
+    return median
+
+
+def heard(service):
+    for subscription in service.state()["subscriptions"]:
+        if subscription["source"] == "orders":
+            return subscription["position"]
+    return 0
+
+
+def measure_events(orders, stock, bar):
+    last = orders.state()["position"]
+    began = time.monotonic()
+    stock.start()
+    while (position := heard(stock)) < last and time.monotonic() - began < CATCH_UP_S_MAX:
+        time.sleep(0.02)
+    took = time.monotonic() - began
+    title("Events, from the outbox to applied once in another service's store")
+    show(f"{position:,} events, that service's start included", position / took, "events/s",
+         f"bar: {bar:,}")
+    if position < last:
+        raise Failed(f"of {last:,} events {position:,} were applied within {CATCH_UP_S_MAX} s")
+
+
+def measure_sagas(orders, seconds, bar):
+    before = orders.state()["sagas"]
+    began = time.monotonic()
+    started = load(orders.url + "/purchases", 64, seconds, "order")
+    while True:
+        sagas = orders.state()["sagas"]
+        if sagas["running"] + sagas["compensating"] == 0:
+            break
+        if time.monotonic() - began > seconds + PATIENCE_S:
+            raise Failed(f"sagas did not end: {sagas}")
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    ended = sagas["ended"] - before["ended"]
+    if not ended or sagas["parked"] or sagas["undone"]:
+        raise Failed(f"sagas that should have succeeded did not: {sagas}")
+    title("Sagas of three steps over two services, every step durable")
+    show(f"{ended:,} sagas, begun at {started:,.0f}/s", ended / took, "sagas/s", f"bar: {bar:,}")

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Orders alone: users, products, inventory, payments and shipping are stubs. */
+
+#include <freehold/test.h>
+
+#define STOCK "inventory" /* who reserves */
+#define RESERVE "POST /api/products/{id}/reserve"
+#define RELEASE "POST /api/products/{id}/release"
+#define CHARGE "POST /api/payments"
+#define REFUND "POST /api/payments/refund"
+#define SHIP "POST /api/shipments"
+
+static json_t *ada(const char *name)
+{
+    return json_pack("{s:i, s:s, s:s, s:s, s:i}", "id", 7, "name", name, "email", "ada@example.org",
+                     "address", "1 Mill Lane", "order_count", 0);
+}
+
+static json_t *payment(void)
+{
+    return json_pack("{s:s, s:i, s:i, s:i, s:s, s:s}", "id", "pay-1", "order_id", 1, "user_id", 7,
+                     "amount", 2400, "status", "CHARGED", "charged_at", "2026-03-01T12:00:00.000Z");
+}
+
+static json_t *shipment(void)
+{
+    return json_pack("{s:i, s:i, s:i, s:s, s:s, s:s}", "id", 3, "order_id", 1, "user_id", 7,
+                     "address", "1 Mill Lane", "status", "CREATED", "created_at",
+                     "2026-03-01T12:00:00.000Z");
+}
+
+/* Everybody says yes. */
+static void stub_all(fh_test *t)
+{
+    fh_test_stub(t, "users", "GET /api/users/7", 200, ada("Ada"));
+    fh_test_stub(t, "products", "GET /api/products", 200,
+                 json_pack("[{s:s, s:s, s:i}]", "id", "mug", "name", "Mug", "price", 1200));
+    fh_test_stub(t, STOCK, RESERVE, 200, json_true());
+    fh_test_stub(t, "payments", CHARGE, 201, payment());
+    fh_test_stub(t, "shipping", SHIP, 201, shipment());
+    fh_test_stub(t, "users", "POST /api/users/7/orders/increment", 204, NULL);
+}
+
+static json_t *two_mugs(void)
+{
+    return json_pack("{s:i, s:[{s:s, s:i}], s:s}", "user_id", 7, "items", "product_id", "mug",
+                     "quantity", 2, "payment_token", "tok_1");
+}
+
+FH_TEST_OF(orders, an_order_is_confirmed_when_it_is_paid_and_shipped)
+{
+    stub_all(t);
+    json_t *order = fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_expect_json(t, order, json_pack("{s:s, s:i}", "status", "PENDING", "total", 2400));
+    fh_test_expect_event(
+        t, "orders", "OrderConfirmed",
+        json_pack("{s:i, s:s, s:i}", "id", 1, "payment_id", "pay-1", "shipment_id", 3));
+    order = fh_test_request(t, 200, "orders", "GET /api/orders/1", NULL);
+    fh_test_expect_json(t, order,
+                        json_pack("{s:s, s:s, s:[{s:s, s:i}]}", "status", "CONFIRMED", "user_name",
+                                  "Ada", "items", "product_name", "Mug", "quantity", 2));
+    fh_test_expect_events(t, "orders", "OrderCancelled", 0);
+}
+
+FH_TEST_OF(orders, an_order_that_is_not_paid_gives_its_stock_back_and_says_why)
+{
+    stub_all(t);
+    fh_test_stub(t, "payments", CHARGE, 402,
+                 json_pack("{s:s, s:i}", "detail", "The card was declined.", "status", 402));
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_expect_event(t, "orders", "OrderCancelled",
+                         json_pack("{s:s}", "reason", "charge: The card was declined."));
+    fh_test_expect_asked(t, STOCK, RELEASE, 1);
+    fh_test_expect_asked(t, "shipping", SHIP, 0);
+    fh_test_expect_events(t, "orders", "OrderConfirmed", 0);
+}
+
+FH_TEST_OF(orders, the_money_goes_back_where_nothing_can_be_shipped_to)
+{
+    stub_all(t);
+    fh_test_stub(t, "shipping", SHIP, 409, NULL);
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_expect_event(t, "orders", "OrderCancelled", json_pack("{s:i}", "id", 1));
+    fh_test_expect_asked(t, "payments", REFUND, 1);
+    fh_test_expect_asked(t, STOCK, RELEASE, 1);
+}
+
+FH_TEST_OF(orders, an_order_is_charged_once_whenever_orders_dies)
+{
+    stub_all(t);
+    fh_test_crash_soon(t, "orders");
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_crash_soon(t, "orders");
+    fh_test_expect_event(t, "orders", "OrderConfirmed", NULL);
+    fh_test_expect_events(t, "orders", "OrderCreated", 1);
+    fh_test_expect_events(t, "orders", "OrderConfirmed", 1);
+    fh_test_expect_asked(t, "payments", CHARGE, 1);
+}
+
+FH_TEST_OF(orders, a_bank_that_is_away_is_waited_for_until_the_sagas_time_is_over)
+{
+    stub_all(t);
+    fh_test_stub(t, "payments", CHARGE, 503, NULL);
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_skip_time(t, 500);
+    json_t *order = fh_test_request(t, 200, "orders", "GET /api/orders/1", NULL);
+    fh_test_expect_json(t, order, json_pack("{s:s}", "status", "PENDING"));
+    fh_test_skip_time(t, 200);
+    fh_test_expect_events(t, "orders", "OrderCancelled", 1);
+    fh_test_expect_asked(t, "payments", REFUND, 1); /* it may have been charged unheard */
+}
+
+FH_TEST_OF(orders, a_users_name_is_kept_as_it_is_told)
+{
+    stub_all(t);
+    fh_test_request(t, 202, "orders", "POST /api/orders", two_mugs());
+    fh_test_publish(t, "users", "UserUpdated", ada("Ada Lovelace"));
+    fh_test_rest(t);
+    json_t *order = fh_test_request(t, 200, "orders", "GET /api/orders/1", NULL);
+    fh_test_expect_json(t, order, json_pack("{s:s}", "user_name", "Ada Lovelace"));
+    fh_test_publish(t, "users", "UserDeleted", json_pack("{s:i}", "id", 7));
+    fh_test_crash(t, "orders");
+    fh_test_rest(t);
+    order = fh_test_request(t, 200, "orders", "GET /api/orders/1", NULL);
+    fh_test_expect_json(t, order, json_pack("{s:s}", "user_name", "user [deleted]"));
+}
+
+FH_TEST_OF(orders, nobody_orders_what_is_not_sold)
+{
+    stub_all(t);
+    fh_test_stub(t, "products", "GET /api/products", 200, json_array());
+    json_t *problem = fh_test_request(t, 422, "orders", "POST /api/orders", two_mugs());
+    fh_test_expect_json(t, problem, json_pack("{s:s}", "detail", "There is no product mug."));
+    fh_test_expect_events(t, "orders", "OrderCreated", 0);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users alone: whatever is answered stays, and is told once. */
+
+#include <freehold/test.h>
+
+static json_t *ada(void)
+{
+    return json_pack("{s:s, s:s}", "name", "Ada", "email", "ada@example.org");
+}
+
+FH_TEST_OF(users, a_change_is_told_as_it_is_kept)
+{
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    json_t *user = fh_test_request(t, 200, "users", "PATCH /api/users/1",
+                                   json_pack("{s:s}", "name", "Ada Lovelace"));
+    fh_test_expect_event(t, "users", "UserUpdated", json_deep_copy(user));
+    fh_test_expect_events(t, "users", "UserUpdated", 1);
+}
+
+FH_TEST_OF(users, what_was_answered_is_there_after_the_power_went)
+{
+    fh_test_crash_soon(t, "users");
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_crash(t, "users");
+    json_t *rows = fh_test_rows(t, "users", "SELECT name FROM users");
+    fh_test_expect_json(t, rows, json_pack("[{s:s}]", "name", "Ada"));
+}
+
+FH_TEST_OF(users, a_user_who_is_gone_is_told_once)
+{
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_request(t, 204, "users", "DELETE /api/users/1", NULL);
+    fh_test_request(t, 404, "users", "DELETE /api/users/1", NULL);
+    fh_test_expect_events(t, "users", "UserDeleted", 1);
+}
+
+static json_t *confirmed(int id, int user)
+{
+    return json_pack("{s:i, s:i, s:s, s:i, s:s, s:s, s:i, s:n, s:s}", "id", id, "user_id", user,
+                     "status", "CONFIRMED", "total", 100 * id, "address", "", "payment_id", "pay-1",
+                     "shipment_id", 3, "reason", "created_at", "2026-03-01T12:00:00.000Z");
+}
+
+FH_TEST_OF(users, what_a_user_has_bought_is_listed_the_newest_first)
+{
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    for (int id = 1; id <= 5; id++)
+        fh_test_publish(t, "orders", "OrderConfirmed", confirmed(id, id == 4 ? 2 : 1));
+    fh_test_crash(t, "users");
+    fh_test_rest(t);
+    json_t *page =
+        fh_test_request(t, 200, "users", "GET /api/users/1/orders/history?limit=3", NULL);
+    fh_test_expect_json(t, page,
+                        json_pack("[{s:i, s:i}, {s:i}, {s:i}]", "order_id", 5, "total", 500,
+                                  "order_id", 3, "order_id", 2));
+    page =
+        fh_test_request(t, 200, "users", "GET /api/users/1/orders/history?limit=3&after=2", NULL);
+    fh_test_expect_json(t, page, json_pack("[{s:i}]", "order_id", 1));
+    fh_test_request(t, 404, "users", "GET /api/users/3/orders/history", NULL);
+}
+
+FH_TEST_OF(users, a_history_goes_with_its_user)
+{
+    fh_test_request(t, 201, "users", "POST /api/users", ada());
+    fh_test_publish(t, "orders", "OrderConfirmed", confirmed(1, 1));
+    fh_test_rest(t);
+    fh_test_request(t, 204, "users", "DELETE /api/users/1", NULL);
+    fh_test_publish(t, "orders", "OrderConfirmed", confirmed(2, 1));
+    fh_test_rest(t);
+    fh_test_request(t, 404, "users", "GET /api/users/1/orders/history", NULL);
+    json_t *rows = fh_test_rows(t, "users", "SELECT count(*) AS n FROM order_history");
+    fh_test_expect_json(t, rows, json_pack("[{s:i}]", "n", 0));
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_PROGRESS_H
+#define BASE_PROGRESS_H
+
+/*
+ * How far long work has come, for the person who waits for it: on a terminal one line of standard
+ * error that is drawn again and goes away at the end, elsewhere a plain line every few seconds.
+ * Only one is drawn at a time. What came of the work is for its owner to say.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PROGRESS_LINE_SIZE 256
+
+struct progress {
+    const char *what; /* "users"; may be another one as it goes */
+    const char *unit; /* "rows" */
+    int64_t done;
+    int64_t total; /* 0: not known; may become known as it goes */
+    FILE *stream;  /* NULL: it says nothing */
+    int width;     /* of the terminal; 0: it is none */
+    bool drawn;
+    int64_t began_ns, drawn_ns;
+};
+
+/* `quiet`: says nothing, as with --json. The texts are borrowed until the end. */
+void progress_begin(struct progress *progress, const char *what, const char *unit, int64_t total,
+                    bool quiet);
+/* It has come to `done`. Cheap: draws only when it is time to. */
+void progress_reach(struct progress *progress, int64_t done);
+/* Takes the line away before something else is written; the next reach draws it again. */
+void progress_hide(struct progress *progress);
+void progress_end(struct progress *progress);
+
+/* The line itself after `seconds`, without a bar when `width` is 0, and never wider than it is
+ * otherwise. */
+void progress_line(const struct progress *progress, double seconds, int width,
+                   char out[static PROGRESS_LINE_SIZE]);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_CHANGE_H
+#define CLI_CHANGE_H
+
+/* Changes of a running service that `up` makes, and tells of as it goes. */
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+/* Asks for `request` (taken), shows how it goes, and returns when it is done or has failed. */
+int cli_change(const struct cli_command *command, const char **values, json_t *request);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold complete: the words that may stand where a shell's cursor is, one a line; "@files" for
+ * the shell's own completion of paths, "@folders" for that of folders. It reads the same tables as
+ * everything else, so whatever is declared is completed. Services are those of the running system,
+ * or of the system file that the line or this folder has. It never says what is wrong: nobody would
+ * see it in its place.
+ */
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/help.h"
+#include "cli/words.h"
+#include "system/file.h"
+
+static const char *typed; /* what the word begins with */
+
+static bool offer(void *unused, const char *word)
+{
+    (void)unused;
+    if (strncmp(word, typed, strlen(typed)) == 0)
+        puts(word);
+    return true;
+}
+
+static void offer_commands(void)
+{
+    for (int i = 0; cli_commands[i]; i++) {
+        if (!cli_commands[i]->hidden)
+            offer(NULL, cli_commands[i]->name);
+    }
+}
+
+static void offer_running(const char *folder)
+{
+    struct cli_operator asking;
+    json_t *service;
+    size_t i;
+    if (cli_operator_begin(&asking, folder) != CLI_DONE)
+        return;
+    json_array_foreach (json_at(asking.system, "services"), i, service)
+        offer(NULL, json_string_at(service, "name"));
+    cli_operator_end(&asking);
+}
+
+static void offer_services(const char *path, const char *folder)
+{
+    struct findings findings = {0};
+    struct system_file *file = system_file_read(path ? path : CLI_SYSTEM_FILE, NULL, &findings);
+    if (!path && !file)
+        offer_running(folder);
+    for (size_t i = 0; file && i < file->service_count; i++)
+        offer(NULL, file->services[i].name);
+    system_file_free(file);
+    findings_release(&findings);
+}
+
+static void offer_options(const struct cli_command *command)
+{
+    for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++)
+        offer(NULL, command->options[i].name);
+    offer(NULL, "--help");
+}
+
+static const struct cli_option *option_of(const struct cli_command *command, const char *name)
+{
+    for (int i = 0; i < CLI_OPTIONS_MAX && command->options[i].name; i++) {
+        if (strcmp(command->options[i].name, name) == 0)
+            return &command->options[i];
+    }
+    return NULL;
+}
+
+/* The line so far: the words before the one at the cursor, without options. */
+struct line {
+    const char *words[CLI_WORDS_MAX], *state;
+    int count;
+    const struct cli_option *open; /* an option whose value is at the cursor */
+};
+
+static void read_line(const struct cli_command *command, char **given, int count, struct line *line)
+{
+    for (int i = 0; i < count; i++) {
+        const struct cli_option *option = option_of(command, given[i]);
+        bool takes = option && option->placeholder;
+        if (takes && i + 1 == count)
+            line->open = option;
+        else if (takes && strcmp(option->name, "--state") == 0)
+            line->state = given[i + 1];
+        else if (!option && given[i][0] != '-' && line->count < CLI_WORDS_MAX)
+            line->words[line->count++] = given[i];
+        i += takes;
+    }
+}
+
+static void offer_form(const char *form, const struct line *line, const struct cli_command *command)
+{
+    char first[WORDS_FORM_SIZE];
+    if (words_each_choice(form, offer, NULL))
+        return;
+    bool has_file = words_form(command, 0, first) && strcmp(first, "FILE") == 0;
+    if (strcmp(form, "SERVICE") == 0)
+        offer_services(has_file && line->count ? line->words[0] : NULL, line->state);
+    else if (strcmp(form, "COMMAND") == 0)
+        offer_commands();
+    else if (strcmp(form, "FILE") == 0)
+        puts("@files");
+    else if (strcmp(form, "DIR") == 0)
+        puts("@folders");
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    (void)command;
+    (void)values;
+    char form[WORDS_FORM_SIZE];
+    int count = 0, nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nothing >= 0)
+        dup2(nothing, STDERR_FILENO);
+    while (count < CLI_WORDS_MAX && words[count])
+        count++;
+    typed = count ? words[count - 1] : "";
+    if (count < 2) {
+        offer_commands();
+        return CLI_DONE;
+    }
+    const struct cli_command *meant = help_find(words[0]);
+    struct line line = {0};
+    if (!meant)
+        return CLI_DONE;
+    read_line(meant, words + 1, count - 2, &line);
+    if (line.open)
+        offer_form(line.open->placeholder, &line, meant);
+    else if (typed[0] == '-')
+        offer_options(meant);
+    else if (words_form(meant, line.count, form))
+        offer_form(form, &line, meant);
+    return CLI_DONE;
+}
+
+const struct cli_command cli_complete = {
+    .name = "complete",
+    .words = "[WORD ...]",
+    .words_max = CLI_WORDS_MAX,
+    .summary = "The words that may stand where a shell's cursor is",
+    .text =
+        "The last WORD is the one at the cursor, and may be empty. For the shell's completion;\n"
+        "write -- before the words.\n",
+    .hidden = true,
+    .run = run,
+};

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold events: what a service has published, read by an operator from its outbox. Nothing is
+ * recorded of it, and no subscriber's place moves.
+ */
+
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+#define TAIL_DEFAULT 10
+#define TAIL_MAX 100000
+#define PAGE 1000
+#define FOLLOW_MS 500
+
+struct reading {
+    struct cli_operator asking;
+    const char *service, *type, *key;
+    bool json;
+    long long next, last, trimmed; /* as the last page told */
+};
+
+static long long number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_at(object, name);
+    return value ? value : "-";
+}
+
+static bool read_number(const char *given, long long most, long long *ret)
+{
+    char *end;
+    *ret = strtoll(given, &end, 10);
+    return end != given && !*end && *ret >= 0 && *ret <= most && given[0] != '+';
+}
+
+/* ---- Pages ---- */
+
+static int read_page(struct reading *reading, long long after, bool counts, json_t **ret)
+{
+    json_t *values = json_pack("{s:I, s:i, s:i, s:s?, s:s?}", "after", (json_int_t)after, "limit",
+                               PAGE, "counts", counts, "type", reading->type, "key", reading->key);
+    const char *path = arena_printf(
+        &reading->asking.arena, "/_freehold/events?after={after}&limit={limit}&counts={counts}%s%s",
+        reading->type ? "&type={type}" : "", reading->key ? "&key={key}" : "");
+    int code = cli_operator_ask(&reading->asking, reading->service, "GET", path, values, ret);
+    if (code != CLI_DONE)
+        return code;
+    reading->next = number(*ret, "next");
+    reading->last = number(*ret, "last");
+    reading->trimmed = number(*ret, "trimmed");
+    return CLI_DONE;
+}
+
+/* ---- Showing ---- */
+
+static void print_short(const struct reading *reading, const json_t *event)
+{
+    if (reading->json) {
+        cli_print_json(event);
+        return;
+    }
+    char *data = json_text(json_object_get(event, "data"));
+    printf("%s%8lld%s  %s  %s%-20s%s %-16s ", cli_colour(stdout, CLI_BOLD),
+           number(event, "position"), cli_colour(stdout, CLI_PLAIN), text(event, "time"),
+           cli_colour(stdout, CLI_GREEN), text(event, "type"), cli_colour(stdout, CLI_PLAIN),
+           text(event, "subject"));
+    int room = cli_width(stdout) - 76; /* the columns before */
+    if (room > 0 && (int)strlen(data) > room)
+        printf("%.*s...\n", room > 10 ? room - 3 : 7, data);
+    else
+        printf("%s\n", data);
+    json_text_free(data);
+}
+
+static void print_whole(const struct reading *reading, const json_t *event)
+{
+    if (reading->json) {
+        cli_print_json(event);
+        return;
+    }
+    char *all = json_dumps(event, JSON_INDENT(2));
+    printf("%s\n", all ? all : "-");
+    json_text_free(all);
+}
+
+/* From `after` to the end; of more than `most` only the last ones. */
+static int show_from(struct reading *reading, long long after, long long most,
+                     void (*print)(const struct reading *reading, const json_t *event))
+{
+    json_t *page, *event, *kept = json_array();
+    size_t i;
+    int code;
+    reading->next = after;
+    do {
+        code = read_page(reading, reading->next, false, &page);
+        if (code != CLI_DONE)
+            break;
+        json_array_foreach (json_object_get(page, "events"), i, event) {
+            json_array_append(kept, event);
+            if ((long long)json_array_size(kept) > most)
+                json_array_remove(kept, 0);
+        }
+        json_decref(page);
+    } while (reading->next < reading->last);
+    json_array_foreach (kept, i, event)
+        print(reading, event);
+    fflush(stdout);
+    json_decref(kept);
+    return code;
+}
+
+static int tail(struct reading *reading, const char *count, bool follow)
+{
+    long long most = TAIL_DEFAULT;
+    json_t *page;
+    struct pollfd reader = {STDOUT_FILENO, 0, 0};
+    if (count && !read_number(count, TAIL_MAX, &most))
+        return cli_fail(CLI_USAGE, "--count '%s' is no number from 0 to %d", count, TAIL_MAX);
+    int code = read_page(reading, 0, true, &page); /* where it begins and ends */
+    if (code != CLI_DONE)
+        return code;
+    json_decref(page);
+    bool all = reading->type || reading->key;
+    long long after = all ? reading->trimmed : reading->last - most;
+    code = show_from(reading, after > 0 ? after : 0, most, print_short);
+    while (follow && code == CLI_DONE && !ferror(stdout) && poll(&reader, 1, FOLLOW_MS) == 0)
+        code = show_from(reading, reading->next, TAIL_MAX, print_short);
+    return code;
+}
+
+static int show(struct reading *reading, const char *given)
+{
+    long long position;
+    json_t *page;
+    if (!given && !reading->key)
+        return cli_fail(CLI_USAGE, "usage: freehold events show SERVICE POSITION, or --key KEY");
+    if (!given)
+        return show_from(reading, 0, TAIL_MAX, print_whole);
+    if (!read_number(given, INT64_MAX / 2, &position) || position == 0)
+        return cli_fail(CLI_USAGE, "'%s' is no position of an event; expected a number from 1",
+                        given);
+    int code = read_page(reading, position - 1, false, &page);
+    if (code != CLI_DONE)
+        return code;
+    const json_t *event = json_array_get(json_object_get(page, "events"), 0);
+    if (event && number(event, "position") == position)
+        print_whole(reading, event);
+    else
+        code = cli_fail(CLI_FAILED, "%s has no such event at %lld: it has those from %lld to %lld",
+                        reading->service, position, reading->trimmed + 1, reading->last);
+    json_decref(page);
+    return code;
+}
+
+static int count_all(struct reading *reading)
+{
+    json_t *page, *types = json_object(), *some;
+    const char *type;
+    long long sum = 0;
+    int code;
+    reading->next = 0;
+    do {
+        code = read_page(reading, reading->next, true, &page);
+        if (code != CLI_DONE)
+            break;
+        json_object_foreach (json_object_get(page, "types"), type, some) {
+            json_object_set_new(types, type,
+                                json_integer(number(types, type) + json_integer_value(some)));
+            sum += json_integer_value(some);
+        }
+        json_decref(page);
+    } while (reading->next < reading->last);
+    if (code == CLI_DONE && reading->json) {
+        json_t *told = json_pack("{s:s, s:I, s:I, s:I, s:O}", "service", reading->service, "events",
+                                 (json_int_t)sum, "trimmed", (json_int_t)reading->trimmed, "last",
+                                 (json_int_t)reading->last, "types", types);
+        cli_print_json(told);
+        json_decref(told);
+    } else if (code == CLI_DONE) {
+        json_object_foreach (types, type, some)
+            printf("%10lld  %s\n", (long long)json_integer_value(some), type);
+        printf("%10lld  %sin all%s; positions up to %lld are trimmed, the last is %lld\n", sum,
+               cli_colour(stdout, CLI_BOLD), cli_colour(stdout, CLI_PLAIN), reading->trimmed,
+               reading->last);
+    }
+    json_decref(types);
+    return code;
+}
+
+/* ---- The command ---- */
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct reading reading = {.service = words[1],
+                              .type = cli_value(command, values, "--type"),
+                              .key = cli_value(command, values, "--key"),
+                              .json = cli_value(command, values, "--json") != NULL};
+    bool tails = strcmp(words[0], "tail") == 0, shows = strcmp(words[0], "show") == 0;
+    const char *count = cli_value(command, values, "--count");
+    bool follow = cli_value(command, values, "--follow") != NULL;
+    if (!tails && (count || follow))
+        return cli_fail(CLI_USAGE, "--count and --follow are for tail alone");
+    if (!shows && words[2])
+        return cli_fail(CLI_USAGE, "usage: freehold events %s SERVICE", words[0]);
+    int code = cli_operator_begin(&reading.asking, cli_value(command, values, "--state"));
+    if (code != CLI_DONE)
+        return code;
+    if (tails)
+        code = tail(&reading, count, follow);
+    else if (shows)
+        code = show(&reading, words[2]);
+    else
+        code = count_all(&reading);
+    cli_operator_end(&reading.asking);
+    return code;
+}
+
+const struct cli_command cli_events = {
+    .name = "events",
+    .words = "tail|show|count SERVICE [POSITION]",
+    .words_min = 2,
+    .words_max = 3,
+    .summary = "What a service has published: the last ones, one of them, how many",
+    .text = "  freehold events tail SERVICE             the last ten, or --count, a line each\n"
+            "  freehold events show SERVICE POSITION    one as its subscribers get it\n"
+            "  freehold events show SERVICE --key KEY   all of a key, such as an order's id\n"
+            "  freehold events count SERVICE            how many of each type\n\n"
+            "Nothing is recorded of it. Exit codes: 0 done, 1 failed or not there, 2 wrong usage,\n"
+            "3 no running system.\n",
+    .options = {{"--type", "TYPE", "only events of this type"},
+                {"--key", "KEY", "only events of this key"},
+                {"--count", "N", "tail: so many; default 10"},
+                {"--follow", NULL, "tail: go on with what is published from now on; also -f", 'f'},
+                {"--json", NULL, "each event as a JSON object, a line each"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"}},
+    .run = run,
+};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A backup's folder, as a person is told of it. */
+
+#include "cli/kept.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+#define TIME_SIZE 32
+
+void kept_begin(struct kept_reading *reading, const char *service, bool quiet)
+{
+    progress_begin(&reading->progress, service, "bytes", 0, quiet);
+}
+
+void kept_told(void *context, int64_t done, int64_t total)
+{
+    struct kept_reading *reading = context;
+    reading->progress.total = total;
+    progress_reach(&reading->progress, done);
+}
+
+void kept_end(struct kept_reading *reading)
+{
+    progress_end(&reading->progress);
+}
+
+static void format_time(int64_t wall_ms, char out[static TIME_SIZE])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(out, TIME_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
+}
+
+static json_int_t number(const json_t *value, const char *name)
+{
+    return json_integer_value(json_object_get(value, name));
+}
+
+void kept_print(const json_t *manifest, const char *folder, bool as_json)
+{
+    const char *name;
+    json_t *said;
+    char taken[TIME_SIZE];
+    if (as_json) {
+        json_t *told = json_copy_out(manifest);
+        json_object_set_new(told, "folder", json_string(folder));
+        cli_print_json(told);
+        json_decref(told);
+        return;
+    }
+    format_time(number(manifest, "taken_ms"), taken);
+    printf("%s holds a backup of %s, taken %s.\n", folder, json_string_at(manifest, "system"),
+           taken);
+    printf("%s%-14s %-11s %-10s %12s %12s %10s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",
+           "MODEL", "FROM", "ROWS", "BYTES", "POSITION", cli_colour(stdout, CLI_PLAIN));
+    json_object_foreach (json_object_get(manifest, "services"), name, said) {
+        printf("%-14s %-11s %-10s %12" PRId64 " %12" PRId64 " %10" PRId64 "\n", name,
+               json_string_at(said, "model"), json_string_at(said, "engine"),
+               (int64_t)number(said, "rows"), (int64_t)number(said, "size"),
+               (int64_t)number(said, "position"));
+    }
+}
+
+static int check_one(const json_t *manifest, int folder_fd, const char *service, bool quiet)
+{
+    struct fh_error error;
+    struct kept_reading reading;
+    const json_t *said = json_object_get(json_object_get(manifest, "services"), service);
+    if (!said)
+        return cli_fail(CLI_USAGE, "the backup holds no service '%s'", service);
+    kept_begin(&reading, service, quiet);
+    enum fh_code code = backup_check_file(folder_fd, service, said, kept_told, &reading, &error);
+    kept_end(&reading);
+    return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
+}
+
+int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool quiet)
+{
+    const char *name;
+    json_t *said;
+    int code = CLI_DONE;
+    for (char **word = words; *word; word++) {
+        int one = check_one(manifest, folder_fd, *word, quiet);
+        code = one == CLI_DONE ? code : one;
+    }
+    if (*words)
+        return code;
+    json_object_foreach (json_object_get(manifest, "services"), name, said) {
+        int one = check_one(manifest, folder_fd, name, quiet);
+        code = one == CLI_DONE ? code : one;
+    }
+    return code;
+}
+
+int kept_check(const char *folder, char **words, bool as_json)
+{
+    struct fh_error error;
+    json_t *manifest;
+    int folder_fd;
+    if (backup_open(folder, &folder_fd, &manifest, &error) != FH_OK)
+        return cli_fail(CLI_FAILED, "%s", error.message);
+    int code = kept_check_files(manifest, folder_fd, words, as_json);
+    if (code == CLI_DONE)
+        kept_print(manifest, folder, as_json);
+    if (code == CLI_DONE && !as_json)
+        printf("Its files are as they were when it was made.\n");
+    json_decref(manifest);
+    close(folder_fd);
+    return code;
+}

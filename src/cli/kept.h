@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_KEPT_H
+#define CLI_KEPT_H
+
+/* What `backup` and `restore` share: reading through a backup's files, and telling what it holds.
+ */
+
+#include <jansson.h>
+
+#include "base/progress.h"
+#include "system/backup.h"
+
+struct kept_reading {
+    struct progress progress;
+};
+/* How far a file has been read: for backup_told. */
+void kept_begin(struct kept_reading *reading, const char *service, bool quiet);
+void kept_told(void *context, int64_t done, int64_t total);
+void kept_end(struct kept_reading *reading);
+
+void kept_print(const json_t *manifest, const char *folder, bool as_json);
+/* Checks the files of `words` (none: of all services) and tells what the backup holds. */
+int kept_check(const char *folder, char **words, bool as_json);
+/* The files of a backup that was opened. The exit code, after saying what is damaged. */
+int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool quiet);
+
+#endif

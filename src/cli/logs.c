@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold logs: what all processes have logged, merged, filtered and followed. */
+
+#define _GNU_SOURCE
+#include "cli/logs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "system/nearest.h"
+
+#define FOLLOW_LOOK_MS 100
+#define NAME_WIDTH_MAX 20
+
+struct filter {
+    char **names; /* up to NULL; none: all */
+    enum log_level level;
+    const char *text;
+    char since[LOGS_TIME_SIZE];
+    bool json;
+    int name_width;
+};
+
+/* ---- What is wanted ---- */
+
+/* "90s", "15m", "2h", "3d" ago; or the beginning of a time as logs have it. */
+static int read_since(const char *given, char out[static LOGS_TIME_SIZE])
+{
+    static const char units[] = "smhd";
+    static const long long seconds[] = {1, 60, 3600, 86400};
+    char *end;
+    errno = 0;
+    long long number = strtoll(given, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (end != given && errno == 0 && unit && !end[1] && number >= 0 && number < 100000) {
+        time_t then = (time_t)(cli_now_ms() / 1000 - number * seconds[unit - units]);
+        struct tm parts;
+        strftime(out, LOGS_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&then, &parts));
+        return CLI_DONE;
+    }
+    if (strlen(given) < LOGS_TIME_SIZE && strlen(given) >= 4 &&
+        strspn(given, "0123456789-T:.Z") == strlen(given)) {
+        snprintf(out, LOGS_TIME_SIZE, "%s", given);
+        return CLI_DONE;
+    }
+    return cli_fail(CLI_USAGE,
+                    "--since '%s' is no time; expected a span such as 15m (s, m, h, d), or one as "
+                    "logs have it, 2026-11-20T15:12, in UTC",
+                    given);
+}
+
+static int read_filter(const struct cli_command *command, char **words, const char **values,
+                       struct filter *filter)
+{
+    const char *level = cli_value(command, values, "--level");
+    const char *since = cli_value(command, values, "--since");
+    *filter = (struct filter){.names = words,
+                              .level = LOG_LEVEL_DEBUG,
+                              .text = cli_value(command, values, "--text"),
+                              .json = cli_value(command, values, "--json") != NULL};
+    int known = level ? logs_level_of(level) : LOG_LEVEL_DEBUG;
+    if (known < 0)
+        return cli_fail(CLI_USAGE, "--level '%s' is none; expected error, warning, info or debug",
+                        level);
+    filter->level = (enum log_level)known;
+    return since ? read_since(since, filter->since) : CLI_DONE;
+}
+
+/* Every name is one that has logged. */
+static int know_names(const struct logs *logs, char **names)
+{
+    for (; *names; names++) {
+        struct nearest nearest = nearest_begin(*names);
+        size_t i = 0;
+        while (i < logs->count && !logs_is_of(&logs->sources[i], *names))
+            nearest_offer(&nearest, logs->sources[i++].name);
+        if (i < logs->count)
+            continue;
+        return cli_fail(CLI_USAGE, "nothing named '%s' has a log here%s%s%s", *names,
+                        nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                        nearest.word ? "'?" : "");
+    }
+    return CLI_DONE;
+}
+
+static bool is_wanted(const struct filter *filter, const struct logs_source *source,
+                      const struct logs_line *line)
+{
+    char **name = filter->names;
+    while (*name && !logs_is_of(source, *name))
+        name++;
+    return (*name || name == filter->names) && line->level <= filter->level &&
+           strcmp(line->time, filter->since) >= 0 &&
+           (!filter->text || strcasestr(line->text, filter->text) ||
+            strcasestr(source->name, filter->text));
+}
+
+/* ---- Showing ---- */
+
+/* What a server says need not be UTF-8. */
+static json_t *json_of(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value)
+        return value;
+    char *copy = strdup(text);
+    FH_ASSERT(copy != NULL);
+    for (char *c = copy; *c; c++) {
+        if ((unsigned char)*c >= 128)
+            *c = '?';
+    }
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
+static void print_line(const struct filter *filter, const struct logs_source *source,
+                       const struct logs_line *line)
+{
+    static const enum cli_colour colours[] = {CLI_RED, CLI_YELLOW, CLI_PLAIN, CLI_DIM};
+    const char *plain = cli_colour(stdout, CLI_PLAIN);
+    if (filter->json) {
+        json_t *told =
+            json_pack("{s:s, s:s, s:s, s:o}", "time", line->time, "service", source->name, "level",
+                      logs_level_name(line->level), "text", json_of(line->text));
+        cli_print_json(told);
+        json_decref(told);
+        return;
+    }
+    printf("%s%-24s%s %s%-*s%s %s%-7s %s%s\n", cli_colour(stdout, CLI_DIM), line->time, plain,
+           cli_colour(stdout, CLI_BOLD), filter->name_width, source->name, plain,
+           cli_colour(stdout, colours[line->level]), logs_level_name(line->level), line->text,
+           plain);
+}
+
+static void show(struct logs *logs, const struct filter *filter)
+{
+    const struct logs_source *source;
+    struct logs_line line;
+    while (logs_next(logs, &source, &line)) {
+        if (is_wanted(filter, source, &line))
+            print_line(filter, source, &line);
+    }
+    fflush(stdout);
+}
+
+/* Until Ctrl-C, or whoever reads is gone. */
+static void follow(struct logs *logs, const struct filter *filter)
+{
+    struct pollfd reader = {STDOUT_FILENO, 0, 0};
+    while (!ferror(stdout) && poll(&reader, 1, FOLLOW_LOOK_MS) == 0)
+        show(logs, filter);
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct filter filter;
+    struct state state;
+    int code = read_filter(command, words, values, &filter);
+    if (code == CLI_DONE)
+        code = cli_open_state(cli_value(command, values, "--state"), &state);
+    if (code != CLI_DONE)
+        return code;
+    struct logs *logs = calloc(1, sizeof *logs);
+    FH_ASSERT(logs != NULL);
+    logs_open(logs, state.folder_fd);
+    for (size_t i = 0; i < logs->count; i++) {
+        int width = (int)strlen(logs->sources[i].name);
+        if (width > filter.name_width && width <= NAME_WIDTH_MAX)
+            filter.name_width = width;
+    }
+    code = know_names(logs, words);
+    if (code == CLI_DONE)
+        show(logs, &filter);
+    if (code == CLI_DONE && cli_value(command, values, "--follow"))
+        follow(logs, &filter);
+    logs_release(logs);
+    free(logs);
+    state_close(&state);
+    return code;
+}
+
+const struct cli_command cli_logs = {
+    .name = "logs",
+    .words = "[SERVICE ...]",
+    .words_max = CLI_WORDS_MAX,
+    .summary = "What all processes have logged, in the order of its times",
+    .text =
+        "Of every service, the gateway, private servers and up itself, running or stopped; or of\n"
+        "those that are named. Times are UTC, as they were logged. With --json each line is an\n"
+        "object of its own.\n\n"
+        "  freehold logs orders payments --level warning --since 1h\n"
+        "  freehold logs --text 01a1f983 -f\n",
+    .options = {{"--level", "LEVEL", "only error; or also warning, info, debug"},
+                {"--text", "TEXT", "only lines with this text, in any case"},
+                {"--since", "TIME", "15m (s, m, h, d) ago, or from a time: 2026-11-20T15:12"},
+                {"--follow", NULL, "go on with what is logged from now on; also -f", 'f'},
+                {"--json", NULL, "print each line as a JSON object"},
+                {"--state", "DIR", "its state folder; default: the one below ./.freehold"}},
+    .run = run,
+};

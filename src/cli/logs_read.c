@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading many logs as one. Each file is read line by line, and of all lines that wait the one with
+ * the smallest time is next: memory is one line a file, whatever their size. `up` bounds a log by
+ * copying it to log.1 and cutting it, so a file that has become shorter is read from its start.
+ */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/logs.h"
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+
+int logs_level_of(const char *name)
+{
+    for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
+        if (strcmp(level_names[i], name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+const char *logs_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+bool logs_is_of(const struct logs_source *source, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(source->name, name, length) == 0 &&
+           (source->name[length] == '\0' || source->name[length] == '/');
+}
+
+/* ---- Which files ---- */
+
+static FILE *open_file(int folder_fd, const char *name)
+{
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (fd >= 0 && !file)
+        close(fd);
+    return file;
+}
+
+static void add(struct logs *logs, int folder_fd, const char *file, const char *name)
+{
+    char old[300];
+    if (logs->count == LOGS_SOURCES_MAX)
+        return;
+    struct logs_source *source = &logs->sources[logs->count];
+    *source = (struct logs_source){.line.level = LOG_LEVEL_INFO};
+    snprintf(old, sizeof old, "%s.1", file);
+    snprintf(source->name, sizeof source->name, "%s", name);
+    source->file = open_file(folder_fd, file);
+    source->old = open_file(folder_fd, old);
+    if (source->file)
+        logs->count++;
+    else if (source->old)
+        fclose(source->old);
+}
+
+/* The logs of a part's processes: "log", and "log-1" of its second. */
+static void add_part(struct logs *logs, int folder_fd, const char *part)
+{
+    struct dirent *entry;
+    char name[LOGS_NAME_SIZE];
+    DIR *folder = fdopendir(folder_fd);
+    while (folder && (entry = readdir(folder))) {
+        const char *file = entry->d_name;
+        if (strcmp(file, "log") == 0) {
+            add(logs, folder_fd, file, part);
+        } else if (strncmp(file, "log-", 4) == 0 && !strchr(file, '.')) {
+            snprintf(name, sizeof name, "%.40s/%.16s", part, file + 4);
+            add(logs, folder_fd, file, name);
+        }
+    }
+    if (folder)
+        closedir(folder);
+    else
+        close(folder_fd);
+}
+
+static void add_parts(struct logs *logs, int folder_fd)
+{
+    struct dirent *entry;
+    int own_fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = own_fd < 0 ? NULL : fdopendir(own_fd);
+    while (folder && (entry = readdir(folder))) {
+        int part_fd =
+            entry->d_name[0] == '.'
+                ? -1
+                : openat(own_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (part_fd >= 0)
+            add_part(logs, part_fd, entry->d_name);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+void logs_open(struct logs *logs, int folder_fd)
+{
+    logs->count = 0;
+    add(logs, folder_fd, "up.log", "up");
+    add_parts(logs, folder_fd);
+    int servers_fd = openat(folder_fd, ".servers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (servers_fd >= 0) {
+        add_parts(logs, servers_fd);
+        close(servers_fd);
+    }
+}
+
+void logs_release(struct logs *logs)
+{
+    for (size_t i = 0; i < logs->count; i++) {
+        struct logs_source *source = &logs->sources[i];
+        if (source->old)
+            fclose(source->old);
+        fclose(source->file);
+        free(source->buffer);
+    }
+    logs->count = 0;
+}
+
+/* ---- Lines ---- */
+
+/* Nothing that moves a cursor or changes a colour comes from a log to a terminal. */
+static void make_plain(char *text, ssize_t length)
+{
+    for (ssize_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 127)
+            text[i] = ' ';
+    }
+}
+
+/* A line that is not whole yet is left for later. */
+static ssize_t read_whole_line(struct logs_source *source)
+{
+    struct stat status;
+    FILE *file = source->old ? source->old : source->file;
+    long start = ftell(file);
+    if (!source->old && fstat(fileno(file), &status) == 0 && status.st_size < start) {
+        start = 0;
+        rewind(file);
+        fflush(file); /* what was buffered is no longer there */
+    }
+    clearerr(file);
+    ssize_t length = getline(&source->buffer, &source->size, file);
+    if (length > 0 && source->buffer[length - 1] == '\n') {
+        source->buffer[--length] = '\0';
+        make_plain(source->buffer, length);
+        return length;
+    }
+    if (source->old) {
+        fclose(source->old);
+        source->old = NULL;
+        return read_whole_line(source);
+    }
+    fseek(file, start, SEEK_SET);
+    return -1;
+}
+
+/* "2026-11-20T15:12:13.464Z", or as servers write it: a space for the T, no fraction, any zone. */
+static size_t take_time(const char *text, char out[static LOGS_TIME_SIZE])
+{
+    static const char form[] = "dddd-dd-dd dd:dd:dd";
+    for (size_t i = 0; form[i]; i++) {
+        bool digit = text[i] >= '0' && text[i] <= '9';
+        bool fits = form[i] == 'd'   ? digit
+                    : form[i] == ' ' ? text[i] == ' ' || text[i] == 'T'
+                                     : text[i] == form[i];
+        if (!fits)
+            return 0;
+    }
+    size_t length = sizeof form - 1;
+    if (text[length] == '.' && strspn(text + length + 1, "0123456789") >= 3)
+        length += 4;
+    snprintf(out, LOGS_TIME_SIZE, "%.*s%sZ", (int)length, text,
+             length == sizeof form - 1 ? ".000" : "");
+    out[10] = 'T';
+    return length + (text[length] == 'Z');
+}
+
+/* "TIME level name: text". What has no level of ours keeps `info`, and all its text. */
+static void understand(struct logs_source *source)
+{
+    struct logs_line *line = &source->line;
+    size_t length = take_time(source->buffer, line->time);
+    line->text = source->buffer + length + strspn(source->buffer + length, " ");
+    if (!length)
+        return; /* it belongs to the one before */
+    line->level = LOG_LEVEL_INFO;
+    for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
+        size_t named = strlen(level_names[i]);
+        const char *colon = strstr(line->text, ": ");
+        if (strncmp(line->text, level_names[i], named) == 0 && line->text[named] == ' ' && colon) {
+            line->level = (enum log_level)i;
+            line->text = colon + 2;
+            return;
+        }
+    }
+}
+
+bool logs_next(struct logs *logs, const struct logs_source **ret_source, struct logs_line *ret)
+{
+    struct logs_source *first = NULL;
+    for (size_t i = 0; i < logs->count; i++) {
+        struct logs_source *source = &logs->sources[i];
+        if (!source->waiting && read_whole_line(source) >= 0) {
+            understand(source);
+            source->waiting = true;
+        }
+        if (source->waiting && (!first || strcmp(source->line.time, first->line.time) < 0))
+            first = source;
+    }
+    if (!first)
+        return false;
+    first->waiting = false;
+    *ret_source = first;
+    *ret = first->line;
+    return true;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `freehold migrate` found, for people. */
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/migrate.h"
+
+#define WHEN_SIZE 32
+
+static void format_when(char out[WHEN_SIZE], const json_t *applied_ms)
+{
+    struct tm parts;
+    time_t seconds = (time_t)(json_integer_value(applied_ms) / 1000);
+    if (!json_is_integer(applied_ms) || !localtime_r(&seconds, &parts) ||
+        strftime(out, WHEN_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        snprintf(out, WHEN_SIZE, "-");
+}
+
+static size_t count_that(const json_t *migrations, bool (*that)(const json_t *migration))
+{
+    size_t i, count = 0;
+    json_t *migration;
+    json_array_foreach (migrations, i, migration)
+        count += that(migration);
+    return count;
+}
+
+static bool is_applied(const json_t *migration)
+{
+    return json_object_get(migration, "applied_ms") != NULL;
+}
+
+static void print_todo(const json_t *migration)
+{
+    const char *todo = json_string_at(migration, "todo");
+    if (todo)
+        printf("      %s%s.%s\n",
+               cli_colour(stdout, migrations_hinders(migration) ? CLI_RED : CLI_YELLOW), todo,
+               cli_colour(stdout, CLI_PLAIN));
+}
+
+/* The service and its store; false: it has no migrations, and that is said. */
+static bool print_service(const json_t *service)
+{
+    printf("%s%s%s  %s, %s", cli_colour(stdout, CLI_BOLD), json_string_at(service, "service"),
+           cli_colour(stdout, CLI_PLAIN), json_string_at(service, "engine"),
+           json_string_at(service, "where"));
+    if (json_object_get(service, "migrations"))
+        return true;
+    if (json_object_get(service, "error"))
+        printf(": it could not be asked\n");
+    else
+        printf(": no migrations; %s\n",
+               strcmp(json_string_at(service, "model"), "document") == 0
+                   ? "collections and their indexes are made when it starts"
+                   : "keys and values need none");
+    return false;
+}
+
+/* ---- plan ---- */
+
+static void print_sql(const char *sql)
+{
+    while (sql && *sql) {
+        size_t length = strcspn(sql, "\n");
+        printf("      %s%.*s%s\n", cli_colour(stdout, CLI_DIM), (int)length, sql,
+               cli_colour(stdout, CLI_PLAIN));
+        sql += length + (sql[length] == '\n');
+    }
+}
+
+static void print_planned(const json_t *migration)
+{
+    json_int_t statements = 0, done = 0;
+    json_integer_at(migration, "statements", &statements);
+    json_integer_at(migration, "done", &done);
+    printf("    %s", json_string_at(migration, "name"));
+    if (done)
+        printf("  %lld of its %lld statements", (long long)(statements - done),
+               (long long)statements);
+    else if (statements)
+        printf("  %lld statement%s", (long long)statements, statements == 1 ? "" : "s");
+    if (migrations_hinders(migration))
+        printf("  %s%s%s", cli_colour(stdout, CLI_RED), json_string_at(migration, "state"),
+               cli_colour(stdout, CLI_PLAIN));
+    printf("\n");
+    print_todo(migration);
+    if (migrations_applies(migration))
+        print_sql(json_string_at(migration, "sql"));
+}
+
+void migrate_show_plan(const json_t *services, bool running)
+{
+    size_t i, j, all = 0;
+    json_t *service, *migration;
+    json_array_foreach (services, i, service) {
+        if (!print_service(service))
+            continue;
+        const json_t *migrations = json_object_get(service, "migrations");
+        size_t count = count_that(migrations, migrations_applies);
+        all += count;
+        printf(": %zu applied, %zu to apply\n", count_that(migrations, is_applied), count);
+        json_array_foreach (migrations, j, migration) {
+            if (migrations_applies(migration) || migrations_hinders(migration))
+                print_planned(migration);
+        }
+    }
+    if (all)
+        printf("Nothing was changed. %s\n",
+               running ? "`freehold upgrade SERVICE` applies them and starts the new version."
+                       : "The next `freehold up` applies them, or `freehold migrate apply`.");
+}
+
+/* ---- state ---- */
+
+static void print_line(const json_t *service, const json_t *migration)
+{
+    char when[WHEN_SIZE], state[64];
+    const char *word = json_string_at(migration, "state");
+    format_when(when, json_object_get(migration, "applied_ms"));
+    snprintf(state, sizeof state, "%s", word);
+    if (json_object_get(migration, "done"))
+        snprintf(state, sizeof state, "%s at line %d", word,
+                 (int)json_integer_value(json_object_get(migration, "line")));
+    printf("%-14s %-20s %-20s %s\n", json_string_at(service, "service"), when, state,
+           json_string_at(migration, "name"));
+    print_todo(migration);
+}
+
+void migrate_show_state(const json_t *services)
+{
+    size_t i, j;
+    json_t *service, *migration;
+    json_array_foreach (services, i, service) {
+        json_array_foreach (json_object_get(service, "migrations"), j, migration)
+            print_line(service, migration);
+    }
+}
+
+/* ---- apply, adopt ---- */
+
+void migrate_show_done(const json_t *services)
+{
+    size_t i;
+    json_t *service;
+    json_array_foreach (services, i, service) {
+        json_int_t applied = 0, adopted = 0;
+        bool adopts = json_integer_at(service, "adopted_now", &adopted);
+        if (!json_object_get(service, "migrations"))
+            continue;
+        json_integer_at(service, "applied_now", &applied);
+        printf("%s: %lld migration%s %s\n", json_string_at(service, "service"),
+               (long long)(applied + adopted), applied + adopted == 1 ? "" : "s",
+               adopts ? "adopted" : "applied");
+    }
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold new: a system, and services in it, from templates. All that is to be written is made
+ * first and looked at: where one of the files is there already, nothing is written. The system file
+ * and meson.build are people's own: a line is added to each behind the one that opens the list, and
+ * the new system file is read before it takes the old one's place.
+ */
+
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/template.h"
+#include "system/file.h"
+#include "system/yaml.h"
+
+#define FILES_MAX 8
+#define FILE_SIZE_MAX ((size_t)1 << 20)
+#define SYSTEM_FILE "freehold.yaml"
+#define BUILD_FILE "meson.build"
+
+struct file {
+    const char *path;
+    char *text;   /* malloc'ed */
+    bool changes; /* it is there, and this takes its place */
+};
+
+struct making {
+    struct arena arena;
+    struct file files[FILES_MAX];
+    size_t count;
+    struct name {
+        const char *placeholder, *value;
+    } names[4];
+};
+
+/* ---- Texts ---- */
+
+static char *filled(const struct making *making, const char *template)
+{
+    struct text text;
+    text_init(&text, FILE_SIZE_MAX);
+    while (*template) {
+        const struct name *name = making->names;
+        while (name->placeholder &&
+               strncmp(template, name->placeholder, strlen(name->placeholder)) != 0)
+            name++;
+        text_add(&text, name->placeholder ? name->value : (char[2]){*template});
+        template += name->placeholder ? strlen(name->placeholder) : 1;
+    }
+    char *copy = strdup(text.data ? text.data : "");
+    FH_ASSERT(copy != NULL && !text.overflow);
+    text_release(&text);
+    return copy;
+}
+
+static void add(struct making *making, const char *template, const char *path)
+{
+    const struct template *at = templates;
+    while (at->name && strcmp(at->name, template) != 0)
+        at++;
+    FH_ASSERT(at->name && making->count < FILES_MAX);
+    making->files[making->count++] = (struct file){path, filled(making, at->text), false};
+}
+
+/* For the editor that the system file's first line speaks to; see config.c. */
+static void add_schema(struct making *making, const char *path)
+{
+    json_t *schema = system_file_schema();
+    struct text text;
+    char *dumped = json_dumps(schema, JSON_INDENT(2));
+    text_init(&text, FILE_SIZE_MAX);
+    text_printf(&text, "%s\n", dumped);
+    char *copy = strdup(text.data);
+    FH_ASSERT(copy != NULL && making->count < FILES_MAX && !text.overflow);
+    making->files[making->count++] = (struct file){path, copy, false};
+    json_text_free(dumped);
+    text_release(&text);
+    json_decref(schema);
+}
+
+static char *read_whole(const char *path)
+{
+    char *text = NULL;
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size < (off_t)FILE_SIZE_MAX &&
+        (text = calloc(1, (size_t)status.st_size + 1)) &&
+        read(fd, text, (size_t)status.st_size) != (ssize_t)status.st_size) {
+        free(text);
+        text = NULL;
+    }
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+/* ---- Lines that are added to lists ---- */
+
+/* The line of `text` that begins so and has nothing but a comment behind it; the start of the next
+ * one. NULL: there is none. */
+static const char *behind_line(const char *text, const char *begins)
+{
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, begins, strlen(begins)) != 0)
+            continue;
+        const char *rest = line + strlen(begins);
+        rest += strspn(rest, " \t\r");
+        if (*rest == '\0' || *rest == '\n' || *rest == '#')
+            return strchrnul(rest, '\n');
+    }
+    return NULL;
+}
+
+/* What stands before the first line of the list: its entries are all as far in. */
+static size_t indentation(const char *list)
+{
+    while (*list == '\n') {
+        size_t spaces = strspn(++list, " ");
+        if (list[spaces] && list[spaces] != '\n' && list[spaces] != '#')
+            return spaces ? spaces : 2;
+        list = strchrnul(list, '\n');
+    }
+    return 2;
+}
+
+/* Adds a line to the list that the line `begins` opens in `path`. */
+static int add_line(struct making *making, const char *path, const char *begins, const char *line)
+{
+    char *text = read_whole(path), *changed;
+    if (!text)
+        return cli_fail(CLI_FAILED, "%s cannot be read: %s", path, strerror(errno));
+    const char *behind = behind_line(text, begins);
+    int code = CLI_DONE;
+    if (!behind)
+        code = cli_fail(CLI_FAILED, "%s has no line '%s' with a list below it to add '%s' to", path,
+                        begins, line);
+    else if (asprintf(&changed, "%.*s\n%*s%s%s", (int)(behind - text), text,
+                      (int)indentation(behind), "", line, *behind ? behind : "\n") < 0)
+        code = cli_fail(CLI_FAILED, "no memory");
+    else
+        making->files[making->count++] = (struct file){path, changed, true};
+    free(text);
+    return code;
+}
+
+/* ---- Writing ---- */
+
+static int none_is_there(const struct making *making)
+{
+    for (size_t i = 0; i < making->count; i++) {
+        if (!making->files[i].changes && access(making->files[i].path, F_OK) == 0)
+            return cli_fail(CLI_FAILED, "%s is there already; nothing was written",
+                            making->files[i].path);
+    }
+    return CLI_DONE;
+}
+
+static bool make_folders(const char *path)
+{
+    char folder[512];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+static bool write_whole(const char *path, const char *text)
+{
+    size_t length = strlen(text);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool written = fd >= 0 && write(fd, text, length) == (ssize_t)length;
+    return (fd < 0 || close(fd) == 0) && written;
+}
+
+/* A changed system file is written beside the old one, read, and only then takes its place. */
+static int replace(struct making *making, const struct file *file)
+{
+    const char *beside = arena_printf(&making->arena, "%s.new", file->path);
+    struct findings findings = {0};
+    int code = CLI_DONE;
+    if (!write_whole(beside, file->text))
+        return cli_fail(CLI_FAILED, "%s cannot be written: %s", beside, strerror(errno));
+    if (strcmp(file->path, SYSTEM_FILE) == 0) {
+        struct system_file *read = system_file_read(beside, NULL, &findings);
+        cli_print_findings(&findings);
+        if (!read)
+            code = cli_fail(CLI_FAILED, "%s would not be right; it was left as it is", file->path);
+        system_file_free(read);
+        findings_release(&findings);
+    }
+    if (code == CLI_DONE && rename(beside, file->path) != 0)
+        code = cli_fail(CLI_FAILED, "%s cannot be written: %s", file->path, strerror(errno));
+    if (code != CLI_DONE)
+        unlink(beside);
+    return code;
+}
+
+/* New files first: a service that the system file names has them all. */
+static int write_all(struct making *making)
+{
+    int code = none_is_there(making);
+    for (size_t i = 0; code == CLI_DONE && i < making->count; i++) {
+        const struct file *file = &making->files[i];
+        if (file->changes)
+            code = replace(making, file);
+        else if (!make_folders(file->path) || !write_whole(file->path, file->text))
+            code = cli_fail(CLI_FAILED, "%s cannot be written: %s", file->path, strerror(errno));
+    }
+    return code;
+}
+
+static void tell(const struct making *making, bool as_json)
+{
+    json_t *made = json_array(), *changed = json_array();
+    for (size_t i = 0; i < making->count; i++) {
+        const struct file *file = &making->files[i];
+        json_array_append_new(file->changes ? changed : made, json_string(file->path));
+        if (!as_json)
+            printf("  %s %s\n", file->changes ? "changed" : "made   ", file->path);
+    }
+    json_t *all = json_pack("{s:o, s:o}", "made", made, "changed", changed);
+    if (as_json)
+        cli_print_json(all);
+    json_decref(all);
+}
+
+/* ---- A system ---- */
+
+static int new_system(struct making *making, const char *name, bool as_json)
+{
+    struct arena *arena = &making->arena;
+    making->names[0] = (struct name){"@SYSTEM@", name};
+    if (access(name, F_OK) == 0)
+        return cli_fail(CLI_FAILED, "%s is there already; nothing was written", name);
+    add(making, "system.yaml", arena_printf(arena, "%s/" SYSTEM_FILE, name));
+    add_schema(making, arena_printf(arena, "%s/freehold.schema.json", name));
+    add(making, "meson.build", arena_printf(arena, "%s/" BUILD_FILE, name));
+    add(making, "README.md", arena_printf(arena, "%s/README.md", name));
+    add(making, "gitignore", arena_printf(arena, "%s/.gitignore", name));
+    int code = write_all(making);
+    if (code != CLI_DONE)
+        return code;
+    tell(making, as_json);
+    if (!as_json)
+        printf("\nGo on with:\n  cd %s\n  freehold new service notes\n", name);
+    return CLI_DONE;
+}
+
+/* ---- A service ---- */
+
+static bool ends(const char *word, const char *end)
+{
+    size_t length = strlen(word), end_length = strlen(end);
+    return length > end_length + 1 && strcmp(word + length - end_length, end) == 0;
+}
+
+/* "note" for "notes", "category" for "categories"; what has no plural stays. */
+static const char *one_of(struct arena *arena, const char *name)
+{
+    int length = (int)strlen(name);
+    if (ends(name, "ies"))
+        return arena_printf(arena, "%.*sy", length - 3, name);
+    if (ends(name, "sses") || ends(name, "xes") || ends(name, "ches") || ends(name, "shes"))
+        return arena_printf(arena, "%.*s", length - 2, name);
+    if (ends(name, "s") && !ends(name, "ss") && !ends(name, "us"))
+        return arena_printf(arena, "%.*s", length - 1, name);
+    return name;
+}
+
+/* "OrderLine" for "order_line": as events are named. */
+static const char *event_of(struct arena *arena, const char *one)
+{
+    char *event = arena_copy(arena, one, strlen(one)), *to = event;
+    bool begins = true;
+    for (const char *at = one; *at; at++) {
+        if (*at != '_')
+            *to++ = begins ? (char)toupper((unsigned char)*at) : *at;
+        begins = *at == '_';
+    }
+    *to = '\0';
+    return event;
+}
+
+/* Its name is also part of names in C, its table's, and those of its program and its folder. */
+static int check_service_name(const char *name)
+{
+    static const char *const taken[] = {"build", "gateway", "main", "freehold"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (strcmp(name, taken[i]) == 0)
+            return cli_fail(CLI_USAGE, "a service can't be named '%s': that name is taken", name);
+    }
+    if (strchr(name, '-'))
+        return cli_fail(CLI_USAGE, "'%s' is no name for a service in C; write '_' where '-' stands",
+                        name);
+    if (sqlite3_keyword_check(name, (int)strlen(name)))
+        return cli_fail(CLI_USAGE,
+                        "'%s' is a word of SQL, and a service's first table has its name; take "
+                        "another, such as '%ss'",
+                        name, name);
+    return CLI_DONE;
+}
+
+static int make_service(struct making *making, const char *name)
+{
+    struct arena *arena = &making->arena;
+    const char *one = one_of(arena, name);
+    making->names[0] = (struct name){"@SERVICE@", name};
+    making->names[1] = (struct name){"@ONE@", one};
+    making->names[2] = (struct name){"@Event@", event_of(arena, one)};
+    add(making, "service.c", arena_printf(arena, "%s/%s.c", name, name));
+    add(making, "service_test.c", arena_printf(arena, "%s/%s_test.c", name, name));
+    add(making, "service.sql", arena_printf(arena, "%s/migrations/0001_create_%s.sql", name, name));
+    int code = add_line(making, BUILD_FILE, "services = [", arena_printf(arena, "'%s',", name));
+    if (code == CLI_DONE)
+        code = add_line(making, SYSTEM_FILE,
+                        "services:", arena_printf(arena, "%s: { program: build/%s }", name, name));
+    return code == CLI_DONE ? write_all(making) : code;
+}
+
+static int new_service(struct making *making, const char *name, bool as_json)
+{
+    int code = check_service_name(name);
+    if (code == CLI_DONE && access(SYSTEM_FILE, F_OK) != 0)
+        code = cli_fail(CLI_USAGE,
+                        "there is no " SYSTEM_FILE " here; go into a system's folder, or make one "
+                        "with: freehold new system NAME");
+    if (code == CLI_DONE)
+        code = make_service(making, name);
+    if (code != CLI_DONE)
+        return code;
+    tell(making, as_json);
+    if (!as_json)
+        printf("\nGo on with:\n%s  ninja -C build\n  meson test -C build\n  freehold up\n",
+               access("build/build.ninja", F_OK) == 0 ? "" : "  meson setup build\n");
+    return CLI_DONE;
+}
+
+/* ---- The command ---- */
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct making making = {0};
+    bool system = strcmp(words[0], "system") == 0;
+    bool as_json = cli_value(command, values, "--json") != NULL;
+    if (!yaml_is_name(words[1]))
+        return cli_fail(CLI_USAGE,
+                        "'%.64s' is no name for a %s; expected a lower-case letter, then up to 31 "
+                        "of a-z, 0-9, '_' and '-'",
+                        words[1], words[0]);
+    arena_init(&making.arena, ARENA_SIZE_MAX);
+    int code =
+        system ? new_system(&making, words[1], as_json) : new_service(&making, words[1], as_json);
+    for (size_t i = 0; i < making.count; i++)
+        free(making.files[i].text);
+    arena_release(&making.arena);
+    return code;
+}
+
+const struct cli_command cli_new = {
+    .name = "new",
+    .words = "system|service NAME",
+    .words_min = 2,
+    .words_max = 2,
+    .summary = "Begin a system, or a service in it: a page of C that works, with its test",
+    .text =
+        "  freehold new system NAME     a folder with a system file and a build file\n"
+        "  freehold new service NAME    in that folder: its program, table and test\n\n"
+        "What is there already is left as it is. Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
+    .options = {{"--json", NULL, "print the names of the files"}},
+    .run = run,
+};

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold restore: backups in the place of services' stores. All that can be known to be wrong is
+ * found before anything is touched; then each service alone is stopped, restored and started.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/kept.h"
+#include "service/migration.h"
+#include "system/child.h"
+#include "system/restore.h"
+
+/* A restore takes what it takes; `up` answers when it is over, or is gone. */
+#define RESTORE_ANSWER_MS_MAX (24 * 3600 * 1000)
+
+struct restore {
+    struct state state;
+    json_t *system, *manifest;
+    const char *folder;
+    int folder_fd;
+    bool running, quiet;
+    json_t *told, *done; /* all that --json tells; in it, by service, what came of each */
+};
+
+static const json_t *entry_of(const struct restore *restore, const char *service)
+{
+    return json_object_get(json_object_get(restore->manifest, "services"), service);
+}
+
+static int open_service(const struct restore *restore, const char *service, int *ret_fd)
+{
+    *ret_fd =
+        openat(restore->state.folder_fd, service, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *ret_fd >= 0 ? CLI_DONE
+                        : cli_fail(CLI_FAILED, "the folder of %s in %s can't be opened: %s",
+                                   service, restore->state.folder, strerror(errno));
+}
+
+/* ---- what can be known before ---------------------------------------------------------------- */
+
+static const json_t *described(const struct restore *restore, const char *service)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (json_object_get(restore->system, "services"), i, one) {
+        if (strcmp(json_string_at(one, "name"), service) == 0)
+            return json_object_get(one, "description");
+    }
+    return NULL;
+}
+
+/* The program can't read a store that a newer one has changed. */
+static int check_migration(const struct restore *restore, const char *service, const json_t *entry)
+{
+    struct migrations all = {0};
+    struct fh_error error;
+    json_t *config = NULL;
+    json_int_t has = 0;
+    int fd, code = open_service(restore, service, &fd);
+    if (code != CLI_DONE)
+        return code;
+    json_integer_at(entry, "migration", &has);
+    bool known = state_read_json(fd, "service.json", &config, NULL) == FH_OK;
+    close(fd);
+    const char *folder = json_string_at(config, "migrations");
+    if (known && has > 0 && migrations_read(folder, "sqlite", SQL_SQLITE, &all, &error) != FH_OK)
+        code = cli_fail(CLI_FAILED, "%s: %s", service, error.message);
+    else if (known && has > 0 && !migrations_find(&all, has))
+        code = cli_fail(CLI_FAILED,
+                        "the backup of %s has migration %lld, which is not among those of its "
+                        "program%s%s: a program as new as the backup is needed",
+                        service, (long long)has, folder ? " in " : "", folder ? folder : "");
+    migrations_release(&all);
+    json_decref(config);
+    return code;
+}
+
+static int check_service(const struct restore *restore, const char *service)
+{
+    const json_t *entry = entry_of(restore, service), *now = described(restore, service);
+    if (!entry)
+        return cli_fail(CLI_USAGE, "the backup in %s holds no service '%s'", restore->folder,
+                        service);
+    if (!now)
+        return cli_fail(CLI_USAGE, "the system has no service '%s'", service);
+    const char *model = json_string_at(now, "model"), *had = json_string_at(entry, "model");
+    if (!model || strcmp(model, had) != 0)
+        return cli_fail(CLI_FAILED, "the backup of %s is a %s store, and the service's model is %s",
+                        service, had, model ? model : "not known");
+    return strcmp(had, "relational") == 0 ? check_migration(restore, service, entry) : CLI_DONE;
+}
+
+static int check_all(const struct restore *restore, char **words)
+{
+    const char *system = json_string_at(restore->system, "system");
+    const char *had = json_string_at(restore->manifest, "system"), *name;
+    json_t *entry;
+    int code = CLI_DONE;
+    if (!system || strcmp(system, had) != 0)
+        return cli_fail(CLI_FAILED, "%s holds a backup of the system '%s', and this is '%s'",
+                        restore->folder, had, system ? system : "unknown");
+    for (char **word = words; *word && code == CLI_DONE; word++)
+        code = check_service(restore, *word);
+    json_object_foreach (json_object_get(restore->manifest, "services"), name, entry) {
+        if (!*words && code == CLI_DONE)
+            code = check_service(restore, name);
+    }
+    return code == CLI_DONE
+               ? kept_check_files(restore->manifest, restore->folder_fd, words, restore->quiet)
+               : code;
+}
+
+/* ---- a person's word ------------------------------------------------------------------------- */
+
+static int confirm(const struct restore *restore, char **words, bool yes)
+{
+    const char *name;
+    json_t *entry;
+    char answer[8];
+    if (yes)
+        return CLI_DONE;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(CLI_USAGE, "what the stores hold now will be replaced: say --yes");
+    fprintf(stderr, "What these stores hold now will be replaced (and kept beside them):");
+    for (char **word = words; *word; word++)
+        fprintf(stderr, " %s", *word);
+    json_object_foreach (json_object_get(restore->manifest, "services"), name, entry)
+        fprintf(stderr, "%s%s", *words ? "" : " ", *words ? "" : name);
+    fprintf(stderr, "\nGo on? [y/N] ");
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, "nothing was restored");
+}
+
+/* ---- one service ----------------------------------------------------------------------------- */
+
+struct asked {
+    bool quiet, done;
+    json_t *error;
+};
+
+static void take_line(void *context, const json_t *line)
+{
+    struct asked *asked = context;
+    const char *text = json_string_at(line, "progress");
+    if (text && !asked->quiet)
+        fprintf(stderr, "  %s\n", text);
+    asked->done |= json_is_true(json_at(line, "done"));
+    if (json_is_string(json_at(line, "error")) && !asked->error)
+        asked->error = json_copy_out(json_at(line, "error"));
+}
+
+/* By the running `up`, which stops the service's processes for it. */
+static int order_running(const struct restore *restore, const char *service)
+{
+    struct asked asked = {.quiet = restore->quiet};
+    int code = cli_control_request(
+        &restore->state, json_pack("{s:s, s:s}", "command", "restore", "service", service),
+        RESTORE_ANSWER_MS_MAX, take_line, &asked);
+    if (code == CLI_NOT_RUNNING)
+        code = cli_fail(code, "the system has just stopped: run this again");
+    else if (asked.error)
+        code = cli_fail(CLI_FAILED, "%s: %s", service, json_string_value(asked.error));
+    else if (code == CLI_DONE && !asked.done)
+        code = cli_fail(CLI_FAILED, "up ended meanwhile: its next start goes on");
+    json_decref(asked.error);
+    return code;
+}
+
+/* For the next `up`; none may begin meanwhile. */
+static int order_stopped(struct restore *restore, int service_fd)
+{
+    struct fh_error error;
+    pid_t holder;
+    if (state_lock(&restore->state, &holder, &error) != FH_OK)
+        return cli_fail(CLI_FAILED, "the system was started meanwhile: run this again");
+    enum fh_code code = restore_order(service_fd, &error);
+    state_unlock(&restore->state);
+    return code == FH_OK ? CLI_DONE : cli_fail(CLI_FAILED, "%s", error.message);
+}
+
+static int take_result(const struct restore *restore, const char *service, int service_fd,
+                       const char *id)
+{
+    json_t *result = restore_result(service_fd, id);
+    const char *state = json_string_at(result, "state"), *why = json_string_at(result, "error");
+    if (!state || strcmp(state, "done") != 0) {
+        int code = cli_fail(CLI_FAILED, "%s was not restored: %s", service,
+                            why ? why : "see its log in the state folder");
+        json_decref(result);
+        return code;
+    }
+    json_object_set_new(restore->done, service, result);
+    if (restore->quiet)
+        return CLI_DONE;
+    const char *kept = json_string_at(result, "kept");
+    printf("%s is restored, up to position %lld; its incarnation is %s.\n", service,
+           (long long)json_integer_value(json_object_get(result, "position")),
+           json_string_at(result, "incarnation"));
+    if (kept)
+        printf("  What it held before is in %s/%s/%s.\n", restore->state.folder, service, kept);
+    return CLI_DONE;
+}
+
+static int restore_one(struct restore *restore, const char *service)
+{
+    struct fh_error error;
+    struct kept_reading reading;
+    char id[ID_SIZE];
+    int fd, code = open_service(restore, service, &fd);
+    if (code != CLI_DONE)
+        return code;
+    kept_begin(&reading, service, restore->quiet);
+    if (restore_make_ready(restore->folder_fd, entry_of(restore, service), fd, cli_now_ms(),
+                           kept_told, &reading, id, &error) != FH_OK)
+        code = cli_fail(CLI_FAILED, "%s: %s", service, error.message);
+    kept_end(&reading);
+    if (code == CLI_DONE && restore->running) {
+        code = order_running(restore, service);
+        int told = code == CLI_DONE ? take_result(restore, service, fd, id) : CLI_DONE;
+        code = code == CLI_DONE ? told : code;
+    } else if (code == CLI_DONE) {
+        code = order_stopped(restore, fd);
+        if (code == CLI_DONE && !restore->quiet)
+            printf("%s will be restored when the system is started next.\n", service);
+        json_object_set_new(restore->done, service, json_pack("{s:s}", "state", "ordered"));
+    }
+    close(fd);
+    return code;
+}
+
+static int restore_all(struct restore *restore, char **words)
+{
+    const char *name;
+    json_t *entry;
+    int code = CLI_DONE;
+    for (char **word = words; *word && code == CLI_DONE; word++)
+        code = restore_one(restore, *word);
+    if (*words)
+        return code;
+    json_object_foreach (json_object_get(restore->manifest, "services"), name, entry) {
+        if (code == CLI_DONE)
+            code = restore_one(restore, name);
+    }
+    return code;
+}
+
+/* What follows for others, as far as it is known by now. */
+static void tell_rest(struct restore *restore)
+{
+    struct cli_operator asking;
+    json_t *reports = NULL;
+    if (cli_operator_begin(&asking, restore->state.folder) != CLI_DONE)
+        return;
+    cli_restored_take(&asking, &reports);
+    cli_operator_end(&asking);
+    if (restore->quiet)
+        json_object_set(restore->told, "left", reports);
+    else
+        cli_restored_print(reports);
+    json_decref(reports);
+    if (!restore->quiet)
+        printf("`freehold restored` tells that again, and what is found out later.\n");
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static bool runs(const struct state *state)
+{
+    int fd;
+    if (state_control_connect(state, &fd, NULL) != FH_OK)
+        return false;
+    close(fd);
+    return true;
+}
+
+static int begin(struct restore *restore, const char *state_folder)
+{
+    struct fh_error error;
+    int code = cli_open_state(state_folder, &restore->state);
+    if (code != CLI_DONE)
+        return code;
+    restore->running = runs(&restore->state);
+    restore->told = json_object();
+    restore->done = json_object();
+    json_object_set_new(restore->told, "restored", restore->done);
+    if (state_read_json(restore->state.folder_fd, "system.json", &restore->system, &error) != FH_OK)
+        return cli_fail(CLI_FAILED, "%s was never up: %s", restore->state.folder, error.message);
+    return CLI_DONE;
+}
+
+static int restore_from(struct restore *restore, char **words, bool yes)
+{
+    struct fh_error error;
+    if (backup_open(restore->folder, &restore->folder_fd, &restore->manifest, &error) != FH_OK)
+        return cli_fail(CLI_FAILED, "%s", error.message);
+    int code = check_all(restore, words);
+    if (code == CLI_DONE)
+        code = confirm(restore, words, yes);
+    if (code == CLI_DONE)
+        code = restore_all(restore, words);
+    if (code == CLI_DONE && restore->running)
+        tell_rest(restore);
+    if (code == CLI_DONE && restore->quiet)
+        cli_print_json(restore->told);
+    json_decref(restore->manifest);
+    close(restore->folder_fd);
+    return code;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct restore restore = {.folder = cli_value(command, values, "--from"),
+                              .quiet = cli_value(command, values, "--json") != NULL};
+    if (!restore.folder)
+        return cli_fail(CLI_USAGE, "say with --from FOLDER where the backup is");
+    int code = begin(&restore, cli_value(command, values, "--state"));
+    if (restore.done && code == CLI_DONE)
+        code = restore_from(&restore, words, cli_value(command, values, "--yes") != NULL);
+    if (restore.done)
+        state_close(&restore.state);
+    json_decref(restore.told);
+    json_decref(restore.system);
+    return code;
+}
+
+const struct cli_command cli_restore = {
+    .name = "restore",
+    .words = "[SERVICE ...]",
+    .words_min = 0,
+    .words_max = CLI_WORDS_MAX,
+    .summary = "Put backups in the place of services' stores, all of the backup's or some",
+    .text =
+        "Each service alone is stopped, gets the store of the backup on the engine that it has\n"
+        "now, and is started again; its requests wait. What its store held is kept beside it.\n"
+        "The store gets a new incarnation: those who know of what is lost with the restore\n"
+        "find that out, and begin anew where they can. When the system is stopped, its next\n"
+        "start restores. What was interrupted goes on by itself, or by saying it again.\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such system.\n",
+    .options = {{"--from", "FOLDER", "the backup"},
+                {"--yes", NULL, "do not ask"},
+                {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run,
+};

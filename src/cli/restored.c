@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold restored: what restores from backups have left for a person to do. */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+static long long number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_at(object, name);
+    return value ? value : "-";
+}
+
+static void print_untold(const json_t *report)
+{
+    const json_t *untold = json_object_get(report, "untold");
+    size_t i;
+    json_t *name;
+    if (json_array_size(untold) == 0)
+        return;
+    printf("%s was restored, and tells it to", text(report, "service"));
+    json_array_foreach (untold, i, name)
+        printf("%s %s", i ? "," : "", json_string_value(name));
+    printf(" as soon as it can.\n");
+}
+
+static void print_entries(const json_t *report)
+{
+    const json_t *entries = json_object_get(report, "entries");
+    size_t i;
+    json_t *entry;
+    json_array_foreach (entries, i, entry) {
+        char age[32];
+        json_t *age_s = json_integer((cli_now_ms() - (int64_t)number(entry, "at_ms")) / 1000);
+        cli_format_span(age, sizeof age, age_s);
+        json_decref(age_s);
+        printf("%s%s%s, %s ago: %s\n    %s\n", cli_colour(stdout, CLI_BOLD),
+               text(report, "service"), cli_colour(stdout, CLI_PLAIN), age, text(entry, "what"),
+               text(entry, "todo"));
+    }
+    if (number(report, "left_out"))
+        printf("%s: there was no room for %lld more; compare its data with the others' from the "
+               "time of the backup on.\n",
+               text(report, "service"), number(report, "left_out"));
+}
+
+/* One service's report; with `seen`, what it has is then taken as seen. *ret: it, a new reference.
+ */
+static int take_report(struct cli_operator *asking, const char *service, bool seen, json_t **ret)
+{
+    json_t *left;
+    int code = cli_operator_ask(asking, service, "GET", "/_freehold/restored", json_object(), ret);
+    if (code != CLI_DONE || !seen)
+        return code;
+    long long count = (long long)json_array_size(json_object_get(*ret, "entries"));
+    code = cli_operator_ask(asking, service, "POST", "/_freehold/restored/seen",
+                            json_pack("{s:I, s:I}", "entries", (json_int_t)count, "left_out",
+                                      (json_int_t)number(*ret, "left_out")),
+                            &left);
+    if (code == CLI_DONE)
+        json_decref(left);
+    else
+        json_decref(*ret);
+    return code;
+}
+
+int cli_restored_take(struct cli_operator *asking, json_t **ret)
+{
+    size_t i;
+    json_t *service, *report;
+    int code = CLI_DONE;
+    *ret = json_array();
+    json_array_foreach (json_at(asking->system, "services"), i, service) {
+        int taken = take_report(asking, json_string_at(service, "name"), false, &report);
+        if (taken == CLI_DONE)
+            json_array_append_new(*ret, report);
+        else
+            code = taken;
+    }
+    return code;
+}
+
+void cli_restored_print(const json_t *reports)
+{
+    size_t i;
+    json_t *report;
+    bool any = false;
+    json_array_foreach (reports, i, report) {
+        print_untold(report);
+        print_entries(report);
+        any |= json_array_size(json_object_get(report, "entries")) > 0 ||
+               json_array_size(json_object_get(report, "untold")) > 0 ||
+               number(report, "left_out") > 0;
+    }
+    if (!any)
+        printf("No restore has left anything to do.\n");
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    struct cli_operator asking;
+    bool seen = cli_value(command, values, "--seen") != NULL;
+    json_t *reports = NULL, *report;
+    if (seen && !words[0])
+        return cli_fail(CLI_USAGE, "say whose report was seen: freehold restored SERVICE --seen");
+    int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
+    if (code != CLI_DONE)
+        return code;
+    if (words[0]) {
+        reports = json_array();
+        code = take_report(&asking, words[0], seen, &report);
+        if (code == CLI_DONE)
+            json_array_append_new(reports, report);
+    } else {
+        code = cli_restored_take(&asking, &reports);
+    }
+    if (cli_value(command, values, "--json")) {
+        json_t *told = json_pack("{s:O}", "services", reports);
+        cli_print_json(told);
+        json_decref(told);
+    } else if (json_array_size(reports) > 0) {
+        cli_restored_print(reports);
+        if (seen && code == CLI_DONE)
+            printf("That is seen, and gone from the report of %s.\n", words[0]);
+    }
+    json_decref(reports);
+    cli_operator_end(&asking);
+    return code;
+}
+
+const struct cli_command cli_restored = {
+    .name = "restored",
+    .words = "[SERVICE]",
+    .words_max = 1,
+    .summary = "What restores from backups have left for a person to do",
+    .text = "One sentence for each thing that can't be mended by itself: what, of which saga,\n"
+            "where and why, and what you can do about it; and which services were not told yet.\n\n"
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .options = {{"--seen", NULL, "all that is shown was seen to: it is shown no more"},
+                {"--json", NULL, "print the services' answers"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"}},
+    .run = run,
+};

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_TEMPLATE_H
+#define CLI_TEMPLATE_H
+
+/* The files that `freehold new` writes, from src/cli/templates; names in them stand as @NAME@. */
+
+struct template
+{
+    const char *name, *text;
+};
+
+extern const struct template templates[]; /* ends with {0} */
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* freehold upgrade: a service's processes replaced by what their program is now. */
+
+#include "cli/change.h"
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    return cli_change(command, values,
+                      json_pack("{s:s, s:s, s:b}", "command", "upgrade", "service", words[0],
+                                "force", cli_value(command, values, "--force") != NULL));
+}
+
+const struct cli_command cli_upgrade = {
+    .name = "upgrade",
+    .words = "SERVICE",
+    .words_min = 1,
+    .words_max = 1,
+    .summary = "Replace a service's processes, one after the other, by its program as it is now",
+    .text = "A new process starts beside the old ones; when it is ready they are drained and\n"
+            "started again one after the other. When it does not get ready they go on as they\n"
+            "are. A service with an embedded store ends first; requests wait meanwhile.\n"
+            "The program is asked what it is first: who has to know of its new needs or routes\n"
+            "is started again too, and what can't be run in this system is refused; so is a\n"
+            "program that lacks definitions which sagas that are not over began with.\n"
+            "A program that is replaced on disk is taken by itself, unless the system file says\n"
+            "upgrade: by hand; freehold status names those that run an older one.\n"
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .options = {{"--force", NULL, "park the sagas whose definitions the new program has not"},
+                {"--state", "DIR",
+                 "its state folder; default: the one that runs below ./.freehold"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run,
+};

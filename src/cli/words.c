@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The words that a command takes, read from its table: "list|show SERVICE [SOURCE KEY]" names a
+ * choice and three placeholders, of which two may be left out; "SERVICE ..." goes on. Help, the
+ * suggestions for a wrong word, completion and the manual all stand on this one line.
+ */
+
+#include "cli/words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "system/nearest.h"
+
+bool words_form(const struct cli_command *command, int index, char out[static WORDS_FORM_SIZE])
+{
+    const char *at = command->words;
+    out[0] = '\0';
+    for (int i = 0; *(at += strspn(at, " []")); i++) {
+        size_t length = strcspn(at, " []");
+        if (length == 3 && strncmp(at, "...", 3) == 0)
+            return out[0] != '\0'; /* as the one before */
+        snprintf(out, WORDS_FORM_SIZE, "%.*s", (int)length, at);
+        if (i == index)
+            return true;
+        at += length;
+    }
+    return false;
+}
+
+bool words_each_choice(const char *form, bool (*see)(void *context, const char *choice),
+                       void *context)
+{
+    char choice[WORDS_FORM_SIZE];
+    if (!strchr(form, '|'))
+        return false;
+    while (*form) {
+        size_t length = strcspn(form, "|");
+        snprintf(choice, sizeof choice, "%.*s", (int)length, form);
+        if (!see(context, choice))
+            return true;
+        form += length + (form[length] == '|');
+    }
+    return true;
+}
+
+struct choosing {
+    const char *given;
+    bool found;
+    char nearest[WORDS_FORM_SIZE];
+    struct nearest search;
+};
+
+static bool see_choice(void *context, const char *choice)
+{
+    struct choosing *choosing = context;
+    const char *before = choosing->search.word;
+    choosing->found |= strcmp(choice, choosing->given) == 0;
+    nearest_offer(&choosing->search, choice);
+    if (choosing->search.word != before || choosing->search.word == choice) {
+        snprintf(choosing->nearest, sizeof choosing->nearest, "%s", choosing->search.word);
+        choosing->search.word = choosing->nearest;
+    }
+    return !choosing->found;
+}
+
+int words_check(const struct cli_command *command, char **words, int count)
+{
+    char form[WORDS_FORM_SIZE];
+    for (int i = 0; i < count; i++) {
+        if (!words_form(command, i, form) || !strchr(form, '|'))
+            continue;
+        struct choosing choosing = {.given = words[i], .search = nearest_begin(words[i])};
+        words_each_choice(form, see_choice, &choosing);
+        if (choosing.found)
+            continue;
+        if (choosing.nearest[0])
+            return cli_fail(CLI_USAGE, "%s does not know '%s'; did you mean '%s'?", command->name,
+                            words[i], choosing.nearest);
+        return cli_fail(CLI_USAGE, "%s does not know '%s'; expected %s", command->name, words[i],
+                        form);
+    }
+    return CLI_DONE;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway routes by the descriptions that `up` gave it, so it can tell of its routes by them
+ * alone: no service is asked, and one that is away is in the documents all the same. Of routes
+ * there are the public ones and the compositions; a composition's answer is made of what the routes
+ * of its parts declare.
+ *
+ * The page is three files of our own, and its policy lets it load nothing else.
+ */
+
+#include "gateway/documents.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "gateway/compose.h"
+#include "http/path.h"
+#include "service/asyncapi.h"
+#include "service/openapi.h"
+
+#define COMPOSED_TAG "gateway"
+
+static void put(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+/* ---- What a composition answers ---- */
+
+/* What the public GET that a part asks is declared to answer; {} where it says nothing. */
+static json_t *part_schema(const json_t *services, const struct compose_part *part)
+{
+    const json_t *best = NULL;
+    size_t i;
+    json_t *route;
+    json_array_foreach (json_object_get(json_object_get(services, part->service), "routes"), i,
+                        route) {
+        const char *path = json_string_at(route, "path");
+        if (strcmp(json_string_at(route, "method"), "GET") == 0 &&
+            strcmp(json_string_at(route, "audience"), "public") == 0 &&
+            compose_target_fits(part->target, path) &&
+            (!best || path_literals(path) > path_literals(json_string_at(best, "path"))))
+            best = route;
+    }
+    const json_t *schema = json_at(best, "answer.schema");
+    return schema ? openapi_schema(schema) : json_object();
+}
+
+static json_t *composed_schema(const json_t *services, const struct compose *compose)
+{
+    json_t *properties = json_object(), *required = json_array();
+    for (int i = 0; i < compose->part_count; i++) {
+        const struct compose_part *part = &compose->parts[i];
+        json_t *schema = part_schema(services, part);
+        if (part->required)
+            json_array_append_new(required, json_string(part->name));
+        else
+            schema = json_pack("{s:[o, {s:s}]}", "anyOf", schema, "type", "null");
+        put(properties, part->name, schema);
+    }
+    put(properties, "missing",
+        json_pack("{s:s, s:{s:s}, s:s}", "type", "array", "items", "type", "string", "description",
+                  "The parts that could not be had now; there only when some could not."));
+    json_t *schema = json_pack("{s:s, s:o}", "type", "object", "properties", properties);
+    if (json_array_size(required))
+        put(schema, "required", required);
+    else
+        json_decref(required);
+    return schema;
+}
+
+static void add_compositions(struct openapi *openapi, const json_t *config)
+{
+    size_t i;
+    json_t *declared;
+    json_array_foreach (json_object_get(config, "compose"), i, declared) {
+        struct compose *compose;
+        struct fh_error error;
+        if (compose_parse(declared, &compose, &error) != FH_OK)
+            continue; /* the gateway has not started with it */
+        openapi_add_get(openapi, compose->pattern, COMPOSED_TAG,
+                        "Composed of several services' answers.",
+                        composed_schema(json_object_get(config, "services"), compose));
+        compose_free(compose);
+    }
+}
+
+/* ---- The documents ---- */
+
+static json_t *make_openapi(const json_t *config)
+{
+    struct openapi openapi;
+    const char *name;
+    json_t *description;
+    openapi_init(&openapi, json_string_at(config, "system"), false);
+    json_object_foreach (json_object_get(config, "services"), name, description)
+        openapi_add_service(&openapi, description);
+    add_compositions(&openapi, config);
+    return openapi_take(&openapi);
+}
+
+static json_t *make_asyncapi(const json_t *config)
+{
+    json_t *document = asyncapi_new(json_string_at(config, "system"));
+    const json_t *services = json_object_get(config, "services");
+    const char *name;
+    json_t *description;
+    json_object_foreach ((json_t *)(uintptr_t)services, name, description)
+        asyncapi_add_published(document, description);
+    json_object_foreach ((json_t *)(uintptr_t)services, name, description)
+        asyncapi_add_heard(document, description);
+    return document;
+}
+
+void documents_init(struct documents *documents, json_t *config)
+{
+    *documents = (struct documents){0};
+    if (!json_is_false(json_object_get(config, "documents")))
+        documents->config = json_incref(config);
+}
+
+void documents_release(struct documents *documents)
+{
+    json_decref(documents->config);
+    json_text_free(documents->openapi);
+    json_text_free(documents->asyncapi);
+    *documents = (struct documents){0};
+}
+
+/* Makes `*text` if it is not there yet; NULL: there are no documents. */
+static const char *made(struct documents *documents, char **text,
+                        json_t *(*make)(const json_t *config))
+{
+    if (!*text && documents->config) {
+        json_t *document = make(documents->config);
+        *text = json_text(document);
+        json_decref(document);
+    }
+    if (documents->openapi && documents->asyncapi) { /* nothing is left to be made of it */
+        json_decref(documents->config);
+        documents->config = NULL;
+    }
+    return *text;
+}
+
+/* ---- Answers ---- */
+
+static const struct http_header page_headers[] = {
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cache-Control", "no-cache"}};
+
+static bool answer_page(const char *path, struct http_answer *ret)
+{
+    const struct {
+        const char *path, *type, *body;
+        size_t length;
+    } files[] = {
+        {"/docs", "text/html; charset=utf-8", documents_page_html, documents_page_html_length},
+        {"/docs/docs.css", "text/css; charset=utf-8", documents_page_css,
+         documents_page_css_length},
+        {"/docs/docs.js", "text/javascript; charset=utf-8", documents_page_js,
+         documents_page_js_length}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (strcmp(path, files[i].path) != 0)
+            continue;
+        *ret = (struct http_answer){.status = 200,
+                                    .content_type = files[i].type,
+                                    .body = files[i].body,
+                                    .body_length = files[i].length,
+                                    .headers = page_headers,
+                                    .header_count = sizeof page_headers / sizeof *page_headers};
+        return true;
+    }
+    return false;
+}
+
+bool documents_answer(struct documents *documents, const char *path, struct http_answer *ret)
+{
+    const char *text;
+    if (!documents->config && !documents->openapi)
+        return false;
+    if (strcmp(path, "/openapi.json") == 0)
+        text = made(documents, &documents->openapi, make_openapi);
+    else if (strcmp(path, "/asyncapi.json") == 0)
+        text = made(documents, &documents->asyncapi, make_asyncapi);
+    else
+        return answer_page(path, ret);
+    *ret = (struct http_answer){.status = 200,
+                                .body = text,
+                                .body_length = strlen(text),
+                                .headers = page_headers + 1,
+                                .header_count = sizeof page_headers / sizeof *page_headers - 1};
+    return true;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's side of TLS is GnuTLS', by way of libmicrohttpd, which asks a client for its
+ * certificate but takes those that show none: whether one is of this system's authority is judged
+ * here, once for each connection, before its first request is read on.
+ *
+ * The texts are read once, when a process starts: their files may be out of its reach afterwards.
+ */
+
+#define _GNU_SOURCE
+#include "http/tls.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "http/request.h"
+
+#define PEM_SIZE_MAX ((size_t)64 << 10)
+
+static enum fh_code read_pem(const json_t *places, const char *name, char **ret,
+                             struct fh_error *error)
+{
+    const char *path = json_string_at(places, name);
+    if (!path)
+        return error_set(error, FH_INVALID, "The configuration's \"tls\" has no \"%s\".", name);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set_errno(error, FH_INVALID, errno, "%s can't be read", path);
+    struct text text;
+    char buffer[4096];
+    size_t got;
+    text_init(&text, PEM_SIZE_MAX);
+    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
+        text_append(&text, buffer, got);
+    bool whole = !ferror(file) && !text.overflow;
+    fclose(file);
+    sodium_memzero(buffer, sizeof buffer);
+    *ret = text_take(&text);
+    if (whole && strstr(*ret, "-----BEGIN "))
+        return FH_OK;
+    return error_set(error, FH_INVALID, "%s is no PEM file of at most %zu bytes.", path,
+                     PEM_SIZE_MAX);
+}
+
+enum fh_code http_tls_read(const json_t *places, struct http_tls *ret, struct fh_error *error)
+{
+    *ret = (struct http_tls){0};
+    if (!json_is_object(places))
+        return FH_OK;
+    enum fh_code code = read_pem(places, "certificate", &ret->certificate, error);
+    if (code == FH_OK)
+        code = read_pem(places, "key", &ret->key, error);
+    if (code == FH_OK && json_object_get(places, "ca"))
+        code = read_pem(places, "ca", &ret->trusted, error);
+    if (code != FH_OK)
+        http_tls_release(ret);
+    return code;
+}
+
+void http_tls_release(struct http_tls *tls)
+{
+    if (tls->key)
+        sodium_memzero(tls->key, strlen(tls->key));
+    free(tls->trusted);
+    free(tls->certificate);
+    free(tls->key);
+    *tls = (struct http_tls){0};
+}
+
+unsigned tls_options(const struct http_tls *tls, struct MHD_OptionItem ret[static TLS_OPTIONS])
+{
+    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    int count = 0;
+    if (tls && tls->certificate) {
+        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
+        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls->certificate};
+        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key};
+    }
+    if (count && tls->trusted)
+        ret[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, tls->trusted};
+    ret[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    return count ? MHD_USE_TLS : 0;
+}
+
+static gnutls_session_t session_of(struct MHD_Connection *native)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(native, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? (gnutls_session_t)info->tls_session : NULL;
+}
+
+bool tls_peer_is_trusted(struct MHD_Connection *native)
+{
+    gnutls_session_t session = session_of(native);
+    unsigned status = 1;
+    return session && gnutls_certificate_verify_peers2(session, &status) == GNUTLS_E_SUCCESS &&
+           status == 0;
+}
+
+bool tls_send(struct MHD_Connection *native, const char *data, size_t length)
+{
+    gnutls_session_t session = session_of(native);
+    if (!session)
+        return false;
+    (void)!gnutls_record_send(session, data, length);
+    return true;
+}

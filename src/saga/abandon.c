@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving a parked saga up: what was done stays done, what was not is never asked for, and a person
+ * has said why. It is closed at its receivers as one that has ended. Nothing of it is carried on
+ * here, so its definition is not needed: what waits for a program that nobody will deploy again can
+ * be given up too.
+ *
+ * One work, whose fence is the saga's epoch: it rises, so whoever has taken the saga up meanwhile,
+ * by a retry, can store nothing more of it; and where somebody has stored something, it is not
+ * parked any more.
+ *
+ *     killed before the commit is durable    it is parked, as before
+ *     killed behind it                       it is abandoned; receivers are told after the restart
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "saga/room.h"
+#include "work/batch.h"
+
+struct targets {
+    struct arena *arena;
+    const char *names[SAGA_STEPS_MAX];
+    int count;
+};
+
+static bool take_target(void *context, const struct ledger_step *step)
+{
+    struct targets *targets = context;
+    for (int i = 0; i < targets->count; i++) {
+        if (strcmp(targets->names[i], step->target) == 0)
+            return true;
+    }
+    if (*step->target && targets->count < SAGA_STEPS_MAX)
+        targets->names[targets->count++] = arena_text(targets->arena, step->target);
+    return true;
+}
+
+/* As it is, with who gave it up, when and why. */
+static const char *state_text(struct saga_room *room, const struct ledger_saga *row,
+                              const struct saga_abandon *abandon, struct arena *arena)
+{
+    json_t *state = NULL;
+    if (json_parse(row->state, strlen(row->state), &state, NULL) != FH_OK)
+        state = json_object();
+    json_object_set_new(state, "abandoned",
+                        json_pack("{s:s, s:s, s:I}", "why", abandon->why, "by", abandon->by,
+                                  "time_ms", (json_int_t)world_wall_ms(room->context->world)));
+    char *text = json_text(state);
+    const char *copy = arena_text(arena, text);
+    json_text_free(text);
+    json_decref(state);
+    return copy;
+}
+
+static enum fh_code put(struct saga_room *room, struct store_work *work, struct arena *arena,
+                        const struct saga_abandon *abandon, struct fh_error *error)
+{
+    struct ledger_saga row;
+    enum fh_code code = ledger_saga_get(work, arena, abandon->birth, abandon->number, &row, error);
+    if (code == FH_OK && saga_status_of(row.status) != SAGA_PARKED)
+        return error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row.status);
+    const char *owner = saga_takeover_owner(room);
+    if (code == FH_OK)
+        code = ledger_saga_take(work, abandon->birth, abandon->number, owner ? owner : "", error);
+    if (code != FH_OK)
+        return code;
+    row.epoch++;
+    row.status = saga_status_name(SAGA_ABANDONED);
+    row.state = state_text(room, &row, abandon, arena);
+    row.updated_ms = world_wall_ms(room->context->world);
+    code = ledger_saga_update(work, &row, error);
+    CRASH_POINT("abandon.recorded");
+    return code;
+}
+
+static enum fh_code store_once(struct saga_room *room, struct arena *arena,
+                               const struct saga_abandon *abandon, bool alone,
+                               struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code =
+        store_begin(room->context->store, alone ? STORE_WRITE_ALONE : STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = put(room, work, arena, abandon, error);
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    code = store_commit(work, error);
+    CRASH_POINT("abandon.durable");
+    return code;
+}
+
+static enum fh_code read_targets(struct saga_room *room, const struct saga_abandon *abandon,
+                                 struct targets *targets, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_steps_get(work, targets->arena, abandon->birth, abandon->number, take_target,
+                            targets, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Its end is one of those that closings wait for: see closing.c. */
+static enum fh_code end(struct saga_room *room, const struct saga_abandon *abandon,
+                        const struct targets *targets, struct fh_error *error)
+{
+    struct work_tries tries = {0};
+    enum fh_code code;
+    for (int i = 0; i < targets->count; i++)
+        saga_closing_expect(room, abandon->birth, targets->names[i]);
+    do {
+        *error = (struct fh_error){0};
+        code = store_once(room, targets->arena, abandon, tries.alone, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+    for (int i = 0; i < targets->count; i++)
+        saga_closing_came(room, abandon->birth, targets->names[i], code == FH_OK);
+    return code;
+}
+
+enum fh_code saga_abandon(struct saga_room *room, const struct saga_abandon *abandon,
+                          struct fh_error *error)
+{
+    struct arena arena;
+    struct targets targets = {.arena = &arena};
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = read_targets(room, abandon, &targets, error);
+    if (code == FH_OK)
+        code = end(room, abandon, &targets, error);
+    arena_release(&arena);
+    if (code != FH_OK)
+        return code;
+    room->counts.parked--;
+    room->counts.abandoned++;
+    log_warning("An operator (%s) gives up the parked saga %s.%lld: %s", abandon->by,
+                abandon->birth, (long long)abandon->number, abandon->why);
+    return FH_OK;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Restores: of this store, and of services that sagas go to. The story is in docs/restored.md.
+ *
+ * This store was restored: its open sagas ask again (run.c, decide_again.c), and here a fiber tells
+ *
+ *   - every service that sagas go to: no saga of the lost part of a former life will ever go on.
+ *     That is a closing above the cut; its receiver reports what it did for them (room work);
+ *   - every service whose sagas come here: look what you have from me (announce).
+ *
+ * A service that sagas go to was restored: it says so, or any of its answers does (Freehold-At).
+ * Then it is told again what is closed, and its answer to that tells which lives it had. From then
+ * on every element whose answer it has lost is asked, or undone, there again (saga_restored_judge);
+ * what it has lost of sagas that are over or parked is reported.
+ *
+ * What outlives the process stands in fh_meta (restored_peers.c). Each step is repeated until it is
+ * durable, and does no harm twice:
+ *
+ *     killed before "told"        the peer is told once more: it has nothing more to report
+ *     killed before "announced"   it had no answer, and announces itself again
+ *     killed before "seen"        closings and the look are done again; the report is in that work
+ *
+ * Of several instances the one with the lease "sagas" tells and reports; the others learn a
+ * receiver's lives from their own answers, or from "peers".
+ */
+
+#include "saga/restored_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mutation.h"
+#include "base/text.h"
+
+#define PEERS_LOOK_MS 5000   /* how often other instances' words are looked for */
+#define MENDING_PAUSE_MS 500 /* after a failure; doubled up to the bound */
+#define MENDING_PAUSE_MS_MAX 30000
+#define MENDING_TIMEOUT_MS 2000
+
+static void start_mending(struct saga_room *room);
+
+/* ---- Telling that this store was restored -----------------------------------------------------
+ */
+
+static bool goes_to(const struct saga_room *room, const char *service)
+{
+    for (int i = 0; i < room->type_count; i++) {
+        for (int step = 0; step < room->types[i].rules.step_count; step++) {
+            const char *name = room->types[i].calls[step].target;
+            if (name && strcmp(name, service) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool comes_from(const struct saga_room *room, const char *name)
+{
+    size_t index;
+    json_t *grant;
+    json_array_foreach (json_object_get(room->context->callers, name), index, grant) {
+        if (json_is_string(grant) && strcmp(json_string_value(grant), SAGA_CALLER_GRANT) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct opened {
+    const char *birth;
+    struct text numbers;
+};
+
+static bool add_open(void *context, const struct ledger_saga *saga)
+{
+    struct opened *opened = context;
+    if (strcmp(saga->birth, opened->birth) == 0)
+        text_printf(&opened->numbers, "%s%" PRId64, opened->numbers.length > 1 ? "," : "",
+                    saga->number);
+    return true;
+}
+
+/* All of that life's sagas are closed for ever but for those that are open here. */
+static enum fh_code above_cut(struct saga_room *room, const struct life *life, struct arena *arena,
+                              struct ledger_caller *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    struct opened opened = {.birth = life->incarnation};
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    text_init(&opened.numbers, TEXT_LENGTH_MAX);
+    text_add(&opened.numbers, "[");
+    code = ledger_sagas_open(work, NULL, add_open, &opened, error);
+    text_add(&opened.numbers, "]");
+    store_rollback(work);
+    ret->closed_through = RESTORED_NUMBER_MAX;
+    ret->still_open = arena_text(arena, opened.numbers.data);
+    text_release(&opened.numbers);
+    return code;
+}
+
+static bool close_above(struct saga_room *room, const struct saga_target *target,
+                        const struct life *life)
+{
+    const struct lives *lives = &room->lives;
+    struct arena arena;
+    struct text more;
+    struct fh_error error;
+    struct ledger_caller closed;
+    text_init(&more, TEXT_LENGTH_MAX);
+    text_printf(&more, ",\"cut\":%" PRId64 ",\"lives\":[", life->position);
+    for (int i = 0; i < lives->count; i++)
+        text_printf(&more, "\"%s\",", lives->before[i].incarnation);
+    text_printf(&more, "\"%s\"]", lives->present);
+    arena_init(&arena, ARENA_SIZE_MAX);
+    bool told = above_cut(room, life, &arena, &closed, &error) == FH_OK;
+    CRASH_POINT("restored.closing");
+    told = told && saga_closing_send(room, target, life->incarnation, &closed, more.data, NULL);
+    arena_release(&arena);
+    text_release(&more);
+    return told;
+}
+
+static bool announce(struct saga_room *room, const struct saga_target *target)
+{
+    struct work_context *context = room->context;
+    char from[ID_SIZE + 128];
+    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
+    struct world_request request = {
+        .service = target->name,
+        .method = "POST",
+        .path = SAGA_RESTORED_PATH,
+        .headers = {{"Freehold-From", from}},
+        .deadline_ns = world_in_ms(context->world, MENDING_TIMEOUT_MS),
+    };
+    world_request_wait(context->world, &request);
+    bool told = request.status >= 200 && request.status < 300;
+    world_request_release(&request);
+    return told;
+}
+
+static bool tell_restored(struct saga_room *room, struct saga_target *target)
+{
+    struct fh_error error;
+    bool told = true;
+    for (int i = 0; i < room->lives.count && told && goes_to(room, target->name); i++) {
+        if (room->lives.before[i].restored && !MUTATION(cut_is_not_told))
+            told = close_above(room, target, &room->lives.before[i]);
+    }
+    if (told && comes_from(room, target->name))
+        told = announce(room, target);
+    CRASH_POINT("restored.told");
+    if (!told)
+        return false;
+    struct arena *arena = json_arena_set(NULL);
+    json_t *fields = json_pack("{s:s}", "told", room->context->store->incarnation);
+    json_arena_set(arena);
+    if (saga_peer_store(room, target, fields, NULL, &error) != FH_OK)
+        return false;
+    target->untold = false;
+    log_info("%s was told that this store was restored", target->name);
+    return true;
+}
+
+/* ---- The fiber ---------------------------------------------------------------------------------
+ */
+
+static bool is_due(const struct saga_room *room, const struct saga_target *target)
+{
+    return target->looks || (target->untold && saga_room_tells(room));
+}
+
+/* The first that is due; NULL, and when the next one is. */
+static struct saga_target *find_due(struct saga_room *room, int64_t *ret_next_ns)
+{
+    int64_t now_ns = world_monotonic_ns(room->context->world);
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&room->targets, &entry, &name, &value)) {
+        struct saga_target *target = value;
+        if (!is_due(room, target))
+            continue;
+        if (target->mending_at_ns <= now_ns)
+            return target;
+        if (target->mending_at_ns < *ret_next_ns)
+            *ret_next_ns = target->mending_at_ns;
+    }
+    return NULL;
+}
+
+static void see_to(struct saga_room *room, struct saga_target *target)
+{
+    struct world *world = room->context->world;
+    bool done = true;
+    if (target->untold && saga_room_tells(room))
+        done = tell_restored(room, target);
+    if (done && target->looks) {
+        done = saga_restored_look(room, target);
+        saga_restored_judge_all(room);
+    }
+    int64_t pause_ms = MENDING_PAUSE_MS;
+    for (int i = 0; i < target->mending_tries && pause_ms < MENDING_PAUSE_MS_MAX; i++)
+        pause_ms *= 2;
+    target->mending_tries = done ? 0 : target->mending_tries + 1;
+    target->mending_at_ns =
+        done ? 0
+             : world_in_ms(world,
+                           pause_ms / 2 + (int64_t)world_random_below(world, (uint64_t)pause_ms));
+}
+
+/* What other instances were told. */
+static void look_at_peers(struct saga_room *room)
+{
+    struct store_work *work;
+    bool judged = room->judges;
+    if (store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+        return; /* soon again */
+    saga_peers_take(room, work, NULL);
+    store_rollback(work);
+    if (!judged)
+        saga_restored_judge_all(room);
+}
+
+static void mend(void *argument)
+{
+    struct saga_room *room = argument;
+    struct world *world = room->context->world;
+    int64_t look_ns = room->context->leases ? 0 : INT64_MAX;
+    while (!room->stopping) {
+        if (world_monotonic_ns(world) >= look_ns) {
+            look_ns = world_in_ms(world, PEERS_LOOK_MS);
+            look_at_peers(room);
+        }
+        int64_t next_ns = look_ns;
+        struct saga_target *target = find_due(room, &next_ns);
+        if (target)
+            see_to(room, target);
+        else if (next_ns != INT64_MAX)
+            fiber_wait_until(&room->mendable, world, next_ns);
+        else
+            break;
+    }
+    room->mending = false;
+    saga_room_fiber_ended(room);
+}
+
+static void start_mending(struct saga_room *room)
+{
+    if (room->stopping)
+        return;
+    if (room->mending)
+        fiber_wake_all(&room->mendable);
+    else
+        room->mending = fiber_start(room->context->world->fibers, mend, room);
+}
+
+/* ---- From outside the room ----------------------------------------------------------------------
+ */
+
+void saga_restored_heard(struct saga_room *room, struct saga_target *target)
+{
+    bool known = target->seen[0] != '\0';
+    if (strcmp(target->incarnation, target->seen) <= 0)
+        return; /* or an answer of a life before, which came late */
+    memcpy(target->seen, target->incarnation, sizeof target->seen);
+    if (!known)
+        return;
+    target->looks = true;
+    start_mending(room);
+}
+
+enum fh_code saga_restored_announced(struct saga_room *room, const char *service,
+                                     const char *incarnation, struct fh_error *error)
+{
+    if (!goes_to(room, service))
+        return FH_OK; /* it has nothing of ours to lose */
+    struct saga_target *target = saga_room_target(room, service);
+    struct arena *arena = json_arena_set(NULL);
+    json_t *fields = json_pack("{s:s}", "announced", incarnation);
+    json_arena_set(arena);
+    enum fh_code code = saga_peer_store(room, target, fields, NULL, error);
+    if (code)
+        return code;
+    target->looks = true;
+    start_mending(room);
+    return FH_OK;
+}
+
+static void untold(struct saga_room *room)
+{
+    const char *name;
+    json_t *grants;
+    for (int i = 0; i < room->type_count; i++) {
+        for (int step = 0; step < room->types[i].rules.step_count; step++) {
+            name = room->types[i].calls[step].target;
+            if (name)
+                saga_room_target(room, name)->untold = true;
+        }
+    }
+    json_object_foreach ((json_t *)(uintptr_t)room->context->callers, name, grants) {
+        if (comes_from(room, name))
+            saga_room_target(room, name)->untold = true;
+    }
+}
+
+enum fh_code saga_restored_recover(struct saga_room *room, struct store_work *work,
+                                   struct fh_error *error)
+{
+    const char *present = room->context->store->incarnation;
+    enum fh_code code = lives_read(work, present, &room->lives, error);
+    for (int i = 0; i < room->lives.count && !code; i++)
+        room->restored = room->restored || room->lives.before[i].restored;
+    if (!code && room->restored)
+        untold(room);
+    return code ? code : saga_peers_take(room, work, error);
+}
+
+void saga_restored_start(struct saga_room *room)
+{
+    int64_t next_ns = INT64_MAX;
+    if (room->context->leases || find_due(room, &next_ns))
+        start_mending(room);
+}

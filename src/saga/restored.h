@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SAGA_RESTORED_H
+#define SAGA_RESTORED_H
+
+/*
+ * Restores, of this service's store and of services that its sagas go to: see restored.c and
+ * docs/restored.md. The report is in work/restored.h.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "saga/run.h"
+
+/* A receiver of sagas that was restored tells its callers: POST, Freehold-From says who. */
+#define SAGA_RESTORED_PATH "/_freehold/restored/announce"
+/* What those may do whose sagas come here: they are told. */
+#define SAGA_CALLER_GRANT "POST /_freehold/closed"
+
+/* `service` has announced that it was restored, and is `incarnation` now: FH_OK when that is
+ * durable; what follows from it is done afterwards. On a fiber. */
+enum fh_code saga_restored_announced(struct saga_room *room, const char *service,
+                                     const char *incarnation, struct fh_error *error);
+
+/* {"service", "incarnation", "restored": [{"incarnation", "position"}], "untold": [service],
+ * "looking": [service], "entries": [...], "left_out"}: what was restored, who was not told yet, of
+ * whom it is still to be seen what a restore has lost there, and the report. New reference. On a
+ * fiber. */
+enum fh_code saga_restored_show(struct saga_room *room, json_t **ret, struct fh_error *error);
+/* How many entries of the report nobody has seen yet, those left out too. On a fiber. */
+int64_t saga_restored_waits(struct saga_room *room);
+/* A person has seen so many entries of it, the first ones, and that so many were left out. */
+enum fh_code saga_restored_seen(struct saga_room *room, int64_t count, int64_t left_out,
+                                struct fh_error *error);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Storing transitions. On engines where each commit is a round trip and a sync of its own, those
+ * that many sagas wait for at the same time go into one work: while it is under way the next ones
+ * gather, and whoever finds none under way takes them all.
+ *
+ * The members do not depend on each other: each changes only rows of its own saga, and only while
+ * its epoch is this instance's. So they may be one transaction without being serializable. If that
+ * fails, nothing of it is done, and each is stored again by itself: the one at fault fails alone.
+ *
+ *   killed before the commit   none of them has moved; what was heard is asked for again
+ *   killed behind it           all of them have; what is due in their new states is sent
+ */
+
+#include "base/crash.h"
+#include "saga/room.h"
+
+#define STORE_TOGETHER_MAX 32
+
+/* On the stack of the fiber that waits for it. */
+struct saga_storing {
+    struct saga_run *run;
+    const struct saga_state *next;
+    struct saga_storing *following;
+    bool told;
+    bool by_itself; /* it failed with others */
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static enum fh_code put_all(struct store_work *work, const struct saga_storing *first,
+                            struct fh_error *error)
+{
+    struct arena arena;
+    enum fh_code code = FH_OK;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    for (const struct saga_storing *each = first; each && code == FH_OK; each = each->following)
+        code = saga_record_put(work, each->run, each->next, &arena, error);
+    arena_release(&arena);
+    return code;
+}
+
+static enum fh_code store_all(struct store *store, const struct saga_storing *first,
+                              enum store_mode mode, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, mode, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = put_all(work, first, error);
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    CRASH_POINT("saga.recorded");
+    code = store_commit(work, error);
+    CRASH_POINT("saga.durable");
+    return code;
+}
+
+/* The first ones that wait. */
+static struct saga_storing *take(struct saga_room *room)
+{
+    struct saga_storing *first = room->storing_first, *last = first;
+    for (int i = 1; i < STORE_TOGETHER_MAX && last->following; i++)
+        last = last->following;
+    room->storing_first = last->following;
+    if (!last->following)
+        room->storing_last = NULL;
+    last->following = NULL;
+    return first;
+}
+
+static void store_taken(struct saga_room *room)
+{
+    struct fh_error error = {0};
+    struct saga_storing *first = take(room);
+    bool many = first->following;
+    enum fh_code code = store_all(room->context->store, first, STORE_WRITE_GUARDED, &error);
+    for (struct saga_storing *each = first, *next; each; each = next) {
+        next = each->following; /* `each` is of a fiber that goes on */
+        each->by_itself = many && code != FH_OK;
+        each->code = code;
+        each->error = error;
+        each->told = true;
+    }
+}
+
+static void store_together(struct saga_room *room, struct saga_storing *own)
+{
+    if (room->storing_last)
+        room->storing_last->following = own;
+    else
+        room->storing_first = own;
+    room->storing_last = own;
+    while (!own->told) {
+        if (room->storing) {
+            fiber_wait(&room->stored);
+            continue;
+        }
+        room->storing = true;
+        store_taken(room);
+        room->storing = false;
+        fiber_wake_all(&room->stored);
+    }
+}
+
+enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool alone,
+                        struct fh_error *error)
+{
+    struct saga_room *room = run->room;
+    struct store *store = room->context->store;
+    struct saga_storing own = {.run = run, .next = next};
+    enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
+    if (alone || !store->ops->guarded)
+        return store_all(store, &own, mode, error);
+    store_together(room, &own);
+    own.following = NULL;
+    if (own.by_itself)
+        return store_all(store, &own, mode, error);
+    *error = own.error;
+    return own.code;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sagas where a service has several instances. Each instance runs those that it has started, and
+ * each row names the life that does. Whoever has the lease "sagas" looks for rows of lives that are
+ * no more (their instances died, left, or were taken for dead), makes them its own with the next
+ * epoch, and loads them; and tells receivers what has ended (closing.c). The epoch is the fence: a
+ * former owner that lives on can store nothing more of them.
+ *
+ * A death between adopting and loading leaves rows of one more life that is no more.
+ *
+ * During an upgrade instances of an older and of a newer program live side by side, and one may
+ * adopt a saga whose definition only the other's program has. Each tells the others which it has,
+ * so the saga is handed over: the row gets the other's life, and the next epoch. Who hears that
+ * somebody has handed over, or that somebody came or went, looks for rows of its own that it does
+ * not know: so a death behind the handing over is no loss either. Where nobody has the definition
+ * one that has it may be about to start again; after STRANGERS_MS_MAX the saga is parked.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "saga/room.h"
+#include "work/batch.h"
+
+/* Rows can also come late, when the sequencer numbers what a dead instance has started. */
+#define ADOPT_INTERVAL_MS 5000
+#define STRANGERS_MS_MAX 30000
+#define STRANGERS_LOOK_MS 2000
+
+const char *saga_takeover_owner(const struct saga_room *room)
+{
+    return room->context->leases ? room->context->store->instance : NULL;
+}
+
+static enum fh_code adopt_once(struct saga_room *room, int64_t *ret_adopted, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    if (code)
+        return code;
+    code = ledger_sagas_adopt(work, room->context->store->instance, ret_adopted, error);
+    CRASH_POINT("lease.adopting");
+    if (code) {
+        store_rollback(work);
+        return code;
+    }
+    code = store_commit(work, error);
+    CRASH_POINT("lease.adopted");
+    return code;
+}
+
+static void adopt(struct saga_room *room)
+{
+    struct fh_error error;
+    struct work_tries tries = {0};
+    int64_t adopted = 0;
+    enum fh_code code;
+    do {
+        error = (struct fh_error){0};
+        code = adopt_once(room, &adopted, &error);
+    } while (code == FH_CONFLICT && error.retryable && !room->stopping &&
+             work_retry(room->context, &tries, -1));
+    if (code)
+        log_warning("Sagas of dead instances could not be looked for, and will be again: %s",
+                    error.message);
+    if (!code && adopted == 0)
+        return;
+    if (!code)
+        log_info("%" PRId64 " sagas of instances that are no more go on here.", adopted);
+    room->crowded = true; /* there is something in the store that is ours and not in memory */
+}
+
+static void give_up_ended(struct saga_room *room)
+{
+    if (!room->adopting && !room->closing_fiber)
+        lease_ended(&room->lease);
+}
+
+static void adopter(void *argument)
+{
+    struct saga_room *room = argument;
+    while (!room->stopping && room->lease.state == LEASE_OURS) {
+        adopt(room);
+        saga_room_refill(room);
+        fiber_wait_until(&room->adoptable, room->context->world,
+                         world_in_ms(room->context->world, ADOPT_INTERVAL_MS));
+    }
+    room->adopting = false;
+    give_up_ended(room);
+    saga_room_fiber_ended(room);
+}
+
+static void begin(struct saga_room *room)
+{
+    if (room->stopping || room->lease.state != LEASE_OURS)
+        return;
+    if (!room->adopting)
+        room->adopting = fiber_start(room->context->world->fibers, adopter, room);
+    saga_closing_take(room);
+}
+
+static void taken(struct lease *lease)
+{
+    begin(lease->owner);
+}
+
+static void ends(struct lease *lease)
+{
+    struct saga_room *room = lease->owner;
+    fiber_wake_all(&room->adoptable);
+    fiber_wake_all(&room->closable);
+    give_up_ended(room);
+}
+
+void saga_takeover_told(struct saga_room *room)
+{
+    give_up_ended(room);
+}
+
+/* ---- Definitions that others have ------------------------------------------------------------ */
+
+static json_t *tell(void *context)
+{
+    struct saga_room *room = context;
+    json_t *has = json_array();
+    for (int i = 0; i < room->type_count; i++) {
+        char tag[SAGA_TYPE_TAG_SIZE];
+        saga_type_tag(&room->types[i], tag);
+        json_array_append_new(has, json_string(tag));
+    }
+    return json_pack("{s:s, s:o, s:I}", "saga_life", room->context->store->instance, "has", has,
+                     "handed", (json_int_t)room->handed);
+}
+
+struct search {
+    char tag[SAGA_TYPE_TAG_SIZE];
+    const char *life; /* of whom has it; NULL: nobody */
+};
+
+static void find_life(void *context, const json_t *told)
+{
+    struct search *search = context;
+    const char *life = json_string_at(told, "saga_life");
+    size_t i;
+    json_t *tag;
+    json_array_foreach (json_object_get(told, "has"), i, tag) {
+        if (life && json_is_string(tag) && strcmp(json_string_value(tag), search->tag) == 0)
+            search->life = life;
+    }
+}
+
+/* NULL: nobody that we know of. */
+static const char *life_with(const struct saga_room *room, const struct ledger_saga *row)
+{
+    struct search search = {.life = NULL};
+    json_t *state = NULL;
+    json_int_t version = 0;
+    if (json_parse(row->state, strlen(row->state), &state, NULL) != FH_OK)
+        return NULL;
+    const char *digest = json_string_at(state, "digest");
+    if (digest && json_integer_at(state, "version", &version)) {
+        snprintf(search.tag, sizeof search.tag, "%s %lld %s", row->name, (long long)version,
+                 digest);
+        lease_told(room->context->leases, find_life, &search);
+    }
+    json_decref(state);
+    return search.life;
+}
+
+static enum fh_code hand_over(struct saga_room *room, const struct ledger_saga *row,
+                              const char *life, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    if (code)
+        return code;
+    code = ledger_saga_take(work, row->birth, row->number, life, error);
+    CRASH_POINT("handing.given");
+    if (code) {
+        store_rollback(work);
+        return code;
+    }
+    code = store_commit(work, error);
+    CRASH_POINT("handing.durable");
+    return code;
+}
+
+bool saga_takeover_leave(struct saga_room *room, const struct ledger_saga *row)
+{
+    struct fh_error error;
+    if (!room->context->leases)
+        return false;
+    const char *life = life_with(room, row);
+    if (life && hand_over(room, row, life, &error) == FH_OK) {
+        log_info("saga %s %s.%lld goes on at another instance (%s): this program has not the "
+                 "definition that it began with.",
+                 row->name, row->birth, (long long)row->number, life);
+        room->handed++;
+        return true;
+    }
+    int64_t now_ns = world_monotonic_ns(room->context->world);
+    if (!room->stranger_at_ns)
+        room->stranger_at_ns = now_ns;
+    if (now_ns - room->stranger_at_ns >= STRANGERS_MS_MAX * INT64_C(1000000))
+        return false;
+    room->strangers++;
+    return true;
+}
+
+static void add_handed(void *context, const json_t *told)
+{
+    json_int_t handed = 0;
+    json_integer_at(told, "handed", &handed);
+    *(int64_t *)context += handed;
+}
+
+/* Is there anything of ours in the store that may be new to us? */
+static bool has_news(struct saga_room *room, bool changed)
+{
+    int64_t handed = 0;
+    lease_told(room->context->leases, add_handed, &handed);
+    bool due = room->strangers && world_monotonic_ns(room->context->world) - room->looked_at_ns >=
+                                      STRANGERS_LOOK_MS * INT64_C(1000000);
+    bool news = changed || handed != room->handed_seen || due;
+    room->handed_seen = handed;
+    return news;
+}
+
+static void reload(struct saga_room *room)
+{
+    if (room->refilling || room->stopping)
+        return;
+    room->reload = false;
+    if (!room->strangers)
+        room->stranger_at_ns = 0;
+    room->looked_at_ns = world_monotonic_ns(room->context->world);
+    room->crowded = true;
+    saga_room_refill(room);
+}
+
+static void looked(void *context, bool changed)
+{
+    struct saga_room *room = context;
+    if (changed)
+        fiber_wake_all(&room->adoptable);
+    room->reload |= has_news(room, changed);
+    if (room->reload)
+        reload(room);
+    begin(room); /* again, where there was no fiber for it */
+}
+
+/* What we ran is others' by now, or will be: what is in memory of it is of no use. */
+static void lost(void *context)
+{
+    struct saga_room *room = context;
+    struct map_entry *entry;
+    const char *reference;
+    void *run;
+    if (room->stopping)
+        return;
+    while (entry = NULL, map_next(&room->runs, &entry, &reference, &run))
+        saga_room_remove(room, run);
+}
+
+void saga_takeover_start(struct saga_room *room)
+{
+    room->watcher =
+        (struct lease_watcher){.looked = looked, .lost = lost, .tell = tell, .context = room};
+    lease_watch(room->context->leases, &room->watcher);
+    room->lease = (struct lease){.name = "sagas", .taken = taken, .ends = ends, .owner = room};
+    lease_add(room->context->leases, &room->lease);
+}
+
+void saga_takeover_stop(struct saga_room *room)
+{
+    fiber_wake_all(&room->adoptable);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for a saga's end, and an operator's word that a parked one shall go on. A saga that is
+ * not in this process's memory (another instance runs it, or there are too many) is looked at in
+ * the store now and then.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "saga/room.h"
+#include "saga/show.h"
+#include "work/batch.h"
+
+#define WAIT_LOOK_MS 100 /* how often a saga that is not in memory is looked at */
+
+static enum saga_status stored_status(struct work_context *context, const char *birth,
+                                      int64_t number)
+{
+    struct store_work *work;
+    struct ledger_saga row;
+    struct arena arena;
+    int status = -1;
+    if (store_begin(context->store, STORE_READ, &work, NULL) != FH_OK)
+        return SAGA_RUNNING;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    if (ledger_saga_get(work, &arena, birth, number, &row, NULL) == FH_OK)
+        status = saga_status_of(row.status);
+    store_rollback(work);
+    arena_release(&arena);
+    return status < 0 ? SAGA_RUNNING : (enum saga_status)status;
+}
+
+static bool goes_on(enum saga_status status)
+{
+    return status == SAGA_RUNNING || status == SAGA_COMPENSATING;
+}
+
+enum saga_status saga_wait(struct work_context *context, const char *reference, int64_t deadline_ns)
+{
+    struct saga_id id;
+    struct world *world = context->world;
+    struct saga_room *room = context->sagas;
+    if (saga_id_parse(reference, &id, NULL) != FH_OK)
+        return SAGA_RUNNING;
+    enum saga_status status = SAGA_RUNNING;
+    while (goes_on(status) && !room->stopping) {
+        char numbered[ID_SIZE + 24];
+        if (!id.number)
+            saga_id_resolve(context, &id, NULL); /* not found: it has no number yet */
+        snprintf(numbered, sizeof numbered, "%s.%lld", id.birth, (long long)id.number);
+        struct saga_run *run = id.number ? map_get(&room->runs, numbered) : NULL;
+        bool in_time = true;
+        if (run) {
+            run->references++;
+            in_time = fiber_wait_until(&run->waiting, world, deadline_ns);
+            status = run->state.status;
+            saga_run_release(run);
+        } else {
+            status = id.number ? stored_status(context, id.birth, id.number) : SAGA_RUNNING;
+            int64_t look_ns = world_in_ms(world, WAIT_LOOK_MS);
+            if (goes_on(status) && look_ns < deadline_ns)
+                fiber_sleep_until(world, look_ns);
+            in_time = look_ns < deadline_ns;
+        }
+        if (!in_time)
+            break;
+    }
+    return status;
+}
+
+static enum fh_code refuse_unparked(const struct ledger_saga *row, struct fh_error *error)
+{
+    if (saga_status_of(row->status) == SAGA_PARKED)
+        return FH_OK;
+    return error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row->status);
+}
+
+/* Whichever instance parked it: the one that is asked carries it on. */
+static enum fh_code take_once(struct saga_room *room, const char *birth, int64_t number,
+                              struct fh_error *error)
+{
+    struct store_work *work;
+    struct ledger_saga row;
+    struct arena arena;
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    if (code)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = ledger_saga_get(work, &arena, birth, number, &row, error);
+    if (!code)
+        code = refuse_unparked(&row, error);
+    if (!code)
+        code = ledger_saga_take(work, birth, number, saga_takeover_owner(room), error);
+    arena_release(&arena);
+    if (!code)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code take_parked(struct saga_room *room, const char *birth, int64_t number,
+                                struct fh_error *error)
+{
+    struct work_tries tries = {0};
+    enum fh_code code;
+    do {
+        *error = (struct fh_error){0};
+        code = take_once(room, birth, number, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+    return code;
+}
+
+/* Before anybody says that it is so. */
+static enum fh_code refuse_word(struct saga_run *run, enum saga_happened word,
+                                struct fh_error *error)
+{
+    char why[SAGA_TEXT_SIZE];
+    if (word != SAGA_TURNED_BACK || !saga_may_turn_back(&run->type->rules, &run->state, why))
+        return FH_OK;
+    return error_set(error, FH_CONFLICT, "%.180s", why);
+}
+
+enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
+                          enum saga_happened word, struct fh_error *error)
+{
+    struct store_work *work;
+    struct ledger_saga row;
+    struct arena arena;
+    struct saga_run *run = NULL;
+    enum fh_code code = room->context->leases ? take_parked(room, birth, number, error) : FH_OK;
+    if (!code)
+        code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    code = ledger_saga_get(work, &arena, birth, number, &row, error);
+    if (!code)
+        code = refuse_unparked(&row, error);
+    if (!code)
+        code = saga_record_load(room, work, &row, &run, error);
+    store_rollback(work);
+    arena_release(&arena);
+    if (code == FH_UNSUPPORTED) /* it waits for another program */
+        code = error->code = FH_CONFLICT;
+    if (code)
+        return code;
+    code = refuse_word(run, word, error);
+    if (code) {
+        saga_run_release(run);
+        return code;
+    }
+    run->deadline_ns = world_in_ms(room->context->world, run->type->deadline_ms);
+    if (!saga_room_add(room, run))
+        return error_set(error, FH_CONFLICT, "The saga goes on already.");
+    struct saga_heard *heard = calloc(1, sizeof *heard);
+    FH_ASSERT(heard != NULL);
+    heard->happening.what = word;
+    saga_run_hear(run, heard);
+    return FH_OK;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which tables and columns migrations leave behind, read from their SQL with no more knowledge of
+ * it than that takes: a statement is cut into words, quoted names and marks, and
+ *
+ *     CREATE TABLE a (b ..., ...)     DROP TABLE a, ...        RENAME TABLE a TO b, ...
+ *     ALTER TABLE a ADD [COLUMN] b ..., DROP [COLUMN] b, RENAME [COLUMN] b TO c, RENAME TO c,
+ *                   CHANGE [COLUMN] b c ...
+ *
+ * are followed; everything else is passed over. So what it expects is there, as far as the
+ * migrations were done; what it did not understand it does not expect. Names may be qualified; the
+ * last part counts. Case does not: engines fold it in ways of their own.
+ */
+
+#define _GNU_SOURCE
+#include "service/adopt.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define TOKEN_SIZE 68 /* names are up to 64 bytes; longer ones are cut, on both engines too */
+
+struct reader {
+    json_t *tables;
+    const char *file;
+    const char *at, *end;
+    enum sql_dialect dialect;
+    /* The token that was read last. */
+    char token[TOKEN_SIZE];
+    bool quoted; /* a name in quotes, never a keyword */
+    bool over;
+};
+
+/* ---- words and marks ------------------------------------------------------------------------- */
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
+}
+
+static const char *past(const struct reader *reader, const char *at, const char *what)
+{
+    size_t length = strlen(what);
+    const char *found = memmem(at, (size_t)(reader->end - at), what, length);
+    return found ? found + length : reader->end;
+}
+
+static void skip_blank(struct reader *reader)
+{
+    while (reader->at < reader->end) {
+        const char *at = reader->at;
+        size_t left = (size_t)(reader->end - at);
+        if (isspace((unsigned char)*at))
+            reader->at++;
+        else if (left > 1 && at[0] == '-' && at[1] == '-')
+            reader->at = past(reader, at, "\n");
+        else if (*at == '#' && reader->dialect == SQL_MARIADB)
+            reader->at = past(reader, at, "\n");
+        else if (left > 1 && at[0] == '/' && at[1] == '*')
+            reader->at = past(reader, at + 2, "*/");
+        else
+            return;
+    }
+}
+
+static void keep(struct reader *reader, size_t *length, char c)
+{
+    if (*length < TOKEN_SIZE - 1)
+        reader->token[(*length)++] = (char)tolower((unsigned char)c);
+}
+
+/* Up to the closing quote, which stands for itself where it is doubled. */
+static void take_quoted(struct reader *reader, char close)
+{
+    size_t length = 0;
+    bool escapes = close == '\'' && reader->dialect == SQL_MARIADB;
+    for (reader->at++; reader->at < reader->end; reader->at++) {
+        if (escapes && *reader->at == '\\' && reader->at + 1 < reader->end) {
+            reader->at++;
+        } else if (*reader->at == close) {
+            reader->at++;
+            if (reader->at == reader->end || *reader->at != close)
+                break;
+        }
+        keep(reader, &length, *reader->at);
+    }
+    reader->token[length] = '\0';
+    reader->quoted = true;
+}
+
+/* PostgreSQL's $tag$ ... $tag$. False: it is none. */
+static bool take_dollars(struct reader *reader)
+{
+    char tag[TOKEN_SIZE];
+    size_t length = 1;
+    if (*reader->at != '$' || reader->dialect != SQL_POSTGRESQL)
+        return false;
+    while (reader->at + length < reader->end && is_word(reader->at[length]) &&
+           reader->at[length] != '$')
+        length++;
+    if (reader->at + length >= reader->end || reader->at[length] != '$' || length + 2 > TOKEN_SIZE)
+        return false;
+    snprintf(tag, sizeof tag, "%.*s", (int)length + 1, reader->at);
+    reader->at = past(reader, reader->at + length + 1, tag);
+    reader->token[0] = '\0';
+    reader->quoted = true;
+    return true;
+}
+
+/* The next token, in small letters; "" and `over` behind the last one. */
+static void next(struct reader *reader)
+{
+    size_t length = 0;
+    reader->quoted = false;
+    skip_blank(reader);
+    reader->over = reader->at >= reader->end;
+    reader->token[0] = '\0';
+    if (reader->over || take_dollars(reader))
+        return;
+    char c = *reader->at;
+    if (c == '"' || c == '`' || c == '\'') {
+        take_quoted(reader, c);
+    } else if (c == '[' && reader->dialect == SQL_SQLITE) {
+        take_quoted(reader, ']');
+    } else if (is_word(c)) {
+        while (reader->at < reader->end && is_word(*reader->at))
+            keep(reader, &length, *reader->at++);
+        reader->token[length] = '\0';
+    } else {
+        snprintf(reader->token, sizeof reader->token, "%c", c);
+        reader->at++;
+    }
+}
+
+static bool is(const struct reader *reader, const char *word)
+{
+    return !reader->over && !reader->quoted && strcmp(reader->token, word) == 0;
+}
+
+static bool is_one_of(const struct reader *reader, const char *const words[])
+{
+    for (int i = 0; words[i]; i++) {
+        if (is(reader, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Takes the word if it is the next one. */
+static bool take(struct reader *reader, const char *word)
+{
+    if (!is(reader, word))
+        return false;
+    next(reader);
+    return true;
+}
+
+static void take_if_exists(struct reader *reader)
+{
+    if (take(reader, "if")) {
+        take(reader, "not");
+        take(reader, "exists");
+    }
+}
+
+/* A name, of which the last part counts: shop.orders is orders. */
+static void take_name(struct reader *reader, char ret[static TOKEN_SIZE])
+{
+    ret[0] = '\0';
+    while (!reader->over) {
+        snprintf(ret, TOKEN_SIZE, "%s", reader->token);
+        next(reader);
+        if (!take(reader, "."))
+            return;
+    }
+}
+
+/* To the comma or the closing bracket that ends what is read now, which is left. True: somewhere
+ * in it a value is said to be computed. */
+static bool skip_item(struct reader *reader)
+{
+    bool computed = false;
+    for (int depth = 0; !reader->over; next(reader)) {
+        if (depth == 0 && (is(reader, ",") || is(reader, ")")))
+            break;
+        depth += is(reader, "(") - is(reader, ")");
+        computed |= depth == 0 && (is(reader, "generated") || is(reader, "as"));
+        computed &= !(depth == 0 && is(reader, "identity"));
+    }
+    return computed;
+}
+
+/* ---- what they leave behind ------------------------------------------------------------------ */
+
+static json_t *table_of(struct reader *reader, const char *name)
+{
+    json_t *table = json_object_get(reader->tables, name);
+    if (!table) {
+        table = json_object();
+        json_object_set_new(table, "file", json_string_nocheck(reader->file));
+        json_object_set_new(table, "columns", json_object());
+        json_object_set_new_nocheck(reader->tables, name, table); /* whatever its bytes are */
+    }
+    return table;
+}
+
+static void add_column(struct reader *reader, json_t *table, const char *name)
+{
+    json_object_set_new_nocheck(json_object_get(table, "columns"), name,
+                                json_string_nocheck(reader->file));
+}
+
+static void rename_key(json_t *object, const char *from, const char *to)
+{
+    json_t *value = json_incref(json_object_get(object, from));
+    json_object_del(object, from);
+    if (value)
+        json_object_set_new_nocheck(object, to, value);
+}
+
+/* What begins an item of a table that is no column. */
+static const char *const no_columns[] = {"primary", "unique",  "key",        "index", "check",
+                                         "foreign", "exclude", "constraint", "like",  "fulltext",
+                                         "spatial", "period",  NULL};
+
+/* From a column's name on. */
+static void column(struct reader *reader, json_t *table)
+{
+    char name[TOKEN_SIZE];
+    if (is_one_of(reader, no_columns)) {
+        skip_item(reader);
+        return;
+    }
+    take_name(reader, name);
+    if (!skip_item(reader) && *name)
+        add_column(reader, table, name);
+}
+
+/* Behind the opening bracket. */
+static void columns(struct reader *reader, json_t *table)
+{
+    while (!reader->over && !is(reader, ")")) {
+        column(reader, table);
+        take(reader, ",");
+    }
+    take(reader, ")");
+}
+
+static void create(struct reader *reader)
+{
+    static const char *const kinds[] = {"or", "replace", "unlogged", "virtual", "foreign", NULL};
+    char name[TOKEN_SIZE];
+    bool made = false;
+    while (is_one_of(reader, kinds)) {
+        made |= is(reader, "virtual");
+        next(reader);
+    }
+    if (!take(reader, "table"))
+        return; /* a temporary one is gone with its session */
+    take_if_exists(reader);
+    take_name(reader, name);
+    json_t *table = table_of(reader, name);
+    if (!made && take(reader, "("))
+        columns(reader, table);
+}
+
+static void drop(struct reader *reader)
+{
+    char name[TOKEN_SIZE];
+    if (!take(reader, "table"))
+        return;
+    take_if_exists(reader);
+    do {
+        take_name(reader, name);
+        json_object_del(reader->tables, name);
+    } while (take(reader, ","));
+}
+
+static void rename_tables(struct reader *reader)
+{
+    char from[TOKEN_SIZE], to[TOKEN_SIZE];
+    if (!take(reader, "table") && !take(reader, "tables"))
+        return;
+    do {
+        take_if_exists(reader);
+        take_name(reader, from);
+        if (!take(reader, "to"))
+            return;
+        take_name(reader, to);
+        rename_key(reader->tables, from, to);
+    } while (take(reader, ","));
+}
+
+/* ---- ALTER TABLE ----------------------------------------------------------------------------- */
+
+static void alter_add(struct reader *reader, json_t *table)
+{
+    take(reader, "column");
+    take_if_exists(reader);
+    if (take(reader, "("))
+        columns(reader, table);
+    else
+        column(reader, table);
+}
+
+static void alter_drop(struct reader *reader, json_t *table)
+{
+    static const char *const others[] = {"constraint", "index",     "key", "primary",
+                                         "foreign",    "partition", NULL};
+    char name[TOKEN_SIZE];
+    if (is_one_of(reader, others))
+        return;
+    take(reader, "column");
+    take_if_exists(reader);
+    take_name(reader, name);
+    json_object_del(json_object_get(table, "columns"), name);
+}
+
+/* `name` is the table's own, which may change. */
+static void alter_rename(struct reader *reader, char name[static TOKEN_SIZE])
+{
+    static const char *const others[] = {"constraint", "index", "key", NULL};
+    char from[TOKEN_SIZE], to[TOKEN_SIZE];
+    if (is_one_of(reader, others))
+        return;
+    if (take(reader, "to")) {
+        take_name(reader, to);
+        rename_key(reader->tables, name, to);
+        snprintf(name, TOKEN_SIZE, "%s", to);
+        return;
+    }
+    take(reader, "column");
+    take_if_exists(reader);
+    take_name(reader, from);
+    if (!take(reader, "to"))
+        return;
+    take_name(reader, to);
+    rename_key(json_object_get(table_of(reader, name), "columns"), from, to);
+}
+
+static void alter_change(struct reader *reader, json_t *table)
+{
+    char from[TOKEN_SIZE], to[TOKEN_SIZE];
+    take(reader, "column");
+    take_if_exists(reader);
+    take_name(reader, from);
+    take_name(reader, to);
+    rename_key(json_object_get(table, "columns"), from, to);
+}
+
+static void alter(struct reader *reader)
+{
+    char name[TOKEN_SIZE];
+    take(reader, "foreign");
+    take(reader, "online");
+    take(reader, "ignore");
+    if (!take(reader, "table"))
+        return;
+    take_if_exists(reader);
+    take(reader, "only");
+    take_name(reader, name);
+    if (!*name)
+        return;
+    do {
+        if (take(reader, "add"))
+            alter_add(reader, table_of(reader, name));
+        else if (take(reader, "drop"))
+            alter_drop(reader, table_of(reader, name));
+        else if (take(reader, "rename"))
+            alter_rename(reader, name);
+        else if (take(reader, "change"))
+            alter_change(reader, table_of(reader, name));
+        skip_item(reader);
+    } while (take(reader, ","));
+}
+
+void adopt_tables_read(json_t *tables, const struct migration *migration, enum sql_dialect dialect)
+{
+    struct script script = script_begin(migration->sql, dialect);
+    struct script_statement statement;
+    while (script_next(&script, &statement)) {
+        struct reader reader = {.tables = tables,
+                                .file = migration->name,
+                                .at = statement.text,
+                                .end = statement.text + statement.length,
+                                .dialect = dialect};
+        next(&reader);
+        if (take(&reader, "create"))
+            create(&reader);
+        else if (take(&reader, "drop"))
+            drop(&reader);
+        else if (take(&reader, "rename"))
+            rename_tables(&reader);
+        else if (take(&reader, "alter"))
+            alter(&reader);
+    }
+}

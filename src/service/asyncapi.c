@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptions as AsyncAPI. A channel is a type of event of one service, "orders.OrderCreated": its
+ * address is the publisher's feed, its one message the envelope with that type's data. An operation
+ * is a service that sends it, or one that hears it, with a handler's own choice of fields.
+ *
+ * Schemas are AsyncAPI's own kind (JSON Schema of draft 7 and a little more): what shapes need of
+ * JSON Schema is in both.
+ */
+
+#include "service/asyncapi.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "event/feed.h"
+#include "service/openapi.h"
+
+#define EVENT_CONTENT_TYPE "application/cloudevents+json"
+#define REFERENCE_LENGTH_MAX ((size_t)4096)
+
+static void put(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+/* {"$ref": "#/channels/..."}: a JSON Pointer, whose '~' and '/' are escaped (RFC 6901). */
+static json_t *reference(const char *channel, const char *message)
+{
+    struct text text;
+    text_init(&text, REFERENCE_LENGTH_MAX);
+    text_add(&text, "#/channels/");
+    for (int part = 0; part < (message ? 2 : 1); part++) {
+        text_add(&text, part ? "/messages/" : "");
+        for (const char *at = part ? message : channel; *at; at++)
+            text_append(&text,
+                        *at == '~'   ? "~0"
+                        : *at == '/' ? "~1"
+                                     : at,
+                        *at == '~' || *at == '/' ? 2 : 1);
+    }
+    char *path = text_take(&text);
+    json_t *object = json_pack("{s:s}", "$ref", path);
+    free(path);
+    return object;
+}
+
+/* CloudEvents' integers end at 2^31 - 1; what is beyond travels as digits. */
+static json_t *position_schema(const char *description)
+{
+    return json_pack("{s:[s, s], s:s}", "type", "integer", "string", "description", description);
+}
+
+static json_t *constant(const char *type, json_t *value)
+{
+    return json_pack("{s:s, s:o}", "type", type, "const", value);
+}
+
+/* The envelope, see event/envelope.h and docs/events.md. `data` is stolen. */
+static json_t *envelope_schema(const char *service, const char *type, json_t *data)
+{
+    static const char *const plain[] = {"id", "subject", "traceparent"};
+    static const char *const required[] = {"specversion", "id",      "source", "type",
+                                           "time",        "subject", "data",   "position"};
+    json_t *properties = json_object(), *names = json_array();
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        put(properties, plain[i], json_pack("{s:s}", "type", "string"));
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+        json_array_append_new(names, json_string(required[i]));
+    put(json_object_get(properties, "subject"), "description",
+        json_string("The key: events of one key are heard in their order."));
+    put(properties, "specversion", constant("string", json_string("1.0")));
+    put(properties, "source", constant("string", json_sprintf("/%s", service)));
+    put(properties, "type", constant("string", json_string(type)));
+    put(properties, "time", json_pack("{s:s, s:s}", "type", "string", "format", "date-time"));
+    put(properties, "position", position_schema("Its place in the order of its store."));
+    put(properties, "prev", position_schema("The place of its key's event before; 0: none."));
+    put(properties, "version", json_pack("{s:s}", "type", "integer"));
+    put(properties, "datacontenttype", constant("string", json_string("application/json")));
+    put(properties, "data", data);
+    return json_pack("{s:s, s:o, s:o}", "type", "object", "required", names, "properties",
+                     properties);
+}
+
+static void add_channel(json_t *document, const char *service, const char *type,
+                        const char *description, json_t *data)
+{
+    char *name = NULL;
+    struct text text;
+    text_init(&text, REFERENCE_LENGTH_MAX);
+    text_printf(&text, "%s.%s", service, type);
+    name = text_take(&text);
+    json_t *message = json_pack("{s:s, s:s, s:o}", "name", type, "contentType", EVENT_CONTENT_TYPE,
+                                "payload", envelope_schema(service, type, data));
+    json_t *channel =
+        json_pack("{s:o, s:s, s:{s:o}}", "address", json_sprintf("%s?types=%s", FEED_PATH, type),
+                  "description", description, "messages", type, message);
+    FH_ASSERT(channel != NULL);
+    put(json_object_get(document, "channels"), name, channel);
+    free(name);
+}
+
+static void add_operation(json_t *document, const char *action, const char *by, const char *service,
+                          const char *type, const char *description)
+{
+    struct text channel, id;
+    text_init(&channel, REFERENCE_LENGTH_MAX);
+    text_init(&id, REFERENCE_LENGTH_MAX);
+    text_printf(&channel, "%s.%s", service, type);
+    text_printf(&id, "%s.%s.%s", by, action, channel.data);
+    json_t *operation = json_pack("{s:s, s:o, s:[o], s:[{s:s}]}", "action", action, "channel",
+                                  reference(channel.data, NULL), "messages",
+                                  reference(channel.data, type), "tags", "name", by);
+    FH_ASSERT(operation != NULL);
+    if (description)
+        put(operation, "description", json_string(description));
+    put(json_object_get(document, "operations"), id.data, operation);
+    text_release(&channel);
+    text_release(&id);
+}
+
+void asyncapi_add_published(json_t *document, const json_t *description)
+{
+    const char *service = json_string_at(description, "name");
+    size_t i;
+    json_t *published;
+    json_array_foreach (json_object_get(description, "publishes"), i, published) {
+        const char *type = json_string_at(published, "type");
+        const char *key = json_string_at(published, "key");
+        const json_t *schema = json_object_get(published, "schema");
+        json_int_t version = json_integer_value(json_object_get(published, "version"));
+        json_t *words = json_sprintf("Published by %s, in version %d; kept in order by %s.",
+                                     service, (int)version, key ? key : "its type");
+        add_channel(document, service, type, json_string_value(words),
+                    schema ? openapi_schema(schema) : json_pack("{s:s}", "type", "object"));
+        add_operation(document, "send", service, service, type, NULL);
+        json_decref(words);
+    }
+}
+
+/* The fields that are asked for, "id,name", each of any type. */
+static json_t *asked_schema(const char *fields)
+{
+    json_t *properties = json_object();
+    for (const char *at = fields; at && *at;) {
+        size_t length = strcspn(at, ",");
+        json_t *name = json_stringn(at, length);
+        if (length)
+            put(properties, json_string_value(name), json_object());
+        json_decref(name);
+        at += length + (at[length] == ',');
+    }
+    return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
+}
+
+static bool is_known(const json_t *document, const char *service, const char *type)
+{
+    json_t *name = json_sprintf("%s.%s", service, type);
+    bool known =
+        json_object_get(json_object_get(document, "channels"), json_string_value(name)) != NULL;
+    json_decref(name);
+    return known;
+}
+
+void asyncapi_add_heard(json_t *document, const json_t *description)
+{
+    const char *by = json_string_at(description, "name");
+    size_t i;
+    json_t *heard;
+    json_array_foreach (json_object_get(description, "hears"), i, heard) {
+        const char *service = json_string_at(heard, "service");
+        const char *type = json_string_at(heard, "type");
+        const char *fields = json_string_at(heard, "fields");
+        if (!is_known(document, service, type))
+            add_channel(document, service, type, "Published by another service: see its document.",
+                        asked_schema(fields));
+        json_t *words =
+            fields ? json_sprintf("Needs of the data: %s.", fields) : json_string("Needs it all.");
+        add_operation(document, "receive", by, service, type, json_string_value(words));
+        json_decref(words);
+    }
+}
+
+json_t *asyncapi_new(const char *title)
+{
+    json_t *document = json_pack("{s:s, s:{s:s, s:s}, s:s, s:{}, s:{}}", "asyncapi", "3.0.0",
+                                 "info", "title", title, "version", "1", "defaultContentType",
+                                 EVENT_CONTENT_TYPE, "channels", "operations");
+    FH_ASSERT(document != NULL);
+    return document;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An embedded store is copied page by page in the pool; a server's is copied row by row into an
+ * embedded one, as a move would, from the server's own snapshot. Works are held off only until that
+ * snapshot stands, so that no event in it is without its position; where an engine has no snapshot
+ * they are held off until the copy has ended.
+ *
+ * A file is called whole by the word "done" in SERVICE_BACKUP_STATUS, which is written behind it.
+ * A process that dies before leaves a file that the next backup removes.
+ */
+
+#include "service/backup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "service/fill.h"
+#include "store/ledger.h"
+
+#define TOLD_MS 500 /* between two words on how far it has come */
+#define ATTEMPTS_MAX 3
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+void service_backup_remove(struct world *world, const char *folder, const char *name)
+{
+    static const char *const tails[] = {".db", ".db-wal", ".db-shm", ".db-journal", ".lock"};
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        char path[4300];
+        snprintf(path, sizeof path, "%s/%s%s", folder, name, tails[i]);
+        world->files->remove(world, path);
+    }
+}
+
+enum fh_code service_backup_open(const fh_service *service, const char *folder, const char *name,
+                                 struct world *world, struct store **ret, struct fh_error *error)
+{
+    struct store_options options = {
+        .service = service->name, .folder = folder, .name = name, .model = service->model};
+    return store_sqlite.open(&options, world, ret, error);
+}
+
+static void on_turn(struct world_turn *turn)
+{
+    fiber_ready(turn->owner);
+}
+
+enum fh_code service_backup_close(struct store *store, const char *folder, const char *name,
+                                  struct fh_error *error)
+{
+    static const char *const beside[] = {".db-wal", ".db-shm", ".lock"};
+    struct world *world = store->world;
+    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    int64_t size = 0;
+    char path[4300];
+    world_turn(world, &turn); /* a store is closed when the loop has turned since its last work */
+    fiber_park();
+    store_close(store);
+    snprintf(path, sizeof path, "%s/%s.db-wal", folder, name);
+    if (world->files->size(world, path, &size) == 0 && size > 0)
+        return error_set(error, FH_UNAVAILABLE,
+                         "%s/%s.db could not be written whole: is the disk full?", folder, name);
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s%s", folder, name, beside[i]);
+        world->files->remove(world, path);
+    }
+    return FH_OK;
+}
+
+/* ---- what it holds --------------------------------------------------------------------------- */
+
+static bool see_migration(void *context, int64_t version, const char *name, const char *checksum)
+{
+    (void)name;
+    (void)checksum;
+    *(int64_t *)context = version;
+    return true;
+}
+
+static enum fh_code facts_read(struct store *copy, struct backup_facts *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(copy, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code =
+        ledger_meta_get(work, LEDGER_INCARNATION, ret->incarnation, sizeof ret->incarnation, error);
+    if (code == FH_OK)
+        code = ledger_position(work, &ret->position, error);
+    if (code == FH_OK)
+        code = ledger_migrations_get(work, see_migration, &ret->migration, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- row by row ------------------------------------------------------------------------------ */
+
+struct rows {
+    struct store *store; /* that is held */
+    struct store_watch *watch;
+    char table[128]; /* whose rows were told last */
+    int64_t before;  /* of the tables before it: the service's own */
+    int64_t last;
+    int64_t all, all_before;
+};
+
+static void began(void *context)
+{
+    struct rows *rows = context;
+    store_release(rows->store);
+}
+
+static bool stopped(void *context)
+{
+    const struct rows *rows = context;
+    return rows->watch->stop;
+}
+
+static void told(void *context, const char *table, int64_t count)
+{
+    struct rows *rows = context;
+    bool own = strncmp(table, "fh_", strlen("fh_")) != 0;
+    if (strcmp(rows->table, table) != 0) {
+        snprintf(rows->table, sizeof rows->table, "%s", table);
+        rows->before += rows->last;
+        rows->all_before = rows->all;
+        rows->last = 0;
+    }
+    if (own)
+        rows->last = count;
+    rows->all = rows->all_before + count;
+    rows->watch->done = rows->all;
+    rows->watch->rows = rows->before + rows->last;
+}
+
+static enum fh_code copy_rows(const fh_service *service, const json_t *config, struct store *store,
+                              struct store *copy, struct store_watch *watch, struct fh_error *error)
+{
+    struct rows rows = {.store = store, .watch = watch};
+    struct store_becoming becoming = {0};
+    struct copy_result result;
+    struct copy_options options = {.from = store,
+                                   .to = copy,
+                                   .began = began,
+                                   .stopped = stopped,
+                                   .told = told,
+                                   .context = &rows};
+    enum fh_code code =
+        service_store_prepare(service, copy, json_string_at(config, "migrations"), error);
+    if (code == FH_OK)
+        code = store_hold(store, error);
+    if (code != FH_OK)
+        return code;
+    code = service_store_copy(service, &options, &result, error);
+    store_release(store);
+    return code == FH_OK ? service_store_become(store, copy, &becoming, error) : code;
+}
+
+static enum fh_code backup_rows(const fh_service *service, const json_t *config,
+                                struct store *store, const char *folder, const char *name,
+                                struct store_watch *watch, struct backup_facts *ret,
+                                struct fh_error *error)
+{
+    struct store *copy;
+    struct fh_error why;
+    enum fh_code code = service_backup_open(service, folder, name, store->world, &copy, error);
+    if (code != FH_OK)
+        return code;
+    code = copy_rows(service, config, store, copy, watch, error);
+    if (code == FH_OK)
+        code = facts_read(copy, ret, error);
+    enum fh_code closed = service_backup_close(copy, folder, name, &why);
+    if (code != FH_OK || closed == FH_OK)
+        return code;
+    *error = why;
+    return closed;
+}
+
+/* ---- page by page ---------------------------------------------------------------------------- */
+
+static enum fh_code backup_file(const fh_service *service, struct store *store, const char *folder,
+                                const char *name, struct store_watch *watch,
+                                struct backup_facts *ret, struct fh_error *error)
+{
+    struct store *copy;
+    char path[4300];
+    snprintf(path, sizeof path, "%s/%s.db", folder, name);
+    enum fh_code code = store->ops->copy_file(store, path, watch, error);
+    if (code == FH_OK)
+        code = service_backup_open(service, folder, name, store->world, &copy, error);
+    if (code != FH_OK)
+        return code;
+    code = facts_read(copy, ret, error);
+    enum fh_code closed = service_backup_close(copy, folder, name, code == FH_OK ? error : NULL);
+    return code == FH_OK ? closed : code;
+}
+
+/* A server ends a snapshot that it takes for left, or works did not end for a while. */
+static bool may_pass(enum fh_code code, const struct fh_error *error)
+{
+    return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
+}
+
+enum fh_code service_backup(const fh_service *service, const json_t *config, struct store *store,
+                            const char *folder, const char *name, struct store_watch *watch,
+                            struct backup_facts *ret, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+        *ret = (struct backup_facts){0};
+        service_backup_remove(store->world, folder, name);
+        CRASH_POINT("backup.begun");
+        code = store->ops->copy_file
+                   ? backup_file(service, store, folder, name, watch, ret, error)
+                   : backup_rows(service, config, store, folder, name, watch, ret, error);
+        if (code == FH_OK || watch->stop || !may_pass(code, error))
+            break;
+    }
+    CRASH_POINT("backup.copied");
+    ret->rows = watch->rows;
+    if (code != FH_OK)
+        service_backup_remove(store->world, folder, name);
+    return code;
+}
+
+/* ---- while the service serves ---------------------------------------------------------------- */
+
+struct backup {
+    struct runtime *runtime;
+    char id[ID_SIZE];
+    int64_t taken_ms;
+    struct store_watch watch;
+    struct backup_facts facts;
+    bool ended;
+    struct fh_error error; /* FH_OK: it is whole */
+    struct fiber_queue sleep;
+    json_t *status; /* what is being written */
+    const char *folder;
+};
+
+static json_t *status_of(const struct backup *backup)
+{
+    bool failed = backup->ended && backup->error.code != FH_OK;
+    int64_t total = backup->watch.total;
+    json_t *status =
+        json_pack("{s:s, s:i, s:s, s:I, s:I, s:s}", "id", backup->id, "pid", (int)getpid(), "state",
+                  !backup->ended ? "copying"
+                  : failed       ? "failed"
+                                 : "done",
+                  "done", (json_int_t)backup->watch.done, "total", (json_int_t)total, "unit",
+                  backup->runtime->context.store->ops->copy_file ? "pages" : "rows");
+    if (failed)
+        json_object_set_new(status, "error", json_string(backup->error.message));
+    if (!backup->ended || failed)
+        return status;
+    const struct backup_facts *facts = &backup->facts;
+    json_t *more =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "engine", backup->runtime->engine,
+                  "incarnation", facts->incarnation, "position", (json_int_t)facts->position,
+                  "taken_ms", (json_int_t)backup->taken_ms, "migration",
+                  (json_int_t)facts->migration, "rows", (json_int_t)facts->rows);
+    json_object_update(status, more);
+    json_decref(more);
+    return status;
+}
+
+static void write_status(void *owner)
+{
+    struct backup *backup = owner;
+    struct fh_error error;
+    if (process_write(backup->folder, SERVICE_BACKUP_STATUS, backup->status, &error) != FH_OK)
+        log_warning("the backup's status: %s", error.message);
+}
+
+static void tell_status(struct backup *backup)
+{
+    struct arena *arena = json_arena_set(NULL);
+    backup->status = status_of(backup);
+    world_blocking(backup->runtime->world, write_status, backup);
+    json_decref(backup->status);
+    json_arena_set(arena);
+}
+
+/* Tells how far it has come until it has ended, and ends it early when the process ends. */
+static void tell(void *argument)
+{
+    struct backup *backup = argument;
+    struct runtime *runtime = backup->runtime;
+    while (!backup->ended) {
+        tell_status(backup);
+        backup->watch.stop = runtime->phase == RUNTIME_DRAINING;
+        if (!backup->ended)
+            fiber_wait_until(&backup->sleep, runtime->world, world_in_ms(runtime->world, TOLD_MS));
+    }
+    tell_status(backup);
+    if (backup->error.code == FH_OK)
+        log_info("backed up: %" PRId64 " rows, up to position %" PRId64, backup->facts.rows,
+                 backup->facts.position);
+    else
+        log_warning("the backup failed: %s", backup->error.message);
+    runtime->backup = NULL;
+    free(backup);
+}
+
+static void make(void *argument)
+{
+    struct backup *backup = argument;
+    struct runtime *runtime = backup->runtime;
+    struct fh_error error = {0};
+    if (service_backup(runtime->service, runtime->config, runtime->context.store, backup->folder,
+                       SERVICE_BACKUP_NAME, &backup->watch, &backup->facts, &error) != FH_OK)
+        backup->error = error;
+    backup->ended = true;
+    fiber_wake_all(&backup->sleep);
+}
+
+static struct backup *begin(struct runtime *runtime)
+{
+    unsigned char random[10];
+    struct backup *backup = calloc(1, sizeof *backup);
+    FH_ASSERT(backup != NULL);
+    backup->runtime = runtime;
+    backup->folder = json_string_at(runtime->config, "folder");
+    backup->taken_ms = world_wall_ms(runtime->world);
+    world_random(runtime->world, random, sizeof random);
+    id_format(backup->id, backup->taken_ms, random);
+    return backup;
+}
+
+void backup_answer(struct runtime *runtime, struct exchange *exchange)
+{
+    if (runtime->backup || runtime->phase != RUNTIME_READY) {
+        exchange_problem(exchange, 409,
+                         runtime->backup ? "A backup of this store is being made already."
+                                         : "The service is starting or ending; ask when it is up.");
+        return;
+    }
+    struct backup *backup = runtime->backup = begin(runtime);
+    char body[ID_SIZE + 16];
+    int length = snprintf(body, sizeof body, "{\"id\":\"%s\"}", backup->id);
+    tell_status(backup); /* so that nobody reads the one before */
+    if (!fiber_start(runtime->world->fibers, make, backup)) {
+        error_set(&backup->error, FH_UNAVAILABLE, "The service has too much to do now.");
+        backup->ended = true;
+    }
+    if (!fiber_start(runtime->world->fibers, tell, backup))
+        world_fatal(runtime->world, "no fiber to tell of a backup on");
+    exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What differs between models when a whole store is made out of another one; and what a store says
+ * of itself, which no copying of rows takes along. */
+
+#include "service/fill.h"
+
+#include <string.h>
+
+#include "service/runtime.h"
+#include "store/document/copy.h"
+#include "store/keyvalue/copy.h"
+#include "store/ledger.h"
+
+#define COLLECTIONS                                                                                \
+    ((int)(sizeof((fh_service *)NULL)->collections / sizeof *((fh_service *)NULL)->collections))
+
+static int collection_count(const fh_service *service)
+{
+    int count = 0;
+    while (count < COLLECTIONS && service->collections[count].name)
+        count++;
+    return count;
+}
+
+/* ---- making what the model keeps things in --------------------------------------------------- */
+
+static enum fh_code prepare_model(const fh_service *service, struct store *store,
+                                  struct store_work *work, struct fh_error *error)
+{
+    if (service->model == FH_DOCUMENT)
+        return document_engine(store)->prepare(work, service->collections,
+                                               collection_count(service), error);
+    const struct keyvalue_ops *engine = keyvalue_engine(store);
+    return engine->prepare ? engine->prepare(work, error) : FH_OK;
+}
+
+enum fh_code service_store_prepare(const fh_service *service, struct store *store,
+                                   const char *migrations, struct fh_error *error)
+{
+    struct store_work *work;
+    int applied;
+    if (service->model == FH_RELATIONAL)
+        return service_migrate(store, migrations, &applied, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = prepare_model(service, store, work, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- copying --------------------------------------------------------------------------------- */
+
+enum fh_code service_store_copy(const fh_service *service, const struct copy_options *options,
+                                struct copy_result *ret, struct fh_error *error)
+{
+    *ret = (struct copy_result){0};
+    if (service->model == FH_RELATIONAL)
+        return relational_copy(options, ret, error);
+    if (service->model == FH_DOCUMENT)
+        return document_copy(options, service->collections, collection_count(service), ret, error);
+    return keyvalue_copy(options, ret, error);
+}
+
+/* ---- what a store knows of itself ------------------------------------------------------------ */
+
+static bool see_migration(void *context, int64_t version, const char *name, const char *checksum)
+{
+    (void)version;
+    (void)name;
+    (void)checksum;
+    *(bool *)context = true;
+    return false;
+}
+
+enum fh_code service_store_used(const fh_service *service, struct store *store, bool *ret,
+                                struct fh_error *error)
+{
+    struct store_work *work;
+    int64_t position = 0;
+    *ret = false;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_position(work, &position, error);
+    if (code == FH_OK)
+        code = ledger_migrations_get(work, see_migration, ret, error);
+    store_rollback(work);
+    *ret |= position > 0;
+    if (code != FH_OK || *ret || service->model == FH_RELATIONAL)
+        return code;
+    if (service->model == FH_DOCUMENT)
+        return document_any(store, service->collections, collection_count(service), ret, error);
+    code = service_store_prepare(service, store, NULL, error);
+    return code == FH_OK ? keyvalue_any(store, ret, error) : code;
+}
+
+static enum fh_code read_self(struct store *store, char ancestors[static LEDGER_ANCESTORS_SIZE],
+                              struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_get(work, LEDGER_ANCESTORS, ancestors, LEDGER_ANCESTORS_SIZE, error);
+    store_rollback(work);
+    return code;
+}
+
+enum fh_code service_store_become(struct store *from, struct store *to,
+                                  const struct store_becoming *becoming, struct fh_error *error)
+{
+    struct store_work *work;
+    char ancestors[LEDGER_ANCESTORS_SIZE];
+    enum fh_code code = read_self(from, ancestors, error);
+    if (code == FH_OK)
+        code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_put(work, LEDGER_INCARNATION, from->incarnation, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_ANCESTORS, ancestors, error);
+    for (size_t i = 0; i < becoming->count && code == FH_OK; i++)
+        code = ledger_meta_put(work, becoming->marks[i].name, becoming->marks[i].value, error);
+    if (code == FH_OK && becoming->renew)
+        code = ledger_incarnation_renew_above(work, becoming->restored, becoming->above, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Migrations that can't be one transaction: all of MariaDB's, whose statements that change the
+ * schema commit, and on PostgreSQL those that are noted as "alone". They go statement by statement,
+ * each in a work of its own, and fh_migration_open keeps how far they are:
+ *
+ *     done      statements that stand; `checksum` is that of the file up to their end
+ *     running   0, or the statement (done + 1) that has been begun
+ *
+ * A statement that only changes rows commits together with `done`. One that changes the schema
+ * can't: `running` is committed before it, `done` after it. So:
+ *
+ *     it fails            nothing of it stands (these statements are atomic). What is before it
+ *                         stands, and the next start goes on with it; it may be mended in the file,
+ *                         and so may what comes after it.
+ *     the process dies    nobody knows whether it was done. If it says so itself (IF NOT EXISTS, IF
+ *                         EXISTS, OR REPLACE), it is run again; else a person has to look, and
+ *                         to mend the file so or the store.
+ *
+ * A dead process' statement may still run in the server: its session holds the lock as long.
+ */
+
+#include "service/migration.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "store/ledger.h"
+
+struct progress {
+    int64_t version, done, running;
+    char checksum[65];
+    bool found, other;
+    char name[128];
+};
+
+static enum fh_code make_table(struct store_work *work, struct fh_error *error)
+{
+    return work->store->ops->sql->script(
+        work,
+        "CREATE TABLE IF NOT EXISTS fh_migration_open ("
+        " version BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL,"
+        " done BIGINT NOT NULL, running BIGINT NOT NULL, checksum VARCHAR(64) NOT NULL)",
+        error);
+}
+
+static bool read_progress(void *context, const struct sql_row *row)
+{
+    struct progress *progress = context;
+    if (row->values[0].integer == progress->version) {
+        progress->found = true;
+        progress->done = row->values[2].integer;
+        progress->running = row->values[3].integer;
+        snprintf(progress->checksum, sizeof progress->checksum, "%s", row->values[4].text);
+    } else {
+        progress->other = true;
+        snprintf(progress->name, sizeof progress->name, "%s", row->values[1].text);
+    }
+    return true;
+}
+
+static enum fh_code load(struct store_work *work, const struct migration *migration,
+                         struct progress *progress, struct fh_error *error)
+{
+    *progress = (struct progress){.version = migration->version};
+    enum fh_code code =
+        sql_run(work, "SELECT version, name, done, running, checksum FROM fh_migration_open", NULL,
+                0, read_progress, progress, NULL, error);
+    if (code == FH_OK && progress->other)
+        return error_set(error, FH_INVALID,
+                         "The migration %s was begun in this store, and its file is gone.",
+                         progress->name);
+    if (code != FH_OK || progress->found)
+        return code;
+    migration_checksum(migration->sql, 0, progress->checksum);
+    struct sql_value values[] = {sql_integer(migration->version), sql_text(migration->name),
+                                 sql_text(progress->checksum)};
+    return sql_run(work,
+                   "INSERT INTO fh_migration_open (version, name, done, running, checksum)"
+                   " VALUES (?1, ?2, 0, 0, ?3)",
+                   values, 3, NULL, NULL, NULL, error);
+}
+
+static enum fh_code save(struct store_work *work, const struct progress *progress,
+                         struct fh_error *error)
+{
+    struct sql_value values[] = {sql_integer(progress->version), sql_integer(progress->done),
+                                 sql_integer(progress->running), sql_text(progress->checksum)};
+    return sql_run(work,
+                   "UPDATE fh_migration_open SET done = ?2, running = ?3, checksum = ?4"
+                   " WHERE version = ?1",
+                   values, 4, NULL, NULL, NULL, error);
+}
+
+/* The first statement that is not done; text NULL: all are. */
+static enum fh_code find_statement(const struct progress *progress,
+                                   const struct migration *migration, enum sql_dialect dialect,
+                                   struct script_statement *ret, struct fh_error *error)
+{
+    struct script script = script_begin(migration->sql, dialect);
+    struct script_statement statement = {0};
+    char checksum[65];
+    while (statement.number < progress->done && script_next(&script, &statement))
+        ;
+    migration_checksum(migration->sql, statement.end, checksum);
+    if (statement.number < progress->done || strcmp(checksum, progress->checksum) != 0)
+        return error_set(error, FH_INVALID,
+                         "The migration %s was begun in this store, and of its first %" PRId64
+                         " statements, which stand, some have changed since.",
+                         migration->name, progress->done);
+    if (!script_next(&script, ret))
+        *ret = (struct script_statement){0};
+    return FH_OK;
+}
+
+static bool changes_rows_only(const struct script_statement *statement, enum sql_dialect dialect)
+{
+    static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE",
+                                        "WITH",   "SELECT", "VALUES"};
+    char first[SCRIPT_WORD_SIZE];
+    script_word(statement, dialect, 0, first);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(first, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether it may be run when it has been done already. One that builds an index beside the
+ * running system leaves a name behind even when it fails. */
+static bool repeats(const struct script_statement *statement, enum sql_dialect dialect)
+{
+    if (script_has_word(statement, dialect, "CONCURRENTLY"))
+        return false;
+    if (script_has_word(statement, dialect, "IF") && script_has_word(statement, dialect, "EXISTS"))
+        return true;
+    return script_has_word(statement, dialect, "OR") &&
+           script_has_word(statement, dialect, "REPLACE");
+}
+
+static enum fh_code refuse_unknown(const struct migration *migration,
+                                   const struct script_statement *statement, struct fh_error *error)
+{
+    return error_set(error, FH_INVALID,
+                     "The migration %s was cut off in statement %d, line %d, which may have been "
+                     "done or not. Let it say IF EXISTS or IF NOT EXISTS; or undo it and say so: "
+                     "UPDATE fh_migration_open SET running = 0.",
+                     migration->name, statement->number, statement->line);
+}
+
+/* Nothing of the statement stands: the next start may run it again. */
+static enum fh_code forget_running(struct store *store, struct progress *progress)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_MIGRATE, &work, NULL);
+    if (code != FH_OK)
+        return code;
+    progress->running = 0;
+    code = save(work, progress, NULL);
+    if (code == FH_OK)
+        return store_commit(work, NULL);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code failed(const struct migration *migration,
+                           const struct script_statement *statement, enum sql_dialect dialect,
+                           const struct fh_error *why, struct fh_error *error)
+{
+    bool may_pass = why->code == FH_UNAVAILABLE || why->code == FH_NO_MEMORY;
+    const char *left =
+        script_has_word(statement, dialect, "CONCURRENTLY") ? " An invalid index may be left." : "";
+    return error_set(error, may_pass ? why->code : FH_INVALID,
+                     "The migration %s failed in statement %d, line %d; %s, and the next start "
+                     "goes on with it: %.90s%s",
+                     migration->name, statement->number, statement->line,
+                     statement->number > 1 ? "what is before it stands" : "nothing of it stands",
+                     why->message, left);
+}
+
+static enum fh_code step_commit(struct store_work *work, struct fh_error *error)
+{
+    enum fh_code code = store_commit(work, error);
+    CRASH_POINT("steps.durable");
+    return code;
+}
+
+/* Ends the work. */
+static enum fh_code run_statement(struct store_work *work, const struct migration *migration,
+                                  const struct script_statement *statement,
+                                  struct progress *progress, struct fh_error *error)
+{
+    struct store *store = work->store;
+    const struct sql_ops *sql = store->ops->sql;
+    bool commits = !changes_rows_only(statement, sql->dialect);
+    bool ran = false;
+    enum fh_code code = FH_OK;
+    struct fh_error why = {0};
+    if (commits) {
+        progress->running = statement->number;
+        code = save(work, progress, &why);
+    }
+    CRASH_POINT("steps.begun"); /* `running` is committed by the statement itself */
+    if (code == FH_OK)
+        code = migrate_statement(work, statement, commits && sql->outside, &why);
+    CRASH_POINT("steps.run");
+    if (code == FH_OK) {
+        ran = true;
+        progress->done = statement->number;
+        progress->running = 0;
+        migration_checksum(migration->sql, statement->end, progress->checksum);
+        code = save(work, progress, &why);
+        CRASH_POINT("steps.counted");
+        if (code == FH_OK)
+            return step_commit(work, error);
+    }
+    store_rollback(work);
+    bool known = !ran && code != FH_UNAVAILABLE && code != FH_OUTCOME_UNKNOWN;
+    if (commits && known)
+        forget_running(store, progress); /* failing, it is found as running: a person looks */
+    if (why.code == FH_CONFLICT && why.retryable) {
+        *error = why;
+        return code;
+    }
+    return failed(migration, statement, sql->dialect, &why, error);
+}
+
+static enum fh_code finish(struct store_work *work, const struct migration *migration,
+                           struct fh_error *error)
+{
+    struct sql_value version = sql_integer(migration->version);
+    enum fh_code code = sql_run(work, "DELETE FROM fh_migration_open WHERE version = ?1", &version,
+                                1, NULL, NULL, NULL, error);
+    if (code == FH_OK)
+        code = ledger_migration_put(work, migration->version, migration->name, migration->checksum,
+                                    world_wall_ms(work->store->world), error);
+    CRASH_POINT("steps.recorded");
+    if (code == FH_OK)
+        return step_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+enum fh_code migrate_step(struct store_work *work, const struct migration *migration,
+                          bool *ret_whole, struct fh_error *error)
+{
+    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    struct progress progress;
+    struct script_statement statement;
+    enum fh_code code = make_table(work, error);
+    if (code == FH_OK)
+        code = load(work, migration, &progress, error);
+    if (code == FH_OK)
+        code = find_statement(&progress, migration, dialect, &statement, error);
+    if (code == FH_OK && progress.running && statement.text && !repeats(&statement, dialect))
+        code = refuse_unknown(migration, &statement, error);
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    if (statement.text)
+        return run_statement(work, migration, &statement, &progress, error);
+    code = finish(work, migration, error);
+    *ret_whole = code == FH_OK;
+    return code;
+}

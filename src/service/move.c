@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store is moved in five durable steps, each repeatable, and known by what stands in fh_meta:
+ *
+ *   1. old: moving_to = the new engine    from here on no service opens it
+ *   2. new: unfinished = the old one's incarnation
+ *   3. new: migrations, all rows, read again and compared
+ *   4. new: an incarnation of its own, the old one among its ancestors, unfinished = ""
+ *   5. old: moved_to = the new engine     for ever
+ *
+ * A process that dies in between is followed by one that begins at the first step whose words are
+ * not there. Before 4 the old store is the store, and a person can say so (abandon); from 4 on the
+ * new one is. Never are both: 1 comes before anything can serve from the new one.
+ *
+ * A new store must be one that no service has used, or that was moved away: what is in it is
+ * replaced.
+ */
+
+#include "service/move.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "service/fill.h"
+#include "store/ledger.h"
+
+#define META_SIZE 128
+#define TOLD_MS 2000 /* between two words on how far it has come */
+
+static const char *engine_named(const json_t *config)
+{
+    const char *name = json_string_at(config, "engine");
+    return name ? name : "sqlite";
+}
+
+enum fh_code service_store_open(const fh_service *service, const json_t *config,
+                                struct world *world, struct store **ret, struct fh_error *error)
+{
+    const char *name = engine_named(config);
+    const struct store_ops *engine = store_engine(name);
+    struct store_options options = {.service = service->name,
+                                    .folder = json_string_at(config, "folder"),
+                                    .model = service->model,
+                                    .server = json_object_get(config, "store"),
+                                    .instance = json_string_at(config, "instance")};
+    if (!options.folder)
+        return error_set(error, FH_INVALID, "The configuration has no \"folder\".");
+    if (!engine)
+        return error_set(error, FH_INVALID, "The engine %s is not built in.", name);
+    if (!(engine->models & 1u << service->model))
+        return error_set(error, FH_INVALID,
+                         "The engine %s does not implement this service's model.", engine->name);
+    return engine->open(&options, world, ret, error);
+}
+
+/* ---- what a store knows of a move ------------------------------------------------------------ */
+
+struct marks {
+    char moving[META_SIZE], moved[META_SIZE], unfinished[META_SIZE];
+    char ancestors[LEDGER_ANCESTORS_SIZE];
+};
+
+static enum fh_code marks_read(struct store *store, struct marks *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    const struct {
+        const char *name;
+        char *to;
+        size_t size;
+    } all[] = {{LEDGER_MOVING, ret->moving, sizeof ret->moving},
+               {LEDGER_MOVED, ret->moved, sizeof ret->moved},
+               {LEDGER_UNFINISHED, ret->unfinished, sizeof ret->unfinished},
+               {LEDGER_ANCESTORS, ret->ancestors, sizeof ret->ancestors}};
+    *ret = (struct marks){0};
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && code == FH_OK; i++)
+        code = ledger_meta_get(work, all[i].name, all[i].to, all[i].size, error);
+    store_rollback(work);
+    return code;
+}
+
+enum fh_code service_store_serves(struct store *store, struct fh_error *error)
+{
+    struct marks marks;
+    enum fh_code code = marks_read(store, &marks, error);
+    if (code != FH_OK)
+        return code;
+    if (marks.moved[0])
+        return error_set(error, FH_INVALID,
+                         "This store was moved to %s, which has the service's data now: the system "
+                         "file must say engine: %s.",
+                         marks.moved, marks.moved);
+    if (marks.moving[0])
+        return error_set(error, FH_INVALID,
+                         "This store is being moved to %s: run freehold move again, which goes on, "
+                         "or with --abandon, which leaves it here.",
+                         marks.moving);
+    if (strncmp(marks.unfinished, "restore ", strlen("restore ")) == 0)
+        return error_set(error, FH_INVALID,
+                         "A backup was being restored into this store, and it is not whole: run "
+                         "freehold restore again.");
+    if (marks.unfinished[0])
+        return error_set(error, FH_INVALID,
+                         "This store takes another one's place and is not whole yet: run freehold "
+                         "move again, or go back to the other one's engine.");
+    return FH_OK;
+}
+
+/* All of them, in one work. */
+static enum fh_code marks_put(struct store *store, const struct store_mark *marks, size_t count,
+                              struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (size_t i = 0; i < count && code == FH_OK; i++)
+        code = ledger_meta_put(work, marks[i].name, marks[i].value, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- the steps ------------------------------------------------------------------------------- */
+
+struct moving {
+    const fh_service *service;
+    const json_t *from_config, *to_config; /* to: NULL to abandon */
+    struct world *world;
+    struct store *from, *to;
+    struct marks old, new;
+    struct copy_result copied;
+    struct fh_error error;
+    const struct move_watch *watch;
+    int64_t told_ns; /* when its progress was last told */
+};
+
+static void say_progress(void *context, const char *table, int64_t rows)
+{
+    struct moving *moving = context;
+    if (world_monotonic_ns(moving->world) < moving->told_ns)
+        return;
+    moving->told_ns = world_in_ms(moving->world, TOLD_MS);
+    log_info("moving the store: %" PRId64 " rows of %s", rows, table);
+    if (moving->watch->told)
+        moving->watch->told(moving->watch->context, rows, table);
+}
+
+static bool has_ancestor(const struct marks *marks, const char *incarnation)
+{
+    return strstr(marks->ancestors, incarnation) != NULL; /* ids are 36 characters of their own */
+}
+
+static enum fh_code begin_old(struct moving *moving)
+{
+    const char *engine = moving->to->ops->name;
+    if (moving->old.moved[0])
+        return error_set(&moving->error, FH_INVALID, "The store was moved to %s already.",
+                         moving->old.moved);
+    if (moving->old.unfinished[0])
+        return error_set(&moving->error, FH_INVALID,
+                         "The store takes another one's place and is not whole yet.");
+    if (strcmp(moving->from->incarnation, moving->to->incarnation) == 0)
+        return error_set(&moving->error, FH_INVALID, "That is the store itself.");
+    if (moving->old.moving[0] && strcmp(moving->old.moving, engine) != 0)
+        return error_set(&moving->error, FH_INVALID,
+                         "A move to %s was begun: finish it, or abandon it first.",
+                         moving->old.moving);
+    CRASH_POINT("move.begun");
+    struct store_mark marks[] = {{LEDGER_MOVING, engine}};
+    return marks_put(moving->from, marks, 1, &moving->error);
+}
+
+static enum fh_code begin_new(struct moving *moving)
+{
+    bool used;
+    bool left = moving->new.moved[0] != '\0'; /* its service went elsewhere, and comes back */
+    if (strcmp(moving->new.unfinished, moving->from->incarnation) == 0)
+        return FH_OK;
+    enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
+    if (code != FH_OK)
+        return code;
+    if ((used && !left) || moving->new.unfinished[0])
+        return error_set(&moving->error, FH_INVALID,
+                         "The %s store there is in use, and what is in it would be lost: a new, "
+                         "empty one is needed.",
+                         moving->to->ops->name);
+    CRASH_POINT("move.announced");
+    struct store_mark marks[] = {{LEDGER_UNFINISHED, moving->from->incarnation}};
+    return marks_put(moving->to, marks, 1, &moving->error);
+}
+
+static enum fh_code fill_new(struct moving *moving)
+{
+    struct copy_options options = {
+        .from = moving->from, .to = moving->to, .told = say_progress, .context = moving};
+    CRASH_POINT("move.marked");
+    enum fh_code code =
+        service_store_prepare(moving->service, moving->to,
+                              json_string_at(moving->to_config, "migrations"), &moving->error);
+    CRASH_POINT("move.migrated");
+    return code == FH_OK
+               ? service_store_copy(moving->service, &options, &moving->copied, &moving->error)
+               : code;
+}
+
+/* The last moment at which the old store is the store is before this commit. */
+static enum fh_code finish_new(struct moving *moving)
+{
+    static const struct store_mark marks[] = {{LEDGER_MOVED, ""}, {LEDGER_UNFINISHED, ""}};
+    struct store_becoming becoming = {.marks = marks, .count = 2, .renew = true};
+    CRASH_POINT("move.copied");
+    return service_store_become(moving->from, moving->to, &becoming, &moving->error);
+}
+
+static enum fh_code finish_old(struct moving *moving)
+{
+    struct store_mark marks[] = {{LEDGER_MOVED, moving->to->ops->name}, {LEDGER_MOVING, ""}};
+    CRASH_POINT("move.finished");
+    enum fh_code code = marks_put(moving->from, marks, 2, &moving->error);
+    CRASH_POINT("move.durable");
+    return code;
+}
+
+static enum fh_code open_both(struct moving *moving)
+{
+    struct fh_error *error = &moving->error;
+    enum fh_code code = service_store_open(moving->service, moving->from_config, moving->world,
+                                           &moving->from, error);
+    if (code == FH_OK)
+        code = service_store_open(moving->service, moving->to_config, moving->world, &moving->to,
+                                  error);
+    if (code == FH_OK)
+        code = marks_read(moving->from, &moving->old, error);
+    return code == FH_OK ? marks_read(moving->to, &moving->new, error) : code;
+}
+
+static enum fh_code move_all(struct moving *moving)
+{
+    enum fh_code code = open_both(moving);
+    if (code != FH_OK)
+        return code;
+    bool whole =
+        !moving->new.unfinished[0] && has_ancestor(&moving->new, moving->from->incarnation);
+    if (whole && moving->old.moved[0])
+        return FH_OK;
+    code = begin_old(moving);
+    if (code == FH_OK && !whole)
+        code = begin_new(moving);
+    if (code == FH_OK && !whole)
+        code = fill_new(moving);
+    if (code == FH_OK && !whole)
+        code = finish_new(moving);
+    return code == FH_OK ? finish_old(moving) : code;
+}
+
+static enum fh_code abandon(struct moving *moving)
+{
+    enum fh_code code = service_store_open(moving->service, moving->from_config, moving->world,
+                                           &moving->from, &moving->error);
+    if (code == FH_OK)
+        code = marks_read(moving->from, &moving->old, &moving->error);
+    if (code == FH_OK && moving->old.moved[0])
+        code = error_set(&moving->error, FH_INVALID,
+                         "The store was moved to %s, and can't be had back: move it from there.",
+                         moving->old.moved);
+    struct store_mark marks[] = {{LEDGER_MOVING, ""}};
+    return code == FH_OK ? marks_put(moving->from, marks, 1, &moving->error) : code;
+}
+
+/* Of several instances the first one moves; the others start again until it has. */
+static enum fh_code await_first(struct moving *moving)
+{
+    const char *incarnation = json_string_at(moving->from_config, "incarnation");
+    struct fh_error *error = &moving->error;
+    if (!moving->to_config)
+        return FH_OK;
+    enum fh_code code =
+        service_store_open(moving->service, moving->to_config, moving->world, &moving->to, error);
+    if (code == FH_OK)
+        code = marks_read(moving->to, &moving->new, error);
+    if (code != FH_OK ||
+        (!moving->new.unfinished[0] && incarnation &&has_ancestor(&moving->new, incarnation)))
+        return code;
+    return error_set(error, FH_UNAVAILABLE, "The first instance is moving the store.");
+}
+
+/* ---- inside a service that starts --------------------------------------------------------------
+ */
+
+static void on_turn(struct world_turn *turn)
+{
+    fiber_ready(turn->owner);
+}
+
+/* A store is closed when the loop has turned since its last work. */
+static void close_stores(struct moving *moving)
+{
+    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    world_turn(moving->world, &turn);
+    fiber_park();
+    if (moving->from)
+        store_close(moving->from);
+    if (moving->to)
+        store_close(moving->to);
+}
+
+enum fh_code service_store_move(const fh_service *service, const json_t *config,
+                                struct world *world, const struct move_watch *watch,
+                                struct fh_error *error)
+{
+    const json_t *from = json_object_get(config, "from");
+    bool abandons = json_is_true(json_object_get(config, "abandon_move"));
+    struct moving moving = {
+        .service = service, .world = world, .watch = watch, .told_ns = INT64_MIN};
+    moving.from_config = abandons ? config : from;
+    moving.to_config = abandons ? NULL : config;
+    if (!abandons && !from)
+        return FH_OK;
+    enum fh_code code;
+    const char *instance = json_string_at(config, "instance");
+    if (instance && strcmp(instance, "0") != 0)
+        code = await_first(&moving);
+    else
+        code = abandons ? abandon(&moving) : move_all(&moving);
+    close_stores(&moving);
+    if (code == FH_OK && abandons)
+        log_info("the move is abandoned: the store serves from here again");
+    else if (code == FH_OK)
+        log_info("the store was moved from %s to %s: %d tables, %" PRId64
+                 " rows, all read again and compared",
+                 engine_named(from), engine_named(config), moving.copied.tables,
+                 moving.copied.rows);
+    else
+        *error = moving.error;
+    return code;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A description as OpenAPI. Nothing is said here that the runtime does not do: what a route takes
+ * is what exchange.c checks, what it answers is what it declares (fh_reply keeps to that), and
+ * everything that goes wrong is a problem document.
+ *
+ * OpenAPI knows one operation for a method and a path whose names do not count, while two patterns
+ * ("/a/{id:int}", "/a/{name}") may share one: then the first one that is added stands, and tells of
+ * the other. Schemas are written out where they are used; a shape has no name to refer to it by.
+ */
+
+#include "service/openapi.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "call/identity.h"
+#include "work/command.h"
+
+#define NAME_LENGTH_MAX ((size_t)4096) /* of anything made of a path */
+
+static void put(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+static void append(json_t *array, json_t *value)
+{
+    int result = json_array_append_new(array, value);
+    FH_ASSERT(result == 0);
+}
+
+json_t *openapi_schema(const json_t *schema)
+{
+    json_t *copy = json_deep_copy(schema);
+    FH_ASSERT(copy != NULL);
+    json_object_del(copy, "$schema");
+    json_object_del(json_object_get(copy, "items"), "$schema");
+    return copy;
+}
+
+static json_t *content(const char *type, json_t *schema)
+{
+    return json_pack("{s:{s:o}}", type, "schema", schema);
+}
+
+/* ---- Paths ---- */
+
+struct pattern_name {
+    const char *at;
+    size_t length;
+    bool integer;
+};
+
+/* The next {name} in a pattern; false: no more. */
+static bool next_name(const char **pattern, struct pattern_name *ret)
+{
+    const char *open = strchr(*pattern, '{'), *close = open ? strchr(open, '}') : NULL;
+    if (!close)
+        return false;
+    const char *colon = memchr(open, ':', (size_t)(close - open));
+    *ret = (struct pattern_name){open + 1, (size_t)((colon ? colon : close) - open - 1), colon};
+    *pattern = close + 1;
+    return true;
+}
+
+/* "/api/users/{id:int}" as "/api/users/{id}", or with `bare` as "/api/users/{}". */
+static char *path_of(const char *pattern, bool bare)
+{
+    struct text text;
+    struct pattern_name name;
+    const char *from = pattern, *at = pattern;
+    text_init(&text, NAME_LENGTH_MAX);
+    while (next_name(&at, &name)) {
+        text_append(&text, from, (size_t)(name.at - from));
+        text_append(&text, name.at, bare ? 0 : name.length);
+        text_append(&text, "}", 1);
+        from = at;
+    }
+    text_add(&text, from);
+    return text_take(&text);
+}
+
+static json_t *parameter(const char *in, const char *name, size_t length, bool required,
+                         const char *description, json_t *schema)
+{
+    json_t *object = json_pack("{s:s, s:s%, s:b, s:o}", "in", in, "name", name, length, "required",
+                               required, "schema", schema);
+    FH_ASSERT(object != NULL);
+    if (description)
+        put(object, "description", json_string(description));
+    return object;
+}
+
+/* Types as `pattern` has them, named as in `path`, which differs from it in names alone. */
+static json_t *path_parameters(const char *pattern, const char *path)
+{
+    json_t *parameters = json_array();
+    struct pattern_name typed, name;
+    while (next_name(&pattern, &typed) && next_name(&path, &name)) {
+        json_t *schema = typed.integer ? json_pack("{s:s}", "type", "integer")
+                                       : json_pack("{s:s, s:i}", "type", "string", "minLength", 1);
+        append(parameters, parameter("path", name.at, name.length, true, NULL, schema));
+    }
+    return parameters;
+}
+
+/* ---- What a route takes ---- */
+
+static bool is_required(const json_t *schema, const char *name)
+{
+    size_t i;
+    json_t *required;
+    json_array_foreach (json_object_get(schema, "required"), i, required) {
+        if (strcmp(json_string_value(required), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_query(json_t *parameters, const json_t *query)
+{
+    const char *name;
+    json_t *property;
+    json_object_foreach (json_object_get(query, "properties"), name, property) {
+        json_t *added = parameter("query", name, strlen(name), is_required(query, name), NULL,
+                                  openapi_schema(property));
+        const char *type = json_string_at(property, "type");
+        if (type && strcmp(type, "array") == 0) { /* "1,2,3" */
+            put(added, "style", json_string("form"));
+            put(added, "explode", json_false());
+        }
+        append(parameters, added);
+    }
+}
+
+static void add_header(json_t *parameters, const char *name, const char *description,
+                       json_t *schema)
+{
+    append(parameters, parameter("header", name, strlen(name), false, description, schema));
+}
+
+static void add_headers(json_t *parameters, const json_t *route, const json_t *description,
+                        bool inside)
+{
+    bool gets = strcmp(json_string_at(route, "method"), "GET") == 0;
+    bool undoes = json_is_true(json_object_get(route, "undo"));
+    if (gets) {
+        add_header(parameters, "Cache-Control",
+                   "`no-cache`: from the owner's own store, not from a replica.",
+                   json_pack("{s:s}", "type", "string"));
+        return;
+    }
+    add_header(
+        parameters, "Idempotency-Key",
+        "The request's identity: sent again under the same key, it is done once and answered "
+        "again; another request under that key is refused with 422.",
+        json_pack("{s:s, s:i, s:i, s:s}", "type", "string", "minLength", 1, "maxLength",
+                  COMMAND_KEY_LENGTH_MAX, "pattern", "^[!-~]+$"));
+    if (json_array_size(json_object_get(description, "sagas")))
+        add_header(parameters, "Prefer",
+                   "`wait=N`: waits so many seconds (RFC 7240) for the end of what the request "
+                   "begins, and answers with what Location names.",
+                   json_pack("{s:s, s:[s]}", "type", "string", "examples", "wait=5"));
+    if (undoes && inside)
+        add_header(parameters, "Freehold-Undo", "The key of the step that is to be undone.",
+                   json_pack("{s:s}", "type", "string"));
+}
+
+/* ---- What a route answers ---- */
+
+static void add_response(json_t *responses, const char *status, const char *description)
+{
+    put(responses, status,
+        json_pack("{s:s, s:o}", "description", description, "content",
+                  content("application/problem+json",
+                          json_pack("{s:s}", "$ref", "#/components/schemas/problem"))));
+}
+
+static json_t *header_of(const char *description, const char *type)
+{
+    return json_pack("{s:s, s:{s:s}}", "description", description, "schema", "type", type);
+}
+
+static void add_success(json_t *responses, const json_t *route, bool sagas)
+{
+    char status[8] = "2XX";
+    const json_t *answer = json_object_get(route, "answer");
+    const json_t *schema = json_object_get(answer, "schema");
+    json_int_t declared = json_integer_value(json_object_get(answer, "status"));
+    if (declared)
+        snprintf(status, sizeof status, "%d", (int)declared);
+    json_t *response = json_pack("{s:s}", "description",
+                                 declared == 202   ? "Taken; it goes on."
+                                 : declared == 201 ? "Made."
+                                                   : "Done.");
+    if (schema || (declared != 204 && declared))
+        put(response, "content",
+            content("application/json", schema ? openapi_schema(schema) : json_object()));
+    if (declared == 201 || declared == 202)
+        put(response, "headers",
+            json_pack("{s:o}", "Location", header_of("Where it is to be found.", "string")));
+    put(responses, status, response);
+    if (declared != 202 || !sagas)
+        return;
+    put(responses, "200",
+        json_pack("{s:s, s:o, s:{s:o}}", "description",
+                  "With `Prefer: wait`, when it has ended: what Location names.", "content",
+                  content("application/json", json_object()), "headers", "Preference-Applied",
+                  header_of("What was waited.", "string")));
+}
+
+static json_t *responses_of(const json_t *route, const json_t *description, bool inside)
+{
+    json_t *responses = json_object();
+    bool body = json_object_get(route, "body") != NULL;
+    add_success(responses, route, json_array_size(json_object_get(description, "sagas")) > 0);
+    add_response(responses, "400", "What was sent can't be read, or has a wrong parameter.");
+    if (inside) {
+        add_response(responses, "401", "Nobody that this service knows.");
+        add_response(responses, "403", "Not for this caller.");
+    }
+    if (strchr(json_string_at(route, "path"), '{'))
+        add_response(responses, "404", "There is none.");
+    if (body) {
+        add_response(responses, "415", "The body is not sent as JSON.");
+        add_response(responses, "422", "The body does not have the expected form.");
+    }
+    add_response(responses, "503", "Not now; `Retry-After` says when.");
+    put(json_object_get(responses, "503"), "headers",
+        json_pack("{s:o}", "Retry-After", header_of("Seconds.", "integer")));
+    add_response(responses, "default", "Anything else that went wrong.");
+    return responses;
+}
+
+/* ---- Operations ---- */
+
+/* "orders_post_api_orders_id": what generators of clients name a function after. */
+static json_t *operation_id(struct openapi *openapi, const char *tag, const char *method,
+                            const char *path)
+{
+    struct text text;
+    text_init(&text, NAME_LENGTH_MAX);
+    text_printf(&text, "%s %s%s", tag, method, path);
+    char *id = text_take(&text);
+    size_t length = 0;
+    for (const char *at = id; *at; at++) {
+        if (isalnum((unsigned char)*at))
+            id[length++] = (char)tolower((unsigned char)*at);
+        else if (id[length - 1] != '_') /* it begins with the tag */
+            id[length++] = '_';
+    }
+    while (length > 1 && id[length - 1] == '_')
+        length--;
+    id[length] = '\0';
+    json_int_t same = json_integer_value(json_object_get(openapi->ids, id)) + 1;
+    put(openapi->ids, id, json_integer(same));
+    json_t *value = same == 1 ? json_string(id) : json_sprintf("%s_%d", id, (int)same);
+    free(id);
+    return value;
+}
+
+/* {"path", "item"}: where the operations of a pattern belong. */
+static json_t *path_item(struct openapi *openapi, const char *pattern)
+{
+    char *bare = path_of(pattern, true);
+    json_t *known = json_object_get(openapi->items, bare);
+    if (!known) {
+        char *path = path_of(pattern, false);
+        json_t *item = json_object();
+        known = json_pack("{s:s, s:o}", "path", path, "item", item);
+        put(openapi->items, bare, known);
+        json_object_set(json_object_get(openapi->document, "paths"), path, item);
+        free(path);
+    }
+    free(bare);
+    return known;
+}
+
+/* Whose operations these are: named once there is one. */
+static void add_tag(struct openapi *openapi, const char *tag)
+{
+    json_t *tags = json_object_get(openapi->document, "tags");
+    const json_t *last = json_array_get(tags, json_array_size(tags) - 1);
+    if (!last || strcmp(json_string_at(last, "name"), tag) != 0)
+        append(tags, json_pack("{s:s}", "name", tag));
+}
+
+static void add_operation(struct openapi *openapi, const char *method, const char *pattern,
+                          json_t *operation)
+{
+    add_tag(openapi, json_string_value(json_array_get(json_object_get(operation, "tags"), 0)));
+    char name[16] = "";
+    for (size_t i = 0; method[i] && i < sizeof name - 1; i++)
+        name[i] = (char)tolower((unsigned char)method[i]);
+    json_t *item = json_object_get(path_item(openapi, pattern), "item");
+    json_t *first = json_object_get(item, name);
+    if (!first) {
+        put(item, name, operation);
+        return;
+    }
+    put(first, "description", json_sprintf("Also: %s %s.", method, pattern));
+    json_decref(operation);
+}
+
+static void add_route(struct openapi *openapi, const json_t *description, const json_t *route)
+{
+    const char *method = json_string_at(route, "method"), *pattern = json_string_at(route, "path");
+    const char *tag = json_string_at(description, "name");
+    const char *path = json_string_at(path_item(openapi, pattern), "path");
+    const json_t *query = json_object_get(route, "query"), *body = json_object_get(route, "body");
+    json_t *parameters = path_parameters(pattern, path);
+    add_query(parameters, query);
+    add_headers(parameters, route, description, openapi->inside);
+    json_t *operation =
+        json_pack("{s:[s], s:o, s:o, s:o}", "tags", tag, "operationId",
+                  operation_id(openapi, tag, method, path), "parameters", parameters, "responses",
+                  responses_of(route, description, openapi->inside));
+    FH_ASSERT(operation != NULL);
+    if (body)
+        put(operation, "requestBody",
+            json_pack("{s:b, s:o}", "required", 1, "content",
+                      content("application/json", openapi_schema(body))));
+    if (openapi->inside)
+        put(operation, "x-freehold-audience", json_string(json_string_at(route, "audience")));
+    add_operation(openapi, method, pattern, operation);
+}
+
+void openapi_add_service(struct openapi *openapi, const json_t *description)
+{
+    size_t i;
+    json_t *route;
+    json_array_foreach (json_object_get(description, "routes"), i, route) {
+        if (openapi->inside || strcmp(json_string_at(route, "audience"), "public") == 0)
+            add_route(openapi, description, route);
+    }
+}
+
+void openapi_add_get(struct openapi *openapi, const char *pattern, const char *tag,
+                     const char *summary, json_t *answer)
+{
+    json_t *route = json_pack("{s:s, s:s, s:{s:i, s:o}}", "method", "GET", "path", pattern,
+                              "answer", "status", 200, "schema", answer);
+    const char *path = json_string_at(path_item(openapi, pattern), "path");
+    json_t *operation =
+        json_pack("{s:[s], s:s, s:o, s:o, s:o}", "tags", tag, "summary", summary, "operationId",
+                  operation_id(openapi, tag, "GET", path), "parameters",
+                  path_parameters(pattern, path), "responses", responses_of(route, NULL, false));
+    FH_ASSERT(operation != NULL);
+    add_operation(openapi, "GET", pattern, operation);
+    json_decref(route);
+}
+
+/* ---- The document ---- */
+
+/* RFC 9457, with the faults of what was sent: see shape/problem.h. */
+static json_t *problem_schema(void)
+{
+    json_t *fault = json_pack(
+        "{s:s, s:{s:{s:s, s:s}, s:{s:s, s:s}, s:{s:s}}}", "type", "object", "properties", "pointer",
+        "type", "string", "description", "A JSON Pointer into the body.", "parameter", "type",
+        "string", "description", "A parameter of the query.", "detail", "type", "string");
+    return json_pack("{s:s, s:[s, s, s], s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s, s:o}}}",
+                     "type", "object", "required", "type", "title", "status", "properties", "type",
+                     "type", "string", "title", "type", "string", "status", "type", "integer",
+                     "detail", "type", "string", "errors", "type", "array", "items", fault);
+}
+
+void openapi_init(struct openapi *openapi, const char *title, bool inside)
+{
+    json_t *components = json_pack("{s:{s:o}}", "schemas", "problem", problem_schema());
+    openapi->inside = inside;
+    openapi->items = json_object();
+    openapi->ids = json_object();
+    openapi->document =
+        json_pack("{s:s, s:{s:s, s:s}, s:[], s:{}, s:o}", "openapi", "3.1.0", "info", "title",
+                  title, "version", "1", "tags", "paths", "components", components);
+    FH_ASSERT(openapi->document != NULL && components != NULL);
+    if (!inside)
+        return;
+    put(components, "securitySchemes",
+        json_pack("{s:{s:s, s:s, s:s}}", "caller", "type", "apiKey", "in", "header", "name",
+                  IDENTITY_HEADER));
+    put(openapi->document, "security", json_pack("[{s:[]}]", "caller"));
+}
+
+json_t *openapi_take(struct openapi *openapi)
+{
+    json_t *document = openapi->document;
+    json_decref(openapi->items);
+    json_decref(openapi->ids);
+    *openapi = (struct openapi){0};
+    return document;
+}

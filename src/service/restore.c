@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The backup's file is an embedded store. First it is brought up to the program's migrations; what
+ * fails until then has touched nothing else, so the order is given up and the store serves on.
+ *
+ * Embedded: the file gets its new incarnation, and takes the store's place.
+ *   1. file: a new incarnation, the backup's among its ancestors, restored_by = the order
+ *   2. store.db is renamed to replaced-ID.db, never opened: it may be damaged
+ *   3. the file is renamed to store.db
+ *
+ * On a server: the store itself is filled from the file.
+ *   1. what is in the store is backed up into replaced-ID.db
+ *   2. store: unfinished = the order       from here on no service opens it
+ *   3. store: emptied, filled, read again and compared
+ *   4. store: a new incarnation as above, restored_by = the order, unfinished = ""
+ *
+ * Behind both the result is written, and the order removed: until then a process that dies is
+ * followed by one that begins at the first step whose words are not there. Each step can be
+ * repeated. The new incarnation is above that of the store that was replaced, which others know.
+ */
+
+#include "service/restore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "service/backup.h"
+#include "service/fill.h"
+#include "store/ledger.h"
+
+#define META_SIZE 128
+#define TOLD_MS 2000          /* between two words on how far it has come */
+#define AWAITED_MS_MAX 600000 /* that another instance restores */
+#define LOOK_MS 100
+
+struct restoring {
+    const fh_service *service;
+    const json_t *config;
+    struct world *world;
+    const struct move_watch *watch;
+    const char *folder;
+    json_t *order;
+    const char *id, *file;
+    char kept[64]; /* "replaced-ID" */
+    bool keeps;    /* there was something to keep */
+    struct store *from, *to;
+    struct backup_facts facts;
+    bool touched; /* the store is not what it was any more */
+    struct fh_error error;
+    int64_t told_ns;
+};
+
+static void path_of(const struct restoring *restoring, const char *name, const char *tail,
+                    char ret[static 4300])
+{
+    snprintf(ret, 4300, "%s/%s%s", restoring->folder, name, tail);
+}
+
+static bool is_there(const struct restoring *restoring, const char *name, const char *tail)
+{
+    char path[4300];
+    int64_t size;
+    path_of(restoring, name, tail, path);
+    return restoring->world->files->size(restoring->world, path, &size) == 0;
+}
+
+/* ---- the order and its result ---------------------------------------------------------------- */
+
+static enum fh_code order_read(struct restoring *restoring)
+{
+    char path[4300];
+    path_of(restoring, SERVICE_RESTORE_ORDER, "", path);
+    enum fh_code code = process_config_read(path, &restoring->order, &restoring->error);
+    if (code != FH_OK)
+        return code;
+    restoring->id = json_string_at(restoring->order, "id");
+    restoring->file = json_string_at(restoring->order, "file");
+    if (!restoring->id || strlen(restoring->id) >= ID_SIZE || !restoring->file ||
+        strchr(restoring->file, '/'))
+        return error_set(&restoring->error, FH_INVALID, "%.120s is no order to restore.", path);
+    snprintf(restoring->kept, sizeof restoring->kept, "replaced-%s", restoring->id);
+    return FH_OK;
+}
+
+static enum fh_code result_write(struct restoring *restoring, const char *why)
+{
+    struct fh_error error;
+    char kept[80];
+    snprintf(kept, sizeof kept, "%s.db", restoring->kept);
+    json_t *result = json_pack("{s:s, s:s}", "id", restoring->id, "state", why ? "failed" : "done");
+    if (why) {
+        json_object_set_new(result, "error", json_string(why));
+    } else {
+        json_object_set_new(result, "incarnation", json_string(restoring->facts.incarnation));
+        json_object_set_new(result, "position", json_integer(restoring->facts.position));
+    }
+    json_object_set_new(result, "kept", restoring->keeps ? json_string(kept) : json_null());
+    enum fh_code code = process_write(restoring->folder, SERVICE_RESTORE_RESULT, result, &error);
+    json_decref(result);
+    if (code != FH_OK)
+        restoring->error = error;
+    return code;
+}
+
+/* Nothing is to be done any more: neither the file nor the order is needed. */
+static enum fh_code order_end(struct restoring *restoring)
+{
+    char path[4300];
+    path_of(restoring, SERVICE_RESTORE_ORDER, "", path);
+    CRASH_POINT("restore.told");
+    service_backup_remove(restoring->world, restoring->folder, restoring->file);
+    int failed = restoring->world->files->remove(restoring->world, path);
+    CRASH_POINT("restore.ended");
+    return failed ? error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
+                                    "%.150s can't be removed", path)
+                  : FH_OK;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+static enum fh_code file_open(struct restoring *restoring)
+{
+    struct fh_error *error = &restoring->error;
+    if (!is_there(restoring, restoring->file, ".db"))
+        return error_set(error, FH_INVALID, "The backup's file is gone from the service's folder.");
+    enum fh_code code = service_backup_open(restoring->service, restoring->folder, restoring->file,
+                                            restoring->world, &restoring->from, error);
+    if (code == FH_OK)
+        code = service_store_prepare(restoring->service, restoring->from,
+                                     json_string_at(restoring->config, "migrations"), error);
+    return code;
+}
+
+static enum fh_code file_close(struct restoring *restoring)
+{
+    struct fh_error error;
+    if (!restoring->from)
+        return FH_OK;
+    enum fh_code code =
+        service_backup_close(restoring->from, restoring->folder, restoring->file, &error);
+    restoring->from = NULL;
+    if (code != FH_OK)
+        restoring->error = error;
+    return code;
+}
+
+/* ---- what a store says of itself ------------------------------------------------------------- */
+
+struct marks {
+    char restored[META_SIZE], unfinished[META_SIZE], moved[META_SIZE];
+};
+
+static enum fh_code marks_read(struct restoring *restoring, struct store *store, struct marks *ret)
+{
+    struct store_work *work;
+    struct fh_error *error = &restoring->error;
+    *ret = (struct marks){0};
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_get(work, LEDGER_RESTORED, ret->restored, META_SIZE, error);
+    if (code == FH_OK)
+        code = ledger_meta_get(work, LEDGER_UNFINISHED, ret->unfinished, META_SIZE, error);
+    if (code == FH_OK)
+        code = ledger_meta_get(work, LEDGER_MOVED, ret->moved, META_SIZE, error);
+    if (code == FH_OK)
+        code =
+            ledger_meta_get(work, LEDGER_INCARNATION, restoring->facts.incarnation, ID_SIZE, error);
+    if (code == FH_OK)
+        code = ledger_position(work, &restoring->facts.position, error);
+    store_rollback(work);
+    return code;
+}
+
+/* What was read from the backup into `to` becomes a store of its own. */
+static enum fh_code become(struct restoring *restoring, struct store *to, const char *above)
+{
+    struct marks marks;
+    const struct store_mark said[] = {{LEDGER_RESTORED, restoring->id},
+                                      {LEDGER_UNFINISHED, ""},
+                                      {LEDGER_MOVING, ""},
+                                      {LEDGER_MOVED, ""}};
+    struct store_becoming becoming = {.marks = said,
+                                      .count = sizeof said / sizeof said[0],
+                                      .renew = true,
+                                      .restored = true,
+                                      .above = above};
+    enum fh_code code = service_store_become(restoring->from, to, &becoming, &restoring->error);
+    return code == FH_OK ? marks_read(restoring, to, &marks) : code;
+}
+
+/* ---- embedded -------------------------------------------------------------------------------- */
+
+static enum fh_code renew_file(struct restoring *restoring)
+{
+    struct marks marks;
+    enum fh_code code = file_open(restoring);
+    if (code == FH_OK)
+        code = marks_read(restoring, restoring->from, &marks);
+    if (code == FH_OK && strcmp(marks.restored, restoring->id) != 0)
+        code = become(restoring, restoring->from, json_string_at(restoring->order, "replaces"));
+    enum fh_code closed = file_close(restoring);
+    return code == FH_OK ? closed : code;
+}
+
+static enum fh_code rename_file(struct restoring *restoring, const char *from, const char *to,
+                                const char *tail, bool *ret_done)
+{
+    char old[4300], new[4300];
+    path_of(restoring, from, tail, old);
+    path_of(restoring, to, tail, new);
+    int failed = restoring->world->files->rename(restoring->world, old, new);
+    *ret_done = failed == 0;
+    if (failed && failed != ENOENT)
+        return error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
+                               "%.80s can't be renamed to %.80s", old, new);
+    return FH_OK;
+}
+
+static enum fh_code sync_folder(struct restoring *restoring)
+{
+    int failed = restoring->world->files->sync_folder(restoring->world, restoring->folder);
+    return failed ? error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
+                                    "The folder %.120s can't be synced", restoring->folder)
+                  : FH_OK;
+}
+
+/* The log goes with its store; what SQLite keeps in memory beside them goes for good. */
+static enum fh_code swap(struct restoring *restoring)
+{
+    char beside[4300];
+    bool done;
+    restoring->keeps =
+        is_there(restoring, "store", ".db") || is_there(restoring, restoring->kept, ".db");
+    enum fh_code code = result_write(restoring, NULL);
+    restoring->touched = true;
+    CRASH_POINT("restore.renewed");
+    if (code == FH_OK)
+        code = rename_file(restoring, "store", restoring->kept, ".db", &done);
+    CRASH_POINT("restore.parted");
+    if (code == FH_OK)
+        code = rename_file(restoring, "store", restoring->kept, ".db-wal", &done);
+    path_of(restoring, "store", ".db-shm", beside);
+    restoring->world->files->remove(restoring->world, beside);
+    if (code == FH_OK)
+        code = sync_folder(restoring);
+    CRASH_POINT("restore.aside");
+    if (code == FH_OK)
+        code = rename_file(restoring, restoring->file, "store", ".db", &done);
+    if (code == FH_OK)
+        code = sync_folder(restoring);
+    CRASH_POINT("restore.placed");
+    return code;
+}
+
+static enum fh_code restore_embedded(struct restoring *restoring)
+{
+    char path[4300];
+    int lock;
+    struct world *world = restoring->world;
+    if (!is_there(restoring, restoring->file, ".db") && is_there(restoring, "store", ".db"))
+        return FH_OK; /* it is in its place */
+    restoring->touched = is_there(restoring, restoring->kept, ".db");
+    path_of(restoring, "store", ".lock", path);
+    int failed = world->files->lock(world, path, &lock);
+    if (failed)
+        return error_set_errno(&restoring->error, FH_UNAVAILABLE, failed,
+                               "The store is in use by another process (%.120s)", path);
+    enum fh_code code = renew_file(restoring);
+    if (code == FH_OK)
+        code = swap(restoring);
+    world->files->unlock(world, lock);
+    return code;
+}
+
+/* ---- on a server ----------------------------------------------------------------------------- */
+
+static void say_progress(void *context, const char *table, int64_t rows)
+{
+    struct restoring *restoring = context;
+    if (world_monotonic_ns(restoring->world) < restoring->told_ns)
+        return;
+    restoring->told_ns = world_in_ms(restoring->world, TOLD_MS);
+    log_info("restoring the store: %" PRId64 " rows of %s", rows, table);
+    if (restoring->watch->told)
+        restoring->watch->told(restoring->watch->context, rows, table);
+}
+
+static enum fh_code mark(struct restoring *restoring, const char *name, const char *value)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(restoring->to, STORE_WRITE_ALONE, &work, &restoring->error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_put(work, name, value, &restoring->error);
+    if (code == FH_OK)
+        return store_commit(work, &restoring->error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code keep_former(struct restoring *restoring)
+{
+    struct store_watch watch = {0};
+    struct backup_facts facts;
+    bool used;
+    enum fh_code code =
+        service_store_used(restoring->service, restoring->to, &used, &restoring->error);
+    restoring->keeps = used;
+    if (code == FH_OK && used)
+        code =
+            service_backup(restoring->service, restoring->config, restoring->to, restoring->folder,
+                           restoring->kept, &watch, &facts, &restoring->error);
+    return code;
+}
+
+static enum fh_code fill(struct restoring *restoring)
+{
+    struct copy_result result;
+    struct copy_options options = {
+        .from = restoring->from, .to = restoring->to, .told = say_progress, .context = restoring};
+    struct fh_error *error = &restoring->error;
+    enum fh_code code = service_store_prepare(
+        restoring->service, restoring->to, json_string_at(restoring->config, "migrations"), error);
+    return code == FH_OK ? service_store_copy(restoring->service, &options, &result, error) : code;
+}
+
+static enum fh_code restore_into(struct restoring *restoring, const struct marks *marks)
+{
+    char order[META_SIZE], above[ID_SIZE];
+    snprintf(order, sizeof order, "restore %s", restoring->id);
+    snprintf(above, sizeof above, "%s", restoring->to->incarnation);
+    bool begun = strcmp(marks->unfinished, order) == 0;
+    enum fh_code code = file_open(restoring);
+    if (code == FH_OK && !marks->unfinished[0])
+        code = keep_former(restoring);
+    CRASH_POINT("restore.kept");
+    if (code == FH_OK && !begun)
+        code = mark(restoring, LEDGER_UNFINISHED, order);
+    CRASH_POINT("restore.marked");
+    if (code != FH_OK)
+        return code;
+    restoring->touched = true;
+    restoring->keeps |= is_there(restoring, restoring->kept, ".db");
+    code = fill(restoring);
+    CRASH_POINT("restore.filled");
+    if (code == FH_OK)
+        code = become(restoring, restoring->to, above);
+    CRASH_POINT("restore.whole");
+    return code;
+}
+
+/* Behind a failure: the store can't be had now, so it can't serve either, and it is tried again;
+ * else it was the backup's file, or the folder's disk, that failed. */
+static bool is_gone(struct restoring *restoring)
+{
+    struct marks marks;
+    struct fh_error why = restoring->error;
+    bool gone = marks_read(restoring, restoring->to, &marks) != FH_OK;
+    restoring->error = why;
+    return gone;
+}
+
+static enum fh_code restore_server(struct restoring *restoring)
+{
+    struct marks marks;
+    struct fh_error *error = &restoring->error;
+    enum fh_code code = service_store_open(restoring->service, restoring->config, restoring->world,
+                                           &restoring->to, error);
+    if (code == FH_OK)
+        code = marks_read(restoring, restoring->to, &marks);
+    if (code != FH_OK) {
+        restoring->touched = true; /* the store can't be had: it can't serve either */
+        return code;
+    }
+    restoring->touched = marks.unfinished[0] != '\0';
+    restoring->keeps = is_there(restoring, restoring->kept, ".db");
+    if (strcmp(marks.restored, restoring->id) != 0)
+        code = restore_into(restoring, &marks);
+    if (code == FH_OK)
+        return result_write(restoring, NULL);
+    restoring->touched |= is_gone(restoring);
+    return code;
+}
+
+/* ---- inside a service that starts ------------------------------------------------------------ */
+
+static void on_turn(struct world_turn *turn)
+{
+    fiber_ready(turn->owner);
+}
+
+static void close_stores(struct restoring *restoring)
+{
+    struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
+    struct fh_error before = restoring->error;
+    file_close(restoring);
+    restoring->error = before;
+    if (!restoring->to)
+        return;
+    world_turn(restoring->world, &turn);
+    fiber_park();
+    store_close(restoring->to);
+}
+
+/* A store that was not touched goes on to serve; else the order stays, for the next start. */
+static enum fh_code give_up(struct restoring *restoring)
+{
+    struct fh_error why = restoring->error;
+    log_error("the backup can't be restored: %s", why.message);
+    enum fh_code code = result_write(restoring, why.message);
+    if (code == FH_OK && !restoring->touched)
+        return order_end(restoring);
+    restoring->error = why;
+    return why.code;
+}
+
+/* Of several instances the first one restores. */
+static enum fh_code await_first(struct restoring *restoring)
+{
+    struct world *world = restoring->world;
+    int64_t until = world_in_ms(world, AWAITED_MS_MAX);
+    while (is_there(restoring, SERVICE_RESTORE_ORDER, "")) {
+        if (world_monotonic_ns(world) >= until)
+            return error_set(&restoring->error, FH_UNAVAILABLE,
+                             "The first instance is restoring the store.");
+        fiber_sleep_until(world, world_in_ms(world, LOOK_MS));
+    }
+    return FH_OK;
+}
+
+static enum fh_code restore(struct restoring *restoring)
+{
+    const char *instance = json_string_at(restoring->config, "instance");
+    if (instance && strcmp(instance, "0") != 0)
+        return await_first(restoring);
+    enum fh_code code = order_read(restoring);
+    if (code != FH_OK)
+        return code;
+    CRASH_POINT("restore.ordered");
+    const struct store_ops *engine = store_engine(json_string_at(restoring->config, "engine")
+                                                      ? json_string_at(restoring->config, "engine")
+                                                      : "sqlite");
+    code = engine == &store_sqlite ? restore_embedded(restoring) : restore_server(restoring);
+    close_stores(restoring);
+    if (code != FH_OK)
+        return give_up(restoring);
+    log_info("the store was restored from a backup: up to position %" PRId64 ", incarnation %s",
+             restoring->facts.position, restoring->facts.incarnation);
+    return order_end(restoring);
+}
+
+enum fh_code service_store_restore(const fh_service *service, const json_t *config,
+                                   struct world *world, const struct move_watch *watch,
+                                   struct fh_error *error)
+{
+    struct restoring restoring = {.service = service,
+                                  .config = config,
+                                  .world = world,
+                                  .watch = watch,
+                                  .folder = json_string_at(config, "folder"),
+                                  .told_ns = INT64_MIN};
+    if (!restoring.folder || !is_there(&restoring, SERVICE_RESTORE_ORDER, ""))
+        return FH_OK;
+    enum fh_code code = restore(&restoring);
+    if (code != FH_OK)
+        *error = restoring.error;
+    json_decref(restoring.order);
+    return code;
+}

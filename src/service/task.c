@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One task, from opening the store to the file that says what came of it. That file is the only
+ * thing that a task itself leaves: killed before it is written, it has told nothing, and can be
+ * done again, since applying and adopting can (migrate.c, adopt.c).
+ */
+
+#define _GNU_SOURCE
+#include "service/task.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "service/adopt.h"
+#include "service/move.h"
+#include "store/relational/catalog.h"
+
+/* ---- what a store has ------------------------------------------------------------------------ */
+
+static bool see_applied(void *context, const struct sql_row *row)
+{
+    json_array_append_new(context, json_pack("{s:I, s:s, s:s, s:I}", "version",
+                                             (json_int_t)row->values[0].integer, "name",
+                                             row->values[1].text, "checksum", row->values[2].text,
+                                             "applied_ms", (json_int_t)row->values[3].integer));
+    return json_array_size(context) < MIGRATIONS_MAX;
+}
+
+static bool see_open(void *context, const struct sql_row *row)
+{
+    json_array_append_new(
+        context, json_pack("{s:I, s:s, s:I, s:I}", "version", (json_int_t)row->values[0].integer,
+                           "name", row->values[1].text, "done", (json_int_t)row->values[2].integer,
+                           "running", (json_int_t)row->values[3].integer));
+    return json_array_size(context) < MIGRATIONS_MAX;
+}
+
+static enum fh_code read_open(struct store_work *work, json_t *open, struct fh_error *error)
+{
+    bool there;
+    enum fh_code code = catalog_has_table(work, "fh_migration_open", &there, error);
+    if (code != FH_OK || !there)
+        return code;
+    return sql_run(work,
+                   "SELECT version, name, done, running FROM fh_migration_open ORDER BY version",
+                   NULL, 0, see_open, open, NULL, error);
+}
+
+enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_error *error)
+{
+    struct store_work *work;
+    json_t *applied = json_array(), *open = json_array();
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code == FH_OK) {
+        code = sql_run(work,
+                       "SELECT version, name, checksum, applied_ms FROM fh_migration"
+                       " ORDER BY version",
+                       NULL, 0, see_applied, applied, NULL, error);
+        if (code == FH_OK)
+            code = read_open(work, open, error);
+        store_rollback(work);
+    }
+    json_t *told =
+        json_pack("{s:s, s:o, s:o}", "engine", store->ops->name, "applied", applied, "open", open);
+    FH_ASSERT(told != NULL);
+    if (code == FH_OK)
+        *ret = told;
+    else
+        json_decref(told);
+    return code;
+}
+
+void migrations_answer(struct runtime *runtime, struct exchange *exchange)
+{
+    struct fh_error error;
+    json_t *told;
+    if (runtime->service->model != FH_RELATIONAL) {
+        exchange_problem(exchange, 404, "Only stores of tables have migrations.");
+    } else if (service_migrations(runtime->context.store, &told, &error) != FH_OK) {
+        exchange_problem(exchange, 503, error.message);
+    } else {
+        char *text = json_text(told);
+        exchange_answer(exchange, 200, NULL, text, strlen(text), NULL, 0);
+        json_text_free(text);
+        json_decref(told);
+    }
+}
+
+/* ---- what is left in the folder -------------------------------------------------------------- */
+
+void service_record_store(const struct runtime *runtime)
+{
+    struct fh_error error;
+    const json_t *config = runtime->config;
+    const char *folder = json_string_at(config, "folder"),
+               *engine = json_string_at(config, "engine");
+    json_t *store = json_object_get(config, "store");
+    json_t *record =
+        json_pack("{s:i, s:s, s:s, s:I, s:O*}", "freehold", 1, "engine", engine ? engine : "sqlite",
+                  "incarnation", runtime->context.store->incarnation, "migration",
+                  (json_int_t)service_migrated(runtime->context.store), "store", store);
+    FH_ASSERT(record != NULL);
+    if (process_write(folder, PROCESS_STORE_FILE, record, &error) != FH_OK)
+        log_warning("%s", error.message);
+    json_decref(record);
+}
+
+/* ---- the task -------------------------------------------------------------------------------- */
+
+/* A file that is not there yet is not made to look into it. */
+static bool is_there(const struct runtime *runtime)
+{
+    char path[4200];
+    const char *folder = json_string_at(runtime->config, "folder");
+    if (json_object_get(runtime->config, "store"))
+        return true;
+    snprintf(path, sizeof path, "%s/store.db", folder ? folder : ".");
+    return access(path, F_OK) == 0;
+}
+
+static enum fh_code change(struct runtime *runtime, json_t *result, struct fh_error *error)
+{
+    struct store *store = runtime->context.store;
+    const json_t *task = json_object_get(runtime->config, "task");
+    const char *folder = json_string_at(runtime->config, "migrations");
+    const char *what = json_string_at(task, "do");
+    const char *named = "applied_now";
+    json_int_t version = 0;
+    int count = 0;
+    enum fh_code code = service_store_serves(store, error);
+    if (code != FH_OK)
+        return code;
+    if (what && strcmp(what, "apply") == 0) {
+        code = service_migrate(store, folder, &count, error);
+    } else if (what && strcmp(what, "adopt") == 0 && json_integer_at(task, "version", &version)) {
+        named = "adopted_now";
+        code = service_adopt(store, folder, json_string_at(task, "from"), version, &count, error);
+    } else {
+        return error_set(error, FH_INVALID, "Nobody knows the task \"%s\".", what ? what : "");
+    }
+    json_object_set_new(result, named, json_integer(count));
+    if (code == FH_OK)
+        service_record_store(runtime);
+    return code;
+}
+
+static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struct fh_error *error)
+{
+    struct fh_error unseen;
+    json_t *told = NULL;
+    bool looks = json_is_string(json_at(runtime->config, "task.do")) &&
+                 strcmp(json_string_at(runtime->config, "task.do"), "look") == 0;
+    if (runtime->service->model != FH_RELATIONAL)
+        return error_set(error, FH_UNSUPPORTED,
+                         "Only stores of tables have migrations; %s keeps others.",
+                         runtime->service->name);
+    if (looks && !is_there(runtime)) {
+        json_object_set_new(result, "store", json_false());
+        return FH_OK;
+    }
+    enum fh_code code = service_store_open(runtime->service, runtime->config, runtime->world,
+                                           &runtime->context.store, error);
+    if (code != FH_OK)
+        return code;
+    if (!looks)
+        code = change(runtime, result, error);
+    /* Where it failed too: how far it has come is what one wants to know then. */
+    enum fh_code seen =
+        service_migrations(runtime->context.store, &told, code == FH_OK ? error : &unseen);
+    if (seen == FH_OK)
+        json_object_update(result, told);
+    json_decref(told);
+    store_close(runtime->context.store);
+    runtime->context.store = NULL;
+    return code == FH_OK ? seen : code;
+}
+
+int service_task(struct runtime *runtime)
+{
+    struct fh_error error = {0}, unwritten;
+    json_t *result = json_object();
+    enum fh_code code = work_on_store(runtime, result, &error);
+    if (code != FH_OK) {
+        log_error("%s", error.message);
+        json_t *why = json_string(error.message); /* none: a name in it is no UTF-8 */
+        json_object_set_new(result, "error", why ? why : json_string("It failed; see its log."));
+    }
+    if (process_write(json_string_at(runtime->config, "folder"), SERVICE_TASK_RESULT, result,
+                      &unwritten) != FH_OK) {
+        log_error("%s", unwritten.message);
+        code = unwritten.code;
+    }
+    json_decref(result);
+    if (code == FH_OK)
+        return 0;
+    return code == FH_INVALID || code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
+                                                        : PROCESS_EXIT_FAILED;
+}

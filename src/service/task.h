@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SERVICE_TASK_H
+#define SERVICE_TASK_H
+
+/*
+ * What a service's program does to its store instead of serving, when its configuration says so:
+ *
+ *     "task": {"do": "look"}                                      tells what its store has
+ *     "task": {"do": "apply"}                                     applies what is new
+ *     "task": {"do": "adopt", "from": "flyway", "version": 12}    see adopt.h
+ *
+ * It is the service's own process that does it: with its user, its confinement and its way to the
+ * store, while nobody else serves from it. What came of it stands in the service's folder, in
+ * SERVICE_TASK_RESULT: what service_migrations tells (with "store": false where there is no store
+ * yet), "applied_now" or "adopted_now", and "error", a sentence, when it failed.
+ */
+
+#include "service/runtime.h"
+
+#define SERVICE_TASK_RESULT "task-result.json"
+
+/* What was applied to the store, and what was begun: {"engine", "applied": [{"version", "name",
+ * "checksum", "applied_ms"}], "open": [{"version", "name", "done", "running"}]}. A relational one.
+ * On a fiber. New reference. */
+enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_error *error);
+/* GET /_freehold/migrations: the same to operators. 404: another model; 503: the store can't be
+ * used now. */
+struct exchange;
+void migrations_answer(struct runtime *runtime, struct exchange *exchange);
+/* Leaves in the service's folder which engine has its data, for the next `up`, and its newest
+ * migration, for `check`. What can't be written is looked at then as if nothing were known. */
+void service_record_store(const struct runtime *runtime);
+
+/* The exit code. On a fiber; the store is closed when it returns. */
+int service_task(struct runtime *runtime);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One fiber, and a lease for it where there are several instances. What can't be done now is done
+ * by a later round: it is said in the log when it begins to fail.
+ */
+
+#include "service/upkeep.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "event/trim.h"
+#include "saga/run.h"
+#include "work/command.h"
+#include "work/keyvalue.h"
+#include "work/retention.h"
+
+struct upkeep {
+    struct runtime *runtime;
+    struct retention retention;
+    json_t *expected; /* who is declared to hear: {name: true}; NULL: that is not known */
+    int64_t expire_ns;
+    bool failing;
+};
+
+/* Whom `up` has granted the feed. */
+static json_t *expected_of(const json_t *config)
+{
+    json_t *callers = json_object_get(config, "callers"), *grants, *grant;
+    const char *name;
+    size_t i;
+    if (!callers)
+        return NULL;
+    json_t *expected = json_object();
+    json_object_foreach (callers, name, grants) {
+        json_array_foreach (grants, i, grant) {
+            if (json_is_string(grant) && strcmp(json_string_value(grant), UPKEEP_FEED_GRANT) == 0)
+                json_object_set_new(expected, name, json_true());
+        }
+    }
+    return expected;
+}
+
+/* What is kept of expired keys: a slice after the other, as long as this process is asked to. */
+static enum fh_code sweep_keys(struct runtime *runtime, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    bool more = true;
+    while (code == FH_OK && more && runtime->phase == RUNTIME_READY &&
+           runtime->expiry.state == LEASE_OURS)
+        code = keyvalue_sweep_slice(&runtime->context, &more, error);
+    return code;
+}
+
+static void keep_up(struct upkeep *upkeep)
+{
+    struct runtime *runtime = upkeep->runtime;
+    struct work_context *context = &runtime->context;
+    struct fh_error error = {0};
+    int64_t removed, now_ns = world_monotonic_ns(runtime->world);
+    enum fh_code code = FH_OK;
+    if (now_ns >= upkeep->expire_ns) {
+        upkeep->expire_ns = now_ns + RUNTIME_EXPIRE_INTERVAL_MS * INT64_C(1000000);
+        code = command_expire(context, &removed, &error);
+        if (code == FH_OK)
+            code = sweep_keys(runtime, &error);
+    }
+    if (code == FH_OK && runtime->phase == RUNTIME_READY)
+        code = event_trim(context->events, &upkeep->retention, upkeep->expected, &error);
+    if (code == FH_OK && runtime->phase == RUNTIME_READY)
+        code = saga_forget(context->sagas, &upkeep->retention, &error);
+    if (code != FH_OK && !upkeep->failing)
+        log_warning("What is old could not be removed from the store, and will be later: %s",
+                    error.message);
+    upkeep->failing = code != FH_OK;
+}
+
+static void taken(struct lease *lease)
+{
+    struct runtime *runtime = lease->owner;
+    fiber_wake_all(&runtime->expire_sleep);
+}
+
+static void run(void *argument)
+{
+    struct runtime *runtime = argument;
+    struct upkeep upkeep = {.runtime = runtime,
+                            .retention = retention_of(runtime->config),
+                            .expected = expected_of(runtime->config),
+                            .expire_ns = world_monotonic_ns(runtime->world)};
+    runtime->expiry =
+        (struct lease){.name = "expiry", .taken = taken, .ends = lease_ended, .owner = runtime};
+    lease_add(runtime->context.leases, &runtime->expiry);
+    while (runtime->phase == RUNTIME_READY) {
+        if (runtime->expiry.state == LEASE_OURS)
+            keep_up(&upkeep);
+        if (runtime->phase != RUNTIME_READY)
+            break; /* its wake-up came while the store was busy */
+        fiber_wait_until(&runtime->expire_sleep, runtime->world,
+                         world_in_ms(runtime->world, upkeep.retention.look_ms));
+    }
+    json_decref(upkeep.expected);
+    runtime->expiring = false;
+}
+
+void upkeep_start(struct runtime *runtime)
+{
+    runtime->expiring = fiber_start(runtime->world->fibers, run, runtime);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shape out of its own JSON Schema: the way back from schema.c, for who has another service's
+ * description and not its declaration. What that file writes is read as it was meant, but for the
+ * least length of a text, of which the schema knows the fourth; whatever else a schema of another
+ * making says is left out, so that the shape is never stricter than the schema.
+ */
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "shape/walk.h"
+
+static const fh_field *read_object(struct arena *arena, const json_t *schema, int depth);
+
+static bool is_of(const json_t *type, const char *name)
+{
+    size_t i;
+    json_t *one;
+    if (json_is_string(type))
+        return strcmp(json_string_value(type), name) == 0;
+    json_array_foreach (type, i, one) {
+        if (json_is_string(one) && strcmp(json_string_value(one), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of one type, or of one and null; FH_ANY otherwise. */
+static enum fh_type read_type(const json_t *schema)
+{
+    static const struct {
+        const char *name;
+        enum fh_type type;
+    } known[] = {{"string", FH_STRING},
+                 {"integer", FH_INT},
+                 {"boolean", FH_BOOL},
+                 {"object", FH_OBJECT},
+                 {"array", FH_ARRAY}};
+    const json_t *type = json_object_get(schema, "type");
+    if (json_array_size(type) > (is_of(type, "null") ? 2 : 1))
+        return FH_ANY;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (is_of(type, known[i].name))
+            return known[i].type;
+    }
+    return FH_ANY;
+}
+
+static void read_bounds(fh_field *field, const json_t *schema, const char *least, const char *most)
+{
+    json_int_t min = field->type == FH_INT ? INT64_MIN : 0, max = INT64_MAX;
+    bool has_min = json_integer_at(schema, least, &min);
+    bool has_max = json_integer_at(schema, most, &max);
+    if (!has_min && !has_max)
+        return;
+    field->min = min;
+    field->max = has_max || min <= 0 ? max : 0; /* a max below its min is none */
+}
+
+/* NULL where it is not a list of texts, as null beside them. */
+static const char *const *read_one_of(struct arena *arena, const json_t *schema)
+{
+    const json_t *values = json_object_get(schema, "enum");
+    size_t count = 0, i;
+    json_t *one;
+    if (!json_is_array(values))
+        return NULL;
+    const char **texts = arena_alloc(arena, (json_array_size(values) + 1) * sizeof *texts);
+    json_array_foreach (values, i, one) {
+        if (json_is_string(one))
+            texts[count++] = json_string_value(one);
+        else if (!json_is_null(one))
+            return NULL;
+    }
+    texts[count] = NULL;
+    return texts;
+}
+
+static fh_field read_field(struct arena *arena, const json_t *schema, int depth)
+{
+    fh_field field = {.type = read_type(schema),
+                      .nullable = is_of(json_object_get(schema, "type"), "null")};
+    const json_t *items = json_object_get(schema, "items");
+    if (field.type == FH_STRING) {
+        read_bounds(&field, schema, "minLength", "maxLength");
+        field.one_of = read_one_of(arena, schema);
+    } else if (field.type == FH_INT) {
+        read_bounds(&field, schema, "minimum", "maximum");
+    } else if (field.type == FH_OBJECT) {
+        field.of = read_object(arena, schema, depth + 1);
+    } else if (field.type == FH_ARRAY) {
+        read_bounds(&field, schema, "minItems", "maxItems");
+        fh_field element = json_is_object(items) ? read_field(arena, items, depth + 1)
+                                                 : (fh_field){.type = FH_ANY};
+        field.of = element.nullable ? NULL : element.of;
+        field.elements = element.nullable || field.of ? FH_ANY : element.type;
+    }
+    return field;
+}
+
+/* NULL: nothing is said of what is in it. */
+static const fh_field *read_object(struct arena *arena, const json_t *schema, int depth)
+{
+    json_t *properties = json_object_get(schema, "properties"), *property;
+    const json_t *required = json_object_get(schema, "required");
+    const char *name;
+    size_t count = 0, i;
+    json_t *one;
+    if (!json_is_object(properties) || depth > SHAPE_READ_DEPTH_MAX)
+        return NULL;
+    fh_field *fields = arena_alloc(arena, (json_object_size(properties) + 2) * sizeof *fields);
+    json_object_foreach (properties, name, property) {
+        fh_field *field = &fields[count++];
+        *field = read_field(arena, property, depth);
+        field->name = name;
+        field->optional = true;
+        json_array_foreach (required, i, one) {
+            if (json_is_string(one) && strcmp(json_string_value(one), name) == 0)
+                field->optional = false;
+        }
+    }
+    if (!json_is_false(json_object_get(schema, "additionalProperties")))
+        fields[count++] = (fh_field){"*", FH_ANY, .optional = true};
+    fields[count] = (fh_field){0};
+    return fields;
+}
+
+const fh_field *shape_of_schema(struct arena *arena, const json_t *schema)
+{
+    return read_object(arena, schema, 0);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A user's test is a run (run.h) without clients of its own: once all services are ready, its body
+ * is one fiber outside of them, and what it says happens through the same network and disks as all
+ * else. When something is not as expected, the run has failed and is hopeless, and the body's fiber
+ * is left where it stands: the run's process ends with it.
+ */
+
+#include "simulate/test.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "gateway/compose.h"
+#include "http/path.h"
+#include "work/command.h"
+
+#define CRASH_STEPS_MAX 300
+#define LOOK_MS 5
+#define KEY_SIZE 32
+
+void test_end(fh_test *t)
+{
+    t->run->hopeless = true;
+    for (;;)
+        fh_client_sleep_ms(&t->client, 3600000); /* the run ends before that */
+}
+
+void test_fail(fh_test *t, const char *format, ...)
+{
+    char text[RUN_FAILURE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    run_fail(t->run, "%s", text);
+    test_end(t);
+}
+
+json_t *test_keep(fh_test *t, json_t *value)
+{
+    if (value)
+        json_array_append_new(t->kept, value);
+    return value;
+}
+
+struct run_node *test_node(fh_test *t, const char *service)
+{
+    for (int i = 0; i < t->run->node_count; i++) {
+        if (strcmp(t->run->nodes[i].service->name, service) == 0)
+            return &t->run->nodes[i];
+    }
+    test_fail(t, "there is no service %s in this program of tests", service);
+}
+
+void test_request_split(fh_test *t, const char *request, const char **ret_method,
+                        const char **ret_path)
+{
+    const char *space = strchr(request, ' ');
+    if (!space || space == request || space[1] != '/')
+        test_fail(t, "\"%.100s\" is no request: expected one such as \"GET /api/users/7\"",
+                  request);
+    *ret_method = json_string_value(test_keep(t, json_stringn(request, (size_t)(space - request))));
+    *ret_path = json_string_value(test_keep(t, json_string(space + 1)));
+}
+
+const struct fh_route *test_route(const fh_service *service, const char *method, const char *path)
+{
+    const struct fh_route *best = NULL;
+    for (size_t i = 0; i < sizeof service->routes / sizeof *service->routes; i++) {
+        const struct fh_route *route = &service->routes[i];
+        if (!route->method)
+            break;
+        if (strcmp(route->method, method) == 0 && compose_target_fits(path, route->path) &&
+            (!best || path_literals(route->path) > path_literals(best->path)))
+            best = route;
+    }
+    return best;
+}
+
+/* ---- What happens ---- */
+
+/* The problem's own words, if it is one. */
+static const char *said(const json_t *answer)
+{
+    const char *detail = json_string_at(answer, "detail");
+    return detail ? detail : "";
+}
+
+json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
+                        json_t *body)
+{
+    const char *method, *path;
+    char key[KEY_SIZE];
+    json_t *answer = NULL;
+    const struct run_node *node = test_node(t, service);
+    if (node->stubbed)
+        test_fail(t, "%s is a stub in this test: it can't be asked %s", service, request);
+    test_request_split(t, request, &method, &path);
+    snprintf(key, sizeof key, "test-%d", ++t->requests);
+    const struct fh_route *route = test_route(node->service, method, path);
+    struct fh_ask ask = {.service = service,
+                         .method = method,
+                         .path = path,
+                         .body = test_keep(t, body),
+                         .key = strcmp(method, "GET") != 0 ? key : NULL,
+                         .as_operator = !route || route->audience != FH_PUBLIC};
+    int answered = status < 500 ? fh_client_insist(&t->client, &ask, &answer)
+                                : fh_client_ask(&t->client, &ask, &answer);
+    test_keep(t, answer);
+    if (answered != status)
+        test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
+                  *said(answer) ? ": " : "", said(answer));
+    return answer;
+}
+
+void fh_test_skip_time(fh_test *t, int seconds)
+{
+    simulate_say(&t->run->simulate, t->run->outside, "%d s go by", seconds);
+    for (int i = 0; i < seconds; i++)
+        fh_client_sleep_ms(&t->client, 1000);
+}
+
+void fh_test_rest(fh_test *t)
+{
+    int failures = t->run->result->failures;
+    run_wait_for_rest(&t->client);
+    if (t->run->result->failures > failures)
+        test_end(t);
+}
+
+void fh_test_crash(fh_test *t, const char *service)
+{
+    simulate_node_crash(test_node(t, service)->node, SIMULATE_POWER, "the test takes its power");
+}
+
+void fh_test_crash_soon(fh_test *t, const char *service)
+{
+    struct run_node *node = test_node(t, service);
+    struct simulate *simulate = &t->run->simulate;
+    node->node->crash_how = simulate_chance(simulate, 500000) ? SIMULATE_POWER : SIMULATE_KILLED;
+    node->node->crash_after = simulate_between(simulate, 1, CRASH_STEPS_MAX);
+}
+
+void fh_test_pause(fh_test *t, const char *service, int seconds)
+{
+    simulate_node_pause(test_node(t, service)->node,
+                        t->run->simulate.now_ns + seconds * 1000 * SIMULATE_MS);
+}
+
+void fh_test_faults_begin(fh_test *t)
+{
+    run_faults_begin(t->run);
+}
+
+void fh_test_faults_end(fh_test *t)
+{
+    run_faults_end(t->run);
+}
+
+/* ---- Publishing ---- */
+
+/* A work of the service's own, made as a command, so that it is done once however often its
+ * process dies. What a death leaves of it is left lying, as all else of that process. */
+struct publishing {
+    fh_work work; /* the first: the handler finds the rest from it */
+    struct simulate_event start;
+    struct run_node *node;
+    const char *type, *key;
+    json_t *data;
+    bool ended;
+    int status;
+    char detail[200];
+};
+
+static void publish_handler(fh_work *w)
+{
+    struct publishing *publishing = (struct publishing *)w;
+    fh_publish(w, publishing->type, json_deep_copy(publishing->data));
+}
+
+static void publish_run(void *argument)
+{
+    struct publishing *publishing = argument;
+    struct runtime *runtime = run_node_runtime(publishing->node);
+    struct command_request command = {
+        .method = "POST", .path = "/", .pattern = "/", .key = publishing->key};
+    work_init(&publishing->work, &runtime->context, publish_handler);
+    publishing->work.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
+    command_run(&publishing->work, &command);
+    const char *detail = json_string_at(publishing->work.reply_body, "detail");
+    snprintf(publishing->detail, sizeof publishing->detail, "%.199s",
+             publishing->work.failure.code ? publishing->work.failure.message
+             : detail                      ? detail
+                                           : "");
+    publishing->status = publishing->work.reply_status;
+    work_release(&publishing->work);
+    publishing->ended = true;
+}
+
+static void publish_start(struct simulate_event *event)
+{
+    struct publishing *publishing = event->owner;
+    FH_ASSERT(fiber_start(publishing->node->node->world.fibers, publish_run, publishing));
+}
+
+/* One life's attempt: 0: it died meanwhile. */
+static int publish_once(fh_test *t, struct run_node *node, const char *type, const char *key,
+                        json_t *data, char detail[static 200])
+{
+    struct publishing *publishing = calloc(1, sizeof *publishing);
+    FH_ASSERT(publishing != NULL);
+    publishing->node = node;
+    publishing->type = type;
+    publishing->key = key;
+    publishing->data = data;
+    publishing->start = (struct simulate_event){.fire = publish_start, .owner = publishing};
+    while (!node->node->open)
+        fh_client_sleep_ms(&t->client, LOOK_MS);
+    unsigned life = node->node->life;
+    publishing->start.node = node->node;
+    publishing->start.of_process = true;
+    simulate_plan(&t->run->simulate, &publishing->start, t->run->simulate.now_ns);
+    while (!publishing->ended && node->node->life == life && node->node->alive)
+        fh_client_sleep_ms(&t->client, LOOK_MS);
+    memcpy(detail, publishing->detail, 200);
+    return publishing->ended ? publishing->status : 0;
+}
+
+void fh_test_publish(fh_test *t, const char *service, const char *type, json_t *data)
+{
+    struct run_node *node = test_node(t, service);
+    char key[KEY_SIZE], detail[200];
+    char *text = json_text(test_keep(t, data));
+    simulate_say(&t->run->simulate, t->run->outside, "%s publishes %s %s", service, type, text);
+    json_text_free(text);
+    snprintf(key, sizeof key, "test-%d", ++t->requests);
+    int status;
+    do
+        status = publish_once(t, node, type, key, data, detail);
+    while (status == 0 || status == 503);
+    if (status >= 400)
+        test_fail(t, "%s can't publish %s: %s", service, type, detail);
+}
+
+/* ---- A test's life ---- */
+
+/* What is parked without being expected is a failure that nobody has looked at. */
+static void check_parked(fh_test *t)
+{
+    for (int i = 0; i < t->run->node_count; i++) {
+        const char *name = t->run->nodes[i].service->name;
+        if (!json_object_get(t->parked, name))
+            fh_test_expect_parked(t, name, 0, 0);
+    }
+}
+
+static void entry(void *argument)
+{
+    fh_test *t = argument;
+    t->declared->body(t);
+    fh_test_rest(t);
+    check_parked(t);
+    t->run->clients_open--;
+}
+
+void run_test(struct run *run)
+{
+    fh_test *t = calloc(1, sizeof *t);
+    FH_ASSERT(t != NULL);
+    run->test = t;
+    t->run = run;
+    t->declared = run->system->test;
+    t->client = (fh_client){.run = run};
+    t->kept = json_array();
+    t->asked = json_array();
+    t->parked = json_object();
+    run->clients_open++;
+    FH_ASSERT(fiber_start(run->outside->world.fibers, entry, t));
+}

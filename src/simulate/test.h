@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIMULATE_TEST_H
+#define SIMULATE_TEST_H
+
+/*
+ * What the files of users' tests share:
+ *
+ *     test.c           a test's life, and what happens in it
+ *     test_expect.c    what must hold
+ *     test_stub.c      services that do not run: what they publish and answer
+ *     test_main.c      `main` of a program of tests
+ */
+
+#include <freehold/test.h>
+
+#include "simulate/run_parts.h"
+
+#define TEST_STUBS_MAX 64
+#define TEST_ASKED_MAX 10000
+
+struct test_stub {
+    const char *service, *method, *path; /* a pattern */
+    int status;
+    json_t *body; /* or NULL */
+};
+
+struct fh_test {
+    struct run *run;
+    const struct fh_test_case *declared;
+    fh_client client;
+    json_t *kept; /* what was handed to the test */
+    int requests; /* so far: their keys */
+    struct test_stub stubs[TEST_STUBS_MAX];
+    int stub_count;
+    json_t *asked;  /* of stubs: {"service", "method", "path", "key"} */
+    json_t *parked; /* by service: [events, sagas] that the test expects */
+};
+
+/* "POST /api/orders?x=1" as method and path, which live as long as the test. */
+void test_request_split(fh_test *t, const char *request, const char **ret_method,
+                        const char **ret_path);
+/* The node of a service, whether it runs or is a stub. There is one, or the test ends. */
+struct run_node *test_node(fh_test *t, const char *service);
+/* Says what is wrong and ends the test. */
+_Noreturn void test_fail(fh_test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void test_end(fh_test *t);          /* it was said already */
+json_t *test_keep(fh_test *t, json_t *value); /* until the test's end; NULL is fine */
+/* The declared route that a request to `path` (without its query) comes to, or NULL. */
+const struct fh_route *test_route(const fh_service *service, const char *method, const char *path);
+/* What `expected` has and `value` has not, as one line; NULL: nothing. malloc'ed. */
+char *test_lack(const json_t *value, const json_t *expected);
+
+#endif

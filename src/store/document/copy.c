@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Documents go through the model's own operations, so that each engine keeps them as it does. Each
+ * side is read whole, and its digests are compared: of what was read and written, and of what is
+ * then read back.
+ */
+
+#include "store/document/copy.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "store/relational/digest.h"
+
+#define FIND_LIMIT 200
+#define WORK_DOCUMENTS 100 /* in one work, where an engine takes several */
+
+struct copying {
+    const struct copy_options *options;
+    const char *name; /* of a collection */
+    struct digest *digest;
+    bool writes;
+};
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+static enum fh_code find_some(struct store *store, const char *collection,
+                              struct document_find *find, json_t **ret, struct fh_error *error)
+{
+    struct store_work *work;
+    struct fh_error why = {0};
+    *ret = NULL;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    do { /* fewer where they are large */
+        code = document_engine(store)->find(work, collection, find, ret, &why);
+    } while (code == FH_INVALID && strcmp(why.field, "limit") == 0 && find->limit > 1 &&
+             (find->limit = (find->limit + 3) / 4) > 0);
+    store_rollback(work);
+    if (code != FH_OK && error)
+        *error = why;
+    return code;
+}
+
+/* Documents in slices of what a find answers; the visitor's heap is theirs. */
+typedef enum fh_code visit_documents(void *context, const json_t *documents,
+                                     struct fh_error *error);
+
+static enum fh_code each(struct store *store, const char *collection, visit_documents *visit,
+                         void *context, struct fh_error *error)
+{
+    char after[DOCUMENT_ID_LENGTH_MAX + 1] = "";
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = FH_OK;
+    for (size_t found = 1; found > 0 && code == FH_OK;) {
+        struct document_find find = {.after = *after ? after : NULL, .limit = FIND_LIMIT};
+        json_t *list;
+        code = find_some(store, collection, &find, &list, error);
+        found = json_array_size(list);
+        if (code == FH_OK && found > 0) {
+            snprintf(after, sizeof after, "%s",
+                     json_string_at(json_array_get(list, found - 1), "id"));
+            code = visit(context, list, error);
+        }
+        json_decref(list);
+    }
+    json_arena_set(arena);
+    return code;
+}
+
+static enum fh_code insert_some(struct store *store, const char *collection, const json_t *list,
+                                size_t first, size_t count, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (size_t i = first; i < first + count && i < json_array_size(list) && code == FH_OK; i++)
+        code = document_engine(store)->insert(work, collection, json_array_get(list, i), error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code take_documents(void *context, const json_t *list, struct fh_error *error)
+{
+    struct copying *copying = context;
+    struct store *to = copying->options->to;
+    size_t step = to->ops->one_document ? 1 : WORK_DOCUMENTS, i;
+    json_t *document;
+    enum fh_code code = FH_OK;
+    json_array_foreach (list, i, document) {
+        char *text = json_text(document);
+        struct sql_value value = sql_text(text);
+        digest_add(copying->digest, &value, 1);
+        json_text_free(text);
+    }
+    for (i = 0; i < json_array_size(list) && copying->writes && code == FH_OK; i += step)
+        code = insert_some(to, copying->name, list, i, step, error);
+    if (code == FH_OK && copying->writes && copying->options->told)
+        copying->options->told(copying->options->context, copying->name, copying->digest->rows);
+    return code;
+}
+
+enum fh_code document_any(struct store *store, const struct fh_collection *collections, int count,
+                          bool *ret, struct fh_error *error)
+{
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = FH_OK;
+    *ret = false;
+    for (int i = 0; i < count && code == FH_OK && !*ret; i++) {
+        struct document_find find = {.limit = 1};
+        json_t *list;
+        struct fh_error why;
+        code = find_some(store, collections[i].name, &find, &list, &why);
+        *ret = json_array_size(list) > 0;
+        json_decref(list);
+        if (code == FH_INVALID) /* the store does not know the collection */
+            code = FH_OK;
+        else if (code != FH_OK && error)
+            *error = why;
+    }
+    json_arena_set(arena);
+    return code;
+}
+
+/* ---- emptying -------------------------------------------------------------------------------- */
+
+struct emptying {
+    struct store *store;
+    const char *collection;
+};
+
+static enum fh_code remove_documents(void *context, const json_t *list, struct fh_error *error)
+{
+    struct emptying *emptying = context;
+    struct store_work *work;
+    size_t i;
+    json_t *document;
+    bool existed;
+    enum fh_code code = store_begin(emptying->store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    json_array_foreach (list, i, document) {
+        if (code == FH_OK)
+            code = document_engine(emptying->store)
+                       ->remove(work, emptying->collection, json_string_at(document, "id"),
+                                &existed, error);
+    }
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code empty(struct store *store, const char *collection, struct fh_error *error)
+{
+#ifdef FREEHOLD_MONGODB
+    if (store->ops == &store_mongodb)
+        return copied_mongodb_clear(store, collection, error);
+#endif
+    struct emptying emptying = {store, collection};
+    return each(store, collection, remove_documents, &emptying, error);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+/* One collection: over, and read again. */
+static enum fh_code copy_one(const struct copy_options *options, const char *name,
+                             struct copy_result *ret, struct fh_error *error)
+{
+    struct digest source = {0}, target = {0};
+    struct copying over = {options, name, &source, true}, again = {options, name, &target, false};
+    enum fh_code code = each(options->from, name, take_documents, &over, error);
+    if (code == FH_OK)
+        code = each(options->to, name, take_documents, &again, error);
+    if (code == FH_OK && !digest_equal(&source, &target))
+        code = copy_differs(options, name, target.rows, source.rows, error);
+    ret->tables++;
+    ret->rows += source.rows;
+    return code;
+}
+
+enum fh_code document_copy(const struct copy_options *options,
+                           const struct fh_collection *collections, int count,
+                           struct copy_result *ret, struct fh_error *error)
+{
+    *ret = (struct copy_result){0};
+    if (!copy_knows(options->from) || !copy_knows(options->to))
+        return error_set(error, FH_UNSUPPORTED,
+                         "Document stores are moved between SQLite and MongoDB, and not yet from "
+                         "%s to %s.",
+                         options->from->ops->name, options->to->ops->name);
+    enum fh_code code = copy_ledger(options, ret, error);
+    for (int i = 0; i < count && code == FH_OK; i++)
+        code = empty(options->to, collections[i].name, error);
+    for (int i = 0; i < count && code == FH_OK; i++)
+        code = copy_one(options, collections[i].name, ret, error);
+    return code;
+}

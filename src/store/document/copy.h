@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_DOCUMENT_COPY_H
+#define STORE_DOCUMENT_COPY_H
+
+/*
+ * A whole document store copied into another one, of whichever engines: the service's documents,
+ * and the ledger's outbox, inbox, command records and sagas. Both have the collections already;
+ * what an earlier attempt has left in the target is replaced. Afterwards both were read and
+ * compared, document by document and row by row.
+ */
+
+#include "store/document/document.h"
+#include "store/ledger_copy.h"
+
+/* FH_UNSUPPORTED: an engine keeps its ledger in a way that is not known here. FH_CONFLICT, not
+ * retryable: a collection is not the same on both sides; says which. */
+enum fh_code document_copy(const struct copy_options *options,
+                           const struct fh_collection *collections, int count,
+                           struct copy_result *ret, struct fh_error *error);
+/* Whether any document of these collections is there. */
+enum fh_code document_any(struct store *store, const struct fh_collection *collections, int count,
+                          bool *ret, struct fh_error *error);
+
+/* For engines: all documents of a collection go, at once. */
+enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
+                                  struct fh_error *error);
+
+#endif

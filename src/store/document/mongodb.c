@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The MongoDB engine: opening and closing a store. Why it is built as it is, what is promised and
+ * what was tried against which server is told in docs/engines/mongodb.md.
+ *
+ * One process at a time has a store open. Each opening has a number of its own, the epoch, which
+ * stands beside the counter of positions: a former process that lives on finds it moved when it
+ * next gives out a position, and ends.
+ */
+
+#include "store/document/mongodb.h"
+
+#include <stdlib.h>
+
+/* ---- Claiming the store ---------------------------------------------------------------------- */
+
+struct claiming {
+    struct mongodb_call call; /* first */
+    bool found, claimed;
+    int64_t position, epoch;
+};
+
+static int64_t integer_of(const bson_t *document, const char *name)
+{
+    bson_iter_t at;
+    if (!mongoc.bson_iter_init_find(&at, document, name))
+        return 0;
+    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at)
+                                                         : mongoc.bson_iter_int64(&at);
+}
+
+static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t *meta,
+                                 const bson_t *selector, struct fh_error *error)
+{
+    const bson_t *counter;
+    bson_error_t why;
+    enum fh_code code = FH_OK;
+    mongoc_cursor_t *cursor = mongoc.mongoc_collection_find_with_opts(meta, selector, NULL, NULL);
+    claiming->found = mongoc.mongoc_cursor_next(cursor, &counter);
+    if (claiming->found) {
+        claiming->position = integer_of(counter, "position");
+        claiming->epoch = integer_of(counter, "epoch");
+    } else if (mongoc.mongoc_cursor_error(cursor, &why)) {
+        code = mongodb_failed(&why, error);
+    }
+    mongoc.mongoc_cursor_destroy(cursor);
+    return code;
+}
+
+static enum fh_code move_epoch(struct claiming *claiming, mongoc_collection_t *meta,
+                               bson_t *selector, struct fh_error *error)
+{
+    bson_t update, set, reply;
+    bson_error_t why;
+    mongoc.bson_append_int64(selector, "epoch", -1, claiming->epoch);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_int64(&set, "epoch", -1, claiming->epoch + 1);
+    mongoc.bson_append_document_end(&update, &set);
+    bool done = mongoc.mongoc_collection_update_one(meta, selector, &update, NULL, &reply, &why);
+    claiming->claimed = done && integer_of(&reply, "matchedCount") == 1;
+    claiming->epoch += claiming->claimed;
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&update);
+    return done ? FH_OK : mongodb_failed(&why, error);
+}
+
+static enum fh_code make_counter(struct claiming *claiming, mongoc_collection_t *meta,
+                                 struct fh_error *error)
+{
+    bson_t counter;
+    bson_error_t why;
+    mongoc.bson_init(&counter);
+    mongoc.bson_append_utf8(&counter, "_id", -1, "counter", -1);
+    mongoc.bson_append_int64(&counter, "position", -1, 0);
+    mongoc.bson_append_int64(&counter, "epoch", -1, 1);
+    claiming->claimed = mongoc.mongoc_collection_insert_one(meta, &counter, NULL, NULL, &why);
+    claiming->epoch = 1;
+    mongoc.bson_destroy(&counter);
+    return claiming->claimed ? FH_OK : mongodb_failed(&why, error);
+}
+
+static enum fh_code claim_run(struct mongodb_call *call, struct fh_error *error)
+{
+    struct claiming *claiming = (struct claiming *)call;
+    mongoc_collection_t *meta = mongodb_collection(call, MONGODB_META);
+    bson_t selector;
+    mongoc.bson_init(&selector);
+    mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
+    enum fh_code code = read_counter(claiming, meta, &selector, error);
+    if (!code)
+        code = claiming->found ? move_epoch(claiming, meta, &selector, error)
+                               : make_counter(claiming, meta, error);
+    mongoc.bson_destroy(&selector);
+    mongoc.mongoc_collection_destroy(meta);
+    return code;
+}
+
+static enum fh_code claim(struct mongodb *mongodb, struct fh_error *error)
+{
+    struct claiming claiming = {.call.run = claim_run};
+    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
+    enum fh_code code = FH_OK;
+    for (int tries = 0; !claiming.claimed; tries++) {
+        code = mongodb_call(mongodb, &claiming.call, error);
+        if (code && code != FH_CONFLICT && code != FH_UNAVAILABLE)
+            return code;
+        if (claiming.claimed)
+            break;
+        if (world_monotonic_ns(mongodb->store.world) > deadline_ns)
+            return error_set(error, FH_UNAVAILABLE,
+                             "The store could not be claimed: others open it all the time.");
+        mongodb_back_off(mongodb, tries);
+    }
+    mongodb->position = claiming.position;
+    mongodb->epoch = claiming.epoch;
+    return FH_OK;
+}
+
+/* ---- Indexes of the ledger ------------------------------------------------------------------- */
+
+static const struct {
+    const char *collection, *name;
+    const char *fields[3];
+} indexes[] = {
+    {MONGODB_OUTBOX, "work", {"work"}},
+    {"fh_command", "number", {"caller", "birth", "number"}},
+    {"fh_command", "created", {"birth", "created_ms"}},
+    {"fh_parked", "key", {"source", "key"}},
+    {MONGODB_SAGAS, "status", {"status"}},
+    {MONGODB_SAGAS, "closed", {"birth", "closed", "status"}},
+    {MONGODB_SAGAS, "start", {"start_id"}},
+};
+
+static bool make_index(const struct mongodb_call *call, size_t i, bson_error_t *why)
+{
+    bson_t command, list, index, key, reply;
+    mongoc.bson_init(&command);
+    mongoc.bson_append_utf8(&command, "createIndexes", -1, indexes[i].collection, -1);
+    mongoc.bson_append_array_begin(&command, "indexes", -1, &list);
+    mongoc.bson_append_document_begin(&list, "0", -1, &index);
+    mongoc.bson_append_document_begin(&index, "key", -1, &key);
+    for (int field = 0; field < 3 && indexes[i].fields[field]; field++)
+        mongoc.bson_append_int64(&key, indexes[i].fields[field], -1, 1);
+    mongoc.bson_append_document_end(&index, &key);
+    mongoc.bson_append_utf8(&index, "name", -1, indexes[i].name, -1);
+    mongoc.bson_append_document_end(&list, &index);
+    mongoc.bson_append_array_end(&command, &list);
+    bool done = mongoc.mongoc_client_write_command_with_opts(call->client, call->database, &command,
+                                                             NULL, &reply, why);
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&command);
+    return done;
+}
+
+static enum fh_code indexes_run(struct mongodb_call *call, struct fh_error *error)
+{
+    bson_error_t why;
+    for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++) {
+        if (!make_index(call, i, &why))
+            return mongodb_failed(&why, error);
+    }
+    return FH_OK;
+}
+
+/* ---- Opening and closing --------------------------------------------------------------------- */
+
+static enum fh_code prepare(struct mongodb *mongodb, struct fh_error *error)
+{
+    struct mongodb_call making = {.run = indexes_run};
+    struct store_work *work;
+    enum fh_code code = mongodb_call(mongodb, &making, error);
+    if (!code)
+        code = claim(mongodb, error);
+    if (!code)
+        code = mongodb_begin(&mongodb->store, STORE_WRITE_ALONE, &work, error);
+    if (code)
+        return code;
+    code = ledger_prepare(work, mongodb->store.incarnation, error);
+    if (!code)
+        code = mongodb_collections_read(work, error);
+    if (code) {
+        mongodb_rollback(work);
+        return code;
+    }
+    code = mongodb_commit(work, error);
+    if (!code)
+        code = mongodb_recover(mongodb, error);
+    /* Once more: an earlier process may have given it another one, and died before that arrived. */
+    if (!code)
+        code = mongodb_begin(&mongodb->store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    code = ledger_meta_get(work, LEDGER_INCARNATION, mongodb->store.incarnation, ID_SIZE, error);
+    mongodb_rollback(work);
+    return code;
+}
+
+static void mongodb_close(struct store *store)
+{
+    struct mongodb *mongodb = mongodb_of(store);
+    mongodb->closing = true;
+    fiber_wake_all(&mongodb->for_entries);
+    while (mongodb->carrying || mongodb->deciding > 0)
+        fiber_wait(&mongodb->carried);
+    while (mongodb->first) { /* it stays in its document, and is found at the next opening */
+        struct mongodb_entry *entry = mongodb->first;
+        mongodb->first = entry->next_carried;
+        mongodb_entry_ends(entry);
+        mongodb_entry_release(entry);
+    }
+    mongodb_forget_ended(mongodb);
+    FH_ASSERT(mongodb->locks.count == 0 && mongodb->open == 0);
+    mongodb_disconnect(mongodb);
+    for (int i = 0; i < mongodb->collection_count; i++)
+        free((char *)(uintptr_t)mongodb->collections[i].name);
+    map_release(&mongodb->locks);
+    free(mongodb);
+}
+
+static enum fh_code mongodb_open(const struct store_options *options, struct world *world,
+                                 struct store **ret, struct fh_error *error)
+{
+    enum fh_code code = mongodb_load(error);
+    if (code)
+        return code;
+    struct mongodb *mongodb = calloc(1, sizeof *mongodb);
+    FH_ASSERT(mongodb != NULL);
+    store_init(&mongodb->store, &store_mongodb, options, world);
+    map_init(&mongodb->locks);
+    code = mongodb_connect(mongodb, options, error);
+    if (!code)
+        code = mongodb_settle_start(mongodb, error);
+    if (!code)
+        code = prepare(mongodb, error);
+    if (code) {
+        mongodb_close(&mongodb->store);
+        return code;
+    }
+    *ret = &mongodb->store;
+    return FH_OK;
+}
+
+const struct store_ops store_mongodb = {
+    .name = "mongodb",
+    .models = 1u << FH_DOCUMENT,
+    .one_document = true,
+    .reads_apart = true,
+    .ledger = &mongodb_ledger,
+    .documents = &mongodb_documents,
+    .load = mongodb_load,
+    .open = mongodb_open,
+    .close = mongodb_close,
+    .begin = mongodb_begin,
+    .commit = mongodb_commit,
+    .rollback = mongodb_rollback,
+    .sequence = mongodb_sequence,
+    .tells = true, /* no other process gives positions */
+};

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_MONGODB_H
+#define STORE_MONGODB_H
+
+/*
+ * What the files of the MongoDB engine share. How they work together, and what holds after a crash
+ * at each step, is told in docs/engines/mongodb.md.
+ *
+ *     mongodb_library.c   the client library        mongodb_commit.c    what a work leaves, and
+ * where mongodb_client.c    connections, errors       mongodb_write.c     its one write
+ *     mongodb_bson.c      JSON there and back       mongodb_carry.c     the steps behind it
+ *     mongodb_conflict.c  works side by side        mongodb_settle.c    who takes these, and when
+ *     mongodb_work.c      what a work sees          mongodb_document.c  the model's operations
+ *     mongodb_find.c      finding                   mongodb_ledger*.c   the ledger's
+ *     mongodb.c           opening and closing
+ */
+
+#include "base/map.h"
+#include "store/document/document.h"
+#include "store/document/engine.h"
+#include "store/document/mongodb_bson.h"
+#include "store/ledger.h"
+#include "store/store.h"
+
+#define MONGODB_CONNECTIONS 8 /* where the configuration does not say */
+#define MONGODB_CONNECTIONS_MAX 256
+#define MONGODB_CONNECT_MS "2000"
+#define MONGODB_SOCKET_MS "20000"
+#define MONGODB_OPEN_MS 30000   /* for a server that is starting */
+#define MONGODB_WAIT_MS 30000   /* for a lock, a connection, or works in the way of an alone one */
+#define MONGODB_DECIDE_MS 10000 /* a commit waits so long for a server that has gone */
+#define MONGODB_BACKOFF_MS_MIN 20
+#define MONGODB_BACKOFF_MS_MAX 1000
+#define MONGODB_COLLECTIONS_MAX 64
+#define MONGODB_DOCUMENT_SIZE_MAX (16 << 20) /* of BSON: what a server takes */
+#define MONGODB_PLACED_MAX 16384             /* positions remembered for those who ask */
+
+/* Collections of our own. What stands in them: mongodb_ledger.c. */
+#define MONGODB_WORKS "fh_work"
+#define MONGODB_OUTBOX "fh_outbox"
+#define MONGODB_PLACES "fh_place"
+#define MONGODB_META "fh_meta"
+#define MONGODB_SAGAS "fh_saga"
+#define MONGODB_STEPS "fh_saga_step"
+#define MONGODB_DECLARED "fh_collection"
+#define MONGODB_ID_SIZE 2048                     /* of the ledger's documents */
+#define MONGODB_SEPARATOR "\x1f"                 /* between the parts of an _id */
+#define MONGODB_KEY_LOCK "key" MONGODB_SEPARATOR /* before an event's key: the lock's name */
+
+struct mongodb_client;
+struct mongodb_entry;
+
+/* Positions that were given lately. */
+struct mongodb_placed {
+    char event_id[ID_SIZE];
+    int64_t position;
+};
+
+struct mongodb {
+    struct store store; /* first */
+    mongoc_uri_t *uri;
+    const char *tls_host; /* borrowed; NULL: not by TLS */
+    char database[64];
+    enum mongodb_nesting nesting;
+
+    struct mongodb_client *idle;
+    int client_count, client_max;
+    struct fiber_queue for_client;
+
+    struct engine_collection collections[MONGODB_COLLECTIONS_MAX]; /* declared */
+    int collection_count;
+
+    /* mongodb_conflict.c */
+    struct map locks;
+    struct mongodb_work *works;    /* open for writing */
+    struct mongodb_entry *entries; /* committing, or ended while a work is open that began before */
+    uint64_t ended;                /* so many entries have */
+    int open, alone_waiting;
+    bool alone;
+    struct fiber_queue gate;
+    struct fiber_queue decided; /* some entry's one write was */
+
+    /* mongodb_settle.c */
+    struct mongodb_entry *first, *last; /* decided, to be carried on */
+    bool carrying, closing, uncertain;  /* uncertain: how far the last attempt came is not known */
+    int deciding;                       /* fibers whose commit has returned without knowing */
+    int64_t position, epoch;            /* the last given out; of this opening */
+    struct fiber_queue carried, for_entries;
+    struct mongodb_placed placed[MONGODB_PLACED_MAX];
+    uint64_t placed_count;
+};
+
+static inline struct mongodb *mongodb_of(struct store *store)
+{
+    return (struct mongodb *)store;
+}
+
+/* ---- mongodb_client.c ---- */
+
+/* A call of the client library. `run` runs on a thread of the pool and touches nothing but what
+ * the call names. Embedded at the beginning of what it needs and gives. */
+struct mongodb_call {
+    enum fh_code (*run)(struct mongodb_call *call, struct fh_error *error);
+    mongoc_client_t *client; /* set for run, as the rest */
+    const char *database;
+    enum mongodb_nesting nesting;
+};
+
+/* Where a store is and as whom it is reached, for the client library. Users are those of the
+ * database itself. FH_INVALID. */
+enum fh_code mongodb_uri_new(const json_t *server, mongoc_uri_t **ret, struct fh_error *error);
+enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options *options,
+                             struct fh_error *error);
+void mongodb_disconnect(struct mongodb *mongodb);
+enum fh_code mongodb_call(struct mongodb *mongodb, struct mongodb_call *call,
+                          struct fh_error *error);
+mongoc_collection_t *mongodb_collection(const struct mongodb_call *call, const char *name);
+/* FH_UNAVAILABLE: nothing is known of what became of a write. FH_CONFLICT: a duplicate _id or a
+ * write beside it. Others: it was refused. */
+enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error);
+/* Sleeps, longer with each try. */
+void mongodb_back_off(struct mongodb *mongodb, int tries);
+
+/* ---- mongodb_conflict.c ---- */
+
+struct mongodb_lock;
+
+/* A document that a work leaves otherwise than it was. Both on the heap; NULL: there is none. */
+struct mongodb_change {
+    char *collection, *id;
+    json_t *old, *new;
+    bool known;            /* `old` is what was read */
+    bool user;             /* of the service: the one that carries the rest */
+    char version[ID_SIZE]; /* the user's as it was read, "": it is not there */
+    struct mongodb_change *next;
+};
+
+/* What a work has read: a document, or all that match. */
+struct mongodb_read {
+    char *collection, *id; /* id NULL: by filter */
+    json_t *filter;        /* on the heap; NULL: all */
+    uint64_t at;           /* entries that had ended then */
+    struct mongodb_read *next;
+};
+
+enum mongodb_kind {
+    MONGODB_INSERT,  /* the changed document, new */
+    MONGODB_REPLACE, /* the changed document, guarded by its version */
+    MONGODB_DELETE,  /* the same, gone, with nothing to carry */
+    MONGODB_PUT,     /* one document of the ledger: there is nothing else */
+    MONGODB_DROP,    /* the same, gone */
+};
+
+#define MONGODB_EVENT_KEYS_MAX 10000
+
+/* A work from its validation until nothing of it is left to do. */
+struct mongodb_entry {
+    char id[ID_SIZE];
+    struct mongodb *mongodb;
+    struct mongodb_change *changes;
+    struct mongodb_lock *lock; /* of the document it changes */
+    struct mongodb_lock **keys;
+    int key_count;
+
+    enum mongodb_kind kind;
+    const char *collection, *document_id, *version; /* of the one write */
+    bson_t *document;
+    bson_t *carried; /* what the one write carries for others, NULL: nothing */
+    bool removed;    /* and the document is there for nothing else */
+
+    bool decided, refused, attempted, ended;
+    uint64_t ended_as;
+    int references; /* the committing fiber's, the list's of entries */
+    struct mongodb_entry *next_carried, *next;
+};
+
+struct mongodb_work {
+    struct store_work work; /* first */
+    struct mongodb *mongodb;
+    uint64_t began;
+    struct mongodb_change *changes;
+    struct mongodb_read *reads;
+    json_t *events, *ranges; /* arrays on the heap, NULL: none */
+    struct mongodb_lock *lock;
+    struct mongodb_work *next;
+};
+
+static inline struct mongodb_work *mongodb_work_of(struct store_work *work)
+{
+    return (struct mongodb_work *)work;
+}
+
+/* Through the gate: shared, or alone when all others have left. FH_UNAVAILABLE: it took too long.
+ */
+enum fh_code mongodb_enter(struct mongodb *mongodb, bool alone, struct fh_error *error);
+void mongodb_leave(struct mongodb *mongodb, bool alone);
+/* First come, first served. NULL: it took too long. */
+struct mongodb_lock *mongodb_lock_take(struct mongodb *mongodb, const char *name);
+void mongodb_lock_give(struct mongodb *mongodb, struct mongodb_lock *lock);
+/* Whether what the work has read is still so, and stays so though others are committing. */
+bool mongodb_is_valid(const struct mongodb_work *work);
+void mongodb_entry_begins(struct mongodb_entry *entry); /* seen by others' validation from here */
+void mongodb_entry_ends(struct mongodb_entry *entry);   /* its locks are given back */
+void mongodb_entry_release(struct mongodb_entry *entry);
+void mongodb_changes_free(struct mongodb_change *change); /* all of the list */
+void mongodb_forget_ended(struct mongodb *mongodb);
+/* Waits until what others were writing into `collection` (`id` NULL: anything) is decided: what was
+ * read there may have been theirs. */
+enum fh_code mongodb_wait_decided(struct mongodb *mongodb, const char *collection, const char *id,
+                                  struct fh_error *error);
+
+/* ---- mongodb_work.c: documents as a work sees them, its own changes included ---- */
+
+enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct store_work **ret,
+                           struct fh_error *error);
+void mongodb_rollback(struct store_work *work);
+void mongodb_work_free(struct mongodb_work *work);
+static inline bool mongodb_writes(const struct store_work *work)
+{
+    return work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE;
+}
+/* FH_OK with NULL: there is none. New reference, on the heap. */
+enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,
+                         json_t **ret, struct fh_error *error);
+/* In the arena that is set. FH_INVALID as page.h says. */
+enum fh_code mongodb_find(struct store_work *work, const char *collection,
+                          const struct document_find *find, json_t **ret, struct fh_error *error);
+/* The same, without the work depending on what it finds. */
+enum fh_code mongodb_look(struct store_work *work, const char *collection,
+                          const struct document_find *find, json_t **ret, struct fh_error *error);
+/* Leaves a document of the ledger so; takes `document` (heap, without its id; NULL: removes it). */
+enum fh_code mongodb_put(struct store_work *work, const char *collection, const char *id,
+                         json_t *document, struct fh_error *error);
+/* The service's document, locked and as it is: the one that this work changes. FH_UNSUPPORTED: it
+ * has changed another one. */
+enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
+                                struct mongodb_change **ret, struct fh_error *error);
+/* All documents of a collection of the ledger that meet `filter` (a server's), once committed. */
+enum fh_code mongodb_remove_range(struct store_work *work, const char *collection, json_t *filter,
+                                  struct fh_error *error);
+/* Takes `event` (heap): {id, type, version, key, time_ms, data, trace?, saga?, steps?}. */
+enum fh_code mongodb_add_event(struct store_work *work, json_t *event, struct fh_error *error);
+/* json_pack on the heap, whatever arena is set. Never NULL. */
+json_t *mongodb_pack(const char *format, ...);
+
+/* Within these two files. A read is noted before it is made: what ends meanwhile counts as later.
+ */
+void mongodb_note_read(struct mongodb_work *own, const char *collection, const char *id,
+                       const json_t *filter);
+struct mongodb_change *mongodb_change_of(const struct mongodb_work *own, const char *collection,
+                                         const char *id);
+static inline bool mongodb_is_ledger(const char *collection)
+{
+    return strncmp(collection, "fh_", 3) == 0;
+}
+static inline bool mongodb_is_untouched(const struct mongodb_change *change)
+{
+    return change->known && change->old == change->new;
+}
+
+/* Visits what the server has, on a thread of the pool. */
+struct mongodb_visit {
+    struct mongodb_call call; /* first */
+    const char *collection;
+    const bson_t *filter, *options;
+    bool (*visit)(struct mongodb_visit *visit, const bson_t *document); /* false ends */
+    void *context;
+};
+enum fh_code mongodb_visit(struct mongodb *mongodb, struct mongodb_visit *visit,
+                           struct fh_error *error);
+
+/* ---- mongodb_commit.c ---- */
+
+enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error);
+
+/* ---- mongodb_write.c ---- */
+
+/* Makes the entry's one write and has it carried on. FH_CONFLICT (retryable): the document is not
+ * what the work has read. FH_OUTCOME_UNKNOWN: see error.h; it is decided later. */
+enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error);
+
+/* ---- mongodb_carry.c: on a thread of the pool ---- */
+
+/* What one work's write carries, and where. */
+struct mongodb_carried {
+    const char *collection, *document_id, *id;
+    const bson_t *what;
+    bool removed; /* the document is there only to carry it */
+};
+struct mongodb_carry {
+    struct mongodb_call call; /* first */
+    struct mongodb_carried *items;
+    int count;
+    int64_t position, epoch; /* in: the last given out; out: the same, later */
+    bool uncertain;          /* in: some steps of an earlier attempt may have been taken */
+    bool fenced;             /* out: another process has opened this store */
+    struct mongodb_placed *placed;
+    int placed_count, placed_size;
+};
+enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error);
+
+/* ---- mongodb_settle.c ---- */
+
+/* When opening; the fiber ends when the store closes. */
+enum fh_code mongodb_settle_start(struct mongodb *mongodb, struct fh_error *error);
+/* The entry's one write is decided: it is carried on, in turn. */
+void mongodb_settle(struct mongodb_entry *entry);
+/* An entry that a former process has left in a document: takes `lock`. */
+void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const char *id,
+                         const bson_t *carried, bool removed, struct mongodb_lock *lock);
+/* Carries on what was left. When opening. */
+enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error);
+enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, int count,
+                              struct fh_error *error);
+
+/* What the service has declared so far: when opening. */
+enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *error);
+extern const struct document_ops mongodb_documents;
+extern const struct ledger_ops mongodb_ledger;
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_MONGODB_CARRY_H
+#define STORE_MONGODB_CARRY_H
+
+/* What the two files share that carry on what works' writes carry: mongodb_carry.c says how, and
+ * mongodb_number.c does what concerns positions. All of it runs on a thread of the pool. */
+
+#include "store/document/mongodb.h"
+
+struct carry_event {
+    const struct mongodb_carried *item;
+    int index;
+    bson_iter_t fields;
+    const char *id, *key;
+    int64_t position, previous;
+    bool numbered; /* by an earlier attempt */
+};
+
+struct carrying {
+    struct mongodb_carry *carry;
+    struct carry_event *events;
+    int count;
+    struct map places; /* key → int64_t: its last position */
+    struct fh_error *error;
+    enum fh_code code;
+};
+
+/* Ordered writes into one collection. */
+struct carry_bulk {
+    mongoc_collection_t *collection;
+    mongoc_bulk_operation_t *native;
+    int count;
+};
+
+/* What stands in a document: "" and 0 where there is none. */
+const char *carry_text_at(const bson_t *document, const char *name);
+int64_t carry_integer_at(const bson_t *document, const char *name);
+bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret);
+bool carry_document_of(const bson_iter_t *at, bson_t *ret);
+
+/* Each does nothing once c->code is set. */
+void carry_bulk_begin(struct carry_bulk *bulk, const struct carrying *c, const char *collection);
+void carry_bulk_end(struct carry_bulk *bulk, struct carrying *c);
+void carry_bulk_took(struct carry_bulk *bulk, struct carrying *c, bool taken,
+                     const bson_error_t *why);
+/* `document` under its _id, made where it is missing; or an update of it. */
+void carry_bulk_put(struct carry_bulk *bulk, struct carrying *c, const char *id,
+                    const bson_t *document, bool as_update);
+void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
+                 void (*take)(struct carrying *c, const bson_t *document));
+
+/* mongodb_number.c: see the steps in mongodb_carry.c. */
+void carry_count_rows(struct carrying *c);
+void carry_gather_events(struct carrying *c);
+void carry_number_events(struct carrying *c);
+void carry_begin_sagas(struct carrying *c);
+void carry_write_places(struct carrying *c);
+void carry_write_counter(struct carrying *c);
+
+#endif

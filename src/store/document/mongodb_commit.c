@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Committing: all that a work leaves behind is in ONE write of ONE document, which any server makes
+ * atomically.
+ *
+ *     it changes            the one write
+ *     a document            that document, guarded by its version; with it, under _fh.work, goes
+ *                           what the work leaves elsewhere: its entry
+ *     none, one record      that record of the ledger
+ *     none, several         a document in fh_work that holds the entry and nothing else
+ *
+ * An entry is {id, writes: [{collection, id, document | gone} | {collection, range}], events:
+ * [...]}. Behind the one write it is carried on (mongodb_settle.c) and then taken out of the
+ * document.
+ *
+ *     killed before the write     no trace
+ *     killed behind it            all of it: what was not carried on yet is, at the next opening
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "store/document/mongodb.h"
+
+#define INTERNAL "freehold."
+
+/* ---- The entry ------------------------------------------------------------------------------- */
+
+static bool append_change(bson_t *list, int index, const struct mongodb_change *change)
+{
+    bson_t item, document;
+    char number[24];
+    snprintf(number, sizeof number, "%d", index);
+    mongoc.bson_append_document_begin(list, number, -1, &item);
+    mongoc.bson_append_utf8(&item, "collection", -1, change->collection, -1);
+    mongoc.bson_append_utf8(&item, "id", -1, change->id, -1);
+    bool fits = true;
+    if (change->new) {
+        mongoc.bson_append_document_begin(&item, "document", -1, &document);
+        fits = mongodb_append_fields(&document, change->new, "id", MONGODB_NESTED);
+        mongoc.bson_append_document_end(&item, &document);
+    } else {
+        mongoc.bson_append_bool(&item, "gone", -1, true);
+    }
+    return mongoc.bson_append_document_end(list, &item) && fits;
+}
+
+/* A filter is a server's own: its names stay as they are. */
+static bool append_range(bson_t *list, int index, const json_t *range)
+{
+    bson_t item;
+    char number[24], *text = json_text(json_object_get(range, "filter"));
+    snprintf(number, sizeof number, "%d", index);
+    mongoc.bson_append_document_begin(list, number, -1, &item);
+    mongoc.bson_append_utf8(&item, "collection", -1,
+                            json_string_value(json_object_get(range, "collection")), -1);
+    mongoc.bson_append_utf8(&item, "range", -1, text, -1);
+    json_text_free(text);
+    return mongoc.bson_append_document_end(list, &item);
+}
+
+static bool append_writes(bson_t *to, const struct mongodb_work *own)
+{
+    bson_t list;
+    int index = 0;
+    size_t i;
+    json_t *range;
+    bool fits = mongoc.bson_append_array_begin(to, "writes", -1, &list);
+    for (const struct mongodb_change *change = own->changes; change && fits;
+         change = change->next) {
+        if (!change->user)
+            fits = append_change(&list, index++, change);
+    }
+    json_array_foreach (own->ranges, i, range)
+        fits = fits && append_range(&list, index++, range);
+    return mongoc.bson_append_array_end(to, &list) && fits;
+}
+
+/* Returns NULL when it does not fit into one document. */
+static bson_t *entry_bson(const struct mongodb_work *own, const char *id)
+{
+    bson_t *entry = mongoc.bson_new();
+    bool fits = mongoc.bson_append_utf8(entry, "id", -1, id, -1) && append_writes(entry, own);
+    if (own->events)
+        fits = fits && mongodb_append_value(entry, "events", own->events, MONGODB_NESTED);
+    if (fits && entry->len < MONGODB_DOCUMENT_SIZE_MAX)
+        return entry;
+    mongoc.bson_destroy(entry);
+    return NULL;
+}
+
+/* ---- The document that carries it ------------------------------------------------------------ */
+
+/* {_id, _fh: {version, removed?, work?}, fields} */
+static bson_t *carrier_bson(const struct mongodb *mongodb, const char *document_id,
+                            const char *work_id, const json_t *fields, bool removed,
+                            const bson_t *carried)
+{
+    bson_t *document = mongoc.bson_new(), own;
+    mongoc.bson_append_utf8(document, "_id", -1, document_id, -1);
+    mongoc.bson_append_document_begin(document, "_fh", -1, &own);
+    mongoc.bson_append_utf8(&own, "version", -1, work_id, -1);
+    if (removed)
+        mongoc.bson_append_bool(&own, "removed", -1, true);
+    bool fits = !carried || mongoc.bson_append_document(&own, "work", -1, carried);
+    mongoc.bson_append_document_end(document, &own);
+    if (fits && fields)
+        fits = mongodb_append_fields(document, fields, NULL, mongodb->nesting);
+    if (fits && document->len < MONGODB_DOCUMENT_SIZE_MAX)
+        return document;
+    mongoc.bson_destroy(document);
+    return NULL;
+}
+
+static bson_t *record_bson(const struct mongodb_change *change)
+{
+    bson_t *document = mongoc.bson_new();
+    mongoc.bson_append_utf8(document, "_id", -1, change->id, -1);
+    if (mongodb_append_fields(document, change->new, "id", MONGODB_NESTED) &&
+        document->len < MONGODB_DOCUMENT_SIZE_MAX)
+        return document;
+    mongoc.bson_destroy(document);
+    return NULL;
+}
+
+/* What was only looked at is no change. */
+static void drop_untouched(struct mongodb_work *own)
+{
+    struct mongodb_change **at = &own->changes, *untouched = NULL;
+    while (*at) {
+        struct mongodb_change *change = *at;
+        if (!mongodb_is_untouched(change)) {
+            at = &change->next;
+            continue;
+        }
+        *at = change->next;
+        change->next = untouched;
+        untouched = change;
+    }
+    mongodb_changes_free(untouched);
+}
+
+static enum fh_code too_large(struct fh_error *error)
+{
+    return error_set(error, FH_UNSUPPORTED,
+                     "The work writes more than fits into one document of MongoDB: %d MiB.",
+                     MONGODB_DOCUMENT_SIZE_MAX >> 20);
+}
+
+static enum fh_code plan_document(struct mongodb_entry *entry, const struct mongodb_change *change,
+                                  struct fh_error *error)
+{
+    bool removed = change->new == NULL;
+    entry->removed = removed;
+    entry->collection = change->collection;
+    entry->document_id = change->id;
+    entry->version = change->version;
+    entry->kind = removed && !entry->carried ? MONGODB_DELETE
+                  : *change->version         ? MONGODB_REPLACE
+                                             : MONGODB_INSERT;
+    if (entry->kind != MONGODB_DELETE)
+        entry->document = carrier_bson(entry->mongodb, change->id, entry->id, change->new, removed,
+                                       entry->carried);
+    return entry->document || entry->kind == MONGODB_DELETE ? FH_OK : too_large(error);
+}
+
+static enum fh_code plan_record(struct mongodb_entry *entry, const struct mongodb_change *change,
+                                struct fh_error *error)
+{
+    entry->collection = change->collection;
+    entry->document_id = change->id;
+    entry->kind = change->new ? MONGODB_PUT : MONGODB_DROP;
+    if (change->new)
+        entry->document = record_bson(change);
+    return entry->document || !change->new ? FH_OK : too_large(error);
+}
+
+static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *error)
+{
+    entry->collection = MONGODB_WORKS;
+    entry->document_id = entry->id;
+    entry->kind = MONGODB_INSERT;
+    entry->document =
+        carrier_bson(entry->mongodb, entry->id, entry->id, NULL, false, entry->carried);
+    return entry->document ? FH_OK : too_large(error);
+}
+
+/* Which document, and what of it. */
+static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work *own,
+                         struct fh_error *error)
+{
+    const struct mongodb_change *user = NULL;
+    int records = 0;
+    for (const struct mongodb_change *change = own->changes; change; change = change->next) {
+        if (change->user)
+            user = change;
+        else
+            records++;
+    }
+    bool more = own->events || own->ranges;
+    if (!user && records == 1 && !more)
+        return plan_record(entry, own->changes, error);
+    if (records || more) {
+        entry->carried = entry_bson(own, entry->id);
+        if (!entry->carried)
+            return too_large(error);
+    }
+    return user ? plan_document(entry, user, error) : plan_alone(entry, error);
+}
+
+/* ---- Validation, and the order of things ----------------------------------------------------- */
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* Events of one key are numbered in the order in which their works were valid. Internal ones have
+ * no reader who minds. */
+static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
+                              struct fh_error *error)
+{
+    size_t count = json_array_size(own->events), i;
+    if (count == 0)
+        return FH_OK;
+    const char **names = calloc(count, sizeof(const char *));
+    entry->keys = calloc(count, sizeof(struct mongodb_lock *));
+    FH_ASSERT(names && entry->keys);
+    json_t *event;
+    size_t used = 0;
+    json_array_foreach (own->events, i, event) {
+        if (strncmp(json_string_value(json_object_get(event, "type")), INTERNAL,
+                    sizeof INTERNAL - 1) != 0)
+            names[used++] = json_string_value(json_object_get(event, "key"));
+    }
+    count = used;
+    qsort(names, count, sizeof *names, compare_names);
+    enum fh_code code = FH_OK;
+    for (i = 0; i < count && !code; i++) {
+        if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
+            continue;
+        char name[640];
+        snprintf(name, sizeof name, MONGODB_KEY_LOCK "%s", names[i]);
+        struct mongodb_lock *lock = mongodb_lock_take(entry->mongodb, name);
+        if (lock)
+            entry->keys[entry->key_count++] = lock;
+        else
+            code =
+                error_set(error, FH_UNAVAILABLE, "The key %.100s was busy for too long.", names[i]);
+    }
+    free(names);
+    return code;
+}
+
+static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *own,
+                             struct fh_error *error)
+{
+    enum fh_code code = plan(entry, own, error);
+    if (!code)
+        code = lock_keys(entry, own, error);
+    if (!code && !mongodb_is_valid(own)) {
+        code = error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+        if (error)
+            error->retryable = true;
+    }
+    return code;
+}
+
+/* The entry takes over what it needs of the work. */
+static void take_over(struct mongodb_entry *entry, struct mongodb_work *own)
+{
+    entry->changes = own->changes;
+    entry->lock = own->lock;
+    own->changes = NULL;
+    own->lock = NULL;
+    mongodb_entry_begins(entry);
+}
+
+static struct mongodb_entry *entry_new(struct mongodb *mongodb)
+{
+    struct mongodb_entry *entry = calloc(1, sizeof *entry);
+    unsigned char random[10];
+    FH_ASSERT(entry != NULL);
+    entry->mongodb = mongodb;
+    entry->references = 1;
+    world_random(mongodb->store.world, random, sizeof random);
+    id_format(entry->id, world_wall_ms(mongodb->store.world), random);
+    return entry;
+}
+
+static enum fh_code commit_changes(struct mongodb_work *own, struct fh_error *error)
+{
+    struct mongodb *mongodb = own->mongodb;
+    struct mongodb_entry *entry = entry_new(mongodb);
+    enum fh_code code = validate(entry, own, error);
+    if (code) {
+        for (int i = 0; i < entry->key_count; i++)
+            mongodb_lock_give(mongodb, entry->keys[i]);
+        mongodb_entry_release(entry);
+        return code;
+    }
+    take_over(entry, own);
+    code = mongodb_write(entry, error);
+    while (!code && !entry->ended && !entry->attempted)
+        fiber_wait(&mongodb->carried);
+    mongodb_entry_release(entry);
+    return code;
+}
+
+enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    enum fh_code code = FH_OK;
+    if (mongodb_writes(work)) {
+        drop_untouched(own);
+        if (own->changes || own->events || own->ranges) {
+            code = commit_changes(own, error);
+        } else if (!mongodb_is_valid(own)) {
+            code = error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+            if (error)
+                error->retryable = true;
+        }
+    }
+    mongodb_rollback(work);
+    return code;
+}

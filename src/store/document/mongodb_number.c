@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Positions: the steps 1, 2, 4 and 5 of mongodb_carry.c, and finding out how far an earlier attempt
+ * at them came. Rows of fh_outbox have their position as _id, so none is given twice; the ones up
+ * to the counter are what anybody reads.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "store/document/mongodb_carry.h"
+
+/* ---- Positions ------------------------------------------------------------------------------- */
+
+static int64_t *place_of(struct carrying *c, const char *key)
+{
+    int64_t *place = map_get(&c->places, key);
+    if (!place) {
+        place = calloc(1, sizeof *place);
+        FH_ASSERT(place != NULL);
+        map_put(&c->places, key, place);
+    }
+    return place;
+}
+
+static void take_place(struct carrying *c, const bson_t *document)
+{
+    int64_t *place = place_of(c, carry_text_at(document, "_id")), position;
+    position = carry_integer_at(document, "position");
+    if (position > *place)
+        *place = position;
+}
+
+/* What the keys' last positions were. */
+static void read_places(struct carrying *c)
+{
+    bson_t filter, in, list;
+    char number[24];
+    int count = 0;
+    mongoc.bson_init(&filter);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    for (int i = 0; i < c->count; i++) {
+        snprintf(number, sizeof number, "%d", count++);
+        mongoc.bson_append_utf8(&list, number, -1, c->events[i].key, -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&filter, &in);
+    carry_visit(c, MONGODB_PLACES, &filter, NULL, take_place);
+    mongoc.bson_destroy(&filter);
+}
+
+void carry_write_places(struct carrying *c)
+{
+    struct carry_bulk bulk;
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    carry_bulk_begin(&bulk, c, MONGODB_PLACES);
+    while (map_next(&c->places, &entry, &key, &value)) {
+        bson_t document;
+        mongoc.bson_init(&document);
+        mongoc.bson_append_utf8(&document, "_id", -1, key, -1);
+        mongoc.bson_append_int64(&document, "position", -1, *(int64_t *)value);
+        carry_bulk_put(&bulk, c, key, &document, false);
+        mongoc.bson_destroy(&document);
+    }
+    carry_bulk_end(&bulk, c);
+}
+
+void carry_write_counter(struct carrying *c)
+{
+    mongoc_collection_t *meta = mongodb_collection(&c->carry->call, MONGODB_META);
+    bson_t selector, update, set, reply;
+    bson_error_t why;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
+    mongoc.bson_append_int64(&selector, "epoch", -1, c->carry->epoch);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_int64(&set, "position", -1, c->carry->position);
+    mongoc.bson_append_document_end(&update, &set);
+    if (!mongoc.mongoc_collection_update_one(meta, &selector, &update, NULL, &reply, &why))
+        c->code = mongodb_failed(&why, c->error);
+    else if (carry_integer_at(&reply, "matchedCount") != 1)
+        c->carry->fenced = true;
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+    mongoc.mongoc_collection_destroy(meta);
+}
+
+static void take_counter(struct carrying *c, const bson_t *document)
+{
+    c->carry->fenced = carry_integer_at(document, "epoch") != c->carry->epoch;
+    c->carry->position = carry_integer_at(document, "position");
+}
+
+static void take_uncounted(struct carrying *c, const bson_t *document)
+{
+    c->carry->position = carry_integer_at(document, "_id");
+    *place_of(c, carry_text_at(document, "key")) = c->carry->position;
+}
+
+/* Rows that an earlier attempt has written, and perhaps not counted. */
+void carry_count_rows(struct carrying *c)
+{
+    bson_t filter, behind;
+    mongoc.bson_init(&filter);
+    mongoc.bson_append_utf8(&filter, "_id", -1, "counter", -1);
+    carry_visit(c, MONGODB_META, &filter, NULL, take_counter);
+    mongoc.bson_destroy(&filter);
+    if (c->code || c->carry->fenced)
+        return;
+    int64_t counted = c->carry->position;
+    mongoc.bson_init(&filter);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &behind);
+    mongoc.bson_append_int64(&behind, "$gt", -1, counted);
+    mongoc.bson_append_document_end(&filter, &behind);
+    carry_visit(c, MONGODB_OUTBOX, &filter, "_id", take_uncounted);
+    mongoc.bson_destroy(&filter);
+    if (c->code || c->carry->position == counted)
+        return;
+    carry_write_places(c);
+    if (!c->code)
+        carry_write_counter(c);
+}
+
+/* ---- 1: events ------------------------------------------------------------------------------- */
+
+void carry_gather_events(struct carrying *c)
+{
+    bson_iter_t list;
+    bson_t fields;
+    int size = 0;
+    for (int i = 0; i < c->carry->count; i++) {
+        const struct mongodb_carried *item = &c->carry->items[i];
+        if (!carry_list_at(item->what, "events", &list))
+            continue;
+        for (int index = 0; mongoc.bson_iter_next(&list); index++) {
+            if (c->count == size) {
+                size = size ? size * 2 : 64;
+                c->events = realloc(c->events, (size_t)size * sizeof *c->events);
+                FH_ASSERT(c->events != NULL);
+            }
+            FH_ASSERT(carry_document_of(&list, &fields));
+            c->events[c->count++] = (struct carry_event){.item = item,
+                                                         .index = index,
+                                                         .fields = list,
+                                                         .id = carry_text_at(&fields, "id"),
+                                                         .key = carry_text_at(&fields, "key")};
+        }
+    }
+}
+
+static void take_row(struct carrying *c, const bson_t *document)
+{
+    const char *work = carry_text_at(document, "work");
+    int64_t index = carry_integer_at(document, "index");
+    for (int i = 0; i < c->count; i++) {
+        struct carry_event *event = &c->events[i];
+        if (event->index == index && strcmp(event->item->id, work) == 0) {
+            event->position = carry_integer_at(document, "_id");
+            event->numbered = true;
+        }
+    }
+}
+
+static void find_numbered(struct carrying *c)
+{
+    bson_t filter, in, list;
+    char number[24];
+    mongoc.bson_init(&filter);
+    mongoc.bson_append_document_begin(&filter, "work", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    for (int i = 0; i < c->carry->count; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        mongoc.bson_append_utf8(&list, number, -1, c->carry->items[i].id, -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&filter, &in);
+    carry_visit(c, MONGODB_OUTBOX, &filter, NULL, take_row);
+    mongoc.bson_destroy(&filter);
+}
+
+static void append_row(struct carry_bulk *bulk, struct carrying *c, const struct carry_event *event)
+{
+    static const char *const texts[] = {"type", "key", "data", "trace"};
+    static const char *const integers[] = {"version", "time_ms"};
+    bson_t fields, row;
+    bson_iter_t at;
+    bson_error_t why;
+    carry_document_of(&event->fields, &fields);
+    mongoc.bson_init(&row);
+    mongoc.bson_append_int64(&row, "_id", -1, event->position);
+    mongoc.bson_append_utf8(&row, "event_id", -1, event->id, -1);
+    mongoc.bson_append_int64(&row, "prev", -1, event->previous);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (mongoc.bson_iter_init_find(&at, &fields, texts[i]))
+            mongoc.bson_append_value(&row, texts[i], -1, mongoc.bson_iter_value(&at));
+    }
+    for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
+        mongoc.bson_append_int64(&row, integers[i], -1, carry_integer_at(&fields, integers[i]));
+    mongoc.bson_append_utf8(&row, "work", -1, event->item->id, -1);
+    mongoc.bson_append_int64(&row, "index", -1, event->index);
+    bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, &row, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&row);
+}
+
+void carry_number_events(struct carrying *c)
+{
+    struct carry_bulk bulk;
+    if (c->carry->uncertain)
+        find_numbered(c);
+    if (!c->code)
+        read_places(c);
+    if (c->code)
+        return;
+    carry_bulk_begin(&bulk, c, MONGODB_OUTBOX);
+    for (int i = 0; i < c->count && !c->code; i++) {
+        struct carry_event *event = &c->events[i];
+        if (event->numbered)
+            continue;
+        int64_t *place = place_of(c, event->key);
+        event->previous = *place;
+        *place = event->position = ++c->carry->position;
+        append_row(&bulk, c, event);
+    }
+    carry_bulk_end(&bulk, c);
+    CRASH_POINT("mongodb.numbered");
+}
+
+/* ---- 2: sagas -------------------------------------------------------------------------------- */
+
+/* {"$setOnInsert": {what the work wrote, number}} under an _id that begins with birth and number.
+ */
+static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct carry_event *event,
+                      const bson_iter_t *at)
+{
+    bson_t fields, update, made;
+    bson_iter_t field;
+    char id[256];
+    FH_ASSERT(carry_document_of(at, &fields));
+    snprintf(id, sizeof id, "%s" MONGODB_SEPARATOR "%019lld%s", carry_text_at(&fields, "birth"),
+             (long long)event->position, carry_text_at(&fields, "place"));
+    mongoc.bson_init(&update);
+    mongoc.bson_append_document_begin(&update, "$setOnInsert", -1, &made);
+    mongoc.bson_append_int64(&made, "number", -1, event->position);
+    mongoc.bson_iter_init(&field, &fields);
+    while (mongoc.bson_iter_next(&field)) {
+        if (strcmp(mongoc.bson_iter_key(&field), "place") != 0)
+            mongoc.bson_append_value(&made, mongoc.bson_iter_key(&field), -1,
+                                     mongoc.bson_iter_value(&field));
+    }
+    mongoc.bson_append_document_end(&update, &made);
+    carry_bulk_put(bulk, c, id, &update, true);
+    mongoc.bson_destroy(&update);
+}
+
+void carry_begin_sagas(struct carrying *c)
+{
+    struct carry_bulk sagas, steps;
+    bson_t fields;
+    bson_iter_t at, step;
+    carry_bulk_begin(&sagas, c, MONGODB_SAGAS);
+    carry_bulk_begin(&steps, c, MONGODB_STEPS);
+    for (int i = 0; i < c->count; i++) {
+        const struct carry_event *event = &c->events[i];
+        carry_document_of(&event->fields, &fields);
+        if (!mongoc.bson_iter_init_find(&at, &fields, "saga"))
+            continue;
+        if (carry_list_at(&fields, "steps", &step)) {
+            while (mongoc.bson_iter_next(&step))
+                begin_one(&steps, c, event, &step);
+        }
+        begin_one(&sagas, c, event, &at);
+    }
+    carry_bulk_end(&steps, c); /* a saga that is there is whole */
+    carry_bulk_end(&sagas, c);
+    CRASH_POINT("mongodb.begun");
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who carries entries on, and when: one fiber, as long as the store is open. It takes all that have
+ * been decided so far as one job; those that are decided meanwhile are the next one's. So under
+ * load the steps behind many commits cost as much as those behind one.
+ *
+ * An attempt that fails is repeated until it succeeds: the works are committed, and nobody else may
+ * touch what they touch before they have ended. Whoever waits for them hears that they are durable
+ * after the first attempt all the same; positions that are not known then are found later.
+ *
+ * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
+ * by a work that locks such a document, if its writer had been taken for dead too early.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "store/document/mongodb.h"
+
+/* ---- The fiber ------------------------------------------------------------------------------- */
+
+static int count_first(const struct mongodb *mongodb)
+{
+    int count = 0;
+    for (const struct mongodb_entry *entry = mongodb->first; entry; entry = entry->next_carried)
+        count++;
+    return count;
+}
+
+static void remember_placed(struct mongodb *mongodb, const struct mongodb_carry *carry)
+{
+    for (int i = 0; i < carry->placed_count; i++)
+        mongodb->placed[mongodb->placed_count++ % MONGODB_PLACED_MAX] = carry->placed[i];
+}
+
+/* One attempt at the first `count` entries. */
+static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_error *error)
+{
+    struct mongodb_carried *items = calloc((size_t)count, sizeof *items);
+    FH_ASSERT(items != NULL);
+    int at = 0;
+    for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried)
+        items[at++] = (struct mongodb_carried){.collection = entry->collection,
+                                               .document_id = entry->document_id,
+                                               .id = entry->id,
+                                               .what = entry->carried,
+                                               .removed = entry->removed};
+    struct mongodb_carry carry = {.call.run = mongodb_carry,
+                                  .items = items,
+                                  .count = count,
+                                  .position = mongodb->position,
+                                  .epoch = mongodb->epoch,
+                                  .uncertain = mongodb->uncertain};
+    enum fh_code code = mongodb_call(mongodb, &carry.call, error);
+    free(items);
+    if (carry.fenced)
+        world_fatal(mongodb->store.world, "another process has opened this store");
+    bool late = carry.uncertain && carry.position > mongodb->position;
+    mongodb->uncertain = code != FH_OK;
+    if (!code) {
+        mongodb->position = carry.position;
+        remember_placed(mongodb, &carry);
+    }
+    if (!code && late) /* whoever published them may have gone on without their positions */
+        store_heard(&mongodb->store);
+    free(carry.placed);
+    return code;
+}
+
+static void end_first(struct mongodb *mongodb, int count)
+{
+    for (; count > 0; count--) {
+        struct mongodb_entry *entry = mongodb->first;
+        mongodb->first = entry->next_carried;
+        if (!mongodb->first)
+            mongodb->last = NULL;
+        mongodb_entry_ends(entry);
+        mongodb_entry_release(entry); /* the queue's */
+    }
+}
+
+/* One attempt at all that are there. */
+static enum fh_code carry_all(struct mongodb *mongodb)
+{
+    struct fh_error error;
+    int count = count_first(mongodb);
+    enum fh_code code = carry_first(mongodb, count, &error);
+    struct mongodb_entry *entry = mongodb->first;
+    for (int i = 0; i < count; i++, entry = entry->next_carried)
+        entry->attempted = true;
+    if (!code)
+        end_first(mongodb, count);
+    fiber_wake_all(&mongodb->carried);
+    return code;
+}
+
+/* As long as the store is open; when it closes, what can be carried on still is. */
+static void carry_on(void *argument)
+{
+    struct mongodb *mongodb = argument;
+    int tries = 0;
+    while (!mongodb->closing || (mongodb->first && tries == 0)) {
+        if (!mongodb->first) {
+            fiber_wait(&mongodb->for_entries);
+            continue;
+        }
+        tries = carry_all(mongodb) ? tries + 1 : 0;
+        if (tries && !mongodb->closing)
+            mongodb_back_off(mongodb, tries);
+    }
+    mongodb->carrying = false;
+    fiber_wake_all(&mongodb->carried);
+}
+
+enum fh_code mongodb_settle_start(struct mongodb *mongodb, struct fh_error *error)
+{
+    mongodb->carrying = fiber_start(mongodb->store.world->fibers, carry_on, mongodb);
+    return mongodb->carrying ? FH_OK
+                             : error_set(error, FH_NO_MEMORY, "There is no fiber for the store.");
+}
+
+void mongodb_settle(struct mongodb_entry *entry)
+{
+    struct mongodb *mongodb = entry->mongodb;
+    entry->references++;
+    if (mongodb->last)
+        mongodb->last->next_carried = entry;
+    else
+        mongodb->first = entry;
+    mongodb->last = entry;
+    fiber_wake_all(&mongodb->for_entries);
+}
+
+/* ---- What others have left ------------------------------------------------------------------- */
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+    FH_ASSERT(copy != NULL);
+    return copy;
+}
+
+/* As if this process had written it. */
+static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *collection,
+                                        const char *id, const bson_t *carried)
+{
+    struct mongodb_entry *entry = calloc(1, sizeof *entry);
+    struct mongodb_change *change = calloc(1, sizeof *change);
+    bson_iter_t at;
+    FH_ASSERT(entry && change);
+    change->collection = copy_text(collection);
+    change->id = copy_text(id);
+    *entry = (struct mongodb_entry){.mongodb = mongodb,
+                                    .references = 1,
+                                    .changes = change,
+                                    .collection = change->collection,
+                                    .document_id = change->id,
+                                    .carried = mongoc.bson_copy(carried),
+                                    .decided = true};
+    FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
+    snprintf(entry->id, ID_SIZE, "%s", mongoc.bson_iter_utf8(&at, NULL));
+    return entry;
+}
+
+void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const char *id,
+                         const bson_t *carried, bool removed, struct mongodb_lock *lock)
+{
+    struct mongodb_entry *entry = entry_left(mongodb, collection, id, carried);
+    entry->removed = removed;
+    entry->lock = lock;
+    mongodb->uncertain = true;
+    mongodb_entry_begins(entry);
+    mongodb_settle(entry);
+    mongodb_entry_release(entry);
+}
+
+struct leaving {
+    struct mongodb_visit visit; /* first */
+    struct mongodb *mongodb;
+    struct mongodb_entry *entries;
+};
+
+static bool take_left(struct mongodb_visit *visit, const bson_t *document)
+{
+    struct leaving *leaving = (struct leaving *)visit;
+    bson_iter_t at, value, removed;
+    const uint8_t *data;
+    uint32_t length;
+    bson_t carried;
+    if (!mongoc.bson_iter_init(&at, document) ||
+        !mongoc.bson_iter_find_descendant(&at, "_fh.work", &value))
+        return true;
+    mongoc.bson_iter_document(&value, &length, &data);
+    FH_ASSERT(mongoc.bson_init_static(&carried, data, length) &&
+              mongoc.bson_iter_init_find(&at, document, "_id"));
+    struct mongodb_entry *entry =
+        entry_left(leaving->mongodb, visit->collection, mongoc.bson_iter_utf8(&at, NULL), &carried);
+    entry->removed = mongoc.bson_iter_init(&at, document) &&
+                     mongoc.bson_iter_find_descendant(&at, "_fh.removed", &removed);
+    entry->next = leaving->entries;
+    leaving->entries = entry;
+    return true;
+}
+
+static enum fh_code find_left(struct mongodb *mongodb, const char *collection,
+                              struct fh_error *error)
+{
+    bson_t filter, options, exists;
+    mongoc.bson_init(&filter);
+    mongoc.bson_init(&options);
+    mongoc.bson_append_document_begin(&filter, "_fh.work.id", -1, &exists);
+    mongoc.bson_append_bool(&exists, "$exists", -1, true);
+    mongoc.bson_append_document_end(&filter, &exists);
+    struct leaving leaving = {.visit = {.collection = collection,
+                                        .filter = &filter,
+                                        .options = &options,
+                                        .visit = take_left},
+                              .mongodb = mongodb};
+    enum fh_code code = mongodb_visit(mongodb, &leaving.visit, error);
+    mongoc.bson_destroy(&filter);
+    mongoc.bson_destroy(&options);
+    while (leaving.entries) {
+        struct mongodb_entry *entry = leaving.entries;
+        leaving.entries = entry->next;
+        if (!code) {
+            mongodb_entry_begins(entry);
+            mongodb_settle(entry);
+        }
+        mongodb_entry_release(entry);
+    }
+    return code;
+}
+
+enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
+{
+    mongodb->uncertain = true;
+    enum fh_code code = find_left(mongodb, MONGODB_WORKS, error);
+    for (int i = 0; i < mongodb->collection_count && !code; i++)
+        code = find_left(mongodb, mongodb->collections[i].name, error);
+    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
+    while (!code && mongodb->first) {
+        if (!fiber_wait_until(&mongodb->carried, mongodb->store.world, deadline_ns))
+            code = error_set(error, FH_UNAVAILABLE,
+                             "What an earlier process had committed could not be carried on.");
+    }
+    CRASH_POINT("mongodb.recovered");
+    return code;
+}
+
+/* ---- Positions for those who ask ------------------------------------------------------------- */
+
+static const struct mongodb_placed *placed_at(const struct mongodb *mongodb, uint64_t place)
+{
+    return &mongodb->placed[place % MONGODB_PLACED_MAX];
+}
+
+/* Who asks for many asks in their order: they stand behind each other, from *at on. */
+static int64_t position_of(const struct mongodb *mongodb, const char *event_id, uint64_t *at)
+{
+    uint64_t known = mongodb->placed_count;
+    uint64_t oldest = known > MONGODB_PLACED_MAX ? known - MONGODB_PLACED_MAX : 0;
+    uint64_t place = *at;
+    if (place < oldest || place >= known ||
+        strcmp(placed_at(mongodb, place)->event_id, event_id) != 0) {
+        for (place = known; place > oldest; place--) {
+            if (strcmp(placed_at(mongodb, place - 1)->event_id, event_id) == 0)
+                break;
+        }
+        if (place-- == oldest)
+            return 0;
+    }
+    *at = place + 1;
+    return placed_at(mongodb, place)->position;
+}
+
+enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, int count,
+                              struct fh_error *error)
+{
+    struct mongodb *mongodb = mongodb_of(store);
+    uint64_t at = UINT64_MAX;
+    for (int i = 0; i < count; i++) {
+        placed[i].position = position_of(mongodb, placed[i].event_id, &at);
+        if (!placed[i].position)
+            return error_set(error, FH_UNAVAILABLE,
+                             "The events of committed works are numbered later.");
+    }
+    return FH_OK;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys are read as each engine finds them, part by part, and go through the model's own operations
+ * into the target, many in a work: each engine keeps them as it does. A key's time is set behind
+ * its last part, so that no key ends half copied.
+ *
+ * Then each is read once more on both sides. Keys end while that goes on, by the clock of this
+ * machine or of a server: one that is gone from the target at about its time is no difference.
+ */
+
+#include "store/keyvalue/copy.h"
+
+#include <string.h>
+
+#include "store/relational/digest.h"
+
+#define KEYS "keys"        /* what they are called to those who hear of the progress */
+#define WORK_PARTS_MAX 500 /* that one work writes */
+#define WORK_SIZE_MAX ((size_t)4 << 20)
+#define CLOCKS_DIFFER_MS 60000
+
+struct copying {
+    const struct copy_options *options;
+    int64_t keys;
+
+    struct store_work *work; /* in the target; NULL: none is open */
+    int work_parts;
+    size_t work_size;
+};
+
+static const struct copied_keys_ops *ops_of(const struct store *store)
+{
+#ifdef FREEHOLD_REDIS
+    if (store->ops == &store_redis)
+        return &copied_keys_redis;
+#endif
+    return keyvalue_engine(store) == &keyvalue_sql ? &copied_keys_sql : NULL;
+}
+
+static int64_t now_ms(const struct store *store)
+{
+    return world_wall_ms(store->world);
+}
+
+/* ---- Writing -----------------------------------------------------------------------------------
+ */
+
+static enum fh_code commit(struct copying *copying, struct fh_error *error)
+{
+    struct store_work *work = copying->work;
+    copying->work = NULL;
+    copying->work_parts = 0;
+    copying->work_size = 0;
+    return work ? store_commit(work, error) : FH_OK;
+}
+
+static enum fh_code write_part(const struct keyvalue_view *view, const struct copied_key *key,
+                               const struct copied_part *part, struct fh_error *error)
+{
+    const struct keyvalue_ops *keys = keyvalue_engine(view->work->store);
+    switch (key->kind) {
+    case KEYVALUE_VALUE:
+        return keys->put(view, key->name, part->text, false, error);
+    case KEYVALUE_HASH:
+        return keys->field_put(view, key->name, part->name, part->text, error);
+    case KEYVALUE_SORTED:
+        return keys->member_put(view, key->name, part->name, part->score, error);
+    case KEYVALUE_NONE:
+        break;
+    }
+    return FH_OK;
+}
+
+/* Counts what it takes; a work that is full is committed. */
+static enum fh_code write_one(struct copying *copying, const struct copied_key *key,
+                              const struct copied_part *part, struct fh_error *error)
+{
+    struct store *to = copying->options->to;
+    enum fh_code code = FH_OK;
+    if (!copying->work)
+        code = store_begin(to, STORE_WRITE_ALONE, &copying->work, error);
+    if (code != FH_OK)
+        return code;
+    struct keyvalue_view view = {copying->work, 1}; /* nothing that is copied has ended */
+    code = part ? write_part(&view, key, part, error)
+                : keyvalue_engine(to)->expire(&view, key->name, key->ends_ms, error);
+    copying->work_parts++;
+    copying->work_size += part && part->text ? strlen(part->text) : 0;
+    bool full = copying->work_parts >= WORK_PARTS_MAX || copying->work_size >= WORK_SIZE_MAX;
+    return code == FH_OK && full ? commit(copying, error) : code;
+}
+
+struct written {
+    struct copying *copying;
+    struct copied_key key; /* its kind and its time */
+};
+
+static enum fh_code write_parts(void *context, const struct copied_key *key,
+                                const struct copied_part *parts, int count, struct fh_error *error)
+{
+    struct written *written = context;
+    enum fh_code code = FH_OK;
+    written->key = *key;
+    for (int i = 0; i < count && code == FH_OK; i++)
+        code = write_one(written->copying, key, &parts[i], error);
+    return code;
+}
+
+static enum fh_code copy_names(void *context, const char *const *names, int count,
+                               struct fh_error *error)
+{
+    struct copying *copying = context;
+    const struct copy_options *options = copying->options;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        struct written written = {.copying = copying};
+        code = ops_of(options->from)
+                   ->read(options->from, names[i], now_ms(options->from), write_parts, &written,
+                          error);
+        written.key.name = names[i];
+        if (code == FH_OK && written.key.ends_ms)
+            code = write_one(copying, &written.key, NULL, error);
+        copying->keys += code == FH_OK;
+        if (code == FH_NOT_FOUND) /* it has ended */
+            code = FH_OK;
+    }
+    if (code == FH_OK && options->told)
+        options->told(options->context, KEYS, copying->keys);
+    return code;
+}
+
+/* ---- Comparing ---------------------------------------------------------------------------------
+ */
+
+struct seen {
+    enum keyvalue_kind kind;
+    int64_t ends_ms;
+    struct digest digest;
+};
+
+static enum fh_code see_parts(void *context, const struct copied_key *key,
+                              const struct copied_part *parts, int count, struct fh_error *error)
+{
+    struct seen *seen = context;
+    (void)error;
+    seen->kind = key->kind;
+    seen->ends_ms = key->ends_ms;
+    for (int i = 0; i < count; i++) {
+        struct sql_value values[] = {sql_text(parts[i].name), sql_text(parts[i].text),
+                                     sql_integer(parts[i].score)};
+        digest_add(&seen->digest, values, 3);
+    }
+    return FH_OK;
+}
+
+/* A key that is not there is NONE. */
+static enum fh_code see(struct store *store, const char *name, struct seen *ret,
+                        struct fh_error *error)
+{
+    *ret = (struct seen){.kind = KEYVALUE_NONE};
+    enum fh_code code = ops_of(store)->read(store, name, now_ms(store), see_parts, ret, error);
+    return code == FH_NOT_FOUND ? FH_OK : code;
+}
+
+static bool are_alike(const struct seen *source, const struct seen *target, int64_t at_ms)
+{
+    if (source->kind == KEYVALUE_NONE) /* it has ended since it was listed */
+        return true;
+    if (target->kind == KEYVALUE_NONE)
+        return source->ends_ms && source->ends_ms <= at_ms + CLOCKS_DIFFER_MS;
+    return source->kind == target->kind && source->ends_ms == target->ends_ms &&
+           digest_equal(&source->digest, &target->digest);
+}
+
+static enum fh_code compare_names(void *context, const char *const *names, int count,
+                                  struct fh_error *error)
+{
+    const struct copy_options *options = context;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        struct seen source, target;
+        code = see(options->from, names[i], &source, error);
+        if (code == FH_OK)
+            code = see(options->to, names[i], &target, error);
+        if (code == FH_OK && !are_alike(&source, &target, now_ms(options->to)))
+            code = copy_differs(options, names[i], target.digest.rows, source.digest.rows, error);
+    }
+    return code;
+}
+
+/* ---- The whole ---------------------------------------------------------------------------------
+ */
+
+enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_result *ret,
+                           struct fh_error *error)
+{
+    struct store *from = options->from, *to = options->to;
+    struct copying copying = {.options = options};
+    *ret = (struct copy_result){0};
+    if (!copy_knows(from) || !copy_knows(to) || !ops_of(from) || !ops_of(to))
+        return error_set(error, FH_UNSUPPORTED,
+                         "Stores of keys and values are moved between SQLite and Redis, and not "
+                         "yet from %s to %s.",
+                         from->ops->name, to->ops->name);
+    enum fh_code code = copy_ledger(options, ret, error);
+    if (code == FH_OK)
+        code = ops_of(to)->empty(to, error);
+    if (code == FH_OK)
+        code = ops_of(from)->names(from, now_ms(from), copy_names, &copying, error);
+    if (code == FH_OK)
+        code = commit(&copying, error);
+    if (copying.work)
+        store_rollback(copying.work);
+    if (code == FH_OK)
+        code = ops_of(from)->names(from, now_ms(from), compare_names, (void *)(uintptr_t)options,
+                                   error);
+    ret->tables++;
+    ret->rows += copying.keys;
+    return code;
+}
+
+struct looking {
+    struct store *store;
+    bool found;
+};
+
+static enum fh_code look_at(void *context, const char *const *names, int count,
+                            struct fh_error *error)
+{
+    struct looking *looking = context;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && code == FH_OK && !looking->found; i++) {
+        struct seen seen;
+        code = see(looking->store, names[i], &seen, error);
+        looking->found = code == FH_OK && seen.kind != KEYVALUE_NONE;
+    }
+    return code == FH_OK && looking->found ? FH_CONFLICT : code; /* ends the search */
+}
+
+enum fh_code keyvalue_any(struct store *store, bool *ret, struct fh_error *error)
+{
+    struct looking looking = {.store = store};
+    enum fh_code code = ops_of(store)
+                            ? ops_of(store)->names(store, now_ms(store), look_at, &looking, error)
+                            : FH_OK;
+    *ret = looking.found;
+    return looking.found ? FH_OK : code;
+}

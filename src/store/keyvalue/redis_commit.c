@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commit of a work: one call of the script, with all that was read and all that shall be
+ * written. Whether it was done is always told in the end, or never done:
+ *
+ * - Each writing work has a slot of its process and a number, higher than that of the slot's work
+ *   before. The script writes the number beside what it does, and does nothing under one that is
+ *   not higher.
+ * - When the connection dies before the answer is there, the work may have been done, may still be
+ *   under way, or lost. So the script is asked to settle it: it repeats the answer, or writes the
+ *   number down as one that shall never be done. Both wait in the same line, and whoever is first
+ *   wins.
+ * - Who can't ask within REDIS_DECIDE_MS says that the outcome is unknown. Its slot is never used
+ *   again. The numbers of a process are kept for a day after its last work of many.
+ *
+ *     killed before the script ran    no trace
+ *     killed behind it                all of it stands; events have their positions
+ *
+ * The server keeps what a script has written in its log as one transaction, which it leaves out
+ * when it is started again and the end is missing.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "store/keyvalue/redis.h"
+
+#define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
+
+/* ---- Slots -------------------------------------------------------------------------------------
+ */
+
+static struct redis_slot *slot_take(struct redis *redis)
+{
+    struct redis_slot *slot = redis->slots;
+    if (slot) {
+        redis->slots = slot->next;
+    } else {
+        slot = calloc(1, sizeof *slot);
+        FH_ASSERT(slot != NULL);
+        slot->number = ++redis->slot_count;
+    }
+    slot->sequence++;
+    return slot;
+}
+
+static void slot_give(struct redis *redis, struct redis_slot *slot)
+{
+    slot->next = redis->slots;
+    redis->slots = slot;
+}
+
+/* ---- Calling the script ------------------------------------------------------------------------
+ */
+
+static void head(struct redis_words *call, const struct redis_work *own, const char *mode,
+                 const struct redis_slot *slot)
+{
+    const struct redis *redis = own->redis;
+    redis_word(call, "EVALSHA");
+    redis_word(call, redis->digest);
+    redis_word(call, "0");
+    redis_word(call, mode);
+    redis_word(call, redis->options.prefix);
+    redis_word(call, redis->life);
+    redis_word_number(call, slot ? slot->number : 0);
+    redis_word_number(call, slot ? slot->sequence : 0);
+    redis_word_number(call, own->now_ms);
+}
+
+static void part(struct redis_words *call, int count, const struct redis_words *words)
+{
+    redis_word_number(call, count);
+    if (words->count)
+        text_append(&call->text, words->text.data, words->text.length);
+    call->text.overflow = call->text.overflow || words->text.overflow;
+    call->count += words->count;
+}
+
+static void whole_call(struct redis_words *call, const struct redis_work *own, const char *mode,
+                       const struct redis_slot *slot)
+{
+    head(call, own, mode, slot);
+    part(call, own->check_count, &own->checks);
+    part(call, own->operation_count, &own->operations);
+    part(call, own->event_count, &own->events);
+}
+
+static bool is_unknown_script(const redisReply *reply)
+{
+    return redis_is(reply, REDIS_REPLY_ERROR) && strncmp(reply->str, "NOSCRIPT", 8) == 0;
+}
+
+/* With the script before the call, where the server has forgotten it: then it was not run. */
+static enum fh_code call_script(struct redis *redis, const struct redis_words *call,
+                                redisReply **ret, struct fh_error *error)
+{
+    struct redis_words commands;
+    redisReply *replies[2];
+    enum fh_code code = FH_OK;
+    bool again = false;
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        redis_words_init(&commands);
+        if (again)
+            redis_command(&commands, "SCRIPT", "LOAD", redis_script(), NULL);
+        redis_command_of(&commands, call);
+        code = redis_ask(redis, &commands, replies, error);
+        redis_words_release(&commands);
+        if (code)
+            return code;
+        *ret = replies[again];
+        if (again)
+            hiredis.freeReplyObject(replies[0]);
+        again = is_unknown_script(*ret);
+        if (!again)
+            return FH_OK;
+        hiredis.freeReplyObject(*ret);
+    }
+    return error_set(error, FH_UNAVAILABLE, "The store's Redis server forgets its scripts.");
+}
+
+/* The link died in the call. FH_OUTCOME_UNKNOWN: it could not be asked. */
+static enum fh_code settle(struct redis_work *own, const struct redis_slot *slot,
+                           int64_t deadline_ns, redisReply **ret, struct fh_error *error)
+{
+    struct redis *redis = own->redis;
+    struct world *world = redis->store.world;
+    struct redis_words call;
+    redis_words_init(&call);
+    head(&call, own, "settle", slot);
+    enum fh_code code = FH_OUTCOME_UNKNOWN;
+    while (code && world_monotonic_ns(world) < deadline_ns) {
+        code = call_script(redis, &call, ret, error);
+        if (!code && redis_is(*ret, REDIS_REPLY_ERROR)) { /* it is loading, say */
+            code = redis_refused(*ret, "to tell what became of a work", error);
+            hiredis.freeReplyObject(*ret);
+        }
+        if (code)
+            fiber_sleep_until(world, redis->failures ? redis->retry_ns : world_in_ms(world, 20));
+    }
+    redis_words_release(&call);
+    if (code)
+        error_set(error, FH_OUTCOME_UNKNOWN,
+                  "The connection to the store's Redis server was lost in a commit, and it could "
+                  "not be asked within %d s what came of it.",
+                  REDIS_DECIDE_MS / 1000);
+    return code ? FH_OUTCOME_UNKNOWN : FH_OK;
+}
+
+/* ---- What it answers ---------------------------------------------------------------------------
+ */
+
+static const char *word_at(const redisReply *reply, size_t index)
+{
+    bool there = redis_is(reply, REDIS_REPLY_ARRAY) && index < reply->elements &&
+                 redis_is(reply->element[index], REDIS_REPLY_STRING);
+    return there ? reply->element[index]->str : "";
+}
+
+static enum keyvalue_kind kind_of(const char *word)
+{
+    return strcmp(word, "string") == 0 ? KEYVALUE_VALUE
+           : strcmp(word, "hash") == 0 ? KEYVALUE_HASH
+           : strcmp(word, "zset") == 0 ? KEYVALUE_SORTED
+                                       : KEYVALUE_NONE;
+}
+
+/* The service's key, or the whole one where it is another's. */
+static const char *key_of(const struct redis *redis, const char *name)
+{
+    size_t length = strlen(redis->options.prefix);
+    bool own =
+        strncmp(name, redis->options.prefix, length) == 0 && strncmp(name + length, ":kv:", 4) == 0;
+    return own ? name + length + 4 : name;
+}
+
+static enum fh_code conflict(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+    if (error)
+        error->retryable = true;
+    return FH_CONFLICT;
+}
+
+static enum fh_code wrong_kind(const struct redis *redis, const redisReply *reply,
+                               struct fh_error *error)
+{
+    const char *name = word_at(reply, 1), *key = key_of(redis, name);
+    if (key == name || !kind_of(word_at(reply, 2)))
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's key %.120s is a %s, and a %s is needed: somebody else has "
+                         "written there.",
+                         name, word_at(reply, 2), word_at(reply, 3));
+    return keyvalue_kind_error(key, kind_of(word_at(reply, 2)), kind_of(word_at(reply, 3)), error);
+}
+
+static enum fh_code not_done(const struct redis *redis, const redisReply *reply,
+                             struct fh_error *error)
+{
+    const char *word = word_at(reply, 0);
+    if (strcmp(word, "again") == 0 || strcmp(word, "never") == 0)
+        return conflict(error);
+    if (strcmp(word, "kind") == 0)
+        return wrong_kind(redis, reply, error);
+    if (strcmp(word, "number") == 0)
+        return error_set(error, FH_CONFLICT, "'%.120s' is no integer, and can't be counted.",
+                         key_of(redis, word_at(reply, 1)));
+    if (strcmp(word, "sum") == 0)
+        return error_set(error, FH_CONFLICT, "'%.120s' would be beyond 2^53 - 1.",
+                         key_of(redis, word_at(reply, 1)));
+    if (strcmp(word, "right") == 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's user on its Redis server has no right to %.20s.",
+                         word_at(reply, 1));
+    return redis_refused(reply, "a work", error);
+}
+
+static void take_positions(struct redis_work *own, const redisReply *reply)
+{
+    struct redis *redis = own->redis;
+    int64_t first = strtoll(word_at(reply, 1), NULL, 10);
+    for (int i = 0; i < own->event_count; i++) {
+        struct redis_placed *placed = &redis->placed[redis->placed_count++ % REDIS_PLACED_MAX];
+        *placed = own->published[i];
+        placed->position = first + i;
+    }
+}
+
+/* ---- Committing --------------------------------------------------------------------------------
+ */
+
+static enum fh_code run(struct redis_work *own, const struct redis_words *call,
+                        struct redis_slot *slot, struct fh_error *error)
+{
+    struct redis *redis = own->redis;
+    int64_t deadline_ns = world_in_ms(redis->store.world, REDIS_DECIDE_MS);
+    redisReply *reply;
+    CRASH_POINT("redis.unwritten");
+    enum fh_code code = call_script(redis, call, &reply, error);
+    if (code == FH_OUTCOME_UNKNOWN && slot)
+        code = settle(own, slot, deadline_ns, &reply, error);
+    if (code == FH_OUTCOME_UNKNOWN && !slot)
+        code = error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
+    if (slot && code == FH_OUTCOME_UNKNOWN)
+        free(slot); /* its number may still come, and is nobody else's */
+    else if (slot)
+        slot_give(redis, slot);
+    if (code)
+        return code;
+    CRASH_POINT("redis.written");
+    if (strcmp(word_at(reply, 0), "done") == 0)
+        take_positions(own, reply);
+    else
+        code = not_done(redis, reply, error);
+    hiredis.freeReplyObject(reply);
+    return code;
+}
+
+static enum fh_code commit(struct redis_work *own, struct fh_error *error)
+{
+    struct redis_words call;
+    redis_records_write(own);
+    bool writes = own->operation_count > 0 || own->event_count > 0;
+    if (!writes && own->check_count < 2)
+        return FH_OK; /* one question has one moment */
+    redis_words_init(&call);
+    struct redis_slot *slot = writes ? slot_take(own->redis) : NULL;
+    whole_call(&call, own, writes ? "work" : "look", slot);
+    enum fh_code code;
+    if (call.text.overflow || call.text.length > REDIS_WORK_SIZE_MAX ||
+        call.count > REDIS_ARGUMENTS_MAX) {
+        code = error_set(error, FH_INVALID,
+                         "One work can't read and write more than %zu MiB on Redis.",
+                         REDIS_WORK_SIZE_MAX >> 20);
+        if (slot)
+            slot_give(own->redis, slot);
+    } else {
+        code = run(own, &call, slot, error);
+    }
+    redis_words_release(&call);
+    return code;
+}
+
+enum fh_code redis_commit(struct store_work *work, struct fh_error *error)
+{
+    enum fh_code code = redis_writes(work) ? commit(redis_work_of(work), error) : FH_OK;
+    redis_rollback(work);
+    return code;
+}
+
+/* ---- Positions for those who ask ---------------------------------------------------------------
+ */
+
+static int64_t position_of(const struct redis *redis, const char *event_id)
+{
+    uint64_t known = redis->placed_count;
+    uint64_t oldest = known > REDIS_PLACED_MAX ? known - REDIS_PLACED_MAX : 0;
+    for (uint64_t place = known; place > oldest; place--) {
+        const struct redis_placed *placed = &redis->placed[(place - 1) % REDIS_PLACED_MAX];
+        if (strcmp(placed->event_id, event_id) == 0)
+            return placed->position;
+    }
+    return 0;
+}
+
+/* The script has given them; the works of this process were told. */
+enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,
+                            struct fh_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        placed[i].position = position_of(redis_of(store), placed[i].event_id);
+        if (!placed[i].position)
+            return error_set(error, FH_UNAVAILABLE, "The event's position is not remembered.");
+    }
+    return FH_OK;
+}

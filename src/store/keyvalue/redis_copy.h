@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_REDIS_COPY_H
+#define STORE_REDIS_COPY_H
+
+/* What redis_copy.c (the ledger) and redis_copy_keys.c share. */
+
+#include "store/keyvalue/redis.h"
+#include "store/ledger_copy.h"
+
+/* Each of the commands must be taken. */
+enum fh_code redis_copy_tell(struct store *store, const struct redis_words *commands,
+                             struct fh_error *error);
+/* A hash's fields and values, slice by slice, as the server has them: pairs, one behind the other.
+ * Nobody changes it meanwhile but to remove what was visited. */
+typedef enum fh_code redis_copy_pairs(void *context, const redisReply *pairs,
+                                      struct fh_error *error);
+enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pairs *visit,
+                             void *context, struct fh_error *error);
+static inline const char *redis_copy_table(const struct copied_ledger *ledger)
+{
+    return ledger->collection + sizeof "fh_" - 1;
+}
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the ledger consists of, for who copies it: the columns of ledger_schema_sqlite.c, and the
+ * fields of mongodb_ledger.c's documents and redis_ledger.c's records, which have the same names.
+ * Not here is what a store says of itself (fh_meta, fh_counter: move.c and `number`), what its
+ * processes hold (fh_lease, fh_work), and what is made with the collections. Parked events stand
+ * before their keys, of which one column is made of them.
+ *
+ * Each side is read whole, and its digests are compared: of what was read and written, and of what
+ * is then read back.
+ */
+
+#include "store/ledger_copy.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "store/ledger.h"
+#include "store/relational/digest.h"
+
+#define TEXT(column)                                                                               \
+    {                                                                                              \
+        .name = column                                                                             \
+    }
+#define MAYBE(column)                                                                              \
+    {                                                                                              \
+        .name = column, .nullable = true                                                           \
+    }
+#define NUMBER(column)                                                                             \
+    {                                                                                              \
+        .name = column, .integer = true                                                            \
+    }
+
+const struct copied_ledger copied_ledgers[] = {
+    {"fh_outbox",
+     "fh_outbox",
+     {{.name = "position", .integer = true, .in_id = true},
+      TEXT("event_id"),
+      TEXT("type"),
+      NUMBER("version"),
+      TEXT("key"),
+      NUMBER("prev"),
+      NUMBER("time_ms"),
+      TEXT("data"),
+      MAYBE("trace")},
+     {"position"},
+     true},
+    {"fh_place",
+     "fh_last_of_key",
+     {{.name = "key", .in_id = true}, NUMBER("position")},
+     {"key"},
+     false},
+    {"fh_subscriber",
+     "fh_subscriber",
+     {TEXT("name"), TEXT("share"), TEXT("incarnation"), NUMBER("done"), NUMBER("seen"),
+      NUMBER("updated_ms")},
+     {"name", "share"},
+     false},
+    {"fh_cursor",
+     "fh_cursor",
+     {TEXT("source"), TEXT("share"), TEXT("incarnation"), NUMBER("position"), TEXT("event_id"),
+      NUMBER("epoch")},
+     {"source", "share"},
+     false},
+    {"fh_round",
+     "fh_round",
+     {TEXT("source"), TEXT("share"), NUMBER("round"), NUMBER("phase"), NUMBER("type"),
+      TEXT("behind"), NUMBER("seen_position"), TEXT("seen_id")},
+     {"source", "share"},
+     false},
+    {"fh_applied",
+     "fh_applied",
+     {TEXT("source"), TEXT("share"), NUMBER("type"), TEXT("key"), NUMBER("position"),
+      NUMBER("round")},
+     {"source", "share", "type", "key"},
+     false},
+    {"fh_parked",
+     "fh_parked",
+     {TEXT("source"), TEXT("share"), TEXT("key"), NUMBER("position"), TEXT("event_id"),
+      TEXT("type"), NUMBER("time_ms"), NUMBER("attempts"), TEXT("error"), NUMBER("parked_ms"),
+      TEXT("event")},
+     {"source", "share", "position", "key"},
+     false},
+    {"fh_parked_key",
+     "fh_parked_key",
+     {TEXT("source"),
+      TEXT("share"),
+      TEXT("key"),
+      NUMBER("events"),
+      NUMBER("oldest_ms"),
+      {.name = "first",
+       .integer = true,
+       .derived = "(SELECT min(p.position) FROM fh_parked p WHERE p.source = fh_parked_key.source"
+                  " AND p.share = fh_parked_key.share AND p.key = fh_parked_key.key)"}},
+     {"source", "share", "key"},
+     false},
+    {"fh_command",
+     "fh_command",
+     {TEXT("caller"), TEXT("key"), TEXT("birth"), NUMBER("number"), NUMBER("attempt"),
+      NUMBER("created_ms"), TEXT("outcome"), TEXT("digest"), MAYBE("request"), MAYBE("answer"),
+      MAYBE("undo_answer")},
+     {"caller", "key"},
+     false},
+    {"fh_caller",
+     "fh_caller",
+     {TEXT("caller"), TEXT("birth"), NUMBER("closed_through"), TEXT("still_open")},
+     {"caller", "birth"},
+     false},
+    {"fh_caller_newest",
+     "fh_caller_newest",
+     {{.name = "caller", .in_id = true}, TEXT("incarnation")},
+     {"caller"},
+     false},
+    {"fh_saga",
+     "fh_saga",
+     {TEXT("birth"), NUMBER("number"), TEXT("name"), TEXT("input"), TEXT("state"), TEXT("status"),
+      NUMBER("epoch"), NUMBER("deadline_ms"), NUMBER("updated_ms"), NUMBER("closed"),
+      TEXT("start_id"), TEXT("owner")},
+     {"birth", "number"},
+     false},
+    {"fh_saga_step",
+     "fh_saga_step",
+     {TEXT("birth"), NUMBER("number"), NUMBER("step"), NUMBER("element"), NUMBER("attempt"),
+      TEXT("target"), TEXT("request"), TEXT("state"), MAYBE("answer"), MAYBE("receiver"),
+      NUMBER("receiver_position")},
+     {"birth", "number", "step", "element"},
+     false},
+};
+const int copied_ledger_count = sizeof copied_ledgers / sizeof copied_ledgers[0];
+
+int copied_column_count(const struct copied_ledger *ledger)
+{
+    int count = 0;
+    while (count < COPIED_COLUMNS_MAX && ledger->columns[count].name)
+        count++;
+    return count;
+}
+
+/* ---- Copying ----------------------------------------------------------------------------------
+ */
+
+struct copying {
+    const struct copy_options *options;
+    const struct copied_ledger *ledger;
+    struct digest *digest;
+    bool writes;
+};
+
+static const struct copied_ops *ops_of(const struct store *store)
+{
+    if (store->ops->sql && store->ops->sql->dialect == SQL_SQLITE)
+        return &copied_sql;
+#ifdef FREEHOLD_MONGODB
+    if (store->ops == &store_mongodb)
+        return &copied_mongodb;
+#endif
+#ifdef FREEHOLD_REDIS
+    if (store->ops == &store_redis)
+        return &copied_redis;
+#endif
+    return NULL;
+}
+
+bool copy_knows(const struct store *store)
+{
+    return ops_of(store) != NULL;
+}
+
+static enum fh_code take_rows(void *context, const struct sql_value *rows, int count,
+                              struct fh_error *error)
+{
+    struct copying *copying = context;
+    struct store *to = copying->options->to;
+    int width = copied_column_count(copying->ledger);
+    for (int i = 0; i < count; i++)
+        digest_add(copying->digest, &rows[i * width], width);
+    enum fh_code code =
+        copying->writes ? ops_of(to)->write(to, copying->ledger, rows, count, error) : FH_OK;
+    if (code == FH_OK && copying->writes && copying->options->told)
+        copying->options->told(copying->options->context, copying->ledger->collection,
+                               copying->digest->rows);
+    return code;
+}
+
+static enum fh_code copy_numbers(const struct copy_options *options, struct fh_error *error)
+{
+    struct store_work *work;
+    int64_t position = 0, trimmed = 0;
+    char trimmed_id[ID_SIZE];
+    enum fh_code code = store_begin(options->from, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_position(work, &position, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(work, &trimmed, trimmed_id, error);
+    store_rollback(work);
+    return code == FH_OK
+               ? ops_of(options->to)->number(options->to, position, trimmed, trimmed_id, error)
+               : code;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+enum fh_code copy_differs(const struct copy_options *options, const char *name, int64_t there,
+                          int64_t here, struct fh_error *error)
+{
+    return error_set(error, FH_CONFLICT,
+                     "%.64s reads otherwise in %s than before: %lld there, %lld here%s.", name,
+                     options->to->ops->name, (long long)there, (long long)here,
+                     there == here ? ", not all alike" : "");
+}
+
+/* One table: over, and read again. */
+static enum fh_code copy_one(const struct copy_options *options, const struct copied_ledger *ledger,
+                             struct copy_result *ret, struct fh_error *error)
+{
+    struct digest source = {0}, target = {0};
+    struct copying over = {options, ledger, &source, true},
+                   again = {options, ledger, &target, false};
+    enum fh_code code = ops_of(options->from)->read(options->from, ledger, take_rows, &over, error);
+    if (code == FH_OK)
+        code = ops_of(options->to)->read(options->to, ledger, take_rows, &again, error);
+    if (code == FH_OK && !digest_equal(&source, &target))
+        code = copy_differs(options, ledger->collection, target.rows, source.rows, error);
+    ret->tables++;
+    ret->rows += source.rows;
+    return code;
+}
+
+enum fh_code copy_ledger(const struct copy_options *options, struct copy_result *ret,
+                         struct fh_error *error)
+{
+    FH_ASSERT(copy_knows(options->from) && copy_knows(options->to));
+    enum fh_code code = ops_of(options->to)->empty(options->to, error);
+    for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
+        code = copy_one(options, &copied_ledgers[i], ret, error);
+    return code == FH_OK ? copy_numbers(options, error) : code;
+}

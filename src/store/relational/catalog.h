@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_RELATIONAL_CATALOG_H
+#define STORE_RELATIONAL_CATALOG_H
+
+/*
+ * What tables a relational store has: their columns, keys and parents, read from the engine's own
+ * catalog. The ledger's tables are among them. For those who take a store as a whole (copy.h).
+ */
+
+#include "base/arena.h"
+#include "store/relational/sql.h"
+
+#define CATALOG_TABLES_MAX 1000
+#define CATALOG_COLUMNS_MAX 256 /* of one table */
+
+struct catalog_table {
+    const char *name;
+    const char **columns; /* those with values of their own: generated ones are left out */
+    int column_count;
+    const char **key; /* of the primary key, in its order; none: key_count 0 */
+    int key_count;
+    const char **parents; /* tables that its foreign keys name, itself left out */
+    int parent_count;
+};
+
+struct catalog {
+    struct catalog_table *tables; /* by name */
+    int count;
+};
+
+/* All on `arena`. */
+enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct catalog *ret,
+                          struct fh_error *error);
+enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *ret,
+                               struct fh_error *error);
+const struct catalog_table *catalog_find(const struct catalog *catalog, const char *name);
+bool catalog_has_column(const struct catalog_table *table, const char *column);
+/* Parents before children. FH_UNSUPPORTED names a table whose foreign keys go in a circle. */
+enum fh_code catalog_order(struct catalog *catalog, struct fh_error *error);
+
+/* A name as the dialect quotes it, into `out`. */
+struct text;
+void catalog_quote(struct text *out, enum sql_dialect dialect, const char *name);
+
+/* The number that the table's own counter gives out next; 0: it has none, or none that is known. */
+enum fh_code catalog_next_number(struct store_work *work, const struct catalog_table *table,
+                                 int64_t *ret, struct fh_error *error);
+/* From now on `next` at the least; nothing for a table without a counter. Outside of anything that
+ * could be rolled back (MariaDB: it commits). */
+enum fh_code catalog_set_next_number(struct store_work *work, const struct catalog_table *table,
+                                     int64_t next, struct fh_error *error);
+
+#endif

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Table by table, parents before children, in slices in the order of the primary key: each slice
+ * is read in the source's one snapshot and written by a work of the target. Nothing is finished by
+ * it: whoever asked marks the target as whole afterwards, so a copy that died begins anew, and
+ * empties the tables first.
+ *
+ * Proof: each row read from the source is hashed, the target is read again when its tables are
+ * full, and the sums of the hashes have to be the same. They do not depend on the order, which
+ * engines have different ideas of. JSON is compared as a value, since PostgreSQL rewrites it.
+ *
+ * The ledger's tables are the same on all engines but for what numbers events: an embedded outbox
+ * knows positions alone, a server's has a `seq` besides, in the same order.
+ */
+
+#include "store/relational/copy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "store/ledger.h"
+#include "store/relational/catalog.h"
+#include "store/relational/digest.h"
+#include "store/relational/ledger.h"
+
+#define SLICE_ROWS_MAX 500
+#define SLICE_SIZE_MAX ((size_t)64 << 20)
+#define STATEMENT_LENGTH_MAX ((size_t)1 << 20)
+#define RERUNS_MAX 8
+#define MOMENTS_MAX 400 /* looked for one at which all events have positions */
+#define MOMENT_WAIT_MS 5
+#define OUTBOX "fh_outbox"
+#define SEQ "seq" /* of a server's outbox */
+
+/* Of each store alone: what it is, what was applied to it, who is at work in it. */
+static const char *const own_tables[] = {"fh_meta",           "fh_counter", "fh_migration",
+                                         "fh_migration_open", "fh_work",    "fh_key_lock",
+                                         "fh_lease"};
+/* Each key's last position; servers' works don't know it. */
+static const char *const renamed[][2] = {{"fh_last_of_key", "fh_place"}};
+
+struct copied_table {
+    const struct catalog_table *from, *to;
+    const char **columns; /* of both */
+    int column_count;
+    struct digest source;
+};
+
+struct copying {
+    const struct copy_options *options;
+    struct arena arena;
+    struct catalog from, to;
+    struct copied_table *tables; /* parents first */
+    int count;
+    struct store_work *reading; /* of the source */
+};
+
+/* ---- which tables, which columns ------------------------------------------------------------- */
+
+static bool is_own(const char *name)
+{
+    for (size_t i = 0; i < sizeof own_tables / sizeof own_tables[0]; i++) {
+        if (strcmp(own_tables[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const struct catalog_table *counterpart(const struct catalog *catalog, const char *name)
+{
+    const struct catalog_table *table = catalog_find(catalog, name);
+    for (size_t i = 0; i < sizeof renamed / sizeof renamed[0] && !table; i++) {
+        for (int side = 0; side < 2 && !table; side++) {
+            if (strcmp(renamed[i][side], name) == 0)
+                table = catalog_find(catalog, renamed[i][!side]);
+        }
+    }
+    return table;
+}
+
+static enum fh_code match_columns(struct copying *copying, struct copied_table *table,
+                                  struct fh_error *error)
+{
+    table->columns = arena_alloc(&copying->arena,
+                                 (size_t)(table->from->column_count + 1) * sizeof *table->columns);
+    for (int i = 0; i < table->from->column_count; i++) {
+        const char *column = table->from->columns[i];
+        if (catalog_has_column(table->to, column))
+            table->columns[table->column_count++] = column;
+        else if (strcmp(table->from->name, OUTBOX) != 0 || strcmp(column, SEQ) != 0)
+            return error_set(error, FH_UNSUPPORTED,
+                             "%.64s has a column %.64s here, but not in %s: its migrations there "
+                             "must make the same tables.",
+                             table->from->name, column, copying->options->to->ops->name);
+    }
+    if (table->from->key_count == 0 || table->to->key_count == 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "%.64s has no primary key: give it one by a migration, so that its rows "
+                         "can be copied and compared.",
+                         table->from->name);
+    return FH_OK;
+}
+
+static enum fh_code match_tables(struct copying *copying, struct fh_error *error)
+{
+    enum fh_code code = catalog_order(&copying->to, error);
+    int wanted = 0;
+    for (int i = 0; i < copying->from.count && code == FH_OK; i++) {
+        const char *name = copying->from.tables[i].name;
+        wanted += !is_own(name);
+        if (!is_own(name) && !counterpart(&copying->to, name))
+            code = error_set(error, FH_UNSUPPORTED,
+                             "%.64s is not in %s: its migrations there must make the same tables.",
+                             name, copying->options->to->ops->name);
+    }
+    copying->tables = arena_alloc(&copying->arena, (size_t)(wanted + 1) * sizeof *copying->tables);
+    for (int i = 0; i < copying->to.count && code == FH_OK; i++) {
+        const struct catalog_table *to = &copying->to.tables[i];
+        const struct catalog_table *from = counterpart(&copying->from, to->name);
+        if (!from || is_own(to->name))
+            continue;
+        struct copied_table *table = &copying->tables[copying->count++];
+        *table = (struct copied_table){.from = from, .to = to};
+        code = match_columns(copying, table, error);
+    }
+    return code;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* A slice of rows, each the table's columns and behind them its key's. */
+struct slice {
+    struct arena arena;
+    int width, count;
+    struct sql_value *values;
+};
+
+static bool take_row(void *context, const struct sql_row *row)
+{
+    struct slice *slice = context;
+    struct sql_value *to = &slice->values[slice->count++ * slice->width];
+    for (int i = 0; i < slice->width; i++) {
+        to[i] = row->values[i];
+        if (to[i].kind == SQL_TEXT || to[i].kind == SQL_BLOB)
+            to[i].text = arena_copy(&slice->arena, row->values[i].text, row->values[i].length);
+    }
+    return true;
+}
+
+static void add_list(struct text *sql, enum sql_dialect dialect, const char *const *names,
+                     int count)
+{
+    for (int i = 0; i < count; i++) {
+        text_add(sql, i ? ", " : "");
+        catalog_quote(sql, dialect, names[i]);
+    }
+}
+
+static void add_places(struct text *sql, int count)
+{
+    for (int i = 1; i <= count; i++)
+        text_printf(sql, i == 1 ? "?%d" : ", ?%d", i);
+}
+
+/* The rows behind the key of `last` (NULL: from the first on). */
+static enum fh_code slice_read(struct store_work *work, const struct catalog_table *table,
+                               const struct copied_table *copied, const struct sql_value *last,
+                               struct slice *slice, struct fh_error *error)
+{
+    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    struct text sql;
+    text_init(&sql, STATEMENT_LENGTH_MAX);
+    text_add(&sql, "SELECT ");
+    add_list(&sql, dialect, copied->columns, copied->column_count);
+    text_add(&sql, ", ");
+    add_list(&sql, dialect, table->key, table->key_count);
+    text_add(&sql, " FROM ");
+    catalog_quote(&sql, dialect, table->name);
+    if (last) {
+        text_add(&sql, " WHERE (");
+        add_list(&sql, dialect, table->key, table->key_count);
+        text_add(&sql, ") > (");
+        add_places(&sql, table->key_count);
+        text_add(&sql, ")");
+    }
+    text_add(&sql, " ORDER BY ");
+    add_list(&sql, dialect, table->key, table->key_count);
+    text_printf(&sql, " LIMIT %d", SLICE_ROWS_MAX);
+    slice->width = copied->column_count + table->key_count;
+    slice->count = 0;
+    slice->values =
+        arena_alloc(&slice->arena, SLICE_ROWS_MAX * (size_t)slice->width * sizeof *slice->values);
+    enum fh_code code =
+        sql_run(work, sql.data, last, last ? table->key_count : 0, take_row, slice, NULL, error);
+    text_release(&sql);
+    return code;
+}
+
+/* Each slice of a table, to `use`. */
+static enum fh_code table_read(struct store_work *work, const struct catalog_table *table,
+                               struct copied_table *copied, struct digest *digest,
+                               enum fh_code (*use)(void *context, struct copied_table *copied,
+                                                   const struct slice *slice,
+                                                   struct fh_error *error),
+                               void *context, struct fh_error *error)
+{
+    struct slice slices[2]; /* the last one's last key is where the next begins */
+    arena_init(&slices[0].arena, SLICE_SIZE_MAX);
+    arena_init(&slices[1].arena, SLICE_SIZE_MAX);
+    const struct sql_value *last = NULL;
+    enum fh_code code = FH_OK;
+    for (int at = 0;; at = !at) {
+        struct slice *slice = &slices[at];
+        arena_release(&slice->arena);
+        code = slice_read(work, table, copied, last, slice, error);
+        for (int i = 0; i < slice->count && code == FH_OK; i++)
+            digest_add(digest, &slice->values[i * slice->width], copied->column_count);
+        if (code == FH_OK && slice->count && use)
+            code = use(context, copied, slice, error);
+        if (code != FH_OK || slice->count < SLICE_ROWS_MAX)
+            break;
+        last = &slice->values[(slice->count - 1) * slice->width + copied->column_count];
+    }
+    arena_release(&slices[0].arena);
+    arena_release(&slices[1].arena);
+    return code;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static bool has_seq(const struct copied_table *copied)
+{
+    return strcmp(copied->to->name, OUTBOX) == 0 && catalog_has_column(copied->to, SEQ);
+}
+
+static void insert_statement(struct text *sql, enum sql_dialect dialect,
+                             const struct copied_table *copied)
+{
+    text_init(sql, STATEMENT_LENGTH_MAX);
+    text_add(sql, "INSERT INTO ");
+    catalog_quote(sql, dialect, copied->to->name);
+    text_add(sql, " (");
+    add_list(sql, dialect, copied->columns, copied->column_count);
+    text_add(sql, has_seq(copied) ? ", " SEQ ")" : ")");
+    /* Numbers that a column gives out itself are kept. */
+    text_add(sql, dialect == SQL_POSTGRESQL ? " OVERRIDING SYSTEM VALUE VALUES (" : " VALUES (");
+    add_places(sql, copied->column_count);
+    if (has_seq(copied)) {
+        for (int i = 0; i < copied->column_count; i++) {
+            if (strcmp(copied->columns[i], "position") == 0)
+                text_printf(sql, ", ?%d", i + 1);
+        }
+    }
+    text_add(sql, ")");
+}
+
+static enum fh_code slice_write_once(struct store *to, const char *sql, int columns,
+                                     const struct slice *slice, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = 0; i < slice->count && code == FH_OK; i++)
+        code =
+            sql_run(work, sql, &slice->values[i * slice->width], columns, NULL, NULL, NULL, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code slice_write(void *context, struct copied_table *copied,
+                                const struct slice *slice, struct fh_error *error)
+{
+    struct copying *copying = context;
+    struct store *to = copying->options->to;
+    struct text sql;
+    enum fh_code code = copy_stopped(copying->options, error);
+    if (code != FH_OK)
+        return code;
+    insert_statement(&sql, to->ops->sql->dialect, copied);
+    for (int i = 0; i < RERUNS_MAX; i++) {
+        code = slice_write_once(to, sql.data, copied->column_count, slice, error);
+        if (code != FH_CONFLICT || !error->retryable)
+            break;
+    }
+    text_release(&sql);
+    if (code == FH_OK && copying->options->told)
+        copying->options->told(copying->options->context, copied->to->name, copied->source.rows);
+    return code;
+}
+
+/* Children first. */
+static enum fh_code empty_target(struct copying *copying, struct fh_error *error)
+{
+    struct store_work *work;
+    struct store *to = copying->options->to;
+    enum fh_code code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = copying->count - 1; i >= 0 && code == FH_OK; i--) {
+        struct text sql;
+        text_init(&sql, STATEMENT_LENGTH_MAX);
+        text_add(&sql, "DELETE FROM ");
+        catalog_quote(&sql, to->ops->sql->dialect, copying->tables[i].to->name);
+        code = ledger_do(work, sql.data, NULL, 0, NULL, error);
+        text_release(&sql);
+    }
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+/* One moment of the source, which the first statement fixes. */
+static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struct fh_error *error)
+{
+    struct store *from = copying->options->from;
+    enum fh_code code = store_sequence(from, NULL, 0, error);
+    if (code == FH_OK)
+        code = store_begin(from, STORE_READ, &copying->reading, error);
+    if (code != FH_OK)
+        return code;
+    if (from->ops->sequence)
+        code = ledger_integer(copying->reading,
+                              "SELECT count(*) FROM fh_outbox WHERE position IS NULL", NULL, 0,
+                              ret_left, error);
+    if (code != FH_OK || *ret_left > 0)
+        store_rollback(copying->reading);
+    return code;
+}
+
+/* Events without a position would get one in the old store only, and others in the new one. Where
+ * works go on meanwhile a moment has to be found at which there are none. */
+static enum fh_code begin_reading(struct copying *copying, struct fh_error *error)
+{
+    struct world *world = copying->options->from->world;
+    for (int i = 0; i < MOMENTS_MAX; i++) {
+        int64_t left = 0;
+        enum fh_code code = see_moment(copying, &left, error);
+        if (code != FH_OK || left == 0)
+            return code;
+        code = copy_stopped(copying->options, error);
+        if (code != FH_OK)
+            return code;
+        if (i > MOMENTS_MAX / 2)
+            fiber_sleep_until(world, world_in_ms(world, MOMENT_WAIT_MS));
+    }
+    return error_set(error, FH_UNAVAILABLE,
+                     "There was no moment at which all events had their positions: the service's "
+                     "other instances publish without a pause.");
+}
+
+static enum fh_code set_position(struct store_work *work, int64_t position, struct fh_error *error)
+{
+    struct sql_value value = sql_integer(position);
+    return ledger_do(work, "UPDATE fh_counter SET position = ?1 WHERE one = 1", &value, 1, NULL,
+                     error);
+}
+
+/* What a table's counter has given out must not come again, though the row be deleted. */
+static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error)
+{
+    struct store_work *work;
+    int64_t position = 0, trimmed = 0;
+    char trimmed_id[ID_SIZE], text[24] = "";
+    enum fh_code code = ledger_position(copying->reading, &position, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(copying->reading, &trimmed, trimmed_id, error);
+    if (trimmed > 0)
+        snprintf(text, sizeof text, "%lld", (long long)trimmed);
+    if (code == FH_OK)
+        code = store_begin(copying->options->to, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = set_position(work, position, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error);
+    for (int i = 0; i < copying->count && code == FH_OK; i++) {
+        const struct copied_table *table = &copying->tables[i];
+        int64_t next = 0;
+        if (has_seq(table))
+            next = position + 1;
+        else
+            code = catalog_next_number(copying->reading, table->from, &next, error);
+        if (code == FH_OK && next > 0)
+            code = catalog_set_next_number(work, table->to, next, error);
+    }
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
+{
+    if (!options->stopped || !options->stopped(options->context))
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE, "The copy of the store was ended early.");
+}
+
+static enum fh_code compare(struct copying *copying, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(copying->options->to, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = 0; i < copying->count && code == FH_OK; i++) {
+        struct copied_table *table = &copying->tables[i];
+        struct digest target = {0};
+        code = table_read(work, table->to, table, &target, NULL, NULL, error);
+        if (code == FH_OK && !digest_equal(&target, &table->source))
+            code =
+                error_set(error, FH_CONFLICT,
+                          "%.64s reads otherwise in %s than before: %lld rows there, %lld here%s.",
+                          table->to->name, copying->options->to->ops->name, (long long)target.rows,
+                          (long long)table->source.rows,
+                          target.rows == table->source.rows ? ", not all alike" : "");
+    }
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code read_catalogs(struct copying *copying, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = catalog_read(copying->reading, &copying->arena, &copying->from, error);
+    if (code == FH_OK)
+        code = store_begin(copying->options->to, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = catalog_read(work, &copying->arena, &copying->to, error);
+    store_rollback(work);
+    return code == FH_OK ? match_tables(copying, error) : code;
+}
+
+enum fh_code relational_copy(const struct copy_options *options, struct copy_result *ret,
+                             struct fh_error *error)
+{
+    struct copying copying = {.options = options};
+    *ret = (struct copy_result){0};
+    arena_init(&copying.arena, ARENA_SIZE_MAX);
+    enum fh_code code = begin_reading(&copying, error);
+    if (code != FH_OK)
+        return code;
+    if (options->began)
+        options->began(options->context);
+    code = read_catalogs(&copying, error);
+    if (code == FH_OK)
+        code = empty_target(&copying, error);
+    for (int i = 0; i < copying.count && code == FH_OK; i++) {
+        struct copied_table *table = &copying.tables[i];
+        code = table_read(copying.reading, table->from, table, &table->source, slice_write,
+                          &copying, error);
+        ret->tables++;
+        ret->rows += table->source.rows;
+    }
+    if (code == FH_OK)
+        code = copy_numbers(&copying, error);
+    store_rollback(copying.reading);
+    if (code == FH_OK)
+        code = compare(&copying, error);
+    arena_release(&copying.arena);
+    return code;
+}

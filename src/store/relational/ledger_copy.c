@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger in SQLite's tables, for who copies it: read by its primary keys, slice by slice. */
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "store/ledger.h"
+#include "store/ledger_copy.h"
+
+#define STATEMENT_SIZE_MAX ((size_t)4096)
+
+struct slice {
+    struct arena arena;
+    int width, count;
+    size_t size;
+    struct sql_value values[COPIED_ROWS_MAX * COPIED_COLUMNS_MAX];
+};
+
+static int part_count(const struct copied_ledger *ledger)
+{
+    int count = 0;
+    while (count < COPIED_PARTS_MAX && ledger->id[count])
+        count++;
+    return count;
+}
+
+static int column_named(const struct copied_ledger *ledger, const char *name)
+{
+    int at = 0;
+    while (strcmp(ledger->columns[at].name, name) != 0)
+        at++;
+    return at;
+}
+
+/* False ends the slice: it has enough. */
+static bool take_row(void *context, const struct sql_row *row)
+{
+    struct slice *slice = context;
+    struct sql_value *to = &slice->values[slice->count++ * slice->width];
+    for (int i = 0; i < slice->width; i++) {
+        to[i] = row->values[i];
+        if (to[i].kind == SQL_TEXT) {
+            to[i].text = arena_copy(&slice->arena, row->values[i].text, row->values[i].length);
+            slice->size += to[i].length;
+        }
+    }
+    return slice->count < COPIED_ROWS_MAX && slice->size < COPIED_SIZE_MAX;
+}
+
+static void add_key(struct text *sql, const struct copied_ledger *ledger)
+{
+    for (int i = 0; i < part_count(ledger); i++)
+        text_printf(sql, "%s%s", i ? ", " : "", ledger->id[i]);
+}
+
+static void select_statement(struct text *sql, const struct copied_ledger *ledger, bool goes_on)
+{
+    text_init(sql, STATEMENT_SIZE_MAX);
+    text_add(sql, "SELECT ");
+    for (int i = 0; i < copied_column_count(ledger); i++) {
+        const struct copied_column *column = &ledger->columns[i];
+        text_printf(sql, "%s%s", i ? ", " : "", column->derived ? column->derived : column->name);
+    }
+    text_printf(sql, " FROM %s", ledger->table);
+    if (goes_on) {
+        text_add(sql, " WHERE (");
+        add_key(sql, ledger);
+        text_add(sql, ") > (");
+        for (int i = 0; i < part_count(ledger); i++)
+            text_printf(sql, "%s?%d", i ? ", " : "", i + 1);
+        text_add(sql, ")");
+    }
+    text_add(sql, " ORDER BY ");
+    add_key(sql, ledger);
+    text_printf(sql, " LIMIT %d", COPIED_ROWS_MAX);
+}
+
+static enum fh_code read_slice(struct store *store, const struct copied_ledger *ledger,
+                               const struct sql_value *key, int key_count, struct slice *slice,
+                               struct fh_error *error)
+{
+    struct store_work *work;
+    struct text sql;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    select_statement(&sql, ledger, key_count > 0);
+    code = sql_run(work, sql.data, key, key_count, take_row, slice, NULL, error);
+    text_release(&sql);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code sql_read(struct store *store, const struct copied_ledger *ledger,
+                             copied_slice *use, void *context, struct fh_error *error)
+{
+    struct sql_value key[COPIED_PARTS_MAX];
+    struct slice *slices = calloc(2, sizeof *slices); /* the last row of one begins the other */
+    FH_ASSERT(slices != NULL);
+    for (int i = 0; i < 2; i++)
+        arena_init(&slices[i].arena, COPIED_SIZE_MAX * 4);
+    enum fh_code code = FH_OK;
+    int key_count = 0;
+    for (int at = 0;; at = !at) {
+        struct slice *slice = &slices[at];
+        arena_release(&slice->arena);
+        slice->width = copied_column_count(ledger);
+        slice->count = 0;
+        slice->size = 0;
+        code = read_slice(store, ledger, key, key_count, slice, error);
+        if (code == FH_OK && slice->count > 0)
+            code = use(context, slice->values, slice->count, error);
+        if (code != FH_OK || slice->count == 0)
+            break;
+        key_count = part_count(ledger);
+        for (int i = 0; i < key_count; i++)
+            key[i] = slice->values[(slice->count - 1) * slice->width +
+                                   column_named(ledger, ledger->id[i])];
+    }
+    arena_release(&slices[0].arena);
+    arena_release(&slices[1].arena);
+    free(slices);
+    return code;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void insert_statement(struct text *sql, const struct copied_ledger *ledger)
+{
+    int count = 0;
+    text_init(sql, STATEMENT_SIZE_MAX);
+    text_printf(sql, "INSERT INTO %s (", ledger->table);
+    for (int i = 0; i < copied_column_count(ledger); i++) {
+        if (!ledger->columns[i].derived)
+            text_printf(sql, "%s%s", count++ ? ", " : "", ledger->columns[i].name);
+    }
+    text_add(sql, ") VALUES (");
+    for (int i = 0; i < count; i++)
+        text_printf(sql, "%s?%d", i ? ", " : "", i + 1);
+    text_add(sql, ")");
+}
+
+static enum fh_code sql_write(struct store *store, const struct copied_ledger *ledger,
+                              const struct sql_value *rows, int count, struct fh_error *error)
+{
+    struct store_work *work;
+    struct text sql;
+    int width = copied_column_count(ledger);
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    insert_statement(&sql, ledger);
+    for (int row = 0; row < count && code == FH_OK; row++) {
+        struct sql_value values[COPIED_COLUMNS_MAX];
+        int value_count = 0;
+        for (int i = 0; i < width; i++) {
+            if (!ledger->columns[i].derived)
+                values[value_count++] = rows[row * width + i];
+        }
+        code = sql_run(work, sql.data, values, value_count, NULL, NULL, NULL, error);
+    }
+    text_release(&sql);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- emptying -------------------------------------------------------------------------------- */
+
+static enum fh_code sql_empty(struct store *store, struct fh_error *error)
+{
+    struct store_work *work;
+    char sql[96];
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    for (int i = 0; i < copied_ledger_count && code == FH_OK; i++) {
+        snprintf(sql, sizeof sql, "DELETE FROM %s", copied_ledgers[i].table);
+        code = sql_run(work, sql, NULL, 0, NULL, NULL, NULL, error);
+    }
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Of what was trimmed, meta tells, which is the mover's to write. */
+static enum fh_code sql_number(struct store *store, int64_t position, int64_t trimmed,
+                               const char *trimmed_id, struct fh_error *error)
+{
+    struct store_work *work;
+    struct sql_value value = sql_integer(position);
+    char text[24] = "";
+    if (trimmed > 0)
+        snprintf(text, sizeof text, "%lld", (long long)trimmed);
+    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = sql_run(work, "UPDATE fh_counter SET position = ?1 WHERE one = 1", &value, 1, NULL, NULL,
+                   NULL, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
+    if (code == FH_OK)
+        code = ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+const struct copied_ops copied_sql = {
+    .read = sql_read, .write = sql_write, .empty = sql_empty, .number = sql_number};

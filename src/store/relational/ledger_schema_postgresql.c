@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger's tables in PostgreSQL, and its sequencer.
+ *
+ * A work inserts its events without a position. fh_sequence, called after commits in a statement
+ * of its own, gives them theirs. It locks the counter's row first; the statement after that has a
+ * fresh snapshot, which sees all that the sequencer before it has committed. In one statement both
+ * would go wrong: the snapshot is older than the wait for the lock. That needs READ COMMITTED.
+ *
+ * It numbers in the order of seq. Works that publish events of one key draw seq while they hold
+ * a lock of the key's until they commit, so that the order of a key is that of its works.
+ * What a work has read of another's was committed, so it has a lower seq than what the work writes.
+ * A sequence with a cache would break both.
+ *
+ * Transaction ids decide nothing: an old transaction, in whichever database of the server, does not
+ * hold the feed up.
+ *
+ * Each process holds the lock of listeners shared, over the connection that it listens on: who can
+ * have it alone has nobody to tell. For NOTIFY lets the server commit one after the other.
+ *
+ * Nobody else changes a row that has no position yet, so it is found again by where it lies. What
+ * has none is in a small index of its own; by seq alone nobody looks.
+ *
+ * It tells what it has numbered; asked for `wanted`, also what others have. Its plans are kept, and
+ * would be those of an empty outbox: the connection for it plans without sequential scans. (As
+ * settings of the function they would be made and unmade with each call.)
+ *
+ * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
+ *
+ * fh_fence lets a statement fail that should have changed a saga's row and did not, so that those
+ * behind it, COMMIT too, need not wait for its answer. Rows of sagas are changed some times and
+ * then never again; room in their pages keeps the first of these changes out of the indexes.
+ */
+
+#include <stddef.h>
+
+#include "store/ledger.h"
+#include "store/relational/ledger_schema.h"
+
+#define STARTED "freehold.saga.started"
+
+static const char meta[] =
+    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL)";
+
+static const char events[] =
+    "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"
+    "  position BIGINT NOT NULL, epoch BIGINT NOT NULL);"
+    "INSERT INTO fh_counter VALUES (1, 0, 0) ON CONFLICT DO NOTHING;"
+    "CREATE TABLE IF NOT EXISTS fh_outbox ("
+    "  seq BIGINT GENERATED ALWAYS AS IDENTITY (CACHE 1), position BIGINT,"
+    "  event_id TEXT COLLATE \"C\" PRIMARY KEY, type TEXT NOT NULL, version BIGINT NOT NULL,"
+    "  key TEXT COLLATE \"C\" NOT NULL, prev BIGINT NOT NULL DEFAULT 0, time_ms BIGINT NOT NULL,"
+    "  data TEXT NOT NULL, trace TEXT);"
+    "CREATE UNIQUE INDEX IF NOT EXISTS fh_outbox_position ON fh_outbox (position)"
+    "  WHERE position IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS fh_outbox_unnumbered ON fh_outbox (seq) WHERE position IS NULL;"
+    "CREATE TABLE IF NOT EXISTS fh_place (key TEXT COLLATE \"C\" PRIMARY KEY,"
+    "  position BIGINT NOT NULL) WITH (fillfactor = 60);"
+    "CREATE TABLE IF NOT EXISTS fh_subscriber (name TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  incarnation TEXT NOT NULL, done BIGINT NOT NULL, seen BIGINT NOT NULL,"
+    "  updated_ms BIGINT NOT NULL, PRIMARY KEY (name, share));"
+    "CREATE TABLE IF NOT EXISTS fh_cursor (source TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  incarnation TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT NOT NULL,"
+    "  epoch BIGINT NOT NULL, PRIMARY KEY (source, share));"
+    "CREATE TABLE IF NOT EXISTS fh_round (source TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  round BIGINT NOT NULL, phase BIGINT NOT NULL, type BIGINT NOT NULL,"
+    "  behind TEXT COLLATE \"C\" NOT NULL, seen_position BIGINT NOT NULL, seen_id TEXT NOT NULL,"
+    "  PRIMARY KEY (source, share));"
+    "CREATE TABLE IF NOT EXISTS fh_applied (source TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  type BIGINT, key TEXT COLLATE \"C\", position BIGINT NOT NULL, round BIGINT NOT NULL,"
+    "  PRIMARY KEY (source, share, type, key));"
+    "CREATE TABLE IF NOT EXISTS fh_lease (name TEXT COLLATE \"C\" PRIMARY KEY,"
+    "  owner TEXT COLLATE \"C\" NOT NULL, epoch BIGINT NOT NULL, beat BIGINT NOT NULL,"
+    "  note TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS fh_parked_key (source TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  key TEXT COLLATE \"C\", events INTEGER NOT NULL, oldest_ms BIGINT NOT NULL,"
+    "  PRIMARY KEY (source, share, key));"
+    "CREATE TABLE IF NOT EXISTS fh_parked (source TEXT COLLATE \"C\", share TEXT COLLATE \"C\","
+    "  key TEXT COLLATE \"C\", position BIGINT, event_id TEXT NOT NULL, type TEXT NOT NULL,"
+    "  time_ms BIGINT NOT NULL, attempts BIGINT NOT NULL, error TEXT NOT NULL,"
+    "  parked_ms BIGINT NOT NULL, event TEXT NOT NULL,"
+    "  PRIMARY KEY (source, share, key, position));";
+
+static const char works[] =
+    "CREATE TABLE IF NOT EXISTS fh_command (caller TEXT COLLATE \"C\", key TEXT COLLATE \"C\","
+    "  birth TEXT COLLATE \"C\" NOT NULL, number BIGINT NOT NULL, attempt BIGINT NOT NULL,"
+    "  created_ms BIGINT NOT NULL, outcome TEXT NOT NULL, digest TEXT NOT NULL, request TEXT,"
+    "  answer TEXT, undo_answer TEXT, PRIMARY KEY (caller, key));"
+    "CREATE INDEX IF NOT EXISTS fh_command_number ON fh_command (caller, birth, number)"
+    "  WHERE birth <> '';"
+    "CREATE INDEX IF NOT EXISTS fh_command_created ON fh_command (created_ms) WHERE birth = '';"
+    "CREATE TABLE IF NOT EXISTS fh_caller (caller TEXT COLLATE \"C\", birth TEXT COLLATE \"C\","
+    "  closed_through BIGINT NOT NULL, still_open TEXT NOT NULL, PRIMARY KEY (caller, birth));"
+    "CREATE TABLE IF NOT EXISTS fh_caller_newest (caller TEXT COLLATE \"C\" PRIMARY KEY,"
+    "  incarnation TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS fh_work (id TEXT COLLATE \"C\" PRIMARY KEY,"
+    "  created_ms BIGINT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS fh_saga (birth TEXT COLLATE \"C\", number BIGINT,"
+    "  name TEXT NOT NULL, input TEXT NOT NULL, state TEXT NOT NULL,"
+    "  status TEXT COLLATE \"C\" NOT NULL, epoch BIGINT NOT NULL, deadline_ms BIGINT NOT NULL,"
+    "  updated_ms BIGINT NOT NULL, closed BIGINT NOT NULL DEFAULT 0,"
+    "  start_id TEXT COLLATE \"C\" NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (birth, number))"
+    "  WITH (fillfactor = 50);"
+    "CREATE INDEX IF NOT EXISTS fh_saga_start ON fh_saga (start_id);"
+    "CREATE INDEX IF NOT EXISTS fh_saga_status ON fh_saga (status, birth, number);"
+    "CREATE INDEX IF NOT EXISTS fh_saga_unclosed ON fh_saga (birth, number) WHERE closed = 0;"
+    "CREATE TABLE IF NOT EXISTS fh_saga_step (birth TEXT COLLATE \"C\", number BIGINT, step BIGINT,"
+    "  element BIGINT, attempt BIGINT NOT NULL, target TEXT NOT NULL, request TEXT NOT NULL,"
+    "  state TEXT NOT NULL, answer TEXT, receiver TEXT, receiver_position BIGINT NOT NULL,"
+    "  PRIMARY KEY (birth, number, step, element)) WITH (fillfactor = 60);"
+    "CREATE TABLE IF NOT EXISTS fh_migration (version BIGINT PRIMARY KEY, name TEXT NOT NULL,"
+    "  checksum TEXT NOT NULL, applied_ms BIGINT NOT NULL);";
+
+static const char functions[] =
+    "CREATE OR REPLACE FUNCTION fh_fence(changed bigint, saga_birth text, saga_number bigint,"
+    " saga_epoch bigint) RETURNS void LANGUAGE plpgsql"
+    " AS $fence$\n"
+    "BEGIN\n"
+    "    IF changed = 1 THEN\n"
+    "        RETURN;\n"
+    "    END IF;\n"
+    "    IF EXISTS (SELECT FROM fh_saga s WHERE s.birth = saga_birth AND s.number = saga_number\n"
+    "               AND s.epoch = saga_epoch) THEN\n"
+    "        RAISE EXCEPTION 'The row of the saga was moved.'"
+    " USING ERRCODE = 'serialization_failure';\n"
+    "    END IF;\n"
+    "    RAISE EXCEPTION 'The saga is run by another instance now.'"
+    " USING ERRCODE = '" LEDGER_FENCED "';\n"
+    "END\n"
+    "$fence$;\n"
+    "CREATE OR REPLACE FUNCTION fh_sequence(wanted text)"
+    " RETURNS TABLE (event_id text, \"position\" bigint) LANGUAGE plpgsql VOLATILE"
+    " AS $sequencer$\n"
+    "#variable_conflict use_column\n"
+    "DECLARE\n"
+    "    last_given bigint;\n"
+    "    numbered bigint;\n"
+    "BEGIN\n"
+    "    IF current_setting('transaction_isolation') <> 'read committed' THEN\n"
+    "        RAISE EXCEPTION 'fh_sequence needs the isolation level READ COMMITTED';\n"
+    "    END IF;\n"
+    "    SELECT c.position INTO last_given FROM fh_counter c WHERE c.one = 1 FOR UPDATE;\n"
+    "    RETURN QUERY WITH fresh AS (\n"
+    "        SELECT o.row, o.key, o.type, last_given + row_number() OVER (ORDER BY o.seq) AS "
+    "place\n"
+    "        FROM (SELECT u.ctid AS row, u.seq, u.key, u.type FROM fh_outbox u\n"
+    "              WHERE u.position IS NULL ORDER BY u.seq LIMIT 10000) o),\n"
+    "    linked AS (\n"
+    "        SELECT f.row, f.place, coalesce(lag(f.place) OVER (PARTITION BY f.key\n"
+    "               ORDER BY f.place), p.position, 0) AS before\n"
+    "        FROM fresh f LEFT JOIN fh_place p ON p.key = f.key),\n"
+    "    places AS (\n"
+    "        INSERT INTO fh_place (key, position) SELECT f.key, max(f.place) FROM fresh f\n"
+    "        WHERE f.type <> '" STARTED "' GROUP BY f.key ORDER BY f.key\n"
+    "        ON CONFLICT (key) DO UPDATE SET position = excluded.position)\n"
+    "    UPDATE fh_outbox o SET position = l.place, prev = l.before FROM linked l\n"
+    "    WHERE o.ctid = l.row RETURNING o.event_id, o.position;\n"
+    "    GET DIAGNOSTICS numbered = ROW_COUNT;\n"
+    "    IF numbered > 0 THEN\n"
+    "        UPDATE fh_counter c SET position = last_given + numbered WHERE c.one = 1;\n"
+    "        IF EXISTS (SELECT FROM fh_outbox o WHERE o.position > last_given\n"
+    "                   AND o.type = '" STARTED "') THEN\n"
+    "            WITH started AS MATERIALIZED (\n"
+    "                SELECT o.position, o.event_id, CAST(o.data AS jsonb) AS data\n"
+    "                FROM fh_outbox o WHERE o.position > last_given AND o.type = '" STARTED "'),\n"
+    "            sagas AS (\n"
+    "                INSERT INTO fh_saga (birth, number, name, input, state, status, epoch,\n"
+    "                                     deadline_ms, updated_ms, start_id, owner)\n"
+    "                SELECT s.data ->> 'birth', s.position, s.data ->> 'name',\n"
+    "                       s.data ->> 'input', s.data ->> 'state', s.data ->> 'status',\n"
+    "                       CAST(s.data ->> 'epoch' AS bigint),\n"
+    "                       CAST(s.data ->> 'deadline_ms' AS bigint),\n"
+    "                       CAST(s.data ->> 'updated_ms' AS bigint), s.event_id,\n"
+    "                       s.data ->> 'owner' FROM started s)\n"
+    "            INSERT INTO fh_saga_step (birth, number, step, element, attempt, target,\n"
+    "                                      request, state, receiver_position)\n"
+    "            SELECT s.data ->> 'birth', s.position, CAST(t.step ->> 'step' AS bigint),\n"
+    "                   CAST(t.step ->> 'element' AS bigint),\n"
+    "                   CAST(t.step ->> 'attempt' AS bigint), t.step ->> 'target',\n"
+    "                   t.step ->> 'request', t.step ->> 'state', 0\n"
+    "            FROM started s, jsonb_array_elements(s.data -> 'steps') AS t (step);\n"
+    "        END IF;\n"
+    "        IF NOT pg_try_advisory_xact_lock(" LEDGER_LISTENERS_POSTGRESQL ") THEN\n"
+    "            PERFORM pg_notify('" LEDGER_CHANNEL_POSTGRESQL "', current_schema());\n"
+    "        END IF;\n"
+    "    END IF;\n"
+    "    IF wanted IS NOT NULL THEN\n"
+    "        RETURN QUERY SELECT o.event_id, o.position FROM fh_outbox o\n"
+    "            WHERE o.event_id = ANY (ARRAY(\n"
+    "                SELECT jsonb_array_elements_text(CAST(wanted AS jsonb))))\n"
+    "              AND o.position IS NOT NULL;\n"
+    "    END IF;\n"
+    "END\n"
+    "$sequencer$";
+
+static const char *const tables[] = {events, works, functions, NULL};
+
+/* From format 2: the index held what has no position, too. Pages that are there stay as full as
+ * they are. */
+static const char *const upgrade[] = {"DROP INDEX IF EXISTS fh_outbox_position;"
+                                      "ALTER TABLE fh_saga SET (fillfactor = 50);"
+                                      "ALTER TABLE fh_saga_step SET (fillfactor = 60);",
+                                      NULL};
+
+const struct ledger_schema ledger_schema_postgresql = {.meta = meta,
+                                                       .tables = tables,
+                                                       .format = "4",
+                                                       .before = "2",
+                                                       .upgrade = upgrade,
+                                                       .lacking = "3"};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of a server engine's sequencer: the events that it tells the positions of come back as
+ * rows. MariaDB's is told which are wanted, a JSON array of their ids. PostgreSQL's tells what it
+ * has numbered, which mostly is what was wanted: only what another process's call was quicker to
+ * number is then asked for.
+ */
+
+#include "base/json.h"
+#include "base/map.h"
+#include "store/relational/ledger_sql.h"
+
+/* "" never, NULL when there is no memory. */
+static char *ids_text(const struct store_placed *placed, int count)
+{
+    json_t *ids = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(ids, json_string(placed[i].event_id));
+    char *text = json_array_size(ids) == (size_t)count ? json_text(ids) : NULL;
+    json_decref(ids);
+    return text;
+}
+
+struct answer {
+    struct store *store;
+    struct map by_id; /* of what is asked for: struct store_placed */
+};
+
+static bool take_position(void *context, const struct sql_row *row)
+{
+    struct answer *answer = context;
+    struct store_placed *placed = map_get(&answer->by_id, row->values[0].text);
+    if (placed)
+        placed->position = row->values[1].integer;
+    else
+        store_sequence_told(answer->store, row->values[0].text, row->values[1].integer);
+    return true;
+}
+
+static bool all_told(const struct store_placed *placed, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (!placed[i].position)
+            return false;
+    }
+    return true;
+}
+
+static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
+                                 enum ledger_statement statement, const struct store_placed *placed,
+                                 int count, struct fh_error *error)
+{
+    struct store *store = answer->store;
+    struct arena *before = json_arena_set(NULL);
+    char *text = ids_text(placed, count);
+    json_arena_set(before);
+    if (!text)
+        return error_set(error, FH_NO_MEMORY, "There is no memory to ask for positions.");
+    struct sql_value ids[] = {sql_text(text)};
+    enum fh_code code = run(store, ledger_sql_of(store->ops->sql->dialect, statement), ids, 1,
+                            take_position, answer, error);
+    before = json_arena_set(NULL);
+    json_text_free(text);
+    json_arena_set(before);
+    return code;
+}
+
+enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_placed *placed,
+                             int count, struct fh_error *error)
+{
+    enum sql_dialect dialect = store->ops->sql->dialect;
+    struct answer answer = {.store = store};
+    map_init(&answer.by_id);
+    for (int i = 0; i < count; i++)
+        map_put(&answer.by_id, placed[i].event_id, &placed[i]);
+    enum fh_code code;
+    if (!ledger_sql_of(dialect, LEDGER_PLACED)) {
+        code = run_with_ids(&answer, run, LEDGER_SEQUENCE, placed, count, error);
+    } else {
+        code = run(store, ledger_sql_of(dialect, LEDGER_SEQUENCE), NULL, 0, take_position, &answer,
+                   error);
+        if (code == FH_OK && !all_told(placed, count))
+            code = run_with_ids(&answer, run, LEDGER_PLACED, placed, count, error);
+    }
+    map_release(&answer.by_id);
+    return code;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger on relational engines: where keys stand, and the rounds of subscriptions. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "store/ledger_snapshot.h"
+#include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
+
+/* ---- the publisher's side -------------------------------------------------------------------- */
+
+struct place_visit {
+    bool (*visit)(void *context, const char *key, int64_t position);
+    void *context;
+};
+
+static bool visit_place(void *context, const struct sql_row *row)
+{
+    const struct place_visit *to = context;
+    return to->visit(to->context, row->values[0].text, row->values[1].integer);
+}
+
+static bool visit_unsequenced(void *context, const struct sql_row *row)
+{
+    const struct place_visit *to = context;
+    return to->visit(to->context, row->values[0].text, LEDGER_UNSEQUENCED);
+}
+
+static enum fh_code key_places(struct store_work *work, const char *keys,
+                               bool (*visit)(void *context, const char *key, int64_t position),
+                               void *context, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(keys)};
+    struct place_visit to = {visit, context};
+    enum fh_code code = sql_run(work, ledger_sql(work, LEDGER_KEY_PLACES), values, 1, visit_place,
+                                &to, NULL, error);
+    if (code != FH_OK || !work->store->ops->sequence)
+        return code;
+    return sql_run(work, ledger_sql(work, LEDGER_KEYS_UNSEQUENCED), values, 1, visit_unsequenced,
+                   &to, NULL, error);
+}
+
+/* ---- the subscriber's side ------------------------------------------------------------------- */
+
+static bool take_round(void *context, const struct sql_row *row)
+{
+    struct ledger_round *round = context;
+    const struct sql_value *v = row->values;
+    round->round = v[0].integer;
+    round->phase = (enum ledger_phase)v[1].integer;
+    round->type = v[2].integer;
+    snprintf(round->after, sizeof round->after, "%s", v[3].text);
+    round->seen_position = v[4].integer;
+    snprintf(round->seen_id, sizeof round->seen_id, "%s", v[5].text);
+    return true;
+}
+
+static enum fh_code round_get(struct store_work *work, const char *source, const char *share,
+                              struct ledger_round *ret, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    *ret = (struct ledger_round){0};
+    return sql_run(work,
+                   "SELECT round, phase, type, behind, seen_position, seen_id FROM fh_round"
+                   " WHERE source = ?1 AND share = ?2",
+                   values, 2, take_round, ret, NULL, error);
+}
+
+static enum fh_code round_move(struct store_work *work, const char *source, const char *share,
+                               const struct ledger_round *old, const struct ledger_round *next,
+                               struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source),
+                                 sql_text(share),
+                                 sql_integer(next->round),
+                                 sql_integer(next->phase),
+                                 sql_integer(next->type),
+                                 sql_text(next->after),
+                                 sql_integer(next->seen_position),
+                                 sql_text(next->seen_id),
+                                 sql_integer(old->round),
+                                 sql_integer(old->phase),
+                                 sql_integer(old->type),
+                                 sql_text(old->after)};
+    int64_t moved = 0;
+    enum fh_code code;
+    if (old->round == 0)
+        code = ledger_do(work, ledger_sql(work, LEDGER_ROUND_BEGIN), values, 8, &moved, error);
+    else
+        code = ledger_do(work,
+                         "UPDATE fh_round SET round = ?3, phase = ?4, type = ?5, behind = ?6,"
+                         " seen_position = ?7, seen_id = ?8 WHERE source = ?1 AND share = ?2"
+                         " AND round = ?9 AND phase = ?10 AND type = ?11 AND behind = ?12",
+                         values, LEDGER_COUNT(values), &moved, error);
+    if (code == FH_OK && moved == 0)
+        return error_set(error, FH_CONFLICT, "The snapshot of %s is further, or another one.",
+                         source);
+    return code;
+}
+
+static enum fh_code applied_put(struct store_work *work, const char *source, const char *share,
+                                int64_t type, const char *key, int64_t position, int64_t round,
+                                struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source), sql_text(share),       sql_integer(type),
+                                 sql_text(key),    sql_integer(position), sql_integer(round)};
+    return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_PUT), values, LEDGER_COUNT(values), NULL,
+                     error);
+}
+
+static enum fh_code applied_get(struct store_work *work, const char *source, const char *share,
+                                int64_t type, const char *key, int64_t round, int64_t *ret,
+                                struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source), sql_text(share), sql_integer(type),
+                                 sql_text(key), sql_integer(round)};
+    enum fh_code code = ledger_integer(work,
+                                       "SELECT position FROM fh_applied WHERE source = ?1"
+                                       " AND share = ?2 AND type = ?3 AND fh_applied.key = ?4"
+                                       " AND round = ?5",
+                                       values, LEDGER_COUNT(values), ret, error);
+    if (code == FH_NOT_FOUND)
+        *ret = -1;
+    return code == FH_NOT_FOUND ? FH_OK : code;
+}
+
+static enum fh_code applied_clear(struct store_work *work, const char *source, const char *share,
+                                  int limit, int64_t *ret_removed, struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source), sql_text(share), sql_integer(limit)};
+    return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_CLEAR), values, LEDGER_COUNT(values),
+                     ret_removed, error);
+}
+
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+                                 struct fh_error *error)
+{
+    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    enum fh_code code = ledger_do(
+        work, "DELETE FROM fh_parked_key WHERE source = ?1 AND share = ?2", values, 2, NULL, error);
+    if (code == FH_OK)
+        code = ledger_do(work, "DELETE FROM fh_parked WHERE source = ?1 AND share = ?2", values, 2,
+                         NULL, error);
+    return code;
+}
+
+const struct ledger_snapshot_ops ledger_relational_snapshots = {.key_places = key_places,
+                                                                .round_get = round_get,
+                                                                .round_move = round_move,
+                                                                .applied_put = applied_put,
+                                                                .applied_get = applied_get,
+                                                                .applied_clear = applied_clear,
+                                                                .parked_clear = parked_clear};

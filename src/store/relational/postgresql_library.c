@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See postgresql_library.h. The library stays loaded until the process ends: nothing of it could be
+ * taken back from a process that has used it. */
+
+#include "store/relational/postgresql_library.h"
+
+#include "base/library.h"
+
+#define LIBRARY "libpq.so.5"
+
+struct postgresql_library postgresql_pq;
+
+static const struct library_symbol symbols[] = {
+#define POSTGRESQL_SYMBOL(name) {#name, (void **)&postgresql_pq.name},
+    POSTGRESQL_FUNCTIONS(POSTGRESQL_SYMBOL)
+#undef POSTGRESQL_SYMBOL
+};
+
+enum fh_code postgresql_load(struct fh_error *error)
+{
+    static bool loaded;
+    if (loaded)
+        return FH_OK;
+    enum fh_code code =
+        library_load(LIBRARY, "libpq5", symbols, sizeof symbols / sizeof symbols[0], error);
+    loaded = code == FH_OK;
+    return code;
+}

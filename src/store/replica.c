@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How old a replica is, it can't say itself: what it has not heard of, it does not miss. So the
+ * primary is asked where its log stands, at a time t, and then each replica whether it has come so
+ * far: if so, whatever was committed before t is there. Only functions that any user of the server
+ * may call are needed, and no clock but the process' own.
+ *
+ * A look is made when a read comes and the last look is a third of the permitted age ago; reads go
+ * on meanwhile. If the last one is older than that age, the read waits for it, for a moment: then
+ * one that has no fresh replica goes to the primary. So an idle service asks nobody anything.
+ *
+ *     primary answers, replica fresh      the replica, one after the other
+ *     primary answers, no replica fresh   the primary
+ *     primary gone, a replica was fresh   that replica, and the work says how old it may be
+ *     primary gone, none ever was         the primary: the error is its own
+ *
+ * A replica is a store of its own, opened without making or changing anything in it. It has to be
+ * of the primary's incarnation: another store's replica would answer with other data.
+ */
+
+#include "store/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/relational/sql.h"
+
+#define POSITION_SIZE 512  /* MariaDB: 30 bytes for each server that ever wrote there */
+#define LOOK_WAIT_MS 1000  /* a read waits so long for a look */
+#define OPEN_AGAIN_MS 2000 /* between two tries to reach one that did not answer */
+#define GONE_LOOK_MS 500   /* between two looks while the primary is gone */
+#define MS_NS INT64_C(1000000)
+
+struct replica {
+    struct store *store; /* NULL: not reached */
+    json_t *server;      /* its configuration */
+    int64_t fresh_ns;    /* it has all that was committed before; INT64_MIN: not known */
+    int64_t tried_ns;
+    bool said; /* why it is not reached */
+};
+
+struct store_replicas {
+    struct store *primary;
+    struct store_options options;
+    struct replica all[REPLICAS_MAX];
+    int count, next;
+    int64_t staleness_ns;
+    int64_t began_ns, looked_ns; /* the last look, and the end of the last that has ended */
+    bool looking, primary_gone, closing;
+    bool said_mute; /* that the primary tells no position */
+    uint64_t reads;
+    void (*told)(const char *sentence);
+    struct fiber_queue lookers; /* who waits for the look, and who closes */
+};
+
+static const char *const position_sql[SQL_DIALECTS] = {
+    [SQL_POSTGRESQL] = "SELECT CAST(pg_current_wal_lsn() AS text)",
+    [SQL_MARIADB] = "SELECT @@global.gtid_binlog_pos",
+};
+static const char *const reached_sql[SQL_DIALECTS] = {
+    [SQL_POSTGRESQL] = "SELECT CASE WHEN pg_last_wal_replay_lsn() >= CAST(?1 AS pg_lsn)"
+                       " THEN 1 ELSE 0 END",
+    [SQL_MARIADB] = "SELECT CASE WHEN MASTER_GTID_WAIT(?1, 0) = 0 THEN 1 ELSE 0 END",
+};
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static bool take_text(void *context, const struct sql_row *row)
+{
+    if (row->values[0].kind == SQL_TEXT && row->values[0].length < POSITION_SIZE)
+        memcpy(context, row->values[0].text, row->values[0].length + 1);
+    return true;
+}
+
+static bool take_reached(void *context, const struct sql_row *row)
+{
+    *(bool *)context = row->values[0].kind == SQL_INTEGER && row->values[0].integer == 1;
+    return true;
+}
+
+static enum fh_code ask(struct store *store, const char *sql, const struct sql_value *value,
+                        sql_visit *visit, void *context, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = sql_run(work, sql, value, value ? 1 : 0, visit, context, NULL, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Once, until it was reached. */
+static void say_unreached(const struct store_replicas *replicas, struct replica *replica,
+                          const char *why)
+{
+    char text[400];
+    snprintf(text, sizeof text, "the replica at %s:%lld can't be read: %s",
+             json_string_at(replica->server, "host"),
+             (long long)json_integer_value(json_object_get(replica->server, "port")), why);
+    if (!replica->said)
+        replicas->told(text);
+    replica->said = true;
+}
+
+static void reach(struct store_replicas *replicas, struct replica *replica)
+{
+    struct fh_error error;
+    struct world *world = replicas->primary->world;
+    struct store_options options = replicas->options;
+    int64_t now_ns = world_monotonic_ns(world);
+    if (replica->store || now_ns < replica->tried_ns + OPEN_AGAIN_MS * MS_NS)
+        return;
+    options.server = replica->server;
+    options.replica = true;
+    replica->tried_ns = now_ns;
+    struct store *store;
+    if (replicas->primary->ops->open(&options, world, &store, &error) != FH_OK) {
+        say_unreached(replicas, replica, error.message);
+        return;
+    }
+    if (strcmp(store->incarnation, replicas->primary->incarnation) == 0) {
+        replica->store = store;
+        replica->said = false;
+        return;
+    }
+    say_unreached(replicas, replica, "It is of another store.");
+    store_close(store);
+}
+
+static void look(struct store_replicas *replicas)
+{
+    struct store *primary = replicas->primary;
+    enum sql_dialect dialect = primary->ops->sql->dialect;
+    char position[POSITION_SIZE] = "";
+    struct fh_error error;
+    int64_t began_ns = replicas->began_ns = world_monotonic_ns(primary->world);
+    bool gone = ask(primary, position_sql[dialect], NULL, take_text, position, &error) != FH_OK;
+    if (gone != replicas->primary_gone)
+        replicas->told(gone ? "the primary does not answer: reads go on at replicas, marked"
+                            : "the primary answers again");
+    replicas->primary_gone = gone;
+    if (!gone && !position[0] && !replicas->said_mute)
+        replicas->told("the primary does not tell where its log stands (MariaDB: log_bin is off): "
+                       "its replicas are not read");
+    replicas->said_mute = !gone && !position[0];
+    for (int i = 0; i < replicas->count && !gone && !replicas->closing; i++) {
+        struct replica *replica = &replicas->all[i];
+        struct sql_value value = sql_text(position);
+        bool reached = false;
+        reach(replicas, replica);
+        if (replica->store && position[0] &&
+            ask(replica->store, reached_sql[dialect], &value, take_reached, &reached, &error) ==
+                FH_OK &&
+            reached)
+            replica->fresh_ns = began_ns;
+    }
+    replicas->looked_ns = world_monotonic_ns(primary->world);
+}
+
+static void looker(void *argument)
+{
+    struct store_replicas *replicas = argument;
+    look(replicas);
+    replicas->looking = false;
+    fiber_wake_all(&replicas->lookers);
+}
+
+static void start_looking(struct store_replicas *replicas)
+{
+    if (replicas->looking || replicas->closing)
+        return;
+    replicas->looking = fiber_start(replicas->primary->world->fibers, looker, replicas);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* The next one that is no older than `age_ns`; NULL: none. */
+static struct replica *choose(struct store_replicas *replicas, int64_t now_ns, int64_t age_ns)
+{
+    for (int i = 0; i < replicas->count; i++) {
+        struct replica *replica = &replicas->all[(replicas->next + i) % replicas->count];
+        if (!replica->store || replica->fresh_ns == INT64_MIN ||
+            now_ns - replica->fresh_ns > age_ns)
+            continue;
+        replicas->next = (replicas->next + i + 1) % replicas->count;
+        return replica;
+    }
+    return NULL;
+}
+
+static struct replica *youngest(struct store_replicas *replicas)
+{
+    struct replica *found = NULL;
+    for (int i = 0; i < replicas->count; i++) {
+        struct replica *replica = &replicas->all[i];
+        if (replica->store && replica->fresh_ns != INT64_MIN &&
+            (!found || replica->fresh_ns > found->fresh_ns))
+            found = replica;
+    }
+    return found;
+}
+
+/* A primary that has said nothing for so long may say nothing for a long time. */
+static bool is_gone(const struct store_replicas *replicas, int64_t now_ns)
+{
+    return replicas->primary_gone ||
+           (replicas->looking && now_ns - replicas->began_ns >= LOOK_WAIT_MS * MS_NS);
+}
+
+static void keep_looking(struct store_replicas *replicas)
+{
+    struct world *world = replicas->primary->world;
+    int64_t since_ns = world_monotonic_ns(world) - replicas->looked_ns;
+    int64_t wanted_ns = replicas->primary_gone ? GONE_LOOK_MS * MS_NS : replicas->staleness_ns / 3;
+    if (since_ns < wanted_ns)
+        return;
+    start_looking(replicas);
+    if (since_ns < replicas->staleness_ns || replicas->primary_gone)
+        return;
+    int64_t until_ns = world_in_ms(world, LOOK_WAIT_MS);
+    while (replicas->looking && fiber_wait_until(&replicas->lookers, world, until_ns))
+        ;
+}
+
+enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
+                                  struct fh_error *error)
+{
+    struct store_replicas *replicas = store->replicas;
+    if (!replicas)
+        return store_begin(store, STORE_READ_COMMITTED, ret, error);
+    keep_looking(replicas);
+    int64_t now_ns = world_monotonic_ns(store->world), stale_ns = 0;
+    struct replica *replica = choose(replicas, now_ns, replicas->staleness_ns);
+    if (!replica && is_gone(replicas, now_ns)) {
+        replica = youngest(replicas);
+        stale_ns = replica ? now_ns - replica->fresh_ns : 0;
+    }
+    if (!replica)
+        return store_begin(store, STORE_READ_COMMITTED, ret, error);
+    enum fh_code code = store_begin(replica->store, STORE_READ_COMMITTED, ret, error);
+    if (code != FH_OK)
+        return replicas->primary_gone ? code : store_begin(store, STORE_READ_COMMITTED, ret, error);
+    replicas->reads++;
+    (*ret)->stale_ms = stale_ns / MS_NS + (stale_ns % MS_NS != 0);
+    return FH_OK;
+}
+
+void store_replicas_view(const struct store *store, struct store_replicas_view *ret)
+{
+    const struct store_replicas *replicas = store->replicas;
+    *ret = (struct store_replicas_view){0};
+    if (!replicas)
+        return;
+    int64_t now_ns = world_monotonic_ns(store->world);
+    ret->count = replicas->count;
+    ret->reads = replicas->reads;
+    ret->primary_gone = replicas->primary_gone;
+    for (int i = 0; i < replicas->count; i++)
+        ret->fresh += replicas->all[i].store && replicas->all[i].fresh_ns != INT64_MIN &&
+                      now_ns - replicas->all[i].fresh_ns <= replicas->staleness_ns;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* The primary's configuration, with another place. */
+static json_t *server_at(const json_t *primary, const json_t *place)
+{
+    json_t *server = json_deep_copy(primary);
+    FH_ASSERT(server != NULL);
+    json_object_del(server, "replicas");
+    json_object_update(server, (json_t *)(uintptr_t)place);
+    return server;
+}
+
+enum fh_code store_replicas_open(struct store *store, const struct store_options *options,
+                                 void (*told)(const char *sentence), struct fh_error *error)
+{
+    const json_t *places = json_object_get(options->server, "replicas");
+    size_t count = json_array_size(places);
+    json_int_t staleness_ms = REPLICA_STALENESS_MS;
+    if (count == 0)
+        return FH_OK;
+    if (!store->ops->sql || !position_sql[store->ops->sql->dialect])
+        return error_set(error, FH_UNSUPPORTED, "The engine %s has no read replicas.",
+                         store->ops->name);
+    if (count > REPLICAS_MAX)
+        return error_set(error, FH_INVALID, "A store has at most %d replicas.", REPLICAS_MAX);
+    json_integer_at(options->server, "staleness_ms", &staleness_ms);
+    struct store_replicas *replicas = calloc(1, sizeof *replicas);
+    FH_ASSERT(replicas != NULL);
+    replicas->primary = store;
+    replicas->options = *options;
+    replicas->told = told;
+    replicas->count = (int)count;
+    replicas->staleness_ns = staleness_ms * MS_NS;
+    for (size_t i = 0; i < count; i++)
+        replicas->all[i] =
+            (struct replica){.server = server_at(options->server, json_array_get(places, i)),
+                             .fresh_ns = INT64_MIN,
+                             .tried_ns = INT64_MIN / 2};
+    store->replicas = replicas;
+    look(replicas);
+    return FH_OK;
+}
+
+void store_replicas_close(struct store_replicas *replicas)
+{
+    if (!replicas)
+        return;
+    replicas->closing = true;
+    while (replicas->looking)
+        fiber_wait(&replicas->lookers);
+    for (int i = 0; i < replicas->count; i++) {
+        if (replicas->all[i].store)
+            store_close(replicas->all[i].store);
+        json_decref(replicas->all[i].server);
+    }
+    free(replicas);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_REPLICA_H
+#define STORE_REPLICA_H
+
+/*
+ * Read replicas: other servers that follow the store's own (the primary) by the engine's own
+ * replication. Single statements of GETs go to them while they are known to have all that the
+ * primary had `staleness_ms` ago; everything else, and every other read, goes to the primary. When
+ * the primary is gone, reads go on there, and say how old they may be.
+ */
+
+#include "store/store.h"
+
+#define REPLICAS_MAX 8
+#define REPLICA_STALENESS_MS 1000 /* where the configuration does not say */
+
+struct store_replicas;
+
+/* Reads "replicas" ([{"host", "port"}]) and "staleness_ms" of the store's configuration, which is
+ * borrowed while the store is open; NULL where it has none. A replica that does not answer now is
+ * tried again when it is needed; `told` hears of replicas and primaries that go and come. On a
+ * fiber. FH_INVALID, FH_UNSUPPORTED: what is wrong there. */
+enum fh_code store_replicas_open(struct store *store, const struct store_options *options,
+                                 void (*told)(const char *sentence), struct fh_error *error);
+/* What is known of them, for the metrics. */
+struct store_replicas_view {
+    int count, fresh; /* fresh: may be read now */
+    uint64_t reads;   /* that they have taken */
+    bool primary_gone;
+};
+void store_replicas_view(const struct store *store, struct store_replicas_view *ret);
+void store_replicas_close(struct store_replicas *replicas); /* NULL is fine */
+
+#endif

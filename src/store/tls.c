@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Three client libraries have one OpenSSL below them and tell of its failures in texts alone: so
+ * what went wrong is known by words of theirs, and what is not known is told as they tell it.
+ * Redis' links are GnuTLS', whose words join them. libpq does not say whether a certificate has
+ * expired or is another authority's.
+ */
+
+#include "store/tls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+bool store_is_here(const char *host)
+{
+    return host[0] == '/' || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           strncmp(host, "127.", 4) == 0;
+}
+
+/* ---- what is wanted -------------------------------------------------------------------------- */
+
+json_t *store_tls_json(const json_t *said, const char *host)
+{
+    json_t *tls = said ? json_deep_copy(said)
+                       : json_pack("{s:s}", "mode", store_is_here(host) ? "off" : "verify");
+    const char *mode = json_string_at(tls, "mode");
+    if (mode && strcmp(mode, "verify") == 0 && !json_object_get(tls, "ca"))
+        json_object_set_new(tls, "ca", json_string(STORE_TLS_CA));
+    return tls;
+}
+
+static enum fh_code copy(const json_t *server, const char *path, const char *otherwise, char *ret,
+                         size_t size, struct fh_error *error)
+{
+    const char *text = json_string_at(server, path);
+    if (!text || !text[0])
+        text = otherwise;
+    if (strlen(text) >= size)
+        return error_set(error, FH_INVALID,
+                         "\"%s\" of the configuration's \"store\" is longer than %zu bytes.", path,
+                         size - 1);
+    memcpy(ret, text, strlen(text) + 1);
+    return FH_OK;
+}
+
+enum fh_code store_tls_read(const json_t *server, struct store_tls *ret, struct fh_error *error)
+{
+    const char *mode = json_string_at(server, "tls.mode"), *host = json_string_at(server, "host");
+    if (!mode)
+        mode = !host || store_is_here(host) ? "off" : "verify";
+    *ret = (struct store_tls){.verify = strcmp(mode, "verify") == 0};
+    if (!ret->verify && strcmp(mode, "off") != 0)
+        return error_set(error, FH_INVALID,
+                         "\"tls.mode\" of the configuration's \"store\" is \"%.20s\"; expected "
+                         "\"verify\" or \"off\".",
+                         mode);
+    enum fh_code code = copy(server, "tls.ca", STORE_TLS_CA, ret->ca, sizeof ret->ca, error);
+    if (code == FH_OK)
+        code =
+            copy(server, "tls.certificate", "", ret->certificate, sizeof ret->certificate, error);
+    if (code == FH_OK)
+        code = copy(server, "tls.key", "", ret->key, sizeof ret->key, error);
+    if (code == FH_OK && !ret->certificate[0] != !ret->key[0])
+        code = error_set(error, FH_INVALID,
+                         "\"tls\" of the configuration's \"store\" has one of certificate and key; "
+                         "they go together.");
+    return code;
+}
+
+/* ---- what went wrong ------------------------------------------------------------------------- */
+
+enum reason { PLAIN, OTHER_HOST, EXPIRED, OTHER_AUTHORITY, UNKNOWN_CLIENT, HUNG_UP, UNKNOWN };
+
+static enum reason reason_of(const char *said)
+{
+    /* The first that is found: what says more stands first. */
+    static const struct {
+        const char *words;
+        enum reason reason;
+    } known[] = {{"does not support SSL", PLAIN},
+                 {"SSL is required, but the server does not", PLAIN},
+                 {"does not match host name", OTHER_HOST},
+                 {"Validation of SSL server certificate failed", OTHER_HOST},
+                 {"Hostname mismatch", OTHER_HOST},
+                 {"does not match the expected", OTHER_HOST},
+                 {"uses expired certificate", EXPIRED},
+                 {"IP address mismatch", OTHER_HOST},
+                 {"certificate has expired", EXPIRED},
+                 {"valid client certificate", UNKNOWN_CLIENT},
+                 {"certificate required", UNKNOWN_CLIENT},
+                 {"bad certificate", UNKNOWN_CLIENT},
+                 {"unknown ca", UNKNOWN_CLIENT},
+                 {"self-signed certificate", OTHER_AUTHORITY},
+                 {"unable to get local issuer", OTHER_AUTHORITY},
+                 {"The certificate is NOT trusted", OTHER_AUTHORITY},
+                 {"certificate verify failed", OTHER_AUTHORITY},
+                 {"reading authorization packet", UNKNOWN_CLIENT},
+                 {"connection closed calling hello", HUNG_UP},
+                 {"socket timeout calling hello", HUNG_UP}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strstr(said, known[i].words))
+            return known[i].reason;
+    }
+    return UNKNOWN;
+}
+
+bool store_tls_failed(const char *host, const char *said, struct fh_error *error)
+{
+    enum reason reason = reason_of(said);
+    switch (reason) {
+    case PLAIN:
+        error_set(error, FH_UNAVAILABLE,
+                  "The store's server %.64s takes no TLS: give it a certificate, or say tls: "
+                  "{ mode: off } where the way to it is safe.",
+                  host);
+        break;
+    case OTHER_HOST:
+        error_set(error, FH_UNAVAILABLE,
+                  "The store's server %.64s has a certificate of another host: it must name the "
+                  "host by which it is reached.",
+                  host);
+        break;
+    case EXPIRED:
+        error_set(error, FH_UNAVAILABLE,
+                  "The certificate of the store's server %.64s has expired: it must be renewed.",
+                  host);
+        break;
+    case OTHER_AUTHORITY:
+        error_set(error, FH_UNAVAILABLE,
+                  "The certificate of the store's server %.64s is not of an authority in tls.ca, "
+                  "or not valid at this time.",
+                  host);
+        break;
+    case UNKNOWN_CLIENT:
+        error_set(error, FH_UNAVAILABLE,
+                  "The store's server %.64s wants a certificate of the service that it knows: "
+                  "name it in tls.certificate, and its key in tls.key.",
+                  host);
+        break;
+    case HUNG_UP: /* MongoDB's protocol has no word for either */
+        error_set(error, FH_UNAVAILABLE,
+                  "The store's server %.64s takes no TLS (then say tls: { mode: off }), or wants a "
+                  "certificate of the service that it knows (tls.certificate).",
+                  host);
+        break;
+    case UNKNOWN:
+        return false;
+    }
+    if (error)
+        snprintf(error->native, sizeof error->native, STORE_TLS_NATIVE);
+    return true;
+}
+
+bool store_tls_is_failure(const struct fh_error *error)
+{
+    return strcmp(error->native, STORE_TLS_NATIVE) == 0;
+}

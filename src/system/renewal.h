@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_RENEWAL_H
+#define SYSTEM_RENEWAL_H
+
+/*
+ * What an upgrade of one service has to start again, and in which order: its program is asked what
+ * it is now, and those whose callers have changed hear of it first.
+ */
+
+#include "system/provision.h"
+
+/* `up` does nothing else meanwhile, and its processes' beats are not heard. */
+#define RENEWAL_DESCRIBE_MS_MAX 2000
+
+struct renewal {
+    size_t parts[PROVISION_PARTS_MAX + 1]; /* by their numbers among the provision's */
+    size_t count, at;                      /* 0: nothing is under way; the one that is */
+    size_t service;                        /* whose program it is */
+};
+
+/* What becomes of sagas that are not over, and whose definitions the new program has not. */
+enum renewal_sagas {
+    RENEWAL_ASK,     /* the running process whether there are any: then the program is refused */
+    RENEWAL_NOBODY,  /* as that, but no process is ready to be asked */
+    RENEWAL_PARK_ALL /* they are parked by the new program */
+};
+/* FH_INVALID or FH_CONFLICT, and all is as it was: the program as it is now can't be run in this
+ * system, says why. Else keys and configurations are durable. */
+enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision, size_t service,
+                           enum renewal_sagas sagas, struct fh_error *error);
+/* The next part, when this one's processes are new; false: that was the last. */
+bool renewal_next(struct renewal *renewal);
+
+#endif

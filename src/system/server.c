@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kinds of servers that are built in: to add one, write its file and name it here. */
+
+#define _GNU_SOURCE
+#include "system/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "system/server_kinds.h"
+
+static const struct server_kind *const kinds[] = {
+#ifdef FREEHOLD_POSTGRESQL
+    &server_postgresql,
+#endif
+#ifdef FREEHOLD_MARIADB
+    &server_mariadb,
+#endif
+#ifdef FREEHOLD_MONGODB
+    &server_mongodb,
+#endif
+#ifdef FREEHOLD_REDIS
+    &server_redis,
+#endif
+    NULL};
+
+const struct server_kind *server_kind(const char *engine)
+{
+    for (size_t i = 0; kinds[i]; i++) {
+        if (strcmp(kinds[i]->engine, engine) == 0)
+            return kinds[i];
+    }
+    return NULL;
+}
+
+void server_argument(struct server_command *command, const char *format, ...)
+{
+    char text[4096 + 256];
+    va_list args;
+    FH_ASSERT(command->count < SERVER_ARGUMENTS_MAX);
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    command->arguments[command->count++] = arena_text(command->arena, text);
+    command->arguments[command->count] = NULL;
+}
+
+void server_argument_setting(struct server_command *command, const char *prefix, const char *key,
+                             const json_t *value)
+{
+    if (json_is_integer(value))
+        server_argument(command, "%s%s=%lld", prefix, key, (long long)json_integer_value(value));
+    else
+        server_argument(command, "%s%s=%s", prefix, key, json_string_value(value));
+}
+
+enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error)
+{
+    char path[4352];
+    size_t length = strlen(text);
+    snprintf(path, sizeof path, "%s/" SERVER_SECRET, own->folder);
+    unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, text, length) == (ssize_t)length;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return written ? FH_OK
+                   : error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", path);
+}
+
+enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_error *error)
+{
+    if (code != FH_CONFLICT)
+        return code;
+    return error_set(error, FH_CONFLICT,
+                     "The server has a user %s already, who is not let in with the password that "
+                     "this system made: another system's, or his password was changed.",
+                     server_text(store, "user"));
+}
+
+const char *server_text(const json_t *store, const char *key)
+{
+    const char *text = json_string_value(json_object_get(store, key));
+    return text ? text : "";
+}
+
+int server_port(const json_t *store, int usual)
+{
+    json_int_t port;
+    return json_integer_at(store, "port", &port) && port > 0 && port < 65536 ? (int)port : usual;
+}

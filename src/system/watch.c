@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A stat of each program a second: cheap, and the same on every file system, where a notification
+ * would not come from another machine's or tell of a folder that was renamed over.
+ *
+ * A service is due when its file has been the same for WATCH_LOOKS_SETTLED looks, and is another
+ * one than any of its processes runs or than was asked what it is. Those that are due are upgraded
+ * one after the other: there is one upgrade at a time. A program that is whole but never gets ready
+ * is tried once. After a crash of `up` nothing is left of it: the next one starts what is there.
+ */
+
+#include "system/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "system/asked.h"
+
+static const struct system_service *service_of(const struct supervisor *supervisor, size_t service)
+{
+    return &supervisor->options->file->services[service];
+}
+
+static bool is_older(const struct supervisor *supervisor, size_t service)
+{
+    const struct program_file *seen = &supervisor->watch.services[service].seen;
+    return seen->inode && (!program_file_same(seen, &service_of(supervisor, service)->described) ||
+                           instances_outdated(&supervisor->all[service], seen));
+}
+
+static void look(struct watched *watched, const char *path)
+{
+    struct program_file now = program_file_look(path);
+    if (!program_file_same(&now, &watched->seen)) {
+        watched->seen = now;
+        watched->looks = 0;
+        watched->pause_ms = watched->again_ns = 0;
+        watched->why[0] = '\0';
+    } else if (watched->looks < WATCH_LOOKS_SETTLED) {
+        watched->looks++;
+    }
+}
+
+static bool is_due(const struct supervisor *supervisor, size_t service)
+{
+    const struct watched *watched = &supervisor->watch.services[service];
+    return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, service) &&
+           !supervisor->all[service].parting && /* it is restored just now */
+           !program_file_same(&watched->seen, &watched->failed) &&
+           world_monotonic_ns(supervisor->world) >= watched->again_ns;
+}
+
+static void refused(struct supervisor *supervisor, size_t service, const struct fh_error *error)
+{
+    struct watched *watched = &supervisor->watch.services[service];
+    if (strcmp(watched->why, error->message) != 0)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s goes on with its older program: %s",
+                       service_of(supervisor, service)->name, error->message);
+    snprintf(watched->why, sizeof watched->why, "%s", error->message);
+    watched->pause_ms = watched->pause_ms ? watched->pause_ms * 2 : WATCH_AGAIN_MS_MIN;
+    if (watched->pause_ms > WATCH_AGAIN_MS_MAX)
+        watched->pause_ms = WATCH_AGAIN_MS_MAX;
+    watched->again_ns = world_in_ms(supervisor->world, (int)watched->pause_ms);
+}
+
+static void take(struct supervisor *supervisor, size_t service)
+{
+    struct fh_error error;
+    if (asked_upgrade(supervisor, service, false, &error) != FH_OK) {
+        refused(supervisor, service, &error);
+        return;
+    }
+    supervisor->watch.services[service].why[0] = '\0';
+    supervisor_say(supervisor, SUPERVISE_STEP, NULL, "the program of %s was replaced: upgrading it",
+                   service_of(supervisor, service)->name);
+}
+
+static void look_at_all(struct world_timer *timer)
+{
+    struct supervisor *supervisor = timer->owner;
+    const struct system_file *file = supervisor->options->file;
+    size_t due = file->service_count;
+    for (size_t i = file->service_count; i-- > 0;) {
+        look(&supervisor->watch.services[i], file->services[i].program_path);
+        if (is_due(supervisor, i))
+            due = i;
+    }
+    world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
+    if (due < file->service_count && supervisor->phase == UP && !supervisor->renewal.count &&
+        !file->upgrades_by_hand)
+        take(supervisor, due);
+}
+
+void watch_start(struct supervisor *supervisor)
+{
+    struct world_timer *timer = &supervisor->watch.timer;
+    *timer = (struct world_timer){.fire = look_at_all, .owner = supervisor};
+    world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
+}
+
+void watch_stop(struct supervisor *supervisor)
+{
+    world_timer_stop(supervisor->world, &supervisor->watch.timer);
+}
+
+void watch_failed(struct supervisor *supervisor, size_t service)
+{
+    struct watched *watched = &supervisor->watch.services[service];
+    watched->failed = watched->seen;
+    snprintf(watched->why, sizeof watched->why, "it does not get ready");
+}
+
+json_t *watch_json(const struct supervisor *supervisor, size_t service)
+{
+    const char *why = supervisor->watch.services[service].why;
+    bool older = is_older(supervisor, service);
+    return json_pack("{s:b, s:o}", "older", older, "refused",
+                     older && *why ? json_string(why) : json_null());
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking away what is kept of keys that have expired or were deleted, in works of their own: a
+ * slice each, so that none holds up others for long. Nobody sees what they remove.
+ *
+ * By the wall clock, as works see it. A slice that dies before its commit leaves no trace, and the
+ * next start goes on with it.
+ */
+
+#include "base/crash.h"
+#include "work/batch.h"
+#include "work/keyvalue.h"
+
+static enum fh_code sweep_once(struct work_context *context, enum store_mode mode,
+                               int64_t *ret_removed, struct fh_error *error)
+{
+    struct keyvalue_view view = {.now_ms = world_wall_ms(context->world)};
+    enum fh_code code = store_begin(context->store, mode, &view.work, error);
+    if (code != FH_OK)
+        return code;
+    code = context->keyvalue->sweep(&view, ret_removed, error);
+    CRASH_POINT("sweep.recorded");
+    if (code == FH_OK)
+        code = store_commit(view.work, error);
+    else
+        store_rollback(view.work);
+    CRASH_POINT("sweep.durable");
+    return code;
+}
+
+enum fh_code keyvalue_sweep_slice(struct work_context *context, bool *ret_more,
+                                  struct fh_error *error)
+{
+    struct work_tries tries = {0};
+    int64_t removed;
+    enum fh_code code;
+    *ret_more = false;
+    if (!context->keyvalue || !context->keyvalue->sweep)
+        return FH_OK;
+    do { /* again while it meets works of others */
+        enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;
+        removed = 0;
+        code = sweep_once(context, mode, &removed, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    *ret_more = code == FH_OK && removed >= KEYVALUE_SWEEP_ROWS;
+    return code;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One look at the rows of fh_lease: who lives, and who should have what. It only reads; what is
+ * decided from it may be old by then, and is tried by statements that compare epochs.
+ *
+ * An instance that is not there yet, or knows nothing of a group, gets none of it: each tells in
+ * its note which groups it knows.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "work/balance.h"
+#include "work/lease_room.h"
+#include "world/world.h"
+
+#define NS_A_MS INT64_C(1000000)
+
+int lease_group_length(const char *name)
+{
+    const char *blank = strrchr(name, ' ');
+    return blank ? (int)(blank - name) : (int)strlen(name);
+}
+
+/* ---- members ------------------------------------------------------------------------------- */
+
+struct lease_member *lease_member_named(struct lease_room *room, const char *name)
+{
+    for (int i = 0; i < room->member_count; i++) {
+        if (strcmp(room->members[i].name, name) == 0)
+            return &room->members[i];
+    }
+    return NULL;
+}
+
+static void forget_note(struct lease_member *member)
+{
+    json_decref(member->note);
+    free(member->note_text);
+    member->note = NULL;
+    member->note_text = NULL;
+}
+
+void lease_member_forget(struct lease_room *room, int index)
+{
+    forget_note(&room->members[index]);
+    room->member_count--;
+    memmove(&room->members[index], &room->members[index + 1],
+            (size_t)(room->member_count - index) * sizeof room->members[0]);
+    room->changed = true;
+}
+
+static int member_owning(const struct lease_room *room, const char *owner)
+{
+    for (int i = 0; i < room->member_count; i++) {
+        if (strcmp(room->members[i].owner, owner) == 0)
+            return i;
+    }
+    return -1;
+}
+
+bool lease_member_dead(const struct lease_room *room, const struct lease_member *member)
+{
+    int64_t still_ns = world_monotonic_ns(room->context->world) - member->since_ns;
+    int64_t dead_ns = member->tick_ms * (LEASE_DEAD_TICKS * 100 + 15) / 100 * NS_A_MS;
+    return strcmp(member->owner, room->life) != 0 && member->looks >= LEASE_LOOKS_MIN &&
+           still_ns >= dead_ns;
+}
+
+static void take_note(struct lease_member *member, const char *text)
+{
+    if (member->note_text && strcmp(member->note_text, text) == 0)
+        return;
+    forget_note(member);
+    member->note_text = strdup(text);
+    FH_ASSERT(member->note_text != NULL);
+    json_parse(text, strlen(text), &member->note, NULL);
+    json_int_t tick_ms = 0;
+    bool told = json_integer_at(member->note, "tick_ms", &tick_ms);
+    member->tick_ms = told && tick_ms >= LEASE_TICK_MS && tick_ms <= LEASE_TICK_ALONE_MS
+                          ? tick_ms
+                          : LEASE_TICK_ALONE_MS;
+}
+
+/* What the former looks showed of it is kept. `seen` so many are in the present one's order. */
+static void see_member(struct lease_room *room, const struct ledger_lease *row, int seen)
+{
+    int64_t now_ns = world_monotonic_ns(room->context->world);
+    struct lease_member *known = lease_member_named(room, row->name), moved = {0};
+    if (!known && room->member_count == LEASE_MEMBERS_MAX)
+        return;
+    if (known) {
+        moved = *known;
+        memmove(&room->members[seen + 1], &room->members[seen],
+                (size_t)(known - &room->members[seen]) * sizeof moved);
+    } else {
+        memmove(&room->members[seen + 1], &room->members[seen],
+                (size_t)(room->member_count - seen) * sizeof moved);
+        room->member_count++;
+    }
+    bool same_life = strcmp(moved.owner, row->owner) == 0;
+    room->changed |= !same_life;
+    if (!same_life || moved.beat != row->beat) {
+        moved.since_ns = now_ns;
+        moved.looks = 0;
+    }
+    moved.looks++;
+    moved.beat = row->beat;
+    snprintf(moved.name, sizeof moved.name, "%s", row->name);
+    snprintf(moved.owner, sizeof moved.owner, "%s", row->owner);
+    take_note(&moved, row->note);
+    room->members[seen] = moved;
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+struct look {
+    struct lease_room *room;
+    int seen; /* members */
+};
+
+static struct lease *lease_named(const struct lease_room *room, const char *name)
+{
+    struct lease *lease = room->leases;
+    while (lease && strcmp(lease->name, name) != 0)
+        lease = lease->next;
+    return lease;
+}
+
+static bool see_row(void *context, const struct ledger_lease *row)
+{
+    struct look *look = context;
+    struct lease_room *room = look->room;
+    if (strncmp(row->name, LEDGER_INSTANCE, sizeof LEDGER_INSTANCE - 1) == 0) {
+        if (strcmp(row->name, room->name) == 0) {
+            room->own_epoch = row->epoch;
+            snprintf(room->own_owner, sizeof room->own_owner, "%s", row->owner);
+        }
+        int before = look->seen;
+        see_member(room, row, look->seen);
+        look->seen += before < room->member_count;
+        return true;
+    }
+    if (room->entry_count == LEASES_MAX)
+        return false;
+    room->entries[room->entry_count++] =
+        (struct lease_entry){.name = arena_text(&room->arena, row->name),
+                             .owner = arena_text(&room->arena, row->owner),
+                             .epoch = row->epoch,
+                             .lease = lease_named(room, row->name)};
+    return true;
+}
+
+static bool is_listed(const struct lease_room *room, const struct lease *lease)
+{
+    for (int i = 0; i < room->entry_count; i++) {
+        if (room->entries[i].lease == lease)
+            return true;
+    }
+    return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct lease_entry *)a)->name, ((const struct lease_entry *)b)->name);
+}
+
+enum fh_code lease_look(struct lease_room *room, struct fh_error *error)
+{
+    struct store_work *work;
+    struct look look = {room, 0};
+    enum fh_code code = store_begin(room->context->store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    arena_release(&room->arena);
+    arena_init(&room->arena, ARENA_SIZE_MAX);
+    room->entry_count = 0;
+    room->own_epoch = 0;
+    room->own_owner[0] = '\0';
+    code = ledger_leases_get(work, see_row, &look, error);
+    store_rollback(work);
+    if (code != FH_OK)
+        return code;
+    while (room->member_count > look.seen)
+        lease_member_forget(room, room->member_count - 1);
+    for (struct lease *lease = room->leases; lease && room->entry_count < LEASES_MAX;
+         lease = lease->next) {
+        if (!is_listed(room, lease))
+            room->entries[room->entry_count++] =
+                (struct lease_entry){.name = lease->name, .owner = "", .lease = lease};
+    }
+    qsort(room->entries, (size_t)room->entry_count, sizeof room->entries[0], by_name);
+    return FH_OK;
+}
+
+/* ---- deciding ------------------------------------------------------------------------------ */
+
+struct planning {
+    const struct lease_room *room;
+    const char *groups[LEASES_MAX]; /* a name in each */
+};
+
+static bool same_group(const char *a, const char *b)
+{
+    int length = lease_group_length(a);
+    return length == lease_group_length(b) && strncmp(a, b, (size_t)length) == 0;
+}
+
+static bool is_able(const void *context, int group, int member)
+{
+    const struct planning *planning = context;
+    const char *name = planning->groups[group];
+    size_t i, length = (size_t)lease_group_length(name);
+    json_t *known;
+    json_array_foreach (json_object_get(planning->room->members[member].note, "knows"), i, known) {
+        const char *text = json_string_value(known);
+        if (text && strlen(text) == length && strncmp(text, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+void lease_plan(struct lease_room *room)
+{
+    struct planning *planning = calloc(1, sizeof *planning);
+    struct balance_item *items = calloc((size_t)room->entry_count + 1, sizeof *items);
+    FH_ASSERT(planning != NULL && items != NULL);
+    int group = -1, self = member_owning(room, room->life);
+    planning->room = room;
+    for (int i = 0; i < room->entry_count; i++) {
+        const struct lease_entry *entry = &room->entries[i];
+        if (i == 0 || !same_group(entry->name, room->entries[i - 1].name))
+            planning->groups[++group] = entry->name;
+        items[i] = (struct balance_item){group, member_owning(room, entry->owner), -1};
+    }
+    balance(items, room->entry_count, room->member_count, is_able, planning);
+    for (int i = 0; i < room->entry_count; i++) {
+        room->entries[i].wanted = self >= 0 && items[i].wanted == self;
+        room->entries[i].free = items[i].owner < 0 || items[i].owner == self;
+    }
+    free(items);
+    free(planning);
+}

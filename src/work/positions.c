@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Positions of what a work has published. An embedded store gives them inside the work. A server's
+ * sequencer does so after the commit, and only then may anyone hear of the events: so work.c and
+ * batch.c ask for them before the hooks behind the commit run.
+ *
+ * If that fails the work stands all the same. Its events keep position 0 here; the store gives
+ * them theirs as soon as it can be reached, and tells those who listen (store.h).
+ */
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "store/ledger.h"
+#include "work/batch.h"
+
+struct work_appended {
+    struct ledger_event *events;
+    struct work_appended *next;
+};
+
+void work_appended(fh_work *w, struct ledger_event *events)
+{
+    struct work_appended *appended = work_alloc(w, sizeof *appended);
+    *appended = (struct work_appended){events, w->appended};
+    w->appended = appended;
+}
+
+/* Visits the events of all the works: counts them, takes their ids down, or tells them. */
+static int each_event(fh_work *const *works, int count, struct store_placed *placed, bool told)
+{
+    int at = 0;
+    for (int i = 0; i < count; i++) {
+        for (struct work_appended *a = works[i]->appended; a; a = a->next) {
+            for (struct ledger_event *event = a->events; event; event = event->next, at++) {
+                if (told)
+                    event->position = placed[at].position;
+                else if (placed)
+                    placed[at] = (struct store_placed){.event_id = event->id};
+            }
+        }
+    }
+    return at;
+}
+
+void work_sequence(fh_work *const *works, int count)
+{
+    struct work_context *context = works[0]->context;
+    struct fh_error error;
+    if (!context->store->ops->sequence)
+        return;
+    int events = each_event(works, count, NULL, false);
+    if (events == 0)
+        return;
+    struct store_placed *placed = calloc((size_t)events, sizeof *placed);
+    FH_ASSERT(placed != NULL);
+    each_event(works, count, placed, false);
+    if (store_sequence(context->store, placed, events, &error) == FH_OK)
+        each_event(works, count, placed, true);
+    else
+        log_warning("Events that are durable get their positions later: %s", error.message);
+    for (int i = 0; i < events; i++) {
+        if (placed[i].position > context->position)
+            context->position = placed[i].position;
+    }
+    free(placed);
+}

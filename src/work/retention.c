@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ages by marks: a row of the ledger's meta for each period, [[clock, position], ...], oldest
+ * first. A new mark is made when the last one is an eighth of the period old and there are new
+ * positions. Of those that are older than the period only the newest is kept: it tells all that
+ * they do.
+ *
+ *     killed before a mark is durable    the next one is made later: what is old is believed
+ * younger
+ *
+ * Two processes that do this at once overwrite each other's marks, of which each is true.
+ */
+
+#include "work/retention.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "store/ledger.h"
+#include "work/batch.h"
+#include "work/command.h"
+
+#define NAME_SIZE 64
+#define TEXT_SIZE 1024 /* AGE_MARKS_MAX pairs of numbers */
+
+struct mark {
+    int64_t clock_ms, position;
+};
+
+struct marks {
+    struct mark marks[AGE_MARKS_MAX];
+    int count;
+};
+
+static int64_t number_or(const json_t *object, const char *name, int64_t otherwise)
+{
+    json_int_t value;
+    return json_integer_at(object, name, &value) && value >= 0 ? value : otherwise;
+}
+
+struct retention retention_of(const json_t *config)
+{
+    const json_t *said = json_object_get(config, "retention");
+    struct retention retention = {
+        .events_kept_ms = number_or(said, "events_kept_ms", RETENTION_EVENTS_KEPT_MS),
+        .events_kept_ms_max = number_or(said, "events_kept_ms_max", RETENTION_EVENTS_KEPT_MS_MAX),
+        .events_max = number_or(said, "events_max", RETENTION_EVENTS_MAX),
+        .sagas_kept_ms = number_or(said, "sagas_kept_ms", RETENTION_SAGAS_KEPT_MS),
+    };
+    int64_t look_ms =
+        retention.events_kept_ms < RETENTION_LOOK_MS ? retention.events_kept_ms : RETENTION_LOOK_MS;
+    retention.look_ms = number_or(
+        said, "look_ms", look_ms < RETENTION_LOOK_MS_MIN ? RETENTION_LOOK_MS_MIN : look_ms);
+    return retention;
+}
+
+/* ---- marks --------------------------------------------------------------------------------- */
+
+static void marks_parse(const char *text, struct marks *ret)
+{
+    int length;
+    struct mark mark;
+    ret->count = 0;
+    while (ret->count < AGE_MARKS_MAX && sscanf(text, "%" SCNd64 " %" SCNd64 ";%n", &mark.clock_ms,
+                                                &mark.position, &length) == 2) {
+        ret->marks[ret->count++] = mark;
+        text += length;
+    }
+}
+
+static void marks_format(const struct marks *marks, char text[TEXT_SIZE])
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (int i = 0; i < marks->count; i++)
+        length += (size_t)snprintf(text + length, TEXT_SIZE - length, "%" PRId64 " %" PRId64 ";",
+                                   marks->marks[i].clock_ms, marks->marks[i].position);
+}
+
+/* Of those that are old enough the newest becomes the first. */
+static int64_t marks_pass(struct marks *marks, int64_t now_ms, int64_t period_ms)
+{
+    int old = 0;
+    while (old < marks->count && marks->marks[old].clock_ms <= now_ms - period_ms)
+        old++;
+    if (old == 0)
+        return 0;
+    marks->count -= old - 1;
+    memmove(marks->marks, marks->marks + old - 1, (size_t)marks->count * sizeof *marks->marks);
+    return marks->marks[0].position;
+}
+
+static bool mark_due(const struct marks *marks, int64_t now_ms, int64_t period_ms, int64_t last)
+{
+    if (marks->count == 0)
+        return last > 0;
+    const struct mark *newest = &marks->marks[marks->count - 1];
+    return newest->position != last && newest->clock_ms + period_ms / 8 <= now_ms;
+}
+
+static enum fh_code marks_put(struct work_context *context, const char *name,
+                              const struct marks *marks, struct fh_error *error)
+{
+    char text[TEXT_SIZE];
+    struct work_tries tries = {0};
+    struct store_work *work;
+    enum fh_code code;
+    marks_format(marks, text);
+    do {
+        code = store_begin(context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &work,
+                           error);
+        if (code != FH_OK)
+            continue;
+        code = ledger_meta_put(work, name, text, error);
+        CRASH_POINT("trim.marked");
+        if (code == FH_OK)
+            code = store_commit(work, error);
+        else
+            store_rollback(work);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    return code;
+}
+
+enum fh_code age_position(struct work_context *context, const char *name, int64_t period_ms,
+                          int64_t *ret, struct fh_error *error)
+{
+    char meta[NAME_SIZE], text[TEXT_SIZE] = "";
+    struct store_work *work;
+    struct marks marks;
+    int64_t last = 0, now_ms = command_clock_ms(context);
+    *ret = 0;
+    snprintf(meta, sizeof meta, "age_%s", name);
+    enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_position(work, &last, error);
+    if (code == FH_OK)
+        code = ledger_meta_get(work, meta, text, sizeof text, error);
+    store_rollback(work);
+    if (code != FH_OK)
+        return code;
+    if (period_ms == 0) {
+        *ret = last;
+        return FH_OK;
+    }
+    marks_parse(text, &marks);
+    *ret = marks_pass(&marks, now_ms, period_ms);
+    if (marks.count == AGE_MARKS_MAX || !mark_due(&marks, now_ms, period_ms, last))
+        return FH_OK;
+    marks.marks[marks.count++] = (struct mark){now_ms, last};
+    return marks_put(context, meta, &marks, error);
+}

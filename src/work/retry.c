@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running again what met a conflict. An embedded store runs it alone at once: then there is nobody
+ * left to conflict with. On a server others go on, and those that came into each other's way once
+ * would do so again: so each waits a time drawn between nothing and a bound that doubles. After a
+ * few tries a work asks to be alone in its process too, so that a long one comes to its end.
+ */
+
+#include "base/mutation.h"
+#include "work/batch.h"
+
+#define ALONE_TRIES_MAX 5   /* embedded stores */
+#define SERVER_TRIES_MAX 60 /* half a minute of waiting at the most, where no deadline ends it */
+#define SHARED_TRIES_MAX 8  /* of these, without asking to be alone */
+#define PAUSE_MS_MIN 2
+#define PAUSE_MS_MAX 1000
+
+static int64_t pause_ns(struct world *world, int tries)
+{
+    int64_t bound_ns = (int64_t)PAUSE_MS_MIN * 1000000;
+    for (int i = 1; i < tries && bound_ns < (int64_t)PAUSE_MS_MAX * 1000000; i++)
+        bound_ns *= 2;
+    if (bound_ns > (int64_t)PAUSE_MS_MAX * 1000000)
+        bound_ns = (int64_t)PAUSE_MS_MAX * 1000000;
+    uint64_t drawn;
+    world_random(world, &drawn, sizeof drawn);
+    return (int64_t)(drawn % (uint64_t)bound_ns);
+}
+
+bool work_retry(struct work_context *context, struct work_tries *tries, int64_t deadline_ns)
+{
+    tries->count++;
+    if (!context->store->ops->sequence) { /* one writer: nobody else is left */
+        tries->alone = true;
+        return tries->count <= ALONE_TRIES_MAX;
+    }
+    int64_t until_ns = world_monotonic_ns(context->world) + pause_ns(context->world, tries->count);
+    if (tries->count > SERVER_TRIES_MAX || (deadline_ns >= 0 && until_ns >= deadline_ns))
+        return false;
+    tries->alone = tries->count > SHARED_TRIES_MAX;
+    fiber_sleep_until(context->world, until_ns);
+    return true;
+}

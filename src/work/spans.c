@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings of spans: the newest takes the oldest's place. Both lie in one image, which is memory, or a
+ * file of the same size that is mapped in memory: keeping a span is the same copy in both, and what
+ * was copied outlives the process however it ends. Nothing is ever synced: after the machine's own
+ * death some may be missing or torn. So nothing in the file is believed: its size and its head must
+ * be those of this build, or it begins anew; all lengths are the image's, and kinds are looked at.
+ *
+ * All blocks of the file are allocated before it is used, since a full disk would kill the process
+ * at a copy; file systems that give changed blocks new places can't promise that, and get no file.
+ */
+
+#define _GNU_SOURCE
+#include "work/spans.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define TRACE_AT 3 /* "00-" */
+#define TRACE_LENGTH 32
+#define SPAN_AT 36
+#define SPAN_LENGTH 16
+#define TEXT_SIZE 96
+#define NAME_SIZE 40
+#define KEY_SIZE 64
+
+struct kept {
+    int64_t began_ns, took_ns;
+    char trace[TRACE_LENGTH], own[SPAN_LENGTH], parent[SPAN_LENGTH]; /* not terminated */
+    char what[NAME_SIZE], where[TEXT_SIZE], service[NAME_SIZE], key[KEY_SIZE];
+    short kind, status;
+};
+
+#define HEAD "freehold spans 1"
+
+/* Pages of it become memory when they are first written. */
+struct image {
+    char head[16]; /* not terminated */
+    uint64_t kept_size;
+    uint64_t reads_next, others_next; /* how many there ever were */
+    struct kept reads[SPANS_READS_MAX], others[SPANS_OTHERS_MAX];
+};
+
+struct ring {
+    struct kept *items;
+    uint64_t size, *next;
+};
+
+struct spans {
+    struct world *world;
+    struct image *image;
+    bool mapped;
+    struct ring reads, others;
+};
+
+/* ---- The file ---- */
+
+#define BTRFS_MAGIC 0x9123683EL
+#define BCACHEFS_MAGIC 0xca451a4eL
+#define ZFS_MAGIC 0x2fc12fc1L
+
+static bool keeps_its_blocks(int fd)
+{
+    struct statfs system;
+    return fstatfs(fd, &system) == 0 && system.f_type != BTRFS_MAGIC &&
+           system.f_type != BCACHEFS_MAGIC && system.f_type != ZFS_MAGIC;
+}
+
+int spans_open(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || !keeps_its_blocks(fd) ||
+        (status.st_size != (off_t)sizeof(struct image) && ftruncate(fd, 0) != 0) ||
+        posix_fallocate(fd, 0, sizeof(struct image)) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool is_ours(const struct image *image)
+{
+    return memcmp(image->head, HEAD, sizeof image->head) == 0 &&
+           image->kept_size == sizeof(struct kept);
+}
+
+static struct image *map(int fd, int protection)
+{
+    void *image =
+        fd >= 0 ? mmap(NULL, sizeof(struct image), protection, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (fd >= 0)
+        close(fd);
+    return image == MAP_FAILED ? NULL : image;
+}
+
+static struct spans *spans_of(struct world *world, struct image *image, bool mapped)
+{
+    struct spans *spans = calloc(1, sizeof *spans);
+    FH_ASSERT(spans != NULL && image != NULL);
+    *spans = (struct spans){
+        .world = world,
+        .image = image,
+        .mapped = mapped,
+        .reads = {image->reads, SPANS_READS_MAX, &image->reads_next},
+        .others = {image->others, SPANS_OTHERS_MAX, &image->others_next},
+    };
+    return spans;
+}
+
+struct spans *spans_new(struct world *world, int fd)
+{
+    struct image *image = map(fd, PROT_READ | PROT_WRITE);
+    bool mapped = image != NULL;
+    if (!mapped)
+        image = calloc(1, sizeof *image);
+    FH_ASSERT(image != NULL);
+    if (!is_ours(image)) {
+        memcpy(image->head, HEAD, sizeof image->head);
+        image->kept_size = sizeof(struct kept);
+        image->reads_next = image->others_next = 0;
+    }
+    return spans_of(world, image, mapped);
+}
+
+struct spans *spans_read(const char *path)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && (fstat(fd, &status) != 0 || status.st_size != (off_t)sizeof(struct image))) {
+        close(fd);
+        fd = -1;
+    }
+    struct image *image = map(fd, PROT_READ);
+    if (image && is_ours(image))
+        return spans_of(NULL, image, true);
+    if (image)
+        munmap(image, sizeof *image);
+    return NULL;
+}
+
+void spans_free(struct spans *spans)
+{
+    if (!spans)
+        return;
+    if (spans->mapped)
+        munmap(spans->image, sizeof *spans->image);
+    else
+        free(spans->image);
+    free(spans);
+}
+
+/* ---- Keeping ---- */
+
+/* What is too long is cut. */
+static void copy(char *to, size_t size, const char *text)
+{
+    to[0] = to[size - 1] = '\0';
+    if (text)
+        memccpy(to, text, '\0', size - 1);
+}
+
+static bool is_traceparent(const char *text)
+{
+    return text && strnlen(text, SPANS_TRACE_SIZE) == SPANS_TRACE_SIZE - 1;
+}
+
+void spans_keep(struct spans *spans, const struct span *span)
+{
+    bool owns = is_traceparent(span->own), part = is_traceparent(span->parent);
+    if (!spans || (!owns && !part))
+        return;
+    struct ring *ring = span->kind == SPAN_READ ? &spans->reads : &spans->others;
+    struct kept *kept = &ring->items[(*ring->next)++ % ring->size];
+    kept->kind = (short)span->kind;
+    kept->status = (short)span->status;
+    kept->began_ns = span->began_ns;
+    kept->took_ns = world_monotonic_ns(spans->world) - span->began_ns;
+    memcpy(kept->trace, (owns ? span->own : span->parent) + TRACE_AT, TRACE_LENGTH);
+    memset(kept->own, 0, SPAN_LENGTH);
+    memset(kept->parent, 0, SPAN_LENGTH);
+    if (owns)
+        memcpy(kept->own, span->own + SPAN_AT, SPAN_LENGTH);
+    if (part)
+        memcpy(kept->parent, span->parent + SPAN_AT, SPAN_LENGTH);
+    copy(kept->what, sizeof kept->what, span->what);
+    copy(kept->where, sizeof kept->where, span->where);
+    copy(kept->service, sizeof kept->service, span->service);
+    copy(kept->key, sizeof kept->key, span->key);
+}
+
+bool spans_part(const char *parent, uint64_t number, char out[static SPANS_TRACE_SIZE])
+{
+    out[0] = '\0';
+    if (!is_traceparent(parent))
+        return false;
+    uint64_t id = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (int i = SPAN_AT; i < SPAN_AT + SPAN_LENGTH; i++)
+        id = (id ^ (unsigned char)parent[i]) * UINT64_C(0x100000001b3);
+    for (int i = 0; i < 8; i++)
+        id = (id ^ ((number >> (8 * i)) & 255)) * UINT64_C(0x100000001b3);
+    snprintf(out, SPANS_TRACE_SIZE, "%.*s%016" PRIx64 "%s", SPAN_AT, parent, id ? id : 1,
+             parent + SPAN_AT + SPAN_LENGTH);
+    return true;
+}
+
+/* ---- Finding ---- */
+
+static const char *const kinds[] = {"request", "request", "ask",   "step",
+                                    "undo",    "handler", "heard", "published"};
+
+/* Paths and keys come from outside and are shown on terminals: what is no visible ASCII becomes
+ * '?'. A path's query is nobody's business. */
+static json_t *text_of(const char *text, size_t size, char end)
+{
+    char plain[TEXT_SIZE];
+    size_t length = 0;
+    while (length < size && text[length] && text[length] != end) {
+        plain[length] = text[length] > ' ' && text[length] < 127 ? text[length] : '?';
+        length++;
+    }
+    return length ? json_stringn(plain, length) : json_null();
+}
+
+static json_t *json_of(const struct kept *kept)
+{
+    return json_pack(
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:I, s:I}", "trace",
+        text_of(kept->trace, TRACE_LENGTH, '\0'), "kind", kinds[kept->kind], "what",
+        text_of(kept->what, NAME_SIZE, '\0'), "where", text_of(kept->where, TEXT_SIZE, '?'),
+        "service", text_of(kept->service, NAME_SIZE, '\0'), "key",
+        text_of(kept->key, KEY_SIZE, '\0'), "status", kept->status, "span",
+        text_of(kept->own, SPAN_LENGTH, '\0'), "parent", text_of(kept->parent, SPAN_LENGTH, '\0'),
+        "at_us", (json_int_t)(kept->began_ns / 1000), "took_us",
+        (json_int_t)(kept->took_ns / 1000));
+}
+
+static bool fits(const struct kept *kept, const char *trace, const char *key)
+{
+    if (kept->kind < 0 || kept->kind >= (short)(sizeof kinds / sizeof *kinds))
+        return false;
+    if (memchr(kept->key, '\0', sizeof kept->key) == NULL)
+        return false;
+    return trace ? strncmp(kept->trace, trace, TRACE_LENGTH) == 0 : strcmp(kept->key, key) == 0;
+}
+
+/* False: there are more than are told. */
+static bool find_in(const struct ring *ring, const char *trace, const char *key, json_t *list)
+{
+    uint64_t next = *ring->next, count = next < ring->size ? next : ring->size;
+    for (uint64_t i = next - count; i < next; i++) {
+        const struct kept *kept = &ring->items[i % ring->size];
+        if (!fits(kept, trace, key))
+            continue;
+        if (json_array_size(list) == SPANS_TOLD_MAX)
+            return false;
+        json_array_append_new(list, json_of(kept));
+    }
+    return true;
+}
+
+json_t *spans_find(const struct spans *spans, const char *trace, const char *key)
+{
+    char as_kept[KEY_SIZE];
+    json_t *list = json_array();
+    copy(as_kept, sizeof as_kept, key);
+    key = key ? as_kept : NULL;
+    bool all = !spans || (find_in(&spans->others, trace, key, list) &&
+                          find_in(&spans->reads, trace, key, list));
+    return json_pack("{s:o, s:b}", "spans", list, "more", !all);
+}

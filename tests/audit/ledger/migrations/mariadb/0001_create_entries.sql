@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Nothing is unique but the id: what is done twice shall be seen twice.
+CREATE TABLE entries (
+    id BIGINT PRIMARY KEY AUTO_INCREMENT,
+    series TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    value TEXT NOT NULL
+);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A store backed up while it is used, and restored: on every engine, in the first model that it
+ * has. */
+
+#include "conformance.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/backup.h"
+#include "service/fill.h"
+#include "store/ledger.h"
+
+#define NAME "backup"
+#define WORKS 30 /* beside the copy */
+
+struct kept {
+    fh_service service;
+    json_t *config;
+    struct backup_facts facts;
+    struct store *copy;
+};
+
+/* Rows of the service's own, where migrations make their table. */
+static bool begin(struct conformance *c, struct kept *kept)
+{
+    char folder[300], path[400];
+    *kept = (struct kept){.service = {.name = "conformance", .model = c->model}};
+    snprintf(folder, sizeof folder, "%s/migrations", c->harness.folder);
+    snprintf(path, sizeof path, "%s/0001_create_boxes.sql", folder);
+    mkdir(folder, 0700);
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return false;
+    fputs("CREATE TABLE boxes (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200),"
+          " weight DOUBLE PRECISION);\n",
+          file);
+    fclose(file);
+    kept->config = json_pack("{s:s}", "migrations", folder);
+    return service_store_prepare(&kept->service, c->store, folder, &c->error) == FH_OK;
+}
+
+static void end(struct conformance *c, struct kept *kept)
+{
+    struct fh_error error;
+    if (kept->copy)
+        service_backup_close(kept->copy, c->harness.folder, NAME, &error);
+    json_decref(kept->config);
+}
+
+/* What one work of a service leaves: a row, an event, the record of a command. */
+static enum fh_code work_once(struct conformance *c, int number)
+{
+    char id[32], sql[128];
+    struct store_work *work;
+    snprintf(id, sizeof id, "e%d", number);
+    snprintf(sql, sizeof sql, "INSERT INTO boxes VALUES (%d, 'Z\xc3\xbcrich', 0.1)", number);
+    struct ledger_event event = {
+        .id = id, .type = "Filled", .key = "a", .version = 1, .time_ms = 1, .data = "{}"};
+    struct ledger_command command = {.caller = "orders",
+                                     .key = id,
+                                     .birth = "birth",
+                                     .number = number,
+                                     .attempt = 1,
+                                     .created_ms = 1,
+                                     .outcome = LEDGER_DONE,
+                                     .digest = "d",
+                                     .request = "{}",
+                                     .answer = "{\"status\":201}"};
+    enum fh_code code = store_begin(c->store, STORE_WRITE, &work, &c->error);
+    if (code != FH_OK)
+        return code;
+    if (c->model == FH_RELATIONAL)
+        code = relational_run(work, sql, NULL, 0, 0, NULL, NULL, &c->error);
+    if (code == FH_OK)
+        code = ledger_command_put(work, &command, &c->error);
+    if (code == FH_OK)
+        code = ledger_outbox_append(work, &event, &c->error);
+    if (code == FH_OK)
+        return store_commit(work, &c->error);
+    store_rollback(work);
+    return code;
+}
+
+static bool works(struct conformance *c, int number)
+{
+    enum fh_code code;
+    do
+        code = work_once(c, number);
+    while (code == FH_CONFLICT && c->error.retryable);
+    return code == FH_OK && store_sequence(c->store, NULL, 0, &c->error) == FH_OK;
+}
+
+static bool back_up(struct conformance *c, struct kept *kept)
+{
+    struct store_watch watch = {0};
+    return service_backup(&kept->service, kept->config, c->store, c->harness.folder, NAME, &watch,
+                          &kept->facts, &c->error) == FH_OK &&
+           service_backup_open(&kept->service, c->harness.folder, NAME, c->harness.world,
+                               &kept->copy, &c->error) == FH_OK;
+}
+
+/* ---- what a store holds ---------------------------------------------------------------------- */
+
+struct held {
+    int events, commands;
+    int64_t position, trimmed;
+    bool dense;
+};
+
+static bool see_event(void *context, const struct ledger_event *event)
+{
+    struct held *held = context;
+    held->events++;
+    held->dense &= event->position == held->trimmed + held->events;
+    return true;
+}
+
+/* The works' commands, which are numbered from 1 on. */
+static bool count_commands(struct conformance *c, struct store_work *work, int *ret)
+{
+    struct arena arena;
+    struct ledger_command command;
+    enum fh_code code = FH_OK;
+    for (*ret = 0; code == FH_OK; *ret += code == FH_OK) {
+        char key[32];
+        snprintf(key, sizeof key, "e%d", *ret + 1);
+        arena_init(&arena, ARENA_SIZE_MAX);
+        code = ledger_command_get(work, &arena, "orders", key, &command, &c->error);
+        arena_release(&arena);
+    }
+    return code == FH_NOT_FOUND;
+}
+
+static bool look(struct conformance *c, struct store *store, struct held *ret)
+{
+    struct store_work *work;
+    char id[ID_SIZE];
+    *ret = (struct held){.dense = true};
+    if (store_begin(store, STORE_READ, &work, &c->error) != FH_OK)
+        return false;
+    bool read = ledger_position(work, &ret->position, &c->error) == FH_OK &&
+                ledger_outbox_trimmed(work, &ret->trimmed, id, &c->error) == FH_OK &&
+                ledger_outbox_read(work, ret->trimmed, 1000, see_event, ret, &c->error) == FH_OK &&
+                count_commands(c, work, &ret->commands);
+    store_rollback(work);
+    return read;
+}
+
+static int boxes(struct conformance *c, struct store *store)
+{
+    struct store_work *work;
+    json_t *rows = NULL;
+    if (store_begin(store, STORE_READ, &work, &c->error) != FH_OK)
+        return -1;
+    relational_run(work, "SELECT id FROM boxes", NULL, 0, 1000, &rows, NULL, &c->error);
+    store_rollback(work);
+    int count = (int)json_array_size(rows);
+    json_decref(rows);
+    return count;
+}
+
+/* ---- the cases ------------------------------------------------------------------------------- */
+
+struct beside {
+    struct conformance *c;
+    int next;
+    bool failed;
+};
+
+static void work_on(void *argument)
+{
+    struct beside *beside = argument;
+    for (int i = 0; i < WORKS && !beside->failed; i++)
+        beside->failed = !works(beside->c, beside->next++);
+}
+
+static void a_backup_holds_one_moment_of_a_store_that_is_used(struct conformance *c)
+{
+    struct kept kept;
+    struct held held = {0};
+    struct beside beside = {.c = c, .next = 3};
+    bool done = begin(c, &kept) && works(c, 1) && works(c, 2);
+    if (done) {
+        conformance_start(c, work_on, &beside);
+        done = back_up(c, &kept);
+        conformance_join(c);
+    }
+    done = done && !beside.failed && look(c, kept.copy, &held);
+    int rows = done && c->model == FH_RELATIONAL ? boxes(c, kept.copy) : held.commands;
+    bool same = done && strcmp(kept.facts.incarnation, c->store->incarnation) == 0 &&
+                strcmp(kept.copy->incarnation, c->store->incarnation) == 0;
+    end(c, &kept);
+    EXPECT(done);
+    EXPECT(same);
+    EXPECT(held.dense && held.events >= 2 && held.position == held.events);
+    EXPECT(kept.facts.position == held.position);
+    /* Each work left all three, or none. */
+    EXPECT(held.commands == held.events && rows == held.events);
+    EXPECT(c->model != FH_RELATIONAL || kept.facts.rows == rows);
+}
+
+static bool restore(struct conformance *c, struct kept *kept)
+{
+    static const struct store_mark marks[] = {{LEDGER_RESTORED, "one"}};
+    struct store_becoming becoming = {.marks = marks,
+                                      .count = 1,
+                                      .renew = true,
+                                      .restored = true,
+                                      .above = c->store->incarnation};
+    struct copy_options options = {.from = kept->copy, .to = c->store};
+    struct copy_result result;
+    return service_store_copy(&kept->service, &options, &result, &c->error) == FH_OK &&
+           service_store_become(kept->copy, c->store, &becoming, &c->error) == FH_OK;
+}
+
+static void what_came_behind_a_backup_is_gone_with_its_restore(struct conformance *c)
+{
+    struct kept kept;
+    struct held held = {0}, after = {0};
+    char former[ID_SIZE], restored[8] = "";
+    int64_t removed, cut = 0;
+    bool done = begin(c, &kept) && works(c, 1) && works(c, 2) && works(c, 3);
+    struct store_work *work = done ? conformance_begin(c, STORE_WRITE) : NULL;
+    done = work && ledger_outbox_trim(work, 1, 10, &removed, &c->error) == FH_OK &&
+           conformance_commit(c, work) == FH_OK && back_up(c, &kept);
+    snprintf(former, sizeof former, "%s", c->store->incarnation);
+    done = done && works(c, 4) && works(c, 5) && restore(c, &kept);
+    end(c, &kept);
+    EXPECT(done);
+    conformance_reopen(c);
+    EXPECT(look(c, c->store, &held));
+    EXPECT(held.dense && held.trimmed == 1 && held.events == 2 && held.position == 3);
+    EXPECT(held.commands == 3);
+    EXPECT(c->model != FH_RELATIONAL || boxes(c, c->store) == 3);
+    EXPECT(strcmp(c->store->incarnation, former) > 0);
+    work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_ancestor_cut(work, former, &cut, &c->error) == FH_OK && cut == 3);
+    EXPECT(ledger_meta_get(work, LEDGER_RESTORED, restored, sizeof restored, &c->error) == FH_OK);
+    EXPECT(strcmp(restored, "one") == 0);
+    conformance_rollback(c, work);
+    EXPECT(works(c, 4)); /* and it goes on where it stood */
+    EXPECT(look(c, c->store, &after));
+    EXPECT(after.dense && after.position == 4 && after.commands == 4);
+}
+
+static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct conformance *c)
+{
+    struct kept kept;
+    struct held held;
+    struct beside beside = {.c = c, .next = 1};
+    bool done = begin(c, &kept) && store_hold(c->store, &c->error) == FH_OK;
+    EXPECT(done);
+    EXPECT(store_hold(c->store, &c->error) == FH_UNAVAILABLE);
+    conformance_start(c, work_on, &beside);
+    for (int i = 0; i < 10; i++)
+        fiber_yield();
+    done = look(c, c->store, &held);
+    store_release(c->store);
+    conformance_join(c);
+    end(c, &kept);
+    EXPECT(done && held.commands == 0 && held.position == 0);
+    EXPECT(!beside.failed);
+    EXPECT(look(c, c->store, &held) && held.commands == WORKS && held.position == WORKS);
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(a_backup_holds_one_moment_of_a_store_that_is_used),
+        CASE(what_came_behind_a_backup_is_gone_with_its_restore),
+        CASE(a_store_that_is_held_takes_no_changes_until_it_is_released),
+    };
+    return conformance_main_all(rows, sizeof rows / sizeof *rows);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MariaDB for the suites: a database of its own for each case, on the server that tools/servers
+ * names in FREEHOLD_TEST_MARIADB. */
+
+#include "engine_mariadb.h"
+
+#include <stdlib.h>
+
+#include "store/relational/mariadb.h"
+
+json_t *mariadb_test_server(const struct harness *harness)
+{
+    const char *text = getenv("FREEHOLD_TEST_MARIADB");
+    json_t *server = conformance_json(text ? text : "{}");
+    const char *name = strrchr(harness->folder, '-') + 1;
+    json_object_set_new(server, "database", json_sprintf("freehold_test_%s", name));
+    return server;
+}
+
+static const char *missing(void)
+{
+    return getenv("FREEHOLD_TEST_MARIADB")
+               ? NULL
+               : "FREEHOLD_TEST_MARIADB names no server (tools/servers run ...)";
+}
+
+enum fh_code mariadb_test_administer(struct harness *harness, const char *sql, mariadb_row *row,
+                                     void *context, struct fh_error *error)
+{
+    struct mariadb_store store = {.base = {.world = harness->world}};
+    struct mariadb_connection *connection = NULL;
+    json_t *server = mariadb_test_server(harness);
+    enum fh_code code = mariadb_load(error);
+    if (code == FH_OK)
+        code = mariadb_options(&store, server, error);
+    json_decref(server);
+    snprintf(store.database, sizeof store.database, "information_schema");
+    if (code == FH_OK)
+        code = mariadb_connection_new(&store, MARIADB_SEQUENCER, &connection, error);
+    if (code == FH_OK)
+        code = mariadb_query(connection, sql, row, context, error);
+    mariadb_connection_free(connection);
+    return code;
+}
+
+static enum fh_code open_in(struct harness *harness, enum fh_model model, struct store **ret,
+                            struct fh_error *error)
+{
+    char sql[160];
+    json_t *server = mariadb_test_server(harness);
+    struct store_options options = {.service = "conformance", .server = server, .model = model};
+    snprintf(sql, sizeof sql, "CREATE DATABASE IF NOT EXISTS %s",
+             json_string_at(server, "database"));
+    enum fh_code code = mariadb_test_administer(harness, sql, NULL, NULL, error);
+    if (code == FH_OK)
+        code = store_engine("mariadb")->open(&options, harness->world, ret, error);
+    json_decref(server);
+    return code;
+}
+
+static void drop_on_fiber(void *argument)
+{
+    struct harness *harness = argument;
+    struct fh_error error;
+    char sql[160];
+    json_t *server = mariadb_test_server(harness);
+    snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS %s", json_string_at(server, "database"));
+    if (mariadb_test_administer(harness, sql, NULL, NULL, &error) != FH_OK)
+        fprintf(stderr, "a test's database stays: %s\n", error.message);
+    json_decref(server);
+}
+
+static void drop(struct harness *harness)
+{
+    harness_run(harness, drop_on_fiber, harness);
+}
+
+const struct conformance_engine conformance_mariadb = {
+    .name = "mariadb",
+    .models = 1u << FH_RELATIONAL,
+    .open = open_in,
+    .close = store_close,
+    .missing = missing,
+    .drop = drop,
+    .boolean = "BOOLEAN",
+    .json = "JSON",
+    .text = "LONGTEXT",
+};

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leases and the fences that their owners put up, on every engine: what one statement changes for
+ * one of two who try.
+ */
+
+#include "conformance.h"
+
+#include "store/ledger.h"
+
+struct seen {
+    char text[512];
+};
+
+static bool see(void *context, const struct ledger_lease *lease)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%s=%s.%lld.%lld.%s;", lease->name,
+             lease->owner, (long long)lease->epoch, (long long)lease->beat, lease->note);
+    return true;
+}
+
+/* One statement in a work of its own, committed only if it succeeds. */
+static enum fh_code take(struct conformance *c, const char *name, int64_t epoch, const char *owner)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return FH_UNAVAILABLE;
+    enum fh_code code = ledger_lease_take(work, name, epoch, owner, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static enum fh_code renew(struct conformance *c, const char *name, const char *owner,
+                          const char *note)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return FH_UNAVAILABLE;
+    enum fh_code code = ledger_lease_renew(work, name, owner, note, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static enum fh_code drop(struct conformance *c, const char *name, const char *owner, int64_t beat)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return FH_UNAVAILABLE;
+    enum fh_code code = ledger_lease_drop(work, name, owner, beat, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static void expect_leases(struct conformance *c, const char *text)
+{
+    struct seen seen = {""};
+    struct store_work *work = conformance_begin(c, STORE_READ_COMMITTED);
+    EXPECT(work);
+    EXPECT(ledger_leases_get(work, see, &seen, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(strcmp(seen.text, text) == 0);
+}
+
+static void a_lease_goes_to_one_of_two_who_want_it(struct conformance *c)
+{
+    EXPECT(take(c, "sagas", 0, "0.a") == FH_OK);
+    EXPECT(take(c, "sagas", 0, "1.b") == FH_CONFLICT && !c->error.retryable);
+    expect_leases(c, "sagas=0.a.1.0.;");
+    EXPECT(take(c, "sagas", 1, "1.b") == FH_OK);
+    EXPECT(take(c, "sagas", 1, "0.a") == FH_CONFLICT && !c->error.retryable);
+    expect_leases(c, "sagas=1.b.2.0.;");
+    EXPECT(take(c, "sagas", 2, "") == FH_OK);
+    expect_leases(c, "sagas=.3.0.;");
+}
+
+static void only_its_owner_renews_a_lease(struct conformance *c)
+{
+    EXPECT(take(c, LEDGER_INSTANCE "0", 0, "0.a") == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", "{\"n\":1}") == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.b", NULL) == FH_CONFLICT && !c->error.retryable);
+    expect_leases(c, LEDGER_INSTANCE "0=0.a.1.3.{\"n\":1};");
+    /* The next life begins with nothing told. */
+    EXPECT(take(c, LEDGER_INSTANCE "0", 1, "0.b") == FH_OK);
+    expect_leases(c, LEDGER_INSTANCE "0=0.b.2.0.;");
+}
+
+static void who_has_stirred_is_not_buried(struct conformance *c)
+{
+    EXPECT(take(c, LEDGER_INSTANCE "0", 0, "0.a") == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_OK);
+    EXPECT(drop(c, LEDGER_INSTANCE "0", "0.a", 0) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(drop(c, LEDGER_INSTANCE "0", "0.b", 1) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(drop(c, LEDGER_INSTANCE "0", "0.a", 1) == FH_OK);
+    EXPECT(renew(c, LEDGER_INSTANCE "0", "0.a", NULL) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(take(c, LEDGER_INSTANCE "0", 0, "0.c") == FH_OK);
+    EXPECT(drop(c, LEDGER_INSTANCE "0", "0.c", -1) == FH_OK);
+    expect_leases(c, "");
+}
+
+/* ---- cursors ---- */
+
+static bool see_share(void *context, const char *share)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%s;", share);
+    return true;
+}
+
+static enum fh_code take_cursor(struct conformance *c, const char *share, int64_t epoch)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work)
+        return FH_UNAVAILABLE;
+    enum fh_code code = ledger_cursor_take(work, "users", share, epoch, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static enum fh_code move(struct conformance *c, const char *share, int64_t epoch, int64_t from,
+                         int64_t to)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    struct ledger_cursor old = {.position = from, .epoch = epoch};
+    struct ledger_cursor next = {.incarnation = "i", .event_id = "e", .epoch = epoch};
+    if (!work)
+        return FH_UNAVAILABLE;
+    snprintf(old.incarnation, sizeof old.incarnation, "%s", from ? "i" : "");
+    snprintf(old.event_id, sizeof old.event_id, "%s", from ? "e" : "");
+    next.position = to;
+    enum fh_code code = ledger_cursor_move(work, "users", share, &old, &next, &c->error);
+    if (code == FH_OK)
+        return conformance_commit(c, work);
+    conformance_rollback(c, work);
+    return code;
+}
+
+static void a_taken_cursor_moves_only_for_who_has_taken_it(struct conformance *c)
+{
+    EXPECT(take_cursor(c, "0/2", 1) == FH_OK && take_cursor(c, "1/2", 1) == FH_OK);
+    struct seen seen = {""};
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_cursor_shares(work, "users", see_share, &seen, &c->error) == FH_OK);
+    EXPECT(ledger_cursor_shares(work, "products", see_share, &seen, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(strcmp(seen.text, "0/2;1/2;") == 0);
+    /* From the very beginning: one who was paused before its first move is refused too. */
+    EXPECT(take_cursor(c, "0/2", 2) == FH_OK);
+    EXPECT(move(c, "0/2", 1, 0, 5) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(move(c, "0/2", 2, 0, 5) == FH_OK);
+    EXPECT(take_cursor(c, "0/2", 3) == FH_OK);
+    EXPECT(move(c, "0/2", 2, 5, 6) == FH_CONFLICT && !c->error.retryable);
+    EXPECT(move(c, "0/2", 3, 5, 6) == FH_OK);
+    EXPECT(move(c, "1/2", 1, 0, 3) == FH_OK);
+}
+
+/* ---- sagas ---- */
+
+static bool start_saga(struct conformance *c, const char *life, const char *id, int64_t *ret)
+{
+    struct ledger_saga saga = {.birth = "birth",
+                               .name = "place_order",
+                               .input = "{}",
+                               .state = "{}",
+                               .status = "running",
+                               .epoch = 1};
+    struct ledger_event event = {
+        .id = id, .type = "freehold.saga.started", .key = id, .version = 1, .data = "{}"};
+    struct store_placed placed = {.event_id = id};
+    snprintf(c->store->instance, sizeof c->store->instance, "%s", life);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    if (!work || ledger_saga_start(work, &event, &saga, NULL, 0, &c->error) != FH_OK ||
+        conformance_commit(c, work) != FH_OK)
+        return false;
+    *ret = saga.number;
+    if (*ret == 0 && store_sequence(c->store, &placed, 1, &c->error) == FH_OK)
+        *ret = placed.position;
+    return *ret > 0;
+}
+
+static bool see_saga(void *context, const struct ledger_saga *saga)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%lld.%lld;", (long long)saga->number,
+             (long long)saga->epoch);
+    return true;
+}
+
+static void expect_sagas(struct conformance *c, const char *owner, const char *text)
+{
+    struct seen seen = {""};
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_sagas_open(work, owner, see_saga, &seen, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(strcmp(seen.text, text) == 0);
+}
+
+static void sagas_of_the_dead_are_adopted_and_no_others(struct conformance *c)
+{
+    int64_t first, second, third, adopted = 0;
+    EXPECT(take(c, LEDGER_INSTANCE "0", 0, "0.a") == FH_OK);
+    EXPECT(take(c, LEDGER_INSTANCE "1", 0, "1.b") == FH_OK);
+    EXPECT(start_saga(c, "0.a", "s1", &first) && first == 1);
+    EXPECT(start_saga(c, "9.z", "s2", &second) && second == 2);
+    EXPECT(start_saga(c, "1.b", "s3", &third) && third == 3);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_sagas_adopt(work, "1.b", &adopted, &c->error) == FH_OK && adopted == 1);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    expect_sagas(c, "0.a", "1.1;");
+    expect_sagas(c, "1.b", "2.2;3.1;");
+    expect_sagas(c, NULL, "1.1;2.2;3.1;");
+    work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_saga_take(work, "birth", 1, "1.b", &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    expect_sagas(c, "1.b", "1.2;2.2;3.1;");
+}
+
+/* Each to this state, in one guarded work. */
+static enum fh_code advance(struct conformance *c, struct ledger_saga *sagas, int count,
+                            const char *state)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE_GUARDED);
+    enum fh_code code = work ? FH_OK : FH_UNAVAILABLE;
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        sagas[i].state = state;
+        code = ledger_saga_update(work, &sagas[i], &c->error);
+    }
+    if (work && code == FH_OK)
+        return conformance_commit(c, work);
+    if (work)
+        conformance_rollback(c, work);
+    return code;
+}
+
+static bool see_state(void *context, const struct ledger_saga *saga)
+{
+    struct seen *seen = context;
+    size_t used = strlen(seen->text);
+    snprintf(seen->text + used, sizeof seen->text - used, "%s;", saga->state);
+    return true;
+}
+
+static void expect_states(struct conformance *c, const char *text)
+{
+    struct seen seen = {""};
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(ledger_sagas_open(work, NULL, see_state, &seen, &c->error) == FH_OK);
+    conformance_rollback(c, work);
+    EXPECT(strcmp(seen.text, text) == 0);
+}
+
+static void sagas_that_advance_together_all_do_or_none_when_one_is_anothers(struct conformance *c)
+{
+    struct ledger_saga sagas[2];
+    for (int i = 0; i < 2; i++) {
+        sagas[i] = (struct ledger_saga){.birth = "birth", .status = "running", .epoch = 1};
+        EXPECT(start_saga(c, "0.a", i ? "s2" : "s1", &sagas[i].number));
+    }
+    EXPECT(advance(c, sagas, 2, "1") == FH_OK);
+    expect_states(c, "1;1;");
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_saga_take(work, "birth", sagas[1].number, "1.b", &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(advance(c, sagas, 2, "2") == FH_CONFLICT && !c->error.retryable);
+    expect_states(c, "1;1;");
+    EXPECT(advance(c, sagas, 1, "2") == FH_OK);
+    expect_states(c, "2;1;");
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(a_lease_goes_to_one_of_two_who_want_it),
+        CASE(only_its_owner_renews_a_lease),
+        CASE(who_has_stirred_is_not_buried),
+        CASE(a_taken_cursor_moves_only_for_who_has_taken_it),
+        CASE(sagas_of_the_dead_are_adopted_and_no_others),
+        CASE(sagas_that_advance_together_all_do_or_none_when_one_is_anothers),
+    };
+    return conformance_main(FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_LINK_H
+#define TESTS_LINK_H
+
+/*
+ * A TCP link that can be cut exactly where it hurts: a port that passes everything on to a server,
+ * on fibers, and does once with the next request that holds `marker` what it is told.
+ */
+
+#include "../support/harness.h"
+
+enum link_cut {
+    LINK_WHOLE,
+    LINK_CUT_BEFORE, /* the request is never sent, and both ends hear that the link is gone */
+    LINK_CUT_AFTER,  /* it is sent and answered, and the client never hears the answer */
+    LINK_CUT_IN, /* the server gets what stands before the marker, and never hears that the link is
+                    gone, as the client does */
+    LINK_HELD,   /* the client hears that the link is gone; the server gets the request when
+                    link_release says so, and not before */
+};
+
+struct link {
+    struct world *world;
+    int listening, port, server_port;
+    const char *marker;
+    enum link_cut next;
+    bool released, delivered; /* what was held */
+    int pumps;                /* under way */
+    struct fiber_queue changed;
+};
+
+/* On a fiber. The server is on the loopback. False: no port. */
+bool link_open(struct link *link, struct world *world, int server_port, const char *marker);
+/* Lets the server have what is held, and waits until it has answered. */
+void link_release(struct link *link);
+/* All who used it have closed; waits until its fibers have ended. */
+void link_close(struct link *link);
+
+#endif

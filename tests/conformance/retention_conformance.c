@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every engine's ledger must do when what is old is looked for and removed. */
+
+#include <string.h>
+
+#include "conformance.h"
+#include "store/ledger.h"
+
+static struct store_work *go_on(struct conformance *c, struct store_work *work)
+{
+    if (conformance_commit(c, work) != FH_OK ||
+        store_sequence(c->store, NULL, 0, &c->error) != FH_OK)
+        return NULL;
+    return conformance_begin(c, STORE_WRITE);
+}
+
+struct told {
+    char text[512];
+};
+
+static bool tell_subscriber(void *context, const struct ledger_subscriber *subscriber)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    snprintf(told->text + used, sizeof told->text - used, "%s %s %s %lld %lld;", subscriber->name,
+             subscriber->share, subscriber->incarnation, (long long)subscriber->done,
+             (long long)subscriber->seen);
+    return true;
+}
+
+static void what_a_subscriber_has_done_never_goes_back(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct told told = {""};
+    EXPECT(ledger_subscribers_get(work, tell_subscriber, &told, &c->error) == FH_OK);
+    EXPECT(told.text[0] == '\0');
+    EXPECT(ledger_subscriber_put(work, "search", "0/2", "one", 1, 2, 99, &c->error) == FH_OK);
+    EXPECT(ledger_subscriber_put(work, "orders", "0/1", "one", 3, 4, 99, &c->error) == FH_OK);
+    EXPECT(ledger_subscriber_put(work, "search", "1/2", "one", 5, 6, 99, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_subscriber_put(work, "orders", "0/1", "two", 2, 8, 100, &c->error) == FH_OK);
+    /* A request that comes late tells of less: what was committed stays so. */
+    EXPECT(ledger_subscriber_put(work, "search", "1/2", "one", 4, 7, 100, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_subscribers_get(work, tell_subscriber, &told, &c->error) == FH_OK);
+    EXPECT(strcmp(told.text, "orders 0/1 two 2 8;search 0/2 one 1 2;search 1/2 one 5 7;") == 0);
+}
+
+/* The i-th of them, from 1: its number, once it has one. */
+static enum fh_code start(struct conformance *c, struct store_work *work, int i, const char *status,
+                          int64_t updated_ms)
+{
+    char id[16];
+    snprintf(id, sizeof id, "s%d", i);
+    struct ledger_event event = {.id = id,
+                                 .type = "freehold.saga.started",
+                                 .key = id,
+                                 .version = 1,
+                                 .time_ms = 1,
+                                 .data = "{}"};
+    struct ledger_saga saga = {.birth = "birth",
+                               .name = "build",
+                               .input = "{}",
+                               .state = "{}",
+                               .status = status,
+                               .updated_ms = updated_ms};
+    struct ledger_step step = {
+        .birth = "birth", .attempt = 1, .target = "tower", .request = "{}", .state = "done"};
+    return ledger_saga_start(work, &event, &saga, &step, 1, &c->error);
+}
+
+static bool count_step(void *context, const struct ledger_step *step)
+{
+    (void)step;
+    ++*(int *)context;
+    return true;
+}
+
+struct answered {
+    int count;
+    int64_t positions;
+    bool fits; /* each has its saga */
+};
+
+static bool see_answered(void *context, const struct ledger_saga *saga,
+                         const struct ledger_step *step)
+{
+    static const char *const statuses[] = {"", "ended", "undone", "running", "parked"};
+    struct answered *answered = context;
+    answered->count++;
+    answered->positions += step->receiver_position;
+    answered->fits &= saga->number >= 1 && saga->number <= 4 && saga->number == step->number &&
+                      strcmp(saga->status, statuses[saga->number]) == 0 &&
+                      strcmp(saga->name, "build") == 0 && strcmp(saga->birth, "birth") == 0 &&
+                      strcmp(step->receiver, "one") == 0 && strcmp(step->state, "done") == 0 &&
+                      step->step == 0 && step->element == 0;
+    return true;
+}
+
+static enum fh_code put(struct conformance *c, struct store_work *work, int64_t number, int at,
+                        const char *target, const char *receiver)
+{
+    struct ledger_step step = {.birth = "birth",
+                               .number = number,
+                               .step = at,
+                               .attempt = 1,
+                               .target = target,
+                               .request = "{}",
+                               .state = "done",
+                               .answer = "{}",
+                               .receiver = receiver,
+                               .receiver_position = INT64_C(1) << number};
+    return ledger_step_put(work, &step, &c->error);
+}
+
+/* Of sagas that nobody carries on: what one service answered in another life than its present. */
+static void what_a_service_answered_in_another_life_is_told(struct conformance *c)
+{
+    static const char *const statuses[] = {"ended", "undone", "running", "parked"};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 4; i++)
+        EXPECT(start(c, work, i + 1, statuses[i], 1) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    for (int64_t number = 1; number <= 4; number++) {
+        EXPECT(put(c, work, number, 0, "tower", "one") == FH_OK);
+        EXPECT(put(c, work, number, 1, "tower", "two") == FH_OK);
+        EXPECT(put(c, work, number, 2, "bridge", "one") == FH_OK);
+        EXPECT(put(c, work, number, 3, "tower", NULL) == FH_OK);
+    }
+    work = go_on(c, work);
+    EXPECT(work);
+    struct answered answered = {.fits = true};
+    EXPECT(ledger_steps_answered(work, "tower", "two", see_answered, &answered, &c->error) ==
+           FH_OK);
+    EXPECT(answered.count == 3 && answered.positions == 2 + 4 + 16 && answered.fits);
+}
+
+/* 's' and a step, 't' a step alone, '-' neither, for each of the first `count` numbers. */
+static void tell_left(struct conformance *c, struct store_work *work, int count, char *ret)
+{
+    for (int i = 0; i < count; i++) {
+        struct arena arena;
+        struct ledger_saga saga;
+        int steps = 0;
+        arena_init(&arena, ARENA_SIZE_MAX);
+        bool there = ledger_saga_get(work, &arena, "birth", i + 1, &saga, &c->error) == FH_OK;
+        bool read =
+            ledger_steps_get(work, &arena, "birth", i + 1, count_step, &steps, &c->error) == FH_OK;
+        ret[i] = !read ? '?' : there ? (steps ? 's' : '!') : steps ? 't' : '-';
+        arena_release(&arena);
+    }
+    ret[count] = '\0';
+}
+
+static void closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps(struct conformance *c)
+{
+    static const char *const statuses[] = {"ended", "undone",    "ended", "running",
+                                           "ended", "abandoned", "parked"};
+    struct ledger_counts removed, counts;
+    struct ledger_caller closed = {6, "[4,5]"};
+    int64_t marked;
+    char left[8];
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    for (int i = 0; i < 7; i++) /* the third was changed lately */
+        EXPECT(start(c, work, i + 1, statuses[i], i == 2 ? 500 : 100) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_sagas_closed(work, "birth", &closed, &marked, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_sagas_forget(work, 5, 400, 10, &removed, &c->error) == FH_OK);
+    EXPECT(removed.ended == 1 && removed.undone == 1);
+    work = go_on(c, work);
+    EXPECT(work);
+    tell_left(c, work, 7, left);
+    EXPECT(strcmp(left, "--sssss") == 0); /* 5 is not closed, 6 began too late */
+    EXPECT(ledger_saga_counts(work, &counts, &c->error) == FH_OK);
+    EXPECT(counts.ended == 2 && counts.undone == 0 && counts.running == 1 && counts.parked == 1 &&
+           counts.abandoned == 1);
+    EXPECT(ledger_sagas_forget(work, 100, 1000, 1, &removed, &c->error) == FH_OK);
+    EXPECT(removed.ended + removed.abandoned == 1 && removed.undone == 0); /* at most one */
+    work = go_on(c, work);
+    EXPECT(work);
+    EXPECT(ledger_sagas_forget(work, 100, 1000, 10, &removed, &c->error) == FH_OK);
+    EXPECT(removed.ended + removed.abandoned == 1);
+    work = go_on(c, work);
+    EXPECT(work);
+    tell_left(c, work, 7, left);
+    EXPECT(strcmp(left, "---ss-s") == 0);
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(what_a_subscriber_has_done_never_goes_back),
+        CASE(what_a_service_answered_in_another_life_is_told),
+        CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
+    };
+    return conformance_main_all(rows, sizeof rows / sizeof *rows);
+}

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+CREATE TABLE parcels (id INTEGER PRIMARY KEY, state TEXT NOT NULL);

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service is killed while it is backed up or restored, before and after each durable step: a backup that was not
+ended is none, a restore goes on by itself, and what the store held before is kept."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "scenario")]
+from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
+
+SERVERS = {"mariadb": "usr/sbin/mariadbd", "postgresql": "usr/lib/postgresql/*/bin/postgres"}
+ENGINE = next((name for name in sorted(SERVERS) if any(pathlib.Path("/").glob(SERVERS[name]))), None)
+TAKEN, USERS = 20, 25  # in the backup, and afterwards
+EMBEDDED = ("restore.renewed", "restore.parted", "restore.aside", "restore.placed")
+SERVER = ("restore.kept", "restore.marked", "restore.filled", "restore.whole")
+
+
+def points_of(name):
+    text = (ROOT / "src" / "service" / name).read_text(encoding="utf-8")
+    return re.findall(r'\bCRASH_POINT\("([^"]*)"\)', text)
+
+
+BACKUP, RESTORE = points_of("backup.c"), points_of("restore.c")
+TRIED = [("sqlite", point) for point in RESTORE if point not in SERVER] + \
+        [("server", point) for point in RESTORE if point not in EMBEDDED]
+
+
+def add_users(system, first, last):
+    """A server's counter goes on behind a restore, an embedded store's does not: they are known by their ids."""
+    system.later = []
+    for i in range(first, last + 1):
+        answer = wait_for(f"user {i} is taken", lambda i=i: (a := system.http(
+            "POST", "/api/users", {"name": f"User {i}", "email": f"user-{i}@example.org"},
+            {"Idempotency-Key": f"user-{i}"})).status not in (503, 504) and a)
+        assert answer.status == 201, answer
+        system.later.append(answer.body["id"])
+
+
+def read(path, sql):
+    with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as store:
+        return store.execute(sql).fetchall()
+
+
+def open_shop(folder, engine):
+    """The shop with crash points in it; after a backup of users some more were added."""
+    if engine == "server" and not ENGINE:
+        pytest.skip("NO SERVER IS INSTALLED TO RESTORE A STORE ON")
+    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    programs = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
+    shutil.copytree(ROOT / "examples" / "shop", folder / "shop")
+    file = folder / "shop" / "freehold.yaml"
+    text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", file.read_text())
+    if engine == "server":
+        text = re.sub(r"(  users: \{ program: [^,} ]+)[^}]*\}", rf"\1, engine: {ENGINE} }}", text, count=1)
+    file.write_text(text)
+    os.environ["FREEHOLD_CRASH"] = "crash"
+    system = System(file, folder / "state").up()
+    add_users(system, 1, TAKEN)
+    system.command("backup", "users", "--to", str(folder / "backup"), "--state", system.state)
+    add_users(system, TAKEN + 1, USERS)
+    return system
+
+
+@pytest.fixture(scope="module", params=("server", "sqlite"))
+def shop(request):
+    folder = open_folder()
+    system = open_shop(folder, request.param)
+    yield system
+    del os.environ["FREEHOLD_CRASH"]
+    system.stop(check=False)
+    shutil.rmtree(folder)
+
+
+def arm(system, point):
+    order = pathlib.Path(system.state) / "users" / "crash"
+    order.write_text(point)
+    return order
+
+
+def count(system):
+    ids = ",".join(map(str, (*range(1, TAKEN + 1), *system.later)))
+    found = wait_for("users answers", lambda: (a := system.http("GET", f"/api/users?ids={ids}")).status == 200 and a)
+    return len(found.body)
+
+
+def test_every_step_has_a_point():
+    assert len(RESTORE) == len(set(RESTORE)) and set(EMBEDDED) | set(SERVER) < set(RESTORE)
+    assert {point for _, point in TRIED} == set(RESTORE)
+
+
+@pytest.mark.parametrize("shop, point", TRIED, indirect=["shop"], scope="module")
+def test_a_restore_that_was_killed_goes_on(shop, point):
+    system = shop
+    backup = pathlib.Path(system.state).parent / "backup"
+    before = count(system)
+    order = arm(system, point)
+    done = system.command("restore", "users", "--from", str(backup), "--yes", "--json", "--state", system.state)
+    assert not order.exists(), f"{point} is not passed: {done.stdout}{done.stderr}"
+    wait_for("users serves", lambda: system.services()["users"]["ready"])
+    assert count(system) == TAKEN
+    folder = pathlib.Path(system.state) / "users"
+    kept = max(folder.glob("replaced-*.db"), key=lambda path: path.name)
+    assert read(kept, "SELECT count(*) FROM users") == [(before,)]
+    assert not list(folder.glob("restore-*")) and not (folder / "restore.json").exists()
+    add_users(system, TAKEN + 1, USERS)  # for the next one
+
+
+@pytest.mark.parametrize("point", BACKUP)
+def test_a_backup_whose_service_was_killed_is_none(shop, point):
+    system = shop
+    folder = pathlib.Path(system.state).parent / f"killed-{point}"
+    order = arm(system, point)
+    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
+    assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    assert not (folder / "manifest.json").exists()
+    wait_for("users serves", lambda: system.services()["users"]["ready"])
+    shutil.rmtree(folder)
+    system.command("backup", "users", "--to", str(folder), "--state", system.state)
+    assert read(folder / "users.db", "SELECT count(*) FROM users") == [(count(system),)]
+
+
+def test_what_was_not_ordered_is_not_restored(shop):
+    """The command is killed when the file lies ready, and `up` too: the store is as it was."""
+    system = shop
+    before = count(system)
+    backup = pathlib.Path(system.state).parent / "backup"
+    system.stop()
+    # What the command leaves when it is killed before it orders.
+    folder = pathlib.Path(system.state) / "users"
+    shutil.copy(backup / "users.db", folder / "restore-left.db")
+    (folder / "restore.json.ready").write_text('{"freehold": 1, "id": "left", "file": "restore-left"}')
+    system.up()
+    assert count(system) == before
+    # And `up` is killed once it is ordered: the next one goes on.
+    arm(system, "restore.ordered")
+    restoring = subprocess.Popen([FREEHOLD, "restore", "users", "--from", str(backup), "--yes", "--state",
+                                  system.state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for("it is begun", lambda: not (folder / "crash").exists())
+    os.kill(system.status()["up_pid"], signal.SIGKILL)
+    restoring.wait(60)
+    wait_for("up is gone", lambda: system.command("status", "--state", system.state, check=False).returncode == 3)
+    # What it has left of a private server may take longer to end than the next `up` waits.
+    wait_for("the next one is up", lambda: system.command(
+        "up", system.file, "--detach", "--state", system.state, "--listen", f"127.0.0.1:{system.port}",
+        check=False).returncode == 0)
+    assert count(system) == TAKEN
+    add_users(system, TAKEN + 1, USERS)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shop with users and orders on PostgreSQL, killed at every named point of that engine and at those that every work
+passes: the books balance all the same."""
+
+import asyncio
+import json
+import os
+import pathlib
+import re
+import subprocess
+import uuid
+
+import pytest
+
+from test_points import NAMES, OWN_MIGRATIONS, SEED, Points  # and its path
+
+VARIABLE = "FREEHOLD_TEST_POSTGRESQL"
+SERVICES = ("users", "orders")
+PLACES = {name: "orders" for name in sorted(NAMES) if name.startswith("postgresql.")}
+PLACES |= {"work.fenced": "orders", "work.finished": "orders", "work.durable": "users", "outbox.written": "users"}
+
+
+class PostgresqlPoints(Points):
+    def shop_file(self, folder, programs):
+        file = super().shop_file(folder, programs)
+        text = file.read_text()
+        for service in SERVICES:
+            text = re.sub(rf"{programs}/{service}\b", lambda found: f"{found[0]}, {new_store(service)}", text)
+        assert text.count("engine: postgresql, store: { host") == len(SERVICES)
+        file.write_text(text)
+        # That trigger is SQLite's, and no event is poison here.
+        own = file.parent / "orders" / "migrations" / "postgresql" / f"{OWN_MIGRATIONS:04}_poison.sql"
+        own.write_text("SELECT 1;\n")
+        return file
+
+
+def new_store(service):
+    """A database and a user on the server that tools/servers has started."""
+    at, name = json.loads(os.environ[VARIABLE]), f"{service}_{uuid.uuid4().hex[:12]}"
+    for statement in (f"CREATE ROLE {name} LOGIN PASSWORD '{name}'", f"CREATE DATABASE {name} OWNER {name}"):
+        subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", at["host"], "-p", str(at["port"]),
+                        "-U", at["user"], "-d", "postgres", "-c", statement],
+                       env={**os.environ, "PGPASSWORD": at["password"]}, check=True, timeout=60)
+    return (f"engine: postgresql, store: {{ host: {at['host']}, port: {at['port']}, database: {name}, "
+            f"user: {name}, password: {name} }}")
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    if VARIABLE not in os.environ:
+        pytest.skip(f"NOT RUN ON POSTGRESQL: {VARIABLE} names no server")
+    print(f"FREEHOLD_SEED={SEED}")
+    running = PostgresqlPoints(tmp_path_factory.mktemp("points"))
+    yield running
+    del os.environ["FREEHOLD_CRASH"]
+    running.system.stop(check=False)
+
+
+def test_all_points_of_the_engine_are_tried():
+    sources = pathlib.Path(__file__).resolve().parent.parent.parent / "src" / "store" / "relational"
+    named = {name for path in sources.glob("postgresql*.c")
+             for name in re.findall(r'CRASH_POINT\("([^"]*)"\)', path.read_text(encoding="utf-8"))}
+    assert named and named <= set(PLACES)
+
+
+@pytest.mark.parametrize("point", sorted(PLACES))
+def test_killed_there_the_books_balance(points, point):
+    try:
+        books = asyncio.run(points.with_shop(lambda: points.kill_at(point, PLACES[point])))
+    except BaseException:
+        print(points.system.logs())
+        raise
+    books.check(points.load)

@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers that stores are on: private ones, made, run, recovered and ended with the system, and existing ones. What
+is there is looked at with the servers' own command-line clients, and not through the runtime."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import zlib
+
+import pytest
+from conftest import SHOP_FILE, SHOP_SERVICES, System, named, open_folder, wait_for
+from test_identity import shop_with
+
+KINDS = {"users": "mariadb", "orders": "postgresql"}
+SERVERS = json.loads(os.environ.get("FREEHOLD_TEST_POSTGRESQL", "null"))
+MARIADB = json.loads(os.environ.get("FREEHOLD_TEST_MARIADB", "null"))
+
+
+class Refused(Exception):
+    pass
+
+
+def sql(store, statement, engine="postgresql"):
+    """Rows of texts, as the user of `store`."""
+    if engine == "postgresql":
+        command = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", store["host"], "-p", str(store["port"]),
+                   "-U", store["user"], "-d", store.get("database", "postgres"), "-c", statement]
+        environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "10"}
+    else:
+        command = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", f"--host={store['host']}",
+                   "--protocol=tcp", f"--port={store['port']}", f"--user={store['user']}",
+                   f"--execute={statement}", *([store["database"]] if "database" in store else [])]
+        environment = {**os.environ, "MYSQL_PWD": store["password"]}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise Refused(done.stderr)
+    return [re.split(r"[|\t]", line) for line in done.stdout.splitlines()]
+
+
+def store_of(system, service):
+    return json.loads((pathlib.Path(system.state) / service / "service.json").read_text())["store"]
+
+
+def superuser_of(system, server):
+    kept = json.loads((pathlib.Path(system.state) / "servers.json").read_text())
+    return {"host": "127.0.0.1", "port": kept["ports"][server], "user": "freehold",
+            "password": kept["passwords"][server]}
+
+
+def is_over(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def server_pid(keeper):
+    """The database server that a keeper runs."""
+    children = pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return int(children[0])
+
+
+def keepers(system):
+    return {one["name"]: one for one in system.status()["servers"]}
+
+
+def check(system, *options):
+    done = system.command("check", system.file, "--live", "--state", system.state, "--json", *system.profile, *options,
+                          check=False)
+    found = json.loads(done.stdout)
+    assert (done.returncode == 1) == bool(found["errors"]), done
+    return ([one["message"] for one in found["errors"]],
+            [one["message"] for one in found["warnings"] if "connections" in one["message"]])
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """users on MariaDB, orders on PostgreSQL; the others stay embedded."""
+    named("postgresql")
+    folder = open_folder()
+    system = shop_with(folder, **{service: {"engine": kind} for service, kind in KINDS.items()})
+    can = system.command("check", system.file, check=False)
+    if "mariadb is not" in can.stderr:
+        pytest.skip(f"NOT RUN WITH MARIADB: {can.stderr}")
+    yield system.up()
+    system.stop(check=False)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def documents(start):
+    """products and payments on servers that speak MongoDB's protocol, besides."""
+    system = start(SHOP_FILE, named("servers"))
+    yield system
+    system.stop(check=False)
+
+
+@pytest.fixture(scope="module")
+def schemas(start):
+    return start(SHOP_FILE, named("schemas"))
+
+
+# ---- Private servers ----------------------------------------------------------------------------------------
+
+
+def test_up_says_for_each_store_where_it_is(mixed, schemas):
+    for service, kind in KINDS.items():
+        port = store_of(mixed, service)["port"]
+        assert re.search(rf"{service} +{kind}, a private server at 127.0.0.1:{port}, database shop_{service}\n",
+                         mixed.said), mixed.said
+    port = store_of(schemas, "orders")["port"]
+    assert re.search(rf"orders +postgresql, the private server shared at 127.0.0.1:{port}, database shop, schema orders\n",
+                     schemas.said), schemas.said
+    assert store_of(schemas, "users")["port"] == port
+    assert store_of(mixed, "users")["port"] != store_of(mixed, "orders")["port"]
+
+
+def test_a_private_server_listens_on_the_loopback_alone_and_is_no_root(mixed, documents):
+    for name, keeper in {**keepers(mixed), **keepers(documents)}.items():
+        pid = server_pid(keeper["pid"])
+        sockets = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+        listening = []
+        for table in ("tcp", "tcp6"):
+            for line in pathlib.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                local, state, inode = (line.split()[i] for i in (1, 3, 9))
+                if state == "0A" and f"socket:[{inode}]" in sockets:
+                    listening.append(local)
+        port = int(keeper["address"].rsplit(":", 1)[1])
+        assert listening == [f"0100007F:{port:04X}"], name
+        if os.geteuid() == 0:
+            assert os.stat(f"/proc/{pid}").st_uid != 0
+            assert os.stat(f"/proc/{keeper['pid']}").st_uid == os.stat(f"/proc/{pid}").st_uid
+
+
+def secrets(system):
+    kept = json.loads((pathlib.Path(system.state) / "servers.json").read_text())["passwords"]
+    assert len(kept) == 4 and all(len(secret) == 64 for secret in kept.values())
+    return kept.values()
+
+
+def test_passwords_are_in_closed_files_and_nowhere_else(mixed):
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        assert not any(secret.encode() in seen for secret in secrets(mixed)), process
+    said = mixed.said + mixed.command("status", "--json", "--state", mixed.state, check=False).stdout + mixed.logs()
+    assert not any(secret in said for secret in secrets(mixed))
+    for path in pathlib.Path(mixed.state).rglob("*"):
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077 and not path.is_socket():
+            # What the servers' own programs write lies in folders that are closed.
+            assert any(stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0 for folder in path.parents), path
+    assert not list(pathlib.Path(mixed.state).glob(".servers/*/secret"))
+
+
+def test_a_service_is_no_superuser_and_its_database_is_closed_to_all_others(mixed, schemas):
+    store = store_of(mixed, "orders")
+    assert sql(store, "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles "
+                      "WHERE rolname = current_user") == [["f"] * 5]
+    with pytest.raises(Refused, match="permission denied for database"):
+        sql({**store, "database": "postgres"}, "SELECT 1")
+    admin = superuser_of(mixed, "orders-postgresql")
+    sql(admin, "CREATE ROLE stranger LOGIN PASSWORD 'x'")
+    for database in ("shop_orders", "postgres", "template1"):
+        with pytest.raises(Refused, match="permission denied for database"):
+            sql({**admin, "user": "stranger", "password": "x", "database": database}, "SELECT 1")
+    sql(admin, "DROP ROLE stranger")
+    users = store_of(mixed, "users")
+    assert {row[0] for row in sql(users, "SHOW DATABASES", "mariadb")} == {"information_schema", "shop_users"}
+    admin = superuser_of(mixed, "users-mariadb")
+    assert {row[0] for row in sql(admin, "SELECT User FROM mysql.global_priv", "mariadb")} == \
+        {"freehold", "shop_users", "mariadb.sys", "PUBLIC"} - (
+            {"PUBLIC"} if not sql(admin, "SELECT 1 FROM mysql.global_priv WHERE User = 'PUBLIC'", "mariadb") else set())
+    with pytest.raises(Refused, match="permission denied for schema users"):
+        sql(store_of(schemas, "orders"), 'SELECT * FROM users.anything')
+    with pytest.raises(Refused, match="permission denied for schema public"):
+        sql(store_of(schemas, "orders"), "CREATE TABLE public.anything (id int)")
+
+
+def test_the_live_check_proves_that_nobody_else_gets_in(mixed, schemas):
+    for system in (mixed, schemas):
+        assert check(system) == ([], [])
+
+
+def test_a_grant_that_was_lifted_fails_with_the_name_of_what_is_open(mixed):
+    own = store_of(mixed, "users")
+    admin = superuser_of(mixed, "orders-postgresql")
+    sql(admin, f"CREATE ROLE shop_users LOGIN PASSWORD '{own['password']}'")
+    assert check(mixed) == ([], [])
+    sql(admin, "GRANT CONNECT ON DATABASE shop_orders TO shop_users")
+    found, _ = check(mixed)
+    port = store_of(mixed, "orders")["port"]
+    assert found == [f"users can enter the database shop_orders on the server of orders at 127.0.0.1:{port}, which is not "
+                     "its own"]
+    sql(admin, "REVOKE CONNECT ON DATABASE shop_orders FROM shop_users")
+    sql(admin, "DROP ROLE shop_users")
+
+    own, admin = store_of(mixed, "orders"), superuser_of(mixed, "users-mariadb")
+    sql(admin, f"CREATE USER shop_orders@'%' IDENTIFIED BY '{own['password']}'", "mariadb")
+    sql(admin, "CREATE TABLE IF NOT EXISTS shop_users.bait (id int)", "mariadb")
+    assert check(mixed) == ([], [])
+    sql(admin, "GRANT SELECT ON shop_users.bait TO shop_orders@'%'", "mariadb")
+    found, _ = check(mixed)
+    assert len(found) == 1 and found[0].startswith("orders can enter the database shop_users on the server of users")
+    sql(admin, "DROP USER shop_orders@'%'; DROP TABLE shop_users.bait", "mariadb")
+    assert check(mixed) == ([], [])
+
+
+def test_in_a_shared_database_each_table_is_tried(schemas):
+    users = store_of(schemas, "users")
+    sql(users, "CREATE TABLE bait (id int)")
+    assert check(schemas) == ([], [])
+    sql(users, "GRANT USAGE ON SCHEMA users TO shop_orders")
+    assert check(schemas) == ([], [])
+    sql(users, "GRANT SELECT ON bait TO shop_orders")
+    found, _ = check(schemas)
+    assert len(found) == 1 and found[0].startswith("orders can read users.bait on the server of users at"), found
+    sql(users, "REVOKE SELECT ON bait FROM shop_orders; GRANT DELETE ON bait TO shop_orders")
+    assert check(schemas)[0][0].startswith("orders can write users.bait on the server of users at")
+    sql(users, "REVOKE ALL ON bait FROM shop_orders; GRANT CREATE ON SCHEMA users TO shop_orders")
+    assert check(schemas)[0][0].startswith("orders can make tables in users on the server of users at")
+    sql(users, "REVOKE ALL ON SCHEMA users FROM shop_orders; DROP TABLE bait")
+    assert check(schemas) == ([], [])
+
+
+def test_a_server_that_lets_nobody_in_proves_nothing(mixed):
+    admin = superuser_of(mixed, "orders-postgresql")
+    sql(admin, "ALTER ROLE shop_orders NOLOGIN")
+    found, _ = check(mixed)
+    assert any("the store of orders does not let its own service in, so nothing was proved" in one for one in found)
+    sql(admin, "ALTER ROLE shop_orders LOGIN")
+    assert check(mixed) == ([], [])
+
+
+@pytest.mark.parametrize("path, mode, expected", [
+    ("servers.json", 0o644, "0600"), (".servers/orders-postgresql", 0o750, "0700"),
+    (".servers/users-mariadb/server.json", 0o640, "0600")])
+def test_a_wrong_mode_is_named(mixed, path, mode, expected):
+    whole = pathlib.Path(mixed.state) / path
+    before = stat.S_IMODE(whole.stat().st_mode)
+    whole.chmod(mode)
+    try:
+        assert any(f"{path} has the mode {mode:04o}; expected {expected}" in one for one in check(mixed)[0])
+    finally:
+        whole.chmod(before)
+
+
+def test_no_service_reaches_a_servers_files_not_even_of_its_own(mixed):
+    state = pathlib.Path(mixed.state)
+    paths = [state / "servers.json", state / ".servers"]
+    for server in (state / ".servers").iterdir():
+        paths += [server, server / "server.json", server / "data", *(server / "data").iterdir()]
+    for service in SHOP_SERVICES:
+        answer = mixed.call(service, "POST", "/_freehold/prove", {"paths": [str(path) for path in paths]})
+        assert {(one["read"], one["write"]) for one in answer.body["tried"]} == {("EACCES", "EACCES")}
+
+
+def test_connections_are_counted_against_the_servers_limit(start, tmp_path):
+    named("schemas")
+    system = shop_with(tmp_path, users={"engine": "postgresql", "store": {"server": "small"}})
+    file = pathlib.Path(system.file)
+    file.write_text(file.read_text() + "servers: {small: {engine: postgresql, settings: {max_connections: 19}}}\n")
+    system.state = str(open_folder() / "s")
+    system.up()
+    try:
+        assert check(system) == ([], [])
+        system.stop()
+        file.write_text(file.read_text().replace("max_connections: 19", "max_connections: 17"))
+        system.up()
+        found, warned = check(system)
+        assert found == [] and len(warned) == 1
+        assert re.search(r"the server of users at 127.0.0.1:\d+ takes 14 connections and has \d+ now, and the services on "
+                         r"it may open 12: give it more", warned[0]), warned
+    finally:
+        system.stop(check=False)
+        shutil.rmtree(pathlib.Path(system.state).parent)
+
+
+# ---- Deaths ---------------------------------------------------------------------------------------------------
+
+
+def ready_again(system, name, keeper):
+    def look():
+        one = keepers(system)[name]
+        return one if one["ready"] and one["pid"] not in (None, keeper) else None
+    return wait_for(f"{name} is back", look)
+
+
+@pytest.mark.parametrize("name", ["users-mariadb", "orders-postgresql"])
+def test_a_server_that_is_killed_comes_back_by_itself_with_what_it_had(mixed, name):
+    service = name.split("-", 1)[0]
+    store, engine = store_of(mixed, service), KINDS[service]
+    others = {one: mixed.pid(one) for one in ("products", "payments")}
+    sql(store, "CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)", engine)
+    keeper = keepers(mixed)[name]["pid"]
+    os.kill(server_pid(keeper), signal.SIGKILL)
+    again = ready_again(mixed, name, keeper)
+    assert again["restarts"] >= 1 and "exit code 1" in again["last_end"]
+    assert sql(store, "SELECT id FROM kept", engine) == [["7"]]
+    # And its keeper: the server goes with it, and is not left behind.
+    server = server_pid(again["pid"])
+    os.kill(again["pid"], signal.SIGKILL)
+    ready_again(mixed, name, again["pid"])
+    assert is_over(server)
+    assert sql(store, "SELECT id FROM kept", engine) == [["7"]]
+    sql(store, "DROP TABLE kept", engine)
+    assert {one: mixed.pid(one) for one in others} == others
+
+
+def test_when_up_is_killed_the_servers_end_and_the_next_up_goes_on_with_them(mixed):
+    before = keepers(mixed)
+    servers = [server_pid(one["pid"]) for one in before.values()]
+    sql(store_of(mixed, "orders"), "CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)")
+    os.kill(mixed.status()["up_pid"], signal.SIGKILL)
+    wait_for("the servers end", lambda: all(is_over(pid) for pid in servers))
+    mixed.up()
+    after = keepers(mixed)
+    assert {name: one["address"] for name, one in after.items()} == {name: one["address"] for name, one in before.items()}
+    assert sql(store_of(mixed, "orders"), "SELECT id FROM kept") == [["7"]]
+    sql(store_of(mixed, "orders"), "DROP TABLE kept")
+    assert check(mixed) == ([], [])
+
+
+def test_stopping_ends_the_servers_in_order_and_after_the_services(start):
+    system = start(SHOP_FILE, named("postgresql"))
+    servers = [server_pid(one["pid"]) for one in keepers(system).values()]
+    said = system.command("stop", "--state", system.state)
+    lines = [line.strip() for line in (said.stdout + said.stderr).splitlines()]
+    assert lines.index("stopping orders") < lines.index("stopping orders-postgresql")
+    assert all(is_over(pid) for pid in servers)
+    for name in ("users", "orders"):
+        log = (pathlib.Path(system.state) / ".servers" / f"{name}-postgresql" / "log").read_text()
+        assert log.rstrip().endswith("database system is shut down") and "received immediate" not in log
+    system.up()
+
+
+# ---- Documents ----------------------------------------------------------------------------------------------------
+
+
+def test_document_stores_have_private_servers_that_let_nobody_else_in(documents):
+    for service in ("products", "payments"):
+        store = store_of(documents, service)
+        assert re.search(rf"{service} +mongodb, a private server at 127.0.0.1:{store['port']}, database shop_{service}\n",
+                         documents.said), documents.said
+    assert check(documents) == ([], [])
+    # With another's password: the same as anybody else.
+    file = pathlib.Path(documents.state) / "payments" / "service.json"
+    config = json.loads(file.read_text())
+    before, config["store"]["password"] = dict(config["store"]), store_of(documents, "products")["password"]
+    config["store"].update(user="shop_products", database="shop_products", port=store_of(documents, "products")["port"])
+    file.write_text(json.dumps(config))
+    try:
+        found, _ = check(documents)
+        assert [one for one in found if one.startswith("payments can look into the database shop_products")], found
+    finally:
+        file.write_text(json.dumps({**config, "store": before}))
+    assert check(documents) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["products-mongodb", "payments-mongodb"])
+def test_a_document_server_that_is_killed_comes_back_by_itself_with_what_it_had(documents, name):
+    documents.http("POST", "/api/products", {"id": name, "name": "Lamp", "price": 100, "stock": 10})
+    keeper = keepers(documents)[name]["pid"]
+    os.kill(server_pid(keeper), signal.SIGKILL)
+    ready_again(documents, name, keeper)
+    wait_for("it is read again", lambda: documents.http("GET", f"/api/products/{name}").status == 200)
+
+
+# ---- Existing servers -------------------------------------------------------------------------------------------
+
+
+class Existing:
+    """A shop whose users and orders are on the servers that tools/servers runs."""
+
+    def __init__(self, folder, name):
+        file = shop_with(folder).file
+        self.name = name
+        text = pathlib.Path(file).read_text().replace("system: shop", f"system: {name}")
+        lines = ["servers:", f"  main: {json.dumps({'engine': 'postgresql', **self.address(SERVERS)})}",
+                 f"  other: {json.dumps({'engine': 'mariadb', **self.address(MARIADB)})}"]
+        for service, keys in (("orders", {"engine": "postgresql", "store": {"server": "main"}}),
+                              ("users", {"engine": "mariadb", "store": {"server": "other"}})):
+            text = re.sub(rf"^  {service}: {{", lambda found: found[0] + json.dumps(keys)[1:-1] + ", ", text,
+                          flags=re.MULTILINE)
+        self.text = text + "\n".join(lines) + "\n"
+        pathlib.Path(file).write_text(self.text)
+        self.system = System(file, folder / "s")
+
+    @staticmethod
+    def address(server):
+        secret = "TEST_PASSWORD_" + str(server["port"])
+        os.environ[secret] = server["password"]
+        return {"host": server["host"], "port": server["port"], "user": server["user"], "password": "${%s}" % secret}
+
+    def drop(self):
+        name = self.name
+        sql(SERVERS, f'DROP DATABASE IF EXISTS "{name}_orders" WITH (FORCE)')
+        sql(SERVERS, f'DROP ROLE IF EXISTS "{name}_orders"')
+        sql(MARIADB, f"DROP DATABASE IF EXISTS `{name}_users`; DROP USER IF EXISTS '{name}_users'@'%'", "mariadb")
+
+
+@pytest.fixture
+def existing(tmp_path, request):
+    if not SERVERS or not MARIADB:
+        pytest.skip("NO SERVERS TO BE FOUND: run by tools/servers, with PostgreSQL and MariaDB installed")
+    for profile in ("servers", "postgresql"):
+        named(profile)
+    shop = Existing(tmp_path, "e" + str(zlib.crc32(request.node.name.encode())))
+    yield shop
+    shop.system.stop(check=False)
+    shop.drop()
+
+
+def test_on_an_existing_server_each_service_gets_a_database_and_a_user(existing):
+    system, name = existing.system.up(), existing.name
+    assert f"postgresql, the server main at 127.0.0.1:{SERVERS['port']}, database {name}_orders" in system.said
+    assert f"mariadb, the server other at 127.0.0.1:{MARIADB['port']}, database {name}_users" in system.said
+    assert system.status()["servers"] == []
+    assert check(system) == ([], [])
+    orders, users = store_of(system, "orders"), store_of(system, "users")
+    assert sql(orders, "SELECT current_user, current_database()") == [[f"{name}_orders"] * 2]
+    assert sql(users, "SELECT current_user(), database()", "mariadb") == [[f"{name}_users@%", f"{name}_users"]]
+    for server in (SERVERS, MARIADB):
+        config = "".join(path.read_text() for path in pathlib.Path(system.state).rglob("*.json"))
+        assert server["password"] not in config, "the administrator's password is kept nowhere"
+    system.stop()
+    system.up()  # again: what is there stays, with its password
+    assert store_of(system, "orders") == orders and store_of(system, "users") == users
+
+
+def test_a_lost_state_folder_does_not_take_over_what_another_made(existing):
+    system = existing.system.up()
+    system.stop()
+    shutil.rmtree(system.state)
+    said = system.command("up", system.file, "--state", system.state, check=False)
+    assert said.returncode == 1
+    assert re.search(rf"servers\.\w+, the store of \w+: The server has a user {existing.name}_\w+ already, who is not let "
+                     r"in", said.stderr), said.stderr
+
+
+def test_what_is_not_ours_is_not_taken(existing):
+    sql(SERVERS, f'CREATE DATABASE "{existing.name}_orders"')
+    said = existing.system.command("up", existing.system.file, "--state", existing.system.state, check=False)
+    assert said.returncode == 1
+    assert f"has a database {existing.name}_orders already, and it is the user freehold's" in said.stderr
+
+
+def test_a_server_that_does_not_answer_is_named(existing):
+    system = existing.system
+    file = pathlib.Path(system.file)
+    file.write_text(existing.text.replace(f'"port": {SERVERS["port"]}', '"port": 1'))
+    said = system.command("up", system.file, "--state", system.state, check=False)
+    assert said.returncode == 1
+    assert "servers.main, the store of orders: PostgreSQL, as freehold: " in said.stderr and "refused" in said.stderr
+
+
+def test_a_store_that_is_there_already_is_used_as_it_is(existing):
+    name = existing.name
+    sql(SERVERS, f"CREATE ROLE {name}_orders LOGIN PASSWORD 'given'")
+    sql(SERVERS, f"CREATE DATABASE {name}_orders OWNER {name}_orders")
+    os.environ["TEST_GIVEN"] = "given"
+    file = pathlib.Path(existing.system.file)
+    given = {"host": "127.0.0.1", "port": SERVERS["port"], "database": f"{name}_orders", "user": f"{name}_orders",
+             "password": "${TEST_GIVEN}"}
+    file.write_text(existing.text.replace('{"server": "main"}', json.dumps(given)))
+    system = existing.system.up()
+    assert f"postgresql, a store that is there already at 127.0.0.1:{SERVERS['port']}" in system.said
+    store = store_of(system, "orders")
+    assert store["password"] == "given" and store["tls"] == {"mode": "off"} and store["connections"] == 8

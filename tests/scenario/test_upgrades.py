@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that are replaced on disk are taken by themselves, and sagas end on the definition that they began with.
+
+The system of tests/crash/parcels: a courier whose deliveries wait until a depot's gate is open. Its program comes in
+editions; see courier.c."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from conftest import FREEHOLD, ROOT, System, wait_for
+
+PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
+HALF = 100_000  # bytes: enough to begin with, not to run (what comes last is for debuggers alone)
+
+
+class Parcels:
+    """The system in a folder of its own, where `courier` is a file that tests replace."""
+
+    def __init__(self, folder, change=lambda text: text, profile=None):
+        shutil.copytree(ROOT / "tests" / "crash" / "parcels", folder / "parcels", ignore=shutil.ignore_patterns("*.c"))
+        self.folder = folder / "parcels"
+        file = self.folder / "freehold.yaml"
+        file.write_text(change(file.read_text()))
+        self.program = self.folder / "bin" / "courier"
+        self.program.parent.mkdir()
+        shutil.copy(PROGRAMS / "depot", self.program.parent)
+        self.put(PROGRAMS / "courier_1")
+        self.system = System(file, folder / "s", profile).up()
+        self.gate(0)
+
+    def put(self, program):
+        """Replaces the courier's program at once."""
+        new = self.program.with_suffix(".new")
+        shutil.copy(program, new)
+        new.rename(self.program)
+
+    def edition(self, number):
+        self.put(PROGRAMS / f"courier_{number}")
+
+    def gate(self, is_open):
+        answer = self.system.http("PUT", "/api/gate", {"open": is_open})
+        assert answer.status == 204, answer
+
+    def send(self, parcel):
+        answer = self.system.http("POST", "/api/parcels", {"id": parcel}, {"Idempotency-Key": f"parcel-{parcel}"})
+        assert answer.status == 202, answer
+
+    def state(self, parcel):
+        return self.system.http("GET", f"/api/parcels/{parcel}").body["state"]
+
+    def marks(self, parcel):
+        return [one["what"] for one in self.system.http("GET", f"/api/marks/{parcel}").body]
+
+    def courier(self):
+        return self.system.services()["courier"]
+
+    def wait_for_upgrade(self, pid):
+        """Another process runs what is on disk."""
+        wait_for("the program on disk is taken", lambda: not self.courier()["program"]["older"] and
+                 self.courier()["ready"] and self.courier()["pid"] != pid)
+
+    def refusal(self):
+        return wait_for("it is refused", lambda: self.courier()["program"]["refused"])
+
+    def upgrade(self, *options):
+        return self.system.command("upgrade", "courier", *options, "--state", self.system.state, check=False)
+
+    def said(self):
+        return (pathlib.Path(self.system.state) / "up.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def parcels(tmp_path_factory):
+    made = Parcels(tmp_path_factory.mktemp("parcels"))
+    try:
+        yield made
+    finally:
+        made.system.stop(check=False)
+
+
+# In this order.
+
+
+def test_a_program_that_lacks_what_sagas_began_with_is_not_taken(parcels):
+    parcels.send(1)
+    before = parcels.courier()
+    for edition in (3, 4):
+        parcels.edition(edition)
+        expected = "sagas that are not over began with definitions that the new program has not: 1 of deliver version 1"
+        assert expected in parcels.refusal()
+        refused = parcels.upgrade()
+        assert refused.returncode == 1 and expected in refused.stderr, refused
+        assert f"courier goes on with its older program: courier can't be upgraded: {expected}" in parcels.said()
+        wait_for("it is shown", lambda: "courier runs an older program than is on disk: courier can't be upgraded" in
+                 parcels.system.command("status", "--state", parcels.system.state).stdout)
+    after = parcels.courier()
+    assert after["pid"] == before["pid"] and after["restarts"] == 0
+
+
+def test_one_that_keeps_it_is_taken_by_itself_and_each_saga_ends_on_its_own(parcels):
+    pid = parcels.courier()["pid"]
+    parcels.edition(2)
+    parcels.wait_for_upgrade(pid)
+    parcels.send(2)
+    parcels.gate(1)
+    wait_for("the first is delivered as it began", lambda: parcels.state(1) == "delivered by 1")
+    wait_for("the second as sagas begin now", lambda: parcels.state(2) == "delivered by 2")
+    assert parcels.marks(1) == ["held"] and parcels.marks(2) == ["held", "stamped"]
+    wait_for("every saga ends", parcels.system.at_rest)
+
+
+def test_when_the_last_of_them_has_ended_the_program_without_it_is_taken(parcels):
+    pid = parcels.courier()["pid"]
+    parcels.edition(3)
+    parcels.wait_for_upgrade(pid)
+    assert parcels.courier()["restarts"] == 0
+
+
+def test_a_half_copied_program_is_not_taken_and_the_whole_one_is(parcels):
+    before = parcels.courier()["pid"]
+    whole = (PROGRAMS / "courier_2").read_bytes()
+    half = parcels.program.with_suffix(".half")
+    half.write_bytes(whole[:HALF])
+    half.chmod(0o755)
+    half.rename(parcels.program)
+    assert "courier can't be upgraded" in parcels.refusal()
+    assert parcels.courier()["pid"] == before and parcels.courier()["ready"]
+    with open(parcels.program, "ab") as file:
+        file.write(whole[HALF:])
+    parcels.wait_for_upgrade(before)
+
+
+def test_force_parks_what_the_program_lacks_and_the_definition_carries_it_on(parcels):
+    parcels.gate(0)
+    parcels.send(3)
+    parcels.edition(1)
+    assert "1 of deliver version 2" in parcels.refusal()
+    forced = parcels.upgrade("--force")
+    assert forced.returncode == 0, forced
+    wait_for("it is parked", lambda: (parcels.courier()["state"] or {}).get("sagas", {}).get("parked") == 1)
+    listed = json.loads(parcels.system.command("saga", "list", "courier", "--json", "--state",
+                                               parcels.system.state).stdout)["sagas"]
+    assert len(listed) == 1 and "began with its version 2" in listed[0]["why"], listed
+    pid = parcels.courier()["pid"]
+    parcels.edition(2)
+    parcels.wait_for_upgrade(pid)
+    parcels.gate(1)
+    parcels.system.command("saga", "retry", "courier", listed[0]["id"], "--state", parcels.system.state)
+    wait_for("it is delivered as it began", lambda: parcels.state(3) == "delivered by 2")
+
+
+def test_by_hand_means_that_nothing_is_taken_until_it_is_asked_for(parcels):
+    parcels.system.stop()
+    file = pathlib.Path(parcels.system.file)
+    file.write_text(file.read_text() + "upgrade: by hand\n")
+    parcels.system.up()
+    pid = parcels.courier()["pid"]
+    parcels.edition(3)
+    wait_for("it is seen", lambda: parcels.courier()["program"]["older"])
+    shown = parcels.system.command("status", "--state", parcels.system.state).stdout
+    assert "courier runs an older program than is on disk; freehold upgrade takes the new one." in shown
+    assert parcels.courier()["pid"] == pid
+    assert parcels.upgrade().returncode == 0
+    parcels.wait_for_upgrade(pid)
+    assert parcels.courier()["program"] == {"older": False, "refused": None}

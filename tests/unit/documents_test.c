@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the documents say of descriptions, and that answers keep to what their routes declare. */
+
+#include "../support/fixture.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "gateway/documents.h"
+#include "service/asyncapi.h"
+#include "service/openapi.h"
+
+static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
+
+static int set_up(void **state)
+{
+    return fixture_set_up(state, &service, "CREATE TABLE shelf (id INTEGER PRIMARY KEY)");
+}
+
+static json_t *parsed(const char *text)
+{
+    struct fh_error error;
+    json_t *value = NULL;
+    assert_int_equal(json_parse(text, strlen(text), &value, &error), FH_OK);
+    return value;
+}
+
+#define BOOKS                                                                                      \
+    "{\"name\": \"books\", \"routes\": ["                                                          \
+    "{\"method\": \"GET\", \"path\": \"/books/{id:int}\", \"audience\": \"public\", \"answer\":"   \
+    " {\"status\": 200, \"schema\": {\"$schema\": \"x\", \"type\": \"object\"}}},"                 \
+    "{\"method\": \"GET\", \"path\": \"/books/{name}\", \"audience\": \"public\"},"                \
+    "{\"method\": \"DELETE\", \"path\": \"/books/{isbn}\", \"audience\": \"public\"},"             \
+    "{\"method\": \"POST\", \"path\": \"/books_a\", \"audience\": \"public\", \"body\":"           \
+    " {\"type\": \"object\"}},"                                                                    \
+    "{\"method\": \"POST\", \"path\": \"/books-a\", \"audience\": \"public\"},"                    \
+    "{\"method\": \"POST\", \"path\": \"/merge\", \"audience\": \"services\", \"undo\": true}],"   \
+    "\"publishes\": [{\"type\": \"BookAdded\", \"version\": 2, \"key\": \"id\"}],"                 \
+    "\"hears\": [{\"service\": \"users\", \"type\": \"User/Gone\", \"fields\": \"id,name\"}]}"
+
+static json_t *document_of(bool inside)
+{
+    struct openapi openapi;
+    json_t *description = parsed(BOOKS);
+    openapi_init(&openapi, "library", inside);
+    openapi_add_service(&openapi, description);
+    json_decref(description);
+    return openapi_take(&openapi);
+}
+
+static json_t *operation(const json_t *document, const char *path, const char *method)
+{
+    return json_object_get(json_object_get(json_object_get(document, "paths"), path), method);
+}
+
+static void internal_routes_and_headers_are_for_those_inside(void **state)
+{
+    (void)state;
+    json_t *inside = document_of(true), *outside = document_of(false);
+    char *text = json_text(outside);
+    assert_non_null(operation(inside, "/merge", "post"));
+    assert_null(strstr(text, "merge"));
+    assert_null(strstr(text, "Freehold"));
+    assert_non_null(json_at(inside, "components.securitySchemes"));
+    json_text_free(text);
+    json_decref(inside);
+    json_decref(outside);
+}
+
+static void patterns_that_differ_in_names_alone_are_one_path(void **state)
+{
+    (void)state;
+    json_t *document = document_of(false);
+    assert_null(operation(document, "/books/{name}", "get"));
+    const json_t *get = operation(document, "/books/{id}", "get");
+    const json_t *remove = operation(document, "/books/{id}", "delete");
+    const json_t *taken = json_array_get(json_object_get(remove, "parameters"), 0);
+    assert_string_equal(json_string_at(taken, "name"), "id");
+    assert_string_equal(json_string_at(taken, "schema.type"), "string");
+    assert_string_equal(
+        json_string_at(json_array_get(json_object_get(get, "parameters"), 0), "schema.type"),
+        "integer");
+    assert_string_equal(json_string_at(get, "description"), "Also: GET /books/{name}.");
+    json_decref(document);
+}
+
+static void operations_have_ids_of_their_own(void **state)
+{
+    (void)state;
+    json_t *document = document_of(false);
+    assert_string_equal(json_string_at(operation(document, "/books_a", "post"), "operationId"),
+                        "books_post_books_a");
+    assert_string_equal(json_string_at(operation(document, "/books-a", "post"), "operationId"),
+                        "books_post_books_a_2");
+    json_decref(document);
+}
+
+static void an_answer_is_told_with_its_schema_and_an_undeclared_one_as_any(void **state)
+{
+    (void)state;
+    json_t *document = document_of(false);
+    const json_t *told = json_object_get(operation(document, "/books/{id}", "get"), "responses");
+    const json_t *content = json_at(json_object_get(told, "200"), "content");
+    const json_t *schema = json_object_get(json_object_get(content, "application/json"), "schema");
+    assert_string_equal(json_string_at(schema, "type"), "object");
+    assert_null(json_object_get(schema, "$schema"));
+    assert_non_null(json_object_get(told, "404"));
+    told = json_object_get(operation(document, "/books_a", "post"), "responses");
+    assert_non_null(json_object_get(told, "2XX"));
+    assert_non_null(json_object_get(told, "422"));
+    assert_null(json_object_get(told, "404"));
+    json_decref(document);
+}
+
+static void events_of_others_have_the_fields_that_are_asked_for(void **state)
+{
+    (void)state;
+    json_t *document = asyncapi_new("library"), *description = parsed(BOOKS);
+    asyncapi_add_published(document, description);
+    asyncapi_add_heard(document, description);
+    const json_t *channels = json_object_get(document, "channels");
+    const json_t *operations = json_object_get(document, "operations");
+    const json_t *message = json_object_get(
+        json_object_get(json_object_get(channels, "users.User/Gone"), "messages"), "User/Gone");
+    assert_int_equal(json_object_size(json_at(message, "payload.properties.data.properties")), 2);
+    assert_non_null(json_object_get(channels, "books.BookAdded"));
+    assert_string_equal(json_string_at(json_object_get(operations, "books.receive.users.User/Gone"),
+                                       "channel.$ref"),
+                        "#/channels/users.User~1Gone");
+    json_decref(description);
+    json_decref(document);
+}
+
+static void documents_are_made_when_asked_for_and_kept(void **state)
+{
+    (void)state;
+    struct documents documents;
+    struct http_answer answer, again;
+    json_t *config = parsed("{\"system\": \"library\", \"services\": {\"books\": " BOOKS "}}");
+    documents_init(&documents, config);
+    json_decref(config);
+    assert_false(documents_answer(&documents, "/books_a", &answer));
+    assert_true(documents_answer(&documents, "/openapi.json", &answer));
+    assert_true(documents_answer(&documents, "/asyncapi.json", &again));
+    assert_null(documents.config); /* nothing is left to be made of it */
+    assert_true(documents_answer(&documents, "/openapi.json", &again));
+    assert_ptr_equal(answer.body, again.body);
+    assert_true(documents_answer(&documents, "/docs", &answer));
+    documents_release(&documents);
+    config = parsed("{\"documents\": false, \"services\": {}}");
+    documents_init(&documents, config);
+    assert_false(documents_answer(&documents, "/openapi.json", &answer));
+    assert_false(documents_answer(&documents, "/docs", &answer));
+    documents_release(&documents);
+    json_decref(config);
+}
+
+/* ---- Answers keep to what is declared ---- */
+
+static const fh_field book_shape[] = {{"id", FH_INT}, {0}};
+
+struct answered {
+    struct fixture *fixture;
+    struct fh_answer declared;
+    int status;
+    const char *body; /* NULL: none */
+    int reply_status;
+};
+
+static struct answered *current;
+
+static void reply(fh_work *w)
+{
+    fh_reply(w, current->status, current->body ? parsed(current->body) : NULL);
+}
+
+static void run_reply(void *argument)
+{
+    struct answered *answered = argument;
+    struct fh_route route = {"GET", "/books", reply, .answer = answered->declared};
+    fh_work w;
+    work_init(&w, &answered->fixture->context, reply);
+    w.route = &route;
+    w.read_only = true;
+    work_run(&w);
+    answered->reply_status = w.reply_status;
+    work_release(&w);
+}
+
+static void an_answer_that_is_not_what_its_route_declares_is_a_failure(void **state)
+{
+    const struct fh_answer one = {200, book_shape}, each = {200, .each = book_shape}, none = {0};
+    struct answered cases[] = {{.declared = one, .status = 200, .body = "{\"id\": 1}"},
+                               {.declared = each, .status = 200, .body = "[{\"id\": 1}]"},
+                               {.declared = none, .status = 202, .body = "[]"},
+                               {.declared = {204}, .status = 204},
+                               {.declared = one, .status = 201, .body = "{\"id\": 1}"},
+                               {.declared = one, .status = 200, .body = "{\"id\": \"1\"}"},
+                               {.declared = one, .status = 200},
+                               {.declared = each, .status = 200, .body = "{\"id\": 1}"},
+                               {.declared = each, .status = 200, .body = "[{\"id\": 1}, {}]"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        current = &cases[i];
+        current->fixture = *state;
+        harness_run(&current->fixture->harness, run_reply, current);
+        assert_int_equal(current->reply_status, i < 4 ? current->status : 500);
+    }
+}
+
+int main(void)
+{
+    json_memory_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(internal_routes_and_headers_are_for_those_inside),
+        cmocka_unit_test(patterns_that_differ_in_names_alone_are_one_path),
+        cmocka_unit_test(operations_have_ids_of_their_own),
+        cmocka_unit_test(an_answer_is_told_with_its_schema_and_an_undeclared_one_as_any),
+        cmocka_unit_test(events_of_others_have_the_fields_that_are_asked_for),
+        cmocka_unit_test(documents_are_made_when_asked_for_and_kept),
+        cmocka_unit_test_setup_teardown(an_answer_that_is_not_what_its_route_declares_is_a_failure,
+                                        set_up, fixture_tear_down),
+    };
+    return cmocka_run_group_tests_name("documents", tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trimming: what nobody needs leaves the outbox, and what somebody needs does not. */
+
+#include "../support/service.h"
+
+#include <stdlib.h>
+
+#include "event/feed.h"
+#include "event/room.h"
+#include "event/trim.h"
+#include "http/path.h"
+#include "work/command.h"
+#include "work/keys.h"
+
+static const fh_field user_shape[] = {{"id", FH_INT}, {0}};
+
+static const fh_service users = {
+    .name = "users",
+    .model = FH_RELATIONAL,
+    .publishes = {{"UserUpdated", 1, user_shape, .key = "id"}},
+};
+
+struct fixture {
+    struct harness harness;
+    struct service service;
+    struct retention retention;
+    json_t *expected;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static struct event_room *room_of(struct fixture *fixture)
+{
+    return fixture->service.context.events;
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    harness_init(&fixture->harness);
+    service_open(&fixture->service, &fixture->harness, fixture->harness.world, &users);
+    fixture->service.context.events = event_room_new(&fixture->service.context);
+    fixture->service.context.keys = work_keys_new();
+    fixture->retention = retention_of(NULL);
+    fixture->retention.events_kept_ms = 0;
+    *state = fixture;
+    return 0;
+}
+
+static bool room_ended(void *argument)
+{
+    return event_room_ended(room_of(argument));
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    event_room_drain(room_of(fixture));
+    harness_until(&fixture->harness, room_ended, fixture);
+    event_room_free(room_of(fixture));
+    work_keys_free(fixture->service.context.keys);
+    service_close(&fixture->service);
+    harness_release(&fixture->harness);
+    json_decref(fixture->expected);
+    free(fixture);
+    return 0;
+}
+
+/* ---- what is done --------------------------------------------------------------------------- */
+
+static int next_id;
+
+static void publish_ten(fh_work *w)
+{
+    for (int i = 0; i < 10; i++)
+        fh_publish(w, "UserUpdated", json_pack("{s:i}", "id", ++next_id));
+}
+
+static void publish(struct fixture *fixture, int tens)
+{
+    for (int i = 0; i < tens; i++)
+        service_must(&fixture->service, publish_ten);
+}
+
+struct telling {
+    struct fixture *fixture;
+    const char *name, *incarnation;
+    int64_t done, seen;
+};
+
+static void tell_entry(void *argument)
+{
+    struct telling *telling = argument;
+    struct work_context *context = &telling->fixture->service.context;
+    struct store_work *work;
+    store_begin(context->store, STORE_WRITE, &work, NULL);
+    ledger_subscriber_put(work, telling->name, "0/1", telling->incarnation, telling->done,
+                          telling->seen, 1, NULL);
+    store_commit(work, NULL);
+}
+
+static void has_done(struct fixture *fixture, const char *name, int64_t done, int64_t seen)
+{
+    struct telling telling = {fixture, name, fixture->service.context.store->incarnation, done,
+                              seen};
+    harness_run(&fixture->harness, tell_entry, &telling);
+}
+
+static void trim_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    fixture->code =
+        event_trim(room_of(fixture), &fixture->retention, fixture->expected, &fixture->error);
+}
+
+/* Up to where everything is gone then. */
+static int64_t trim(struct fixture *fixture)
+{
+    harness_run(&fixture->harness, trim_entry, fixture);
+    if (fixture->code != FH_OK)
+        fail_msg("%s", fixture->error.message);
+    int64_t left = service_count(&fixture->service, "SELECT count(*) FROM fh_outbox");
+    int64_t last = service_count(&fixture->service, "SELECT position FROM fh_counter");
+    assert_int_equal(last - left, room_of(fixture)->trimmed.position);
+    return last - left;
+}
+
+static void pass_ms(struct fixture *fixture, int64_t ms)
+{
+    command_clock_ms(&fixture->service.context);
+    fixture->service.context.keys->clock_ms += ms;
+}
+
+static int64_t expired(struct fixture *fixture)
+{
+    json_t *state = event_room_state(room_of(fixture));
+    int64_t count = json_integer_value(json_object_get(state, "expired"));
+    json_decref(state);
+    return count;
+}
+
+static void feed_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct feed_answer answer;
+    json_t *query = json_object();
+    feed_answer(room_of(fixture), query, &answer);
+    fixture->code = (enum fh_code)answer.status;
+    feed_answer_release(&answer);
+    json_decref(query);
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static void what_all_subscribers_have_committed_is_trimmed_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 3);
+    has_done(fixture, "orders", 25, 30);
+    has_done(fixture, "search", 12, 30);
+    assert_int_equal(trim(fixture), 12);
+    has_done(fixture, "search", 30, 30);
+    assert_int_equal(trim(fixture), 25);
+    assert_int_equal(expired(fixture), 0);
+}
+
+static void more_than_a_slice_is_trimmed_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 2 * TRIM_SLICE / 10 + 1);
+    has_done(fixture, "orders", 2 * TRIM_SLICE + 5, 2 * TRIM_SLICE + 10);
+    assert_int_equal(trim(fixture), 2 * TRIM_SLICE + 5);
+}
+
+static void who_is_declared_and_has_not_asked_holds_everything(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->expected = json_pack("{s:b, s:b}", "orders", 1, "search", 1);
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    assert_int_equal(trim(fixture), 0);
+    has_done(fixture, "search", 4, 4);
+    assert_int_equal(trim(fixture), 4);
+}
+
+static void who_is_declared_no_more_holds_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->expected = json_pack("{s:b}", "orders", 1);
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    has_done(fixture, "search", 4, 4);
+    assert_int_equal(trim(fixture), 10);
+    assert_int_equal(expired(fixture), 0);
+}
+
+static void what_another_incarnation_was_told_counts_for_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    publish(fixture, 2);
+    struct telling former = {fixture, "search", "0190-another", 3, 3};
+    harness_run(&fixture->harness, tell_entry, &former);
+    has_done(fixture, "orders", 15, 20);
+    assert_int_equal(trim(fixture), 15);
+    assert_int_equal(expired(fixture), 0);
+}
+
+static void a_dead_subscriber_holds_only_so_many_and_is_expired_then(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.events_max = 15;
+    publish(fixture, 2);
+    has_done(fixture, "orders", 20, 20);
+    has_done(fixture, "search", 2, 2);
+    assert_int_equal(trim(fixture), 5);
+    assert_int_equal(trim(fixture), 20); /* it holds nothing any more */
+    assert_int_equal(expired(fixture), 1);
+    harness_run(&fixture->harness, feed_entry, fixture);
+    assert_int_equal(fixture->code, 410);
+}
+
+static void a_dead_subscriber_holds_events_only_so_long(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.events_kept_ms_max = 8000000;
+    has_done(fixture, "search", 0, 0);
+    publish(fixture, 1);
+    assert_int_equal(trim(fixture), 0);
+    publish(fixture, 1);
+    pass_ms(fixture, 7000000);
+    assert_int_equal(trim(fixture), 0);
+    pass_ms(fixture, 1000001);
+    assert_int_equal(trim(fixture), 10); /* the others were seen 1000 s ago */
+    pass_ms(fixture, 7000000);
+    assert_int_equal(trim(fixture), 20);
+}
+
+static void what_all_have_passed_is_kept_for_a_while(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.events_kept_ms = 1000000;
+    publish(fixture, 1);
+    has_done(fixture, "orders", 10, 10);
+    assert_int_equal(trim(fixture), 0);
+    pass_ms(fixture, 1000001);
+    assert_int_equal(trim(fixture), 10);
+}
+
+static void marks_of_ages_stay_few(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->retention.events_kept_ms = 1000000;
+    for (int i = 0; i < 40; i++) {
+        publish(fixture, 1);
+        trim(fixture);
+        pass_ms(fixture, 77000);
+    }
+    int64_t length = service_count(&fixture->service,
+                                   "SELECT length(value) FROM fh_meta WHERE name = 'age_kept'");
+    assert_true(length > 0 && length < AGE_MARKS_MAX * 24);
+    int64_t trimmed = trim(fixture);
+    assert_true(trimmed >= 400 - 10 * (1000 / 77 + 1000 / 8 / 77 + 3) && trimmed <= 400 - 120);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        CASE(what_all_subscribers_have_committed_is_trimmed_and_no_more),
+        CASE(more_than_a_slice_is_trimmed_at_once),
+        CASE(who_is_declared_and_has_not_asked_holds_everything),
+        CASE(who_is_declared_no_more_holds_nothing),
+        CASE(what_another_incarnation_was_told_counts_for_nothing),
+        CASE(a_dead_subscriber_holds_only_so_many_and_is_expired_then),
+        CASE(a_dead_subscriber_holds_events_only_so_long),
+        CASE(what_all_have_passed_is_kept_for_a_while),
+        CASE(marks_of_ages_stay_few),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server and client with certificates that a system made for itself, and with others'. */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+
+#include "http/client.h"
+#include "http_support.h"
+#include "system/certificates.h"
+
+struct call {
+    struct world_request request;
+    bool done;
+    int status;
+    char answer[4096], failure[256];
+};
+
+static void on_done(struct world_request *request)
+{
+    struct call *call = request->owner;
+    call->done = true;
+    call->status = request->status;
+    snprintf(call->answer, sizeof call->answer, "%.*s", (int)request->answer_length,
+             request->answer);
+    snprintf(call->failure, sizeof call->failure, "%s", request->failure ? request->failure : "");
+}
+
+/* Two authorities, and what each gave to "site". */
+#define BODY_MAX 1000
+
+struct fixture {
+    struct site site;
+    struct http_tls ours, theirs;
+};
+
+static void make_tls(const char *folder, const char *system, const char *name, struct http_tls *ret)
+{
+    char path[3][160];
+    snprintf(path[0], sizeof path[0], "%s/%s", folder, system);
+    mkdir(path[0], 0700);
+    int state_fd = open(path[0], O_RDONLY | O_DIRECTORY);
+    struct certificates *certificates;
+    struct fh_error error = {0};
+    assert_int_equal(certificates_open(state_fd, system, &certificates, &error), FH_OK);
+    assert_int_equal(certificates_give(certificates, state_fd, name, &error), FH_OK);
+    certificates_close(certificates);
+    close(state_fd);
+    static const char *const files[] = {CERTIFICATES_CA, CERTIFICATES_OWN, CERTIFICATES_KEY};
+    for (int i = 0; i < 3; i++)
+        snprintf(path[i], sizeof path[i], "%s/%s/%s", folder, system, files[i]);
+    json_t *places =
+        json_pack("{s:s, s:s, s:s}", "ca", path[0], "certificate", path[1], "key", path[2]);
+    assert_int_equal(http_tls_read(places, ret, &error), FH_OK);
+    json_decref(places);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    *state = fixture;
+    harness_init(&fixture->site.harness);
+    make_tls(fixture->site.harness.folder, "ours", "site", &fixture->ours);
+    make_tls(fixture->site.harness.folder, "theirs", "site", &fixture->theirs);
+    fixture->site.listen_fd = listen_anywhere(&fixture->site.port);
+    fixture->site.tls = &fixture->ours;
+    site_serve(&fixture->site, &(struct http_limits){.body_size_max = BODY_MAX});
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    http_tls_release(&fixture->ours);
+    http_tls_release(&fixture->theirs);
+    site_release(&fixture->site);
+    free(fixture);
+    return 0;
+}
+
+/* One request of a client with `tls` (NULL: plain) to the server, known as `name`. */
+static void ask(struct fixture *fixture, const struct http_tls *tls, const char *name,
+                const char *path, const char *body, struct call *call)
+{
+    struct http_client *client;
+    struct harness *harness = &fixture->site.harness;
+    char address[32];
+    assert_int_equal(http_client_new(&harness->loop, harness->world, &client, NULL), FH_OK);
+    if (tls)
+        http_client_use_tls(client, tls);
+    snprintf(address, sizeof address, "127.0.0.1:%d", fixture->site.port);
+    http_client_set_address(client, name, address);
+    *call = (struct call){.request = {.service = name,
+                                      .method = body ? "POST" : "GET",
+                                      .path = path,
+                                      .body = body,
+                                      .body_length = body ? strlen(body) : 0,
+                                      .deadline_ns = world_in_ms(harness->world, 20000),
+                                      .done = on_done,
+                                      .owner = call}};
+    http_client_send(client, &call->request);
+    harness_until(harness, is_true, &call->done);
+    http_client_free(client);
+}
+
+static void the_systems_own_processes_speak_with_each_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call call;
+    ask(fixture, &fixture->ours, "site", "/a?x=1", NULL, &call);
+    assert_string_equal(call.failure, "");
+    assert_int_equal(call.status, 200);
+    assert_string_equal(call.answer, "GET|/a|x=1|0||");
+    ask(fixture, &fixture->ours, "site", "/b", "{\"a\":1}", &call);
+    assert_string_equal(call.answer, "POST|/b||7|{\"a\":1}|application/json");
+    ask(fixture, &fixture->ours, "site", "/later", NULL, &call);
+    assert_string_equal(call.answer, "GET|/later||0||");
+    ask(fixture, &fixture->ours, "site", "/big?3000", NULL, &call);
+    assert_int_equal(strlen(call.answer), 3000);
+}
+
+static void a_client_with_another_authoritys_certificate_is_answered_403(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_tls stranger = {.trusted = fixture->ours.trusted,
+                                .certificate = fixture->theirs.certificate,
+                                .key = fixture->theirs.key};
+    struct call call;
+    ask(fixture, &stranger, "site", "/a", NULL, &call);
+    assert_int_equal(call.status, 403);
+    assert_non_null(strstr(call.answer, "certificates"));
+    assert_int_equal(fixture->site.taken, 0);
+}
+
+static void a_server_of_another_authority_or_name_gets_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call call;
+    ask(fixture, &fixture->theirs, "site", "/a", NULL, &call);
+    assert_int_equal(call.status, 0);
+    assert_string_equal(call.failure, "the other side's certificate is not the service's");
+    assert_true(call.request.unsent);
+    ask(fixture, &fixture->ours, "other", "/a", NULL, &call);
+    assert_string_equal(call.failure, "the other side's certificate is not the service's");
+    assert_int_equal(fixture->site.taken, 0);
+}
+
+static void plain_http_gets_no_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call call;
+    ask(fixture, NULL, "site", "/a", NULL, &call);
+    assert_int_equal(call.status, 0);
+    assert_int_equal(fixture->site.taken, 0);
+}
+
+static void a_body_beyond_the_limit_is_refused_in_words(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call call;
+    /* Small enough to be gone before the answer comes: a client that is still sending when the
+     * connection is closed may see that before the answer. */
+    char body[BODY_MAX + 2];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    ask(fixture, &fixture->ours, "site", "/b", body, &call);
+    assert_int_equal(call.status, 413);
+    assert_int_equal(fixture->site.taken, 0);
+}
+
+static void certificates_are_kept_while_they_are_good(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_tls again, another;
+    const char *folder = fixture->site.harness.folder;
+    make_tls(folder, "ours", "site", &again);
+    assert_string_equal(again.certificate, fixture->ours.certificate);
+    assert_string_equal(again.trusted, fixture->ours.trusted);
+    http_tls_release(&again);
+    make_tls(folder, "ours", "site2", &another); /* in another name: made anew */
+    assert_string_not_equal(another.certificate, fixture->ours.certificate);
+    http_tls_release(&another);
+    /* A key without its certificate, as a death between the two files leaves it. */
+    char path[160];
+    snprintf(path, sizeof path, "%s/ours/%s", folder, CERTIFICATES_OWN);
+    assert_int_equal(unlink(path), 0);
+    make_tls(folder, "ours", "site", &again);
+    assert_string_not_equal(again.key, fixture->ours.key);
+    http_tls_release(&again);
+}
+
+static void a_file_that_is_no_certificate_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct http_tls tls;
+    struct fh_error error = {0};
+    char path[160];
+    snprintf(path, sizeof path, "%s/none.pem", fixture->site.harness.folder);
+    json_t *places = json_pack("{s:s, s:s}", "certificate", path, "key", path);
+    assert_int_equal(http_tls_read(places, &tls, &error), FH_INVALID);
+    assert_non_null(strstr(error.message, path));
+    json_decref(places);
+    assert_int_equal(http_tls_read(NULL, &tls, &error), FH_OK);
+    assert_null(tls.certificate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_systems_own_processes_speak_with_each_other, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_client_with_another_authoritys_certificate_is_answered_403, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_server_of_another_authority_or_name_gets_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(plain_http_gets_no_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_body_beyond_the_limit_is_refused_in_words, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(certificates_are_kept_while_they_are_good, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_is_no_certificate_is_named, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

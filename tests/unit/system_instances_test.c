@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several processes of one service: their number changes and their program is replaced. */
+
+#include "../support/harness.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "system/instance.h"
+#include "system/instances.h"
+#include "system/state.h"
+
+/* What a process says of itself, and how it ends. */
+static const char good_program[] = "#!/bin/sh\n"
+                                   "trap 'exit 0' TERM\n"
+                                   "echo ready >&4\n"
+                                   "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
+static const char newer_program[] = "#!/bin/sh\n"
+                                    "trap 'exit 0' TERM\n"
+                                    "echo newer >> newer\n"
+                                    "echo ready >&4\n"
+                                    "while :; do echo beat >&4; sleep 0.05 5>&-; done\n";
+static const char bad_program[] = "#!/bin/sh\nexit 78\n";
+
+struct fixture {
+    struct harness harness;
+    struct provision_part part;
+    struct instances instances;
+    char program[128], config[128];
+    int least_ready; /* as seen after each change since it was set */
+    int failed;
+};
+
+static int ready_count(const struct fixture *fixture)
+{
+    int ready = 0;
+    for (int i = 0; i <= SYSTEM_INSTANCES_MAX; i++) {
+        const struct child *child = fixture->instances.children[i];
+        ready += child && child->state == CHILD_READY;
+    }
+    return ready;
+}
+
+static void changed(struct child *child)
+{
+    struct fixture *fixture = child->owner;
+    int ready = ready_count(fixture);
+    if (ready < fixture->least_ready)
+        fixture->least_ready = ready;
+    if (instances_tend(&fixture->instances) == INSTANCES_UPGRADE_FAILED)
+        fixture->failed++;
+}
+
+static void write_program(const struct fixture *fixture, const char *text)
+{
+    char beside[160];
+    snprintf(beside, sizeof beside, "%s.new", fixture->program);
+    FILE *file = fopen(beside, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(beside, 0755), 0);
+    assert_int_equal(rename(beside, fixture->program), 0);
+}
+
+static void begin(struct fixture *fixture, bool many, int wanted)
+{
+    struct fh_error error = {0};
+    fixture->instances = (struct instances){.part = &fixture->part,
+                                            .many = many,
+                                            .model = {.world = fixture->harness.world,
+                                                      .loop = &fixture->harness.loop,
+                                                      .changed = changed,
+                                                      .owner = fixture},
+                                            .wanted = wanted};
+    assert_int_equal(instances_init(&fixture->instances, &error), FH_OK);
+    instances_start(&fixture->instances);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    fixture = (struct fixture){.least_ready = SYSTEM_INSTANCES_MAX};
+    harness_init(&fixture.harness);
+    const char *folder = fixture.harness.folder;
+    snprintf(fixture.program, sizeof fixture.program, "%s/program", folder);
+    snprintf(fixture.config, sizeof fixture.config, "%s/service.json", folder);
+    fixture.part =
+        (struct provision_part){.name = "orders",
+                                .folder = folder,
+                                .folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                                .listen_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+                                .arguments = {fixture.program, "--config", fixture.config, NULL}};
+    FILE *config = fopen(fixture.config, "w");
+    assert_non_null(config);
+    fputs("{\"freehold\": 1, \"service\": \"orders\"}", config);
+    fclose(config);
+    write_program(&fixture, good_program);
+    *state = &fixture;
+    return 0;
+}
+
+static bool has_ended(void *argument)
+{
+    return instances_ended(&((struct fixture *)argument)->instances);
+}
+
+/* What should run is ready, and nothing else runs. */
+static bool is_settled(void *argument)
+{
+    const struct instances *instances = &((struct fixture *)argument)->instances;
+    for (int i = instances->wanted; i <= SYSTEM_INSTANCES_MAX; i++) {
+        if (instances->children[i] && instances->children[i]->state != CHILD_ENDED)
+            return false;
+    }
+    return instances->upgraded < 0 && instances_ready(instances);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->instances.tending = true; /* what ends now stays so */
+    instances_stop(&fixture->instances);
+    harness_until(&fixture->harness, has_ended, fixture);
+    instances_release(&fixture->instances);
+    close(fixture->part.folder_fd);
+    close(fixture->part.listen_fd);
+    harness_release(&fixture->harness);
+    return 0;
+}
+
+static void each_instance_has_files_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    json_t *config;
+    begin(fixture, true, 2);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(faccessat(fixture->part.folder_fd, "log-1", F_OK, 0), 0);
+    assert_int_equal(state_read_json(fixture->part.folder_fd, "service-1.json", &config, &error),
+                     FH_OK);
+    assert_string_equal(json_string_at(config, "instance"), "1");
+    assert_string_equal(json_string_at(config, "service"), "orders");
+    json_decref(config);
+    assert_int_equal(instance_survivor(fixture->part.folder_fd, 1),
+                     fixture->instances.children[1]->pid);
+    json_t *told = instances_json(&fixture->instances);
+    assert_int_equal(json_array_size(json_object_get(told, "instances")), 2);
+    assert_true(json_is_true(json_object_get(told, "ready")));
+    json_decref(told);
+}
+
+static void scaling_starts_what_is_missing_and_ends_what_is_too_many(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, true, 2);
+    harness_until(&fixture->harness, is_settled, fixture);
+    fixture->least_ready = SYSTEM_INSTANCES_MAX;
+    int first = fixture->instances.children[0]->pid;
+    assert_int_equal(instances_scale(&fixture->instances, 3, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(ready_count(fixture), 3);
+    assert_int_equal(instances_scale(&fixture->instances, 1, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->instances.children[0]->pid, first);
+    assert_int_equal(fixture->instances.children[2]->state, CHILD_ENDED);
+    assert_int_equal(fixture->least_ready, 1);
+    /* And back: the numbers are used again. */
+    assert_int_equal(instances_scale(&fixture->instances, 2, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(ready_count(fixture), 2);
+}
+
+static void one_that_is_killed_comes_back_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, true, 3);
+    harness_until(&fixture->harness, is_settled, fixture);
+    int first = fixture->instances.children[0]->pid, second = fixture->instances.children[1]->pid;
+    kill(second, SIGKILL);
+    while (fixture->instances.children[1]->pid == second)
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->instances.children[0]->pid, first);
+    assert_int_equal(fixture->instances.children[1]->restarts, 1);
+}
+
+static int64_t size_of(const struct fixture *fixture, const char *name)
+{
+    struct stat status;
+    return fstatat(fixture->part.folder_fd, name, &status, 0) == 0 ? status.st_size : -1;
+}
+
+static void an_upgrade_replaces_all_and_never_has_fewer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, true, 2);
+    harness_until(&fixture->harness, is_settled, fixture);
+    fixture->least_ready = SYSTEM_INSTANCES_MAX;
+    int first = fixture->instances.children[0]->pid, second = fixture->instances.children[1]->pid;
+    write_program(fixture, newer_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_CONFLICT);
+    assert_int_equal(instances_scale(&fixture->instances, 5, &error), FH_CONFLICT);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_not_equal(fixture->instances.children[0]->pid, first);
+    assert_int_not_equal(fixture->instances.children[1]->pid, second);
+    assert_int_equal(fixture->least_ready, 2);
+    assert_int_equal(fixture->failed, 0);
+    assert_int_equal(size_of(fixture, "newer"), 3 * (int)strlen("newer\n"));
+}
+
+static bool has_failed(void *argument)
+{
+    const struct fixture *fixture = argument;
+    return fixture->failed > 0;
+}
+
+static void an_upgrade_that_does_not_start_stops_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, true, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    int first = fixture->instances.children[0]->pid;
+    write_program(fixture, bad_program);
+    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, has_failed, fixture);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(fixture->instances.children[0]->pid, first);
+    assert_int_equal(fixture->failed, 1);
+}
+
+static void an_embedded_service_has_one_process(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fh_error error;
+    begin(fixture, false, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_equal(instances_scale(&fixture->instances, 2, &error), FH_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "orders has an embedded store"));
+    assert_int_equal(instances_scale(&fixture->instances, 0, &error), FH_INVALID);
+    int first = fixture->instances.children[0]->pid;
+    assert_int_equal(instances_upgrade(&fixture->instances, &error), FH_OK);
+    instances_tend(&fixture->instances);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_int_not_equal(fixture->instances.children[0]->pid, first);
+    assert_null(fixture->instances.children[1]);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(each_instance_has_files_of_its_own),
+        TEST(scaling_starts_what_is_missing_and_ends_what_is_too_many),
+        TEST(one_that_is_killed_comes_back_alone),
+        TEST(an_upgrade_replaces_all_and_never_has_fewer),
+        TEST(an_upgrade_that_does_not_start_stops_nothing),
+        TEST(an_embedded_service_has_one_process),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
