@@ -26,6 +26,7 @@ from test_points import NAMES  # noqa: E402
 from test_servers import sql  # noqa: E402
 
 CLIENTS = 8
+TAKEN_FOR_DEAD = "This instance was taken for dead"
 TAKEOVER_S_MAX = 30  # a machine that is busy with other tests; what it took is printed
 RENAMED = 3          # users whose names change all the while
 
@@ -72,14 +73,16 @@ class Run(Load):
     def __init__(self, system, shop, seed, timeouts=True):
         super().__init__(system, shop, seed, timeouts)
         self.store = json.loads((pathlib.Path(system.state) / "orders" / "service.json").read_text())["store"]
-        self.names, self.first_orders = {}, {}
+        self.names = {}
 
     def column(self, statement):
         return [row[0] for row in sql(self.store, statement)]
 
     def pid(self, instance):
-        found = self.system.services()["orders"]["instances"]
-        return next(one["pid"] for one in found if one["instance"] == instance and one["ready"])
+        def ready():
+            found = self.system.services()["orders"]["instances"]
+            return next((one["pid"] for one in found if one["instance"] == instance and one["ready"]), None)
+        return wait_for(f"instance {instance} is ready", ready)
 
     def life(self, instance):
         return self.column(f"SELECT owner FROM fh_lease WHERE name = 'instance {instance}'")[0]
@@ -87,16 +90,34 @@ class Run(Load):
     def had(self, life):
         return int(self.column(f"SELECT count(*) FROM fh_lease WHERE owner = '{life}'")[0])
 
-    async def silence(self, instance, number):
+    async def silence(self, instance, pid, number):
         """Until all that the instance had is another's; returns when it fell silent."""
         life = await asyncio.to_thread(self.life, instance)
         assert await asyncio.to_thread(self.had, life) > 1, "it has shares to lose"
-        pid, began = await asyncio.to_thread(self.pid, instance), time.monotonic()
+        began = time.monotonic()
         os.kill(pid, number)
         await asyncio.to_thread(wait_for, "the others take over", lambda: self.had(life) == 0, TAKEOVER_S_MAX)
         print(f"instance {instance}, {signal.Signals(number).name}: "
               f"taken over {1000 * (time.monotonic() - began):.0f} ms later")
-        return pid, began
+        return began
+
+    async def wake_up(self, instance):
+        """It is paused for as long as it takes, since `up`, who would kill it for its silence, is held still too."""
+        up = (await asyncio.to_thread(self.system.status))["up_pid"]
+        pid, noticed = await asyncio.to_thread(self.pid, instance), self.log().count(TAKEN_FOR_DEAD)
+        os.kill(up, signal.SIGSTOP)
+        try:
+            await self.silence(instance, pid, signal.SIGSTOP)
+            await self.more_orders()
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.to_thread(wait_for, "it notices that it was taken for dead",
+                                    lambda: self.log().count(TAKEN_FOR_DEAD) > noticed)
+        finally:
+            os.kill(up, signal.SIGCONT)
+        assert await asyncio.to_thread(self.pid, instance) == pid, "it goes on"
+
+    def log(self):
+        return "\n".join(path.read_text() for path in pathlib.Path(self.system.state).glob("orders/log*"))
 
     async def balanced(self):
         """Each of three has some of both subscriptions."""
@@ -118,16 +139,14 @@ class Run(Load):
         try:
             await self.balanced()
             await self.more_orders()
-            await self.silence(1, signal.SIGKILL)
+            await self.silence(1, await asyncio.to_thread(self.pid, 1), signal.SIGKILL)
             await self.balanced()
             await self.more_orders()
-            pid, began = await self.silence(2, signal.SIGSTOP)
-            await self.more_orders()
-            await asyncio.sleep(max(0, 3.5 - (time.monotonic() - began)))  # sooner than `up` kills it
-            os.kill(pid, signal.SIGCONT)
+            await self.wake_up(2)
             await self.balanced()
             await self.more_orders()
-            pid, began = await self.silence(0, signal.SIGSTOP)
+            pid = await asyncio.to_thread(self.pid, 0)
+            began = await self.silence(0, pid, signal.SIGSTOP)
             await asyncio.sleep(10 - (time.monotonic() - began))
             try:
                 os.kill(pid, signal.SIGCONT)
@@ -137,6 +156,15 @@ class Run(Load):
             await self.more_orders()
         finally:
             self.over = True
+
+    async def order_once(self, user):
+        """From then on the name that orders show comes by events alone. The first one is asked for, and may be newer than
+        events that are still to come."""
+        body = {"user_id": user, "payment_token": "tok_visa", "address": "2 Quay Street",
+                "items": [{"product_id": "p2", "quantity": 1}]}
+        answer = await self.shop.request("POST", "/api/orders", body, key=f"first-{user}")
+        assert answer.status == 202, answer.body
+        self.orders[f"first-{user}"] = answer.json()["id"]
 
     async def rename(self, user):
         """One after the other, so that users publish them in this order."""
@@ -154,7 +182,7 @@ class Run(Load):
         number = 0
         while not self.over:
             orders = (await self.shop.request("GET", f"/api/orders?user_id={user}&limit=1")).json()
-            name = orders[0]["user_name"] if orders else "N0"
+            name = orders[0]["user_name"]
             seen = int(name[1:]) if name.startswith("N") else 0
             assert seen >= number, f"user {user} was N{number}, and then {name}"
             number = seen
@@ -165,6 +193,8 @@ async def under_load(system):
     async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=60) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
+        for user in run.users[:RENAMED]:
+            await run.order_once(user)
         async with asyncio.TaskGroup() as group:
             group.create_task(run.trouble())
             for _ in range(CLIENTS):
@@ -189,7 +219,7 @@ def test_an_instance_killed_and_others_paused_lose_nothing_and_double_nothing(sy
         raise
     log = "\n".join(path.read_text() for path in pathlib.Path(system.state).glob("orders/log*"))
     assert "shows no life: what it had is taken over" in log
-    assert "This instance was taken for dead" in log
+    assert TAKEN_FOR_DEAD in log
 
 
 class Dying(Run):
@@ -209,18 +239,12 @@ class Dying(Run):
                 # Whoever has the lease "sagas" adopts when another one has gone; it may be this one's turn.
                 while self.order().exists():
                     instance = self.random.randrange(3)
-                    os.kill(await asyncio.to_thread(self.pid_when_ready, instance), signal.SIGKILL)
+                    os.kill(await asyncio.to_thread(self.pid, instance), signal.SIGKILL)
                     await asyncio.sleep(1)
                 await self.balanced()
         finally:
             self.over = True
             self.order().unlink(missing_ok=True)
-
-    def pid_when_ready(self, instance):
-        def ready():
-            found = self.system.services()["orders"]["instances"]
-            return next((one["pid"] for one in found if one["instance"] == instance and one["ready"]), None)
-        return wait_for(f"instance {instance} is ready", ready)
 
 
 async def dying_under_load(system):
