@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hearing of events that other processes have published into the same store. A server engine may
- * tell of them itself (store_ops.tells); where it does not, the store's last position is looked
- * at: often while events come, ever more seldom while none do, and only while someone waits for
- * them in a long poll.
+ * tell of them itself (store_ops.tells); where it does not, the processes ring a bell
+ * (store/bell.h), and whoever can't hear it looks at the store's last position: often while events
+ * come, ever more seldom while none do, and only while someone waits for them in a long poll. With
+ * a bell, too, that is looked at, seldom: some process may have none, or live on another machine.
  *
  * Twice a minute, whoever waits or does not, positions are given to what a process left without
  * when it died behind a commit: its successor or the next publisher mostly did that long ago.
@@ -18,6 +19,11 @@
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 1000
 #define SWEEP_MS 30000
+
+static int pause_ms_min(const struct event_room *room)
+{
+    return room->context->store->bell ? LOOK_MS_MAX : LOOK_MS_MIN;
+}
 
 static bool someone_waits(const struct event_room *room)
 {
@@ -47,7 +53,7 @@ static void looker(void *argument)
     struct event_room *room = argument;
     struct world *world = room->context->world;
     int64_t sweep_ns = world_in_ms(world, SWEEP_MS);
-    int pause_ms = LOOK_MS_MIN;
+    int pause_ms = pause_ms_min(room);
     while (!room->draining) {
         bool waits = someone_waits(room);
         int64_t next_ns = waits ? world_in_ms(world, pause_ms) : sweep_ns;
@@ -61,7 +67,7 @@ static void looker(void *argument)
             sweep_ns = world_in_ms(world, SWEEP_MS);
             store_sequence(room->context->store, NULL, 0, NULL);
         }
-        pause_ms = look(room) ? LOOK_MS_MIN : pause_ms * 2;
+        pause_ms = look(room) ? pause_ms_min(room) : pause_ms * 2;
         if (pause_ms > LOOK_MS_MAX)
             pause_ms = LOOK_MS_MAX;
     }

@@ -23,6 +23,7 @@
 #include "service/take_over.h"
 #include "service/upkeep.h"
 #include "shape/shape.h"
+#include "store/bell.h"
 #include "store/document/document.h"
 #include "store/replica.h"
 #include "work/command.h"
@@ -167,6 +168,21 @@ static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *erro
     return store_replicas_open(runtime->context.store, &options, say_of_replicas, error);
 }
 
+/* Without it the others are heard of when somebody looks. Simulated stores have one process. */
+static void open_bell(struct runtime *runtime)
+{
+    char path[4400];
+    struct fh_error error;
+    struct store *store = runtime->context.store;
+    const char *folder = json_string_at(runtime->config, "folder");
+    bool needed = store->ops->many_instances && store->ops->sequence && !store->ops->tells;
+    if (!needed || !folder || runtime->world->vfs)
+        return;
+    snprintf(path, sizeof path, "%s/" BELL_FILE, folder);
+    if (store_bell_open(store, path, &error) != FH_OK)
+        log_warning("Other instances' events are heard of up to a second late: %s", error.message);
+}
+
 static void tell_move(void *context, int64_t rows, const char *table)
 {
     struct runtime *runtime = context;
@@ -191,6 +207,8 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code = service_store_serves(context->store, error);
     if (code == FH_OK)
         code = open_replicas(runtime, error);
+    if (code == FH_OK)
+        open_bell(runtime);
     if (code == FH_OK && runtime->service->model == FH_RELATIONAL)
         code = service_migrate(runtime->context.store,
                                json_string_at(runtime->config, "migrations"), &applied, error);

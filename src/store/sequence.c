@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "store/bell.h"
 #include "store/store.h"
 
 #define PLACED_MAX 4096 /* told by one statement; a single work may ask for more */
@@ -180,6 +181,8 @@ static void ask_for(struct store *store, struct waiting *taken, int count)
             memcpy(placed + at, each->placed, (size_t)each->count * sizeof *placed);
     }
     enum fh_code code = ask(store, placed, count, &error);
+    if (code == FH_OK)
+        store_bell_ring(store);
     at = 0;
     for (struct waiting *each = taken, *next; each; each = next) {
         next = each->next; /* `each` is of a fiber that ends with it */

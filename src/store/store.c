@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/bell.h"
 #include "store/relational/relational.h"
 #include "store/replica.h"
 #include "store/sequence.h"
@@ -93,6 +94,7 @@ void store_close(struct store *store)
 {
     store_replicas_close(store->replicas);
     store_sequencer_close(store);
+    store_bell_close(store);
     relational_cache_free(store->relational);
     store->ops->close(store);
 }

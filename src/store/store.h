@@ -26,6 +26,7 @@ struct document_ops;
 struct keyvalue_ops;
 struct ledger_ops;
 struct relational_cache;
+struct store_bell;
 struct sql_ops;
 
 enum store_mode {
@@ -92,6 +93,7 @@ struct store {
     char instance[STORE_INSTANCE_SIZE];  /* which process this is, "0" when it is the only one */
     struct store_sequencer *sequencer;   /* of sequence.c; freed by store_close */
     struct store_listener *listeners;
+    struct store_bell *bell;         /* of bell.c, NULL: none; freed by store_close */
     struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
     struct store_hold hold;
 };

@@ -17,6 +17,7 @@
 
 #include "event/feed.h"
 #include "event/room.h"
+#include "store/bell.h"
 #include "store/ledger.h"
 #include "store/relational/sql.h"
 #include "work/command.h"
@@ -446,6 +447,39 @@ static void a_long_poll_hears_what_another_process_has_published(struct conforma
     c->engine->close(second);
 }
 
+static void ring_and_hear(struct conformance *c, struct store *second, struct heard *heard)
+{
+    char path[128];
+    struct store_placed placed = {.event_id = "one"};
+    struct world *world = c->harness.world;
+    snprintf(path, sizeof path, "%s/" BELL_FILE, c->harness.folder);
+    EXPECT(store_bell_open(c->store, path, &c->error) == FH_OK);
+    EXPECT(store_bell_open(second, path, &c->error) == FH_OK);
+    EXPECT(commit_event(c, second, "one", "a", false) == FH_OK);
+    EXPECT(heard->count == 0);
+    EXPECT(store_sequence(second, &placed, 1, &c->error) == FH_OK);
+    int64_t deadline_ns = world_in_ms(world, 20000);
+    while (!heard->count && world_monotonic_ns(world) < deadline_ns)
+        fiber_sleep_until(world, world_in_ms(world, 5));
+    EXPECT(heard->count > 0);
+}
+
+/* Nobody looks here: there is no room for events. */
+static void a_bell_tells_of_positions_that_another_process_has_given(struct conformance *c)
+{
+    struct store *second;
+    struct heard heard = {.listener = {.heard = on_heard, .context = &heard}};
+    EXPECT(c->engine->open(&c->harness, c->model, &second, &c->error) == FH_OK);
+    store_listen(c->store, &heard.listener);
+    ring_and_hear(c, second, &heard);
+    store_unlisten(c->store, &heard.listener);
+    c->engine->close(second);
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    int64_t last = 0;
+    EXPECT(ledger_position(work, &last, &c->error) == FH_OK && last == 1);
+}
+
 /* ---- Works that meet ---------------------------------------------------------------------------
  */
 
@@ -688,6 +722,7 @@ int main(void)
         CASE(a_sequencer_that_outlives_its_connection_makes_the_same_order),
         CASE(what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be),
         CASE(a_long_poll_hears_what_another_process_has_published),
+        CASE(a_bell_tells_of_positions_that_another_process_has_given),
         CASE(works_that_read_compute_and_write_run_again_when_they_meet),
         CASE(commands_under_different_keys_do_not_meet),
         CASE(a_work_waits_for_another_that_has_published_under_its_key),

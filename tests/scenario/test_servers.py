@@ -120,6 +120,20 @@ def test_up_says_for_each_store_where_it_is(mixed, schemas):
     assert store_of(mixed, "users")["port"] != store_of(mixed, "orders")["port"]
 
 
+def test_instances_on_a_server_that_tells_nothing_ring_a_bell(mixed):
+    mixed.command("scale", "users", "2", "--state", mixed.state)
+    folder = pathlib.Path(mixed.state) / "users"
+    before = (folder / "bell").read_bytes()
+    made = mixed.http("POST", "/api/users", {"name": "Ada", "email": "bell@x.example"},
+                      headers={"Idempotency-Key": "bell"})
+    assert made.status == 201, made
+    wait_for("somebody rings", lambda: (folder / "bell").read_bytes() != before)
+    # Each has opened it, watches it, and says nothing of others that it would hear late.
+    for log in ("log", "log-1"):
+        assert "up to a second late" not in (folder / log).read_text()
+    mixed.command("scale", "users", "1", "--state", mixed.state)
+
+
 def test_a_private_server_listens_on_the_loopback_alone_and_is_no_root(mixed, documents):
     for name, keeper in {**keepers(mixed), **keepers(documents)}.items():
         pid = server_pid(keeper["pid"])

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file has a place for each process: eight bytes, a count of its own rings. To ring is to write
+ * the next count there. Everybody watches the file (inotify), and when it was written to reads
+ * all places: if one that is another's has changed since, somebody has rung. So nobody is woken by
+ * itself, several rings at once are heard once, and no ring hides another one.
+ *
+ * A place is the process's whose open file has locked those bytes: the kernel frees it whoever
+ * dies, and however. Who takes it next goes on from the count that stands there.
+ *
+ * Nothing is synced, and nothing rests on what the file says. It may be cut, written over or
+ * removed: then some rings are not heard, or one is that nobody rang.
+ */
+
+#define _GNU_SOURCE
+#include "store/bell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "store/store.h"
+
+#define PLACES 128           /* processes of one service at once */
+#define NOTICES_SIZE 4096    /* read at once; a notice of a file without a name has 16 */
+#define NOTICES_READS_MAX 16 /* in one turn of the loop: what is left calls again */
+
+struct store_bell {
+    struct world_poll poll; /* of inotify */
+    int file;
+    int place;
+    uint64_t seen[PLACES]; /* our own included */
+};
+
+static void release(struct store_bell *bell)
+{
+    if (bell->poll.fd >= 0)
+        close(bell->poll.fd);
+    if (bell->file >= 0)
+        close(bell->file);
+    free(bell);
+}
+
+/* Places behind the file's end were never rung. */
+static bool read_places(const struct store_bell *bell, uint64_t counts[static PLACES])
+{
+    memset(counts, 0, PLACES * sizeof *counts);
+    return pread(bell->file, counts, PLACES * sizeof *counts, 0) >= 0;
+}
+
+static bool others_rang(struct store_bell *bell)
+{
+    uint64_t counts[PLACES];
+    if (!read_places(bell, counts))
+        return false;
+    counts[bell->place] = bell->seen[bell->place];
+    bool rang = memcmp(bell->seen, counts, sizeof counts) != 0;
+    memcpy(bell->seen, counts, sizeof counts);
+    return rang;
+}
+
+static void on_written(struct world_poll *poll, unsigned events)
+{
+    struct store *store = poll->owner;
+    char notices[NOTICES_SIZE] __attribute__((aligned(8)));
+    ssize_t got = 1;
+    (void)events;
+    for (int i = 0; i < NOTICES_READS_MAX && got > 0; i++)
+        got = read(poll->fd, notices, sizeof notices);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        world_poll_stop(store->world, poll); /* it would call for ever */
+    if (others_rang(store->bell))
+        store_heard(store);
+}
+
+static bool take_place(struct store_bell *bell)
+{
+    for (bell->place = 0; bell->place < PLACES; bell->place++) {
+        struct flock lock = {.l_type = F_WRLCK,
+                             .l_whence = SEEK_SET,
+                             .l_start = (off_t)bell->place * (off_t)sizeof *bell->seen,
+                             .l_len = sizeof *bell->seen};
+        if (fcntl(bell->file, F_OFD_SETLK, &lock) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum fh_code prepare(struct store_bell *bell, const char *path, struct fh_error *error)
+{
+    bell->file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (bell->file < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be opened", path);
+    if (!take_place(bell))
+        return error_set_errno(error, FH_UNAVAILABLE, errno,
+                               "%.150s has no place free, of %d, for one more process", path,
+                               PLACES);
+    bell->poll.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (bell->poll.fd < 0 || inotify_add_watch(bell->poll.fd, path, IN_MODIFY) < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be watched", path);
+    if (!read_places(bell, bell->seen)) /* watched first, so that no ring falls in between */
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be read", path);
+    return FH_OK;
+}
+
+enum fh_code store_bell_open(struct store *store, const char *path, struct fh_error *error)
+{
+    struct store_bell *bell = calloc(1, sizeof *bell);
+    FH_ASSERT(bell != NULL && store->bell == NULL);
+    bell->file = -1;
+    bell->poll = (struct world_poll){.fd = -1, .ready = on_written, .owner = store};
+    enum fh_code code = prepare(bell, path, error);
+    if (code != FH_OK) {
+        release(bell);
+        return code;
+    }
+    store->bell = bell;
+    world_poll_start(store->world, &bell->poll, WORLD_READABLE);
+    return FH_OK;
+}
+
+void store_bell_ring(struct store *store)
+{
+    struct store_bell *bell = store->bell;
+    if (!bell)
+        return;
+    uint64_t *count = &bell->seen[bell->place];
+    ++*count;
+    ssize_t written;
+    do
+        written = pwrite(bell->file, count, sizeof *count,
+                         (off_t)bell->place * (off_t)sizeof *bell->seen);
+    while (written < 0 && errno == EINTR); /* a full disk: the others look, sooner or later */
+}
+
+void store_bell_close(struct store *store)
+{
+    if (!store->bell)
+        return;
+    world_poll_stop(store->world, &store->bell->poll);
+    release(store->bell);
+    store->bell = NULL;
+}

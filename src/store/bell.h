@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_BELL_H
+#define STORE_BELL_H
+
+/*
+ * A bell between the processes of one service, for engines whose server tells nobody that positions
+ * were given (store_ops.tells): who has given some rings it, and the others' store_heard is called.
+ * It is a hint: whoever misses it finds the positions when it looks the next time.
+ */
+
+#include "base/error.h"
+
+struct store;
+
+#define BELL_FILE "bell" /* in the service's own folder */
+
+/* `path`: a file that all of them open; it is made if it is not there. From now on the store hears
+ * the others, and store_sequence rings. Where it can't (FH_UNAVAILABLE), nothing has changed. */
+enum fh_code store_bell_open(struct store *store, const char *path, struct fh_error *error);
+void store_bell_ring(struct store *store); /* fine without a bell */
+void store_bell_close(struct store *store);
+
+#endif
