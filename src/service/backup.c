@@ -288,9 +288,8 @@ static void tell_status(struct backup *backup)
 }
 
 /* Tells how far it has come until it has ended, and ends it early when the process ends. */
-static void tell(void *argument)
+static void tell_until_ended(struct backup *backup)
 {
-    struct backup *backup = argument;
     struct runtime *runtime = backup->runtime;
     while (!backup->ended) {
         tell_status(backup);
@@ -304,7 +303,13 @@ static void tell(void *argument)
                  backup->facts.position);
     else
         log_warning("the backup failed: %s", backup->error.message);
-    runtime->backup = NULL;
+}
+
+static void tell(void *argument)
+{
+    struct backup *backup = argument;
+    tell_until_ended(backup);
+    backup->runtime->backup = NULL;
     free(backup);
 }
 
@@ -352,4 +357,24 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     if (!fiber_start(runtime->world->fibers, tell, backup))
         world_fatal(runtime->world, "no fiber to tell of a backup on");
     exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
+}
+
+/* ---- while it does not ----------------------------------------------------------------------- */
+
+enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_error *error)
+{
+    struct backup *backup = begin(runtime);
+    if (fiber_start(runtime->world->fibers, make, backup)) {
+        tell_until_ended(backup);
+    } else {
+        error_set(&backup->error, FH_NO_MEMORY, "No memory for a fiber.");
+        backup->ended = true;
+    }
+    enum fh_code code = backup->error.code;
+    if (code == FH_OK)
+        json_object_set_new(result, "backup", status_of(backup));
+    else
+        *error = backup->error;
+    free(backup);
+    return code;
 }

@@ -41,6 +41,10 @@ enum fh_code service_backup_open(const fh_service *service, const char *folder, 
 enum fh_code service_backup_close(struct store *store, const char *folder, const char *name,
                                   struct fh_error *error);
 
+/* The same by a process that serves nobody, of runtime->context.store: `result` gets "backup", what
+ * SERVICE_BACKUP_STATUS says at last. On a fiber. */
+enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_error *error);
+
 /* The operators' route. While runtime->backup lives, the store stays open. */
 void backup_answer(struct runtime *runtime, struct exchange *exchange);
 

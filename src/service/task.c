@@ -15,7 +15,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "service/adopt.h"
+#include "service/backup.h"
 #include "service/move.h"
+#include "service/restore.h"
 #include "store/relational/catalog.h"
 
 /* ---- what a store has ------------------------------------------------------------------------ */
@@ -147,12 +149,61 @@ static enum fh_code change(struct runtime *runtime, json_t *result, struct fh_er
     return code;
 }
 
+/* What is not settled before the next start has no one state that a backup could hold. */
+static enum fh_code check_settled(const struct runtime *runtime, struct fh_error *error)
+{
+    char path[4300];
+    json_t *record;
+    const char *folder = json_string_at(runtime->config, "folder");
+    const char *name = runtime->service->name;
+    snprintf(path, sizeof path, "%s/" PROCESS_STORE_FILE, folder ? folder : ".");
+    if (!is_there(runtime) || process_config_read(path, &record, NULL) != FH_OK)
+        return error_set(error, FH_NOT_FOUND, "%s has no store yet: it has never served.", name);
+    const char *engine = json_string_at(record, "engine");
+    bool elsewhere = engine && strcmp(engine, runtime->engine) != 0;
+    if (elsewhere)
+        error_set(error, FH_CONFLICT,
+                  "The store of %s is on its way from %s to %s; end the move first.", name, engine,
+                  runtime->engine);
+    json_decref(record);
+    snprintf(path, sizeof path, "%s/" SERVICE_RESTORE_ORDER, folder);
+    if (!elsewhere && access(path, F_OK) == 0)
+        return error_set(error, FH_CONFLICT,
+                         "A restore of %s was ordered, and is carried out by the next start; back "
+                         "it up after that.",
+                         name);
+    return elsewhere ? FH_CONFLICT : FH_OK;
+}
+
+static enum fh_code back_up(struct runtime *runtime, json_t *result, struct fh_error *error)
+{
+    enum fh_code code = check_settled(runtime, error);
+    if (code == FH_OK)
+        code = service_store_open(runtime->service, runtime->config, runtime->world,
+                                  &runtime->context.store, error);
+    if (code != FH_OK)
+        return code;
+    code = service_store_serves(runtime->context.store, error);
+    if (code == FH_OK)
+        code = backup_alone(runtime, result, error);
+    store_close(runtime->context.store);
+    runtime->context.store = NULL;
+    return code;
+}
+
+static bool shall(const struct runtime *runtime, const char *what)
+{
+    const char *said = json_string_at(json_object_get(runtime->config, "task"), "do");
+    return said && strcmp(said, what) == 0;
+}
+
 static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struct fh_error *error)
 {
     struct fh_error unseen;
     json_t *told = NULL;
-    bool looks = json_is_string(json_at(runtime->config, "task.do")) &&
-                 strcmp(json_string_at(runtime->config, "task.do"), "look") == 0;
+    bool looks = shall(runtime, "look");
+    if (shall(runtime, "backup"))
+        return back_up(runtime, result, error);
     if (runtime->service->model != FH_RELATIONAL)
         return error_set(error, FH_UNSUPPORTED,
                          "Only stores of tables have migrations; %s keeps others.",

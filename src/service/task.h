@@ -8,11 +8,12 @@
  *     "task": {"do": "look"}                                      tells what its store has
  *     "task": {"do": "apply"}                                     applies what is new
  *     "task": {"do": "adopt", "from": "flyway", "version": 12}    see adopt.h
+ *     "task": {"do": "backup"}                                    see backup.h
  *
  * It is the service's own process that does it: with its user, its confinement and its way to the
  * store, while nobody else serves from it. What came of it stands in the service's folder, in
  * SERVICE_TASK_RESULT: what service_migrations tells (with "store": false where there is no store
- * yet), "applied_now" or "adopted_now", and "error", a sentence, when it failed.
+ * yet), "applied_now" or "adopted_now", or "backup"; and "error", a sentence, when it failed.
  */
 
 #include "service/runtime.h"

@@ -29,6 +29,7 @@
 #define TASK_CONFIG "task.json"
 #define TASKS_SIGNALS 3
 #define LOG_LINES_SHOWN 8
+#define LOOK_MS 200
 
 struct task {
     struct provision_part part; /* as the service's own, with another configuration */
@@ -40,6 +41,7 @@ struct tasks {
     uv_loop_t loop;
     struct world *world;
     uv_signal_t signals[TASKS_SIGNALS];
+    uv_timer_t look;
     enum { TASKS_SERVING, TASKS_WORKING, TASKS_SETTLING, TASKS_OVER } phase;
     struct task tasks[PROVISION_PARTS_MAX];
     size_t count;
@@ -60,6 +62,14 @@ static void finish(struct tasks *tasks)
     tasks->phase = TASKS_OVER;
     for (size_t i = 0; i < TASKS_SIGNALS; i++)
         uv_close((uv_handle_t *)&tasks->signals[i], NULL);
+    uv_close((uv_handle_t *)&tasks->look, NULL);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct tasks *tasks = timer->data;
+    if (tasks->phase == TASKS_WORKING)
+        tasks->options->look(tasks->options->context);
 }
 
 static bool servers_are(const struct tasks *tasks, enum child_state state)
@@ -243,7 +253,13 @@ static enum fh_code prepare(struct tasks *tasks, struct fh_error *error)
         tasks->signals[i].data = tasks;
         uv_signal_start(&tasks->signals[i], signalled, numbers[i]);
     }
-    return code;
+    if (code != FH_OK)
+        return code;
+    uv_timer_init(&tasks->loop, &tasks->look);
+    tasks->look.data = tasks;
+    if (tasks->options->look)
+        uv_timer_start(&tasks->look, on_look, LOOK_MS, LOOK_MS);
+    return FH_OK;
 }
 
 /* ---- what came of it ------------------------------------------------------------------------- */

@@ -18,6 +18,8 @@ struct tasks_options {
     json_t *task;                /* as the configurations have it */
     const bool *chosen;          /* of provision->parts */
     void (*say)(void *context, enum supervise_level level, const char *text);
+    /* Now and then while they work: to see how far they have come. NULL: nobody waits. */
+    void (*look)(void *context);
     void *context;
 };
 

@@ -129,6 +129,22 @@ def test_a_backup_whose_service_was_killed_is_none(shop, point):
     assert read(folder / "users.db", "SELECT count(*) FROM users") == [(count(system),)]
 
 
+@pytest.mark.parametrize("point", BACKUP)
+def test_a_stopped_systems_backup_whose_program_was_killed_is_none(shop, point):
+    system = shop
+    folder = pathlib.Path(system.state).parent / f"stopped-{point}"
+    users = count(system)
+    system.stop()
+    order = arm(system, point)
+    failed = system.command("backup", "users", "--to", str(folder), "--state", system.state, check=False)
+    assert not order.exists() and failed.returncode == 1 and "is NO backup" in failed.stderr, failed
+    shutil.rmtree(folder)
+    system.command("backup", "users", "--to", str(folder), "--state", system.state)
+    assert read(folder / "users.db", "SELECT count(*) FROM users") == [(users,)]
+    system.up()
+    assert count(system) == users
+
+
 def test_what_was_not_ordered_is_not_restored(shop):
     """The command is killed when the file lies ready, and `up` too: the store is as it was."""
     system = shop

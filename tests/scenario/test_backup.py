@@ -3,6 +3,7 @@
 go on meanwhile."""
 
 import contextlib
+import fcntl
 import json
 import pathlib
 import re
@@ -168,6 +169,67 @@ def test_what_is_no_place_for_a_backup_is_said(shop, folder):
     assert "no backup, or one that was not ended" in run_check(folder).stderr
 
 
+# ---- A stopped system ---------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def stopped(system):
+    system.stop()
+    try:
+        yield
+    finally:
+        system.up()
+
+
+def test_a_stopped_system_is_backed_up(shop, folder):
+    """Its programs are run for that alone; what they make is a backup like any other, and the system starts as ever."""
+    user = add_user(shop, "Hugo")
+    with stopped(shop):
+        told = json.loads(run(shop, "backup", "--to", str(folder), "--json").stdout)
+        assert "as they were when it was made" in run_check(folder).stdout
+        assert read(folder / "users.db", f"SELECT name FROM users WHERE id = {user}") == [("Hugo",)]
+        state = pathlib.Path(shop.state)
+        assert not list(state.glob("*/task.json")) and not list(state.glob("*/backup.db"))
+        assert run(shop, "status").returncode == 3
+    assert set(told["services"]) == set(shop.services())
+    assert told["services"]["users"]["incarnation"] == incarnation(shop, "users")
+    rename(shop, user, "Ida")
+    shop.command("restore", "users", "--from", str(folder), "--yes", "--state", shop.state)
+    assert shop.http("GET", f"/api/users/{user}").body["name"] == "Hugo"
+
+
+def test_what_a_stopped_system_does_not_reach_is_said(shop, folder):
+    """The file is gone, a store is, a restore was ordered, a program is: each is said, and nothing is a backup."""
+    file, state = pathlib.Path(shop.file), pathlib.Path(shop.state)
+    with stopped(shop):
+        aside = file.rename(file.with_suffix(".aside"))
+        refused = run(shop, "backup", "users", "--to", str(folder))
+        assert refused.returncode == 1 and "--file and --programs say where" in refused.stderr, refused.stderr
+        assert run(shop, "backup", "users", "--to", str(folder), "--file", str(aside)).returncode == 0
+        aside.rename(file)
+        shutil.rmtree(folder)
+        for name in ("store.json", "store.db"):
+            (state / "users" / name).rename(state / name)
+            refused = run(shop, "backup", "users", "--to", str(folder))
+            assert refused.returncode == 1 and "users has no store yet" in refused.stderr, refused.stderr
+            (state / name).rename(state / "users" / name)
+        (state / "users" / "restore.json").write_text("{}")
+        refused = run(shop, "backup", "users", "orders", "--to", str(folder))
+        assert refused.returncode == 1 and "A restore of users was ordered" in refused.stderr, refused.stderr
+        assert "is NO backup" in refused.stderr and not (folder / "manifest.json").exists()
+        (state / "users" / "restore.json").unlink()
+        assert "no service 'user'" in run(shop, "backup", "user", "--to", str(folder / "new")).stderr
+        shutil.rmtree(folder)
+        assert run(shop, "backup", "users", "--to", str(folder)).returncode == 0
+
+
+def test_none_is_started_while_a_stopped_system_is_backed_up(shop, folder):
+    with stopped(shop):
+        with open(pathlib.Path(shop.state) / "up.lock", "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            refused = run(shop, "backup", "users", "--to", str(folder))
+        assert refused.returncode == 1 and "is busy" in refused.stderr, refused.stderr
+
+
 # ---- What can't be restored, and touches nothing -----------------------------------------------------
 
 def spoil(folder, change):
@@ -307,6 +369,10 @@ def test_a_servers_store_is_backed_up_and_restored_there_and_elsewhere(shop, eng
         kept = pathlib.Path(system.state) / "users" / told["kept"]
         assert read(kept, "SELECT count(*) FROM users WHERE name = 'Lost'") == [(1,)]
         assert add_user(system, "Next") > users
+        # Its server is not up when it is stopped: it is started for the backup, and stopped again.
+        with stopped(system):
+            system.command("backup", "users", "--to", str(folder / "stopped"), "--state", system.state)
+        assert read(folder / "stopped" / "users.db", "SELECT count(*) FROM users WHERE name = 'Next'") == [(1,)]
         # There and back between engines: the files are all of one kind.
         shop.command("restore", "users", "--from", str(folder / "one"), "--yes", "--state", shop.state)
         assert shop.http("GET", f"/api/users/{users}").status == 200

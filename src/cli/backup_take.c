@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One service's part of a backup, whoever made its file. */
+
+#define _GNU_SOURCE
+#include "cli/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/kept.h"
+#include "service/backup.h"
+#include "store/store.h"
+#include "system/backup.h"
+
+static const json_t *service_of(const json_t *system, const char *name)
+{
+    size_t i;
+    json_t *service;
+    json_array_foreach (json_object_get(system, "services"), i, service) {
+        if (strcmp(json_string_at(service, "name"), name) == 0)
+            return service;
+    }
+    return NULL;
+}
+
+int taking_begin(struct taking *taking, const struct state *state)
+{
+    taking->service_fd =
+        openat(state->folder_fd, taking->service, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (taking->service_fd >= 0)
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, "the folder of %s can't be opened: %s", taking->service,
+                    strerror(errno));
+}
+
+bool taking_shows_no_moment(const struct taking *taking, const char **ret_engine)
+{
+    *ret_engine = json_string_at(service_of(taking->system, taking->service), "engine");
+    const struct store_ops *ops = *ret_engine ? store_engine(*ret_engine) : NULL;
+    return ops && !ops->copy_file && !ops->sql;
+}
+
+void taking_tell(struct progress *progress, const json_t *status)
+{
+    const char *unit = json_string_at(status, "unit");
+    progress->unit = unit && strcmp(unit, "pages") == 0 ? "pages" : "rows";
+    progress->total = json_integer_value(json_object_get(status, "total"));
+    progress_reach(progress, json_integer_value(json_object_get(status, "done")));
+}
+
+int taking_file(const struct taking *taking, const json_t *status, json_t *entries)
+{
+    struct fh_error error;
+    struct kept_reading reading;
+    char file[BACKUP_NAME_SIZE + 4], sum[BACKUP_SUM_SIZE];
+    int64_t size = 0;
+    const json_t *service = service_of(taking->system, taking->service);
+    snprintf(file, sizeof file, "%s.db", taking->service);
+    enum fh_code code =
+        backup_take(taking->service_fd, SERVICE_BACKUP_NAME ".db", taking->folder_fd, file, &error);
+    kept_begin(&reading, taking->service, taking->quiet);
+    if (code == FH_OK)
+        code = backup_sum(taking->folder_fd, file, kept_told, &reading, sum, &size, &error);
+    kept_end(&reading);
+    if (code != FH_OK)
+        return cli_fail(CLI_FAILED, "%s: %s", taking->service, error.message);
+    json_object_set_new(
+        entries, taking->service,
+        json_pack(
+            "{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:s}", "file", file, "model",
+            json_at(service, "description.model"), "engine", json_object_get(status, "engine"),
+            "incarnation", json_object_get(status, "incarnation"), "position",
+            json_object_get(status, "position"), "taken_ms", json_object_get(status, "taken_ms"),
+            "migration", json_object_get(status, "migration"), "rows",
+            json_object_get(status, "rows"), "size", (json_int_t)size, "sha256", sum));
+    return CLI_DONE;
+}
