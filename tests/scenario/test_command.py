@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command and its supervision, on services that only obey docs/processes.md."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import urllib.request
 
 import pytest
@@ -256,6 +261,53 @@ def test_a_person_sees_how_far_a_service_has_come_that_has_work_to_do_first(mini
     assert done.returncode == 0 and "\r  moving users: orders  412,000 rows" in drawn, (done, drawn)
     assert drawn.endswith("\r\033[K")  # nothing of it is left behind
     assert b"412,000" not in done.stdout
+
+
+NINE = ("accounts-of-customers-abroad", "billing", "carts", "inventory", "notifications", "orders", "payments",
+        "shipping", "users")
+
+
+def shown_on_terminal(mini, columns):
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, columns, 0, 0))
+    asked = subprocess.Popen([FREEHOLD, "status", "--once", "--state", str(mini.state)], stdout=theirs, stderr=theirs,
+                             env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # what a terminal says whose other end is closed
+        while some := os.read(terminal, 65536):
+            drawn += some
+    os.close(terminal)
+    asked.wait(60)
+    return [re.sub(r"\033\[[\d;]*m", "", line) for line in drawn.decode().split("\r\n")]
+
+
+def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
+    waits = {"position": 12345678901, "sagas": {"running": 123456, "compensating": 2, "parked": 3}, "restored": 2,
+             "subscriptions": [
+                 {"source": "orders", "share": "0/1", "state": "expired", "depth": 1234567, "lag_ms": 7200000,
+                  "reason": "Events that were not applied yet are gone from the publisher, and the subscription does "
+                            "not say how to begin anew.", "parked": {"events": 4, "keys": 2}},
+                 *({"source": "users", "share": f"{share}/8", "state": "waiting", "depth": 0, "lag_ms": 0,
+                    "reason": "No instance has this share now."} for share in range(8))]}
+    for name in NINE:
+        mini.describe(name, {}, **({"state": waits, "refuses": ["users", "billing"]} if name in NINE[:2] else {}))
+    mini.write("".join(f"  {name}: {{}}\n" for name in NINE))
+    mini.up()
+    for columns in (80, 100, 200):
+        lines = shown_on_terminal(mini, columns)
+        assert all(len(line) <= columns for line in lines), "\n".join(lines)
+        text = " ".join(" ".join(lines).split())
+        for expected in ("accounts-of-custom.. ready", "users ready", "1M (2h)", "123k open",
+                         "billing refuses calls to users, billing: its circuit breaker is open.",
+                         "billing has parked 4 events that it could not apply: freehold parked list billing",
+                         "billing has parked 3 sagas: freehold saga list billing --status parked",
+                         "billing takes 2 sagas back.", "billing hears orders (share 0/1): expired. Events", "how to begin anew.",
+                         "billing hears users (8 shares): waiting. No instance has this share now.",
+                         "billing reports 2 things that a restore has left: freehold restored billing"):
+            assert expected in text, "\n".join(lines)
+        assert ("12345678901" in text) == (columns >= 100) and ("ADDRESS" in text) == (columns == 200)
+    assert "refuses" not in mini.service("billing")
 
 
 def test_a_killed_service_is_started_again_at_its_address(mini):

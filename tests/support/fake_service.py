@@ -10,6 +10,8 @@ program is called, so tests link to it by different names):
      "never_ready": true,    starts and never serves
      "works": ["7 orders"],  says first that it has come so far with its work
      "slow_stop_ms": 100,    takes so long to drain
+     "state": {...},         what it tells of itself besides
+     "refuses": ["orders"],  whom its circuit breakers let nobody call
      "landlock": 0}          answers as if its kernel had none, and everything were open
 """
 
@@ -52,7 +54,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status = 200
         if self.path == "/_freehold/state":
             value = {"service": NAME, "incarnation": "i", "position": 7, "subscriptions": [],
-                     "sagas": {"running": 0, "parked": 0}}
+                     "sagas": {"running": 0, "parked": 0}, **behaviour().get("state", {})}
+        elif self.path == "/metrics":
+            self.send_text("".join(f'freehold_call_breaker{{service="{name}"}} 2\n'
+                                   for name in behaviour().get("refuses", ())))
+            return
         elif self.path == "/_freehold/prove":
             abi = behaviour().get("landlock", 7)
             result = "EACCES" if abi else "open"
@@ -66,7 +72,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                      "path": self.path, "body": body,
                      "key": self.headers.get("Idempotency-Key"),
                      "from": self.headers.get("Freehold-From")}
-        text = json.dumps(value).encode()
+        self.send_text(json.dumps(value), status)
+
+    def send_text(self, text, status=200):
+        text = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row for each process, and below them a sentence for each thing that wants a person: events and
+ * sagas that are parked, subscriptions that stand still, calls that are refused, programs that were
+ * not taken. So the columns hold what changes, and 80 of them are enough; a wider terminal, and
+ * what is no terminal, gets positions and addresses as well.
+ */
+
+#include "cli/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+#define NAME_WIDTH 20
+#define POSITION_WIDTH 11 /* with the space before it */
+#define ADDRESS_WIDTH 23
+#define NOTE_SIZE 1024
+
+struct table {
+    int width; /* 0: of any length */
+    bool positions, addresses;
+};
+
+static long long number(const json_t *value, const char *path)
+{
+    return (long long)json_integer_value(json_at(value, path));
+}
+
+/* ---- cells ----------------------------------------------------------------------------------- */
+
+/* "9999", "12k", "3M": four columns. */
+static void format_count(char out[static 8], long long count)
+{
+    if (count < 10000)
+        snprintf(out, 8, "%lld", count < 0 ? 0 : count);
+    else if (count < 1000000)
+        snprintf(out, 8, "%lldk", count / 1000);
+    else
+        snprintf(out, 8, "%lldM", count / 1000000 > 999 ? 999 : count / 1000000);
+}
+
+/* Events waiting over all subscriptions, and the largest lag: "3 (12ms)". */
+static void format_unapplied(char *out, size_t size, const json_t *state)
+{
+    long long depth = 0, lag_ms = 0;
+    size_t i;
+    json_t *subscription;
+    char count[8], lag[16];
+    const json_t *subscriptions = json_at(state, "subscriptions");
+    json_array_foreach (subscriptions, i, subscription) {
+        long long behind = number(subscription, "lag_ms");
+        depth += number(subscription, "depth");
+        lag_ms = behind > lag_ms ? behind : lag_ms;
+    }
+    format_count(count, depth);
+    json_t *seconds = json_integer(lag_ms / 1000);
+    if (lag_ms < 1000)
+        snprintf(lag, sizeof lag, "%lldms", lag_ms);
+    else
+        cli_format_span(lag, sizeof lag, seconds);
+    json_decref(seconds);
+    if (json_array_size(subscriptions) == 0)
+        snprintf(out, size, "-");
+    else if (depth == 0)
+        snprintf(out, size, "0");
+    else
+        snprintf(out, size, "%s (%s)", count, lag);
+}
+
+static void format_sagas(char *out, size_t size, const json_t *state)
+{
+    char count[8];
+    if (!json_at(state, "sagas")) {
+        snprintf(out, size, "-");
+        return;
+    }
+    format_count(count, number(state, "sagas.running") + number(state, "sagas.compensating") +
+                            number(state, "sagas.parked"));
+    snprintf(out, size, "%s open", count);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void print_name(const char *name)
+{
+    if (strlen(name) <= NAME_WIDTH)
+        printf("%-*s ", NAME_WIDTH, name);
+    else
+        printf("%.*s.. ", NAME_WIDTH - 2, name);
+}
+
+static void print_process(const json_t *process, const char *name)
+{
+    char pid[16] = "-", span[32], restarts[8];
+    bool ready = json_is_true(json_at(process, "ready"));
+    if (json_is_integer(json_at(process, "pid")))
+        snprintf(pid, sizeof pid, "%lld", number(process, "pid"));
+    cli_format_span(span, sizeof span, json_at(process, "since_s"));
+    format_count(restarts, number(process, "restarts"));
+    print_name(name);
+    printf("%s%-10s%s %-7s %-5s %8s", cli_colour(stdout, ready ? CLI_GREEN : CLI_RED),
+           json_string_at(process, "phase"), cli_colour(stdout, CLI_PLAIN), pid, span, restarts);
+}
+
+static void print_rest(const struct table *table, const json_t *process, const char *unapplied,
+                       const char *sagas, const char *position)
+{
+    const char *address = json_string_at(process, "address");
+    if (!*sagas && !table->addresses) {
+        printf("\n");
+        return;
+    }
+    printf(" %11s  %-9s", unapplied, sagas);
+    if (table->positions)
+        printf(" %*s", POSITION_WIDTH - 1, position);
+    if (table->addresses && address)
+        printf("  %s", address);
+    printf("\n");
+}
+
+/* The processes of a service that has several, each below it. */
+static void print_instances(const struct table *table, const json_t *service)
+{
+    size_t i;
+    json_t *instance;
+    char name[64];
+    const json_t *instances = json_at(service, "instances");
+    json_array_foreach (instances, i, instance) {
+        snprintf(name, sizeof name, "  %s/%lld", json_string_at(service, "name"),
+                 number(instance, "instance"));
+        if (json_array_size(instances) > 1) {
+            print_process(instance, name);
+            print_rest(table, instance, "", "", "");
+        }
+    }
+}
+
+static void print_row(const struct table *table, const json_t *process, bool service)
+{
+    char unapplied[32] = "-", sagas[32] = "-", position[32] = "-";
+    const json_t *state = json_at(process, "state");
+    if (json_is_object(state)) {
+        snprintf(position, sizeof position, "%lld", number(state, "position"));
+        format_unapplied(unapplied, sizeof unapplied, state);
+        format_sagas(sagas, sizeof sagas, state);
+    }
+    print_process(process, json_string_at(process, "name"));
+    if (service)
+        print_rest(table, process, unapplied, sagas, position);
+    else
+        print_rest(table, process, "", "", "");
+    print_instances(table, process);
+}
+
+/* ---- what wants a person --------------------------------------------------------------------- */
+
+/* A sentence, in lines that the terminal holds; those after the first are indented. */
+static void note(const struct table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void note(const struct table *table, const char *format, ...)
+{
+    char text[NOTE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    int column = 0;
+    for (char *rest = text, *word; (word = strtok_r(rest, " ", &rest));) {
+        int length = (int)strlen(word);
+        bool fits = table->width == 0 || column + 1 + length <= table->width;
+        if (column > 0)
+            column += printf("%s", fits ? " " : "\n  ");
+        if (column > 0 && !fits)
+            column = 2;
+        column += printf("%s", word);
+    }
+    printf("\n");
+}
+
+static void note_end(const struct table *table, const json_t *service)
+{
+    const char *last_end = json_string_at(service, "last_end");
+    if (last_end && !json_is_true(json_at(service, "ready")))
+        note(table, "%s %s.", json_string_at(service, "name"), last_end);
+}
+
+static void note_refused(const struct table *table, const json_t *process)
+{
+    size_t i;
+    json_t *refused;
+    struct text names;
+    text_init(&names, 512);
+    json_array_foreach (json_object_get(process, "refuses"), i, refused)
+        text_printf(&names, "%s%s", names.length ? ", " : "", json_string_value(refused));
+    if (names.length)
+        note(table, "%s refuses calls to %s: its circuit breaker is open.",
+             json_string_at(process, "name"), names.data);
+    text_release(&names);
+}
+
+static void note_parked(const struct table *table, const json_t *service)
+{
+    const char *name = json_string_at(service, "name");
+    long long events = 0, sagas = number(service, "state.sagas.parked"),
+              undoing = number(service, "state.sagas.compensating");
+    size_t i;
+    json_t *subscription;
+    json_array_foreach (json_at(service, "state.subscriptions"), i, subscription)
+        events += number(subscription, "parked.events");
+    if (events)
+        note(table, "%s has parked %lld event%s that it could not apply: freehold parked list %s",
+             name, events, events == 1 ? "" : "s", name);
+    if (sagas)
+        note(table, "%s has parked %lld saga%s: freehold saga list %s --status parked", name, sagas,
+             sagas == 1 ? "" : "s", name);
+    if (undoing)
+        note(table, "%s takes %lld saga%s back.", name, undoing, undoing == 1 ? "" : "s");
+}
+
+static bool same(const json_t *a, const json_t *b, const char *name)
+{
+    return json_equal(json_object_get(a, name), json_object_get(b, name)) != 0;
+}
+
+/* How many of them stand still as this one does, for the same reason; 0: an earlier one was told.
+ */
+static size_t count_alike(const json_t *subscriptions, const json_t *one)
+{
+    size_t i, count = 0;
+    json_t *other;
+    bool before = true;
+    json_array_foreach (subscriptions, i, other) {
+        before = before && other != one;
+        if (!same(one, other, "source") || !same(one, other, "state") ||
+            !same(one, other, "reason"))
+            continue;
+        if (before)
+            return 0;
+        count++;
+    }
+    return count;
+}
+
+/* Subscriptions that do not go on, with their own words for why. */
+static void note_standing(const struct table *table, const json_t *service)
+{
+    size_t i;
+    json_t *one;
+    char shares[64];
+    const json_t *subscriptions = json_at(service, "state.subscriptions");
+    json_array_foreach (subscriptions, i, one) {
+        const char *reason = json_string_at(one, "reason");
+        size_t alike = reason ? count_alike(subscriptions, one) : 0;
+        if (alike == 0)
+            continue;
+        snprintf(shares, sizeof shares, "%zu shares", alike);
+        if (alike == 1)
+            snprintf(shares, sizeof shares, "share %s", json_string_at(one, "share"));
+        note(table, "%s hears %s (%s): %s. %s", json_string_at(service, "name"),
+             json_string_at(one, "source"), shares, json_string_at(one, "state"), reason);
+    }
+}
+
+/* Subscribers for whom events are gone that they have not applied. */
+static void note_expired(const struct table *table, const json_t *service)
+{
+    size_t i;
+    json_t *subscriber;
+    json_array_foreach (json_at(service, "state.subscribers"), i, subscriber) {
+        if (json_is_true(json_at(subscriber, "expired")))
+            note(table, "%s has trimmed events that %s (share %s) has not applied: it is expired.",
+                 json_string_at(service, "name"), json_string_at(subscriber, "name"),
+                 json_string_at(subscriber, "share"));
+    }
+}
+
+static void note_restored(const struct table *table, const json_t *service)
+{
+    long long waits = number(service, "state.restored");
+    if (waits)
+        note(table, "%s reports %lld things that a restore has left: freehold restored %s",
+             json_string_at(service, "name"), waits, json_string_at(service, "name"));
+}
+
+static void note_older(const struct table *table, const json_t *service)
+{
+    const char *refused = json_string_at(service, "program.refused");
+    if (json_is_true(json_at(service, "program.older")))
+        note(table, "%s runs an older program than is on disk%s%s", json_string_at(service, "name"),
+             refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static void print_head(const struct table *table, const json_t *status)
+{
+    printf("%s%s%s is %s at %s://%s (pid %lld)\n\n", cli_colour(stdout, CLI_BOLD),
+           json_string_at(status, "system"), cli_colour(stdout, CLI_PLAIN),
+           json_string_at(status, "phase"),
+           json_is_true(json_at(status, "gateway.tls")) ? "https" : "http",
+           json_string_at(status, "gateway.address"), number(status, "up_pid"));
+    printf("%s%-*s %-10s %-7s %-5s %8s %11s  %-9s", cli_colour(stdout, CLI_DIM), NAME_WIDTH,
+           "SERVICE", "STATE", "PID", "FOR", "RESTARTS", "UNAPPLIED", "SAGAS");
+    if (table->positions)
+        printf(" %*s", POSITION_WIDTH - 1, "POSITION");
+    if (table->addresses)
+        printf("  %s", "ADDRESS");
+    printf("%s\n", cli_colour(stdout, CLI_PLAIN));
+}
+
+void status_print(const json_t *status, int width)
+{
+    static void (*const notes[])(const struct table *table, const json_t *service) = {
+        note_end,     note_refused,  note_parked, note_standing,
+        note_expired, note_restored, note_older};
+    const int narrow = NAME_WIDTH + 57;
+    const struct table table = {.width = width,
+                                .positions = width == 0 || width >= narrow + POSITION_WIDTH,
+                                .addresses =
+                                    width == 0 || width >= narrow + POSITION_WIDTH + ADDRESS_WIDTH};
+    const json_t *gateway = json_object_get(status, "gateway");
+    size_t i;
+    json_t *service;
+    print_head(&table, status);
+    print_row(&table, gateway, false);
+    json_array_foreach (json_at(status, "services"), i, service)
+        print_row(&table, service, true);
+    json_array_foreach (json_at(status, "servers"), i, service)
+        print_row(&table, service, false);
+    printf("\n");
+    note_end(&table, gateway);
+    note_refused(&table, gateway);
+    for (size_t n = 0; n < sizeof notes / sizeof notes[0]; n++) {
+        json_array_foreach (json_at(status, "services"), i, service)
+            notes[n](&table, service);
+    }
+}
