@@ -260,6 +260,13 @@ struct http_request *request_new(struct http_connection *connection, const char 
 
 /* ---- The body -------------------------------------------------------------------------------- */
 
+bool request_has_body(struct MHD_Connection *native)
+{
+    const char *length = MHD_lookup_connection_value(native, MHD_HEADER_KIND, "Content-Length");
+    return (length && strcmp(length, "0") != 0) ||
+           MHD_lookup_connection_value(native, MHD_HEADER_KIND, "Transfer-Encoding");
+}
+
 bool request_take_body(struct http_request *request, const char *data, size_t length,
                        const struct http_limits *limits, struct http_refusal *refusal)
 {

@@ -79,6 +79,8 @@ struct http_request *request_new(struct http_connection *connection, const char 
 bool request_take_body(struct http_request *request, const char *data, size_t length,
                        const struct http_limits *limits, struct http_refusal *refusal);
 void request_free(struct http_request *request);
+/* A body is on its way, as far as the head says so. */
+bool request_has_body(struct MHD_Connection *native);
 /* Keeps the raw target of the request line that has just come. */
 bool connection_keep_target(struct http_connection *connection, const char *target);
 
@@ -99,6 +101,17 @@ bool awaited_begins(const struct http_awaited *awaited);
  * not have so many descriptors. */
 struct http_limits limits_of(const struct http_limits *given);
 int connection_socket(struct MHD_Connection *native);
+
+/* linger.c: sockets that were answered before their request had come whole. */
+struct http_linger {
+    struct lingering *first;
+    unsigned count;
+};
+/* Answers, and reads on and drops what comes for a while when the library has closed the
+ * connection, as it does by what this returns. */
+enum MHD_Result linger_refuse(struct http_linger *linger, uv_loop_t *loop,
+                              struct MHD_Connection *native, const struct http_refusal *refusal);
+void linger_end(struct http_linger *linger); /* its handles are closed with the loop's next turn */
 
 /* The library's form of an answer; *ret_status is its status (500 where a header is impossible). */
 struct MHD_Response *answer_new(const struct http_answer *answer, bool close, int *ret_status);

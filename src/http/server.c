@@ -58,6 +58,7 @@ struct http_server {
     int open_handles;
     struct world_turn turn;
     struct http_awaited awaited;
+    struct http_linger linger;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
     bool closed;    /* a connection was, in this run */
@@ -196,10 +197,13 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *native, const struct http_refusal *refusal)
+static enum MHD_Result refuse(struct http_server *server, struct MHD_Connection *native,
+                              const struct http_refusal *refusal)
 {
     if (!refusal->status)
         return MHD_NO;
+    if (request_has_body(native))
+        return linger_refuse(&server->linger, server->loop, native, refusal);
     struct MHD_Response *response = answer_problem(refusal->status, refusal->detail, true);
     if (!response)
         return MHD_NO;
@@ -261,19 +265,17 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
             return MHD_NO;
         if (!is_trusted(connection)) {
             refusal = (struct http_refusal){.status = 403, .detail = UNTRUSTED};
-            return refuse(native, &refusal);
+            return refuse(server, native, &refusal);
         }
         request = request_new(connection, method, version, &server->limits, &refusal);
         *native_context = request;
-        return request ? MHD_YES : refuse(native, &refusal);
+        return request ? MHD_YES : refuse(server, native, &refusal);
     }
     if (*data_length) {
         connection_of(native)->stuck = false;
-        if (!request_take_body(request, data, *data_length, &server->limits, &refusal)) {
-            /* The library takes no answer in the middle of a body. */
-            answer_last_words(native, refusal.status, refusal.detail);
-            return MHD_NO;
-        }
+        /* The library takes no answer in the middle of a body. */
+        if (!request_take_body(request, data, *data_length, &server->limits, &refusal))
+            return linger_refuse(&server->linger, server->loop, native, &refusal);
         *data_length = 0;
         return MHD_YES;
     }
@@ -414,6 +416,7 @@ void http_server_free(struct http_server *server)
         return;
     FH_ASSERT(server->draining && !server->drained);
     server->freed = true;
+    linger_end(&server->linger);
     abandon_unanswered(server);
     /* Resumed connections leave the suspended list only here. */
     MHD_run(server->daemon);

@@ -145,31 +145,6 @@ static void a_client_that_expects_100_is_told_to_continue(void **state)
     site_release(&site);
 }
 
-/* A POST with a body of `length` bytes, announced or in chunks of 1,000. */
-static struct raw *post_body(struct site *site, size_t length, bool chunked)
-{
-    struct raw *raw = raw_connect(site);
-    char text[128], piece[1000];
-    memset(piece, 'x', sizeof piece);
-    snprintf(text, sizeof text, "POST /b HTTP/1.1\r\nHost: x\r\n%s%.0zu\r\n\r\n",
-             chunked ? "Transfer-Encoding: chunked" : "Content-Length: ", chunked ? 0 : length);
-    raw_text(raw, text);
-    while (length) {
-        size_t part = length < sizeof piece ? length : sizeof piece;
-        snprintf(text, sizeof text, "%zx\r\n", part);
-        if (chunked)
-            raw_text(raw, text);
-        raw_send(raw, piece, part);
-        if (chunked)
-            raw_text(raw, "\r\n");
-        length -= part;
-        uv_run(&site->harness.loop, UV_RUN_NOWAIT);
-    }
-    if (chunked)
-        raw_text(raw, "0\r\n\r\n");
-    return raw;
-}
-
 static void a_body_at_the_limit_is_taken_and_one_beyond_is_refused(void **state)
 {
     (void)state;
@@ -197,6 +172,57 @@ static void a_body_announced_too_large_is_refused_before_it_comes(void **state)
     struct raw *raw =
         raw_ask(&site, "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", NULL);
     assert_problem(raw, 413);
+    raw_close(raw);
+    site_release(&site);
+}
+
+static void whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.body_size_max = 100000});
+    for (int chunked = 0; chunked < 2; chunked++) {
+        struct raw *raw = post_body(&site, (size_t)4 << 20, chunked);
+        shutdown(raw->fd, SHUT_WR);
+        raw_until_closed(raw);
+        assert_problem(raw, 413);
+        assert_false(raw->reset);
+        raw_close(raw);
+    }
+    assert_int_equal(site.taken, 0);
+    site_release(&site);
+}
+
+/* Any refusal of a head whose body is coming; the server ends while it still drops what comes. */
+static void a_head_is_refused_in_words_though_its_body_comes(void **state)
+{
+    (void)state;
+    struct site site;
+    char piece[100000];
+    memset(piece, 'x', sizeof piece);
+    site_init(&site, NULL);
+    struct raw *raw = raw_connect(&site);
+    raw_text(raw, "POST /b HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 900000\r\n\r\n");
+    for (int i = 0; i < 5; i++)
+        raw_send(raw, piece, sizeof piece);
+    raw_until_closed(raw);
+    assert_problem(raw, 400);
+    assert_false(raw->reset);
+    int open = dup(raw->fd);
+    raw_close(raw);
+    site_release(&site);
+    close(open);
+}
+
+static void nobody_is_listened_to_for_ever(void **state)
+{
+    (void)state;
+    struct site site;
+    site_init(&site, &(struct http_limits){.body_size_max = 100000});
+    struct raw *raw = post_body(&site, (size_t)40 << 20, false); /* as far as it goes */
+    raw_until_closed(raw);
+    raw_close(raw);
+    raw = raw_ask(&site, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "GET|/a|");
     raw_close(raw);
     site_release(&site);
 }
@@ -729,6 +755,9 @@ int main(void)
         cmocka_unit_test(a_client_that_expects_100_is_told_to_continue),
         cmocka_unit_test(a_body_at_the_limit_is_taken_and_one_beyond_is_refused),
         cmocka_unit_test(a_body_announced_too_large_is_refused_before_it_comes),
+        cmocka_unit_test(whoever_sends_on_is_not_cut_off_before_it_reads_the_refusal),
+        cmocka_unit_test(a_head_is_refused_in_words_though_its_body_comes),
+        cmocka_unit_test(nobody_is_listened_to_for_ever),
         cmocka_unit_test(a_head_at_the_limit_is_taken_and_one_beyond_is_refused),
         cmocka_unit_test(too_many_headers_are_refused),
         cmocka_unit_test(malformed_requests_are_refused_with_problems),

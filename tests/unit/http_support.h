@@ -196,6 +196,7 @@ struct raw {
     char data[1 << 17];
     size_t length;
     bool closed; /* by the other side */
+    bool reset;  /* and so that what was on its way is lost */
     bool released;
     const char *awaited;
 };
@@ -216,6 +217,7 @@ static inline void on_raw_ready(uv_poll_t *poll, int status, int events)
     raw->data[raw->length] = '\0';
     if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         raw->closed = true;
+        raw->reset = got < 0;
         uv_poll_stop(poll);
     }
 }
@@ -253,6 +255,31 @@ static inline void raw_send(struct raw *raw, const char *data, size_t length)
 static inline void raw_text(struct raw *raw, const char *text)
 {
     raw_send(raw, text, strlen(text));
+}
+
+/* A POST with a body of `length` bytes, announced or in chunks of 1,000. */
+static inline struct raw *post_body(struct site *site, size_t length, bool chunked)
+{
+    struct raw *raw = raw_connect(site);
+    char text[128], piece[1000];
+    memset(piece, 'x', sizeof piece);
+    snprintf(text, sizeof text, "POST /b HTTP/1.1\r\nHost: x\r\n%s%.0zu\r\n\r\n",
+             chunked ? "Transfer-Encoding: chunked" : "Content-Length: ", chunked ? 0 : length);
+    raw_text(raw, text);
+    while (length) {
+        size_t part = length < sizeof piece ? length : sizeof piece;
+        snprintf(text, sizeof text, "%zx\r\n", part);
+        if (chunked)
+            raw_text(raw, text);
+        raw_send(raw, piece, part);
+        if (chunked)
+            raw_text(raw, "\r\n");
+        length -= part;
+        uv_run(&site->harness.loop, UV_RUN_NOWAIT);
+    }
+    if (chunked)
+        raw_text(raw, "0\r\n\r\n");
+    return raw;
 }
 
 static inline bool raw_has(void *argument)
