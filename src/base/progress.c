@@ -88,12 +88,14 @@ void progress_line(const struct progress *progress, double seconds, int width,
     char words[3 * PROGRESS_LINE_SIZE / 4];
     format_number(progress->done, done);
     format_number(progress->total, total);
+    const char *about = progress->guessed ? "about " : "";
+    bool known = progress->total > 0 && !(progress->guessed && progress->done > progress->total);
     format_pace(progress, seconds, pace, sizeof pace);
-    if (progress->total > 0) {
+    if (known) {
         double part = (double)progress->done / (double)progress->total;
         part = part < 0 ? 0 : part > 1 ? 1 : part;
-        snprintf(words, sizeof words, "%3d%%  %s of %s %s%s", (int)(100 * part), done, total,
-                 progress->unit, pace);
+        snprintf(words, sizeof words, "%3d%%  %s of %s%s %s%s", (int)(100 * part), done, about,
+                 total, progress->unit, pace);
         format_bar(part, width - (int)(strlen(progress->what) + strlen(words)) - 4, bar);
         snprintf(out, PROGRESS_LINE_SIZE, "%s  %s%s%s", progress->what, bar, *bar ? "  " : "",
                  words);

@@ -20,6 +20,7 @@ struct progress {
     const char *unit; /* "rows" */
     int64_t done;
     int64_t total; /* 0: not known; may become known as it goes */
+    bool guessed;  /* the total is an estimate: said so, and forgotten once it was passed */
     FILE *stream;  /* NULL: it says nothing */
     int width;     /* of the terminal; 0: it is none */
     bool drawn;

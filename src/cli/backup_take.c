@@ -47,7 +47,8 @@ bool taking_shows_no_moment(const struct taking *taking, const char **ret_engine
 void taking_tell(struct progress *progress, const json_t *status)
 {
     const char *unit = json_string_at(status, "unit");
-    progress->unit = unit && strcmp(unit, "pages") == 0 ? "pages" : "rows";
+    progress->guessed = !unit || strcmp(unit, "pages") != 0;
+    progress->unit = progress->guessed ? "rows" : "pages";
     progress->total = json_integer_value(json_object_get(status, "total"));
     progress_reach(progress, json_integer_value(json_object_get(status, "done")));
 }

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "service/fill.h"
 #include "store/ledger.h"
+#include "store/relational/catalog.h"
 
 #define TOLD_MS 500 /* between two words on how far it has come */
 #define ATTEMPTS_MAX 3
@@ -139,6 +140,19 @@ static void told(void *context, const char *table, int64_t count)
     rows->watch->rows = rows->before + rows->last;
 }
 
+/* Only for who waits: without it there is no time left to tell. */
+static void guess_total(struct store *store, struct store_watch *watch)
+{
+    struct store_work *work;
+    struct fh_error error;
+    int64_t rows = 0;
+    if (!store->ops->sql || store_begin(store, STORE_READ, &work, &error) != FH_OK)
+        return;
+    if (catalog_rows_guessed(work, &rows, &error) == FH_OK)
+        watch->total = rows;
+    store_rollback(work);
+}
+
 static enum fh_code copy_rows(const fh_service *service, const json_t *config, struct store *store,
                               struct store *copy, struct store_watch *watch, struct fh_error *error)
 {
@@ -153,8 +167,10 @@ static enum fh_code copy_rows(const fh_service *service, const json_t *config, s
                                    .context = &rows};
     enum fh_code code =
         service_store_prepare(service, copy, json_string_at(config, "migrations"), error);
-    if (code == FH_OK)
+    if (code == FH_OK) {
+        guess_total(store, watch);
         code = store_hold(store, error);
+    }
     if (code != FH_OK)
         return code;
     code = service_store_copy(service, &options, &result, error);

@@ -9,9 +9,10 @@
  *
  *     POST /_freehold/backup       for operators: {"id"}, or 409 while one is made
  *     SERVICE_BACKUP_STATUS        how far it has come: {"id", "pid", "state": "copying" | "done" |
- *                                  "failed", "done", "total", "unit", "held"}; with "failed"
- *                                  "error", with "done" what the file holds: "model", "engine",
- *                                  "incarnation", "position", "taken_ms", "migration", "rows"
+ *                                  "failed", "done", "total", "unit"}: 0: no total is known;
+ *                                  of "rows" it is the server's own estimate, of "pages" it is
+ *                                  known; with "failed" "error", with "done" what the file holds:
+ * "model", "engine", "incarnation", "position", "taken_ms", "migration", "rows"
  */
 
 #include "freehold.h"

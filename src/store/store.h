@@ -107,7 +107,7 @@ struct store_work {
 /* Of a copy that takes long: how far it has come, set from another thread than the loop's, and
  * whether it shall end early (FH_UNAVAILABLE). */
 struct store_watch {
-    _Atomic int64_t done, total; /* in pages of STORE_PAGE_SIZE */
+    _Atomic int64_t done, total; /* in pages of STORE_PAGE_SIZE; or in rows, the total a guess */
     _Atomic int64_t rows;        /* of the service's own, in the copy: known when it is whole */
     atomic_bool stop;
 };

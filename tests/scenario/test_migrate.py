@@ -6,10 +6,11 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 
-from conftest import FREEHOLD, ROOT, System, assert_unreported
+from conftest import FREEHOLD, ROOT, System, assert_unreported, wait_for
 from test_servers import sql
 
 SERVERS = {"postgresql": "FREEHOLD_TEST_POSTGRESQL", "mariadb": "FREEHOLD_TEST_MARIADB"}
@@ -197,6 +198,28 @@ def test_where_it_stopped_is_shown_with_what_to_do(on_server):
     on_server.rows("UPDATE fh_migration_open SET running = 0")
     put(system, "0002_more.sql", "INSERT INTO note VALUES (1);\n\nALTER TABLE note ADD COLUMN a INT;\n")
     assert migrate(system, "apply").stdout == "shipping: 1 migration applied\n"
+
+
+@pytest.mark.parametrize("on_server", ["postgresql"], indirect=True)
+def test_one_that_takes_long_says_how_long(on_server):
+    """It works until the test lets it go on, by a counter that no transaction hides."""
+    system = on_server.system
+    put(system, "0001_gate.sql", "CREATE SEQUENCE gate;\n")
+    put(system, "0002_long.sql", "DO $$ BEGIN WHILE (SELECT last_value FROM gate) < 2 LOOP"
+                                 " PERFORM pg_sleep(0.05); END LOOP; END $$;\n")
+    applying = subprocess.Popen([FREEHOLD, "migrate", "apply", "--file", system.file, "--state", system.state],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        log = pathlib.Path(system.state) / "shipping" / "log"
+        wait_for("it is told", lambda: log.exists() and "migration 0002_long.sql has been under way for" in
+                 log.read_text())
+        assert applying.poll() is None
+        on_server.rows("SELECT setval('gate', 2)")
+        said, trouble = applying.communicate(timeout=100)
+        assert applying.returncode == 0 and said == "shipping: 2 migrations applied\n", (said, trouble)
+    finally:
+        applying.kill()
+        applying.wait(60)
 
 
 @pytest.mark.parametrize("on_server", ["postgresql"], indirect=True)

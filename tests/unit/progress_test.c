@@ -52,6 +52,18 @@ static void more_than_was_foreseen_is_all(void **state)
     assert_string_equal(after(12, 10, 1, 0), "users  100%  12 of 10 rows, 12/s");
 }
 
+static void a_guess_is_called_one_until_it_was_wrong(void **state)
+{
+    (void)state;
+    struct progress progress = {
+        .what = "users", .unit = "rows", .done = 500, .total = 1000, .guessed = true};
+    progress_line(&progress, 1, 0, line);
+    assert_string_equal(line, "users   50%  500 of about 1,000 rows, 500/s, 1s left");
+    progress.done = 1001;
+    progress_line(&progress, 1, 0, line);
+    assert_string_equal(line, "users  1,001 rows, 1,001/s");
+}
+
 static void a_bar_takes_the_columns_that_are_left(void **state)
 {
     (void)state;
@@ -112,6 +124,7 @@ int main(void)
         cmocka_unit_test(a_rate_waits_until_it_says_something),
         cmocka_unit_test(without_a_total_there_is_no_part_of_it),
         cmocka_unit_test(more_than_was_foreseen_is_all),
+        cmocka_unit_test(a_guess_is_called_one_until_it_was_wrong),
         cmocka_unit_test(a_bar_takes_the_columns_that_are_left),
         cmocka_unit_test(where_there_is_no_terminal_lines_are_whole_and_few),
         cmocka_unit_test(quiet_work_says_nothing),

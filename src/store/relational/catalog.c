@@ -60,6 +60,18 @@ static const char *const parents_sql[SQL_DIALECTS] = {
                     " AND table_name = ?1 AND referenced_table_name IS NOT NULL",
 };
 
+/* The first statistic of PostgreSQL's is that of the last ANALYZE (-1: there was none), the second
+ * counts what has been committed since the server keeps it. */
+static const char *const rows_sql[SQL_DIALECTS] = {
+    [SQL_POSTGRESQL] = "SELECT CAST(coalesce(sum(greatest(CAST(c.reltuples AS bigint),"
+                       " pg_stat_get_live_tuples(c.oid), 0)), 0) AS bigint) FROM pg_class c"
+                       " WHERE c.relkind = 'r'"
+                       " AND c.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace)",
+    [SQL_MARIADB] = "SELECT CAST(coalesce(sum(table_rows), 0) AS SIGNED)"
+                    " FROM information_schema.tables WHERE table_schema = database()"
+                    " AND table_type = 'BASE TABLE'",
+};
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct names {
@@ -167,6 +179,19 @@ enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *
                                 &look, NULL, error);
     *ret = look.found;
     return code;
+}
+
+static bool take_rows(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return true;
+}
+
+enum fh_code catalog_rows_guessed(struct store_work *work, int64_t *ret, struct fh_error *error)
+{
+    const char *sql = rows_sql[work->store->ops->sql->dialect];
+    *ret = 0;
+    return sql ? sql_run(work, sql, NULL, 0, take_rows, ret, NULL, error) : FH_OK;
 }
 
 const struct catalog_table *catalog_find(const struct catalog *catalog, const char *name)

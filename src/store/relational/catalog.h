@@ -38,6 +38,10 @@ bool catalog_has_column(const struct catalog_table *table, const char *column);
 /* Parents before children. FH_UNSUPPORTED names a table whose foreign keys go in a circle. */
 enum fh_code catalog_order(struct catalog *catalog, struct fh_error *error);
 
+/* About how many rows all tables have, by the server's own statistics, which may be old, or know
+ * nothing of new tables. SQLite keeps none: 0. */
+enum fh_code catalog_rows_guessed(struct store_work *work, int64_t *ret, struct fh_error *error);
+
 /* A name as the dialect quotes it, into `out`. */
 struct text;
 void catalog_quote(struct text *out, enum sql_dialect dialect, const char *name);
