@@ -61,11 +61,19 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
                              STORE_HOLD_MS_MAX / 1000);
         }
     }
-    return FH_OK;
+    enum fh_code code = FH_OK;
+    if (store->ops->holds_alone)
+        code = store->ops->begin(store, STORE_WRITE_ALONE, &hold->alone, error);
+    if (code != FH_OK)
+        store_release(store);
+    return code;
 }
 
 void store_release(struct store *store)
 {
+    if (store->hold.alone)
+        store->ops->rollback(store->hold.alone);
+    store->hold.alone = NULL;
     store->hold.held = false;
     fiber_wake_all(&store->hold.waiting);
 }

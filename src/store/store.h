@@ -81,6 +81,7 @@ struct store_hold {
     bool held;
     int writing; /* works that have begun and not ended */
     struct fiber_queue waiting, quiet;
+    struct store_work *alone; /* of engines that hold so, or NULL */
 };
 #define STORE_HOLD_MS_MAX 5000 /* for works to end, and for those that are held to go on */
 
@@ -118,6 +119,7 @@ struct store_ops {
     unsigned models;  /* 1u << enum fh_model, for each it implements */
     bool many_instances;
     bool guarded;      /* knows STORE_WRITE_GUARDED */
+    bool holds_alone;  /* a STORE_WRITE_ALONE work keeps other processes' works off, too */
     bool one_document; /* a commit changes one of the service's documents, not several */
     bool reads_apart;  /* each read of STORE_READ sees its own moment: that all were so at once is
                           known of a work that commits, also one that changes nothing */
@@ -173,7 +175,8 @@ extern const struct store_ops store_redis;      /* the same */
 /* By an engine's name; NULL: not built in. */
 const struct store_ops *store_engine(const char *name);
 
-/* Returns when no work of this process writes any more; from then on those that want to wait, up to
+/* Returns when no work of this process writes any more, nor another's where the engine can see to
+ * that (holds_alone); from then on those that want to wait, up to
  * STORE_HOLD_MS_MAX, and fail with FH_UNAVAILABLE. FH_UNAVAILABLE, and nothing is held: works do
  * not end, or it is held already. On a fiber. */
 enum fh_code store_hold(struct store *store, struct fh_error *error);

@@ -48,6 +48,16 @@ enum fh_code mongodb_open_at(struct conformance *c, int port, struct store **ret
     return open_with(&c->harness, server, c->model, ret, &c->error);
 }
 
+enum fh_code mongodb_open_shared(struct conformance *c, struct store **ret)
+{
+    json_t *server = mongodb_server(&c->harness, c->engine);
+    struct store_options options = {
+        .service = "conformance", .folder = c->harness.folder, .server = server, .model = c->model};
+    enum fh_code code = store_engine("mongodb")->open(&options, c->harness.world, ret, &c->error);
+    json_decref(server);
+    return code;
+}
+
 static enum fh_code open_ferretdb(struct harness *harness, enum fh_model model, struct store **ret,
                                   struct fh_error *error)
 {

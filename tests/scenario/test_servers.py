@@ -377,6 +377,17 @@ def test_document_stores_have_private_servers_that_let_nobody_else_in(documents)
     assert check(documents) == ([], [])
 
 
+def test_instances_on_a_private_document_server_take_turns(documents):
+    documents.command("scale", "products", "3", "--state", documents.state)
+    for number in range(12):
+        made = documents.http("POST", "/api/products", {"id": f"turn-{number}", "name": "Pen", "price": 1, "stock": 1},
+                              headers={"Idempotency-Key": f"turn-{number}"})
+        assert made.status == 201, made
+    assert check(documents) == ([], [])
+    wait_for("every saga ends and every event is applied", documents.at_rest)
+    documents.command("scale", "products", "1", "--state", documents.state)
+
+
 @pytest.mark.parametrize("name", ["products-mongodb", "payments-mongodb"])
 def test_a_document_server_that_is_killed_comes_back_by_itself_with_what_it_had(documents, name):
     documents.http("POST", "/api/products", {"id": name, "name": "Lamp", "price": 100, "stock": 10})

@@ -229,7 +229,7 @@ static void refuse_mongodb(const char *service, const char *servers, const char 
     release(&fixture);
 }
 
-static void a_store_on_mongodb_may_have_no_user_and_has_one_process(void **state)
+static void a_store_on_mongodb_may_have_no_user(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -237,8 +237,6 @@ static void a_store_on_mongodb_may_have_no_user_and_has_one_process(void **state
         skip();
     refuse_mongodb(", store: {host: db}", "", "it needs database, user and password too");
     refuse_mongodb(", store: {host: db, database: o, user: u}", "", "user and password too");
-    refuse_mongodb(", instances: 2, store: {host: db, database: o}", "",
-                   "a store on mongodb has one process");
     setenv("PATH", "/nowhere", 1);
     refuse_mongodb("", "", "mongodb is not installed: put FerretDB 1.x's ferretdb on the PATH, or");
     read_text(&fixture,
@@ -252,7 +250,7 @@ static void a_store_on_mongodb_may_have_no_user_and_has_one_process(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_store_on_mongodb_may_have_no_user_and_has_one_process),
+        cmocka_unit_test(a_store_on_mongodb_may_have_no_user),
         cmocka_unit_test(a_store_may_be_on_a_server_that_is_there_already),
         cmocka_unit_test(a_store_may_be_given_as_it_is),
         cmocka_unit_test(a_server_that_the_profile_does_not_use_needs_no_environment),

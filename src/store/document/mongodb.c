@@ -3,7 +3,8 @@
  * The MongoDB engine: opening and closing a store. Why it is built as it is, what is promised and
  * what was tried against which server is told in docs/engines/mongodb.md.
  *
- * One process at a time has a store open. Each opening has a number of its own, the epoch, which
+ * One process at a time writes into a store: the only one that has it open, or the one whose turn
+ * it is (mongodb_turn.c). Each opening has a number of its own, the epoch, which
  * stands beside the counter of positions: a former process that lives on finds it moved when it
  * next gives out a position, and ends.
  */
@@ -12,12 +13,14 @@
 
 #include <stdlib.h>
 
+#include "store/turn.h"
+
 /* ---- Claiming the store ---------------------------------------------------------------------- */
 
 struct claiming {
     struct mongodb_call call; /* first */
     bool found, claimed;
-    int64_t position, epoch;
+    int64_t known, position, epoch;
 };
 
 static int64_t integer_of(const bson_t *document, const char *name)
@@ -88,7 +91,8 @@ static enum fh_code claim_run(struct mongodb_call *call, struct fh_error *error)
     mongoc.bson_init(&selector);
     mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
     enum fh_code code = read_counter(claiming, meta, &selector, error);
-    if (!code)
+    claiming->claimed = !code && claiming->found && claiming->epoch == claiming->known;
+    if (!code && !claiming->claimed)
         code = claiming->found ? move_epoch(claiming, meta, &selector, error)
                                : make_counter(claiming, meta, error);
     mongoc.bson_destroy(&selector);
@@ -96,9 +100,9 @@ static enum fh_code claim_run(struct mongodb_call *call, struct fh_error *error)
     return code;
 }
 
-static enum fh_code claim(struct mongodb *mongodb, struct fh_error *error)
+enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_error *error)
 {
-    struct claiming claiming = {.call.run = claim_run};
+    struct claiming claiming = {.call.run = claim_run, .known = known};
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
     enum fh_code code = FH_OK;
     for (int tries = 0; !claiming.claimed; tries++) {
@@ -107,7 +111,7 @@ static enum fh_code claim(struct mongodb *mongodb, struct fh_error *error)
             return code;
         if (claiming.claimed)
             break;
-        if (world_monotonic_ns(mongodb->store.world) > deadline_ns)
+        if (mongodb->closing || world_monotonic_ns(mongodb->store.world) > deadline_ns)
             return error_set(error, FH_UNAVAILABLE,
                              "The store could not be claimed: others open it all the time.");
         mongodb_back_off(mongodb, tries);
@@ -171,7 +175,7 @@ static enum fh_code prepare(struct mongodb *mongodb, struct fh_error *error)
     struct store_work *work;
     enum fh_code code = mongodb_call(mongodb, &making, error);
     if (!code)
-        code = claim(mongodb, error);
+        code = mongodb_claim(mongodb, TURN_UNCLEAN, error);
     if (!code)
         code = mongodb_begin(&mongodb->store, STORE_WRITE_ALONE, &work, error);
     if (code)
@@ -201,8 +205,10 @@ static void mongodb_close(struct store *store)
     struct mongodb *mongodb = mongodb_of(store);
     mongodb->closing = true;
     fiber_wake_all(&mongodb->for_entries);
-    while (mongodb->carrying || mongodb->deciding > 0)
+    fiber_wake_all(&mongodb->turner);
+    while (mongodb->carrying || mongodb->deciding > 0 || mongodb->turning)
         fiber_wait(&mongodb->carried);
+    mongodb_turn_close(mongodb);
     while (mongodb->first) { /* it stays in its document, and is found at the next opening */
         struct mongodb_entry *entry = mongodb->first;
         mongodb->first = entry->next_carried;
@@ -232,7 +238,11 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
     if (!code)
         code = mongodb_settle_start(mongodb, error);
     if (!code)
+        code = mongodb_turn_open(mongodb, options, error);
+    if (!code)
         code = prepare(mongodb, error);
+    if (!code)
+        code = mongodb_turn_start(mongodb, error);
     if (code) {
         mongodb_close(&mongodb->store);
         return code;
@@ -244,6 +254,8 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
 const struct store_ops store_mongodb = {
     .name = "mongodb",
     .models = 1u << FH_DOCUMENT,
+    .many_instances = true,
+    .holds_alone = true,
     .one_document = true,
     .reads_apart = true,
     .ledger = &mongodb_ledger,
@@ -255,5 +267,4 @@ const struct store_ops store_mongodb = {
     .commit = mongodb_commit,
     .rollback = mongodb_rollback,
     .sequence = mongodb_sequence,
-    .tells = true, /* no other process gives positions */
 };

@@ -12,7 +12,7 @@
  *     mongodb_conflict.c  works side by side        mongodb_settle.c    who takes these, and when
  *     mongodb_work.c      what a work sees          mongodb_document.c  the model's operations
  *     mongodb_find.c      finding                   mongodb_ledger*.c   the ledger's
- *     mongodb.c           opening and closing
+ *     mongodb_turn.c      several processes         mongodb.c           opening and closing
  */
 
 #include "base/map.h"
@@ -70,12 +70,19 @@ struct mongodb {
     struct engine_collection collections[MONGODB_COLLECTIONS_MAX]; /* declared */
     int collection_count;
 
+    /* mongodb_turn.c */
+    struct store_turn *turn; /* NULL: no other process shares the store */
+    bool ours, leaving;      /* works that write may begin; ... may not any more */
+    bool turning;            /* its fiber lives */
+    int64_t turned_ns;
+    struct fiber_queue turner;
+
     /* mongodb_conflict.c */
     struct map locks;
     struct mongodb_work *works;    /* open for writing */
     struct mongodb_entry *entries; /* committing, or ended while a work is open that began before */
     uint64_t ended;                /* so many entries have */
-    int open, alone_waiting;
+    int open, waiting, alone_waiting; /* works that write: begun, at the gate, of these alone */
     bool alone;
     struct fiber_queue gate;
     struct fiber_queue decided; /* some entry's one write was */
@@ -120,6 +127,21 @@ mongoc_collection_t *mongodb_collection(const struct mongodb_call *call, const c
 enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error);
 /* Sleeps, longer with each try. */
 void mongodb_back_off(struct mongodb *mongodb, int tries);
+
+/* ---- mongodb.c ---- */
+
+/* The store is this opening's: the counter is read, and its epoch raised unless it is `known`, that
+ * of the turn before. FH_UNAVAILABLE. */
+enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_error *error);
+
+/* ---- mongodb_turn.c ---- */
+
+/* When opening: waits until it is our turn, where the store is shared. */
+enum fh_code mongodb_turn_open(struct mongodb *mongodb, const struct store_options *options,
+                               struct fh_error *error);
+/* Opened: from now on others may have it, too. The fiber ends when the store closes. */
+enum fh_code mongodb_turn_start(struct mongodb *mongodb, struct fh_error *error);
+void mongodb_turn_close(struct mongodb *mongodb);
 
 /* ---- mongodb_conflict.c ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Works side by side in this process, which is the only one that has the store open.
+ * Works side by side in this process, which is the only one that writes, as long as it is its turn
+ * (mongodb_turn.c).
  *
  * A work reads what is committed and remembers what it read. When it commits it is valid if nothing
  * of that has been changed since by a work that has ended, nor is being changed by one that is
@@ -31,13 +32,23 @@
 
 /* ---- The gate -------------------------------------------------------------------------------- */
 
+static bool is_closed(struct mongodb *mongodb, bool alone)
+{
+    if (!mongodb->ours)
+        fiber_wake_all(&mongodb->turner);
+    return !mongodb->ours || mongodb->leaving || mongodb->alone ||
+           (alone ? mongodb->open > 0 : mongodb->alone_waiting > 0);
+}
+
 enum fh_code mongodb_enter(struct mongodb *mongodb, bool alone, struct fh_error *error)
 {
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
+    mongodb->waiting++;
     mongodb->alone_waiting += alone;
     bool in_time = true;
-    while (in_time && (mongodb->alone || (alone ? mongodb->open > 0 : mongodb->alone_waiting > 0)))
+    while (in_time && is_closed(mongodb, alone))
         in_time = fiber_wait_until(&mongodb->gate, mongodb->store.world, deadline_ns);
+    mongodb->waiting--;
     mongodb->alone_waiting -= alone;
     if (!in_time) {
         fiber_wake_all(&mongodb->gate);
@@ -55,6 +66,7 @@ void mongodb_leave(struct mongodb *mongodb, bool alone)
         mongodb->alone = false;
     if (mongodb->open == 0 || alone)
         fiber_wake_all(&mongodb->gate);
+    fiber_wake_all(&mongodb->turner);
 }
 
 /* ---- Locks ----------------------------------------------------------------------------------- */
@@ -224,6 +236,7 @@ void mongodb_entry_ends(struct mongodb_entry *entry)
     entry->lock = NULL;
     entry->key_count = 0;
     mongodb_forget_ended(mongodb);
+    fiber_wake_all(&mongodb->turner);
 }
 
 void mongodb_forget_ended(struct mongodb *mongodb)

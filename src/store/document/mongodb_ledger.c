@@ -19,7 +19,8 @@
  *     fh_applied        source, share, type, key
  *
  * Events are given positions behind the commit (mongodb_carry.c). Rows beyond the counter are in no
- * outbox that anyone reads, and the counter is in memory, because no other process moves it.
+ * outbox that anyone reads; the counter is in memory as long as it is this process's turn, because
+ * no other one moves it then.
  */
 
 #include "store/document/mongodb_ledger.h"
@@ -175,9 +176,15 @@ enum fh_code mongodb_ledger_prepare(struct store_work *work, char ret_incarnatio
 
 enum fh_code mongodb_ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
-    (void)error;
+    json_t *counter = NULL;
     *ret = mongodb_of(work->store)->position;
-    return FH_OK;
+    if (mongodb_of(work->store)->ours)
+        return FH_OK;
+    enum fh_code code = mongodb_get(work, MONGODB_META, "counter", &counter, error);
+    if (!code && counter)
+        *ret = mongodb_integer(counter, "position");
+    json_decref(counter);
+    return code;
 }
 
 /* ---- Outbox ---------------------------------------------------------------------------------- */
@@ -287,12 +294,12 @@ enum fh_code mongodb_ledger_outbox_read(struct store_work *work, int64_t after, 
                                                       const struct ledger_event *event),
                                         void *context, struct fh_error *error)
 {
-    int64_t last = mongodb_of(work->store)->position;
+    int64_t last;
     struct reading reading = {visit, context, after + 1, limit, limit > 0};
     struct rows *rows = malloc(sizeof *rows);
     FH_ASSERT(rows != NULL);
-    enum fh_code code = FH_OK;
-    while (reading.goes_on && reading.next <= last && !code) {
+    enum fh_code code = mongodb_ledger_position(work, &last, error);
+    while (!code && reading.goes_on && reading.next <= last) {
         int64_t behind = reading.next + reading.left - 1;
         code = read_rows(work, reading.next, behind < last ? behind : last, rows, error);
         if (!code && rows->count == 0)
@@ -314,8 +321,9 @@ enum fh_code mongodb_ledger_outbox_id_at(struct store_work *work, int64_t positi
     struct rows *rows = malloc(sizeof *rows);
     FH_ASSERT(rows != NULL);
     ret_id[0] = '\0';
-    enum fh_code code = FH_OK;
-    if (position <= mongodb_of(work->store)->position) {
+    int64_t last;
+    enum fh_code code = mongodb_ledger_position(work, &last, error);
+    if (!code && position <= last) {
         code = read_rows(work, position, position, rows, error);
         for (int i = 0; i < rows->count; i++) {
             snprintf(ret_id, ID_SIZE, "%s", row_text(rows->rows[i], "event_id"));
@@ -344,10 +352,14 @@ enum fh_code mongodb_ledger_outbox_trimmed(struct store_work *work, int64_t *ret
 enum fh_code mongodb_ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
                                         int64_t *ret_removed, struct fh_error *error)
 {
-    int64_t trimmed, last = mongodb_of(work->store)->position;
+    int64_t trimmed, last;
     char id[ID_SIZE];
     *ret_removed = 0;
-    enum fh_code code = mongodb_ledger_outbox_trimmed(work, &trimmed, id, error);
+    enum fh_code code = mongodb_ledger_position(work, &last, error);
+    if (!code)
+        code = mongodb_ledger_outbox_trimmed(work, &trimmed, id, error);
+    if (code)
+        return code;
     if (position > last)
         position = last;
     int64_t through = position - trimmed > limit ? trimmed + limit : position;

@@ -241,7 +241,8 @@ enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
         code = find_left(mongodb, mongodb->collections[i].name, error);
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
     while (!code && mongodb->first) {
-        if (!fiber_wait_until(&mongodb->carried, mongodb->store.world, deadline_ns))
+        if (mongodb->closing ||
+            !fiber_wait_until(&mongodb->carried, mongodb->store.world, deadline_ns))
             code = error_set(error, FH_UNAVAILABLE,
                              "What an earlier process had committed could not be carried on.");
     }

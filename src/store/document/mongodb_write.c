@@ -173,6 +173,7 @@ static void decide_later(void *argument)
     decide(entry, code == FH_OK && done);
     entry->mongodb->deciding--;
     fiber_wake_all(&entry->mongodb->carried);
+    fiber_wake_all(&entry->mongodb->turner);
     mongodb_entry_release(entry);
 }
 
