@@ -58,8 +58,11 @@ void redis_words_release(struct redis_words *words);
 void redis_word(struct redis_words *words, const char *word);
 void redis_word_of(struct redis_words *words, const char *data, size_t length);
 void redis_word_number(struct redis_words *words, int64_t number);
+void redis_words_add(struct redis_words *words, const struct redis_words *others);
 /* Appends one command: the words of which it is. */
 void redis_command_of(struct redis_words *commands, const struct redis_words *words);
+/* The first line of a command of `count` words, which the caller puts behind it. */
+void redis_command_begin(struct redis_words *commands, int count);
 void redis_command(struct redis_words *commands, const char *first, ...) __attribute__((sentinel));
 
 struct redis_options {

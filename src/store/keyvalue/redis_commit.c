@@ -73,10 +73,7 @@ static void head(struct redis_words *call, const struct redis_work *own, const c
 static void part(struct redis_words *call, int count, const struct redis_words *words)
 {
     redis_word_number(call, count);
-    if (words->count)
-        text_append(&call->text, words->text.data, words->text.length);
-    call->text.overflow = call->text.overflow || words->text.overflow;
-    call->count += words->count;
+    redis_words_add(call, words);
 }
 
 static void whole_call(struct redis_words *call, const struct redis_work *own, const char *mode,

@@ -52,9 +52,22 @@ void redis_words_release(struct redis_words *words)
     text_release(&words->text);
 }
 
+/* A line of the protocol: "$12". A work has some dozens of them, so they are not printf's. */
+static void add_line(struct text *text, char sign, uint64_t number)
+{
+    char line[32], *at = line + sizeof line;
+    *--at = '\n';
+    *--at = '\r';
+    do
+        *--at = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    *--at = sign;
+    text_append(text, at, (size_t)(line + sizeof line - at));
+}
+
 void redis_word_of(struct redis_words *words, const char *data, size_t length)
 {
-    text_printf(&words->text, "$%zu\r\n", length);
+    add_line(&words->text, '$', length);
     text_append(&words->text, data, length);
     text_append(&words->text, "\r\n", 2);
     words->count++;
@@ -67,17 +80,35 @@ void redis_word(struct redis_words *words, const char *word)
 
 void redis_word_number(struct redis_words *words, int64_t number)
 {
-    char digits[24];
-    redis_word_of(words, digits,
-                  (size_t)snprintf(digits, sizeof digits, "%lld", (long long)number));
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        *--at = '-';
+    redis_word_of(words, at, (size_t)(digits + sizeof digits - at));
+}
+
+void redis_words_add(struct redis_words *words, const struct redis_words *others)
+{
+    if (others->text.length)
+        text_append(&words->text, others->text.data, others->text.length);
+    words->text.overflow = words->text.overflow || others->text.overflow;
+    words->count += others->count;
 }
 
 void redis_command_of(struct redis_words *commands, const struct redis_words *words)
 {
-    text_printf(&commands->text, "*%d\r\n", words->count);
-    text_append(&commands->text, words->text.data, words->text.length);
-    commands->text.overflow = commands->text.overflow || words->text.overflow;
-    commands->count++;
+    int count = commands->count;
+    add_line(&commands->text, '*', (uint64_t)words->count);
+    redis_words_add(commands, words);
+    commands->count = count + 1;
+}
+
+void redis_command_begin(struct redis_words *commands, int count)
+{
+    add_line(&commands->text, '*', (uint64_t)count);
 }
 
 void redis_command(struct redis_words *commands, const char *first, ...)

@@ -128,9 +128,7 @@ static void describe(struct text *text, const redisReply *reply)
 void redis_check(struct redis_work *own, const char *letter, const struct redis_words *words)
 {
     redis_word(&own->checks, letter);
-    text_append(&own->checks.text, words->text.data, words->text.length);
-    own->checks.text.overflow = own->checks.text.overflow || words->text.overflow;
-    own->checks.count += words->count;
+    redis_words_add(&own->checks, words);
     own->check_count++;
 }
 
@@ -199,13 +197,11 @@ static enum fh_code keep(struct redis_work *own, const char *command,
 
 static char *command_text(const struct redis_question *question)
 {
-    struct redis_words words, command;
-    redis_words_init(&words);
+    struct redis_words command;
     redis_words_init(&command);
+    redis_command_begin(&command, question->count);
     for (int i = 0; i < question->count; i++)
-        redis_word(&words, question->words[i]);
-    redis_command_of(&command, &words);
-    redis_words_release(&words);
+        redis_word(&command, question->words[i]);
     return text_take(&command.text);
 }
 
@@ -269,7 +265,11 @@ char *redis_name(const struct redis *redis, const char *room, const char *name)
 {
     struct text text;
     text_init(&text, REDIS_WORK_SIZE_MAX);
-    text_printf(&text, "%s:%s:%s", redis->options.prefix, room, name);
+    text_add(&text, redis->options.prefix);
+    text_add(&text, ":");
+    text_add(&text, room);
+    text_add(&text, ":");
+    text_add(&text, name);
     return text_take(&text);
 }
 
@@ -289,22 +289,20 @@ void redis_needs(struct redis_work *own, const char *key, const char *kind)
 
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
 {
-    struct redis_words words;
-    va_list rest;
+    va_list rest, counted;
     int count = 2;
     redis_needs(own, key, kind);
-    redis_words_init(&words);
-    redis_word(&words, command);
-    redis_word(&words, key);
     va_start(rest, key);
-    for (const char *word; (word = va_arg(rest, const char *)) != NULL; count++)
-        redis_word(&words, word);
-    va_end(rest);
+    va_copy(counted, rest);
+    while (va_arg(counted, const char *))
+        count++;
+    va_end(counted);
     redis_word(&own->operations, "C");
     redis_word_number(&own->operations, count);
-    text_append(&own->operations.text, words.text.data, words.text.length);
-    own->operations.text.overflow = own->operations.text.overflow || words.text.overflow;
-    own->operations.count += count;
+    redis_word(&own->operations, command);
+    redis_word(&own->operations, key);
+    for (const char *word; (word = va_arg(rest, const char *)) != NULL;)
+        redis_word(&own->operations, word);
+    va_end(rest);
     own->operation_count++;
-    redis_words_release(&words);
 }
