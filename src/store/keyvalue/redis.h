@@ -36,6 +36,7 @@
 #define REDIS_WAIT_MS 30000   /* for works in the way of an alone one */
 #define REDIS_WORK_SIZE_MAX ((size_t)16 << 20) /* of all that one work reads and writes */
 #define REDIS_ARGUMENTS_MAX 500000
+#define REDIS_PIECE_SIZE 16384 /* the server reads at most so much of a connection at once */
 #define REDIS_SENDING_MAX ((size_t)64 << 20) /* that waits to be sent, on one connection */
 #define REDIS_PLACED_MAX 16384               /* positions remembered for those who ask */
 #define REDIS_PREFIX_SIZE 80
@@ -93,6 +94,7 @@ struct redis_connection {
     struct world_turn turn;
     struct world_timer timer;
     struct redis_call *first, **end; /* without their answers yet, in order */
+    size_t asked_size;               /* of these */
 };
 
 /* A work's id towards the server: who has it numbers its works, and the server refuses one that

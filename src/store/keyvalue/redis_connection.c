@@ -32,6 +32,7 @@
 struct redis_call {
     redisReply **replies;
     int count, got;
+    size_t size; /* of the question */
     bool ended, lost;
     int64_t deadline_ns;
     struct fiber *fiber;
@@ -165,6 +166,7 @@ static bool take_replies(struct redis_connection *connection)
         call->replies[call->got++] = reply;
         if (call->got == call->count) {
             connection->first = call->next;
+            connection->asked_size -= call->size;
             if (!connection->first)
                 connection->end = &connection->first;
             end_call(call, false);
@@ -262,10 +264,12 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
     }
     struct redis_call call = {.replies = ret_replies,
                               .count = commands->count,
+                              .size = commands->text.length,
                               .deadline_ns = world_in_ms(world, REDIS_ANSWER_MS),
                               .fiber = fiber_self()};
     *connection->end = &call;
     connection->end = &call.next;
+    connection->asked_size += call.size;
     if (connection->first == &call)
         set_timer(connection);
     world_turn(world, &connection->turn);
@@ -433,4 +437,5 @@ void redis_connection_close(struct redis_connection *connection)
     }
     connection->first = NULL;
     connection->end = &connection->first;
+    connection->asked_size = 0;
 }

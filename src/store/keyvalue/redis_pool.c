@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which connection is asked, and making anew what was lost. Questions go round the connections: the
- * server reads a piece of each before it syncs its log, so several let more works share one sync.
+ * Which connection is asked, and making anew what was lost. One is asked until it has as much to
+ * answer as the server reads of a connection at once, then the next: many questions share a system
+ * call on both sides, and since the server reads a piece of each connection before it syncs its
+ * log, all that are under way share a sync.
  *
  * A connection that was lost is made anew by the next who comes round to it. After a failed attempt
  * the next is due only after a while, which doubles up to a second and is random, so that many
@@ -51,11 +53,18 @@ static enum fh_code make(struct redis_connection *connection, struct fh_error *e
     return code;
 }
 
+static bool is_full(const struct redis_connection *connection)
+{
+    return connection->state == REDIS_UP && connection->asked_size >= REDIS_PIECE_SIZE;
+}
+
 /* The next that is up; where none is, the next is made. */
 static enum fh_code pick(struct redis *redis, struct redis_connection **ret, struct fh_error *error)
 {
     for (;;) {
-        int count = redis->options.connections, first = redis->next++ % count;
+        int count = redis->options.connections;
+        redis->next = (redis->next + is_full(&redis->connections[redis->next])) % count;
+        int first = redis->next;
         struct redis_connection *connection = &redis->connections[first];
         bool connecting = false;
         if (connection->state == REDIS_DOWN && make(connection, error) == FH_OK) {
