@@ -59,6 +59,47 @@ static void small_works_share_a_connection_and_large_ones_take_others(struct con
     EXPECT(all_put(c, REDIS_PIECE_SIZE) && connections_up(c) > 1);
 }
 
+/* ---- A connection that goes
+ * ----------------------------------------------------------------------
+ */
+
+static void read_one(void *argument)
+{
+    struct together *together = argument;
+    redisReply *reply = NULL;
+    struct redis_words question, commands;
+    redis_words_init(&question);
+    redis_words_init(&commands);
+    redis_word(&question, "PING");
+    redis_command_of(&commands, &question);
+    if (redis_read(redis_of(together->c->store), &commands, &reply, NULL) == FH_OK) {
+        together->done += redis_is(reply, REDIS_REPLY_STATUS) && strcmp(reply->str, "PONG") == 0;
+        hiredis.freeReplyObject(reply);
+    }
+    redis_words_release(&question);
+    redis_words_release(&commands);
+}
+
+static void lose_all(void *argument)
+{
+    struct together *together = argument;
+    struct redis *redis = redis_of(together->c->store);
+    for (int i = 0; i < redis->options.connections; i++)
+        redis_connection_close(&redis->connections[i]);
+}
+
+/* It would be sent on a link that is being made, before anybody has said who we are. */
+static void what_a_lost_connection_had_to_send_is_not_sent_on_the_next(struct conformance *c)
+{
+    struct together together = {.c = c};
+    conformance_start(c, read_one, &together);
+    conformance_start(c, lose_all, &together);
+    for (int i = 0; i < FIBERS; i++)
+        conformance_start(c, read_one, &together);
+    conformance_join(c);
+    EXPECT(together.done == FIBERS + 1);
+}
+
 /* ---- What was read, told in another order -----------------------------------------------------
  */
 
@@ -106,6 +147,7 @@ int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(small_works_share_a_connection_and_large_ones_take_others),
+        CASE(what_a_lost_connection_had_to_send_is_not_sent_on_the_next),
         CASE(a_hash_is_found_so_still_in_whichever_order_it_is_told),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);

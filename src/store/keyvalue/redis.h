@@ -87,7 +87,7 @@ struct redis_connection {
     struct redis_tls *tls;     /* NULL: the link is not by TLS */
     struct fh_error tls_error; /* why that has ended the link before it was up; FH_OK: it has not */
     unsigned watched;
-    redisReader *reader;
+    redisReader *reader; /* NULL: there is no link, or not yet */
     struct text sending;
     size_t sent;
     struct world_poll poll;

@@ -239,14 +239,14 @@ static void on_ready(struct world_poll *poll, unsigned events)
     struct redis_connection *connection = poll->owner;
     if (events & WORLD_READABLE)
         on_readable(connection);
-    if (events & WORLD_WRITABLE && connection->state != REDIS_DOWN)
+    if (events & WORLD_WRITABLE && connection->reader)
         send_rest(connection);
 }
 
 static void on_turn(struct world_turn *turn)
 {
     struct redis_connection *connection = turn->owner;
-    if (connection->state != REDIS_DOWN)
+    if (connection->reader) /* else it was closed since, and may be on its way to be made anew */
         send_rest(connection);
 }
 
