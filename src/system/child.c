@@ -4,8 +4,10 @@
  * says it lives), and writes its log itself, so that nothing of it is lost when `up` dies. The log
  * is bounded by copying it to log.1 and cutting it, which works under an O_APPEND writer.
  *
- * Silence is judged by the monotonic clock, and never on the first look after `up` itself was held
- * up: heartbeats that wait to be read are read first.
+ * Silence is judged by the monotonic clock, and never on the first look, since `up` itself may have
+ * been held up: heartbeats that wait to be read are read first. A process that would run if the
+ * machine let it is slow, not silent: on a busy machine, killing it would only make more work. It
+ * is given longer, though not for ever, since one in an endless loop looks the same.
  *
  * A process has ended when both its handles are closed; only then may the next one start.
  */
@@ -28,6 +30,7 @@
 
 #define NS_PER_MS 1000000
 #define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
+#define DOUBT_MS 100 /* meanwhile it reads what has come */
 #define TAIL_SIZE_MAX 4096
 
 const char *child_state_name(enum child_state state)
@@ -163,7 +166,7 @@ static void describe_end(struct child *child)
 {
     if (child->killed_for_silence && child->ready_ns)
         snprintf(child->why, sizeof child->why, "gave no sign of life for %d s and was killed",
-                 CHILD_SILENCE_MS_MAX / 1000);
+                 child->silent_s);
     else if (child->killed_for_silence)
         snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
                  CHILD_START_MS_MAX / 1000);
@@ -216,18 +219,42 @@ static void process_exited(uv_process_t *process, int64_t code, int signal)
 /* ---- Watching ----------------------------------------------------------------------------------
  */
 
+/* Its main thread, which beats, is to run (R) or waits for a disk (D); proc_pid_stat(5). One that
+ * was stopped (T) or waits for something else (S) has no such excuse. */
+static bool waits_for_the_machine(const struct child *child)
+{
+    char path[32], text[128];
+    snprintf(path, sizeof path, "/proc/%d/stat", child->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *behind_name = strrchr(text, ')');
+    return behind_name &&
+           (strncmp(behind_name, ") R", 3) == 0 || strncmp(behind_name, ") D", 3) == 0);
+}
+
 static void look(struct world_timer *timer)
 {
     struct child *child = timer->owner;
     int64_t now = world_monotonic_ns(child->world);
+    int64_t silent_ms = (now - child->heard_ns) / NS_PER_MS;
     int64_t limit_ms = child->state == CHILD_READY ? CHILD_SILENCE_MS_MAX : CHILD_START_MS_MAX;
-    int64_t left_ms = limit_ms - (now - child->heard_ns) / NS_PER_MS;
+    int64_t left_ms = limit_ms - silent_ms;
     if (left_ms <= 0 && now - timer->at_ns > (int64_t)LATE_MS * NS_PER_MS)
         left_ms = LATE_MS;
+    if (left_ms <= 0 && silent_ms < CHILD_STARVED_MS_MAX && waits_for_the_machine(child))
+        left_ms = LATE_MS;
+    if (left_ms <= 0 && child->doubted_ns != child->heard_ns) {
+        child->doubted_ns = child->heard_ns;
+        left_ms = DOUBT_MS;
+    }
     if (left_ms > 0) {
         after_ms(child, left_ms, look);
         return;
     }
+    child->silent_s = (int)(silent_ms / 1000);
     child->killed_for_silence = true;
     send_signal(child, SIGKILL);
 }

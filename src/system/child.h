@@ -23,8 +23,9 @@
 #include "world/world.h"
 
 #define CHILD_START_MS_MAX 60000
-#define CHILD_SILENCE_MS_MAX 5000 /* without a heartbeat */
-#define CHILD_GRACE_MS_MAX 15000  /* from SIGTERM to SIGKILL */
+#define CHILD_SILENCE_MS_MAX 5000  /* without a heartbeat */
+#define CHILD_STARVED_MS_MAX 30000 /* as that, while it waits for a processor or a disk */
+#define CHILD_GRACE_MS_MAX 15000   /* from SIGTERM to SIGKILL */
 #define CHILD_BACKOFF_MS_MIN 100
 #define CHILD_BACKOFF_MS_MAX 10000
 #define CHILD_BACKOFF_SERVED_MS_MAX 1000 /* of one that had been ready */
@@ -65,9 +66,11 @@ struct child {
     int restarts;
     int failures; /* endings in a row without a steady time in between */
     int64_t started_ns, ready_ns, heard_ns;
+    int64_t doubted_ns; /* the `heard_ns` behind which silence was noticed once */
     int64_t start_took_ms, wait_ms;
     struct world_timer timer; /* silence, backoff or grace, by state */
     bool killed_for_silence;
+    int silent_s; /* for so long it was */
     int64_t exit_code;
     int exit_signal;
     char why[128];            /* how it ended last: "was killed by SIGKILL"; "" when it never did */

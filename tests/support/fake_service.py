@@ -12,6 +12,7 @@ program is called, so tests link to it by different names):
      "slow_stop_ms": 100,    takes so long to drain
      "state": {...},         what it tells of itself besides
      "refuses": ["orders"],  whom its circuit breakers let nobody call
+     "spins_ms": 7000,       computes for so long once it is ready, and writes the file `spun`
      "landlock": 0}          answers as if its kernel had none, and everything were open
 """
 
@@ -85,6 +86,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
 
+def spin(ms, told):
+    until = time.monotonic() + ms / 1000
+    while time.monotonic() < until:
+        pass
+    with open(told, "w", encoding="utf-8"):
+        pass
+
+
 def serve(config, acts):
     listener = socket.socket(fileno=config["listen_fd"])
     listener.setblocking(True)
@@ -100,6 +109,8 @@ def serve(config, acts):
         os.write(control, f"working {work}\n".encode())
     if not acts.get("never_ready"):
         os.write(control, b"ready\n")
+    if "spins_ms" in acts:
+        spin(acts["spins_ms"], os.path.join(config["folder"], "..", "spun"))
     while True:
         ready, _, _ = select.select([control, stop_read], [], [], 1.0)
         if ready:
