@@ -10,7 +10,7 @@
 #include "system/provision.h"
 
 /* `up` does nothing else meanwhile, and its processes' beats are not heard. */
-#define RENEWAL_DESCRIBE_MS_MAX 2000
+#define RENEWAL_DESCRIBE_MS_MAX 10000 /* a busy machine's; it is milliseconds else */
 
 struct renewal {
     size_t parts[PROVISION_PARTS_MAX + 1]; /* by their numbers among the provision's */
