@@ -95,8 +95,9 @@ static void state(struct runtime *runtime, struct exchange *exchange)
         exchange_problem(exchange, 403, "For services and operators: Freehold-From is missing.");
         return;
     }
-    json_t *object = event_room_state(runtime->context.events);
+    /* In this order: what the sagas published that are counted as over has its position by then. */
     saga_counts_read(runtime->context.sagas, &sagas);
+    json_t *object = event_room_state(runtime->context.events);
     json_object_set_new(object, "service", json_string(runtime->service->name));
     json_object_set_new(object, "incarnation", json_string(runtime->context.store->incarnation));
     json_object_set_new(
