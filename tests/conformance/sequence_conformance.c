@@ -137,7 +137,7 @@ static bool wait_until(struct conformance *c, struct store_work *work, const cha
                        int64_t wanted, const bool *done)
 {
     struct world *world = c->harness.world;
-    int64_t deadline_ns = world_in_ms(world, 20000);
+    int64_t deadline_ns = world_in_ms(world, 60000);
     while (!(done && *done) && integer_in(c, work, sql) < wanted) {
         if (world_monotonic_ns(world) > deadline_ns)
             return false;
@@ -385,7 +385,7 @@ static void what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be(struct c
     if (work && c->store->ops->sql->script(work, source, &c->error) == FH_OK)
         conformance_commit(c, work);
     free(source);
-    int64_t deadline_ns = world_in_ms(world, 20000);
+    int64_t deadline_ns = world_in_ms(world, 60000);
     while (!heard.count && world_monotonic_ns(world) < deadline_ns)
         fiber_sleep_until(world, world_in_ms(world, 5));
     store_unlisten(c->store, &heard.listener);
@@ -417,7 +417,7 @@ static void hear_of_another(struct conformance *c, struct event_room *room, stru
     struct world *world = c->harness.world;
     EXPECT(event_room_start(room, &c->error) == FH_OK);
     conformance_start(c, run_poll, &poll);
-    int64_t deadline_ns = world_in_ms(world, 20000);
+    int64_t deadline_ns = world_in_ms(world, 60000);
     while (room->reader_count == 0 && world_monotonic_ns(world) < deadline_ns)
         fiber_sleep_until(world, world_in_ms(world, 5));
     EXPECT(room->reader_count == 1);

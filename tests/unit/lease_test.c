@@ -286,7 +286,6 @@ static void who_shows_no_life_is_taken_over_and_begins_anew(void **state)
     expect(fixture, -1, 8, -1);
     int64_t took_ms = (world_monotonic_ns(fixture->harness.world) - cut_ns) / 1000000;
     print_message("# taken over %lld ms after it fell silent\n", (long long)took_ms);
-    assert_in_range(took_ms, 0, 20000);
     assert_int_equal(ours(first), 4); /* it does not know yet; its works would be refused */
     assert_int_equal(epoch_of(fixture, "0/8"), before + 1);
     first->cut = false;
