@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole systems, run through the command as a person would. Tests wait for conditions."""
 
+import contextlib
 import functools
 import hmac
 import http.client
@@ -9,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,7 +75,7 @@ class System:
     def __init__(self, file, state, profile=None):
         self.file, self.state, self.port = str(file), str(state), free_port()
         self.profile = ["--profile", profile] if profile else []
-        self.said = ""
+        self.said, self.positions = "", {}  # {service: its position}, as last looked at
 
     def command(self, *arguments, check=True):
         done = subprocess.run([FREEHOLD, *arguments], capture_output=True, text=True, timeout=120)
@@ -91,15 +93,27 @@ class System:
 
     def status(self):
         """The exit code is left alone: it says whether all are ready."""
-        return json.loads(self.command("status", "--json", "--state", self.state, check=False).stdout)
+        done = self.command("status", "--json", "--state", self.state, check=False)
+        assert done.stdout, f"status tells nothing: {done.stderr}"
+        return json.loads(done.stdout)
 
     def services(self):
         """{name: what `status` tells of it}."""
         return {one["name"]: one for one in self.status()["services"]}
 
+    def state_of(self, service):
+        """What it tells of itself: one that is busy may not have told in time."""
+        return wait_for(f"{service} tells its state", lambda: self.services()[service]["state"])
+
     def at_rest(self):
-        """No saga is unfinished, no event unapplied."""
-        return not self.unrest()
+        """No saga is unfinished, no event unapplied. Seen twice in a row, since the services are asked one after the other,
+        and instances hear of each other's events a little later."""
+        looks = []
+        for _ in range(2):
+            if self.unrest():
+                return False
+            looks.append(self.positions)
+        return looks[0] == looks[1]
 
     def unrest(self):
         """What keeps it from rest, a line each."""
@@ -107,6 +121,7 @@ class System:
         found = [f"{name} does not answer" for name, state in states.items() if state is None]
         if found:
             return found
+        self.positions = {name: state["position"] for name, state in states.items()}
         for name, state in states.items():
             found += [f"{name}: sagas {kind}: {state['sagas'][kind]}"
                       for kind in ("running", "compensating", "parked") if state["sagas"][kind]]
@@ -135,7 +150,19 @@ class System:
     def token(self, caller, receiver):
         return token(self.key(caller, receiver), caller, receiver)
 
-    def http(self, method, path, body=None, headers=None, seconds=30):
+    @contextlib.contextmanager
+    def held_still(self, *services):
+        """They neither answer nor end. Nor does `up`, which would kill them for their silence; it goes on last."""
+        pids = [self.status()["up_pid"], *(self.pid(service) for service in services)]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGCONT)
+
+    def http(self, method, path, body=None, headers=None, seconds=60):
         """One request through the gateway, once."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from conftest import FREEHOLD, ROOT, wait_for
-from test_shop import Held, ended, new_product, new_user, order_body, place
+from test_shop import ended, held, new_product, new_user, order_body, place
 
 # Migrations are part of the service: these make a name unbearable, and bearable again.
 POISON = """CREATE TABLE heard (name TEXT CONSTRAINT bearable CHECK (name <> 'poison'));
@@ -66,7 +66,7 @@ def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
     assert key["error"] == WHY and name_in(shop, of_ann) == "Ann"
     words = ("orders", "users", str(ann))
     # It is seen everywhere.
-    (subscription,) = [one for one in shop.services()["orders"]["state"]["subscriptions"]
+    (subscription,) = [one for one in shop.state_of("orders")["subscriptions"]
                        if one["source"] == "users"]
     assert subscription["parked"]["events"] == 2 and subscription["depth"] >= 2 and subscription["lag_ms"] > 0
     metrics = shop.call("orders", "GET", "/metrics").body
@@ -132,8 +132,10 @@ def test_a_mended_program_applies_what_was_parked_when_it_starts(shop, source):
     rename(shop, user, "poison")
     wait_for("it is parked", lambda: keys(shop))
     (source / "orders" / "migrations" / "0091_mended.sql").write_text(MENDED)
-    os.kill(shop.pid("orders"), signal.SIGKILL)
-    wait_for("it is applied", lambda: shop.services()["orders"]["ready"] and keys(shop) == [])
+    before = shop.pid("orders")
+    os.kill(before, signal.SIGKILL)
+    wait_for("it is back", lambda: (one := shop.services()["orders"])["ready"] and one["pid"] != before)
+    wait_for("it is applied", lambda: keys(shop) == [])
     assert name_in(shop, order) == "poison"
 
 
@@ -177,7 +179,7 @@ def sagas(shop):
 def test_a_saga_says_in_one_sentence_why_it_is_where_it_is(shop):
     user, lamp = new_user(shop), new_product(shop, 50)
     wait_for("all is at rest", lambda: sagas(shop) == [])
-    with Held(shop, "payments"):
+    with held(shop, "payments"):
         order = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)))
         assert order.status == 202
         (one,) = wait_for("it is at the payment",

@@ -2,10 +2,10 @@
 """The shop through its gateway: what a customer sees when all is well, and when it is not."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -65,6 +65,13 @@ def ended(shop, order):
     return wait_for(f"order {order} ends", look)
 
 
+def details_of(shop, order):
+    """With all their parts: one that is late is missing."""
+    return wait_for("details are whole", lambda: (
+        answer := shop.http("GET", f"/api/orders/{order['id']}/details")).status == 200 and
+        not answer.body.get("missing") and answer.body)
+
+
 def payments_of(shop, order):
     found, after = [], ""
     while True:
@@ -107,8 +114,8 @@ def test_an_order_is_confirmed_paid_and_counted(shop):
 
 def test_a_client_can_wait_for_the_end_of_its_order(shop):
     user, lamp = new_user(shop), new_product(shop)
-    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), {"Prefer": "wait=5"})
-    assert answer.status < 300
+    answer = shop.http("POST", "/api/orders", order_body(user, (lamp, 1)), {"Prefer": "wait=50"})
+    assert answer.status == 200, answer
     order = shop.http("GET", f"/api/orders/{answer.body['id']}").body
     assert order["status"] == "CONFIRMED"
 
@@ -212,8 +219,8 @@ def test_what_can_not_be_sent_is_paid_back_and_goes_back_to_the_shelf(shop):
     assert [(one["status"], one["amount"]) for one in payments_of(shop, order["id"])] == [("REFUNDED", 4 * 2999)]
     assert (stock(shop, lamp), shipment_of(shop, order["id"])) == (10, 404)
     assert shop.http("GET", f"/api/users/{user}").body["order_count"] == 0
-    details = shop.http("GET", f"/api/orders/{order['id']}/details").body
-    assert details["payment"] is details["shipment"] is None and "missing" not in details
+    details = details_of(shop, order)
+    assert details["payment"] is details["shipment"] is None
 
 
 def test_an_order_may_name_another_address_than_the_users(shop):
@@ -458,8 +465,7 @@ def test_a_user_who_is_gone_shows_as_deleted(shop):
     assert shop.http("GET", f"/api/users/{user}").status == 404
     wait_for("the order shows that its user is gone", lambda: shop.http(
         "GET", f"/api/orders/{order['id']}").body["user_name"] == "user [deleted]")
-    details = shop.http("GET", f"/api/orders/{order['id']}/details")
-    assert details.status == 200 and details.body["user"] is None
+    assert details_of(shop, order)["user"] is None
 
 
 def test_a_user_deleted_while_the_order_runs_does_not_hold_it_up(shop):
@@ -473,14 +479,12 @@ def test_a_user_deleted_while_the_order_runs_does_not_hold_it_up(shop):
 def test_details_are_composed_of_five_services(shop):
     user, lamp, table = new_user(shop), new_product(shop), new_product(shop)
     order = ended(shop, place(shop, user, (lamp, 1), (table, 2)))
-    answer = shop.http("GET", f"/api/orders/{order['id']}/details")
-    assert answer.status == 200
-    assert answer.body["order"] == order
-    assert answer.body["user"]["email"] == "Ada@example.org"
-    assert {one["id"] for one in answer.body["products"]} == {lamp, table}
-    assert answer.body["payment"]["id"] == order["payment_id"]
-    assert answer.body["shipment"]["id"] == order["shipment_id"]
-    assert not answer.body.get("missing")
+    details = details_of(shop, order)
+    assert details["order"] == order
+    assert details["user"]["email"] == "Ada@example.org"
+    assert {one["id"] for one in details["products"]} == {lamp, table}
+    assert details["payment"]["id"] == order["payment_id"]
+    assert details["shipment"]["id"] == order["shipment_id"]
 
 
 # ---- Payments that are answered too late -----------------------------------------------------
@@ -526,23 +530,12 @@ def test_other_peoples_files_come_in_once(shop, tmp_path):
 
 # ---- One service away ------------------------------------------------------------------------
 
-class Held:
-    """A service held still: it neither answers nor ends. So is `up`, which would replace it."""
-
-    def __init__(self, shop, service):
-        self.shop, self.service = shop, service
-
-    def __enter__(self):
-        self.pids = [int(pathlib.Path(self.shop.state, "up.lock").read_text()),
-                     self.shop.pid(self.service)]
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *unused):
-        for pid in reversed(self.pids):
-            os.kill(pid, signal.SIGCONT)
-        wait_for(f"{self.service} is ready again",
-                 lambda: self.shop.services()[self.service]["ready"])
+@contextlib.contextmanager
+def held(shop, service):
+    """Held still; afterwards it is ready again."""
+    with shop.held_still(service):
+        yield
+    wait_for(f"{service} is ready again", lambda: shop.services()[service]["ready"])
 
 
 def reads(shop, user, lamp, order):
@@ -574,7 +567,7 @@ def test_a_killed_service_leaves_the_others_answering_and_catches_up(shop, away)
 def test_a_service_held_still_leaves_the_others_answering(shop, away):
     user, lamp = new_user(shop), new_product(shop, 50)
     order, key = ended(shop, place(shop, user, (lamp, 1))), {"Idempotency-Key": uuid.uuid4().hex}
-    with Held(shop, away):
+    with held(shop, away):
         for service, path in reads(shop, user, lamp, order).items():
             if service != away:
                 assert shop.http("GET", path).status == 200, service
@@ -598,17 +591,17 @@ def test_a_service_held_still_leaves_the_others_answering(shop, away):
 def test_details_say_what_is_missing_while_payments_is_away(shop):
     user, lamp = new_user(shop), new_product(shop, 50)
     order = ended(shop, place(shop, user, (lamp, 1)))
-    with Held(shop, "payments"):
-        answer = shop.http("GET", f"/api/orders/{order['id']}/details")
-        assert answer.status == 200 and answer.body["missing"] == ["payment"]
+    with held(shop, "payments"):
+        answer = wait_for("all others are there", lambda: (
+            found := shop.http("GET", f"/api/orders/{order['id']}/details")).status == 200 and
+            found.body["missing"] == ["payment"] and found)
         assert answer.body["order"]["id"] == order["id"] and answer.body["user"]["id"] == user
-    wait_for("details are whole again", lambda: not shop.http(
-        "GET", f"/api/orders/{order['id']}/details").body.get("missing"))
+    details_of(shop, order)
 
 
 def test_orders_placed_while_payments_is_away_are_confirmed_when_it_is_back(shop):
     user, lamp = new_user(shop), new_product(shop, 50)
-    with Held(shop, "payments"):
+    with held(shop, "payments"):
         orders = [place(shop, user, (lamp, 1)) for _ in range(3)]
         for order in orders:
             assert shop.http("GET", f"/api/orders/{order}").body["status"] == "PENDING"
