@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 
 import pytest
@@ -42,16 +43,18 @@ def test_the_same_holds_on_servers(profile):
 
 def test_an_entry_that_was_not_acknowledged_fails_the_audit(tmp_path):
     """Somebody else writes one more: both stores hold what the journal does not."""
-    audit = subprocess.Popen(command(20_000, 0), stdout=subprocess.PIPE, text=True,
+    audit = subprocess.Popen(command(20_000, 0), stdout=subprocess.PIPE, text=True, start_new_session=True,
                              env={**os.environ, "TMPDIR": str(tmp_path)})
     with audit.stdout:
         port = next(int(found[1]) for line in audit.stdout
                     if (found := re.search(r"up at http://127\.0\.0\.1:(\d+)", line)))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        os.killpg(audit.pid, signal.SIGSTOP)  # the system goes on: it is in sessions of its own
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/entries", '{"series": "k1", "number": 1, "value": "0"}',
                            {"Content-Type": "application/json", "Idempotency-Key": "somebody-else"})
         assert connection.getresponse().status == 201
         connection.close()
+        os.killpg(audit.pid, signal.SIGCONT)
         said = audit.stdout.read()
     assert audit.wait() == 1, said
     assert "The audit has FAILED" in said

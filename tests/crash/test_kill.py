@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario"), str(ROOT / "examples" / "shop")]
 from books import Load  # noqa: E402
 from client import Shop  # noqa: E402
-from conftest import PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
+from conftest import CONDITION_S_MAX, PROFILES, SHOP_SERVICES, System, folder_for, named  # noqa: E402
 
 KILLS = int(os.environ.get("FREEHOLD_KILLS", "0"))
 KILLS_USUAL = {"embedded": 100}
@@ -39,7 +39,7 @@ class Run(Load):
             for _ in range(self.kills):
                 acknowledged = len(self.orders)
                 victim = self.random.choice(VICTIMS)
-                until = time.monotonic() + 60
+                until = time.monotonic() + CONDITION_S_MAX
                 while True:
                     status = await asyncio.to_thread(self.system.status)
                     found = next(one for one in [status["gateway"], *status["services"]]

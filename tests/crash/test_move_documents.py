@@ -49,7 +49,7 @@ def filled():
     for i in range(RENAMED):
         rename(system, i, f"Lantern {i}")
     wait_for("it rests", system.at_rest)
-    position = system.services()["products"]["state"]["position"]
+    position = system.state_of("products")["position"]
     assert position >= RENAMED
     system.stop()
     yield folder, position
@@ -91,10 +91,10 @@ def test_a_move_that_was_killed_goes_on(shop, point):
     again = shop.http("POST", "/api/products", {"id": "p003", "name": "Lamp 3", "price": 100, "stock": 5},
                       {"Idempotency-Key": "p003"})
     assert again.status == 201 and again.body["id"] == "p003"
-    assert shop.services()["products"]["state"]["position"] == shop.position
+    assert shop.state_of("products")["position"] == shop.position
     rename(shop, 3, "Newest")
     wait_for("its event stands behind the others",
-             lambda: shop.services()["products"]["state"]["position"] == shop.position + 1)
+             lambda: shop.state_of("products")["position"] == shop.position + 1)
     wait_for("it rests", shop.at_rest)
     shop.stop()
     assert moving.wait(60) == 0, moving.stdout.read()

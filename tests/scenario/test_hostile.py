@@ -58,11 +58,22 @@ class Shop:
 
     @contextlib.contextmanager
     def copy_of(self, service):
+        """As it was at one moment: nobody has written while it was copied."""
         folder = pathlib.Path(self.system.state) / service
-        with tempfile.TemporaryDirectory() as copies:
-            for file in folder.glob("store.db*"):
-                if not file.name.endswith("-shm"):
+        files = [folder / name for name in ("store.db", "store.db-wal")]
+
+        def states():
+            return [(one.st_mtime_ns, one.st_size) for one in (file.stat() for file in files if file.exists())]
+
+        def is_copied():
+            before = states()
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
                     shutil.copy(file, copies)
+            return states() == before
+
+        with tempfile.TemporaryDirectory() as copies:
+            wait_for(f"the store of {service} stands still", is_copied)
             with contextlib.closing(sqlite3.connect(f"{copies}/store.db")) as store:
                 yield store
 
@@ -89,7 +100,7 @@ class Shop:
     def place_order(self):
         answer = self.system.http("POST", "/api/orders", {
             "user_id": 1, "items": [{"product_id": "mug", "quantity": 1}], "payment_token": "tok_ok"},
-            {"Prefer": "wait=30"})
+            {"Prefer": "wait=50"})
         assert answer.status == 200 and answer.body["status"] == "CONFIRMED", answer
 
 

@@ -150,7 +150,7 @@ def test_an_order_whose_client_has_gone_is_done_once_or_not_at_all(shop):
     """It is a whole request: it may count. With its key a client learns what became of it."""
     stock = shop.system.http("GET", "/api/products/mug/stock").body["quantity"]
     orders = [hostile.raw("POST", "/api/orders", (
-        hostile.JSON_TYPE, ("Idempotency-Key", f"gone-{number}"), ("Prefer", "wait=30")), ORDER)
+        hostile.JSON_TYPE, ("Idempotency-Key", f"gone-{number}"), ("Prefer", "wait=10")), ORDER)
         for number in range(20)]
     for order in orders:
         with hostile.connect(shop.ports["gateway"]) as connection:

@@ -11,7 +11,7 @@ import stat
 import time
 
 import pytest
-from conftest import FREEHOLD, ROOT, SHOP_SERVICES, Answer, System, token
+from conftest import FREEHOLD, ROOT, SHOP_SERVICES, Answer, System, token, wait_for
 from test_service import Service
 
 SHOP = ROOT / "examples" / "shop" / "freehold.yaml"
@@ -27,6 +27,7 @@ EVERYTHING = [("GET", "/api/users"), ("POST", "/api/users"), ("POST", "/api/user
 def shop(start):
     system = start(SHOP)
     system.http("POST", "/api/products", {"id": "lamp", "name": "Lamp", "price": 100, "stock": 10})
+    wait_for("the inventory has heard of it", lambda: system.http("GET", "/api/products/lamp/stock").status == 200)
     return system
 
 
@@ -50,7 +51,7 @@ def ask_as(system, caller, service, method, path, headers=None, body=None):
 
 
 def life(system, service):
-    return system.services()[service]["state"]["incarnation"]
+    return system.state_of(service)["incarnation"]
 
 
 def assert_refused(answer, status, words):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import SHOP_FILE, named, wait_for
+from conftest import CONDITION_S_MAX, SHOP_FILE, named, wait_for
 from test_servers import sql, store_of
 
 
@@ -104,6 +104,16 @@ def instances(system):
     return {one["instance"]: one for one in system.services()["orders"]["instances"]}
 
 
+def own_shares(system, instance):
+    """Those of users' events that the instance tells of, asked straight."""
+    host, port = instances(system)[instance]["address"].split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return re.findall(r'freehold_subscription_depth{source="users",share="(\d)/8"}', text)
+
+
 def owners(system):
     """How many shares of users' events each instance has."""
     rows = sql(store_of(system, "orders"), "SELECT owner FROM fh_lease WHERE name LIKE 'share users %'")
@@ -144,7 +154,7 @@ def test_equal_keys_at_two_instances_at_once_are_one_command(served):
     served.command("scale", "orders", "3", "--state", served.state)
     before = len(sql(store_of(served, "orders"), "SELECT id FROM orders"))
     answers = collections.defaultdict(list)
-    ready = threading.Barrier(8)
+    ready = threading.Barrier(8, timeout=CONDITION_S_MAX)
 
     def repeat(_):
         for n in range(20):
@@ -171,16 +181,9 @@ def test_each_instance_is_shown_and_checked(served):
     assert "  orders/0 " in shown and "  orders/1 " in shown
     assert "orders/1" not in "".join(line for line in shown.splitlines() if line.startswith("orders"))
     served.command("check", served.file, "--profile", "postgresql", "--live", "--state", served.state)
-    own = {}
-    for one in instances(served).values():
-        host, port = one["address"].split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=30)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
-        own[one["instance"]] = set(re.findall(r'freehold_subscription_depth{source="users",share="(\d)/8"}', text))
-    assert len(own[0]) == len(own[1]) == 4 and not own[0] & own[1]
-    state = served.services()["orders"]["state"]
+    wait_for("each tells of its own", lambda: sorted(own_shares(served, 0) + own_shares(served, 1)) == [
+        str(share) for share in range(8)] and len(own_shares(served, 0)) == 4)
+    state = served.state_of("orders")
     shares = collections.Counter(one["source"] for one in state["subscriptions"])
     assert shares == {"users": 8, "products": 8}
     served.command("scale", "orders", "1", "--state", served.state)

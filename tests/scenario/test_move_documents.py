@@ -81,7 +81,7 @@ def is_known(system):
 def test_a_document_store_moves_to_a_server_and_back(shop):
     order(shop, "first")
     wait_for("it rests", shop.at_rest)
-    before, position = products(shop), shop.services()["products"]["state"]["position"]
+    before, position = products(shop), shop.state_of("products")["position"]
     assert len(before) == PRODUCTS and position >= 5
 
     set_engine(shop, "mongodb")
@@ -89,16 +89,16 @@ def test_a_document_store_moves_to_a_server_and_back(shop):
     log = (pathlib.Path(shop.state) / "products" / "log").read_text()
     assert re.search(r"moved from sqlite to mongodb: \d+ tables, \d+ rows, all read again and compared", log), log
     assert products(shop) == before and is_known(shop)
-    assert shop.services()["products"]["state"]["position"] == position
+    assert shop.state_of("products")["position"] == position
     order(shop, "second")
     renamed = shop.http("PATCH", "/api/products/p001", {"name": "Lantern"}, {"Idempotency-Key": "lantern"})
     assert renamed.status == 200, renamed
     wait_for("it rests", shop.at_rest)
-    before, position = products(shop), shop.services()["products"]["state"]["position"]
+    before, position = products(shop), shop.state_of("products")["position"]
 
     set_engine(shop, "sqlite")
     move(shop)
     assert products(shop) == before and is_known(shop)
-    assert shop.services()["products"]["state"]["position"] == position
+    assert shop.state_of("products")["position"] == position
     order(shop, "third")
     wait_for("it rests", shop.at_rest)

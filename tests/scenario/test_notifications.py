@@ -50,6 +50,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def at(self, path, order=None):
+        """What came there; the same again where an answer was lost, or came too late."""
         return [one for one in list(self.heard) if one[0] == path and
                 (order is None or one[2]["data"]["id"] == order)]
 
@@ -98,16 +99,16 @@ def test_each_event_is_told_to_whom_wants_its_type(shop, receiver):
     for hook, orders in zip(hooks, ((confirmed, cancelled), (confirmed,), (cancelled,))):
         wait_for("all is delivered", lambda: statuses(shop, hook) == ["DELIVERED"] * len(orders))
         told = receiver.at("/" + hook["type"])
-        assert [one[2]["data"]["id"] for one in told] == [order["id"] for order in orders]
+        assert {one[2]["data"]["id"] for one in told} == {order["id"] for order in orders}
         assert {one[2]["type"] for one in told} == {hook["type"]}
-        assert [one[2]["id"] for one in told] == [one["event_id"] for one in deliveries(shop, hook)]
+        assert {one[2]["id"] for one in told} == {one["event_id"] for one in deliveries(shop, hook)}
 
 
 def test_a_stranger_is_told_a_key_and_nothing_of_the_system(shop, receiver):
     hook = webhook(shop, f"{receiver.url}/keyed", "OrderConfirmed")
     ordered(shop)
     wait_for("it is delivered", lambda: statuses(shop, hook) == ["DELIVERED"])
-    [(_, headers, body, _)] = receiver.at("/keyed")
+    _, headers, body, _ = receiver.at("/keyed")[0]
     names = {name.lower() for name in headers}
     assert "idempotency-key" in names
     assert not any(name.startswith("freehold-") or name == "authorization" for name in names)
@@ -120,7 +121,8 @@ def test_who_fails_is_asked_again_with_the_same_key(shop, receiver):
     order = ordered(shop)
     wait_for("it is delivered", lambda: statuses(shop, hook) == ["DELIVERED"])
     told = receiver.at("/shaky", order["id"])
-    assert [status for *_, status in told] == [500, 302, 404, 429, 200]
+    statuses_told = [status for *_, status in told]
+    assert statuses_told[:5] == [500, 302, 404, 429, 200] and set(statuses_told[5:]) <= {200}
     assert len({headers["Idempotency-Key"] for _, headers, _, _ in told}) == 1
     assert len({json.dumps(body) for _, _, body, _ in told}) == 1
     assert not receiver.at("/elsewhere"), "redirects are not followed"
@@ -133,10 +135,11 @@ def test_who_is_gone_is_asked_no_more(shop, receiver):
     wait_for("the refusal is noted", lambda: statuses(shop, hook) == ["REFUSED"])
     found = shop.call("notifications", "GET", f"/api/webhooks?after={hook['id'] - 1}&limit=1").body
     assert found[0]["active"] is False
+    asked = len(receiver.at("/gone"))
     witness = webhook(shop, f"{receiver.url}/witness", "OrderConfirmed")
     ordered(shop)
     wait_for("another one is told of the next order", lambda: statuses(shop, witness) == ["DELIVERED"])
-    assert len(receiver.at("/gone")) == 1 and len(deliveries(shop, hook)) == 1
+    assert len(receiver.at("/gone")) == asked and len(deliveries(shop, hook)) == 1
 
 
 def test_deliveries_survive_the_death_of_the_service(shop, receiver):

@@ -44,6 +44,7 @@ def test_a_request_is_followed_through_all_services(shop):
     confirmed = wait_for("the last step", lambda: [
         span for span in json.loads(run(shop, "trace", TRACE, "--json"))["traces"][0]["spans"]
         if span["what"] == "count" and span["status"] == 204])
+    wait_for("nothing more comes to it", shop.at_rest)
     (told,) = json.loads(run(shop, "trace", TRACE, "--json"))["traces"]
     spans = told["spans"]
     (door,) = [span for span in spans if span["in"] == "gateway" and span["what"] == "POST"]
@@ -298,7 +299,7 @@ def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(s
     assert strict.http("GET", f"/api/orders/{order}").body["status"] == "CONFIRMED" and stock(strict, lamp) == 7
     for word in (("retry",), ("skip", "--yes"), ("compensate", "--yes"), ("abandon", "--why", "x", "--yes")):
         assert "is not parked; it is abandoned" in run(strict, "saga", word[0], "orders", identity, *word[1:], code=1)
-    state = strict.services()["orders"]["state"]["sagas"]
+    state = strict.state_of("orders")["sagas"]
     assert (state["parked"], state["abandoned"]) == (0, 1)
     assert 'freehold_sagas{status="abandoned"} 1' in strict.call("orders", "GET", "/metrics").body
     # Receivers keep no record of it any more: late messages of it are refused for ever.
@@ -306,8 +307,9 @@ def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(s
     store = pathlib.Path(strict.state) / "payments" / "store.db"
     wait_for("payments has forgotten it", lambda: sqlite3.connect(f"file:{store}?mode=ro", uri=True).execute(
         "SELECT count(*) FROM fh_command WHERE caller = 'orders' AND number = ?", [number]).fetchone() == (0,))
-    os.kill(strict.pid("orders"), signal.SIGKILL)
-    wait_for("it is back", lambda: strict.services()["orders"]["ready"])
+    before = strict.pid("orders")
+    os.kill(before, signal.SIGKILL)
+    wait_for("it is back", lambda: (one := strict.services()["orders"])["ready"] and one["pid"] != before)
     assert saga(strict, identity)["status"] == "abandoned"
 
 

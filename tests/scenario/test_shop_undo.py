@@ -26,10 +26,8 @@ class Step:
     """One step of a saga of orders: doing it, and undoing it, any number of times."""
 
     def __init__(self, shop, service, path, undo_path, body=None):
-        services = shop.services()
-        found, self.born = services[service], services[INITIATOR]["state"]["incarnation"]
-        self.token = shop.token(INITIATOR, service)
-        self.address, self.life = found["address"], found["state"]["incarnation"]
+        self.born, self.life = (shop.state_of(name)["incarnation"] for name in (INITIATOR, service))
+        self.token, self.address = shop.token(INITIATOR, service), shop.services()[service]["address"]
         self.path, self.undo_path, self.body = path, undo_path, body
         self.key = f"{INITIATOR}/{self.born}.{next(NUMBERS)}/step/0"
 

@@ -49,7 +49,7 @@ class Parcels:
         assert answer.status == 202, answer
 
     def state(self, parcel):
-        return self.system.http("GET", f"/api/parcels/{parcel}").body["state"]
+        return self.system.http("GET", f"/api/parcels/{parcel}").body.get("state")
 
     def marks(self, parcel):
         return [one["what"] for one in self.system.http("GET", f"/api/marks/{parcel}").body]
