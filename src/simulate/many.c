@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +38,13 @@ static pid_t run_apart(const struct run_system *system, uint64_t seed, FILE *tra
     if (pid)
         return pid;
     signal(SIGALRM, SIG_DFL);
-    alarm(MANY_RUN_S_MAX);
+    signal(SIGXCPU, SIG_DFL);
+    alarm(MANY_STILL_S_MAX);
+    struct rlimit processor;
+    if (getrlimit(RLIMIT_CPU, &processor) == 0) {
+        processor.rlim_cur = MANY_RUN_S_MAX;
+        setrlimit(RLIMIT_CPU, &processor);
+    }
     run_once(system, seed, trace, result);
     if (trace)
         fflush(trace);

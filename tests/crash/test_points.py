@@ -26,7 +26,7 @@ from conftest import FREEHOLD, System, wait_for  # noqa: E402
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 CLIENTS = 6
 ORDERS_BEHIND_MIN = 3  # acknowledged after the kill
-FIRED_S_MAX = 60
+FIRED_S_MAX = 120
 ORDER = "crash"  # the file, in the service's own folder
 OWN_MIGRATIONS = 9000  # the number of the first one that is not the shop's
 
@@ -93,7 +93,7 @@ class Points:
         return file
 
     async def with_shop(self, what):
-        async with Shop(f"http://127.0.0.1:{self.system.port}", CLIENTS * 2, patience_s=60) as shop:
+        async with Shop(f"http://127.0.0.1:{self.system.port}", CLIENTS * 2, patience_s=120) as shop:
             self.load.shop = shop
             return await what()
 
@@ -127,7 +127,7 @@ class Points:
 
     async def operator(self, method, path, body=None):
         """An operator's request to orders."""
-        async with Shop(f"http://{self.orders}", 1, patience_s=60) as orders:
+        async with Shop(f"http://{self.orders}", 1, patience_s=120) as orders:
             answer = await orders.request(method, path, body, key="again", headers=[
                 ("Freehold-Token", self.system.token("operator", "orders"))])
         assert answer.status in (200, 404, 409), answer.body  # 409: tried meanwhile, by a new process

@@ -45,7 +45,7 @@ class Carts:
     async def ask(self, method, path, body=None):
         self.number += 1
         key = f"piece-{self.number}"
-        async with Shop(f"http://{self.address}", 1, patience_s=60) as carts:
+        async with Shop(f"http://{self.address}", 1, patience_s=120) as carts:
             return await carts.request(method, path, body, key=key,
                                        headers=[("Freehold-Token", self.system.token("operator", "carts"))])
 

@@ -54,7 +54,7 @@ class Run(Load):
 
 
 async def under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=60) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 2, patience_s=120) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from ports import free_port  # noqa: E402
 
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
-CONDITION_S_MAX = 60
+CONDITION_S_MAX = 120
 SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 
@@ -78,7 +78,7 @@ class System:
         self.said, self.positions = "", {}  # {service: its position}, as last looked at
 
     def command(self, *arguments, check=True):
-        done = subprocess.run([FREEHOLD, *arguments], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([FREEHOLD, *arguments], capture_output=True, text=True, timeout=300)
         assert not check or done.returncode == 0, f"freehold {arguments}: {done.stdout}{done.stderr}"
         return done
 

@@ -31,13 +31,13 @@ def sql(store, statement, engine="postgresql"):
     if engine == "postgresql":
         command = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", store["host"], "-p", str(store["port"]),
                    "-U", store["user"], "-d", store.get("database", "postgres"), "-c", statement]
-        environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "10"}
+        environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "60"}
     else:
         command = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", f"--host={store['host']}",
                    "--protocol=tcp", f"--port={store['port']}", f"--user={store['user']}",
                    f"--execute={statement}", *([store["database"]] if "database" in store else [])]
         environment = {**os.environ, "MYSQL_PWD": store["password"]}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
         raise Refused(done.stderr)
     return [re.split(r"[|\t]", line) for line in done.stdout.splitlines()]
