@@ -73,7 +73,9 @@ static bool cut(struct pair *pair, const char *data, size_t length)
     struct link *link = pair->link;
     enum link_cut how = link->next;
     link->next = LINK_WHOLE;
-    if (how == LINK_CUT_BEFORE)
+    while (how == LINK_CUT_LATE && !link->released)
+        fiber_wait(&link->changed);
+    if (how == LINK_CUT_BEFORE || how == LINK_CUT_LATE)
         return false;
     pair->silent = true;
     if (how == LINK_CUT_IN)

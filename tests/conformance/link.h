@@ -12,6 +12,7 @@
 enum link_cut {
     LINK_WHOLE,
     LINK_CUT_BEFORE, /* the request is never sent, and both ends hear that the link is gone */
+    LINK_CUT_LATE,   /* as that, but only when it is `released` */
     LINK_CUT_AFTER,  /* it is sent and answered, and the client never hears the answer */
     LINK_CUT_IN, /* the server gets what stands before the marker, and never hears that the link is
                     gone, as the client does */

@@ -239,6 +239,51 @@ static void without_any_link_the_outcome_is_told_to_be_unknown(struct conformanc
     lose_inside_commit(c, &linked, LINK_CUT_BEFORE, FH_OUTCOME_UNKNOWN, "[]");
 }
 
+/* ---- The link, while a connection is made ---------------------------------------------------- */
+
+struct wanting {
+    struct store *store;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void begin_and_end(void *argument)
+{
+    struct wanting *wanting = argument;
+    struct store_work *work;
+    wanting->code = store_begin(wanting->store, STORE_WRITE, &work, &wanting->error);
+    if (wanting->code == FH_OK)
+        store_rollback(work);
+}
+
+/* It came free when nobody waited for it, and those who came later would have stood behind. */
+static void
+a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free(struct conformance *c)
+{
+    struct linked linked = {0};
+    struct store_work *first = NULL;
+    EXPECT(linked_open(c, &linked));
+    enum fh_code code = store_begin(linked.store, STORE_WRITE, &first, &c->error);
+    struct wanting wanting = {.store = linked.store, .code = FH_INVALID};
+    linked.link.marker = "application_name"; /* in the first message of a new connection */
+    linked.link.next = LINK_CUT_LATE;
+    conformance_start(c, begin_and_end, &wanting);
+    int64_t deadline_ns = world_in_ms(c->harness.world, PROBLEM_MS);
+    while (linked.link.next != LINK_WHOLE && in_time(c, deadline_ns))
+        ;
+    bool connects = linked.link.next == LINK_WHOLE;
+    if (first)
+        store_rollback(first);
+    linked.link.released = true;
+    fiber_wake_all(&linked.link.changed);
+    conformance_join(c);
+    store_close(linked.store);
+    link_close(&linked.link);
+    EXPECT(code == FH_OK && connects);
+    c->error = wanting.error;
+    EXPECT(wanting.code == FH_OK);
+}
+
 /* ---- An instance ----------------------------------------------------------------------------- */
 
 static enum fh_code touch(struct store_work *work, struct fh_error *error)
@@ -550,6 +595,7 @@ int main(void)
         CASE(a_commit_that_reaches_the_server_when_all_is_settled_comes_to_nothing),
         CASE(a_commit_that_was_cut_in_two_is_not_waited_for),
         CASE(without_any_link_the_outcome_is_told_to_be_unknown),
+        CASE(a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free),
         CASE(an_instance_that_stands_still_in_an_open_work_holds_nobody_up),
         CASE(positions_that_another_instance_gives_are_told),
         CASE(ten_instances_that_open_a_new_store_at_once_find_one),

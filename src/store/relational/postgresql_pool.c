@@ -73,7 +73,10 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
     int64_t deadline_ns = world_in_ms(world, POSTGRESQL_WAIT_MS);
     bool first = !store->works_free.first && !store->granted;
     for (;; first = true) {
-        if (first && (*ret = find_free(store))) {
+        /* Again after each that could not be made: meanwhile another one may have been given back
+         * to nobody, and nobody would wake us. It ends, since the next attempt is due only later.
+         */
+        while (first && (*ret = find_free(store))) {
             enum fh_code code = take_free(store, *ret, error);
             if (code == FH_OK || !any_is_up(store))
                 return code;
