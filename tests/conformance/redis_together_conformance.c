@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "keyvalue.h"
+#include "link.h"
 
 #define FIBERS 8
 
@@ -143,12 +144,197 @@ static void a_hash_is_found_so_still_in_whichever_order_it_is_told(struct confor
     EXPECT(commit_behind_fields(c, "f7") == FH_CONFLICT && c->error.retryable);
 }
 
+/* ---- Works in one call --------------------------------------------------------------------------
+ */
+
+struct committing {
+    struct keyvalue_view view;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static void commit_one(void *argument)
+{
+    struct committing *committing = argument;
+    committing->code = store_commit(committing->view.work, &committing->error);
+}
+
+/* In one turn of the loop, and so in one call of the script: they have one slot. */
+static bool commit_all(struct conformance *c, struct committing *works, int count)
+{
+    const struct redis *redis = redis_of(c->store);
+    int slots = redis->slot_count;
+    for (int i = 0; i < count; i++)
+        conformance_start(c, commit_one, &works[i]);
+    conformance_join(c);
+    return redis->slot_count == (slots ? slots : 1);
+}
+
+static bool puts_one(struct conformance *c, struct committing *committing, const char *key,
+                     const char *text, const char *event_id)
+{
+    struct ledger_event event = {
+        .id = event_id, .type = "Changed", .key = "k", .version = 1, .time_ms = 1, .data = "{}"};
+    enum fh_code code = kv(c)->put(&committing->view, key, text, false, &c->error);
+    if (!code && event_id)
+        code = ledger_outbox_append(committing->view.work, &event, &c->error);
+    return code == FH_OK;
+}
+
+static bool reads_and_puts(struct conformance *c, struct committing *committing, const char *text)
+{
+    json_t *value = NULL;
+    enum fh_code code = kv(c)->get(&committing->view, "n", &value, &c->error);
+    json_decref(value);
+    return code == FH_NOT_FOUND && puts_one(c, committing, "n", text, NULL);
+}
+
+/* Each ends with its own error, so the suite does not keep them. */
+static void begin_all(struct conformance *c, struct committing *works, int count)
+{
+    for (int i = 0; i < count; i++) {
+        works[i] = (struct committing){.view = {NULL, world_wall_ms(c->harness.world)}};
+        FH_ASSERT(store_begin(c->store, STORE_WRITE, &works[i].view.work, &c->error) == FH_OK);
+    }
+}
+
+static bool is_conflict(const struct committing *committing)
+{
+    return committing->code == FH_CONFLICT && committing->error.retryable;
+}
+
+static int64_t position(struct conformance *c, const char *event_id)
+{
+    struct store_placed placed = {event_id, 0};
+    return store_sequence(c->store, &placed, 1, &c->error) == FH_OK ? placed.position : 0;
+}
+
+static void works_of_one_call_stand_or_fall_each_for_itself(struct conformance *c)
+{
+    struct committing works[6];
+    EXPECT(puts_value(c, "s", "7"));
+    begin_all(c, works, 6);
+    EXPECT(puts_one(c, &works[0], "a", "1", "e1"));
+    EXPECT(reads_and_puts(c, &works[1], "1") && reads_and_puts(c, &works[2], "2"));
+    EXPECT(kv(c)->member_put(&works[3].view, "s", "m", 1, &c->error) == FH_OK);
+    EXPECT(puts_one(c, &works[3], "refused", "1", "e2"));
+    EXPECT(puts_one(c, &works[4], "b", "1", "e3"));
+    EXPECT(shows(c, &works[5].view, "s", "7") && shows(c, &works[5].view, "none", NULL));
+    EXPECT(commit_all(c, works, 6));
+    EXPECT(works[0].code == FH_OK && works[1].code == FH_OK && is_conflict(&works[2]));
+    EXPECT(works[3].code == FH_CONFLICT && !works[3].error.retryable);
+    EXPECT(works[4].code == FH_OK && works[5].code == FH_OK);
+    EXPECT(holds(c, "a", "1") && holds(c, "n", "1") && holds(c, "b", "1"));
+    EXPECT(holds(c, "refused", NULL) && holds(c, "s", "7"));
+    EXPECT(position(c, "e1") == 1 && position(c, "e3") == 2);
+}
+
+static void a_work_that_fails_in_the_script_leaves_the_others_standing(struct conformance *c)
+{
+    struct committing works[3];
+    char *key = redis_name(redis_of(c->store), "fh", "place");
+    redisReply *set = redis_tell(c, "SET", key, "7", (char *)NULL);
+    begin_all(c, works, 3);
+    bool put = puts_one(c, &works[0], "a", "1", NULL) && puts_one(c, &works[1], "n", "1", "e1") &&
+               puts_one(c, &works[2], "b", "1", NULL);
+    bool together = commit_all(c, works, 3);
+    redisReply *removed = redis_tell(c, "DEL", key, (char *)NULL);
+    bool told = redis_is(set, REDIS_REPLY_STATUS) && redis_is(removed, REDIS_REPLY_INTEGER);
+    free(key);
+    hiredis.freeReplyObject(set);
+    hiredis.freeReplyObject(removed);
+    EXPECT(put && told && together);
+    EXPECT(works[0].code == FH_OK && works[1].code == FH_UNAVAILABLE && works[2].code == FH_OK);
+    EXPECT(holds(c, "a", "1") && holds(c, "n", NULL) && holds(c, "b", "1"));
+}
+
+static void add_one(void *argument)
+{
+    struct together *together = argument;
+    struct fh_error error;
+    struct keyvalue_view view = {NULL, world_wall_ms(together->c->harness.world)};
+    if (store_begin(together->c->store, STORE_WRITE, &view.work, &error) == FH_OK &&
+        redis_keyvalue.add(&view, "n", 1, &error) == FH_OK)
+        together->done += store_commit(view.work, &error) == FH_OK;
+}
+
+static void more_works_than_a_call_takes_are_each_done_once(struct conformance *c)
+{
+    struct together together = {.c = c};
+    for (int i = 0; i < 100; i++)
+        conformance_start(c, add_one, &together);
+    conformance_join(c);
+    EXPECT(together.done == 100 && holds(c, "n", "100"));
+}
+
+/* ---- The link dies in their call ----------------------------------------------------------------
+ */
+
+/* Three works, of which the last is in conflict with the one before, over a link that does `cut`
+ * with their call. What is held comes when all is settled. */
+static bool commit_over(struct conformance *c, enum link_cut cut, struct committing works[3])
+{
+    struct link link = {0};
+    json_t *server = redis_server(&c->harness);
+    json_int_t port = json_integer_value(json_object_get(server, "port"));
+    struct store *direct = c->store, *linked = NULL;
+    bool well = link_open(&link, c->harness.world, (int)port, "EVALSHA");
+    json_object_set_new(server, "port", json_integer(link.port));
+    well = well && redis_open_with(&c->harness, server, &linked, &c->error) == FH_OK;
+    if (!well)
+        return false;
+    c->store = linked;
+    begin_all(c, works, 3);
+    well = puts_one(c, &works[0], "a", "1", "e1") && reads_and_puts(c, &works[1], "1") &&
+           reads_and_puts(c, &works[2], "2");
+    link.next = cut;
+    well = commit_all(c, works, 3) && well;
+    if (cut == LINK_HELD)
+        link_release(&link);
+    if (works[0].code == FH_OK)
+        well = well && position(c, "e1") == 1;
+    store_close(linked);
+    link_close(&link);
+    c->store = direct;
+    return well;
+}
+
+static void works_whose_answers_were_lost_are_known_one_by_one(struct conformance *c)
+{
+    struct committing works[3];
+    EXPECT(commit_over(c, LINK_CUT_AFTER, works));
+    EXPECT(works[0].code == FH_OK && works[1].code == FH_OK && is_conflict(&works[2]));
+    EXPECT(holds(c, "a", "1") && holds(c, "n", "1"));
+}
+
+static void works_whose_call_never_came_are_all_run_again(struct conformance *c)
+{
+    struct committing works[3];
+    EXPECT(commit_over(c, LINK_CUT_BEFORE, works));
+    EXPECT(is_conflict(&works[0]) && is_conflict(&works[1]) && is_conflict(&works[2]));
+    EXPECT(holds(c, "a", NULL) && holds(c, "n", NULL));
+}
+
+static void works_whose_call_comes_late_do_nothing(struct conformance *c)
+{
+    struct committing works[3];
+    EXPECT(commit_over(c, LINK_HELD, works));
+    EXPECT(is_conflict(&works[0]) && is_conflict(&works[1]) && is_conflict(&works[2]));
+    EXPECT(holds(c, "a", NULL) && holds(c, "n", NULL));
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(small_works_share_a_connection_and_large_ones_take_others),
         CASE(what_a_lost_connection_had_to_send_is_not_sent_on_the_next),
         CASE(a_hash_is_found_so_still_in_whichever_order_it_is_told),
+        CASE(works_of_one_call_stand_or_fall_each_for_itself),
+        CASE(a_work_that_fails_in_the_script_leaves_the_others_standing),
+        CASE(more_works_than_a_call_takes_are_each_done_once),
+        CASE(works_whose_answers_were_lost_are_known_one_by_one),
+        CASE(works_whose_call_never_came_are_all_run_again),
+        CASE(works_whose_call_comes_late_do_nothing),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
 }

@@ -97,8 +97,8 @@ struct redis_connection {
     size_t asked_size;               /* of these */
 };
 
-/* A work's id towards the server: who has it numbers its works, and the server refuses one that
- * is not newer than the last it has heard of (redis_script.c). */
+/* An id towards the server: who has it numbers its calls of the script, and the server refuses one
+ * that is not newer than the last it has heard of (redis_script.c). */
 struct redis_slot {
     int number;
     int64_t sequence;
@@ -124,7 +124,8 @@ struct redis {
     struct fh_error down;
     struct fiber_queue connected;
 
-    struct redis_slot *slots; /* free ones */
+    struct redis_group *gathering; /* works that go to the server together; NULL: none do */
+    struct redis_slot *slots;      /* free ones */
     int slot_count;
     int open, alone_waiting; /* writing works */
     bool alone;

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commit of a work: one call of the script, with all that was read and all that shall be
- * written. Whether it was done is always told in the end, or never done:
+ * The commit of works: those of this process that come to it in the same turn of the loop go to the
+ * server in one call of the script, each with all that it has read and all that it shall write, and
+ * share what a call costs. Each stands or falls for itself; they happen in the order in which they
+ * came. Whether a work was done is always told in the end, or never done:
  *
- * - Each writing work has a slot of its process and a number, higher than that of the slot's work
- *   before. The script writes the number beside what it does, and does nothing under one that is
- *   not higher.
- * - When the connection dies before the answer is there, the work may have been done, may still be
- *   under way, or lost. So the script is asked to settle it: it repeats the answer, or writes the
+ * - Each call that writes has a slot of its process and a number, higher than that of the slot's
+ *   call before. The script writes the number, with what became of each work, beside what it does,
+ *   and does nothing under one that is not higher.
+ * - When the connection dies before the answer is there, the call may have been done, may still be
+ *   under way, or lost. So the script is asked to settle it: it repeats the answers, or writes the
  *   number down as one that shall never be done. Both wait in the same line, and whoever is first
  *   wins.
  * - Who can't ask within REDIS_DECIDE_MS says that the outcome is unknown. Its slot is never used
- *   again. The numbers of a process are kept for a day after its last work of many.
+ *   again. The numbers of a process are kept for a day after its last call of many.
  *
- *     killed before the script ran    no trace
- *     killed behind it                all of it stands; events have their positions
+ *     killed before the script ran    no trace of any of its works
+ *     killed behind it                all of them stand; events have their positions
  *
  * The server keeps what a script has written in its log as one transaction, which it leaves out
  * when it is started again and the end is missing.
+ *
+ *     GATHERING (redis->gathering) --turn of the loop, or full--> CALLED --answer--> ended
+ *
+ * The first work of a group leads: its fiber calls the script for all, and wakes the others.
  */
 
 #include <stdio.h>
@@ -28,6 +34,29 @@
 #include "store/keyvalue/redis.h"
 
 #define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
+#define TOGETHER_MAX 32
+#define TOGETHER_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
+
+/* A work in its group; it is on its fiber's stack. */
+struct member {
+    struct redis_work *own;
+    struct fiber *fiber;
+    struct fh_error *error; /* or NULL */
+    enum fh_code code;
+    bool ended;
+    struct member *next;
+};
+
+struct redis_group {
+    struct redis *redis;
+    struct redis_words works; /* one behind the other */
+    int count;
+    bool writes;
+    struct member *first, **end;
+    struct fiber *leader;
+    struct world_turn turn;
+    bool due;
+};
 
 /* ---- Slots -------------------------------------------------------------------------------------
  */
@@ -55,10 +84,9 @@ static void slot_give(struct redis *redis, struct redis_slot *slot)
 /* ---- Calling the script ------------------------------------------------------------------------
  */
 
-static void head(struct redis_words *call, const struct redis_work *own, const char *mode,
+static void head(struct redis_words *call, const struct redis *redis, const char *mode,
                  const struct redis_slot *slot)
 {
-    const struct redis *redis = own->redis;
     redis_word(call, "EVALSHA");
     redis_word(call, redis->digest);
     redis_word(call, "0");
@@ -67,7 +95,6 @@ static void head(struct redis_words *call, const struct redis_work *own, const c
     redis_word(call, redis->life);
     redis_word_number(call, slot ? slot->number : 0);
     redis_word_number(call, slot ? slot->sequence : 0);
-    redis_word_number(call, own->now_ms);
 }
 
 static void part(struct redis_words *call, int count, const struct redis_words *words)
@@ -76,13 +103,13 @@ static void part(struct redis_words *call, int count, const struct redis_words *
     redis_words_add(call, words);
 }
 
-static void whole_call(struct redis_words *call, const struct redis_work *own, const char *mode,
-                       const struct redis_slot *slot)
+static void add_work(struct redis_words *works, const struct redis_work *own)
 {
-    head(call, own, mode, slot);
-    part(call, own->check_count, &own->checks);
-    part(call, own->operation_count, &own->operations);
-    part(call, own->event_count, &own->events);
+    redis_word_number(works, 4 + own->checks.count + own->operations.count + own->events.count);
+    redis_word_number(works, own->now_ms);
+    part(works, own->check_count, &own->checks);
+    part(works, own->operation_count, &own->operations);
+    part(works, own->event_count, &own->events);
 }
 
 static bool is_unknown_script(const redisReply *reply)
@@ -119,14 +146,14 @@ static enum fh_code call_script(struct redis *redis, const struct redis_words *c
 }
 
 /* The link died in the call. FH_OUTCOME_UNKNOWN: it could not be asked. */
-static enum fh_code settle(struct redis_work *own, const struct redis_slot *slot,
-                           int64_t deadline_ns, redisReply **ret, struct fh_error *error)
+static enum fh_code settle(struct redis *redis, const struct redis_slot *slot, int64_t deadline_ns,
+                           redisReply **ret, struct fh_error *error)
 {
-    struct redis *redis = own->redis;
     struct world *world = redis->store.world;
     struct redis_words call;
     redis_words_init(&call);
-    head(&call, own, "settle", slot);
+    head(&call, redis, "settle", slot);
+    redis_word_number(&call, 0);
     enum fh_code code = FH_OUTCOME_UNKNOWN;
     while (code && world_monotonic_ns(world) < deadline_ns) {
         code = call_script(redis, &call, ret, error);
@@ -225,59 +252,135 @@ static void take_positions(struct redis_work *own, const redisReply *reply)
     }
 }
 
+/* NULL: it shall never be done. */
+static enum fh_code outcome(struct redis_work *own, const redisReply *answer,
+                            struct fh_error *error)
+{
+    if (!answer)
+        return conflict(error);
+    if (strcmp(word_at(answer, 0), "done") != 0)
+        return not_done(own->redis, answer, error);
+    take_positions(own, answer);
+    return FH_OK;
+}
+
+/* An error of the whole call's is everybody's answer. */
+static const redisReply *answer_at(const redisReply *reply, size_t index)
+{
+    if (!redis_is(reply, REDIS_REPLY_ARRAY))
+        return reply;
+    return index < reply->elements ? reply->element[index] : NULL;
+}
+
 /* ---- Committing --------------------------------------------------------------------------------
  */
 
-static enum fh_code run(struct redis_work *own, const struct redis_words *call,
-                        struct redis_slot *slot, struct fh_error *error)
+static enum fh_code call_group(struct redis_group *group, redisReply **ret, struct fh_error *error)
 {
-    struct redis *redis = own->redis;
+    struct redis *redis = group->redis;
     int64_t deadline_ns = world_in_ms(redis->store.world, REDIS_DECIDE_MS);
-    redisReply *reply;
+    struct redis_slot *slot = group->writes ? slot_take(redis) : NULL;
+    struct redis_words call;
+    redis_words_init(&call);
+    head(&call, redis, slot ? "work" : "look", slot);
+    part(&call, group->count, &group->works);
     CRASH_POINT("redis.unwritten");
-    enum fh_code code = call_script(redis, call, &reply, error);
+    enum fh_code code = call_script(redis, &call, ret, error);
+    redis_words_release(&call);
     if (code == FH_OUTCOME_UNKNOWN && slot)
-        code = settle(own, slot, deadline_ns, &reply, error);
+        code = settle(redis, slot, deadline_ns, ret, error);
     if (code == FH_OUTCOME_UNKNOWN && !slot)
         code = error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
     if (slot && code == FH_OUTCOME_UNKNOWN)
         free(slot); /* its number may still come, and is nobody else's */
     else if (slot)
         slot_give(redis, slot);
-    if (code)
-        return code;
-    CRASH_POINT("redis.written");
-    if (strcmp(word_at(reply, 0), "done") == 0)
-        take_positions(own, reply);
-    else
-        code = not_done(redis, reply, error);
-    hiredis.freeReplyObject(reply);
+    if (!code)
+        CRASH_POINT("redis.written");
     return code;
+}
+
+static void run_group(struct redis_group *group)
+{
+    struct fh_error error = {0};
+    redisReply *reply = NULL;
+    size_t index = 0;
+    enum fh_code code = call_group(group, &reply, &error);
+    for (struct member *member = group->first, *next; member; member = next) {
+        next = member->next; /* `member` is of a fiber that goes on */
+        if (code && member->error)
+            *member->error = error;
+        member->code = code ? code : outcome(member->own, answer_at(reply, index++), member->error);
+        member->ended = true;
+        if (member->fiber != group->leader)
+            fiber_ready(member->fiber);
+    }
+    if (!code)
+        hiredis.freeReplyObject(reply);
+}
+
+static void on_turn(struct world_turn *turn)
+{
+    struct redis_group *group = turn->owner;
+    group->due = true;
+    fiber_ready(group->leader);
+}
+
+static void join(struct redis_group *group, struct member *member)
+{
+    const struct redis_work *own = member->own;
+    add_work(&group->works, own);
+    group->count++;
+    group->writes = group->writes || own->operation_count > 0 || own->event_count > 0;
+    *group->end = member;
+    group->end = &member->next;
+}
+
+static void lead(struct redis *redis, struct member *member)
+{
+    struct redis_group group = {.redis = redis, .leader = member->fiber, .end = &group.first};
+    group.turn = (struct world_turn){.run = on_turn, .owner = &group};
+    redis_words_init(&group.works);
+    join(&group, member);
+    redis->gathering = &group;
+    world_turn(redis->store.world, &group.turn);
+    while (!group.due)
+        fiber_park();
+    if (redis->gathering == &group)
+        redis->gathering = NULL;
+    run_group(&group);
+    redis_words_release(&group.works);
+}
+
+static bool has_room(const struct redis_group *group, size_t size)
+{
+    return group && group->count < TOGETHER_MAX &&
+           group->works.text.length + size <= TOGETHER_SIZE_MAX;
 }
 
 static enum fh_code commit(struct redis_work *own, struct fh_error *error)
 {
-    struct redis_words call;
+    struct redis *redis = own->redis;
+    struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    bool writes = own->operation_count > 0 || own->event_count > 0;
-    if (!writes && own->check_count < 2)
+    if (!own->operation_count && !own->event_count && own->check_count < 2)
         return FH_OK; /* one question has one moment */
-    redis_words_init(&call);
-    struct redis_slot *slot = writes ? slot_take(own->redis) : NULL;
-    whole_call(&call, own, writes ? "work" : "look", slot);
-    enum fh_code code;
-    if (call.text.overflow || call.text.length > REDIS_WORK_SIZE_MAX ||
-        call.count > REDIS_ARGUMENTS_MAX) {
-        code = error_set(error, FH_INVALID,
+    size_t size = own->checks.text.length + own->operations.text.length + own->events.text.length;
+    int count = own->checks.count + own->operations.count + own->events.count;
+    bool whole =
+        !own->checks.text.overflow && !own->operations.text.overflow && !own->events.text.overflow;
+    if (!whole || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX)
+        return error_set(error, FH_INVALID,
                          "One work can't read and write more than %zu MiB on Redis.",
                          REDIS_WORK_SIZE_MAX >> 20);
-        if (slot)
-            slot_give(own->redis, slot);
-    } else {
-        code = run(own, &call, slot, error);
+    if (!has_room(redis->gathering, size)) {
+        lead(redis, &member);
+        return member.code;
     }
-    redis_words_release(&call);
-    return code;
+    join(redis->gathering, &member);
+    while (!member.ended)
+        fiber_park();
+    return member.code;
 }
 
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error)

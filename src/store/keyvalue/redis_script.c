@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The script that makes a work happen, whole or not at all. The server runs one script at a time
- * and nothing beside it, but a script that fails midway keeps what it wrote. So it checks
- * everything first and writes last:
+ * The script that makes works happen, each of them whole or not at all. The server runs one script
+ * at a time and nothing beside it, but a script that fails midway keeps what it wrote. So of each
+ * work it checks everything first and writes last:
  *
  * - Its first line lets the server refuse it before it begins where memory is full, the disk takes
  *   nothing, or the server is a replica.
- * - The work's own id: who sends works as SLOT of LIFE numbers them. A number that is not above the
- *   last one there was done already (its answer is repeated) or shall never be done.
+ * - The call's own id: who sends works as SLOT of LIFE numbers its calls. A number that is not
+ *   above the last one there was done already (its answers are repeated) or shall never be done.
  * - K, T, H, R: what the work has read is still so. A: what it counts can be counted.
  * - W: every key that will be written has the right kind or is not there, and the user's rights
  *   allow each command on it. So nothing that follows can fail.
  * - Then events get the next positions, the first of them before anything else is written: should
- *   the stream refuse it, there is no trace. Then the operations, in order; the id last.
+ *   the stream refuse it, there is no trace. Then the operations, in order.
+ * - The next work finds what this one has left. One that can't be done, or that even fails, is told
+ *   so and leaves no trace; the others stand. The id, with what became of each, comes last.
  *
  * A key whose time has come by the work's clock, though not by the server's, is taken for missing,
  * and removed before it is written.
@@ -23,16 +25,18 @@
  * something is taken away from, or that are to end earlier than before; what ended by itself is
  * left to the sweep (redis_list.c).
  *
- *     ARGV: mode, prefix, life, slot, number, now_ms,
+ *     ARGV: mode, prefix, life, slot, number, works: count, each the count of its words and
+ *           now_ms,
  *           checks: count, each a letter and its words
  *           operations: count, each "C" words | "S" key text keeps_time | "L" name: for the
  *             sweep, which removes what has ended by its clock |
  *             "P" hash order low high: all members of the order within, and their fields
  *           events: count, each key, fields of the stream's entry, rows
- *     modes: "work"; "look", which only checks; "settle", which asks what became of a work and, if
- *     it has not come, sees to it that it never will
- *     answers: {"done", first position} | {"never"} | {"again"} | {"kind", key, is, wanted} |
- *              {"number", key} | {"sum", key} | {"right", command}
+ *     modes: "work"; "look", which only checks; "settle", which asks what became of the works and,
+ *     if they have not come, sees to it that they never will
+ *     answers: of each work {"done", first position} | {"never"} | {"again"} |
+ *              {"kind", key, is, wanted} | {"number", key} | {"sum", key} | {"right", command} | an
+ *              error; none: all of them never
  */
 
 #include "store/keyvalue/redis.h"
@@ -42,23 +46,29 @@
 /* clang-format off */
 static const char reading[] =
 "#!lua\n"
-"local argv, call = ARGV, redis.call\n"
+"local argv, call, can = ARGV, redis.call, redis.acl_check_cmd\n"
 "local mode, prefix, slot, number = argv[1], argv[2], argv[4], tonumber(argv[5])\n"
-"local works = prefix .. ':fh:work:' .. argv[3]\n"
+"local works, recorded = prefix .. ':fh:work:' .. argv[3], {argv[5]}\n"
 "local known = mode ~= 'look' and call('HGET', works, slot)\n"
 "local last = known and tonumber(string.match(known, '^%d+'))\n"
-"if last and last > number then return {'never'} end\n"
-"if last == number then return {string.match(known, ' (%a+) (%d+)$')} end\n"
-"if mode == 'settle' then\n"
-"  call('HSET', works, slot, argv[5] .. ' never 0')\n"
+"if last and last >= number then\n"
+"  local answers = {}\n"
+"  for became, position in string.gmatch(last == number and known or '', ' (%a+) (%d+)') do\n"
+"    answers[#answers + 1] = {became, position}\n"
+"  end\n"
+"  return answers\n"
+"end\n"
+"local function record()\n"
+"  call('HSET', works, slot, table.concat(recorded, ' '))\n"
 "  if not known or number % 64 == 0 then call('PEXPIRE', works, 86400000) end\n"
-"  return {'never', '0'}\n"
-"end\n";
+"end\n"
+"if mode == 'settle' then record() return {} end\n"
+"local at, now, wrote, served, names = 0, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n";
 
 static const char checking[] =
 /* What a key is at `now`, when it ends, and whether it is there all the same: asked once, since
  * nothing is written before all is checked. */
-"local now, kinds, ends, over = tonumber(argv[6]), {}, {}, {}\n"
+"local kinds, ends, over\n"
 "local function kind_of(key)\n"
 "  local kind = kinds[key]\n"
 "  if kind then return kind end\n"
@@ -72,213 +82,233 @@ static const char checking[] =
 "end\n"
 /* The service's keys among those that are written, with their names, as far as the list of all keys
  * may have to change. */
-"local served, listed = prefix .. ':kv:', {}\n"
+"local listed\n"
 "local function list(key)\n"
 "  if string.sub(key, 1, #served) == served then listed[key] = string.sub(key, #served + 1) end\n"
 "end\n"
-"local at, gone, why, text = 8, {}, nil, nil\n"
-"for i = 1, tonumber(argv[7]) do\n"
-"  local letter, key, holds = argv[at], argv[at + 1], true\n"
+"local text\n"
+"local function work()\n"
+"  kinds, ends, over, listed, now = {}, {}, {}, {}, tonumber(argv[at])\n"
+"  local gone, why, checks = {}, nil, tonumber(argv[at + 1])\n"
 "  at = at + 2\n"
-"  if letter == 'W' then\n"
-"    local kind, wanted = kind_of(key), argv[at]\n"
-"    at = at + 1\n"
-"    if over[key] then gone[#gone + 1] = key end\n"
-"    if kind == 'none' then\n"
-"      list(key)\n"
-"    elseif kind ~= wanted and wanted ~= 'any' then\n"
-"      why = why or {'kind', key, kind, wanted}\n"
-"    end\n"
-"  elseif letter == 'K' then\n"
-"    holds = kind_of(key) == argv[at]\n"
-"    at = at + 1\n"
-"  elseif letter == 'H' then\n"
-"    local size, reply, same = tonumber(argv[at]), call('HGETALL', key), 1\n"
-"    holds = #reply == size\n"
-"    while same <= size and reply[same] == argv[at + same] do same = same + 1 end\n"
-"    if holds and same <= size then\n" /* a large hash is told in any order */
-"      local fields = {}\n"
-"      for j = 1, size, 2 do fields[reply[j]] = reply[j + 1] end\n"
-"      for j = at + 1, at + size, 2 do holds = holds and fields[argv[j]] == argv[j + 1] end\n"
-"    end\n"
-"    at = at + size + 1\n"
-"  elseif letter == 'R' then\n" /* `key` is the answer that is expected */
-"    text = text or function(reply)\n"
-"      local kind = type(reply)\n"
-"      if kind == 'string' then return '$' .. #reply .. ':' .. reply end\n"
-"      if kind == 'number' then return string.format(':%.0f;', reply) end\n"
-"      if kind ~= 'table' then return '_' end\n"
-"      if reply.ok then return '$' .. #reply.ok .. ':' .. reply.ok end\n"
-"      local parts = {}\n"
-"      for j = 1, #reply do parts[j] = text(reply[j]) end\n"
-"      return '*' .. #parts .. ':' .. table.concat(parts)\n"
-"    end\n"
-"    local last = at + tonumber(argv[at])\n"
-"    local reply = redis.pcall(unpack(argv, at + 1, last))\n"
-"    holds = not (type(reply) == 'table' and reply.err) and text(reply) == key\n"
-"    at = last + 1\n"
-"  elseif letter == 'T' then\n"
-"    holds = call('PEXPIRETIME', key) == tonumber(argv[at])\n"
-"    at = at + 1\n"
-"  elseif letter == 'A' then\n"
-"    local kind, delta = kind_of(key), tonumber(argv[at])\n"
-"    at = at + 1\n"
-"    if kind == 'none' or kind == 'string' then\n" /* of others W says that they aren't */
-"      local value = kind == 'none' and '0' or call('GET', key)\n"
-"      if not string.match(value, '^-?%d+$') or #value > 17 then\n"
-"        why = why or {'number', key}\n"
-"      elseif math.abs(tonumber(value) + delta) > 9007199254740991 then\n"
-"        why = why or {'sum', key}\n"
+"  for i = 1, checks do\n"
+"    local letter, key, holds = argv[at], argv[at + 1], true\n"
+"    at = at + 2\n"
+"    if letter == 'W' then\n"
+"      local kind, wanted = kind_of(key), argv[at]\n"
+"      at = at + 1\n"
+"      if over[key] then gone[#gone + 1] = key end\n"
+"      if kind == 'none' then\n"
+"        list(key)\n"
+"      elseif kind ~= wanted and wanted ~= 'any' then\n"
+"        why = why or {'kind', key, kind, wanted}\n"
 "      end\n"
+"    elseif letter == 'K' then\n"
+"      holds = kind_of(key) == argv[at]\n"
+"      at = at + 1\n"
+"    elseif letter == 'H' then\n"
+"      local size, reply, same = tonumber(argv[at]), call('HGETALL', key), 1\n"
+"      holds = #reply == size\n"
+"      while same <= size and reply[same] == argv[at + same] do same = same + 1 end\n"
+"      if holds and same <= size then\n" /* a large hash is told in any order */
+"        local fields = {}\n"
+"        for j = 1, size, 2 do fields[reply[j]] = reply[j + 1] end\n"
+"        for j = at + 1, at + size, 2 do holds = holds and fields[argv[j]] == argv[j + 1] end\n"
+"      end\n"
+"      at = at + size + 1\n"
+"    elseif letter == 'R' then\n" /* `key` is the answer that is expected */
+"      text = text or function(reply)\n"
+"        local kind = type(reply)\n"
+"        if kind == 'string' then return '$' .. #reply .. ':' .. reply end\n"
+"        if kind == 'number' then return string.format(':%.0f;', reply) end\n"
+"        if kind ~= 'table' then return '_' end\n"
+"        if reply.ok then return '$' .. #reply.ok .. ':' .. reply.ok end\n"
+"        local parts = {}\n"
+"        for j = 1, #reply do parts[j] = text(reply[j]) end\n"
+"        return '*' .. #parts .. ':' .. table.concat(parts)\n"
+"      end\n"
+"      local last = at + tonumber(argv[at])\n"
+"      local reply = redis.pcall(unpack(argv, at + 1, last))\n"
+"      holds = not (type(reply) == 'table' and reply.err) and text(reply) == key\n"
+"      at = last + 1\n"
+"    elseif letter == 'T' then\n"
+"      holds = call('PEXPIRETIME', key) == tonumber(argv[at])\n"
+"      at = at + 1\n"
+"    elseif letter == 'A' then\n"
+"      local kind, delta = kind_of(key), tonumber(argv[at])\n"
+"      at = at + 1\n"
+"      if kind == 'none' or kind == 'string' then\n" /* of others W says that they aren't */
+"        local value = kind == 'none' and '0' or call('GET', key)\n"
+"        if not string.match(value, '^-?%d+$') or #value > 17 then\n"
+"          why = why or {'number', key}\n"
+"        elseif math.abs(tonumber(value) + delta) > 9007199254740991 then\n"
+"          why = why or {'sum', key}\n"
+"        end\n"
+"      end\n"
+"    else\n"
+"      error('no check')\n"
 "    end\n"
-"  else\n"
-"    error('no check')\n"
+"    if not holds then return {'again'} end\n"
 "  end\n"
-"  if not holds then return {'again'} end\n"
-"end\n"
-"if why then return why end\n"
-"if mode == 'look' then return {'done', '0'} end\n";
+"  if why then return why end\n"
+"  if mode == 'look' then return {'done', '0'} end\n";
 
 /* The operations are gone through twice, where they stand among the words: for the rights, and to
  * be done. */
 static const char judging[] =
-"local denied\n"
-"local can = redis.acl_check_cmd\n"
-"local function allowed(...)\n"
-"  if not can(...) then denied = denied or select(1, ...) end\n"
-"end\n"
-"local sweeps, operations, first_at = false, tonumber(argv[at]), at + 1\n"
-"at = first_at\n"
-"for i = 1, operations do\n"
-"  local letter = argv[at]\n"
-"  if letter == 'C' then\n"
-"    local command, last = argv[at + 2], at + 1 + tonumber(argv[at + 1])\n"
-"    if not can(unpack(argv, at + 2, last)) then denied = denied or command end\n"
-"    local before = command == 'PEXPIREAT' and ends[argv[at + 3]]\n"
-"    if command == 'DEL' or command == 'HDEL' or command == 'ZREM' or\n"
-"       before and (before < 0 or tonumber(argv[at + 4]) < before) then\n"
-"      list(argv[at + 3])\n"
-"    end\n"
-"    at = last + 1\n"
-"  elseif letter == 'S' then\n"
-"    allowed('SET', argv[at + 1], argv[at + 2])\n"
-"    at = at + 4\n"
-"  elseif letter == 'L' then\n"
-"    sweeps = true\n"
-"    list(served .. argv[at + 1])\n"
-"    at = at + 2\n"
-"  else\n"
-"    allowed('HDEL', argv[at + 1], 'a')\n"
-"    allowed('ZREM', argv[at + 2], 'a')\n"
-"    allowed('ZRANGEBYLEX', argv[at + 2], '-', '+')\n"
-"    at = at + 5\n"
+"  local denied\n"
+"  local function allowed(...)\n"
+"    if not can(...) then denied = denied or select(1, ...) end\n"
 "  end\n"
-"end\n"
-"for i = 1, #gone do allowed('DEL', gone[i]) end\n"
-"allowed('HSET', works, slot, '0')\n"
-"allowed('PEXPIRE', works, '1')\n"
+"  local sweeps, operations, first_at = false, tonumber(argv[at]), at + 1\n"
+"  at = first_at\n"
+"  for i = 1, operations do\n"
+"    local letter = argv[at]\n"
+"    if letter == 'C' then\n"
+"      local command, last = argv[at + 2], at + 1 + tonumber(argv[at + 1])\n"
+"      if not can(unpack(argv, at + 2, last)) then denied = denied or command end\n"
+"      local before = command == 'PEXPIREAT' and ends[argv[at + 3]]\n"
+"      if command == 'DEL' or command == 'HDEL' or command == 'ZREM' or\n"
+"         before and (before < 0 or tonumber(argv[at + 4]) < before) then\n"
+"        list(argv[at + 3])\n"
+"      end\n"
+"      at = last + 1\n"
+"    elseif letter == 'S' then\n"
+"      allowed('SET', argv[at + 1], argv[at + 2])\n"
+"      at = at + 4\n"
+"    elseif letter == 'L' then\n"
+"      sweeps = true\n"
+"      list(served .. argv[at + 1])\n"
+"      at = at + 2\n"
+"    else\n"
+"      allowed('HDEL', argv[at + 1], 'a')\n"
+"      allowed('ZREM', argv[at + 2], 'a')\n"
+"      allowed('ZRANGEBYLEX', argv[at + 2], '-', '+')\n"
+"      at = at + 5\n"
+"    end\n"
+"  end\n"
+"  for i = 1, #gone do allowed('DEL', gone[i]) end\n"
+"  allowed('HSET', works, slot, '0')\n"
+"  allowed('PEXPIRE', works, '1')\n"
 
-"local names, lists = prefix .. ':fh:keys', next(listed) ~= nil\n"
-"if lists then\n"
-"  call('ZCARD', names)\n"
-"  allowed('ZADD', names, '0', 'a')\n"
-"  allowed('ZREM', names, 'a')\n"
-"end\n"
-"if sweeps then allowed('DEL', (next(listed))) end\n";
+"  local lists = next(listed) ~= nil\n"
+"  if lists then\n"
+"    call('ZCARD', names)\n"
+"    allowed('ZADD', names, '0', 'a')\n"
+"    allowed('ZREM', names, 'a')\n"
+"  end\n"
+"  if sweeps then allowed('DEL', (next(listed))) end\n";
 
 static const char publishing[] =
-"local wanted, first = tonumber(argv[at]), 0\n"
-"if wanted > 0 then\n"
-"  local counter, outbox = prefix .. ':fh:counter', prefix .. ':fh:outbox'\n"
-"  local place, events, rows = prefix .. ':fh:place', {}, {}\n"
-"  local function take() at = at + 1 return argv[at] end\n"
-"  local function count() return tonumber(take()) end\n"
-"  first = tonumber(call('GET', counter) or '0') + 1\n"
-"  call('HLEN', place)\n"
-"  call('XLEN', outbox)\n"
-"  allowed('SET', counter, '1')\n"
-"  allowed('HSET', place, 'a', 'b')\n"
-"  allowed('XADD', outbox, '1-0', 'a', 'b')\n"
-"  for i = 1, wanted do\n"
-"    local event = {key = take(), fields = {}}\n"
-"    for j = 1, count() do event.fields[j] = take() end\n"
-"    events[i] = event\n"
-"    local position = string.format('%019.0f', first + i - 1)\n"
-"    for j = 1, count() do\n"
-"      local row = {}\n"
-"      for k = 1, count() do\n"
-"        local before, marked, behind = take(), take(), take()\n"
-"        row[k] = before .. (marked == '1' and position or '') .. behind\n"
+"  local wanted, first = tonumber(argv[at]), 0\n"
+"  if operations == 0 and wanted == 0 then return {'done', '0'} end\n"
+"  if wanted > 0 then\n"
+"    local counter, outbox = prefix .. ':fh:counter', prefix .. ':fh:outbox'\n"
+"    local place, events, rows = prefix .. ':fh:place', {}, {}\n"
+"    local function take() at = at + 1 return argv[at] end\n"
+"    local function count() return tonumber(take()) end\n"
+"    first = tonumber(call('GET', counter) or '0') + 1\n"
+"    call('HLEN', place)\n"
+"    call('XLEN', outbox)\n"
+"    allowed('SET', counter, '1')\n"
+"    allowed('HSET', place, 'a', 'b')\n"
+"    allowed('XADD', outbox, '1-0', 'a', 'b')\n"
+"    for i = 1, wanted do\n"
+"      local event = {key = take(), fields = {}}\n"
+"      for j = 1, count() do event.fields[j] = take() end\n"
+"      events[i] = event\n"
+"      local position = string.format('%019.0f', first + i - 1)\n"
+"      for j = 1, count() do\n"
+"        local row = {}\n"
+"        for k = 1, count() do\n"
+"          local before, marked, behind = take(), take(), take()\n"
+"          row[k] = before .. (marked == '1' and position or '') .. behind\n"
+"        end\n"
+"        allowed(unpack(row))\n"
+"        rows[#rows + 1] = row\n"
 "      end\n"
-"      allowed(unpack(row))\n"
-"      rows[#rows + 1] = row\n"
 "    end\n"
+"    if denied then return {'right', denied} end\n"
+"    wrote = true\n"
+"    for i = 1, wanted do\n"
+"      local event, position = events[i], string.format('%.0f', first + i - 1)\n"
+"      local fields = event.fields\n"
+"      fields[#fields + 1] = 'prev'\n"
+"      fields[#fields + 1] = call('HGET', place, event.key) or '0'\n"
+"      call('XADD', outbox, position .. '-0', unpack(fields))\n"
+"      call('HSET', place, event.key, position)\n"
+"    end\n"
+"    call('SET', counter, string.format('%.0f', first + wanted - 1))\n"
+"    for i = 1, #rows do call(unpack(rows[i])) end\n"
 "  end\n"
-"  if denied then return {'right', denied} end\n"
-"  for i = 1, wanted do\n"
-"    local event, position = events[i], string.format('%.0f', first + i - 1)\n"
-"    local fields = event.fields\n"
-"    fields[#fields + 1] = 'prev'\n"
-"    fields[#fields + 1] = call('HGET', place, event.key) or '0'\n"
-"    call('XADD', outbox, position .. '-0', unpack(fields))\n"
-"    call('HSET', place, event.key, position)\n"
-"  end\n"
-"  call('SET', counter, string.format('%.0f', first + wanted - 1))\n"
-"  for i = 1, #rows do call(unpack(rows[i])) end\n"
-"end\n"
-"if denied then return {'right', denied} end\n";
+"  if denied then return {'right', denied} end\n";
 
 static const char writing[] =
-"for i = 1, #gone do call('DEL', gone[i]) end\n"
-"at = first_at\n"
-"for i = 1, operations do\n"
-"  local letter = argv[at]\n"
-"  if letter == 'C' then\n"
-"    local last = at + 1 + tonumber(argv[at + 1])\n"
-"    call(unpack(argv, at + 2, last))\n"
-"    at = last + 1\n"
-"  elseif letter == 'S' then\n"
-"    if argv[at + 3] == '1' and call('TYPE', argv[at + 1]).ok == 'string' then\n"
-"      call('SET', argv[at + 1], argv[at + 2], 'KEEPTTL')\n"
+"  wrote = true\n"
+"  for i = 1, #gone do call('DEL', gone[i]) end\n"
+"  at = first_at\n"
+"  for i = 1, operations do\n"
+"    local letter = argv[at]\n"
+"    if letter == 'C' then\n"
+"      local last = at + 1 + tonumber(argv[at + 1])\n"
+"      call(unpack(argv, at + 2, last))\n"
+"      at = last + 1\n"
+"    elseif letter == 'S' then\n"
+"      if argv[at + 3] == '1' and call('TYPE', argv[at + 1]).ok == 'string' then\n"
+"        call('SET', argv[at + 1], argv[at + 2], 'KEEPTTL')\n"
+"      else\n"
+"        call('SET', argv[at + 1], argv[at + 2])\n"
+"      end\n"
+"      at = at + 4\n"
+"    elseif letter == 'L' then\n"
+"      at = at + 2\n"
 "    else\n"
-"      call('SET', argv[at + 1], argv[at + 2])\n"
-"    end\n"
-"    at = at + 4\n"
-"  elseif letter == 'L' then\n"
-"    at = at + 2\n"
-"  else\n"
-"    local hash, order = argv[at + 1], argv[at + 2]\n"
-"    local members = call('ZRANGEBYLEX', order, argv[at + 3], argv[at + 4])\n"
-"    for j = 1, #members do\n"
-"      call('HDEL', hash, members[j])\n"
-"      call('ZREM', order, members[j])\n"
-"    end\n"
-"    at = at + 5\n"
-"  end\n"
-"end\n"
-"if lists then\n"
-"  for key, name in pairs(listed) do\n"
-"    local time = call('PEXPIRETIME', key)\n"
-"    if sweeps and time >= 0 and time <= now then call('DEL', key) time = -2 end\n"
-"    if time == -2 then\n"
-"      call('ZREM', names, name)\n"
-"    else\n"
-"      call('ZADD', names, time < 0 and 'inf' or string.format('%.0f', time), name)\n"
+"      local hash, order = argv[at + 1], argv[at + 2]\n"
+"      local members = call('ZRANGEBYLEX', order, argv[at + 3], argv[at + 4])\n"
+"      for j = 1, #members do\n"
+"        call('HDEL', hash, members[j])\n"
+"        call('ZREM', order, members[j])\n"
+"      end\n"
+"      at = at + 5\n"
 "    end\n"
 "  end\n"
+"  if lists then\n"
+"    for key, name in pairs(listed) do\n"
+"      local time = call('PEXPIRETIME', key)\n"
+"      if sweeps and time >= 0 and time <= now then call('DEL', key) time = -2 end\n"
+"      if time == -2 then\n"
+"        call('ZREM', names, name)\n"
+"      else\n"
+"        call('ZADD', names, time < 0 and 'inf' or string.format('%.0f', time), name)\n"
+"      end\n"
+"    end\n"
+"  end\n"
+"  return {'done', string.format('%.0f', first)}\n"
+"end\n";
+
+static const char calling[] =
+"local answers = {}\n"
+"at = 7\n"
+"for i = 1, tonumber(argv[6]) do\n"
+"  local behind = at + 1 + tonumber(argv[at])\n"
+"  at = at + 1\n"
+"  local well, answer = pcall(work)\n"
+"  if not well and type(answer) ~= 'table' then answer = {err = 'ERR ' .. answer} end\n"
+"  local done = answer[1] == 'done'\n"
+"  answers[i] = answer\n"
+"  recorded[i + 1] = done and 'done ' .. answer[2] or 'never 0'\n"
+"  at = behind\n"
 "end\n"
-"local position = first > 0 and string.format('%.0f', first) or '0'\n"
-"call('HSET', works, slot, argv[5] .. ' done ' .. position)\n"
-"if not known or number % 64 == 0 then call('PEXPIRE', works, 86400000) end\n"
-"return {'done', position}\n";
+"if wrote then record() end\n"
+"return answers\n";
 /* clang-format on */
 
 const char *redis_script(void)
 {
     static char script[sizeof reading + sizeof checking + sizeof judging + sizeof publishing +
-                       sizeof writing];
+                       sizeof writing + sizeof calling];
     if (!script[0])
-        snprintf(script, sizeof script, "%s%s%s%s%s", reading, checking, judging, publishing,
-                 writing);
+        snprintf(script, sizeof script, "%s%s%s%s%s%s", reading, checking, judging, publishing,
+                 writing, calling);
     return script;
 }
