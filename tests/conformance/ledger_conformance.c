@@ -300,6 +300,18 @@ static void a_cursor_moves_only_from_where_it_is(struct conformance *c)
     EXPECT(now.position == 0);
 }
 
+/* As one that was made for its share and comes with a store that was moved. */
+static void a_cursor_that_was_made_and_never_moved_moves(struct conformance *c)
+{
+    struct ledger_cursor none = {0}, first = cursor_at(10, 0);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_cursor_take(work, "users", "0/1", 0, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(move(c, &none, &first) == FH_OK);
+    EXPECT(move(c, &none, &first) == FH_CONFLICT && !c->error.retryable);
+}
+
 /* ---- Commands -------------------------------------------------------------------------------- */
 
 static struct ledger_command command_of(const char *caller, const char *key, const char *birth,
@@ -712,6 +724,7 @@ int main(void)
         CASE(an_outbox_trimmed_empty_gives_no_position_out_again),
         CASE(a_new_outbox_has_trimmed_nothing),
         CASE(a_cursor_moves_only_from_where_it_is),
+        CASE(a_cursor_that_was_made_and_never_moved_moves),
         CASE(a_command_is_recorded_and_replaced),
         CASE(a_command_of_a_rolled_back_work_is_not_recorded),
         CASE(old_commands_of_outside_clients_expire_and_no_others),

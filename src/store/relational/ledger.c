@@ -419,16 +419,16 @@ enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source,
                                  sql_integer(old->position),
                                  sql_integer(old->epoch)};
     int64_t moved = 0;
-    enum fh_code code;
-    if (!old->incarnation[0] && !old->epoch) { /* one that was taken is there */
+    enum fh_code code = FH_OK;
+    if (!old->incarnation[0] && !old->epoch) /* one that was taken is there */
         code = ledger_do(work, ledger_sql(work, LEDGER_CURSOR_BEGIN), values, 6, &moved, error);
-    } else {
+    /* So is one that was made for a share and has never moved, and came here with its store. */
+    if (code == FH_OK && !moved)
         code = ledger_do(work,
                          "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5,"
                          " epoch = ?6 WHERE source = ?1 AND share = ?2 AND incarnation = ?7"
                          " AND position = ?8 AND epoch = ?9",
                          values, LEDGER_COUNT(values), &moved, error);
-    }
     if (code == FH_OK && moved == 0)
         return error_set(error, FH_CONFLICT,
                          "The cursor of %s is not at %" PRId64 " any more: these were applied.",
