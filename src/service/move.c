@@ -10,7 +10,9 @@
  *
  * A process that dies in between is followed by one that begins at the first step whose words are
  * not there. Before 4 the old store is the store, and a person can say so (abandon); from 4 on the
- * new one is. Never are both: 1 comes before anything can serve from the new one.
+ * new one is. Never are both: 1 comes before anything can serve from the new one. Abandoned behind
+ * 4, while nobody has served from the new one yet, the old store is the store again, and the new
+ * one, without the mark of 1 in the old one, is one that is in use: it is never gone on with.
  *
  * A new store must be one that no service has used, or that was moved away: what is in it is
  * replaced.
@@ -177,11 +179,17 @@ static enum fh_code begin_old(struct moving *moving)
     return marks_put(moving->from, marks, 1, &moving->error);
 }
 
-static enum fh_code begin_new(struct moving *moving)
+static bool is_marked(const struct moving *moving)
+{
+    return strcmp(moving->new.unfinished, moving->from->incarnation) == 0;
+}
+
+/* Before the old one is marked: by that mark a new one that is whole is taken for this move's. */
+static enum fh_code may_fill(struct moving *moving)
 {
     bool used;
     bool left = moving->new.moved[0] != '\0'; /* its service went elsewhere, and comes back */
-    if (strcmp(moving->new.unfinished, moving->from->incarnation) == 0)
+    if (is_marked(moving))
         return FH_OK;
     enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
     if (code != FH_OK)
@@ -191,6 +199,13 @@ static enum fh_code begin_new(struct moving *moving)
                          "The %s store there is in use, and what is in it would be lost: a new, "
                          "empty one is needed.",
                          moving->to->ops->name);
+    return FH_OK;
+}
+
+static enum fh_code begin_new(struct moving *moving)
+{
+    if (is_marked(moving))
+        return FH_OK;
     CRASH_POINT("move.announced");
     struct store_mark marks[] = {{LEDGER_UNFINISHED, moving->from->incarnation}};
     return marks_put(moving->to, marks, 1, &moving->error);
@@ -246,11 +261,15 @@ static enum fh_code move_all(struct moving *moving)
     enum fh_code code = open_both(moving);
     if (code != FH_OK)
         return code;
-    bool whole =
-        !moving->new.unfinished[0] && has_ancestor(&moving->new, moving->from->incarnation);
+    /* Whole by a move that was abandoned, it is no store to go on with: the old one has served. */
+    bool begun = moving->old.moving[0] || moving->old.moved[0];
+    bool whole = begun && !moving->new.unfinished[0] &&
+                 has_ancestor(&moving->new, moving->from->incarnation);
     if (whole && moving->old.moved[0])
         return FH_OK;
-    code = begin_old(moving);
+    code = whole ? FH_OK : may_fill(moving);
+    if (code == FH_OK)
+        code = begin_old(moving);
     if (code == FH_OK && !whole)
         code = begin_new(moving);
     if (code == FH_OK && !whole)
