@@ -73,7 +73,7 @@ enum fh_code child_init(struct child *child, struct fh_error *error)
         return FH_OK;
     instance_file(name, "service", child->instance, ".json");
     snprintf(child->config, sizeof child->config, "%s/%s", child->part->folder, name);
-    return instance_configure(child->part->folder_fd, child->instance, child->part->user, error);
+    return FH_OK;
 }
 
 void child_release(struct child *child)
@@ -386,7 +386,14 @@ static void begin(struct child *child)
     child->line_length = 0;
     child->log_start = log_size(child);
     child->state = CHILD_STARTING;
-    if (instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error) != FH_OK) {
+    /* Another instance's configuration is the first one's, as that is by now. */
+    enum fh_code code =
+        child->instance
+            ? instance_configure(child->part->folder_fd, child->instance, child->part->user, &error)
+            : FH_OK;
+    if (code == FH_OK)
+        code = instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error);
+    if (code != FH_OK) {
         complain(child, error.message);
         child->exit_code = 1;
         has_ended(child);
