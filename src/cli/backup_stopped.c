@@ -169,8 +169,11 @@ static struct system_file *load(const struct backup_stopped *options)
     struct findings findings = {0};
     const char *path = options->file ? options->file : json_string_at(options->system, "file");
     struct system_file *file =
-        load_system(path ? path : CLI_SYSTEM_FILE, json_string_at(options->system, "profile"),
-                    options->programs, &findings);
+        load_system(&(struct load_options){.path = path ? path : CLI_SYSTEM_FILE,
+                                           .profile = json_string_at(options->system, "profile"),
+                                           .programs = options->programs,
+                                           .state = options->state->folder},
+                    &findings);
     if (!file || findings.errors)
         cli_print_findings(&findings);
     if (!file)

@@ -252,8 +252,11 @@ static int run(const struct cli_command *command, char **words, const char **val
     bool live = cli_value(command, values, "--live") != NULL;
     const char *folder = cli_value(command, values, "--state");
     struct system_file *file =
-        load_system(words[0] ? words[0] : CLI_SYSTEM_FILE, cli_value(command, values, "--profile"),
-                    cli_value(command, values, "--programs"), &findings);
+        load_system(&(struct load_options){.path = words[0] ? words[0] : CLI_SYSTEM_FILE,
+                                           .profile = cli_value(command, values, "--profile"),
+                                           .programs = cli_value(command, values, "--programs"),
+                                           .state = cli_value(command, values, "--state")},
+                    &findings);
     json_t *not_proved = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
     int code = file && live ? check_live(file, folder, &findings, not_proved) : CLI_DONE;
     if (file && !live)

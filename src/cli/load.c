@@ -9,17 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "system/check.h"
 #include "system/describe.h"
+#include "system/moved.h"
 #include "system/programs.h"
 
-struct system_file *load_system(const char *path, const char *profile, const char *programs,
-                                struct findings *findings)
+struct system_file *load_system(const struct load_options *options, struct findings *findings)
 {
-    struct system_file *file = system_file_read(path, profile, findings);
+    struct system_file *file = system_file_read(options->path, options->profile, findings);
     if (!file)
         return NULL;
-    programs_find(file, programs, findings);
+    const char *state =
+        options->state ? options->state : cli_default_state(&file->arena, file->folder, file->name);
+    moved_apply(file, state, options->leave, options->abandon, findings);
+    if (findings->errors == 0)
+        programs_find(file, options->programs, findings);
     if (findings->errors == 0)
         describe_programs(file, findings);
     if (findings->errors == 0)

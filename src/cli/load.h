@@ -6,9 +6,19 @@
 
 #include "system/provision.h"
 
-/* NULL when there was an error; everything found is in `findings`. `programs` may be NULL. */
-struct system_file *load_system(const char *path, const char *profile, const char *programs,
-                                struct findings *findings);
+struct load_options {
+    const char *path, *profile; /* profile: may be NULL, as all that follows */
+    const char *programs;       /* where else programs may be */
+    const char *state;          /* the state folder; NULL: the usual one */
+    /* Services that shall be where the file says, ended by NULL, whatever `freehold move` has done;
+     * with `abandon` even those whose move is under way. */
+    const char *const *leave;
+    bool abandon;
+};
+
+/* The system as its file says, and where moves have gone beyond that (system/moved.h). NULL when
+ * there was an error; everything found is in `findings`. */
+struct system_file *load_system(const struct load_options *options, struct findings *findings);
 /* The environment without what the file takes from it: those values are for the services that name
  * them. On the file's arena. */
 char **load_environment(struct system_file *file);

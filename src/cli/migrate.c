@@ -373,8 +373,11 @@ static int run(const struct cli_command *command, char **words, const char **val
     if (code != CLI_DONE)
         return code;
     migrate.file =
-        load_system(path ? path : CLI_SYSTEM_FILE, cli_value(command, values, "--profile"),
-                    cli_value(command, values, "--programs"), &findings);
+        load_system(&(struct load_options){.path = path ? path : CLI_SYSTEM_FILE,
+                                           .profile = cli_value(command, values, "--profile"),
+                                           .programs = cli_value(command, values, "--programs"),
+                                           .state = cli_value(command, values, "--state")},
+                    &findings);
     if (!migrate.file || findings.errors)
         cli_print_findings(&findings);
     migrate.has = json_object();

@@ -295,6 +295,16 @@ static void note_older(const struct table *table, const json_t *service)
              refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
 }
 
+static void note_moved(const struct table *table, const json_t *service)
+{
+    const json_t *file = json_object_get(service, "file");
+    if (json_is_object(file))
+        note(table, "%s is on %s since its move, and the system file says %s: say %s at %s:%lld.",
+             json_string_at(service, "name"), json_string_at(service, "engine"),
+             json_string_at(file, "says"), json_string_at(file, "expected"),
+             json_string_at(file, "path"), number(file, "line"));
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static void print_head(const struct table *table, const json_t *status)
@@ -317,7 +327,7 @@ void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
         note_end,     note_refused,  note_parked, note_standing,
-        note_expired, note_restored, note_older};
+        note_expired, note_restored, note_older,  note_moved};
     const int narrow = NAME_WIDTH + 57;
     const struct table table = {.width = width,
                                 .positions = width == 0 || width >= narrow + POSITION_WIDTH,

@@ -19,6 +19,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/up.h"
 #include "system/programs.h"
 #include "system/supervise.h"
 
@@ -167,6 +168,9 @@ static void ready(void *context)
 static int refuse(const struct up *up, const char *folder, const char *listen, enum fh_code code,
                   pid_t holder, const struct fh_error *error)
 {
+    if (code == FH_CONFLICT && holder && up->moving)
+        return cli_fail(CLI_FAILED, "%s is up, pid %d; move it so: freehold move %s --state %s",
+                        up->file->name, (int)holder, up->moving[0], folder);
     if (code == FH_CONFLICT && holder)
         return cli_fail(CLI_FAILED,
                         "%s is up already, pid %d; stop it with: freehold stop --state %s",
@@ -281,9 +285,14 @@ static int bring_up(const struct cli_command *command, char **words, const char 
     int code = CLI_FAILED;
     if (cli_value(command, values, "--detach") && !detach(&up, &code))
         return code;
-    up.file =
-        load_system(words[0] ? words[0] : CLI_SYSTEM_FILE, cli_value(command, values, "--profile"),
-                    cli_value(command, values, "--programs"), &findings);
+    up.file = load_system(
+        &(struct load_options){.path = words[0] ? words[0] : CLI_SYSTEM_FILE,
+                               .profile = cli_value(command, values, "--profile"),
+                               .programs = cli_value(command, values, "--programs"),
+                               .state = cli_value(command, values, "--state"),
+                               .leave = moving,
+                               .abandon = moving && cli_value(command, values, "--abandon")},
+        &findings);
     cli_print_findings(&findings);
     if (up.file && !know_all(up.file, moving))
         code = CLI_USAGE;
@@ -302,7 +311,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     return bring_up(command, words, values, NULL);
 }
 
-static int run_move(const struct cli_command *command, char **words, const char **values)
+int up_move(const struct cli_command *command, char **words, const char **values)
 {
     return bring_up(command, words, values, (const char *const *)(words + 1));
 }
@@ -322,27 +331,4 @@ const struct cli_command cli_up = {
                 {"--detach", NULL, "go to the background; returns when everything is ready"},
                 {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
     .run = run,
-};
-
-const struct cli_command cli_move = {
-    .name = "move",
-    .words = "FILE SERVICE ...",
-    .words_min = 2,
-    .words_max = CLI_WORDS_MAX,
-    .summary = "Start a system and move services' stores to the engines that the file names now",
-    .text =
-        "For services whose engine in FILE (with the profile) is another one than that of the\n"
-        "store they have: each copies its store with all that belongs to it, reads both again,\n"
-        "compares them, and serves from the new one; the rest of the system starts as with `up`.\n"
-        "It can be interrupted and repeated. The old store stays, and serves no more.\n"
-        "Exit codes: as those of `up`.\n",
-    .options = {{"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside FILE"},
-                {"--listen", "ADDR:PORT", "where the gateway listens; port 0 is any free one"},
-                {"--profile", "NAME", "with the overrides of this profile"},
-                {"--programs", "DIR", "look for programs here first"},
-                {"--abandon", NULL,
-                 "serve from the old store again: for a move that has not ended"},
-                {"--detach", NULL, "go to the background; returns when everything is ready"},
-                {"--json", NULL, "say nothing but where it is, in JSON, when it is ready"}},
-    .run = run_move,
 };

@@ -81,6 +81,16 @@ void asked_not_restored(struct supervisor *supervisor, struct instances *instanc
 /* ---- Answers -----------------------------------------------------------------------------------
  */
 
+/* What the system file says otherwise; null: it agrees. */
+static json_t *moved_json(const struct system_service *service)
+{
+    if (!service->moved_from)
+        return json_null();
+    return json_pack("{s:s, s:i, s:s, s:s}", "path", service->engine_place.file, "line",
+                     service->engine_place.line, "says", service->moved_from, "expected",
+                     service->moved_to);
+}
+
 static json_t *status(void *context)
 {
     struct supervisor *supervisor = context;
@@ -89,10 +99,15 @@ static json_t *status(void *context)
     for (size_t i = 0; i + 1 < supervisor->count; i++) {
         json_t *service = instances_json(&supervisor->all[i]);
         json_object_set_new(service, "program", watch_json(supervisor, i));
+        json_object_set_new(service, "engine", json_string(file->services[i].engine));
+        json_object_set_new(service, "file", moved_json(&file->services[i]));
         json_array_append_new(services, service);
     }
-    for (size_t i = 0; i < supervisor->server_count; i++)
-        json_array_append_new(servers, instances_json(&supervisor->servers[i]));
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        const struct instances *server = &supervisor->servers[i];
+        if (server->wanted || !instances_ended(server)) /* else its store was moved away */
+            json_array_append_new(servers, instances_json(server));
+    }
     json_object_set_new(all, "system", json_string(file->name));
     json_object_set_new(all, "profile", file->profile ? json_string(file->profile) : json_null());
     json_object_set_new(all, "phase", json_string(phase_names[supervisor->phase]));
@@ -134,6 +149,9 @@ enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool f
     if (renewal->count)
         return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
                          upgraded_name(supervisor));
+    if (supervisor->relocation.phase != RELOCATION_NONE)
+        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
+                         supervisor->all[supervisor->relocation.service].part->name);
     enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
                                : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
                                                                             : RENEWAL_NOBODY;
@@ -191,6 +209,11 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     if (supervisor->phase != UP)
         return error_set(error, FH_CONFLICT, "The system is %s; ask when it is up.",
                          phase_names[supervisor->phase]);
+    if (strcmp(command, "move") == 0)
+        return relocate_asked(supervisor, service, request, error);
+    if (supervisor->relocation.phase != RELOCATION_NONE &&
+        supervisor->relocation.service == service)
+        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.", name);
     if (strcmp(command, "upgrade") == 0 && is_under_way(supervisor, service))
         return FH_OK;
     if (strcmp(command, "upgrade") == 0)

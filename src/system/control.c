@@ -143,10 +143,10 @@ static void answer(struct client *client)
         client->stops = true;
         control->handler.stop(control->handler.context);
     } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
-                           strcmp(command, "restore") == 0)) {
+                           strcmp(command, "move") == 0 || strcmp(command, "restore") == 0)) {
         change(client, command, request);
     } else {
-        send_error(client, "expected the command status, stop, scale, upgrade or restore");
+        send_error(client, "expected the command status, stop, scale, upgrade, move or restore");
     }
     json_decref(request);
 }
@@ -234,6 +234,30 @@ void control_progress(struct control *control, const char *service, const char *
         if (follows(client, service))
             send_json(client, json_pack("{s:s}", "progress", text), false);
     }
+}
+
+void control_work(struct control *control, const char *service, int64_t done, int64_t total,
+                  const char *what)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (follows(client, service))
+            send_json(client,
+                      json_pack("{s:o, s:I, s:I, s:s}", "progress",
+                                json_sprintf("%s: %lld rows of %s", service, (long long)done, what),
+                                "done", (json_int_t)done, "total", (json_int_t)total, "of", what),
+                      false);
+    }
+}
+
+void control_answer(struct control *control, const char *service, json_t *line)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!follows(client, service))
+            continue;
+        send_json(client, json_incref(line), true);
+        client->service[0] = '\0';
+    }
+    json_decref(line);
 }
 
 void control_done(struct control *control, const char *service, const char *error)

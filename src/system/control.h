@@ -3,14 +3,17 @@
 #define SYSTEM_CONTROL_H
 
 /*
- * control.sock: how status, stop, scale, upgrade, restore and check talk to `up`. One JSON object a
- * line each way:
+ * control.sock: how status, stop, scale, upgrade, move, restore and check talk to `up`. One JSON
+ * object a line each way:
  *   {"command": "status"}  → the status, then the end
  *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
  *   {"command": "scale", "service": "orders", "instances": 3}, {"command": "upgrade", "service":
  * ...}, {"command": "restore", "service": ...} (what lies ready in its folder: restore.h)
  *                          → {"progress": "..."} as it goes, {"done": true} or {"error": "..."}
- *   Anything else →
+ *   {"command": "move", "service": "orders", "to": "mariadb" or absent, "profile": NAME or absent,
+ *    "abandon": true or absent}
+ *                          → the same; {"progress", "done", "total", "of"} tells of rows, and the
+ * end is {"done": true, "moved": {...}}, or {"error": "...", "back": true} Anything else →
  * {"error": "..."}, then the end.
  */
 
@@ -28,8 +31,8 @@ struct control;
 struct control_handler {
     json_t *(*status)(void *context); /* new reference */
     void (*stop)(void *context);
-    /* A change of one service: "scale", "upgrade" or "restore". FH_OK: control_done will tell its
-     * end, perhaps before this returns. */
+    /* A change of one service: "scale", "upgrade", "move" or "restore". FH_OK: control_done will
+     * tell its end, perhaps before this returns. */
     enum fh_code (*change)(void *context, const char *command, const char *service,
                            const json_t *request, struct fh_error *error);
     void *context;
@@ -42,8 +45,13 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                          struct fh_error *error);
 /* To all who asked to stop; or, with a service, for a change of it. */
 void control_progress(struct control *control, const char *service, const char *text);
+/* The same of work that has come to `done` of `total` (0: not known) rows of `what`. */
+void control_work(struct control *control, const char *service, int64_t done, int64_t total,
+                  const char *what);
 /* To those: it is done, or why not (NULL: it is done). */
 void control_done(struct control *control, const char *service, const char *error);
+/* To those: the last line (taken), which says how it ended. */
+void control_answer(struct control *control, const char *service, json_t *line);
 /* Answers those who asked to stop, takes no more clients, and frees itself when all is sent: turn
  * the loop until it has nothing left. */
 void control_end(struct control *control);

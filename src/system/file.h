@@ -78,6 +78,9 @@ struct system_service {
     struct place migrations_place;
     const char *engine;
     struct place engine_place;
+    /* What the file says of its store, and has to say, where a move has gone beyond it; else NULL.
+     */
+    const char *moved_from, *moved_to;
     struct system_store store;
     int instances;
     struct place instances_place;
@@ -135,7 +138,8 @@ struct system_file {
      * name them, so no process inherits them. */
     const char **variables;
     size_t variable_count;
-    struct arena arena; /* owns all text above */
+    struct system_file *lent; /* read again since (home.h), and owned: texts of it are used here */
+    struct arena arena;       /* owns all text above */
 };
 
 /* Reads `path` with the overrides of `profile` (NULL: none). Every fault is added to `findings`;

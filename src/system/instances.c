@@ -11,10 +11,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int limit_of(const struct instances *instances)
 {
-    return instances->parting ? 0 : instances->wanted + (instances->surge ? 1 : 0);
+    if (instances->parting)
+        return 0;
+    return instances->alone ? 1 : instances->wanted + (instances->surge ? 1 : 0);
 }
 
 static enum fh_code make_child(struct instances *instances, int number, struct fh_error *error)
@@ -67,7 +70,7 @@ static bool is_over(const struct child *child)
 
 void instances_start(struct instances *instances)
 {
-    for (int i = 0; i < instances->wanted; i++) {
+    for (int i = 0; i < limit_of(instances); i++) {
         if (is_over(instances->children[i]))
             child_start(instances->children[i]);
     }
@@ -185,10 +188,12 @@ enum instances_news instances_tend(struct instances *instances)
 
 static enum fh_code refuse_upgrading(const struct instances *instances, struct fh_error *error)
 {
-    if (instances->upgraded < 0 && !instances->parting)
+    if (instances->upgraded < 0 && !instances->parting && !instances->alone)
         return FH_OK;
     return error_set(error, FH_CONFLICT, "%s is being %s; wait for its end.", instances->part->name,
-                     instances->parting ? "restored" : "upgraded");
+                     instances->alone     ? "moved"
+                     : instances->parting ? "restored"
+                                          : "upgraded");
 }
 
 enum fh_code instances_scale(struct instances *instances, int wanted, struct fh_error *error)
@@ -239,6 +244,26 @@ enum fh_code instances_part(struct instances *instances,
     instances->between = between;
     instances->parting = instances->parted = true;
     return FH_OK;
+}
+
+enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i <= SYSTEM_INSTANCES_MAX && code == FH_OK; i++) {
+        struct child *child = instances->children[i];
+        if (!child)
+            continue;
+        FH_ASSERT(is_over(child));
+        child->addressed = many;
+        if (!many && child->own_fd >= 0) {
+            close(child->own_fd);
+            child->own_fd = -1;
+        } else if (many && child->own_fd < 0) {
+            code = address_listen("127.0.0.1:0", &child->own_fd, child->own_address, error);
+        }
+    }
+    instances->many = many;
+    return code;
 }
 
 void instances_stop(struct instances *instances)
@@ -292,7 +317,7 @@ bool instances_outdated(const struct instances *instances, const struct program_
 void instances_name(const struct instances *instances, const struct child *child, char *ret,
                     size_t size)
 {
-    if (child->instance == 0 && instances->wanted == 1 && !instances->surge)
+    if (child->instance == 0 && instances->wanted <= 1 && !instances->surge)
         snprintf(ret, size, "%s", instances->part->name);
     else
         snprintf(ret, size, "%s/%d", instances->part->name, child->instance);

@@ -41,6 +41,7 @@ struct instances {
     bool surge;                                       /* one more, for an upgrade */
     int upgraded;                                     /* the next to be replaced; -1: no upgrade */
     bool parting, parted;                             /* none shall run; none has run, and again */
+    bool alone;                                       /* one, whose store moves; the others wait */
     void (*between)(struct instances *instances);     /* while none runs, before they start again */
     bool tending, tend_again;                         /* a child's change came while we tended */
     struct child *children[SYSTEM_INSTANCES_MAX + 1]; /* as far as there ever were any */
@@ -58,6 +59,8 @@ enum fh_code instances_scale(struct instances *instances, int wanted, struct fh_
 enum fh_code instances_upgrade(struct instances *instances, struct fh_error *error);
 enum fh_code instances_part(struct instances *instances,
                             void (*between)(struct instances *instances), struct fh_error *error);
+/* Its processes, none of which runs, have a store now that takes one alone, or many. */
+enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh_error *error);
 void instances_stop(struct instances *instances);
 void instances_kill(struct instances *instances);
 

@@ -25,21 +25,32 @@ static bool is_named(const char *const *names, const char *name)
     return false;
 }
 
-enum fh_code moving_configure(const struct provision_options *options,
+bool moving_moves(const struct provision *provision, const char *service)
+{
+    enum moved_state state = moved_state(provision->moved, service);
+    return state == MOVED_MOVING || state == MOVED_BACK ||
+           is_named(provision->options.moving, service);
+}
+
+enum fh_code moving_configure(const struct provision *provision,
+                              const struct provision_options *options,
                               const struct provision_part *part,
                               const struct system_service *service, json_t *config,
                               struct fh_error *error)
 {
     json_t *record = NULL;
-    bool named = is_named(options->moving, service->name);
-    if (named && options->abandon)
+    enum moved_state state = moved_state(provision->moved, service->name);
+    bool abandons =
+        (is_named(options->moving, service->name) && options->abandon) || state == MOVED_BACK;
+    bool moves = is_named(options->moving, service->name) || state == MOVED_MOVING;
+    if (abandons)
         json_object_set_new(config, "abandon_move", json_true());
     if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
         return FH_OK; /* it has not served yet */
     const char *engine = json_string_at(record, "engine");
     bool elsewhere = engine && strcmp(engine, service->engine) != 0;
     enum fh_code code = FH_OK;
-    if (elsewhere && (!named || options->abandon)) {
+    if (elsewhere && (!moves || abandons)) {
         code = error_set(error, FH_INVALID,
                          "%s has its data in %s, and the system file says %s. `freehold move` "
                          "moves them there; to leave them, say engine: %s.",
@@ -126,7 +137,8 @@ enum fh_code moving_keep_servers(struct provision *provision,
     for (size_t i = 0; i < options->file->service_count && code == FH_OK; i++) {
         const struct system_service *service = &options->file->services[i];
         json_t *record = NULL;
-        if (!is_named(options->moving, service->name) ||
+        if ((!is_named(options->moving, service->name) &&
+             moved_state(provision->moved, service->name) != MOVED_MOVING) ||
             state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record, NULL) !=
                 FH_OK)
             continue;

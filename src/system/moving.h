@@ -14,10 +14,14 @@
 /* Into the service's configuration: "from" when its store is to be moved, "abandon_move" when a
  * move is given up. FH_INVALID: its data are elsewhere, and nobody has said that they shall be
  * moved. */
-enum fh_code moving_configure(const struct provision_options *options,
+enum fh_code moving_configure(const struct provision *provision,
+                              const struct provision_options *options,
                               const struct provision_part *part,
                               const struct system_service *service, json_t *config,
                               struct fh_error *error);
+
+/* Is its store moved, or a move taken back, when it starts? Then one process starts alone. */
+bool moving_moves(const struct provision *provision, const char *service);
 
 /* The private server that a store is on, or those of all stores that are to be moved, which the
  * file may not name any more: among provision->servers, as the last `up` left them. */

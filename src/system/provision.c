@@ -215,7 +215,7 @@ static enum fh_code write_service_config(const struct provision *provision,
                             json_string(service->anywhere ? "anywhere" : "public"));
     json_object_set(config, "store", json_object_get(provision->stores, service->name));
     links_configure(part, options->file, config);
-    enum fh_code code = moving_configure(options, part, service, config, error);
+    enum fh_code code = moving_configure(provision, options, part, service, config, error);
     json_object_set_new(
         config, "keys",
         json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
@@ -338,8 +338,10 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     enum fh_code code = state_create(&provision->state, options->state_folder, error);
     if (code == FH_OK)
         code = state_lock(&provision->state, ret_holder, error);
-    if (code == FH_OK)
+    if (code == FH_OK) {
+        provision->moved = moved_read(&provision->state);
         code = refuse_other_system(provision, file, error);
+    }
     if (code == FH_OK)
         code = users_prepare(file, &provision->state, error);
     for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
@@ -367,14 +369,37 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     return code;
 }
 
+enum fh_code provision_configure_service(struct provision *provision, size_t service,
+                                         struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    struct provision_part *part = &provision->parts[service];
+    struct grants grants = {.matrix = provision->granted};
+    provision->options.moving = NULL; /* as below */
+    provision->options.abandon = false;
+    enum fh_code code = keys_read(&provision->state, &grants.keys, error);
+    if (code == FH_OK)
+        code = write_service_config(provision, &provision->options, part, &file->services[service],
+                                    &grants, error);
+    if (code == FH_OK)
+        code = users_give(part->folder_fd, part->user, error);
+    json_decref(grants.keys);
+    return code;
+}
+
+enum fh_code provision_configure(struct provision *provision, struct fh_error *error)
+{
+    provision->options.moving = NULL; /* whatever was to be moved was, or is being moved still */
+    provision->options.abandon = false;
+    return write_configs(provision, &provision->options, error);
+}
+
 enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
                              struct fh_error *error)
 {
     struct system_file *file = provision->options.file;
     json_t *before = json_incref(provision->granted);
-    provision->options.moving = NULL; /* whatever was to be moved was, or is being moved still */
-    provision->options.abandon = false;
-    enum fh_code code = write_configs(provision, &provision->options, error);
+    enum fh_code code = provision_configure(provision, error);
     for (size_t i = 0; i < file->service_count; i++)
         ret_changed[i] = !json_equal(json_object_get(before, file->services[i].name),
                                      json_object_get(provision->granted, file->services[i].name));
@@ -399,6 +424,7 @@ void provision_free(struct provision *provision)
     }
     json_decref(provision->stores);
     json_decref(provision->granted);
+    json_decref(provision->moved);
     if (provision->state.folder_fd >= 0)
         state_close(&provision->state);
     arena_release(&provision->arena);

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "system/address.h"
 #include "system/file.h"
+#include "system/moved.h"
 #include "system/state.h"
 
 #define PROVISION_PARTS_MAX (SYSTEM_SERVICES_MAX + 1)
@@ -56,6 +57,7 @@ struct provision {
     size_t part_count;
     struct provision_part servers[SYSTEM_SERVERS_MAX]; /* the private ones: their keepers */
     size_t server_count;
+    json_t *moved;   /* what moves.json says (moved.h) */
     json_t *granted; /* who may call whom (callers.h), as the configurations say it */
     json_t *stores;  /* {"users": {...}}: of services whose store is on a server, as they get it */
     struct arena arena;
@@ -65,6 +67,12 @@ struct provision {
  */
 enum fh_code provision_system(const struct provision_options *options, struct provision **ret,
                               pid_t *ret_holder, struct fh_error *error);
+/* A service's configuration again, by its number, as the file is by now, and as what was recorded
+ * of moves says. Not FH_OK: it is as it was. */
+enum fh_code provision_configure_service(struct provision *provision, size_t service,
+                                         struct fh_error *error);
+/* All configurations again, in the same way. */
+enum fh_code provision_configure(struct provision *provision, struct fh_error *error);
 /* The configurations again, of the file's descriptions as they are now, with keys for new pairs.
  * What was granted stays so until the next `up`: older programs still run. Tells of which services
  * the callers have changed, by their numbers: they hear of it when they are started again. */

@@ -4,40 +4,26 @@
  * could write there would be the server's superuser, whom nothing confines. NAME is the service's,
  * or that of the server in the system file; the engine is part of it, so that a profile with
  * another engine finds another folder and leaves this one as it is.
- *
- * servers.json is replaced and durable before anything is made with what it holds, so a crash
- * leaves no server whose password is lost, and no user whose password nobody knows.
- *
- * Ports are chosen below those that the kernel gives to outgoing connections: a server that is
- * started again must not find its own taken.
  */
 
 #define _GNU_SOURCE
 #include "system/servers.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <sodium.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "store/tls.h"
+#include "system/instance.h"
 #include "system/server.h"
+#include "system/servers_kept.h"
 #include "system/users.h"
-
-#define PORT_FIRST 15000
-#define PORTS 15000
-#define PORT_TRIES_MAX 200
-#define SECRET_BYTES crypto_auth_KEYBYTES
-#define SECRET_SIZE (2 * SECRET_BYTES + 1)
 
 static bool is_private(const struct system_server *server)
 {
@@ -63,6 +49,15 @@ static const char *store_key(struct arena *arena, const struct system_service *s
                              const struct system_server *server)
 {
     return arena_printf(arena, "%s@%s", service->name, key_of(arena, server));
+}
+
+static struct provision_part *part_named(struct provision *provision, const char *name)
+{
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (strcmp(provision->servers[i].name, name) == 0)
+            return &provision->servers[i];
+    }
+    return NULL;
 }
 
 /* ---- Folders -----------------------------------------------------------------------------------
@@ -127,9 +122,12 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
                              : FH_OK;
     int servers_fd = -1;
     for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
-        if (!is_private(&file->servers[i]))
+        if (!is_private(&file->servers[i]) ||
+            part_named(provision, key_of(&provision->arena, &file->servers[i])))
             continue;
-        if (servers_fd < 0)
+        if (provision->server_count == SYSTEM_SERVERS_MAX)
+            code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
+        if (code == FH_OK && servers_fd < 0)
             code = make_folder(provision->state.folder_fd, SERVERS_FOLDER, pass ? 0711 : 0700,
                                &whole, &servers_fd, error);
         if (code == FH_OK)
@@ -137,104 +135,6 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
     }
     if (servers_fd >= 0)
         close(servers_fd);
-    return code;
-}
-
-/* ---- What is made up once and kept --------------------------------------------------------------
- */
-
-static void make_secret(char text[static SECRET_SIZE])
-{
-    unsigned char bytes[SECRET_BYTES];
-    crypto_auth_keygen(bytes);
-    sodium_bin2hex(text, SECRET_SIZE, bytes, sizeof bytes);
-    sodium_memzero(bytes, sizeof bytes);
-}
-
-/* Borrowed from `kept`. */
-static json_t *keep_secret(json_t *kept, const char *key)
-{
-    char text[SECRET_SIZE];
-    json_t *secrets = json_object_get(kept, "passwords");
-    json_t *secret = json_object_get(secrets, key);
-    if (json_is_string(secret))
-        return secret;
-    make_secret(text);
-    json_object_set_new(secrets, key, json_string(text));
-    sodium_memzero(text, sizeof text);
-    return json_object_get(secrets, key);
-}
-
-static bool is_free(int port)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    bool free_one = fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
-    if (fd >= 0)
-        close(fd);
-    return free_one;
-}
-
-static bool is_taken(json_t *ports, int port)
-{
-    const char *key;
-    json_t *taken;
-    json_object_foreach (ports, key, taken) {
-        if (json_integer_value(taken) == port)
-            return true;
-    }
-    return false;
-}
-
-static enum fh_code keep_port(json_t *kept, const char *key, int *ret, struct fh_error *error)
-{
-    json_t *ports = json_object_get(kept, "ports");
-    unsigned char chance[SECRET_BYTES];
-    *ret = (int)json_integer_value(json_object_get(ports, key));
-    if (*ret && is_free(*ret))
-        return FH_OK;
-    for (int i = 0; i < PORT_TRIES_MAX; i++) {
-        crypto_auth_keygen(chance);
-        *ret = PORT_FIRST + (chance[0] << 8 | chance[1]) % PORTS;
-        if (!is_taken(ports, *ret) && is_free(*ret)) {
-            json_object_set_new(ports, key, json_integer(*ret));
-            return FH_OK;
-        }
-    }
-    return error_set(error, FH_UNAVAILABLE, "No free port was found for the server %s.", key);
-}
-
-static enum fh_code read_kept(const struct state *state, json_t **ret, struct fh_error *error)
-{
-    enum fh_code code = state_read_json(state->folder_fd, SERVERS_FILE, ret, error);
-    if (code == FH_NOT_FOUND) {
-        *ret =
-            json_pack("{s:i, s:{}, s:{}, s:{}}", "freehold", 1, "passwords", "ports", "provided");
-        return FH_OK;
-    }
-    if (code == FH_OK && (!json_is_object(json_object_get(*ret, "passwords")) ||
-                          !json_is_object(json_object_get(*ret, "ports")))) {
-        json_decref(*ret);
-        return error_set(error, FH_INVALID,
-                         "%s/" SERVERS_FILE " is damaged: expected \"passwords\" and \"ports\".",
-                         state->folder);
-    }
-    return code;
-}
-
-static enum fh_code write_kept(const struct state *state, const json_t *kept,
-                               struct fh_error *error)
-{
-    enum fh_code code = state_write_json(state->folder_fd, SERVERS_FILE, kept, error);
-    int fd = openat(state->folder_fd, SERVERS_FILE, O_RDONLY | O_CLOEXEC);
-    if (code == FH_OK && (fd < 0 || fsync(fd) != 0 || fsync(state->folder_fd) != 0))
-        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s/" SERVERS_FILE " is not durable",
-                               state->folder);
-    if (fd >= 0)
-        close(fd);
     return code;
 }
 
@@ -262,7 +162,7 @@ static json_t *store_on(struct configuring *by, const struct system_service *ser
 {
     struct arena *arena = &by->provision->arena;
     const char *user = arena_printf(arena, "%s_%s", by->file->name, service->name);
-    json_t *password = keep_secret(by->kept, store_key(arena, service, server));
+    json_t *password = kept_secret(by->kept, store_key(arena, service, server));
     struct system_address address = server->address;
     address.host = address.host ? address.host : "127.0.0.1";
     address.port = port ? port : address.port;
@@ -340,15 +240,6 @@ static json_t *stores_of(const struct configuring *by, const struct system_serve
 /* ---- Private servers ----------------------------------------------------------------------------
  */
 
-static struct provision_part *part_named(struct provision *provision, const char *name)
-{
-    for (size_t i = 0; i < provision->server_count; i++) {
-        if (strcmp(provision->servers[i].name, name) == 0)
-            return &provision->servers[i];
-    }
-    return NULL;
-}
-
 static enum fh_code write_keeper(const struct configuring *by, const struct system_server *server,
                                  struct provision_part *part, struct fh_error *error)
 {
@@ -356,7 +247,7 @@ static enum fh_code write_keeper(const struct configuring *by, const struct syst
         "{s:i, s:s, s:s, s:s, s:i, s:O, s:i, s:o}", "freehold", 1, "server", part->name, "engine",
         server->engine, "folder", part->folder, "port",
         (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)),
-        "password", keep_secret(by->kept, part->name), "control_fd", 4, "stores",
+        "password", kept_secret(by->kept, part->name), "control_fd", 4, "stores",
         stores_of(by, server));
     if (server->settings)
         json_object_set(config, "settings", server->settings);
@@ -416,7 +307,7 @@ static enum fh_code provide_existing(const struct configuring *by, struct fh_err
         if (server && server->address.host)
             code = provide(by, server, service, error);
     }
-    return code == FH_OK ? write_kept(&by->provision->state, by->kept, error) : code;
+    return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------------
@@ -453,14 +344,14 @@ static enum fh_code configure(struct configuring *by, struct fh_error *error)
         if (!server->used)
             continue;
         if (is_private(server)) {
-            keep_secret(by->kept, key);
-            code = keep_port(by->kept, key, &port, error);
+            kept_secret(by->kept, key);
+            code = kept_port(by->kept, key, &port, error);
         }
         add_stores(by, server, port);
     }
     add_given(by);
     if (code == FH_OK)
-        code = write_kept(&by->provision->state, by->kept, error);
+        code = kept_write(&by->provision->state, by->kept, error);
     for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
         const struct system_server *server = &by->file->servers[i];
         struct provision_part *part =
@@ -471,10 +362,16 @@ static enum fh_code configure(struct configuring *by, struct fh_error *error)
     return code == FH_OK ? provide_existing(by, error) : code;
 }
 
+static struct configuring configuring_of(struct provision *provision,
+                                         const struct provision_options *options)
+{
+    return (struct configuring){.provision = provision, .options = options, .file = options->file};
+}
+
 enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
                                struct fh_error *error)
 {
-    struct configuring by = {.provision = provision, .options = options, .file = options->file};
+    struct configuring by = configuring_of(provision, options);
     bool any = false;
     for (size_t i = 0; i < by.file->service_count; i++)
         any |= by.file->services[i].store.server || by.file->services[i].store.address.host;
@@ -482,7 +379,7 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     if (!any)
         return FH_OK;
     FH_ASSERT(sodium_init() >= 0);
-    enum fh_code code = read_kept(&provision->state, &by.kept, error);
+    enum fh_code code = kept_read(&provision->state, &by.kept, error);
     if (code != FH_OK)
         return code;
     code = configure(&by, error);
@@ -492,4 +389,83 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     }
     json_decref(by.kept);
     return code;
+}
+
+/* ---- One of them, while the others run ---------------------------------------------------------
+ */
+
+/* Its keeper makes what is needed on it when it starts; on one that runs it is made here. */
+static enum fh_code add_to_private(struct configuring *by, const struct system_service *service,
+                                   const struct system_server *server, struct fh_error *error)
+{
+    enum fh_code code = servers_make_parts(by->provision, by->file, error);
+    if (code != FH_OK)
+        return code;
+    struct provision_part *part = part_named(by->provision, key_of(&by->provision->arena, server));
+    bool runs = instance_survivor(part->folder_fd, 0) != 0;
+    int port =
+        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name));
+    if (!runs)
+        code = kept_port(by->kept, part->name, &port, error);
+    if (code != FH_OK)
+        return code;
+    json_t *password = kept_secret(by->kept, part->name);
+    add_store(by, service, server->address.tls, store_on(by, service, server, port));
+    code = kept_write(&by->provision->state, by->kept, error);
+    if (code == FH_OK)
+        code = write_keeper(by, server, part, error);
+    if (code != FH_OK || !runs)
+        return code;
+    json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", "127.0.0.1", "port", port, "user",
+                              SERVER_SUPERUSER, "password", password);
+    code = server_kind(server->engine)
+               ->provide(admin, json_object_get(by->provision->stores, service->name), true, error);
+    json_decref(admin);
+    return code;
+}
+
+static enum fh_code add_to_existing(struct configuring *by, const struct system_service *service,
+                                    const struct system_server *server, struct fh_error *error)
+{
+    add_store(by, service, server->address.tls, store_on(by, service, server, 0));
+    enum fh_code code = kept_write(&by->provision->state, by->kept, error);
+    if (code == FH_OK)
+        code = provide(by, server, service, error);
+    return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
+}
+
+enum fh_code servers_configure_one(struct provision *provision,
+                                   const struct system_service *service, struct fh_error *error)
+{
+    struct configuring by = configuring_of(provision, &provision->options);
+    struct system_server *server =
+        service->store.server ? system_file_server(by.file, service->store.server) : NULL;
+    json_object_del(provision->stores, service->name);
+    if (!server && !service->store.address.host)
+        return FH_OK;
+    FH_ASSERT(sodium_init() >= 0);
+    enum fh_code code = kept_read(&provision->state, &by.kept, error);
+    if (code != FH_OK)
+        return code;
+    if (!server)
+        add_given(&by);
+    else if (is_private(server))
+        code = add_to_private(&by, service, server, error);
+    else
+        code = add_to_existing(&by, service, server, error);
+    if (code == FH_OK)
+        say_where(&by, service);
+    json_decref(by.kept);
+    return code;
+}
+
+const struct provision_part *servers_part(struct provision *provision,
+                                          const struct system_service *service)
+{
+    const struct system_server *server =
+        service->store.server ? system_file_server(provision->options.file, service->store.server)
+                              : NULL;
+    if (!server || !is_private(server))
+        return NULL;
+    return part_named(provision, key_of(&provision->arena, server));
 }

@@ -21,6 +21,13 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
  * servers; one that does not answer is no fault if it was provided before. */
 enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
                                struct fh_error *error);
+/* The same for one service whose store was named anew, while the system runs: its
+ * provision->stores, and its place on its server, whether that runs or is still to be started. */
+enum fh_code servers_configure_one(struct provision *provision,
+                                   const struct system_service *service, struct fh_error *error);
+/* The private server that a service's store is on, among provision->servers; NULL: on none. */
+const struct provision_part *servers_part(struct provision *provision,
+                                          const struct system_service *service);
 
 /* As whom a server of this kind runs, when root starts it. */
 enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,

@@ -173,6 +173,18 @@ enum fh_code state_write_json(int folder_fd, const char *name, const json_t *val
     return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", name);
 }
 
+enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
+                                 struct fh_error *error)
+{
+    enum fh_code code = state_write_json(folder_fd, name, value, error);
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+    if (code == FH_OK && (fd < 0 || fsync(fd) != 0 || fsync(folder_fd) != 0))
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s is not durable", name);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
 enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error)
 {
     struct stat status;

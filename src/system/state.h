@@ -36,6 +36,9 @@ void state_unlock(struct state *state);
 /* Replaced as a whole or not at all; mode 0600. `name` is relative to the folder of `folder_fd`. */
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
                               struct fh_error *error);
+/* The same, and durable when it returns. */
+enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
+                                 struct fh_error *error);
 enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error);
 
 /* control.sock: a listening socket (an old one is replaced), and a connection to it. Connecting

@@ -32,6 +32,7 @@
 #include "store/store.h"
 #include "system/asked.h"
 #include "system/keys.h"
+#include "system/moving.h"
 #include "system/scale.h"
 #include "world/real.h"
 
@@ -120,6 +121,7 @@ static void advance(struct supervisor *supervisor)
     if (supervisor->phase == OPENING && instances_ready(gateway) &&
         services_all(supervisor, instances_ready)) {
         supervisor->phase = UP;
+        relocate_came_up(supervisor);
         supervisor->options->ready(supervisor->options->context);
     }
     if (supervisor->phase == CLOSING && instances_ended(gateway)) {
@@ -141,7 +143,10 @@ void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
 {
     if (supervisor->phase != UP)
         return;
-    switch (instances_tend(instances)) {
+    enum instances_news news = instances_tend(instances);
+    if (news != INSTANCES_CHANGING && relocate_takes(supervisor, instances, news))
+        return;
+    switch (news) {
     case INSTANCES_CHANGING:
         break;
     case INSTANCES_SETTLED:
@@ -161,6 +166,10 @@ void supervisor_stop(struct supervisor *supervisor)
     if (supervisor->phase >= CLOSING)
         return;
     supervisor->phase = CLOSING;
+    if (supervisor->relocation.phase > RELOCATION_SERVER)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL,
+                       "the move of %s is not over: the next up goes on with it",
+                       supervisor->all[supervisor->relocation.service].part->name);
     instances_stop(supervisor_gateway(supervisor));
     advance(supervisor);
 }
@@ -278,12 +287,9 @@ static void child_works(struct child *child, int64_t done, const char *what)
 {
     struct supervisor *supervisor = child->owner;
     const struct supervise_options *options = supervisor->options;
-    char line[160];
     options->works(options->context, child->part->name, done, what);
-    snprintf(line, sizeof line, "%.32s: %lld rows of %.64s", child->part->name, (long long)done,
-             what);
     if (supervisor->control)
-        control_progress(supervisor->control, child->part->name, line);
+        control_work(supervisor->control, child->part->name, done, 0, what);
 }
 
 /* ---- Running
@@ -326,6 +332,18 @@ static struct instances one_of(struct supervisor *supervisor, const struct provi
                               .wanted = 1};
 }
 
+struct instances *supervisor_server(struct supervisor *supervisor,
+                                    const struct provision_part *part, struct fh_error *error)
+{
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        if (supervisor->servers[i].part == part)
+            return &supervisor->servers[i];
+    }
+    struct instances *server = &supervisor->servers[supervisor->server_count++];
+    *server = one_of(supervisor, part);
+    return instances_init(server, error) == FH_OK ? server : NULL;
+}
+
 /* What runs of the n-th part. */
 static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct fh_error *error)
 {
@@ -333,6 +351,7 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     const struct system_file *file = options->file;
     struct instances *instances = &supervisor->all[n];
     *instances = one_of(supervisor, &options->provision->parts[n]);
+    instances->alone = moving_moves(options->provision, instances->part->name);
     supervisor->count++;
     if (n < file->service_count) {
         const struct store_ops *engine = store_engine(file->services[n].engine);
@@ -352,11 +371,8 @@ static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *erro
             return code;
     }
     for (size_t i = 0; i < supervisor->options->provision->server_count; i++) {
-        struct instances *server = &supervisor->servers[supervisor->server_count++];
-        *server = one_of(supervisor, &supervisor->options->provision->servers[i]);
-        enum fh_code code = instances_init(server, error);
-        if (code != FH_OK)
-            return code;
+        if (!supervisor_server(supervisor, &supervisor->options->provision->servers[i], error))
+            return error->code;
     }
     enum fh_code code = open_control(supervisor, error);
     for (size_t i = 0; i < SUPERVISOR_SIGNALS && code == FH_OK; i++) {
@@ -395,6 +411,7 @@ int supervise_run(const struct supervise_options *options)
     world_real_free(supervisor->world);
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&supervisor->loop) == 0);
+    relocate_release(supervisor);
     int code = supervisor->failed ? 1 : 0;
     free(supervisor);
     return code;

@@ -6,6 +6,7 @@
 
 #include "system/control.h"
 #include "system/instances.h"
+#include "system/relocate.h"
 #include "system/renewal.h"
 #include "system/supervise.h"
 #include "system/watch.h"
@@ -26,7 +27,8 @@ struct supervisor {
     struct instances all[PROVISION_PARTS_MAX];
     size_t server_count;
     struct instances servers[SYSTEM_SERVERS_MAX];
-    struct renewal renewal; /* the upgrade that is under way: one at a time */
+    struct renewal renewal;       /* the upgrade that is under way: one at a time */
+    struct relocation relocation; /* the move that is under way: one at a time */
     struct watch watch;
 };
 
@@ -41,6 +43,9 @@ void supervisor_say(struct supervisor *supervisor, enum supervise_level level, c
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* After each change of one service's processes while the system is up. */
 void supervisor_tend(struct supervisor *supervisor, struct instances *instances);
+/* What runs of a private server, perhaps nothing yet; NULL with an error. */
+struct instances *supervisor_server(struct supervisor *supervisor,
+                                    const struct provision_part *part, struct fh_error *error);
 void supervisor_stop(struct supervisor *supervisor);
 
 #endif

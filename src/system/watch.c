@@ -87,7 +87,7 @@ static void look_at_all(struct world_timer *timer)
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
     if (due < file->service_count && supervisor->phase == UP && !supervisor->renewal.count &&
-        !file->upgrades_by_hand)
+        supervisor->relocation.phase == RELOCATION_NONE && !file->upgrades_by_hand)
         take(supervisor, due);
 }
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * freehold move: a service's store to another engine, while the system runs or, with FILE, when it
+ * is started. The running `up` does it, and goes on with it when whoever has asked is gone.
+ */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "cli/up.h"
+
+/* A server is made, a process drains, a slice is copied: it speaks more often than this. */
+#define MOVE_ANSWER_MS_MAX (600 * 1000)
+
+struct asked {
+    bool quiet;
+    struct progress progress;
+    char what[PROGRESS_LINE_SIZE / 2];
+    json_t *end; /* the last line */
+};
+
+static int64_t number(const json_t *line, const char *name)
+{
+    return json_integer_value(json_object_get(line, name));
+}
+
+static void tell_rows(struct asked *asked, const json_t *line)
+{
+    const char *of = json_string_at(line, "of");
+    char what[sizeof asked->what];
+    snprintf(what, sizeof what, "  %s", of ? of : "");
+    if (strcmp(what, asked->what) != 0) {
+        progress_end(&asked->progress);
+        memcpy(asked->what, what, sizeof what);
+        progress_begin(&asked->progress, asked->what, "rows", 0, asked->quiet);
+    }
+    asked->progress.total = number(line, "total");
+    progress_reach(&asked->progress, number(line, "done"));
+}
+
+static void take(void *context, const json_t *line)
+{
+    struct asked *asked = context;
+    const char *text = json_string_at(line, "progress");
+    if (json_object_get(line, "of")) {
+        tell_rows(asked, line);
+    } else if (text) {
+        progress_hide(&asked->progress);
+        if (!asked->quiet)
+            fprintf(stderr, "  %s\n", text);
+    } else if (!asked->end) {
+        asked->end = json_copy_out(line);
+    }
+}
+
+/* What is left for a person to do. */
+static void tell_file(const json_t *moved)
+{
+    const json_t *file = json_object_get(moved, "file");
+    if (!file)
+        return;
+    printf("The system file still says otherwise, at %s:%lld: %s. Say there: %s\n",
+           json_string_at(file, "path"), (long long)number(file, "line"),
+           json_string_at(file, "says"), json_string_at(file, "expected"));
+    printf("Until then `freehold up` starts it where its data are, and check and status say so.\n");
+}
+
+static int tell_end(const struct asked *asked, const char *service, bool abandons)
+{
+    const json_t *moved = json_object_get(asked->end, "moved");
+    const char *error = json_string_at(asked->end, "error");
+    bool back = json_is_true(json_object_get(asked->end, "back"));
+    if (error && !(back && abandons))
+        return cli_fail(CLI_FAILED, "%s", error);
+    if (!moved && !back)
+        return cli_fail(CLI_FAILED,
+                        "up did not say that it is done: it goes on, or the next up does; see "
+                        "freehold status");
+    if (moved && abandons)
+        return cli_fail(CLI_FAILED, "%s was moved before it could be abandoned", service);
+    if (asked->quiet)
+        cli_print_json(moved ? moved : asked->end);
+    else if (back)
+        printf("%s\n", error);
+    else
+        printf("%s was moved from %s to %s; its requests waited %.1f s.\n", service,
+               json_string_at(moved, "from"), json_string_at(moved, "to"),
+               (double)number(moved, "paused_ms") / 1000);
+    if (moved && !asked->quiet)
+        tell_file(moved);
+    return CLI_DONE;
+}
+
+static int move_running(const struct cli_command *command, const char *service, const char **values)
+{
+    struct state state;
+    bool abandons = cli_value(command, values, "--abandon") != NULL;
+    struct asked asked = {.quiet = cli_value(command, values, "--json") != NULL};
+    int code = cli_find_state(cli_value(command, values, "--state"), &state);
+    if (code != CLI_DONE)
+        return code;
+    json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "command", "move", "service", service,
+                                "to", cli_value(command, values, "--to"), "profile",
+                                cli_value(command, values, "--profile"));
+    if (abandons)
+        json_object_set_new(request, "abandon", json_true());
+    code = cli_control_request(&state, request, MOVE_ANSWER_MS_MAX, take, &asked);
+    progress_end(&asked.progress);
+    if (code == CLI_NOT_RUNNING)
+        cli_fail(code, "the system has just stopped");
+    else if (code == CLI_DONE)
+        code = tell_end(&asked, service, abandons);
+    json_decref(asked.end);
+    state_close(&state);
+    return code;
+}
+
+static int run(const struct cli_command *command, char **words, const char **values)
+{
+    bool file = words[1] != NULL;
+    if (file && cli_value(command, values, "--to"))
+        return cli_fail(CLI_USAGE, "with FILE, the file says where to; --to is for a running "
+                                   "system: freehold move SERVICE --to ENGINE");
+    if (!file && (cli_value(command, values, "--listen") || cli_value(command, values, "--detach")))
+        return cli_fail(CLI_USAGE, "--listen and --detach are for a start: freehold move FILE "
+                                   "SERVICE ...");
+    return file ? up_move(command, words, values) : move_running(command, words[0], values);
+}
+
+const struct cli_command cli_move = {
+    .name = "move",
+    .words = "[FILE] SERVICE ...",
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .summary = "Move a service's store to another engine, while the system runs or at its start",
+    .text =
+        "SERVICE alone is one of a running system. Its new store is made ready, then its requests\n"
+        "wait while it is copied, read again and compared, and it goes on there. The engine is "
+        "the\n"
+        "one of --to, or what the system file says now, or what the profile says. What fails is\n"
+        "taken back: the service goes on where it was. The file stays a person's: what to change\n"
+        "there is told, and `up` starts the service where its data are until it says so.\n"
+        "With FILE, starts the system as `up` does, and first moves the stores of services whose\n"
+        "engine in FILE (with the profile) is another one than that of the store they have.\n"
+        "Either can be interrupted and goes on. The old store stays, and serves no more.\n"
+        "Exit codes: 0 moved (with FILE: stopped as asked, or ready), 1 failed, 2 wrong usage,\n"
+        "3 no running system.\n",
+    .options = {{"--to", "ENGINE", "where to: sqlite, or a private server of its own"},
+                {"--profile", "NAME", "where this profile has it; with FILE, its overrides"},
+                {"--abandon", NULL, "back to the old store, while the new one does not serve"},
+                {"--state", "DIR", "the system's state folder"},
+                {"--listen", "ADDR:PORT", "with FILE: where the gateway listens"},
+                {"--programs", "DIR", "with FILE: look for programs here first"},
+                {"--detach", NULL, "with FILE: returns when everything is ready"},
+                {"--json", NULL, "answer in JSON"}},
+    .run = run,
+};
