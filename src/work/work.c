@@ -17,7 +17,6 @@
 
 #include "work/work.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +38,6 @@ struct work_deferred {
     void (*release)(void *);
     void *argument;
     struct work_deferred *next;
-};
-
-struct work_asked {
-    json_t *answer;
-    struct work_asked *next;
 };
 
 void work_init(fh_work *w, struct work_context *context, fh_handler *handler)
@@ -222,7 +216,7 @@ struct store_work *work_store_read(fh_work *w)
     return w->store_work;
 }
 
-/* ---- hooks, deferred, recorded ---- */
+/* ---- hooks, deferred ---- */
 
 void work_on_end(fh_work *w, enum fh_code (*finish)(fh_work *, void *, struct fh_error *),
                  void (*committed)(fh_work *, void *), void *argument)
@@ -256,40 +250,6 @@ static void run_deferred(fh_work *w)
     }
 }
 
-const json_t *work_asked_again(fh_work *w)
-{
-    struct work_asked *asked = w->asked_next;
-    if (!asked)
-        return NULL;
-    w->asked_next = asked->next;
-    return asked->answer;
-}
-
-void work_asked_record(fh_work *w, const json_t *answer)
-{
-    struct work_asked *asked = arena_try_alloc(&w->kept, sizeof *asked);
-    struct arena *before = json_arena_set(&w->kept);
-    json_t *copy = json_deep_copy(answer);
-    json_arena_set(before);
-    if (!asked || !copy)
-        fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
-    *asked = (struct work_asked){.answer = copy};
-    struct work_asked **last = &w->asked_first;
-    while (*last)
-        last = &(*last)->next;
-    *last = asked;
-}
-
-uint64_t work_random(fh_work *w)
-{
-    uint64_t count = w->random_count++;
-    unsigned char hash[crypto_shorthash_BYTES];
-    crypto_shorthash(hash, (const unsigned char *)&count, sizeof count, w->seed);
-    uint64_t value;
-    memcpy(&value, hash, sizeof value);
-    return value;
-}
-
 /* ---- running ---- */
 
 static void run_begin(fh_work *w)
@@ -311,12 +271,6 @@ static void run_begin(fh_work *w)
     w->random_count = 0;
     w->asked_next = w->asked_first;
     memset(&w->failure, 0, sizeof w->failure);
-}
-
-void work_record_begin(fh_work *w)
-{
-    w->now_ms = world_wall_ms(w->context->world);
-    world_random(w->context->world, w->seed, sizeof w->seed);
 }
 
 /* Before the commit: a text this large could neither be recorded nor sent. Only a large arena can
