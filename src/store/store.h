@@ -44,8 +44,13 @@ enum store_mode {
      * before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its statements may take
      * minutes, and each sees what is committed when it begins, so that none has to run again. */
     STORE_MIGRATE,
+    /* As STORE_WRITE, and may share the transaction of others too: then the work is `tentative`,
+     * and can come to FH_CONFLICT, retryable, whatever its statements have said. Whoever runs it
+     * again asks for STORE_WRITE. Engines without `together` take it as that. */
+    STORE_WRITE_TOGETHER,
 };
 #define STORE_MIGRATE_WAIT_MS 600000
+#define STORE_TOO_BUSY "The store was busy for too long; nothing was done."
 
 struct store_options {
     const char *service;
@@ -103,6 +108,12 @@ struct store_work {
     struct store *store;
     enum store_mode mode;
     int64_t stale_ms; /* what it reads may be so old; 0: not older than it may be (replica.h) */
+    /* It has read what others of its transaction have written, which may never be committed. If it
+     * is rolled back, what made it fail may not be so: it is to be run again, apart. */
+    bool tentative;
+    /* Engines that connect, or wait for others, with the first statement do nothing later than
+     * that: it fails with FH_UNAVAILABLE. 0: at any time. */
+    int64_t deadline_ns;
 };
 
 /* Of a copy that takes long: how far it has come, set from another thread than the loop's, and
@@ -120,6 +131,7 @@ struct store_ops {
     bool many_instances;
     bool guarded;      /* knows STORE_WRITE_GUARDED */
     bool holds_alone;  /* a STORE_WRITE_ALONE work keeps other processes' works off, too */
+    bool together;     /* knows STORE_WRITE_TOGETHER */
     bool one_document; /* a commit changes one of the service's documents, not several */
     bool reads_apart;  /* each read of STORE_READ sees its own moment: that all were so at once is
                           known of a work that commits, also one that changes nothing */
@@ -196,7 +208,8 @@ static inline enum fh_code store_begin(struct store *store, enum store_mode mode
 {
     if (!store_writes(mode))
         return store->ops->begin(store, mode, ret, error);
-    if (mode == STORE_WRITE_GUARDED && !store->ops->guarded)
+    if ((mode == STORE_WRITE_GUARDED && !store->ops->guarded) ||
+        (mode == STORE_WRITE_TOGETHER && !store->ops->together))
         mode = STORE_WRITE;
     enum fh_code code = store->hold.held ? store_hold_pass(store, error) : FH_OK;
     if (code != FH_OK)

@@ -165,14 +165,18 @@ static void open_write(fh_work *w)
         w->phase = WORK_OPEN;
         return;
     }
-    enum store_mode mode = w->alone ? STORE_WRITE_ALONE : STORE_WRITE;
+    enum store_mode mode = w->alone               ? STORE_WRITE_ALONE
+                           : w->apart || w->fence ? STORE_WRITE
+                                                  : STORE_WRITE_TOGETHER;
     bool was_in_time = is_in_time(w);
     if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK)
         work_fail(w, &error);
     w->phase = WORK_OPEN;
     /* Nobody waits for it any more. (A handler that came late by its own will goes on.) */
     if (was_in_time && !is_in_time(w))
-        fail_with(w, FH_UNAVAILABLE, "The store was busy for too long; nothing was done.");
+        fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
+    if (was_in_time && w->deadline_ns > 0)
+        w->store_work->deadline_ns = w->deadline_ns;
     bool replied = false;
     CRASH_POINT("work.opened");
     if (w->fence && w->fence->check(w, w->fence, &replied, &error) != FH_OK)
@@ -338,6 +342,15 @@ void work_committed(fh_work *w)
     json_arena_set(before);
 }
 
+/* What made it fail may be the doing of another work, which has not come to be. */
+static enum fh_code run_apart(fh_work *w)
+{
+    error_set(&w->failure, FH_CONFLICT, "What the work has read was not committed.");
+    w->failure.retryable = true;
+    set_problem(w, &w->failure);
+    return FH_CONFLICT;
+}
+
 /* Ends what the run began: everything of it, or nothing. */
 static enum fh_code run_end(fh_work *w, bool by_fence)
 {
@@ -346,9 +359,10 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
     w->store_work = NULL;
     w->phase = WORK_ENDED;
     if (code != FH_OK) {
+        bool tentative = store_work && store_work->tentative;
         if (store_work)
             store_rollback(store_work);
-        return code;
+        return tentative ? run_apart(w) : code;
     }
     if (MUTATION(acts_before_commit) && !by_fence)
         work_committed(w);
@@ -440,6 +454,7 @@ enum fh_code work_run(fh_work *w)
             break;
         }
         w->alone = tries.alone;
+        w->apart = true;
         w->context->counters.reruns++;
     }
     if (code == FH_OK) {

@@ -3,6 +3,7 @@
 passes: the books balance all the same."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -13,14 +14,48 @@ import uuid
 import pytest
 
 from test_points import NAMES, OWN_MIGRATIONS, SEED, Points  # and its path
+from client import Shop, Unreachable, in_parallel
 
 VARIABLE = "FREEHOLD_TEST_POSTGRESQL"
 SERVICES = ("users", "orders")
 PLACES = {name: "orders" for name in sorted(NAMES) if name.startswith("postgresql.")}
+PLACES |= {name: "users" for name in PLACES if name.startswith("postgresql.group")}
 PLACES |= {"work.fenced": "orders", "work.finished": "orders", "work.durable": "users", "outbox.written": "users"}
 
 
+AT_ONCE = 12
+
+
 class PostgresqlPoints(Points):
+    def __init__(self, folder):
+        self.registered, self.newcomers = 0, {}
+        super().__init__(folder)
+
+    async def register(self, shop, number):
+        """A work of one statement and without a key, which may share its transaction. Asked once."""
+        body = {"name": f"Newcomer {number}", "email": f"newcomer-{number}@example.org"}
+        with contextlib.suppress(Unreachable):
+            answer = await shop.request("POST", "/api/users", body)
+            assert answer.status == 201, answer.body
+            self.newcomers[answer.json()["id"]] = body["email"]
+
+    async def registrar(self):
+        async with Shop(f"http://127.0.0.1:{self.system.port}", AT_ONCE) as shop:
+            while not self.load.over:
+                self.registered += AT_ONCE
+                await in_parallel(lambda i: self.register(shop, self.registered - i), range(AT_ONCE), AT_ONCE)
+
+    async def kill_at(self, point, service):
+        if not point.startswith("postgresql.group"):
+            return await super().kill_at(point, service)
+        registrar = asyncio.create_task(self.registrar())
+        books = await super().kill_at(point, service)
+        await registrar
+        for user, email in self.newcomers.items():
+            answer = await self.load.shop.request("GET", f"/api/users/{user}")
+            assert answer.status == 200 and answer.json()["email"] == email, answer.body
+        return books
+
     def shop_file(self, folder, programs):
         file = super().shop_file(folder, programs)
         text = file.read_text()

@@ -4,6 +4,7 @@
 
 #include "../support/harness.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 struct played {
     struct store base;
     int conflicts; /* left, one a commit; -1: for ever */
-    int commits, alone;
+    int commits, alone, together, begun;
     int failures; /* of the sequencer, left */
     int calls, busy, busy_most;
     int64_t position;
@@ -30,8 +31,12 @@ static enum fh_code play_begin(struct store *store, enum store_mode mode, struct
     (void)error;
     *ret = malloc(sizeof **ret);
     FH_ASSERT(*ret != NULL);
-    **ret = (struct store_work){.store = store, .mode = mode};
-    ((struct played *)store)->alone += mode == STORE_WRITE_ALONE;
+    struct played *played = (struct played *)store;
+    **ret = (struct store_work){
+        .store = store, .mode = mode, .tentative = mode == STORE_WRITE_TOGETHER};
+    played->begun++;
+    played->alone += mode == STORE_WRITE_ALONE;
+    played->together += mode == STORE_WRITE_TOGETHER;
     return FH_OK;
 }
 
@@ -70,6 +75,7 @@ static enum fh_code play_sequence(struct store *store, struct store_placed *plac
 
 static const struct store_ops play = {.name = "play",
                                       .many_instances = true,
+                                      .together = true,
                                       .begin = play_begin,
                                       .commit = play_commit,
                                       .rollback = play_rollback,
@@ -114,9 +120,11 @@ static int tear_down(void **state)
 /* Publishes one event, and keeps where it came to stand. */
 struct run {
     struct fixture *fixture;
+    fh_handler *handler; /* NULL: publish */
     struct ledger_event event;
     enum fh_code code;
     int status;
+    char said[256];
     int64_t position;
     bool told;
 };
@@ -146,17 +154,32 @@ static void publish(fh_work *w)
     work_on_end(w, append, committed, running);
 }
 
+/* As long as it sees what may never be. */
+static void refuse(fh_work *w)
+{
+    bool tentative = work_store_write(w)->tentative;
+    fh_fail(w, 409, tentative ? "Nothing is left, perhaps." : "Nothing is left.");
+}
+
+static void refuse_at_first(fh_work *w)
+{
+    if (work_store_write(w)->tentative)
+        fh_fail(w, 409, "Nothing is left, perhaps.");
+    work_on_end(w, append, committed, running);
+}
+
 static void run_work(void *argument)
 {
     struct run *run = argument;
     struct world *world = run->fixture->context.world;
     fh_work w;
-    work_init(&w, &run->fixture->context, publish);
+    work_init(&w, &run->fixture->context, run->handler ? run->handler : publish);
     if (run->fixture->deadline_ms)
         w.deadline_ns = world_in_ms(world, run->fixture->deadline_ms);
     running = run;
     run->code = work_run(&w);
     run->status = w.reply_status;
+    snprintf(run->said, sizeof run->said, "%s", w.failure.message);
     work_release(&w);
 }
 
@@ -182,6 +205,33 @@ static void a_work_that_meets_conflicts_gets_through(void **state)
     assert_int_equal(fixture->context.counters.reruns, 10);
     assert_int_equal(fixture->played.alone, 2); /* from the ninth rerun on */
     assert_true(run.told && run.position == 1);
+    finish(fixture);
+}
+
+static void a_work_that_met_a_conflict_is_not_together_with_others_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run run = {.fixture = fixture};
+    fixture->played.conflicts = 3;
+    harness_run(&fixture->harness, run_work, &run);
+    assert_int_equal(run.code, FH_OK);
+    assert_int_equal(fixture->played.begun, 4);
+    assert_int_equal(fixture->played.together, 1);
+    finish(fixture);
+}
+
+static void a_refusal_because_of_what_may_never_be_is_not_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run run = {.fixture = fixture, .handler = refuse};
+    harness_run(&fixture->harness, run_work, &run);
+    assert_int_equal(run.status, 409);
+    assert_string_equal(run.said, "Nothing is left.");
+    assert_int_equal(fixture->played.begun, 2);
+    struct run other = {.fixture = fixture, .handler = refuse_at_first};
+    harness_run(&fixture->harness, run_work, &other);
+    assert_int_equal(other.code, FH_OK);
+    assert_true(other.told);
     finish(fixture);
 }
 
@@ -254,6 +304,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_work_that_meets_conflicts_gets_through, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_work_that_met_a_conflict_is_not_together_with_others_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refusal_because_of_what_may_never_be_is_not_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_work_that_never_gets_through_ends_by_its_deadline, set_up,
                                         tear_down),

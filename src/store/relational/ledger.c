@@ -190,7 +190,7 @@ static enum fh_code append_numbered(struct store_work *work, struct ledger_event
 }
 
 /* FNV-1a: the same in every process and every build. */
-static unsigned key_lock(const char *key)
+unsigned ledger_key_lock(const char *key)
 {
     uint32_t hash = 2166136261;
     for (; *key; key++)
@@ -205,7 +205,7 @@ static enum fh_code lock_keys(struct store_work *work, const struct ledger_event
 {
     bool locked[LEDGER_KEY_LOCKS] = {false};
     for (const struct ledger_event *event = events; event; event = event->next)
-        locked[key_lock(event->key)] = true;
+        locked[ledger_key_lock(event->key)] = true;
     enum fh_code code = FH_OK;
     for (int i = 0; i < LEDGER_KEY_LOCKS && code == FH_OK; i++) {
         struct sql_value stripe[] = {sql_integer(i)};
@@ -231,10 +231,11 @@ static bool append_locked(struct store_work *work, const struct ledger_event *ev
                           enum fh_code *ret, struct fh_error *error)
 {
     const char *sql = ledger_sql(work, LEDGER_OUTBOX_APPEND_LOCKED);
-    struct sql_value values[] = {sql_text(event->id),         sql_text(event->type),
-                                 sql_integer(event->version), sql_text(event->key),
-                                 sql_integer(event->time_ms), sql_text(event->data),
-                                 sql_text(event->trace),      sql_integer(key_lock(event->key))};
+    struct sql_value values[] = {
+        sql_text(event->id),         sql_text(event->type),
+        sql_integer(event->version), sql_text(event->key),
+        sql_integer(event->time_ms), sql_text(event->data),
+        sql_text(event->trace),      sql_integer(ledger_key_lock(event->key))};
     if (sql)
         *ret = ledger_do(work, sql, values, LEDGER_COUNT(values), NULL, error);
     return sql != NULL;
@@ -242,6 +243,13 @@ static bool append_locked(struct store_work *work, const struct ledger_event *ev
 
 enum fh_code sql_ledger_outbox_append(struct store_work *work, struct ledger_event *events,
                                       struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->ops->sql;
+    return sql->append ? sql->append(work, events, error) : ledger_append(work, events, error);
+}
+
+enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
+                           struct fh_error *error)
 {
     enum fh_code alone;
     if (events && !events->next) {

@@ -46,6 +46,14 @@ enum fh_code ledger_text(struct store_work *work, const char *sql, const struct 
 /* A row of the outbox to which the sequencer gives a position later; takes no locks. */
 enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledger_event *event,
                                       struct fh_error *error);
+/* What a work publishes, as its last statements. */
+enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
+                           struct fh_error *error);
+/* The same of several works in one transaction, in their order; a list of events for each. */
+enum fh_code ledger_append_all(struct store_work *work, struct ledger_event *const *lists,
+                               int count, struct fh_error *error);
+/* Which of the LEDGER_KEY_LOCKS is the key's. */
+unsigned ledger_key_lock(const char *key);
 /* A column's text, on the arena; NULL for NULL. */
 const char *ledger_copy(struct arena *arena, const struct sql_value *value);
 

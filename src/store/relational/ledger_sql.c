@@ -111,6 +111,25 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
              "hashtext('freehold.keys.' || current_schema()), CAST(?8 AS integer)))"
              " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
              " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM locked"},
+#define ARRAY(parameter, type) "CAST(CAST(" parameter " AS text) AS " type "[])"
+    [LEDGER_OUTBOX_APPEND_ALL] =
+        {[SQL_POSTGRESQL] =
+             "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
+             " SELECT * FROM unnest(" ARRAY("?1", "text") ", " ARRAY("?2", "text") ", " ARRAY(
+                 "?3",
+                 "bigint") ", " ARRAY("?4",
+                                      "text") ", " ARRAY("?5",
+                                                         "bigint") ", " ARRAY("?6",
+                                                                              "text") ", " ARRAY("?"
+                                                                                                 "7",
+                                                                                                 "t"
+                                                                                                 "e"
+                                                                                                 "x"
+                                                                                                 "t") ")"},
+    [LEDGER_KEY_LOCKS_ALL] = {[SQL_POSTGRESQL] =
+                                  "SELECT pg_advisory_xact_lock(hashtext('freehold.keys.' ||"
+                                  " current_schema()), stripe) FROM unnest(" ARRAY(
+                                      "?1", "integer") ") AS stripe"},
     /* PostgreSQL: a row's lock would write the row. */
     [LEDGER_KEY_LOCK] = {[SQL_SQLITE] =
                              "SELECT stripe FROM fh_key_lock WHERE stripe = ?1 FOR UPDATE",

@@ -21,6 +21,7 @@ static const struct sql_ops postgresql_sql = {
     .run = postgresql_run,
     .script = postgresql_script,
     .outside = postgresql_outside,
+    .append = postgresql_append,
 };
 
 static void destroy(struct postgresql_store *store)
@@ -39,7 +40,7 @@ static void destroy(struct postgresql_store *store)
  * to end: then the store ends with the last of them. */
 static bool is_in_use(const struct postgresql_store *store)
 {
-    bool used = store->listens;
+    bool used = store->listens || store->gather.turn.posted;
     for (int i = 0; i < POSTGRESQL_READERS; i++)
         used = used || store->readers[i].turn.posted;
     return used;
@@ -51,6 +52,15 @@ static void turn_sync(struct world_turn *turn)
     struct postgresql_store *store = reader->store;
     if (!store->closing)
         postgresql_sync(reader);
+    else if (!is_in_use(store))
+        destroy(store);
+}
+
+static void turn_gather(struct world_turn *turn)
+{
+    struct postgresql_store *store = turn->owner;
+    if (!store->closing)
+        postgresql_gathered(store);
     else if (!is_in_use(store))
         destroy(store);
 }
@@ -161,6 +171,8 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
         store->readers[i].read_only = true;
     }
     connection_init(&store->sequence, store);
+    store->gather.turn = (struct world_turn){.run = turn_gather, .owner = store};
+    store->gather.end = &store->gather.first;
     store->sequence.listens = true;
     map_init(&store->statements.by_text);
     code = options->replica ? read_incarnation(store, error) : open_own(store, error);
@@ -175,6 +187,7 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
 const struct store_ops store_postgresql = {
     .name = "postgresql",
     .guarded = true,
+    .together = true,
     .models = 1u << FH_RELATIONAL,
     .many_instances = true,
     .sql = &postgresql_sql,

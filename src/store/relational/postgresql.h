@@ -20,7 +20,7 @@
 #include "store/tls.h"
 
 #define POSTGRESQL_STATEMENTS_MAX 512 /* prepared on a connection */
-#define POSTGRESQL_OWN 8              /* of them the engine's own, which begin and end works */
+#define POSTGRESQL_OWN 11             /* of them the engine's own, which begin and end works */
 #define POSTGRESQL_SLOTS (POSTGRESQL_STATEMENTS_MAX - POSTGRESQL_OWN)
 #define POSTGRESQL_OWN_SERIAL 1000000000u
 #define POSTGRESQL_PARAMETERS_MAX 64
@@ -48,6 +48,9 @@ struct postgresql_statement {
     int slot;
     bool own;  /* the engine's, without parameters; `text` is its name */
     int users; /* calls under way: not to be replaced */
+    /* What works have shown that began with it: postgresql_group.c. */
+    bool single, followed;
+    int apart, apart_next;
     int parameter_count;
     bool lists[POSTGRESQL_PARAMETERS_MAX]; /* "IN (?1)", bound to a JSON array */
     bool typed;                            /* what the server inferred is known */
@@ -135,6 +138,14 @@ struct postgresql_work {
     bool failed; /* nothing but a rollback is left */
     bool locked; /* it holds the lock of migrations */
     int deferred;
+    /* Of one that may be in a group. */
+    bool together, appending;
+    int statements;                     /* without those that append events */
+    struct postgresql_statement *first; /* of these */
+    struct postgresql_group *group;
+    struct postgresql_work *next; /* in the group */
+    struct ledger_event *events;
+    bool carries;          /* it is a group's, and no one's work */
     struct fh_error error; /* why it failed */
 };
 
@@ -142,6 +153,13 @@ struct postgresql_options {
     char host[256], database[64], user[64], password[256], schema[64];
     int port, connections, idle_ms, statement_timeout_ms;
     struct store_tls tls;
+};
+
+/* Works that wait to be a group. */
+struct postgresql_gather {
+    struct postgresql_gathered *first, **end;
+    int groups; /* under way */
+    struct world_turn turn;
 };
 
 struct postgresql_store {
@@ -166,6 +184,7 @@ struct postgresql_store {
     bool alone;
     struct fiber_queue turnstile;
     int64_t marks_trimmed_ns;
+    struct postgresql_gather gather;
 
     /* After a failed attempt to connect, until the next is due. */
     int failures;
@@ -285,6 +304,7 @@ enum fh_code postgresql_learn(struct postgresql_connection *connection,
                               struct fh_error *error);
 enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visit, void *context,
                                    bool *ret_again, struct fh_error *error);
+bool postgresql_is_late(const struct postgresql_work *work);
 enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error *error);
 /* What ended the call, if it failed, ends the work: its transaction on the server is gone. */
 void postgresql_work_ended(struct postgresql_work *work, const struct postgresql_call *call);
@@ -293,6 +313,24 @@ enum fh_code postgresql_work_fail(struct postgresql_work *work, const struct fh_
 enum fh_code postgresql_run(struct store_work *work, const char *sql,
                             const struct sql_value *values, int count, sql_visit *visit,
                             void *context, int64_t *ret_changes, struct fh_error *error);
+
+void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context);
+
+/* postgresql_group.c: works that share a transaction. */
+/* A statement of a work that may be in a group. *ret_done: it was run there. */
+enum fh_code postgresql_group_run(struct postgresql_work *work,
+                                  struct postgresql_statement *statement,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, int64_t *ret_changes, bool *ret_done,
+                                  struct fh_error *error);
+enum fh_code postgresql_append(struct store_work *work, struct ledger_event *events,
+                               struct fh_error *error);
+/* Of works that are in one; the work is not freed. */
+enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_error *error);
+void postgresql_group_rollback(struct postgresql_work *work);
+/* A work that may be in a group has committed by itself. */
+void postgresql_group_learn(struct postgresql_work *work);
+void postgresql_gathered(struct postgresql_store *store); /* on the loop */
 
 /* postgresql_settle.c: the marks of works that committed. */
 /* Marks the work, as its last statement; `id` is made. */

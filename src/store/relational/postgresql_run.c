@@ -52,6 +52,11 @@ static bool visit_all(struct postgresql_call *call, sql_visit *visit, void *cont
     return visited;
 }
 
+void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context)
+{
+    visit_all(call, visit, context);
+}
+
 static struct postgresql_call *describe(struct postgresql_connection *connection,
                                         struct postgresql_statement *statement, unsigned how)
 {
@@ -125,12 +130,26 @@ static enum fh_code lost(struct postgresql_work *work, struct fh_error *error)
     return postgresql_work_fail(work, &why, error);
 }
 
+bool postgresql_is_late(const struct postgresql_work *work)
+{
+    const struct store_work *base = &work->base;
+    return base->deadline_ns && world_monotonic_ns(base->store->world) >= base->deadline_ns;
+}
+
 enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error *error)
 {
     if (work->failed)
         return pass_on(&work->error, error);
     if (work->begun)
         return FH_OK;
+    if (!work->connection) {
+        struct postgresql_store *store = (struct postgresql_store *)work->base.store;
+        enum fh_code code = postgresql_take(store, &work->connection, error);
+        if (code == FH_OK && postgresql_is_late(work))
+            code = error_set(error, FH_UNAVAILABLE, STORE_TOO_BUSY);
+        if (code != FH_OK)
+            return code;
+    }
     struct postgresql_call *call =
         postgresql_call(work->connection, &begin_statements[work->base.mode], NULL, 0);
     if (!call)
@@ -315,8 +334,13 @@ enum fh_code postgresql_run(struct store_work *base, const char *sql,
     enum fh_code code = postgresql_statement_get(store, sql, &statement, error);
     if (code != FH_OK)
         return code;
+    bool done = false;
     statement->users++;
-    code = work_run(work, statement, values, count, visit, context, ret_changes, error);
+    if (work->together)
+        code = postgresql_group_run(work, statement, values, count, visit, context, ret_changes,
+                                    &done, error);
+    if (code == FH_OK && !done)
+        code = work_run(work, statement, values, count, visit, context, ret_changes, error);
     statement->users--;
     return code;
 }

@@ -143,9 +143,11 @@ static void work_end(struct postgresql_work *work)
         if (work->base.mode == STORE_MIGRATE)
             unlock(work);
         postgresql_give_back(connection);
-        if (is_write(work->base.mode))
-            turnstile_leave(store, work->base.mode);
     }
+    if (is_write(work->base.mode) && !work->carries)
+        turnstile_leave(store, work->base.mode);
+    if (work->first)
+        work->first->users--;
     free(work);
 }
 
@@ -156,9 +158,12 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     struct postgresql_work *work = calloc(1, sizeof *work);
     FH_ASSERT(work != NULL);
     *ret = NULL;
+    work->together = mode == STORE_WRITE_TOGETHER;
+    if (work->together)
+        mode = STORE_WRITE;
     work->base = (struct store_work){.store = base, .mode = mode};
     enum fh_code code = is_write(mode) ? turnstile_pass(store, mode, error) : FH_OK;
-    if (code == FH_OK && mode != STORE_READ_COMMITTED) {
+    if (code == FH_OK && mode != STORE_READ_COMMITTED && !work->together) {
         code = postgresql_take(store, &work->connection, error);
         if (code != FH_OK && is_write(mode))
             turnstile_leave(store, mode);
@@ -194,6 +199,8 @@ static void send_rollback(struct postgresql_work *work)
 void postgresql_rollback(struct store_work *base)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->group)
+        postgresql_group_rollback(work);
     if (work->connection)
         send_rollback(work);
     work_end(work);
@@ -226,6 +233,7 @@ static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *
 {
     struct postgresql_connection *connection = work->connection;
     char id[ID_SIZE];
+    work->appending = true;
     enum fh_code code = postgresql_mark(work, id, error);
     if (code != FH_OK)
         return code;
@@ -246,6 +254,11 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
     enum fh_code code = FH_OK;
+    if (work->group) {
+        code = postgresql_group_commit(work, error);
+        work_end(work);
+        return code;
+    }
     if (base->mode == STORE_READ || base->mode == STORE_READ_COMMITTED || !work->begun) {
         postgresql_rollback(base);
         return FH_OK;
@@ -257,12 +270,13 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
     } else {
         code = write_commit(work, error);
     }
-    if (code == FH_OK)
+    if (code == FH_OK) {
         postgresql_marks_trim(work->connection);
-    if (code == FH_OK)
+        postgresql_group_learn(work);
         work_end(work);
-    else
+    } else {
         postgresql_rollback(base);
+    }
     return code;
 }
 

@@ -16,6 +16,8 @@
 
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
 
+struct ledger_event;
+
 struct sql_value {
     enum sql_kind kind;
     int64_t integer;
@@ -58,6 +60,9 @@ struct sql_ops {
      * STORE_MIGRATE work: commits what the work has done, runs it, and goes on with a new
      * transaction and the same lock. NULL: the engine has no such statements. */
     enum fh_code (*outside)(struct store_work *work, const char *sql, struct fh_error *error);
+    /* Takes the place of ledger_append (ledger.h) for what a work publishes. NULL: nothing does. */
+    enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
+                           struct fh_error *error);
     /* Statements that change the schema commit what stands before them, and themselves. */
     bool schema_commits;
 };

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Works that share a transaction of PostgreSQL: all of them stand, or each is as if it had been
+ * alone. Works that begin in one turn of the loop become one group, so what is tried here does not
+ * depend on how fast anything is.
+ */
+
+#include "engine_postgresql.h"
+
+#include <stdlib.h>
+
+#include "link.h"
+#include "store/ledger.h"
+#include "store/relational/postgresql.h"
+
+#define COUNT 8
+#define TRIES_MAX 100
+#define INSERT "INSERT INTO things (id, n) VALUES (?1, ?2) RETURNING n"
+#define ADD "UPDATE things SET n = n + ?2 WHERE id = ?1 RETURNING n"
+
+/* A work of a statement, run as work.c does: again, and then apart, when it meets a conflict. */
+struct member {
+    struct conformance *c;
+    struct store *store;
+    const char *sql;
+    int id, n;
+    const char *key; /* of the event that it publishes; NULL: none */
+    bool refuses;    /* when it sees less than `needs` */
+    int needs;
+    bool follows; /* with a second statement */
+    char event_id[32];
+    int64_t seen;
+    bool refused, ended;
+    int runs, shared; /* all, and those in a transaction with others */
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static bool see(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return true;
+}
+
+static enum fh_code publish(struct member *member, struct store_work *work,
+                            struct ledger_event *event)
+{
+    snprintf(member->event_id, sizeof member->event_id, "event-%d", member->id);
+    *event = (struct ledger_event){.id = member->event_id,
+                                   .type = "Happened",
+                                   .version = 1,
+                                   .key = member->key,
+                                   .data = "{\"said\":\"a \\\"b\\\" \\\\ {c,d} \u00e9\"}"};
+    return ledger_outbox_append(work, event, &member->error);
+}
+
+static enum fh_code run_once(struct member *member, enum store_mode mode)
+{
+    struct store_work *work;
+    struct ledger_event event;
+    struct sql_value values[] = {sql_integer(member->id), sql_integer(member->n)};
+    member->seen = -1;
+    member->runs++;
+    enum fh_code code = store_begin(member->store, mode, &work, &member->error);
+    if (code != FH_OK)
+        return code;
+    code = sql_run(work, member->sql, values, 2, see, &member->seen, NULL, &member->error);
+    member->shared += work->tentative;
+    if (code == FH_OK && member->refuses && member->seen < member->needs) {
+        bool tentative = work->tentative;
+        store_rollback(work);
+        member->refused = !tentative;
+        member->error.retryable = tentative;
+        return FH_CONFLICT;
+    }
+    if (code == FH_OK && member->follows)
+        code = sql_run(work, "UPDATE things SET n = n WHERE id = ?1", values, 1, NULL, NULL, NULL,
+                       &member->error);
+    if (code == FH_OK && member->key)
+        code = publish(member, work, &event);
+    if (code == FH_OK)
+        return store_commit(work, &member->error);
+    store_rollback(work);
+    return code;
+}
+
+static void run_member(void *argument)
+{
+    struct member *member = argument;
+    struct world *world = member->store->world;
+    member->code = run_once(member, STORE_WRITE_TOGETHER);
+    for (int i = 1; member->code == FH_CONFLICT && member->error.retryable && i < TRIES_MAX; i++) {
+        fiber_sleep_until(world, world_in_ms(world, 1 + member->id));
+        member->code = run_once(member, STORE_WRITE);
+    }
+    member->ended = true;
+}
+
+static void start(struct conformance *c, struct member *members, int count, const char *sql)
+{
+    for (int i = 0; i < count; i++) {
+        struct member *member = &members[i];
+        member->c = c;
+        member->store = member->store ? member->store : c->store;
+        member->sql = sql;
+        member->id = member->id ? member->id : i + 1;
+        conformance_start(c, run_member, member);
+    }
+}
+
+static int committed(const struct member *members, int count)
+{
+    int sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += members[i].code == FH_OK;
+    return sum;
+}
+
+/* How many of the first runs were in a transaction with others; none of those behind them was. */
+static int shared(const struct member *members, int count)
+{
+    int sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += members[i].shared;
+    return sum;
+}
+
+/* The table, and that both statements come alone. */
+static bool prepare(struct conformance *c)
+{
+    struct member add = {.c = c, .store = c->store, .sql = ADD, .id = 100};
+    struct member insert = {.c = c, .store = c->store, .sql = INSERT, .id = 100};
+    if (conformance_does(c,
+                         "CREATE TABLE things (id INTEGER PRIMARY KEY, n INTEGER NOT NULL,"
+                         " other INTEGER DEFAULT NULL REFERENCES things DEFERRABLE INITIALLY "
+                         "DEFERRED)",
+                         NULL) != FH_OK)
+        return false;
+    run_member(&insert);
+    run_member(&add);
+    return insert.code == FH_OK && add.code == FH_OK && insert.shared + add.shared == 0;
+}
+
+static int64_t count_of(struct conformance *c, const char *sql)
+{
+    int64_t count = -1;
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    if (!work)
+        return count;
+    sql_run(work, sql, NULL, 0, see, &count, NULL, &c->error);
+    conformance_rollback(c, work);
+    return count;
+}
+
+#define MARKS "SELECT count(*) FROM fh_work"
+
+static void works_of_one_statement_share_a_transaction(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    int64_t before = count_of(c, MARKS);
+    for (int i = 0; i < COUNT; i++) {
+        members[i].n = i;
+        members[i].key = i % 2 ? "odd" : "even";
+    }
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT && shared(members, COUNT) == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        EXPECT(members[i].runs == 1 && members[i].seen == i);
+    EXPECT(count_of(c, MARKS) == before + 1);
+    EXPECT(store_sequence(c->store, NULL, 0, &c->error) == FH_OK);
+    EXPECT(conformance_reads(c,
+                             "SELECT position, event_id, prev FROM fh_outbox WHERE data ="
+                             " '{\"said\":\"a \\\"b\\\" \\\\ {c,d} \u00e9\"}' ORDER BY position"
+                             " LIMIT 4",
+                             "[{'position':1,'event_id':'event-1','prev':0},"
+                             "{'position':2,'event_id':'event-2','prev':0},"
+                             "{'position':3,'event_id':'event-3','prev':1},"
+                             "{'position':4,'event_id':'event-4','prev':2}]"));
+    EXPECT(conformance_reads(c, "SELECT count(*) AS n, max(position) AS last FROM fh_outbox",
+                             "[{'n':8,'last':8}]"));
+}
+
+static void who_comes_alone_waits_for_nobody(struct conformance *c)
+{
+    struct member member = {.id = 1};
+    EXPECT(prepare(c));
+    start(c, &member, 1, INSERT);
+    conformance_join(c);
+    EXPECT(member.code == FH_OK && member.runs == 1 && member.shared == 0);
+}
+
+static void works_of_one_row_see_one_another(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.id = 100, .n = 1};
+    start(c, members, COUNT, ADD);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        EXPECT(members[i].seen == i + 1 && members[i].runs == 1);
+    EXPECT(count_of(c, "SELECT n FROM things WHERE id = 100") == COUNT);
+}
+
+static void one_whose_statement_fails_is_told_so_and_the_others_stand(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    members[3].id = 100; /* it is there */
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT - 1 && shared(members, COUNT) == COUNT);
+    EXPECT(members[3].code == FH_CONFLICT && !members[3].error.retryable);
+    EXPECT(strcmp(members[3].error.field, "id") == 0);
+    EXPECT(count_of(c, "SELECT count(*) FROM things") == COUNT);
+}
+
+static void of_two_that_want_one_place_one_gets_it(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    members[2].id = members[5].id = 50;
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT - 1);
+    EXPECT((members[2].code == FH_OK) != (members[5].code == FH_OK));
+    EXPECT(count_of(c, "SELECT count(*) FROM things") == COUNT);
+}
+
+static const char insert_referring[] =
+    "INSERT INTO things (id, n, other) VALUES (?1, 0, nullif(CAST(?2 AS integer), 0)) RETURNING id";
+
+/* Schedule 21 */
+static void a_constraint_that_commit_looks_at_is_its_own_works(struct conformance *c)
+{
+    struct member first = {.c = c, .store = c->store, .sql = insert_referring, .id = 99};
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    run_member(&first);
+    members[6].n = 77; /* is not there */
+    start(c, members, COUNT, insert_referring);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT - 1 && shared(members, COUNT) == COUNT);
+    EXPECT(members[6].code == FH_CONFLICT && !members[6].error.retryable);
+}
+
+static void what_a_work_lacks_no_other_brings_behind_it(struct conformance *c)
+{
+    struct member first = {.c = c, .store = c->store, .sql = insert_referring, .id = 99};
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    run_member(&first);
+    members[2].n = 4; /* the one behind it */
+    start(c, members, COUNT, insert_referring);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) >= COUNT - 1 && shared(members, COUNT) == COUNT);
+    EXPECT(members[2].runs > 1);
+}
+
+/* The second would have enough, had the first not taken it: which never comes to be. */
+static void a_refusal_is_found_apart_before_it_is_told(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.id = 100, .n = 1};
+    members[0] = (struct member){.id = 100, .n = -50, .refuses = true, .needs = 0};
+    members[1] = (struct member){.id = 100, .n = 0, .refuses = true, .needs = 0};
+    start(c, members, COUNT, ADD);
+    conformance_join(c);
+    EXPECT(members[0].code == FH_CONFLICT && members[0].refused && members[0].runs > 1);
+    EXPECT(committed(members, COUNT) == COUNT - 1 && members[1].runs > 1);
+    EXPECT(count_of(c, "SELECT n FROM things WHERE id = 100") == COUNT - 2);
+}
+
+static void a_statement_that_is_followed_never_joins_again(struct conformance *c)
+{
+    struct member members[COUNT] = {0}, later[COUNT] = {0};
+    EXPECT(prepare(c));
+    members[4].follows = true;
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT && shared(members, COUNT) == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        later[i].id = COUNT + 1 + i;
+    start(c, later, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(later, COUNT) == COUNT && shared(later, COUNT) == 0);
+    EXPECT(count_of(c, "SELECT count(*) FROM things") == 2 * COUNT + 1);
+}
+
+static void a_statement_at_fault_stays_apart_for_a_while(struct conformance *c)
+{
+    struct member members[COUNT] = {0}, later[COUNT] = {0};
+    EXPECT(prepare(c));
+    members[0].id = 100;
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT - 1);
+    int i = 0;
+    for (bool joined = false; !joined && i < 100; i++) {
+        for (int j = 0; j < COUNT; j++)
+            later[j] = (struct member){.id = 200 + i * COUNT + j};
+        start(c, later, COUNT, INSERT);
+        conformance_join(c);
+        EXPECT(committed(later, COUNT) == COUNT);
+        joined = shared(later, COUNT) > 0;
+    }
+    EXPECT(i > 1 && i < 100);
+}
+
+/* ---- Others ---------------------------------------------------------------------------------- */
+
+static bool in_time(struct conformance *c, int64_t deadline_ns)
+{
+    if (world_monotonic_ns(c->harness.world) >= deadline_ns)
+        return false;
+    fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 5));
+    return true;
+}
+
+static void who_waits_for_a_row_holds_up_nobody_else(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    struct sql_value values[] = {sql_integer(100), sql_integer(10)};
+    int64_t seen;
+    EXPECT(prepare(c));
+    EXPECT(conformance_does(c, "INSERT INTO things SELECT id, 0 FROM generate_series(2, 8) AS id",
+                            NULL) == FH_OK);
+    struct store_work *holder = conformance_begin(c, STORE_WRITE);
+    EXPECT(holder);
+    EXPECT(sql_run(holder, ADD, values, 2, see, &seen, NULL, &c->error) == FH_OK);
+    members[0].id = 100;
+    start(c, members, COUNT, ADD);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    while (committed(members + 1, COUNT - 1) < COUNT - 1 && in_time(c, deadline_ns))
+        sql_run(holder, "SELECT 1", NULL, 0, see, &seen, NULL, &c->error); /* it does not idle */
+    int early = committed(members + 1, COUNT - 1);
+    EXPECT(conformance_commit(c, holder) == FH_OK);
+    conformance_join(c);
+    EXPECT(early == COUNT - 1 && members[0].code == FH_OK);
+    EXPECT(count_of(c, "SELECT n FROM things WHERE id = 100") == 10);
+}
+
+/* Its group is under way until the test lets it go on. */
+static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
+{
+    static const char slow[] = "SELECT wait_until_free() + ?1 + ?2";
+    struct member first = {.c = c, .store = c->store, .sql = slow, .id = 1};
+    struct member waiting[2] = {0}, members[COUNT] = {0};
+    EXPECT(prepare(c));
+    EXPECT(conformance_does(c,
+                            "CREATE FUNCTION wait_until_free() RETURNS integer LANGUAGE plpgsql AS"
+                            " $$ BEGIN LOOP EXIT WHEN pg_try_advisory_xact_lock(4711);"
+                            " PERFORM pg_sleep(0.005); END LOOP; RETURN 0; END $$",
+                            NULL) == FH_OK);
+    run_member(&first);
+    struct postgresql_connection *holder = postgresql_administrator(c->harness.world, &c->error);
+    EXPECT(first.code == FH_OK && holder);
+    postgresql_simple(holder, "SELECT pg_advisory_lock(4711)", -1, NULL, NULL, NULL);
+    start(c, waiting, 2, slow);
+    fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    start(c, members, COUNT, INSERT);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    while (committed(members, COUNT) < COUNT && in_time(c, deadline_ns))
+        ;
+    int early = committed(members, COUNT);
+    bool ended = waiting[0].ended || waiting[1].ended;
+    postgresql_administrator_free(holder);
+    conformance_join(c);
+    EXPECT(early == COUNT && !ended);
+    EXPECT(committed(waiting, 2) == 2);
+}
+
+static void a_work_that_comes_to_its_first_statement_too_late_does_nothing(struct conformance *c)
+{
+    int64_t seen;
+    struct sql_value values[] = {sql_integer(7), sql_integer(0)};
+    EXPECT(prepare(c));
+    struct store_work *work = conformance_begin(c, STORE_WRITE_TOGETHER);
+    EXPECT(work);
+    work->deadline_ns = 1;
+    enum fh_code code = sql_run(work, INSERT, values, 2, see, &seen, NULL, &c->error);
+    conformance_rollback(c, work);
+    EXPECT(code == FH_UNAVAILABLE && strstr(c->error.message, "too long"));
+    EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id = 7") == 0);
+}
+
+/* Nobody joins a transaction that may have looked at the store before. */
+static void a_work_sees_what_was_answered_before_it_began(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    for (int round = 1; round <= 20; round++) {
+        for (int i = 0; i < COUNT; i++)
+            members[i] = (struct member){.id = 100, .n = 0};
+        start(c, members, COUNT, ADD);
+        fiber_yield();
+        struct member own = {.c = c, .store = c->store, .sql = ADD, .id = 100, .n = 1};
+        struct member after = {.c = c, .store = c->store, .sql = ADD, .id = 100, .n = 0};
+        run_member(&own);
+        run_member(&after);
+        conformance_join(c);
+        EXPECT(own.code == FH_OK && after.code == FH_OK && after.seen == round);
+    }
+}
+
+/* ---- The link -------------------------------------------------------------------------------- */
+
+/* A group whose COMMIT meets what is planned: each of its works is done, and done once. */
+static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool again)
+{
+    struct link link = {0};
+    struct store *store = NULL;
+    struct member members[COUNT] = {0};
+    EXPECT(prepare(c));
+    json_t *server = postgresql_server(&c->harness);
+    json_int_t port = 0;
+    json_integer_at(server, "port", &port);
+    bool opened = link_open(&link, c->harness.world, (int)port, "COMMIT");
+    json_object_set_new(server, "host", json_string("127.0.0.1"));
+    json_object_set_new(server, "port", json_integer(link.port));
+    struct store_options options = {
+        .service = "conformance", .server = server, .model = FH_RELATIONAL, .instance = "1"};
+    opened =
+        opened &&
+        store_engine("postgresql")->open(&options, c->harness.world, &store, &c->error) == FH_OK;
+    json_decref(server);
+    EXPECT(opened);
+    struct member first = {.c = c, .store = store, .sql = INSERT, .id = 101};
+    run_member(&first);
+    for (int i = 0; i < COUNT; i++) {
+        members[i].store = store;
+        members[i].key = "k";
+    }
+    link.next = plan;
+    start(c, members, COUNT, INSERT);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    while (plan == LINK_HELD && members[0].runs < 2 && in_time(c, deadline_ns))
+        ;
+    if (plan == LINK_HELD)
+        link_release(&link);
+    conformance_join(c);
+    store_close(store);
+    link_close(&link);
+    EXPECT(first.code == FH_OK && committed(members, COUNT) == COUNT);
+    EXPECT(shared(members, COUNT) == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        EXPECT((members[i].runs > 1) == again);
+    EXPECT(count_of(c, "SELECT count(*) FROM things") == COUNT + 2);
+    EXPECT(count_of(c, "SELECT count(*) FROM fh_outbox") == COUNT);
+}
+
+static void a_groups_commit_that_never_came_to_the_server_is_made_again(struct conformance *c)
+{
+    lose_inside_commit(c, LINK_CUT_BEFORE, true);
+}
+
+static void a_groups_commit_whose_answer_was_lost_stands(struct conformance *c)
+{
+    lose_inside_commit(c, LINK_CUT_AFTER, false);
+}
+
+/* Schedule 23 */
+static void a_groups_commit_that_comes_when_all_is_settled_does_nothing(struct conformance *c)
+{
+    lose_inside_commit(c, LINK_HELD, true);
+}
+
+static void a_groups_commit_that_was_cut_in_two_is_not_waited_for(struct conformance *c)
+{
+    lose_inside_commit(c, LINK_CUT_IN, true);
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(works_of_one_statement_share_a_transaction),
+        CASE(who_comes_alone_waits_for_nobody),
+        CASE(works_of_one_row_see_one_another),
+        CASE(one_whose_statement_fails_is_told_so_and_the_others_stand),
+        CASE(of_two_that_want_one_place_one_gets_it),
+        CASE(a_constraint_that_commit_looks_at_is_its_own_works),
+        CASE(what_a_work_lacks_no_other_brings_behind_it),
+        CASE(a_refusal_is_found_apart_before_it_is_told),
+        CASE(a_statement_that_is_followed_never_joins_again),
+        CASE(a_statement_at_fault_stays_apart_for_a_while),
+        CASE(who_waits_for_a_row_holds_up_nobody_else),
+        CASE(who_comes_behind_a_slow_group_goes_on_apart),
+        CASE(a_work_that_comes_to_its_first_statement_too_late_does_nothing),
+        CASE(a_work_sees_what_was_answered_before_it_began),
+        CASE(a_groups_commit_that_never_came_to_the_server_is_made_again),
+        CASE(a_groups_commit_whose_answer_was_lost_stands),
+        CASE(a_groups_commit_that_comes_when_all_is_settled_does_nothing),
+        CASE(a_groups_commit_that_was_cut_in_two_is_not_waited_for),
+    };
+    return conformance_main_of("postgresql", FH_RELATIONAL, rows, sizeof rows / sizeof *rows);
+}
