@@ -272,7 +272,8 @@ static enum fh_code prepare(struct keeper *keeper, struct fh_error *error)
                                       .data = arena_printf(&keeper->arena, "%s/" DATA, folder),
                                       .port = server_port(keeper->config, 0),
                                       .password = server_text(keeper->config, "password"),
-                                      .settings = json_object_get(keeper->config, "settings")};
+                                      .settings = json_object_get(keeper->config, "settings"),
+                                      .stores = json_object_get(keeper->config, "stores")};
     keeper->admin = json_pack("{s:s, s:i, s:s, s:s}", "host", "127.0.0.1", "port", keeper->own.port,
                               "user", SERVER_SUPERUSER, "password", keeper->own.password);
     if (!keeper->own.programs)

@@ -30,6 +30,7 @@ struct server_own {
     int port;             /* on the loopback address */
     const char *password; /* of SERVER_SUPERUSER */
     const json_t *settings;
+    const json_t *stores; /* that it will be asked to provide */
 };
 #define SERVER_SUPERUSER "freehold"
 

@@ -6,9 +6,9 @@
  * looked at here, as the administrator: whether the server throws nothing away and has on disk what
  * it answers.
  *
- * Users are kept by the server itself if it has a file for them, or can rewrite its own settings; a
- * private one is given its users each time it starts. Its superuser stands in the file that it
- * reads when it starts, and that is removed then.
+ * Users are kept by the server itself if it has a file for them, or can rewrite its own settings. A
+ * private one's all stand in the file that it reads when it starts, and that is removed then: so
+ * nobody who comes the moment it answers is refused his password.
  */
 
 #define _GNU_SOURCE
@@ -75,16 +75,32 @@ static void setting(struct server_command *command, const char *key, const char 
     server_argument(command, "%s", value);
 }
 
+/* As the file of settings has them. */
+static const char *users(const struct server_own *own)
+{
+    struct arena *arena = own->arena;
+    size_t i;
+    json_t *store;
+    const char *text = arena_printf(arena,
+                                    "user default off resetpass ~* &* +@all\n"
+                                    "user " SERVER_SUPERUSER " on ~* &* +@all >%s\n",
+                                    own->password);
+    json_array_foreach ((json_t *)(uintptr_t)own->stores, i, store) {
+        text = arena_printf(arena, "%suser %s on >%s ~%s:*", text, server_text(store, "user"),
+                            server_text(store, "password"), server_text(store, "database"));
+        for (size_t right = 0; right < RIGHTS; right++)
+            text = arena_printf(arena, "%s %s", text, rights[right]);
+        text = arena_printf(arena, "%s\n", text);
+    }
+    return text;
+}
+
 static enum fh_code run(const struct server_own *own, struct server_command *command,
                         struct fh_error *error)
 {
-    char users[512], number[24];
+    char number[24];
     const char *key;
     json_t *value;
-    snprintf(users, sizeof users,
-             "user default off resetpass ~* &* +@all\nuser " SERVER_SUPERUSER
-             " on ~* &* +@all >%s\n",
-             own->password);
     server_argument(command, "%s/" PROGRAM, own->programs);
     server_argument(command, "%s/" SERVER_SECRET, own->folder);
     json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
@@ -104,7 +120,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     setting(command, "appendfsync", "always");
     setting(command, "no-appendfsync-on-rewrite", "no");
     setting(command, "maxmemory-policy", "noeviction");
-    return server_secret(own, users, error);
+    return server_secret(own, users(own), error);
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------

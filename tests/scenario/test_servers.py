@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import zlib
@@ -328,6 +329,39 @@ def test_a_server_that_is_killed_comes_back_by_itself_with_what_it_had(mixed, na
     assert sql(store, "SELECT id FROM kept", engine) == [["7"]]
     sql(store, "DROP TABLE kept", engine)
     assert {one: mixed.pid(one) for one in others} == others
+
+
+def redis_answer(store, *words):
+    """The first line of what the server says to one command; "" while it does not answer."""
+    command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
+    try:
+        with socket.create_connection((store["host"], store["port"]), timeout=60) as link:
+            link.sendall(command)
+            return link.makefile("rb").readline().decode().strip()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def carts_on_redis():
+    if not shutil.which("redis-server"):
+        pytest.skip("NOT RUN WITH REDIS: apt-get install redis-server")
+    folder = open_folder()
+    system = shop_with(folder, carts={"engine": "redis"}).up()
+    yield system
+    system.stop(check=False)
+    shutil.rmtree(folder)
+
+
+def test_a_redis_server_that_is_killed_knows_its_users_the_moment_it_answers(carts_on_redis):
+    """A service that starts just then would else be refused its password, which no waiting mends."""
+    system = carts_on_redis
+    store = store_of(system, "carts")
+    for _ in range(3):
+        keeper = keepers(system)["carts-redis"]["pid"]
+        os.kill(server_pid(keeper), signal.SIGKILL)
+        assert wait_for("it answers", lambda: redis_answer(store, "AUTH", store["user"], store["password"])) == "+OK"
+        ready_again(system, "carts-redis", keeper)
 
 
 def test_when_up_is_killed_the_servers_end_and_the_next_up_goes_on_with_them(mixed):
