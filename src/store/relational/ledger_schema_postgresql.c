@@ -22,8 +22,10 @@
  * has none is in a small index of its own; by seq alone nobody looks.
  *
  * It tells what it has numbered; asked for `wanted`, also what others have. Its plans are kept, and
- * would be those of an empty outbox: the connection for it plans without sequential scans. (As
- * settings of the function they would be made and unmade with each call.)
+ * would be those of an empty outbox: the connection for it plans without sequential scans, and
+ * without bitmaps, which read what was numbered since the last vacuum over and over: an index scan
+ * marks it as dead and is done with it. (As settings of the function they would be made and unmade
+ * with each call.)
  *
  * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
  *

@@ -191,7 +191,8 @@ static enum fh_code session_set(struct postgresql_connection *connection, int64_
     if (connection->read_only)
         text_add(&sql, "SET default_transaction_read_only=on;");
     if (connection->listens) /* see ledger_schema_postgresql.c */
-        text_add(&sql, "SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off;"
+        text_add(&sql, "SET enable_seqscan=off; SET enable_bitmapscan=off;"
+                       "SET enable_hashjoin=off; SET enable_mergejoin=off;"
                        "SET jit=off; SET plan_cache_mode=force_generic_plan;");
     text_add(&sql, "SELECT current_setting('server_version_num'), current_setting('fsync'),"
                    " current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid(),"
