@@ -19,6 +19,7 @@ ONLY = os.environ.get("FREEHOLD_ONLY", "")
 
 # The system whose simulation must find it, and within how many seeds.
 WITHIN = {
+    "abandoned_untold": ("tower", 500),
     "absence_not_applied": ("shop", 200),
     "acts_before_commit": ("shop", 50),
     "broken_group_unseen": ("tower", 20),
@@ -29,8 +30,10 @@ WITHIN = {
     "cursor_moved_apart": ("tower", 100),
     "cursor_moved_late": ("tower", 100),
     "digest_ignored": ("shop", 20),
+    "done_goes_back": ("tower", 1000),
     "doubt_is_not_undone": ("shop", 20),
     "early_reply": ("shop", 20),
+    "edit_forgotten": ("tower", 50),
     "events_written_apart": ("shop", 50),
     "failed_sync_ignored": ("shop", 50),
     "failed_work_kept": ("tower", 100),

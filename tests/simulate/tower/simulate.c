@@ -3,8 +3,9 @@
  * What the shop can't show: undoing in the wrong order (blocks fall), an event applied twice
  * (counts, where the shop only overwrites names), a refused handler's changes that stay, a group
  * whose transaction one member has rolled back, and events that can't be borne: they are parked
- * with their keys, retried while everything fails, and applied in their order in the end. And
- * sagas that are parked until an operator says a word: retry, skip, or compensate.
+ * with their keys, retried or given other data while everything fails, and applied in their order
+ * in the end. And sagas that are parked until an operator says a word: retry, skip, compensate, or
+ * abandon.
  */
 
 #include <freehold/simulate.h>
@@ -15,12 +16,19 @@
 #define NAMES 12
 #define ROOMS 20
 #define CROWNS_MAX (CLIENTS * ACTIONS_MAX)
+#define EDITS_MAX (CLIENTS * ACTIONS_MAX)
 
 struct state {
     int builds, rooms;
     bool named[NAMES];
     int crowns;
-    bool skipped[CROWNS_MAX + 1], turned_back[CROWNS_MAX + 1]; /* somebody said so, of the crown */
+    bool skipped[CROWNS_MAX + 1], turned_back[CROWNS_MAX + 1];  /* somebody said so, of the crown */
+    bool given_up[CROWNS_MAX + 1], is_given_up[CROWNS_MAX + 1]; /* said; and acknowledged */
+    int edits;
+    struct {
+        json_int_t position;
+        bool acknowledged;
+    } edit[EDITS_MAX + 1]; /* by the blessing that was written into an event */
 };
 
 static json_int_t integer_of(const json_t *object, const char *name)
@@ -96,10 +104,50 @@ static void retry(fh_client *client, json_int_t build)
     json_decref(body);
 }
 
+/* An operator gives the first event that is parked under a key other data, once. */
+static void bless(fh_client *client, const json_t *parked, json_int_t build)
+{
+    struct state *state = fh_client_state(client);
+    const json_t *first = json_array_get(json_object_get(parked, "events"), 0);
+    json_t *data = json_object_get(json_object_get(first, "event"), "data");
+    char name[24];
+    if (!data || state->edits == EDITS_MAX)
+        return;
+    int blessing = ++state->edits;
+    snprintf(name, sizeof name, "%" JSON_INTEGER_FORMAT, build);
+    json_t *body = json_pack("{s:s, s:s, s:O, s:O}", "source", "tower", "key", name, "position",
+                             json_object_get(first, "position"), "data", data);
+    json_object_set_new(data, "blessing", json_integer(blessing));
+    state->edit[blessing].position = integer_of(first, "position");
+    struct fh_ask ask = {
+        "builder",          "POST", "/_freehold/parked/edit", body, .as_operator = true,
+        .timeout_ms = 10000};
+    int status = fh_client_ask(client, &ask, NULL);
+    state->edit[blessing].acknowledged = status == 200;
+    fh_client_expect(
+        client, status == 0 || status == 200 || status == 404 || status == 409 || status >= 500,
+        "other data for an event were answered %d", status);
+    fh_client_count(client, "edited", status == 200);
+    json_decref(body);
+}
+
+static void edit(fh_client *client, json_int_t build)
+{
+    char path[80];
+    json_t *parked = NULL;
+    snprintf(path, sizeof path, "/_freehold/parked?source=tower&key=%" JSON_INTEGER_FORMAT, build);
+    struct fh_ask ask = {"builder", "GET", path, .as_operator = true};
+    if (fh_client_ask(client, &ask, &parked) == 200)
+        bless(client, parked, build);
+    json_decref(parked);
+}
+
 static void mend(fh_client *client, const char *key)
 {
     const struct state *state = fh_client_state(client);
     json_int_t build = 1 + (json_int_t)fh_client_random(client, (uint64_t)state->builds + 1);
+    if (fh_client_random(client, 2) == 0)
+        edit(client, 2 + 4 * (json_int_t)fh_client_random(client, (uint64_t)state->builds / 4 + 1));
     if (fh_client_random(client, 2) == 0)
         lift_curse(client, build, key);
     retry(client, fh_client_random(client, 3) == 0 ? 0 : build);
@@ -135,21 +183,25 @@ static void oil(fh_client *client, json_int_t crown, const char *key)
     json_decref(body);
 }
 
-/* Once, whether or not the word is heard; it may come late, to a saga that is parked again. */
+/* Once, whether or not the word is heard; it may come late, to a saga that is parked again, or that
+ * is over and forgotten. */
 static void say_word(fh_client *client, json_t *saga)
 {
     static const char *const paths[] = {"/_freehold/saga/retry", "/_freehold/saga/skip",
-                                        "/_freehold/saga/compensate"};
+                                        "/_freehold/saga/compensate", "/_freehold/saga/abandon"};
     struct state *state = fh_client_state(client);
     json_int_t crown = integer_of(json_object_get(saga, "input"), "id");
-    int word = (int)fh_client_random(client, 3);
-    json_t *body = json_pack("{s:O}", "id", json_object_get(saga, "id"));
+    int word = (int)fh_client_random(client, 4);
+    json_t *body = json_pack("{s:O, s:s}", "id", json_object_get(saga, "id"), "why", "Enough.");
     struct fh_ask ask = {"builder", "POST", paths[word], body, .as_operator = true};
     state->skipped[crown] |= word == 1;
     state->turned_back[crown] |= word == 2;
+    state->given_up[crown] |= word == 3;
     int status = fh_client_ask(client, &ask, NULL);
-    fh_client_expect(client, status == 0 || status == 200 || status == 409 || status >= 500,
-                     "an operator's word was answered %d", status);
+    state->is_given_up[crown] |= word == 3 && status == 200;
+    fh_client_expect(
+        client, status == 0 || status == 200 || status == 404 || status == 409 || status >= 500,
+        "an operator's word was answered %d", status);
     fh_client_count(client, "words", status == 200);
     json_decref(body);
 }
@@ -163,7 +215,9 @@ static json_t *find_parked(fh_client *client)
     json_t *list = json_object_get(told, "sagas");
     if (status == 200 && json_array_size(list) > 0) {
         char path[128];
-        json_t *one = json_array_get(list, fh_client_random(client, json_array_size(list)));
+        size_t some =
+            fh_client_random(client, 2) ? json_array_size(list) : 1; /* so that they meet */
+        json_t *one = json_array_get(list, fh_client_random(client, some));
         snprintf(path, sizeof path, "/_freehold/saga?id=%s",
                  json_string_value(json_object_get(one, "id")));
         ask.path = path;
@@ -197,6 +251,19 @@ static void operate_at_rest(fh_client *client)
     operate(client);
 }
 
+/* Whether it has the parts that its end allows: what was given up keeps what it had. */
+static bool crown_is_right(const struct state *state, json_int_t id, const char *status,
+                           json_int_t parts)
+{
+    if (strcmp(status, "OPEN") == 0)
+        return state->given_up[id] && (parts == 2 || parts == 3);
+    if (state->is_given_up[id])
+        return false; /* somebody was told that nothing more is done of it */
+    if (strcmp(status, "GONE") == 0)
+        return parts == 0 && state->turned_back[id];
+    return parts == 3 || (parts == 2 && state->skipped[id]);
+}
+
 static void check_crowns(fh_client *client)
 {
     const struct state *state = fh_client_state(client);
@@ -208,16 +275,15 @@ static void check_crowns(fh_client *client)
     json_array_foreach (crowns, i, row) {
         char sql[128];
         json_int_t id = integer_of(row, "id");
-        bool gone = strcmp(json_string_value(json_object_get(row, "status")), "GONE") == 0;
+        const char *status = json_string_value(json_object_get(row, "status"));
         snprintf(sql, sizeof sql,
                  "SELECT count(*) AS n FROM part WHERE crown = %" JSON_INTEGER_FORMAT, id);
         json_int_t parts = count(client, "tower", sql);
-        fh_client_expect(client,
-                         gone ? parts == 0 && state->turned_back[id]
-                              : parts == 3 || (parts == 2 && state->skipped[id]),
-                         "crown %" JSON_INTEGER_FORMAT " is %s, and has %" JSON_INTEGER_FORMAT
+        fh_client_expect(client, crown_is_right(state, id, status, parts),
+                         "crown %" JSON_INTEGER_FORMAT " is %s%s, and has %" JSON_INTEGER_FORMAT
                          " parts",
-                         id, json_string_value(json_object_get(row, "status")), parts);
+                         id, status, state->is_given_up[id] ? " and was given up" : "", parts);
+        fh_client_count(client, "given up", strcmp(status, "OPEN") == 0);
     }
     json_decref(crowns);
 }
@@ -229,7 +295,7 @@ static void client(fh_client *client, int number)
     char key[32];
     int actions = 4 + (int)fh_client_random(client, ACTIONS_MAX - 4 + 1);
     for (int i = 0; i < actions; i++) {
-        uint64_t drawn = fh_client_random(client, 16);
+        uint64_t drawn = fh_client_random(client, 18);
         snprintf(key, sizeof key, "c%d-%d", number, i);
         if (drawn < 5)
             build(client, key);
@@ -241,7 +307,7 @@ static void client(fh_client *client, int number)
             mend(client, key);
         else if (drawn < 14)
             crown(client, key);
-        else if (drawn < 15)
+        else if (drawn < 17)
             operate(client);
         else
             oil(client, 1 + (json_int_t)fh_client_random(client, CROWNS_MAX / 8), key);
@@ -306,10 +372,34 @@ static void check_parked(fh_client *client)
                      "%" JSON_INTEGER_FORMAT " events were applied out of their order", disorder);
 }
 
+/* Data that an operator was told are in an event's place were heard, once, and in that place. */
+static void check_edits(fh_client *client)
+{
+    const struct state *state = fh_client_state(client);
+    json_t *rows = fh_client_rows(client, "builder", "SELECT position, word FROM blessing"), *row;
+    bool heard[EDITS_MAX + 1] = {false};
+    size_t i;
+    json_array_foreach (rows, i, row) {
+        json_int_t word = integer_of(row, "word"), position = integer_of(row, "position");
+        bool said = word > 0 && word <= state->edits && state->edit[word].position == position;
+        fh_client_expect(client, said,
+                         "nobody wrote blessing %" JSON_INTEGER_FORMAT " at %" JSON_INTEGER_FORMAT,
+                         word, position);
+        for (int one = 1; one <= state->edits; one++) /* a later one may stand in its place */
+            heard[one] |= state->edit[one].position == position;
+    }
+    for (int one = 1; one <= state->edits; one++)
+        fh_client_expect(client, heard[one] || !state->edit[one].acknowledged,
+                         "blessing %d at %" JSON_INTEGER_FORMAT " was never heard", one,
+                         state->edit[one].position);
+    json_decref(rows);
+}
+
 static void check(fh_client *client)
 {
     const struct state *state = fh_client_state(client);
     check_parked(client);
+    check_edits(client);
     check_builds(client);
     check_crowns(client);
     json_int_t falls = count(client, "tower", "SELECT count(*) AS n FROM fall");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builder: builds towers of three blocks, each step of which can be undone, and counts what it
- * hears of them. What it hears of a cursed build it can't bear, until the curse is lifted. */
+ * hears of them. What it hears of a cursed build it can't bear, until the curse is lifted, or an
+ * operator has written a blessing into the event. */
 
 #include <freehold.h>
 
@@ -56,7 +57,11 @@ static void count(fh_work *w, int blocks, int below)
             "INSERT INTO heard VALUES (:build, :blocks, 1) ON CONFLICT (build) DO UPDATE SET"
             " blocks = blocks + excluded.blocks, events = events + 1",
             fh_event_data(w), how);
-    if (fh_try_row(w, "SELECT 1 FROM curse WHERE build = :build AND NOT lifted", fh_event_data(w)))
+    if (json_object_get(fh_event_data(w), "blessing"))
+        fh_exec(w, "INSERT INTO blessing VALUES (:position, :blessing)", fh_event_data(w),
+                json_pack("{s:O}", "position", json_object_get(fh_event(w), "position")));
+    else if (fh_try_row(w, "SELECT 1 FROM curse WHERE build = :build AND NOT lifted",
+                        fh_event_data(w)))
         fh_fail(w, 422, "It is cursed.");
 }
 

@@ -80,7 +80,9 @@ static void take_name(fh_work *w)
 
 static const fh_field name_shape[] = {{"name", FH_STRING, .min = 1, .max = 50}, {0}};
 static const fh_field oil_shape[] = {{"crown", FH_INT}, {0}};
-static const fh_field block_shape[] = {{"build", FH_INT}, {"level", FH_INT}, {0}};
+/* Nobody publishes a blessing: operators write it into what is parked. */
+static const fh_field block_shape[] = {
+    {"build", FH_INT}, {"level", FH_INT}, {"blessing", FH_INT, .optional = true}, {0}};
 
 FH_SERVICE(tower, .model = FH_RELATIONAL,
            .routes = {{"POST", "/blocks/{build:int}/{level:int}", put_block,

@@ -23,3 +23,8 @@ CREATE TABLE crown (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     status TEXT NOT NULL
 );
+-- What operators have written into events: which of their words was heard with which event.
+CREATE TABLE blessing (
+    position INTEGER PRIMARY KEY,
+    word INTEGER NOT NULL
+);
