@@ -275,6 +275,56 @@ static void a_servers_rows_have_a_total_that_is_guessed(struct conformance *c)
     EXPECT(c->model == FH_RELATIONAL || watch.total == 0 || c->store->ops->copy_file);
 }
 
+/* Commits a saga's start, and dies before it has asked for its position. */
+static bool starts_saga(struct conformance *c, const char *id)
+{
+    struct ledger_event event = {.id = id,
+                                 .type = "freehold.saga.started",
+                                 .key = "",
+                                 .version = 1,
+                                 .time_ms = 1,
+                                 .data = "{}"};
+    struct ledger_saga started = {.birth = "birth",
+                                  .name = "deal",
+                                  .input = "{}",
+                                  .state = "{}",
+                                  .status = "running",
+                                  .epoch = 1};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    return work && ledger_saga_start(work, &event, &started, NULL, 0, &c->error) == FH_OK &&
+           conformance_commit(c, work) == FH_OK;
+}
+
+/* 0: it has none; -1: it can't be read. */
+static int64_t number_of_saga(struct conformance *c, struct store *store, const char *id)
+{
+    struct arena arena;
+    struct ledger_saga saga = {0};
+    struct store_work *work;
+    if (store_begin(store, STORE_READ, &work, &c->error) != FH_OK)
+        return -1;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = ledger_saga_find(work, &arena, "birth", id, &saga, &c->error);
+    store_rollback(work);
+    arena_release(&arena);
+    return code == FH_OK ? saga.number : code == FH_NOT_FOUND ? 0 : -1;
+}
+
+/* A number that only the backup's restore gave could be one that the lost life has used. */
+static void a_start_without_a_number_has_it_before_it_is_backed_up(struct conformance *c)
+{
+    struct kept kept;
+    bool done = begin(c, &kept) && works(c, 1) && starts_saga(c, "s1") && back_up(c, &kept);
+    int64_t copied = done ? number_of_saga(c, kept.copy, "s1") : -1;
+    done = done && works(c, 2) && starts_saga(c, "s2") && restore(c, &kept);
+    end(c, &kept);
+    EXPECT(done);
+    EXPECT(copied == 2);
+    conformance_reopen(c);
+    EXPECT(number_of_saga(c, c->store, "s1") == copied);
+    EXPECT(number_of_saga(c, c->store, "s2") == 0);
+}
+
 static void a_store_that_is_held_takes_no_changes_until_it_is_released(struct conformance *c)
 {
     struct kept kept;
@@ -301,6 +351,7 @@ int main(void)
         CASE(a_backup_holds_one_moment_of_a_store_that_is_used),
         CASE(what_came_behind_a_backup_is_gone_with_its_restore),
         CASE(a_servers_rows_have_a_total_that_is_guessed),
+        CASE(a_start_without_a_number_has_it_before_it_is_backed_up),
         CASE(a_store_that_is_held_takes_no_changes_until_it_is_released),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
