@@ -257,7 +257,7 @@ int gateway_main(const char *config_path)
     int listen_fd = -1;
     json_memory_init();
     log_init("gateway", LOG_LEVEL_INFO);
-    if (process_config_read(config_path, &config, &error) != FH_OK) {
+    if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }

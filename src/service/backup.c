@@ -20,6 +20,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "service/fill.h"
 #include "store/ledger.h"
 #include "store/relational/catalog.h"
@@ -200,6 +201,17 @@ static enum fh_code backup_rows(const fh_service *service, const json_t *config,
 
 /* ---- page by page ---------------------------------------------------------------------------- */
 
+static enum fh_code copy_file(struct store *store, const char *path, struct store_watch *watch,
+                              struct fh_error *error)
+{
+    char from[4300];
+    if (!MUTATION(backup_without_log))
+        return store->ops->copy_file(store, path, watch, error);
+    snprintf(from, sizeof from, "%.*s/store.db", (int)(strrchr(path, '/') - path), path);
+    store->world->files->copy_synced(store->world, from, path);
+    return FH_OK;
+}
+
 static enum fh_code backup_file(const fh_service *service, struct store *store, const char *folder,
                                 const char *name, struct store_watch *watch,
                                 struct backup_facts *ret, struct fh_error *error)
@@ -207,7 +219,7 @@ static enum fh_code backup_file(const fh_service *service, struct store *store, 
     struct store *copy;
     char path[4300];
     snprintf(path, sizeof path, "%s/%s.db", folder, name);
-    enum fh_code code = store->ops->copy_file(store, path, watch, error);
+    enum fh_code code = copy_file(store, path, watch, error);
     if (code == FH_OK)
         code = service_backup_open(service, folder, name, store->world, &copy, error);
     if (code != FH_OK)
@@ -260,17 +272,23 @@ struct backup {
     const char *folder;
 };
 
+/* A simulated process has no number; and what it writes is the same in each run of a seed. */
+static int process_of(const struct backup *backup)
+{
+    return backup->runtime->world->vfs ? 0 : (int)getpid();
+}
+
 static json_t *status_of(const struct backup *backup)
 {
     bool failed = backup->ended && backup->error.code != FH_OK;
     int64_t total = backup->watch.total;
-    json_t *status =
-        json_pack("{s:s, s:i, s:s, s:I, s:I, s:s}", "id", backup->id, "pid", (int)getpid(), "state",
-                  !backup->ended ? "copying"
-                  : failed       ? "failed"
-                                 : "done",
-                  "done", (json_int_t)backup->watch.done, "total", (json_int_t)total, "unit",
-                  backup->runtime->context.store->ops->copy_file ? "pages" : "rows");
+    json_t *status = json_pack(
+        "{s:s, s:i, s:s, s:I, s:I, s:s}", "id", backup->id, "pid", process_of(backup), "state",
+        !backup->ended ? "copying"
+        : failed       ? "failed"
+                       : "done",
+        "done", (json_int_t)backup->watch.done, "total", (json_int_t)total, "unit",
+        backup->runtime->context.store->ops->copy_file ? "pages" : "rows");
     if (failed)
         json_object_set_new(status, "error", json_string(backup->error.message));
     if (!backup->ended || failed)
@@ -290,7 +308,8 @@ static void write_status(void *owner)
 {
     struct backup *backup = owner;
     struct fh_error error;
-    if (process_write(backup->folder, SERVICE_BACKUP_STATUS, backup->status, &error) != FH_OK)
+    if (process_write(backup->runtime->world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
+                      &error) != FH_OK)
         log_warning("the backup's status: %s", error.message);
 }
 

@@ -343,7 +343,7 @@ int main(int count, char **words)
         return usage(words[0], stderr);
     struct fh_error error;
     json_t *config;
-    if (process_config_read(config_path, &config, &error) != FH_OK) {
+    if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }

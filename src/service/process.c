@@ -22,35 +22,35 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "world/world.h"
 
 #define CONFIG_SIZE_MAX ((size_t)16 << 20)
 #define LISTEN_BACKLOG 1024
 #define PROCESS_TOLD_SIZE 128 /* a longer line is not sent */
 
-static enum fh_code file_read(const char *path, struct text *text, struct fh_error *error)
+static const struct world_files *files_of(const struct world *world)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set_errno(error, FH_INVALID, errno, "The configuration %s can't be read",
-                               path);
-    char buffer[4096];
-    size_t got;
-    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
-        text_append(text, buffer, got);
-    bool failed = ferror(file);
-    fclose(file);
-    if (failed || text->overflow)
-        return error_set(error, FH_INVALID, "The configuration %s can't be read whole.", path);
-    return FH_OK;
+    return world ? world->files : &world_files_real;
 }
 
-enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error *error)
+static enum fh_code file_read(struct world *world, const char *path, struct text *text,
+                              struct fh_error *error)
+{
+    int failed = files_of(world)->read(world, path, text);
+    /* What a disk can't read now is there all the same, and may be read at the next start. */
+    enum fh_code code = failed == EIO ? FH_UNAVAILABLE : FH_INVALID;
+    return failed ? error_set_errno(error, code, failed, "The configuration %s can't be read", path)
+                  : FH_OK;
+}
+
+enum fh_code process_config_read(struct world *world, const char *path, json_t **ret,
+                                 struct fh_error *error)
 {
     struct text text;
     struct fh_error why = {0};
     *ret = NULL;
     text_init(&text, CONFIG_SIZE_MAX);
-    enum fh_code code = file_read(path, &text, error);
+    enum fh_code code = file_read(world, path, &text, error);
     if (code == FH_OK) {
         code = json_parse(text.data ? text.data : "", text.length, ret, &why);
         if (code != FH_OK)
@@ -69,21 +69,16 @@ enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error
     return code;
 }
 
-enum fh_code process_write(const char *folder, const char *name, const json_t *value,
-                           struct fh_error *error)
+enum fh_code process_write(struct world *world, const char *folder, const char *name,
+                           const json_t *value, struct fh_error *error)
 {
-    char path[4200], fresh[4220];
+    char path[4200];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    snprintf(fresh, sizeof fresh, "%s.%d.new", path, (int)getpid());
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && json_dumpfd(value, fd, JSON_COMPACT) == 0 && fsync(fd) == 0;
-    int number = errno;
-    if (fd >= 0)
-        close(fd);
-    if (written && rename(fresh, path) == 0)
-        return FH_OK;
-    return error_set_errno(error, FH_UNAVAILABLE, written ? errno : number, "%s can't be written",
-                           path);
+    char *text = json_text(value);
+    int failed = files_of(world)->replace(world, path, text, strlen(text));
+    json_text_free(text);
+    return failed ? error_set_errno(error, FH_UNAVAILABLE, failed, "%s can't be written", path)
+                  : FH_OK;
 }
 
 static enum fh_code listen_on(const char *address, int *ret_fd, struct fh_error *error)

@@ -21,11 +21,14 @@
 /* In a service's folder: {"engine", "incarnation", "store"} of the store that it served from last.
  */
 #define PROCESS_STORE_FILE "store.json"
-/* A JSON file, replaced as a whole or not at all; mode 0600. */
-enum fh_code process_write(const char *folder, const char *name, const json_t *value,
-                           struct fh_error *error);
+struct world;
+/* A JSON file, replaced as a whole or not at all; mode 0600. `world` NULL: of the kernel's files.
+ */
+enum fh_code process_write(struct world *world, const char *folder, const char *name,
+                           const json_t *value, struct fh_error *error);
 /* Reads a configuration file: a JSON object with "freehold": 1. New reference. */
-enum fh_code process_config_read(const char *path, json_t **ret, struct fh_error *error);
+enum fh_code process_config_read(struct world *world, const char *path, json_t **ret,
+                                 struct fh_error *error);
 
 /* The listening socket: the configuration's "listen_fd", or a new one bound to `address`
  * ("127.0.0.1:8080") when that is not NULL. Non-blocking, close-on-exec. */

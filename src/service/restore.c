@@ -29,6 +29,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "service/backup.h"
 #include "service/fill.h"
 #include "store/ledger.h"
@@ -75,7 +76,8 @@ static enum fh_code order_read(struct restoring *restoring)
 {
     char path[4300];
     path_of(restoring, SERVICE_RESTORE_ORDER, "", path);
-    enum fh_code code = process_config_read(path, &restoring->order, &restoring->error);
+    enum fh_code code =
+        process_config_read(restoring->world, path, &restoring->order, &restoring->error);
     if (code != FH_OK)
         return code;
     restoring->id = json_string_at(restoring->order, "id");
@@ -100,7 +102,8 @@ static enum fh_code result_write(struct restoring *restoring, const char *why)
         json_object_set_new(result, "position", json_integer(restoring->facts.position));
     }
     json_object_set_new(result, "kept", restoring->keeps ? json_string(kept) : json_null());
-    enum fh_code code = process_write(restoring->folder, SERVICE_RESTORE_RESULT, result, &error);
+    enum fh_code code =
+        process_write(restoring->world, restoring->folder, SERVICE_RESTORE_RESULT, result, &error);
     json_decref(result);
     if (code != FH_OK)
         restoring->error = error;
@@ -187,7 +190,7 @@ static enum fh_code become(struct restoring *restoring, struct store *to, const 
                                       {LEDGER_MOVED, ""}};
     struct store_becoming becoming = {.marks = said,
                                       .count = sizeof said / sizeof said[0],
-                                      .renew = true,
+                                      .renew = !MUTATION(restored_as_it_was),
                                       .restored = true,
                                       .above = above};
     enum fh_code code = service_store_become(restoring->from, to, &becoming, &restoring->error);

@@ -105,7 +105,7 @@ void service_record_store(const struct runtime *runtime)
                   "incarnation", runtime->context.store->incarnation, "migration",
                   (json_int_t)service_migrated(runtime->context.store), "store", store);
     FH_ASSERT(record != NULL);
-    if (process_write(folder, PROCESS_STORE_FILE, record, &error) != FH_OK)
+    if (process_write(runtime->world, folder, PROCESS_STORE_FILE, record, &error) != FH_OK)
         log_warning("%s", error.message);
     json_decref(record);
 }
@@ -157,7 +157,7 @@ static enum fh_code check_settled(const struct runtime *runtime, struct fh_error
     const char *folder = json_string_at(runtime->config, "folder");
     const char *name = runtime->service->name;
     snprintf(path, sizeof path, "%s/" PROCESS_STORE_FILE, folder ? folder : ".");
-    if (!is_there(runtime) || process_config_read(path, &record, NULL) != FH_OK)
+    if (!is_there(runtime) || process_config_read(runtime->world, path, &record, NULL) != FH_OK)
         return error_set(error, FH_NOT_FOUND, "%s has no store yet: it has never served.", name);
     const char *engine = json_string_at(record, "engine");
     bool elsewhere = engine && strcmp(engine, runtime->engine) != 0;
@@ -239,8 +239,8 @@ int service_task(struct runtime *runtime)
         json_t *why = json_string(error.message); /* none: a name in it is no UTF-8 */
         json_object_set_new(result, "error", why ? why : json_string("It failed; see its log."));
     }
-    if (process_write(json_string_at(runtime->config, "folder"), SERVICE_TASK_RESULT, result,
-                      &unwritten) != FH_OK) {
+    if (process_write(runtime->world, json_string_at(runtime->config, "folder"),
+                      SERVICE_TASK_RESULT, result, &unwritten) != FH_OK) {
         log_error("%s", unwritten.message);
         code = unwritten.code;
     }

@@ -134,6 +134,6 @@ bool fh_client_loses(fh_client *client, const char *service)
 {
     const struct run *run = client->run;
     const char *copied = run->anew.copied;
-    const char *restored = run->restore.done ? run->restore.service : NULL;
+    const char *restored = run->restore.done ? run->restore.node->service->name : NULL;
     return (copied && strcmp(copied, service) == 0) || (restored && strcmp(restored, service) == 0);
 }

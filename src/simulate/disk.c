@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 #define SYNC_NS_MIN ((int64_t)40000)
 #define SYNC_NS_MAX ((int64_t)400000)
@@ -172,19 +173,22 @@ static int files_lock(struct world *world, const char *path, int *ret_lock)
     struct simulate_disk *disk = disk_of(world);
     simulate_node_step(disk->node);
     *ret_lock = -1;
-    if (disk->locked)
-        return EWOULDBLOCK;
+    for (int i = 0; i < DISK_LOCKS_MAX; i++) {
+        if (strcmp(disk->locked[i], path) == 0)
+            return EWOULDBLOCK;
+        if (!disk->locked[i][0])
+            *ret_lock = i;
+    }
+    FH_ASSERT(*ret_lock >= 0);
     if (!disk_find(disk, path))
         disk_make(disk, path);
-    disk->locked = true;
-    *ret_lock = 0;
+    snprintf(disk->locked[*ret_lock], DISK_PATH_SIZE, "%s", path);
     return 0;
 }
 
 static void files_unlock(struct world *world, int lock)
 {
-    (void)lock;
-    disk_of(world)->locked = false;
+    disk_of(world)->locked[lock][0] = '\0';
 }
 
 static int files_size(struct world *world, const char *path, int64_t *ret)
@@ -246,6 +250,39 @@ static int files_sync_folder(struct world *world, const char *folder)
     return 0;
 }
 
+static int files_read(struct world *world, const char *path, struct text *ret)
+{
+    struct simulate_disk *disk = disk_of(world);
+    const struct image *image = disk_find(disk, path);
+    if (!image)
+        return ENOENT;
+    if (disk_read_fails(disk))
+        return EIO;
+    text_append(ret, (const char *)image->seen.data, image->seen.size);
+    return ret->overflow ? EFBIG : 0;
+}
+
+static int files_replace(struct world *world, const char *path, const char *data, size_t length)
+{
+    struct simulate_disk *disk = disk_of(world);
+    char fresh[DISK_PATH_SIZE];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    simulate_node_step(disk->node);
+    struct image *image = disk_make(disk, fresh);
+    if (disk_is_full(disk, image, length))
+        return ENOSPC;
+    if (disk_write_fails(disk))
+        return EIO;
+    image_write(image, data, length, 0);
+    simulate_node_step(disk->node);
+    if (!disk_sync(disk, image, fresh))
+        return EIO;
+    simulate_node_step(disk->node);
+    change_names(disk, fresh, path, image);
+    simulate_node_step(disk->node);
+    return 0;
+}
+
 static const struct world_files disk_files = {
     .lock = files_lock,
     .unlock = files_unlock,
@@ -254,6 +291,8 @@ static const struct world_files disk_files = {
     .rename = files_rename,
     .remove = files_remove,
     .sync_folder = files_sync_folder,
+    .read = files_read,
+    .replace = files_replace,
 };
 
 /* ---- lives ---- */
@@ -318,7 +357,7 @@ static void power_fails(struct simulate_disk *disk)
 
 void simulate_disk_crashed(struct simulate_disk *disk, enum simulate_crash how)
 {
-    disk->locked = false;
+    memset(disk->locked, 0, sizeof disk->locked);
     disk_vfs_forget(disk);
     if (how == SIMULATE_POWER)
         power_fails(disk);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A node's disk as it is now, kept aside, and put back later. What is copied is what readers see,
- * at one moment: that is what a copy of a killed process' files has. What is put back is durable.
+ * A node's disk as it is now, kept aside, and put back later; or single files of it. What is copied
+ * is what readers see, at one moment: that is what a copy of a killed process' files has. What is
+ * put back is durable.
  */
 
 #include <stdio.h>
@@ -56,4 +57,31 @@ void simulate_copy_free(struct simulate_copy *copy)
     for (int i = 0; copy && i < copy->count; i++)
         free(copy->files[i].data);
     free(copy);
+}
+
+bool simulate_disk_has(const struct simulate_disk *disk, const char *path)
+{
+    return disk_find(disk, path) != NULL;
+}
+
+unsigned char *simulate_disk_take(const struct simulate_disk *disk, const char *path,
+                                  size_t *ret_size)
+{
+    const struct image *image = disk_find(disk, path);
+    if (!image)
+        return NULL;
+    unsigned char *data = calloc(1, image->seen.size + 1);
+    FH_ASSERT(data != NULL);
+    if (image->seen.size)
+        memcpy(data, image->seen.data, image->seen.size);
+    *ret_size = image->seen.size;
+    return data;
+}
+
+void simulate_disk_lay(struct simulate_disk *disk, const char *path, const void *data, size_t size)
+{
+    struct image *image = disk_make(disk, path);
+    image_write(image, data, size, 0);
+    image_sync(image, SIZE_MAX);
+    disk_sync_folder(disk);
 }

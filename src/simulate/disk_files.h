@@ -10,6 +10,7 @@
 #define DISK_PATH_SIZE 128
 #define DISK_SHM_REGIONS_MAX 64
 #define DISK_SHM_LOCKS SQLITE_SHM_NLOCK
+#define DISK_LOCKS_MAX 4
 #define DISK_SHARED_MAX 32 /* files of which some connection has locks or a WAL index */
 
 struct disk_names {
@@ -53,7 +54,7 @@ struct simulate_disk {
     struct disk_change *changes, **changes_last; /* of names, not durable */
     struct image *images;                        /* all */
     struct simulate_disk_faults faults;
-    bool locked;
+    char locked[DISK_LOCKS_MAX][DISK_PATH_SIZE]; /* by the process; "": free */
     struct disk_vfs inside, outside;
     struct disk_shared shared[DISK_SHARED_MAX];
 };

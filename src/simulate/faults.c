@@ -202,7 +202,6 @@ void run_faults_end(struct run *run)
     simulate->faults = (struct simulate_faults){0};
     simulate_cancel(simulate, &run->next_fault);
     run_anew_end(run);
-    run_restore_end(run);
     for (int i = 0; i < simulate->node_count; i++) {
         for (int j = 0; j < simulate->node_count; j++)
             simulate->apart_until_ns[i][j] = 0;

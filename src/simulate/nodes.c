@@ -97,10 +97,11 @@ static void host_ready(struct runtime *runtime)
     struct run_node *node = node_of(runtime);
     const char *incarnation = runtime->context.store->incarnation;
     if (!node->incarnation[0])
-        memcpy(node->incarnation, incarnation, ID_SIZE);
-    else if (strcmp(node->incarnation, incarnation) != 0)
+        simulate_say(&node->run->simulate, node->node, "has made its store");
+    else if (strcmp(node->incarnation, incarnation) != 0 && !run_restore_came(node, incarnation))
         run_fail(node->run, "%s came back with another store: it has forgotten everything",
                  node->service->name);
+    memcpy(node->incarnation, incarnation, ID_SIZE);
     simulate_say(&node->run->simulate, node->node, "is ready");
     simulate_network_open(node->node, true);
 }
@@ -155,17 +156,6 @@ static const struct runtime_host host = {
 
 /* ---- lives ---- */
 
-static void renew_and_start(void *argument)
-{
-    struct run_life *life = argument;
-    struct fh_error error = {0};
-    if (run_restore_renew(life->node, &error) && runtime_start(&life->runtime))
-        return;
-    simulate_say(&life->node->run->simulate, life->node->node, "can't be restored now: %s",
-                 error.message);
-    simulate_node_crash(life->node->node, SIMULATE_KILLED, "its store can't be opened");
-}
-
 static void on_start(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
@@ -183,10 +173,7 @@ static void on_start(struct simulate_event *event)
     }
     runtime_init(&life->runtime, node->stubbed ? &node->stub : node->service, node->config,
                  &node->node->world, &host);
-    if (node->renews)
-        FH_ASSERT(fiber_start(node->node->world.fibers, renew_and_start, life));
-    else
-        FH_ASSERT(runtime_start(&life->runtime));
+    FH_ASSERT(runtime_start(&life->runtime));
 }
 
 void run_node_start(struct run_node *node, int64_t at_ns)

@@ -238,4 +238,5 @@ void run_check_always(fh_client *client)
         check_store(client, run->nodes[i].service->name);
         check_cursors(client, run->nodes[i].service->name);
     }
+    run_restore_check(client);
 }

@@ -1,75 +1,216 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Restores from a backup, in most runs of a system whose simulation names who may be
- * restored: the files of one such service are copied at some moment, and later, with its process
- * dead, put back. Before it starts again its store gets a new incarnation, as `freehold restore`
- * gives it. Runs without a restore are as strict as they are in other systems.
+ * A backup and its restore, in most runs of a system whose simulation names who may be restored, by
+ * the service's own code and an operator who does what `freehold backup` and `freehold restore` do:
+ *
+ *   1. ask the service for a backup, look at how far it is, and take the file once it says done
+ *   2. some time later lay the file and the order into its folder, and end its process
+ *   3. the next process carries the order out; if it gives it up, order again
+ *
+ * while everything fails. Who dies over a backup has made none, and is asked again. A restore that
+ * was ordered may come behind the faults; of one that was not, nothing comes any more. Runs without
+ * a restore are as strict as they are in other systems.
+ *
+ * What must hold: the backup has all that the service had before it was asked for; the restored
+ * store goes on from the backup's moment as another one, and what it replaces is kept.
  */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "service/move.h"
+#include "base/json.h"
+#include "service/backup.h"
+#include "service/restore.h"
 #include "simulate/run_parts.h"
-#include "store/ledger.h"
 
 #define RESTORE_RUNS 800000 /* in a million */
-#define COPY_NS_MAX (4000 * SIMULATE_MS)
-#define BACK_NS_MAX (4000 * SIMULATE_MS)
+#define COPY_MS_MAX 3000
+#define BACK_MS_MAX 3000
+#define LOOK_MS 40
+#define PAUSE_MS_MAX 300
+#define ID "1" /* of the only order */
 
-static enum fh_code renew(struct store *store, struct fh_error *error)
+static struct simulate *simulate_of(const struct run_node *node)
 {
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_incarnation_renew(work, true, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
+    return &node->run->simulate;
 }
 
-/* A death in the midst of it leaves it to the next start: another incarnation more does no harm. */
-bool run_restore_renew(struct run_node *node, struct fh_error *error)
+static void path_of(const struct run_node *node, const char *name, char ret[static 96])
 {
-    struct store *store = NULL;
-    enum fh_code code =
-        service_store_open(node->service, node->config, &node->node->world, &store, error);
-    if (code == FH_OK)
-        code = renew(store, error);
-    if (store)
-        store_close(store);
-    if (code != FH_OK)
-        return false;
-    node->renews = false;
-    node->incarnation[0] = '\0'; /* it comes back as another one */
+    snprintf(ret, 96, "%s/%s", node->folder, name);
+}
+
+static void sleep_up_to(struct run_node *node, int64_t ms_max)
+{
+    struct world *world = &node->run->outside->world;
+    fiber_sleep_until(world, world_in_ms(world, simulate_between(simulate_of(node), 1, ms_max)));
+}
+
+static int ask(struct run_node *node, const char *method, const char *path, json_t **ret)
+{
+    struct fh_client client = {.run = node->run};
+    struct fh_ask ask = {node->service->name, method, path, .as_operator = true};
+    return fh_client_ask(&client, &ask, ret);
+}
+
+/* ---- the backup ---- */
+
+static json_t *status_read(struct run_node *node, const char *id)
+{
+    char path[96];
+    size_t size = 0;
+    json_t *status = NULL;
+    path_of(node, SERVICE_BACKUP_STATUS, path);
+    unsigned char *text = simulate_disk_take(node->node->disk, path, &size);
+    if (text)
+        json_parse((const char *)text, size, &status, NULL);
+    free(text);
+    const char *of = json_string_at(status, "id");
+    if (of && strcmp(of, id) == 0)
+        return status;
+    json_decref(status);
+    return NULL;
+}
+
+/* What it says when it is done; NULL: it failed, or its process died. */
+static json_t *await_copy(struct run_node *node, const char *id, unsigned life)
+{
+    for (;;) {
+        bool over = node->node->life != life || !node->node->alive;
+        json_t *status = status_read(node, id);
+        const char *state = json_string_at(status, "state");
+        if (state && strcmp(state, "done") == 0)
+            return status;
+        bool failed = over || (state && strcmp(state, "failed") == 0);
+        json_decref(status);
+        if (failed)
+            return NULL;
+        sleep_up_to(node, LOOK_MS);
+    }
+}
+
+/* `position`: what the service had published before it was asked. */
+static bool take_file(struct run_node *node, const json_t *status, json_int_t position)
+{
+    struct run_restore *restore = &node->run->restore;
+    char path[96];
+    json_int_t copied = -1;
+    path_of(node, SERVICE_BACKUP_NAME ".db", path);
+    restore->data = simulate_disk_take(node->node->disk, path, &restore->size);
+    if (!restore->data)
+        return false; /* another one has been begun meanwhile */
+    json_integer_at(status, "position", &copied);
+    if (copied < position)
+        run_fail(node->run,
+                 "the backup of %s ends at position %" JSON_INTEGER_FORMAT
+                 ", and there was one at %" JSON_INTEGER_FORMAT " before it was asked for",
+                 node->service->name, copied, position);
+    restore->position = copied;
+    simulate_say(simulate_of(node), node->node,
+                 "its backup is taken: position %" JSON_INTEGER_FORMAT ", %zu bytes", copied,
+                 restore->size);
     return true;
 }
 
-static void put_back(struct simulate_event *event)
+static bool back_up(struct run_node *node)
 {
-    struct run_node *node = event->owner;
-    struct run_restore *restore = &node->run->restore;
-    simulate_node_crash(node->node, SIMULATE_KILLED, "its operator stops it");
-    simulate_say(&node->run->simulate, node->node, "its store is restored from the backup");
-    simulate_disk_put_back(node->node->disk, restore->copy);
-    node->renews = true;
-    restore->done = true;
+    json_t *state = NULL, *told = NULL, *status = NULL;
+    json_int_t position = -1;
+    bool taken = false;
+    if (ask(node, "GET", "/_freehold/state", &state) == 200)
+        json_integer_at(state, "position", &position);
+    unsigned life = node->node->life;
+    if (position >= 0 && ask(node, "POST", SERVICE_BACKUP_PATH, &told) == 200)
+        status = await_copy(node, json_string_at(told, "id"), life);
+    if (status) {
+        char id[ID_SIZE];
+        snprintf(id, sizeof id, "%s", json_string_at(status, "id"));
+        json_decref(status);
+        sleep_up_to(node, PAUSE_MS_MAX);
+        status = status_read(node, id); /* a backup is durable, whatever has come in between */
+        taken = status && take_file(node, status, position);
+    }
+    json_decref(status);
+    json_decref(told);
+    json_decref(state);
+    return taken;
 }
 
-static void copy(struct simulate_event *event)
+/* ---- the restore ---- */
+
+static void order(struct run_node *node)
 {
-    struct run_node *node = event->owner;
-    struct simulate *simulate = &node->run->simulate;
     struct run_restore *restore = &node->run->restore;
-    if (!node->incarnation[0])
-        return; /* it is still making its store */
-    simulate_say(simulate, node->node, "a backup is made");
-    restore->copy = simulate_disk_copy(node->node->disk);
-    restore->event = (struct simulate_event){.fire = put_back, .owner = node};
-    simulate_plan(simulate, &restore->event,
-                  simulate->now_ns + simulate_between(simulate, SIMULATE_MS, BACK_NS_MAX));
+    char path[96];
+    json_t *said = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "id", ID, "file", "restore-" ID,
+                             "replaces", node->incarnation);
+    char *text = json_text(said);
+    simulate_say(simulate_of(node), node->node, "its backup is ordered to be restored");
+    path_of(node, "restore-" ID ".db", path);
+    simulate_disk_lay(node->node->disk, path, restore->data, restore->size);
+    path_of(node, SERVICE_RESTORE_ORDER, path);
+    simulate_disk_lay(node->node->disk, path, text, strlen(text));
+    restore->ordered = true;
+    json_text_free(text);
+    json_decref(said);
+    if (!node->node->alive)
+        return;
+    if (simulate_chance(simulate_of(node), 500000))
+        run_node_restart(node);
+    else
+        simulate_node_crash(node->node, SIMULATE_KILLED, "its operator kills it");
+}
+
+static void operator(void *argument)
+{
+    struct run_node *node = argument;
+    struct run *run = node->run;
+    char path[96];
+    path_of(node, SERVICE_RESTORE_ORDER, path);
+    sleep_up_to(node, COPY_MS_MAX);
+    while (run->faulty && !back_up(node))
+        sleep_up_to(node, PAUSE_MS_MAX);
+    sleep_up_to(node, BACK_MS_MAX);
+    while (run->faulty && run->restore.data && !run->restore.done) {
+        if (!simulate_disk_has(node->node->disk, path))
+            order(node);
+        sleep_up_to(node, PAUSE_MS_MAX);
+    }
+}
+
+bool run_restore_came(struct run_node *node, const char *incarnation)
+{
+    struct run_restore *restore = &node->run->restore;
+    if (restore->node != node || !restore->ordered || restore->done)
+        return false;
+    if (strcmp(incarnation, node->incarnation) < 0)
+        run_fail(node->run, "%s was restored as a store that is older than the one before",
+                 node->service->name);
+    simulate_say(simulate_of(node), node->node, "is restored from its backup");
+    restore->done = true;
+    return true;
+}
+
+void run_restore_check(fh_client *client)
+{
+    const struct run_restore *restore = &client->run->restore;
+    char cut[48], path[96];
+    if (!restore->done)
+        return;
+    const char *name = restore->node->service->name;
+    json_t *rows =
+        fh_client_rows(client, name, "SELECT value FROM fh_meta WHERE name = 'ancestors'");
+    const char *ancestors = json_string_at(json_array_get(rows, 0), "value");
+    snprintf(cut, sizeof cut, "\"position\":%" PRId64 ",", restore->position);
+    fh_client_expect(client, ancestors && strstr(ancestors, cut),
+                     "%s does not remember that it was restored to position %" PRId64, name,
+                     restore->position);
+    path_of(restore->node, "replaced-" ID ".db", path);
+    fh_client_expect(client, simulate_disk_has(restore->node->node->disk, path),
+                     "%s has not kept the store that its backup replaced", name);
+    fh_client_count(client, "restored", 1);
+    json_decref(rows);
 }
 
 void run_restore_begin(struct run *run)
@@ -85,14 +226,7 @@ void run_restore_begin(struct run *run)
     for (int i = 0; i < run->node_count; i++) {
         if (strcmp(run->nodes[i].service->name, name) != 0)
             continue;
-        run->restore.service = name;
-        run->restore.event = (struct simulate_event){.fire = copy, .owner = &run->nodes[i]};
-        simulate_plan(simulate, &run->restore.event,
-                      simulate->now_ns + simulate_between(simulate, 0, COPY_NS_MAX));
+        run->restore.node = &run->nodes[i];
+        FH_ASSERT(fiber_start(run->outside->world.fibers, operator, run->restore.node));
     }
-}
-
-void run_restore_end(struct run *run)
-{
-    simulate_cancel(&run->simulate, &run->restore.event);
 }

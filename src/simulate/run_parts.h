@@ -8,7 +8,7 @@
  *     run.c     the phases: start, prepare, clients under faults, rest, check
  *     nodes.c   a service's runtime on its node: lives, requests in, answers out
  *     faults.c  what goes wrong, and when
- *     restore.c a service that is restored from a backup
+ *     restore.c a backup, and the service that is restored from it
  *     anew.c    what makes subscribers begin anew with their publishers' state
  *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     client.c  the public functions of clients
@@ -31,7 +31,6 @@ struct run_node {
     struct simulate_event start;
     struct simulate_event ease; /* when its full disk has room again */
     char incarnation[ID_SIZE];  /* since it was first ready, or was restored */
-    bool renews;                /* it was restored: its store gets a new incarnation first */
     fh_service stub;            /* what runs in place of a service that is a stub */
 };
 
@@ -62,10 +61,11 @@ struct run {
     } plan;
     struct simulate_event next_fault;
     struct run_restore {
-        const char *service; /* that is restored from a backup, or NULL */
-        bool done;
-        struct simulate_copy *copy;
-        struct simulate_event event;
+        struct run_node *node; /* that is restored from a backup, or NULL */
+        unsigned char *data;   /* the backup, once it was taken */
+        size_t size;
+        int64_t position; /* up to which it goes */
+        bool ordered, done;
     } restore;
     struct run_anew {
         int64_t events_max; /* that an outbox holds; 0: no subscriber is made to begin anew */
@@ -106,11 +106,11 @@ json_t *run_anew_retention(struct run *run); /* of a configuration, where outbox
 void run_anew_begin(struct run *run);
 void run_anew_end(struct run *run);
 
-/* restore.c: drawn when the faults begin. */
+/* restore.c: drawn when the faults begin, with whose end the operator says no more. */
 void run_restore_begin(struct run *run);
-void run_restore_end(struct run *run);
-/* On a fiber of the node's. False: not now. */
-bool run_restore_renew(struct run_node *node, struct fh_error *error);
+/* A node is ready with another store than it had. False: nobody has ordered that. */
+bool run_restore_came(struct run_node *node, const char *incarnation);
+void run_restore_check(fh_client *client); /* at rest */
 
 /* rest.c: on a fiber of the client's. */
 void run_wait_for_rest(fh_client *client);

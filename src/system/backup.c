@@ -150,7 +150,7 @@ enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct f
 enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *manifest,
                            struct fh_error *error)
 {
-    enum fh_code code = process_write(folder, BACKUP_MANIFEST, manifest, error);
+    enum fh_code code = process_write(NULL, folder, BACKUP_MANIFEST, manifest, error);
     if (code == FH_OK && fsync(folder_fd) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be synced",
                                folder);

@@ -303,7 +303,7 @@ int keeper_main(const char *config_path)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         sigaddset(&keeper.signals, numbers[i]);
     sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before);
-    enum fh_code code = process_config_read(config_path, &keeper.config, &error);
+    enum fh_code code = process_config_read(NULL, config_path, &keeper.config, &error);
     if (code == FH_OK)
         code = prepare(&keeper, &error);
     if (code == FH_OK)

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define COPY_SIZE ((size_t)1 << 20)
 
 static int real_lock(struct world *world, const char *path, int *ret_lock)
@@ -120,6 +122,36 @@ static int real_sync_folder(struct world *world, const char *folder)
     return failed;
 }
 
+static int real_read(struct world *world, const char *path, struct text *ret)
+{
+    (void)world;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return errno;
+    char buffer[4096];
+    size_t got;
+    while ((got = fread(buffer, 1, sizeof buffer, file)) > 0)
+        text_append(ret, buffer, got);
+    int failed = ferror(file) ? EIO : 0;
+    fclose(file);
+    return ret->overflow ? EFBIG : failed;
+}
+
+static int real_replace(struct world *world, const char *path, const char *data, size_t length)
+{
+    (void)world;
+    char fresh[4220];
+    snprintf(fresh, sizeof fresh, "%s.%d.new", path, (int)getpid());
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int failed = write_all(fd, data, length);
+    if (!failed && fsync(fd) != 0)
+        failed = errno;
+    close(fd);
+    return failed || rename(fresh, path) == 0 ? failed : errno;
+}
+
 const struct world_files world_files_real = {
     .lock = real_lock,
     .unlock = real_unlock,
@@ -128,4 +160,6 @@ const struct world_files world_files_real = {
     .rename = real_rename,
     .remove = real_remove,
     .sync_folder = real_sync_folder,
+    .read = real_read,
+    .replace = real_replace,
 };

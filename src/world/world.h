@@ -17,6 +17,8 @@
 
 #include "world/fiber.h"
 
+struct text;
+
 struct world;
 
 /* Embedded in what it serves. `fire` runs on the loop, outside fibers; a timer fires once. */
@@ -120,6 +122,10 @@ struct world_files {
     int (*rename)(struct world *world, const char *from, const char *to); /* replaces */
     int (*remove)(struct world *world, const char *path);
     int (*sync_folder)(struct world *world, const char *folder);
+    /* All of it, appended. EFBIG: it is longer than `ret` may become. */
+    int (*read)(struct world *world, const char *path, struct text *ret);
+    /* A file of these bytes, synced, in the place of what was there: whole or not at all. */
+    int (*replace)(struct world *world, const char *path, const char *data, size_t length);
 };
 extern const struct world_files world_files_real; /* the kernel's */
 
