@@ -290,9 +290,8 @@ enum fh_code catalog_next_number(struct store_work *work, const struct catalog_t
         break;
     case SQL_POSTGRESQL:
         return ask_number(work,
-                          "SELECT s.last_value + 1 FROM pg_sequences s WHERE s.last_value IS NOT"
-                          " NULL AND CAST(format('%I.%I', s.schemaname, s.sequencename) AS"
-                          " regclass) = CAST(" SEQUENCE_OF " AS regclass)",
+                          "SELECT pg_sequence_last_value(CAST(q.name AS regclass)) + 1"
+                          " FROM (SELECT " SEQUENCE_OF " AS name) q WHERE q.name IS NOT NULL",
                           table->name, ret, error);
     case SQL_MARIADB:
         return ask_number(work,
