@@ -53,7 +53,7 @@ WITHIN = {
     "other_past_untold": ("shop", 100),
     "outage_parks": ("tower", 300),
     "parked_is_lost": ("tower", 20),
-    "parked_key_ignored": ("tower", 300),
+    "parked_key_ignored": ("tower", 1000),
     "positions_skip": ("shop", 20),
     "progress_stored_apart": ("shop", 100),
     "record_forgotten": ("shop", 20),
