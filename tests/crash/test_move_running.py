@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "scenario")]
 from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
 from held import Held  # noqa: E402
-from test_move import ENGINE, POINTS, USERS, expect_users, set_engine  # noqa: E402
+from test_move import ENGINE, POINTS, USERS, expect_users, moved, set_engine  # noqa: E402,F401
 
 BUILD = pathlib.Path(FREEHOLD).parent
 PROGRAMS = BUILD / "tests" / "crash"
@@ -55,28 +55,9 @@ class Mortal(System):
         return json.loads((self.users / "store.json").read_text())["engine"]
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    """A shop with users, at rest and stopped, to be copied for each test."""
-    subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "crash-programs"], check=True)
-    source = tmp_path_factory.mktemp("move") / "shop"
-    shutil.copytree(ROOT / "examples" / "shop", source)
-    file = source / "freehold.yaml"
-    file.write_text(re.sub(r"program: (\w+)", rf"program: {PROGRAMS}/\1", file.read_text()))
-    folder = open_folder()
-    system = System(file, folder / "state").up()
-    for i in range(1, USERS + 1):
-        answer = system.http("POST", "/api/users", {"name": f"User {i}", "email": f"user-{i}@example.org"},
-                             {"Idempotency-Key": f"user-{i}"})
-        assert answer.status == 201, answer
-    system.stop()
-    yield folder / "state", file
-    shutil.rmtree(folder)
-
-
 @pytest.fixture
-def shop(filled, tmp_path):
-    state, file = filled
+def shop(moved, tmp_path):  # noqa: F811
+    state, file = moved
     shutil.copytree(file.parent, tmp_path / "shop")
     folder = open_folder()
     shutil.copytree(state, folder / "state")
