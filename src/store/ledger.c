@@ -246,20 +246,12 @@ enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
     return work->store->ops->ledger->caller_newest(work, caller, ret_incarnation, error);
 }
 
-static enum fh_code can_not_tell(const struct store_work *work, struct fh_error *error)
-{
-    return error_set(error, FH_UNSUPPORTED, "What %s keeps of commands can't be read as a whole.",
-                     work->store->ops->name);
-}
-
 enum fh_code
 ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
                      bool (*visit)(void *context, const struct ledger_command *command),
                      void *context, struct fh_error *error)
 {
-    const struct ledger_ops *ops = work->store->ops->ledger;
-    return ops->commands_read ? ops->commands_read(work, caller, key, limit, visit, context, error)
-                              : can_not_tell(work, error);
+    return work->store->ops->ledger->commands_read(work, caller, key, limit, visit, context, error);
 }
 
 enum fh_code ledger_callers_read(struct store_work *work,
@@ -267,9 +259,7 @@ enum fh_code ledger_callers_read(struct store_work *work,
                                                const struct ledger_caller *closed),
                                  void *context, struct fh_error *error)
 {
-    const struct ledger_ops *ops = work->store->ops->ledger;
-    return ops->callers_read ? ops->callers_read(work, visit, context, error)
-                             : can_not_tell(work, error);
+    return work->store->ops->ledger->callers_read(work, visit, context, error);
 }
 
 enum fh_code ledger_caller_look(struct store_work *work, struct arena *arena, const char *caller,

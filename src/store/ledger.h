@@ -262,9 +262,9 @@ enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, con
 /* Stores it and deletes that caller's commands it closes (never pending ones). */
 enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
                                  const struct ledger_caller *closed, struct fh_error *error);
-/* For a boundary that moves (docs/boundaries.md): services' commands behind (caller, key), in that
- * order, at most `limit`; and what is closed of whom. Each given to visit, whose false ends.
- * FH_UNSUPPORTED: the engine can't tell. */
+/* For a boundary that moves (docs/boundaries.md), and for what follows from a restore: services'
+ * commands behind (caller, key), in that order, at most `limit`; and what is closed of whom. Each
+ * given to visit, whose false ends. */
 enum fh_code
 ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
                      bool (*visit)(void *context, const struct ledger_command *command),
@@ -404,6 +404,7 @@ enum fh_code ledger_migration_put(struct store_work *work, int64_t version, cons
     X(parked_any) \
     X(parked_has) X(parked_count) X(parked_put) X(parked_take) X(parked_edit) X(parked_failed) \
     X(parked_keys) X(parked_events) X(command_get) X(command_put) X(commands_expire) \
+    X(commands_read) X(callers_read) \
     X(caller_get) X(caller_close) X(caller_newest) X(caller_set_newest) X(saga_start) \
     X(saga_update) X(saga_get) X(saga_find) X(step_put) X(steps_get) X(steps_answered) \
     X(sagas_adopt) \
@@ -420,8 +421,6 @@ struct ledger_ops {
 #undef LEDGER_SLOT
     const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
     __typeof__(ledger_caller_look) *caller_look; /* NULL: caller_newest and caller_get are asked */
-    __typeof__(ledger_commands_read) *commands_read; /* both, or neither */
-    __typeof__(ledger_callers_read) *callers_read;
 };
 
 #endif

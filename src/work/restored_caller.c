@@ -134,37 +134,6 @@ static bool see_caller(void *context, const char *caller, const char *birth,
     return true;
 }
 
-static void tell_unlisted(struct hearing *hearing)
-{
-    char what[RESTORED_TEXT_SIZE];
-    snprintf(what, sizeof what,
-             "%s was restored, and %s, whose engine can't list its records, can't say what it did "
-             "for sagas that %s knows nothing of any more.",
-             hearing->caller->caller, hearing->service, hearing->caller->caller);
-    restored_news_add(&hearing->news,
-                      &(struct restored_entry){.peer = hearing->caller->caller,
-                                               .saga = "",
-                                               .what = what,
-                                               .todo = "Compare what this service has with what "
-                                                       "the caller has, from the time of its "
-                                                       "backup on."});
-}
-
-/* The same closing again tells nothing anew: its birth is closed through the highest number. */
-static enum fh_code tell_unlisted_once(struct store_work *work, struct hearing *hearing,
-                                       struct fh_error *error)
-{
-    struct arena arena;
-    struct ledger_caller closed;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = ledger_caller_get(work, &arena, hearing->caller->caller,
-                                          hearing->caller->birth, &closed, error);
-    if (!code && closed.closed_through < RESTORED_NUMBER_MAX)
-        tell_unlisted(hearing);
-    arena_release(&arena);
-    return code;
-}
-
 enum fh_code restored_caller_heard(struct store_work *work, const char *service,
                                    const struct restored_caller *caller, int64_t now_ms,
                                    struct fh_error *error)
@@ -177,8 +146,6 @@ enum fh_code restored_caller_heard(struct store_work *work, const char *service,
         ledger_commands_read(work, caller->caller, "", INT32_MAX, see_command, &hearing, error);
     if (!code)
         code = ledger_callers_read(work, see_caller, &hearing, error);
-    if (code == FH_UNSUPPORTED)
-        code = tell_unlisted_once(work, &hearing, error);
     for (int i = 0; i < hearing.skipped_count && !code; i++)
         code = ledger_caller_close(work, caller->caller, hearing.skipped[i], &all, error);
     if (!code)

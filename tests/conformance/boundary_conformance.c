@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a store tells of its commands when a boundary moves out of it, on every engine that tells.
+ * What a store tells of its commands when a boundary moves out of it, or a caller was restored.
  */
+
+#include <stdio.h>
 
 #include "base/text.h"
 #include "conformance.h"
 #include "store/ledger.h"
+#include "work/restored.h"
 
 static struct ledger_command command_of(const char *caller, const char *key, const char *birth,
                                         int64_t number, enum ledger_outcome outcome)
@@ -79,22 +82,8 @@ static bool commands_are(struct conformance *c, const char *caller, const char *
     return same;
 }
 
-/* A store that can't tell says so: then no boundary moves out of it. */
-static bool tells_commands(struct conformance *c)
-{
-    struct told told = {.left = 1};
-    struct store_work *work = conformance_begin(c, STORE_READ);
-    text_init(&told.text, TEXT_LENGTH_MAX);
-    enum fh_code code = ledger_commands_read(work, "", "", 1, tell_command, &told, &c->error);
-    conformance_rollback(c, work);
-    text_release(&told.text);
-    return code != FH_UNSUPPORTED;
-}
-
 static void commands_of_services_are_told_page_by_page(struct conformance *c)
 {
-    if (!tells_commands(c))
-        return;
     struct ledger_command silent = command_of("users", "k1", "birth", 3, LEDGER_NEVER);
     silent.answer = NULL;
     EXPECT(put(c, command_of("orders", "k2", "birth", 2, LEDGER_UNDONE)) == FH_OK);
@@ -116,8 +105,6 @@ static void commands_of_services_are_told_page_by_page(struct conformance *c)
 
 static void what_is_closed_of_whom_is_told(struct conformance *c)
 {
-    if (!tells_commands(c))
-        return;
     EXPECT(close_callers(c, 3, "[2]"));
     struct told told = {.left = 1};
     text_init(&told.text, TEXT_LENGTH_MAX);
@@ -130,11 +117,158 @@ static void what_is_closed_of_whom_is_told(struct conformance *c)
     EXPECT(same);
 }
 
+/* ---- Many, and those of the work itself --------------------------------------------------------
+ */
+
+#define MANY 1200
+#define MANY_SLOW 60
+#define AT_ONCE 100 /* in one work */
+
+static void key_of(int n, char ret[static 16])
+{
+    snprintf(ret, 16, "k%06d", n * 7919 % 1000003); /* in no order */
+}
+
+static enum fh_code put_some(struct conformance *c, int from, int count)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    enum fh_code code = work ? FH_OK : c->error.code;
+    for (int i = from; i < from + count && code == FH_OK; i++) {
+        char key[16];
+        key_of(i, key);
+        struct ledger_command command = i % 10
+                                            ? command_of("orders", key, "birth", i, LEDGER_DONE)
+                                            : command_of("client POST /a", key, "", 0, LEDGER_DONE);
+        code = ledger_command_put(work, &command, &c->error);
+    }
+    return code == FH_OK ? conformance_commit(c, work) : code;
+}
+
+struct many {
+    char last[16];
+    int count, left;
+    bool ordered;
+};
+
+static bool count_command(void *context, const struct ledger_command *command)
+{
+    struct many *many = context;
+    many->ordered = many->ordered && strcmp(command->caller, "orders") == 0 &&
+                    strcmp(command->key, many->last) > 0;
+    snprintf(many->last, sizeof many->last, "%s", command->key);
+    many->count++;
+    return --many->left > 0;
+}
+
+/* From where `many` stands. */
+static bool read_on(struct conformance *c, struct many *many, int limit)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    bool read = work && ledger_commands_read(work, "orders", many->last, limit, count_command, many,
+                                             &c->error) == FH_OK;
+    if (work)
+        conformance_rollback(c, work);
+    return read;
+}
+
+static void many_commands_are_told_whole_and_in_order(struct conformance *c)
+{
+    int all = c->engine->slow ? MANY_SLOW : MANY, services = all - all / 10;
+    for (int i = 0; i < all; i += AT_ONCE)
+        EXPECT(put_some(c, i, all - i < AT_ONCE ? all - i : AT_ONCE) == FH_OK);
+    struct many whole = {.left = INT32_MAX, .ordered = true}, paged = whole;
+    EXPECT(read_on(c, &whole, INT32_MAX));
+    EXPECT(whole.count == services && whole.ordered);
+    for (int before = -1; paged.count > before;) {
+        before = paged.count;
+        EXPECT(read_on(c, &paged, 47));
+        EXPECT(paged.count - before <= 47);
+    }
+    EXPECT(paged.count == services && paged.ordered);
+}
+
+static void a_work_is_told_what_it_has_changed_itself(struct conformance *c)
+{
+    struct told told = {.left = 10};
+    struct ledger_command one = command_of("orders", "k1", "birth", 1, LEDGER_PENDING),
+                          two = command_of("orders", "k2", "birth", 2, LEDGER_DONE);
+    EXPECT(put(c, one) == FH_OK);
+    text_init(&told.text, TEXT_LENGTH_MAX);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    one.outcome = LEDGER_REFUSED;
+    bool same = ledger_command_put(work, &one, &c->error) == FH_OK &&
+                ledger_command_put(work, &two, &c->error) == FH_OK &&
+                ledger_commands_read(work, "", "", 10, tell_command, &told, &c->error) == FH_OK &&
+                told.text.data &&
+                strcmp(told.text.data, "orders k1 1 refused {\"status\":201};"
+                                       "orders k2 2 done {\"status\":201};") == 0;
+    conformance_rollback(c, work);
+    text_release(&told.text);
+    EXPECT(same);
+}
+
+/* ---- A caller that was restored ----------------------------------------------------------------
+ */
+
+/* Of the lives "old", whose backup was restored, and "new"; nobody knows "lost" any more. */
+static enum fh_code hear(struct conformance *c, struct store_work *work)
+{
+    json_t *lives = json_pack("[s, s]", "old", "new");
+    struct restored_caller caller = {.caller = "orders", .birth = "old", .cut = 2, .lives = lives};
+    enum fh_code code = restored_caller_heard(work, "payments", &caller, 1000, &c->error);
+    json_decref(lives);
+    return code;
+}
+
+static bool reported(struct conformance *c, const char *const *parts, size_t count)
+{
+    json_t *report = NULL;
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    bool same = work && restored_get(work, &report, &c->error) == FH_OK;
+    const json_t *entries = json_object_get(report, "entries");
+    same = same && json_array_size(entries) == count;
+    for (size_t i = 0; same && i < count; i++)
+        same = strstr(json_string_at(json_array_get(entries, i), "what"), parts[i]) != NULL;
+    json_decref(report);
+    if (work)
+        conformance_rollback(c, work);
+    return same;
+}
+
+static void what_was_done_for_lost_sagas_of_a_restored_caller_is_reported(struct conformance *c)
+{
+    static const char *const expected[] = {
+        "payments did step charge/0 of saga lost.1 of orders",
+        "payments did step charge/0 of saga old.3 of orders",
+        "payments is still carrying out step charge/0 of saga old.4 of orders",
+        "above 2 up to 5 of life old"};
+    EXPECT(put(c, command_of("orders", "orders/old.2/charge/0", "old", 2, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "orders/old.3/charge/0", "old", 3, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "orders/old.4/charge/0", "old", 4, LEDGER_PENDING)) ==
+           FH_OK);
+    EXPECT(put(c, command_of("orders", "orders/old.5/charge/0", "old", 5, LEDGER_UNDONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "orders/new.9/charge/0", "new", 9, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "orders/lost.1/charge/0", "lost", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("users", "users/old.3/rename/0", "old", 3, LEDGER_DONE)) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    struct ledger_caller closed = {5, "[3, 4]"};
+    EXPECT(work && ledger_caller_close(work, "orders", "old", &closed, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT((work = conformance_begin(c, STORE_WRITE)) != NULL);
+    EXPECT(hear(c, work) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    EXPECT(reported(c, expected, sizeof expected / sizeof *expected));
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(commands_of_services_are_told_page_by_page),
         CASE(what_is_closed_of_whom_is_told),
+        CASE(many_commands_are_told_whole_and_in_order),
+        CASE(a_work_is_told_what_it_has_changed_itself),
+        CASE(what_was_done_for_lost_sagas_of_a_restored_caller_is_reported),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

@@ -325,6 +325,34 @@ static void two_processes_give_their_events_one_dense_order(struct conformance *
     EXPECT(well && outbox_is(c, "1 a<0, 2 b<1, 3 c<2, 4 d<3"));
 }
 
+static bool pass_by(void *context, const struct ledger_command *command)
+{
+    (void)context;
+    (void)command;
+    return true;
+}
+
+/* What a work has told of all commands would not be all, and it runs again. */
+static void a_command_that_comes_while_all_are_told_makes_the_work_run_again(struct conformance *c)
+{
+    const struct ledger_command late = {.caller = "orders",
+                                        .key = "late",
+                                        .birth = "b",
+                                        .number = 1,
+                                        .outcome = LEDGER_DONE,
+                                        .digest = "d",
+                                        .request = "{}",
+                                        .answer = "{}"};
+    struct store_work *telling = conformance_begin(c, STORE_WRITE);
+    EXPECT(telling &&
+           ledger_commands_read(telling, "", "", INT32_MAX, pass_by, NULL, &c->error) == FH_OK);
+    EXPECT(ledger_meta_put(telling, "told", "all", &c->error) == FH_OK);
+    struct store_work *other = conformance_begin(c, STORE_WRITE);
+    EXPECT(other && ledger_command_put(other, &late, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, other) == FH_OK);
+    EXPECT(conformance_commit(c, telling) == FH_CONFLICT && c->error.retryable);
+}
+
 static enum fh_code take_lease(struct conformance *c, struct store_work *work, int64_t epoch,
                                const char *owner)
 {
@@ -481,6 +509,7 @@ int main(void)
         CASE(a_key_is_listed_with_no_later_time_than_it_ends_at),
         CASE(a_swept_list_lacks_what_the_server_has_removed),
         CASE(two_processes_give_their_events_one_dense_order),
+        CASE(a_command_that_comes_while_all_are_told_makes_the_work_run_again),
         CASE(a_lease_has_one_owner_whoever_takes_it_at_once),
         CASE(a_server_that_may_lose_works_is_refused),
         CASE(a_server_that_would_not_read_its_log_is_refused),

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What follows from a restore, with real processes: who tells whom, what is reported, and how a person sees it."""
 
+import json
+import re
+import shutil
+
 import pytest
 
+from conftest import SHOP_FILE, System, folder_for, wait_for, with_programs
 from deals import BUILD, Deals
-from conftest import wait_for
+from test_identity import ask_as, life
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +65,38 @@ def test_a_restored_receiver_announces_itself_and_what_it_has_lost_is_reported(d
     assert deals.rows("left", f"SELECT count(*) FROM taken WHERE token = '{lost}'") == [(0,)]
     deals.deal()
     wait_for("it is at rest", deals.system.at_rest)
+
+
+def test_a_service_on_redis_says_what_it_did_for_sagas_that_are_lost(request):
+    if not shutil.which("redis-server"):
+        pytest.skip("NO REDIS TO TRY IT ON: apt-get install redis-server")
+    folder = folder_for(request)
+    shutil.copytree(SHOP_FILE.parent, folder / "shop")
+    file = folder / "shop" / "freehold.yaml"
+    text, changed = re.subn(r"^(  carts: \{ program: [^ ,}]+)", r"\1, engine: redis", with_programs(SHOP_FILE.read_text()),
+                            flags=re.MULTILINE)
+    assert changed == 1
+    file.write_text(text)
+    shop = System(file, folder / "state").up()
+    request.addfinalizer(lambda: shop.stop(check=False))
+    shop.command("backup", "orders", "--to", folder / "backup", "--state", shop.state)
+    born = life(shop, "orders")
+
+    def take(user):
+        """A step of a saga that the backup does not know; what came of it."""
+        headers = {"Freehold-From": f"orders/{life(shop, 'orders')}", "Freehold-To": life(shop, "carts"),
+                   "Idempotency-Key": f"orders/{born}.999/empty_cart/{user}"}
+        return ask_as(shop, "orders", "carts", "POST", f"/api/carts/{user}/remove", headers,
+                      {"items": [{"product_id": "mug", "quantity": 1}]}).headers.get("freehold-outcome")
+
+    assert [take(1), take(2)] == ["done", "done"]
+    shop.command("restore", "orders", "--from", folder / "backup", "--yes", "--state", shop.state)
+
+    def look():
+        told = json.loads(shop.command("restored", "--json", "--state", shop.state, check=False).stdout)["services"]
+        return told if len(told) == 9 and not any(one["untold"] or one["looking"] for one in told) else None
+
+    reports = {one["service"]: one for one in wait_for("all is told of the restore", look)}
+    assert [(entry["saga"], entry["what"].partition(",")[0]) for entry in reports["carts"]["entries"]] == [
+        (f"{born}.999", f"carts did step empty_cart/{user} of saga {born}.999 of orders") for user in (1, 2)]
+    assert take(3) == "closed"

@@ -470,6 +470,5 @@ enum fh_code mongodb_ledger_migration_put(struct store_work *work, int64_t versi
 
 #define LEDGER_SLOT(name) .name = mongodb_ledger_##name,
 const struct ledger_ops mongodb_ledger = {.snapshots = &mongodb_snapshots,
-                                          LEDGER_FUNCTIONS(LEDGER_SLOT) LEDGER_SLOT(commands_read)
-                                              LEDGER_SLOT(callers_read)};
+                                          LEDGER_FUNCTIONS(LEDGER_SLOT)};
 #undef LEDGER_SLOT

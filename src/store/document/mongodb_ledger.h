@@ -12,8 +12,6 @@
 
 #define LEDGER_SLOT(name) __typeof__(ledger_##name) mongodb_ledger_##name;
 LEDGER_FUNCTIONS(LEDGER_SLOT)
-LEDGER_SLOT(commands_read)
-LEDGER_SLOT(callers_read)
 #undef LEDGER_SLOT
 extern const struct ledger_snapshot_ops mongodb_snapshots;
 

@@ -11,7 +11,7 @@
 enum fh_code redis_copy_tell(struct store *store, const struct redis_words *commands,
                              struct fh_error *error);
 /* A hash's fields and values, slice by slice, as the server has them: pairs, one behind the other.
- * Nobody changes it meanwhile but to remove what was visited. */
+ * What changes meanwhile may be seen or not, and pairs may come twice. */
 typedef enum fh_code redis_copy_pairs(void *context, const redisReply *pairs,
                                       struct fh_error *error);
 enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pairs *visit,

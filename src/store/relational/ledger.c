@@ -493,6 +493,4 @@ const struct ledger_ops ledger_relational = {
 #undef LEDGER_SLOT
         .snapshots = &ledger_relational_snapshots,
     .caller_look = sql_ledger_caller_look,
-    .commands_read = sql_ledger_commands_read,
-    .callers_read = sql_ledger_callers_read,
 };
