@@ -294,6 +294,22 @@ def every_c_file_is_built(tree):
             yield Violation(path, 1, "is not built: add it to the meson.build of its folder")
 
 
+def what_only_tests_want_is_built_for_them(tree):
+    """Files with points to die at or with deliberate bugs are compiled again for tests/crash and tests/simulate: those that
+    tests/meson.build names."""
+    listed = tree.texts["tests/meson.build"]
+    for what, begins in (("CRASH_POINTS", "CRASH_POINT"), ("MUTATIONS", "MUTATION")):
+        names = re.search(rf"'{what}': \[(.*?)\]", listed, re.DOTALL)
+        named = set(re.findall(r"'([^']+)'", names.group(1)))
+        having = {path for path in tree.c_files("src/")
+                  if re.search(rf"\b{begins}\(|#ifdef FREEHOLD_{what}\b", tree.code[path])}
+        having -= {"src/base/crash.h", "src/base/mutation.h"}
+        for path in sorted(having - named):
+            yield Violation(path, 1, f"has {begins}: name it in tests/meson.build, below {what}")
+        for path in sorted(named - having):
+            yield Violation("tests/meson.build", 1, f"{path} has no {begins}: remove it below {what}")
+
+
 def library_exports_what_its_headers_declare(tree):
     declared = {}
     for header in tree.c_files("include/"):
@@ -399,6 +415,7 @@ CHECKS = (
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
+    what_only_tests_want_is_built_for_them,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
     every_schedule_has_its_tests_and_every_mark_its_row, layout_is_clang_formats,
