@@ -114,6 +114,28 @@ def test_a_store_moves_to_a_server_and_back(shop, engine):
     assert shop.http("GET", "/api/users/1").body["order_count"] == 3
 
 
+def test_a_store_moves_from_one_kind_of_server_to_another_and_back(shop):
+    if not all(is_installed(engine) for engine in SERVERS):
+        pytest.skip("POSTGRESQL AND MARIADB ARE NOT BOTH INSTALLED: apt-get install postgresql mariadb-server")
+    set_engine(shop, "postgresql")
+    shop.up()
+    make_users(shop)
+    order(shop, "first")
+    rename(shop, "Anna")
+    name = "Anna"
+    for engine, then in (("mariadb", "Berta"), ("postgresql", "Clara")):
+        wait_for("it rests", shop.at_rest)
+        shop.stop()
+        set_engine(shop, engine)
+        move(shop)
+        check_whole(shop, name)
+        rename(shop, then)
+        order(shop, f"on-{engine}")
+        name = then
+    wait_for("it rests", shop.at_rest)
+    assert shop.http("GET", "/api/users/1").body["order_count"] == 3
+
+
 def test_what_does_not_need_to_move_stays_where_it_is(shop):
     shop.up()
     make_users(shop)

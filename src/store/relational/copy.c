@@ -86,9 +86,11 @@ static enum fh_code match_columns(struct copying *copying, struct copied_table *
                                  (size_t)(table->from->column_count + 1) * sizeof *table->columns);
     for (int i = 0; i < table->from->column_count; i++) {
         const char *column = table->from->columns[i];
+        if (strcmp(table->from->name, OUTBOX) == 0 && strcmp(column, SEQ) == 0)
+            continue; /* each server's own: what is written gets its position for it */
         if (catalog_has_column(table->to, column))
             table->columns[table->column_count++] = column;
-        else if (strcmp(table->from->name, OUTBOX) != 0 || strcmp(column, SEQ) != 0)
+        else
             return error_set(error, FH_UNSUPPORTED,
                              "%.64s has a column %.64s here, but not in %s: its migrations there "
                              "must make the same tables.",
