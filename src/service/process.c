@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -189,6 +190,8 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
     *process =
         (struct process){.loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
     signal(SIGPIPE, SIG_IGN);
+    /* It may run as /proc/self/fd/7, and be "7" to ps and top then. */
+    prctl(PR_SET_NAME, program_invocation_short_name);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(loop, &process->signals[i]);
         process->signals[i].data = process;

@@ -39,7 +39,7 @@ static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *er
     if (code == FH_OK)
         supervisor_tend(supervisor, instances);
     else
-        renewal->count = 0;
+        renewal_take_back(renewal, supervisor->options->provision);
     return code;
 }
 
@@ -60,13 +60,14 @@ void asked_settled(struct supervisor *supervisor, struct instances *instances)
 
 void asked_failed(struct supervisor *supervisor, struct instances *instances)
 {
-    supervisor->renewal.count = 0;
+    bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision);
     watch_failed(supervisor, supervisor->renewal.service);
     supervisor_say(supervisor, SUPERVISE_TROUBLE, upgraded_name(supervisor),
-                   "%s could not be upgraded: what was started does not get ready; see its log",
-                   instances->part->name);
+                   "%s could not be upgraded: what was started does not get ready; see its log%s",
+                   instances->part->name, back ? ". It goes on with its older program" : "");
     control_done(supervisor->control, upgraded_name(supervisor),
                  "what was started does not get ready; see its log in the state folder");
+    instances_try_again(instances);
 }
 
 /* Of a restore: what it left undone stands in the service's folder. */
@@ -174,7 +175,7 @@ static bool is_under_way(const struct supervisor *supervisor, size_t service)
     const struct system_service *own = &supervisor->options->file->services[service];
     struct program_file now = program_file_look(own->program_path);
     return supervisor->renewal.count && supervisor->renewal.service == service &&
-           program_file_same(&now, &own->described);
+           program_file_same(&now, &own->described.file);
 }
 
 /* While none of the service's processes runs: the order stands from here on, also for the next up.

@@ -10,6 +10,12 @@
  * is given longer, though not for ever, since one in an endless loop looks the same.
  *
  * A process has ended when both its handles are closed; only then may the next one start.
+ *
+ * A process is started from the program that was checked (part->program), never from whatever bears
+ * its name by now: that is taken by an upgrade, which checks it. One that was replaced is still
+ * there through the descriptor that holds it, and is run as /proc/self/fd/7: a script's interpreter
+ * has to find it there too. One that was overwritten in its place is gone, and nothing is started
+ * until the new one is taken.
  */
 
 #define _GNU_SOURCE
@@ -32,6 +38,8 @@
 #define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
 #define DOUBT_MS 100 /* meanwhile it reads what has come */
 #define TAIL_SIZE_MAX 4096
+#define HELD_FD 7
+#define HELD_PATH "/proc/self/fd/7"
 
 const char *child_state_name(enum child_state state)
 {
@@ -170,6 +178,9 @@ static void describe_end(struct child *child)
     else if (child->killed_for_silence)
         snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
                  CHILD_START_MS_MAX / 1000);
+    else if (child->overwritten)
+        snprintf(child->why, sizeof child->why,
+                 "can't be started: its program was overwritten, and is not taken yet");
     else if (child->exit_signal)
         snprintf(child->why, sizeof child->why, "was killed by SIG%s",
                  sigabbrev_np(child->exit_signal) ? sigabbrev_np(child->exit_signal) : "?");
@@ -319,31 +330,51 @@ static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *bu
 /* ---- Starting and stopping ---------------------------------------------------------------------
  */
 
+/* Which file is started; false: what was checked is there no more. */
+static bool choose_program(struct child *child)
+{
+    const struct program_held *checked = child->part->program;
+    child->runs = program_file_look(child->part->arguments[0]);
+    child->from_held = child->overwritten = false;
+    if (!checked || program_file_same(&child->runs, &checked->file))
+        return true;
+    child->from_held = program_is_whole(checked);
+    child->overwritten = !child->from_held;
+    child->runs = checked->file;
+    return child->from_held;
+}
+
 static int spawn(struct child *child, int lock_fd)
 {
-    char *arguments[5];
+    char *arguments[5], held[] = HELD_PATH;
     memcpy(arguments, child->part->arguments, sizeof arguments);
     if (child->instance)
         arguments[PROVISION_CONFIG_ARGUMENT] = child->config;
-    uv_stdio_container_t stdio[7] = {{.flags = UV_IGNORE},
-                                     {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
-                                     {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
-                                     {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
-                                     {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
-                                      .data.stream = (uv_stream_t *)&child->control},
-                                     {.flags = UV_INHERIT_FD, .data.fd = lock_fd},
-                                     {.flags = UV_INHERIT_FD, .data.fd = child->own_fd}};
+    uv_stdio_container_t stdio[HELD_FD + 1] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+         .data.stream = (uv_stream_t *)&child->control},
+        {.flags = UV_INHERIT_FD, .data.fd = lock_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->own_fd}};
     if (child->part->listen_fd < 0)
         stdio[3] = (uv_stdio_container_t){.flags = UV_IGNORE};
+    if (child->own_fd < 0)
+        stdio[6] = (uv_stdio_container_t){.flags = UV_IGNORE};
+    if (child->from_held)
+        stdio[HELD_FD] =
+            (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = child->part->program->fd};
     /* A session of its own: Ctrl-C at the terminal is for `up`, which stops in order. */
     uv_process_options_t options = {.exit_cb = process_exited,
-                                    .file = arguments[0],
+                                    .file = child->from_held ? held : arguments[0],
                                     .args = arguments,
                                     .env = child->environment,
                                     .cwd = child->part->folder,
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
-                                    .stdio_count = child->own_fd >= 0 ? 7 : 6};
+                                    .stdio_count = child->from_held ? HELD_FD + 1 : HELD_FD};
     if (child->part->user) {
         options.flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
         options.uid = child->part->user;
@@ -352,7 +383,6 @@ static int spawn(struct child *child, int lock_fd)
     uv_pipe_init(child->loop, &child->control, 0);
     child->control.data = child->process.data = child;
     child->open_handles = 2;
-    child->runs = program_file_look(arguments[0]); /* before: what is newer is seen as such */
     return uv_spawn(child->loop, &child->process, &options);
 }
 
@@ -366,6 +396,16 @@ static void complain(struct child *child, const char *text)
         return; /* a full disk; what follows says it too */
 }
 
+/* It was executed before uv_spawn returned: what its name says now is what runs, or newer. */
+static void end_if_unchecked(struct child *child)
+{
+    struct program_file now = program_file_look(child->part->arguments[0]);
+    if (!child->part->program || child->from_held || program_file_same(&now, &child->runs))
+        return;
+    complain(child, "the program was replaced while it was being started; it is started again");
+    send_signal(child, SIGKILL);
+}
+
 /* No process came to be: it counts as one that ended at once. */
 static void fail_to_start(struct child *child, const char *why)
 {
@@ -373,6 +413,14 @@ static void fail_to_start(struct child *child, const char *why)
     child->exit_code = 1;
     uv_close((uv_handle_t *)&child->process, handle_closed);
     uv_close((uv_handle_t *)&child->control, handle_closed);
+}
+
+/* Nothing was even tried. */
+static void end_before_start(struct child *child, const char *why)
+{
+    complain(child, why);
+    child->exit_code = 1;
+    has_ended(child);
 }
 
 static void begin(struct child *child)
@@ -386,6 +434,10 @@ static void begin(struct child *child)
     child->line_length = 0;
     child->log_start = log_size(child);
     child->state = CHILD_STARTING;
+    if (!choose_program(child)) {
+        end_before_start(child, "the program was overwritten, and is not started unchecked");
+        return;
+    }
     /* Another instance's configuration is the first one's, as that is by now. */
     enum fh_code code =
         child->instance
@@ -394,9 +446,7 @@ static void begin(struct child *child)
     if (code == FH_OK)
         code = instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error);
     if (code != FH_OK) {
-        complain(child, error.message);
-        child->exit_code = 1;
-        has_ended(child);
+        end_before_start(child, error.message);
         return;
     }
     int status = spawn(child, lock_fd);
@@ -405,6 +455,7 @@ static void begin(struct child *child)
         instance_record(lock_fd, child->pid);
         uv_read_start((uv_stream_t *)&child->control, give_buffer, take_control);
         after_ms(child, CHILD_START_MS_MAX, look);
+        end_if_unchecked(child);
     }
     close(lock_fd);
     if (status == 0)

@@ -75,6 +75,8 @@ struct child {
     int exit_signal;
     char why[128];            /* how it ended last: "was killed by SIGKILL"; "" when it never did */
     struct program_file runs; /* what it was started from last */
+    bool from_held;           /* and that is no longer what the program's name says */
+    bool overwritten;         /* it was not started: what was checked is gone */
     char config[PROVISION_PATH_SIZE]; /* of another instance than the first */
     char own_address[ADDRESS_TEXT_SIZE];
     int own_fd; /* listens there; -1: it has none */

@@ -94,7 +94,7 @@ static void take_exit(uv_process_t *process, int64_t code, int signal)
 static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
 {
     char program[4096], describe[] = "--describe";
-    asked->service->described = program_file_look(asked->service->program_path);
+    asked->service->described = program_hold(asked->service->program_path);
     snprintf(program, sizeof program, "%s", asked->service->program_path);
     char *arguments[] = {program, describe, NULL};
     text_init(&asked->said, DESCRIBE_SIZE_MAX);
@@ -206,6 +206,13 @@ static const char *last_line(struct text *text)
     return newline ? newline + 1 : text->data;
 }
 
+/* What was asked is what is held, then. */
+static bool is_there_still(const struct system_service *service)
+{
+    struct program_file now = program_file_look(service->program_path);
+    return program_file_same(&now, &service->described.file);
+}
+
 static void judge(struct asked *asked, struct findings *findings)
 {
     struct system_service *service = asked->service;
@@ -216,6 +223,8 @@ static void judge(struct asked *asked, struct findings *findings)
     if (asked->spawn_status != 0)
         findings_error(findings, place, "%s could not be started: %s", program,
                        uv_strerror(asked->spawn_status));
+    else if (!is_there_still(service))
+        findings_error(findings, place, "%s was replaced while it was asked what it is", program);
     else if (asked->late)
         findings_error(findings, place, "%s --describe took longer than %d s and was killed",
                        program, asked->time_ms_max / 1000);

@@ -403,6 +403,7 @@ void system_file_free(struct system_file *file)
         json_decref(file->services[i].settings);
         json_decref(file->services[i].retention);
         json_decref(file->services[i].description);
+        program_release(&file->services[i].described);
         file_store_release(&file->services[i].store);
     }
     for (size_t i = 0; i < file->server_count; i++) {

@@ -94,7 +94,7 @@ struct system_service {
     json_t *settings;    /* an object; may hold secrets: never shown */
     json_t *retention;   /* as in a process's configuration (work/retention.h); NULL: all usual */
     json_t *description; /* what the program says of itself; NULL until described */
-    struct program_file described; /* the file that said so */
+    struct program_held described; /* the file that said so */
 };
 
 /* A part of a composed answer; texts not given are NULL. */

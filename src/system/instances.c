@@ -124,6 +124,9 @@ static bool upgrade_fails(const struct instances *instances)
 /* The next of the old ones, or the end of the upgrade. */
 static void upgrade_next(struct instances *instances)
 {
+    while (instances->upgraded < instances->wanted &&
+           instances->children[instances->upgraded]->started_ns >= instances->upgrade_began_ns)
+        instances->upgraded++;
     if (instances->upgraded < instances->wanted) {
         child_stop(instances->children[instances->upgraded++]);
         return;
@@ -214,11 +217,18 @@ enum fh_code instances_scale(struct instances *instances, int wanted, struct fh_
     code = make_missing(instances, error);
     if (code != FH_OK)
         instances->wanted = before;
-    for (int i = 0; code == FH_OK && i < wanted; i++) { /* asked for anew: a new chance */
-        if (instances->children[i]->state == CHILD_GIVEN_UP)
-            child_stop(instances->children[i]);
-    }
+    if (code == FH_OK)
+        instances_try_again(instances);
     return code;
+}
+
+void instances_try_again(struct instances *instances)
+{
+    for (int i = 0; i < limit_of(instances); i++) {
+        struct child *child = instances->children[i];
+        if (child->state == CHILD_GIVEN_UP || child->state == CHILD_WAITING)
+            child_stop(child);
+    }
 }
 
 enum fh_code instances_upgrade(struct instances *instances, struct fh_error *error)
@@ -228,11 +238,14 @@ enum fh_code instances_upgrade(struct instances *instances, struct fh_error *err
         return code;
     instances->surge = instances->many;
     code = make_missing(instances, error);
-    if (code == FH_OK)
-        instances->upgraded = 0;
-    else
+    if (code != FH_OK) {
         instances->surge = false;
-    return code;
+        return code;
+    }
+    instances->upgraded = 0;
+    instances->upgrade_began_ns = world_monotonic_ns(instances->model.world);
+    instances_try_again(instances); /* how often the older program has failed does not count */
+    return FH_OK;
 }
 
 enum fh_code instances_part(struct instances *instances,
@@ -302,6 +315,28 @@ bool instances_ended(const struct instances *instances)
             return false;
     }
     return true;
+}
+
+bool instances_restart(const struct instances *instances)
+{
+    bool restart = false;
+    for (int i = 0; i < limit_of(instances); i++) {
+        const struct child *child = instances->children[i];
+        restart |= (child->state == CHILD_WAITING || child->state == CHILD_STARTING) &&
+                   child->failures < INSTANCES_UPGRADE_FAILURES_MAX;
+    }
+    return restart;
+}
+
+bool instances_overwritten(const struct instances *instances)
+{
+    bool overwritten = false;
+    for (int i = 0; i < limit_of(instances); i++) {
+        if (instances->children[i]->pid)
+            return false;
+        overwritten |= instances->children[i]->overwritten;
+    }
+    return overwritten;
 }
 
 bool instances_outdated(const struct instances *instances, const struct program_file *file)

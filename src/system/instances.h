@@ -40,6 +40,7 @@ struct instances {
     int wanted;
     bool surge;                                       /* one more, for an upgrade */
     int upgraded;                                     /* the next to be replaced; -1: no upgrade */
+    int64_t upgrade_began_ns;                         /* who was started since is new already */
     bool parting, parted;                             /* none shall run; none has run, and again */
     bool alone;                                       /* one, whose store moves; the others wait */
     void (*between)(struct instances *instances);     /* while none runs, before they start again */
@@ -61,12 +62,18 @@ enum fh_code instances_part(struct instances *instances,
                             void (*between)(struct instances *instances), struct fh_error *error);
 /* Its processes, none of which runs, have a store now that takes one alone, or many. */
 enum fh_code instances_rehouse(struct instances *instances, bool many, struct fh_error *error);
+/* Those that wait, or were given up, are started at once when they are tended: asked for anew. */
+void instances_try_again(struct instances *instances);
 void instances_stop(struct instances *instances);
 void instances_kill(struct instances *instances);
 
 bool instances_ready(const struct instances *instances); /* all that should run */
 bool instances_ended(const struct instances *instances);
 /* Does any process run another program than this file? */
+/* One has ended and is being started again, not for the third time in a row. */
+bool instances_restart(const struct instances *instances);
+/* None runs, or can run before another program is taken: the one that was checked is gone. */
+bool instances_overwritten(const struct instances *instances);
 bool instances_outdated(const struct instances *instances, const struct program_file *file);
 /* "orders", or "orders/1" where there are several. */
 void instances_name(const struct instances *instances, const struct child *child, char *ret,

@@ -16,20 +16,20 @@ struct program_file {
     struct timespec changed;
 };
 
-static inline struct program_file program_file_look(const char *path)
-{
-    struct stat status;
-    if (!path || stat(path, &status) != 0)
-        return (struct program_file){0};
-    return (struct program_file){status.st_dev, status.st_ino, status.st_size, status.st_mtim};
-}
+/* A program that was checked, open: its processes can be started from it when another file has
+ * taken its name, or none has. Not when it was overwritten where it lies. */
+struct program_held {
+    struct program_file file; /* inode 0: none is held */
+    int fd;
+};
 
-static inline bool program_file_same(const struct program_file *one,
-                                     const struct program_file *other)
-{
-    return one->device == other->device && one->inode == other->inode && one->size == other->size &&
-           one->changed.tv_sec == other->changed.tv_sec &&
-           one->changed.tv_nsec == other->changed.tv_nsec;
-}
+struct program_file program_file_look(const char *path);
+bool program_file_same(const struct program_file *one, const struct program_file *other);
+
+/* What is at `path` now; nothing, if it can't be opened. */
+struct program_held program_hold(const char *path);
+void program_release(struct program_held *held);
+/* It is still what it was when it was opened. */
+bool program_is_whole(const struct program_held *held);
 
 #endif

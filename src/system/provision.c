@@ -305,6 +305,7 @@ static enum fh_code write_configs(struct provision *provision,
         if (i < file->service_count) {
             code =
                 write_service_config(provision, options, part, &file->services[i], &grants, error);
+            part->program = &file->services[i].described;
             part->arguments[0] = file->services[i].program_path;
             part->arguments[1] = "--config";
             part->arguments[2] = arena_printf(&provision->arena, "%s/service.json", part->folder);

@@ -32,9 +32,10 @@ struct provision_part {
     int folder_fd;
     int listen_fd;
     char address[ADDRESS_TEXT_SIZE];
-    uid_t user;               /* 0: whoever runs `up` */
-    gid_t group;              /* 0: as the user */
-    const char *arguments[5]; /* the program and its arguments, ends with NULL */
+    uid_t user;                         /* 0: whoever runs `up` */
+    gid_t group;                        /* 0: as the user */
+    const char *arguments[5];           /* the program and its arguments, ends with NULL */
+    const struct program_held *program; /* as it was checked; NULL: as it is when it is started */
 };
 
 struct provision_options {

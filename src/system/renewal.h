@@ -16,6 +16,8 @@ struct renewal {
     size_t parts[PROVISION_PARTS_MAX + 1]; /* by their numbers among the provision's */
     size_t count, at;                      /* 0: nothing is under way; the one that is */
     size_t service;                        /* whose program it is */
+    json_t *before;            /* what its program said before, as long as this is under way, */
+    struct program_held older; /* and the program itself */
 };
 
 /* What becomes of sagas that are not over, and whose definitions the new program has not. */
@@ -30,5 +32,10 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
                            enum renewal_sagas sagas, struct fh_error *error);
 /* The next part, when this one's processes are new; false: that was the last. */
 bool renewal_next(struct renewal *renewal);
+/* It goes no further. True: the service has its older program again, and its processes are started
+ * from that; false: there is none any more. */
+bool renewal_take_back(struct renewal *renewal, struct provision *provision);
+/* It is over, if any was under way: what was there before is let go. */
+void renewal_end(struct renewal *renewal);
 
 #endif

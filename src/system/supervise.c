@@ -213,8 +213,9 @@ static void show_log(struct supervisor *supervisor, const struct child *child)
 static void tell_ready(struct supervisor *supervisor, const struct child *child, const char *name)
 {
     if (child->restarts)
-        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d",
-                       name, child->pid);
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d%s",
+                       name, child->pid,
+                       child->from_held ? ", with the program from before it was replaced" : "");
     else
         supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
                        "%-12s ready in %lld ms, pid %d, %s", name, (long long)child->start_took_ms,
@@ -234,8 +235,9 @@ static void tell_waiting(struct supervisor *supervisor, struct child *child, con
     }
     supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
                    "%s %s%s; starting it again in %lld ms", name, child->why,
-                   starting ? " before it was ready" : "", (long long)child->wait_ms);
-    if (starting || !child->exit_signal)
+                   starting && !child->overwritten ? " before it was ready" : "",
+                   (long long)child->wait_ms);
+    if (!child->overwritten && (starting || !child->exit_signal))
         show_log(supervisor, child);
 }
 
@@ -412,6 +414,7 @@ int supervise_run(const struct supervise_options *options)
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&supervisor->loop) == 0);
     relocate_release(supervisor);
+    renewal_end(&supervisor->renewal);
     int code = supervisor->failed ? 1 : 0;
     free(supervisor);
     return code;

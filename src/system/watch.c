@@ -7,6 +7,9 @@
  * one than any of its processes runs or than was asked what it is. Those that are due are upgraded
  * one after the other: there is one upgrade at a time. A program that is whole but never gets ready
  * is tried once. After a crash of `up` nothing is left of it: the next one starts what is there.
+ *
+ * A process that dies meanwhile is started again from the program that was checked before, if that
+ * is still there (child.c); so it can be asked what its sagas need, and is waited for.
  */
 
 #include "system/watch.h"
@@ -24,8 +27,9 @@ static const struct system_service *service_of(const struct supervisor *supervis
 static bool is_older(const struct supervisor *supervisor, size_t service)
 {
     const struct program_file *seen = &supervisor->watch.services[service].seen;
-    return seen->inode && (!program_file_same(seen, &service_of(supervisor, service)->described) ||
-                           instances_outdated(&supervisor->all[service], seen));
+    return seen->inode &&
+           (!program_file_same(seen, &service_of(supervisor, service)->described.file) ||
+            instances_outdated(&supervisor->all[service], seen));
 }
 
 static void look(struct watched *watched, const char *path)
@@ -41,11 +45,21 @@ static void look(struct watched *watched, const char *path)
     }
 }
 
+/* By hand means: not unasked, as long as there is another one to run. */
+static bool may_be_taken(const struct supervisor *supervisor, size_t service)
+{
+    const struct instances *instances = &supervisor->all[service];
+    bool overwritten = instances_overwritten(instances);
+    return !instances->parting && /* it is restored just now */
+           (overwritten || !instances_restart(instances)) &&
+           (overwritten || !supervisor->options->file->upgrades_by_hand);
+}
+
 static bool is_due(const struct supervisor *supervisor, size_t service)
 {
     const struct watched *watched = &supervisor->watch.services[service];
     return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, service) &&
-           !supervisor->all[service].parting && /* it is restored just now */
+           may_be_taken(supervisor, service) &&
            !program_file_same(&watched->seen, &watched->failed) &&
            world_monotonic_ns(supervisor->world) >= watched->again_ns;
 }
@@ -54,8 +68,12 @@ static void refused(struct supervisor *supervisor, size_t service, const struct 
 {
     struct watched *watched = &supervisor->watch.services[service];
     if (strcmp(watched->why, error->message) != 0)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s goes on with its older program: %s",
-                       service_of(supervisor, service)->name, error->message);
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s",
+                       service_of(supervisor, service)->name,
+                       instances_overwritten(&supervisor->all[service])
+                           ? "stays down, as its program was overwritten by one that is refused"
+                           : "goes on with its older program",
+                       error->message);
     snprintf(watched->why, sizeof watched->why, "%s", error->message);
     watched->pause_ms = watched->pause_ms ? watched->pause_ms * 2 : WATCH_AGAIN_MS_MIN;
     if (watched->pause_ms > WATCH_AGAIN_MS_MAX)
@@ -87,7 +105,7 @@ static void look_at_all(struct world_timer *timer)
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
     if (due < file->service_count && supervisor->phase == UP && !supervisor->renewal.count &&
-        supervisor->relocation.phase == RELOCATION_NONE && !file->upgrades_by_hand)
+        supervisor->relocation.phase == RELOCATION_NONE)
         take(supervisor, due);
 }
 

@@ -27,10 +27,15 @@ ORDER = "crash"  # the file, in the service's own folder: whoever passes the poi
 
 
 class Side(Parcels):
-    """The courier in two processes on PostgreSQL, whose programs are taken when a test says so."""
+    """The courier in two processes on PostgreSQL. Each that starts runs the edition that a test says, behind a program
+    that stays the same: another one would be taken by an upgrade of both, and by no process alone."""
 
     def edition(self, number):
-        self.put(PROGRAMS / f"crash_courier_{number}")
+        chosen = self.program.with_name("edition")
+        first = not chosen.exists()
+        chosen.write_text(str(number))
+        if first:
+            self.put_script(f'exec {PROGRAMS}/crash_courier_$(cat {chosen}) "$@"')
 
     def instances(self):
         return {one["instance"]: one for one in self.courier()["instances"]}
@@ -41,7 +46,7 @@ class Side(Parcels):
         return int(rows[0][0].split(".")[0]) if rows and rows[0][0] else None
 
     def start_again(self, instance):
-        """Killed, and back with whatever the program is by now."""
+        """Killed, and back with the edition of now."""
         pid = self.instances()[instance]["pid"]
         os.kill(pid, signal.SIGKILL)
         wait_for("it is back", lambda: self.instances()[instance]["ready"] and

@@ -5,8 +5,10 @@ The system of tests/crash/parcels: a courier whose deliveries wait until a depot
 editions; see courier.c."""
 
 import json
+import os
 import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -36,6 +38,23 @@ class Parcels:
         new = self.program.with_suffix(".new")
         shutil.copy(program, new)
         new.rename(self.program)
+
+    def put_script(self, text, in_place=False):
+        """As that, by a shell script; or overwrites the file that is there, which scripts let happen while they run."""
+        new = self.program if in_place else self.program.with_suffix(".new")
+        new.write_text(f"#!/bin/sh\n{text}\n")
+        new.chmod(0o755)
+        if not in_place:
+            new.rename(self.program)
+
+    def kill(self):
+        """The next process is ready."""
+        pid = self.courier()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_for("it is ready again", lambda: self.courier()["ready"] and self.courier()["pid"] != pid)
+
+    def runs_what_is_there(self):
+        return os.path.samefile(f"/proc/{self.courier()['pid']}/exe", self.program)
 
     def edition(self, number):
         self.put(PROGRAMS / f"courier_{number}")
@@ -100,6 +119,19 @@ def test_a_program_that_lacks_what_sagas_began_with_is_not_taken(parcels):
     assert after["pid"] == before["pid"] and after["restarts"] == 0
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["replaced", "removed"])
+def test_a_process_that_dies_meanwhile_comes_back_with_the_program_that_it_had(parcels, gone):
+    if gone:
+        parcels.program.unlink()
+    parcels.kill()
+    assert "courier is ready again" in parcels.said() and "with the program from before it was replaced" in parcels.said()
+    assert pathlib.Path(f"/proc/{parcels.courier()['pid']}/comm").read_text() == "courier\n"
+    if not gone:
+        assert "1 of deliver version 1" in parcels.refusal()
+    wait_for("it is seen", lambda: parcels.courier()["program"]["older"] == (not gone))
+    assert wait_for("it tells", lambda: parcels.courier()["state"])["sagas"]["parked"] == 0
+
+
 def test_one_that_keeps_it_is_taken_by_itself_and_each_saga_ends_on_its_own(parcels):
     pid = parcels.courier()["pid"]
     parcels.edition(2)
@@ -116,7 +148,37 @@ def test_when_the_last_of_them_has_ended_the_program_without_it_is_taken(parcels
     pid = parcels.courier()["pid"]
     parcels.edition(3)
     parcels.wait_for_upgrade(pid)
-    assert parcels.courier()["restarts"] == 0
+
+
+def test_one_that_comes_in_the_moment_of_a_death_is_not_held_back(parcels):
+    for edition in (2, 3):
+        parcels.edition(edition)
+        parcels.kill()
+        wait_for("the program on disk runs", lambda: parcels.courier()["ready"] and parcels.runs_what_is_there())
+
+
+def test_a_program_that_does_not_get_ready_gives_way_to_the_one_before(parcels):
+    for end in (1, 78):
+        before = parcels.courier()["pid"]
+        parcels.put_script(f'[ "$1" = --describe ] && exec {PROGRAMS}/courier_2 --describe\nexit {end}')
+        wait_for("the one before runs again", lambda: parcels.courier()["ready"] and parcels.courier()["pid"] != before)
+        parcels.kill()
+        assert parcels.courier()["program"] == {"older": True, "refused": "it does not get ready"}
+    assert "what was started does not get ready; see its log. It goes on with its older program" in parcels.said()
+
+
+def test_a_program_that_was_overwritten_stays_down_until_one_is_there_that_can_be_taken(parcels):
+    """Nothing is left to go on with, and what is there is not run unchecked."""
+    pid = parcels.courier()["pid"]
+    parcels.put_script(f'exec {PROGRAMS}/courier_3 "$@"')
+    parcels.wait_for_upgrade(pid)
+    parcels.put_script("exit 3", in_place=True)
+    os.kill(parcels.courier()["pid"], signal.SIGKILL)
+    assert "--describe failed with exit code 3" in parcels.refusal()
+    assert "courier stays down, as its program was overwritten by one that is refused" in parcels.said()
+    assert "can't be started: its program was overwritten, and is not taken yet" in parcels.courier()["last_end"]
+    parcels.put_script(f'exec {PROGRAMS}/courier_3 "$@"', in_place=True)
+    wait_for("it is taken", lambda: parcels.courier()["ready"])
 
 
 def test_a_half_copied_program_is_not_taken_and_the_whole_one_is(parcels):
@@ -163,6 +225,9 @@ def test_by_hand_means_that_nothing_is_taken_until_it_is_asked_for(parcels):
     shown = parcels.system.command("status", "--state", parcels.system.state).stdout
     assert "courier runs an older program than is on disk; freehold upgrade takes the new one." in shown
     assert parcels.courier()["pid"] == pid
+    parcels.kill()
+    assert parcels.courier()["program"] == {"older": True, "refused": None}
+    pid = parcels.courier()["pid"]
     assert parcels.upgrade().returncode == 0
     parcels.wait_for_upgrade(pid)
     assert parcels.courier()["program"] == {"older": False, "refused": None}

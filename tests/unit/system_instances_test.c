@@ -195,6 +195,45 @@ static void one_that_is_killed_comes_back_alone(void **state)
     assert_int_equal(fixture->instances.children[1]->restarts, 1);
 }
 
+static bool is_overwritten(void *argument)
+{
+    return instances_overwritten(&((struct fixture *)argument)->instances);
+}
+
+static void one_that_dies_runs_what_was_checked_and_nothing_else(void **state)
+{
+    struct fixture *fixture = *state;
+    struct program_held checked = program_hold(fixture->program);
+    fixture->part.program = &checked;
+    begin(fixture, false, 1);
+    harness_until(&fixture->harness, is_settled, fixture);
+    struct child *child = fixture->instances.children[0];
+    /* Replaced: the one that was checked is still there. */
+    write_program(fixture, bad_program);
+    kill(child->pid, SIGKILL);
+    while (child->state == CHILD_READY)
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_true(child->from_held && program_file_same(&child->runs, &checked.file));
+    /* Overwritten where it lies: nothing is run any more, until that is checked. */
+    program_release(&checked);
+    write_program(fixture, good_program);
+    checked = program_hold(fixture->program);
+    FILE *file = fopen(fixture->program, "w");
+    assert_non_null(file);
+    fputs(newer_program, file);
+    fclose(file);
+    kill(child->pid, SIGKILL);
+    harness_until(&fixture->harness, is_overwritten, fixture);
+    assert_int_equal(child->pid, 0);
+    program_release(&checked);
+    checked = program_hold(fixture->program);
+    harness_until(&fixture->harness, is_settled, fixture);
+    assert_true(!child->from_held && !is_overwritten(fixture));
+    assert_int_equal(faccessat(fixture->part.folder_fd, "newer", F_OK, 0), 0);
+    program_release(&checked);
+}
+
 static int64_t size_of(const struct fixture *fixture, const char *name)
 {
     struct stat status;
@@ -268,6 +307,7 @@ int main(void)
         TEST(each_instance_has_files_of_its_own),
         TEST(scaling_starts_what_is_missing_and_ends_what_is_too_many),
         TEST(one_that_is_killed_comes_back_alone),
+        TEST(one_that_dies_runs_what_was_checked_and_nothing_else),
         TEST(an_upgrade_replaces_all_and_never_has_fewer),
         TEST(an_upgrade_that_does_not_start_stops_nothing),
         TEST(an_embedded_service_has_one_process),
