@@ -145,6 +145,15 @@ void progress_reach(struct progress *progress, int64_t done)
     progress->drawn = progress->width != 0;
 }
 
+void progress_follow(struct progress *progress, const struct course *course)
+{
+    if (course->done < progress->done)
+        progress->began_ns = now_ns();
+    progress->total = course->total;
+    progress->guessed = course->guessed;
+    progress_reach(progress, course->done);
+}
+
 void progress_hide(struct progress *progress)
 {
     if (!progress->drawn)

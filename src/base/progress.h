@@ -15,6 +15,14 @@
 
 #define PROGRESS_LINE_SIZE 256
 
+/* How far long work has come, as who does it tells who shows it. */
+struct course {
+    int64_t done;
+    int64_t total;  /* 0: not known */
+    bool guessed;   /* the total */
+    const char *of; /* what it is at: a table */
+};
+
 struct progress {
     const char *what; /* "users"; may be another one as it goes */
     const char *unit; /* "rows" */
@@ -32,6 +40,8 @@ void progress_begin(struct progress *progress, const char *what, const char *uni
                     bool quiet);
 /* It has come to `done`. Cheap: draws only when it is time to. */
 void progress_reach(struct progress *progress, int64_t done);
+/* The same as another process told it; what began anew is shown so. */
+void progress_follow(struct progress *progress, const struct course *course);
 /* Takes the line away before something else is written; the next reach draws it again. */
 void progress_hide(struct progress *progress);
 void progress_end(struct progress *progress);

@@ -9,51 +9,15 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/progress.h"
+#include "cli/follow.h"
 #include "cli/up.h"
 
 /* A server is made, a process drains, a slice is copied: it speaks more often than this. */
 #define MOVE_ANSWER_MS_MAX (600 * 1000)
 
-struct asked {
-    bool quiet;
-    struct progress progress;
-    char what[PROGRESS_LINE_SIZE / 2];
-    json_t *end; /* the last line */
-};
-
 static int64_t number(const json_t *line, const char *name)
 {
     return json_integer_value(json_object_get(line, name));
-}
-
-static void tell_rows(struct asked *asked, const json_t *line)
-{
-    const char *of = json_string_at(line, "of");
-    char what[sizeof asked->what];
-    snprintf(what, sizeof what, "  %s", of ? of : "");
-    if (strcmp(what, asked->what) != 0) {
-        progress_end(&asked->progress);
-        memcpy(asked->what, what, sizeof what);
-        progress_begin(&asked->progress, asked->what, "rows", 0, asked->quiet);
-    }
-    asked->progress.total = number(line, "total");
-    progress_reach(&asked->progress, number(line, "done"));
-}
-
-static void take(void *context, const json_t *line)
-{
-    struct asked *asked = context;
-    const char *text = json_string_at(line, "progress");
-    if (json_object_get(line, "of")) {
-        tell_rows(asked, line);
-    } else if (text) {
-        progress_hide(&asked->progress);
-        if (!asked->quiet)
-            fprintf(stderr, "  %s\n", text);
-    } else if (!asked->end) {
-        asked->end = json_copy_out(line);
-    }
 }
 
 /* What is left for a person to do. */
@@ -68,8 +32,9 @@ static void tell_file(const json_t *moved)
     printf("Until then `freehold up` starts it where its data are, and check and status say so.\n");
 }
 
-static int tell_end(const struct asked *asked, const char *service, bool abandons)
+static int tell_end(const struct following *asked, bool abandons)
 {
+    const char *service = asked->service;
     const json_t *moved = json_object_get(asked->end, "moved");
     const char *error = json_string_at(asked->end, "error");
     bool back = json_is_true(json_object_get(asked->end, "back"));
@@ -98,7 +63,8 @@ static int move_running(const struct cli_command *command, const char *service, 
 {
     struct state state;
     bool abandons = cli_value(command, values, "--abandon") != NULL;
-    struct asked asked = {.quiet = cli_value(command, values, "--json") != NULL};
+    struct following asked = {.service = service,
+                              .quiet = cli_value(command, values, "--json") != NULL};
     int code = cli_find_state(cli_value(command, values, "--state"), &state);
     if (code != CLI_DONE)
         return code;
@@ -107,13 +73,12 @@ static int move_running(const struct cli_command *command, const char *service, 
                                 cli_value(command, values, "--profile"));
     if (abandons)
         json_object_set_new(request, "abandon", json_true());
-    code = cli_control_request(&state, request, MOVE_ANSWER_MS_MAX, take, &asked);
-    progress_end(&asked.progress);
+    code = follow(&asked, &state, request, MOVE_ANSWER_MS_MAX);
     if (code == CLI_NOT_RUNNING)
         cli_fail(code, "the system has just stopped");
     else if (code == CLI_DONE)
-        code = tell_end(&asked, service, abandons);
-    json_decref(asked.end);
+        code = tell_end(&asked, abandons);
+    follow_release(&asked);
     state_close(&state);
     return code;
 }

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/kept.h"
 #include "service/migration.h"
 #include "system/child.h"
@@ -142,36 +143,21 @@ static int confirm(const struct restore *restore, char **words, bool yes)
 
 /* ---- one service ----------------------------------------------------------------------------- */
 
-struct asked {
-    bool quiet, done;
-    json_t *error;
-};
-
-static void take_line(void *context, const json_t *line)
-{
-    struct asked *asked = context;
-    const char *text = json_string_at(line, "progress");
-    if (text && !asked->quiet)
-        fprintf(stderr, "  %s\n", text);
-    asked->done |= json_is_true(json_at(line, "done"));
-    if (json_is_string(json_at(line, "error")) && !asked->error)
-        asked->error = json_copy_out(json_at(line, "error"));
-}
-
 /* By the running `up`, which stops the service's processes for it. */
 static int order_running(const struct restore *restore, const char *service)
 {
-    struct asked asked = {.quiet = restore->quiet};
-    int code = cli_control_request(
-        &restore->state, json_pack("{s:s, s:s}", "command", "restore", "service", service),
-        RESTORE_ANSWER_MS_MAX, take_line, &asked);
+    struct following asked = {.service = service, .quiet = restore->quiet};
+    int code = follow(&asked, &restore->state,
+                      json_pack("{s:s, s:s}", "command", "restore", "service", service),
+                      RESTORE_ANSWER_MS_MAX);
+    const char *error = json_string_at(asked.end, "error");
     if (code == CLI_NOT_RUNNING)
         code = cli_fail(code, "the system has just stopped: run this again");
-    else if (asked.error)
-        code = cli_fail(CLI_FAILED, "%s: %s", service, json_string_value(asked.error));
-    else if (code == CLI_DONE && !asked.done)
+    else if (error)
+        code = cli_fail(CLI_FAILED, "%s: %s", service, error);
+    else if (code == CLI_DONE && !json_is_true(json_object_get(asked.end, "done")))
         code = cli_fail(CLI_FAILED, "up ended meanwhile: its next start goes on");
-    json_decref(asked.error);
+    follow_release(&asked);
     return code;
 }
 

@@ -33,7 +33,7 @@ struct up {
     bool json;    /* one object when it is ready, and no word before */
     bool up;
     const char *const *moving; /* whose stores may be moved; NULL: nobody's */
-    struct progress progress;  /* of the move that is under way */
+    struct progress progress;  /* of the move, or restore, that is under way */
     char what[PROGRESS_LINE_SIZE / 2];
 };
 
@@ -60,19 +60,19 @@ static void say_plainly(void *context, const char *text)
     say(context, SUPERVISE_STEP, text);
 }
 
-static void tell_work(void *context, const char *service, int64_t done, const char *what)
+static void tell_work(void *context, const char *service, const struct course *course)
 {
     struct up *up = context;
     char named[sizeof up->what];
     if (up->logging)
         return;
-    snprintf(named, sizeof named, "  moving %s: %s", service, what);
+    snprintf(named, sizeof named, "  %s", service);
     if (strcmp(named, up->what) != 0) {
         progress_end(&up->progress);
         memcpy(up->what, named, sizeof named);
         progress_begin(&up->progress, up->what, "rows", 0, up->json);
     }
-    progress_reach(&up->progress, done);
+    progress_follow(&up->progress, course);
 }
 
 /* ---- Detaching ---------------------------------------------------------------------------------

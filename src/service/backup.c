@@ -23,7 +23,6 @@
 #include "base/mutation.h"
 #include "service/fill.h"
 #include "store/ledger.h"
-#include "store/relational/catalog.h"
 
 #define TOLD_MS 500 /* between two words on how far it has come */
 #define ATTEMPTS_MAX 3
@@ -106,10 +105,7 @@ static enum fh_code facts_read(struct store *copy, struct backup_facts *ret, str
 struct rows {
     struct store *store; /* that is held */
     struct store_watch *watch;
-    char table[128]; /* whose rows were told last */
-    int64_t before;  /* of the tables before it: the service's own */
-    int64_t last;
-    int64_t all, all_before;
+    int64_t own; /* written, of the service's own */
 };
 
 static void began(void *context)
@@ -124,34 +120,14 @@ static bool stopped(void *context)
     return rows->watch->stop;
 }
 
-static void told(void *context, const char *table, int64_t count)
+static void told(void *context, const struct copy_step *step)
 {
     struct rows *rows = context;
-    bool own = strncmp(table, "fh_", strlen("fh_")) != 0;
-    if (strcmp(rows->table, table) != 0) {
-        snprintf(rows->table, sizeof rows->table, "%s", table);
-        rows->before += rows->last;
-        rows->all_before = rows->all;
-        rows->last = 0;
-    }
-    if (own)
-        rows->last = count;
-    rows->all = rows->all_before + count;
-    rows->watch->done = rows->all;
-    rows->watch->rows = rows->before + rows->last;
-}
-
-/* Only for who waits: without it there is no time left to tell. */
-static void guess_total(struct store *store, struct store_watch *watch)
-{
-    struct store_work *work;
-    struct fh_error error;
-    int64_t rows = 0;
-    if (!store->ops->sql || store_begin(store, STORE_READ, &work, &error) != FH_OK)
-        return;
-    if (catalog_rows_guessed(work, &rows, &error) == FH_OK)
-        watch->total = rows;
-    store_rollback(work);
+    if (!step->again && strncmp(step->course.of, "fh_", strlen("fh_")) != 0)
+        rows->own += step->count;
+    rows->watch->rows = rows->own;
+    rows->watch->done = step->course.done;
+    rows->watch->total = step->course.total;
 }
 
 static enum fh_code copy_rows(const fh_service *service, const json_t *config, struct store *store,
@@ -168,10 +144,8 @@ static enum fh_code copy_rows(const fh_service *service, const json_t *config, s
                                    .context = &rows};
     enum fh_code code =
         service_store_prepare(service, copy, json_string_at(config, "migrations"), error);
-    if (code == FH_OK) {
-        guess_total(store, watch);
+    if (code == FH_OK)
         code = store_hold(store, error);
-    }
     if (code != FH_OK)
         return code;
     code = service_store_copy(service, &options, &result, error);

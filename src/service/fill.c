@@ -4,13 +4,17 @@
 
 #include "service/fill.h"
 
+#include <inttypes.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "service/runtime.h"
 #include "store/document/copy.h"
 #include "store/keyvalue/copy.h"
 #include "store/ledger.h"
 
+#define TOLD_MS 300 /* between two words on how far it has come */
+#define LOGGED_MS 2000
 #define COLLECTIONS                                                                                \
     ((int)(sizeof((fh_service *)NULL)->collections / sizeof *((fh_service *)NULL)->collections))
 
@@ -56,12 +60,31 @@ enum fh_code service_store_prepare(const fh_service *service, struct store *stor
 enum fh_code service_store_copy(const fh_service *service, const struct copy_options *options,
                                 struct copy_result *ret, struct fh_error *error)
 {
+    struct copy_count count = {0};
+    struct copy_options counted = *options;
+    counted.count = &count;
     *ret = (struct copy_result){0};
     if (service->model == FH_RELATIONAL)
-        return relational_copy(options, ret, error);
+        return relational_copy(&counted, ret, error);
     if (service->model == FH_DOCUMENT)
-        return document_copy(options, service->collections, collection_count(service), ret, error);
-    return keyvalue_copy(options, ret, error);
+        return document_copy(&counted, service->collections, collection_count(service), ret, error);
+    return keyvalue_copy(&counted, ret, error);
+}
+
+void fill_told(void *context, const struct copy_step *step)
+{
+    struct fill_watch *filling = context;
+    const struct course *course = &step->course;
+    int64_t now_ns = world_monotonic_ns(filling->world);
+    if (filling->logged_ns && now_ns >= filling->logged_ns)
+        log_info("%s the store: %" PRId64 " of %s%" PRId64 " rows; it is at %s", filling->doing,
+                 course->done, course->guessed ? "about " : "", course->total, course->of);
+    if (now_ns >= filling->logged_ns)
+        filling->logged_ns = world_in_ms(filling->world, LOGGED_MS);
+    if (now_ns < filling->told_ns || !filling->watch->told)
+        return;
+    filling->told_ns = world_in_ms(filling->world, TOLD_MS);
+    filling->watch->told(filling->watch->context, course);
 }
 
 /* ---- what a store knows of itself ------------------------------------------------------------ */

@@ -8,6 +8,7 @@
  */
 
 #include "freehold.h"
+#include "service/move.h"
 #include "store/relational/copy.h"
 
 /* Makes what the model keeps things in, where it is missing: the migrations that are new in the
@@ -18,6 +19,14 @@ enum fh_code service_store_prepare(const fh_service *service, struct store *stor
  * FH_UNSUPPORTED: stores of this model can't be copied so. */
 enum fh_code service_store_copy(const fh_service *service, const struct copy_options *options,
                                 struct copy_result *ret, struct fh_error *error);
+/* For copy_options.told and its context: tells `watch`, and now and then the log. */
+struct fill_watch {
+    struct world *world;
+    const struct move_watch *watch;
+    const char *doing;          /* "moving" */
+    int64_t told_ns, logged_ns; /* when that is due next; zero at first */
+};
+void fill_told(void *context, const struct copy_step *step);
 /* Whether the store holds anything of the service's: migrations were applied to it, it has
  * published, or it has documents or keys. */
 enum fh_code service_store_used(const fh_service *service, struct store *store, bool *ret,

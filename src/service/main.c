@@ -86,9 +86,9 @@ static void host_works(struct runtime *runtime, bool works)
     process_works(&program_of(runtime)->process, works);
 }
 
-static void host_told(struct runtime *runtime, int64_t done, const char *what)
+static void host_told(struct runtime *runtime, const struct course *course)
 {
-    process_tell(&program_of(runtime)->process, done, what);
+    process_tell(&program_of(runtime)->process, course);
 }
 
 static void host_drain(struct runtime *runtime)

@@ -30,7 +30,6 @@
 #include "store/ledger.h"
 
 #define META_SIZE 128
-#define TOLD_MS 2000 /* between two words on how far it has come */
 
 static const char *engine_named(const json_t *config)
 {
@@ -139,20 +138,8 @@ struct moving {
     struct marks old, new;
     struct copy_result copied;
     struct fh_error error;
-    const struct move_watch *watch;
-    int64_t told_ns; /* when its progress was last told */
+    struct fill_watch watch;
 };
-
-static void say_progress(void *context, const char *table, int64_t rows)
-{
-    struct moving *moving = context;
-    if (world_monotonic_ns(moving->world) < moving->told_ns)
-        return;
-    moving->told_ns = world_in_ms(moving->world, TOLD_MS);
-    log_info("moving the store: %" PRId64 " rows of %s", rows, table);
-    if (moving->watch->told)
-        moving->watch->told(moving->watch->context, rows, table);
-}
 
 static bool has_ancestor(const struct marks *marks, const char *incarnation)
 {
@@ -214,7 +201,7 @@ static enum fh_code begin_new(struct moving *moving)
 static enum fh_code fill_new(struct moving *moving)
 {
     struct copy_options options = {
-        .from = moving->from, .to = moving->to, .told = say_progress, .context = moving};
+        .from = moving->from, .to = moving->to, .told = fill_told, .context = &moving->watch};
     CRASH_POINT("move.marked");
     enum fh_code code =
         service_store_prepare(moving->service, moving->to,
@@ -337,7 +324,7 @@ enum fh_code service_store_move(const fh_service *service, const json_t *config,
     const json_t *from = json_object_get(config, "from");
     bool abandons = json_is_true(json_object_get(config, "abandon_move"));
     struct moving moving = {
-        .service = service, .world = world, .watch = watch, .told_ns = INT64_MIN};
+        .service = service, .world = world, .watch = {world, watch, "moving", 0, 0}};
     moving.from_config = abandons ? config : from;
     moving.to_config = abandons ? NULL : config;
     if (!abandons && !from)

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "base/progress.h"
 #include "freehold.h"
 #include "store/store.h"
 
@@ -19,9 +20,9 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
  * is not whole yet. */
 enum fh_code service_store_serves(struct store *store, struct fh_error *error);
 
-/* Who is told every few seconds how far a move has come: so many rows of a table. */
+/* Who is told again and again how far a move, or a restore, has come, in rows. */
 struct move_watch {
-    void (*told)(void *context, int64_t rows, const char *table); /* NULL: nobody */
+    void (*told)(void *context, const struct course *course); /* NULL: nobody */
     void *context;
 };
 

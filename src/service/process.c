@@ -233,10 +233,12 @@ void process_works(struct process *process, bool works)
         uv_timer_stop(&process->beat);
 }
 
-void process_tell(struct process *process, int64_t done, const char *what)
+void process_tell(struct process *process, const struct course *course)
 {
     char line[PROCESS_TOLD_SIZE];
-    if (snprintf(line, sizeof line, "working %" PRId64 " %s\n", done, what) < (int)sizeof line)
+    int length = snprintf(line, sizeof line, "working %" PRId64 " %s%" PRId64 " %s\n", course->done,
+                          course->guessed ? "~" : "", course->total, course->of);
+    if (length < (int)sizeof line)
         control_send(process, line);
 }
 

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "base/progress.h"
 
 #define PROCESS_EXIT_FAILED 1         /* a restart may mend it */
 #define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
@@ -57,8 +58,8 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
                            void (*stop)(void *context), void *context, struct fh_error *error);
 /* While it works at what may take its time before it is ready (a migration, a move), it says so. */
 void process_works(struct process *process, bool works);
-/* How far that has come: so many rows of `what`, a table. */
-void process_tell(struct process *process, int64_t done, const char *what);
+/* How far that has come, in rows. */
+void process_tell(struct process *process, const struct course *course);
 void process_ready(struct process *process); /* tells the starter; beats from now on */
 /* Asks to stop, as SIGTERM does. */
 void process_stop(struct process *process);

@@ -35,7 +35,6 @@
 #include "store/ledger.h"
 
 #define META_SIZE 128
-#define TOLD_MS 2000          /* between two words on how far it has come */
 #define AWAITED_MS_MAX 600000 /* that another instance restores */
 #define LOOK_MS 100
 
@@ -43,7 +42,7 @@ struct restoring {
     const fh_service *service;
     const json_t *config;
     struct world *world;
-    const struct move_watch *watch;
+    struct fill_watch watch;
     const char *folder;
     json_t *order;
     const char *id, *file;
@@ -53,7 +52,6 @@ struct restoring {
     struct backup_facts facts;
     bool touched; /* the store is not what it was any more */
     struct fh_error error;
-    int64_t told_ns;
 };
 
 static void path_of(const struct restoring *restoring, const char *name, const char *tail,
@@ -283,17 +281,6 @@ static enum fh_code restore_embedded(struct restoring *restoring)
 
 /* ---- on a server ----------------------------------------------------------------------------- */
 
-static void say_progress(void *context, const char *table, int64_t rows)
-{
-    struct restoring *restoring = context;
-    if (world_monotonic_ns(restoring->world) < restoring->told_ns)
-        return;
-    restoring->told_ns = world_in_ms(restoring->world, TOLD_MS);
-    log_info("restoring the store: %" PRId64 " rows of %s", rows, table);
-    if (restoring->watch->told)
-        restoring->watch->told(restoring->watch->context, rows, table);
-}
-
 static enum fh_code mark(struct restoring *restoring, const char *name, const char *value)
 {
     struct store_work *work;
@@ -325,8 +312,10 @@ static enum fh_code keep_former(struct restoring *restoring)
 static enum fh_code fill(struct restoring *restoring)
 {
     struct copy_result result;
-    struct copy_options options = {
-        .from = restoring->from, .to = restoring->to, .told = say_progress, .context = restoring};
+    struct copy_options options = {.from = restoring->from,
+                                   .to = restoring->to,
+                                   .told = fill_told,
+                                   .context = &restoring->watch};
     struct fh_error *error = &restoring->error;
     enum fh_code code = service_store_prepare(
         restoring->service, restoring->to, json_string_at(restoring->config, "migrations"), error);
@@ -465,9 +454,8 @@ enum fh_code service_store_restore(const fh_service *service, const json_t *conf
     struct restoring restoring = {.service = service,
                                   .config = config,
                                   .world = world,
-                                  .watch = watch,
-                                  .folder = json_string_at(config, "folder"),
-                                  .told_ns = INT64_MIN};
+                                  .watch = {world, watch, "restoring", 0, 0},
+                                  .folder = json_string_at(config, "folder")};
     if (!restoring.folder || !is_there(&restoring, SERVICE_RESTORE_ORDER, ""))
         return FH_OK;
     enum fh_code code = restore(&restoring);

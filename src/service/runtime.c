@@ -183,11 +183,11 @@ static void open_bell(struct runtime *runtime)
         log_warning("Other instances' events are heard of up to a second late: %s", error.message);
 }
 
-static void tell_move(void *context, int64_t rows, const char *table)
+static void tell_move(void *context, const struct course *course)
 {
     struct runtime *runtime = context;
     if (runtime->host->told)
-        runtime->host->told(runtime, rows, table);
+        runtime->host->told(runtime, course);
 }
 
 static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *error)

@@ -38,7 +38,7 @@ struct runtime_host {
     /* It begins, or has ended, what may take its time before it is ready. NULL: nobody waits. */
     void (*works)(struct runtime *runtime, bool works);
     /* So far it has come with that: so many rows of `what`. NULL: nobody waits. */
-    void (*told)(struct runtime *runtime, int64_t done, const char *what);
+    void (*told)(struct runtime *runtime, const struct course *course);
     void (*ready)(struct runtime *runtime);
     /* No new requests. Calls runtime_requests_drained when all those taken have been answered, or
      * within PROCESS_GRACE_MS. */

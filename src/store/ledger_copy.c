@@ -176,9 +176,8 @@ static enum fh_code take_rows(void *context, const struct sql_value *rows, int c
         digest_add(copying->digest, &rows[i * width], width);
     enum fh_code code =
         copying->writes ? ops_of(to)->write(to, copying->ledger, rows, count, error) : FH_OK;
-    if (code == FH_OK && copying->writes && copying->options->told)
-        copying->options->told(copying->options->context, copying->ledger->collection,
-                               copying->digest->rows);
+    if (code == FH_OK)
+        copy_passed(copying->options, copying->ledger->collection, count, !copying->writes);
     return code;
 }
 
@@ -225,6 +224,17 @@ static enum fh_code copy_one(const struct copy_options *options, const struct co
     ret->tables++;
     ret->rows += source.rows;
     return code;
+}
+
+void copy_ledger_count(const struct copy_options *options)
+{
+    struct fh_error error;
+    struct store *from = options->from;
+    for (int i = 0; i < copied_ledger_count; i++) {
+        int64_t rows = 0;
+        enum fh_code code = ops_of(from)->count(from, &copied_ledgers[i], &rows, &error);
+        copy_found(options, rows, code != FH_OK || !from->ops->sql);
+    }
 }
 
 enum fh_code copy_ledger(const struct copy_options *options, struct copy_result *ret,

@@ -18,6 +18,8 @@ bool copy_knows(const struct store *store);
  * both sides; says which. */
 enum fh_code copy_ledger(const struct copy_options *options, struct copy_result *ret,
                          struct fh_error *error);
+/* Adds the rows of the source's ledger to those that there are, as far as they can be counted. */
+void copy_ledger_count(const struct copy_options *options);
 /* FH_CONFLICT: that is what reads otherwise; `rows` of it there and here. */
 enum fh_code copy_differs(const struct copy_options *options, const char *name, int64_t there,
                           int64_t here, struct fh_error *error);
@@ -57,6 +59,9 @@ struct copied_ops {
                          copied_slice *slice, void *context, struct fh_error *error);
     enum fh_code (*write)(struct store *store, const struct copied_ledger *ledger,
                           const struct sql_value *rows, int count, struct fh_error *error);
+    /* How many rows it has, or about. */
+    enum fh_code (*count)(struct store *store, const struct copied_ledger *ledger, int64_t *ret,
+                          struct fh_error *error);
     /* All of it goes. */
     enum fh_code (*empty)(struct store *store, struct fh_error *error);
     /* The last position given out; and up to which, and with what event, the outbox was trimmed. */

@@ -270,13 +270,16 @@ static void look(struct world_timer *timer)
     send_signal(child, SIGKILL);
 }
 
-/* "working 412000 orders" */
+/* "working 412000 1000000 orders"; "~1000000": the total is a guess, 0: it is not known */
 static void take_work(struct child *child)
 {
-    char *what;
-    long long done = strtoll(child->line + strlen("working"), &what, 10);
-    if (child->works && child->state == CHILD_STARTING && done > 0 && *what == ' ')
-        child->works(child, done, what + 1);
+    char *total, *of;
+    struct course course = {.done = strtoll(child->line + strlen("working"), &total, 10)};
+    course.guessed = strncmp(total, " ~", 2) == 0;
+    course.total = strtoll(total + (course.guessed ? 2 : 0), &of, 10);
+    course.of = of + 1;
+    if (child->works && child->state == CHILD_STARTING && course.total >= 0 && *of == ' ')
+        child->works(child, &course);
 }
 
 static void take_line(struct child *child)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/progress.h"
 #include "base/text.h"
 #include "system/provision.h"
 #include "world/world.h"
@@ -55,7 +56,7 @@ struct child {
     /* Called on the loop after each change of state. */
     void (*changed)(struct child *child);
     /* While it starts it says how far its work has come: `done` of `what`. NULL: nobody listens. */
-    void (*works)(struct child *child, int64_t done, const char *what);
+    void (*works)(struct child *child, const struct course *course);
     void *owner;
 
     enum child_state state;

@@ -236,15 +236,16 @@ void control_progress(struct control *control, const char *service, const char *
     }
 }
 
-void control_work(struct control *control, const char *service, int64_t done, int64_t total,
-                  const char *what)
+void control_work(struct control *control, const char *service, const struct course *course)
 {
     for (struct client *client = control->clients; client; client = client->next) {
         if (follows(client, service))
             send_json(client,
-                      json_pack("{s:o, s:I, s:I, s:s}", "progress",
-                                json_sprintf("%s: %lld rows of %s", service, (long long)done, what),
-                                "done", (json_int_t)done, "total", (json_int_t)total, "of", what),
+                      json_pack("{s:o, s:I, s:I, s:b, s:s}", "progress",
+                                json_sprintf("%s: %lld rows", service, (long long)course->done),
+                                "done", (json_int_t)course->done, "total",
+                                (json_int_t)course->total, "guessed", course->guessed, "of",
+                                course->of),
                       false);
     }
 }

@@ -12,8 +12,9 @@
  *                          → {"progress": "..."} as it goes, {"done": true} or {"error": "..."}
  *   {"command": "move", "service": "orders", "to": "mariadb" or absent, "profile": NAME or absent,
  *    "abandon": true or absent}
- *                          → the same; {"progress", "done", "total", "of"} tells of rows, and the
- * end is {"done": true, "moved": {...}}, or {"error": "...", "back": true} Anything else →
+ *                          → the same; {"progress", "done", "total", "guessed", "of"} tells of rows
+ * (total 0: not known), and the end is {"done": true, "moved": {...}}, or {"error": "...", "back":
+ * true} Anything else →
  * {"error": "..."}, then the end.
  */
 
@@ -21,6 +22,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "base/progress.h"
 
 #define CONTROL_CLIENTS_MAX 16
 #define CONTROL_LINE_SIZE_MAX 512
@@ -45,9 +47,8 @@ enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                          struct fh_error *error);
 /* To all who asked to stop; or, with a service, for a change of it. */
 void control_progress(struct control *control, const char *service, const char *text);
-/* The same of work that has come to `done` of `total` (0: not known) rows of `what`. */
-void control_work(struct control *control, const char *service, int64_t done, int64_t total,
-                  const char *what);
+/* The same of work that has come so far, in rows. */
+void control_work(struct control *control, const char *service, const struct course *course);
 /* To those: it is done, or why not (NULL: it is done). */
 void control_done(struct control *control, const char *service, const char *error);
 /* To those: the last line (taken), which says how it ended. */

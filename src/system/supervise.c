@@ -285,13 +285,13 @@ static void child_changed(struct child *child)
     supervisor_tend(supervisor, instances);
 }
 
-static void child_works(struct child *child, int64_t done, const char *what)
+static void child_works(struct child *child, const struct course *course)
 {
     struct supervisor *supervisor = child->owner;
     const struct supervise_options *options = supervisor->options;
-    options->works(options->context, child->part->name, done, what);
+    options->works(options->context, child->part->name, course);
     if (supervisor->control)
-        control_work(supervisor->control, child->part->name, done, 0, what);
+        control_work(supervisor->control, child->part->name, course);
 }
 
 /* ---- Running

@@ -7,6 +7,7 @@
  * ready, the gateway; starts again what dies; stops the gateway first and then the services.
  */
 
+#include "base/progress.h"
 #include "system/provision.h"
 
 /* --detach gives up when a service has failed to start so often. */
@@ -21,7 +22,7 @@ struct supervise_options {
     bool give_up;       /* a service that cannot be started ends everything */
     void (*say)(void *context, enum supervise_level level, const char *text);
     /* A service that starts has work to do first, and has come to `done` rows of `what`. */
-    void (*works)(void *context, const char *service, int64_t done, const char *what);
+    void (*works)(void *context, const char *service, const struct course *course);
     void (*ready)(void *context); /* once: all services and the gateway are ready */
     void *context;
 };

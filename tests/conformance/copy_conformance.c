@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "store/ledger.h"
+#include "counted.h"
 #include "store/relational/copy.h"
 
 /* The same tables in all dialects, one the child of the other by an alphabetical accident. */
@@ -184,9 +185,13 @@ static void an_embedded_store_is_copied_into_the_engines(struct conformance *c)
     /* What an earlier attempt has left is replaced. */
     EXPECT(runs(c, c->store, "INSERT INTO zones (id, note, filled) VALUES (7, 'old', :yes)",
                 "{'yes': true}"));
-    struct copy_options options = {.from = from, .to = c->store};
+    struct counted over = {0};
+    struct copy_options options = {
+        .from = from, .to = c->store, .told = count_step, .count = &over.count, .context = &over};
     EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
     EXPECT(result.rows >= ZONES + 1);
+    EXPECT(counts_whole(&over) && over.written == result.rows);
+    EXPECT(over.last.total == result.rows && !over.last.guessed);
     expect_whole(c, c->store, ids);
     store_close(from);
 }
@@ -197,8 +202,11 @@ static void the_engines_store_is_copied_into_an_embedded_one(struct conformance 
     struct copy_result result;
     struct store *to = open_embedded(c, "to");
     EXPECT(to && make_tables(c, c->store) && fill(c, c->store, ids));
-    struct copy_options options = {.from = c->store, .to = to};
+    struct counted over = {0};
+    struct copy_options options = {
+        .from = c->store, .to = to, .told = count_step, .count = &over.count, .context = &over};
     EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
+    EXPECT(counts_whole(&over) && over.written == result.rows);
     expect_whole(c, to, ids);
     store_close(to);
 }

@@ -4,6 +4,7 @@
  * reads it. */
 
 #include "copied.h"
+#include "counted.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -98,14 +99,20 @@ static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct c
     EXPECT(from && to && prepare(c, c->store) && fill(c, from, ids));
     /* What an earlier attempt has left is replaced. */
     EXPECT(insert(c, c->store, "things", conformance_json("{'id': 'thing 001', 'old': 1}")));
-    struct copy_options options = {.from = from, .to = c->store};
+    struct counted over = {0}, home = {0};
+    struct copy_options options = {
+        .from = from, .to = c->store, .told = count_step, .count = &over.count, .context = &over};
     EXPECT(document_copy(&options, collections, 2, &there, &c->error) == FH_OK);
     EXPECT(there.rows > THINGS);
     expect_documents(c, c->store);
     expect_ledger(c, c->store, &arena);
-    struct copy_options again = {.from = c->store, .to = to};
+    EXPECT(counts_whole(&over) && over.last.done == over.last.total);
+    struct copy_options again = {
+        .from = c->store, .to = to, .told = count_step, .count = &home.count, .context = &home};
     EXPECT(document_copy(&again, collections, 2, &back, &c->error) == FH_OK);
     EXPECT(back.rows == there.rows && back.tables == there.tables);
+    EXPECT(counts_whole(&home) && home.last.done == home.last.total);
+    EXPECT(home.last.guessed || c->store->ops->sql);
     expect_documents(c, to);
     expect_ledger(c, to, &arena);
     expect_events(c, to, ids);

@@ -4,6 +4,7 @@
  * model and the ledger read it. */
 
 #include "copied.h"
+#include "counted.h"
 #include "keyvalue.h"
 
 #include <stdlib.h>
@@ -148,14 +149,20 @@ static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct c
     /* What an earlier attempt has left is replaced. */
     EXPECT(puts_value(c, "left", "1") && puts_field(c, "v0000", "f", "1"));
     EXPECT(keyvalue_any(c->store, &any, &c->error) == FH_OK && any);
-    struct copy_options options = {.from = from, .to = c->store};
+    struct counted over = {0}, home = {0};
+    struct copy_options options = {
+        .from = from, .to = c->store, .told = count_step, .count = &over.count, .context = &over};
     EXPECT(keyvalue_copy(&options, &there, &c->error) == FH_OK);
     EXPECT(there.rows > VALUES);
     expect_keys(c, c->store, now_ms);
     expect_ledger(c, c->store, &arena);
-    struct copy_options again = {.from = c->store, .to = to};
+    EXPECT(counts_whole(&over) && over.last.done == over.last.total);
+    struct copy_options again = {
+        .from = c->store, .to = to, .told = count_step, .count = &home.count, .context = &home};
     EXPECT(keyvalue_copy(&again, &back, &c->error) == FH_OK);
     EXPECT(back.rows == there.rows && back.tables == there.tables);
+    EXPECT(counts_whole(&home) && home.last.done == home.last.total);
+    EXPECT(home.last.guessed || c->store->ops->sql);
     expect_keys(c, to, now_ms);
     expect_ledger(c, to, &arena);
     expect_events(c, to, ids);
@@ -192,12 +199,11 @@ struct meddling {
     bool done;
 };
 
-static void meddle(void *context, const char *table, int64_t rows)
+static void meddle(void *context, const struct copy_step *step)
 {
     struct meddling *meddling = context;
     struct store *own = meddling->c->store;
-    (void)rows;
-    if (strcmp(table, "keys") != 0 || meddling->done)
+    if (strcmp(step->course.of, "keys") != 0 || step->again || meddling->done)
         return;
     meddling->c->store = meddling->from;
     meddling->done = puts_field(meddling->c, "cart:7", "lamp", "1");
@@ -210,9 +216,10 @@ static void a_key_that_reads_otherwise_is_told_by_its_name(struct conformance *c
     struct copy_result result;
     struct store *from = open_embedded(c, "from");
     struct meddling meddling = {.c = c, .from = from};
+    struct copy_count count = {0};
     EXPECT(from && prepare(c) && fill(c, from, world_wall_ms(c->harness.world), ids));
     struct copy_options options = {
-        .from = from, .to = c->store, .told = meddle, .context = &meddling};
+        .from = from, .to = c->store, .told = meddle, .count = &count, .context = &meddling};
     enum fh_code code = keyvalue_copy(&options, &result, &c->error);
     store_close(from);
     EXPECT(meddling.done && code == FH_CONFLICT && !c->error.retryable);

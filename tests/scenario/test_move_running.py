@@ -2,8 +2,11 @@
 """A service's store moves to another engine while the system runs: requests wait, none fails, and everyone else notices
 nothing but that. What can't be moved goes on where it was."""
 
+import contextlib
 import json
+import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
@@ -24,6 +27,21 @@ needs_a_server = pytest.mark.skipif(not ENGINE, reason="NO SERVER IS INSTALLED T
 
 def move(system, service, *more, check=True):
     return system.command("move", service, "--state", system.state, *more, check=check)
+
+
+def on_terminal(*words):
+    """What a command draws on the terminal that its errors go to."""
+    terminal, end = pty.openpty()
+    with open(terminal, "rb", buffering=0) as drawn:
+        with subprocess.Popen([FREEHOLD, *words], stdout=subprocess.DEVNULL, stderr=end,
+                              env={**os.environ, "TERM": "xterm"}) as process:
+            os.close(end)
+            told = b""
+            with contextlib.suppress(OSError):  # the terminal's end, when nobody has it any more
+                while part := drawn.read(4096):
+                    told += part
+        assert process.returncode == 0, told
+    return told.decode()
 
 
 def moves(system):
@@ -94,6 +112,20 @@ def test_a_store_moves_there_and_back_under_load(shop, engine):  # noqa: F811
     assert pathlib.Path(shop.file).read_text() == before and moves(shop) == {}
     assert all(one["restarts"] == 0 for one in shop.services().values())
     wait_for("its server has ended", lambda: shop.status()["servers"] == [])
+
+
+@needs_a_server
+def test_it_is_told_how_far_it_is(shop):  # noqa: F811
+    shop.up()
+    make_users(shop)
+    drawn = on_terminal("move", "users", "--to", ENGINE, "--state", shop.state)
+    assert re.search(r"users  .* \d+%  [\d,]+ of [\d,]+ rows", drawn), drawn
+    shop.stop()
+    set_engine(shop, "sqlite")
+    drawn = on_terminal("move", shop.file, "users", "--state", shop.state, "--listen", f"127.0.0.1:{shop.port}",
+                        "--detach")
+    assert re.search(r"users  .*[\d,]+ (of about [\d,]+ )?rows", drawn), drawn  # a server may have no statistics yet
+    check_whole(shop, "User 1")
 
 
 @needs_a_server

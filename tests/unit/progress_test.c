@@ -52,6 +52,22 @@ static void more_than_was_foreseen_is_all(void **state)
     assert_string_equal(after(12, 10, 1, 0), "users  100%  12 of 10 rows, 12/s");
 }
 
+static void what_another_process_tells_is_followed(void **state)
+{
+    struct progress progress;
+    struct course course = {.done = 500, .total = 1000, .guessed = true, .of = "users"};
+    (void)state;
+    progress_begin(&progress, "users", "rows", 0, true);
+    progress_follow(&progress, &course);
+    assert_true(progress.done == 500 && progress.total == 1000 && progress.guessed);
+    int64_t began_ns = progress.began_ns;
+    course = (struct course){.done = 10, .total = 2000, .of = "users"}; /* it began anew */
+    progress_follow(&progress, &course);
+    assert_true(progress.done == 10 && progress.total == 2000 && !progress.guessed);
+    assert_true(progress.began_ns > began_ns);
+    progress_end(&progress);
+}
+
 static void a_guess_is_called_one_until_it_was_wrong(void **state)
 {
     (void)state;
@@ -125,6 +141,7 @@ int main(void)
         cmocka_unit_test(without_a_total_there_is_no_part_of_it),
         cmocka_unit_test(more_than_was_foreseen_is_all),
         cmocka_unit_test(a_guess_is_called_one_until_it_was_wrong),
+        cmocka_unit_test(what_another_process_tells_is_followed),
         cmocka_unit_test(a_bar_takes_the_columns_that_are_left),
         cmocka_unit_test(where_there_is_no_terminal_lines_are_whole_and_few),
         cmocka_unit_test(quiet_work_says_nothing),

@@ -7,12 +7,14 @@
 
 #include "store/document/copy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "store/relational/digest.h"
 
 #define FIND_LIMIT 200
+#define STATEMENT_SIZE 128
 #define WORK_DOCUMENTS 100 /* in one work, where an engine takes several */
 
 struct copying {
@@ -99,8 +101,8 @@ static enum fh_code take_documents(void *context, const json_t *list, struct fh_
     }
     for (i = 0; i < json_array_size(list) && copying->writes && code == FH_OK; i += step)
         code = insert_some(to, copying->name, list, i, step, error);
-    if (code == FH_OK && copying->writes && copying->options->told)
-        copying->options->told(copying->options->context, copying->name, copying->digest->rows);
+    if (code == FH_OK)
+        copy_passed(copying->options, copying->name, (int)json_array_size(list), !copying->writes);
     return code;
 }
 
@@ -167,6 +169,49 @@ static enum fh_code empty(struct store *store, const char *collection, struct fh
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+static bool take_count(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return false;
+}
+
+static enum fh_code count_rows(struct store *store, const char *collection, int64_t *ret,
+                               struct fh_error *error)
+{
+    char sql[STATEMENT_SIZE];
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM doc_%s", collection);
+    code = sql_run(work, sql, NULL, 0, take_count, ret, NULL, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code count_documents(struct store *store, const char *collection, int64_t *ret,
+                                    struct fh_error *error)
+{
+#ifdef FREEHOLD_MONGODB
+    if (store->ops == &store_mongodb)
+        return copied_mongodb_count(store, collection, ret, error);
+#endif
+    return count_rows(store, collection, ret, error);
+}
+
+/* For who waits alone: what can't be counted is found out when it is read. */
+static void count_all(const struct copy_options *options, const struct fh_collection *collections,
+                      int count)
+{
+    struct fh_error error;
+    copy_ledger_count(options);
+    for (int i = 0; i < count; i++) {
+        int64_t documents = 0;
+        enum fh_code code = count_documents(options->from, collections[i].name, &documents, &error);
+        copy_found(options, documents, code != FH_OK || !options->from->ops->sql);
+    }
+}
+
 /* One collection: over, and read again. */
 static enum fh_code copy_one(const struct copy_options *options, const char *name,
                              struct copy_result *ret, struct fh_error *error)
@@ -193,6 +238,8 @@ enum fh_code document_copy(const struct copy_options *options,
                          "Document stores are moved between SQLite and MongoDB, and not yet from "
                          "%s to %s.",
                          options->from->ops->name, options->to->ops->name);
+    if (options->count)
+        count_all(options, collections, count);
     enum fh_code code = copy_ledger(options, ret, error);
     for (int i = 0; i < count && code == FH_OK; i++)
         code = empty(options->to, collections[i].name, error);

@@ -21,7 +21,10 @@ enum fh_code document_copy(const struct copy_options *options,
 enum fh_code document_any(struct store *store, const struct fh_collection *collections, int count,
                           bool *ret, struct fh_error *error);
 
-/* For engines: all documents of a collection go, at once. */
+/* For engines: about how many documents a collection has. */
+enum fh_code copied_mongodb_count(struct store *store, const char *collection, int64_t *ret,
+                                  struct fh_error *error);
+/* And all of them go, at once. */
 enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
                                   struct fh_error *error);
 

@@ -107,6 +107,40 @@ static enum fh_code documents_read(struct store *store, const struct copied_ledg
     return code;
 }
 
+/* ---- counting -------------------------------------------------------------------------------- */
+
+struct counting {
+    struct mongodb_call call; /* first */
+    const char *collection;
+    int64_t count;
+};
+
+static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
+{
+    struct counting *counting = (struct counting *)call;
+    bson_error_t why;
+    mongoc_collection_t *collection = mongodb_collection(call, counting->collection);
+    counting->count =
+        mongoc.mongoc_collection_estimated_document_count(collection, NULL, NULL, NULL, &why);
+    mongoc.mongoc_collection_destroy(collection);
+    return counting->count < 0 ? mongodb_failed(&why, error) : FH_OK;
+}
+
+enum fh_code copied_mongodb_count(struct store *store, const char *collection, int64_t *ret,
+                                  struct fh_error *error)
+{
+    struct counting counting = {.call.run = count_run, .collection = collection};
+    enum fh_code code = mongodb_call(mongodb_of(store), &counting.call, error);
+    *ret = code == FH_OK ? counting.count : 0;
+    return code;
+}
+
+static enum fh_code documents_count(struct store *store, const struct copied_ledger *ledger,
+                                    int64_t *ret, struct fh_error *error)
+{
+    return copied_mongodb_count(store, ledger->collection, ret, error);
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Any number of one collection's documents, at once. */
@@ -290,5 +324,6 @@ static enum fh_code documents_number(struct store *store, int64_t position, int6
 
 const struct copied_ops copied_mongodb = {.read = documents_read,
                                           .write = documents_write,
+                                          .count = documents_count,
                                           .empty = documents_empty,
                                           .number = documents_number};

@@ -28,7 +28,8 @@
     X(mongoc_client_set_error_api) X(mongoc_client_write_command_with_opts) \
     X(mongoc_collection_count_documents) \
     X(mongoc_collection_create_bulk_operation_with_opts) X(mongoc_collection_delete_one) \
-    X(mongoc_collection_destroy) X(mongoc_collection_find_with_opts) \
+    X(mongoc_collection_destroy) X(mongoc_collection_estimated_document_count) \
+    X(mongoc_collection_find_with_opts) \
     X(mongoc_collection_insert_one) X(mongoc_collection_replace_one) \
     X(mongoc_collection_update_one) X(mongoc_cursor_destroy) X(mongoc_cursor_error) \
     X(mongoc_cursor_next) X(mongoc_init) X(mongoc_log_set_handler) X(mongoc_uri_destroy) \

@@ -124,8 +124,8 @@ static enum fh_code copy_names(void *context, const char *const *names, int coun
         if (code == FH_NOT_FOUND) /* it has ended */
             code = FH_OK;
     }
-    if (code == FH_OK && options->told)
-        options->told(options->context, KEYS, copying->keys);
+    if (code == FH_OK)
+        copy_passed(options, KEYS, count, false);
     return code;
 }
 
@@ -185,11 +185,23 @@ static enum fh_code compare_names(void *context, const char *const *names, int c
         if (code == FH_OK && !are_alike(&source, &target, now_ms(options->to)))
             code = copy_differs(options, names[i], target.digest.rows, source.digest.rows, error);
     }
+    if (code == FH_OK)
+        copy_passed(options, KEYS, count, true);
     return code;
 }
 
 /* ---- The whole ---------------------------------------------------------------------------------
  */
+
+/* For who waits alone: what can't be counted is found out when it is read. */
+static void count_all(const struct copy_options *options)
+{
+    struct fh_error error;
+    int64_t keys = 0;
+    copy_ledger_count(options);
+    ops_of(options->from)->count(options->from, &keys, &error);
+    copy_found(options, keys, true); /* some end meanwhile */
+}
 
 enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_result *ret,
                            struct fh_error *error)
@@ -202,6 +214,8 @@ enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_resul
                          "Stores of keys and values are moved between SQLite and Redis, and not "
                          "yet from %s to %s.",
                          from->ops->name, to->ops->name);
+    if (options->count)
+        count_all(options);
     enum fh_code code = copy_ledger(options, ret, error);
     if (code == FH_OK)
         code = ops_of(to)->empty(to, error);

@@ -48,6 +48,8 @@ struct copied_keys_ops {
     /* Of every key that is there at now_ms, each at least once; and maybe of some that are not. */
     enum fh_code (*names)(struct store *store, int64_t now_ms, copied_names *visit, void *context,
                           struct fh_error *error);
+    /* About how many there are: some may have ended. */
+    enum fh_code (*count)(struct store *store, int64_t *ret, struct fh_error *error);
     /* A key's parts, in slices. FH_NOT_FOUND: it is not there, or not any more. */
     enum fh_code (*read)(struct store *store, const char *name, int64_t now_ms, copied_parts *visit,
                          void *context, struct fh_error *error);

@@ -178,5 +178,20 @@ static enum fh_code sql_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
+/* ---- How many ----------------------------------------------------------------------------------
+ */
+
+static bool take_count(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return false;
+}
+
+static enum fh_code sql_count(struct store *store, int64_t *ret, struct fh_error *error)
+{
+    *ret = 0;
+    return read_slice(store, "SELECT count(*) FROM kv_key", NULL, 0, take_count, ret, error);
+}
+
 const struct copied_keys_ops copied_keys_sql = {
-    .names = sql_names, .read = sql_read, .empty = sql_empty};
+    .names = sql_names, .count = sql_count, .read = sql_read, .empty = sql_empty};

@@ -16,6 +16,9 @@ typedef enum fh_code redis_copy_pairs(void *context, const redisReply *pairs,
                                       struct fh_error *error);
 enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pairs *visit,
                              void *context, struct fh_error *error);
+/* What the command says of how many a key of Freehold's has: HLEN, XLEN, ZCARD. */
+enum fh_code redis_copy_count(struct store *store, const char *command, const char *name,
+                              int64_t *ret, struct fh_error *error);
 static inline const char *redis_copy_table(const struct copied_ledger *ledger)
 {
     return ledger->collection + sizeof "fh_" - 1;

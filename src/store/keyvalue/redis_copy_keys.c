@@ -259,5 +259,10 @@ static enum fh_code redis_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
+static enum fh_code redis_keys_count(struct store *store, int64_t *ret, struct fh_error *error)
+{
+    return redis_copy_count(store, "ZCARD", "keys", ret, error);
+}
+
 const struct copied_keys_ops copied_keys_redis = {
-    .names = redis_names, .read = redis_key_read, .empty = redis_empty};
+    .names = redis_names, .count = redis_keys_count, .read = redis_key_read, .empty = redis_empty};

@@ -218,7 +218,7 @@ static enum fh_code table_read(struct store_work *work, const struct catalog_tab
         code = slice_read(work, table, copied, last, slice, error);
         for (int i = 0; i < slice->count && code == FH_OK; i++)
             digest_add(digest, &slice->values[i * slice->width], copied->column_count);
-        if (code == FH_OK && slice->count && use)
+        if (code == FH_OK && slice->count)
             code = use(context, copied, slice, error);
         if (code != FH_OK || slice->count < SLICE_ROWS_MAX)
             break;
@@ -289,9 +289,17 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
             break;
     }
     text_release(&sql);
-    if (code == FH_OK && copying->options->told)
-        copying->options->told(copying->options->context, copied->to->name, copied->source.rows);
+    if (code == FH_OK)
+        copy_passed(copying->options, copied->to->name, slice->count, false);
     return code;
+}
+
+static enum fh_code slice_read_again(void *context, struct copied_table *copied,
+                                     const struct slice *slice, struct fh_error *error)
+{
+    const struct copying *copying = context;
+    copy_passed(copying->options, copied->to->name, slice->count, true);
+    return copy_stopped(copying->options, error);
 }
 
 /* Children first. */
@@ -402,11 +410,25 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
+/* A server's own statistics; SQLite has none, and counts faster than it copies. */
+static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
 {
-    if (!options->stopped || !options->stopped(options->context))
-        return FH_OK;
-    return error_set(error, FH_UNAVAILABLE, "The copy of the store was ended early.");
+    enum sql_dialect dialect = copying->options->from->ops->sql->dialect;
+    int64_t rows = 0, all = 0;
+    enum fh_code code = FH_OK;
+    if (dialect != SQL_SQLITE)
+        code = catalog_rows_guessed(copying->reading, &all, error);
+    for (int i = 0; dialect == SQL_SQLITE && i < copying->count && code == FH_OK; i++) {
+        struct text sql;
+        text_init(&sql, STATEMENT_LENGTH_MAX);
+        text_add(&sql, "SELECT count(*) FROM ");
+        catalog_quote(&sql, dialect, copying->tables[i].from->name);
+        code = ledger_integer(copying->reading, sql.data, NULL, 0, &rows, error);
+        text_release(&sql);
+        all += rows;
+    }
+    copy_found(copying->options, all, dialect != SQL_SQLITE);
+    return code;
 }
 
 static enum fh_code compare(struct copying *copying, struct fh_error *error)
@@ -418,7 +440,7 @@ static enum fh_code compare(struct copying *copying, struct fh_error *error)
     for (int i = 0; i < copying->count && code == FH_OK; i++) {
         struct copied_table *table = &copying->tables[i];
         struct digest target = {0};
-        code = table_read(work, table->to, table, &target, NULL, NULL, error);
+        code = table_read(work, table->to, table, &target, slice_read_again, copying, error);
         if (code == FH_OK && !digest_equal(&target, &table->source))
             code =
                 error_set(error, FH_CONFLICT,
@@ -456,6 +478,8 @@ enum fh_code relational_copy(const struct copy_options *options, struct copy_res
     if (options->began)
         options->began(options->context);
     code = read_catalogs(&copying, error);
+    if (code == FH_OK && options->count)
+        code = count_rows(&copying, error);
     if (code == FH_OK)
         code = empty_target(&copying, error);
     for (int i = 0; i < copying.count && code == FH_OK; i++) {

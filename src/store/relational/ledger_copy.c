@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger in SQLite's tables, for who copies it: read by its primary keys, slice by slice. */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/text.h"
 #include "store/ledger.h"
 #include "store/ledger_copy.h"
+#include "store/relational/ledger.h"
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 
@@ -210,5 +212,22 @@ static enum fh_code sql_number(struct store *store, int64_t position, int64_t tr
     return code;
 }
 
-const struct copied_ops copied_sql = {
-    .read = sql_read, .write = sql_write, .empty = sql_empty, .number = sql_number};
+static enum fh_code sql_count(struct store *store, const struct copied_ledger *ledger, int64_t *ret,
+                              struct fh_error *error)
+{
+    char sql[128];
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", ledger->table);
+    code = ledger_integer(work, sql, NULL, 0, ret, error);
+    store_rollback(work);
+    return code;
+}
+
+const struct copied_ops copied_sql = {.read = sql_read,
+                                      .write = sql_write,
+                                      .count = sql_count,
+                                      .empty = sql_empty,
+                                      .number = sql_number};

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `up` tells of a change, line by line: see system/control.h. */
+
+#include "cli/follow.h"
+
+#include "base/json.h"
+
+static int64_t number(const json_t *line, const char *name)
+{
+    return json_integer_value(json_object_get(line, name));
+}
+
+static void follow_rows(struct following *following, const json_t *line)
+{
+    struct course course = {.done = number(line, "done"),
+                            .total = number(line, "total"),
+                            .guessed = json_is_true(json_object_get(line, "guessed"))};
+    if (!following->progress.what)
+        progress_begin(&following->progress, following->service, "rows", 0, following->quiet);
+    progress_follow(&following->progress, &course);
+}
+
+static void take(void *context, const json_t *line)
+{
+    struct following *following = context;
+    const char *text = json_string_at(line, "progress");
+    if (json_object_get(line, "of")) {
+        follow_rows(following, line);
+    } else if (text) {
+        progress_hide(&following->progress);
+        if (!following->quiet)
+            fprintf(stderr, "  %s\n", text);
+    } else if (!following->end) {
+        following->end = json_copy_out(line);
+    }
+}
+
+int follow(struct following *following, const struct state *state, json_t *request, int timeout_ms)
+{
+    int code = cli_control_request(state, request, timeout_ms, take, following);
+    progress_end(&following->progress);
+    return code;
+}
+
+void follow_release(struct following *following)
+{
+    json_decref(following->end);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How far a copy has come, and whether it goes on: for the copies of all models. */
+
+#include "store/relational/copy.h"
+
+enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
+{
+    if (!options->stopped || !options->stopped(options->context))
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE, "The copy of the store was ended early.");
+}
+
+void copy_found(const struct copy_options *options, int64_t rows, bool guessed)
+{
+    if (!options->count)
+        return;
+    options->count->total += rows;
+    options->count->guessed |= guessed;
+}
+
+void copy_passed(const struct copy_options *options, const char *table, int count, bool again)
+{
+    if (!options->count || !options->told)
+        return;
+    options->count->passed += count;
+    struct copy_step step = {.count = count,
+                             .again = again,
+                             .course = {.done = options->count->passed / 2,
+                                        .total = options->count->total,
+                                        .guessed = options->count->guessed,
+                                        .of = table}};
+    options->told(options->context, &step);
+}
