@@ -294,22 +294,51 @@ static const char *event_of(struct arena *arena, const char *one)
     return event;
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* What a variable is named that holds one: "note" for "notes", but no word that means something
+ * else there, such as "return" for "returns". */
+static const char *variable_of(const char *one)
+{
+    static const char *const meant[] = {
+        "asm",      "auto",   "bool",    "break",  "case",   "char",   "const",    "continue",
+        "default",  "do",     "double",  "else",   "enum",   "extern", "false",    "float",
+        "for",      "goto",   "if",      "inline", "int",    "linux",  "long",     "register",
+        "restrict", "return", "short",   "signed", "sizeof", "static", "struct",   "switch",
+        "text",     "true",   "typedef", "typeof", "union",  "unix",   "unsigned", "void",
+        "volatile", "while",  NULL};
+    return is_one_of(one, meant) ? "one" : one;
+}
+
 /* Its name is also part of names in C, its table's, and those of its program and its folder. */
 static int check_service_name(const char *name)
 {
-    static const char *const taken[] = {"build", "gateway", "main", "freehold"};
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
-        if (strcmp(name, taken[i]) == 0)
-            return cli_fail(CLI_USAGE, "a service can't be named '%s': that name is taken", name);
-    }
+    /* As the build's own targets, of which Meson has most, and as what `up` runs. */
+    static const char *const taken[] = {
+        "benchmark", "build", "clean", "coverage",    "dist", "distcheck", "freehold",  "gateway",
+        "install",   "main",  "phony", "reconfigure", "test", "tests",     "uninstall", NULL};
+    static const char *const of_servers[] = {
+        /* SQLite would take these */
+        "any",    "array",    "both",      "call",  "change", "condition", "databases", "end",
+        "grant",  "interval", "keys",      "kill",  "lines",  "load",      "lock",      "loop",
+        "only",   "option",   "procedure", "range", "read",   "reads",     "return",    "schemas",
+        "signal", "some",     "usage",     "user",  "write",  NULL};
+    if (is_one_of(name, taken))
+        return cli_fail(CLI_USAGE, "a service can't be named '%s': that name is taken", name);
     if (strchr(name, '-'))
         return cli_fail(CLI_USAGE, "'%s' is no name for a service in C; write '_' where '-' stands",
                         name);
-    if (sqlite3_keyword_check(name, (int)strlen(name)))
+    if (sqlite3_keyword_check(name, (int)strlen(name)) || is_one_of(name, of_servers))
         return cli_fail(CLI_USAGE,
                         "'%s' is a word of SQL, and a service's first table has its name; take "
-                        "another, such as '%ss'",
-                        name, name);
+                        "another, such as '%s%s%s'",
+                        name, strchr("hsxy", name[strlen(name) - 1]) ? "my_" : "", name,
+                        strchr("hsxy", name[strlen(name) - 1]) ? "" : "s");
     return CLI_DONE;
 }
 
@@ -318,11 +347,15 @@ static int make_service(struct making *making, const char *name)
     struct arena *arena = &making->arena;
     const char *one = one_of(arena, name);
     making->names[0] = (struct name){"@SERVICE@", name};
-    making->names[1] = (struct name){"@ONE@", one};
+    making->names[1] = (struct name){"@ONE@", variable_of(one)};
     making->names[2] = (struct name){"@Event@", event_of(arena, one)};
     add(making, "service.c", arena_printf(arena, "%s/%s.c", name, name));
     add(making, "service_test.c", arena_printf(arena, "%s/%s_test.c", name, name));
     add(making, "service.sql", arena_printf(arena, "%s/migrations/0001_create_%s.sql", name, name));
+    add(making, "service_postgresql.sql",
+        arena_printf(arena, "%s/migrations/postgresql/0001_create_%s.sql", name, name));
+    add(making, "service_mariadb.sql",
+        arena_printf(arena, "%s/migrations/mariadb/0001_create_%s.sql", name, name));
     int code = add_line(making, BUILD_FILE, "services = [", arena_printf(arena, "'%s',", name));
     if (code == CLI_DONE)
         code = add_line(making, SYSTEM_FILE,
@@ -343,7 +376,7 @@ static int new_service(struct making *making, const char *name, bool as_json)
         return code;
     tell(making, as_json);
     if (!as_json)
-        printf("\nGo on with:\n%s  ninja -C build\n  meson test -C build\n  freehold up\n",
+        printf("\nGo on with:\n%s  ninja -C build\n  freehold test\n  freehold up\n",
                access("build/build.ninja", F_OK) == 0 ? "" : "  meson setup build\n");
     return CLI_DONE;
 }

@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from conftest import FREEHOLD, ROOT, SANITIZED, free_port
+from conftest import FREEHOLD, ROOT, SANITIZED, free_port, open_folder
+from test_move import SERVERS, is_installed
 
 BUILD = pathlib.Path(FREEHOLD).resolve().parent
 MESON = "/usr/bin/meson"
@@ -111,10 +112,47 @@ def test_a_new_service_runs(diary, installed):
         run("freehold", "stop", folder=diary, environment=installed)
 
 
+@pytest.mark.parametrize("engine", sorted(SERVERS))
+def test_a_new_service_moves_to_a_server(diary, installed, engine):
+    if not is_installed(engine):
+        pytest.skip(f"{engine.upper()} IS NOT INSTALLED")
+    state = open_folder() / "state"
+
+    def freehold(*words):  # not the installed one, to which servers' users have no way
+        return run(FREEHOLD, *words, "--state", state, folder=diary)
+
+    freehold("up", "--detach", "--listen", f"127.0.0.1:{free_port()}")
+    try:
+        freehold("call", "notes", "POST", "/api/notes", "--data", '{"text": "first"}')
+        freehold("move", "notes", "--to", engine)
+        freehold("call", "notes", "POST", "/api/notes", "--data", '{"text": "second"}')
+        freehold("call", "notes", "PUT", "/api/notes/1", "--data", '{"text": "changed"}')
+        rows = json.loads(freehold("call", "notes", "GET", "/api/notes"))
+        assert [(row["id"], row["text"]) for row in rows] == [(2, "second"), (1, "changed")]
+    finally:
+        freehold("stop")
+        shutil.rmtree(state.parent)
+
+
+def test_words_of_c_may_stand_in_a_services_name(installed, tmp_path):
+    """One of "returns" is a "return", and no variable can be named so."""
+    run("freehold", "new", "system", "words", folder=tmp_path, environment=installed)
+    folder = tmp_path / "words"
+    for name in ("returns", "texts", "int"):
+        run("freehold", "new", "service", name, folder=folder, environment=installed)
+    assert '"ReturnCreated"' in (folder / "returns" / "returns.c").read_text()
+    sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if SANITIZED else []
+    run(MESON, "setup", "build", "-Dwerror=true", *sanitize, folder=folder, environment=installed)
+    run("ninja", "-C", "build", folder=folder, environment=installed)
+    assert "12 passed, 0 failed" in run("freehold", "test", "--seeds", "1", folder=folder, environment=installed)
+
+
 def test_a_second_service_is_added_beside_the_first(diary, installed):
     made = json.loads(run("freehold", "new", "service", "order_lines", "--json", folder=diary, environment=installed))
     assert made == {"made": ["order_lines/order_lines.c", "order_lines/order_lines_test.c",
-                             "order_lines/migrations/0001_create_order_lines.sql"],
+                             "order_lines/migrations/0001_create_order_lines.sql",
+                             "order_lines/migrations/postgresql/0001_create_order_lines.sql",
+                             "order_lines/migrations/mariadb/0001_create_order_lines.sql"],
                     "changed": ["meson.build", "freehold.yaml"]}
     assert '"OrderLineCreated"' in (diary / "order_lines" / "order_lines.c").read_text()
     run("ninja", "-C", "build", folder=diary, environment=installed)
@@ -134,6 +172,9 @@ def test_nothing_that_is_there_is_written_over(diary):
     (("service", "Notes"), "'Notes' is no name for a service; expected a lower-case letter"),
     (("service", "../x"), "'../x' is no name for a service"),
     (("service", "order"), "'order' is a word of SQL"),
+    (("service", "user"), "'user' is a word of SQL"),
+    (("service", "values"), "take another, such as 'my_values'"),
+    (("service", "test"), "that name is taken"),
     (("service", "two-words"), "write '_' where '-' stands"),
     (("service", "gateway"), "that name is taken"),
     (("servce", "x"), "new does not know 'servce'; did you mean 'service'?"),
