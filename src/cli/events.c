@@ -93,11 +93,10 @@ static void print_whole(const struct reading *reading, const json_t *event)
     json_text_free(all);
 }
 
-/* From `after` to the end; of more than `most` only the last ones. */
-static int show_from(struct reading *reading, long long after, long long most,
-                     void (*print)(const struct reading *reading, const json_t *event))
+/* Those from `after` to the end are added to `kept`, of which only the last `most` stay. */
+static int read_from(struct reading *reading, long long after, long long most, json_t *kept)
 {
-    json_t *page, *event, *kept = json_array();
+    json_t *page, *event;
     size_t i;
     int code;
     reading->next = after;
@@ -112,11 +111,44 @@ static int show_from(struct reading *reading, long long after, long long most,
         }
         json_decref(page);
     } while (reading->next < reading->last);
+    return code;
+}
+
+static void print_all(const struct reading *reading, json_t *kept,
+                      void (*print)(const struct reading *reading, const json_t *event))
+{
+    json_t *event;
+    size_t i;
     json_array_foreach (kept, i, event)
         print(reading, event);
     fflush(stdout);
     json_decref(kept);
+}
+
+static int show_from(struct reading *reading, long long after, long long most,
+                     void (*print)(const struct reading *reading, const json_t *event))
+{
+    json_t *kept = json_array();
+    int code = read_from(reading, after, most, kept);
+    print_all(reading, kept, print);
     return code;
+}
+
+/* Not all positions are events' (sagas begin at some), and not all events are asked for: from ever
+ * further back, until there are as many. */
+static int show_last(struct reading *reading, long long most)
+{
+    for (long long back = most;; back *= 4) {
+        json_t *kept = json_array();
+        long long after = reading->last - back;
+        bool all = after <= reading->trimmed;
+        int code = read_from(reading, all ? reading->trimmed : after, most, kept);
+        if (all || code != CLI_DONE || (long long)json_array_size(kept) >= most) {
+            print_all(reading, kept, print_short);
+            return code;
+        }
+        json_decref(kept);
+    }
 }
 
 static int tail(struct reading *reading, const char *count, bool follow)
@@ -130,9 +162,7 @@ static int tail(struct reading *reading, const char *count, bool follow)
     if (code != CLI_DONE)
         return code;
     json_decref(page);
-    bool all = reading->type || reading->key;
-    long long after = all ? reading->trimmed : reading->last - most;
-    code = show_from(reading, after > 0 ? after : 0, most, print_short);
+    code = show_last(reading, most);
     while (follow && code == CLI_DONE && !ferror(stdout) && poll(&reader, 1, FOLLOW_MS) == 0)
         code = show_from(reading, reading->next, TAIL_MAX, print_short);
     return code;

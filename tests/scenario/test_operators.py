@@ -155,6 +155,19 @@ def test_events_are_shown_as_they_were_published(shop):
     assert line[0] == str(mine[2]["position"]) and line[2] == "UserUpdated" and '"Three"' in " ".join(line)
 
 
+def test_a_tail_has_as_many_events_as_are_asked_for(shop):
+    """Sagas take positions, too: the last six of orders are not six events."""
+    user, lamp = new_user(shop), new_product(shop, 10)
+    for _ in range(3):
+        ended(shop, shop.http("POST", "/api/orders", order_body(user, (lamp, 1))).body["id"])
+    all_of_them = events(shop, "tail", "orders", "--count", "100000")
+    for count in (1, 2, 6):
+        assert events(shop, "tail", "orders", "--count", str(count)) == all_of_them[-count:]
+    created = [one for one in all_of_them if one["type"] == "OrderCreated"]
+    assert events(shop, "tail", "orders", "--type", "OrderCreated", "--count", "3") == created[-3:]
+    assert len(events(shop, "tail", "orders", "--count", "0")) == 0
+
+
 def test_a_tail_goes_on(shop, tmp_path):
     user = new_user(shop)
     with open(tmp_path / "out", "w", encoding="utf-8") as out:
