@@ -7,6 +7,7 @@
 
 #include "cli/words.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,11 +29,16 @@ bool words_form(const struct cli_command *command, int index, char out[static WO
     return false;
 }
 
+bool words_is_choice(const char *form)
+{
+    return islower((unsigned char)form[0]);
+}
+
 bool words_each_choice(const char *form, bool (*see)(void *context, const char *choice),
                        void *context)
 {
     char choice[WORDS_FORM_SIZE];
-    if (!strchr(form, '|'))
+    if (!words_is_choice(form))
         return false;
     while (*form) {
         size_t length = strcspn(form, "|");
@@ -68,7 +74,7 @@ int words_check(const struct cli_command *command, char **words, int count)
 {
     char form[WORDS_FORM_SIZE];
     for (int i = 0; i < count; i++) {
-        if (!words_form(command, i, form) || !strchr(form, '|'))
+        if (!words_form(command, i, form) || !words_is_choice(form))
             continue;
         struct choosing choosing = {.given = words[i], .search = nearest_begin(words[i])};
         words_each_choice(form, see_choice, &choosing);

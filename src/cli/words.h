@@ -10,6 +10,8 @@
 
 /* The form of a word: "list|show" or "SERVICE". False: there is none at this place. */
 bool words_form(const struct cli_command *command, int index, char out[static WORDS_FORM_SIZE]);
+/* "list|show", or "schema" alone, but not "SERVICE". */
+bool words_is_choice(const char *form);
 /* Each choice of such a form, until `see` returns false. False: it is a placeholder. */
 bool words_each_choice(const char *form, bool (*see)(void *context, const char *choice),
                        void *context);

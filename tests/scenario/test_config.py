@@ -153,3 +153,10 @@ def test_what_the_reader_refuses_the_schema_refuses(schema, tmp_path):
             assert not fits(schema, changed(whole, path, value)), (path, name)
             assert f"'{name}' is missing in" in findings(tmp_path, changed(whole, path, value)), (path, name)
     assert seen > 100
+
+
+def test_another_word_than_schema_is_refused():
+    done = subprocess.run([FREEHOLD, "config", "shema"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "config does not know 'shema'; did you mean 'schema'?" in done.stderr
+    offered = subprocess.run([FREEHOLD, "complete", "--", "config", ""], capture_output=True, text=True, check=True)
+    assert offered.stdout.split() == ["schema"]
