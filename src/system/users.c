@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,23 +27,34 @@ uid_t users_of(const struct system_file *file, size_t part)
     return file->users ? (uid_t)(USERS_FIRST + part) : 0;
 }
 
-/* Every folder on the way to the state folder must let others through. */
-static enum fh_code check_passable(const struct state *state, const char *who,
-                                   struct fh_error *error)
+/* Every folder on the way to `path`, which is changed, must let others through. */
+static enum fh_code check_passable(char *path, const char *who, const char *what,
+                                   const char *instead, struct fh_error *error)
 {
-    char path[sizeof state->folder];
     struct stat status;
-    snprintf(path, sizeof path, "%s", state->folder);
     for (char *slash = strrchr(path, '/'); slash && slash != path; slash = strrchr(path, '/')) {
         *slash = '\0';
         if (stat(path, &status) != 0 || !(status.st_mode & S_IXOTH))
-            return error_set(
-                error, FH_INVALID,
-                "%s needs a way to the state folder for other users, and %.100s (mode %04o) gives "
-                "none; choose another --state.",
-                who, path, (unsigned)status.st_mode & 0777);
+            return error_set(error, FH_INVALID,
+                             "%s needs a way to the %s for other users, and %.100s (mode %04o) "
+                             "gives none; %s.",
+                             who, what, path, (unsigned)status.st_mode & 0777, instead);
     }
     return FH_OK;
+}
+
+/* To this program too: as another user it keeps a server, or is the gateway. */
+static enum fh_code check_ways(const struct state *state, const char *who, struct fh_error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", state->folder);
+    enum fh_code code = check_passable(path, who, "state folder", "choose another --state", error);
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    FH_ASSERT(length > 0);
+    path[length] = '\0';
+    return code == FH_OK
+               ? check_passable(path, who, "command freehold", "put it where others get to", error)
+               : code;
 }
 
 enum fh_code users_prepare(const struct system_file *file, const struct state *state,
@@ -59,7 +71,7 @@ enum fh_code users_prepare(const struct system_file *file, const struct state *s
 
 enum fh_code users_let_pass(const struct state *state, const char *who, struct fh_error *error)
 {
-    enum fh_code code = check_passable(state, who, error);
+    enum fh_code code = check_ways(state, who, error);
     if (code == FH_OK && fchmod(state->folder_fd, STATE_MODE) != 0)
         code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s can't be opened to be passed",
                                state->folder);

@@ -19,8 +19,8 @@
  * through the state folder. */
 enum fh_code users_prepare(const struct system_file *file, const struct state *state,
                            struct fh_error *error);
-/* Opens a way through the state folder for other users; FH_INVALID when a folder on the way to it
- * gives none. `who` needs it: "isolation: users". */
+/* Opens a way through the state folder for other users; FH_INVALID when a folder on the way to it,
+ * or to this program, gives none. `who` needs it: "isolation: users". */
 enum fh_code users_let_pass(const struct state *state, const char *who, struct fh_error *error);
 /* The user of the n-th process; 0: the one who runs `up`. */
 uid_t users_of(const struct system_file *file, size_t part);

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import ROOT, SHOP_SERVICES, System, wait_for
+from conftest import FREEHOLD, ROOT, SHOP_SERVICES, System, open_folder, wait_for
 from test_identity import PROGRAMS, SHOP, ask_as, shop_with
 from test_service import Service
 
@@ -231,6 +231,21 @@ def test_users_need_a_way_to_the_state_folder(tmp_path):
     system = with_users(tmp_path)
     said = system.command("up", system.file, "--state", system.state, check=False)
     assert said.returncode == 1 and f"{tmp_path} (mode 0700) gives none" in said.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: USERS OF THEIR OWN WERE NOT TRIED")
+def test_users_need_a_way_to_the_command(tmp_path):
+    folder = open_folder()
+    try:
+        (tmp_path / "own").mkdir(mode=0o700)
+        command = shutil.copy(FREEHOLD, tmp_path / "own")
+        system = with_users(folder)
+        said = subprocess.run([command, "up", system.file, "--state", system.state], capture_output=True, text=True,
+                              check=False)
+        assert said.returncode == 1 and "needs a way to the command freehold for other users" in said.stderr
+        assert "gives none; put it where others get to" in said.stderr
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_another_isolation_is_an_error(tmp_path):
