@@ -410,11 +410,8 @@ static void end_if_unchecked(struct child *child)
 }
 
 /* No process came to be: it counts as one that ended at once. */
-static void fail_to_start(struct child *child, int status)
+static void fail_to_start(struct child *child, const char *why)
 {
-    char why[400];
-    snprintf(why, sizeof why, "%.300s can't be run: %s", child->part->arguments[0],
-             uv_strerror(status));
     complain(child, why);
     child->exit_code = 1;
     uv_close((uv_handle_t *)&child->process, handle_closed);
@@ -467,7 +464,7 @@ static void begin(struct child *child)
     if (status == 0)
         child->changed(child);
     else
-        fail_to_start(child, status);
+        fail_to_start(child, uv_strerror(status));
 }
 
 void child_start(struct child *child)
