@@ -420,6 +420,7 @@ struct ledger_ops {
     LEDGER_FUNCTIONS(LEDGER_SLOT)
 #undef LEDGER_SLOT
     const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
+    const struct record_ops *records;            /* records/records.h; NULL: it is kept otherwise */
     __typeof__(ledger_caller_look) *caller_look; /* NULL: caller_newest and caller_get are asked */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the ledger consists of, for who copies it: the columns of ledger_schema_sqlite.c, and the
- * fields of mongodb_ledger.c's documents and redis_ledger.c's records, which have the same names.
+ * fields of the records of records/ledger*.c, which have the same names.
  * Not here is what a store says of itself (fh_meta, fh_counter: move.c and `number`), what its
  * processes hold (fh_lease, fh_work), and what is made with the collections. Parked events stand
  * before their keys, of which one column is made of them.

@@ -6,20 +6,22 @@
  * What the files of the MongoDB engine share. How they work together, and what holds after a crash
  * at each step, is told in docs/engines/mongodb.md.
  *
- *     mongodb_library.c   the client library        mongodb_commit.c    what a work leaves, and
- * where mongodb_client.c    connections, errors       mongodb_write.c     its one write
+ *     mongodb_library.c   the client library        mongodb_commit.c    where what a work leaves is
+ *     mongodb_client.c    connections, errors       mongodb_write.c     its one write
  *     mongodb_bson.c      JSON there and back       mongodb_carry.c     the steps behind it
  *     mongodb_conflict.c  works side by side        mongodb_settle.c    who takes these, and when
  *     mongodb_work.c      what a work sees          mongodb_document.c  the model's operations
- *     mongodb_find.c      finding                   mongodb_ledger*.c   the ledger's
- *     mongodb_turn.c      several processes         mongodb.c           opening and closing
+ *     mongodb_find.c      finding                   mongodb_ledger.c    events, sagas that start
+ *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
+ *     mongodb.c           opening and closing       mongodb_copy.c      the store, for who copies
+ * it
  */
 
 #include "base/map.h"
 #include "store/document/document.h"
 #include "store/document/engine.h"
 #include "store/document/mongodb_bson.h"
-#include "store/ledger.h"
+#include "store/records/records.h"
 #include "store/store.h"
 
 #define MONGODB_CONNECTIONS 8 /* where the configuration does not say */
@@ -35,17 +37,16 @@
 #define MONGODB_DOCUMENT_SIZE_MAX (16 << 20) /* of BSON: what a server takes */
 #define MONGODB_PLACED_MAX 16384             /* positions remembered for those who ask */
 
-/* Collections of our own. What stands in them: mongodb_ledger.c. */
+/* Collections of our own. What stands in them: records.h, and mongodb_ledger.c. */
 #define MONGODB_WORKS "fh_work"
 #define MONGODB_OUTBOX "fh_outbox"
 #define MONGODB_PLACES "fh_place"
 #define MONGODB_META "fh_meta"
 #define MONGODB_SAGAS "fh_saga"
 #define MONGODB_STEPS "fh_saga_step"
+#define MONGODB_COMMANDS "fh_command"
 #define MONGODB_DECLARED "fh_collection"
-#define MONGODB_ID_SIZE 2048                     /* of the ledger's documents */
-#define MONGODB_SEPARATOR "\x1f"                 /* between the parts of an _id */
-#define MONGODB_KEY_LOCK "key" MONGODB_SEPARATOR /* before an event's key: the lock's name */
+#define MONGODB_KEY_LOCK "key" RECORD_SEPARATOR /* before an event's key: the lock's name */
 
 struct mongodb_client;
 struct mongodb_entry;
@@ -262,8 +263,6 @@ enum fh_code mongodb_remove_range(struct store_work *work, const char *collectio
                                   struct fh_error *error);
 /* Takes `event` (heap): {id, type, version, key, time_ms, data, trace?, saga?, steps?}. */
 enum fh_code mongodb_add_event(struct store_work *work, json_t *event, struct fh_error *error);
-/* json_pack on the heap, whatever arena is set. Never NULL. */
-json_t *mongodb_pack(const char *format, ...);
 
 /* Within these two files. A read is noted before it is made: what ends meanwhile counts as later.
  */
@@ -339,5 +338,17 @@ enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, 
 enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *error);
 extern const struct document_ops mongodb_documents;
 extern const struct ledger_ops mongodb_ledger;
+
+/* ---- mongodb_records.c ---- */
+
+extern const struct record_ops mongodb_records;
+/* All that meet `filter` (taken, heap), in the order of ids; visit's false ends. */
+enum fh_code mongodb_each(struct store_work *work, const char *collection, json_t *filter,
+                          bool (*visit)(void *context, json_t *document), void *context,
+                          struct fh_error *error);
+/* Of mongodb_ledger.c. */
+enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
+                                bool (*visit)(void *context, const char *key, int64_t position),
+                                void *context, struct fh_error *error);
 
 #endif

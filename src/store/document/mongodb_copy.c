@@ -184,11 +184,11 @@ static const struct sql_value *named(const struct copied_ledger *ledger,
     return &row[at];
 }
 
-/* As mongodb_ledger.c has it: parts behind each other, numbers with zeros before them. */
+/* As records.h has it: parts behind each other, numbers with zeros before them. */
 static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledger,
                               const struct sql_value *row, struct fh_error *error)
 {
-    char id[MONGODB_ID_SIZE] = "";
+    char id[RECORD_ID_SIZE] = "";
     size_t length = 0;
     if (ledger->numbered) {
         mongoc.bson_append_int64(document, "_id", -1, named(ledger, row, ledger->id[0])->integer);
@@ -196,7 +196,7 @@ static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledg
     }
     for (int i = 0; i < COPIED_PARTS_MAX && ledger->id[i] && length < sizeof id; i++) {
         const struct sql_value *part = named(ledger, row, ledger->id[i]);
-        const char *separator = i ? MONGODB_SEPARATOR : "";
+        const char *separator = i ? RECORD_SEPARATOR : "";
         bool is_small = strcmp(ledger->id[i], "step") == 0 || strcmp(ledger->id[i], "element") == 0;
         int more = part->kind == SQL_INTEGER
                        ? snprintf(id + length, sizeof id - length, "%s%0*" PRId64, separator,

@@ -186,7 +186,7 @@ static enum fh_code collection_prepare(struct store_work *work,
     if (!known)
         return error_set(error, FH_UNSUPPORTED, "A store takes %d collections at the most.",
                          MONGODB_COLLECTIONS_MAX);
-    json_t *record = mongodb_pack("{s:[]}", "fields"), *fields = json_object_get(record, "fields");
+    json_t *record = record_pack("{s:[]}", "fields"), *fields = json_object_get(record, "fields");
     struct arena *arena = json_arena_set(NULL);
     indexing.make[indexing.make_count++] = ENTRIES;
     for (int i = 0; i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {

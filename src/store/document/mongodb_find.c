@@ -25,7 +25,7 @@ struct finding {
     bool ledger;
     bool sorted;     /* the server was asked for the order of ids */
     bool disordered; /* and has another one */
-    char last_id[MONGODB_ID_SIZE];
+    char last_id[RECORD_ID_SIZE];
     enum fh_code code;
     struct fh_error *error;
 };

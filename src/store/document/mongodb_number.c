@@ -244,7 +244,7 @@ static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct 
     bson_iter_t field;
     char id[256];
     FH_ASSERT(carry_document_of(at, &fields));
-    snprintf(id, sizeof id, "%s" MONGODB_SEPARATOR "%019lld%s", carry_text_at(&fields, "birth"),
+    snprintf(id, sizeof id, "%s" RECORD_SEPARATOR "%019lld%s", carry_text_at(&fields, "birth"),
              (long long)event->position, carry_text_at(&fields, "place"));
     mongoc.bson_init(&update);
     mongoc.bson_append_document_begin(&update, "$setOnInsert", -1, &made);

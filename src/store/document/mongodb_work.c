@@ -10,7 +10,6 @@
  * same place is decided, so that nobody is told what a crash of the server could take back.
  */
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,8 +264,8 @@ static enum fh_code lock(struct mongodb_work *own, const char *collection, const
                          struct fh_error *error)
 {
     char name[ENGINE_NAME_LENGTH_MAX + DOCUMENT_ID_LENGTH_MAX + 16];
-    snprintf(name, sizeof name, "document" MONGODB_SEPARATOR "%s" MONGODB_SEPARATOR "%s",
-             collection, id);
+    snprintf(name, sizeof name, "document" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s", collection,
+             id);
     own->lock = mongodb_lock_take(own->mongodb, name);
     if (own->lock)
         return FH_OK;
@@ -321,18 +320,6 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
 
 /* ---- Beside documents ------------------------------------------------------------------------ */
 
-json_t *mongodb_pack(const char *format, ...)
-{
-    struct arena *arena = json_arena_set(NULL);
-    va_list values;
-    va_start(values, format);
-    json_t *packed = json_vpack_ex(NULL, 0, format, values);
-    va_end(values);
-    json_arena_set(arena);
-    FH_ASSERT(packed != NULL);
-    return packed;
-}
-
 static enum fh_code append(struct store_work *work, json_t **list, json_t *item,
                            struct fh_error *error)
 {
@@ -353,7 +340,7 @@ enum fh_code mongodb_remove_range(struct store_work *work, const char *collectio
                                   struct fh_error *error)
 {
     struct mongodb_work *own = mongodb_work_of(work);
-    json_t *range = mongodb_pack("{s:s, s:o}", "collection", collection, "filter", filter);
+    json_t *range = record_pack("{s:s, s:o}", "collection", collection, "filter", filter);
     return append(work, &own->ranges, range, error);
 }
 

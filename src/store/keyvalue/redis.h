@@ -11,10 +11,9 @@
  *     redis_pool.c        which connection, anew    redis_keyvalue*.c   the model's operations
  *     redis_session.c     settings that must be     redis_record.c      records of the ledger
  *     redis_work.c        what a work has read      redis_range.c       and where they are found
- *     redis.c             opening and closing       redis_ledger*.c     the ledger
+ *     redis.c             opening and closing       redis_ledger*.c     the rest of the ledger
  *     redis_tls.c         links by TLS              redis_link.c        links for administrators
- *     redis_list.c        the list of all keys      redis_copy.c        the store, for who copies
- * it
+ *     redis_list.c        the list of all keys      redis_copy*.c       copies of the store
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
@@ -24,7 +23,7 @@
 #include "store/keyvalue/keyvalue.h"
 #include "store/keyvalue/redis_library.h"
 #include "store/keyvalue/redis_tls.h"
-#include "store/ledger.h"
+#include "store/records/records.h"
 #include "store/store.h"
 
 #define REDIS_CONNECTIONS 4 /* where the configuration does not say */
@@ -43,7 +42,6 @@
 #define REDIS_TEXT_SIZE 256
 #define REDIS_DIGEST_SIZE 41
 #define REDIS_WORDS_MAX 8
-#define REDIS_SEPARATOR "\x1f" /* between the parts of a record's id */
 
 /* ---- Talking to the server --------------------------------------------------------------------
  */
@@ -247,24 +245,18 @@ char *redis_name(const struct redis *redis, const char *room, const char *name);
 /* The ledger's are JSON objects, each a field of the hash of its table; sorted sets name them in
  * order. All reads see the work's own changes. */
 
-#define REDIS_ID_SIZE 2048
 #define REDIS_RANGE_MAX 1000 /* read at once */
 
-/* Parts of an id. FH_INVALID: together they are too long. */
-enum fh_code redis_id(char id[static REDIS_ID_SIZE], struct fh_error *error, const char *format,
-                      ...) __attribute__((format(printf, 3, 4)));
-/* FH_OK with NULL: there is none. New reference, on the heap. */
+/* As struct record_ops has them. */
 enum fh_code redis_get(struct store_work *work, const char *table, const char *id, json_t **ret,
                        struct fh_error *error);
-/* Takes `record` (heap, NULL: removes it). */
 enum fh_code redis_put(struct store_work *work, const char *table, const char *id, json_t *record,
                        struct fh_error *error);
-/* `before` (heap, or NULL) with `values` (taken) in place of what it has. */
-enum fh_code redis_set(struct store_work *work, const char *table, const char *id,
-                       const json_t *before, json_t *values, struct fh_error *error);
-/* At the commit: removes all records of a table with an order of its ids whose ids begin so. Not
- * those that the work itself has put, and it goes on to see the others. */
-void redis_clear(struct store_work *work, const char *table, const char *prefix);
+enum fh_code redis_each(struct store_work *work, const struct record_range *range,
+                        bool (*visit)(void *context, json_t *record), void *context,
+                        struct fh_error *error);
+enum fh_code redis_clear(struct store_work *work, const char *table, const char *within,
+                         struct fh_error *error);
 
 struct redis_range {
     const char *order;  /* the sorted set: "saga:ids" */
@@ -285,26 +277,18 @@ enum fh_code redis_count(struct store_work *work, const char *order, int64_t *re
 void redis_records_write(struct redis_work *own);
 void redis_records_free(struct redis_work *own);
 
-/* json_pack on the heap, whatever arena is set. Never NULL. */
-json_t *redis_pack(const char *format, ...);
-const char *redis_text(const json_t *record, const char *name);
-int64_t redis_integer(const json_t *record, const char *name);
-
-/* ---- Events: of redis_ledger.c ------------------------------------------------------------------
- */
-
-/* Appends an event to what the work publishes. `rows` are commands whose words may hold the
- * event's position (redis_row_*), done in the same script. */
-void redis_publish(struct redis_work *own, const struct ledger_event *event,
-                   const struct redis_words *rows, int row_count);
-/* A word of a row: PREFIX, the position with 19 digits if `position`, and SUFFIX. */
-void redis_row_word(struct redis_words *row, const char *prefix, bool position, const char *suffix);
-
 /* ---- The model's keys: redis_keyvalue.c ---------------------------------------------------------
  */
 
 void redis_keys_free(struct redis_work *own);
 extern const struct keyvalue_ops redis_keyvalue;
+
+/* ---- The ledger: redis_ledger.c, redis_ledger_list.c --------------------------------------------
+ */
+
+extern const struct ledger_ops redis_ledger;
+__typeof__(ledger_commands_read) redis_commands_read;
+__typeof__(ledger_callers_read) redis_callers_read;
 
 /* ---- The list of keys: redis_list.c -------------------------------------------------------------
  */
@@ -321,7 +305,5 @@ const char *redis_script(void);
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error);
 enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,
                             struct fh_error *error);
-
-extern const struct ledger_ops redis_ledger;
 
 #endif

@@ -15,7 +15,6 @@
 
 #include "base/json.h"
 #include "store/keyvalue/redis_copy.h"
-#include "store/keyvalue/redis_ledger.h"
 #include "store/keyvalue/redis_record.h"
 
 #define NUMBER_SIZE 24
@@ -47,15 +46,15 @@ static const struct sql_value *named(const struct copied_ledger *ledger,
 }
 
 static enum fh_code id_of(const struct copied_ledger *ledger, const struct sql_value *row,
-                          char id[static REDIS_ID_SIZE], struct fh_error *error)
+                          char id[static RECORD_ID_SIZE], struct fh_error *error)
 {
     const char *const *parts = parts_of(ledger);
     struct text text;
-    text_init(&text, REDIS_ID_SIZE - 1);
+    text_init(&text, RECORD_ID_SIZE - 1);
     for (int i = 0; i < COPIED_PARTS_MAX && parts[i]; i++) {
         const struct sql_value *part = named(ledger, row, parts[i]);
         bool is_small = strcmp(parts[i], "step") == 0 || strcmp(parts[i], "element") == 0;
-        text_add(&text, i ? REDIS_SEPARATOR : "");
+        text_add(&text, i ? RECORD_SEPARATOR : "");
         if (part->kind == SQL_INTEGER)
             text_printf(&text, "%0*" PRId64, is_small ? 9 : 19, part->integer);
         else
@@ -65,7 +64,7 @@ static enum fh_code id_of(const struct copied_ledger *ledger, const struct sql_v
                             ? error_set(error, FH_INVALID,
                                         "A key of %s is too long for Redis' ledger.", ledger->table)
                             : FH_OK;
-    snprintf(id, REDIS_ID_SIZE, "%s", text.data ? text.data : "");
+    snprintf(id, RECORD_ID_SIZE, "%s", text.data ? text.data : "");
     text_release(&text);
     return code;
 }
@@ -75,7 +74,7 @@ static int64_t number_in(const struct copied_ledger *ledger, const char *name, c
 {
     const char *const *parts = parts_of(ledger);
     for (int i = 0; id && strcmp(parts[i], name) != 0; i++) {
-        id = strchr(id, *REDIS_SEPARATOR);
+        id = strchr(id, *RECORD_SEPARATOR);
         id = id ? id + 1 : NULL;
     }
     return id ? strtoll(id, NULL, 10) : 0;
@@ -289,7 +288,7 @@ static enum fh_code add_record(struct store *store, const struct copied_ledger *
                                struct fh_error *error)
 {
     const char *table = redis_copy_table(ledger);
-    char id[REDIS_ID_SIZE], *key = redis_name(redis_of(store), "fh", table);
+    char id[RECORD_ID_SIZE], *key = redis_name(redis_of(store), "fh", table);
     enum fh_code code = id_of(ledger, row, id, error);
     struct arena *arena = json_arena_set(NULL);
     json_t *record = record_of(ledger, row);
@@ -421,7 +420,7 @@ static enum fh_code records_number(struct store *store, int64_t position, int64_
     char *counter = redis_name(redis_of(store), "fh", "counter");
     char *meta = redis_name(redis_of(store), "fh", "meta"), number[NUMBER_SIZE];
     json_t *record =
-        redis_pack("{s:I, s:s}", "position", (json_int_t)trimmed, "event_id", trimmed_id);
+        record_pack("{s:I, s:s}", "position", (json_int_t)trimmed, "event_id", trimmed_id);
     struct arena *arena = json_arena_set(NULL);
     char *text = json_text(record);
     snprintf(number, sizeof number, "%" PRId64, position);

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on Redis: meta, outbox, subscribers and migrations. Keys (behind PREFIX:fh:) and ids
- * (parts stand behind each other with U+001F between them; numbers have 19 digits):
+ * The ledger on Redis: what is not as on all engines that keep it as records (store/records). Keys
+ * (behind PREFIX:fh:) beside a hash for each of its tables, and their orders (redis_record.c):
  *
  *     counter           text: the last position given out
  *     outbox            stream: an event's position is its entry's id
  *     place             hash: an event's key → its last position
  *     keys              sorted set: the names of the service's keys (redis_list.c)
  *     work:LIFE         hash: a slot → what became of its last work (redis_script.c)
- *     meta              "incarnation", "format", ...; "trimmed" (position, event_id)
- *     subscriber        name, share                 cursor          source, share
- *     parked            source, share, key, position  parked_key    source, share, key
- *     command           caller, key                 caller          caller, birth
- *     caller_newest     caller                      lease           name
- *     saga              birth, number               saga_step       birth, number, step, element
- *     migration         version                     round           source, share
- *     applied           source, share, type, key
  *
  * The script of the commit numbers events: it is alone on the server while it runs, so positions
  * are dense, in the order of the commits, and there is no sequencer to wait for. A work's process
  * hears the positions with the script's answer.
  */
-
-#include "store/keyvalue/redis_ledger.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,73 +20,23 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/keyvalue/redis_record.h"
 
-#define FORMAT "1"
-#define SLICE 500 /* entries of the stream read at once */
+#define CLOSED_MAX 10000 /* commands that one closing removes */
+#define SLICE 500        /* entries of the stream read at once */
 
-const char *redis_copy(struct arena *arena, const char *text)
+/* Two that are asked again cost nothing: a work remembers what it has read. */
+static enum fh_code prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
+                            struct fh_error *error)
 {
-    return text ? arena_text(arena, text) : NULL;
-}
-
-enum fh_code redis_each(struct store_work *work, const char *table, const struct redis_range *range,
-                        bool (*visit)(void *context, const json_t *record), void *context,
-                        struct fh_error *error)
-{
-    json_t *list, *record;
-    size_t index;
-    bool goes_on = true;
-    enum fh_code code = redis_range(work, table, range, &list, error);
-    json_array_foreach (list, index, record)
-        goes_on = goes_on && visit(context, record);
-    json_decref(list);
-    return code;
-}
-
-/* ---- Meta --------------------------------------------------------------------------------------
- */
-
-enum fh_code redis_ledger_meta_get(struct store_work *work, const char *name, char *ret,
-                                   size_t size, struct fh_error *error)
-{
-    json_t *record;
-    enum fh_code code = redis_get(work, "meta", name, &record, error);
-    const char *value = code ? NULL : redis_text(record, "value");
-    snprintf(ret, size, "%s", value ? value : "");
+    char before[ID_SIZE];
+    enum fh_code code = records_meta_get(work, LEDGER_INCARNATION, before, sizeof before, error);
     if (!code)
-        json_decref(record);
-    return code;
+        code = records_prepare(work, ret_incarnation, error);
+    return code || *before ? code : records_meta_put(work, REDIS_LISTED, "all", error);
 }
 
-enum fh_code redis_ledger_meta_put(struct store_work *work, const char *name, const char *value,
-                                   struct fh_error *error)
-{
-    return redis_put(work, "meta", name, redis_pack("{s:s}", "value", value), error);
-}
-
-enum fh_code redis_ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
-                                  struct fh_error *error)
-{
-    char format[8];
-    enum fh_code code = redis_ledger_meta_get(work, "format", format, sizeof format, error);
-    if (!code && *format && strcmp(format, FORMAT) != 0)
-        return error_set(error, FH_UNSUPPORTED,
-                         "The store's ledger has format %s; this program knows format " FORMAT ".",
-                         format);
-    if (!code)
-        code = redis_ledger_meta_get(work, LEDGER_INCARNATION, ret_incarnation, ID_SIZE, error);
-    if (code || *ret_incarnation)
-        return code;
-    unsigned char random[10];
-    world_random(work->store->world, random, sizeof random);
-    id_format(ret_incarnation, world_wall_ms(work->store->world), random);
-    code = redis_ledger_meta_put(work, "format", FORMAT, error);
-    if (!code)
-        code = redis_ledger_meta_put(work, REDIS_LISTED, "all", error);
-    return code ? code : redis_ledger_meta_put(work, LEDGER_INCARNATION, ret_incarnation, error);
-}
-
-enum fh_code redis_ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
+static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
     const redisReply *reply;
@@ -107,18 +47,12 @@ enum fh_code redis_ledger_position(struct store_work *work, int64_t *ret, struct
     return code;
 }
 
-/* ---- Publishing --------------------------------------------------------------------------------
- */
+/* ---- Publishing ------------------------------------------------------------------------------ */
 
-void redis_row_word(struct redis_words *row, const char *prefix, bool position, const char *suffix)
-{
-    redis_word(row, prefix);
-    redis_word(row, position ? "1" : "0");
-    redis_word(row, suffix);
-}
-
-void redis_publish(struct redis_work *own, const struct ledger_event *event,
-                   const struct redis_words *rows, int row_count)
+/* Appends an event to what the work publishes. `rows` are commands whose words may hold the event's
+ * position (row_word), done in the same script. */
+static void publish(struct redis_work *own, const struct ledger_event *event,
+                    const struct redis_words *rows, int row_count)
 {
     char version[16], time_ms[24];
     snprintf(version, sizeof version, "%d", event->version);
@@ -143,19 +77,105 @@ void redis_publish(struct redis_work *own, const struct ledger_event *event,
     published->position = 0;
 }
 
-enum fh_code redis_ledger_outbox_append(struct store_work *work, struct ledger_event *events,
-                                        struct fh_error *error)
+static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
+                                  struct fh_error *error)
 {
     (void)error;
     for (struct ledger_event *event = events; event; event = event->next) {
         event->position = event->previous = 0;
-        redis_publish(redis_work_of(work), event, NULL, 0);
+        publish(redis_work_of(work), event, NULL, 0);
     }
     return FH_OK;
 }
 
-/* ---- The stream --------------------------------------------------------------------------------
- */
+/* ---- Sagas that start ------------------------------------------------------------------------ */
+
+/* One is numbered by its event's position, which the script of the commit gives: so its records are
+ * rows of that event, with the number put in there. It stands in their ids alone. */
+
+struct rows {
+    struct redis_work *own;
+    struct redis_words words;
+    int count;
+};
+
+/* A word of a row: `prefix`, the position with 19 digits if `position`, and `suffix`. */
+static void row_word(struct redis_words *row, const char *prefix, bool position, const char *suffix)
+{
+    redis_word(row, prefix);
+    redis_word(row, position ? "1" : "0");
+    redis_word(row, suffix);
+}
+
+/* A record whose id is `prefix`, the number, and `suffix`; `record` is taken. */
+static void row_put(struct rows *rows, const char *table, const char *prefix, const char *suffix,
+                    json_t *record)
+{
+    char *key = redis_name(rows->own->redis, "fh", table), *text = json_text(record);
+    redis_needs(rows->own, key, "hash");
+    redis_word_number(&rows->words, 4);
+    row_word(&rows->words, "HSET", false, "");
+    row_word(&rows->words, key, false, "");
+    row_word(&rows->words, prefix, true, suffix);
+    row_word(&rows->words, text, false, "");
+    rows->count++;
+    json_text_free(text);
+    json_decref(record);
+    free(key);
+}
+
+static void row_order(struct rows *rows, const char *order, const char *prefix, const char *suffix)
+{
+    char *key = redis_name(rows->own->redis, "fh", order);
+    redis_needs(rows->own, key, "zset");
+    redis_word_number(&rows->words, 4);
+    row_word(&rows->words, "ZADD", false, "");
+    row_word(&rows->words, key, false, "");
+    row_word(&rows->words, "0", false, "");
+    row_word(&rows->words, prefix, true, suffix);
+    rows->count++;
+    free(key);
+}
+
+static void rows_of_saga(struct rows *rows, const struct ledger_saga *saga, const char *start_id)
+{
+    char birth[RECORD_ID_SIZE], start[RECORD_ID_SIZE], order[64];
+    snprintf(birth, sizeof birth, "%s" RECORD_SEPARATOR, saga->birth);
+    snprintf(start, sizeof start, "%s" RECORD_SEPARATOR "%s" REDIS_MEMBER_END "%s" RECORD_SEPARATOR,
+             saga->birth, start_id, saga->birth);
+    snprintf(order, sizeof order, "saga:%s", saga->status);
+    row_put(rows, "saga", birth, "", records_saga(rows->own->work.store, saga, start_id));
+    row_order(rows, order, birth, "");
+    row_order(rows, "saga:start", start, "");
+    if (redis_saga_is_over(saga->status))
+        row_order(rows, "saga:unclosed", birth, "");
+}
+
+static enum fh_code saga_start(struct store_work *work, struct ledger_event *event,
+                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
+                               struct fh_error *error)
+{
+    struct rows rows = {.own = redis_work_of(work)};
+    struct arena *arena = json_arena_set(NULL);
+    char birth[RECORD_ID_SIZE], place[RECORD_PLACE_SIZE];
+    (void)error;
+    redis_words_init(&rows.words);
+    rows_of_saga(&rows, saga, event->id);
+    snprintf(birth, sizeof birth, "%s" RECORD_SEPARATOR, saga->birth);
+    for (int i = 0; i < count; i++) {
+        records_step_place(place, steps[i].step, steps[i].element);
+        row_put(&rows, "saga_step", birth, place, records_step(&steps[i]));
+        row_order(&rows, "saga_step:ids", birth, place);
+    }
+    json_arena_set(arena);
+    publish(rows.own, event, &rows.words, rows.count);
+    redis_words_release(&rows.words);
+    saga->number = event->position = event->previous = 0;
+    saga->start_id = event->id;
+    return FH_OK;
+}
+
+/* ---- The stream ------------------------------------------------------------------------------ */
 
 static const char *field_of(const redisReply *entry, const char *name)
 {
@@ -209,16 +229,7 @@ static enum fh_code read_entries(struct store_work *work, int64_t first, const c
     return code;
 }
 
-struct reading {
-    bool (*visit)(void *context, const struct ledger_event *event);
-    void *context;
-    int64_t next; /* the position that must come */
-    int left;
-    bool goes_on;
-};
-
-/* Positions are dense: where one is missing, it was trimmed since the reader was judged. */
-static enum fh_code visit_entry(struct reading *reading, const redisReply *entry,
+static enum fh_code visit_entry(struct records_reading *reading, const redisReply *entry,
                                 struct fh_error *error)
 {
     struct ledger_event event = {.position = position_of(entry),
@@ -230,20 +241,14 @@ static enum fh_code visit_entry(struct reading *reading, const redisReply *entry
                                  .key = text_of(entry, "key"),
                                  .data = text_of(entry, "data"),
                                  .trace = field_of(entry, "trace")};
-    if (event.position != reading->next)
-        return error_set(error, FH_UNAVAILABLE, "The event at %" PRId64 " was trimmed meanwhile.",
-                         reading->next);
-    reading->next++;
-    reading->goes_on = reading->visit(reading->context, &event) && --reading->left > 0;
-    return FH_OK;
+    return records_event(reading, &event, error);
 }
 
-enum fh_code redis_ledger_outbox_read(struct store_work *work, int64_t after, int limit,
-                                      bool (*visit)(void *context,
-                                                    const struct ledger_event *event),
-                                      void *context, struct fh_error *error)
+static enum fh_code outbox_read(struct store_work *work, int64_t after, int limit,
+                                bool (*visit)(void *context, const struct ledger_event *event),
+                                void *context, struct fh_error *error)
 {
-    struct reading reading = {visit, context, after + 1, limit, limit > 0};
+    struct records_reading reading = {visit, context, after + 1, limit, limit > 0};
     enum fh_code code = FH_OK;
     while (reading.goes_on && !code) {
         int count = reading.left < SLICE ? reading.left : SLICE;
@@ -260,8 +265,8 @@ enum fh_code redis_ledger_outbox_read(struct store_work *work, int64_t after, in
     return code;
 }
 
-enum fh_code redis_ledger_outbox_id_at(struct store_work *work, int64_t position,
-                                       char ret_id[ID_SIZE], struct fh_error *error)
+static enum fh_code outbox_id_at(struct store_work *work, int64_t position, char ret_id[ID_SIZE],
+                                 struct fh_error *error)
 {
     char last[24];
     redisReply *entries;
@@ -276,152 +281,123 @@ enum fh_code redis_ledger_outbox_id_at(struct store_work *work, int64_t position
     return FH_OK;
 }
 
-enum fh_code redis_ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
-                                         char ret_id[ID_SIZE], struct fh_error *error)
-{
-    json_t *trimmed;
-    *ret_position = 0;
-    ret_id[0] = '\0';
-    enum fh_code code = redis_get(work, "meta", "trimmed", &trimmed, error);
-    if (!code && trimmed) {
-        *ret_position = redis_integer(trimmed, "position");
-        snprintf(ret_id, ID_SIZE, "%s", redis_text(trimmed, "event_id"));
-        json_decref(trimmed);
-    }
-    return code;
-}
-
-enum fh_code redis_ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
-                                      int64_t *ret_removed, struct fh_error *error)
+static enum fh_code outbox_clear(struct store_work *work, int64_t through, struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
-    int64_t trimmed, last;
-    char id[ID_SIZE], first_kept[24];
-    *ret_removed = 0;
-    enum fh_code code = redis_ledger_outbox_trimmed(work, &trimmed, id, error);
-    if (!code)
-        code = redis_ledger_position(work, &last, error);
-    if (code)
-        return code;
-    if (position > last)
-        position = last;
-    int64_t through = position - trimmed > limit ? trimmed + limit : position;
-    if (through <= trimmed)
-        return FH_OK;
-    code = redis_ledger_outbox_id_at(work, through, id, error);
-    if (!code)
-        code = redis_put(work, "meta", "trimmed",
-                         redis_pack("{s:I, s:s}", "position", (json_int_t)through, "event_id", id),
-                         error);
-    if (code)
-        return code;
-    char *key = redis_name(own->redis, "fh", "outbox");
+    char *key = redis_name(own->redis, "fh", "outbox"), first_kept[24];
+    (void)error;
     snprintf(first_kept, sizeof first_kept, "%" PRId64, through + 1);
     redis_do(own, "stream", "XTRIM", key, "MINID", first_kept, NULL);
     free(key);
-    *ret_removed = through - trimmed;
     return FH_OK;
 }
 
-/* ---- Subscribers -------------------------------------------------------------------------------
- */
+/* ---- What is closed, placed, parked ---------------------------------------------------------- */
 
-enum fh_code redis_ledger_subscriber_put(struct store_work *work, const char *name,
-                                         const char *share, const char *incarnation, int64_t done,
-                                         int64_t seen, int64_t now_ms, struct fh_error *error)
+/* As many as one work takes away; the rest at the next closing, which finds them again. Nothing
+ * depends on which are found. */
+static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
+                                   const struct ledger_caller *closed, struct fh_error *error)
 {
-    char id[REDIS_ID_SIZE];
-    json_t *known = NULL;
-    enum fh_code code = redis_id(id, error, "%s" REDIS_SEPARATOR "%s", name, share);
+    char prefix[RECORD_ID_SIZE], below[24];
+    json_t *open = NULL, *list = NULL, *record;
+    size_t index;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
     if (!code)
-        code = redis_get(work, "subscriber", id, &known, error);
-    if (code)
-        return code;
-    if (known && strcmp(redis_text(known, "incarnation"), incarnation) == 0 &&
-        redis_integer(known, "done") > done)
-        done = redis_integer(known, "done");
-    json_decref(known);
-    return redis_put(work, "subscriber", id,
-                     redis_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "name", name, "share", share,
-                                "incarnation", incarnation, "done", (json_int_t)done, "seen",
-                                (json_int_t)seen, "updated_ms", (json_int_t)now_ms),
-                     error);
-}
-
-struct subscribers {
-    bool (*visit)(void *context, const struct ledger_subscriber *subscriber);
-    void *context;
-};
-
-static bool visit_subscriber(void *context, const json_t *record)
-{
-    const struct subscribers *to = context;
-    struct ledger_subscriber subscriber = {.name = redis_text(record, "name"),
-                                           .share = redis_text(record, "share"),
-                                           .incarnation = redis_text(record, "incarnation"),
-                                           .done = redis_integer(record, "done"),
-                                           .seen = redis_integer(record, "seen")};
-    return to->visit(to->context, &subscriber);
-}
-
-enum fh_code redis_ledger_subscribers_get(struct store_work *work,
-                                          bool (*visit)(void *context,
-                                                        const struct ledger_subscriber *subscriber),
-                                          void *context, struct fh_error *error)
-{
-    struct subscribers to = {visit, context};
-    return redis_each(work, "subscriber",
-                      &(struct redis_range){.order = "subscriber:ids", .prefix = ""},
-                      visit_subscriber, &to, error);
-}
-
-/* ---- Migrations --------------------------------------------------------------------------------
- */
-
-struct migrations {
-    bool (*visit)(void *context, int64_t version, const char *name, const char *checksum);
-    void *context;
-};
-
-static bool visit_migration(void *context, const json_t *record)
-{
-    const struct migrations *to = context;
-    return to->visit(to->context, redis_integer(record, "version"), redis_text(record, "name"),
-                     redis_text(record, "checksum"));
-}
-
-enum fh_code redis_ledger_migrations_get(struct store_work *work,
-                                         bool (*visit)(void *context, int64_t version,
-                                                       const char *name, const char *checksum),
-                                         void *context, struct fh_error *error)
-{
-    struct migrations to = {visit, context};
-    return redis_each(work, "migration",
-                      &(struct redis_range){.order = "migration:ids", .prefix = ""},
-                      visit_migration, &to, error);
-}
-
-enum fh_code redis_ledger_migration_put(struct store_work *work, int64_t version, const char *name,
-                                        const char *checksum, int64_t now_ms,
-                                        struct fh_error *error)
-{
-    char id[REDIS_ID_SIZE];
-    json_t *known = NULL;
-    enum fh_code code = redis_id(id, error, REDIS_NUMBER, version);
+        code = record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR, caller, birth);
+    snprintf(below, sizeof below, RECORD_NUMBER, closed->closed_through + 1);
+    struct redis_range range = {.order = "command:closable",
+                                .prefix = prefix,
+                                .below = below,
+                                .limit = CLOSED_MAX,
+                                .looks = true};
     if (!code)
-        code = redis_get(work, "migration", id, &known, error);
-    if (!code && known)
-        code = error_set(error, FH_CONFLICT, "Migration %" PRId64 " was applied already.", version);
-    json_decref(known);
-    return code ? code
-                : redis_put(work, "migration", id,
-                            redis_pack("{s:I, s:s, s:s, s:I}", "version", (json_int_t)version,
-                                       "name", name, "checksum", checksum, "applied_ms",
-                                       (json_int_t)now_ms),
-                            error);
+        code = redis_range(work, "command", &range, &list, error);
+    json_array_foreach (list, index, record) {
+        if (!code && !record_names(open, record_integer(record, "number")))
+            code = redis_put(work, "command", record_text(record, "id"), NULL, error);
+    }
+    json_decref(list);
+    json_decref(open);
+    json_arena_set(arena);
+    return code;
 }
 
-#define LEDGER_SLOT(name) .name = redis_ledger_##name,
-const struct ledger_ops redis_ledger = {.snapshots = &redis_snapshots,
-                                        LEDGER_FUNCTIONS(LEDGER_SLOT)};
-#undef LEDGER_SLOT
+/* They are remembered as all that a work reads: the script of its commit, which may be a work that
+ * changes nothing, finds rows and positions to have been so at one moment. Every committed event
+ * has its position. */
+static enum fh_code key_places(struct store_work *work, const json_t *keys,
+                               bool (*visit)(void *context, const char *key, int64_t position),
+                               void *context, struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    size_t count = json_array_size(keys);
+    struct redis_question *questions = calloc(count + 1, sizeof *questions);
+    FH_ASSERT(questions != NULL);
+    char *place = redis_name(own->redis, "fh", "place");
+    for (size_t i = 0; i < count; i++)
+        questions[i] = (struct redis_question){
+            .words = {"HGET", place, json_string_value(json_array_get(keys, i))}, .count = 3};
+    enum fh_code code = redis_see(own, questions, (int)count, error);
+    bool goes_on = true;
+    for (size_t i = 0; i < count && !code && goes_on; i++) {
+        const redisReply *reply = questions[i].reply;
+        if (redis_is(reply, REDIS_REPLY_STRING))
+            goes_on = visit(context, questions[i].words[2], strtoll(reply->str, NULL, 10));
+    }
+    free(place);
+    free(questions);
+    return code;
+}
+
+/* Who parks an event moves the cursor, and who retries one reads its key's record: both meet the
+ * work that begins a round, whichever is first. */
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+                                 struct fh_error *error)
+{
+    char within[RECORD_ID_SIZE];
+    enum fh_code code = record_id(within, error, "%s" RECORD_SEPARATOR "%s", source, share);
+    if (!code)
+        code = redis_clear(work, "parked_key", within, error);
+    return code ? code : redis_clear(work, "parked", within, error);
+}
+
+static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                struct fh_error *error)
+{
+    *ret = (struct ledger_counts){0};
+    struct {
+        const char *order;
+        int64_t *count;
+    } counts[] = {{"saga:running", &ret->running}, {"saga:compensating", &ret->compensating},
+                  {"saga:ended", &ret->ended},     {"saga:undone", &ret->undone},
+                  {"saga:parked", &ret->parked},   {"saga:abandoned", &ret->abandoned}};
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && !code; i++)
+        code = redis_count(work, counts[i].order, counts[i].count, error);
+    return code;
+}
+
+static const struct record_ops records = {.parked_by_key = true,
+                                          .get = redis_get,
+                                          .put = redis_put,
+                                          .each = redis_each,
+                                          .clear = redis_clear,
+                                          .outbox_clear = outbox_clear,
+                                          .commands_close = commands_close,
+                                          .key_places = key_places,
+                                          .parked_clear = parked_clear};
+
+const struct ledger_ops redis_ledger = {.records = &records,
+                                        .snapshots = &records_snapshots,
+                                        .prepare = prepare,
+                                        .position = position,
+                                        .outbox_append = outbox_append,
+                                        .outbox_read = outbox_read,
+                                        .outbox_id_at = outbox_id_at,
+                                        .saga_start = saga_start,
+                                        .saga_counts = saga_counts,
+                                        .commands_read = redis_commands_read,
+                                        .callers_read = redis_callers_read,
+                                        RECORDS_FUNCTIONS(RECORDS_SLOT)};

@@ -14,7 +14,6 @@
 
 #include "base/json.h"
 #include "store/keyvalue/redis_copy.h"
-#include "store/keyvalue/redis_ledger.h"
 #include "store/keyvalue/redis_record.h"
 
 #define COMMANDS "command"
@@ -31,7 +30,7 @@ struct listing {
 
 static void list_one(struct listing *listing, const char *id, const json_t *record)
 {
-    if (*redis_text(record, "birth") && strcmp(id, listing->after) > 0)
+    if (*record_text(record, "birth") && strcmp(id, listing->after) > 0)
         map_put(&listing->ids, id, listing);
 }
 
@@ -122,17 +121,7 @@ struct telling {
 
 static void tell(struct telling *telling, const json_t *record)
 {
-    struct ledger_command command = {.caller = redis_text(record, "caller"),
-                                     .key = redis_text(record, "key"),
-                                     .birth = redis_text(record, "birth"),
-                                     .number = redis_integer(record, "number"),
-                                     .attempt = redis_integer(record, "attempt"),
-                                     .created_ms = redis_integer(record, "created_ms"),
-                                     .outcome = ledger_outcome_of(redis_text(record, "outcome")),
-                                     .digest = redis_text(record, "digest"),
-                                     .request = redis_text(record, "request"),
-                                     .answer = redis_text(record, "answer"),
-                                     .undo_answer = redis_text(record, "undo_answer")};
+    struct ledger_command command = record_command(record);
     telling->left--;
     if (!telling->visit(telling->context, &command))
         telling->left = 0;
@@ -170,15 +159,15 @@ static enum fh_code tell_page(struct telling *telling, const char *const *ids, i
     return code;
 }
 
-enum fh_code
-redis_ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
-                           bool (*visit)(void *context, const struct ledger_command *command),
-                           void *context, struct fh_error *error)
+enum fh_code redis_commands_read(struct store_work *work, const char *caller, const char *key,
+                                 int limit,
+                                 bool (*visit)(void *context, const struct ledger_command *command),
+                                 void *context, struct fh_error *error)
 {
-    char after[REDIS_ID_SIZE];
+    char after[RECORD_ID_SIZE];
     struct listing listing = {.after = after};
     struct telling telling = {redis_work_of(work), limit, visit, context};
-    enum fh_code code = redis_id(after, error, "%s" REDIS_SEPARATOR "%s", caller, key);
+    enum fh_code code = record_id(after, error, "%s" RECORD_SEPARATOR "%s", caller, key);
     if (code)
         return code;
     map_init(&listing.ids);
@@ -224,22 +213,21 @@ static enum fh_code gather_callers(struct redis_work *own, json_t *callers, stru
     return code;
 }
 
-enum fh_code redis_ledger_callers_read(struct store_work *work,
-                                       bool (*visit)(void *context, const char *caller,
-                                                     const char *birth,
-                                                     const struct ledger_caller *closed),
-                                       void *context, struct fh_error *error)
+enum fh_code redis_callers_read(struct store_work *work,
+                                bool (*visit)(void *context, const char *caller, const char *birth,
+                                              const struct ledger_caller *closed),
+                                void *context, struct fh_error *error)
 {
-    json_t *callers = redis_pack("[]"), *record;
+    json_t *callers = record_pack("[]"), *record;
     size_t index;
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = gather_callers(redis_work_of(work), callers, error);
     json_arena_set(arena);
     json_array_foreach (callers, index, record) {
-        struct ledger_caller closed = {.closed_through = redis_integer(record, "closed_through"),
-                                       .still_open = redis_text(record, "still_open")};
+        struct ledger_caller closed = {.closed_through = record_integer(record, "closed_through"),
+                                       .still_open = record_text(record, "still_open")};
         if (code ||
-            !visit(context, redis_text(record, "caller"), redis_text(record, "birth"), &closed))
+            !visit(context, record_text(record, "caller"), record_text(record, "birth"), &closed))
             break;
     }
     json_decref(callers);

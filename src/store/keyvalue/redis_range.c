@@ -2,6 +2,7 @@
 /* Records of the ledger by their orders: see redis_record.c. What a range finds on the server is
  * brought up to date by what the orders of the work's own records were and are. */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +175,7 @@ static enum fh_code answer(struct redis_work *own, const struct redis_table *tab
         size_t part = count - done < REDIS_RANGE_MAX ? count - done : REDIS_RANGE_MAX;
         code = fetch_all(own, table, list + done, part, looks, error);
     }
-    *ret = redis_pack("[]");
+    *ret = record_pack("[]");
     struct arena *arena = json_arena_set(NULL);
     for (size_t i = 0; i < count && !code; i++) {
         json_t *record = NULL;
@@ -218,6 +219,110 @@ enum fh_code redis_range(struct store_work *work, const char *table,
         free((void *)list);
     }
     map_release(&found.ids);
+    return code;
+}
+
+/* ---- As the ledger asks for them ---------------------------------------------------------------
+ */
+
+static const char *const orders_of[][5] = {
+    [RECORDS_OPEN] = {"saga:running", "saga:compensating", "saga:parked"},
+    [RECORDS_OVER] = {"saga:ended", "saga:undone", "saga:abandoned"},
+    [RECORDS_AT_REST] = {"saga:ended", "saga:undone", "saga:parked", "saga:abandoned"},
+    [RECORDS_UNCLOSED] = {"saga:unclosed"},
+    [RECORDS_CLOSED] = {"saga:closed"},
+    [RECORDS_STARTED] = {"saga:start"},
+    [RECORDS_OF_CLIENT] = {"command:created"},
+};
+
+/* Fields are the first parts of members; that of a saga's start ends with its last one. */
+static enum fh_code prefix_of(const struct record_range *wanted, char prefix[static RECORD_ID_SIZE],
+                              struct fh_error *error)
+{
+    const struct record_field *field = wanted->fields;
+    const char *end = wanted->list == RECORDS_STARTED ? REDIS_MEMBER_END : RECORD_SEPARATOR;
+    if (wanted->within)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR, wanted->within);
+    *prefix = '\0';
+    if (field[2].value)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s%s",
+                         field[0].value, field[1].value, field[2].value, end);
+    if (field[1].value)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR "%s%s", field[0].value,
+                         field[1].value, end);
+    return field[0].value ? record_id(prefix, error, "%s%s", field[0].value, end) : FH_OK;
+}
+
+static bool has(const json_t *record, const struct record_field *field)
+{
+    const char *value = field->name ? record_text(record, field->name) : NULL;
+    return !field->value || (value && strcmp(value, field->value) == 0);
+}
+
+/* What the members do not say: and a key may begin as another one does, with a separator behind. */
+static bool is_wanted(const json_t *record, const struct record_range *wanted)
+{
+    return has(record, &wanted->fields[0]) && has(record, &wanted->fields[1]) &&
+           has(record, &wanted->fields[2]) && has(record, &wanted->also) &&
+           (!wanted->before_ms || record_integer(record, "updated_ms") < wanted->before_ms);
+}
+
+static int by_id(const void *left, const void *right)
+{
+    json_t *const *a = left, *const *b = right;
+    return strcmp(record_text(*a, "id"), record_text(*b, "id"));
+}
+
+/* Of several orders, brought into one. */
+static void visit_all(json_t *all, const struct record_range *wanted, bool one_order,
+                      bool (*visit)(void *context, json_t *record), void *context)
+{
+    size_t count = json_array_size(all);
+    json_t **list = calloc(count + 1, sizeof(json_t *));
+    FH_ASSERT(list != NULL);
+    for (size_t i = 0; i < count; i++)
+        list[i] = json_array_get(all, i);
+    if (!one_order)
+        qsort(list, count, sizeof *list, by_id);
+    int left = wanted->limit ? wanted->limit : INT_MAX;
+    bool goes_on = true;
+    for (size_t i = 0; i < count && goes_on && left > 0; i++) {
+        json_t *record = list[!one_order && wanted->last_first ? count - 1 - i : i];
+        if (!is_wanted(record, wanted))
+            continue;
+        left--;
+        goes_on = visit(context, record);
+    }
+    free(list);
+}
+
+enum fh_code redis_each(struct store_work *work, const struct record_range *wanted,
+                        bool (*visit)(void *context, json_t *record), void *context,
+                        struct fh_error *error)
+{
+    char prefix[RECORD_ID_SIZE], below[24];
+    const char *by_ids[] = {redis_table_of(wanted->table)->by_id, NULL};
+    const char *const *orders = wanted->list == RECORDS_ALL ? by_ids : orders_of[wanted->list];
+    bool says_all = !wanted->also.value && !wanted->fields[2].value;
+    struct redis_range range = {.prefix = prefix,
+                                .below = wanted->below ? below : NULL,
+                                .limit = says_all ? wanted->limit : 0,
+                                .last_first = wanted->last_first,
+                                .looks = wanted->looks};
+    json_t *all = record_pack("[]"), *some;
+    snprintf(below, sizeof below, RECORD_NUMBER, wanted->below);
+    enum fh_code code = prefix_of(wanted, prefix, error);
+    for (int i = 0; orders[i] && !code; i++) {
+        range.order = orders[i];
+        code = redis_range(work, wanted->table, &range, &some, error);
+        struct arena *arena = json_arena_set(NULL);
+        json_array_extend(all, some);
+        json_arena_set(arena);
+        json_decref(some);
+    }
+    if (!code)
+        visit_all(all, wanted, !orders[1], visit, context);
+    json_decref(all);
     return code;
 }
 

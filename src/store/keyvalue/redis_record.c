@@ -15,41 +15,6 @@
 #include "base/json.h"
 #include "store/keyvalue/redis_record.h"
 
-json_t *redis_pack(const char *format, ...)
-{
-    struct arena *arena = json_arena_set(NULL);
-    json_error_t why;
-    va_list values;
-    va_start(values, format);
-    json_t *packed = json_vpack_ex(&why, 0, format, values);
-    va_end(values);
-    json_arena_set(arena);
-    FH_ASSERT(packed != NULL);
-    return packed;
-}
-
-const char *redis_text(const json_t *record, const char *name)
-{
-    return json_string_value(json_object_get(record, name));
-}
-
-int64_t redis_integer(const json_t *record, const char *name)
-{
-    return json_integer_value(json_object_get(record, name));
-}
-
-enum fh_code redis_id(char id[static REDIS_ID_SIZE], struct fh_error *error, const char *format,
-                      ...)
-{
-    va_list parts;
-    va_start(parts, format);
-    int length = vsnprintf(id, REDIS_ID_SIZE, format, parts);
-    va_end(parts);
-    if (length < REDIS_ID_SIZE)
-        return FH_OK;
-    return error_set(error, FH_INVALID, "A key is too long for the store's ledger.");
-}
-
 /* ---- Orders of each table ----------------------------------------------------------------------
  */
 
@@ -72,13 +37,14 @@ static void member(struct redis_members *members, const char *order, const char 
 /* Outside clients' by age, services' by the number of the saga, but pending ones. */
 static void command_members(const char *id, const json_t *record, struct redis_members *members)
 {
-    const char *birth = redis_text(record, "birth");
+    const char *birth = record_text(record, "birth");
     if (!*birth)
         member(members, "command:created", id, "%019lld",
-               (long long)redis_integer(record, "created_ms"));
-    else if (strcmp(redis_text(record, "outcome"), "pending") != 0)
-        member(members, "command:closable", id, "%s" REDIS_SEPARATOR "%s" REDIS_SEPARATOR "%019lld",
-               redis_text(record, "caller"), birth, (long long)redis_integer(record, "number"));
+               (long long)record_integer(record, "created_ms"));
+    else if (strcmp(record_text(record, "outcome"), "pending") != 0)
+        member(members, "command:closable", id,
+               "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%019lld", record_text(record, "caller"),
+               birth, (long long)record_integer(record, "number"));
 }
 
 bool redis_saga_is_over(const char *status)
@@ -90,16 +56,16 @@ bool redis_saga_is_over(const char *status)
 static void saga_members(const char *id, const json_t *record, struct redis_members *members)
 {
     char order[64];
-    const char *status = redis_text(record, "status"), *start = redis_text(record, "start_id");
+    const char *status = record_text(record, "status"), *start = record_text(record, "start_id");
     bool ended = redis_saga_is_over(status);
     snprintf(order, sizeof order, "saga:%s", status);
     members->take(members, order, id);
-    if (ended && redis_integer(record, "closed") == 0)
+    if (ended && record_integer(record, "closed") == 0)
         members->take(members, "saga:unclosed", id);
-    if (ended && redis_integer(record, "closed") == 1)
-        member(members, "saga:closed", id, "%s", strrchr(id, *REDIS_SEPARATOR) + 1);
+    if (ended && record_integer(record, "closed") == 1)
+        member(members, "saga:closed", id, "%s", strrchr(id, *RECORD_SEPARATOR) + 1);
     if (start && *start)
-        member(members, "saga:start", id, "%s" REDIS_SEPARATOR "%s", redis_text(record, "birth"),
+        member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s", record_text(record, "birth"),
                start);
 }
 
@@ -147,7 +113,7 @@ const struct redis_table *redis_table_of(const char *name)
 static char *record_name(const struct redis_table *table, const char *id)
 {
     struct text text;
-    text_init(&text, REDIS_ID_SIZE * 2);
+    text_init(&text, RECORD_ID_SIZE * 2);
     text_printf(&text, "%s %s", table->name, id);
     return text_take(&text);
 }
@@ -221,28 +187,18 @@ enum fh_code redis_put(struct store_work *work, const char *table, const char *i
     return FH_OK;
 }
 
-enum fh_code redis_set(struct store_work *work, const char *table, const char *id,
-                       const json_t *before, json_t *values, struct fh_error *error)
-{
-    struct arena *arena = json_arena_set(NULL);
-    json_t *after = before ? json_deep_copy(before) : json_object();
-    FH_ASSERT(after && json_object_update(after, values) == 0);
-    json_object_del(after, "id");
-    json_decref(values);
-    json_arena_set(arena);
-    return redis_put(work, table, id, after, error);
-}
-
-void redis_clear(struct store_work *work, const char *table, const char *prefix)
+enum fh_code redis_clear(struct store_work *work, const char *table, const char *within,
+                         struct fh_error *error)
 {
     struct redis_work *own = redis_work_of(work);
     const struct redis_table *of = redis_table_of(table);
-    char low[REDIS_ID_SIZE + 2], high[REDIS_ID_SIZE + 2];
+    char low[RECORD_ID_SIZE + 3], high[RECORD_ID_SIZE + 3];
+    (void)error;
     FH_ASSERT(of->by_id != NULL);
     char *hash = redis_name(own->redis, "fh", table);
     char *order = redis_name(own->redis, "fh", of->by_id);
-    snprintf(low, sizeof low, "[%s", prefix);
-    snprintf(high, sizeof high, "(%s\xff", prefix);
+    snprintf(low, sizeof low, "[%s" RECORD_SEPARATOR, within);
+    snprintf(high, sizeof high, "(%s" RECORD_SEPARATOR "\xff", within);
     redis_needs(own, hash, "hash");
     redis_needs(own, order, "zset");
     const char *const words[] = {"P", hash, order, low, high};
@@ -251,6 +207,7 @@ void redis_clear(struct store_work *work, const char *table, const char *prefix)
     own->operation_count++;
     free(hash);
     free(order);
+    return FH_OK;
 }
 
 /* ---- The commit --------------------------------------------------------------------------------

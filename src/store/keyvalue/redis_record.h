@@ -7,7 +7,7 @@
 #include "store/keyvalue/redis.h"
 
 #define REDIS_MEMBER_END "\x1e"
-#define REDIS_MEMBER_SIZE (REDIS_ID_SIZE * 2)
+#define REDIS_MEMBER_SIZE (RECORD_ID_SIZE * 2)
 
 struct redis_table;
 

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger as records: sagas and their steps' elements. A saga that starts is numbered by its
+ * event's position, which only the engine's commit gives, or who carries on behind it: so beginning
+ * one is the engine's.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/records/records.h"
+
+#define SAGAS "saga"
+#define STEPS "saga_step"
+
+static enum fh_code saga_id(char id[static RECORD_ID_SIZE], const char *birth, int64_t number,
+                            struct fh_error *error)
+{
+    return record_id(id, error, "%s" RECORD_SEPARATOR RECORD_NUMBER, birth, number);
+}
+
+/* ---- Starting -------------------------------------------------------------------------------- */
+
+json_t *records_step(const struct ledger_step *step)
+{
+    return record_pack("{s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:s?, s:s?, s:I}", "birth", step->birth,
+                       "step", step->step, "element", step->element, "attempt",
+                       (json_int_t)step->attempt, "target", step->target, "request", step->request,
+                       "state", step->state, "answer", step->answer, "receiver", step->receiver,
+                       "receiver_position", (json_int_t)step->receiver_position);
+}
+
+void records_step_place(char place[static RECORD_PLACE_SIZE], int step, int element)
+{
+    snprintf(place, RECORD_PLACE_SIZE, RECORD_SEPARATOR "%09d" RECORD_SEPARATOR "%09d", step,
+             element);
+}
+
+json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
+                     const char *start_id)
+{
+    return record_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s}", "birth",
+                       saga->birth, "name", saga->name, "input", saga->input, "state", saga->state,
+                       "status", saga->status, "epoch", (json_int_t)saga->epoch, "deadline_ms",
+                       (json_int_t)saga->deadline_ms, "updated_ms", (json_int_t)saga->updated_ms,
+                       "closed", 0, "start_id", start_id, "owner", store->instance);
+}
+
+/* ---- One saga -------------------------------------------------------------------------------- */
+
+static enum fh_code saga_read(struct store_work *work, const char *birth, int64_t number,
+                              char id[static RECORD_ID_SIZE], json_t **ret, struct fh_error *error)
+{
+    *ret = NULL;
+    enum fh_code code = saga_id(id, birth, number, error);
+    return code ? code : records_get(work, SAGAS, id, ret, error);
+}
+
+enum fh_code records_saga_update(struct store_work *work, const struct ledger_saga *saga,
+                                 struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *before;
+    enum fh_code code = saga_read(work, saga->birth, saga->number, id, &before, error);
+    if (!code && (!before || record_integer(before, "epoch") != saga->epoch))
+        code = error_set(error, FH_CONFLICT, "The saga is run by another instance now.");
+    if (!code)
+        code = records_set(work, SAGAS, id, before,
+                           record_pack("{s:s, s:s, s:I, s:I}", "state", saga->state, "status",
+                                       saga->status, "deadline_ms", (json_int_t)saga->deadline_ms,
+                                       "updated_ms", (json_int_t)saga->updated_ms),
+                           error);
+    json_decref(before);
+    return code;
+}
+
+static struct ledger_saga saga_of(const json_t *record, int64_t number)
+{
+    return (struct ledger_saga){.birth = record_text(record, "birth"),
+                                .number = number,
+                                .start_id = record_text(record, "start_id"),
+                                .name = record_text(record, "name"),
+                                .input = record_text(record, "input"),
+                                .state = record_text(record, "state"),
+                                .status = record_text(record, "status"),
+                                .epoch = record_integer(record, "epoch"),
+                                .deadline_ms = record_integer(record, "deadline_ms"),
+                                .updated_ms = record_integer(record, "updated_ms")};
+}
+
+static void saga_copy(struct arena *arena, const json_t *record, int64_t number,
+                      struct ledger_saga *ret)
+{
+    *ret = saga_of(record, number);
+    ret->birth = arena_text(arena, ret->birth);
+    ret->start_id = arena_text(arena, ret->start_id);
+    ret->name = arena_text(arena, ret->name);
+    ret->input = arena_text(arena, ret->input);
+    ret->state = arena_text(arena, ret->state);
+    ret->status = arena_text(arena, ret->status);
+}
+
+enum fh_code records_saga_get(struct store_work *work, struct arena *arena, const char *birth,
+                              int64_t number, struct ledger_saga *ret, struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *record;
+    enum fh_code code = saga_read(work, birth, number, id, &record, error);
+    if (!code && record)
+        saga_copy(arena, record, number, ret);
+    else if (!code)
+        code = error_set(error, FH_NOT_FOUND, "There is no such saga.");
+    json_decref(record);
+    return code;
+}
+
+enum fh_code records_saga_find(struct store_work *work, struct arena *arena, const char *birth,
+                               const char *start_id, struct ledger_saga *ret,
+                               struct fh_error *error)
+{
+    json_t *list;
+    struct record_range one = {.table = SAGAS,
+                               .list = RECORDS_STARTED,
+                               .fields = {{"birth", birth}, {"start_id", start_id}},
+                               .limit = 1};
+    enum fh_code code = records_gather(work, &one, &list, error);
+    const json_t *record = json_array_get(list, 0);
+    if (!code && record)
+        saga_copy(arena, record, record_number(record), ret);
+    else if (!code)
+        code = error_set(error, FH_NOT_FOUND, "There is no such saga.");
+    json_decref(list);
+    return code;
+}
+
+enum fh_code records_step_put(struct store_work *work, const struct ledger_step *step,
+                              struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE], place[RECORD_PLACE_SIZE];
+    records_step_place(place, step->step, step->element);
+    enum fh_code code = record_id(id, error, "%s" RECORD_SEPARATOR RECORD_NUMBER "%s", step->birth,
+                                  step->number, place);
+    if (code)
+        return code;
+    json_t *number = records_of(work)->numbers_steps
+                         ? record_pack("{s:I}", "number", (json_int_t)step->number)
+                         : NULL;
+    code = records_set(work, STEPS, id, number, records_step(step), error);
+    json_decref(number);
+    return code;
+}
+
+struct steps {
+    bool (*visit)(void *context, const struct ledger_step *step);
+    void *context;
+    struct arena *arena;
+    int64_t number;
+};
+
+static bool visit_step(void *context, json_t *record)
+{
+    const struct steps *to = context;
+    struct ledger_step step = {.birth = record_copy(to->arena, record, "birth"),
+                               .number = to->number,
+                               .step = (int)record_integer(record, "step"),
+                               .element = (int)record_integer(record, "element"),
+                               .attempt = record_integer(record, "attempt"),
+                               .target = record_copy(to->arena, record, "target"),
+                               .request = record_copy(to->arena, record, "request"),
+                               .state = record_copy(to->arena, record, "state"),
+                               .answer = record_copy(to->arena, record, "answer"),
+                               .receiver = record_copy(to->arena, record, "receiver"),
+                               .receiver_position = record_integer(record, "receiver_position")};
+    return to->visit(to->context, &step);
+}
+
+enum fh_code records_steps_get(struct store_work *work, struct arena *arena, const char *birth,
+                               int64_t number,
+                               bool (*visit)(void *context, const struct ledger_step *step),
+                               void *context, struct fh_error *error)
+{
+    struct steps to = {visit, context, arena, number};
+    char saga[RECORD_ID_SIZE];
+    enum fh_code code = saga_id(saga, birth, number, error);
+    struct record_range all = {.table = STEPS, .within = saga};
+    return code ? code : records_each(work, &all, visit_step, &to, error);
+}
+
+/* ---- Many ------------------------------------------------------------------------------------ */
+
+struct sagas {
+    bool (*visit)(void *context, const struct ledger_saga *saga);
+    void *context;
+};
+
+static bool visit_saga(void *context, json_t *record)
+{
+    const struct sagas *to = context;
+    struct ledger_saga saga = saga_of(record, record_number(record));
+    return to->visit(to->context, &saga);
+}
+
+enum fh_code records_sagas_open(struct store_work *work, const char *owner,
+                                bool (*visit)(void *context, const struct ledger_saga *saga),
+                                void *context, struct fh_error *error)
+{
+    struct sagas to = {visit, context};
+    struct record_range open = {.table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", owner}};
+    return records_each(work, &open, visit_saga, &to, error);
+}
+
+static enum fh_code saga_give(struct store_work *work, const char *id, const json_t *saga,
+                              const char *owner, struct fh_error *error)
+{
+    return records_set(work, SAGAS, id, saga,
+                       record_pack("{s:s, s:I}", "owner", owner, "epoch",
+                                   (json_int_t)record_integer(saga, "epoch") + 1),
+                       error);
+}
+
+struct lives {
+    json_t *owners; /* {"0.3f9a0c12": true} */
+};
+
+static bool note_life(void *context, const struct ledger_lease *lease)
+{
+    struct lives *lives = context;
+    struct arena *arena = json_arena_set(NULL);
+    if (strncmp(lease->name, LEDGER_INSTANCE, sizeof LEDGER_INSTANCE - 1) == 0)
+        json_object_set_new(lives->owners, lease->owner, json_true());
+    json_arena_set(arena);
+    return true;
+}
+
+enum fh_code records_sagas_adopt(struct store_work *work, const char *owner, int64_t *ret_adopted,
+                                 struct fh_error *error)
+{
+    struct lives lives = {.owners = record_pack("{}")};
+    struct record_range open = {.table = SAGAS, .list = RECORDS_OPEN};
+    json_t *list = NULL, *saga;
+    size_t index;
+    *ret_adopted = 0;
+    enum fh_code code = records_leases_get(work, note_life, &lives, error);
+    if (!code)
+        code = records_gather(work, &open, &list, error);
+    json_array_foreach (list, index, saga) {
+        if (code || *ret_adopted == RECORDS_CHANGED_MAX ||
+            json_object_get(lives.owners, record_text(saga, "owner")))
+            continue;
+        code = saga_give(work, record_text(saga, "id"), saga, owner, error);
+        *ret_adopted += !code;
+    }
+    json_decref(list);
+    json_decref(lives.owners);
+    return code;
+}
+
+enum fh_code records_saga_take(struct store_work *work, const char *birth, int64_t number,
+                               const char *owner, struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *saga;
+    enum fh_code code = saga_read(work, birth, number, id, &saga, error);
+    if (!code && saga)
+        code = saga_give(work, id, saga, owner, error);
+    json_decref(saga);
+    return code;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger as records: the rounds of subscriptions. Where keys stand is the engine's to tell. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/records/records.h"
+
+#define ROUNDS "round"
+#define APPLIED "applied"
+
+static enum fh_code key_places(struct store_work *work, const char *keys,
+                               bool (*visit)(void *context, const char *key, int64_t position),
+                               void *context, struct fh_error *error)
+{
+    struct arena *arena = json_arena_set(NULL);
+    json_t *list;
+    enum fh_code code = json_parse(keys, strlen(keys), &list, error);
+    json_arena_set(arena);
+    if (code)
+        return code;
+    if (json_array_size(list) > 0)
+        code = records_of(work)->key_places(work, list, visit, context, error);
+    json_decref(list);
+    return code;
+}
+
+/* ---- The subscriber's side ------------------------------------------------------------------- */
+
+static enum fh_code share_id(char id[static RECORD_ID_SIZE], const char *source, const char *share,
+                             struct fh_error *error)
+{
+    return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, share);
+}
+
+static enum fh_code round_get(struct store_work *work, const char *source, const char *share,
+                              struct ledger_round *ret, struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *record = NULL;
+    *ret = (struct ledger_round){0};
+    enum fh_code code = share_id(id, source, share, error);
+    if (!code)
+        code = records_get(work, ROUNDS, id, &record, error);
+    if (code || !record)
+        return code;
+    ret->round = record_integer(record, "round");
+    ret->phase = (enum ledger_phase)record_integer(record, "phase");
+    ret->type = record_integer(record, "type");
+    ret->seen_position = record_integer(record, "seen_position");
+    snprintf(ret->after, sizeof ret->after, "%s", record_text(record, "behind"));
+    snprintf(ret->seen_id, sizeof ret->seen_id, "%s", record_text(record, "seen_id"));
+    json_decref(record);
+    return FH_OK;
+}
+
+static enum fh_code round_move(struct store_work *work, const char *source, const char *share,
+                               const struct ledger_round *old, const struct ledger_round *next,
+                               struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    struct ledger_round now;
+    enum fh_code code = round_get(work, source, share, &now, error);
+    if (!code && (now.round != old->round || now.phase != old->phase || now.type != old->type ||
+                  strcmp(now.after, old->after) != 0))
+        code =
+            error_set(error, FH_CONFLICT, "The snapshot of %s is further, or another one.", source);
+    if (!code)
+        code = share_id(id, source, share, error);
+    if (code)
+        return code;
+    return records_put(work, ROUNDS, id,
+                       record_pack("{s:s, s:s, s:I, s:i, s:I, s:s, s:I, s:s}", "source", source,
+                                   "share", share, "round", (json_int_t)next->round, "phase",
+                                   (int)next->phase, "type", (json_int_t)next->type, "behind",
+                                   next->after, "seen_position", (json_int_t)next->seen_position,
+                                   "seen_id", next->seen_id),
+                       error);
+}
+
+static enum fh_code applied_id(char id[static RECORD_ID_SIZE], const char *source,
+                               const char *share, int64_t type, const char *key,
+                               struct fh_error *error)
+{
+    return record_id(
+        id, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR RECORD_NUMBER RECORD_SEPARATOR "%s",
+        source, share, type, key);
+}
+
+static enum fh_code applied_put(struct store_work *work, const char *source, const char *share,
+                                int64_t type, const char *key, int64_t position, int64_t round,
+                                struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    enum fh_code code = applied_id(id, source, share, type, key, error);
+    return code ? code
+                : records_put(work, APPLIED, id,
+                              record_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "source", source,
+                                          "share", share, "type", (json_int_t)type, "key", key,
+                                          "position", (json_int_t)position, "round",
+                                          (json_int_t)round),
+                              error);
+}
+
+static enum fh_code applied_get(struct store_work *work, const char *source, const char *share,
+                                int64_t type, const char *key, int64_t round, int64_t *ret,
+                                struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *record = NULL;
+    *ret = -1;
+    enum fh_code code = applied_id(id, source, share, type, key, error);
+    if (!code)
+        code = records_get(work, APPLIED, id, &record, error);
+    if (!code && record && record_integer(record, "round") == round)
+        *ret = record_integer(record, "position");
+    json_decref(record);
+    return code;
+}
+
+static enum fh_code applied_clear(struct store_work *work, const char *source, const char *share,
+                                  int limit, int64_t *ret_removed, struct fh_error *error)
+{
+    char id[RECORD_ID_SIZE];
+    json_t *list = NULL, *record;
+    size_t index;
+    enum fh_code code = share_id(id, source, share, error);
+    struct record_range some = {.table = APPLIED, .within = id, .limit = limit, .looks = true};
+    if (!code)
+        code = records_gather(work, &some, &list, error);
+    *ret_removed = (int64_t)json_array_size(list);
+    json_array_foreach (list, index, record) {
+        if (!code)
+            code = records_put(work, APPLIED, record_text(record, "id"), NULL, error);
+    }
+    json_decref(list);
+    return code;
+}
+
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+                                 struct fh_error *error)
+{
+    return records_of(work)->parked_clear(work, source, share, error);
+}
+
+const struct ledger_snapshot_ops records_snapshots = {.key_places = key_places,
+                                                      .round_get = round_get,
+                                                      .round_move = round_move,
+                                                      .applied_put = applied_put,
+                                                      .applied_get = applied_get,
+                                                      .applied_clear = applied_clear,
+                                                      .parked_clear = parked_clear};

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_RECORDS_H
+#define STORE_RECORDS_H
+
+/*
+ * The ledger of the engines that keep it as records: JSON objects, by table and id. ledger*.c here
+ * are the ledger's functions; an engine gives the records (struct record_ops), and the few
+ * functions in which it is not like the others: how events are published and read, and sagas begin.
+ *
+ * Tables and ids (parts stand behind each other with U+001F between them; numbers have 19 digits,
+ * steps and elements 9):
+ *
+ *     meta           "incarnation", "format", ...; "trimmed" (position, event_id)
+ *     subscriber     name, share                    cursor         source, share
+ *     parked         source, share, position, key   parked_key     source, share, key
+ *     command        caller, key                    caller         caller, birth
+ *     caller_newest  caller                         lease          name
+ *     saga           birth, number                  saga_step      birth, number, step, element
+ *     migration      version                        round          source, share
+ *     applied        source, share, type, key
+ *
+ * On engines that keep parked events by key (parked_by_key) the key stands before the position.
+ */
+
+#include <inttypes.h>
+
+#include "store/ledger.h"
+#include "store/ledger_snapshot.h"
+
+#define RECORD_ID_SIZE 2048
+#define RECORD_SEPARATOR "\x1f"
+#define RECORD_NUMBER "%019" PRId64
+#define RECORDS_CHANGED_MAX 1000 /* by a work that changes what it finds; the rest comes later */
+
+/* Which of a table's records are meant. */
+enum record_list {
+    RECORDS_ALL,       /* but of meta, caller*, command, round and saga */
+    RECORDS_OPEN,      /* sagas "running", "compensating" or "parked" */
+    RECORDS_OVER,      /* sagas "ended", "undone" or "abandoned" */
+    RECORDS_AT_REST,   /* sagas that nobody carries on: all but "running" and "compensating" */
+    RECORDS_UNCLOSED,  /* of those that are over: "closed" is 0 */
+    RECORDS_CLOSED,    /* ... is 1 */
+    RECORDS_STARTED,   /* all sagas: by the ids of their starts */
+    RECORDS_OF_CLIENT, /* commands of outside clients ("birth" is "") */
+};
+
+struct record_field {
+    const char *name, *value;
+};
+
+/* Records in the order of their ids, or, of RECORDS_CLOSED and RECORDS_OF_CLIENT, the oldest first
+ * where the engine can tell. All that is given must hold. */
+struct record_range {
+    const char *table;
+    enum record_list list;
+    const char *within; /* of RECORDS_ALL: ids that begin so, with a separator behind it */
+    /* Fields that have these values: of RECORDS_ALL the first parts of the id, in their order; of
+     * sagas the birth, and its start_id behind that. */
+    struct record_field fields[3];
+    struct record_field also; /* any other one */
+    int64_t below; /* sagas: the number; of clients' commands created_ms; 0: whatever it is */
+    /* Sagas: updated_ms is below this; 0: whatever it is. Others may count for the limit. */
+    int64_t before_ms;
+    int limit; /* up to RECORDS_CHANGED_MAX; 0: all */
+    bool last_first;
+    bool looks; /* the work does not depend on what it finds */
+};
+
+/* What an engine gives. Reads see the work's own changes; JSON is on the heap. */
+struct record_ops {
+    bool parked_by_key;
+    bool numbers_steps; /* "number" stands in a step too, not only in its id */
+
+    /* FH_OK with NULL: there is none. New reference, not to be changed. */
+    enum fh_code (*get)(struct store_work *work, const char *table, const char *id, json_t **ret,
+                        struct fh_error *error);
+    /* Takes `record` (without its id; NULL: removes it). */
+    enum fh_code (*put)(struct store_work *work, const char *table, const char *id, json_t *record,
+                        struct fh_error *error);
+    /* Each with its "id", and only as long as visit runs, unless it takes a reference; visit's
+     * false ends. In as few round trips as the engine can. */
+    enum fh_code (*each)(struct store_work *work, const struct record_range *range,
+                         bool (*visit)(void *context, json_t *record), void *context,
+                         struct fh_error *error);
+    /* At the commit: removes all whose ids begin with `within` and a separator, however many. Not
+     * those that the work itself has put, and it goes on to see the others. */
+    enum fh_code (*clear)(struct store_work *work, const char *table, const char *within,
+                          struct fh_error *error);
+
+    /* At the commit: removes the events up to `through`. */
+    enum fh_code (*outbox_clear)(struct store_work *work, int64_t through, struct fh_error *error);
+    /* Removes the commands that `closed` closes, some of them later where they are too many for a
+     * work. None comes any more under a number that is closed. */
+    enum fh_code (*commands_close)(struct store_work *work, const char *caller, const char *birth,
+                                   const struct ledger_caller *closed, struct fh_error *error);
+    /* ledger_snapshot.h: `keys` is the array, not empty. */
+    enum fh_code (*key_places)(struct store_work *work, const json_t *keys,
+                               bool (*visit)(void *context, const char *key, int64_t position),
+                               void *context, struct fh_error *error);
+    enum fh_code (*parked_clear)(struct store_work *work, const char *source, const char *share,
+                                 struct fh_error *error);
+};
+
+/* What records alone answer. The others of LEDGER_FUNCTIONS are the engine's own, and so is
+ * `prepare`, which may be records_prepare. */
+/* clang-format off */
+#define RECORDS_FUNCTIONS(X) \
+    X(outbox_trimmed) X(outbox_trim) X(subscriber_put) X(subscribers_get) \
+    X(cursor_get) X(cursor_move) X(cursor_shares) X(cursor_take) X(leases_get) X(lease_take) \
+    X(lease_renew) X(lease_drop) X(parked_any) X(parked_has) X(parked_count) X(parked_put) \
+    X(parked_take) X(parked_edit) X(parked_failed) X(parked_keys) X(parked_events) \
+    X(command_get) X(command_put) X(commands_expire) X(caller_get) X(caller_close) \
+    X(caller_newest) X(caller_set_newest) X(saga_update) X(saga_get) X(saga_find) X(step_put) \
+    X(steps_get) X(steps_answered) X(sagas_adopt) X(saga_take) X(sagas_open) X(sagas_closable) \
+    X(sagas_closed) X(sagas_unclosed) X(sagas_forget) X(migrations_get) X(migration_put) \
+    X(meta_get) X(meta_put)
+/* clang-format on */
+#define LEDGER_SLOT(name) __typeof__(ledger_##name) records_##name;
+RECORDS_FUNCTIONS(LEDGER_SLOT)
+LEDGER_SLOT(prepare) /* an engine may have more to do */
+#undef LEDGER_SLOT
+#define RECORDS_SLOT(name) .name = records_##name,
+extern const struct ledger_snapshot_ops records_snapshots;
+
+/* ---- For engines, and among these files ------------------------------------------------------ */
+
+/* json_pack on the heap, whatever arena is set. Never NULL. */
+json_t *record_pack(const char *format, ...);
+/* NULL and 0 where it has none. */
+const char *record_text(const json_t *record, const char *name);
+int64_t record_integer(const json_t *record, const char *name);
+const char *record_copy(struct arena *arena, const json_t *record, const char *name);
+/* Parts of an id. FH_INVALID: together they are too long. */
+enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, const char *format,
+                       ...) __attribute__((format(printf, 3, 4)));
+/* A saga's number stands in its record's id. */
+int64_t record_number(const json_t *saga);
+/* Whether the array of numbers has it. */
+bool record_names(const json_t *numbers, int64_t number);
+
+/* The record is `before` (heap, or NULL) with `values` (taken) in place of what it has. */
+enum fh_code records_set(struct store_work *work, const char *table, const char *id,
+                         const json_t *before, json_t *values, struct fh_error *error);
+/* A range as an array on the heap. */
+enum fh_code records_gather(struct store_work *work, const struct record_range *range, json_t **ret,
+                            struct fh_error *error);
+
+static inline const struct record_ops *records_of(const struct store_work *work)
+{
+    return work->store->ops->ledger->records;
+}
+static inline enum fh_code records_get(struct store_work *work, const char *table, const char *id,
+                                       json_t **ret, struct fh_error *error)
+{
+    return records_of(work)->get(work, table, id, ret, error);
+}
+static inline enum fh_code records_put(struct store_work *work, const char *table, const char *id,
+                                       json_t *record, struct fh_error *error)
+{
+    return records_of(work)->put(work, table, id, record, error);
+}
+static inline enum fh_code records_each(struct store_work *work, const struct record_range *range,
+                                        bool (*visit)(void *context, json_t *record), void *context,
+                                        struct fh_error *error)
+{
+    return records_of(work)->each(work, range, visit, context, error);
+}
+
+struct ledger_command record_command(const json_t *record); /* borrows its texts */
+/* A saga that starts, and an element of a step, as they are stored; where the step stands behind
+ * its saga's id. */
+json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
+                     const char *start_id);
+json_t *records_step(const struct ledger_step *step);
+#define RECORD_PLACE_SIZE 48
+void records_step_place(char place[static RECORD_PLACE_SIZE], int step, int element);
+
+/* Events as they are read: positions are dense, so where one is missing, it was trimmed since the
+ * reader was judged (FH_UNAVAILABLE). */
+struct records_reading {
+    bool (*visit)(void *context, const struct ledger_event *event);
+    void *context;
+    int64_t next; /* the position that must come */
+    int left;
+    bool goes_on;
+};
+enum fh_code records_event(struct records_reading *reading, const struct ledger_event *event,
+                           struct fh_error *error);
+
+#endif
