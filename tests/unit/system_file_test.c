@@ -148,7 +148,12 @@ static void faults_are_told_where_they_stand(void **state)
                    "no service 'b'");
     assert_refused("", 1, 1, "the file is empty");
     assert_refused("system: mini\n--- \nsystem: b\n", 3, 1, "a second YAML document");
-    assert_refused("system: mini\n\tservices: {}\n", 2, 1, "not valid YAML");
+    assert_refused("system: mini\n\tservices: {}\n", 2, 1, "a tab stands here");
+    assert_refused("system: mini\nservices:\n  a:\n    \tprogram: b\n", 4, 5, "a tab stands here");
+    assert_refused("system: mini\nservices: {a: {program: @b}}\n", 2, 25,
+                   "unless it stands in quotes");
+    assert_refused("system: \"\xc3\xbc\xe9\"\n", 1, 12, "not valid UTF-8 text");
+    assert_refused("system: mini\n# \x01\n", 2, 3, "not valid UTF-8 text");
 }
 
 static void values_of_the_environment_are_never_part_of_a_message(void **state)
