@@ -140,6 +140,8 @@ static void tell_ready(const struct up *up)
     } else {
         printf("%s%s is up%s at %s://%s\n", cli_colour(stdout, CLI_BOLD), up->file->name,
                cli_colour(stdout, CLI_PLAIN), scheme, address);
+        if (!up->file->documents_hidden)
+            printf("Its routes and events: %s://%s/docs\n", scheme, address);
         if (up->ready_fd < 0)
             printf("Ctrl-C stops it.\n");
         else
@@ -227,9 +229,9 @@ static int start(struct up *up, const struct cli_command *command, const char **
     if (!cli_value(command, values, "--state"))
         load_hide(up->provision);
     if (!up->json)
-        printf("%s%s%s: %zu services and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
+        printf("%s%s%s: %zu service%s and the gateway, state in %s\n", cli_colour(stdout, CLI_BOLD),
                up->file->name, cli_colour(stdout, CLI_PLAIN), up->file->service_count,
-               up->provision->state.folder);
+               up->file->service_count == 1 ? "" : "s", up->provision->state.folder);
     int result = supervise(up);
     provision_free(up->provision);
     return result;

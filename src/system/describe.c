@@ -239,7 +239,9 @@ static void judge(struct asked *asked, struct findings *findings)
                        (int)asked->exit_code, *why ? ": " : "", why);
     else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
                         &error) != FH_OK)
-        findings_error(findings, place, "%s --describe: %s", program, error.message);
+        findings_error(
+            findings, place, "%s is no service's program: %s --describe is not JSON (%s)", program,
+            asked->said.length ? "what it answers to" : "its empty answer to", error.message);
     else {
         judge_form(service, said, findings);
         json_decref(said);

@@ -324,8 +324,11 @@ static bool find_folder(struct system_file *file, struct findings *findings)
 {
     char *absolute = realpath(file->path, NULL);
     if (!absolute) {
-        findings_error(findings, (struct place){file->path, 0, 0}, "cannot be read: %s",
-                       strerror(errno));
+        findings_error(findings, (struct place){file->path, 0, 0}, "cannot be read: %s%s",
+                       strerror(errno),
+                       errno == ENOENT ? "; name the system file, or begin one with: freehold new "
+                                         "system NAME"
+                                       : "");
         return false;
     }
     char *slash = strrchr(absolute, '/');

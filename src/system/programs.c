@@ -64,8 +64,9 @@ static void report_missing(const struct system_service *service, const char *con
                        "the program of %s, %s, is no executable file", service->name, looked[0]);
     else
         findings_error(findings, service->program_place,
-                       "the program of %s was not found; looked for %s", service->name,
-                       places.data ? places.data : "nothing");
+                       "the program of %s was not found; looked for %s: build it, or say where "
+                       "programs are with --programs DIR",
+                       service->name, places.data ? places.data : "nothing");
     text_release(&places);
 }
 

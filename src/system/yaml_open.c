@@ -11,34 +11,68 @@
 
 #include "base/error.h"
 
-static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parser)
+/* What libyaml tells of the place where no text may begin, in words that help. */
+static const char *explained(const char *problem, int character)
 {
-    struct place place = {reader->path, (int)parser->problem_mark.line + 1,
-                          (int)parser->problem_mark.column + 1};
-    if (parser->error == YAML_READER_ERROR) {
-        place.line = place.column = 0;
-        findings_error(reader->findings, place, "byte %zu is not valid UTF-8 text (%s)",
-                       parser->problem_offset + 1, parser->problem);
-        return;
-    }
-    if (parser->context && parser->context_mark.line != parser->problem_mark.line)
-        findings_error(reader->findings, place, "not valid YAML: %s, %s that began in line %zu",
-                       parser->problem, parser->context, parser->context_mark.line + 1);
-    else
-        findings_error(reader->findings, place, "not valid YAML: %s%s%s", parser->problem,
-                       parser->context ? " " : "", parser->context ? parser->context : "");
+    bool no_token = strcmp(problem, "found character that cannot start any token") == 0;
+    if (character == '\t' && (no_token || strstr(problem, "violates indentation")))
+        return "a tab stands here; YAML takes only spaces before a line's text";
+    return no_token ? "no text begins with this character unless it stands in quotes" : problem;
 }
 
-static bool load(struct yaml_reader *reader, yaml_parser_t *parser)
+/* The place of the byte at `offset`, as a person counts. */
+static struct place place_of(const char *path, FILE *stream, size_t offset)
+{
+    struct place place = {path, 1, 1};
+    rewind(stream);
+    for (int c; offset > 0 && (c = getc(stream)) != EOF; offset--) {
+        place.column = c == '\n' ? 1 : place.column + ((c & 0xc0) != 0x80);
+        place.line += c == '\n';
+    }
+    return place;
+}
+
+static int character_at(FILE *stream, const yaml_mark_t *mark)
+{
+    size_t line = 0, column = 0;
+    int c;
+    rewind(stream);
+    while ((c = getc(stream)) != EOF && (line < mark->line || column < mark->column)) {
+        line += c == '\n';
+        column = c == '\n' ? 0 : column + ((c & 0xc0) != 0x80);
+    }
+    return c;
+}
+
+static void report_syntax(struct yaml_reader *reader, const yaml_parser_t *parser, FILE *stream)
+{
+    const yaml_mark_t *mark = &parser->problem_mark;
+    struct place place = {reader->path, (int)mark->line + 1, (int)mark->column + 1};
+    if (parser->error == YAML_READER_ERROR) {
+        findings_error(reader->findings, place_of(reader->path, stream, parser->problem_offset),
+                       "not valid UTF-8 text: %s", parser->problem);
+        return;
+    }
+    const char *problem = explained(parser->problem, character_at(stream, mark));
+    if (problem != parser->problem || !parser->context)
+        findings_error(reader->findings, place, "not valid YAML: %s", problem);
+    else if (parser->context_mark.line != mark->line)
+        findings_error(reader->findings, place, "not valid YAML: %s, %s that began in line %zu",
+                       problem, parser->context, parser->context_mark.line + 1);
+    else
+        findings_error(reader->findings, place, "not valid YAML: %s %s", problem, parser->context);
+}
+
+static bool load(struct yaml_reader *reader, yaml_parser_t *parser, FILE *stream)
 {
     if (!yaml_parser_load(parser, &reader->document)) {
-        report_syntax(reader, parser);
+        report_syntax(reader, parser, stream);
         return false;
     }
     reader->open = true;
     yaml_document_t second;
     if (!yaml_parser_load(parser, &second)) {
-        report_syntax(reader, parser);
+        report_syntax(reader, parser, stream);
         return false;
     }
     yaml_node_t *root = yaml_document_get_root_node(&second);
@@ -78,7 +112,7 @@ yaml_node_t *yaml_open(struct yaml_reader *reader, const char *path, size_t size
     yaml_parser_t parser;
     FH_ASSERT(yaml_parser_initialize(&parser));
     yaml_parser_set_input_file(&parser, stream);
-    bool loaded = load(reader, &parser);
+    bool loaded = load(reader, &parser, stream);
     yaml_parser_delete(&parser);
     fclose(stream);
     if (!loaded)

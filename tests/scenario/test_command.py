@@ -109,13 +109,20 @@ def test_every_fault_of_a_file_is_told_with_its_place(mini):
 def test_a_broken_file_is_told_with_its_place(mini):
     mini.file.write_text("system: mini\nservices: {users: {}\n")
     assert ":3:1: error: not valid YAML" in mini.run("check", mini.file, code=1)
+    mini.file.write_text("system: mini\nservices:\n\tusers: {}\n")
+    assert ":3:1: error: not valid YAML: a tab stands here" in mini.run("check", mini.file, code=1)
+    said = mini.run("check", mini.folder / "none.yaml", code=1)
+    assert "none.yaml: error: cannot be read: No such file or directory; name the system file, or begin one" in said
 
 
 def test_a_missing_program_is_told_with_the_places_looked_at(mini):
     mini.write("  users: {}\n  billing: {}\n")
     said = mini.run("check", mini.file, code=1)
     assert ":5:3: error: the program of billing was not found; looked for " in said
-    assert str(mini.folder / "billing") in said
+    assert str(mini.folder / "billing") in said and "say where programs are with --programs DIR" in said
+    mini.write("  users: { program: /bin/true }\n")
+    said = mini.run("check", mini.file, code=1)
+    assert "true is no service's program: its empty answer to --describe is not JSON" in said
 
 
 def test_what_programs_expect_of_each_other_is_checked(mini):
@@ -169,7 +176,8 @@ def test_compositions_are_checked_against_routes(mini):
 
 def test_a_system_starts_answers_and_stops_in_order(mini):
     said = mini.up()
-    assert f"mini is up at http://127.0.0.1:{mini.port}" in said
+    assert f"mini is up at http://127.0.0.1:{mini.port}\n" in said
+    assert f"Its routes and events: http://127.0.0.1:{mini.port}/docs\n" in said
     status = mini.status()
     assert status["system"] == "mini" and status["gateway"]["ready"]
     assert [(s["name"], s["ready"], s["restarts"]) for s in status["services"]] == [
