@@ -215,12 +215,14 @@ def named(profile):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "embedded: slow, and the same on every engine: with the embedded one alone")
+    config.addinivalue_line("markers", "on(*profiles): slow, and the same on every other one: with these profiles alone")
 
 
 def pytest_collection_modifyitems(items):
-    items[:] = [item for item in items if not item.get_closest_marker("embedded") or not hasattr(item, "callspec") or
-                item.callspec.params.get("shop", "embedded") == "embedded"]
+    def has_to(item):
+        mark = item.get_closest_marker("on")
+        return not mark or not hasattr(item, "callspec") or item.callspec.params.get("shop", "embedded") in mark.args
+    items[:] = [item for item in items if has_to(item)]
 
 
 def open_folder():
