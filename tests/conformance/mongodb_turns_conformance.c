@@ -13,7 +13,7 @@
 
 #define PROCESSES 3
 #define WORKS 60
-#define WAIT_MS 30000 /* for a condition, on a machine that is busy */
+#define WAIT_MS 60000 /* for a condition, on a machine that is busy */
 
 static const struct fh_collection things = {"thing", {"v"}};
 

@@ -335,7 +335,7 @@ static void who_waits_for_a_row_holds_up_nobody_else(struct conformance *c)
     EXPECT(sql_run(holder, ADD, values, 2, see, &seen, NULL, &c->error) == FH_OK);
     members[0].id = 100;
     start(c, members, COUNT, ADD);
-    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 60000);
     while (committed(members + 1, COUNT - 1) < COUNT - 1 && in_time(c, deadline_ns))
         sql_run(holder, "SELECT 1", NULL, 0, see, &seen, NULL, &c->error); /* it does not idle */
     int early = committed(members + 1, COUNT - 1);
@@ -364,7 +364,7 @@ static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
     start(c, waiting, 2, slow);
     fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
     start(c, members, COUNT, INSERT);
-    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 60000);
     while (committed(members, COUNT) < COUNT && in_time(c, deadline_ns))
         ;
     int early = committed(members, COUNT);
@@ -438,7 +438,7 @@ static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool a
     }
     link.next = plan;
     start(c, members, COUNT, INSERT);
-    int64_t deadline_ns = world_in_ms(c->harness.world, 20000);
+    int64_t deadline_ns = world_in_ms(c->harness.world, 60000);
     while (plan == LINK_HELD && members[0].runs < 2 && in_time(c, deadline_ns))
         ;
     if (plan == LINK_HELD)

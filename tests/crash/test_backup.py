@@ -163,7 +163,7 @@ def test_what_was_not_ordered_is_not_restored(shop):
                                   system.state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for("it is begun", lambda: not (folder / "crash").exists())
     os.kill(system.status()["up_pid"], signal.SIGKILL)
-    restoring.wait(60)
+    restoring.wait(120)
     wait_for("up is gone", lambda: system.command("status", "--state", system.state, check=False).returncode == 3)
     # What it has left of a private server may take longer to end than the next `up` waits.
     wait_for("the next one is up", lambda: system.command(

@@ -56,7 +56,7 @@ def left(shop, product):
 
 
 def orders_store(state):
-    return contextlib.closing(sqlite3.connect(pathlib.Path(state) / "orders" / "store.db", timeout=10))
+    return contextlib.closing(sqlite3.connect(pathlib.Path(state) / "orders" / "store.db", timeout=120))
 
 
 def all_closed(state):

@@ -55,7 +55,7 @@ class Side(Parcels):
     def send_to(self, instance, parcel):
         """Straight to one process."""
         host, port = self.instances()[instance]["address"].split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        connection = http.client.HTTPConnection(host, int(port), timeout=120)
         connection.request("POST", "/api/parcels", json.dumps({"id": parcel}), {
             "Content-Type": "application/json", "Freehold-Token": self.system.token("operator", "courier"),
             "Freehold-From": "operator", "Idempotency-Key": f"parcel-{parcel}"})

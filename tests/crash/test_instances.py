@@ -27,7 +27,6 @@ from test_servers import sql  # noqa: E402
 
 CLIENTS = 8
 TAKEN_FOR_DEAD = "This instance was taken for dead"
-TAKEOVER_S_MAX = 30  # a machine that is busy with other tests; what it took is printed
 RENAMED = 3          # users whose names change all the while
 
 
@@ -96,7 +95,7 @@ class Run(Load):
         assert await asyncio.to_thread(self.had, life) > 1, "it has shares to lose"
         began = time.monotonic()
         os.kill(pid, number)
-        await asyncio.to_thread(wait_for, "the others take over", lambda: self.had(life) == 0, TAKEOVER_S_MAX)
+        await asyncio.to_thread(wait_for, "the others take over", lambda: self.had(life) == 0)
         print(f"instance {instance}, {signal.Signals(number).name}: "
               f"taken over {1000 * (time.monotonic() - began):.0f} ms later")
         return began
@@ -124,7 +123,7 @@ class Run(Load):
         statement = ("SELECT count(DISTINCT owner) FROM fh_lease WHERE owner <> '' AND name LIKE 'share %'"
                      " GROUP BY split_part(name, ' ', 2)")
         await asyncio.to_thread(wait_for, "all have shares again",
-                                lambda: self.column(statement) == ["3", "3"], 60)
+                                lambda: self.column(statement) == ["3", "3"])
 
     async def closed(self):
         """Whoever ran them, and whoever tells: receivers know of every saga that it has ended."""

@@ -55,7 +55,7 @@ class Run(Load):
 
     async def more_orders(self):
         orders = len(self.orders)
-        await asyncio.to_thread(wait_for, "orders come through", lambda: len(self.orders) > orders + 5, 60)
+        await asyncio.to_thread(wait_for, "orders come through", lambda: len(self.orders) > orders + 5)
 
     async def kill(self, service, instance):
         pid = await self.pid(service, instance)
@@ -95,7 +95,7 @@ class Run(Load):
 
 
 async def under_load(system):
-    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=60) as shop:
+    async with Shop(f"http://127.0.0.1:{system.port}", CLIENTS * 3, patience_s=120) as shop:
         run = Run(system, shop, 1)
         await run.prepare(CLIENTS)
         async with asyncio.TaskGroup() as group:

@@ -53,7 +53,7 @@ class Service:
     def end(self):
         """How it ends that does not serve."""
         process, _ = self.begin()
-        return process.wait(60), (self.folder / "log").read_text()
+        return process.wait(120), (self.folder / "log").read_text()
 
     def serve(self):
         process, port = self.begin()
@@ -69,7 +69,7 @@ class Service:
             wait_for("it serves", is_ready)
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(120)
 
     def add(self, steps):
         self.number += 1

@@ -102,7 +102,7 @@ def test_a_move_that_was_killed_goes_on(shop, point):
     wait_for(f"it passes {point}", lambda: not order.exists())
     expect_users(shop)
     shop.stop()
-    assert moving.wait(60) == 0, moving.stdout.read()
+    assert moving.wait(120) == 0, moving.stdout.read()
 
 
 @pytest.mark.parametrize("point", [BEFORE_IT_IS_WHOLE[1], BEFORE_IT_IS_WHOLE[-1]])
@@ -111,7 +111,7 @@ def test_a_move_that_was_killed_can_be_abandoned(shop, point):
     moving = start_moving(shop)
     wait_for(f"it passes {point}", lambda: not order.exists())
     moving.kill()  # `up` too: it would go on
-    moving.wait(60)
+    moving.wait(120)
     wait_for("its processes have ended", lambda: shop.command("status", "--state", shop.state, check=False).returncode)
     set_engine(shop, "sqlite")
     state = pathlib.Path(shop.state) / "users" / "store.json"
@@ -120,4 +120,4 @@ def test_a_move_that_was_killed_can_be_abandoned(shop, point):
     back = start_moving(shop, "--abandon")
     expect_users(shop)
     shop.stop()
-    assert back.wait(60) == 0, back.stdout.read()
+    assert back.wait(120) == 0, back.stdout.read()

@@ -59,4 +59,4 @@ def test_a_move_that_was_killed_goes_on(carts, point):
     expect_carts(carts)
     put(carts, 500, 1, "new")
     carts.stop()
-    assert moving.wait(60) == 0, moving.stdout.read()
+    assert moving.wait(120) == 0, moving.stdout.read()

@@ -97,4 +97,4 @@ def test_a_move_that_was_killed_goes_on(shop, point):
              lambda: shop.state_of("products")["position"] == shop.position + 1)
     wait_for("it rests", shop.at_rest)
     shop.stop()
-    assert moving.wait(60) == 0, moving.stdout.read()
+    assert moving.wait(120) == 0, moving.stdout.read()

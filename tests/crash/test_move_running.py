@@ -103,7 +103,7 @@ def test_up_is_killed_on_the_way_there(shop, point):
     shop.order.write_text(point)
     moving = shop.start_moving("--to", ENGINE)
     wait_for(f"it passes {point}", lambda: not shop.order.exists())
-    assert moving.wait(60) != 0
+    assert moving.wait(120) != 0
     shop.up()
     expect_users(shop)
     assert shop.services()["users"]["engine"] == ("sqlite" if point == "relocate.stopped" else ENGINE)
@@ -116,7 +116,7 @@ def test_up_is_killed_on_the_way_back(shop, point):
     shop.order.write_text(point)
     moving = shop.start_moving("--to", ENGINE)
     wait_for(f"it passes {point}", lambda: not shop.order.exists())
-    assert moving.wait(60) != 0
+    assert moving.wait(120) != 0
     wait_for("its processes have ended", lambda: not any_lives(shop))
     mend()
     shop.up()

@@ -75,7 +75,7 @@ def new_store(service):
     for statement in (f"CREATE ROLE {name} LOGIN PASSWORD '{name}'", f"CREATE DATABASE {name} OWNER {name}"):
         subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", at["host"], "-p", str(at["port"]),
                         "-U", at["user"], "-d", "postgres", "-c", statement],
-                       env={**os.environ, "PGPASSWORD": at["password"]}, check=True, timeout=60)
+                       env={**os.environ, "PGPASSWORD": at["password"]}, check=True, timeout=120)
     return (f"engine: postgresql, store: {{ host: {at['host']}, port: {at['port']}, database: {name}, "
             f"user: {name}, password: {name} }}")
 

@@ -162,7 +162,7 @@ class System:
             for pid in reversed(pids):
                 os.kill(pid, signal.SIGCONT)
 
-    def http(self, method, path, body=None, headers=None, seconds=60):
+    def http(self, method, path, body=None, headers=None, seconds=CONDITION_S_MAX):
         """One request through the gateway, once."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:

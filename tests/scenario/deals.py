@@ -30,7 +30,7 @@ class Deals:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def rows(self, service, sql):
-        with contextlib.closing(sqlite3.connect(self.store(service) / "store.db", timeout=10)) as store:
+        with contextlib.closing(sqlite3.connect(self.store(service) / "store.db", timeout=120)) as store:
             return store.execute(sql).fetchall()
 
     def store(self, service):

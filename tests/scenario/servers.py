@@ -68,7 +68,7 @@ class Own:
     def stop(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-            self.process.wait(60)
+            self.process.wait(120)
 
 
 class Postgres(Own):

@@ -150,7 +150,7 @@ def test_a_backup_holds_one_moment_while_the_service_goes_on(shop, folder):
 
 
 def run_check(folder):
-    return subprocess.run([FREEHOLD, "backup", "--check", str(folder)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([FREEHOLD, "backup", "--check", str(folder)], capture_output=True, text=True, timeout=120)
 
 
 def test_all_services_are_backed_up_when_none_is_named(shop, folder):

@@ -63,7 +63,7 @@ class Link:
     """As the service's own user, in the server's words."""
 
     def __init__(self, store):
-        self.socket = socket.create_connection((store["host"], store["port"]), timeout=10)
+        self.socket = socket.create_connection((store["host"], store["port"]), timeout=120)
         self.answers = self.socket.makefile("rb")
         assert self.ask("AUTH", store["user"], store["password"]) == "+OK"
 

@@ -62,7 +62,7 @@ class Mini:
 
     def status(self):
         done = subprocess.run([FREEHOLD, "status", "--json", "--state", str(self.state)],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=120, check=False)
         return json.loads(done.stdout) if done.stdout else None
 
     def service(self, name):
@@ -183,7 +183,7 @@ def test_a_system_starts_answers_and_stops_in_order(mini):
     assert [(s["name"], s["ready"], s["restarts"]) for s in status["services"]] == [
         ("users", True, 0), ("orders", True, 0)]
     assert wait_for("it tells its state", lambda: mini.service("users")["state"])["position"] == 7
-    with urllib.request.urlopen(f"http://127.0.0.1:{mini.port}/api/users/3", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{mini.port}/api/users/3", timeout=120) as answer:
         assert json.load(answer)["path"] == "/api/users/3"
     pids = mini.pids()
     said = mini.run("stop")
@@ -287,7 +287,7 @@ def shown_on_terminal(mini, columns):
         while some := os.read(terminal, 65536):
             drawn += some
     os.close(terminal)
-    asked.wait(60)
+    asked.wait(120)
     return [re.sub(r"\033\[[\d;]*m", "", line) for line in drawn.decode().split("\r\n")]
 
 
@@ -400,7 +400,7 @@ def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):
     wait_for("the services stop", lambda: mini.service("orders")["phase"] == "stopping")
     assert lives(pid)
     up.send_signal(signal.SIGINT)
-    said = up.communicate(timeout=60)[0]
+    said = up.communicate(timeout=120)[0]
     assert up.returncode == 0 and "killing what is left" in said and not lives(pid)
 
 

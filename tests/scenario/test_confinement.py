@@ -177,7 +177,7 @@ def test_schedule_17_a_thread_that_lived_before_the_confinement(tmp_path, monkey
         patch.setenv("LD_PRELOAD", str(library))
         patch.setenv("ASAN_OPTIONS", "verify_asan_link_order=0")  # a sanitized build takes it too
         users.launch()
-    assert users.process.wait(60) == 1
+    assert users.process.wait(120) == 1
     assert "The process has 2 threads before it is confined" in users.log.read_text()
     assert not (tmp_path / "users" / "store.db").exists()
 

@@ -197,7 +197,7 @@ def test_the_page_shows_every_route_and_event(shop, tmp_path):
 
 
 def ask(port, method, target, headers, body=None):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, target, body.encode() if body is not None else None, headers)
         answer = connection.getresponse()

@@ -23,7 +23,7 @@ from conftest import free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 class Service:

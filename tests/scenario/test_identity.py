@@ -34,7 +34,7 @@ def shop(start):
 def ask(system, service, method, path, headers=None, body=None):
     """Straight to a service's own port."""
     address = system.services()[service]["address"]
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=120)
     data = json.dumps(body) if body is not None else None
     headers = {**({"Content-Type": "application/json"} if data else {}), **(headers or {})}
     connection.request(method, path, data, headers)
@@ -72,7 +72,7 @@ def test_without_a_token_nothing_is_answered(shop, method, path):
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_probes_are_open(shop, path):
     address = shop.services()["users"]["address"]
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=120)
     connection.request("GET", path)
     assert connection.getresponse().status == 200
 
@@ -152,7 +152,7 @@ def test_nobody_speaks_in_anothers_name(shop):
 
 def test_a_token_given_twice_is_refused(shop):
     address = shop.services()["users"]["address"]
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=120)
     connection.putrequest("GET", "/api/users/1")
     for caller in ("orders", "gateway"):
         connection.putheader("Freehold-Token", shop.token(caller, "users"))

@@ -107,7 +107,7 @@ def instances(system):
 def own_shares(system, instance):
     """Those of users' events that the instance tells of, asked straight."""
     host, port = instances(system)[instance]["address"].split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()

@@ -28,7 +28,7 @@ def state(tmp_path):
 
 
 def logs(state, *arguments, code=0):
-    done = subprocess.run([FREEHOLD, "logs", *arguments], cwd=state.parent.parent, capture_output=True, timeout=60,
+    done = subprocess.run([FREEHOLD, "logs", *arguments], cwd=state.parent.parent, capture_output=True, timeout=120,
                           check=False)
     said = (done.stdout + done.stderr).decode(errors="replace")
     assert done.returncode == code, said
@@ -102,4 +102,4 @@ def test_it_goes_on_with_what_is_logged_later_and_past_a_rotation(state, tmp_pat
         assert out.read_text().count("later") == 1
     finally:
         following.terminate()  # an interrupt would be ignored by children of a shell's background job
-        following.wait(timeout=30)
+        following.wait(timeout=120)

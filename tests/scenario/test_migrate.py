@@ -215,11 +215,11 @@ def test_one_that_takes_long_says_how_long(on_server):
                  log.read_text())
         assert applying.poll() is None
         on_server.rows("SELECT setval('gate', 2)")
-        said, trouble = applying.communicate(timeout=100)
+        said, trouble = applying.communicate(timeout=120)
         assert applying.returncode == 0 and said == "shipping: 2 migrations applied\n", (said, trouble)
     finally:
         applying.kill()
-        applying.wait(60)
+        applying.wait(120)
 
 
 @pytest.mark.parametrize("on_server", ["postgresql"], indirect=True)

@@ -283,7 +283,7 @@ def test_a_person_can_abandon_it(held):
     program.release()
     said, wrong = abandoning.communicate(timeout=120)
     assert abandoning.returncode == 0 and "users was not moved, and goes on with sqlite: It was abandoned." in said, wrong
-    assert moving.wait(60) == 1
+    assert moving.wait(120) == 1
     assert engine_of(system, "users") == "sqlite" and moves(system) == {}
     check_whole(system, "User 1")
     rename(system, "Anna")

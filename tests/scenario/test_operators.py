@@ -183,7 +183,7 @@ def test_a_tail_goes_on(shop, tmp_path):
         wait_for("three of them", heard)
     finally:
         following.terminate()
-        following.wait(timeout=30)
+        following.wait(timeout=120)
     told = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     positions = [one["position"] for one in told]
     assert positions == sorted(set(positions))
@@ -235,7 +235,7 @@ def test_status_is_live_on_a_terminal_and_ends_in_order(shop):
         assert watching.returncode == 0
     finally:
         watching.kill()
-        watching.wait(timeout=30)
+        watching.wait(timeout=120)
     screen, rest = read().split(b"\033[?25h\033[?7h\033[?1049l")
     assert screen.startswith(b"\033[?1049h\033[?7l") and b"Ctrl-C ends this." in screen
     assert b"users" in rest and b"Ctrl-C" not in rest  # the last look stays

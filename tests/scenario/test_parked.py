@@ -116,7 +116,7 @@ def test_a_person_changes_what_a_handler_can_not_bear(shop, tmp_path):
     terminal, theirs = pty.openpty()
     environment = {**os.environ, "EDITOR": str(mend), "VISUAL": "", "TMPDIR": str(tmp_path)}
     done = subprocess.run([FREEHOLD, "parked", *words, "--state", shop.state], stdin=theirs, env=environment,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=120, check=False)
     os.close(theirs)
     os.close(terminal)
     assert done.returncode == 0 and "2 applied, 0 left" in done.stdout, done

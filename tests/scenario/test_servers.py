@@ -32,7 +32,7 @@ def sql(store, statement, engine="postgresql"):
     if engine == "postgresql":
         command = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", store["host"], "-p", str(store["port"]),
                    "-U", store["user"], "-d", store.get("database", "postgres"), "-c", statement]
-        environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "60"}
+        environment = {**os.environ, "PGPASSWORD": store["password"], "PGCONNECT_TIMEOUT": "120"}
     else:
         command = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", f"--host={store['host']}",
                    "--protocol=tcp", f"--port={store['port']}", f"--user={store['user']}",
@@ -335,7 +335,7 @@ def redis_answer(store, *words):
     """The first line of what the server says to one command; "" while it does not answer."""
     command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
     try:
-        with socket.create_connection((store["host"], store["port"]), timeout=60) as link:
+        with socket.create_connection((store["host"], store["port"]), timeout=120) as link:
             link.sendall(command)
             return link.makefile("rb").readline().decode().strip()
     except OSError:

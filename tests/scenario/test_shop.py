@@ -126,7 +126,7 @@ def test_a_saga_is_found_by_the_name_that_its_start_was_answered_with(shop):
                "Freehold-Token": shop.token("gateway", "orders")}
     answers = []
     for _ in range(2):  # the same name, before and behind its number
-        connection = http.client.HTTPConnection(shop.services()["orders"]["address"], timeout=30)
+        connection = http.client.HTTPConnection(shop.services()["orders"]["address"], timeout=120)
         connection.request("POST", "/api/orders", json.dumps(order_body(user, (lamp, 1))), headers)
         answers.append(connection.getresponse().getheader("Freehold-Saga"))
         connection.close()

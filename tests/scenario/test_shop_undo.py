@@ -38,7 +38,7 @@ class Step:
         data = None
         if self.body is not None:
             data, headers["Content-Type"] = json.dumps(self.body), "application/json"
-        connection = http.client.HTTPConnection(self.address, timeout=30)
+        connection = http.client.HTTPConnection(self.address, timeout=120)
         connection.request("POST", path, data, headers)
         answer = connection.getresponse()
         result = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()},

@@ -112,7 +112,7 @@ class Tried:
             ended = process.poll()
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
         said = (folder / "log").read_text()
         assert PASSWORD not in said and "PRIVATE KEY" not in said
         assert ended in (None, 1), said  # 1: a renewed certificate mends it

@@ -34,7 +34,7 @@ def shop(tmp_path_factory):
 
 def ask(system, method, path, body=None, headers=None):
     """Through the gateway's door."""
-    connection = http.client.HTTPSConnection("127.0.0.1", system.port, timeout=30,
+    connection = http.client.HTTPSConnection("127.0.0.1", system.port, timeout=120,
                                              context=ssl.create_default_context(cafile=system.door))
     headers = dict(headers or {}, **({"Content-Type": "application/json"} if body else {}))
     connection.request(method, path, json.dumps(body) if body else None, headers)
@@ -60,7 +60,7 @@ def context_of(system, owner, authority="users"):
 
 
 def get(system, service, context, path="/livez"):
-    connection = http.client.HTTPSConnection(*address(system, service), timeout=30, context=context)
+    connection = http.client.HTTPSConnection(*address(system, service), timeout=120, context=context)
     connection.request("GET", path)
     answer = connection.getresponse()
     status = answer.status
@@ -94,7 +94,7 @@ def test_the_operators_commands_go_by_it(shop):
 
 
 def test_plain_http_reaches_no_service(shop):
-    with socket.create_connection(address(shop, "users"), timeout=30) as plain:
+    with socket.create_connection(address(shop, "users"), timeout=120) as plain:
         plain.sendall(b"GET /livez HTTP/1.1\r\nHost: users\r\n\r\n")
         assert not plain.recv(4096).startswith(b"HTTP/")
 
@@ -118,7 +118,7 @@ def test_a_certificate_of_another_system_is_refused(shop, tmp_path):
 
 def test_each_certificate_is_in_its_services_name(shop):
     context = context_of(shop, "orders")
-    with socket.create_connection(address(shop, "users"), timeout=30) as plain:
+    with socket.create_connection(address(shop, "users"), timeout=120) as plain:
         with context.wrap_socket(plain, server_hostname="users") as link:
             assert ("DNS", "users") in link.getpeercert()["subjectAltName"]
 

@@ -50,7 +50,7 @@ static void run_sent(void *argument)
     const char *body = sent->closed ? sent->closed : sent->request.body;
     fh_work w;
     work_init(&w, &sent->fixture->context, sent->handler);
-    w.deadline_ns = world_in_ms(sent->fixture->harness.world, 20000);
+    w.deadline_ns = world_in_ms(sent->fixture->harness.world, 60000);
     json_arena_set(&w.kept);
     if (body)
         json_parse(body, strlen(body), &w.body, NULL);

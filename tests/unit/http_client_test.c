@@ -73,7 +73,7 @@ static void send_call(struct pair *pair, struct call *call, const char *method, 
     call->request.body = body;
     call->request.body_length = body ? strlen(body) : 0;
     if (!call->request.deadline_ns)
-        call->request.deadline_ns = world_in_ms(pair->site.harness.world, 20000);
+        call->request.deadline_ns = world_in_ms(pair->site.harness.world, 60000);
     call->request.done = on_done;
     call->request.owner = call;
     http_client_send(pair->client, &call->request);
@@ -526,7 +526,7 @@ static void wait_for_answers(void *argument)
                                         .method = "GET",
                                         .path = "/later?x",
                                         .deadline_ns =
-                                            world_in_ms(pair->site.harness.world, 20000)};
+                                            world_in_ms(pair->site.harness.world, 60000)};
         world_request_wait(pair->site.harness.world, &request);
         if (request.status == 200 && strcmp(request.answer, "GET|/later|x|0||") == 0)
             done_count++;

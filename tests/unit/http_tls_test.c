@@ -94,7 +94,7 @@ static void ask(struct fixture *fixture, const struct http_tls *tls, const char 
                                       .path = path,
                                       .body = body,
                                       .body_length = body ? strlen(body) : 0,
-                                      .deadline_ns = world_in_ms(harness->world, 20000),
+                                      .deadline_ns = world_in_ms(harness->world, 60000),
                                       .done = on_done,
                                       .owner = call}};
     http_client_send(client, &call->request);

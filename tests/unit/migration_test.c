@@ -391,7 +391,7 @@ static void only_what_is_noted_as_alone_runs_outside_of_transactions(void **stat
 
 /* ---- The loop goes on ---- */
 
-#define LOOP_S_MAX 30 /* on a very busy machine */
+#define LOOP_S_MAX 60 /* on a very busy machine */
 
 static sem_t loop_turned;
 static atomic_bool awaited;

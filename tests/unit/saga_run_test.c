@@ -131,7 +131,7 @@ static void run_wait(void *argument)
 {
     struct waited *waited = argument;
     waited->status = saga_wait(&waited->fixture->contexts[2], waited->fixture->reference,
-                               world_in_ms(waited->fixture->harness.world, 20000));
+                               world_in_ms(waited->fixture->harness.world, 60000));
 }
 
 static void who_waits_is_told_the_end(void **state)
