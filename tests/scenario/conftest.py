@@ -24,19 +24,21 @@ from ports import free_port  # noqa: E402
 
 FREEHOLD = os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))
 CONDITION_S_MAX = 120
+LOOK_S_MIN, LOOK_S_MAX = 0.02, 0.1  # between two looks at a condition
 SANITIZED = b"__asan_init" in pathlib.Path(FREEHOLD).read_bytes()
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|: runtime error: ")
 
 
 def wait_for(what, condition, seconds=CONDITION_S_MAX):
     """What `condition()` returns once it is true; the test fails with `what` otherwise."""
-    until = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         found = condition()
         if found:
             return found
-        assert time.monotonic() < until, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"{what}: not within {seconds} s"
+        time.sleep(min(max(LOOK_S_MIN, waited / 20), LOOK_S_MAX))  # to look takes processor time, too
 
 
 def assert_unreported(folder):
