@@ -68,6 +68,7 @@ static enum fh_code make(const struct server_own *own, struct server_command *co
     server_argument(command, MAKE_PROGRAM);
     server_argument(command, "--no-defaults");
     server_argument(command, "--datadir=%s", own->data);
+    server_argument(command, "--tmpdir=%s", own->data); /* see run */
     server_argument(command, "--auth-root-authentication-method=normal");
     server_argument(command, "--skip-test-db");
     return FH_OK;
@@ -94,6 +95,9 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     /* The last word is ours: who may reach it, and whether what it committed is safe, are no
      * matters of taste. */
     server_argument(command, "--datadir=%s", own->data);
+    /* Whichever MariaDB starts deletes the temporary tables that are in its tmpdir: in /tmp those
+     * of every other server of the machine, under whose statements they then are gone. */
+    server_argument(command, "--tmpdir=%s", own->data);
     server_argument(command, "--init-file=%s/" SERVER_SECRET, own->folder);
     server_argument(command, "--bind-address=127.0.0.1");
     server_argument(command, "--port=%d", own->port);

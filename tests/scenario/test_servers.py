@@ -153,6 +153,14 @@ def test_a_private_server_listens_on_the_loopback_alone_and_is_no_root(mixed, do
             assert os.stat(f"/proc/{keeper['pid']}").st_uid == os.stat(f"/proc/{pid}").st_uid
 
 
+def test_a_private_mariadb_keeps_its_temporary_tables_where_no_other_server_sweeps(mixed):
+    """One that starts deletes all of them in its tmpdir, of whichever server of the machine they are."""
+    admin = superuser_of(mixed, "users-mariadb")
+    folder = pathlib.Path(mixed.state, ".servers", "users-mariadb").resolve()
+    tmpdir, data = sql(admin, "SELECT @@tmpdir, @@datadir", "mariadb")[0]
+    assert pathlib.Path(tmpdir) == pathlib.Path(data) and folder in pathlib.Path(tmpdir).parents
+
+
 def secrets(system):
     kept = json.loads((pathlib.Path(system.state) / "servers.json").read_text())["passwords"]
     assert len(kept) == 4 and all(len(secret) == 64 for secret in kept.values())
