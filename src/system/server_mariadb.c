@@ -199,6 +199,8 @@ static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t 
     if (p_mysql_real_query(link, statement, (unsigned long)length) != 0)
         return failed(link, error);
     MYSQL_RES *result = p_mysql_store_result(link);
+    if (!result && p_mysql_errno(link) != 0) /* no answer is not "there is none" */
+        return failed(link, error);
     MYSQL_ROW row = result ? p_mysql_fetch_row(result) : NULL;
     if (text)
         snprintf(text, size, "%s", row && row[0] ? row[0] : "");

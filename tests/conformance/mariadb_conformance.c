@@ -214,6 +214,66 @@ static void broken_rules_name_their_column(struct conformance *c)
 
 /* ---- Works that meet ------------------------------------------------------------------------- */
 
+struct killing {
+    struct conformance *c;
+    int rows;
+};
+
+static bool kill_the_reader(void *context, const struct sql_row *row)
+{
+    struct killing *killing = context;
+    struct conformance *c = killing->c;
+    char sql[64];
+    if (killing->rows++ > 0)
+        return true;
+    snprintf(sql, sizeof sql, "KILL CONNECTION %lld", (long long)row->values[0].integer);
+    if (mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error) != FH_OK)
+        conformance_note(c, __FILE__, __LINE__, "the reader is killed");
+    return true;
+}
+
+static bool says(const struct fh_error *error, const char *what)
+{
+    if (strstr(error->message, what) && strcmp(error->native, "00000 0") != 0)
+        return true;
+    fprintf(stderr, "# expected \"%s\", got (%s) %s\n", what, error->native, error->message);
+    return false;
+}
+
+static void what_fails_among_the_rows_says_why(struct conformance *c)
+{
+    struct counting some = {0};
+    struct killing killing = {.c = c};
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    EXPECT(work);
+    EXPECT(sql_run(work,
+                   "SELECT seq, (SELECT b.seq FROM seq_1_to_3 b WHERE b.seq <= a.seq)"
+                   " FROM seq_1_to_3 a",
+                   NULL, 0, count_row, &some, NULL, &c->error) == FH_UNSUPPORTED);
+    EXPECT(says(&c->error, "Subquery returns more than 1 row"));
+    EXPECT(sql_run(work, "SELECT seq FROM seq_1_to_3", NULL, 0, count_row, &some, NULL,
+                   &c->error) == FH_OK);
+    /* More than the socket takes, so that the server is still at it. */
+    EXPECT(sql_run(work, "SELECT CONNECTION_ID(), repeat('x', 1000) FROM seq_1_to_100000", NULL, 0,
+                   kill_the_reader, &killing, NULL, &c->error) == FH_UNAVAILABLE);
+    EXPECT(killing.rows < 100000);
+    EXPECT(says(&c->error, "The store's server is not there now: "));
+}
+
+static void a_failure_without_a_word_is_told_all_the_same(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    struct mariadb_connection *connection = ((struct mariadb_work *)work)->connection;
+    struct mariadb_failure numbered = {.number = 1815, .state = "HY000"}, nothing = {0};
+    EXPECT(mariadb_fail(connection, &numbered, &c->error) == FH_UNSUPPORTED);
+    EXPECT(strstr(c->error.message, ": error 1815, without a word on it."));
+    EXPECT(!connection->broken);
+    EXPECT(mariadb_fail(connection, &nothing, &c->error) == FH_UNAVAILABLE);
+    EXPECT(strstr(c->error.message, ": error 0, without a word on it."));
+    EXPECT(connection->broken); /* what is on it is not known */
+}
+
 struct skewing {
     struct conformance *c;
     int id;
@@ -264,6 +324,52 @@ static void of_two_works_that_read_all_and_change_one_each_one_runs_again(struct
     EXPECT(skewings[!beaten].code == FH_OK);
     EXPECT(skewings[beaten].code == FH_CONFLICT && skewings[beaten].retryable);
     conformance_reads(c, "SELECT count(*) AS n FROM doctor WHERE on_call = 1", "[{'n':1}]");
+}
+
+struct crossing {
+    struct conformance *c;
+    int id;
+    int *holding;
+    enum fh_code code;
+    bool retryable;
+};
+
+/* Changes its own row, then reads all: the other's is among them. */
+static void cross(void *argument)
+{
+    struct crossing *crossing = argument;
+    struct conformance *c = crossing->c;
+    char sql[96];
+    struct fh_error error = {0};
+    struct counting counting = {0};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    snprintf(sql, sizeof sql, "UPDATE doctor SET on_call = 0 WHERE id = %d", crossing->id);
+    EXPECT(conformance_exec(c, work, sql, NULL) == FH_OK);
+    ++*crossing->holding;
+    while (*crossing->holding < 2 && !c->failure[0])
+        fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    crossing->code =
+        sql_run(work, "SELECT on_call FROM doctor", NULL, 0, count_row, &counting, NULL, &error);
+    crossing->retryable = error.retryable;
+    enum fh_code code = conformance_commit(c, work);
+    EXPECT(code == crossing->code && (code == FH_OK) == (counting.rows == 2));
+}
+
+/* The server says so where the rows should come. */
+static void of_two_works_that_read_what_the_other_changed_one_runs_again(struct conformance *c)
+{
+    int holding = 0;
+    EXPECT(does(c, "CREATE TABLE doctor (id INT PRIMARY KEY, on_call INT NOT NULL)"));
+    EXPECT(does(c, "INSERT INTO doctor VALUES (1, 1), (2, 1)"));
+    struct crossing crossings[2] = {{c, 1, &holding}, {c, 2, &holding}};
+    for (int i = 0; i < 2; i++)
+        conformance_start(c, cross, &crossings[i]);
+    conformance_join(c);
+    EXPECT(!c->failure[0]);
+    int beaten = crossings[0].code == FH_OK ? 1 : 0;
+    EXPECT(crossings[!beaten].code == FH_OK);
+    EXPECT(crossings[beaten].code == FH_CONFLICT && crossings[beaten].retryable);
 }
 
 /* ---- Statements that commit ------------------------------------------------------------------ */
@@ -320,6 +426,9 @@ int main(void)
         CASE(rows_are_given_as_they_come_and_may_be_left),
         CASE(more_statements_than_are_kept_prepared_run_all_the_same),
         CASE(broken_rules_name_their_column),
+        CASE(what_fails_among_the_rows_says_why),
+        CASE(a_failure_without_a_word_is_told_all_the_same),
+        CASE(of_two_works_that_read_what_the_other_changed_one_runs_again),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),
         CASE(what_would_commit_half_a_work_is_refused),
         CASE(a_script_may_hold_routines_and_stops_where_it_fails),

@@ -246,9 +246,13 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error)
 {
     bool of_client = failure->number >= CR_MIN_ERROR && failure->number <= CR_MAX_ERROR;
-    if (mariadb_is_gone(failure->number) || of_client)
+    struct mariadb_failure said = *failure;
+    if (mariadb_is_gone(failure->number) || of_client || !failure->number)
         mariadb_connection_break(connection);
-    enum fh_code code = classify(connection->store, failure, error);
+    if (!said.message[0])
+        snprintf(said.message, sizeof said.message, "error %u, without a word on it", said.number);
+    enum fh_code code = said.number ? classify(connection->store, &said, error)
+                                    : unavailable(connection->store, &said, error);
     if (error && !store_tls_is_failure(error))
         snprintf(error->native, sizeof error->native, "%s %u", failure->state, failure->number);
     return code;

@@ -12,11 +12,19 @@
 #include "base/json.h"
 #include "store/relational/mariadb.h"
 
-static void failure_of(MYSQL_STMT *stmt, struct mariadb_failure *failure)
+/* Why the statement failed: asked at once, for freeing it would forget that. What fails while rows
+ * are fetched (a deadlock, a link that dies) the library notes at the link alone. False always. */
+static bool note_failure(const struct mariadb_connection *connection, MYSQL_STMT *stmt,
+                         struct mariadb_failure *failure)
 {
-    failure->number = mariadb.mysql_stmt_errno(stmt);
-    snprintf(failure->state, sizeof failure->state, "%s", mariadb.mysql_stmt_sqlstate(stmt));
-    snprintf(failure->message, sizeof failure->message, "%s", mariadb.mysql_stmt_error(stmt));
+    MYSQL *mysql = connection->mysql;
+    bool own = mariadb.mysql_stmt_errno(stmt) != 0;
+    failure->number = own ? mariadb.mysql_stmt_errno(stmt) : mariadb.mysql_errno(mysql);
+    snprintf(failure->state, sizeof failure->state, "%s",
+             own ? mariadb.mysql_stmt_sqlstate(stmt) : mariadb.mysql_sqlstate(mysql));
+    snprintf(failure->message, sizeof failure->message, "%s",
+             own ? mariadb.mysql_stmt_error(stmt) : mariadb.mysql_error(mysql));
+    return false;
 }
 
 static void statement_drop(struct mariadb_connection *connection, int slot)
@@ -59,7 +67,7 @@ static bool prepare(struct mariadb_connection *connection, const struct mariadb_
         *ret = statement;
         return true;
     }
-    failure_of(statement->stmt, failure);
+    note_failure(connection, statement->stmt, failure);
     statement_drop(connection, text->slot);
     return false;
 }
@@ -88,7 +96,8 @@ struct reading {
 
 /* False: `failure` says why, or it is ours and in `error`. */
 static bool fetch_all(struct mariadb_connection *connection, struct mariadb_statement *statement,
-                      struct reading *reading, struct fh_error *error)
+                      struct reading *reading, struct mariadb_failure *failure,
+                      struct fh_error *error)
 {
     const char *names[MARIADB_COLUMNS_MAX], *types[MARIADB_COLUMNS_MAX];
     struct sql_value values[MARIADB_COLUMNS_MAX];
@@ -103,7 +112,7 @@ static bool fetch_all(struct mariadb_connection *connection, struct mariadb_stat
         if (result == MYSQL_NO_DATA)
             return true;
         if (result != 0 && result != MYSQL_DATA_TRUNCATED)
-            return false;
+            return note_failure(connection, statement->stmt, failure);
         reading->rows++;
         if (!wanted)
             continue;
@@ -116,7 +125,8 @@ static bool fetch_all(struct mariadb_connection *connection, struct mariadb_stat
 }
 
 /* What a CALL gives beyond the first rows: the statement's own end among it. */
-static bool finish(struct mariadb_connection *connection, struct mariadb_statement *statement)
+static bool finish(struct mariadb_connection *connection, struct mariadb_statement *statement,
+                   struct mariadb_failure *failure)
 {
     my_bool ignored;
     int result = 0;
@@ -124,34 +134,35 @@ static bool finish(struct mariadb_connection *connection, struct mariadb_stateme
     while (result == 0 && mariadb.mysql_stmt_more_results(statement->stmt)) {
         MARIADB_WAITING(connection, mysql_stmt_next_result, &result, statement->stmt);
         if (result > 0)
-            return false; /* freeing would forget why */
+            return note_failure(connection, statement->stmt, failure);
         MARIADB_WAITING(connection, mysql_stmt_free_result, &ignored, statement->stmt);
     }
-    return result <= 0;
+    return true;
 }
 
+/* False: as fetch_all. */
 static bool execute(struct mariadb_connection *connection, struct mariadb_statement *statement,
                     struct mariadb_bound *bound, struct reading *reading, int64_t *ret_changes,
-                    struct fh_error *error)
+                    struct mariadb_failure *failure, struct fh_error *error)
 {
     MYSQL_STMT *stmt = statement->stmt;
     int failed = 0;
     if (bound->count && mariadb.mysql_stmt_bind_param(stmt, bound->binds) != 0)
-        return false;
+        return note_failure(connection, stmt, failure);
     MARIADB_WAITING(connection, mysql_stmt_execute, &failed, stmt);
     if (failed)
-        return false;
+        return note_failure(connection, stmt, failure);
     if (mariadb.mysql_stmt_field_count(stmt) == 0) {
         if (ret_changes)
             *ret_changes = (int64_t)mariadb.mysql_stmt_affected_rows(stmt);
-        return finish(connection, statement);
+        return finish(connection, statement, failure);
     }
-    bool fine = fetch_all(connection, statement, reading, error);
-    if (!fine && mariadb.mysql_stmt_errno(stmt))
-        return false; /* there is nothing to finish, and that would forget why */
+    bool fine = fetch_all(connection, statement, reading, failure, error);
+    if (!fine && error->code == FH_OK)
+        return false; /* there is nothing to finish */
     if (fine && ret_changes)
         *ret_changes = reading->rows;
-    return finish(connection, statement) && fine;
+    return finish(connection, statement, failure) && fine;
 }
 
 /* The lists among the values, and how many places each takes: up to a power of two. */
@@ -221,9 +232,8 @@ static enum fh_code run_text(struct mariadb_connection *connection, struct maria
     } else if ((int)mariadb.mysql_stmt_param_count(statement->stmt) != bound.count) {
         code = error_set(error, FH_UNSUPPORTED, "A statement got %d values for %d parameters.",
                          bound.count, (int)mariadb.mysql_stmt_param_count(statement->stmt));
-    } else if (!execute(connection, statement, &bound, reading, ret_changes, &own)) {
-        if (own.code == FH_OK) {
-            failure_of(statement->stmt, failure);
+    } else if (!execute(connection, statement, &bound, reading, ret_changes, failure, &own)) {
+        if (failure->number || own.code == FH_OK) {
             code = mariadb_fail(connection, failure, error);
         } else {
             code = own.code;
