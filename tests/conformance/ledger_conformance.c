@@ -445,6 +445,14 @@ static void a_closing_deletes_exactly_what_it_closes(struct conformance *c)
     EXPECT(recorded(c, "orders", "n3b"));
 }
 
+static void a_closing_of_all_numbers_deletes_the_highest(struct conformance *c)
+{
+    EXPECT(put(c, command_of("orders", "n1", "birth", 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(put(c, command_of("orders", "n2", "birth", INT64_MAX - 1, LEDGER_DONE)) == FH_OK);
+    EXPECT(close_callers(c, INT64_MAX, "[1]"));
+    EXPECT(recorded(c, "orders", "n1") && !recorded(c, "orders", "n2"));
+}
+
 static void the_newest_incarnation_of_a_caller_is_kept(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
@@ -729,6 +737,7 @@ int main(void)
         CASE(a_command_of_a_rolled_back_work_is_not_recorded),
         CASE(old_commands_of_outside_clients_expire_and_no_others),
         CASE(a_closing_deletes_exactly_what_it_closes),
+        CASE(a_closing_of_all_numbers_deletes_the_highest),
         CASE(the_newest_incarnation_of_a_caller_is_kept),
         CASE(a_saga_is_changed_only_by_its_epoch),
         CASE(a_saga_is_there_whole_under_its_number_and_its_start),

@@ -306,7 +306,7 @@ static enum fh_code commands_close(struct store_work *work, const char *caller, 
     enum fh_code code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
     if (!code)
         code = record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR, caller, birth);
-    snprintf(below, sizeof below, RECORD_NUMBER, closed->closed_through + 1);
+    snprintf(below, sizeof below, RECORD_NUMBER, record_behind(closed->closed_through));
     struct redis_range range = {.order = "command:closable",
                                 .prefix = prefix,
                                 .below = below,

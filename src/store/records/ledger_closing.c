@@ -10,12 +10,6 @@
 #define SAGAS "saga"
 #define STEPS "saga_step"
 
-/* Sagas' numbers begin with 1. */
-static int64_t up_to(int64_t number)
-{
-    return number < 0 ? 1 : number < INT64_MAX ? number + 1 : number;
-}
-
 static enum fh_code last_over(struct store_work *work, const char *birth, int64_t *ret,
                               struct fh_error *error)
 {
@@ -78,7 +72,7 @@ enum fh_code records_sagas_closed(struct store_work *work, const char *birth,
     struct record_range range = {.table = SAGAS,
                                  .list = RECORDS_UNCLOSED,
                                  .fields = {{"birth", birth}},
-                                 .below = up_to(closed->closed_through),
+                                 .below = record_behind(closed->closed_through),
                                  .limit = RECORDS_CHANGED_MAX,
                                  .looks = true};
     if (!code)
@@ -235,7 +229,7 @@ enum fh_code records_sagas_forget(struct store_work *work, int64_t number_max, i
     *ret_removed = (struct ledger_counts){0};
     struct record_range oldest = {.table = SAGAS,
                                   .list = RECORDS_CLOSED,
-                                  .below = up_to(number_max),
+                                  .below = record_behind(number_max),
                                   .before_ms = before_ms,
                                   .limit = limit,
                                   .looks = true};

@@ -135,6 +135,11 @@ enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, c
                        ...) __attribute__((format(printf, 3, 4)));
 /* A saga's number stands in its record's id. */
 int64_t record_number(const json_t *saga);
+/* The number that all up to `number` are below. Sagas' numbers begin with 1. */
+static inline int64_t record_behind(int64_t number)
+{
+    return number < 0 ? 1 : number < INT64_MAX ? number + 1 : number;
+}
 /* Whether the array of numbers has it. */
 bool record_names(const json_t *numbers, int64_t number);
 
