@@ -345,6 +345,7 @@ void status_print(const json_t *status, int width)
     printf("\n");
     note_end(&table, gateway);
     note_refused(&table, gateway);
+    note_older(&table, gateway);
     for (size_t n = 0; n < sizeof notes / sizeof notes[0]; n++) {
         json_array_foreach (json_at(status, "services"), i, service)
             notes[n](&table, service);

@@ -98,12 +98,13 @@ static void take(const struct cli_ask *ask, json_t *all)
 
 /* The gateway answers clients alone, so it is not asked: what it keeps lies in its folder. It knows
  * traces and no keys: `trace` may be NULL. */
-static void take_gateway(const struct state *state, const char *trace, json_t *all)
+static void take_gateway(const struct state *state, const char *file, const char *trace,
+                         json_t *all)
 {
     char path[sizeof state->folder + 32];
     size_t i;
     json_t *one;
-    snprintf(path, sizeof path, "%s/gateway/" SPANS_FILE, state->folder);
+    snprintf(path, sizeof path, "%s/gateway/%s", state->folder, file);
     struct spans *spans = trace ? spans_read(path) : NULL;
     json_t *found = spans_find(spans, trace, NULL);
     json_array_foreach (json_object_get(found, "spans"), i, one) {
@@ -136,7 +137,8 @@ static int ask_all(struct cli_operator *operator, const char * path, const char 
             add(asking, text(service, "name"), service, path);
     }
     cli_ask_all(&operator->state, asking->asks, asking->count, TRACE_MS_MAX);
-    take_gateway(&operator->state, trace, *ret);
+    take_gateway(&operator->state, SPANS_FILE, trace, *ret);
+    take_gateway(&operator->state, SPANS_FILE "-1", trace, *ret); /* beside it in an upgrade */
     for (i = 0; i < asking->count; i++) {
         take(&asking->asks[i], *ret);
         free(asking->asks[i].answer);

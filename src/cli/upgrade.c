@@ -24,6 +24,7 @@ const struct cli_command cli_upgrade = {
             "program that lacks definitions which sagas that are not over began with.\n"
             "A program that is replaced on disk is taken by itself, unless the system file says\n"
             "upgrade: by hand; freehold status names those that run an older one.\n"
+            "SERVICE may be gateway, whose program is freehold itself.\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--force", NULL, "park the sagas whose definitions the new program has not"},
                 {"--state", "DIR",

@@ -239,13 +239,14 @@ static void release(struct gateway *gateway, int listen_fd)
         close(listen_fd);
 }
 
-/* Beside its configuration. */
-static int open_spans(const char *config_path)
+/* Beside its configuration; "instance" is of one that runs beside another for an upgrade. */
+static int open_spans(const char *config_path, const json_t *config)
 {
     char path[4400];
-    const char *slash = strrchr(config_path, '/');
+    const char *slash = strrchr(config_path, '/'), *instance = json_string_at(config, "instance");
     int length = slash ? (int)(slash + 1 - config_path) : 0;
-    snprintf(path, sizeof path, "%.*s" SPANS_FILE, length, config_path);
+    snprintf(path, sizeof path, "%.*s" SPANS_FILE "%s%s", length, config_path, instance ? "-" : "",
+             instance ? instance : "");
     return spans_open(path);
 }
 
@@ -268,7 +269,7 @@ int gateway_main(const char *config_path)
         json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
     }
-    gateway.spans_fd = open_spans(config_path);
+    gateway.spans_fd = open_spans(config_path, config);
     /* It has read all that it ever reads. */
     struct confinement confinement;
     if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {

@@ -114,6 +114,7 @@ static json_t *status(void *context)
     json_object_set_new(all, "phase", json_string(phase_names[supervisor->phase]));
     json_object_set_new(all, "up_pid", json_integer(getpid()));
     json_t *gateway = instances_json(supervisor_gateway(supervisor));
+    json_object_set_new(gateway, "program", watch_json(supervisor, supervisor->count - 1));
     json_object_set_new(gateway, "tls", json_boolean(file->door_certificate != NULL));
     json_object_set_new(all, "gateway", gateway);
     json_object_set_new(all, "services", services);
@@ -156,7 +157,9 @@ enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool f
     enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
                                : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
                                                                             : RENEWAL_NOBODY;
-    enum fh_code code = renewal_begin(renewal, provision, service, sagas, error);
+    enum fh_code code = service == supervisor->count - 1
+                            ? renewal_begin_gateway(renewal, provision, error)
+                            : renewal_begin(renewal, provision, service, sagas, error);
     if (code != FH_OK)
         return code;
     for (size_t i = 0; i < renewal->count; i++) {
@@ -172,10 +175,10 @@ enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool f
 /* By itself, or because somebody else has asked: then its end is the answer to this one too. */
 static bool is_under_way(const struct supervisor *supervisor, size_t service)
 {
-    const struct system_service *own = &supervisor->options->file->services[service];
-    struct program_file now = program_file_look(own->program_path);
+    const struct provision_part *part = supervisor->all[service].part;
+    struct program_file now = program_file_look(part->arguments[0]);
     return supervisor->renewal.count && supervisor->renewal.service == service &&
-           program_file_same(&now, &own->described.file);
+           program_file_same(&now, &part->program->file);
 }
 
 /* While none of the service's processes runs: the order stands from here on, also for the next up.
@@ -202,10 +205,12 @@ static enum fh_code change_asked(void *context, const char *command, const char 
                                  const json_t *request, struct fh_error *error)
 {
     struct supervisor *supervisor = context;
-    size_t services = supervisor->count - 1, service = 0;
-    while (service < services && strcmp(supervisor->all[service].part->name, name) != 0)
+    bool upgrade = strcmp(command, "upgrade") == 0;
+    /* The gateway, which is the last, is no service, but has a program too. */
+    size_t parts = supervisor->count - (upgrade ? 0 : 1), service = 0;
+    while (service < parts && strcmp(supervisor->all[service].part->name, name) != 0)
         service++;
-    if (service == services)
+    if (service == parts)
         return error_set(error, FH_NOT_FOUND, "The running system has no service '%s'.", name);
     if (supervisor->phase != UP)
         return error_set(error, FH_CONFLICT, "The system is %s; ask when it is up.",
@@ -215,9 +220,9 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     if (supervisor->relocation.phase != RELOCATION_NONE &&
         supervisor->relocation.service == service)
         return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.", name);
-    if (strcmp(command, "upgrade") == 0 && is_under_way(supervisor, service))
+    if (upgrade && is_under_way(supervisor, service))
         return FH_OK;
-    if (strcmp(command, "upgrade") == 0)
+    if (upgrade)
         return asked_upgrade(supervisor, service, json_is_true(json_object_get(request, "force")),
                              error);
     struct instances *instances = &supervisor->all[service];

@@ -12,10 +12,8 @@
  * A process has ended when both its handles are closed; only then may the next one start.
  *
  * A process is started from the program that was checked (part->program), never from whatever bears
- * its name by now: that is taken by an upgrade, which checks it. One that was replaced is still
- * there through the descriptor that holds it, and is run as /proc/self/fd/7: a script's interpreter
- * has to find it there too. One that was overwritten in its place is gone, and nothing is started
- * until the new one is taken.
+ * its name by now: an upgrade takes that. One that was replaced is run by the descriptor that holds
+ * it, where a script's interpreter finds it too. One that was overwritten in its place is gone.
  */
 
 #define _GNU_SOURCE
@@ -79,7 +77,7 @@ enum fh_code child_init(struct child *child, struct fh_error *error)
                                child->part->folder, name);
     if (child->instance == 0)
         return FH_OK;
-    instance_file(name, "service", child->instance, ".json");
+    instance_file(name, child->part->stem, child->instance, ".json");
     snprintf(child->config, sizeof child->config, "%s/%s", child->part->folder, name);
     return FH_OK;
 }
@@ -339,7 +337,7 @@ static bool choose_program(struct child *child)
     const struct program_held *checked = child->part->program;
     child->runs = program_file_look(child->part->arguments[0]);
     child->from_held = child->overwritten = false;
-    if (!checked || program_file_same(&child->runs, &checked->file))
+    if (!checked || !checked->file.inode || program_file_same(&child->runs, &checked->file))
         return true;
     child->from_held = program_is_whole(checked);
     child->overwritten = !child->from_held;
@@ -352,7 +350,7 @@ static int spawn(struct child *child, int lock_fd)
     char *arguments[5], held[] = HELD_PATH;
     memcpy(arguments, child->part->arguments, sizeof arguments);
     if (child->instance)
-        arguments[PROVISION_CONFIG_ARGUMENT] = child->config;
+        arguments[child->part->config_argument] = child->config;
     uv_stdio_container_t stdio[HELD_FD + 1] = {
         {.flags = UV_IGNORE},
         {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
@@ -403,7 +401,8 @@ static void complain(struct child *child, const char *text)
 static void end_if_unchecked(struct child *child)
 {
     struct program_file now = program_file_look(child->part->arguments[0]);
-    if (!child->part->program || child->from_held || program_file_same(&now, &child->runs))
+    if (!child->part->program || !child->part->program->file.inode || child->from_held ||
+        program_file_same(&now, &child->runs))
         return;
     complain(child, "the program was replaced while it was being started; it is started again");
     send_signal(child, SIGKILL);
@@ -442,10 +441,10 @@ static void begin(struct child *child)
         return;
     }
     /* Another instance's configuration is the first one's, as that is by now. */
-    enum fh_code code =
-        child->instance
-            ? instance_configure(child->part->folder_fd, child->instance, child->part->user, &error)
-            : FH_OK;
+    enum fh_code code = child->instance
+                            ? instance_configure(child->part->folder_fd, child->part->stem,
+                                                 child->instance, child->part->user, &error)
+                            : FH_OK;
     if (code == FH_OK)
         code = instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error);
     if (code != FH_OK) {

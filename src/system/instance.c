@@ -66,16 +66,18 @@ pid_t instance_survivor(int folder_fd, int instance)
     return pid > 0 || pid == -1 ? pid : 0;
 }
 
-enum fh_code instance_configure(int folder_fd, int instance, uid_t user, struct fh_error *error)
+enum fh_code instance_configure(int folder_fd, const char *stem, int instance, uid_t user,
+                                struct fh_error *error)
 {
     char name[INSTANCE_FILE_SIZE], number[16];
     json_t *config;
-    enum fh_code code = state_read_json(folder_fd, "service.json", &config, error);
+    instance_file(name, stem, 0, ".json");
+    enum fh_code code = state_read_json(folder_fd, name, &config, error);
     if (code != FH_OK)
         return code;
     snprintf(number, sizeof number, "%d", instance);
     json_object_set_new(config, "instance", json_string(number));
-    instance_file(name, "service", instance, ".json");
+    instance_file(name, stem, instance, ".json");
     code = state_write_json(folder_fd, name, config, error);
     json_decref(config);
     return code == FH_OK ? users_give(folder_fd, user, error) : code;

@@ -28,8 +28,9 @@ enum fh_code instance_lock(int folder_fd, int instance, int *ret_fd, struct fh_e
 void instance_record(int fd, pid_t pid);
 /* The pid of the process that lives; 0: none; -1: one whose pid was not written in time. */
 pid_t instance_survivor(int folder_fd, int instance);
-/* Writes the configuration of another instance than the first, whose own it is but for its number.
- * `user` as in users_give. */
-enum fh_code instance_configure(int folder_fd, int instance, uid_t user, struct fh_error *error);
+/* Writes the configuration of another instance than the first, whose own (STEM.json) it is but for
+ * its number. `user` as in users_give. */
+enum fh_code instance_configure(int folder_fd, const char *stem, int instance, uid_t user,
+                                struct fh_error *error);
 
 #endif

@@ -236,7 +236,7 @@ enum fh_code instances_upgrade(struct instances *instances, struct fh_error *err
     enum fh_code code = refuse_upgrading(instances, error);
     if (code != FH_OK)
         return code;
-    instances->surge = instances->many;
+    instances->surge = instances->many || instances->beside;
     code = make_missing(instances, error);
     if (code != FH_OK) {
         instances->surge = false;

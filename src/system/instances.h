@@ -34,7 +34,8 @@ enum instances_news {
 
 struct instances {
     const struct provision_part *part;
-    bool many; /* its store takes more than one process */
+    bool many;   /* its store takes more than one process */
+    bool beside; /* it has none, and may have a second one for an upgrade */
     struct child
         model; /* what each child has in common: world, loop, environment, changed, owner */
     int wanted;

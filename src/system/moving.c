@@ -91,6 +91,7 @@ static enum fh_code keep_server(struct provision *provision, const char *command
     part->folder =
         arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name);
     snprintf(part->address, sizeof part->address, "127.0.0.1:%d", server_port(config, 0));
+    part->program = &provision->command;
     part->arguments[0] = command;
     part->arguments[1] = "keep";
     part->arguments[2] = "--config";

@@ -309,12 +309,17 @@ static enum fh_code write_configs(struct provision *provision,
             part->arguments[0] = file->services[i].program_path;
             part->arguments[1] = "--config";
             part->arguments[2] = arena_printf(&provision->arena, "%s/service.json", part->folder);
+            part->config_argument = 2;
+            part->stem = "service";
         } else {
             code = write_gateway_config(provision, part, file, &grants, error);
             part->arguments[0] = options->command;
             part->arguments[1] = "gateway";
             part->arguments[2] = "--config";
             part->arguments[3] = arena_printf(&provision->arena, "%s/gateway.json", part->folder);
+            part->config_argument = 3;
+            part->stem = "gateway";
+            part->program = &provision->command;
         }
         part->user = users_of(file, i);
         if (code == FH_OK)
@@ -334,6 +339,7 @@ enum fh_code provision_system(const struct provision_options *options, struct pr
     FH_ASSERT(provision != NULL);
     arena_init(&provision->arena, ARENA_SIZE_MAX);
     provision->options = *options;
+    provision->command = program_hold(options->command);
     *ret = NULL;
     *ret_holder = 0;
     enum fh_code code = state_create(&provision->state, options->state_folder, error);
@@ -423,6 +429,7 @@ void provision_free(struct provision *provision)
         if (provision->servers[i].folder_fd >= 0)
             close(provision->servers[i].folder_fd);
     }
+    program_release(&provision->command);
     json_decref(provision->stores);
     json_decref(provision->granted);
     json_decref(provision->moved);

@@ -22,9 +22,6 @@
  * the design's second law. */
 #define PROVISION_SURVIVORS_MS_MAX 2000
 #define PROVISION_PATH_SIZE 4400
-/* Which of a service's arguments names its configuration. */
-#define PROVISION_CONFIG_ARGUMENT 2
-
 /* What processes are to be of: a service, the gateway (the last one), or a private server. */
 struct provision_part {
     const char *name;
@@ -36,13 +33,15 @@ struct provision_part {
     gid_t group;                        /* 0: as the user */
     const char *arguments[5];           /* the program and its arguments, ends with NULL */
     const struct program_held *program; /* as it was checked; NULL: as it is when it is started */
+    int config_argument;                /* which one names its configuration, FOLDER/STEM.json */
+    const char *stem;
 };
 
 struct provision_options {
     struct system_file *file; /* described and checked */
     const char *state_folder;
     const char *listen;  /* the gateway's */
-    const char *command; /* freehold itself */
+    const char *command; /* freehold itself: the gateway's program and the keepers' */
     /* Whose stores may be moved to the engine that the file names for them, ended by NULL; or whose
      * moves are given up. NULL: nobody's. */
     const char *const *moving;
@@ -56,6 +55,7 @@ struct provision {
     struct state state; /* locked */
     struct provision_part parts[PROVISION_PARTS_MAX];
     size_t part_count;
+    struct program_held command; /* options.command, as it was when it was taken last */
     struct provision_part servers[SYSTEM_SERVERS_MAX]; /* the private ones: their keepers */
     size_t server_count;
     json_t *moved;   /* what moves.json says (moved.h) */

@@ -124,6 +124,22 @@ enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision,
     return FH_OK;
 }
 
+enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *provision,
+                                   struct fh_error *error)
+{
+    const char *command = provision->options.command;
+    struct program_held now = program_hold(command);
+    if (!now.file.inode)
+        return error_set(error, FH_INVALID, "gateway can't be upgraded: %.150s can't be opened.",
+                         command);
+    renewal->older = provision->command;
+    provision->command = now;
+    renewal->service = renewal->parts[0] = provision->part_count - 1;
+    renewal->count = 1;
+    renewal->at = 0;
+    return FH_OK;
+}
+
 bool renewal_next(struct renewal *renewal)
 {
     if (++renewal->at < renewal->count)
@@ -132,13 +148,22 @@ bool renewal_next(struct renewal *renewal)
     return false;
 }
 
+static void take_gateway_back(struct renewal *renewal, struct provision *provision)
+{
+    program_release(&provision->command);
+    provision->command = renewal->older;
+    renewal->older = (struct program_held){0};
+}
+
 bool renewal_take_back(struct renewal *renewal, struct provision *provision)
 {
     struct fh_error error;
     bool changed[PROVISION_PARTS_MAX] = {false};
     struct system_service *own = &provision->options.file->services[renewal->service];
     bool whole = program_is_whole(&renewal->older);
-    if (whole) {
+    if (whole && renewal->service == provision->part_count - 1) {
+        take_gateway_back(renewal, provision);
+    } else if (whole) {
         bool differs = !json_equal(renewal->before, own->description);
         take_back(own, renewal->before, renewal->older);
         renewal->before = NULL;

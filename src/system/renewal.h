@@ -30,6 +30,9 @@ enum renewal_sagas {
  * system, says why. Else keys and configurations are durable. */
 enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision, size_t service,
                            enum renewal_sagas sagas, struct fh_error *error);
+/* The same of the gateway: it is started beside the one that runs, and need only get ready. */
+enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *provision,
+                                   struct fh_error *error);
 /* The next part, when this one's processes are new; false: that was the last. */
 bool renewal_next(struct renewal *renewal);
 /* It goes no further. True: the service has its older program again, and its processes are started

@@ -260,6 +260,7 @@ static enum fh_code write_keeper(const struct configuring *by, const struct syst
     snprintf(
         part->address, sizeof part->address, "127.0.0.1:%d",
         (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)));
+    part->program = &by->provision->command;
     part->arguments[0] = by->options->command;
     part->arguments[1] = "keep";
     part->arguments[2] = "--config";

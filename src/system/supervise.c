@@ -355,6 +355,7 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     *instances = one_of(supervisor, &options->provision->parts[n]);
     instances->alone = moving_moves(options->provision, instances->part->name);
     supervisor->count++;
+    instances->beside = n == file->service_count; /* the gateway */
     if (n < file->service_count) {
         const struct store_ops *engine = store_engine(file->services[n].engine);
         instances->many = engine && engine->many_instances;

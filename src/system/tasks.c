@@ -197,7 +197,7 @@ static enum fh_code configure(struct tasks *tasks, struct task *task, struct fh_
     code = state_write_json(task->part.folder_fd, TASK_CONFIG, config, error);
     json_decref(config);
     task->part.listen_fd = -1;
-    task->part.arguments[PROVISION_CONFIG_ARGUMENT] =
+    task->part.arguments[task->part.config_argument] =
         arena_printf(&tasks->options->provision->arena, "%s/" TASK_CONFIG, task->part.folder);
     return code == FH_OK ? users_give(task->part.folder_fd, task->part.user, error) : code;
 }

@@ -37,6 +37,8 @@ static enum fh_code open_part(struct provision *provision, size_t n, struct fh_e
     part->user = users_of(provision->options.file, n);
     part->arguments[0] = service->program_path;
     part->arguments[1] = "--config";
+    part->config_argument = 2;
+    part->stem = "service";
     json_t *store = json_object_get(config, "store");
     if (store)
         json_object_set(provision->stores, service->name, store);

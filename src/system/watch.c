@@ -19,17 +19,16 @@
 
 #include "system/asked.h"
 
-static const struct system_service *service_of(const struct supervisor *supervisor, size_t service)
+static const char *name_of(const struct supervisor *supervisor, size_t part)
 {
-    return &supervisor->options->file->services[service];
+    return supervisor->all[part].part->name;
 }
 
-static bool is_older(const struct supervisor *supervisor, size_t service)
+static bool is_older(const struct supervisor *supervisor, size_t part)
 {
-    const struct program_file *seen = &supervisor->watch.services[service].seen;
-    return seen->inode &&
-           (!program_file_same(seen, &service_of(supervisor, service)->described.file) ||
-            instances_outdated(&supervisor->all[service], seen));
+    const struct program_file *seen = &supervisor->watch.parts[part].seen;
+    return seen->inode && (!program_file_same(seen, &supervisor->all[part].part->program->file) ||
+                           instances_outdated(&supervisor->all[part], seen));
 }
 
 static void look(struct watched *watched, const char *path)
@@ -46,31 +45,29 @@ static void look(struct watched *watched, const char *path)
 }
 
 /* By hand means: not unasked, as long as there is another one to run. */
-static bool may_be_taken(const struct supervisor *supervisor, size_t service)
+static bool may_be_taken(const struct supervisor *supervisor, size_t part)
 {
-    const struct instances *instances = &supervisor->all[service];
+    const struct instances *instances = &supervisor->all[part];
     bool overwritten = instances_overwritten(instances);
     return !instances->parting && /* it is restored just now */
            (overwritten || !instances_restart(instances)) &&
            (overwritten || !supervisor->options->file->upgrades_by_hand);
 }
 
-static bool is_due(const struct supervisor *supervisor, size_t service)
+static bool is_due(const struct supervisor *supervisor, size_t part)
 {
-    const struct watched *watched = &supervisor->watch.services[service];
-    return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, service) &&
-           may_be_taken(supervisor, service) &&
-           !program_file_same(&watched->seen, &watched->failed) &&
+    const struct watched *watched = &supervisor->watch.parts[part];
+    return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, part) &&
+           may_be_taken(supervisor, part) && !program_file_same(&watched->seen, &watched->failed) &&
            world_monotonic_ns(supervisor->world) >= watched->again_ns;
 }
 
-static void refused(struct supervisor *supervisor, size_t service, const struct fh_error *error)
+static void refused(struct supervisor *supervisor, size_t part, const struct fh_error *error)
 {
-    struct watched *watched = &supervisor->watch.services[service];
+    struct watched *watched = &supervisor->watch.parts[part];
     if (strcmp(watched->why, error->message) != 0)
-        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s",
-                       service_of(supervisor, service)->name,
-                       instances_overwritten(&supervisor->all[service])
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s", name_of(supervisor, part),
+                       instances_overwritten(&supervisor->all[part])
                            ? "stays down, as its program was overwritten by one that is refused"
                            : "goes on with its older program",
                        error->message);
@@ -81,30 +78,30 @@ static void refused(struct supervisor *supervisor, size_t service, const struct 
     watched->again_ns = world_in_ms(supervisor->world, (int)watched->pause_ms);
 }
 
-static void take(struct supervisor *supervisor, size_t service)
+static void take(struct supervisor *supervisor, size_t part)
 {
     struct fh_error error;
-    if (asked_upgrade(supervisor, service, false, &error) != FH_OK) {
-        refused(supervisor, service, &error);
+    if (asked_upgrade(supervisor, part, false, &error) != FH_OK) {
+        refused(supervisor, part, &error);
         return;
     }
-    supervisor->watch.services[service].why[0] = '\0';
-    supervisor_say(supervisor, SUPERVISE_STEP, NULL, "the program of %s was replaced: upgrading it",
-                   service_of(supervisor, service)->name);
+    supervisor->watch.parts[part].why[0] = '\0';
+    supervisor_say(supervisor, SUPERVISE_STEP, NULL,
+                   "the program of %s was replaced: upgrading it%s", name_of(supervisor, part),
+                   part == supervisor->count - 1 ? "; up itself goes on with the older one" : "");
 }
 
 static void look_at_all(struct world_timer *timer)
 {
     struct supervisor *supervisor = timer->owner;
-    const struct system_file *file = supervisor->options->file;
-    size_t due = file->service_count;
-    for (size_t i = file->service_count; i-- > 0;) {
-        look(&supervisor->watch.services[i], file->services[i].program_path);
+    size_t due = supervisor->count;
+    for (size_t i = supervisor->count; i-- > 0;) {
+        look(&supervisor->watch.parts[i], supervisor->all[i].part->arguments[0]);
         if (is_due(supervisor, i))
             due = i;
     }
     world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
-    if (due < file->service_count && supervisor->phase == UP && !supervisor->renewal.count &&
+    if (due < supervisor->count && supervisor->phase == UP && !supervisor->renewal.count &&
         supervisor->relocation.phase == RELOCATION_NONE)
         take(supervisor, due);
 }
@@ -121,17 +118,17 @@ void watch_stop(struct supervisor *supervisor)
     world_timer_stop(supervisor->world, &supervisor->watch.timer);
 }
 
-void watch_failed(struct supervisor *supervisor, size_t service)
+void watch_failed(struct supervisor *supervisor, size_t part)
 {
-    struct watched *watched = &supervisor->watch.services[service];
+    struct watched *watched = &supervisor->watch.parts[part];
     watched->failed = watched->seen;
     snprintf(watched->why, sizeof watched->why, "it does not get ready");
 }
 
-json_t *watch_json(const struct supervisor *supervisor, size_t service)
+json_t *watch_json(const struct supervisor *supervisor, size_t part)
 {
-    const char *why = supervisor->watch.services[service].why;
-    bool older = is_older(supervisor, service);
+    const char *why = supervisor->watch.parts[part].why;
+    bool older = is_older(supervisor, part);
     return json_pack("{s:b, s:o}", "older", older, "refused",
                      older && *why ? json_string(why) : json_null());
 }

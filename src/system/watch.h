@@ -3,17 +3,17 @@
 #define SYSTEM_WATCH_H
 
 /*
- * Programs that are replaced while their services run. A look now and then tells which files are
- * others than those that run; a service is then upgraded as if the operator had asked for it,
- * unless the system file says `upgrade: by hand`. What can't be is tried again, less and less
- * often: it may be half copied, need a program that is not replaced yet, or sagas may have to end
- * first.
+ * Programs that are replaced while their services run, freehold itself as the gateway's too. A look
+ * now and then tells which files are others than those that run; a service is then upgraded as if
+ * the operator had asked for it, unless the system file says `upgrade: by hand`. What can't be is
+ * tried again, less and less often: it may be half copied, need a program that is not replaced yet,
+ * or sagas may have to end first.
  */
 
 #include <jansson.h>
 
 #include "base/error.h"
-#include "system/file.h"
+#include "system/provision.h"
 #include "world/world.h"
 
 #define WATCH_LOOK_MS 1000
@@ -31,17 +31,17 @@ struct watched {
 
 struct watch {
     struct world_timer timer;
-    struct watched services[SYSTEM_SERVICES_MAX];
+    struct watched parts[PROVISION_PARTS_MAX]; /* the services, and the gateway */
 };
 
 struct supervisor;
 
 void watch_start(struct supervisor *supervisor);
 void watch_stop(struct supervisor *supervisor);
-/* An upgrade of this service has failed. */
-void watch_failed(struct supervisor *supervisor, size_t service);
+/* An upgrade of this part has failed. */
+void watch_failed(struct supervisor *supervisor, size_t part);
 /* {"older": does it run an older program than is on disk, "refused": why that is not taken}. New
  * reference. */
-json_t *watch_json(const struct supervisor *supervisor, size_t service);
+json_t *watch_json(const struct supervisor *supervisor, size_t part);
 
 #endif

@@ -74,19 +74,20 @@ class Answer:
 class System:
     """One running system, in a state folder and on a port of its own. `said` is what `up` printed."""
 
-    def __init__(self, file, state, profile=None):
+    def __init__(self, file, state, profile=None, freehold=FREEHOLD):
         self.file, self.state, self.port = str(file), str(state), free_port()
+        self.freehold = freehold  # what `up` and the gateway are
         self.profile = ["--profile", profile] if profile else []
         self.said, self.positions = "", {}  # {service: its position}, as last looked at
 
-    def command(self, *arguments, check=True):
-        done = subprocess.run([FREEHOLD, *arguments], capture_output=True, text=True, timeout=300)
+    def command(self, *arguments, check=True, freehold=FREEHOLD):
+        done = subprocess.run([freehold, *arguments], capture_output=True, text=True, timeout=300)
         assert not check or done.returncode == 0, f"freehold {arguments}: {done.stdout}{done.stderr}"
         return done
 
     def up(self):
         self.said = self.command("up", self.file, "--detach", "--state", self.state, *self.profile,
-                                 "--listen", f"127.0.0.1:{self.port}").stdout
+                                 "--listen", f"127.0.0.1:{self.port}", freehold=self.freehold).stdout
         return self
 
     def stop(self, check=True):

@@ -13,6 +13,7 @@ import signal
 import pytest
 
 from conftest import FREEHOLD, ROOT, System, wait_for
+from test_instances import Load
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
 HALF = 100_000  # bytes: enough to begin with, not to run (what comes last is for debuggers alone)
@@ -21,7 +22,7 @@ HALF = 100_000  # bytes: enough to begin with, not to run (what comes last is fo
 class Parcels:
     """The system in a folder of its own, where `courier` is a file that tests replace."""
 
-    def __init__(self, folder, change=lambda text: text, profile=None):
+    def __init__(self, folder, change=lambda text: text, profile=None, freehold=FREEHOLD):
         shutil.copytree(ROOT / "tests" / "crash" / "parcels", folder / "parcels", ignore=shutil.ignore_patterns("*.c"))
         self.folder = folder / "parcels"
         file = self.folder / "freehold.yaml"
@@ -30,7 +31,7 @@ class Parcels:
         self.program.parent.mkdir()
         shutil.copy(PROGRAMS / "depot", self.program.parent)
         self.put(PROGRAMS / "courier_1")
-        self.system = System(file, folder / "s", profile).up()
+        self.system = System(file, folder / "s", profile, freehold).up()
         self.gate(0)
 
     def put(self, program):
@@ -231,3 +232,74 @@ def test_by_hand_means_that_nothing_is_taken_until_it_is_asked_for(parcels):
     assert parcels.upgrade().returncode == 0
     parcels.wait_for_upgrade(pid)
     assert parcels.courier()["program"] == {"older": False, "refused": None}
+
+
+# ---- freehold itself, which is the gateway's program
+
+
+class Command(Parcels):
+    """Run by a copy of freehold, which tests replace."""
+
+    def __init__(self, folder):
+        self.freehold = folder / "tool" / "freehold"
+        self.freehold.parent.mkdir()
+        shutil.copy(FREEHOLD, self.freehold)
+        super().__init__(folder, freehold=self.freehold)
+
+    def replace(self, text=None):
+        new = self.freehold.with_suffix(".new")
+        if text:
+            new.write_text(text)
+            new.chmod(0o755)
+        else:
+            shutil.copy(FREEHOLD, new)
+        new.rename(self.freehold)
+
+    def gateway(self):
+        return self.system.status()["gateway"]
+
+    def others(self):
+        status = self.system.status()
+        return {"up": status["up_pid"], **{one["name"]: one["pid"] for one in status["services"]}}
+
+    def wait_for_gateway(self, pid):
+        wait_for("the gateway on disk is taken", lambda: self.gateway()["ready"] and self.gateway()["pid"] != pid and
+                 self.gateway()["program"] == {"older": False, "refused": None} and len(self.gateway()["instances"]) == 1)
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    made = Command(tmp_path_factory.mktemp("command"))
+    try:
+        yield made
+    finally:
+        made.system.stop(check=False)
+
+
+def test_the_gateway_is_upgraded_when_freehold_is_replaced_and_no_request_fails(command):
+    others, pid = command.others(), command.gateway()["pid"]
+    with Load(lambda number, count: command.system.http("GET", "/api/marks/1")) as load:
+        command.replace()
+        command.wait_for_gateway(pid)
+        answered = load.answered
+        wait_for("it goes on", lambda: load.answered > answered + 20)
+    assert load.wrong == []
+    assert command.others() == others and command.gateway()["restarts"] == 0
+    assert "the program of gateway was replaced: upgrading it; up itself goes on with the older one" in command.said()
+
+
+def test_a_freehold_that_does_not_serve_is_not_taken_and_the_gateway_never_stops(command):
+    pid = command.gateway()["pid"]
+    command.replace("#!/bin/sh\necho no >&2\nexit 1\n")
+    wait_for("it is given up", lambda: command.gateway()["program"]["refused"] == "it does not get ready")
+    assert command.gateway()["pid"] == pid and command.gateway()["ready"]
+    assert "gateway runs an older program than is on disk: it does not get ready" in \
+        command.system.command("status", "--state", command.system.state).stdout
+    os.kill(pid, signal.SIGKILL)
+    wait_for("it is started again as it was", lambda: command.gateway()["ready"] and command.gateway()["pid"] != pid)
+    assert command.system.http("GET", "/api/marks/1").status == 200
+    pid = command.gateway()["pid"]
+    command.replace()
+    asked = command.system.command("upgrade", "gateway", "--state", command.system.state)
+    assert asked.returncode == 0
+    command.wait_for_gateway(pid)

@@ -96,7 +96,9 @@ static int set_up(void **state)
                                 .folder = folder,
                                 .folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                                 .listen_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
-                                .arguments = {fixture.program, "--config", fixture.config, NULL}};
+                                .arguments = {fixture.program, "--config", fixture.config, NULL},
+                                .config_argument = 2,
+                                .stem = "service"};
     FILE *config = fopen(fixture.config, "w");
     assert_non_null(config);
     fputs("{\"freehold\": 1, \"service\": \"orders\"}", config);
