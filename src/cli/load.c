@@ -13,6 +13,7 @@
 #include "system/check.h"
 #include "system/describe.h"
 #include "system/moved.h"
+#include "system/nearest.h"
 #include "system/programs.h"
 
 struct system_file *load_system(const struct load_options *options, struct findings *findings)
@@ -63,4 +64,14 @@ void load_hide(const struct provision *provision)
     if (write(fd, "*\n", 2) < 0)
         unlinkat(folder_fd, "../.gitignore", 0);
     close(fd);
+}
+
+int load_no_service(const struct system_file *file, const char *name)
+{
+    struct nearest nearest = nearest_begin(name);
+    for (size_t i = 0; i < file->service_count; i++)
+        nearest_offer(&nearest, file->services[i].name);
+    return cli_fail(CLI_USAGE, "%s has no service '%s'%s%s%s", file->name, name,
+                    nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                    nearest.word ? "'?" : "");
 }

@@ -26,4 +26,7 @@ char **load_environment(struct system_file *file);
  * folders that nobody has named. */
 void load_hide(const struct provision *provision);
 
+/* Says that the file has no such service, and which has a name near to it: CLI_USAGE. */
+int load_no_service(const struct system_file *file, const char *name);
+
 #endif

@@ -306,7 +306,7 @@ static int choose(struct migrate *migrate, char **names)
     for (; *names; names++) {
         const struct system_service *service = system_file_service(migrate->file, *names);
         if (!service)
-            return cli_fail(CLI_USAGE, "%s has no service '%s'", migrate->file->name, *names);
+            return load_no_service(migrate->file, *names);
         if ((is(migrate, "adopt") || is(migrate, "apply")) && !is_relational(service))
             return cli_fail(CLI_USAGE, "%s has no tables, and so no migrations", *names);
         migrate->chosen[service - migrate->file->services] = true;

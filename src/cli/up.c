@@ -270,7 +270,7 @@ static bool know_all(struct system_file *file, const char *const *names)
 {
     for (; names && *names; names++) {
         if (!system_file_service(file, *names)) {
-            cli_fail(CLI_USAGE, "%s has no service '%s'", file->name, *names);
+            load_no_service(file, *names);
             return false;
         }
     }

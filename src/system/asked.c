@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "system/nearest.h"
 #include "system/restore.h"
 #include "system/scale.h"
 
@@ -201,6 +202,19 @@ static enum fh_code restore(struct supervisor *supervisor, struct instances *ins
     return instances_part(instances, order, error);
 }
 
+static enum fh_code not_there(const struct supervisor *supervisor, const char *name,
+                              struct fh_error *error)
+{
+    struct nearest nearest = nearest_begin(name);
+    for (size_t i = 0; i + 1 < supervisor->count; i++)
+        nearest_offer(&nearest, supervisor->all[i].part->name);
+    if (nearest.word)
+        return error_set(error, FH_NOT_FOUND,
+                         "The running system has no service '%s'; did you mean '%s'?", name,
+                         nearest.word);
+    return error_set(error, FH_NOT_FOUND, "The running system has no service '%s'.", name);
+}
+
 static enum fh_code change_asked(void *context, const char *command, const char *name,
                                  const json_t *request, struct fh_error *error)
 {
@@ -211,7 +225,7 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     while (service < parts && strcmp(supervisor->all[service].part->name, name) != 0)
         service++;
     if (service == parts)
-        return error_set(error, FH_NOT_FOUND, "The running system has no service '%s'.", name);
+        return not_there(supervisor, name, error);
     if (supervisor->phase != UP)
         return error_set(error, FH_CONFLICT, "The system is %s; ask when it is up.",
                          phase_names[supervisor->phase]);

@@ -125,6 +125,7 @@ def test_wrong_words_are_told(system):
                         (("adopt", "shipping", "--from", "flyway", "--version", "V2"), "expected the number"),
                         (("apply", "payments"), "payments has no tables"),
                         (("plan", "nobody"), "alone has no service 'nobody'"),
+                        (("plan", "shippign"), "did you mean 'shipping'?"),
                         (("state", "--sql"), "--sql is for migrate plan"),
                         (("plans",), "did you mean 'plan'?")):
         refused = migrate(system, *words, check=False)
