@@ -16,6 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "scenario")]
+from carts_alone import carts_alone, expect_carts, fill, put, set_engine  # noqa: E402
 from conftest import FREEHOLD, System, open_folder, wait_for  # noqa: E402
 
 SERVERS = {"mariadb": "usr/sbin/mariadbd", "postgresql": "usr/lib/postgresql/*/bin/postgres"}
@@ -61,7 +62,7 @@ def open_shop(folder, engine):
     file = folder / "shop" / "freehold.yaml"
     text = re.sub(r"program: (\w+)", rf"program: {programs}/\1", file.read_text())
     if engine == "server":
-        text = re.sub(r"(  users: \{ program: [^,} ]+)[^}]*\}", rf"\1, engine: {ENGINE} }}", text, count=1)
+        text = re.sub(r"(  users: \{ program: [^,} ]+)[^}]*\}", rf"\1, engine: {ENGINE}, instances: 3 }}", text, count=1)
     file.write_text(text)
     os.environ["FREEHOLD_CRASH"] = "crash"
     system = System(file, folder / "state").up()
@@ -81,8 +82,8 @@ def shop(request):
     shutil.rmtree(folder)
 
 
-def arm(system, point):
-    order = pathlib.Path(system.state) / "users" / "crash"
+def arm(system, point, service="users"):
+    order = pathlib.Path(system.state) / service / "crash"
     order.write_text(point)
     return order
 
@@ -113,6 +114,43 @@ def test_a_restore_that_was_killed_goes_on(shop, point):
     assert read(kept, "SELECT count(*) FROM users") == [(before,)]
     assert not list(folder.glob("restore-*")) and not (folder / "restore.json").exists()
     add_users(system, TAKEN + 1, USERS)  # for the next one
+
+
+@pytest.fixture(scope="module")
+def carts():
+    """Three instances on Redis, a backup of them, and a cart that was changed since."""
+    if not shutil.which("redis-server"):
+        pytest.skip("NO REDIS TO TRY IT ON: apt-get install redis-server")
+    subprocess.run(["/usr/bin/ninja", "-C", pathlib.Path(FREEHOLD).parent, "--quiet", "crash-programs"], check=True)
+    folder = open_folder()
+    system = carts_alone(folder, pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "carts")
+    set_engine(system, "redis, instances: 3")
+    os.environ["FREEHOLD_CRASH"] = "crash"
+    try:
+        system.up()
+    finally:
+        del os.environ["FREEHOLD_CRASH"]
+    fill(system)
+    system.command("backup", "carts", "--to", str(folder / "backup"), "--state", system.state)
+    yield system
+    system.stop(check=False)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("point", [point for point in RESTORE if point not in EMBEDDED])
+def test_a_restore_of_several_instances_on_redis_that_was_killed_goes_on(carts, point):
+    put(carts, 2, 50, f"later-{point}")
+    before = {one["pid"] for one in carts.services()["carts"]["instances"]}
+    order = arm(carts, point, "carts")
+    carts.command("restore", "carts", "--from", str(pathlib.Path(carts.state).parent / "backup"), "--yes", "--state",
+                  carts.state)
+    assert not order.exists(), f"{point} is not passed"
+    after = wait_for("all are ready", lambda: (all(one["ready"] for one in carts.services()["carts"]["instances"]) and
+                                               carts.services()["carts"]["instances"]))
+    assert len(after) == 3 and not before & {one["pid"] for one in after}
+    expect_carts(carts)
+    folder = pathlib.Path(carts.state) / "carts"
+    assert not list(folder.glob("restore-*")) and not (folder / "restore.json").exists()
 
 
 @pytest.mark.parametrize("point", BACKUP)
