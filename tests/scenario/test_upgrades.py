@@ -13,7 +13,6 @@ import signal
 import pytest
 
 from conftest import FREEHOLD, ROOT, System, wait_for
-from test_instances import Load
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
 HALF = 100_000  # bytes: enough to begin with, not to run (what comes last is for debuggers alone)
@@ -277,6 +276,8 @@ def command(tmp_path_factory):
 
 
 def test_the_gateway_is_upgraded_when_freehold_is_replaced_and_no_request_fails(command):
+    from test_instances import Load  # here, since crash tests load this file and have another of that name
+
     others, pid = command.others(), command.gateway()["pid"]
     with Load(lambda number, count: command.system.http("GET", "/api/marks/1")) as load:
         command.replace()
