@@ -32,6 +32,22 @@ bool moving_moves(const struct provision *provision, const char *service)
            is_named(provision->options.moving, service);
 }
 
+/* Is anybody there who lets the service in? Its process would wait for long for a server that is
+ * down. A private one is started with the system. */
+static enum fh_code may_enter(const struct provision *provision,
+                              const struct system_service *service, struct fh_error *error)
+{
+    struct fh_error why;
+    const struct server_kind *kind = server_kind(service->engine);
+    const json_t *store = json_object_get(provision->stores, service->name);
+    bool is_private =
+        service->store.server &&
+        !system_file_server(provision->options.file, service->store.server)->address.host;
+    if (!kind || !store || is_private || server_try(kind, store, &why) == FH_OK)
+        return FH_OK;
+    return error_set(error, why.code, "%.40s can't be moved: %s", service->name, why.message);
+}
+
 enum fh_code moving_configure(const struct provision *provision,
                               const struct provision_options *options,
                               const struct provision_part *part,
@@ -55,6 +71,9 @@ enum fh_code moving_configure(const struct provision *provision,
                          "%s has its data in %s, and the system file says %s. `freehold move` "
                          "moves them there; to leave them, say engine: %s.",
                          service->name, engine, service->engine, engine);
+    } else if (elsewhere && is_named(options->moving, service->name) &&
+               may_enter(provision, service, error) != FH_OK) {
+        code = error->code;
     } else if (elsewhere) {
         json_t *from = json_pack("{s:s, s:s, s:O*, s:O*}", "engine", engine, "folder", part->folder,
                                  "store", json_object_get(record, "store"), "incarnation",

@@ -2,7 +2,7 @@
 /*
  * The steps of a move under a running system, and what holds when `up` dies behind each:
  *
- *     the new server gets ready                         nothing has happened
+ *     the new server gets ready, or lets us in          nothing has happened
  *     the service drains and ends; its socket stays     nothing has happened
  *     moves.json says "moving"; durable                 the next `up` moves it at its start
  *     its configuration says where from and where to
@@ -76,6 +76,7 @@ void relocation_swap(struct supervisor *supervisor)
 void relocation_end(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
+    relocation_reach_end(relocation);
     home_release(&relocation->other);
     home_release(&relocation->said);
     json_decref(relocation->store);

@@ -14,7 +14,8 @@
 
 enum relocation_phase {
     RELOCATION_NONE,
-    RELOCATION_SERVER,  /* the new server gets ready; the service serves from the old store */
+    RELOCATION_SERVER,  /* the new server gets ready, or is asked whether it lets the service in;
+                         * the service serves from the old store */
     RELOCATION_MOVING,  /* one process moves the store and then serves from the new one */
     RELOCATION_BACK,    /* one process takes the move back and serves from the old one */
     RELOCATION_FORWARD, /* the move had been over: as MOVING, and nothing else will do */
@@ -29,6 +30,7 @@ struct relocation {
     struct instances *old_server;  /* a private one of its own; NULL: it has none */
     struct instances *new_server;  /* a private one, of its own or shared; NULL: none */
     bool started;                  /* the new one, by this move */
+    struct reaching *reaching;     /* others' new server is asked; NULL: it is not */
     const char *from, *to;         /* engines */
     json_t *entry;                 /* for moves.json, without its state */
     int64_t paused_ns;             /* since when it does not serve */

@@ -81,7 +81,7 @@ static void start_server(struct supervisor *supervisor)
     struct instances *server = relocation->new_server;
     relocation->phase = RELOCATION_SERVER;
     if (!server) {
-        relocation_leave(supervisor);
+        relocation_reach(supervisor);
         return;
     }
     relocation->started = !instances_ready(server) || !server->wanted;

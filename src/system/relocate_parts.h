@@ -30,5 +30,8 @@ void relocation_leave(struct supervisor *supervisor);
 void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why);
 void relocation_go_back(struct supervisor *supervisor, const char *why);
 void relocation_end(struct supervisor *supervisor);
+/* Looks whether there is anybody where the store shall go, and leaves then, or cancels. */
+void relocation_reach(struct supervisor *supervisor);
+void relocation_reach_end(struct relocation *relocation);
 
 #endif

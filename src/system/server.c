@@ -84,6 +84,18 @@ enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_er
                      server_text(store, "user"));
 }
 
+enum fh_code server_try(const struct server_kind *kind, const json_t *store, struct fh_error *error)
+{
+    struct fh_error why;
+    enum fh_code code = kind->enter(store, &why);
+    if (code == FH_OK)
+        return FH_OK;
+    return error_set(error, code, "The server at %.60s:%d %s: %s", server_text(store, "host"),
+                     server_port(store, kind->port),
+                     code == FH_UNAVAILABLE ? "can't be reached" : "does not let it in",
+                     why.message);
+}
+
 const char *server_text(const json_t *store, const char *key)
 {
     const char *text = json_string_value(json_object_get(store, key));

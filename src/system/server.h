@@ -102,6 +102,10 @@ const struct server_kind *server_kind(const char *engine);
  * there before, and is not ours. */
 enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_error *error);
 
+/* Enters as the store's user, and says which server it is that does not answer, or refuses. */
+enum fh_code server_try(const struct server_kind *kind, const json_t *store,
+                        struct fh_error *error);
+
 /* A text of a store, "" when it is not there. */
 const char *server_text(const json_t *store, const char *key);
 int server_port(const json_t *store, int usual);

@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from carts_alone import carts_alone, expect_carts, fill, put
-from conftest import FREEHOLD, ROOT, System, open_folder, wait_for
+from conftest import FREEHOLD, ROOT, System, free_port, open_folder, wait_for
 from held import Held
 from servers import Ferret
 from test_identity import shop_with
@@ -195,6 +195,53 @@ def test_what_can_not_be_moved_is_refused(refusing, wanted, expected):
 @pytest.fixture(scope="module")
 def refusing(start):
     return start(ROOT / "examples" / "shop" / "freehold.yaml")
+
+
+def named_elsewhere(system, **store):
+    """In the profile `elsewhere` users are on a server of somebody else's."""
+    path = pathlib.Path(system.file)
+    text = re.sub(r"\n  elsewhere:\n.*\n", "\n", path.read_text())
+    words = ", ".join(f"{key}: {json.dumps(value)}" for key, value in store.items())
+    path.write_text(f"{text.rstrip()}\n  elsewhere:\n    users: {{ engine: {ENGINE}, store: {{ {words} }} }}\n")
+
+
+@needs_a_server
+def test_a_server_where_nobody_answers_is_said_before_anything_stops(shop):  # noqa: F811
+    nobody = {"host": "127.0.0.1", "port": free_port(), "database": "d", "user": "u", "password": "never shown"}
+    named_elsewhere(shop, **nobody)
+    shop.up()
+    make_users(shop)
+    before = shop.pid("users")
+    done = move(shop, "users", "--profile", "elsewhere", check=False)
+    assert done.returncode == 1 and "never shown" not in done.stderr
+    assert ("freehold: users was not moved, and goes on with sqlite: "
+            f"The server at 127.0.0.1:{nobody['port']} can't be reached: ") in done.stderr
+    assert shop.pid("users") == before and moves(shop) == {}  # not a request has waited
+    asking = start_moving(shop, "--profile", "elsewhere")
+    wait_for("it is asked there, or given up", lambda: asking.poll() is not None or move(
+        shop, "users", "--abandon", check=False).returncode == 0)
+    said, wrong = asking.communicate(timeout=60)
+    assert asking.returncode == 1 and "goes on with sqlite" in wrong, said + wrong
+    assert shop.pid("users") == before
+    shop.stop()
+
+    done = move(shop, shop.file, "users", "--profile", "elsewhere", "--detach", check=False)
+    assert done.returncode == 1 and "users can't be moved: The server at 127.0.0.1:" in done.stderr, done
+    shop.up()  # nothing was begun
+    check_whole(shop, "User 1")
+
+
+def test_a_server_that_does_not_let_the_service_in_is_said_before_anything_stops(shop):  # noqa: F811
+    at = json.loads(os.environ.get(f"FREEHOLD_TEST_{ENGINE.upper()}", "null")) if ENGINE else None
+    if not at:
+        pytest.skip("THERE IS NO SERVER TO BE REFUSED BY (tools/servers)")
+    named_elsewhere(shop, host=at["host"], port=at["port"], database="d", user=at["user"], password="a wrong one")
+    shop.up()
+    before = shop.pid("users")
+    done = move(shop, "users", "--profile", "elsewhere", check=False)
+    assert done.returncode == 1 and "does not let it in: " in done.stderr
+    assert "a wrong one" not in done.stderr
+    assert shop.pid("users") == before and moves(shop) == {}
 
 
 def break_migrations(system):
