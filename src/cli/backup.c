@@ -18,6 +18,7 @@
 #include "system/backup.h"
 
 #define LOOK_MS 100
+#define NOT_KNOWN (-1)
 
 /* ---- one service ----------------------------------------------------------------------------- */
 
@@ -54,11 +55,14 @@ static bool is_copying(const json_t *status)
 static int await_copy(const struct asked *asked, json_t **ret)
 {
     struct progress progress = {0};
+    pid_t pid = NOT_KNOWN;
     const char *service = asked->taking.service;
     json_t *status = look(asked);
     progress_begin(&progress, service, "rows", 0, asked->taking.quiet);
     while (is_copying(status)) {
-        bool over = status && is_over((pid_t)json_integer_value(json_object_get(status, "pid")));
+        if (status) /* there is none for a moment where the disk is full */
+            pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
+        bool over = pid != NOT_KNOWN && is_over(pid);
         taking_tell(&progress, status);
         json_decref(status);
         poll(NULL, 0, LOOK_MS);

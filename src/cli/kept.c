@@ -11,8 +11,6 @@
 #include "base/json.h"
 #include "cli/cli.h"
 
-#define TIME_SIZE 32
-
 void kept_begin(struct kept_reading *reading, const char *service, bool quiet)
 {
     progress_begin(&reading->progress, service, "bytes", 0, quiet);
@@ -30,24 +28,24 @@ void kept_end(struct kept_reading *reading)
     progress_end(&reading->progress);
 }
 
-static void format_time(int64_t wall_ms, char out[static TIME_SIZE])
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(out, TIME_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
-}
-
 static json_int_t number(const json_t *value, const char *name)
 {
     return json_integer_value(json_object_get(value, name));
+}
+
+void kept_format_time(const json_t *said, char out[static KEPT_TIME_SIZE])
+{
+    time_t seconds = (time_t)(number(said, "taken_ms") / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(out, KEPT_TIME_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
 }
 
 void kept_print(const json_t *manifest, const char *folder, bool as_json)
 {
     const char *name;
     json_t *said;
-    char taken[TIME_SIZE];
+    char taken[KEPT_TIME_SIZE];
     if (as_json) {
         json_t *told = json_copy_out(manifest);
         json_object_set_new(told, "folder", json_string(folder));
@@ -55,7 +53,7 @@ void kept_print(const json_t *manifest, const char *folder, bool as_json)
         json_decref(told);
         return;
     }
-    format_time(number(manifest, "taken_ms"), taken);
+    kept_format_time(manifest, taken);
     printf("%s holds a backup of %s, taken %s.\n", folder, json_string_at(manifest, "system"),
            taken);
     printf("%s%-14s %-11s %-10s %12s %12s %10s%s\n", cli_colour(stdout, CLI_BOLD), "SERVICE",

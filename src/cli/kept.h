@@ -18,6 +18,9 @@ void kept_begin(struct kept_reading *reading, const char *service, bool quiet);
 void kept_told(void *context, int64_t done, int64_t total);
 void kept_end(struct kept_reading *reading);
 
+#define KEPT_TIME_SIZE 32
+/* When one was taken, as a manifest's "taken_ms" says. */
+void kept_format_time(const json_t *said, char out[static KEPT_TIME_SIZE]);
 void kept_print(const json_t *manifest, const char *folder, bool as_json);
 /* Checks the files of `words` (none: of all services) and tells what the backup holds. */
 int kept_check(const char *folder, char **words, bool as_json);

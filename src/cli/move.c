@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "cli/follow.h"
@@ -66,6 +67,10 @@ static int move_running(const struct cli_command *command, const char *service, 
     struct following asked = {.service = service,
                               .quiet = cli_value(command, values, "--json") != NULL};
     int code = cli_find_state(cli_value(command, values, "--state"), &state);
+    if (code == CLI_NOT_RUNNING)
+        fprintf(stderr,
+                "A stopped system's store moves when it is started: freehold move FILE %s\n",
+                service);
     if (code != CLI_DONE)
         return code;
     json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "command", "move", "service", service,
@@ -83,9 +88,22 @@ static int move_running(const struct cli_command *command, const char *service, 
     return code;
 }
 
+/* Of a service no name has a '/' or a '.'. */
+static bool is_file(const char *word)
+{
+    return strpbrk(word, "/.") != NULL;
+}
+
 static int run(const struct cli_command *command, char **words, const char **values)
 {
     bool file = words[1] != NULL;
+    if (!file && is_file(words[0]))
+        return cli_fail(CLI_USAGE, "say whose store, too: freehold move %s SERVICE", words[0]);
+    if (file && !is_file(words[0]) && access(words[0], F_OK) != 0)
+        return cli_fail(CLI_USAGE,
+                        "with several words the first is the system file, and %s is "
+                        "none; under a running system one service moves at a time",
+                        words[0]);
     if (file && cli_value(command, values, "--to"))
         return cli_fail(CLI_USAGE, "with FILE, the file says where to; --to is for a running "
                                    "system: freehold move SERVICE --to ENGINE");

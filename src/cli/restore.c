@@ -125,12 +125,18 @@ static int confirm(const struct restore *restore, char **words, bool yes)
 {
     const char *name;
     json_t *entry;
-    char answer[8];
+    char answer[8], taken[KEPT_TIME_SIZE];
+    kept_format_time(restore->manifest, taken);
     if (yes)
         return CLI_DONE;
     if (!isatty(STDIN_FILENO))
-        return cli_fail(CLI_USAGE, "what the stores hold now will be replaced: say --yes");
-    fprintf(stderr, "What these stores hold now will be replaced (and kept beside them):");
+        return cli_fail(CLI_USAGE,
+                        "what the stores hold now would be replaced by the backup of %s: say --yes",
+                        taken);
+    fprintf(stderr,
+            "What these stores hold now will be replaced by the backup of %s (and kept beside "
+            "them):",
+            taken);
     for (char **word = words; *word; word++)
         fprintf(stderr, " %s", *word);
     json_object_foreach (json_object_get(restore->manifest, "services"), name, entry)
@@ -188,8 +194,10 @@ static int take_result(const struct restore *restore, const char *service, int s
     if (restore->quiet)
         return CLI_DONE;
     const char *kept = json_string_at(result, "kept");
-    printf("%s is restored, up to position %lld; its incarnation is %s.\n", service,
-           (long long)json_integer_value(json_object_get(result, "position")),
+    char taken[KEPT_TIME_SIZE];
+    kept_format_time(entry_of(restore, service), taken);
+    printf("%s is restored, as it was at %s (up to position %lld); its incarnation is %s.\n",
+           service, taken, (long long)json_integer_value(json_object_get(result, "position")),
            json_string_at(result, "incarnation"));
     if (kept)
         printf("  What it held before is in %s/%s/%s.\n", restore->state.folder, service, kept);
@@ -216,7 +224,7 @@ static int restore_one(struct restore *restore, const char *service)
     } else if (code == CLI_DONE) {
         code = order_stopped(restore, fd);
         if (code == CLI_DONE && !restore->quiet)
-            printf("%s will be restored when the system is started next.\n", service);
+            printf("%s will be restored when the system is started next: freehold up.\n", service);
         json_object_set_new(restore->done, service, json_pack("{s:s}", "state", "ordered"));
     }
     close(fd);

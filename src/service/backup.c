@@ -242,7 +242,8 @@ struct backup {
     bool ended;
     struct fh_error error; /* FH_OK: it is whole */
     struct fiber_queue sleep;
-    json_t *status; /* what is being written */
+    json_t *status;         /* what is being written */
+    struct fh_error untold; /* FH_OK: it could be */
     const char *folder;
 };
 
@@ -278,13 +279,23 @@ static json_t *status_of(const struct backup *backup)
     return status;
 }
 
+/* On a full disk the word before makes room for the last one, for which somebody waits. */
 static void write_status(void *owner)
 {
     struct backup *backup = owner;
-    struct fh_error error;
-    if (process_write(backup->runtime->world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
-                      &error) != FH_OK)
-        log_warning("the backup's status: %s", error.message);
+    struct world *world = backup->runtime->world;
+    char path[4300];
+    backup->untold = (struct fh_error){0};
+    for (int i = 0; i < 2; i++) {
+        if (process_write(world, backup->folder, SERVICE_BACKUP_STATUS, backup->status,
+                          &backup->untold) == FH_OK) {
+            backup->untold = (struct fh_error){0};
+            return;
+        }
+        snprintf(path, sizeof path, "%s/" SERVICE_BACKUP_STATUS, backup->folder);
+        world->files->remove(world, path);
+    }
+    log_warning("the backup's status: %s", backup->untold.message);
 }
 
 static void tell_status(struct backup *backup)
@@ -359,6 +370,12 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     char body[ID_SIZE + 16];
     int length = snprintf(body, sizeof body, "{\"id\":\"%s\"}", backup->id);
     tell_status(backup); /* so that nobody reads the one before */
+    if (backup->untold.code != FH_OK) {
+        exchange_problem(exchange, 503, backup->untold.message);
+        runtime->backup = NULL;
+        free(backup);
+        return;
+    }
     if (!fiber_start(runtime->world->fibers, make, backup)) {
         error_set(&backup->error, FH_UNAVAILABLE, "The service has too much to do now.");
         backup->ended = true;

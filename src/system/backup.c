@@ -50,7 +50,11 @@ static enum fh_code folder_open(const char *folder, int *ret_fd, struct fh_error
 
 enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error *error)
 {
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+    bool made = mkdir(folder, 0700) == 0 || errno == EEXIST;
+    if (!made && errno == ENOENT)
+        return error_set(error, FH_NOT_FOUND,
+                         "The folder %.120s can't be made: the one above it is not there.", folder);
+    if (!made)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be made",
                                folder);
     enum fh_code code = folder_open(folder, ret_fd, error);
@@ -60,7 +64,7 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
         return FH_OK;
     close(*ret_fd);
     return error_set(error, FH_INVALID,
-                     "%.120s is not empty, or not yours: a backup needs a folder of its own.",
+                     "%.110s is not empty, or not yours: a backup needs a new or an empty folder.",
                      folder);
 }
 
@@ -288,6 +292,8 @@ enum fh_code backup_check_file(int folder_fd, const char *service, const json_t 
     json_int_t wanted = 0;
     const char *file = json_string_at(said, "file");
     enum fh_code code = backup_sum(folder_fd, file, told, context, sum, &size, error);
+    if (code == FH_NOT_FOUND)
+        error_set(error, code, "The backup of %.64s is damaged: %s is missing.", service, file);
     if (code != FH_OK)
         return code;
     json_integer_at(said, "size", &wanted);

@@ -48,6 +48,22 @@ static enum fh_code may_enter(const struct provision *provision,
     return error_set(error, why.code, "%.40s can't be moved: %s", service->name, why.message);
 }
 
+/* To the person who has asked for the move of this service. */
+static void say_of(const struct provision_options *options, const struct system_service *service,
+                   const char *from)
+{
+    char text[256];
+    if (!is_named(options->moving, service->name))
+        return;
+    if (from)
+        snprintf(text, sizeof text, "%-12s moves from %s to %s before it serves", service->name,
+                 from, service->engine);
+    else
+        snprintf(text, sizeof text, "%-12s has its data in %s already: nothing is moved",
+                 service->name, service->engine);
+    options->say(options->context, text);
+}
+
 enum fh_code moving_configure(const struct provision *provision,
                               const struct provision_options *options,
                               const struct provision_part *part,
@@ -68,17 +84,20 @@ enum fh_code moving_configure(const struct provision *provision,
     enum fh_code code = FH_OK;
     if (elsewhere && (!moves || abandons)) {
         code = error_set(error, FH_INVALID,
-                         "%s has its data in %s, and the system file says %s. `freehold move` "
-                         "moves them there; to leave them, say engine: %s.",
-                         service->name, engine, service->engine, engine);
+                         "%s has its data in %s, and the system file says %s. `freehold move FILE "
+                         "%s` moves them there; to leave them, say engine: %s.",
+                         service->name, engine, service->engine, service->name, engine);
     } else if (elsewhere && is_named(options->moving, service->name) &&
                may_enter(provision, service, error) != FH_OK) {
         code = error->code;
     } else if (elsewhere) {
+        say_of(options, service, engine);
         json_t *from = json_pack("{s:s, s:s, s:O*, s:O*}", "engine", engine, "folder", part->folder,
                                  "store", json_object_get(record, "store"), "incarnation",
                                  json_object_get(record, "incarnation"));
         json_object_set_new(config, "from", from);
+    } else if (!abandons) {
+        say_of(options, service, NULL);
     }
     json_decref(record);
     return code;

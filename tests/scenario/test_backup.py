@@ -14,7 +14,9 @@ import threading
 
 import pytest
 
+from carts_alone import carts_alone
 from conftest import FREEHOLD, ROOT, System, open_folder, wait_for, with_programs
+from test_service import fill, small_disk  # noqa: F401
 
 SERVERS = {"mariadb": "usr/sbin/mariadbd", "postgresql": "usr/lib/postgresql/*/bin/postgres"}
 
@@ -385,3 +387,22 @@ def test_a_servers_store_is_backed_up_and_restored_there_and_elsewhere(shop, eng
     finally:
         system.stop(check=False)
         shutil.rmtree(folder)
+
+
+def test_a_full_disk_is_said_to_who_waits_for_a_backup(small_disk, tmp_path):  # noqa: F811
+    system = carts_alone(small_disk, pathlib.Path(FREEHOLD).parent / "examples" / "shop" / "carts").up()
+    try:
+        filler = fill(small_disk)
+        full = run(system, "backup", "--to", tmp_path / "full")
+        assert full.returncode == 1 and "is NO backup" in full.stderr, full
+        assert "No space left on device" in full.stderr or "disk is full" in full.stderr
+        filler.unlink()
+        assert run(system, "backup", "--to", tmp_path / "whole").returncode == 0
+        damaged = tmp_path / "whole" / "carts.db"
+        damaged.unlink()
+        missing = run(system, "restore", "--yes", "--from", tmp_path / "whole")
+        assert missing.returncode == 1 and "The backup of carts is damaged: carts.db is missing." in missing.stderr
+        nowhere = run(system, "backup", "--to", tmp_path / "not" / "there")
+        assert nowhere.returncode == 1 and "the one above it is not there" in nowhere.stderr
+    finally:
+        system.stop(check=False)
