@@ -372,6 +372,29 @@ static void of_two_works_that_read_what_the_other_changed_one_runs_again(struct 
     EXPECT(crossings[beaten].code == FH_CONFLICT && crossings[beaten].retryable);
 }
 
+#define END_MS 60000
+
+static void a_work_that_stood_still_runs_again(struct conformance *c)
+{
+    struct world *world = c->harness.world;
+    EXPECT(does(c, "CREATE TABLE item (id INT PRIMARY KEY)"));
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (1)", NULL) == FH_OK);
+    const struct mariadb_connection *connection = ((struct mariadb_work *)work)->connection;
+    int64_t until_ns = world_in_ms(world, END_MS);
+    while (!connection->broken && world_monotonic_ns(world) < until_ns)
+        fiber_sleep_until(world, world_in_ms(world, 10));
+    EXPECT(connection->broken);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (2)", NULL) == FH_CONFLICT);
+        EXPECT(c->error.retryable && strstr(c->error.message, "The work stood still"));
+    }
+    EXPECT(conformance_commit(c, work) == FH_CONFLICT && c->error.retryable);
+    conformance_reads(c, "SELECT id FROM item", "[]");
+    EXPECT(does(c, "INSERT INTO item VALUES (1)"));
+}
+
 /* ---- Statements that commit ------------------------------------------------------------------ */
 
 static void what_would_commit_half_a_work_is_refused(struct conformance *c)
@@ -430,6 +453,7 @@ int main(void)
         CASE(a_failure_without_a_word_is_told_all_the_same),
         CASE(of_two_works_that_read_what_the_other_changed_one_runs_again),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),
+        CASE(a_work_that_stood_still_runs_again),
         CASE(what_would_commit_half_a_work_is_refused),
         CASE(a_script_may_hold_routines_and_stops_where_it_fails),
     };

@@ -245,8 +245,8 @@ static void the_server_ends_a_work_that_a_stopped_process_left_open(struct confo
     EXPECT(left);
     EXPECT(conformance_exec(c, left, "UPDATE item SET n = 1", NULL) == FH_OK);
     EXPECT(run_in(c, c->store, "UPDATE item SET n = n + 10") == FH_OK); /* once the lock is free */
-    EXPECT(conformance_exec(c, left, "UPDATE item SET n = 2", NULL) == FH_UNAVAILABLE);
-    EXPECT(conformance_commit(c, left) == FH_UNAVAILABLE);
+    EXPECT(conformance_exec(c, left, "UPDATE item SET n = 2", NULL) == FH_CONFLICT);
+    EXPECT(conformance_commit(c, left) == FH_CONFLICT && c->error.retryable);
     conformance_reads(c, "SELECT n FROM item", "[{'n':10}]");
 }
 

@@ -18,6 +18,7 @@
 #define MARIADB_MIGRATION_MS 3600000
 #define MARIADB_POOL_WAIT_MS 10000 /* for a connection that is free */
 #define MARIADB_LOCK_WAIT_S 10     /* of the server, for a row that another work holds */
+#define MARIADB_IDLE_S 2           /* of the server, between two statements of a work */
 #define MARIADB_OPEN_MS 30000      /* for a server that is starting */
 #define MARIADB_SETTLE_MS 30000    /* for a server that died inside COMMIT */
 #define MARIADB_BACKOFF_MS_MIN 20
@@ -250,6 +251,7 @@ struct mariadb_work {
     struct mariadb_connection *connection; /* NULL between two statements that share */
     bool wrote;                            /* a statement may have changed something */
     int statements;                        /* that have ended, well or not */
+    int64_t asked_ns;                      /* when the last of them was sent */
     bool lost;                             /* the transaction is gone: nothing more may run */
     struct fh_error lost_why;
 };

@@ -18,6 +18,8 @@
 
 #include "store/relational/mariadb.h"
 
+#define TEXT_OF(what) #what
+#define TEXT(number) TEXT_OF(number)
 #define AUTHENTICATION "mysql_native_password,client_ed25519,caching_sha2_password"
 
 /* ---- waiting ---- */
@@ -171,7 +173,7 @@ static enum fh_code set_session(struct mariadb_connection *connection, struct fh
 {
     static const char *const of_use[] = {
         [MARIADB_WORKS] = "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE;"
-                          "SET autocommit = 0, idle_transaction_timeout = 2",
+                          "SET autocommit = 0, idle_transaction_timeout = " TEXT(MARIADB_IDLE_S),
         [MARIADB_READS] = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
                           "SET autocommit = 1",
         [MARIADB_SEQUENCER] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"

@@ -191,6 +191,25 @@ static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_
     return FH_OK;
 }
 
+/* A work that stood still for so long (a machine that is overloaded) has lost its transaction to
+ * the server, and nothing else is amiss: it runs again. Told by when the statement before was sent,
+ * since the server counts from when it answered. */
+static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns,
+                        const struct mariadb_failure *failure)
+{
+    return work->statements > 0 && is_writing(work->base.mode) &&
+           mariadb_is_gone(failure->number) &&
+           work->asked_ns - asked_before_ns >= MARIADB_IDLE_S * (int64_t)1000000000;
+}
+
+static enum fh_code idle_fail(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT,
+              "The work stood still between two statements, and the store's server ended it.");
+    error->retryable = true;
+    return FH_CONFLICT;
+}
+
 static enum fh_code run_on(struct mariadb_work *work, const char *sql,
                            const struct sql_value *values, int count, sql_visit *visit,
                            void *context, int64_t *ret_changes, struct fh_error *error)
@@ -200,12 +219,16 @@ static enum fh_code run_on(struct mariadb_work *work, const char *sql,
     enum fh_code code = judge(work, sql, &reads, &schema, error);
     if (code != FH_OK)
         return code;
+    int64_t asked_before_ns = work->asked_ns;
+    work->asked_ns = world_monotonic_ns(work->base.store->world);
     code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes, &failure,
                        error);
     if (code != FH_OK && !schema && renew(work, &failure)) {
         failure.number = 0;
         code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes,
                            &failure, error);
+    } else if (code != FH_OK && stood_still(work, asked_before_ns, &failure)) {
+        code = idle_fail(error);
     }
     work->statements++;
     work->wrote = work->wrote || !reads;
