@@ -65,6 +65,25 @@ static void json_of_every_kind_reads_back_as_it_was(void **state)
     }
 }
 
+/* jansson's own writer is the measure. */
+static void values_are_written_as_jansson_writes_them(void **state)
+{
+    (void)state;
+    json_t *value = json_pack("{s:[i, I, I, f, n, b, b], s:{}, s:[], s:{s:[[{}]]}}", "numbers", -7,
+                              (json_int_t)INT64_MIN, (json_int_t)INT64_MAX, 1.5, 1, 0, "empty",
+                              "none", "deep", "a\"b\\c/\n");
+    char every[256];
+    for (int i = 0; i < 128; i++)
+        every[i] = (char)i;
+    json_object_set_new(value, "every", json_stringn(every, 128));
+    json_object_set_new(value, "other", json_string("\x7f äöü \u2028 🙂"));
+    char *text = json_text(value), *wanted = json_dumps(value, JSON_COMPACT);
+    assert_string_equal(text, wanted);
+    json_text_free(text);
+    json_text_free(wanted);
+    json_decref(value);
+}
+
 static void reals_read_back_as_the_same_value(void **state)
 {
     (void)state;
@@ -336,6 +355,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_of_every_kind_reads_back_as_it_was),
+        cmocka_unit_test(values_are_written_as_jansson_writes_them),
         cmocka_unit_test(reals_read_back_as_the_same_value),
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
         cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
