@@ -11,12 +11,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
+#define RANDOM_SIZE 1024
 #define TURNS_NS_MAX ((int64_t)1000000) /* in one phase, before the loop looks at all else */
 
 struct real {
@@ -33,6 +35,8 @@ struct real {
     world_sender *send;
     void *sender;
     int open_handles;
+    unsigned char random[RANDOM_SIZE];
+    size_t random_left;
 };
 
 static struct real *real_of(struct world *world)
@@ -56,9 +60,8 @@ static int64_t real_wall_ms(struct world *world)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void real_random(struct world *world, void *buffer, size_t length)
+static void ask_random(void *buffer, size_t length)
 {
-    (void)world;
     char *at = buffer;
     while (length) {
         ssize_t got = getrandom(at, length, 0);
@@ -69,6 +72,24 @@ static void real_random(struct world *world, void *buffer, size_t length)
         at += got;
         length -= (size_t)got;
     }
+}
+
+/* Each request takes some bytes, so the system is asked for many at once. */
+static void real_random(struct world *world, void *buffer, size_t length)
+{
+    struct real *real = real_of(world);
+    if (length > sizeof real->random) {
+        ask_random(buffer, length);
+        return;
+    }
+    if (length > real->random_left) {
+        ask_random(real->random, sizeof real->random);
+        real->random_left = sizeof real->random;
+    }
+    unsigned char *at = real->random + sizeof real->random - real->random_left;
+    memcpy(buffer, at, length);
+    explicit_bzero(at, length); /* what was given out is nobody else's */
+    real->random_left -= length;
 }
 
 /* ---- timers ---- */
