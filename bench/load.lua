@@ -4,6 +4,7 @@
 -- error, broken ones.
 
 local CARTS, PRODUCTS = 1000, 5
+local MADE = 10000 -- requests made beforehand, so that making them takes nobody's processor
 
 function init(args)
   if args[1] == "order" then
@@ -12,7 +13,12 @@ function init(args)
     wrk.body = '{"user_id": 7, "product_id": "p-1", "quantity": 2, "total": 5998}'
   elseif args[1] == "cart" then
     wrk.headers["Content-Type"] = "application/json"
-    request = put_item
+    local made, next = {}, 0
+    for i = 1, MADE do made[i] = put_item() end
+    request = function()
+      next = next % MADE + 1
+      return made[next]
+    end
   end
 end
 
