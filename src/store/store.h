@@ -44,9 +44,10 @@ enum store_mode {
      * before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its statements may take
      * minutes, and each sees what is committed when it begins, so that none has to run again. */
     STORE_MIGRATE,
-    /* As STORE_WRITE, and may share the transaction of others too: then the work is `tentative`,
-     * and can come to FH_CONFLICT, retryable, whatever its statements have said. Whoever runs it
-     * again asks for STORE_WRITE. Engines without `together` take it as that. */
+    /* As STORE_WRITE, and may share the transaction of others too, or read what this process
+     * remembers: then the work is `tentative`, and can come to FH_CONFLICT, retryable, whatever it
+     * was told before. Whoever runs it again asks for STORE_WRITE. Engines without `together` take
+     * it as that. */
     STORE_WRITE_TOGETHER,
 };
 #define STORE_MIGRATE_WAIT_MS 600000
@@ -108,8 +109,9 @@ struct store_work {
     struct store *store;
     enum store_mode mode;
     int64_t stale_ms; /* what it reads may be so old; 0: not older than it may be (replica.h) */
-    /* It has read what others of its transaction have written, which may never be committed. If it
-     * is rolled back, what made it fail may not be so: it is to be run again, apart. */
+    /* It has read what may not be so: what others of its transaction have written, which may never
+     * be committed, or what is only remembered. If it is rolled back, what made it fail may not be
+     * so: it is to be run again, apart. */
     bool tentative;
     /* Engines that connect, or wait for others, with the first statement do nothing later than
      * that: it fails with FH_UNAVAILABLE. 0: at any time. */

@@ -118,6 +118,7 @@ static void redis_close(struct store *store)
         redis->slots = slot->next;
         free(slot);
     }
+    redis_memory_release(&redis->memory);
     redis_trust_free(redis->trust);
     free(redis->connections);
     free(redis);
@@ -150,6 +151,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     struct redis *redis = calloc(1, sizeof *redis);
     FH_ASSERT(redis != NULL);
     store_init(&redis->store, &store_redis, options, world);
+    redis_memory_init(&redis->memory);
     world_random(world, random, sizeof random);
     id_format(redis->life, world_wall_ms(world), random);
     code = options_read(options->server, &redis->options, error);
@@ -171,6 +173,7 @@ const struct store_ops store_redis = {
     .name = "redis",
     .models = 1u << FH_KEY_VALUE,
     .many_instances = true,
+    .together = true,
     .reads_apart = true,
     .ledger = &redis_ledger,
     .keyvalue = &redis_keyvalue,

@@ -12,6 +12,7 @@
  *     redis_session.c     settings that must be     redis_record.c      records of the ledger
  *     redis_work.c        what a work has read      redis_range.c       and where they are found
  *     redis.c             opening and closing       redis_ledger*.c     the rest of the ledger
+ *     redis_known.c       the memory of keys        redis_remember.c    what a work leaves in it
  *     redis_tls.c         links by TLS              redis_link.c        links for administrators
  *     redis_list.c        the list of all keys      redis_copy*.c       copies of the store
  *
@@ -21,6 +22,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "store/keyvalue/keyvalue.h"
+#include "store/keyvalue/redis_known.h"
 #include "store/keyvalue/redis_library.h"
 #include "store/keyvalue/redis_tls.h"
 #include "store/records/records.h"
@@ -50,6 +52,7 @@
 struct redis_words {
     struct text text;
     int count;
+    bool now; /* it is sent at once, not with all others of the loop's turn */
 };
 
 void redis_words_init(struct redis_words *words);
@@ -122,6 +125,7 @@ struct redis {
     struct fh_error down;
     struct fiber_queue connected;
 
+    struct redis_memory memory;
     struct redis_group *gathering; /* works that go to the server together; NULL: none do */
     struct redis_slot *slots;      /* free ones */
     int slot_count;
@@ -197,8 +201,9 @@ struct redis_work {
     struct map reads; /* the command → struct redis_read */
     size_t read_size;
 
-    struct redis_words checks; /* what the script has to find so still */
-    int check_count;
+    struct redis_words checks;     /* what the script has to find so still */
+    struct redis_words needs;      /* and behind these, of which kind keys are that are written */
+    int check_count;               /* of both */
     struct redis_words operations; /* and then does, in order */
     int operation_count;
     struct map kinds; /* the server's key → the kind that it has to be to be written */
@@ -281,6 +286,12 @@ void redis_records_free(struct redis_work *own);
  */
 
 void redis_keys_free(struct redis_work *own);
+/* At the commit: that the keys are of the kinds that the work has seen. */
+void redis_keys_check(struct redis_work *own);
+/* The work is on its way to the server, and its keys will be as it leaves them; or it came to
+ * nothing, and nobody knows. */
+void redis_keys_remember(struct redis_work *own);
+void redis_keys_forget(struct redis_work *own);
 extern const struct keyvalue_ops redis_keyvalue;
 
 /* ---- The ledger: redis_ledger.c, redis_ledger_list.c --------------------------------------------

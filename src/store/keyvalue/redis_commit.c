@@ -23,7 +23,7 @@
  *
  *     GATHERING (redis->gathering) --turn of the loop, or full--> CALLED --answer--> ended
  *
- * The first work of a group leads: its fiber calls the script for all, and wakes the others.
+ * The work that makes it full, or else the first one, calls the script for all.
  */
 
 #include <stdio.h>
@@ -33,8 +33,8 @@
 #include "base/crash.h"
 #include "store/keyvalue/redis.h"
 
-#define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
-#define TOGETHER_MAX 32
+#define TRIES_MAX 3     /* to load the script again: others may flush the server's scripts */
+#define TOGETHER_MAX 12 /* while the server does these, the next ones are made */
 #define TOGETHER_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
 
 /* A work in its group; it is on its fiber's stack. */
@@ -53,9 +53,8 @@ struct redis_group {
     int count;
     bool writes;
     struct member *first, **end;
-    struct fiber *leader;
     struct world_turn turn;
-    bool due;
+    bool turned, called;
 };
 
 /* ---- Slots -------------------------------------------------------------------------------------
@@ -105,9 +104,11 @@ static void part(struct redis_words *call, int count, const struct redis_words *
 
 static void add_work(struct redis_words *works, const struct redis_work *own)
 {
-    redis_word_number(works, 4 + own->checks.count + own->operations.count + own->events.count);
+    redis_word_number(works, 4 + own->checks.count + own->needs.count + own->operations.count +
+                                 own->events.count);
     redis_word_number(works, own->now_ms);
     part(works, own->check_count, &own->checks);
+    redis_words_add(works, &own->needs);
     part(works, own->operation_count, &own->operations);
     part(works, own->event_count, &own->events);
 }
@@ -130,6 +131,7 @@ static enum fh_code call_script(struct redis *redis, const struct redis_words *c
         if (again)
             redis_command(&commands, "SCRIPT", "LOAD", redis_script(), NULL);
         redis_command_of(&commands, call);
+        commands.now = true;
         code = redis_ask(redis, &commands, replies, error);
         redis_words_release(&commands);
         if (code)
@@ -256,6 +258,8 @@ static void take_positions(struct redis_work *own, const redisReply *reply)
 static enum fh_code outcome(struct redis_work *own, const redisReply *answer,
                             struct fh_error *error)
 {
+    if (own->work.tentative && strcmp(word_at(answer, 0), "again") == 0)
+        redis_memory_mistaken(&own->redis->memory);
     if (!answer)
         return conflict(error);
     if (strcmp(word_at(answer, 0), "done") != 0)
@@ -305,14 +309,19 @@ static void run_group(struct redis_group *group)
     struct fh_error error = {0};
     redisReply *reply = NULL;
     size_t index = 0;
+    group->called = true;
+    if (group->redis->gathering == group)
+        group->redis->gathering = NULL;
     enum fh_code code = call_group(group, &reply, &error);
     for (struct member *member = group->first, *next; member; member = next) {
         next = member->next; /* `member` is of a fiber that goes on */
         if (code && member->error)
             *member->error = error;
         member->code = code ? code : outcome(member->own, answer_at(reply, index++), member->error);
+        if (member->code)
+            redis_keys_forget(member->own);
         member->ended = true;
-        if (member->fiber != group->leader)
+        if (member->fiber != fiber_self())
             fiber_ready(member->fiber);
     }
     if (!code)
@@ -322,14 +331,15 @@ static void run_group(struct redis_group *group)
 static void on_turn(struct world_turn *turn)
 {
     struct redis_group *group = turn->owner;
-    group->due = true;
-    fiber_ready(group->leader);
+    group->turned = true;
+    fiber_ready(group->first->fiber);
 }
 
 static void join(struct redis_group *group, struct member *member)
 {
     const struct redis_work *own = member->own;
     add_work(&group->works, own);
+    redis_keys_remember(member->own);
     group->count++;
     group->writes = group->writes || own->operation_count > 0 || own->event_count > 0;
     *group->end = member;
@@ -338,17 +348,18 @@ static void join(struct redis_group *group, struct member *member)
 
 static void lead(struct redis *redis, struct member *member)
 {
-    struct redis_group group = {.redis = redis, .leader = member->fiber, .end = &group.first};
+    struct redis_group group = {.redis = redis, .end = &group.first};
     group.turn = (struct world_turn){.run = on_turn, .owner = &group};
     redis_words_init(&group.works);
     join(&group, member);
     redis->gathering = &group;
     world_turn(redis->store.world, &group.turn);
-    while (!group.due)
+    while (!group.turned)
         fiber_park();
-    if (redis->gathering == &group)
-        redis->gathering = NULL;
-    run_group(&group);
+    if (!group.called)
+        run_group(&group);
+    while (!member->ended)
+        fiber_park();
     redis_words_release(&group.works);
 }
 
@@ -363,13 +374,21 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    if (!own->operation_count && !own->event_count && own->check_count < 2)
+    if (redis_writes(&own->work))
+        redis_keys_check(own);
+    bool writes = own->operation_count > 0 || own->event_count > 0;
+    if (!writes && own->check_count < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
-    size_t size = own->checks.text.length + own->operations.text.length + own->events.text.length;
-    int count = own->checks.count + own->operations.count + own->events.count;
-    bool whole =
-        !own->checks.text.overflow && !own->operations.text.overflow && !own->events.text.overflow;
-    if (!whole || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX)
+    const struct redis_words *parts[] = {&own->checks, &own->needs, &own->operations, &own->events};
+    size_t size = 0;
+    int count = 0;
+    bool overflow = false;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        size += parts[i]->text.length;
+        count += parts[i]->count;
+        overflow = overflow || parts[i]->text.overflow;
+    }
+    if (overflow || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX)
         return error_set(error, FH_INVALID,
                          "One work can't read and write more than %zu MiB on Redis.",
                          REDIS_WORK_SIZE_MAX >> 20);
@@ -378,6 +397,8 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
         return member.code;
     }
     join(redis->gathering, &member);
+    if (redis->gathering->count == TOGETHER_MAX)
+        run_group(redis->gathering);
     while (!member.ended)
         fiber_park();
     return member.code;

@@ -46,6 +46,7 @@ void redis_words_init(struct redis_words *words)
 {
     text_init(&words->text, REDIS_SENDING_MAX);
     words->count = 0;
+    words->now = false;
 }
 
 void redis_words_release(struct redis_words *words)
@@ -272,7 +273,10 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
     connection->asked_size += call.size;
     if (connection->first == &call)
         set_timer(connection);
-    world_turn(world, &connection->turn);
+    if (commands->now)
+        send_rest(connection);
+    else
+        world_turn(world, &connection->turn);
     while (!call.ended)
         fiber_park();
     if (!call.lost)

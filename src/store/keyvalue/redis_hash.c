@@ -66,17 +66,18 @@ struct fields {
     size_t count;
 };
 
-static void check_whole(struct redis_work *own, const struct redis_key *key,
-                        const redisReply *reply)
+static void check_whole(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words words;
-    if (!redis_writes(&own->work))
+    const struct redis_known *known = key->known;
+    if (key->is_compared || !redis_writes(&own->work))
         return;
+    key->is_compared = true;
     redis_words_init(&words);
     redis_word(&words, key->server);
-    redis_word_number(&words, (int64_t)reply->elements);
-    for (size_t i = 0; i < reply->elements; i++)
-        redis_word_of(&words, reply->element[i]->str, reply->element[i]->len);
+    redis_word_number(&words, (int64_t)known->count);
+    for (size_t i = 0; i < known->count; i++)
+        redis_word(&words, known->words[i]);
     redis_check(own, "H", &words);
     redis_words_release(&words);
 }
@@ -87,25 +88,50 @@ static enum fh_code too_many(const char *name, struct fh_error *error)
                      KEYVALUE_FIELDS_MAX);
 }
 
-static enum fh_code served_fields(const struct keyvalue_view *view, const struct redis_key *key,
-                                  const redisReply **ret, struct fh_error *error)
+static enum fh_code keep_fields(struct redis_key *key, const redisReply *reply,
+                                struct fh_error *error)
 {
-    struct redis_work *own = redis_work_of(view->work);
-    const redisReply *count;
-    enum fh_code code = redis_see_one(own, true, ret, error, SMALL_HASH);
-    if (!code && strcmp((*ret)->element[0]->str, "0") == 0) {
-        *ret = (*ret)->element[1];
-        check_whole(own, key, *ret);
-        return FH_OK;
+    const char **words = calloc(reply->elements + 1, sizeof *words);
+    FH_ASSERT(words != NULL);
+    bool strings = true;
+    for (size_t i = 0; i < reply->elements; i++) {
+        words[i] = reply->element[i]->str;
+        strings = strings && strlen(words[i]) == reply->element[i]->len;
     }
-    if (!code)
-        code = redis_see_one(own, true, &count, error, "HLEN", key->server, NULL);
+    if (strings)
+        redis_key_whole(key, words, reply->elements);
+    free((void *)words);
+    return strings ? FH_OK
+                   : error_set(error, FH_UNSUPPORTED,
+                               "'%.100s' has a field with a NUL on the Redis server: somebody else "
+                               "has written there.",
+                               key->name);
+}
+
+static enum fh_code ask_fields(struct redis_work *own, struct redis_key *key,
+                               struct fh_error *error)
+{
+    const redisReply *count, *reply;
+    enum fh_code code = redis_see_one(own, true, &reply, error, SMALL_HASH);
+    if (code)
+        return code;
+    if (strcmp(reply->element[0]->str, "0") == 0)
+        return keep_fields(key, reply->element[1], error);
+    code = redis_see_one(own, true, &count, error, "HLEN", key->server, NULL);
     if (!code && count->integer > KEYVALUE_FIELDS_MAX)
         code = too_many(key->name, error);
     if (!code)
-        code = redis_see_one(own, true, ret, error, "HGETALL", key->server, NULL);
+        code = redis_see_one(own, true, &reply, error, "HGETALL", key->server, NULL);
+    return code ? code : keep_fields(key, reply, error);
+}
+
+static enum fh_code served_fields(const struct keyvalue_view *view, struct redis_key *key,
+                                  struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    enum fh_code code = key->known->whole ? FH_OK : ask_fields(own, key, error);
     if (!code)
-        check_whole(own, key, *ret);
+        check_whole(own, key);
     return code;
 }
 
@@ -114,19 +140,20 @@ static int compare(const void *left, const void *right)
     return strcmp(((const struct field *)left)->name, ((const struct field *)right)->name);
 }
 
-static void gather(struct fields *fields, const struct redis_key *key, const redisReply *reply)
+/* `known` NULL: nothing of what the server has. */
+static void gather(struct fields *fields, const struct redis_key *key,
+                   const struct redis_known *known)
 {
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    size_t pairs = reply ? reply->elements / 2 : 0;
-    fields->list = calloc(pairs + key->items.count + 1, sizeof *fields->list);
+    size_t count = known ? known->count : 0;
+    fields->list = calloc(count / 2 + key->items.count + 1, sizeof *fields->list);
     FH_ASSERT(fields->list != NULL);
-    for (size_t i = 0; i < pairs; i++) {
-        const redisReply *text = reply->element[2 * i + 1];
-        if (!redis_item(key, reply->element[2 * i]->str))
-            fields->list[fields->count++] =
-                (struct field){reply->element[2 * i]->str, text->str, text->len};
+    for (size_t i = 0; i < count; i += 2) {
+        const char *text = known->words[i + 1];
+        if (!redis_item(key, known->words[i]))
+            fields->list[fields->count++] = (struct field){known->words[i], text, strlen(text)};
     }
     while (map_next(&key->items, &entry, &name, &value)) {
         const struct redis_item *item = value;
@@ -157,7 +184,6 @@ enum fh_code redis_fields(const struct keyvalue_view *view, const char *name, js
                           struct fh_error *error)
 {
     struct redis_key *key = redis_key(view, name);
-    const redisReply *reply = NULL;
     struct fields fields = {0};
     bool is_served;
     *ret = NULL;
@@ -165,10 +191,10 @@ enum fh_code redis_fields(const struct keyvalue_view *view, const char *name, js
     if (!code)
         code = redis_key_reads(view, key, KEYVALUE_HASH, &is_served, error);
     if (!code && is_served)
-        code = served_fields(view, key, &reply, error);
+        code = served_fields(view, key, error);
     if (code)
         return code;
-    gather(&fields, key, reply);
+    gather(&fields, key, is_served ? key->known : NULL);
     code =
         fields.count > KEYVALUE_FIELDS_MAX ? too_many(name, error) : object_of(&fields, ret, error);
     free(fields.list);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key-value model on Redis: keys of any kind, and values. A value is a string of Redis that
- * holds JSON; hashes and sorted sets are those of Redis.
+ * The key-value model on Redis: keys of any kind. See redis_value.c, redis_hash.c and
+ * redis_sorted.c for what they hold.
  *
  * Writes are put down in the order in which they were made, for the script to do (redis_script.c),
  * and beside that as what later reads of the work have to see. A write asks the server nothing:
@@ -97,6 +97,7 @@ static void key_free(struct redis_key *key)
 {
     free_items(key);
     map_release(&key->items);
+    redis_known_unref(key->known);
     free(key->name);
     free(key->server);
     free(key->text);
@@ -163,36 +164,46 @@ static const char *word_of(enum keyvalue_kind kind)
     return kinds[kind].word;
 }
 
-static void check_kind(struct redis_work *own, struct redis_key *key, enum keyvalue_kind kind)
+/* A hash that is compared whole is found to be one by that. */
+void redis_keys_check(struct redis_work *own)
 {
-    struct redis_words words;
-    if (key->is_checked || !redis_writes(&own->work))
-        return;
-    key->is_checked = true;
-    redis_words_init(&words);
-    redis_word(&words, key->server);
-    redis_word(&words, word_of(kind));
-    redis_check(own, "K", &words);
-    redis_words_release(&words);
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&own->keys, &entry, &name, &value)) {
+        const struct redis_key *key = value;
+        bool is_told =
+            key->is_compared && key->known->kind == KEYVALUE_HASH && key->known->count > 0;
+        if (!key->is_looked_at || is_told)
+            continue;
+        redis_word(&own->checks, "K");
+        redis_word(&own->checks, key->server);
+        redis_word(&own->checks, word_of(key->looked_at));
+        own->check_count++;
+    }
 }
 
-/* What the server has, whatever the work has done. */
-static enum fh_code served(const struct keyvalue_view *view, struct redis_key *key,
-                           enum keyvalue_kind *ret_kind, int64_t *ret_ends_ms,
-                           struct fh_error *error)
+/* ---- What the server has -----------------------------------------------------------------------
+ */
+
+static struct redis_known *recall(struct redis_work *own, struct redis_key *key)
 {
-    struct redis_work *own = redis_work_of(view->work);
+    if (!key->known && own->work.mode == STORE_WRITE_TOGETHER) {
+        key->known = redis_memory_get(&own->redis->memory, key->server);
+        own->work.tentative = own->work.tentative || key->known;
+    }
+    return key->known;
+}
+
+static enum fh_code ask_kind(struct redis_work *own, struct redis_key *key, struct fh_error *error)
+{
     struct redis_question questions[] = {
         {.words = {"TYPE", key->server}, .count = 2, .looks = true},
         {.words = {"PEXPIRETIME", key->server}, .count = 2, .looks = true}};
-    *ret_kind = KEYVALUE_NONE;
-    *ret_ends_ms = 0;
     enum fh_code code = redis_see(own, questions, 2, error);
     if (code)
         return code;
     const char *word = questions[0].reply->str;
-    int64_t ends_ms = questions[1].reply->integer;
-    bool gone = ends_ms >= 0 && ends_ms <= view->now_ms;
     size_t i = 0;
     while (i < 4 && strcmp(kinds[i].word, word) != 0)
         i++;
@@ -200,21 +211,40 @@ static enum fh_code served(const struct keyvalue_view *view, struct redis_key *k
         return error_set(error, FH_UNSUPPORTED,
                          "'%.100s' is a %s on the Redis server: somebody else has written there.",
                          key->name, word);
-    *ret_kind = gone ? KEYVALUE_NONE : kinds[i].kind;
-    *ret_ends_ms = gone || ends_ms < 0 ? 0 : ends_ms;
-    check_kind(own, key, *ret_kind);
+    key->known = redis_known_new(kinds[i].kind, questions[1].reply->integer, NULL, 0);
     return FH_OK;
 }
 
-enum fh_code redis_key_ahead(const struct keyvalue_view *view, const struct redis_key *key,
+/* Whatever the work has done. */
+static enum fh_code served(const struct keyvalue_view *view, struct redis_key *key,
+                           enum keyvalue_kind *ret_kind, int64_t *ret_ends_ms,
+                           struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    *ret_kind = KEYVALUE_NONE;
+    *ret_ends_ms = 0;
+    enum fh_code code = recall(own, key) ? FH_OK : ask_kind(own, key, error);
+    if (code)
+        return code;
+    int64_t ends_ms = key->known->time_ms;
+    bool gone = ends_ms >= 0 && ends_ms <= view->now_ms;
+    *ret_kind = gone ? KEYVALUE_NONE : key->known->kind;
+    *ret_ends_ms = gone || ends_ms < 0 ? 0 : ends_ms;
+    key->is_looked_at = true;
+    key->looked_at = *ret_kind;
+    return FH_OK;
+}
+
+enum fh_code redis_key_ahead(const struct keyvalue_view *view, struct redis_key *key,
                              struct fh_error *error, const char *command, ...)
 {
+    struct redis_work *own = redis_work_of(view->work);
     struct redis_question questions[] = {
         {.words = {"TYPE", key->server}, .count = 2, .looks = true},
         {.words = {"PEXPIRETIME", key->server}, .count = 2, .looks = true},
         {.words = {command, key->server}, .count = 2, .looks = true, .ahead = true}};
     va_list rest;
-    if (key->over)
+    if (key->over || recall(own, key))
         return FH_OK;
     va_start(rest, command);
     for (const char *word; (word = va_arg(rest, const char *)) != NULL;) {
@@ -222,7 +252,15 @@ enum fh_code redis_key_ahead(const struct keyvalue_view *view, const struct redi
         questions[2].words[questions[2].count++] = word;
     }
     va_end(rest);
-    return redis_see(redis_work_of(view->work), questions, 3, error);
+    return redis_see(own, questions, 3, error);
+}
+
+void redis_key_whole(struct redis_key *key, const char *const *words, size_t count)
+{
+    struct redis_known *known =
+        redis_known_new(key->known->kind, key->known->time_ms, words, count);
+    redis_known_unref(key->known);
+    key->known = known;
 }
 
 enum fh_code redis_key_reads(const struct keyvalue_view *view, struct redis_key *key,
@@ -269,17 +307,15 @@ static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *
     return served(view, key, ret, &ends_ms, error);
 }
 
-/* That the key ends at that time exactly. */
+/* That the key, whose kind was read, ends at that time exactly. */
 static void check_time(struct redis_work *own, const struct redis_key *key)
 {
-    const redisReply *reply;
     struct redis_words words;
-    if (!redis_writes(&own->work) ||
-        redis_see_one(own, true, &reply, NULL, "PEXPIRETIME", key->server, NULL) != FH_OK)
+    if (!redis_writes(&own->work))
         return;
     redis_words_init(&words);
     redis_word(&words, key->server);
-    redis_word_number(&words, reply->integer);
+    redis_word_number(&words, key->known->time_ms);
     redis_check(own, "T", &words);
     redis_words_release(&words);
 }
@@ -353,136 +389,13 @@ static enum fh_code key_remove(const struct keyvalue_view *view, const char *nam
     return code;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------
- */
-
-static enum fh_code no_key(const char *name, struct fh_error *error)
-{
-    return error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
-}
-
-static enum fh_code served_value(const struct keyvalue_view *view, const struct redis_key *key,
-                                 json_t **ret, struct fh_error *error)
-{
-    const redisReply *reply;
-    enum fh_code code =
-        redis_see_one(redis_work_of(view->work), false, &reply, error, "GET", key->server, NULL);
-    if (code)
-        return code;
-    if (!redis_is(reply, REDIS_REPLY_STRING)) /* it ended between two questions */
-        return no_key(key->name, error);
-    return json_parse(reply->str, reply->len, ret, error);
-}
-
-static enum fh_code counted(const struct keyvalue_view *view, const struct redis_key *key,
-                            bool is_served, json_t **ret, struct fh_error *error)
-{
-    json_t *value = NULL;
-    int64_t sum;
-    enum fh_code code = is_served ? served_value(view, key, &value, error) : FH_OK;
-    if (!code || code == FH_NOT_FOUND)
-        code = keyvalue_add(key->name, value, key->delta, &sum, error);
-    json_decref(value);
-    if (!code)
-        *ret = json_integer(sum);
-    return code;
-}
-
-static enum fh_code value_get(const struct keyvalue_view *view, const char *name, json_t **ret,
-                              struct fh_error *error)
-{
-    struct redis_key *key = redis_key(view, name);
-    bool is_served;
-    *ret = NULL;
-    enum fh_code code = redis_key_ahead(view, key, error, "GET", NULL);
-    if (!code)
-        code = redis_key_reads(view, key, KEYVALUE_VALUE, &is_served, error);
-    if (code)
-        return code;
-    if (key->text)
-        return json_parse(key->text, strlen(key->text), ret, error);
-    if (key->is_counted)
-        return counted(view, key, is_served, ret, error);
-    return is_served ? served_value(view, key, ret, error) : no_key(name, error);
-}
-
-static enum fh_code value_put(const struct keyvalue_view *view, const char *name, const char *text,
-                              bool keeps_time, struct fh_error *error)
-{
-    struct redis_work *own = redis_work_of(view->work);
-    struct redis_key *key;
-    enum fh_code code = redis_key_open(view, name, &key, error);
-    if (code)
-        return code;
-    redis_needs(own, key->server, "any");
-    redis_word(&own->operations, "S");
-    redis_word(&own->operations, key->server);
-    redis_word(&own->operations, text);
-    redis_word(&own->operations, keeps_time ? "1" : "0");
-    own->operation_count++;
-    bool keeps = keeps_time && (key->kind == KEYVALUE_VALUE || key->kind == KEYVALUE_NONE);
-    int64_t ends_ms = key->ends_ms;
-    bool timed = key->timed;
-    redis_key_ends(key);
-    if (keeps) {
-        key->timed = timed;
-        key->ends_ms = ends_ms;
-    }
-    key->kind = KEYVALUE_VALUE;
-    key->text = copy_text(text);
-    return FH_OK;
-}
-
-static void check_sum(struct redis_work *own, const struct redis_key *key)
-{
-    struct redis_words words;
-    redis_words_init(&words);
-    redis_word(&words, key->server);
-    redis_word_number(&words, key->delta);
-    redis_check(own, "A", &words);
-    redis_words_release(&words);
-}
-
-/* To what the server has then, without looking; to what the work has put itself, at once. */
-static enum fh_code value_add(const struct keyvalue_view *view, const char *name, int64_t delta,
-                              struct fh_error *error)
-{
-    struct redis_key *key;
-    struct redis_work *own = redis_work_of(view->work);
-    char text[24];
-    json_t *value = NULL;
-    int64_t sum;
-    enum fh_code code = redis_key_open(view, name, &key, error);
-    if (!code)
-        code = redis_key_writes(key, KEYVALUE_VALUE, error);
-    if (code)
-        return code;
-    if (key->over) {
-        if (key->text)
-            code = json_parse(key->text, strlen(key->text), &value, error);
-        if (!code)
-            code = keyvalue_add(name, value, delta, &sum, error);
-        json_decref(value);
-        snprintf(text, sizeof text, "%lld", code ? 0 : (long long)sum);
-        return code ? code : value_put(view, name, text, true, error);
-    }
-    if (__builtin_add_overflow(key->delta, delta, &sum))
-        return keyvalue_add(name, NULL, INT64_MAX, &sum, error);
-    key->delta = sum;
-    key->is_counted = true;
-    snprintf(text, sizeof text, "%lld", (long long)delta);
-    redis_do(own, redis_key_needs(key, KEYVALUE_VALUE), "INCRBY", key->server, text, NULL);
-    check_sum(own, key);
-    return FH_OK;
-}
-
 const struct keyvalue_ops redis_keyvalue = {
     .look = key_look,
     .expire = key_expire,
     .remove = key_remove,
-    .get = value_get,
-    .put = value_put,
-    .add = value_add,
+    .get = redis_value_get,
+    .put = redis_value_put,
+    .add = redis_value_add,
     .field_get = redis_field_get,
     .fields = redis_fields,
     .field_put = redis_field_put,

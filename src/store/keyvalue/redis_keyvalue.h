@@ -5,17 +5,22 @@
 /* A key of the service's as a work sees it: what the server has, and the work's own changes. */
 
 #include "store/keyvalue/redis.h"
+#include "store/keyvalue/redis_known.h"
 
 /* A field or member that the work has changed. */
 struct redis_item {
     bool there;
     char *text;    /* a field's value */
     int64_t score; /* a member's */
+    bool placed;   /* it stands in the place that it has on the server */
 };
 
 struct redis_key {
-    char *name, *server;     /* the service's, and with our prefix */
-    bool is_checked;         /* the script checks the kind that was read */
+    char *name, *server;       /* the service's, and with our prefix */
+    struct redis_known *known; /* what the server has; NULL: the work has not looked */
+    bool is_looked_at;         /* the script finds out whether it still has this kind, */
+    enum keyvalue_kind looked_at;
+    bool is_compared;        /* and whether this is still all of it */
     bool over;               /* what the server has of it is seen no more: removed, or replaced */
     enum keyvalue_kind kind; /* of the work's own changes; NONE: there are none */
     bool timed;              /* ends_ms is the work's own, else the server's */
@@ -38,13 +43,15 @@ enum fh_code redis_key_open(const struct keyvalue_view *view, const char *name,
 enum fh_code redis_key_reads(const struct keyvalue_view *view, struct redis_key *key,
                              enum keyvalue_kind wanted, bool *ret_served, struct fh_error *error);
 /* Asks together with the key's kind what will be asked next: its words behind the key, up to NULL.
- * One round trip instead of two. */
-enum fh_code redis_key_ahead(const struct keyvalue_view *view, const struct redis_key *key,
+ * One round trip instead of two, or none for what is remembered. */
+enum fh_code redis_key_ahead(const struct keyvalue_view *view, struct redis_key *key,
                              struct fh_error *error, const char *command, ...)
     __attribute__((sentinel));
 /* For a write: from now on the key is of that kind. */
 enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
                               struct fh_error *error);
+/* `words` are all that the key has, whose kind was read: its known is whole from now on. */
+void redis_key_whole(struct redis_key *key, const char *const *words, size_t count);
 /* What the server's key has to be when it is written: a word of its own. */
 const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted);
 /* It is not there any more. */
@@ -53,7 +60,10 @@ void redis_item_put(struct redis_key *key, const char *name, const char *text, i
                     bool there);
 struct redis_item *redis_item(const struct redis_key *key, const char *name);
 
-/* Slots, of redis_hash.c and redis_sorted.c. */
+/* Slots, of redis_value.c, redis_hash.c and redis_sorted.c. */
+__typeof__(*(struct keyvalue_ops){0}.get) redis_value_get;
+__typeof__(*(struct keyvalue_ops){0}.put) redis_value_put;
+__typeof__(*(struct keyvalue_ops){0}.add) redis_value_add;
 __typeof__(*(struct keyvalue_ops){0}.field_get) redis_field_get;
 __typeof__(*(struct keyvalue_ops){0}.fields) redis_fields;
 __typeof__(*(struct keyvalue_ops){0}.field_put) redis_field_put;

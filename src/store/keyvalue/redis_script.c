@@ -68,11 +68,11 @@ static const char reading[] =
 static const char checking[] =
 /* What a key is at `now`, when it ends, and whether it is there all the same: asked once, since
  * nothing is written before all is checked. */
-"local kinds, ends, over\n"
-"local function kind_of(key)\n"
+"local kinds, ends, over, recordable\n"
+"local function kind_of(key, known)\n"
 "  local kind = kinds[key]\n"
 "  if kind then return kind end\n"
-"  kind = call('TYPE', key).ok\n"
+"  kind = known or call('TYPE', key).ok\n"
 "  if kind ~= 'none' then\n"
 "    local time = call('PEXPIRETIME', key)\n"
 "    if time >= 0 and time <= now then kind, over[key] = 'none', true else ends[key] = time end\n"
@@ -107,8 +107,8 @@ static const char checking[] =
 "      holds = kind_of(key) == argv[at]\n"
 "      at = at + 1\n"
 "    elseif letter == 'H' then\n"
-"      local size, reply, same = tonumber(argv[at]), call('HGETALL', key), 1\n"
-"      holds = #reply == size\n"
+"      local size, reply, same = tonumber(argv[at]), redis.pcall('HGETALL', key), 1\n"
+"      holds = #reply == size and not reply.err\n"
 "      while same <= size and reply[same] == argv[at + same] do same = same + 1 end\n"
 "      if holds and same <= size then\n" /* a large hash is told in any order */
 "        local fields = {}\n"
@@ -116,6 +116,7 @@ static const char checking[] =
 "        for j = at + 1, at + size, 2 do holds = holds and fields[argv[j]] == argv[j + 1] end\n"
 "      end\n"
 "      at = at + size + 1\n"
+"      if holds and size > 0 then holds = kind_of(key, 'hash') == 'hash' end\n"
 "    elseif letter == 'R' then\n" /* `key` is the answer that is expected */
 "      text = text or function(reply)\n"
 "        local kind = type(reply)\n"
@@ -188,8 +189,11 @@ static const char judging[] =
 "    end\n"
 "  end\n"
 "  for i = 1, #gone do allowed('DEL', gone[i]) end\n"
-"  allowed('HSET', works, slot, '0')\n"
-"  allowed('PEXPIRE', works, '1')\n"
+"  if not recordable then\n"
+"    allowed('HSET', works, slot, '0')\n"
+"    allowed('PEXPIRE', works, '1')\n"
+"    recordable = not denied\n"
+"  end\n"
 
 "  local lists = next(listed) ~= nil\n"
 "  if lists then\n"

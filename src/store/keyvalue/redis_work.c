@@ -67,6 +67,7 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
     map_init(&own->records);
     map_init(&own->keys);
     redis_words_init(&own->checks);
+    redis_words_init(&own->needs);
     redis_words_init(&own->operations);
     redis_words_init(&own->events);
     *ret = &own->work;
@@ -89,6 +90,7 @@ void redis_rollback(struct store_work *work)
     redis_records_free(own);
     redis_keys_free(own);
     redis_words_release(&own->checks);
+    redis_words_release(&own->needs);
     redis_words_release(&own->operations);
     redis_words_release(&own->events);
     free(own->published);
@@ -275,16 +277,14 @@ char *redis_name(const struct redis *redis, const char *room, const char *name)
 
 void redis_needs(struct redis_work *own, const char *key, const char *kind)
 {
-    struct redis_words words;
     const char *known = map_get(&own->kinds, key);
     if (known && (strcmp(known, kind) == 0 || strcmp(kind, "any") == 0))
         return;
     map_put(&own->kinds, key, (void *)(uintptr_t)kind);
-    redis_words_init(&words);
-    redis_word(&words, key);
-    redis_word(&words, kind);
-    redis_check(own, "W", &words);
-    redis_words_release(&words);
+    redis_word(&own->needs, "W");
+    redis_word(&own->needs, key);
+    redis_word(&own->needs, kind);
+    own->check_count++;
 }
 
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process remembers of its keys on Redis: works that take it from there are as right as
+ * those that ask, and what is wrong by now, whoever has written it, makes them run again.
+ */
+
+#include "engine_redis.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "keyvalue.h"
+
+#define KEYS 4
+#define RANDOM_WORKS 600
+
+static struct keyvalue_view begin_together(struct conformance *c)
+{
+    return begin(c, STORE_WRITE_TOGETHER, 0);
+}
+
+/* Reads a key, so that it is remembered. */
+static bool looks_at(struct conformance *c, const char *key, const char *text)
+{
+    struct keyvalue_view view = begin_together(c);
+    bool well = view.work && shows(c, &view, key, text);
+    return well && kv(c)->put(&view, "other", "1", false, &c->error) == FH_OK &&
+           conformance_commit(c, view.work) == FH_OK;
+}
+
+static int64_t commands_asked(struct conformance *c, const char *command)
+{
+    char wanted[64];
+    redisReply *reply = redis_tell(c, "INFO", "commandstats", NULL);
+    snprintf(wanted, sizeof wanted, "cmdstat_%s:calls=", command);
+    const char *at = reply && reply->str ? strstr(reply->str, wanted) : NULL;
+    int64_t calls = at ? strtoll(at + strlen(wanted), NULL, 10) : 0;
+    hiredis.freeReplyObject(reply);
+    return calls;
+}
+
+/* Another process: the server's key is written past the store. */
+static bool another_writes(struct conformance *c, const char *key, const char *text)
+{
+    char *name = redis_name(redis_of(c->store), "kv", key);
+    redisReply *reply = redis_tell(c, "SET", name, text, NULL);
+    bool well = redis_is(reply, REDIS_REPLY_STATUS);
+    hiredis.freeReplyObject(reply);
+    free(name);
+    return well;
+}
+
+static void what_the_process_has_written_is_not_asked_for(struct conformance *c)
+{
+    EXPECT(puts_field(c, "h", "a", "1") && looks_at(c, "h", "{\"a\": 1}"));
+    int64_t asked = commands_asked(c, "hscan");
+    for (int i = 0; i < 3; i++) {
+        struct keyvalue_view view = begin_together(c);
+        EXPECT(view.work && shows(c, &view, "h", i ? "{\"a\": 1, \"b\": 2}" : "{\"a\": 1}"));
+        EXPECT(view.work->tentative);
+        EXPECT(kv(c)->field_put(&view, "h", "b", "2", &c->error) == FH_OK);
+        EXPECT(conformance_commit(c, view.work) == FH_OK);
+    }
+    EXPECT(commands_asked(c, "hscan") == asked && holds(c, "h", "{\"a\": 1, \"b\": 2}"));
+}
+
+static void works_that_only_read_or_run_again_ask(struct conformance *c)
+{
+    EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1") && another_writes(c, "v", "2"));
+    EXPECT(holds(c, "v", "2"));
+    struct keyvalue_view view = begin(c, STORE_WRITE, 0);
+    EXPECT(view.work && shows(c, &view, "v", "2") && !view.work->tentative);
+    conformance_rollback(c, view.work);
+}
+
+static void who_has_taken_what_another_process_changed_comes_to_nothing(struct conformance *c)
+{
+    EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1") && another_writes(c, "v", "5"));
+    struct keyvalue_view view = begin_together(c);
+    EXPECT(view.work && shows(c, &view, "v", "1") && view.work->tentative);
+    EXPECT(kv(c)->put(&view, "v", "2", true, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
+    view = begin_together(c); /* it was forgotten */
+    EXPECT(view.work && shows(c, &view, "v", "5") && !view.work->tentative);
+    EXPECT(kv(c)->put(&view, "v", "6", true, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, view.work) == FH_OK && holds(c, "v", "6"));
+}
+
+static void who_changes_nothing_is_told_so_too(struct conformance *c)
+{
+    EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1"));
+    struct keyvalue_view view = begin_together(c);
+    EXPECT(view.work && shows(c, &view, "v", "1") && conformance_commit(c, view.work) == FH_OK);
+    EXPECT(another_writes(c, "v", "2"));
+    view = begin_together(c);
+    EXPECT(view.work && shows(c, &view, "v", "1"));
+    EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
+}
+
+/* ---- Works on their way at once ----------------------------------------------------------------
+ */
+
+struct counting {
+    struct conformance *c;
+    int done, conflicts;
+};
+
+static void count_once(void *argument)
+{
+    struct counting *counting = argument;
+    struct conformance *c = counting->c;
+    struct fh_error error = {0};
+    struct keyvalue_view view = {NULL, world_wall_ms(c->harness.world)};
+    json_t *fields = NULL;
+    char text[24];
+    if (store_begin(c->store, STORE_WRITE_TOGETHER, &view.work, &error) != FH_OK)
+        return;
+    enum fh_code code = kv(c)->fields(&view, "h", &fields, &error);
+    snprintf(text, sizeof text, "%lld",
+             json_integer_value(json_object_get(fields, "n")) + INT64_C(1));
+    json_decref(fields);
+    if (code || kv(c)->field_put(&view, "h", "n", text, &error)) {
+        store_rollback(view.work);
+        return;
+    }
+    code = store_commit(view.work, &error);
+    counting->done += code == FH_OK;
+    counting->conflicts += code == FH_CONFLICT && error.retryable;
+}
+
+static void works_see_what_those_before_them_will_have_left(struct conformance *c)
+{
+    struct counting counting = {.c = c};
+    EXPECT(puts_field(c, "h", "n", "0") && looks_at(c, "h", "{\"n\": 0}"));
+    for (int i = 0; i < 30; i++)
+        conformance_start(c, count_once, &counting);
+    conformance_join(c);
+    EXPECT(counting.done == 30 && holds(c, "h", "{\"n\": 30}"));
+}
+
+static void who_has_seen_a_work_that_comes_to_nothing_comes_to_nothing(struct conformance *c)
+{
+    struct counting counting = {.c = c};
+    EXPECT(puts_field(c, "h", "n", "0") && looks_at(c, "h", "{\"n\": 0}"));
+    char *name = redis_name(redis_of(c->store), "kv", "h");
+    redisReply *reply = redis_tell(c, "HSET", name, "n", "7", NULL);
+    hiredis.freeReplyObject(reply);
+    free(name);
+    for (int i = 0; i < 5; i++)
+        conformance_start(c, count_once, &counting);
+    conformance_join(c);
+    EXPECT(counting.done == 0 && counting.conflicts == 5 && holds(c, "h", "{\"n\": 7}"));
+    conformance_start(c, count_once, &counting);
+    conformance_join(c);
+    EXPECT(counting.done == 1 && holds(c, "h", "{\"n\": 8}"));
+}
+
+/* ---- Anything that works do --------------------------------------------------------------------
+ */
+
+static unsigned draw(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 16) % below;
+}
+
+/* A change that a key of another kind refuses is none. */
+static void change(struct conformance *c, const struct keyvalue_view *view, unsigned *seed)
+{
+    char key[8], field[8], text[24];
+    bool existed;
+    unsigned number = draw(seed, KEYS);
+    snprintf(key, sizeof key, "k%u", number);
+    snprintf(field, sizeof field, "f%u", draw(seed, 4));
+    snprintf(text, sizeof text, "%u", draw(seed, 1000));
+    /* Each key has changes that suit it, and now and then others. */
+    switch (draw(seed, 6) ? (number < 2    ? 2 + draw(seed, 6)
+                             : number == 2 ? draw(seed, 2)
+                                           : 8)
+                          : draw(seed, 9)) {
+    case 0:
+        kv(c)->put(view, key, text, false, &c->error);
+        break;
+    case 1:
+        kv(c)->put(view, key, text, true, &c->error);
+        break;
+    case 2:
+    case 3:
+    case 4:
+        kv(c)->field_put(view, key, field, text, &c->error);
+        break;
+    case 5:
+        kv(c)->field_remove(view, key, field, &existed, &c->error);
+        break;
+    case 6:
+        kv(c)->remove(view, key, &existed, &c->error);
+        break;
+    case 7:
+        kv(c)->expire(view, key, draw(seed, 3) ? view->now_ms + 1000000 : 0, &c->error);
+        break;
+    default:
+        kv(c)->member_put(view, key, field, draw(seed, 9), &c->error);
+    }
+}
+
+static char *all_keys(struct conformance *c, enum store_mode mode)
+{
+    struct keyvalue_view view = begin(c, mode, 0);
+    json_t *all = json_array();
+    for (int i = 0; i < KEYS; i++) {
+        char key[8];
+        enum keyvalue_kind kind;
+        int64_t expires_ms;
+        snprintf(key, sizeof key, "k%d", i);
+        kv(c)->look(&view, key, &kind, &expires_ms, &c->error);
+        json_t *value = read_key(c, &view, key);
+        json_array_append_new(all,
+                              json_pack("[i, I, o*]", (int)kind, (json_int_t)expires_ms, value));
+    }
+    conformance_rollback(c, view.work);
+    char *text = json_text(all);
+    json_decref(all);
+    return text;
+}
+
+static void what_is_remembered_is_what_is_there_whatever_works_do(struct conformance *c)
+{
+    unsigned seed = 7;
+    int refused = 0, took = 0;
+    for (int i = 0; i < RANDOM_WORKS; i++) {
+        struct keyvalue_view view = begin_together(c);
+        EXPECT(view.work != NULL);
+        for (unsigned changes = 1 + draw(&seed, 4); changes; changes--) {
+            if (draw(&seed, 2))
+                json_decref(read_key(c, &view,
+                                     (const char *[]){"k0", "k1", "k2", "k3"}[draw(&seed, KEYS)]));
+            change(c, &view, &seed);
+        }
+        took += view.work->tentative;
+        enum fh_code code = conformance_commit(c, view.work);
+        EXPECT(code == FH_OK || (code == FH_CONFLICT && !c->error.retryable));
+        refused += code != FH_OK;
+        char *known = all_keys(c, STORE_WRITE_TOGETHER), *there = all_keys(c, STORE_WRITE);
+        bool same = strcmp(known, there) == 0;
+        json_text_free(known);
+        json_text_free(there);
+        EXPECT(same);
+    }
+    EXPECT(refused < RANDOM_WORKS / 2 && took > RANDOM_WORKS / 10);
+}
+
+/* ---- The memory itself -------------------------------------------------------------------------
+ */
+
+static void fill(struct redis_memory *memory, int first, int last)
+{
+    static char text[2000];
+    memset(text, 'a', sizeof text - 1);
+    for (int i = first; i < last; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        struct redis_known *known = redis_known_new(KEYVALUE_VALUE, -1, &(const char *){text}, 1);
+        redis_memory_put(memory, key, known);
+        redis_known_unref(known);
+    }
+}
+
+static bool remembers(struct redis_memory *memory, const char *key)
+{
+    struct redis_known *known = redis_memory_get(memory, key);
+    redis_known_unref(known);
+    return known != NULL;
+}
+
+static void what_was_not_used_for_longest_is_forgotten(struct conformance *c)
+{
+    struct redis_memory memory;
+    redis_memory_init(&memory);
+    fill(&memory, 0, 100);
+    EXPECT(remembers(&memory, "0") && remembers(&memory, "1"));
+    for (int i = 100; i < 20000; i += 100) {
+        fill(&memory, i, i + 100);
+        EXPECT(remembers(&memory, "0"));
+    }
+    EXPECT(!remembers(&memory, "1") && remembers(&memory, "19999"));
+    EXPECT(memory.size <= (size_t)8 << 20 && memory.keys.count < 5000);
+    redis_memory_put(&memory, "0", NULL);
+    EXPECT(!remembers(&memory, "0"));
+    redis_memory_release(&memory);
+}
+
+static void where_much_was_wrong_of_late_all_is_asked_for_until_less_is(struct conformance *c)
+{
+    struct redis_memory memory;
+    int asked = 0;
+    redis_memory_init(&memory);
+    fill(&memory, 0, 1);
+    for (int i = 0; i < 100 && remembers(&memory, "0"); i++)
+        redis_memory_mistaken(&memory);
+    EXPECT(!remembers(&memory, "0"));
+    while (asked < 100000 && !remembers(&memory, "0"))
+        asked++;
+    EXPECT(asked > 10 && asked < 100000);
+    redis_memory_release(&memory);
+}
+
+int main(void)
+{
+    static const struct conformance_row rows[] = {
+        CASE(what_the_process_has_written_is_not_asked_for),
+        CASE(works_that_only_read_or_run_again_ask),
+        CASE(who_has_taken_what_another_process_changed_comes_to_nothing),
+        CASE(who_changes_nothing_is_told_so_too),
+        CASE(works_see_what_those_before_them_will_have_left),
+        CASE(who_has_seen_a_work_that_comes_to_nothing_comes_to_nothing),
+        CASE(what_is_remembered_is_what_is_there_whatever_works_do),
+        CASE(what_was_not_used_for_longest_is_forgotten),
+        CASE(where_much_was_wrong_of_late_all_is_asked_for_until_less_is),
+    };
+    return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
+}
