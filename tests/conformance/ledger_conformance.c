@@ -322,7 +322,7 @@ static struct ledger_command command_of(const char *caller, const char *key, con
                                    .birth = birth,
                                    .number = number,
                                    .attempt = 1,
-                                   .created_ms = 1000 + number,
+                                   .created_ms = 1000 + number % 1000,
                                    .outcome = outcome,
                                    .digest = "d1",
                                    .request = "{\"q\":1}",
