@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import unittest.mock
 
 import pytest
 
@@ -125,11 +126,8 @@ def carts():
     folder = open_folder()
     system = carts_alone(folder, pathlib.Path(FREEHOLD).parent / "tests" / "crash" / "carts")
     set_engine(system, "redis, instances: 3")
-    os.environ["FREEHOLD_CRASH"] = "crash"
-    try:
+    with unittest.mock.patch.dict(os.environ, FREEHOLD_CRASH="crash"):  # and as it was for the other system
         system.up()
-    finally:
-        del os.environ["FREEHOLD_CRASH"]
     fill(system)
     system.command("backup", "carts", "--to", str(folder / "backup"), "--state", system.state)
     yield system

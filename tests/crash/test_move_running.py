@@ -32,13 +32,13 @@ class Mortal(System):
     """A system whose `up` has the crash points in it, and looks into its own folder for an order to die."""
 
     def __init__(self, file, folder):
-        super().__init__(file, folder / "state")
+        super().__init__(file, folder / "state", freehold=PROGRAMS / "freehold")
         self.folder = folder
         self.order = folder / "crash"
         self.users = folder / "state" / "users"
 
-    def command(self, *arguments, check=True):
-        done = subprocess.run([PROGRAMS / "freehold", *arguments], capture_output=True, text=True, timeout=180,
+    def command(self, *arguments, check=True, freehold=PROGRAMS / "freehold"):
+        done = subprocess.run([freehold, *arguments], capture_output=True, text=True, timeout=180,
                               cwd=self.folder, env={**os.environ, "FREEHOLD_CRASH": "crash"})
         assert not check or done.returncode == 0, f"freehold {arguments}: {done.stdout}{done.stderr}"
         return done
