@@ -7,6 +7,7 @@
 #include "engine_redis.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "keyvalue.h"
 #include "link.h"
@@ -99,6 +100,41 @@ static void what_a_lost_connection_had_to_send_is_not_sent_on_the_next(struct co
         conformance_start(c, read_one, &together);
     conformance_join(c);
     EXPECT(together.done == FIBERS + 1);
+}
+
+/* As when the server died and its word has not been heard yet: sending itself fails. */
+static void put_over_dead_links(void *argument)
+{
+    struct together *together = argument;
+    struct redis *redis = redis_of(together->c->store);
+    enum fh_code code = FH_CONFLICT;
+    struct fh_error error = {.retryable = true};
+    char key[16];
+    snprintf(key, sizeof key, "v%d", together->number++);
+    for (int i = 0; i < 50 && code == FH_CONFLICT && error.retryable; i++) {
+        struct keyvalue_view view = {NULL, world_wall_ms(together->c->harness.world)};
+        code = store_begin(together->c->store, STORE_WRITE, &view.work, &error);
+        if (!code)
+            code = redis_keyvalue.put(&view, key, "1", false, &error);
+        for (int j = 0; j < redis->options.connections && i == 0; j++) {
+            if (redis->connections[j].state == REDIS_UP)
+                shutdown(redis->connections[j].fd, SHUT_RDWR);
+        }
+        if (!code)
+            code = store_commit(view.work, &error);
+    }
+    together->done += code == FH_OK;
+}
+
+static void links_that_are_dead_when_a_call_is_sent_harm_nobody(struct conformance *c)
+{
+    for (int count = 1; count <= 30; count += 7) {
+        struct together together = {.c = c};
+        for (int i = 0; i < count; i++)
+            conformance_start(c, put_over_dead_links, &together);
+        conformance_join(c);
+        EXPECT(together.done == count && holds(c, "v0", "1"));
+    }
 }
 
 /* ---- What was read, told in another order -----------------------------------------------------
@@ -328,6 +364,7 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(small_works_share_a_connection_and_large_ones_take_others),
         CASE(what_a_lost_connection_had_to_send_is_not_sent_on_the_next),
+        CASE(links_that_are_dead_when_a_call_is_sent_harm_nobody),
         CASE(a_hash_is_found_so_still_in_whichever_order_it_is_told),
         CASE(works_of_one_call_stand_or_fall_each_for_itself),
         CASE(a_work_that_fails_in_the_script_leaves_the_others_standing),

@@ -182,6 +182,6 @@ const struct store_ops store_redis = {
     .close = redis_close,
     .begin = redis_begin,
     .commit = redis_commit,
-    .rollback = redis_rollback,
+    .rollback = redis_abandon,
     .sequence = redis_sequence,
 };

@@ -229,6 +229,8 @@ static inline bool redis_writes(const struct store_work *work)
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                          struct fh_error *error);
 void redis_rollback(struct store_work *work);
+/* A work that was not brought to its commit. */
+void redis_abandon(struct store_work *work);
 enum fh_code redis_see(struct redis_work *own, struct redis_question *questions, int count,
                        struct fh_error *error);
 /* One question, its words up to NULL; *ret is the work's. */
@@ -286,8 +288,9 @@ void redis_records_free(struct redis_work *own);
  */
 
 void redis_keys_free(struct redis_work *own);
-/* At the commit: that the keys are of the kinds that the work has seen. */
-void redis_keys_check(struct redis_work *own);
+/* At the commit: that the keys are of the kinds that the work has seen. Returns of how many that
+ * need not be written. */
+int redis_keys_check(struct redis_work *own);
 /* The work is on its way to the server, and its keys will be as it leaves them; or it came to
  * nothing, and nobody knows. */
 void redis_keys_remember(struct redis_work *own);

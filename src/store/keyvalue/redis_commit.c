@@ -374,10 +374,9 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    if (redis_writes(&own->work))
-        redis_keys_check(own);
+    int checks = redis_keys_check(own) + own->check_count;
     bool writes = own->operation_count > 0 || own->event_count > 0;
-    if (!writes && own->check_count < 2 && !own->work.tentative)
+    if (!writes && checks < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
     const struct redis_words *parts[] = {&own->checks, &own->needs, &own->operations, &own->events};
     size_t size = 0;
@@ -388,7 +387,10 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
         count += parts[i]->count;
         overflow = overflow || parts[i]->text.overflow;
     }
-    if (overflow || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX)
+    bool large = overflow || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX;
+    if (large && own->work.tentative)
+        return conflict(error); /* it may be smaller than it remembers */
+    if (large)
         return error_set(error, FH_INVALID,
                          "One work can't read and write more than %zu MiB on Redis.",
                          REDIS_WORK_SIZE_MAX >> 20);

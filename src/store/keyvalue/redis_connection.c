@@ -133,7 +133,8 @@ static void end_call(struct redis_call *call, bool lost)
 {
     call->ended = true;
     call->lost = lost;
-    fiber_ready(call->fiber);
+    if (call->fiber != fiber_self()) /* else it is just sending, and sees it when that is over */
+        fiber_ready(call->fiber);
 }
 
 static void set_timer(struct redis_connection *connection)

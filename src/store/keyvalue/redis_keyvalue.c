@@ -165,15 +165,17 @@ static const char *word_of(enum keyvalue_kind kind)
 }
 
 /* A hash that is compared whole is found to be one by that. */
-void redis_keys_check(struct redis_work *own)
+int redis_keys_check(struct redis_work *own)
 {
     struct map_entry *entry = NULL;
+    int found_anyway = 0;
     const char *name;
     void *value;
     while (map_next(&own->keys, &entry, &name, &value)) {
         const struct redis_key *key = value;
         bool is_told =
             key->is_compared && key->known->kind == KEYVALUE_HASH && key->known->count > 0;
+        found_anyway += is_told;
         if (!key->is_looked_at || is_told)
             continue;
         redis_word(&own->checks, "K");
@@ -181,6 +183,7 @@ void redis_keys_check(struct redis_work *own)
         redis_word(&own->checks, word_of(key->looked_at));
         own->check_count++;
     }
+    return found_anyway;
 }
 
 /* ---- What the server has -----------------------------------------------------------------------

@@ -10,7 +10,7 @@
 
 #define MEMORY_SIZE_MAX ((size_t)8 << 20)
 #define KNOWN_SIZE_MAX 4096 /* a larger one is not kept: the script compares all of it */
-#define KNOWN_SIZE_MORE 256 /* of the map's entry and malloc's own, about */
+#define KNOWN_SIZE_MORE 256 /* beside it and its key, twice: the map's and malloc's own, about */
 #define ASKED_MAX 1024      /* then both counts are halved: what was long ago counts less */
 #define MISTAKEN_SHARE 8    /* one of so many may be wrong before all ask again */
 #define MISTAKEN_MIN 16
@@ -76,10 +76,15 @@ static void link_known(struct redis_memory *memory, struct redis_known *known)
     memory->newest = known;
 }
 
+static size_t size_of(const struct redis_known *known)
+{
+    return known->size + 2 * strlen(known->remembered) + KNOWN_SIZE_MORE;
+}
+
 static void forget(struct redis_memory *memory, struct redis_known *known)
 {
     unlink_known(memory, known);
-    memory->size -= known->size + KNOWN_SIZE_MORE;
+    memory->size -= size_of(known);
     free(known->remembered);
     known->remembered = NULL;
     redis_known_unref(known);
@@ -94,14 +99,14 @@ void redis_memory_release(struct redis_memory *memory)
 
 struct redis_known *redis_memory_get(struct redis_memory *memory, const char *key)
 {
+    struct redis_known *known = map_get(&memory->keys, key);
+    if (!known)
+        return NULL;
     if (++memory->asked >= ASKED_MAX) {
         memory->asked /= 2;
         memory->mistaken /= 2;
     }
     if (memory->mistaken >= MISTAKEN_MIN && memory->mistaken > memory->asked / MISTAKEN_SHARE)
-        return NULL;
-    struct redis_known *known = map_get(&memory->keys, key);
-    if (!known)
         return NULL;
     unlink_known(memory, known);
     link_known(memory, known);
@@ -124,7 +129,7 @@ void redis_memory_put(struct redis_memory *memory, const char *key, struct redis
     FH_ASSERT(known->remembered != NULL);
     map_put(&memory->keys, key, redis_known_ref(known));
     link_known(memory, known);
-    memory->size += known->size + KNOWN_SIZE_MORE;
+    memory->size += size_of(known);
     while (memory->size > MEMORY_SIZE_MAX) {
         map_remove(&memory->keys, memory->oldest->remembered);
         forget(memory, memory->oldest);

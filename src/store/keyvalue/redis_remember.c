@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a work leaves in the memory of keys (redis_known.h), as soon as it is on its way to the
- * server: the works behind it see what it will have written, and go the same way. Should it come
- * to nothing its keys are forgotten, and whoever has seen them comes to nothing too.
+ * server: the works behind it see what it will have written. Should it come to nothing its keys are
+ * forgotten, and whoever has seen them comes to nothing too; so does who is done before it, which
+ * may be where calls go over several connections.
  */
 
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static struct redis_known *hash_after(const struct redis_key *key, const struct 
 }
 
 /* A reference to what will be there; NULL: that can't be told. */
-static struct redis_known *after(const struct redis_key *key, int64_t now_ms)
+static struct redis_known *left_by_work(const struct redis_key *key, int64_t now_ms)
 {
     struct redis_known *base = key->known;
     bool ended = base && base->time_ms >= 0 && base->time_ms <= now_ms;
@@ -60,9 +61,9 @@ static struct redis_known *after(const struct redis_key *key, int64_t now_ms)
         return base ? redis_known_ref(base) : NULL;
     if (!base && !(key->over && key->timed))
         return NULL;
-    int64_t time_ms = key->timed                    ? (key->ends_ms ? key->ends_ms : -1)
-                      : base->kind == KEYVALUE_NONE ? -1
-                                                    : base->time_ms;
+    int64_t time_ms = key->timed                ? (key->ends_ms ? key->ends_ms : -1)
+                      : base->kind == key->kind ? base->time_ms
+                                                : -1;
     if (key->kind == KEYVALUE_NONE) /* it was only given a time */
         return redis_known_new(base->kind, time_ms, base->words, base->count);
     if (key->kind == KEYVALUE_VALUE && key->text)
@@ -80,7 +81,7 @@ void redis_keys_remember(struct redis_work *own)
     void *value;
     while (map_next(&own->keys, &entry, &name, &value)) {
         const struct redis_key *key = value;
-        struct redis_known *known = after(key, own->now_ms);
+        struct redis_known *known = left_by_work(key, own->now_ms);
         redis_memory_put(&own->redis->memory, key->server, known);
         redis_known_unref(known);
     }

@@ -44,6 +44,10 @@ static enum fh_code ask_value(struct redis_work *own, struct redis_key *key, str
         return code;
     if (!redis_is(reply, REDIS_REPLY_STRING)) /* it ended between two questions */
         return no_key(key->name, error);
+    if (strlen(reply->str) != reply->len)
+        return error_set(error, FH_UNSUPPORTED,
+                         "'%.100s' has a NUL on the Redis server: somebody else has written there.",
+                         key->name);
     key->is_compared = true;
     redis_key_whole(key, &(const char *){reply->str}, 1);
     return FH_OK;

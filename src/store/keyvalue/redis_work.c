@@ -102,6 +102,14 @@ void redis_rollback(struct store_work *work)
     free(own);
 }
 
+/* What it has only remembered may be what made it fail. */
+void redis_abandon(struct store_work *work)
+{
+    if (work->tentative)
+        redis_keys_forget(redis_work_of(work));
+    redis_rollback(work);
+}
+
 /* ---- Reading -----------------------------------------------------------------------------------
  */
 
