@@ -8,7 +8,8 @@
  *     asked → nobody answers → some time later asked again, until the seconds are over
  *           → anything else  → the move goes on, or is cancelled
  *
- * A move that is cancelled meanwhile leaves this to end by itself.
+ * A move that is cancelled meanwhile ends this at once, or leaves the one asking that is under way
+ * to end by itself.
  */
 
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct reaching {
     struct world_job job;
     struct world_timer timer;
     struct supervisor *supervisor; /* NULL: the move was cancelled */
+    bool pausing;
     const struct server_kind *kind;
     json_t *store;
     int64_t deadline_ns;
@@ -48,7 +50,8 @@ static void ask_again(struct world_timer *timer)
 {
     struct reaching *reaching = timer->owner;
     struct supervisor *supervisor = reaching->supervisor;
-    if (supervisor && supervisor->phase < CLOSING)
+    reaching->pausing = false;
+    if (supervisor->phase < CLOSING)
         world_job(supervisor->world, &reaching->job);
     else
         reaching_free(reaching);
@@ -61,6 +64,7 @@ static void done(struct world_job *job)
     bool goes_on = supervisor && supervisor->phase < CLOSING;
     if (goes_on && reaching->code == FH_UNAVAILABLE &&
         world_monotonic_ns(supervisor->world) < reaching->deadline_ns) {
+        reaching->pausing = true;
         world_timer_start(supervisor->world, &reaching->timer,
                           world_in_ms(supervisor->world, PAUSE_MS));
         return;
@@ -98,7 +102,13 @@ void relocation_reach(struct supervisor *supervisor)
 
 void relocation_reach_end(struct relocation *relocation)
 {
-    if (relocation->reaching)
-        relocation->reaching->supervisor = NULL;
+    struct reaching *reaching = relocation->reaching;
     relocation->reaching = NULL;
+    if (reaching && reaching->pausing) { /* its timer would keep an `up` that stops */
+        world_timer_stop(reaching->supervisor->world, &reaching->timer);
+        reaching->supervisor = NULL;
+        reaching_free(reaching);
+    } else if (reaching) {
+        reaching->supervisor = NULL;
+    }
 }
