@@ -175,18 +175,6 @@ static void write_string(struct text *text, const char *string, size_t length)
     text_append(text, "\"", 1);
 }
 
-static void write_integer(struct text *text, json_int_t integer)
-{
-    char digits[24], *at = digits + sizeof digits;
-    uint64_t rest = integer < 0 ? -(uint64_t)integer : (uint64_t)integer;
-    do
-        *--at = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (integer < 0)
-        *--at = '-';
-    text_append(text, at, (size_t)(digits + sizeof digits - at));
-}
-
 static bool write_object(struct text *text, const json_t *object, int depth)
 {
     bool written = true;
@@ -217,8 +205,8 @@ static bool write_array(struct text *text, const json_t *array, int depth)
     return written;
 }
 
-/* As jansson's json_dump does with JSON_COMPACT | JSON_ENCODE_ANY, which takes four times as long:
- * it prints each container's address into a table, to find those that contain themselves. Those
+/* As jansson's json_dump does with JSON_COMPACT | JSON_ENCODE_ANY. That prints each container's
+ * address into a table, to find those that contain themselves, which takes most of its time. Those
  * are too deep here. */
 static bool write_value(struct text *text, const json_t *value, int depth)
 {
@@ -231,7 +219,7 @@ static bool write_value(struct text *text, const json_t *value, int depth)
         write_string(text, json_string_value(value), json_string_length(value));
         return true;
     case JSON_INTEGER:
-        write_integer(text, json_integer_value(value));
+        text_integer(text, json_integer_value(value));
         return true;
     case JSON_REAL:
         return json_dump_callback(value, append, text, JSON_ENCODE_ANY) == 0;

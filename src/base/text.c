@@ -61,6 +61,25 @@ void text_append(struct text *text, const char *data, size_t length)
     text->data[text->length] = '\0';
 }
 
+char *text_of_integer(int64_t number, char digits[static TEXT_INTEGER_SIZE])
+{
+    char *at = digits + TEXT_INTEGER_SIZE - 1;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    *at = '\0';
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        *--at = '-';
+    return at;
+}
+
+void text_integer(struct text *text, int64_t number)
+{
+    char digits[TEXT_INTEGER_SIZE];
+    text_add(text, text_of_integer(number, digits));
+}
+
 void text_add(struct text *text, const char *string)
 {
     text_append(text, string, strlen(string));

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text {
     char *data;
@@ -22,6 +23,11 @@ void text_clear(struct text *text);
 void text_append(struct text *text, const char *data, size_t length);
 void text_add(struct text *text, const char *string);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What printf's "%lld" does, where that is too slow. `digits` ends with a NUL; returns where the
+ * number begins in it. */
+#define TEXT_INTEGER_SIZE 24
+char *text_of_integer(int64_t number, char digits[static TEXT_INTEGER_SIZE]);
+void text_integer(struct text *text, int64_t number);
 /* Gives the malloc'ed string away; never NULL. */
 char *text_take(struct text *text);
 

@@ -6,7 +6,8 @@
  *
  *     DOWN --make--> CONNECTING --session (redis_session.c)--> UP --close--> DOWN
  *
- * What was asked in one turn of the loop is written at its end. A connection on which the oldest
+ * What was asked in one turn of the loop is written at its end, and before it with what is sent at
+ * once. A connection on which the oldest
  * question has had no answer for REDIS_ANSWER_MS is given up: whoever waits there hears that the
  * outcome is unknown.
  */
@@ -54,22 +55,17 @@ void redis_words_release(struct redis_words *words)
     text_release(&words->text);
 }
 
-/* A line of the protocol: "$12". A work has some dozens of them, so they are not printf's. */
-static void add_line(struct text *text, char sign, uint64_t number)
+/* A line of the protocol: "$12". */
+static void add_line(struct text *text, const char *sign, size_t number)
 {
-    char line[32], *at = line + sizeof line;
-    *--at = '\n';
-    *--at = '\r';
-    do
-        *--at = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    *--at = sign;
-    text_append(text, at, (size_t)(line + sizeof line - at));
+    text_add(text, sign);
+    text_integer(text, (int64_t)number);
+    text_append(text, "\r\n", 2);
 }
 
 void redis_word_of(struct redis_words *words, const char *data, size_t length)
 {
-    add_line(&words->text, '$', length);
+    add_line(&words->text, "$", length);
     text_append(&words->text, data, length);
     text_append(&words->text, "\r\n", 2);
     words->count++;
@@ -82,14 +78,8 @@ void redis_word(struct redis_words *words, const char *word)
 
 void redis_word_number(struct redis_words *words, int64_t number)
 {
-    char digits[24], *at = digits + sizeof digits;
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do
-        *--at = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (number < 0)
-        *--at = '-';
-    redis_word_of(words, at, (size_t)(digits + sizeof digits - at));
+    char digits[TEXT_INTEGER_SIZE];
+    redis_word(words, text_of_integer(number, digits));
 }
 
 void redis_words_add(struct redis_words *words, const struct redis_words *others)
@@ -103,14 +93,14 @@ void redis_words_add(struct redis_words *words, const struct redis_words *others
 void redis_command_of(struct redis_words *commands, const struct redis_words *words)
 {
     int count = commands->count;
-    add_line(&commands->text, '*', (uint64_t)words->count);
+    add_line(&commands->text, "*", (size_t)words->count);
     redis_words_add(commands, words);
     commands->count = count + 1;
 }
 
 void redis_command_begin(struct redis_words *commands, int count)
 {
-    add_line(&commands->text, '*', (uint64_t)count);
+    add_line(&commands->text, "*", (size_t)count);
 }
 
 void redis_command(struct redis_words *commands, const char *first, ...)

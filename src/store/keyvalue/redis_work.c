@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A work on Redis: what it has read, and what it will do. The server has no transactions that last:
- * reads go to it one by one and are remembered with their answers, writes are kept here. At the
- * commit one script finds everything that was read still so, and then does all that was kept
- * (redis_script.c). So works are serializable, in the order in which their scripts run, whichever
- * process they are of. What a work asks twice it is answered the same twice.
+ * reads go to it one by one, or to the memory of keys (redis_known.h), and are remembered with
+ * their answers; writes are kept here. At the commit one script finds everything that was read
+ * still so, and then does all that was kept (redis_script.c). So works are serializable, in the
+ * order in which their scripts run, whichever process they are of. What a work asks twice it is
+ * answered the same twice.
  *
  * Until its commit a work may have seen two moments. What it does then comes to nothing: it runs
  * again. After some attempts it does so as the only writing work of its process.
