@@ -487,6 +487,7 @@ bool round_forget(struct subscription *s)
         s->round = next;
     } else {
         round_load(s);
+        subscription_drop(s); /* the cursor may have been moved on beyond what is fetched */
         subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     }
     return true;

@@ -103,6 +103,7 @@ struct fixture {
     int pages;                             /* snapshot requests so far, beginnings included */
     int hook_at;                           /* before so many-th is answered */
     void (*hook)(struct fixture *fixture); /* on the fiber that answers */
+    bool hooked;                           /* while it runs */
 };
 
 /* ---- what changes --------------------------------------------------------------------------- */
@@ -179,8 +180,11 @@ static inline void serve(void *argument)
     free(argument);
     FH_ASSERT(path_query(strchr(path, '?') + 1, &query, NULL) == FH_OK);
     bool page = strncmp(path, SNAPSHOT_PATH, sizeof SNAPSHOT_PATH - 1) == 0;
-    if (page && ++fixture->pages == fixture->hook_at)
+    if (page && ++fixture->pages == fixture->hook_at) {
+        fixture->hooked = true;
         fixture->hook(fixture);
+        fixture->hooked = false;
+    }
     (page ? snapshot_answer : feed_answer)(fixture->products.context.events, query, &answer);
     json_decref(query);
     for (size_t i = 0; i < answer.header_count; i++) {
@@ -352,7 +356,7 @@ static inline bool is_so(void *argument)
 {
     const struct wanted *wanted = argument;
     struct subscription_view view = view_of(wanted->fixture);
-    return strcmp(view.state, wanted->state) == 0 &&
+    return !wanted->fixture->hooked && strcmp(view.state, wanted->state) == 0 &&
            (wanted->position < 0 || view.position == wanted->position) &&
            (wanted->position != LAST ||
             view.position == wanted->fixture->products.context.events->position);
