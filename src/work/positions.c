@@ -26,7 +26,7 @@ void work_appended(fh_work *w, struct ledger_event *events)
     w->appended = appended;
 }
 
-/* Visits the events of all the works: counts them, takes their ids down, or tells them. */
+/* Visits the events of all the works: counts them, takes them down, or tells them. */
 static int each_event(fh_work *const *works, int count, struct store_placed *placed, bool told)
 {
     int at = 0;
@@ -36,7 +36,7 @@ static int each_event(fh_work *const *works, int count, struct store_placed *pla
                 if (told)
                     event->position = placed[at].position;
                 else if (placed)
-                    placed[at] = (struct store_placed){.event_id = event->id};
+                    placed[at] = (struct store_placed){event->id, event->position};
             }
         }
     }

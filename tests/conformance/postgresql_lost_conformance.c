@@ -425,6 +425,7 @@ static void a_store_of_the_former_format_gets_todays_tables(struct conformance *
                           "DROP INDEX fh_outbox_position;"
                           "CREATE UNIQUE INDEX fh_outbox_position ON fh_outbox (position);"
                           "DROP FUNCTION fh_fence(bigint, text, bigint, bigint);"
+                          "ALTER TABLE fh_counter DROP COLUMN drawn;"
                           "UPDATE fh_meta SET value = '2' WHERE name = 'format'",
                           &c->error);
     EXPECT(code == FH_OK && conformance_commit(c, work) == FH_OK);
@@ -433,7 +434,7 @@ static void a_store_of_the_former_format_gets_todays_tables(struct conformance *
     EXPECT(conformance_reads(c,
                              "SELECT value, to_regprocedure('fh_fence(bigint,text,bigint,bigint)')"
                              " IS NOT NULL AS fences FROM fh_meta WHERE name = 'format'",
-                             "[{'value':'4','fences':true}]"));
+                             "[{'value':'5','fences':true}]"));
     EXPECT(conformance_reads(c,
                              "SELECT count(*) AS n FROM pg_indexes WHERE indexname ="
                              " 'fh_outbox_position' AND schemaname = current_schema()"

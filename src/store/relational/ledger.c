@@ -119,7 +119,7 @@ static enum fh_code prepare_tables(struct store_work *work, struct fh_error *err
     if (code != FH_OK || strcmp(format, schema->format) == 0)
         return code;
     bool older = schema->upgrade && strcmp(format, schema->before) == 0;
-    bool lacking = strcmp(format, schema->lacking) == 0;
+    bool lacking = strstr(schema->lacking, format) != NULL;
     if (format[0] && !older && !lacking)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's ledger has format %s; this program knows format %s.", format,

@@ -47,9 +47,6 @@ enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledg
 /* What a work publishes, as its last statements. */
 enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
-/* The same of several works in one transaction, in their order; a list of events for each. */
-enum fh_code ledger_append_all(struct store_work *work, struct ledger_event *const *lists,
-                               int count, struct fh_error *error);
 /* Which of the LEDGER_KEY_LOCKS is the key's. */
 unsigned ledger_key_lock(const char *key);
 /* A column's text, on the arena; NULL for NULL. */

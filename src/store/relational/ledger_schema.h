@@ -16,7 +16,7 @@ struct ledger_schema {
     const char *format;         /* what fh_meta has for these tables */
     const char *before;         /* the format that can be upgraded; NULL: there was none */
     const char *const *upgrade; /* from that one; then the tables' scripts are run */
-    const char *lacking;        /* the format to which whole tables are missing, and nothing else */
+    const char *lacking; /* formats, "3 4", for which running the tables' scripts is enough */
 };
 
 extern const struct ledger_schema ledger_schema_sqlite, ledger_schema_postgresql,
@@ -25,6 +25,11 @@ extern const struct ledger_schema ledger_schema_sqlite, ledger_schema_postgresql
 /* Locks of keys (MariaDB: rows of fh_key_lock): works that publish events of a key wait there for
  * each other. Written into the schema: it can't be changed while works of before are under way. */
 #define LEDGER_KEY_LOCKS 512
+
+/* PostgreSQL: the class of these locks; and the lock that is held shared from before seq is drawn
+ * from the outbox to the transaction's end. */
+#define LEDGER_KEYS_POSTGRESQL "hashtext('freehold.keys.' || current_schema())"
+#define LEDGER_DRAWING_POSTGRESQL LEDGER_KEYS_POSTGRESQL ", 512"
 
 /* PostgreSQL's sequencer tells here of new positions, with the schema's name, while more than one
  * process holds the advisory lock of those who listen. */

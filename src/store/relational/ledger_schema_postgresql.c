@@ -27,6 +27,17 @@
  * marks it as dead and is done with it. (As settings of the function they would be made and unmade
  * with each call.)
  *
+ * Works of a group number their own events in the transaction that writes them (fh_append): one
+ * sync instead of two, and no row is written twice. That is right when no event without a position
+ * can be before them, and theirs are the next positions. fh_counter's `drawn` says that all of seq
+ * up to it have positions or will never be. What draws seq holds the lock of drawing shared, up to
+ * its end: where fh_drawn has it alone for a moment, nobody is between drawing and commit, and what
+ * the sequence stands at then becomes `drawn` once fh_sequence has numbered all that is committed.
+ * fh_append locks the counter, which fails where anybody has changed it since the transaction's
+ * snapshot, and draws; if these are the numbers right behind `drawn`, nobody has drawn since. Else
+ * it leaves its events to fh_sequence, like all others. A number that was drawn and is never
+ * written (a work that is rolled back) makes fh_append wait for the next call of fh_sequence.
+ *
  * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
  *
  * fh_fence lets a statement fail that should have changed a saga's row and did not, so that those
@@ -40,6 +51,8 @@
 #include "store/relational/ledger_schema.h"
 
 #define STARTED "freehold.saga.started"
+#define SLICE "10000" /* events numbered by one call */
+#define ASIDE "FH003" /* ends a block, so that its lock is free again; nobody sees it */
 
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL)";
@@ -47,6 +60,7 @@ static const char meta[] =
 static const char events[] =
     "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"
     "  position BIGINT NOT NULL, epoch BIGINT NOT NULL);"
+    "ALTER TABLE fh_counter ADD COLUMN IF NOT EXISTS drawn BIGINT NOT NULL DEFAULT -1;"
     "INSERT INTO fh_counter VALUES (1, 0, 0) ON CONFLICT DO NOTHING;"
     "CREATE TABLE IF NOT EXISTS fh_outbox ("
     "  seq BIGINT GENERATED ALWAYS AS IDENTITY (CACHE 1), position BIGINT,"
@@ -113,7 +127,7 @@ static const char works[] =
     "CREATE TABLE IF NOT EXISTS fh_migration (version BIGINT PRIMARY KEY, name TEXT NOT NULL,"
     "  checksum TEXT NOT NULL, applied_ms BIGINT NOT NULL);";
 
-static const char functions[] =
+static const char fence[] =
     "CREATE OR REPLACE FUNCTION fh_fence(changed bigint, saga_birth text, saga_number bigint,"
     " saga_epoch bigint) RETURNS void LANGUAGE plpgsql"
     " AS $fence$\n"
@@ -129,24 +143,46 @@ static const char functions[] =
     "    RAISE EXCEPTION 'The saga is run by another instance now.'"
     " USING ERRCODE = '" LEDGER_FENCED "';\n"
     "END\n"
-    "$fence$;\n"
+    "$fence$;";
+
+static const char drawn[] =
+    "CREATE OR REPLACE FUNCTION fh_drawn() RETURNS bigint LANGUAGE plpgsql AS $drawn$\n"
+    "DECLARE\n"
+    "    seen bigint;\n"
+    "BEGIN\n"
+    "    IF pg_try_advisory_xact_lock(" LEDGER_DRAWING_POSTGRESQL ") THEN\n"
+    "        SELECT s.last_value - CASE WHEN s.is_called THEN 0 ELSE 1 END INTO seen\n"
+    "            FROM fh_outbox_seq_seq s;\n"
+    "        RAISE EXCEPTION 'The lock is free again.' USING ERRCODE = '" ASIDE "';\n"
+    "    END IF;\n"
+    "    RETURN NULL;\n"
+    "EXCEPTION WHEN SQLSTATE '" ASIDE "' THEN\n"
+    "    RETURN seen;\n"
+    "END\n"
+    "$drawn$";
+
+static const char sequence[] =
     "CREATE OR REPLACE FUNCTION fh_sequence(wanted text)"
     " RETURNS TABLE (event_id text, \"position\" bigint) LANGUAGE plpgsql VOLATILE"
     " AS $sequencer$\n"
     "#variable_conflict use_column\n"
     "DECLARE\n"
     "    last_given bigint;\n"
+    "    known bigint;\n"
+    "    seen bigint;\n"
     "    numbered bigint;\n"
     "BEGIN\n"
     "    IF current_setting('transaction_isolation') <> 'read committed' THEN\n"
     "        RAISE EXCEPTION 'fh_sequence needs the isolation level READ COMMITTED';\n"
     "    END IF;\n"
-    "    SELECT c.position INTO last_given FROM fh_counter c WHERE c.one = 1 FOR UPDATE;\n"
+    "    SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c WHERE c.one = 1\n"
+    "        FOR UPDATE;\n"
+    "    seen := fh_drawn();\n"
     "    RETURN QUERY WITH fresh AS (\n"
     "        SELECT o.row, o.key, o.type, last_given + row_number() OVER (ORDER BY o.seq) AS "
     "place\n"
     "        FROM (SELECT u.ctid AS row, u.seq, u.key, u.type FROM fh_outbox u\n"
-    "              WHERE u.position IS NULL ORDER BY u.seq LIMIT 10000) o),\n"
+    "              WHERE u.position IS NULL ORDER BY u.seq LIMIT " SLICE ") o),\n"
     "    linked AS (\n"
     "        SELECT f.row, f.place, coalesce(lag(f.place) OVER (PARTITION BY f.key\n"
     "               ORDER BY f.place), p.position, 0) AS before\n"
@@ -158,8 +194,14 @@ static const char functions[] =
     "    UPDATE fh_outbox o SET position = l.place, prev = l.before FROM linked l\n"
     "    WHERE o.ctid = l.row RETURNING o.event_id, o.position;\n"
     "    GET DIAGNOSTICS numbered = ROW_COUNT;\n"
+    "    IF numbered = " SLICE " THEN\n"
+    "        seen := NULL;\n"
+    "    END IF;\n"
+    "    IF numbered > 0 OR seen <> known THEN\n"
+    "        UPDATE fh_counter c SET position = last_given + numbered,\n"
+    "            drawn = coalesce(seen, known) WHERE c.one = 1;\n"
+    "    END IF;\n"
     "    IF numbered > 0 THEN\n"
-    "        UPDATE fh_counter c SET position = last_given + numbered WHERE c.one = 1;\n"
     "        IF EXISTS (SELECT FROM fh_outbox o WHERE o.position > last_given\n"
     "                   AND o.type = '" STARTED "') THEN\n"
     "            WITH started AS MATERIALIZED (\n"
@@ -195,7 +237,56 @@ static const char functions[] =
     "END\n"
     "$sequencer$";
 
-static const char *const tables[] = {events, works, functions, NULL};
+static const char append[] =
+    "CREATE OR REPLACE FUNCTION fh_append(stripes integer[], ids text[], types text[],\n"
+    "    versions bigint[], keys text[], times bigint[], data text[], traces text[],\n"
+    "    numbers boolean) RETURNS bigint LANGUAGE plpgsql VOLATILE\n"
+    "    SET enable_seqscan = off SET enable_bitmapscan = off AS $append$\n"
+    "DECLARE\n"
+    "    last_given bigint;\n"
+    "    known bigint := -1;\n"
+    "    count bigint := cardinality(ids);\n"
+    "    seqs bigint[];\n"
+    "BEGIN\n"
+    "    PERFORM pg_advisory_xact_lock(" LEDGER_KEYS_POSTGRESQL ", stripe)\n"
+    "        FROM unnest(stripes) AS stripe;\n"
+    "    PERFORM pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL ");\n"
+    "    IF numbers THEN\n"
+    "        BEGIN\n"
+    "            SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c\n"
+    "                WHERE c.one = 1 FOR UPDATE NOWAIT;\n"
+    "        EXCEPTION WHEN lock_not_available OR serialization_failure THEN\n"
+    "            known := -1;\n"
+    "        END;\n"
+    "    END IF;\n"
+    "    seqs := ARRAY(SELECT nextval('fh_outbox_seq_seq') FROM generate_series(1, count));\n"
+    "    IF known < 0 OR seqs[count] <> known + count THEN\n"
+    "        INSERT INTO fh_outbox (seq, event_id, type, version, key, time_ms, data, trace)\n"
+    "            OVERRIDING SYSTEM VALUE\n"
+    "            SELECT * FROM unnest(seqs, ids, types, versions, keys, times, data, traces);\n"
+    "        RETURN NULL;\n"
+    "    END IF;\n"
+    "    WITH fresh AS (\n"
+    "        SELECT * FROM unnest(seqs, ids, types, versions, keys, times, data, traces)\n"
+    "            WITH ORDINALITY AS e (seq, id, type, version, key, time_ms, data, trace, n)),\n"
+    "    places AS (\n"
+    "        INSERT INTO fh_place (key, position) SELECT f.key, last_given + max(f.n)\n"
+    "        FROM fresh f GROUP BY f.key ORDER BY f.key\n"
+    "        ON CONFLICT (key) DO UPDATE SET position = excluded.position)\n"
+    "    INSERT INTO fh_outbox (seq, position, event_id, type, version, key, prev, time_ms,\n"
+    "                           data, trace) OVERRIDING SYSTEM VALUE\n"
+    "        SELECT f.seq, last_given + f.n, f.id, f.type, f.version, f.key,\n"
+    "               coalesce(last_given + lag(f.n) OVER (PARTITION BY f.key ORDER BY f.n),\n"
+    "                        (SELECT p.position FROM fh_place p WHERE p.key = f.key), 0),\n"
+    "               f.time_ms, f.data, f.trace FROM fresh f;\n"
+    "    UPDATE fh_counter c SET position = last_given + count, drawn = known + count\n"
+    "        WHERE c.one = 1;\n"
+    "    PERFORM pg_notify('" LEDGER_CHANNEL_POSTGRESQL "', current_schema());\n"
+    "    RETURN last_given + 1;\n"
+    "END\n"
+    "$append$";
+
+static const char *const tables[] = {events, works, fence, drawn, sequence, append, NULL};
 
 /* From format 2: the index held what has no position, too. Pages that are there stay as full as
  * they are. */
@@ -206,7 +297,7 @@ static const char *const upgrade[] = {"DROP INDEX IF EXISTS fh_outbox_position;"
 
 const struct ledger_schema ledger_schema_postgresql = {.meta = meta,
                                                        .tables = tables,
-                                                       .format = "4",
+                                                       .format = "5",
                                                        .before = "2",
                                                        .upgrade = upgrade,
-                                                       .lacking = "3"};
+                                                       .lacking = "3 4"};

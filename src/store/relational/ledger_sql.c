@@ -6,6 +6,7 @@
  * only where no value can be too long, for it would be cut in silence.
  */
 
+#include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
 
 static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
@@ -13,13 +14,35 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
                                         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                          [SQL_MARIADB] = "INSERT INTO fh_meta (name, value) VALUES (?1, ?2)"
                                          " ON DUPLICATE KEY UPDATE value = VALUES(value)"},
+/* The locks are had before seq is drawn: rows come from `locked` when they are there. */
+#define POSTGRESQL_APPEND(locks)                                                                   \
+    "WITH locked AS MATERIALIZED (SELECT " locks                                                   \
+    "pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL "))"                                 \
+    " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"                  \
+    " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM locked"
+#define POSTGRESQL_KEY_LOCK(parameter)                                                             \
+    "pg_advisory_xact_lock(" LEDGER_KEYS_POSTGRESQL ", CAST(" parameter " AS integer))"
     [LEDGER_OUTBOX_APPEND] =
-        {[SQL_POSTGRESQL] =
-             "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
-             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        {[SQL_POSTGRESQL] = POSTGRESQL_APPEND(""),
          [SQL_MARIADB] =
              "INSERT INTO fh_outbox (event_id, type, version, `key`, time_ms, data, trace)"
              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+    [LEDGER_OUTBOX_APPEND_LOCKED] = {[SQL_POSTGRESQL] =
+                                         POSTGRESQL_APPEND(POSTGRESQL_KEY_LOCK("?8") ", ")},
+#define ARRAY(parameter, type) "CAST(CAST(" parameter " AS text) AS " type "[])"
+    [LEDGER_OUTBOX_APPEND_ALL] =
+        {[SQL_POSTGRESQL] =
+             "SELECT fh_append(" ARRAY("?1", "integer") ", " ARRAY("?2", "text") ", " ARRAY("?3", "text") ", " ARRAY(
+                 "?4",
+                 "bigint") ", " ARRAY("?5",
+                                      "text") ", " ARRAY("?6",
+                                                         "bigint") ", " ARRAY("?7",
+                                                                              "text") ", " ARRAY("?"
+                                                                                                 "8",
+                                                                                                 "t"
+                                                                                                 "e"
+                                                                                                 "x"
+                                                                                                 "t") ", CAST(?9 AS integer) = 1)"},
     [LEDGER_SUBSCRIBER_PUT] =
         {[SQL_SQLITE] =
              "INSERT INTO fh_subscriber (name, share, incarnation, done, seen, updated_ms)"
@@ -104,38 +127,10 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
              " digest) VALUES (?1, ?2, '', 0, 0, 0, '', '') ON DUPLICATE KEY UPDATE"
              " attempt = attempt RETURNING birth, number, attempt, created_ms, outcome, digest,"
              " request, answer, undo_answer"},
-    /* The lock is had before seq is drawn: rows come from `locked` when that is there. */
-    [LEDGER_OUTBOX_APPEND_LOCKED] =
-        {[SQL_POSTGRESQL] =
-             "WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock("
-             "hashtext('freehold.keys.' || current_schema()), CAST(?8 AS integer)))"
-             " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
-             " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM locked"},
-#define ARRAY(parameter, type) "CAST(CAST(" parameter " AS text) AS " type "[])"
-    [LEDGER_OUTBOX_APPEND_ALL] =
-        {[SQL_POSTGRESQL] =
-             "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
-             " SELECT * FROM unnest(" ARRAY("?1", "text") ", " ARRAY("?2", "text") ", " ARRAY(
-                 "?3",
-                 "bigint") ", " ARRAY("?4",
-                                      "text") ", " ARRAY("?5",
-                                                         "bigint") ", " ARRAY("?6",
-                                                                              "text") ", " ARRAY("?"
-                                                                                                 "7",
-                                                                                                 "t"
-                                                                                                 "e"
-                                                                                                 "x"
-                                                                                                 "t") ")"},
-    [LEDGER_KEY_LOCKS_ALL] = {[SQL_POSTGRESQL] =
-                                  "SELECT pg_advisory_xact_lock(hashtext('freehold.keys.' ||"
-                                  " current_schema()), stripe) FROM unnest(" ARRAY(
-                                      "?1", "integer") ") AS stripe"},
     /* PostgreSQL: a row's lock would write the row. */
     [LEDGER_KEY_LOCK] = {[SQL_SQLITE] =
                              "SELECT stripe FROM fh_key_lock WHERE stripe = ?1 FOR UPDATE",
-                         [SQL_POSTGRESQL] =
-                             "SELECT pg_advisory_xact_lock(hashtext('freehold.keys.' ||"
-                             " current_schema()), CAST(?1 AS integer))"},
+                         [SQL_POSTGRESQL] = "SELECT " POSTGRESQL_KEY_LOCK("?1")},
     [LEDGER_COMMAND_PUT] =
         {[SQL_SQLITE] = "INSERT INTO fh_command (caller, key, birth, number, attempt, created_ms,"
                         " outcome, digest, request, answer, undo_answer)"

@@ -16,9 +16,9 @@ enum ledger_statement {
                              trace */
     LEDGER_OUTBOX_APPEND_LOCKED, /* the same, of a single event: takes the lock of 8 stripe first.
                                     NULL: LEDGER_KEY_LOCK is sent before it */
-    LEDGER_OUTBOX_APPEND_ALL,    /* the same as LEDGER_OUTBOX_APPEND, of many events: arrays of
-                                    each, as PostgreSQL writes them */
-    LEDGER_KEY_LOCKS_ALL,        /* LEDGER_KEY_LOCK of 1, such an array */
+    LEDGER_OUTBOX_APPEND_ALL,    /* of many events: arrays, as PostgreSQL writes them, of 1 stripes,
+                                    2 to 8 what LEDGER_OUTBOX_APPEND has; 9: 1, if they may get
+                                    positions at once. The first one's; NULL: they did not */
     LEDGER_SUBSCRIBER_PUT,
     LEDGER_KEY_PLACES,       /* 1: keys as a JSON array; rows of key and position */
     LEDGER_KEYS_UNSEQUENCED, /* the same, as rows of key: events without a position yet */

@@ -145,8 +145,10 @@ struct postgresql_work {
     struct postgresql_group *group;
     struct postgresql_work *next; /* in the group */
     struct ledger_event *events;
-    bool carries;          /* it is a group's, and no one's work */
-    struct fh_error error; /* why it failed */
+    bool carries;                     /* it is a group's, and no one's work */
+    struct postgresql_call *appended; /* what the group publishes: its answer comes with COMMIT's */
+    int64_t *ret_first;               /* ... the position of the first event, if it has one */
+    struct fh_error error;            /* why it failed */
 };
 
 struct postgresql_options {
@@ -160,6 +162,10 @@ struct postgresql_gather {
     struct postgresql_gathered *first, **end;
     int groups; /* under way */
     struct world_turn turn;
+    /* Whether the next group numbers its own events. */
+    bool numbers, gated;
+    uint64_t gate;         /* waits for this call of the sequencer to end */
+    int apart, apart_next; /* so many groups leave it to the sequencer, after one that failed to */
 };
 
 struct postgresql_store {
@@ -178,6 +184,8 @@ struct postgresql_store {
     struct postgresql_connection sequence;
     struct fiber_queue listening; /* the fiber that keeps it up */
     bool listens;
+    int sequencing;     /* calls of the sequencer under way */
+    uint64_t sequenced; /* ... and ended */
 
     /* STORE_WRITE works, and those that run alone. */
     int writers, alone_waiting;
@@ -314,7 +322,18 @@ enum fh_code postgresql_run(struct store_work *work, const char *sql,
                             const struct sql_value *values, int count, sql_visit *visit,
                             void *context, int64_t *ret_changes, struct fh_error *error);
 
+/* Only sends it. The caller takes the answer, once something behind it was synced, and ends it. */
+enum fh_code postgresql_run_later(struct postgresql_work *work, const char *sql,
+                                  const struct sql_value *values, int count,
+                                  struct postgresql_call **ret, struct fh_error *error);
 void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *context);
+
+/* postgresql_append.c */
+/* Sends what several works publish in one transaction, in their order; a list of events for each.
+ * `numbers`: they may get their positions at once. */
+enum fh_code postgresql_append_all(struct postgresql_work *work, struct ledger_event *const *lists,
+                                   int count, bool numbers, struct fh_error *error);
+void postgresql_appended(struct postgresql_work *work); /* takes the answer, if one is awaited */
 
 /* postgresql_group.c: works that share a transaction. */
 /* A statement of a work that may be in a group. *ret_done: it was run there. */
@@ -331,6 +350,7 @@ void postgresql_group_rollback(struct postgresql_work *work);
 /* A work that may be in a group has committed by itself. */
 void postgresql_group_learn(struct postgresql_work *work);
 void postgresql_gathered(struct postgresql_store *store); /* on the loop */
+void postgresql_gather_look(struct postgresql_store *store);
 
 /* postgresql_settle.c: the marks of works that committed. */
 /* Marks the work, as its last statement; `id` is made. */

@@ -13,7 +13,12 @@
  * anybody before. Nobody joins a group that is sent: its snapshot could be older than the work.
  *
  * Who comes when no group is under way and nobody else has come waits for nobody and has a
- * transaction of its own.
+ * transaction of its own; or is a group alone, while groups number their own events.
+ *
+ * The statement for the events gives them their positions, if no others can be before them: then
+ * no call of the sequencer and no second sync stands between COMMIT and the answers. It can't while
+ * works that are in no group publish. A group that tried in vain leaves it to the sequencer, as
+ * some after it do: twice as many each time.
  *
  * Which works have one statement? That is seen of those that ran by themselves, and remembered of
  * the statement with which they begin. One that another has ever followed never joins again.
@@ -42,6 +47,7 @@
 #define SLOW_NS (50 * (int64_t)1000000)
 #define APART_MIN 16 /* works that begin with a statement which was at fault */
 #define APART_MAX 4096
+#define NUMBERING_APART_MAX 64 /* groups */
 
 static struct postgresql_statement lock_briefly =
     POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '10ms'");
@@ -72,6 +78,7 @@ struct postgresql_group {
     int users; /* works that are in it */
     int open;  /* of them: not ended yet */
     int64_t answered_ns;
+    bool numbers; /* its events may get their positions in the transaction */
     bool broken, over;
     struct fiber_queue ended;
     enum fh_code code;
@@ -123,7 +130,7 @@ void postgresql_group_learn(struct postgresql_work *work)
 
 /* ---- Gathering ------------------------------------------------------------------------------- */
 
-static void gather_look(struct postgresql_store *store)
+void postgresql_gather_look(struct postgresql_store *store)
 {
     if (store->gather.first)
         world_turn(store->base.world, &store->gather.turn);
@@ -145,12 +152,63 @@ static void go_on(struct postgresql_gathered *gathered, enum gathered_as as)
     fiber_wake_all(&gathered->waiting);
 }
 
-/* Those who wait are a group from now on, as many as fit into one. */
+/* ---- Numbering ------------------------------------------------------------------------------- */
+
+static void numbering_failed(struct postgresql_gather *gather)
+{
+    gather->numbers = false;
+    gather->apart = gather->apart_next;
+    gather->apart_next = gather->apart_next ? gather->apart_next * 2 : 1;
+    if (gather->apart_next > NUMBERING_APART_MAX)
+        gather->apart_next = NUMBERING_APART_MAX;
+}
+
+/* A group that is to number its events begins behind the sequencer's call: else its snapshot is
+ * from before. For one call it waits; if there is another by then, the sequencer is in demand.
+ * False: it is to wait. */
+static bool numbering_gate(struct postgresql_store *store)
+{
+    struct postgresql_gather *gather = &store->gather;
+    if (gather->apart || !store->sequencing) {
+        gather->gated = false;
+        return true;
+    }
+    if (!gather->gated)
+        gather->gate = store->sequenced;
+    gather->gated = true;
+    if (gather->gate == store->sequenced)
+        return false;
+    gather->gated = false;
+    numbering_failed(gather);
+    return true;
+}
+
+/* Its events are numbered, from `first` on; 0: they were not. */
+static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
+                     int64_t first)
+{
+    struct postgresql_gather *gather = &store->gather;
+    if (first) {
+        gather->numbers = true;
+        gather->apart_next = 0;
+    } else if (group->numbers) {
+        numbering_failed(gather);
+    } else if (gather->apart) {
+        gather->apart--;
+    }
+    for (struct postgresql_work *work = group->first; first && work; work = work->next) {
+        for (struct ledger_event *event = work->events; event; event = event->next)
+            event->position = first++;
+    }
+}
+
+/* Those who wait are a group from now on, as many as fit into one. Who is alone is one only if its
+ * events get their positions by that. */
 void postgresql_gathered(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;
     struct postgresql_gathered *first = gather->first, **end = &gather->first;
-    if (!first || gather->groups >= GROUPS_MAX)
+    if (!first || gather->groups >= GROUPS_MAX || !numbering_gate(store))
         return;
     for (int i = 0; i < GROUP_MAX && *end; i++) {
         (*end)->as = GATHERED_CHOSEN;
@@ -160,9 +218,9 @@ void postgresql_gathered(struct postgresql_store *store)
     if (!*end)
         gather->end = &gather->first;
     *end = NULL;
-    if (first->next)
-        gather->groups++;
-    go_on(first, first->next ? GATHERED_LEADS : GATHERED_APART);
+    bool leads = first->next || gather->numbers;
+    gather->groups += leads;
+    go_on(first, leads ? GATHERED_LEADS : GATHERED_APART);
 }
 
 static void gather_wait(struct postgresql_store *store, struct postgresql_gathered *own)
@@ -171,7 +229,7 @@ static void gather_wait(struct postgresql_store *store, struct postgresql_gather
     int64_t deadline_ns = world_in_ms(world, WAIT_MS);
     *store->gather.end = own;
     store->gather.end = &own->next;
-    gather_look(store);
+    postgresql_gather_look(store);
     while (own->as == GATHERED_WAITS) {
         if (fiber_wait_until(&own->waiting, world, deadline_ns) || own->as != GATHERED_WAITS)
             continue;
@@ -193,7 +251,7 @@ static void group_free(struct postgresql_group *group)
 static void group_over(struct postgresql_store *store)
 {
     store->gather.groups--;
-    gather_look(store);
+    postgresql_gather_look(store);
 }
 
 static struct postgresql_group *group_new(struct postgresql_store *store)
@@ -205,6 +263,7 @@ static struct postgresql_group *group_new(struct postgresql_store *store)
     carrier->carries = true;
     group->carrier = carrier;
     group->end = &group->first;
+    group->numbers = !store->gather.apart && !store->sequencing;
     return group;
 }
 
@@ -336,24 +395,31 @@ enum fh_code postgresql_append(struct store_work *base, struct ledger_event *eve
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static enum fh_code commit(struct postgresql_group *group)
+static enum fh_code commit(struct postgresql_store *store, struct postgresql_group *group)
 {
     struct postgresql_work *carrier = group->carrier;
     struct ledger_event *lists[GROUP_MAX];
+    int64_t first = 0;
     int count = 0;
-    for (struct postgresql_work *work = group->first; work; work = work->next)
+    bool publishes = false;
+    for (struct postgresql_work *work = group->first; work; work = work->next) {
+        publishes = publishes || work->events;
         lists[count++] = work->events;
+    }
+    carrier->ret_first = &first;
     if (!send_own(carrier, &lock_patiently))
         carrier->lost = true;
-    enum fh_code code = carrier->lost
-                            ? FH_CONFLICT
-                            : ledger_append_all(&carrier->base, lists, count, &group->error);
+    enum fh_code code =
+        carrier->lost ? FH_CONFLICT
+                      : postgresql_append_all(carrier, lists, count, group->numbers, &group->error);
     CRASH_POINT("postgresql.group_written");
     if (code != FH_OK) {
         postgresql_rollback(&carrier->base);
         return again(&group->error);
     }
     code = postgresql_commit(&carrier->base, &group->error);
+    if (code == FH_OK && publishes)
+        numbered(store, group, first);
     for (struct postgresql_work *work = group->first; work; work = work->next) {
         if (code == FH_OK)
             praise(work->first);
@@ -372,7 +438,7 @@ static void group_end(struct postgresql_store *store, struct postgresql_group *g
         postgresql_rollback(&group->carrier->base);
         group->code = again(&group->error);
     } else {
-        group->code = commit(group);
+        group->code = commit(store, group);
     }
     group->over = true;
     fiber_wake_all(&group->ended);

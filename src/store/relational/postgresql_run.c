@@ -214,16 +214,39 @@ static enum fh_code work_send(struct postgresql_work *work, struct postgresql_st
     return code;
 }
 
+static enum fh_code work_call(struct postgresql_work *work, struct postgresql_statement *statement,
+                              const struct sql_value *values, int count, unsigned how,
+                              struct postgresql_call **ret, struct fh_error *error)
+{
+    enum fh_code code = postgresql_work_begin(work, error);
+    if (code == FH_OK && postgresql_needs_types(statement, values, count))
+        code = work_learn(work, statement, error);
+    return code == FH_OK ? work_send(work, statement, values, count, how, ret, error) : code;
+}
+
+enum fh_code postgresql_run_later(struct postgresql_work *work, const char *sql,
+                                  const struct sql_value *values, int count,
+                                  struct postgresql_call **ret, struct fh_error *error)
+{
+    struct postgresql_store *store = (struct postgresql_store *)work->base.store;
+    struct postgresql_statement *statement;
+    enum fh_code code = work->failed ? pass_on(&work->error, error)
+                                     : postgresql_statement_get(store, sql, &statement, error);
+    if (code != FH_OK)
+        return code;
+    statement->users++; /* this fiber may wait */
+    code = work_call(work, statement, values, count, POSTGRESQL_ROWS, ret, error);
+    statement->users--;
+    return code;
+}
+
 static enum fh_code work_run(struct postgresql_work *work, struct postgresql_statement *statement,
                              const struct sql_value *values, int count, sql_visit *visit,
                              void *context, int64_t *ret_changes, struct fh_error *error)
 {
     struct postgresql_call *call;
-    enum fh_code code = postgresql_work_begin(work, error);
-    if (code == FH_OK && postgresql_needs_types(statement, values, count))
-        code = work_learn(work, statement, error);
-    if (code == FH_OK)
-        code = work_send(work, statement, values, count, visit ? POSTGRESQL_ROWS : 0, &call, error);
+    enum fh_code code =
+        work_call(work, statement, values, count, visit ? POSTGRESQL_ROWS : 0, &call, error);
     if (code != FH_OK)
         return code;
     if (!visit && !ret_changes && ++work->deferred < DEFERRED_MAX) {

@@ -27,13 +27,21 @@ enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t
                              deadline_ns, NULL, NULL, error);
 }
 
+static bool is_own(const struct postgresql_store *store, int backend)
+{
+    bool own = store->sequence.backend == backend;
+    for (int i = 0; i < store->options.connections && !own; i++)
+        own = store->works[i].backend == backend;
+    return own;
+}
+
 void postgresql_on_notice(struct postgresql_connection *connection)
 {
     struct postgresql_store *store = connection->store;
     bool heard = false;
     for (PGnotify *notify; (notify = postgresql_pq.PQnotifies(connection->pg));) {
-        heard = heard || (notify->be_pid != connection->backend &&
-                          strcmp(notify->extra, connection->schema) == 0);
+        heard = heard ||
+                (!is_own(store, notify->be_pid) && strcmp(notify->extra, connection->schema) == 0);
         postgresql_pq.PQfreemem(notify);
     }
     if (heard && !store->closing)
@@ -108,5 +116,11 @@ static enum fh_code run(struct store *base, const char *sql, const struct sql_va
 enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
                                  struct fh_error *error)
 {
-    return ledger_sequence(store, run, placed, count, error);
+    struct postgresql_store *own = (struct postgresql_store *)store;
+    own->sequencing++;
+    enum fh_code code = ledger_sequence(store, run, placed, count, error);
+    own->sequencing--;
+    own->sequenced++;
+    postgresql_gather_look(own);
+    return code;
 }

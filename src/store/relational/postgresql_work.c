@@ -203,6 +203,7 @@ void postgresql_rollback(struct store_work *base)
         postgresql_group_rollback(work);
     if (work->connection)
         send_rollback(work);
+    postgresql_appended(work);
     work_end(work);
 }
 
@@ -243,6 +244,7 @@ static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *
     CRASH_POINT("postgresql.sent");
     while (call && postgresql_call_next(call))
         ;
+    postgresql_appended(work);
     code = commit_ended(work, call, id, error);
     CRASH_POINT("postgresql.durable");
     if (call)
