@@ -269,33 +269,62 @@ static void a_work_sees_what_was_answered_before_it_began(struct conformance *c)
 
 /* ---- The link -------------------------------------------------------------------------------- */
 
-/* A group whose COMMIT meets what is planned: each of its works is done, and done once. */
-static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool again)
+/* A store behind a link, whose groups number their events. */
+static struct store *open_over(struct conformance *c, struct link *link)
 {
-    struct link link = {0};
     struct store *store = NULL;
     struct member members[COUNT] = {0};
-    EXPECT(prepare(c));
+    struct member first = {.c = c, .sql = INSERT, .id = 101};
     json_t *server = postgresql_server(&c->harness);
     json_int_t port = 0;
     json_integer_at(server, "port", &port);
-    bool opened = link_open(&link, c->harness.world, (int)port, "COMMIT");
+    bool opened = link_open(link, c->harness.world, (int)port, "COMMIT");
     json_object_set_new(server, "host", json_string("127.0.0.1"));
-    json_object_set_new(server, "port", json_integer(link.port));
+    json_object_set_new(server, "port", json_integer(link->port));
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL, .instance = "1"};
-    opened =
-        opened &&
-        store_engine("postgresql")->open(&options, c->harness.world, &store, &c->error) == FH_OK;
+    if (opened)
+        store_engine("postgresql")->open(&options, c->harness.world, &store, &c->error);
     json_decref(server);
-    EXPECT(opened);
-    struct member first = {.c = c, .store = store, .sql = INSERT, .id = 101};
+    if (!store)
+        return NULL;
+    first.store = store;
     run_member(&first);
+    store_sequence(store, NULL, 0, &c->error);
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.store = store, .id = 110 + i, .key = "k"};
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    bool numbered = first.code == FH_OK && members[0].position == 1;
+    if (!numbered)
+        store_close(store);
+    return numbered ? store : NULL;
+}
+
+/* They come while the first ones are a group: so they are the next, behind its COMMIT. */
+static void put_behind(struct member *first, struct member *members)
+{
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.store = first->store, .id = first->id + 1000 + i, .key = "k"};
+    first->behind = members;
+}
+
+/* A group whose COMMIT meets what is planned, and one behind it: each of their works is done, and
+ * done once. */
+static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool again)
+{
+    struct link link = {0};
+    struct member members[COUNT] = {0}, behind[COUNT] = {0};
+    EXPECT(prepare(c));
+    struct store *store = open_over(c, &link);
+    EXPECT(store);
     for (int i = 0; i < COUNT; i++) {
         members[i].store = store;
         members[i].key = "k";
     }
     link.next = plan;
+    members[0].id = 1;
+    put_behind(&members[0], behind);
     start(c, members, COUNT, INSERT);
     int64_t deadline_ns = world_in_ms(c->harness.world, 60000);
     while (plan == LINK_HELD && members[0].runs < 2 && in_time(c, deadline_ns))
@@ -303,14 +332,38 @@ static void lose_inside_commit(struct conformance *c, enum link_cut plan, bool a
     if (plan == LINK_HELD)
         link_release(&link);
     conformance_join(c);
+    bool sequenced = store_sequence(store, NULL, 0, &c->error) == FH_OK;
     store_close(store);
     link_close(&link);
-    EXPECT(first.code == FH_OK && committed(members, COUNT) == COUNT);
+    EXPECT(committed(members, COUNT) == COUNT && committed(behind, COUNT) == COUNT && sequenced);
     EXPECT(shared(members, COUNT) == COUNT);
     for (int i = 0; i < COUNT; i++)
         EXPECT((members[i].runs > 1) == again);
-    EXPECT(count_of(c, "SELECT count(*) FROM things") == COUNT + 2);
-    EXPECT(count_of(c, "SELECT count(*) FROM fh_outbox") == COUNT);
+    EXPECT(count_of(c, "SELECT count(*) FROM things") == 3 * COUNT + 2);
+    EXPECT(conformance_reads(c,
+                             "SELECT count(*) AS n, count(DISTINCT event_id) AS ids,"
+                             " min(position) AS first, max(position) AS last FROM fh_outbox",
+                             "[{'n':24,'ids':24,'first':1,'last':24}]"));
+}
+
+/* Over the same connection, with a snapshot from behind that COMMIT. */
+static void the_next_group_goes_out_behind_a_groups_commit(struct conformance *c)
+{
+    struct member members[COUNT] = {0}, behind[COUNT] = {0};
+    struct postgresql_store *store = (struct postgresql_store *)c->store;
+    EXPECT(prepare(c) && store_sequence(c->store, NULL, 0, &c->error) == FH_OK);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < COUNT; i++)
+            members[i] =
+                (struct member){.store = c->store, .id = 2000 * (round + 1) + i, .key = "k"};
+        put_behind(&members[0], behind);
+        start(c, members, COUNT, INSERT);
+        conformance_join(c);
+        EXPECT(committed(members, COUNT) == COUNT && committed(behind, COUNT) == COUNT);
+        EXPECT(shared(members, COUNT) == COUNT && shared(behind, COUNT) == COUNT);
+        EXPECT(behind[COUNT - 1].position == 2 * COUNT * (round + 1));
+    }
+    EXPECT(store->works[1].state == CONNECTION_DOWN);
 }
 
 static void a_groups_commit_that_never_came_to_the_server_is_made_again(struct conformance *c)
@@ -351,6 +404,7 @@ int main(void)
         CASE(who_comes_behind_a_slow_group_goes_on_apart),
         CASE(a_work_that_comes_to_its_first_statement_too_late_does_nothing),
         CASE(a_work_sees_what_was_answered_before_it_began),
+        CASE(the_next_group_goes_out_behind_a_groups_commit),
         CASE(a_groups_commit_that_never_came_to_the_server_is_made_again),
         CASE(a_groups_commit_whose_answer_was_lost_stands),
         CASE(a_groups_commit_that_comes_when_all_is_settled_does_nothing),

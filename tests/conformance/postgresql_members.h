@@ -26,7 +26,8 @@ struct member {
     const char *key; /* of the event that it publishes; NULL: none */
     bool refuses;    /* when it sees less than `needs` */
     int needs;
-    bool follows; /* with a second statement */
+    bool follows;          /* with a second statement */
+    struct member *behind; /* COUNT of them, which begin when its statement is answered */
     char event_id[32];
     int64_t seen;
     int64_t position; /* the event's, as the commit told it; 0: it did not */
@@ -54,6 +55,8 @@ static inline enum fh_code publish(struct member *member, struct store_work *wor
     return ledger_outbox_append(work, event, &member->error);
 }
 
+static inline void start(struct conformance *c, struct member *members, int count, const char *sql);
+
 static inline enum fh_code run_once(struct member *member, enum store_mode mode)
 {
     struct store_work *work;
@@ -66,6 +69,8 @@ static inline enum fh_code run_once(struct member *member, enum store_mode mode)
         return code;
     code = sql_run(work, member->sql, values, 2, see, &member->seen, NULL, &member->error);
     member->shared += work->tentative;
+    if (member->behind && member->runs == 1)
+        start(member->c, member->behind, COUNT, member->sql);
     if (code == FH_OK && member->refuses && member->seen < member->needs) {
         bool tentative = work->tentative;
         store_rollback(work);

@@ -26,10 +26,11 @@ extern const struct ledger_schema ledger_schema_sqlite, ledger_schema_postgresql
  * each other. Written into the schema: it can't be changed while works of before are under way. */
 #define LEDGER_KEY_LOCKS 512
 
-/* PostgreSQL: the class of these locks; and the lock that is held shared from before seq is drawn
- * from the outbox to the transaction's end. */
+/* PostgreSQL: the class of these locks; the lock that is held shared from before seq is drawn from
+ * the outbox to the transaction's end; and that of whoever gives positions. */
 #define LEDGER_KEYS_POSTGRESQL "hashtext('freehold.keys.' || current_schema())"
 #define LEDGER_DRAWING_POSTGRESQL LEDGER_KEYS_POSTGRESQL ", 512"
+#define LEDGER_NUMBERING_POSTGRESQL LEDGER_KEYS_POSTGRESQL ", 513"
 
 /* PostgreSQL's sequencer tells here of new positions, with the schema's name, while more than one
  * process holds the advisory lock of those who listen. */

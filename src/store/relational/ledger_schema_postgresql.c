@@ -3,8 +3,9 @@
  * The ledger's tables in PostgreSQL, and its sequencer.
  *
  * A work inserts its events without a position. fh_sequence, called after commits in a statement
- * of its own, gives them theirs. It locks the counter's row first; the statement after that has a
- * fresh snapshot, which sees all that the sequencer before it has committed. In one statement both
+ * of its own, gives them theirs. It locks the counter's row first, by an update (a lock would leave
+ * a mark in the row); the statement after that has a fresh snapshot, which sees all that the
+ * sequencer before it has committed. In one statement both
  * would go wrong: the snapshot is older than the wait for the lock. That needs READ COMMITTED.
  *
  * It numbers in the order of seq. Works that publish events of one key draw seq while they hold
@@ -33,10 +34,11 @@
  * up to it have positions or will never be. What draws seq holds the lock of drawing shared, up to
  * its end: where fh_drawn has it alone for a moment, nobody is between drawing and commit, and what
  * the sequence stands at then becomes `drawn` once fh_sequence has numbered all that is committed.
- * fh_append locks the counter, which fails where anybody has changed it since the transaction's
- * snapshot, and draws; if these are the numbers right behind `drawn`, nobody has drawn since. Else
- * it leaves its events to fh_sequence, like all others. A number that was drawn and is never
- * written (a work that is rolled back) makes fh_append wait for the next call of fh_sequence.
+ * fh_append takes the lock of numbering if nobody has it, sees by the row's xmax whether anybody
+ * has changed the counter since the transaction's snapshot, and draws; if these are the numbers
+ * right behind `drawn`, nobody has drawn since. Else it leaves its events to fh_sequence, like all
+ * others. A number that was drawn and is never written (a work that is rolled back) makes fh_append
+ * wait for the next call of fh_sequence.
  *
  * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
  *
@@ -175,8 +177,9 @@ static const char sequence[] =
     "    IF current_setting('transaction_isolation') <> 'read committed' THEN\n"
     "        RAISE EXCEPTION 'fh_sequence needs the isolation level READ COMMITTED';\n"
     "    END IF;\n"
-    "    SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c WHERE c.one = 1\n"
-    "        FOR UPDATE;\n"
+    "    PERFORM pg_advisory_xact_lock(" LEDGER_NUMBERING_POSTGRESQL ");\n"
+    "    UPDATE fh_counter c SET position = c.position WHERE c.one = 1\n"
+    "        RETURNING c.position, c.drawn INTO last_given, known;\n"
     "    seen := fh_drawn();\n"
     "    RETURN QUERY WITH fresh AS (\n"
     "        SELECT o.row, o.key, o.type, last_given + row_number() OVER (ORDER BY o.seq) AS "
@@ -241,44 +244,47 @@ static const char append[] =
     "CREATE OR REPLACE FUNCTION fh_append(stripes integer[], ids text[], types text[],\n"
     "    versions bigint[], keys text[], times bigint[], data text[], traces text[],\n"
     "    numbers boolean) RETURNS bigint LANGUAGE plpgsql VOLATILE\n"
-    "    SET enable_seqscan = off SET enable_bitmapscan = off AS $append$\n"
+    "    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off\n"
+    "    SET enable_mergejoin = off AS $append$\n"
     "DECLARE\n"
     "    last_given bigint;\n"
-    "    known bigint := -1;\n"
+    "    known bigint;\n"
     "    count bigint := cardinality(ids);\n"
     "    seqs bigint[];\n"
     "BEGIN\n"
     "    PERFORM pg_advisory_xact_lock(" LEDGER_KEYS_POSTGRESQL ", stripe)\n"
     "        FROM unnest(stripes) AS stripe;\n"
     "    PERFORM pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL ");\n"
-    "    IF numbers THEN\n"
-    "        BEGIN\n"
-    "            SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c\n"
-    "                WHERE c.one = 1 FOR UPDATE NOWAIT;\n"
-    "        EXCEPTION WHEN lock_not_available OR serialization_failure THEN\n"
-    "            known := -1;\n"
-    "        END;\n"
+    "    IF numbers AND pg_try_advisory_xact_lock(" LEDGER_NUMBERING_POSTGRESQL ") THEN\n"
+    "        SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c\n"
+    "            WHERE c.one = 1 AND c.xmax = '0';\n"
     "    END IF;\n"
     "    seqs := ARRAY(SELECT nextval('fh_outbox_seq_seq') FROM generate_series(1, count));\n"
-    "    IF known < 0 OR seqs[count] <> known + count THEN\n"
+    "    IF known IS NULL OR known < 0 OR seqs[count] <> known + count THEN\n"
     "        INSERT INTO fh_outbox (seq, event_id, type, version, key, time_ms, data, trace)\n"
     "            OVERRIDING SYSTEM VALUE\n"
     "            SELECT * FROM unnest(seqs, ids, types, versions, keys, times, data, traces);\n"
     "        RETURN NULL;\n"
     "    END IF;\n"
-    "    WITH fresh AS (\n"
-    "        SELECT * FROM unnest(seqs, ids, types, versions, keys, times, data, traces)\n"
+    "    WITH fresh AS MATERIALIZED (\n"
+    "        SELECT e.*, last_given + e.n AS place,\n"
+    "               (SELECT p.position FROM fh_place p WHERE p.key = e.key) AS former\n"
+    "        FROM unnest(seqs, ids, types, versions, keys, times, data, traces)\n"
     "            WITH ORDINALITY AS e (seq, id, type, version, key, time_ms, data, trace, n)),\n"
-    "    places AS (\n"
-    "        INSERT INTO fh_place (key, position) SELECT f.key, last_given + max(f.n)\n"
-    "        FROM fresh f GROUP BY f.key ORDER BY f.key\n"
-    "        ON CONFLICT (key) DO UPDATE SET position = excluded.position)\n"
+    "    linked AS MATERIALIZED (\n"
+    "        SELECT f.*, lag(f.place, 1, coalesce(f.former, 0)) OVER w AS before,\n"
+    "               lead(f.place) OVER w AS next\n"
+    "        FROM fresh f WINDOW w AS (PARTITION BY f.key ORDER BY f.place)),\n"
+    "    added AS (\n"
+    "        INSERT INTO fh_place (key, position) SELECT l.key, l.place FROM linked l\n"
+    "        WHERE l.next IS NULL AND l.former IS NULL),\n"
+    "    moved AS (\n"
+    "        UPDATE fh_place p SET position = l.place FROM linked l\n"
+    "        WHERE l.next IS NULL AND l.former IS NOT NULL AND p.key = l.key)\n"
     "    INSERT INTO fh_outbox (seq, position, event_id, type, version, key, prev, time_ms,\n"
     "                           data, trace) OVERRIDING SYSTEM VALUE\n"
-    "        SELECT f.seq, last_given + f.n, f.id, f.type, f.version, f.key,\n"
-    "               coalesce(last_given + lag(f.n) OVER (PARTITION BY f.key ORDER BY f.n),\n"
-    "                        (SELECT p.position FROM fh_place p WHERE p.key = f.key), 0),\n"
-    "               f.time_ms, f.data, f.trace FROM fresh f;\n"
+    "        SELECT l.seq, l.place, l.id, l.type, l.version, l.key, l.before, l.time_ms, l.data,\n"
+    "               l.trace FROM linked l ORDER BY l.place;\n"
     "    UPDATE fh_counter c SET position = last_given + count, drawn = known + count\n"
     "        WHERE c.one = 1;\n"
     "    PERFORM pg_notify('" LEDGER_CHANNEL_POSTGRESQL "', current_schema());\n"

@@ -146,6 +146,7 @@ struct postgresql_work {
     struct postgresql_work *next; /* in the group */
     struct ledger_event *events;
     bool carries;                     /* it is a group's, and no one's work */
+    bool handed;                      /* the next group has its connection, behind its COMMIT */
     struct postgresql_call *appended; /* what the group publishes: its answer comes with COMMIT's */
     int64_t *ret_first;               /* ... the position of the first event, if it has one */
     struct fh_error error;            /* why it failed */
@@ -160,7 +161,9 @@ struct postgresql_options {
 /* Works that wait to be a group. */
 struct postgresql_gather {
     struct postgresql_gathered *first, **end;
-    int groups; /* under way */
+    int groups;                         /* under way */
+    bool leading;                       /* the last of them is not sent yet */
+    struct postgresql_work *committing; /* a group's, and nothing is sent behind its COMMIT */
     struct world_turn turn;
     /* Whether the next group numbers its own events. */
     bool numbers, gated;
@@ -351,6 +354,9 @@ void postgresql_group_rollback(struct postgresql_work *work);
 void postgresql_group_learn(struct postgresql_work *work);
 void postgresql_gathered(struct postgresql_store *store); /* on the loop */
 void postgresql_gather_look(struct postgresql_store *store);
+/* A group's COMMIT is on its way; and has been answered. */
+void postgresql_group_committing(struct postgresql_work *carrier);
+void postgresql_group_committed(struct postgresql_work *carrier);
 
 /* postgresql_settle.c: the marks of works that committed. */
 /* Marks the work, as its last statement; `id` is made. */

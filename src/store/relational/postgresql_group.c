@@ -12,6 +12,11 @@
  * had begun before the transaction's snapshot is taken, so each sees whatever was answered to
  * anybody before. Nobody joins a group that is sent: its snapshot could be older than the work.
  *
+ * The next group goes out over the same connection, right behind the COMMIT of the one before: so
+ * the server has its statements at hand when it has synced, and runs them while the process still
+ * sends the answers of the former one. Never two at once: works of one process don't conflict in
+ * groups.
+ *
  * Who comes when no group is under way and nobody else has come waits for nobody and has a
  * transaction of its own; or is a group alone, while groups number their own events.
  *
@@ -41,7 +46,6 @@
 #include "store/relational/ledger.h"
 #include "store/relational/postgresql.h"
 
-#define GROUPS_MAX 1 /* so that the works of one process don't conflict in them */
 #define GROUP_MAX 64
 #define WAIT_MS 20
 #define SLOW_NS (50 * (int64_t)1000000)
@@ -164,14 +168,14 @@ static void numbering_failed(struct postgresql_gather *gather)
 }
 
 /* A group that is to number its events begins behind the sequencer's call: else its snapshot is
- * from before. For one call it waits; if there is another by then, the sequencer is in demand.
- * False: it is to wait. */
+ * from before. For one call it waits; if there is another by then, the sequencer is in demand. The
+ * first one begins behind a group that does not number its own. False: it is to wait. */
 static bool numbering_gate(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;
     if (gather->apart || !store->sequencing) {
         gather->gated = false;
-        return true;
+        return gather->apart || gather->numbers || !gather->groups;
     }
     if (!gather->gated)
         gather->gate = store->sequenced;
@@ -208,7 +212,11 @@ void postgresql_gathered(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;
     struct postgresql_gathered *first = gather->first, **end = &gather->first;
-    if (!first || gather->groups >= GROUPS_MAX || !numbering_gate(store))
+    if (!first || gather->leading || (gather->groups && !gather->committing) ||
+        !numbering_gate(store))
+        return;
+    bool leads = first->next || gather->numbers;
+    if (!leads && gather->groups)
         return;
     for (int i = 0; i < GROUP_MAX && *end; i++) {
         (*end)->as = GATHERED_CHOSEN;
@@ -218,8 +226,8 @@ void postgresql_gathered(struct postgresql_store *store)
     if (!*end)
         gather->end = &gather->first;
     *end = NULL;
-    bool leads = first->next || gather->numbers;
     gather->groups += leads;
+    gather->leading = leads;
     go_on(first, leads ? GATHERED_LEADS : GATHERED_APART);
 }
 
@@ -252,6 +260,32 @@ static void group_over(struct postgresql_store *store)
 {
     store->gather.groups--;
     postgresql_gather_look(store);
+}
+
+/* Behind the COMMIT of the group before, if that is under way. */
+static void follow(struct postgresql_store *store, struct postgresql_work *carrier)
+{
+    struct postgresql_work *before = store->gather.committing;
+    store->gather.committing = NULL;
+    if (!before || before->connection->state != CONNECTION_UP)
+        return;
+    before->handed = true;
+    carrier->connection = before->connection;
+    postgresql_marks_trim(carrier->connection);
+}
+
+void postgresql_group_committing(struct postgresql_work *carrier)
+{
+    struct postgresql_store *store = store_of(carrier);
+    store->gather.committing = carrier;
+    postgresql_gather_look(store);
+}
+
+void postgresql_group_committed(struct postgresql_work *carrier)
+{
+    struct postgresql_store *store = store_of(carrier);
+    if (store->gather.committing == carrier)
+        store->gather.committing = NULL;
 }
 
 static struct postgresql_group *group_new(struct postgresql_store *store)
@@ -303,6 +337,8 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
 {
     struct postgresql_group *group = group_new(store);
     struct postgresql_work *carrier = group->carrier;
+    follow(store, carrier);
+    store->gather.leading = false;
     bool good = postgresql_work_begin(carrier, NULL) == FH_OK && send_own(carrier, &lock_briefly) &&
                 send_own(carrier, &look_at_once);
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {

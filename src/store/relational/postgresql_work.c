@@ -138,11 +138,12 @@ static void work_end(struct postgresql_work *work)
             if (call->work == work)
                 call->work = NULL;
         }
-        if (work->lost)
+        if (work->lost && !work->handed)
             postgresql_disconnect(connection);
         if (work->base.mode == STORE_MIGRATE)
             unlock(work);
-        postgresql_give_back(connection);
+        if (!work->handed) /* else it may be another's by now, and a new one */
+            postgresql_give_back(connection);
     }
     if (is_write(work->base.mode) && !work->carries)
         turnstile_leave(store, work->base.mode);
@@ -242,8 +243,12 @@ static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *
     struct postgresql_call *call = postgresql_call(connection, &commit_statement, NULL, 0);
     postgresql_sync(connection);
     CRASH_POINT("postgresql.sent");
+    if (work->carries)
+        postgresql_group_committing(work);
     while (call && postgresql_call_next(call))
         ;
+    if (work->carries)
+        postgresql_group_committed(work);
     postgresql_appended(work);
     code = commit_ended(work, call, id, error);
     CRASH_POINT("postgresql.durable");
@@ -273,7 +278,8 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
         code = write_commit(work, error);
     }
     if (code == FH_OK) {
-        postgresql_marks_trim(work->connection);
+        if (!work->handed)
+            postgresql_marks_trim(work->connection);
         postgresql_group_learn(work);
         work_end(work);
     } else {
