@@ -54,7 +54,10 @@ class Parcels:
         wait_for("it is ready again", lambda: self.courier()["ready"] and self.courier()["pid"] != pid)
 
     def runs_what_is_there(self):
-        return os.path.samefile(f"/proc/{self.courier()['pid']}/exe", self.program)
+        try:
+            return os.path.samefile(f"/proc/{self.courier()['pid']}/exe", self.program)
+        except FileNotFoundError:  # it has ended meanwhile
+            return False
 
     def edition(self, number):
         self.put(PROGRAMS / f"courier_{number}")

@@ -86,10 +86,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
 
-def spin(ms, told):
+def spin(ms, control, told):
     until = time.monotonic() + ms / 1000
     while time.monotonic() < until:
         pass
+    os.write(control, b"beat\n")
     with open(told, "w", encoding="utf-8"):
         pass
 
@@ -110,7 +111,7 @@ def serve(config, acts):
     if not acts.get("never_ready"):
         os.write(control, b"ready\n")
     if "spins_ms" in acts:
-        spin(acts["spins_ms"], os.path.join(config["folder"], "..", "spun"))
+        spin(acts["spins_ms"], control, os.path.join(config["folder"], "..", "spun"))
     while True:
         ready, _, _ = select.select([control, stop_read], [], [], 1.0)
         if ready:
