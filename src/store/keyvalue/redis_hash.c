@@ -66,9 +66,12 @@ struct fields {
     size_t count;
 };
 
+/* The script gets a hash as one word, its fields and values with NULs between: none has one in it,
+ * and each word more of a call takes the server a quarter of a microsecond. */
 static void check_whole(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words words;
+    struct text joined;
     const struct redis_known *known = key->known;
     if (key->is_compared || !redis_writes(&own->work))
         return;
@@ -76,8 +79,12 @@ static void check_whole(struct redis_work *own, struct redis_key *key)
     redis_words_init(&words);
     redis_word(&words, key->server);
     redis_word_number(&words, (int64_t)known->count);
+    text_init(&joined, TEXT_LENGTH_MAX);
     for (size_t i = 0; i < known->count; i++)
-        redis_word(&words, known->words[i]);
+        text_append(&joined, known->words[i], strlen(known->words[i]) + (i + 1 < known->count));
+    words.text.overflow = words.text.overflow || joined.overflow;
+    redis_word_of(&words, joined.length ? joined.data : "", joined.length);
+    text_release(&joined);
     redis_check(own, "H", &words);
     redis_words_release(&words);
 }

@@ -8,8 +8,8 @@
  *   nothing, or the server is a replica.
  * - The call's own id: who sends works as SLOT of LIFE numbers its calls. A number that is not
  *   above the last one there was done already (its answers are repeated) or shall never be done.
- * - K, T, H, R: what the work has read is still so. (H compares a whole hash, and finds by that
- *   that it is one and has not ended.) A: what it counts can be counted.
+ * - K, T, H, R: what the work has read is still so. (H compares a whole hash, told as one word, and
+ *   finds by that that it is one and has not ended.) A: what it counts can be counted.
  * - W: every key that will be written has the right kind or is not there, and the user's rights
  *   allow each command on it. So nothing that follows can fail.
  * - Then events get the next positions, the first of them before anything else is written: should
@@ -108,17 +108,17 @@ static const char checking[] =
 "      holds = kind_of(key) == argv[at]\n"
 "      at = at + 1\n"
 "    elseif letter == 'H' then\n"
-"      local size, reply, same = tonumber(argv[at]), redis.pcall('HGETALL', key), 1\n"
+"      local size, reply, whole = tonumber(argv[at]), redis.pcall('HGETALL', key), argv[at + 1]\n"
 "      local refused = reply.err\n"
 "      if refused and not string.find(refused, 'WRONGTYPE', 1, true) then error(reply) end\n"
 "      holds = #reply == size and not refused\n"
-"      while same <= size and reply[same] == argv[at + same] do same = same + 1 end\n"
-"      if holds and same <= size then\n" /* a large hash is told in any order */
-"        local fields = {}\n"
+"      if holds and table.concat(reply, '\\0') ~= whole then\n" /* it may be in another order */
+"        local fields, words = {}, {}\n"
 "        for j = 1, size, 2 do fields[reply[j]] = reply[j + 1] end\n"
-"        for j = at + 1, at + size, 2 do holds = holds and fields[argv[j]] == argv[j + 1] end\n"
+"        for word in string.gmatch(whole .. '\\0', '([^%z]*)%z') do words[#words + 1] = word end\n"
+"        for j = 1, size, 2 do holds = holds and fields[words[j]] == words[j + 1] end\n"
 "      end\n"
-"      at = at + size + 1\n"
+"      at = at + 2\n"
 "      if holds and size > 0 then holds = kind_of(key, 'hash') == 'hash' end\n"
 "    elseif letter == 'R' then\n" /* `key` is the answer that is expected */
 "      text = text or function(reply)\n"
