@@ -23,6 +23,7 @@
 #include "store/relational/catalog.h"
 #include "store/relational/digest.h"
 #include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
 
 #define SLICE_ROWS_MAX 500
 #define SLICE_SIZE_MAX ((size_t)64 << 20)
@@ -368,8 +369,7 @@ static enum fh_code begin_reading(struct copying *copying, struct fh_error *erro
 static enum fh_code set_position(struct store_work *work, int64_t position, struct fh_error *error)
 {
     struct sql_value value = sql_integer(position);
-    return ledger_do(work, "UPDATE fh_counter SET position = ?1 WHERE one = 1", &value, 1, NULL,
-                     error);
+    return ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
 }
 
 /* What a table's counter has given out must not come again, though the row be deleted. */

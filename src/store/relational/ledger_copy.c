@@ -9,6 +9,7 @@
 #include "store/ledger.h"
 #include "store/ledger_copy.h"
 #include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 
@@ -200,8 +201,7 @@ static enum fh_code sql_number(struct store *store, int64_t position, int64_t tr
     enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
     if (code != FH_OK)
         return code;
-    code = sql_run(work, "UPDATE fh_counter SET position = ?1 WHERE one = 1", &value, 1, NULL, NULL,
-                   NULL, error);
+    code = ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
     if (code == FH_OK)
         code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
     if (code == FH_OK)

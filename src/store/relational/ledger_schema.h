@@ -33,7 +33,7 @@ extern const struct ledger_schema ledger_schema_sqlite, ledger_schema_postgresql
 #define LEDGER_NUMBERING_POSTGRESQL LEDGER_KEYS_POSTGRESQL ", 513"
 
 /* PostgreSQL's sequencer tells here of new positions, with the schema's name, while more than one
- * process holds the advisory lock of those who listen. */
+ * process holds the advisory lock of those who listen; a group that numbers its own always does. */
 #define LEDGER_CHANNEL_POSTGRESQL "freehold_positions"
 #define LEDGER_LISTENERS_POSTGRESQL "hashtextextended('freehold.listeners.' || current_schema(), 0)"
 

@@ -3,10 +3,10 @@
  * The ledger's tables in PostgreSQL, and its sequencer.
  *
  * A work inserts its events without a position. fh_sequence, called after commits in a statement
- * of its own, gives them theirs. It locks the counter's row first, by an update (a lock would leave
- * a mark in the row); the statement after that has a fresh snapshot, which sees all that the
- * sequencer before it has committed. In one statement both
- * would go wrong: the snapshot is older than the wait for the lock. That needs READ COMMITTED.
+ * of its own, gives them theirs. It takes the lock of numbering, and locks the counter's row by an
+ * update (a lock of the row would leave a mark in it); the statement after that has a fresh
+ * snapshot, which sees all that the sequencer before it has committed. In one statement both would
+ * go wrong: the snapshot is older than the wait for the lock. That needs READ COMMITTED.
  *
  * It numbers in the order of seq. Works that publish events of one key draw seq while they hold
  * a lock of the key's until they commit, so that the order of a key is that of its works.
@@ -32,13 +32,14 @@
  * sync instead of two, and no row is written twice. That is right when no event without a position
  * can be before them, and theirs are the next positions. fh_counter's `drawn` says that all of seq
  * up to it have positions or will never be. What draws seq holds the lock of drawing shared, up to
- * its end: where fh_drawn has it alone for a moment, nobody is between drawing and commit, and what
- * the sequence stands at then becomes `drawn` once fh_sequence has numbered all that is committed.
- * fh_append takes the lock of numbering if nobody has it, sees by the row's xmax whether anybody
- * has changed the counter since the transaction's snapshot, and draws; if these are the numbers
- * right behind `drawn`, nobody has drawn since. Else it leaves its events to fh_sequence, like all
- * others. A number that was drawn and is never written (a work that is rolled back) makes fh_append
- * wait for the next call of fh_sequence.
+ * its end (a trigger takes it, before a statement's first row): where fh_drawn has it alone for a
+ * moment, nobody is between drawing and commit, and what the sequence stands at then becomes
+ * `drawn` once fh_sequence has numbered all that is committed. fh_append takes the lock of
+ * numbering if nobody has it, sees by the row's xmax whether anybody has changed the counter since
+ * the transaction's snapshot, and draws; if these are the numbers right behind `drawn`, nobody has
+ * drawn since. Else it leaves its events to fh_sequence, like all others. A number that was drawn
+ * and is never written (a work that is rolled back) makes fh_append wait for the next call of
+ * fh_sequence.
  *
  * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
  *
@@ -146,6 +147,18 @@ static const char fence[] =
     " USING ERRCODE = '" LEDGER_FENCED "';\n"
     "END\n"
     "$fence$;";
+
+/* By a trigger: so it holds for works of older programs, too. */
+static const char drawing[] =
+    "CREATE OR REPLACE FUNCTION fh_drawing() RETURNS trigger LANGUAGE plpgsql AS $drawing$\n"
+    "BEGIN\n"
+    "    PERFORM pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL ");\n"
+    "    RETURN NULL;\n"
+    "END\n"
+    "$drawing$;\n"
+    "DROP TRIGGER IF EXISTS fh_outbox_drawing ON fh_outbox;"
+    "CREATE TRIGGER fh_outbox_drawing BEFORE INSERT ON fh_outbox FOR EACH STATEMENT"
+    " EXECUTE FUNCTION fh_drawing()";
 
 static const char drawn[] =
     "CREATE OR REPLACE FUNCTION fh_drawn() RETURNS bigint LANGUAGE plpgsql AS $drawn$\n"
@@ -292,7 +305,7 @@ static const char append[] =
     "END\n"
     "$append$";
 
-static const char *const tables[] = {events, works, fence, drawn, sequence, append, NULL};
+static const char *const tables[] = {events, works, fence, drawing, drawn, sequence, append, NULL};
 
 /* From format 2: the index held what has no position, too. Pages that are there stay as full as
  * they are. */

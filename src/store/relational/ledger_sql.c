@@ -14,35 +14,31 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
                                         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                          [SQL_MARIADB] = "INSERT INTO fh_meta (name, value) VALUES (?1, ?2)"
                                          " ON DUPLICATE KEY UPDATE value = VALUES(value)"},
-/* The locks are had before seq is drawn: rows come from `locked` when they are there. */
-#define POSTGRESQL_APPEND(locks)                                                                   \
-    "WITH locked AS MATERIALIZED (SELECT " locks                                                   \
-    "pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL "))"                                 \
-    " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"                  \
-    " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM locked"
 #define POSTGRESQL_KEY_LOCK(parameter)                                                             \
     "pg_advisory_xact_lock(" LEDGER_KEYS_POSTGRESQL ", CAST(" parameter " AS integer))"
+#define TEXTS(parameter) "CAST(CAST(" parameter " AS text) AS text[]), "
+#define NUMBERS(parameter) "CAST(CAST(" parameter " AS text) AS bigint[]), "
     [LEDGER_OUTBOX_APPEND] =
-        {[SQL_POSTGRESQL] = POSTGRESQL_APPEND(""),
+        {[SQL_POSTGRESQL] =
+             "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
+             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
          [SQL_MARIADB] =
              "INSERT INTO fh_outbox (event_id, type, version, `key`, time_ms, data, trace)"
              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
-    [LEDGER_OUTBOX_APPEND_LOCKED] = {[SQL_POSTGRESQL] =
-                                         POSTGRESQL_APPEND(POSTGRESQL_KEY_LOCK("?8") ", ")},
-#define ARRAY(parameter, type) "CAST(CAST(" parameter " AS text) AS " type "[])"
+    /* The lock is had before seq is drawn: rows come from `locked` when it is there. */
+    [LEDGER_OUTBOX_APPEND_LOCKED] =
+        {[SQL_POSTGRESQL] = "WITH locked AS MATERIALIZED (SELECT " POSTGRESQL_KEY_LOCK(
+             "?8") ")"
+                   " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
+                   " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM "
+                   "locked"},
     [LEDGER_OUTBOX_APPEND_ALL] =
-        {[SQL_POSTGRESQL] =
-             "SELECT fh_append(" ARRAY("?1", "integer") ", " ARRAY("?2", "text") ", " ARRAY("?3", "text") ", " ARRAY(
-                 "?4",
-                 "bigint") ", " ARRAY("?5",
-                                      "text") ", " ARRAY("?6",
-                                                         "bigint") ", " ARRAY("?7",
-                                                                              "text") ", " ARRAY("?"
-                                                                                                 "8",
-                                                                                                 "t"
-                                                                                                 "e"
-                                                                                                 "x"
-                                                                                                 "t") ", CAST(?9 AS integer) = 1)"},
+        {[SQL_POSTGRESQL] = "SELECT fh_append(CAST(CAST(?1 AS text) AS integer[]), " TEXTS("?2")
+             TEXTS("?3") NUMBERS("?4") TEXTS("?5") NUMBERS("?6") TEXTS("?7")
+                 TEXTS("?8") "CAST(?9 AS integer) = 1)"},
+    [LEDGER_COUNTER_SET] = {[SQL_SQLITE] = "UPDATE fh_counter SET position = ?1 WHERE one = 1",
+                            [SQL_POSTGRESQL] =
+                                "UPDATE fh_counter SET position = ?1, drawn = -1 WHERE one = 1"},
     [LEDGER_SUBSCRIBER_PUT] =
         {[SQL_SQLITE] =
              "INSERT INTO fh_subscriber (name, share, incarnation, done, seen, updated_ms)"

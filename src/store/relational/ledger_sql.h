@@ -19,6 +19,7 @@ enum ledger_statement {
     LEDGER_OUTBOX_APPEND_ALL,    /* of many events: arrays, as PostgreSQL writes them, of 1 stripes,
                                     2 to 8 what LEDGER_OUTBOX_APPEND has; 9: 1, if they may get
                                     positions at once. The first one's; NULL: they did not */
+    LEDGER_COUNTER_SET,          /* 1: the last position, of a store that was copied */
     LEDGER_SUBSCRIBER_PUT,
     LEDGER_KEY_PLACES,       /* 1: keys as a JSON array; rows of key and position */
     LEDGER_KEYS_UNSEQUENCED, /* the same, as rows of key: events without a position yet */

@@ -164,6 +164,7 @@ struct postgresql_gather {
     int groups;                         /* under way */
     bool leading;                       /* the last of them is not sent yet */
     struct postgresql_work *committing; /* a group's, and nothing is sent behind its COMMIT */
+    int64_t committed_ns;               /* when the last COMMIT of a group was answered */
     struct world_turn turn;
     /* Whether the next group numbers its own events. */
     bool numbers, gated;

@@ -17,8 +17,9 @@
  * sends the answers of the former one. Never two at once: works of one process don't conflict in
  * groups.
  *
- * Who comes when no group is under way and nobody else has come waits for nobody and has a
- * transaction of its own; or is a group alone, while groups number their own events.
+ * Who comes when no group is under way and nobody else has come has a transaction of its own; or is
+ * a group alone, while groups number their own events. It waits for nobody, but for one call of the
+ * sequencer where the next group is to number its events.
  *
  * The statement for the events gives them their positions, if no others can be before them: then
  * no call of the sequencer and no second sync stands between COMMIT and the answers. It can't while
@@ -35,7 +36,8 @@
  * - Others hold a lock that a statement needs: after LOCK_MS it fails. So two groups, or a group
  * and a work, never wait for each other for long.
  * - COMMIT is not answered: the group's mark settles it for all (postgresql_settle.c).
- * - A statement is slow: others wait for its group no longer than WAIT_MS.
+ * - A statement is slow: others wait for its group no longer than WAIT_MS, as long as they are not
+ *   sent behind its COMMIT.
  * The statement at fault stays out of groups for a while: twice as long each time.
  */
 
@@ -286,6 +288,7 @@ void postgresql_group_committed(struct postgresql_work *carrier)
     struct postgresql_store *store = store_of(carrier);
     if (store->gather.committing == carrier)
         store->gather.committing = NULL;
+    store->gather.committed_ns = world_monotonic_ns(store->base.world);
 }
 
 static struct postgresql_group *group_new(struct postgresql_store *store)
@@ -370,7 +373,10 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
 {
     struct postgresql_group *group = work->group;
     postgresql_call_rows(call, visit, context);
-    int64_t now_ns = world_monotonic_ns(store_of(work)->base.world);
+    struct postgresql_store *store = store_of(work);
+    int64_t now_ns = world_monotonic_ns(store->base.world);
+    if (group->answered_ns < store->gather.committed_ns) /* it was sent behind that */
+        group->answered_ns = store->gather.committed_ns;
     bool failed = call->code != FH_OK || call->aborted;
     if ((call->code != FH_OK && !call->lost) || now_ns - group->answered_ns > SLOW_NS)
         blame(call->statement);

@@ -4,8 +4,9 @@
  * twice does no harm, so a statement whose connection broke is sent once more.
  *
  * Over the same connection the process listens for positions that others have given (fh_sequence
- * notifies, while more than one process listens): so nobody looks whether there are any. It is
- * kept up by a fiber of its own; once it is up again, the listeners look for what they have missed.
+ * notifies, while more than one process listens; fh_append always does): so nobody looks whether
+ * there are any. It is kept up by a fiber of its own; once it is up again, the listeners look for
+ * what they have missed.
  */
 
 #include <string.h>
@@ -31,7 +32,7 @@ static bool is_own(const struct postgresql_store *store, int backend)
 {
     bool own = store->sequence.backend == backend;
     for (int i = 0; i < store->options.connections && !own; i++)
-        own = store->works[i].backend == backend;
+        own = store->works[i].state == CONNECTION_UP && store->works[i].backend == backend;
     return own;
 }
 

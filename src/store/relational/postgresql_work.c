@@ -186,7 +186,9 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
 static void send_rollback(struct postgresql_work *work)
 {
     struct postgresql_connection *connection = work->connection;
-    if (!work->begun || work->lost)
+    /* Of one whose connection was handed on: what it leaves there makes the next one's BEGIN fail,
+     * which then sends ROLLBACK; here it could come into somebody else's transaction. */
+    if (!work->begun || work->lost || work->handed)
         return;
     /* Its own section: what failed before it must not take it along. */
     postgresql_sync(connection);
@@ -215,7 +217,9 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
     struct postgresql_connection *connection = work->connection;
     if (!call || call->lost) {
         int backend = connection->backend;
-        postgresql_disconnect(connection);
+        work->lost = true;
+        if (!work->handed || connection->state == CONNECTION_UP)
+            postgresql_disconnect(connection); /* else somebody is making it anew */
         return postgresql_settle(store_of(work), id, backend, error);
     }
     if (call->code == FH_OK && !call->aborted && call->changes >= 0)
