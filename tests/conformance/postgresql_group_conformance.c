@@ -307,6 +307,7 @@ static void put_behind(struct member *first, struct member *members)
     for (int i = 0; i < COUNT; i++)
         members[i] = (struct member){.store = first->store, .id = first->id + 1000 + i, .key = "k"};
     first->behind = members;
+    first->then = start_behind;
 }
 
 /* A group whose COMMIT meets what is planned, and one behind it: each of their works is done, and
@@ -387,6 +388,70 @@ static void a_groups_commit_that_was_cut_in_two_is_not_waited_for(struct conform
     lose_inside_commit(c, LINK_CUT_IN, true);
 }
 
+/* A group whose events can't be written; behind its COMMIT one that comes to nothing; and behind
+ * that, over the same connection, a work of two statements. */
+static enum fh_code stranger_code, empty_code;
+
+static void run_empty_and_stranger(void *argument)
+{
+    struct conformance *c = argument;
+    struct store_work *work;
+    struct fh_error error;
+    int64_t seen;
+    struct sql_value good[] = {sql_integer(8), sql_integer(9)};
+    empty_code = stranger_code = store_begin(c->store, STORE_WRITE_TOGETHER, &work, &error);
+    if (empty_code == FH_OK) {
+        work->deadline_ns = 1; /* it is too late when the group is sent */
+        empty_code = sql_run(work, INSERT, good, 2, see, &seen, NULL, &error);
+        store_rollback(work);
+    }
+    if (stranger_code == FH_OK)
+        stranger_code = store_begin(c->store, STORE_WRITE, &work, &error);
+    if (stranger_code != FH_OK)
+        return;
+    stranger_code = sql_run(work, INSERT, good, 2, see, &seen, NULL, &error);
+    if (stranger_code == FH_OK)
+        stranger_code = sql_run(work, "INSERT INTO things (id, n) VALUES (?2, ?1) RETURNING n",
+                                good, 2, see, &seen, NULL, &error);
+    if (stranger_code == FH_OK)
+        stranger_code = store_commit(work, &error);
+    else
+        store_rollback(work);
+}
+
+static void start_empty_and_stranger(struct member *member)
+{
+    conformance_start(member->c, run_empty_and_stranger, member->c);
+}
+
+static void who_gets_a_connection_behind_a_group_that_failed_is_left_alone(struct conformance *c)
+{
+    struct member members[COUNT] = {0};
+    struct ledger_event event = {
+        .id = "held", .type = "Happened", .version = 1, .key = "k", .data = "{}"};
+    int64_t seen;
+    EXPECT(prepare(c) && store_sequence(c->store, NULL, 0, &c->error) == FH_OK);
+    for (int i = 0; i < COUNT; i++)
+        members[i] = (struct member){.id = 1000 + i, .key = "k"};
+    start(c, members, COUNT, INSERT);
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == COUNT && members[0].position == 1);
+    EXPECT(conformance_does(c, "DELETE FROM things WHERE id >= 1000", NULL) == FH_OK);
+    struct store_work *holder = conformance_begin(c, STORE_WRITE);
+    EXPECT(holder && ledger_outbox_append(holder, &event, &c->error) == FH_OK);
+    EXPECT(sql_run(holder, "SELECT 1", NULL, 0, see, &seen, NULL, &c->error) == FH_OK);
+    for (int i = 0; i < COUNT; i++)
+        members[i].runs = 0;
+    members[0].then = start_empty_and_stranger;
+    start(c, members, COUNT, INSERT); /* their events have the ids of those before */
+    fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 50));
+    EXPECT(conformance_commit(c, holder) == FH_OK); /* the first group waits for its key */
+    conformance_join(c);
+    EXPECT(committed(members, COUNT) == 0 && empty_code == FH_UNAVAILABLE &&
+           stranger_code == FH_OK);
+    EXPECT(count_of(c, "SELECT count(*) FROM things WHERE id IN (8, 9)") == 2);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -405,6 +470,7 @@ int main(void)
         CASE(a_work_that_comes_to_its_first_statement_too_late_does_nothing),
         CASE(a_work_sees_what_was_answered_before_it_began),
         CASE(the_next_group_goes_out_behind_a_groups_commit),
+        CASE(who_gets_a_connection_behind_a_group_that_failed_is_left_alone),
         CASE(a_groups_commit_that_never_came_to_the_server_is_made_again),
         CASE(a_groups_commit_whose_answer_was_lost_stands),
         CASE(a_groups_commit_that_comes_when_all_is_settled_does_nothing),

@@ -26,8 +26,9 @@ struct member {
     const char *key; /* of the event that it publishes; NULL: none */
     bool refuses;    /* when it sees less than `needs` */
     int needs;
-    bool follows;          /* with a second statement */
-    struct member *behind; /* COUNT of them, which begin when its statement is answered */
+    bool follows;                        /* with a second statement */
+    void (*then)(struct member *member); /* once its statement is answered; or NULL */
+    struct member *behind;               /* for start_behind */
     char event_id[32];
     int64_t seen;
     int64_t position; /* the event's, as the commit told it; 0: it did not */
@@ -69,8 +70,8 @@ static inline enum fh_code run_once(struct member *member, enum store_mode mode)
         return code;
     code = sql_run(work, member->sql, values, 2, see, &member->seen, NULL, &member->error);
     member->shared += work->tentative;
-    if (member->behind && member->runs == 1)
-        start(member->c, member->behind, COUNT, member->sql);
+    if (member->then && member->runs == 1)
+        member->then(member);
     if (code == FH_OK && member->refuses && member->seen < member->needs) {
         bool tentative = work->tentative;
         store_rollback(work);
@@ -114,6 +115,11 @@ static inline void start(struct conformance *c, struct member *members, int coun
         member->id = member->id ? member->id : i + 1;
         conformance_start(c, run_member, member);
     }
+}
+
+static inline void start_behind(struct member *member)
+{
+    start(member->c, member->behind, COUNT, member->sql);
 }
 
 static inline int committed(const struct member *members, int count)
