@@ -338,6 +338,11 @@ void postgresql_call_rows(struct postgresql_call *call, sql_visit *visit, void *
 enum fh_code postgresql_append_all(struct postgresql_work *work, struct ledger_event *const *lists,
                                    int count, bool numbers, struct fh_error *error);
 void postgresql_appended(struct postgresql_work *work); /* takes the answer, if one is awaited */
+/* Whether the next group may be sent now; looked at again when a call of the sequencer has ended.
+ */
+bool postgresql_numbering_gate(struct postgresql_store *store);
+/* Of a group that published. */
+void postgresql_numbering_told(struct postgresql_gather *gather, bool tried, bool numbered);
 
 /* postgresql_group.c: works that share a transaction. */
 /* A statement of a work that may be in a group. *ret_done: it was run there. */

@@ -17,6 +17,7 @@
 
 #define STRIPES 0 /* the first array; then the columns of an event */
 #define ARRAYS 8
+#define NUMBERING_APART_MAX 64 /* groups */
 #define ARRAY_SIZE_MAX (TEXT_LENGTH_MAX * 2)
 
 /* One more element of an array; NULL is NULL. */
@@ -120,4 +121,47 @@ void postgresql_appended(struct postgresql_work *work)
     postgresql_call_rows(call, take_first, work->ret_first);
     postgresql_work_ended(work, call);
     postgresql_call_end(call);
+}
+
+/* ---- Whether a group numbers its events ------------------------------------------------------ */
+
+static void numbering_failed(struct postgresql_gather *gather)
+{
+    gather->numbers = false;
+    gather->apart = gather->apart_next;
+    gather->apart_next = gather->apart_next ? gather->apart_next * 2 : 1;
+    if (gather->apart_next > NUMBERING_APART_MAX)
+        gather->apart_next = NUMBERING_APART_MAX;
+}
+
+/* A group that is to number its events begins behind the sequencer's call: else its snapshot is
+ * from before. For one call it waits; if there is another by then, the sequencer is in demand. The
+ * first one begins behind a group that does not number its own. False: it is to wait. */
+bool postgresql_numbering_gate(struct postgresql_store *store)
+{
+    struct postgresql_gather *gather = &store->gather;
+    if (gather->apart || !store->sequencing) {
+        gather->gated = false;
+        return gather->apart || gather->numbers || !gather->groups;
+    }
+    if (!gather->gated)
+        gather->gate = store->sequenced;
+    gather->gated = true;
+    if (gather->gate == store->sequenced)
+        return false;
+    gather->gated = false;
+    numbering_failed(gather);
+    return true;
+}
+
+void postgresql_numbering_told(struct postgresql_gather *gather, bool tried, bool numbered)
+{
+    if (numbered) {
+        gather->numbers = true;
+        gather->apart_next = 0;
+    } else if (tried) {
+        numbering_failed(gather);
+    } else if (gather->apart) {
+        gather->apart--;
+    }
 }

@@ -53,7 +53,6 @@
 #define SLOW_NS (50 * (int64_t)1000000)
 #define APART_MIN 16 /* works that begin with a statement which was at fault */
 #define APART_MAX 4096
-#define NUMBERING_APART_MAX 64 /* groups */
 
 static struct postgresql_statement lock_briefly =
     POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '10ms'");
@@ -158,50 +157,11 @@ static void go_on(struct postgresql_gathered *gathered, enum gathered_as as)
     fiber_wake_all(&gathered->waiting);
 }
 
-/* ---- Numbering ------------------------------------------------------------------------------- */
-
-static void numbering_failed(struct postgresql_gather *gather)
-{
-    gather->numbers = false;
-    gather->apart = gather->apart_next;
-    gather->apart_next = gather->apart_next ? gather->apart_next * 2 : 1;
-    if (gather->apart_next > NUMBERING_APART_MAX)
-        gather->apart_next = NUMBERING_APART_MAX;
-}
-
-/* A group that is to number its events begins behind the sequencer's call: else its snapshot is
- * from before. For one call it waits; if there is another by then, the sequencer is in demand. The
- * first one begins behind a group that does not number its own. False: it is to wait. */
-static bool numbering_gate(struct postgresql_store *store)
-{
-    struct postgresql_gather *gather = &store->gather;
-    if (gather->apart || !store->sequencing) {
-        gather->gated = false;
-        return gather->apart || gather->numbers || !gather->groups;
-    }
-    if (!gather->gated)
-        gather->gate = store->sequenced;
-    gather->gated = true;
-    if (gather->gate == store->sequenced)
-        return false;
-    gather->gated = false;
-    numbering_failed(gather);
-    return true;
-}
-
 /* Its events are numbered, from `first` on; 0: they were not. */
 static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
                      int64_t first)
 {
-    struct postgresql_gather *gather = &store->gather;
-    if (first) {
-        gather->numbers = true;
-        gather->apart_next = 0;
-    } else if (group->numbers) {
-        numbering_failed(gather);
-    } else if (gather->apart) {
-        gather->apart--;
-    }
+    postgresql_numbering_told(&store->gather, group->numbers, first != 0);
     for (struct postgresql_work *work = group->first; first && work; work = work->next) {
         for (struct ledger_event *event = work->events; event; event = event->next)
             event->position = first++;
@@ -215,7 +175,7 @@ void postgresql_gathered(struct postgresql_store *store)
     struct postgresql_gather *gather = &store->gather;
     struct postgresql_gathered *first = gather->first, **end = &gather->first;
     if (!first || gather->leading || (gather->groups && !gather->committing) ||
-        !numbering_gate(store))
+        !postgresql_numbering_gate(store))
         return;
     bool leads = first->next || gather->numbers;
     if (!leads && gather->groups)
