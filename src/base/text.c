@@ -51,14 +51,21 @@ static bool text_reserve(struct text *text, size_t more)
     return true;
 }
 
-void text_append(struct text *text, const char *data, size_t length)
+char *text_extend(struct text *text, size_t length)
 {
     if (!text_reserve(text, length))
-        return;
-    if (length)
-        memcpy(text->data + text->length, data, length);
+        return NULL;
+    char *room = text->data + text->length;
     text->length += length;
     text->data[text->length] = '\0';
+    return room;
+}
+
+void text_append(struct text *text, const char *data, size_t length)
+{
+    char *room = text_extend(text, length);
+    if (room && length)
+        memcpy(room, data, length);
 }
 
 char *text_of_integer(int64_t number, char digits[static TEXT_INTEGER_SIZE])

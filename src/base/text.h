@@ -22,6 +22,8 @@ void text_release(struct text *text);
 void text_clear(struct text *text);
 void text_append(struct text *text, const char *data, size_t length);
 void text_add(struct text *text, const char *string);
+/* Room for `length` bytes at the end, which the caller writes. NULL: overflow. */
+char *text_extend(struct text *text, size_t length);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What printf's "%lld" does, where that is too slow. `digits` ends with a NUL; returns where the
  * number begins in it. */

@@ -193,6 +193,15 @@ struct redis_question {
 
 struct redis_read;
 struct redis_record;
+
+/* Steps of the script: of each its letter in redis_script.c and how many words it has, "H3W2", and
+ * the words, one behind the other. */
+struct redis_steps {
+    struct text shape;
+    struct redis_words words;
+    int count;
+};
+
 struct redis_key;
 
 struct redis_work {
@@ -201,11 +210,9 @@ struct redis_work {
     struct map reads; /* the command → struct redis_read */
     size_t read_size;
 
-    struct redis_words checks;     /* what the script has to find so still */
-    struct redis_words needs;      /* and behind these, of which kind keys are that are written */
-    int check_count;               /* of both */
-    struct redis_words operations; /* and then does, in order */
-    int operation_count;
+    struct redis_steps checks;     /* what the script has to find so still */
+    struct redis_steps needs;      /* and behind these, of which kind keys are that are written */
+    struct redis_steps operations; /* and then does, in order */
     struct map kinds; /* the server's key → the kind that it has to be to be written */
 
     struct map records; /* "TABLE ID" → struct redis_record */
@@ -237,9 +244,10 @@ enum fh_code redis_see(struct redis_work *own, struct redis_question *questions,
 enum fh_code redis_see_one(struct redis_work *own, bool looks, const redisReply **ret,
                            struct fh_error *error, const char *first, ...)
     __attribute__((sentinel));
-/* What the script checks beside: a letter of redis_script.c and its words. */
-void redis_check(struct redis_work *own, const char *letter, const struct redis_words *words);
-/* A command of the script's, its words up to NULL. Its key has to be of `kind` or not there. */
+/* A step of `count` words, which the caller puts behind `steps->words`. */
+void redis_step(struct redis_steps *steps, char letter, int count);
+/* A command of the script's, its words up to NULL. Its key has to be of `kind` or not there; NULL:
+ * a check says already that it is. */
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
     __attribute__((sentinel));
 void redis_needs(struct redis_work *own, const char *key, const char *kind);

@@ -96,21 +96,31 @@ static void head(struct redis_words *call, const struct redis *redis, const char
     redis_word_number(call, slot ? slot->sequence : 0);
 }
 
-static void part(struct redis_words *call, int count, const struct redis_words *words)
+static void add_text(struct text *text, const struct text *other)
 {
-    redis_word_number(call, count);
-    redis_words_add(call, words);
+    if (other->length)
+        text_append(text, other->data, other->length);
 }
 
 static void add_work(struct redis_words *works, const struct redis_work *own)
 {
-    redis_word_number(works, 4 + own->checks.count + own->needs.count + own->operations.count +
-                                 own->events.count);
+    struct text shape;
+    text_init(&shape, REDIS_SENDING_MAX);
+    add_text(&shape, &own->checks.shape);
+    add_text(&shape, &own->needs.shape);
+    text_add(&shape, ";");
+    add_text(&shape, &own->operations.shape);
+    text_add(&shape, ";");
+    text_integer(&shape, own->event_count);
+    text_add(&shape, ";");
+    text_integer(&shape, own->events.count);
+    redis_word_of(works, shape.data, shape.length);
+    text_release(&shape);
     redis_word_number(works, own->now_ms);
-    part(works, own->check_count, &own->checks);
-    redis_words_add(works, &own->needs);
-    part(works, own->operation_count, &own->operations);
-    part(works, own->event_count, &own->events);
+    redis_words_add(works, &own->checks.words);
+    redis_words_add(works, &own->needs.words);
+    redis_words_add(works, &own->operations.words);
+    redis_words_add(works, &own->events);
 }
 
 static bool is_unknown_script(const redisReply *reply)
@@ -287,7 +297,8 @@ static enum fh_code call_group(struct redis_group *group, redisReply **ret, stru
     struct redis_words call;
     redis_words_init(&call);
     head(&call, redis, slot ? "work" : "look", slot);
-    part(&call, group->count, &group->works);
+    redis_word_number(&call, group->count);
+    redis_words_add(&call, &group->works);
     CRASH_POINT("redis.unwritten");
     enum fh_code code = call_script(redis, &call, ret, error);
     redis_words_release(&call);
@@ -341,7 +352,7 @@ static void join(struct redis_group *group, struct member *member)
     add_work(&group->works, own);
     redis_keys_remember(member->own);
     group->count++;
-    group->writes = group->writes || own->operation_count > 0 || own->event_count > 0;
+    group->writes = group->writes || own->operations.count > 0 || own->event_count > 0;
     *group->end = member;
     group->end = &member->next;
 }
@@ -374,11 +385,12 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    int checks = redis_keys_check(own) + own->check_count;
-    bool writes = own->operation_count > 0 || own->event_count > 0;
+    int checks = redis_keys_check(own) + own->checks.count + own->needs.count;
+    bool writes = own->operations.count > 0 || own->event_count > 0;
     if (!writes && checks < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
-    const struct redis_words *parts[] = {&own->checks, &own->needs, &own->operations, &own->events};
+    const struct redis_words *parts[] = {&own->checks.words, &own->needs.words,
+                                         &own->operations.words, &own->events};
     size_t size = 0;
     int count = 0;
     bool overflow = false;

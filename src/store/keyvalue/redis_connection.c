@@ -65,10 +65,17 @@ static void add_line(struct text *text, const char *sign, size_t number)
 
 void redis_word_of(struct redis_words *words, const char *data, size_t length)
 {
-    add_line(&words->text, "$", length);
-    text_append(&words->text, data, length);
-    text_append(&words->text, "\r\n", 2);
+    char digits[TEXT_INTEGER_SIZE], *number = text_of_integer((int64_t)length, digits);
+    size_t figures = strlen(number);
+    char *at = text_extend(&words->text, 1 + figures + 2 + length + 2);
     words->count++;
+    if (!at)
+        return;
+    *at = '$';
+    at = mempcpy(at + 1, number, figures);
+    at = mempcpy(at, "\r\n", 2);
+    at = length ? mempcpy(at, data, length) : at;
+    memcpy(at, "\r\n", 2);
 }
 
 void redis_word(struct redis_words *words, const char *word)

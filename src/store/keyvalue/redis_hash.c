@@ -70,23 +70,21 @@ struct fields {
  * and each word more of a call takes the server a quarter of a microsecond. */
 static void check_whole(struct redis_work *own, struct redis_key *key)
 {
-    struct redis_words words;
+    struct redis_words *words = &own->checks.words;
     struct text joined;
     const struct redis_known *known = key->known;
     if (key->is_compared || !redis_writes(&own->work))
         return;
     key->is_compared = true;
-    redis_words_init(&words);
-    redis_word(&words, key->server);
-    redis_word_number(&words, (int64_t)known->count);
+    redis_step(&own->checks, 'H', 3);
+    redis_word(words, key->server);
+    redis_word_number(words, (int64_t)known->count);
     text_init(&joined, TEXT_LENGTH_MAX);
     for (size_t i = 0; i < known->count; i++)
         text_append(&joined, known->words[i], strlen(known->words[i]) + (i + 1 < known->count));
-    words.text.overflow = words.text.overflow || joined.overflow;
-    redis_word_of(&words, joined.length ? joined.data : "", joined.length);
+    words->text.overflow = words->text.overflow || joined.overflow;
+    redis_word_of(words, joined.length ? joined.data : "", joined.length);
     text_release(&joined);
-    redis_check(own, "H", &words);
-    redis_words_release(&words);
 }
 
 static enum fh_code too_many(const char *name, struct fh_error *error)

@@ -165,6 +165,11 @@ static const char *word_of(enum keyvalue_kind kind)
 }
 
 /* A hash that is compared whole is found to be one by that. */
+static bool is_told(const struct redis_key *key)
+{
+    return key->is_compared && key->known->kind == KEYVALUE_HASH && key->known->count > 0;
+}
+
 int redis_keys_check(struct redis_work *own)
 {
     struct map_entry *entry = NULL;
@@ -173,15 +178,12 @@ int redis_keys_check(struct redis_work *own)
     void *value;
     while (map_next(&own->keys, &entry, &name, &value)) {
         const struct redis_key *key = value;
-        bool is_told =
-            key->is_compared && key->known->kind == KEYVALUE_HASH && key->known->count > 0;
-        found_anyway += is_told;
-        if (!key->is_looked_at || is_told)
+        found_anyway += is_told(key);
+        if (!key->is_looked_at || is_told(key))
             continue;
-        redis_word(&own->checks, "K");
-        redis_word(&own->checks, key->server);
-        redis_word(&own->checks, word_of(key->looked_at));
-        own->check_count++;
+        redis_step(&own->checks, 'K', 2);
+        redis_word(&own->checks.words, key->server);
+        redis_word(&own->checks.words, word_of(key->looked_at));
     }
     return found_anyway;
 }
@@ -294,7 +296,10 @@ enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
 
 const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted)
 {
-    return key->over ? "any" : word_of(wanted);
+    bool any = key->over || wanted == KEYVALUE_NONE;
+    if (is_told(key) && (any || wanted == KEYVALUE_HASH))
+        return NULL;
+    return any ? "any" : word_of(wanted);
 }
 
 /* ---- Keys of any kind --------------------------------------------------------------------------
@@ -313,14 +318,11 @@ static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *
 /* That the key, whose kind was read, ends at that time exactly. */
 static void check_time(struct redis_work *own, const struct redis_key *key)
 {
-    struct redis_words words;
     if (!redis_writes(&own->work))
         return;
-    redis_words_init(&words);
-    redis_word(&words, key->server);
-    redis_word_number(&words, key->known->time_ms);
-    redis_check(own, "T", &words);
-    redis_words_release(&words);
+    redis_step(&own->checks, 'T', 2);
+    redis_word(&own->checks.words, key->server);
+    redis_word_number(&own->checks.words, key->known->time_ms);
 }
 
 static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
@@ -346,7 +348,8 @@ static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
 
 static void remove_key(const struct keyvalue_view *view, struct redis_key *key)
 {
-    redis_do(redis_work_of(view->work), "any", "DEL", key->server, NULL);
+    redis_do(redis_work_of(view->work), redis_key_needs(key, KEYVALUE_NONE), "DEL", key->server,
+             NULL);
     redis_key_ends(key);
 }
 
@@ -369,10 +372,11 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
         return FH_OK;
     }
     snprintf(time_ms, sizeof time_ms, "%lld", (long long)at_ms);
+    const char *needs = redis_key_needs(key, KEYVALUE_NONE);
     if (at_ms)
-        redis_do(own, "any", "PEXPIREAT", key->server, time_ms, NULL);
+        redis_do(own, needs, "PEXPIREAT", key->server, time_ms, NULL);
     else
-        redis_do(own, "any", "PERSIST", key->server, NULL);
+        redis_do(own, needs, "PERSIST", key->server, NULL);
     key->timed = true;
     key->ends_ms = at_ms;
     return FH_OK;

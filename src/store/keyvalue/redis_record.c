@@ -201,10 +201,10 @@ enum fh_code redis_clear(struct store_work *work, const char *table, const char 
     snprintf(high, sizeof high, "(%s" RECORD_SEPARATOR "\xff", within);
     redis_needs(own, hash, "hash");
     redis_needs(own, order, "zset");
-    const char *const words[] = {"P", hash, order, low, high};
+    const char *const words[] = {hash, order, low, high};
+    redis_step(&own->operations, 'P', 4);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        redis_word(&own->operations, words[i]);
-    own->operation_count++;
+        redis_word(&own->operations.words, words[i]);
     free(hash);
     free(order);
     return FH_OK;

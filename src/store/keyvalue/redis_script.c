@@ -26,16 +26,17 @@
  * something is taken away from, or that are to end earlier than before; what ended by itself is
  * left to the sweep (redis_list.c).
  *
- *     ARGV: mode, prefix, life, slot, number, works: count, each the count of its words and
- *           now_ms,
- *           checks: count, each a letter and its words
- *           operations: count, each "C" words | "S" key text keeps_time | "L" name: for the
- *             sweep, which removes what has ended by its clock |
- *             "P" hash order low high: all members of the order within, and their fields
- *           events: count, each key, fields of the stream's entry, rows
- *     modes: "work"; "look", which only checks; "settle", which asks what became of the works and,
- *     if they have not come, sees to it that they never will
- *     answers: of each work {"done", first position} | {"never"} | {"again"} |
+ *     ARGV: mode, prefix, life, slot, number, works: count, each its shape, now_ms, and the words
+ * of its steps and events, one behind the other shape: "CHECKS;OPERATIONS;EVENTS;WORDS", of which
+ * most works of a call have the same, and which is gone through once: of each check and operation
+ * its letter and how many words it has, as in "H3W2", then how many events there are, and how many
+ * words these have checks: K key kind | T key time_ms | H key size whole | R answer and its
+ * question | A key delta | W key kind operations: C a command | S key text keeps_time | L name: for
+ * the sweep, which removes what has ended by its clock | P hash order low high: all members of the
+ * order within, and their fields events: each key, fields of the stream's entry, rows modes:
+ * "work"; "look", which only checks; "settle", which asks what became of the works and, if they
+ * have not come, sees to it that they never will answers: of each work {"done", first position} |
+ * {"never"} | {"again"} |
  *              {"kind", key, is, wanted} | {"number", key} | {"sum", key} | {"right", command} | an
  *              error; none: all of them never
  */
@@ -64,7 +65,28 @@ static const char reading[] =
 "  if not known or number % 64 == 0 then call('PEXPIRE', works, 86400000) end\n"
 "end\n"
 "if mode == 'settle' then record() return {} end\n"
-"local at, now, wrote, served, names = 0, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n";
+"local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"
+/* Of each step its letter, and behind which word of its work its first and last ones stand. */
+"local shapes = {}\n"
+"local function shape_of(word)\n"
+"  local shape = shapes[word]\n"
+"  if shape then return shape end\n"
+"  local checks, operations, events, words = string.match(word, '^(%w*);(%w*);(%d+);(%d+)$')\n"
+"  local at = 1\n"
+"  local function steps_of(letters)\n"
+"    local steps = {}\n"
+"    for letter, count in string.gmatch(letters, '(%a)(%d+)') do\n"
+"      local i = #steps\n"
+"      steps[i + 1], steps[i + 2], steps[i + 3] = letter, at + 1, at + tonumber(count)\n"
+"      at = at + tonumber(count)\n"
+"    end\n"
+"    return steps\n"
+"  end\n"
+"  shape = {checks = steps_of(checks), operations = steps_of(operations), behind = at}\n"
+"  shape.events, shape.size = tonumber(events), at + tonumber(words) + 1\n"
+"  shapes[word] = shape\n"
+"  return shape\n"
+"end\n";
 
 static const char checking[] =
 /* What a key is at `now`, when it ends, and whether it is there all the same: asked once, since
@@ -88,27 +110,15 @@ static const char checking[] =
 "  if string.sub(key, 1, #served) == served then listed[key] = string.sub(key, #served + 1) end\n"
 "end\n"
 "local text\n"
-"local function work()\n"
-"  kinds, ends, over, listed, now = {}, {}, {}, {}, tonumber(argv[at])\n"
-"  local gone, why, checks = {}, nil, tonumber(argv[at + 1])\n"
-"  at = at + 2\n"
-"  for i = 1, checks do\n"
-"    local letter, key, holds = argv[at], argv[at + 1], true\n"
-"    at = at + 2\n"
-"    if letter == 'W' then\n"
-"      local kind, wanted = kind_of(key), argv[at]\n"
-"      at = at + 1\n"
-"      if over[key] then gone[#gone + 1] = key end\n"
-"      if kind == 'none' then\n"
-"        list(key)\n"
-"      elseif kind ~= wanted and wanted ~= 'any' then\n"
-"        why = why or {'kind', key, kind, wanted}\n"
-"      end\n"
-"    elseif letter == 'K' then\n"
-"      holds = kind_of(key) == argv[at]\n"
-"      at = at + 1\n"
-"    elseif letter == 'H' then\n"
-"      local size, reply, whole = tonumber(argv[at]), redis.pcall('HGETALL', key), argv[at + 1]\n"
+"local function work(shape)\n"
+"  kinds, ends, over, listed, now = {}, {}, {}, {}, tonumber(argv[base + 1])\n"
+"  local gone, why, checks = {}, nil, shape.checks\n"
+"  for i = 1, #checks, 3 do\n"
+"    local letter, first, holds = checks[i], base + checks[i + 1], true\n"
+"    local key = argv[first]\n"
+"    if letter == 'H' then\n"
+"      local size, whole = tonumber(argv[first + 1]), argv[first + 2]\n"
+"      local reply = redis.pcall('HGETALL', key)\n"
 "      local refused = reply.err\n"
 "      if refused and not string.find(refused, 'WRONGTYPE', 1, true) then error(reply) end\n"
 "      holds = #reply == size and not refused\n"
@@ -118,8 +128,17 @@ static const char checking[] =
 "        for word in string.gmatch(whole .. '\\0', '([^%z]*)%z') do words[#words + 1] = word end\n"
 "        for j = 1, size, 2 do holds = holds and fields[words[j]] == words[j + 1] end\n"
 "      end\n"
-"      at = at + 2\n"
 "      if holds and size > 0 then holds = kind_of(key, 'hash') == 'hash' end\n"
+"    elseif letter == 'W' then\n"
+"      local kind, wanted = kind_of(key), argv[first + 1]\n"
+"      if over[key] then gone[#gone + 1] = key end\n"
+"      if kind == 'none' then\n"
+"        list(key)\n"
+"      elseif kind ~= wanted and wanted ~= 'any' then\n"
+"        why = why or {'kind', key, kind, wanted}\n"
+"      end\n"
+"    elseif letter == 'K' then\n"
+"      holds = kind_of(key) == argv[first + 1]\n"
 "    elseif letter == 'R' then\n" /* `key` is the answer that is expected */
 "      text = text or function(reply)\n"
 "        local kind = type(reply)\n"
@@ -131,16 +150,12 @@ static const char checking[] =
 "        for j = 1, #reply do parts[j] = text(reply[j]) end\n"
 "        return '*' .. #parts .. ':' .. table.concat(parts)\n"
 "      end\n"
-"      local last = at + tonumber(argv[at])\n"
-"      local reply = redis.pcall(unpack(argv, at + 1, last))\n"
+"      local reply = redis.pcall(unpack(argv, first + 1, base + checks[i + 2]))\n"
 "      holds = not (type(reply) == 'table' and reply.err) and text(reply) == key\n"
-"      at = last + 1\n"
 "    elseif letter == 'T' then\n"
-"      holds = call('PEXPIRETIME', key) == tonumber(argv[at])\n"
-"      at = at + 1\n"
+"      holds = call('PEXPIRETIME', key) == tonumber(argv[first + 1])\n"
 "    elseif letter == 'A' then\n"
-"      local kind, delta = kind_of(key), tonumber(argv[at])\n"
-"      at = at + 1\n"
+"      local kind, delta = kind_of(key), tonumber(argv[first + 1])\n"
 "      if kind == 'none' or kind == 'string' then\n" /* of others W says that they aren't */
 "        local value = kind == 'none' and '0' or call('GET', key)\n"
 "        if not string.match(value, '^-?%d+$') or #value > 17 then\n"
@@ -157,38 +172,34 @@ static const char checking[] =
 "  if why then return why end\n"
 "  if mode == 'look' then return {'done', '0'} end\n";
 
-/* The operations are gone through twice, where they stand among the words: for the rights, and to
- * be done. */
+/* The operations are gone through twice: for the rights, and to be done. */
 static const char judging[] =
 "  local denied\n"
 "  local function allowed(...)\n"
 "    if not can(...) then denied = denied or select(1, ...) end\n"
 "  end\n"
-"  local sweeps, operations, first_at = false, tonumber(argv[at]), at + 1\n"
-"  at = first_at\n"
-"  for i = 1, operations do\n"
-"    local letter = argv[at]\n"
+"  local sweeps, operations = false, shape.operations\n"
+"  for i = 1, #operations, 3 do\n"
+"    local letter, first = operations[i], base + operations[i + 1]\n"
 "    if letter == 'C' then\n"
-"      local command, last = argv[at + 2], at + 1 + tonumber(argv[at + 1])\n"
-"      if not can(unpack(argv, at + 2, last)) then denied = denied or command end\n"
-"      local before = command == 'PEXPIREAT' and ends[argv[at + 3]]\n"
-"      if command == 'DEL' or command == 'HDEL' or command == 'ZREM' or\n"
-"         before and (before < 0 or tonumber(argv[at + 4]) < before) then\n"
-"        list(argv[at + 3])\n"
+"      local command, key = argv[first], argv[first + 1]\n"
+"      if not can(unpack(argv, first, base + operations[i + 2])) then\n"
+"        denied = denied or command\n"
 "      end\n"
-"      at = last + 1\n"
+"      local before = command == 'PEXPIREAT' and ends[key]\n"
+"      if command == 'DEL' or command == 'HDEL' or command == 'ZREM' or\n"
+"         before and (before < 0 or tonumber(argv[first + 2]) < before) then\n"
+"        list(key)\n"
+"      end\n"
 "    elseif letter == 'S' then\n"
-"      allowed('SET', argv[at + 1], argv[at + 2])\n"
-"      at = at + 4\n"
+"      allowed('SET', argv[first], argv[first + 1])\n"
 "    elseif letter == 'L' then\n"
 "      sweeps = true\n"
-"      list(served .. argv[at + 1])\n"
-"      at = at + 2\n"
+"      list(served .. argv[first])\n"
 "    else\n"
-"      allowed('HDEL', argv[at + 1], 'a')\n"
-"      allowed('ZREM', argv[at + 2], 'a')\n"
-"      allowed('ZRANGEBYLEX', argv[at + 2], '-', '+')\n"
-"      at = at + 5\n"
+"      allowed('HDEL', argv[first], 'a')\n"
+"      allowed('ZREM', argv[first + 1], 'a')\n"
+"      allowed('ZRANGEBYLEX', argv[first + 1], '-', '+')\n"
 "    end\n"
 "  end\n"
 "  for i = 1, #gone do allowed('DEL', gone[i]) end\n"
@@ -207,11 +218,11 @@ static const char judging[] =
 "  if sweeps then allowed('DEL', (next(listed))) end\n";
 
 static const char publishing[] =
-"  local wanted, first = tonumber(argv[at]), 0\n"
-"  if operations == 0 and wanted == 0 then return {'done', '0'} end\n"
+"  local wanted, first = shape.events, 0\n"
+"  if #operations == 0 and wanted == 0 then return {'done', '0'} end\n"
 "  if wanted > 0 then\n"
 "    local counter, outbox = prefix .. ':fh:counter', prefix .. ':fh:outbox'\n"
-"    local place, events, rows = prefix .. ':fh:place', {}, {}\n"
+"    local place, events, rows, at = prefix .. ':fh:place', {}, {}, base + shape.behind\n"
 "    local function take() at = at + 1 return argv[at] end\n"
 "    local function count() return tonumber(take()) end\n"
 "    first = tonumber(call('GET', counter) or '0') + 1\n"
@@ -253,30 +264,23 @@ static const char publishing[] =
 static const char writing[] =
 "  wrote = true\n"
 "  for i = 1, #gone do call('DEL', gone[i]) end\n"
-"  at = first_at\n"
-"  for i = 1, operations do\n"
-"    local letter = argv[at]\n"
+"  for i = 1, #operations, 3 do\n"
+"    local letter, place, last = operations[i], base + operations[i + 1], base + operations[i + 2]\n"
 "    if letter == 'C' then\n"
-"      local last = at + 1 + tonumber(argv[at + 1])\n"
-"      call(unpack(argv, at + 2, last))\n"
-"      at = last + 1\n"
+"      call(unpack(argv, place, last))\n"
 "    elseif letter == 'S' then\n"
-"      if argv[at + 3] == '1' and call('TYPE', argv[at + 1]).ok == 'string' then\n"
-"        call('SET', argv[at + 1], argv[at + 2], 'KEEPTTL')\n"
+"      if argv[last] == '1' and call('TYPE', argv[place]).ok == 'string' then\n"
+"        call('SET', argv[place], argv[place + 1], 'KEEPTTL')\n"
 "      else\n"
-"        call('SET', argv[at + 1], argv[at + 2])\n"
+"        call('SET', argv[place], argv[place + 1])\n"
 "      end\n"
-"      at = at + 4\n"
-"    elseif letter == 'L' then\n"
-"      at = at + 2\n"
-"    else\n"
-"      local hash, order = argv[at + 1], argv[at + 2]\n"
-"      local members = call('ZRANGEBYLEX', order, argv[at + 3], argv[at + 4])\n"
+"    elseif letter == 'P' then\n"
+"      local hash, order = argv[place], argv[place + 1]\n"
+"      local members = call('ZRANGEBYLEX', order, argv[place + 2], argv[last])\n"
 "      for j = 1, #members do\n"
 "        call('HDEL', hash, members[j])\n"
 "        call('ZREM', order, members[j])\n"
 "      end\n"
-"      at = at + 5\n"
 "    end\n"
 "  end\n"
 "  if lists then\n"
@@ -295,16 +299,14 @@ static const char writing[] =
 
 static const char calling[] =
 "local answers = {}\n"
-"at = 7\n"
 "for i = 1, tonumber(argv[6]) do\n"
-"  local behind = at + 1 + tonumber(argv[at])\n"
-"  at = at + 1\n"
-"  local well, answer = pcall(work)\n"
+"  local shape = shape_of(argv[base])\n"
+"  local well, answer = pcall(work, shape)\n"
 "  if not well and type(answer) ~= 'table' then answer = {err = 'ERR ' .. answer} end\n"
 "  local done = answer[1] == 'done'\n"
 "  answers[i] = answer\n"
 "  recorded[i + 1] = done and 'done ' .. answer[2] or 'never 0'\n"
-"  at = behind\n"
+"  base = base + shape.size\n"
 "end\n"
 "if wrote then record() end\n"
 "return answers\n";

@@ -17,7 +17,7 @@ static enum fh_code no_key(const char *name, struct fh_error *error)
 /* That the value is this one, as a read of it would be remembered (redis_work.c). */
 static void check_value(struct redis_work *own, struct redis_key *key)
 {
-    struct redis_words words;
+    struct redis_words *words = &own->checks.words;
     struct text expected;
     const char *value = key->known->words[0];
     if (key->is_compared || !redis_writes(&own->work))
@@ -26,13 +26,10 @@ static void check_value(struct redis_work *own, struct redis_key *key)
     text_init(&expected, REDIS_WORK_SIZE_MAX);
     text_printf(&expected, "$%zu:", strlen(value));
     text_add(&expected, value);
-    redis_words_init(&words);
-    redis_word_of(&words, expected.data, expected.length);
-    redis_word_number(&words, 2);
-    redis_word(&words, "GET");
-    redis_word(&words, key->server);
-    redis_check(own, "R", &words);
-    redis_words_release(&words);
+    redis_step(&own->checks, 'R', 3);
+    redis_word_of(words, expected.data, expected.length);
+    redis_word(words, "GET");
+    redis_word(words, key->server);
     text_release(&expected);
 }
 
@@ -106,11 +103,10 @@ enum fh_code redis_value_put(const struct keyvalue_view *view, const char *name,
     if (code)
         return code;
     redis_needs(own, key->server, "any");
-    redis_word(&own->operations, "S");
-    redis_word(&own->operations, key->server);
-    redis_word(&own->operations, text);
-    redis_word(&own->operations, keeps_time ? "1" : "0");
-    own->operation_count++;
+    redis_step(&own->operations, 'S', 3);
+    redis_word(&own->operations.words, key->server);
+    redis_word(&own->operations.words, text);
+    redis_word(&own->operations.words, keeps_time ? "1" : "0");
     bool keeps = keeps_time && (key->kind == KEYVALUE_VALUE || key->kind == KEYVALUE_NONE);
     int64_t ends_ms = key->ends_ms;
     bool timed = key->timed;
@@ -127,12 +123,9 @@ enum fh_code redis_value_put(const struct keyvalue_view *view, const char *name,
 
 static void check_sum(struct redis_work *own, const struct redis_key *key)
 {
-    struct redis_words words;
-    redis_words_init(&words);
-    redis_word(&words, key->server);
-    redis_word_number(&words, key->delta);
-    redis_check(own, "A", &words);
-    redis_words_release(&words);
+    redis_step(&own->checks, 'A', 2);
+    redis_word(&own->checks.words, key->server);
+    redis_word_number(&own->checks.words, key->delta);
 }
 
 /* To what the server has then, without looking; to what the work has put itself, at once. */

@@ -46,6 +46,19 @@ static enum fh_code enter(struct redis *redis, bool alone, struct fh_error *erro
     return FH_OK;
 }
 
+static void steps_init(struct redis_steps *steps)
+{
+    text_init(&steps->shape, REDIS_WORK_SIZE_MAX);
+    redis_words_init(&steps->words);
+    steps->count = 0;
+}
+
+static void steps_release(struct redis_steps *steps)
+{
+    text_release(&steps->shape);
+    redis_words_release(&steps->words);
+}
+
 static bool goes_alone(enum store_mode mode)
 {
     return mode == STORE_WRITE_ALONE || mode == STORE_MIGRATE;
@@ -67,9 +80,9 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
     map_init(&own->kinds);
     map_init(&own->records);
     map_init(&own->keys);
-    redis_words_init(&own->checks);
-    redis_words_init(&own->needs);
-    redis_words_init(&own->operations);
+    steps_init(&own->checks);
+    steps_init(&own->needs);
+    steps_init(&own->operations);
     redis_words_init(&own->events);
     *ret = &own->work;
     return FH_OK;
@@ -90,9 +103,9 @@ void redis_rollback(struct store_work *work)
     map_release(&own->kinds);
     redis_records_free(own);
     redis_keys_free(own);
-    redis_words_release(&own->checks);
-    redis_words_release(&own->needs);
-    redis_words_release(&own->operations);
+    steps_release(&own->checks);
+    steps_release(&own->needs);
+    steps_release(&own->operations);
     redis_words_release(&own->events);
     free(own->published);
     if (redis_writes(work)) {
@@ -136,29 +149,26 @@ static void describe(struct text *text, const redisReply *reply)
     }
 }
 
-void redis_check(struct redis_work *own, const char *letter, const struct redis_words *words)
+void redis_step(struct redis_steps *steps, char letter, int count)
 {
-    redis_word(&own->checks, letter);
-    redis_words_add(&own->checks, words);
-    own->check_count++;
+    text_append(&steps->shape, &letter, 1);
+    text_integer(&steps->shape, count);
+    steps->count++;
 }
 
 static void remember(struct redis_work *own, const struct redis_question *question,
                      const redisReply *reply)
 {
-    struct redis_words words;
+    struct redis_words *words = &own->checks.words;
     struct text expected;
-    redis_words_init(&words);
     text_init(&expected, REDIS_WORK_SIZE_MAX);
     describe(&expected, reply);
-    redis_word_of(&words, expected.data ? expected.data : "", expected.length);
-    words.text.overflow = words.text.overflow || expected.overflow;
-    redis_word_number(&words, question->count);
+    redis_step(&own->checks, 'R', 1 + question->count);
+    redis_word_of(words, expected.data ? expected.data : "", expected.length);
+    words->text.overflow = words->text.overflow || expected.overflow;
     for (int i = 0; i < question->count; i++)
-        redis_word(&words, question->words[i]);
-    redis_check(own, "R", &words);
+        redis_word(words, question->words[i]);
     text_release(&expected);
-    redis_words_release(&words);
 }
 
 static enum fh_code too_large(struct fh_error *error)
@@ -290,28 +300,26 @@ void redis_needs(struct redis_work *own, const char *key, const char *kind)
     if (known && (strcmp(known, kind) == 0 || strcmp(kind, "any") == 0))
         return;
     map_put(&own->kinds, key, (void *)(uintptr_t)kind);
-    redis_word(&own->needs, "W");
-    redis_word(&own->needs, key);
-    redis_word(&own->needs, kind);
-    own->check_count++;
+    redis_step(&own->needs, 'W', 2);
+    redis_word(&own->needs.words, key);
+    redis_word(&own->needs.words, kind);
 }
 
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
 {
     va_list rest, counted;
     int count = 2;
-    redis_needs(own, key, kind);
+    if (kind)
+        redis_needs(own, key, kind);
     va_start(rest, key);
     va_copy(counted, rest);
     while (va_arg(counted, const char *))
         count++;
     va_end(counted);
-    redis_word(&own->operations, "C");
-    redis_word_number(&own->operations, count);
-    redis_word(&own->operations, command);
-    redis_word(&own->operations, key);
+    redis_step(&own->operations, 'C', count);
+    redis_word(&own->operations.words, command);
+    redis_word(&own->operations.words, key);
     for (const char *word; (word = va_arg(rest, const char *)) != NULL;)
-        redis_word(&own->operations, word);
+        redis_word(&own->operations.words, word);
     va_end(rest);
-    own->operation_count++;
 }
