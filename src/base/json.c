@@ -105,9 +105,28 @@ static bool nesting_is_bounded(const char *text, size_t length)
     return true;
 }
 
+#define DIGITS_MAX 18
+
+/* As jansson would read it: most values that are kept by themselves are one. NULL: it is none. */
+static json_t *whole_number(const char *text, size_t length)
+{
+    bool negative = length > 1 && text[0] == '-';
+    json_int_t number = 0;
+    if (length - negative > DIGITS_MAX || (text[negative] == '0' && length > 1))
+        return NULL;
+    for (size_t i = negative; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return NULL;
+        number = number * 10 + (text[i] - '0');
+    }
+    return json_integer(negative ? -number : number);
+}
+
 enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh_error *error)
 {
-    *ret = NULL;
+    *ret = length ? whole_number(text, length) : NULL;
+    if (*ret)
+        return FH_OK;
     if (!nesting_is_bounded(text, length))
         return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
                          JSON_DEPTH_MAX);
@@ -143,7 +162,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 /* ---- Texts -------------------------------------------------------------------------------------
  */
 
-#define TEXT_DEPTH_MAX 512
+#define DEPTH_MAX 512
 
 static bool write_value(struct text *text, const json_t *value, int depth);
 
@@ -212,9 +231,9 @@ static bool write_value(struct text *text, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        return depth < TEXT_DEPTH_MAX && write_object(text, value, depth + 1);
+        return depth < DEPTH_MAX && write_object(text, value, depth + 1);
     case JSON_ARRAY:
-        return depth < TEXT_DEPTH_MAX && write_array(text, value, depth + 1);
+        return depth < DEPTH_MAX && write_array(text, value, depth + 1);
     case JSON_STRING:
         write_string(text, json_string_value(value), json_string_length(value));
         return true;
@@ -254,6 +273,49 @@ char *json_text(const json_t *value)
 void json_text_free(char *text)
 {
     json_release(text);
+}
+
+static json_t *copy_of(const json_t *value, int depth);
+
+static bool copy_members(json_t *copy, json_t *object, int depth)
+{
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        json_t *member = copy_of(json_object_iter_value(at), depth);
+        if (!member || json_object_setn_new_nocheck(copy, json_object_iter_key(at),
+                                                    json_object_iter_key_len(at), member) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool copy_elements(json_t *copy, const json_t *array, int depth)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        json_t *element = copy_of(json_array_get(array, i), depth);
+        if (!element || json_array_append_new(copy, element) != 0)
+            return false;
+    }
+    return true;
+}
+
+static json_t *copy_of(const json_t *value, int depth)
+{
+    json_t *own = (json_t *)(uintptr_t)value; /* jansson's iterators want it so */
+    if (!json_is_object(value) && !json_is_array(value))
+        return json_copy(own);
+    if (depth >= DEPTH_MAX)
+        return NULL;
+    json_t *copy = json_is_object(value) ? json_object() : json_array();
+    if (copy && (json_is_object(value) ? copy_members(copy, own, depth + 1)
+                                       : copy_elements(copy, own, depth + 1)))
+        return copy;
+    json_decref(copy);
+    return NULL;
+}
+
+json_t *json_copy_all(const json_t *value)
+{
+    return value ? copy_of(value, 0) : NULL;
 }
 
 json_t *json_copy_out(const json_t *value)

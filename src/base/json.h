@@ -32,6 +32,9 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
 char *json_text(const json_t *value);
 void json_text_free(char *text);
 json_t *json_copy_out(const json_t *value); /* a deep copy on the heap, whatever arena is set */
+/* A deep copy of what was parsed, which can't contain itself: looking for that is what takes
+ * json_deep_copy its time. NULL: no memory. */
+json_t *json_copy_all(const json_t *value);
 
 /* "user.address.city": NULL when any part is missing. Borrowed. */
 json_t *json_at(const json_t *value, const char *path);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chained buckets and a list through all entries in the order they came. */
+/* Chained buckets and a list through all entries in the order they came. A map of few entries has
+ * no buckets: the list is gone through. */
 
 #include "base/map.h"
 
@@ -40,52 +41,78 @@ void map_release(struct map *map)
     map_init(map);
 }
 
-static struct map_entry **find(const struct map *map, const char *key, uint64_t hash)
+#define LISTED_MAX 8 /* entries without buckets */
+#define BUCKETS_MIN ((size_t)16)
+
+static bool is(const struct map_entry *entry, const char *key, uint64_t hash)
 {
-    struct map_entry **at = &map->buckets[hash & (map->bucket_count - 1)];
-    while (*at && ((*at)->hash != hash || strcmp((*at)->key, key) != 0))
-        at = &(*at)->chain;
+    return entry->hash == hash && strcmp(entry->key, key) == 0;
+}
+
+static struct map_entry **bucket_of(const struct map *map, uint64_t hash)
+{
+    return &map->buckets[hash & (map->bucket_count - 1)];
+}
+
+static struct map_entry *find(const struct map *map, const char *key, uint64_t hash)
+{
+    struct map_entry *at = map->buckets ? *bucket_of(map, hash) : map->first;
+    while (at && !is(at, key, hash))
+        at = map->buckets ? at->chain : at->next;
     return at;
+}
+
+static void chain(struct map *map, struct map_entry *entry)
+{
+    struct map_entry **bucket = bucket_of(map, entry->hash);
+    entry->chain = *bucket;
+    *bucket = entry;
+}
+
+static void unchain(struct map *map, const struct map_entry *entry)
+{
+    struct map_entry **at = bucket_of(map, entry->hash);
+    while (*at != entry)
+        at = &(*at)->chain;
+    *at = entry->chain;
 }
 
 static void grow(struct map *map)
 {
-    size_t bucket_count = map->bucket_count ? map->bucket_count * 2 : 16;
+    size_t bucket_count = map->buckets ? map->bucket_count * 2 : BUCKETS_MIN;
     free(map->buckets);
     map->buckets = calloc(bucket_count, sizeof(struct map_entry *));
     FH_ASSERT(map->buckets != NULL);
     map->bucket_count = bucket_count;
-    for (struct map_entry *entry = map->first; entry; entry = entry->next) {
-        struct map_entry **bucket = &map->buckets[entry->hash & (bucket_count - 1)];
-        entry->chain = *bucket;
-        *bucket = entry;
-    }
+    for (struct map_entry *entry = map->first; entry; entry = entry->next)
+        chain(map, entry);
 }
 
 void *map_get(const struct map *map, const char *key)
 {
     if (!map->count)
         return NULL;
-    struct map_entry *entry = *find(map, key, hash_of(key));
+    struct map_entry *entry = find(map, key, hash_of(key));
     return entry ? entry->value : NULL;
 }
 
 void map_put(struct map *map, const char *key, void *value)
 {
     uint64_t hash = hash_of(key);
-    if (map->count >= map->bucket_count)
-        grow(map);
-    struct map_entry **at = find(map, key, hash);
-    if (*at) {
-        (*at)->value = value;
+    struct map_entry *entry = find(map, key, hash);
+    if (entry) {
+        entry->value = value;
         return;
     }
+    if (map->count >= LISTED_MAX && map->count >= map->bucket_count)
+        grow(map);
     size_t size = strlen(key) + 1;
-    struct map_entry *entry = malloc(sizeof *entry + size);
+    entry = malloc(sizeof *entry + size);
     FH_ASSERT(entry != NULL);
     *entry = (struct map_entry){.previous = map->last, .value = value, .hash = hash};
     memcpy(entry->key, key, size);
-    *at = entry;
+    if (map->buckets)
+        chain(map, entry);
     if (map->last)
         map->last->next = entry;
     else
@@ -98,11 +125,11 @@ void *map_remove(struct map *map, const char *key)
 {
     if (!map->count)
         return NULL;
-    struct map_entry **at = find(map, key, hash_of(key));
-    struct map_entry *entry = *at;
+    struct map_entry *entry = find(map, key, hash_of(key));
     if (!entry)
         return NULL;
-    *at = entry->chain;
+    if (map->buckets)
+        unchain(map, entry);
     if (entry->previous)
         entry->previous->next = entry->next;
     else

@@ -29,7 +29,7 @@ void text_clear(struct text *text)
         text->data[0] = '\0';
 }
 
-static bool text_reserve(struct text *text, size_t more)
+bool text_reserve(struct text *text, size_t more)
 {
     if (text->overflow || more > text->length_max - text->length) {
         text->overflow = true;

@@ -20,6 +20,9 @@ struct text {
 void text_init(struct text *text, size_t length_max);
 void text_release(struct text *text);
 void text_clear(struct text *text);
+/* Room for `more` bytes beyond what is there, for who knows how long it will be. False: overflow.
+ */
+bool text_reserve(struct text *text, size_t more);
 void text_append(struct text *text, const char *data, size_t length);
 void text_add(struct text *text, const char *string);
 /* Room for `length` bytes at the end, which the caller writes. NULL: overflow. */

@@ -65,5 +65,8 @@ void trace_child(const char *parent, const unsigned char random[static TRACE_RAN
     }
     hex_of(random + 16, 8, trace.span);
     /* Of the flags only "sampled" is known; the others must be sent as 0. */
-    snprintf(out, TRACE_SIZE, "00-%s-%s-%02x", trace.id, trace.span, trace.flags & 1);
+    char *at = stpcpy(out, "00-");
+    at = stpcpy(stpcpy(at, trace.id), "-");
+    at = stpcpy(stpcpy(at, trace.span), "-");
+    memcpy(at, trace.flags & 1 ? "01" : "00", 3);
 }

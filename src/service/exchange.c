@@ -29,7 +29,7 @@
 
 struct exchange {
     struct runtime *runtime;
-    struct http_incoming incoming; /* its texts live until http_reply */
+    struct http_incoming *incoming; /* lives until http_reply */
     struct runtime_route *route;
     fh_work work;
     json_t *unfit; /* a problem with which the handler shall fail */
@@ -40,17 +40,17 @@ struct exchange {
 
 struct http_incoming *exchange_request(struct exchange *exchange)
 {
-    return &exchange->incoming;
+    return exchange->incoming;
 }
 
 static const char *header(const struct exchange *exchange, const char *name)
 {
-    return http_request_header(exchange->incoming.request, name);
+    return http_request_header(exchange->incoming->request, name);
 }
 
 static void keep_span(const struct exchange *exchange, int status)
 {
-    const struct http_incoming *incoming = &exchange->incoming;
+    const struct http_incoming *incoming = exchange->incoming;
     struct span span = {.kind = exchange->work.read_only ? SPAN_READ : SPAN_REQUEST,
                         .parent = header(exchange, "traceparent"),
                         .own = exchange->trace,
@@ -71,12 +71,12 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                                  .body_length = length,
                                  .headers = headers,
                                  .header_count = header_count};
-    int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming.received_ns;
+    int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
     if (exchange->route) {
         metrics_count(exchange->route, status, (double)spent / 1e9);
         keep_span(exchange, status);
     }
-    http_reply(exchange->incoming.request, &answer);
+    http_reply(exchange->incoming->request, &answer);
 }
 
 static void answer_json(struct exchange *exchange, int status, const json_t *body,
@@ -167,7 +167,7 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
                                                  {"WWW-Authenticate", IDENTITY_HEADER}};
     const char *why;
     int status =
-        audience_judge(exchange->runtime->audience, exchange->incoming.request, route, &why);
+        audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
     if (status)
         answer_problem(exchange, status, why, NULL, headers, status == 401 ? 2 : 1);
     return status != 0;
@@ -192,7 +192,7 @@ static int take_query(struct exchange *exchange, json_t **ret_problem)
     struct fh_error error;
     json_t *strings;
     const fh_field *shape = exchange->route->route->query;
-    if (path_query(exchange->incoming.query, &strings, &error) != FH_OK) {
+    if (path_query(exchange->incoming->query, &strings, &error) != FH_OK) {
         *ret_problem = problem_new(400, error.message, NULL);
         return 400;
     }
@@ -206,7 +206,7 @@ static int take_query(struct exchange *exchange, json_t **ret_problem)
 
 static int take_body(struct exchange *exchange, json_t **ret_problem)
 {
-    const struct http_incoming *incoming = &exchange->incoming;
+    const struct http_incoming *incoming = exchange->incoming;
     const fh_field *shape = exchange->route->route->body;
     struct fh_error error;
     int status = 0;
@@ -260,7 +260,7 @@ static int64_t deadline_of(const struct exchange *exchange)
         if (*told && !*end && left >= 0 && left < ms)
             ms = left;
     }
-    return exchange->incoming.received_ns + ms * 1000000;
+    return exchange->incoming->received_ns + ms * 1000000;
 }
 
 static void prepare(struct exchange *exchange, json_t *path)
@@ -284,7 +284,7 @@ static void prepare(struct exchange *exchange, json_t *path)
 
 static struct command_request command_of(const struct exchange *exchange)
 {
-    const struct http_incoming *incoming = &exchange->incoming;
+    const struct http_incoming *incoming = exchange->incoming;
     return (struct command_request){.method = incoming->method,
                                     .path = incoming->path,
                                     .query = incoming->query,
@@ -347,7 +347,7 @@ static bool wait_for_saga(struct exchange *exchange)
     const char *location = reply_header(w, "Location");
     if (!seconds || !reference || !location)
         return false;
-    int64_t deadline = exchange->incoming.received_ns + (int64_t)seconds * 1000000000;
+    int64_t deadline = exchange->incoming->received_ns + (int64_t)seconds * 1000000000;
     enum saga_status status = saga_wait(&exchange->runtime->context, reference, deadline);
     return (status == SAGA_ENDED || status == SAGA_UNDONE) &&
            answer_location(exchange, location, seconds);
@@ -396,7 +396,7 @@ static void exchange_run(void *argument)
     work_init(&exchange->work, &runtime->context, NULL);
     json_arena_set(&exchange->work.kept);
     if (!own_route(runtime, exchange)) {
-        exchange->route = route_find(runtime, exchange->incoming.method, exchange->incoming.path,
+        exchange->route = route_find(runtime, exchange->incoming->method, exchange->incoming->path,
                                      &path, allowed, sizeof allowed);
         struct audience_route asked = {0};
         if (exchange->route)
@@ -443,10 +443,9 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
         return;
     }
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    struct exchange *exchange = malloc(sizeof *exchange);
     if (exchange) {
-        exchange->runtime = runtime;
-        exchange->incoming = *incoming;
+        *exchange = (struct exchange){.runtime = runtime, .incoming = incoming};
         if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {
             runtime->exchanges++;
             return;

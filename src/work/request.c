@@ -84,7 +84,7 @@ const char *fh_service_name(fh_work *w)
 /* The handler's own: what it does to it is nobody else's business. */
 json_t *fh_settings(fh_work *w)
 {
-    json_t *settings = json_deep_copy(w->context->settings);
+    json_t *settings = json_copy_all(w->context->settings);
     return settings ? settings : json_object();
 }
 

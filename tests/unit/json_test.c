@@ -84,6 +84,41 @@ static void values_are_written_as_jansson_writes_them(void **state)
     json_decref(value);
 }
 
+/* A space before it is not read by the same way. */
+static void a_number_alone_is_read_as_within_a_text(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"0",
+                                        "7",
+                                        "-7",
+                                        "10",
+                                        "-0",
+                                        "00",
+                                        "01",
+                                        "-01",
+                                        "-",
+                                        "--1",
+                                        "+1",
+                                        "1.5",
+                                        "1e3",
+                                        "12a",
+                                        "999999999999999999",
+                                        "-999999999999999999",
+                                        "9223372036854775807",
+                                        "-9223372036854775808",
+                                        "9223372036854775808"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char spaced[32];
+        json_t *alone, *within;
+        snprintf(spaced, sizeof spaced, " %s", texts[i]);
+        enum fh_code code = json_parse(texts[i], strlen(texts[i]), &alone, NULL);
+        assert_int_equal(code, json_parse(spaced, strlen(spaced), &within, NULL));
+        assert_true(code ? !alone && !within : json_equal(alone, within));
+        json_decref(alone);
+        json_decref(within);
+    }
+}
+
 static void reals_read_back_as_the_same_value(void **state)
 {
     (void)state;
@@ -233,6 +268,22 @@ static void copying_out_brings_the_arena_back(void **state)
     json_decref(copy);
 }
 
+static void a_copy_of_all_is_equal_and_shares_nothing(void **state)
+{
+    (void)state;
+    json_t *value =
+        parsed("{\"a\": [1, -2.5, true, null, \"\\u0000ä\", [], {}], \"b\": {\"c\": {}}}");
+    json_t *copy = json_copy_all(value);
+    assert_true(json_equal(copy, value));
+    json_array_append_new(json_object_get(copy, "a"), json_integer(3));
+    json_object_set_new(json_at(copy, "b.c"), "d", json_null());
+    assert_int_equal(json_array_size(json_object_get(value, "a")), 7);
+    assert_int_equal(json_object_size(json_at(value, "b.c")), 0);
+    json_decref(value);
+    json_decref(copy);
+    assert_null(json_copy_all(NULL));
+}
+
 static void a_text_that_would_fill_the_arena_is_refused_and_leaves_room(void **state)
 {
     (void)state;
@@ -356,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_of_every_kind_reads_back_as_it_was),
         cmocka_unit_test(values_are_written_as_jansson_writes_them),
+        cmocka_unit_test(a_number_alone_is_read_as_within_a_text),
         cmocka_unit_test(reals_read_back_as_the_same_value),
         cmocka_unit_test(what_rfc_8259_refuses_is_refused),
         cmocka_unit_test(invalid_utf8_and_raw_nul_are_refused),
@@ -365,6 +417,7 @@ int main(void)
         cmocka_unit_test(brackets_inside_strings_are_no_nesting),
         cmocka_unit_test(values_of_arena_and_heap_are_each_freed_where_they_belong),
         cmocka_unit_test(copying_out_brings_the_arena_back),
+        cmocka_unit_test(a_copy_of_all_is_equal_and_shares_nothing),
         cmocka_unit_test(a_text_that_would_fill_the_arena_is_refused_and_leaves_room),
         cmocka_unit_test(a_long_text_takes_its_own_length_of_the_arena_and_no_more),
         cmocka_unit_test(values_are_found_by_path),

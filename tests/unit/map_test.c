@@ -121,6 +121,32 @@ static void map_takes_a_removed_key_again_behind_the_others(void **state)
     map_release(&map);
 }
 
+/* Few entries are found otherwise than many. */
+static void map_finds_all_of_any_count(void **state)
+{
+    (void)state;
+    char name[16];
+    for (int count = 0; count < 40; count++) {
+        struct map map;
+        map_init(&map);
+        for (int i = 0; i < count; i++) {
+            snprintf(name, sizeof name, "key%d", i);
+            map_put(&map, name, &values[i]);
+        }
+        for (int i = 0; i < count; i += 2) {
+            snprintf(name, sizeof name, "key%d", i);
+            assert_ptr_equal(map_remove(&map, name), &values[i]);
+        }
+        for (int i = 0; i < count; i++) {
+            snprintf(name, sizeof name, "key%d", i);
+            assert_ptr_equal(map_get(&map, name), i % 2 ? &values[i] : NULL);
+        }
+        assert_null(map_get(&map, "key"));
+        assert_int_equal(map.count, count / 2);
+        map_release(&map);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +154,7 @@ int main(void)
         cmocka_unit_test(map_copies_its_keys),
         cmocka_unit_test(map_replaces_the_value_and_keeps_the_place),
         cmocka_unit_test(map_keeps_the_order_of_insertion_through_growth_and_removal),
+        cmocka_unit_test(map_finds_all_of_any_count),
         cmocka_unit_test(map_takes_a_removed_key_again_behind_the_others),
     };
     return cmocka_run_group_tests_name("map", tests, NULL, NULL);

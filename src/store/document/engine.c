@@ -186,7 +186,7 @@ static enum fh_code document_rewrite(struct store_work *work,
                                      const struct engine_collection *collection, const char *id,
                                      json_t *document, const json_t *update, struct fh_error *error)
 {
-    json_t *old = collection->field_count ? json_deep_copy(document) : NULL;
+    json_t *old = collection->field_count ? json_copy_all(document) : NULL;
     char *text = NULL, sql[ENGINE_SQL_SIZE];
     FH_ASSERT(old != NULL || !collection->field_count);
     snprintf(sql, sizeof sql, "UPDATE doc_%s SET body = ?2 WHERE id = ?1", collection->name);
@@ -230,7 +230,7 @@ static enum fh_code engine_update(struct store_work *work, const char *name, con
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = update_on_heap(work, name, id, filter, update, &document, error);
     json_arena_set(arena);
-    if (!code && !(*ret = json_deep_copy(document)))
+    if (!code && !(*ret = json_copy_all(document)))
         code = error_set(error, FH_NO_MEMORY, "The document does not fit into the work.");
     json_decref(document);
     return code;

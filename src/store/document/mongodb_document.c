@@ -245,7 +245,7 @@ static enum fh_code not_found(const char *collection, const char *id, struct fh_
 /* A copy of what is on the heap, in the arena that is set. */
 static enum fh_code hand_out(const json_t *document, json_t **ret, struct fh_error *error)
 {
-    *ret = json_deep_copy(document);
+    *ret = json_copy_all(document);
     return *ret ? FH_OK
                 : error_set(error, FH_NO_MEMORY, "The document does not fit into the work.");
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 struct page_found {
     struct text rank;
     json_t *document;
@@ -144,7 +146,7 @@ enum fh_code page_answer(const struct page *page, json_t **ret, struct fh_error 
     json_t *list = json_array();
     bool fits = list != NULL;
     for (int i = 0; i < page->count && fits; i++) {
-        json_t *copy = json_deep_copy(page->found[i].document);
+        json_t *copy = json_copy_all(page->found[i].document);
         fits = copy && json_array_append_new(list, copy) == 0;
     }
     if (!fits) {

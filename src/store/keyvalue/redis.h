@@ -211,7 +211,6 @@ struct redis_work {
     size_t read_size;
 
     struct redis_steps checks;     /* what the script has to find so still */
-    struct redis_steps needs;      /* and behind these, of which kind keys are that are written */
     struct redis_steps operations; /* and then does, in order */
     struct map kinds; /* the server's key → the kind that it has to be to be written */
 
@@ -246,11 +245,12 @@ enum fh_code redis_see_one(struct redis_work *own, bool looks, const redisReply 
     __attribute__((sentinel));
 /* A step of `count` words, which the caller puts behind `steps->words`. */
 void redis_step(struct redis_steps *steps, char letter, int count);
-/* A command of the script's, its words up to NULL. Its key has to be of `kind` or not there; NULL:
- * a check says already that it is. */
+/* A command of the script's, its words up to NULL. Its key has to be of `kind` or not there. */
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
     __attribute__((sentinel));
 void redis_needs(struct redis_work *own, const char *key, const char *kind);
+/* At the commit, when that is known of all keys: that they are of these kinds, or not there. */
+void redis_needs_check(struct redis_work *own);
 /* "PREFIX:fh:NAME", "PREFIX:kv:NAME": malloc'ed. */
 char *redis_name(const struct redis *redis, const char *room, const char *name);
 
@@ -297,7 +297,7 @@ void redis_records_free(struct redis_work *own);
 
 void redis_keys_free(struct redis_work *own);
 /* At the commit: that the keys are of the kinds that the work has seen. Returns of how many that
- * need not be written. */
+ * need not be written; what these are needed to be is not asked either. */
 int redis_keys_check(struct redis_work *own);
 /* The work is on its way to the server, and its keys will be as it leaves them; or it came to
  * nothing, and nobody knows. */

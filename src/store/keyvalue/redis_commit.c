@@ -34,7 +34,8 @@
 #include "store/keyvalue/redis.h"
 
 #define TRIES_MAX 3     /* to load the script again: others may flush the server's scripts */
-#define TOGETHER_MAX 12 /* while the server does these, the next ones are made */
+#define TOGETHER_MAX 16 /* while the server does these, the next ones are made */
+#define GROUP_SIZE ((size_t)4 << 10)         /* of most groups, about */
 #define TOGETHER_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
 
 /* A work in its group; it is on its fiber's stack. */
@@ -107,7 +108,6 @@ static void add_work(struct redis_words *works, const struct redis_work *own)
     struct text shape;
     text_init(&shape, REDIS_SENDING_MAX);
     add_text(&shape, &own->checks.shape);
-    add_text(&shape, &own->needs.shape);
     text_add(&shape, ";");
     add_text(&shape, &own->operations.shape);
     text_add(&shape, ";");
@@ -118,7 +118,6 @@ static void add_work(struct redis_words *works, const struct redis_work *own)
     text_release(&shape);
     redis_word_number(works, own->now_ms);
     redis_words_add(works, &own->checks.words);
-    redis_words_add(works, &own->needs.words);
     redis_words_add(works, &own->operations.words);
     redis_words_add(works, &own->events);
 }
@@ -362,6 +361,7 @@ static void lead(struct redis *redis, struct member *member)
     struct redis_group group = {.redis = redis, .end = &group.first};
     group.turn = (struct world_turn){.run = on_turn, .owner = &group};
     redis_words_init(&group.works);
+    text_reserve(&group.works.text, GROUP_SIZE);
     join(&group, member);
     redis->gathering = &group;
     world_turn(redis->store.world, &group.turn);
@@ -385,12 +385,12 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    int checks = redis_keys_check(own) + own->checks.count + own->needs.count;
+    int checks = redis_keys_check(own) + own->checks.count;
     bool writes = own->operations.count > 0 || own->event_count > 0;
+    redis_needs_check(own);
     if (!writes && checks < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
-    const struct redis_words *parts[] = {&own->checks.words, &own->needs.words,
-                                         &own->operations.words, &own->events};
+    const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};
     size_t size = 0;
     int count = 0;
     bool overflow = false;

@@ -165,9 +165,14 @@ static const char *word_of(enum keyvalue_kind kind)
 }
 
 /* A hash that is compared whole is found to be one by that. */
-static bool is_told(const struct redis_key *key)
+static bool is_told(struct redis_work *own, const struct redis_key *key)
 {
-    return key->is_compared && key->known->kind == KEYVALUE_HASH && key->known->count > 0;
+    if (!key->is_compared || key->known->kind != KEYVALUE_HASH || key->known->count == 0)
+        return false;
+    const char *needed = map_get(&own->kinds, key->server);
+    if (needed && (strcmp(needed, "any") == 0 || strcmp(needed, word_of(KEYVALUE_HASH)) == 0))
+        map_remove(&own->kinds, key->server);
+    return true;
 }
 
 int redis_keys_check(struct redis_work *own)
@@ -178,8 +183,9 @@ int redis_keys_check(struct redis_work *own)
     void *value;
     while (map_next(&own->keys, &entry, &name, &value)) {
         const struct redis_key *key = value;
-        found_anyway += is_told(key);
-        if (!key->is_looked_at || is_told(key))
+        bool told = is_told(own, key);
+        found_anyway += told;
+        if (!key->is_looked_at || told)
             continue;
         redis_step(&own->checks, 'K', 2);
         redis_word(&own->checks.words, key->server);
@@ -296,10 +302,7 @@ enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
 
 const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted)
 {
-    bool any = key->over || wanted == KEYVALUE_NONE;
-    if (is_told(key) && (any || wanted == KEYVALUE_HASH))
-        return NULL;
-    return any ? "any" : word_of(wanted);
+    return key->over ? "any" : word_of(wanted);
 }
 
 /* ---- Keys of any kind --------------------------------------------------------------------------
@@ -348,8 +351,7 @@ static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
 
 static void remove_key(const struct keyvalue_view *view, struct redis_key *key)
 {
-    redis_do(redis_work_of(view->work), redis_key_needs(key, KEYVALUE_NONE), "DEL", key->server,
-             NULL);
+    redis_do(redis_work_of(view->work), "any", "DEL", key->server, NULL);
     redis_key_ends(key);
 }
 
@@ -359,7 +361,7 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
     struct redis_work *own = redis_work_of(view->work);
     struct redis_key *key;
     enum keyvalue_kind kind = KEYVALUE_NONE;
-    char time_ms[24];
+    char digits[TEXT_INTEGER_SIZE];
     enum fh_code code = redis_key_open(view, name, &key, error);
     if (!code)
         code = kind_of(view, key, &kind, error);
@@ -371,12 +373,10 @@ static enum fh_code key_expire(const struct keyvalue_view *view, const char *nam
         remove_key(view, key);
         return FH_OK;
     }
-    snprintf(time_ms, sizeof time_ms, "%lld", (long long)at_ms);
-    const char *needs = redis_key_needs(key, KEYVALUE_NONE);
     if (at_ms)
-        redis_do(own, needs, "PEXPIREAT", key->server, time_ms, NULL);
+        redis_do(own, "any", "PEXPIREAT", key->server, text_of_integer(at_ms, digits), NULL);
     else
-        redis_do(own, needs, "PERSIST", key->server, NULL);
+        redis_do(own, "any", "PERSIST", key->server, NULL);
     key->timed = true;
     key->ends_ms = at_ms;
     return FH_OK;

@@ -52,8 +52,7 @@ enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
                               struct fh_error *error);
 /* `words` are all that the key has, whose kind was read: its known is whole from now on. */
 void redis_key_whole(struct redis_key *key, const char *const *words, size_t count);
-/* What the server's key has to be when it is written, KEYVALUE_NONE: of any kind. NULL: a check
- * of the work's says already that it is. */
+/* What the server's key has to be when it is written: a word of its own. */
 const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted);
 /* It is not there any more. */
 void redis_key_ends(struct redis_key *key);

@@ -81,7 +81,6 @@ enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store
     map_init(&own->records);
     map_init(&own->keys);
     steps_init(&own->checks);
-    steps_init(&own->needs);
     steps_init(&own->operations);
     redis_words_init(&own->events);
     *ret = &own->work;
@@ -104,7 +103,6 @@ void redis_rollback(struct store_work *work)
     redis_records_free(own);
     redis_keys_free(own);
     steps_release(&own->checks);
-    steps_release(&own->needs);
     steps_release(&own->operations);
     redis_words_release(&own->events);
     free(own->published);
@@ -300,17 +298,25 @@ void redis_needs(struct redis_work *own, const char *key, const char *kind)
     if (known && (strcmp(known, kind) == 0 || strcmp(kind, "any") == 0))
         return;
     map_put(&own->kinds, key, (void *)(uintptr_t)kind);
-    redis_step(&own->needs, 'W', 2);
-    redis_word(&own->needs.words, key);
-    redis_word(&own->needs.words, kind);
+}
+
+void redis_needs_check(struct redis_work *own)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *kind;
+    while (map_next(&own->kinds, &entry, &key, &kind)) {
+        redis_step(&own->checks, 'W', 2);
+        redis_word(&own->checks.words, key);
+        redis_word(&own->checks.words, kind);
+    }
 }
 
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
 {
     va_list rest, counted;
     int count = 2;
-    if (kind)
-        redis_needs(own, key, kind);
+    redis_needs(own, key, kind);
     va_start(rest, key);
     va_copy(counted, rest);
     while (va_arg(counted, const char *))
