@@ -127,6 +127,7 @@ struct redis {
 
     struct redis_memory memory;
     struct redis_group *gathering; /* works that go to the server together; NULL: none do */
+    int calling;                   /* groups that are with the server */
     struct redis_slot *slots;      /* free ones */
     int slot_count;
     int open, alone_waiting; /* writing works */

@@ -26,6 +26,7 @@
  * The work that makes it full, or else the first one, calls the script for all.
  */
 
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,9 @@
 #include "base/crash.h"
 #include "store/keyvalue/redis.h"
 
-#define TRIES_MAX 3     /* to load the script again: others may flush the server's scripts */
-#define TOGETHER_MAX 16 /* while the server does these, the next ones are made */
+#define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
+#define TOGETHER_MAX 32
+#define TOGETHER_MAX_IDLE 12 /* the server has none: so that it works while others are made */
 #define GROUP_SIZE ((size_t)4 << 10)         /* of most groups, about */
 #define TOGETHER_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
 
@@ -252,10 +254,9 @@ static enum fh_code not_done(const struct redis *redis, const redisReply *reply,
     return redis_refused(reply, "a work", error);
 }
 
-static void take_positions(struct redis_work *own, const redisReply *reply)
+static void take_positions(struct redis_work *own, int64_t first)
 {
     struct redis *redis = own->redis;
-    int64_t first = strtoll(word_at(reply, 1), NULL, 10);
     for (int i = 0; i < own->event_count; i++) {
         struct redis_placed *placed = &redis->placed[redis->placed_count++ % REDIS_PLACED_MAX];
         *placed = own->published[i];
@@ -263,26 +264,54 @@ static void take_positions(struct redis_work *own, const redisReply *reply)
     }
 }
 
-/* NULL: it shall never be done. */
 static enum fh_code outcome(struct redis_work *own, const redisReply *answer,
                             struct fh_error *error)
 {
     if (own->work.tentative && strcmp(word_at(answer, 0), "again") == 0)
         redis_memory_mistaken(&own->redis->memory);
-    if (!answer)
-        return conflict(error);
     if (strcmp(word_at(answer, 0), "done") != 0)
         return not_done(own->redis, answer, error);
-    take_positions(own, answer);
+    take_positions(own, strtoll(word_at(answer, 1), NULL, 10));
     return FH_OK;
 }
 
-/* An error of the whole call's is everybody's answer. */
-static const redisReply *answer_at(const redisReply *reply, size_t index)
+/* The answers of a call, one after the other. */
+struct answers {
+    const redisReply *reply;
+    const char *told; /* NULL: each is an element, or all are the same error */
+    size_t next;
+};
+
+static struct answers answers_of(const redisReply *reply)
 {
+    bool told = redis_is(reply, REDIS_REPLY_STRING);
+    return (struct answers){reply, told ? strchrnul(reply->str, ' ') : NULL, 0};
+}
+
+/* " done 12 never 0": where it ends, it shall never be done. */
+static enum fh_code outcome_told(struct redis_work *own, const char **told, struct fh_error *error)
+{
+    bool done = strncmp(*told, " done ", 6) == 0;
+    const char *number = *told + strcspn(*told, "0123456789");
+    char *end;
+    int64_t first = strtoll(number, &end, 10);
+    *told = end;
+    if (!done)
+        return conflict(error);
+    take_positions(own, first);
+    return FH_OK;
+}
+
+static enum fh_code outcome_next(struct redis_work *own, struct answers *answers,
+                                 struct fh_error *error)
+{
+    const redisReply *reply = answers->reply;
+    if (answers->told)
+        return outcome_told(own, &answers->told, error);
     if (!redis_is(reply, REDIS_REPLY_ARRAY))
-        return reply;
-    return index < reply->elements ? reply->element[index] : NULL;
+        return outcome(own, reply, error);
+    size_t at = answers->next++;
+    return at < reply->elements ? outcome(own, reply->element[at], error) : conflict(error);
 }
 
 /* ---- Committing --------------------------------------------------------------------------------
@@ -318,16 +347,18 @@ static void run_group(struct redis_group *group)
 {
     struct fh_error error = {0};
     redisReply *reply = NULL;
-    size_t index = 0;
     group->called = true;
     if (group->redis->gathering == group)
         group->redis->gathering = NULL;
+    group->redis->calling++;
     enum fh_code code = call_group(group, &reply, &error);
+    group->redis->calling--;
+    struct answers answers = answers_of(reply);
     for (struct member *member = group->first, *next; member; member = next) {
         next = member->next; /* `member` is of a fiber that goes on */
         if (code && member->error)
             *member->error = error;
-        member->code = code ? code : outcome(member->own, answer_at(reply, index++), member->error);
+        member->code = code ? code : outcome_next(member->own, &answers, member->error);
         if (member->code)
             redis_keys_forget(member->own);
         member->ended = true;
@@ -411,7 +442,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
         return member.code;
     }
     join(redis->gathering, &member);
-    if (redis->gathering->count == TOGETHER_MAX)
+    if (redis->gathering->count >= (redis->calling ? TOGETHER_MAX : TOGETHER_MAX_IDLE))
         run_group(redis->gathering);
     while (!member.ended)
         fiber_park();

@@ -25,20 +25,6 @@
  * the time at which the key ends (inf: never). It is brought up to date for keys that come, that
  * something is taken away from, or that are to end earlier than before; what ended by itself is
  * left to the sweep (redis_list.c).
- *
- *     ARGV: mode, prefix, life, slot, number, works: count, each its shape, now_ms, and the words
- * of its steps and events, one behind the other shape: "CHECKS;OPERATIONS;EVENTS;WORDS", of which
- * most works of a call have the same, and which is gone through once: of each check and operation
- * its letter and how many words it has, as in "H3W2", then how many events there are, and how many
- * words these have checks: K key kind | T key time_ms | H key size whole | R answer and its
- * question | A key delta | W key kind operations: C a command | S key text keeps_time | L name: for
- * the sweep, which removes what has ended by its clock | P hash order low high: all members of the
- * order within, and their fields events: each key, fields of the stream's entry, rows modes:
- * "work"; "look", which only checks; "settle", which asks what became of the works and, if they
- * have not come, sees to it that they never will answers: of each work {"done", first position} |
- * {"never"} | {"again"} |
- *              {"kind", key, is, wanted} | {"number", key} | {"sum", key} | {"right", command} | an
- *              error; none: all of them never
  */
 
 #include "store/keyvalue/redis.h"
@@ -46,25 +32,41 @@
 #include <stdio.h>
 
 /* clang-format off */
+/*
+ * ARGV: mode, prefix, life, slot, number, works: count, each its shape, now_ms, and the words of
+ *       its steps and events, one behind the other
+ * mode: "work"; "look", which only checks; "settle", which asks what became of the works and, if
+ *       they have not come, sees to it that they never will
+ *
+ * shape: "CHECKS;OPERATIONS;EVENTS;WORDS". Most works of a call have the same, and it is gone
+ *       through once: of each check and operation its letter and how many words it has, as in
+ *       "H3W2"; then how many events there are, and how many words these have.
+ *   checks: K key kind | T key time_ms | H key size whole | R answer and its question |
+ *       A key delta | W key kind
+ *   operations: C a command | S key text keeps_time | L name: for the sweep, which removes what
+ *       has ended by its clock | P hash order low high: all members of the order within, and
+ *       their fields
+ *   events: each key, fields of the stream's entry, rows
+ *
+ * answer: the number, and of each work " done FIRST_POSITION" or " never 0"; where there are no
+ *       more words: never. Or, where a work came to nothing just now, of each one
+ *       {"done", first position} | {"again"} | {"kind", key, is, wanted} | {"number", key} |
+ *       {"sum", key} | {"right", command} | an error
+ */
 static const char reading[] =
 "#!lua\n"
 "local argv, call, can = ARGV, redis.call, redis.acl_check_cmd\n"
 "local mode, prefix, slot, number = argv[1], argv[2], argv[4], tonumber(argv[5])\n"
 "local works, recorded = prefix .. ':fh:work:' .. argv[3], {argv[5]}\n"
+"local function told() return table.concat(recorded, ' ') end\n"
 "local known = mode ~= 'look' and call('HGET', works, slot)\n"
 "local last = known and tonumber(string.match(known, '^%d+'))\n"
-"if last and last >= number then\n"
-"  local answers = {}\n"
-"  for became, position in string.gmatch(last == number and known or '', ' (%a+) (%d+)') do\n"
-"    answers[#answers + 1] = {became, position}\n"
-"  end\n"
-"  return answers\n"
-"end\n"
+"if last and last >= number then return last == number and known or argv[5] end\n"
 "local function record()\n"
-"  call('HSET', works, slot, table.concat(recorded, ' '))\n"
+"  call('HSET', works, slot, told())\n"
 "  if not known or number % 64 == 0 then call('PEXPIRE', works, 86400000) end\n"
 "end\n"
-"if mode == 'settle' then record() return {} end\n"
+"if mode == 'settle' then record() return told() end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"
 /* Of each step its letter, and behind which word of its work its first and last ones stand. */
 "local shapes = {}\n"
@@ -298,7 +300,7 @@ static const char writing[] =
 "end\n";
 
 static const char calling[] =
-"local answers = {}\n"
+"local answers, told_each = {}, false\n"
 "for i = 1, tonumber(argv[6]) do\n"
 "  local shape = shape_of(argv[base])\n"
 "  local well, answer = pcall(work, shape)\n"
@@ -306,10 +308,11 @@ static const char calling[] =
 "  local done = answer[1] == 'done'\n"
 "  answers[i] = answer\n"
 "  recorded[i + 1] = done and 'done ' .. answer[2] or 'never 0'\n"
+"  told_each = told_each or not done\n"
 "  base = base + shape.size\n"
 "end\n"
 "if wrote then record() end\n"
-"return answers\n";
+"return told_each and answers or told()\n";
 /* clang-format on */
 
 const char *redis_script(void)
