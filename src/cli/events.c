@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/cli.h"
+#include "system/nearest.h"
 
 #define TAIL_DEFAULT 10
 #define TAIL_MAX 100000
@@ -23,6 +25,8 @@ struct reading {
     const char *service, *type, *key;
     bool json;
     long long next, last, trimmed; /* as the last page told */
+    bool found;
+    json_t *publishes; /* all that the service's program does, if nothing of `type`; else NULL */
 };
 
 static long long number(const json_t *object, const char *name)
@@ -58,7 +62,33 @@ static int read_page(struct reading *reading, long long after, bool counts, json
     reading->next = number(*ret, "next");
     reading->last = number(*ret, "last");
     reading->trimmed = number(*ret, "trimmed");
+    reading->found = reading->found || json_array_size(json_object_get(*ret, "events")) > 0 ||
+                     json_object_size(json_object_get(*ret, "types")) > 0;
+    json_decref(reading->publishes);
+    reading->publishes = json_incref(json_object_get(*ret, "publishes"));
     return CLI_DONE;
+}
+
+/* A type of an older program may still be there; one that is not is a mistyped one. */
+static int check_type(const struct reading *reading)
+{
+    if (!reading->publishes || reading->found)
+        return CLI_DONE;
+    struct nearest nearest = nearest_begin(reading->type);
+    struct text all;
+    json_t *known;
+    size_t i;
+    text_init(&all, TEXT_LENGTH_MAX);
+    json_array_foreach (reading->publishes, i, known) {
+        nearest_offer(&nearest, json_string_value(known));
+        text_printf(&all, "%s%s", i ? ", " : "", json_string_value(known));
+    }
+    int code =
+        cli_fail(CLI_USAGE, "%s publishes no '%s', but %s%s%s%s", reading->service, reading->type,
+                 all.length ? all.data : "nothing", nearest.word ? "; did you mean '" : "",
+                 nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+    text_release(&all);
+    return code;
 }
 
 /* ---- Showing ---- */
@@ -163,6 +193,8 @@ static int tail(struct reading *reading, const char *count, bool follow)
         return code;
     json_decref(page);
     code = show_last(reading, most);
+    if (code == CLI_DONE && most > 0)
+        code = check_type(reading);
     while (follow && code == CLI_DONE && !ferror(stdout) && poll(&reader, 1, FOLLOW_MS) == 0)
         code = show_from(reading, reading->next, TAIL_MAX, print_short);
     return code;
@@ -251,6 +283,9 @@ static int run(const struct cli_command *command, char **words, const char **val
         code = show(&reading, words[2]);
     else
         code = count_all(&reading);
+    if (code == CLI_DONE && !tails)
+        code = check_type(&reading);
+    json_decref(reading.publishes);
     cli_operator_end(&reading.asking);
     return code;
 }

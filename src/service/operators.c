@@ -170,6 +170,23 @@ static bool take_number(const json_t *query, const char *name, int64_t most, int
     return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
 }
 
+/* Where none is asked for by a type that this program publishes: what it does. */
+static void tell_types(const struct runtime *runtime, const char *type, json_t *page)
+{
+    json_t *known = json_array();
+    const struct fh_service *service = runtime->context.service;
+    for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
+        const char *published = service->publishes[i].type;
+        if (published && strcmp(published, type) == 0) {
+            json_decref(known);
+            return;
+        }
+        if (published)
+            json_array_append_new(known, json_string(published));
+    }
+    json_object_set_new(page, "publishes", known);
+}
+
 void operators_events(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
@@ -192,6 +209,8 @@ void operators_events(struct runtime *runtime, struct exchange *exchange)
                                       .counts = counts != 0};
     if (code == FH_OK)
         code = event_list(runtime->context.events, &question, &value, &error);
+    if (code == FH_OK && question.type)
+        tell_types(runtime, question.type, value);
     json_decref(query);
     answer(exchange, code, value, &error);
 }

@@ -197,6 +197,9 @@ def test_a_tail_goes_on(shop, tmp_path):
     (["show", "users"], 2, "usage: freehold events show SERVICE POSITION"),
     (["show", "users", "999999"], 1, "users has no such event at 999999"),
     (["count", "users", "3"], 2, "usage: freehold events count SERVICE"),
+    (["count", "users", "--type", "UserUpdatd"], 2,
+     "UserUpdated, UserDeleted; did you mean 'UserUpdated'?"),
+    (["tail", "orders", "--type", "nothing-like-it"], 2, "orders publishes no 'nothing-like-it', but OrderCreated, "),
 ])
 def test_a_wrong_question_for_events_is_refused(shop, arguments, code, expected):
     assert expected in run(shop, "events", *arguments, code=code)
