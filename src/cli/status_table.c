@@ -189,6 +189,19 @@ static void note_end(const struct table *table, const json_t *service)
         note(table, "%s %s.", json_string_at(service, "name"), last_end);
 }
 
+/* What its store did not serve, since a work last went well. */
+static void note_trouble(const struct table *table, const json_t *service)
+{
+    const char *kind;
+    json_t *one;
+    json_object_foreach (json_at(service, "state.trouble"), kind, one) {
+        long long failures = number(one, "failures");
+        note(table, "%s's store has served no %s for %lld s (%lld failed, the last %lld s ago): %s",
+             json_string_at(service, "name"), kind, number(one, "since_ms") / 1000, failures,
+             number(one, "last_ms") / 1000, json_string_at(one, "why"));
+    }
+}
+
 static void note_refused(const struct table *table, const json_t *process)
 {
     size_t i;
@@ -326,8 +339,8 @@ static void print_head(const struct table *table, const json_t *status)
 void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
-        note_end,     note_refused,  note_parked, note_standing,
-        note_expired, note_restored, note_older,  note_moved};
+        note_end,     note_trouble,  note_refused, note_parked, note_standing,
+        note_expired, note_restored, note_older,   note_moved};
     const int narrow = NAME_WIDTH + 57;
     const struct table table = {.width = width,
                                 .positions = width == 0 || width >= narrow + POSITION_WIDTH,

@@ -106,6 +106,7 @@ static void state(struct runtime *runtime, struct exchange *exchange)
                   "compensating", (json_int_t)sagas.compensating, "ended", (json_int_t)sagas.ended,
                   "undone", (json_int_t)sagas.undone, "parked", (json_int_t)sagas.parked,
                   "abandoned", (json_int_t)sagas.abandoned));
+    json_object_set_new(object, "trouble", trouble_show(runtime->context.troubles, runtime->world));
     json_object_set_new(object, "restored",
                         json_integer(saga_restored_waits(runtime->context.sagas)));
     if (runtime->service->model == FH_RELATIONAL)

@@ -107,6 +107,7 @@ void work_fail(fh_work *w, const struct fh_error *error)
     w->failure = *error;
     if (w->failure.code == FH_OK)
         w->failure.code = FH_UNSUPPORTED;
+    w->by_store = w->by_store || w->phase == WORK_OPEN;
     set_problem(w, &w->failure);
     FH_ASSERT(w->fail_to != NULL);
     _longjmp(*w->fail_to, ENDED_BY_FAILURE);
@@ -169,8 +170,10 @@ static void open_write(fh_work *w)
                            : w->apart || w->fence ? STORE_WRITE
                                                   : STORE_WRITE_TOGETHER;
     bool was_in_time = is_in_time(w);
-    if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK)
+    if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK) {
+        w->by_store = true;
         work_fail(w, &error);
+    }
     w->phase = WORK_OPEN;
     /* Nobody waits for it any more. (A handler that came late by its own will goes on.) */
     if (was_in_time && !is_in_time(w))
@@ -210,8 +213,10 @@ struct store_work *work_store_read(fh_work *w)
         enum fh_code code = w->fresh
                                 ? store_begin(store, STORE_READ_COMMITTED, &w->store_work, &error)
                                 : store_begin_anywhere(store, &w->store_work, &error);
-        if (code != FH_OK)
+        if (code != FH_OK) {
+            w->by_store = true;
             work_fail(w, &error);
+        }
         w->phase = WORK_OPEN;
         if (w->store_work->stale_ms > 0 && w->reply_header_count < WORK_REPLY_HEADERS_MAX)
             w->reply_headers[w->reply_header_count++] = (struct work_reply_header){
@@ -269,6 +274,7 @@ static void run_begin(fh_work *w)
     w->reply_body = NULL;
     w->reply_header_count = 0;
     w->durable = false;
+    w->by_store = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->retry_after_s = 0;
@@ -351,6 +357,11 @@ static enum fh_code run_apart(fh_work *w)
     return FH_CONFLICT;
 }
 
+static enum trouble_kind kind_of(const fh_work *w)
+{
+    return w->read_only ? TROUBLE_READS : TROUBLE_WRITES;
+}
+
 /* Ends what the run began: everything of it, or nothing. */
 static enum fh_code run_end(fh_work *w, bool by_fence)
 {
@@ -370,10 +381,12 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         code = store_commit(store_work, &w->failure);
         if (code != FH_OK) {
             w->failure.code = code;
+            w->by_store = true;
             set_problem(w, &w->failure);
             return code;
         }
         w->durable = true;
+        trouble_passed(w->context->troubles, kind_of(w), w->context->world);
         CRASH_POINT("work.durable");
         work_sequence(&w, 1);
         CRASH_POINT("work.sequenced");
@@ -462,6 +475,8 @@ enum fh_code work_run(fh_work *w)
             w->context->counters.committed++;
         return FH_OK;
     }
+    if (w->by_store && (code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN))
+        trouble_failed(w->context->troubles, kind_of(w), w->context->world, &w->failure);
     if (w->fence && w->fence->record && is_refusal(w))
         return record_refusal(w);
     w->context->counters.failed++;

@@ -28,6 +28,7 @@
 #include "base/error.h"
 #include "freehold.h"
 #include "store/store.h"
+#include "work/trouble.h"
 #include "world/world.h"
 
 /* What works of one service share. Filled by room service. */
@@ -50,6 +51,7 @@ struct work_context {
     struct work_counters {
         uint64_t committed, refused, failed, reruns;
     } counters;
+    struct trouble troubles[TROUBLE_KINDS];
 };
 
 /* The fence: a work's first statements. FH_OK: go on. Anything else ends the work; a fence that
@@ -86,6 +88,7 @@ struct fh_work {
     const struct fh_route *route; /* of a request: what its handler may answer; or NULL */
     bool read_only;               /* GET: a snapshot, no writes */
     bool fresh;                   /* GET: from the store's own server, not from a replica */
+    bool by_store;                /* what made it fail is the store's */
     int64_t deadline_ns;
     struct work_fence *fence; /* or NULL */
     const char *trace;        /* traceparent to pass on, or NULL */

@@ -293,6 +293,8 @@ def shown_on_terminal(mini, columns):
 
 def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
     waits = {"position": 12345678901, "sagas": {"running": 123456, "compensating": 2, "parked": 3}, "restored": 2,
+             "trouble": {"writes": {"why": "The store's disk is full.", "failures": 3201, "since_ms": 184321,
+                                    "last_ms": 2050}},
              "subscriptions": [
                  {"source": "orders", "share": "0/1", "state": "expired", "depth": 1234567, "lag_ms": 7200000,
                   "reason": "Events that were not applied yet are gone from the publisher, and the subscription does "
@@ -311,6 +313,7 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
                          "billing refuses calls to users, billing: its circuit breaker is open.",
                          "billing has parked 4 events that it could not apply: freehold parked list billing",
                          "billing has parked 3 sagas: freehold saga list billing --status parked",
+                         "billing's store has served no writes for 184 s (3201 failed, the last 2 s ago): The store's disk is full.",
                          "billing takes 2 sagas back.", "billing hears orders (share 0/1): expired. Events", "how to begin anew.",
                          "billing hears users (8 shares): waiting. No instance has this share now.",
                          "billing reports 2 things that a restore has left: freehold restored billing"):

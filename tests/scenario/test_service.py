@@ -444,6 +444,10 @@ def fill(folder):
     return filler
 
 
+def trouble_of(users):
+    return users.ask("GET", "/_freehold/state", headers={"Freehold-From": "operator"}).body["trouble"]
+
+
 def test_a_full_disk_refuses_writes_keeps_answering_reads_and_recovers_by_itself(make, small_disk):
     users = make(small_disk / "users")
     users.log = small_disk.parent / "log"
@@ -459,10 +463,17 @@ def test_a_full_disk_refuses_writes_keeps_answering_reads_and_recovers_by_itself
         answers = list(pool.map(lambda i: users.add(f"all {i}", key=f"all-{i}"), range(64)))
     assert {answer.status for answer in answers} == {503}
     assert users.ask("GET", "/readyz").status == 200
+    trouble = trouble_of(users)
+    assert list(trouble) == ["writes"] and trouble["writes"]["failures"] >= 69, trouble
+    assert trouble["writes"]["why"] == "The store's disk is full."
+    assert users.log.read_text().count("The store takes no works: The store's disk is full.") == 1
+    wait_for("it has lasted long enough for a word on its end", lambda: trouble_of(users)["writes"]["since_ms"] >= 1000)
     filler.unlink()
     for name, key in [(f"full {i}", f"full-{i}") for i in range(5)] + [("new", "new")]:
         assert users.add(name, key=key).status == 201, "the same key may be tried again"
         acknowledged.append(name)
+    assert trouble_of(users) == {}
+    assert "The store takes works again, after " in users.log.read_text()
     assert users.end(signal.SIGKILL) == -signal.SIGKILL
     assert users.start().ask("GET", f"/api/users/{ids[0]}").status == 200
     assert users.end() == 0

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Failures in a row are one trouble, which ends with the first work that goes well. A store that
+ * fails under load fails thousands of times a second: the log has a line a minute of it. */
+
+#include "work/trouble.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+#define TELL_EVERY_NS (INT64_C(60) * 1000000000)
+#define LASTED_NS (INT64_C(1) * 1000000000) /* the end of a shorter one is not worth a line */
+
+static const struct {
+    const char *name, *failing, *again;
+} kinds[TROUBLE_KINDS] = {
+    [TROUBLE_READS] = {"reads", "The store answers no reads", "The store answers reads again"},
+    [TROUBLE_WRITES] = {"writes", "The store takes no works", "The store takes works again"}};
+
+void trouble_failed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                    struct world *world, const struct fh_error *error)
+{
+    struct trouble *trouble = &troubles[kind];
+    int64_t now_ns = world_monotonic_ns(world);
+    if (!trouble->failures++)
+        trouble->since_ns = now_ns;
+    trouble->last_ns = now_ns;
+    memcpy(trouble->message, error->message, sizeof trouble->message);
+    if (trouble->told_ns && now_ns - trouble->told_ns < TELL_EVERY_NS)
+        return;
+    trouble->told_ns = now_ns;
+    trouble->told = true;
+    log_warning("%s: %s", kinds[kind].failing, error->message);
+}
+
+void trouble_passed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                    struct world *world)
+{
+    struct trouble *trouble = &troubles[kind];
+    if (!trouble->failures)
+        return;
+    int64_t lasted_ns = world_monotonic_ns(world) - trouble->since_ns;
+    if (trouble->told && lasted_ns >= LASTED_NS)
+        log_info("%s, after %lld s in which %llu came to nothing.", kinds[kind].again,
+                 (long long)(lasted_ns / 1000000000), (unsigned long long)trouble->failures);
+    trouble->failures = 0;
+    trouble->told = false;
+}
+
+json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct world *world)
+{
+    json_t *shown = json_object();
+    int64_t now_ns = world_monotonic_ns(world);
+    for (int kind = 0; kind < TROUBLE_KINDS; kind++) {
+        const struct trouble *trouble = &troubles[kind];
+        if (!trouble->failures)
+            continue;
+        json_t *one = json_pack("{s:s, s:I, s:I, s:I}", "why", trouble->message, "failures",
+                                (json_int_t)trouble->failures, "since_ms",
+                                (json_int_t)((now_ns - trouble->since_ns) / 1000000), "last_ms",
+                                (json_int_t)((now_ns - trouble->last_ns) / 1000000));
+        json_object_set_new(shown, kinds[kind].name, one);
+    }
+    return shown;
+}

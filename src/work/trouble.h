@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WORK_TROUBLE_H
+#define WORK_TROUBLE_H
+
+/*
+ * That the store of a service does not serve its works: a full disk, a server that is gone or has
+ * no connection left. Whoever asked is told by the work's answer; this tells whoever runs the
+ * service, in the log, at most once a minute, and in the service's state.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "world/world.h"
+
+enum trouble_kind { TROUBLE_READS, TROUBLE_WRITES, TROUBLE_KINDS };
+
+struct trouble {
+    uint64_t failures; /* in a row; 0: there is no trouble */
+    int64_t since_ns, last_ns;
+    int64_t told_ns;   /* 0: never */
+    bool told;         /* of this one */
+    char message[256]; /* the last one's */
+};
+
+void trouble_failed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                    struct world *world, const struct fh_error *error);
+/* A work of the kind went well. */
+void trouble_passed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                    struct world *world);
+/* {"writes": {"why", "failures", "since_ms", "last_ms"}}, both ages, as far as there is any. */
+json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct world *world);
+
+#endif
