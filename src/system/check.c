@@ -19,12 +19,15 @@
 #include "base/text.h"
 #include "gateway/compose.h"
 #include "gateway/routes.h"
+#include "shape/shape.h"
 #include "store/store.h"
 #include "system/callers.h"
 #include "system/keys.h"
 #include "system/links.h"
 #include "system/migrations.h"
 #include "system/nearest.h"
+
+#define SETTINGS_SHAPE_SIZE_MAX ((size_t)1 << 20)
 
 /* Who expects something, for messages: "orders: saga place_order, step reserve". */
 struct expectation {
@@ -409,6 +412,27 @@ static void check_store(const struct expectation *by, const struct system_servic
         migrations_check(service, by->findings);
 }
 
+/* As the service itself does when it starts. */
+static void check_settings(const struct expectation *by, const struct system_service *service)
+{
+    static const fh_field nothing[] = {{0}};
+    const json_t *schema = json_object_get(service->description, "settings");
+    struct arena arena;
+    size_t i;
+    json_t *fault;
+    arena_init(&arena, SETTINGS_SHAPE_SIZE_MAX);
+    const fh_field *shape = schema ? shape_of_schema(&arena, schema) : nothing;
+    json_t *faults = shape && service->settings ? shape_check(shape, service->settings) : NULL;
+    json_array_foreach (faults, i, fault) {
+        const char *where = text_at(fault, "pointer");
+        findings_error(by->findings, service->settings_place, "%s's settings are wrong%s%s: %s",
+                       service->name, where ? " at " : "", where ? where : "",
+                       text_at(fault, "detail"));
+    }
+    json_decref(faults);
+    arena_release(&arena);
+}
+
 void check_system(struct system_file *file, struct findings *findings)
 {
     struct expectation by = {.file = file, .findings = findings};
@@ -419,6 +443,7 @@ void check_system(struct system_file *file, struct findings *findings)
         by.place = service->place;
         check_model(&by, service);
         check_store(&by, service);
+        check_settings(&by, service);
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_hears(&by, service);

@@ -84,6 +84,7 @@ static void read_settings(struct yaml_reader *reader, yaml_node_t *node, const c
     struct system_service *service = into;
     json_decref(service->settings);
     service->settings = yaml_json(reader, node, what);
+    service->settings_place = yaml_place(reader, node);
 }
 
 static void read_instances(struct yaml_reader *reader, yaml_node_t *node, const char *what,
@@ -213,6 +214,7 @@ static void read_service(struct yaml_reader *reader, yaml_node_t *key, const cha
                                        .program_place = place,
                                        .engine = "sqlite",
                                        .engine_place = place,
+                                       .settings_place = place,
                                        .store.connections = SYSTEM_CONNECTIONS_DEFAULT,
                                        .instances = 1};
     /* "users:" with nothing behind it: everything as usual. */

@@ -88,10 +88,11 @@ struct system_service {
     struct system_caller callers[SYSTEM_CALLERS_MAX];
     size_t caller_count;
     bool callers_restricted;
-    bool unconfined;     /* reaches every file of its user: for debuggers and the like */
-    bool anywhere;       /* steps that go outside may go to this machine and its network, too */
-    bool open;           /* its public routes take requests without a token: for development */
-    json_t *settings;    /* an object; may hold secrets: never shown */
+    bool unconfined;  /* reaches every file of its user: for debuggers and the like */
+    bool anywhere;    /* steps that go outside may go to this machine and its network, too */
+    bool open;        /* its public routes take requests without a token: for development */
+    json_t *settings; /* an object; may hold secrets: never shown */
+    struct place settings_place;
     json_t *retention;   /* as in a process's configuration (work/retention.h); NULL: all usual */
     json_t *description; /* what the program says of itself; NULL until described */
     struct program_held described; /* the file that said so */

@@ -153,6 +153,24 @@ def test_what_programs_expect_of_each_other_is_checked(mini):
     assert "step three" not in said
 
 
+def test_settings_are_checked_as_the_service_does_when_it_starts(mini):
+    mini.describe("users", {**USERS, "settings": {
+        "type": "object", "required": ["token"], "additionalProperties": False,
+        "properties": {"token": {"type": "string"}, "most": {"type": "integer", "minimum": 1, "maximum": 9}}}})
+    mini.write("  users:\n    settings: {tokn: hush, most: 12}\n  orders: {settings: {any: 1}}\n")
+    said = mini.run("check", mini.file, code=1)
+    for expected in (":5:15: error: users's settings are wrong at /token: missing: expected a string",
+                     ":5:15: error: users's settings are wrong at /tokn: unknown",
+                     ":5:15: error: users's settings are wrong at /most: expected an integer from 1 to 9, found 12",
+                     ":6:22: error: orders's settings are wrong at /any: unknown"):
+        assert expected in said, said
+    assert "hush" not in said
+    mini.write("  users: {}\n  orders: {}\n")
+    assert ":4:3: error: users's settings are wrong at /token: missing" in mini.run("check", mini.file, code=1)
+    mini.write("  users: {settings: {token: hush, most: 9}}\n  orders: {}\n")
+    mini.run("check", mini.file)
+
+
 def test_check_says_in_json_what_it_says_in_words(mini):
     assert json.loads(mini.run("check", mini.file, "--json"))["services"] == 2
     mini.write("  users: {program: nobody}\n")
@@ -194,6 +212,7 @@ def test_a_system_starts_answers_and_stops_in_order(mini):
 
 
 def test_folders_and_configurations_are_private_and_secrets_stay_there(mini):
+    mini.describe("users", {**USERS, "settings": {"type": "object", "properties": {"token": {"type": "string"}}}})
     mini.write("  users: {settings: {token: '${MINI_TOKEN}'}}\n  orders: {}\n")
     said = mini.up(environment={**os.environ, "MINI_TOKEN": "hush-hush"})
     users = mini.state / "users"
@@ -313,7 +332,8 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
                          "billing refuses calls to users, billing: its circuit breaker is open.",
                          "billing has parked 4 events that it could not apply: freehold parked list billing",
                          "billing has parked 3 sagas: freehold saga list billing --status parked",
-                         "billing's store has served no writes for 184 s (3201 failed, the last 2 s ago): The store's disk is full.",
+                         "billing's store has served no writes for 184 s (3201 failed, the last 2 s ago): The store's "
+                         "disk is full.",
                          "billing takes 2 sagas back.", "billing hears orders (share 0/1): expired. Events", "how to begin anew.",
                          "billing hears users (8 shares): waiting. No instance has this share now.",
                          "billing reports 2 things that a restore has left: freehold restored billing"):
