@@ -72,7 +72,7 @@ static int read_page(struct reading *reading, long long after, bool counts, json
 /* A type of an older program may still be there; one that is not is a mistyped one. */
 static int check_type(const struct reading *reading)
 {
-    if (!reading->publishes || reading->found)
+    if (!reading->publishes || reading->found || reading->key)
         return CLI_DONE;
     struct nearest nearest = nearest_begin(reading->type);
     struct text all;

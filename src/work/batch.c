@@ -142,8 +142,10 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
                           struct fh_error *error)
 {
     enum fh_code code = store_begin(context->store, mode, &gate->store_work, error);
-    if (code != FH_OK)
+    if (code != FH_OK) {
+        trouble_note(context->troubles, TROUBLE_WRITES, context->world, code, error);
         return code;
+    }
     CRASH_POINT("cursor.opened");
     if (MUTATION(cursor_moved_late) && fence) { /* in a work behind the others' */
         code = members_run(gate, ret_failed, error);
@@ -178,6 +180,7 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
     CRASH_POINT("cursor.applied");
     code = store_commit(gate->store_work, error);
     CRASH_POINT("cursor.durable");
+    trouble_note(context->troubles, TROUBLE_WRITES, context->world, code, error);
     return code;
 }
 

@@ -318,9 +318,11 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
         code =
             ledger_caller_set_newest(w->store_work, command->caller, command->incarnation, error);
     if (!code && command->verdict == VERDICT_RUN && command->undo &&
-        w->handler != command->request->undo)
+        w->handler != command->request->undo) {
         /* It was done by another instance after the look before this work. */
+        w->by_fence = true;
         return error_set(error, FH_UNAVAILABLE, "The request to be undone was still under way.");
+    }
     if (code || command->verdict == VERDICT_RUN)
         return code;
     w->reply_header_count = 0;

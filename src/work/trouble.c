@@ -17,11 +17,9 @@ static const struct {
     [TROUBLE_READS] = {"reads", "The store answers no reads", "The store answers reads again"},
     [TROUBLE_WRITES] = {"writes", "The store takes no works", "The store takes works again"}};
 
-void trouble_failed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
-                    struct world *world, const struct fh_error *error)
+static void failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
+                   const struct fh_error *error)
 {
-    struct trouble *trouble = &troubles[kind];
-    int64_t now_ns = world_monotonic_ns(world);
     if (!trouble->failures++)
         trouble->since_ns = now_ns;
     trouble->last_ns = now_ns;
@@ -33,18 +31,34 @@ void trouble_failed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_
     log_warning("%s: %s", kinds[kind].failing, error->message);
 }
 
-void trouble_passed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
-                    struct world *world)
+static void passed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns)
 {
-    struct trouble *trouble = &troubles[kind];
-    if (!trouble->failures)
-        return;
-    int64_t lasted_ns = world_monotonic_ns(world) - trouble->since_ns;
+    int64_t lasted_ns = now_ns - trouble->since_ns;
     if (trouble->told && lasted_ns >= LASTED_NS)
         log_info("%s, after %lld s in which %llu came to nothing.", kinds[kind].again,
                  (long long)(lasted_ns / 1000000000), (unsigned long long)trouble->failures);
     trouble->failures = 0;
     trouble->told = false;
+}
+
+void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                  struct world *world, enum fh_code code, const struct fh_error *error)
+{
+    struct trouble *trouble = &troubles[kind];
+    if (code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN)
+        failed(trouble, kind, world_monotonic_ns(world), error);
+    else if (code == FH_OK && trouble->failures)
+        passed(trouble, kind, world_monotonic_ns(world));
+}
+
+/* A server's own words may be cut in the middle of a character. */
+static json_t *text_of(const char *text)
+{
+    size_t length = strlen(text);
+    json_t *value = json_string(text);
+    for (size_t cut = 1; !value && cut <= 4 && cut <= length; cut++)
+        value = json_stringn(text, length - cut);
+    return value ? value : json_string("");
 }
 
 json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct world *world)
@@ -55,8 +69,8 @@ json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct
         const struct trouble *trouble = &troubles[kind];
         if (!trouble->failures)
             continue;
-        json_t *one = json_pack("{s:s, s:I, s:I, s:I}", "why", trouble->message, "failures",
-                                (json_int_t)trouble->failures, "since_ms",
+        json_t *one = json_pack("{s:o, s:I, s:I, s:I}", "why", text_of(trouble->message),
+                                "failures", (json_int_t)trouble->failures, "since_ms",
                                 (json_int_t)((now_ns - trouble->since_ns) / 1000000), "last_ms",
                                 (json_int_t)((now_ns - trouble->last_ns) / 1000000));
         json_object_set_new(shown, kinds[kind].name, one);

@@ -25,11 +25,10 @@ struct trouble {
     char message[256]; /* the last one's */
 };
 
-void trouble_failed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
-                    struct world *world, const struct fh_error *error);
-/* A work of the kind went well. */
-void trouble_passed(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
-                    struct world *world);
+/* What the store said to a work of the kind. FH_OK ends the trouble; of the rest only what says
+ * that it does not serve counts. */
+void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
+                  struct world *world, enum fh_code code, const struct fh_error *error);
 /* {"writes": {"why", "failures", "since_ms", "last_ms"}}, both ages, as far as there is any. */
 json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct world *world);
 

@@ -107,7 +107,7 @@ void work_fail(fh_work *w, const struct fh_error *error)
     w->failure = *error;
     if (w->failure.code == FH_OK)
         w->failure.code = FH_UNSUPPORTED;
-    w->by_store = w->by_store || w->phase == WORK_OPEN;
+    w->by_store = w->by_store || (w->phase == WORK_OPEN && !w->by_fence);
     set_problem(w, &w->failure);
     FH_ASSERT(w->fail_to != NULL);
     _longjmp(*w->fail_to, ENDED_BY_FAILURE);
@@ -274,7 +274,7 @@ static void run_begin(fh_work *w)
     w->reply_body = NULL;
     w->reply_header_count = 0;
     w->durable = false;
-    w->by_store = false;
+    w->by_store = w->by_fence = false;
     w->documents_changed = 0;
     w->document_changed = NULL;
     w->retry_after_s = 0;
@@ -357,9 +357,10 @@ static enum fh_code run_apart(fh_work *w)
     return FH_CONFLICT;
 }
 
-static enum trouble_kind kind_of(const fh_work *w)
+static void note_store(const fh_work *w, enum fh_code code, const struct fh_error *error)
 {
-    return w->read_only ? TROUBLE_READS : TROUBLE_WRITES;
+    trouble_note(w->context->troubles, w->read_only ? TROUBLE_READS : TROUBLE_WRITES,
+                 w->context->world, code, error);
 }
 
 /* Ends what the run began: everything of it, or nothing. */
@@ -386,7 +387,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
             return code;
         }
         w->durable = true;
-        trouble_passed(w->context->troubles, kind_of(w), w->context->world);
+        note_store(w, FH_OK, NULL);
         CRASH_POINT("work.durable");
         work_sequence(&w, 1);
         CRASH_POINT("work.sequenced");
@@ -436,6 +437,8 @@ static enum fh_code record_refusal(fh_work *w)
     } while (code == FH_CONFLICT && error.retryable &&
              work_retry(w->context, &tries, w->deadline_ns));
     json_arena_set(before);
+    if (!w->by_fence)
+        note_store(w, code, &error);
     if (code == FH_CONFLICT && error.retryable)
         code = error_set(&error, FH_UNAVAILABLE, "The refusal met conflicts again and again.");
     if (code == FH_OK) {
@@ -464,6 +467,7 @@ enum fh_code work_run(fh_work *w)
             error_set(&w->failure, FH_UNAVAILABLE, "The work met conflicts again and again.");
             set_problem(w, &w->failure);
             code = FH_UNAVAILABLE;
+            w->by_store = false;
             break;
         }
         w->alone = tries.alone;
@@ -475,8 +479,8 @@ enum fh_code work_run(fh_work *w)
             w->context->counters.committed++;
         return FH_OK;
     }
-    if (w->by_store && (code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN))
-        trouble_failed(w->context->troubles, kind_of(w), w->context->world, &w->failure);
+    if (w->by_store)
+        note_store(w, code, &w->failure);
     if (w->fence && w->fence->record && is_refusal(w))
         return record_refusal(w);
     w->context->counters.failed++;

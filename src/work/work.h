@@ -89,6 +89,7 @@ struct fh_work {
     bool read_only;               /* GET: a snapshot, no writes */
     bool fresh;                   /* GET: from the store's own server, not from a replica */
     bool by_store;                /* what made it fail is the store's */
+    bool by_fence;                /* and not: its fence has refused it */
     int64_t deadline_ns;
     struct work_fence *fence; /* or NULL */
     const char *trace;        /* traceparent to pass on, or NULL */

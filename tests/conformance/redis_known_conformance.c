@@ -250,6 +250,64 @@ static void what_is_remembered_is_what_is_there_whatever_works_do(struct conform
     EXPECT(refused < RANDOM_WORKS / 2 && took > RANDOM_WORKS / 10);
 }
 
+/* ---- Hashes that were read whole ----------------------------------------------------------------
+ */
+
+/* That it is a hash is known by its comparison alone; nothing else asks for that. */
+static struct keyvalue_view begin_with_fields(struct conformance *c, const char *text)
+{
+    struct keyvalue_view view = begin(c, STORE_WRITE, 0);
+    FH_ASSERT(view.work && shows(c, &view, "h", text));
+    return view;
+}
+
+static void a_hash_that_became_something_else_is_not_written(struct conformance *c)
+{
+    bool existed;
+    EXPECT(puts_field(c, "h", "a", "1"));
+    struct keyvalue_view put = begin_with_fields(c, "{\"a\": 1}");
+    struct keyvalue_view removed = begin_with_fields(c, "{\"a\": 1}");
+    EXPECT(kv(c)->field_put(&put, "h", "b", "2", &c->error) == FH_OK);
+    EXPECT(kv(c)->field_remove(&removed, "h", "a", &existed, &c->error) == FH_OK && existed);
+    EXPECT(another_writes(c, "h", "5"));
+    EXPECT(conformance_commit(c, put.work) == FH_CONFLICT && c->error.retryable);
+    EXPECT(conformance_commit(c, removed.work) == FH_CONFLICT && c->error.retryable);
+    EXPECT(holds(c, "h", "5"));
+}
+
+/* In the list of all keys. A key that is not listed has none, which is told as -1. */
+static double score_of(struct conformance *c, const char *key)
+{
+    char *names = redis_name(redis_of(c->store), "fh", "keys");
+    redisReply *reply = redis_tell(c, "ZSCORE", names, key, NULL);
+    double score = redis_is(reply, REDIS_REPLY_STRING) ? strtod(reply->str, NULL) : -1;
+    hiredis.freeReplyObject(reply);
+    free(names);
+    return score;
+}
+
+static void a_hash_that_was_read_stays_listed_as_it_is_left(struct conformance *c)
+{
+    bool existed;
+    EXPECT(puts_field(c, "h", "a", "1") && score_of(c, "h") > 1e15);
+    struct keyvalue_view view = begin_with_fields(c, "{\"a\": 1}");
+    int64_t ends_ms = view.now_ms + 500000;
+    EXPECT(kv(c)->expire(&view, "h", ends_ms, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, view.work) == FH_OK && score_of(c, "h") <= (double)ends_ms);
+    view = begin_with_fields(c, "{\"a\": 1}");
+    EXPECT(kv(c)->expire(&view, "h", ends_ms - 100000, &c->error) == FH_OK);
+    EXPECT(kv(c)->field_put(&view, "h", "b", "2", &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, view.work) == FH_OK);
+    EXPECT(score_of(c, "h") <= (double)(ends_ms - 100000) && score_of(c, "h") > 0);
+    view = begin_with_fields(c, "{\"a\": 1, \"b\": 2}");
+    EXPECT(kv(c)->remove(&view, "h", &existed, &c->error) == FH_OK && existed);
+    EXPECT(kv(c)->member_put(&view, "h", "m", 3, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, view.work) == FH_OK && score_of(c, "h") > 1e15);
+    view = begin(c, STORE_WRITE, 0);
+    EXPECT(kv(c)->remove(&view, "h", &existed, &c->error) == FH_OK && existed);
+    EXPECT(conformance_commit(c, view.work) == FH_OK && score_of(c, "h") < 0);
+}
+
 /* ---- The memory itself -------------------------------------------------------------------------
  */
 
@@ -315,6 +373,8 @@ int main(void)
         CASE(works_see_what_those_before_them_will_have_left),
         CASE(who_has_seen_a_work_that_comes_to_nothing_comes_to_nothing),
         CASE(what_is_remembered_is_what_is_there_whatever_works_do),
+        CASE(a_hash_that_became_something_else_is_not_written),
+        CASE(a_hash_that_was_read_stays_listed_as_it_is_left),
         CASE(what_was_not_used_for_longest_is_forgotten),
         CASE(where_much_was_wrong_of_late_all_is_asked_for_until_less_is),
     };

@@ -303,6 +303,55 @@ static void more_works_than_a_call_takes_are_each_done_once(struct conformance *
     EXPECT(together.done == 100 && holds(c, "n", "100"));
 }
 
+#define MANY 40 /* more than a call takes */
+
+/* All but `refused` change their own key, and publish two events each. */
+static bool publish_all(struct conformance *c, int refused)
+{
+    static struct committing works[MANY];
+    static char ids[MANY][2][16];
+    bool seen[2 * MANY + 1] = {false}, well = true;
+    int done = 0;
+    begin_all(c, works, MANY);
+    for (int i = 0; i < MANY; i++) {
+        char key[16];
+        snprintf(key, sizeof key, i == refused ? "s" : "v%d", i);
+        for (int j = 0; j < 2; j++)
+            snprintf(ids[i][j], sizeof ids[i][j], "e%d-%d-%d", refused, i, j);
+        if (i == refused)
+            well = kv(c)->member_put(&works[i].view, key, "m", 1, &c->error) == FH_OK && well;
+        well = puts_one(c, &works[i], i == refused ? "other" : key, "1", ids[i][0]) && well;
+        well = puts_one(c, &works[i], i == refused ? "other" : key, "2", ids[i][1]) && well;
+    }
+    commit_all(c, works, MANY);
+    for (int i = 0; i < MANY; i++) {
+        int64_t first = position(c, ids[i][0]), second = position(c, ids[i][1]);
+        done += works[i].code == FH_OK;
+        if (i == refused) {
+            well = works[i].code == FH_CONFLICT && well;
+            continue;
+        }
+        well = well && works[i].code == FH_OK && second == first + 1 && first > 0 &&
+               second <= 2 * MANY && !seen[first] && !seen[second];
+        if (well)
+            seen[first] = seen[second] = true;
+    }
+    return well && done == MANY - (refused >= 0);
+}
+
+static void events_of_many_works_have_a_position_each(struct conformance *c)
+{
+    EXPECT(puts_value(c, "s", "7"));
+    EXPECT(publish_all(c, -1) && holds(c, "v0", "2") && holds(c, "v39", "2"));
+}
+
+static void events_of_works_beside_one_that_is_refused_have_a_position_each(struct conformance *c)
+{
+    EXPECT(puts_value(c, "s", "7"));
+    EXPECT(publish_all(c, 5) && holds(c, "v4", "2") && holds(c, "v6", "2"));
+    EXPECT(holds(c, "other", NULL) && holds(c, "s", "7"));
+}
+
 /* ---- The link dies in their call ----------------------------------------------------------------
  */
 
@@ -369,6 +418,8 @@ int main(void)
         CASE(works_of_one_call_stand_or_fall_each_for_itself),
         CASE(a_work_that_fails_in_the_script_leaves_the_others_standing),
         CASE(more_works_than_a_call_takes_are_each_done_once),
+        CASE(events_of_many_works_have_a_position_each),
+        CASE(events_of_works_beside_one_that_is_refused_have_a_position_each),
         CASE(works_whose_answers_were_lost_are_known_one_by_one),
         CASE(works_whose_call_never_came_are_all_run_again),
         CASE(works_whose_call_comes_late_do_nothing),

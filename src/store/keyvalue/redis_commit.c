@@ -154,6 +154,7 @@ static enum fh_code call_script(struct redis *redis, const struct redis_words *c
         if (!again)
             return FH_OK;
         hiredis.freeReplyObject(*ret);
+        *ret = NULL;
     }
     return error_set(error, FH_UNAVAILABLE, "The store's Redis server forgets its scripts.");
 }
@@ -173,6 +174,7 @@ static enum fh_code settle(struct redis *redis, const struct redis_slot *slot, i
         if (!code && redis_is(*ret, REDIS_REPLY_ERROR)) { /* it is loading, say */
             code = redis_refused(*ret, "to tell what became of a work", error);
             hiredis.freeReplyObject(*ret);
+            *ret = NULL;
         }
         if (code)
             fiber_sleep_until(world, redis->failures ? redis->retry_ns : world_in_ms(world, 20));
@@ -353,7 +355,7 @@ static void run_group(struct redis_group *group)
     group->redis->calling++;
     enum fh_code code = call_group(group, &reply, &error);
     group->redis->calling--;
-    struct answers answers = answers_of(reply);
+    struct answers answers = answers_of(code ? NULL : reply);
     for (struct member *member = group->first, *next; member; member = next) {
         next = member->next; /* `member` is of a fiber that goes on */
         if (code && member->error)
@@ -416,7 +418,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct redis *redis = own->redis;
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
-    int checks = redis_keys_check(own) + own->checks.count;
+    int found_anyway = redis_keys_check(own), checks = found_anyway + own->checks.count;
     bool writes = own->operations.count > 0 || own->event_count > 0;
     redis_needs_check(own);
     if (!writes && checks < 2 && !own->work.tentative)

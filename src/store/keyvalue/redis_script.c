@@ -10,8 +10,8 @@
  *   above the last one there was done already (its answers are repeated) or shall never be done.
  * - K, T, H, R: what the work has read is still so. (H compares a whole hash, told as one word, and
  *   finds by that that it is one and has not ended.) A: what it counts can be counted.
- * - W: every key that will be written has the right kind or is not there, and the user's rights
- *   allow each command on it. So nothing that follows can fail.
+ * - W: every other key that will be written has the right kind or is not there. And the user's
+ *   rights allow each command. So nothing that follows can fail.
  * - Then events get the next positions, the first of them before anything else is written: should
  *   the stream refuse it, there is no trace. Then the operations, in order.
  * - The next work finds what this one has left. One that can't be done, or that even fails, is told
