@@ -38,7 +38,7 @@ enum fh_code saga_needed(struct work_context *context, json_t **ret, struct fh_e
     enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_sagas_open(work, NULL, count_row, &needs, error);
+    code = ledger_sagas_open(work, &(struct ledger_open){0}, count_row, &needs, error);
     store_rollback(work);
     if (code != FH_OK)
         return code;

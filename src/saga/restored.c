@@ -95,7 +95,7 @@ static enum fh_code above_cut(struct saga_room *room, const struct life *life, s
         return code;
     text_init(&opened.numbers, TEXT_LENGTH_MAX);
     text_add(&opened.numbers, "[");
-    code = ledger_sagas_open(work, NULL, add_open, &opened, error);
+    code = ledger_sagas_open(work, &(struct ledger_open){0}, add_open, &opened, error);
     text_add(&opened.numbers, "]");
     store_rollback(work);
     ret->closed_through = RESTORED_NUMBER_MAX;

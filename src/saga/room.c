@@ -222,15 +222,18 @@ struct loading {
     int count;
     char birth[ID_SIZE]; /* behind this one */
     int64_t number;
+    int seen; /* with those that are in memory, and parked ones */
+    char seen_birth[ID_SIZE];
+    int64_t seen_number;
 };
 
 static bool take_row(void *context, const struct ledger_saga *row)
 {
     struct loading *loading = context;
-    int order = strcmp(row->birth, loading->birth);
-    if (order < 0 || (order == 0 && row->number <= loading->number))
-        return true;
     char reference[ID_SIZE + 24];
+    loading->seen++;
+    snprintf(loading->seen_birth, sizeof loading->seen_birth, "%s", row->birth);
+    loading->seen_number = row->number;
     snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
     if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->room->runs, reference))
         return true;
@@ -241,7 +244,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
     copy->input = arena_text(&loading->arena, row->input);
     copy->state = arena_text(&loading->arena, row->state);
     copy->status = arena_text(&loading->arena, row->status);
-    return loading->count < LOAD_SLICE;
+    return true;
 }
 
 /* A saga that can't be carried on as this program declares it: for a person. */
@@ -312,24 +315,25 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
     enum fh_code fates[LOAD_SLICE] = {FH_OK};
     struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
     FH_ASSERT(whys != NULL);
-    loading->count = 0;
+    loading->count = loading->seen = 0;
+    struct ledger_open open = {.owner = saga_takeover_owner(loading->room),
+                               .birth = loading->birth,
+                               .number = loading->number,
+                               .limit = LOAD_SLICE};
     enum fh_code code = store_begin(loading->room->context->store, STORE_READ, &work, error);
     if (!code) {
-        code =
-            ledger_sagas_open(work, saga_takeover_owner(loading->room), take_row, loading, error);
+        code = ledger_sagas_open(work, &open, take_row, loading, error);
         if (!code)
             code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
     }
-    *ret_more = !code && loading->count == LOAD_SLICE && !loading->room->crowded;
+    *ret_more = !code && loading->seen == LOAD_SLICE && !loading->room->crowded;
     for (int i = 0; !code && i < loading->count; i++)
         if (fates[i] &&
             !(fates[i] == FH_UNSUPPORTED && saga_takeover_leave(loading->room, &loading->rows[i])))
             park_row(loading->room, &loading->rows[i], whys[i].message);
-    if (loading->count > 0) {
-        memcpy(loading->birth, loading->rows[loading->count - 1].birth, ID_SIZE);
-        loading->number = loading->rows[loading->count - 1].number;
-    }
+    memcpy(loading->birth, loading->seen_birth, ID_SIZE);
+    loading->number = loading->seen_number;
     free(whys);
     return code;
 }

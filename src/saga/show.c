@@ -246,7 +246,7 @@ enum fh_code saga_list(struct work_context *context, const char *status, json_t 
     arena_init(&arena, ARENA_SIZE_MAX);
     struct list_visit visit = {status, &arena, NULL, 0};
     visit.rows = arena_alloc(&arena, (SAGA_LIST_MAX + 1) * sizeof *visit.rows);
-    code = ledger_sagas_open(work, NULL, keep_row, &visit, error);
+    code = ledger_sagas_open(work, &(struct ledger_open){0}, keep_row, &visit, error);
     json_t *list = json_array();
     for (int i = 0; code == FH_OK && i < visit.count && i < SAGA_LIST_MAX; i++) {
         json_t *one;

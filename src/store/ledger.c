@@ -338,11 +338,11 @@ enum fh_code ledger_saga_take(struct store_work *work, const char *birth, int64_
     return work->store->ops->ledger->saga_take(work, birth, number, owner, error);
 }
 
-enum fh_code ledger_sagas_open(struct store_work *work, const char *owner,
+enum fh_code ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                                bool (*visit)(void *context, const struct ledger_saga *saga),
                                void *context, struct fh_error *error)
 {
-    return work->store->ops->ledger->sagas_open(work, owner, visit, context, error);
+    return work->store->ops->ledger->sagas_open(work, open, visit, context, error);
 }
 
 enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena, const char *birth,

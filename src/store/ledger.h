@@ -351,9 +351,14 @@ enum fh_code ledger_sagas_adopt(struct store_work *work, const char *owner, int6
                                 struct fh_error *error);
 enum fh_code ledger_saga_take(struct store_work *work, const char *birth, int64_t number,
                               const char *owner, struct fh_error *error);
-/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of number. `owner` NULL:
- * of all. */
-enum fh_code ledger_sagas_open(struct store_work *work, const char *owner,
+struct ledger_open {
+    const char *owner; /* NULL: of all */
+    const char *birth; /* behind this one; NULL: from the first on */
+    int64_t number;
+    int limit; /* 0: all */
+};
+/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). */
+enum fh_code ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                                bool (*visit)(void *context, const struct ledger_saga *saga),
                                void *context, struct fh_error *error);
 /* Closing: ended sagas whose receivers have not all been told are kept with closed = 0.

@@ -173,16 +173,29 @@ static enum fh_code parse_numbers(const char *text, struct numbers *ret, struct 
     return FH_OK;
 }
 
+/* Asked of every command, and there may be thousands of numbers: they ascend, so few are read. */
+static bool is_among(const char *array, int64_t number)
+{
+    const char *low = array + 1, *high = array + strlen(array) - 1; /* within the brackets */
+    while (low < high) {
+        const char *at = low + (high - low) / 2;
+        while (at > low && at[-1] != ',')
+            at--;
+        char *end;
+        long long found = strtoll(at, &end, 10);
+        if (found == number)
+            return true;
+        if (found < number)
+            low = end + 1;
+        else
+            high = at - 1;
+    }
+    return false;
+}
+
 bool command_is_closed(const struct ledger_caller *closed, int64_t number)
 {
-    if (number > closed->closed_through)
-        return false;
-    struct numbers open;
-    if (parse_numbers(closed->still_open, &open, NULL) != FH_OK)
-        return true; /* cannot be, it is stored by us; then nothing is done */
-    bool is_open = contains(&open, number);
-    free(open.values);
-    return !is_open;
+    return number <= closed->closed_through && !is_among(closed->still_open, number);
 }
 
 enum fh_code command_closed_merge(const struct ledger_caller *one,

@@ -10,6 +10,9 @@
 
 struct seen {
     char text[512];
+    char birth[64];
+    int64_t number;
+    int count;
 };
 
 static bool see(void *context, const struct ledger_lease *lease)
@@ -197,7 +200,25 @@ static bool see_saga(void *context, const struct ledger_saga *saga)
     size_t used = strlen(seen->text);
     snprintf(seen->text + used, sizeof seen->text - used, "%lld.%lld;", (long long)saga->number,
              (long long)saga->epoch);
+    snprintf(seen->birth, sizeof seen->birth, "%s", saga->birth);
+    seen->number = saga->number;
+    seen->count++;
     return true;
+}
+
+static void expect_one_by_one(struct conformance *c, struct store_work *work, const char *owner,
+                              const char *text)
+{
+    struct seen seen = {""};
+    for (int before = -1; seen.count > before;) {
+        struct ledger_open open = {owner, seen.birth, seen.number, 1};
+        char birth[sizeof seen.birth];
+        before = seen.count;
+        memcpy(birth, seen.birth, sizeof birth);
+        open.birth = birth;
+        EXPECT(ledger_sagas_open(work, &open, see_saga, &seen, &c->error) == FH_OK);
+    }
+    EXPECT(strcmp(seen.text, text) == 0);
 }
 
 static void expect_sagas(struct conformance *c, const char *owner, const char *text)
@@ -205,7 +226,9 @@ static void expect_sagas(struct conformance *c, const char *owner, const char *t
     struct seen seen = {""};
     struct store_work *work = conformance_begin(c, STORE_READ);
     EXPECT(work);
-    EXPECT(ledger_sagas_open(work, owner, see_saga, &seen, &c->error) == FH_OK);
+    EXPECT(ledger_sagas_open(work, &(struct ledger_open){.owner = owner}, see_saga, &seen,
+                             &c->error) == FH_OK);
+    expect_one_by_one(c, work, owner, text);
     conformance_rollback(c, work);
     EXPECT(strcmp(seen.text, text) == 0);
 }
@@ -262,7 +285,7 @@ static void expect_states(struct conformance *c, const char *text)
     struct seen seen = {""};
     struct store_work *work = conformance_begin(c, STORE_READ);
     EXPECT(work);
-    EXPECT(ledger_sagas_open(work, NULL, see_state, &seen, &c->error) == FH_OK);
+    EXPECT(ledger_sagas_open(work, &(struct ledger_open){0}, see_state, &seen, &c->error) == FH_OK);
     conformance_rollback(c, work);
     EXPECT(strcmp(seen.text, text) == 0);
 }

@@ -542,6 +542,24 @@ static bool read_saga(void *context, const struct ledger_saga *saga)
     return true;
 }
 
+/* So many at a time, each time behind the last one. */
+static bool are_told_in_parts(struct conformance *c, struct store_work *work, int limit,
+                              const struct numbers *all)
+{
+    struct numbers parts = {0};
+    struct ledger_open open = {.birth = "", .limit = limit};
+    int before;
+    do {
+        before = parts.count;
+        if (ledger_sagas_open(work, &open, read_saga, &parts, &c->error) != FH_OK)
+            return false;
+        open.birth = "birth";
+        open.number = parts.count ? parts.numbers[parts.count - 1] : 0;
+    } while (parts.count == before + limit);
+    return parts.count == all->count &&
+           memcmp(parts.numbers, all->numbers, sizeof parts.numbers) == 0;
+}
+
 static bool read_step(void *context, const struct ledger_step *step)
 {
     struct numbers *numbers = context;
@@ -564,9 +582,11 @@ static void open_sagas_and_counts_are_told(struct conformance *c)
     work = go_on(c, work);
     EXPECT(work);
     struct numbers open = {0};
-    EXPECT(ledger_sagas_open(work, NULL, read_saga, &open, &c->error) == FH_OK);
+    EXPECT(ledger_sagas_open(work, &(struct ledger_open){0}, read_saga, &open, &c->error) == FH_OK);
     EXPECT(open.count == 4 && open.numbers[0] == 1 && open.numbers[1] == 3 &&
            open.numbers[2] == 5 && open.numbers[3] == 6);
+    EXPECT(are_told_in_parts(c, work, 1, &open) && are_told_in_parts(c, work, 2, &open) &&
+           are_told_in_parts(c, work, 3, &open) && are_told_in_parts(c, work, 100, &open));
     struct ledger_counts counts;
     EXPECT(ledger_saga_counts(work, &counts, &c->error) == FH_OK);
     EXPECT(counts.running == 2 && counts.compensating == 1 && counts.ended == 1 &&

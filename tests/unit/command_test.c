@@ -487,6 +487,27 @@ static void close_saga(void *state, const char *body)
     expect(&sent, 200, "");
 }
 
+/* Every list that is stored ascends. */
+static void what_is_still_open_is_found_among_many(void **state)
+{
+    (void)state;
+    for (int count = 0; count < 40; count++) {
+        char text[512] = "[";
+        for (int i = 0; i < count; i++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i ? "," : "",
+                     i < 7 ? i + 1 : i * i * i);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "]");
+        const struct ledger_caller closed = {.closed_through = 50000, .still_open = text};
+        for (int number = 1; number <= 50002; number++) {
+            bool open = number > 50000;
+            for (int i = 0; i < count && !open; i++)
+                open = number == (i < 7 ? i + 1 : i * i * i);
+            if (command_is_closed(&closed, number) == open)
+                fail_msg("%d among %s", number, text);
+        }
+    }
+}
+
 /* Schedule 1. */
 static void a_closed_sagas_late_messages_are_closed_for_ever(void **state)
 {
@@ -643,6 +664,7 @@ int main(void)
         STORED(malformed_headers_are_refused),
         STORED(a_clients_key_is_its_own_route_by_route),
         STORED(a_clients_record_expires_and_a_services_does_not),
+        STORED(what_is_still_open_is_found_among_many),
         STORED(a_closed_sagas_late_messages_are_closed_for_ever),
         STORED(closings_close_in_any_order_and_twice),
         STORED(closings_of_two_sagas_remove_all_records_and_open_nothing_again),

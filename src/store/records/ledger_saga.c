@@ -192,22 +192,34 @@ enum fh_code records_steps_get(struct store_work *work, struct arena *arena, con
 struct sagas {
     bool (*visit)(void *context, const struct ledger_saga *saga);
     void *context;
+    const struct ledger_open *open;
+    int visited;
 };
+
+static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *open)
+{
+    int order = open->birth ? strcmp(saga->birth, open->birth) : 1;
+    return order > 0 || (order == 0 && saga->number > open->number);
+}
 
 static bool visit_saga(void *context, json_t *record)
 {
-    const struct sagas *to = context;
+    struct sagas *to = context;
     struct ledger_saga saga = saga_of(record, record_number(record));
-    return to->visit(to->context, &saga);
+    if (!is_behind(&saga, to->open))
+        return true;
+    bool goes_on = to->visit(to->context, &saga);
+    return goes_on && ++to->visited != to->open->limit;
 }
 
-enum fh_code records_sagas_open(struct store_work *work, const char *owner,
+enum fh_code records_sagas_open(struct store_work *work, const struct ledger_open *open,
                                 bool (*visit)(void *context, const struct ledger_saga *saga),
                                 void *context, struct fh_error *error)
 {
-    struct sagas to = {visit, context};
-    struct record_range open = {.table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", owner}};
-    return records_each(work, &open, visit_saga, &to, error);
+    struct sagas to = {visit, context, open, 0};
+    struct record_range range = {
+        .table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", open->owner}};
+    return records_each(work, &range, visit_saga, &to, error);
 }
 
 static enum fh_code saga_give(struct store_work *work, const char *id, const json_t *saga,

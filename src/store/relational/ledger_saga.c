@@ -305,21 +305,27 @@ enum fh_code sql_ledger_saga_take(struct store_work *work, const char *birth, in
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
-enum fh_code sql_ledger_sagas_open(struct store_work *work, const char *owner,
+/* Of each status from there on in their index, and no further than needed: there may be tens of
+ * thousands of open sagas, which are read some hundreds at a time. */
+#define OPEN_OF(status, owned, name)                                                               \
+    "SELECT * FROM (SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status = '" status "'" owned        \
+    " AND (birth, number) > (?1, ?2) ORDER BY birth, number LIMIT ?3) AS " name
+#define OPEN_SOME(owned)                                                                           \
+    OPEN_OF("running", owned, "running")                                                           \
+    " UNION ALL " OPEN_OF("compensating", owned, "compensating") " UNION ALL " OPEN_OF(            \
+        "parked", owned, "parked") " ORDER BY birth, number LIMIT ?3"
+
+enum fh_code sql_ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                                    bool (*visit)(void *context, const struct ledger_saga *saga),
                                    void *context, struct fh_error *error)
 {
     struct saga_visit to = {visit, context};
-    struct sql_value values[] = {sql_text(owner)};
-    if (owner)
-        return sql_run(work,
-                       "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status IN " OPEN_STATUSES
-                       " AND owner = ?1 ORDER BY birth, number",
-                       values, 1, visit_saga, &to, NULL, error);
-    return sql_run(work,
-                   "SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status IN " OPEN_STATUSES
-                   " ORDER BY birth, number",
-                   NULL, 0, visit_saga, &to, NULL, error);
+    struct sql_value values[] = {
+        sql_text(open->birth ? open->birth : ""), sql_integer(open->number),
+        sql_integer(open->limit ? open->limit : INT32_MAX), sql_text(open->owner)};
+    if (open->owner)
+        return sql_run(work, OPEN_SOME(" AND owner = ?4"), values, 4, visit_saga, &to, NULL, error);
+    return sql_run(work, OPEN_SOME(""), values, 3, visit_saga, &to, NULL, error);
 }
 
 /* ---- closing ---- */
