@@ -209,7 +209,7 @@ void saga_room_remove(struct saga_room *room, struct saga_run *run)
 
 void saga_room_refill(struct saga_room *room)
 {
-    if (room->crowded && room->runs.count < SAGAS_LOADED_MAX / 2)
+    if (room->crowded && room->runs.count < room->loaded_max / 2)
         start_refill(room);
 }
 
@@ -291,7 +291,7 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
     for (int i = 0; i < loading->count; i++) {
         const struct ledger_saga *row = &loading->rows[i];
         struct saga_run *run;
-        if (room->runs.count >= SAGAS_LOADED_MAX) {
+        if (room->runs.count >= room->loaded_max) {
             room->crowded = true;
             loading->count = i;
             return FH_OK;
@@ -386,6 +386,7 @@ enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
     struct saga_room *room = calloc(1, sizeof *room);
     FH_ASSERT(room != NULL);
     room->context = context;
+    room->loaded_max = SAGAS_LOADED_MAX;
     map_init(&room->targets);
     map_init(&room->closings);
     map_init(&room->runs);

@@ -120,7 +120,8 @@ struct saga_room {
     struct map runs;     /* reference → saga_run */
     struct saga_run *queue_first, *queue_last;
     int fibers;
-    bool crowded; /* some open sagas are in the store alone */
+    size_t loaded_max; /* SAGAS_LOADED_MAX */
+    bool crowded;      /* some open sagas are in the store alone */
     bool closing_fiber, refilling;
     /* Where there are other instances: who takes over the dead ones' sagas and tells receivers
      * what has ended (takeover.c). */

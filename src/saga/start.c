@@ -152,7 +152,7 @@ static void committed(fh_work *w, void *argument)
         room->stopping)
         return;
     /* It is in the store, and will be loaded when there is room, behind those that wait already. */
-    if (room->crowded || room->runs.count >= SAGAS_LOADED_MAX) {
+    if (room->crowded || room->runs.count >= room->loaded_max) {
         room->crowded = true;
         saga_room_refill(room);
         return;

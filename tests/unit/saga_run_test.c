@@ -7,6 +7,8 @@
 
 #include "../support/saga_network.h"
 
+#include "saga/room.h"
+
 #define ORDERS 60
 
 /* ---- The tests ------------------------------------------------------------------------------- */
@@ -93,6 +95,33 @@ static void a_receiver_that_is_away_is_waited_for(void **state)
     fixture->network.away[1] = false;
     harness_until(&fixture->harness, no_saga_is_open, fixture);
     expect_balance(fixture, 2);
+}
+
+static bool all_are_loaded(void *argument)
+{
+    const struct fixture *fixture = argument;
+    return fixture->contexts[2].sagas->runs.count == 8;
+}
+
+static void a_crowd_is_carried_on_in_the_order_in_which_it_came(void **state)
+{
+    struct fixture *fixture = *state;
+    struct saga_room *room = fixture->contexts[2].sagas;
+    room->loaded_max = 4;
+    fixture->network.away[0] = fixture->network.away[1] = true;
+    for (int number = 1; number <= 6; number++) {
+        place_order(fixture, number, NULL, NULL);
+        assert_int_equal(map_get(&room->runs, fixture->reference) != NULL, number <= 4);
+    }
+    room->loaded_max = 8; /* there is a place, and others have waited longer for it */
+    place_order(fixture, 7, NULL, NULL);
+    assert_null(map_get(&room->runs, fixture->reference));
+    room->loaded_max = 20;
+    place_order(fixture, 8, NULL, NULL);
+    harness_until(&fixture->harness, all_are_loaded, fixture);
+    fixture->network.away[0] = fixture->network.away[1] = false;
+    harness_until(&fixture->harness, no_saga_is_open, fixture);
+    expect_balance(fixture, 8);
 }
 
 static void let_pass(struct fixture *fixture)
@@ -200,6 +229,7 @@ int main(void)
         STORED(books_balance_over_a_bad_network_and_restarts),
         STORED(a_deadline_undoes_by_key_what_nobody_answered),
         STORED(a_receiver_that_is_away_is_waited_for),
+        STORED(a_crowd_is_carried_on_in_the_order_in_which_it_came),
         STORED(a_no_after_the_pivot_waits_for_a_person),
         STORED(who_waits_is_told_the_end),
         STORED(a_wrong_start_is_a_fault_and_leaves_nothing),
