@@ -32,6 +32,7 @@
 #define CLOSING_TIMEOUT_MS 2000
 #define CLOSING_BACKOFF_MS_MAX 30000
 #define CLOSING_TEXT_SIZE_MAX ((size_t)2 << 20)
+#define OPEN_TOLD_MAX 10000 /* a receiver reads the list for each command */
 
 static struct saga_closing *closing_of(struct saga_room *room, const char *birth,
                                        struct saga_target *target)
@@ -71,6 +72,18 @@ struct snapshot {
 
 static bool take_unclosed(void *context, const char *birth, const char *target);
 
+void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *arena)
+{
+    const char *end = closed->still_open;
+    for (int numbers = 0; *end && (*end != ',' || ++numbers < most);)
+        end++;
+    if (!*end)
+        return;
+    closed->closed_through = strtoll(end + 1, NULL, 10) - 1;
+    closed->still_open =
+        arena_printf(arena, "%.*s]", (int)(end - closed->still_open), closed->still_open);
+}
+
 /* Where others run sagas too, the same snapshot tells whom the ended ones in it have sent to: they
  * lag until they have been told it, or a later one. */
 static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
@@ -84,6 +97,8 @@ static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
     if (!code && room->context->leases)
         code = ledger_sagas_unclosed(work, take_unclosed, room, error);
     store_rollback(work);
+    if (!code)
+        saga_closing_cut(&snapshot->closed, OPEN_TOLD_MAX, &snapshot->arena);
     return code;
 }
 

@@ -209,7 +209,7 @@ void saga_room_remove(struct saga_room *room, struct saga_run *run)
 
 void saga_room_refill(struct saga_room *room)
 {
-    if (room->crowded && room->runs.count < room->loaded_max / 2)
+    if (room->crowded && room->runs.count < SAGAS_LOADED_MAX / 2)
         start_refill(room);
 }
 
@@ -231,7 +231,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
 {
     struct loading *loading = context;
     char reference[ID_SIZE + 24];
-    loading->seen++;
+    loading->seen++; /* also what is passed over */
     snprintf(loading->seen_birth, sizeof loading->seen_birth, "%s", row->birth);
     loading->seen_number = row->number;
     snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
@@ -244,7 +244,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
     copy->input = arena_text(&loading->arena, row->input);
     copy->state = arena_text(&loading->arena, row->state);
     copy->status = arena_text(&loading->arena, row->status);
-    return true;
+    return loading->count < LOAD_SLICE;
 }
 
 /* A saga that can't be carried on as this program declares it: for a person. */
@@ -291,7 +291,7 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
     for (int i = 0; i < loading->count; i++) {
         const struct ledger_saga *row = &loading->rows[i];
         struct saga_run *run;
-        if (room->runs.count >= room->loaded_max) {
+        if (room->runs.count >= SAGAS_LOADED_MAX) {
             room->crowded = true;
             loading->count = i;
             return FH_OK;
@@ -327,7 +327,7 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
             code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
     }
-    *ret_more = !code && loading->seen == LOAD_SLICE && !loading->room->crowded;
+    *ret_more = !code && loading->seen >= LOAD_SLICE && !loading->room->crowded;
     for (int i = 0; !code && i < loading->count; i++)
         if (fates[i] &&
             !(fates[i] == FH_UNSUPPORTED && saga_takeover_leave(loading->room, &loading->rows[i])))
@@ -386,7 +386,6 @@ enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
     struct saga_room *room = calloc(1, sizeof *room);
     FH_ASSERT(room != NULL);
     room->context = context;
-    room->loaded_max = SAGAS_LOADED_MAX;
     map_init(&room->targets);
     map_init(&room->closings);
     map_init(&room->runs);

@@ -120,8 +120,7 @@ struct saga_room {
     struct map runs;     /* reference → saga_run */
     struct saga_run *queue_first, *queue_last;
     int fibers;
-    size_t loaded_max; /* SAGAS_LOADED_MAX */
-    bool crowded;      /* some open sagas are in the store alone */
+    bool crowded; /* some open sagas are in the store alone */
     bool closing_fiber, refilling;
     /* Where there are other instances: who takes over the dead ones' sagas and tells receivers
      * what has ended (takeover.c). */
@@ -253,6 +252,9 @@ void saga_closing_came(struct saga_room *room, const char *birth, const char *ta
 void saga_closing_free(struct saga_room *room);
 /* Does this process tell receivers, for all instances? */
 bool saga_room_tells(const struct saga_room *room);
+/* At most so many open numbers are told: what has ended behind them is told when some of these have
+ * ended. */
+void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *arena);
 /* One closing. `more`: further members of the message (",\"name\":value"), or NULL. True: the
  * target has it; then *ret_answer is its body, unless ret_answer is NULL. */
 bool saga_closing_send(struct saga_room *room, const struct saga_target *target, const char *birth,

@@ -151,10 +151,8 @@ static void committed(fh_work *w, void *argument)
     if (saga_due(&starting->run.type->rules, &starting->run.state) == SAGA_DUE_NOTHING ||
         room->stopping)
         return;
-    /* It is in the store, and will be loaded when there is room, behind those that wait already. */
-    if (room->crowded || room->runs.count >= room->loaded_max) {
-        room->crowded = true;
-        saga_room_refill(room);
+    if (room->runs.count >= SAGAS_LOADED_MAX) {
+        room->crowded = true; /* it is in the store, and will be loaded when there is room */
         return;
     }
     struct arena *before = json_arena_set(NULL);

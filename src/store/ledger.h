@@ -355,9 +355,10 @@ struct ledger_open {
     const char *owner; /* NULL: of all */
     const char *birth; /* behind this one; NULL: from the first on */
     int64_t number;
-    int limit; /* 0: all */
+    int limit; /* no more are needed now; 0: all */
 };
-/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). */
+/* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). An
+ * engine for which it is no less work may visit more than the limit. */
 enum fh_code ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
                                bool (*visit)(void *context, const struct ledger_saga *saga),
                                void *context, struct fh_error *error);

@@ -97,33 +97,6 @@ static void a_receiver_that_is_away_is_waited_for(void **state)
     expect_balance(fixture, 2);
 }
 
-static bool all_are_loaded(void *argument)
-{
-    const struct fixture *fixture = argument;
-    return fixture->contexts[2].sagas->runs.count == 8;
-}
-
-static void a_crowd_is_carried_on_in_the_order_in_which_it_came(void **state)
-{
-    struct fixture *fixture = *state;
-    struct saga_room *room = fixture->contexts[2].sagas;
-    room->loaded_max = 4;
-    fixture->network.away[0] = fixture->network.away[1] = true;
-    for (int number = 1; number <= 6; number++) {
-        place_order(fixture, number, NULL, NULL);
-        assert_int_equal(map_get(&room->runs, fixture->reference) != NULL, number <= 4);
-    }
-    room->loaded_max = 8; /* there is a place, and others have waited longer for it */
-    place_order(fixture, 7, NULL, NULL);
-    assert_null(map_get(&room->runs, fixture->reference));
-    room->loaded_max = 20;
-    place_order(fixture, 8, NULL, NULL);
-    harness_until(&fixture->harness, all_are_loaded, fixture);
-    fixture->network.away[0] = fixture->network.away[1] = false;
-    harness_until(&fixture->harness, no_saga_is_open, fixture);
-    expect_balance(fixture, 8);
-}
-
 static void let_pass(struct fixture *fixture)
 {
     retry(fixture);
@@ -192,6 +165,28 @@ static void a_wrong_start_is_a_fault_and_leaves_nothing(void **state)
     assert_int_equal(look(fixture, 2, "SELECT count(*) FROM fh_saga"), 0);
 }
 
+static void a_long_list_of_open_sagas_is_told_in_part(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int most;
+        int64_t through;
+        const char *open;
+    } told[] = {{1, 6, "[3]"}, {2, 8, "[3,7]"}, {3, 40, "[3,7,9]"}, {4, 40, "[3,7,9]"}};
+    struct arena arena;
+    arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        struct ledger_caller closed = {40, "[3,7,9]"}, none = {40, "[]"};
+        saga_closing_cut(&closed, told[i].most, &arena);
+        assert_int_equal(closed.closed_through, told[i].through);
+        assert_string_equal(closed.still_open, told[i].open);
+        saga_closing_cut(&none, told[i].most, &arena);
+        assert_int_equal(none.closed_through, 40);
+        assert_string_equal(none.still_open, "[]");
+    }
+    arena_release(&arena);
+}
+
 static void definitions_that_cannot_go_back_are_refused(void **unused)
 {
     (void)unused;
@@ -229,10 +224,10 @@ int main(void)
         STORED(books_balance_over_a_bad_network_and_restarts),
         STORED(a_deadline_undoes_by_key_what_nobody_answered),
         STORED(a_receiver_that_is_away_is_waited_for),
-        STORED(a_crowd_is_carried_on_in_the_order_in_which_it_came),
         STORED(a_no_after_the_pivot_waits_for_a_person),
         STORED(who_waits_is_told_the_end),
         STORED(a_wrong_start_is_a_fault_and_leaves_nothing),
+        cmocka_unit_test(a_long_list_of_open_sagas_is_told_in_part),
         cmocka_unit_test(definitions_that_cannot_go_back_are_refused),
     };
     json_memory_init();

@@ -193,7 +193,6 @@ struct sagas {
     bool (*visit)(void *context, const struct ledger_saga *saga);
     void *context;
     const struct ledger_open *open;
-    int visited;
 };
 
 static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *open)
@@ -204,19 +203,16 @@ static bool is_behind(const struct ledger_saga *saga, const struct ledger_open *
 
 static bool visit_saga(void *context, json_t *record)
 {
-    struct sagas *to = context;
+    const struct sagas *to = context;
     struct ledger_saga saga = saga_of(record, record_number(record));
-    if (!is_behind(&saga, to->open))
-        return true;
-    bool goes_on = to->visit(to->context, &saga);
-    return goes_on && ++to->visited != to->open->limit;
+    return !is_behind(&saga, to->open) || to->visit(to->context, &saga);
 }
 
 enum fh_code records_sagas_open(struct store_work *work, const struct ledger_open *open,
                                 bool (*visit)(void *context, const struct ledger_saga *saga),
                                 void *context, struct fh_error *error)
 {
-    struct sagas to = {visit, context, open, 0};
+    struct sagas to = {visit, context, open};
     struct record_range range = {
         .table = SAGAS, .list = RECORDS_OPEN, .also = {"owner", open->owner}};
     return records_each(work, &range, visit_saga, &to, error);
