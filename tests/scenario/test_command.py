@@ -165,6 +165,7 @@ def test_settings_are_checked_as_the_service_does_when_it_starts(mini):
                      ":6:22: error: orders's settings are wrong at /any: unknown"):
         assert expected in said, said
     assert "hush" not in said
+    assert "settings are wrong at /token" in mini.up(code=1) and not mini.status()
     mini.write("  users: {}\n  orders: {}\n")
     assert ":4:3: error: users's settings are wrong at /token: missing" in mini.run("check", mini.file, code=1)
     mini.write("  users: {settings: {token: hush, most: 9}}\n  orders: {}\n")
