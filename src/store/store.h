@@ -166,6 +166,9 @@ struct store_ops {
      * positions inside the work (engines with one writer). */
     enum fh_code (*sequence)(struct store *store, struct store_placed *placed, int count,
                              struct fh_error *error);
+    /* What time it is on the server, in ms since 1970; nothing rests on it alone, since it may be
+     * set as every clock. FH_UNSUPPORTED: it does not tell. NULL: there is no server. */
+    enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
     /* It calls store_heard when another process has given positions: nobody needs to look. */
     bool tells;
     /* All that the store holds at one moment, as one file at `path`, which is made anew, whole and

@@ -3,16 +3,23 @@
  * How records of outside clients end: by age, since those clients close nothing.
  *
  * They age by a clock of their own. It begins as the wall clock did and goes on with the monotonic
- * one, so that no step of the wall clock moves it. The store remembers where it stood, beside both
- * other clocks (a row of the ledger's meta: three numbers), as of every start and every look for
- * old records. A process that starts goes on from there by what both say has passed since, the
- * lesser of the two: the monotonic one counts on from process to process, and is behind where it
- * does not (another boot, another machine); where it stands before what is remembered, the wall
- * clock alone is believed.
+ * one, so that no step of the wall clock moves it. The store remembers where it stood, beside all
+ * other clocks (a row of the ledger's meta: the wall clock, the monotonic one, and the store's
+ * server's, where there is one), as of every start and every look for old records. A process that
+ * starts goes on from there by what they say has passed since, the least of it: the monotonic one
+ * counts on from process to process, and is behind where it does not (another boot, another
+ * machine), or stands before what is remembered, which tells nothing.
+ *
+ * So several instances of one store, each with a wall clock of its own, age records alike: to
+ * forget what another one has just written, an instance's clock and the server's would have to be
+ * wrong alike. An older program's row says nothing of the server's, and is believed as far as it
+ * goes.
  *
  *     killed before a work here is durable    the next start counts from the one before: the same
  *
- * What it can't tell: a wall clock that was set while the machine itself was off.
+ * What it can't tell: without a server, a wall clock that was set while the machine itself was off;
+ * nor, of a machine that was suspended while others of the same store were not, that its monotonic
+ * clock stood still.
  */
 
 #include <inttypes.h>
@@ -25,7 +32,7 @@
 #include "work/keys.h"
 
 #define CLOCK_NAME "clock"
-#define CLOCK_SIZE 80
+#define CLOCK_SIZE 104
 #define NS_A_MS 1000000
 
 int64_t command_clock_ms(struct work_context *context)
@@ -43,15 +50,45 @@ static enum fh_code clock_keep(struct store_work *work, struct work_context *con
                                struct fh_error *error)
 {
     char text[CLOCK_SIZE];
-    snprintf(text, sizeof text, "%" PRId64 " %" PRId64 " %" PRId64, command_clock_ms(context),
-             world_wall_ms(context->world), world_monotonic_ns(context->world) / NS_A_MS);
+    const struct work_keys *keys = context->keys;
+    int64_t monotonic_ms = world_monotonic_ns(context->world) / NS_A_MS;
+    int length = snprintf(text, sizeof text, "%" PRId64 " %" PRId64 " %" PRId64,
+                          command_clock_ms(context), world_wall_ms(context->world), monotonic_ms);
+    if (keys->server_told)
+        snprintf(text + length, sizeof text - (size_t)length, " %" PRId64,
+                 keys->server_ahead_ms + monotonic_ms);
     return ledger_meta_put(work, CLOCK_NAME, text, error);
 }
 
-static int64_t passed_ms(int64_t by_wall_ms, int64_t by_monotonic_ms)
+/* As the store's server has it. It is asked outside of works, and seldom; who can't be asked now
+ * has told enough before, or there are the other clocks. */
+static void look_at_server(struct work_context *context)
 {
-    bool steady = by_monotonic_ms >= 0 && by_monotonic_ms < by_wall_ms;
-    int64_t passed = steady ? by_monotonic_ms : by_wall_ms;
+    struct work_keys *keys = context->keys;
+    struct fh_error unheeded;
+    int64_t server_ms;
+    if (!context->store->ops->clock ||
+        context->store->ops->clock(context->store, &server_ms, &unheeded) != FH_OK)
+        return;
+    keys->server_told = true;
+    keys->server_ahead_ms = server_ms - world_monotonic_ns(context->world) / NS_A_MS;
+}
+
+struct clocks {
+    int64_t clock_ms, wall_ms, monotonic_ms, server_ms;
+};
+
+/* Since they stood so. `both`: the server's was remembered, and is known now. */
+static int64_t passed_ms(struct work_context *context, const struct clocks *before, bool both)
+{
+    int64_t monotonic_ms = world_monotonic_ns(context->world) / NS_A_MS;
+    int64_t passed = world_wall_ms(context->world) - before->wall_ms;
+    int64_t by_server = context->keys->server_ahead_ms + monotonic_ms - before->server_ms;
+    int64_t by_monotonic = monotonic_ms - before->monotonic_ms;
+    if (both && by_server < passed)
+        passed = by_server;
+    if (by_monotonic >= 0 && by_monotonic < passed)
+        passed = by_monotonic;
     return passed > 0 ? passed : 0;
 }
 
@@ -60,15 +97,16 @@ static enum fh_code clock_go_on(struct store_work *work, struct work_context *co
 {
     struct work_keys *keys = context->keys;
     char text[CLOCK_SIZE];
-    int64_t clock_ms, wall_ms, monotonic_ms, now_ns = world_monotonic_ns(context->world);
+    struct clocks at;
     (void)unused;
     enum fh_code code = ledger_meta_get(work, CLOCK_NAME, text, sizeof text, error);
     if (code != FH_OK)
         return code;
-    if (sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64, &clock_ms, &wall_ms, &monotonic_ms) == 3) {
-        keys->clock_at_ns = now_ns;
-        keys->clock_ms = clock_ms + passed_ms(world_wall_ms(context->world) - wall_ms,
-                                              now_ns / NS_A_MS - monotonic_ms);
+    int known = sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &at.clock_ms,
+                       &at.wall_ms, &at.monotonic_ms, &at.server_ms);
+    if (known >= 3) {
+        keys->clock_at_ns = world_monotonic_ns(context->world);
+        keys->clock_ms = at.clock_ms + passed_ms(context, &at, known == 4 && keys->server_told);
     }
     return clock_keep(work, context, error);
 }
@@ -111,6 +149,7 @@ static enum fh_code in_a_work(struct work_context *context,
 enum fh_code command_clock_start(struct work_context *context, struct fh_error *error)
 {
     int64_t unused;
+    look_at_server(context);
     return in_a_work(context, clock_go_on, &unused, error);
 }
 
@@ -120,6 +159,7 @@ enum fh_code command_expire(struct work_context *context, int64_t *ret_removed,
     enum fh_code code;
     int64_t removed;
     *ret_removed = 0;
+    look_at_server(context);
     do {
         removed = 0;
         code = in_a_work(context, remove_slice, &removed, error);

@@ -15,6 +15,8 @@ struct key_under_way;
 struct work_keys {
     struct map map;
     int64_t clock_ms, clock_at_ns; /* expiry.c: where it stood when the monotonic one stood there */
+    bool server_told;              /* expiry.c: what follows is known */
+    int64_t server_ahead_ms;       /* the store's server's clock, of the monotonic one */
 };
 
 /* Parks the fiber while `name` is held. NULL: w's deadline came first, or too many wait. */

@@ -267,4 +267,5 @@ const struct store_ops store_mongodb = {
     .commit = mongodb_commit,
     .rollback = mongodb_rollback,
     .sequence = mongodb_sequence,
+    .clock = mongodb_clock,
 };

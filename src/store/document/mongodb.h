@@ -331,6 +331,8 @@ void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const 
                          const bson_t *carried, bool removed, struct mongodb_lock *lock);
 /* Carries on what was left. When opening. */
 enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error);
+/* mongodb_clock.c */
+enum fh_code mongodb_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
 enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, int count,
                               struct fh_error *error);
 

@@ -15,7 +15,7 @@
     X(bson_append_document) X(bson_append_document_begin) X(bson_append_document_end) \
     X(bson_append_double) X(bson_append_int64) X(bson_append_null) X(bson_append_utf8) \
     X(bson_append_value) X(bson_copy) X(bson_new_from_json) X(bson_destroy) X(bson_init) X(bson_init_static) \
-    X(bson_iter_bool) X(bson_iter_document) X(bson_iter_double) X(bson_iter_find) \
+    X(bson_iter_bool) X(bson_iter_date_time) X(bson_iter_document) X(bson_iter_double) X(bson_iter_find) \
     X(bson_iter_find_descendant) X(bson_iter_init) X(bson_iter_init_find) X(bson_iter_int32) \
     X(bson_iter_int64) X(bson_iter_key) X(bson_iter_next) X(bson_iter_recurse) \
     X(bson_iter_type) X(bson_iter_utf8) X(bson_iter_value) X(bson_new) X(bson_reserve_buffer) \

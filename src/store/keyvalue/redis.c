@@ -184,4 +184,5 @@ const struct store_ops store_redis = {
     .commit = redis_commit,
     .rollback = redis_abandon,
     .sequence = redis_sequence,
+    .clock = redis_clock,
 };

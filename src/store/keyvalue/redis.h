@@ -169,6 +169,7 @@ void redis_connection_close(struct redis_connection *connection);
     "it is started again: give it its rights (ACL SETUSER default off resetpass ~* &* +@all)."
 /* redis_session.c: who we are, and whether the server keeps what it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);
+enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
 /* redis_pool.c */
 enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error);
 

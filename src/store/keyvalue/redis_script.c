@@ -64,7 +64,7 @@ static const char reading[] =
 "if last and last >= number then return last == number and known or argv[5] end\n"
 "local function record()\n"
 "  call('HSET', works, slot, told())\n"
-"  if not known or number % 64 == 0 then call('PEXPIRE', works, 86400000) end\n"
+"  if not known or number % 64 == 0 then call('PEXPIRE', works, 2592000000) end\n"
 "end\n"
 "if mode == 'settle' then record() return told() end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"

@@ -4,10 +4,13 @@
  * rows. MariaDB's is told which are wanted, a JSON array of their ids. PostgreSQL's tells what it
  * has numbered, which mostly is what was wanted: only what another process's call was quicker to
  * number is then asked for.
+ *
+ * And the server's time.
  */
 
 #include "base/json.h"
 #include "base/map.h"
+#include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 
 /* "" never, NULL when there is no memory. */
@@ -83,5 +86,16 @@ enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_
             code = run_with_ids(&answer, run, LEDGER_PLACED, placed, count, error);
     }
     map_release(&answer.by_id);
+    return code;
+}
+
+enum fh_code ledger_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_integer(work, ledger_sql(work, LEDGER_CLOCK), NULL, 0, ret_ms, error);
+    store_rollback(work);
     return code;
 }

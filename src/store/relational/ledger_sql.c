@@ -212,6 +212,10 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
                            "SELECT event_id, position FROM fh_outbox WHERE position IS NOT NULL"
                            " AND event_id = ANY (ARRAY("
                            "SELECT jsonb_array_elements_text(CAST(?1 AS jsonb))))"},
+    [LEDGER_CLOCK] = {[SQL_POSTGRESQL] =
+                          "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+                      [SQL_MARIADB] = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01',"
+                                      " UTC_TIMESTAMP(3)) DIV 1000"},
 };
 
 const char *ledger_sql_of(enum sql_dialect dialect, enum ledger_statement statement)

@@ -52,6 +52,7 @@ enum ledger_statement {
      * the ids. */
     LEDGER_SEQUENCE,
     LEDGER_PLACED,
+    LEDGER_CLOCK, /* the server's, in ms since 1970; NULL: there is no server */
     LEDGER_STATEMENTS
 };
 
@@ -66,5 +67,8 @@ typedef enum fh_code ledger_run(struct store *store, const char *sql,
 /* What server engines' store_ops.sequence does, with the engine's own way to run a statement. */
 enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_placed *placed,
                              int count, struct fh_error *error);
+
+/* What store_ops.clock does on relational servers. */
+enum fh_code ledger_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
 
 #endif

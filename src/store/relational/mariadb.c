@@ -218,4 +218,5 @@ const struct store_ops store_mariadb = {
     .commit = mariadb_commit,
     .rollback = mariadb_rollback,
     .sequence = mariadb_sequence,
+    .clock = ledger_clock,
 };

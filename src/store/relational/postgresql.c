@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
 #include "store/relational/postgresql.h"
 
 #define OPEN_WAIT_MS 30000
@@ -199,5 +200,6 @@ const struct store_ops store_postgresql = {
     .commit = postgresql_commit,
     .rollback = postgresql_rollback,
     .sequence = postgresql_sequence,
+    .clock = ledger_clock,
     .tells = true,
 };
