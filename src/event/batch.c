@@ -109,7 +109,7 @@ enum fh_code batch_parse(const struct world_request *answer, const struct ledger
     *ret = NULL;
     if (!batch)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a batch of events.");
-    arena_init(&batch->arena, ARENA_SIZE_MAX);
+    arena_init(&batch->arena, 2 * ARENA_SIZE_MAX); /* whatever one event's work could hold */
     enum fh_code code = headers_parse(answer, batch, error);
     const char *continues = world_answer_header(answer, "freehold-continues");
     if (code == FH_OK && after->incarnation[0] &&

@@ -104,7 +104,7 @@ enum fh_code page_parse(const struct world_request *answer, const char *type, in
     *ret = NULL;
     if (!page)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a page of a snapshot.");
-    arena_init(&page->arena, ARENA_SIZE_MAX);
+    arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* whatever one row's work could hold */
     enum fh_code code = headers_parse(answer, page, error);
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&page->arena);

@@ -21,6 +21,8 @@
 
 #include "base/error.h"
 #include "base/map.h"
+#include "base/portion.h"
+#include "freehold.h"
 #include "store/store.h"
 #include "work/lease.h"
 #include "world/fiber.h"
@@ -66,6 +68,9 @@ struct event_room {
     struct subscription *subscriptions; /* this service's own, in the order of `hears` */
     struct lease_watcher watcher;       /* of whose shares they are */
     int parked_keys_max, parked_max;    /* of one subscription; as in subscribe.h */
+    /* Rows of one page of the state of each of `publishes`. */
+    struct portion
+        pages[sizeof((struct fh_service *)NULL)->publishes / sizeof(struct fh_published)];
     const json_t *schemas; /* of what others publish, by service and type; NULL: not known */
     struct event_trimmed trimmed;
     int fibers;              /* of this room, alive */

@@ -30,7 +30,6 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "base/mutation.h"
-#include "base/text.h"
 #include "event/apply.h"
 #include "event/page.h"
 #include "event/parked.h"
@@ -38,8 +37,9 @@
 #include "event/snapshot.h"
 #include "world/world.h"
 
-#define PATH_SIZE_MAX ((size_t)32 << 10)
 #define FORGET_SLICE 500
+#define ROUND_FAULT_MS_MIN 100
+#define ROUND_FAULT_MS_MAX (30 * 1000)
 
 /* ---- what is declared ---------------------------------------------------------------------- */
 
@@ -121,6 +121,21 @@ void round_outage(struct subscription *s, const char *why)
     subscription_pause(s, ++s->round_tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
 
+/* It ends early when the share does. */
+void round_fault(struct subscription *s, const char *why)
+{
+    struct world *world = subscription_world(s);
+    int64_t ms = ROUND_FAULT_MS_MIN;
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, why);
+    for (int i = 0; i < s->round_tries && ms < ROUND_FAULT_MS_MAX; i++)
+        ms *= 2;
+    s->round_tries++;
+    ms = ms < ROUND_FAULT_MS_MAX ? ms : ROUND_FAULT_MS_MAX;
+    ms = ms / 2 + (int64_t)world_random_below(world, (uint64_t)ms / 2);
+    if (subscription_goes_on(s))
+        fiber_wait_until(&s->for_parking, world, world_in_ms(world, ms));
+}
+
 bool round_load(struct subscription *s)
 {
     struct fh_error error;
@@ -183,6 +198,7 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
         s->cursor = fence->cursor;
         s->round = fence->next;
         s->round_tries = 0;
+        portion_passed(&s->together, count);
         subscription_release_hold(s, &s->applying_hold);
         return true;
     }
@@ -192,6 +208,9 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
     } else if (is_outage) {
         round_outage(s, error.message);
     } else {
+        /* Those before it come through; where the commit failed, it may have been too much. */
+        if (count > 1)
+            portion_failed(&s->together, failed > 0 ? failed : count / 2);
         snprintf(reason, sizeof reason, "A handler of the snapshot fails%s%s: %.200s",
                  failed >= 0 ? " for the key " : "", failed >= 0 ? events[failed].key : "",
                  error.message);
@@ -201,120 +220,14 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
     return false;
 }
 
-/* ---- asking -------------------------------------------------------------------------------- */
-
-/* One question, and what came of it: a page; or the round begins anew; or why neither. */
-struct asking {
-    struct subscription *subscription;
-    const struct fh_heard *heard;
-    struct text path;
-    struct page_read *page;
-    bool anew;
-    char reason[REASON_SIZE];
-    bool answered;
-    struct fiber_queue waiting;
-};
-
-/* For the page behind `at`; `limit` 0: only where the publisher stands. */
-static void asking_init(struct asking *asking, struct subscription *s,
-                        const struct ledger_round *at, int limit)
-{
-    *asking = (struct asking){.subscription = s, .heard = s->heard[at->type]};
-    struct text *path = &asking->path;
-    const char *separator = "&fields=";
-    text_init(path, PATH_SIZE_MAX);
-    text_printf(path,
-                SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=", s->room->context->service->name,
-                s->share, limit);
-    subscription_encode(path, asking->heard->type);
-    if (limit > 0) {
-        text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",
-                    s->cursor.incarnation, s->cursor.position, at->seen_position, at->seen_id);
-        if (at->after[0]) {
-            text_add(path, "&after=");
-            subscription_encode(path, at->after);
-        }
-    }
-    subscription_add_fields(path, asking->heard, &separator);
-    FH_ASSERT(!path->overflow);
-}
-
-static void asking_run(struct asking *asking)
-{
-    struct subscription *s = asking->subscription;
-    struct work_context *context = s->room->context;
-    struct fh_error error;
-    char from[128];
-    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
-    struct world_request request = {
-        .service = s->source,
-        .method = "GET",
-        .path = asking->path.data,
-        .headers = {{"Accept", SNAPSHOT_CONTENT_TYPE}, {"Freehold-From", from}},
-        .deadline_ns = world_in_ms(context->world, SUBSCRIBE_ANSWER_MS_MAX),
-    };
-    world_request_wait(context->world, &request);
-    asking->anew = request.status == 409;
-    if (request.status == 200) {
-        if (page_parse(&request, asking->heard->type, ROUND_ROWS_MAX, &asking->page, &error) !=
-            FH_OK)
-            snprintf(asking->reason, sizeof asking->reason,
-                     "%s answered the snapshot with what can't be read: %s", s->source,
-                     error.message);
-    } else if (request.status) {
-        snprintf(asking->reason, sizeof asking->reason, "%s answers the snapshot of %s with %d.",
-                 s->source, asking->heard->type, request.status);
-    } else {
-        snprintf(asking->reason, sizeof asking->reason, "%s can't be reached: %s.", s->source,
-                 request.failure ? request.failure : "no answer");
-    }
-    world_request_release(&request);
-    text_release(&asking->path);
-    asking->answered = true;
-    fiber_wake_all(&asking->waiting);
-}
-
-static void asking_entry(void *argument)
-{
-    struct asking *asking = argument;
-    struct event_room *room = asking->subscription->room;
-    asking_run(asking); /* who waits may end it with that */
-    event_room_fiber_ends(room);
-}
-
-/* The page behind this one, beside its works. False: there is none, or no fiber for it. */
-static bool asking_ahead(struct asking *asking, struct subscription *s,
-                         const struct page_read *page)
-{
-    struct ledger_round at = s->round;
-    if (!page->after)
-        return false;
-    snprintf(at.after, sizeof at.after, "%s", page->after);
-    if (page->position > at.seen_position) {
-        at.seen_position = page->position;
-        memcpy(at.seen_id, page->position_id, ID_SIZE);
-    }
-    asking_init(asking, s, &at, ROUND_ROWS_MAX);
-    if (event_room_fiber(s->room, asking_entry, asking))
-        return true;
-    text_release(&asking->path);
-    return false;
-}
-
-static void asking_wait(struct asking *asking)
-{
-    while (!asking->answered)
-        fiber_wait(&asking->waiting);
-}
-
 /* ---- the steps ----------------------------------------------------------------------------- */
 
 static void begin(struct subscription *s)
 {
     struct ledger_round at = {.type = round_next_type(s, 0)};
-    struct asking asking;
-    asking_init(&asking, s, &at, 0);
-    asking_run(&asking);
+    struct round_asking asking;
+    round_ask_init(&asking, s, &at, 0);
+    round_ask_run(&asking);
     struct page_read *page = asking.page;
     if (!page) {
         round_outage(s, asking.reason);
@@ -356,7 +269,9 @@ static struct ledger_round behind_pages(const struct subscription *s, bool integ
 
 int round_at_once(const struct subscription *s)
 {
-    return s->room->context->store->ops->one_document ? 1 : SUBSCRIBE_WORK_MAX;
+    return s->room->context->store->ops->one_document
+               ? 1
+               : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
 }
 
 /* The rows of one page, and then the place behind it. False: what failed is asked for again. */
@@ -388,20 +303,35 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
     return done == page->count && subscription_goes_on(s);
 }
 
+/* Fewer rows may come through: of a publisher that does not try that itself, and of an answer that
+ * takes too long, or too much memory. */
+static void asking_failed(struct subscription *s, const struct round_asking *asked)
+{
+    if (asked->limit > 1)
+        portion_failed(&s->rows, asked->limit / 2);
+    if (asked->fault)
+        round_fault(s, asked->reason);
+    else
+        round_outage(s, asked->reason);
+}
+
 /* What one question brought; whether the next one has been asked, beside its works, and counts. */
-static bool take_page(struct subscription *s, const struct asking *asked, struct asking *next)
+static bool take_page(struct subscription *s, const struct round_asking *asked,
+                      struct round_asking *next)
 {
     struct page_read *page = asked->page;
     s->begins_anew = s->begins_anew || asked->anew;
     if (page && strcmp(page->incarnation, s->cursor.incarnation) != 0)
         s->begins_anew = true;
     else if (!page && !asked->anew)
-        round_outage(s, asked->reason);
-    bool taken = page && !s->begins_anew, ahead = taken && asking_ahead(next, s, page);
+        asking_failed(s, asked);
+    else if (page && page->after)
+        portion_passed(&s->rows, asked->limit);
+    bool taken = page && !s->begins_anew, ahead = taken && round_ask_ahead(next, s, page);
     bool goes_on = taken && apply_page(s, page);
     page_free(page);
     if (ahead)
-        asking_wait(next);
+        round_ask_wait(next);
     if (ahead && !goes_on)
         page_free(next->page);
     return ahead && goes_on;
@@ -409,9 +339,9 @@ static bool take_page(struct subscription *s, const struct asking *asked, struct
 
 static void take_pages(struct subscription *s)
 {
-    struct asking asked, next;
-    asking_init(&asked, s, &s->round, ROUND_ROWS_MAX);
-    asking_run(&asked);
+    struct round_asking asked, next;
+    round_ask_init(&asked, s, &s->round, portion_size(&s->rows, ROUND_ROWS_MAX));
+    round_ask_run(&asked);
     while (take_page(s, &asked, &next))
         asked = next;
 }

@@ -33,6 +33,7 @@ struct sweep {
     fh_work w;    /* the one that lists what is held */
     json_t *keys; /* of this share, not seen by the round: each as text */
     char after[LEDGER_AFTER_SIZE];
+    int limit;
     bool ends;
 };
 
@@ -72,7 +73,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
         if (code == FH_OK && position < 0 && !MUTATION(absence_not_applied))
             json_array_append_new(sweep->keys, json_string(key));
     }
-    sweep->ends = json_array_size(list) < ROUND_ROWS_MAX;
+    sweep->ends = json_array_size(list) < (size_t)sweep->limit;
     return code;
 }
 
@@ -88,7 +89,7 @@ static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struc
     struct arena *before = json_arena_set(&w->kept);
     json_t *from = integers ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
                             : json_string(after);
-    w->query = json_pack("{s:o, s:i}", "after", from, "limit", ROUND_ROWS_MAX);
+    w->query = json_pack("{s:o, s:i}", "after", from, "limit", sweep->limit);
     json_arena_set(before);
     work_record_begin(w);
     work_handler_run(w, &by_fence);
@@ -161,13 +162,21 @@ void round_sweep(struct subscription *s)
     work_init(&sweep.w, s->room->context, heard->held);
     sweep.w.read_only = true;
     sweep.keys = json_array();
+    sweep.limit = portion_size(&s->rows, ROUND_ROWS_MAX);
     apply_begins(s);
     enum fh_code code = list_held(s, &sweep, &error);
     apply_ends(s);
-    if (code == FH_OK)
+    if (code == FH_OK) {
+        if (!sweep.ends)
+            portion_passed(&s->rows, sweep.limit);
         sweep_keys(s, &sweep);
-    else
+    } else if (code == FH_UNAVAILABLE) {
         round_outage(s, error.message);
+    } else { /* what it lists may be too much at once */
+        if (sweep.limit > 1)
+            portion_failed(&s->rows, sweep.limit / 2);
+        round_fault(s, error.message);
+    }
     json_decref(sweep.keys);
     work_release(&sweep.w);
 }

@@ -12,7 +12,12 @@
  * behind it, when all that the page held has one.
  *
  * A page that is read again is half as long: so it meets fewer changes, and keys that change all
- * the time hold up only themselves. So is one that is too large.
+ * the time hold up only themselves. So is one that fails at anything but an outage: the handler's
+ * memory, the answer's size, what the engine reads in one work are bounds in bytes, and the
+ * service's author can't know how many rows meet them. How many rows of a type come through is
+ * remembered for the pages behind, and tried upwards again (base/portion.h). What fails by itself
+ * is told with its type and key, as far as that is known: it holds up what comes behind it, for a
+ * page without it would mean that it is not there.
  */
 
 #include "event/snapshot.h"
@@ -25,6 +30,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/portion.h"
 #include "base/text.h"
 #include "event/envelope.h"
 #include "event/outbox.h"
@@ -126,8 +132,9 @@ static void list_rows(fh_work *w)
                 page->published->type);
     page->keys = json_array();
     json_array_foreach (w->reply_body, i, row) {
+        if (json_is_object(row)) /* the key first: by it a fault is told */
+            json_array_append_new(page->keys, json_string(outbox_key(w, page->published, row)));
         outbox_check_data(w, page->published, row);
-        json_array_append_new(page->keys, json_string(outbox_key(w, page->published, row)));
     }
     size_t count = json_array_size(page->keys);
     const char *after = json_string_value(json_object_get(page->typed, "after"));
@@ -145,6 +152,7 @@ static void rows_begin(struct page *page, struct store_work *work)
     page->w.query = json_pack("{s:o, s:i}", "after", from, "limit", page->limit);
     json_arena_set(before);
     page->w.snapshot = work;
+    page->keys = NULL; /* of the run before */
 }
 
 static bool take_place(void *context, const char *key, int64_t position)
@@ -300,34 +308,68 @@ static void write_rows(struct page *page)
     text_add(body, "]}");
 }
 
-/* Of rows of which fewer would do. */
-static bool is_too_large(enum fh_code code, const struct fh_error *error)
+static bool is_outage(enum fh_code code)
 {
-    return code == FH_NO_MEMORY || (code == FH_INVALID && strcmp(error->field, "limit") == 0);
+    return code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN;
+}
+
+/* One row can't be told: which? */
+static enum fh_code name_row(const struct page *page, enum fh_code code, struct fh_error *error)
+{
+    struct fh_error why = *error;
+    const char *key = page->keys ? json_string_value(json_array_get(page->keys, 0)) : NULL;
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    if (key)
+        return error_set(error, code, "The state of %.64s can't be told for the key \"%.64s\": %s",
+                         page->published->type, key, why.message);
+    return error_set(error, code, "The state of %.64s can't be told %s%.64s%s: %s",
+                     page->published->type, after ? "behind the key \"" : "for its first key",
+                     after ? after : "", after ? "\"" : "", why.message);
+}
+
+/* One look at it, and what it comes to as an answer. */
+static enum fh_code make_page(struct event_room *room, struct page *page, enum store_mode mode,
+                              bool *ret_again, struct fh_error *error)
+{
+    enum fh_code code = read_once(page, room->context->store, mode, error);
+    *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
+    if (code != FH_OK || *ret_again || page->status != 200)
+        return code;
+    write_rows(page);
+    if (page->body.overflow)
+        return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
+                         SNAPSHOT_BODY_SIZE_MAX >> 20);
+    return FH_OK;
 }
 
 static enum fh_code read_page(struct event_room *room, struct page *page, struct fh_error *error)
 {
     struct world *world = room->context->world;
-    enum fh_code code;
-    for (int tries = 1;; tries++) {
+    struct portion *portion = &room->pages[page->published - room->context->service->publishes];
+    for (int tries = 1;;) {
+        bool again;
+        int most = portion_size(portion, SNAPSHOT_ROWS_MAX);
+        page->limit = page->limit < most ? page->limit : most;
         enum store_mode mode = tries < SNAPSHOT_TRIES_BESIDE ? STORE_WRITE : STORE_WRITE_ALONE;
-        code = read_once(page, room->context->store, mode, error);
-        bool again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
-        if (code == FH_OK && !again && page->status == 200) {
-            write_rows(page);
-            if (page->body.overflow)
-                code = error_set(error, FH_NO_MEMORY, "A row of the snapshot is too large.");
-        }
-        bool smaller = is_too_large(code, error) && page->limit > 1;
-        if (!again && !smaller)
+        enum fh_code code = make_page(room, page, mode, &again, error);
+        if (code == FH_OK && !again) {
+            if (page->limit > 0 && (int)json_array_size(page->keys) == page->limit)
+                portion_passed(portion, page->limit);
             return code;
-        if (tries == SNAPSHOT_TRIES_MAX || room->draining)
+        }
+        if (!again && (is_outage(code) || page->limit == 0))
+            return code;
+        if (!again && page->limit == 1)
+            return name_row(page, code, error);
+        if (room->draining || (again && tries == SNAPSHOT_TRIES_MAX))
             return error_set(error, FH_UNAVAILABLE,
                              "Keys of this page change, or their events wait for positions.");
         page->limit = (page->limit + 1) / 2;
         if (again)
             fiber_sleep_until(world, world_in_ms(world, SNAPSHOT_PAUSE_MS));
+        else
+            portion_failed(portion, page->limit);
+        tries += again;
     }
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/portion.h"
 #include "event/batch.h"
 #include "event/subscribe.h"
 #include "store/ledger_snapshot.h"
@@ -42,6 +43,7 @@ struct subscription {
     bool rounds;               /* it is under way: nothing is read from the feed */
     bool begins_anew;          /* another one has to begin */
     int round_tries;
+    struct portion rows, together, answers; /* of a page; of a round's work; of the feed */
     bool fenced;         /* a work found that another instance has it: until we get it anew */
     bool reads, applies; /* such a fiber lives */
     const struct fh_heard *heard[HEARD_MAX]; /* of this source */

@@ -70,7 +70,7 @@ static void feed_path(const struct subscription *s, struct text *out)
     for (int i = 0; i < s->heard_count; i++)
         subscription_add_fields(out, s->heard[i], &separator);
     /* The first answer comes at once: until then nobody knows how far there is to go. */
-    text_printf(out, "&limit=%d&wait=%d", SUBSCRIBE_BATCH_MAX,
+    text_printf(out, "&limit=%d&wait=%d", portion_size(&s->answers, SUBSCRIBE_BATCH_MAX),
                 s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);
     FH_ASSERT(!out->overflow); /* at most 32 short names */
 }
@@ -82,6 +82,7 @@ static void take_batch(struct subscription *s, struct batch *batch)
     s->reached_ns = world_monotonic_ns(subscription_world(s));
     s->room->counters.fetches++;
     subscription_release_hold(s, &s->reading);
+    portion_passed(&s->answers, batch->count);
     if (batch->count > 0) {
         subscription_put(s, batch);
         return;
@@ -118,6 +119,14 @@ static void unreachable(const struct subscription *s, const struct world_request
                  request->failure ? request->failure : "no answer");
 }
 
+/* What takes too much memory when it is read may come in smaller portions. */
+static void unreadable(struct subscription *s, int limit, const char *why, char reason[REASON_SIZE])
+{
+    portion_failed(&s->answers, limit / 2);
+    snprintf(reason, REASON_SIZE, "%s answered the feed with what can't be read: %s", s->source,
+             why);
+}
+
 /* One request. False: nothing came of it, and `reason` says why. */
 static bool read_once(struct subscription *s, char reason[REASON_SIZE])
 {
@@ -128,6 +137,7 @@ static bool read_once(struct subscription *s, char reason[REASON_SIZE])
     char from[128];
     uint64_t generation = s->generation;
     struct ledger_cursor after = s->fetched;
+    int limit = portion_size(&s->answers, SUBSCRIBE_BATCH_MAX);
     feed_path(s, &path);
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     struct world_request request = {
@@ -145,8 +155,7 @@ static bool read_once(struct subscription *s, char reason[REASON_SIZE])
             if (good)
                 take_batch(s, batch);
             else
-                snprintf(reason, REASON_SIZE, "%s answered the feed with what can't be read: %s",
-                         s->source, error.message);
+                unreadable(s, limit, error.message, reason);
         } else if (request.status == 409 || request.status == 410) {
             refuse(s, request.status);
         } else {

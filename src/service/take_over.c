@@ -12,6 +12,9 @@
  *     3. of each caller what is closed and which incarnation is the newest
  *     4. that it has all of it: from then on it never asks again
  *
+ * A page is asked for of PAGE_ROWS rows at the most: of fewer where the giver can't tell as many,
+ * or this side can't read them, down to one (base/portion.h).
+ *
  * Each work of 1 to 3 does nothing when it has been done, and each of 2 and 3 looks for 4 first: so
  * what crashes in between begins anew, and another process of the same service that is slower can't
  * write what was into what is by now.
@@ -26,12 +29,14 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/portion.h"
 #include "http/path.h"
 #include "work/command.h"
 #include "work/command_key.h"
 
 #define PAGE_ROWS 100
-#define PAGE_SIZE_MAX ((size_t)4 << 20) /* about; a record more */
+#define PAGE_SIZE_MAX ((size_t)4 << 20)     /* about; a record more */
+#define ANSWER_SIZE_MAX ((size_t)128 << 20) /* an answer that is kept, as a text in a text */
 #define ASK_MS 5000
 #define PAUSE_MS_MIN 20
 #define PAUSE_MS_MAX 2000
@@ -160,13 +165,15 @@ void take_over_answer(struct runtime *runtime, struct exchange *exchange)
 struct taking {
     struct runtime *runtime;
     const struct fh_taken_over *what;
+    struct portion portion;
+    bool too_much; /* what was asked last: fewer rows may come through */
     char mark[MARK_SIZE];
     int64_t rows, commands;
 };
 
 /* A GET of the giver, its target filled from `values` (taken). *ret is new. */
-static enum fh_code ask(const struct taking *taking, const char *template, json_t *values,
-                        json_t **ret, struct fh_error *error)
+static enum fh_code ask(struct taking *taking, const char *template, json_t *values, json_t **ret,
+                        struct fh_error *error)
 {
     const struct work_context *context = &taking->runtime->context;
     char from[ID_SIZE + COMMAND_CALLER_SIZE];
@@ -186,8 +193,10 @@ static enum fh_code ask(const struct taking *taking, const char *template, json_
                                     .method = "GET",
                                     .path = target,
                                     .headers = {{"Freehold-From", from}},
+                                    .answer_size_max = ANSWER_SIZE_MAX,
                                     .deadline_ns = world_in_ms(context->world, ASK_MS)};
     world_request_wait(context->world, &request);
+    taking->too_much = request.status >= 500 || (request.status == 0 && !request.unsent);
     if (request.status == 0)
         code = error_set(error, FH_UNAVAILABLE, "%s gives no answer: %s.", taking->what->service,
                          request.failure);
@@ -196,6 +205,7 @@ static enum fh_code ask(const struct taking *taking, const char *template, json_
                          taking->what->service, target, request.status);
     else
         code = json_parse(request.answer, request.answer_length, ret, error);
+    taking->too_much |= code == FH_NO_MEMORY;
     world_request_release(&request);
     arena_release(&arena);
     return code;
@@ -232,23 +242,42 @@ static enum fh_code take_list(struct taking *taking, const json_t *list, struct 
     return code;
 }
 
+/* The rows behind `after` (NULL: the first): as many as come through. */
+static enum fh_code ask_list(struct taking *taking, const char *template, json_t *after,
+                             int *ret_limit, json_t **ret, struct fh_error *error)
+{
+    for (;;) {
+        int limit = *ret_limit = portion_size(&taking->portion, PAGE_ROWS);
+        enum fh_code code = ask(
+            taking, template, json_pack("{s:i, s:O*}", "limit", limit, "after", after), ret, error);
+        if (code == FH_OK)
+            portion_passed(&taking->portion, limit);
+        else if (taking->too_much && limit > 1)
+            portion_failed(&taking->portion, limit / 2);
+        if (code == FH_OK || !taking->too_much || limit == 1 ||
+            taking->runtime->phase == RUNTIME_DRAINING)
+            return code;
+    }
+}
+
 static enum fh_code take_rows(struct taking *taking, struct fh_error *error)
 {
     char first[TEMPLATE_SIZE], next[TEMPLATE_SIZE];
     json_t *list, *after = NULL;
+    int limit;
     snprintf(first, sizeof first, "%.900s?limit={limit}", taking->what->path);
     snprintf(next, sizeof next, "%.900s?limit={limit}&after={after.id}", taking->what->path);
     enum fh_code code;
     size_t count;
     do {
-        code = ask(taking, after ? next : first,
-                   json_pack("{s:i, s:o*}", "limit", PAGE_ROWS, "after", after), &list, error);
+        code = ask_list(taking, after ? next : first, after, &limit, &list, error);
         if (code == FH_OK)
             code = take_list(taking, list, error);
         count = json_array_size(list);
+        json_decref(after);
         after = count ? json_incref(json_array_get(list, count - 1)) : NULL;
         json_decref(list);
-    } while (code == FH_OK && count == PAGE_ROWS);
+    } while (code == FH_OK && count == (size_t)limit);
     json_decref(after);
     return code;
 }

@@ -61,11 +61,64 @@ enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *
     return work->store->ops->ledger->outbox_append(work, event, error);
 }
 
+/* A server sends all the rows that it was asked for, whoever wants no more of them; and an event
+ * has up to a mebibyte. So not more are asked for at once than are a few mebibytes, as far as the
+ * last ones read tell how large the next ones will be. */
+#define SLICE_ROWS_MAX 256
+#define SLICE_SIZE ((size_t)2 << 20)
+
+struct slice {
+    bool (*visit)(void *context, const struct ledger_event *event);
+    void *context;
+    int rows;
+    size_t size;
+    int64_t last;
+    bool goes_on;
+};
+
+static bool visit_of_slice(void *context, const struct ledger_event *event)
+{
+    struct slice *slice = context;
+    slice->rows++;
+    slice->size += strlen(event->data);
+    slice->last = event->position;
+    slice->goes_on = slice->visit(slice->context, event);
+    return slice->goes_on;
+}
+
+static int slice_rows(struct store *store)
+{
+    return store->outbox_rows ? store->outbox_rows : SLICE_ROWS_MAX / 4;
+}
+
+/* At most twice as many next time. */
+static void learn(struct store *store, const struct slice *slice)
+{
+    if (slice->rows == 0)
+        return;
+    size_t fit = SLICE_SIZE / (slice->size / (size_t)slice->rows + 1);
+    size_t most = 2 * (size_t)slice_rows(store);
+    fit = fit < most ? fit : most;
+    store->outbox_rows = fit < 2 ? 2 : fit > SLICE_ROWS_MAX ? SLICE_ROWS_MAX : (int)fit;
+}
+
 enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
                                 bool (*visit)(void *context, const struct ledger_event *event),
                                 void *context, struct fh_error *error)
 {
-    return work->store->ops->ledger->outbox_read(work, after, limit, visit, context, error);
+    enum fh_code code = FH_OK;
+    struct slice slice = {.last = after, .goes_on = true};
+    for (int left = limit; code == FH_OK && slice.goes_on && left > 0; left -= slice.rows) {
+        int asked = slice_rows(work->store);
+        asked = asked < left ? asked : left;
+        slice = (struct slice){visit, context, 0, 0, slice.last, true};
+        code = work->store->ops->ledger->outbox_read(work, slice.last, asked, visit_of_slice,
+                                                     &slice, error);
+        learn(work->store, &slice);
+        if (slice.rows < asked)
+            break;
+    }
+    return code;
 }
 
 enum fh_code ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,

@@ -91,7 +91,7 @@ static void set_problem(fh_work *w, const struct fh_error *error)
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
                            error->message);
     int status = status_of(error->code);
-    if (status == 500)
+    if (status == 500 && !w->snapshot) /* who runs it in his own has more to say of it */
         log_error("a handler's fault: %s", error->message);
     else if (store_is_damaged(error))
         log_error("%s", error->message); /* a person has to act, whoever asked */

@@ -451,6 +451,61 @@ static void rows_of_which_a_page_is_too_large_come_in_smaller_ones(void **state)
     json_decref(asking.body);
 }
 
+/* A page of as many rows as may be is far beyond what one answer, or one work, can hold. */
+static void a_round_comes_through_however_large_the_rows_are(void **state)
+{
+    struct fixture *fixture = *state;
+    static char huge[1000001], large[40001];
+    memset(huge, 'x', sizeof huge - 1);
+    memset(large, 'y', sizeof large - 1);
+    for (int i = 0; i < 5; i++)
+        change(fixture, 1 + i * 8, 8, huge);
+    for (int i = 0; i < 8; i++)
+        change(fixture, 41 + i * 100, 100, large);
+    change(fixture, 841, 3000, "small");
+    trim(fixture);
+    open_search(fixture);
+    expect_same(fixture);
+    /* Some at once, then more and more. */
+    if (fixture->pages > 60)
+        fail_msg("%d pages", fixture->pages);
+    close_search(fixture);
+}
+
+static void put_what_can_not_be_told(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO item (id, name, changes) VALUES (17, hex(zeroblob(3000000)), 1)", NULL);
+}
+
+static void make_it_smaller(fh_work *w)
+{
+    fh_exec(w, "UPDATE item SET name = 'small' WHERE id = 17", NULL);
+}
+
+static void a_row_too_large_to_be_told_is_named_and_asked_for_patiently(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, 16, "first");
+    change(fixture, 18, 20, "first");
+    service_must(&fixture->products, put_what_can_not_be_told);
+    trim(fixture);
+    struct asking asking = ask(fixture, "type=ItemChanged&after=16");
+    assert_int_equal(asking.status, 500);
+    const char *detail = json_string_at(asking.body, "detail");
+    assert_non_null(strstr(detail, "ItemChanged"));
+    assert_non_null(strstr(detail, "17"));
+    json_decref(asking.body);
+    open_search(fixture);
+    wait_for(fixture, "failing", -1);
+    const char *reason = view_of(fixture).reason;
+    assert_non_null(strstr(reason, "ItemChanged"));
+    assert_non_null(strstr(reason, "the key \"17\""));
+    assert_int_equal(service_count(&fixture->search, "SELECT count(*) FROM copy"), 16);
+    service_must(&fixture->products, make_it_smaller);
+    expect_same(fixture);
+    close_search(fixture);
+}
+
 static struct ledger_snapshot_ops slow_snapshots;
 static const struct ledger_snapshot_ops *honest_snapshots;
 static int unsequenced;
@@ -546,6 +601,8 @@ int main(void)
         CASE(wrong_questions_are_refused),
         CASE(a_page_has_its_shares_keys_with_their_last_positions),
         CASE(rows_of_which_a_page_is_too_large_come_in_smaller_ones),
+        CASE(a_round_comes_through_however_large_the_rows_are),
+        CASE(a_row_too_large_to_be_told_is_named_and_asked_for_patiently),
         CASE(a_row_whose_change_has_no_position_yet_is_not_sent),
         CASE(wrong_declarations_do_not_start),
     };
