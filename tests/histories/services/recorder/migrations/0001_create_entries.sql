@@ -1,0 +1,9 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Nothing is unique but the id: what is done twice shall be seen twice.
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    list BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    value TEXT NOT NULL
+);
+CREATE INDEX entries_list ON entries (list, number);
