@@ -7,10 +7,9 @@ import random
 import signal
 import subprocess
 
-from world import SERVICES, signal_to
+from world import signal_to
 
 LINK = {"cut": 6, "cut_behind": 6, "swallow": 6, "late": 6, "delay": 3, "cut_all": 1, "refuse": 1}
-WHO = ("recorder", "recorder", "recorder", "hearer", "partner", "gateway")
 DAY_S = 86400
 CLOCKS_S = (-200, -50, 50, 130, 200, 200, 3 * DAY_S, -3 * DAY_S)
 BORNE_S = 60  # so far off a process is still talked to; others are for some seconds
@@ -85,7 +84,7 @@ class Faults:
     # ---- Processes ----
 
     async def kill(self, chance):
-        service = chance.choice(WHO)
+        service = chance.choice(self.world.victims)
         pids = self.world.pids(service)
         if pids and signal_to(chance.choice(pids), signal.SIGKILL):
             self.note("kill -9 " + service)
@@ -100,13 +99,13 @@ class Faults:
         self.stopped.difference_update(pids)
 
     async def pause(self, chance):
-        pids = self.world.pids(chance.choice(WHO))
+        pids = self.world.pids(chance.choice(self.world.victims))
         if pids:
             await self.hold([chance.choice(pids)], chance.choice((0.1, 0.7, 2, 4.5)), "stopped a while")
 
     async def pause_away(self, chance):
         """A receiver is away past its sagas' deadline, 5 s: `up` kills it for its silence meanwhile, or is held, too."""
-        pids = self.world.pids("partner")
+        pids = self.world.pids(self.world.receiver)
         above = [pid for pid, words in self.world.own().items() if " up " in words] if chance.random() < 0.5 else []
         await self.hold([*above, *pids], chance.uniform(5.5, 9), "away past the deadline")
 
@@ -131,7 +130,7 @@ class Faults:
 
     async def shift_clock(self, chance):
         """One process starts with a clock that is off; the others of its service keep theirs."""
-        service, seconds = chance.choice(SERVICES), chance.choice(CLOCKS_S)
+        service, seconds = chance.choice(self.world.services), chance.choice(CLOCKS_S)
         pids = self.world.pids(service)
         if not pids:
             return
@@ -170,7 +169,7 @@ class Faults:
         self.heal()
         if self.disk:
             self.resize("100%")
-        for service in SERVICES if self.shifted else ():
+        for service in self.world.services if self.shifted else ():
             self.world.set_clock(service, 0)
             for pid in self.world.pids(service):
                 signal_to(pid, signal.SIGKILL)
