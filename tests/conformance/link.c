@@ -19,6 +19,7 @@ struct pair {
     int client, server;
     int users;
     bool silent; /* nothing goes to the client any more */
+    bool mute;   /* nor does it hear that the link is gone */
 };
 
 static struct sockaddr_in loopback(int port)
@@ -72,15 +73,22 @@ static bool cut(struct pair *pair, const char *data, size_t length)
 {
     struct link *link = pair->link;
     enum link_cut how = link->next;
+    const char *marker = link->marker;
     link->next = LINK_WHOLE;
+    if (link->then && link->then->marker) {
+        link->marker = link->then->marker;
+        link->next = link->then++->how;
+    }
+    pair->mute = how == LINK_SILENT;
+    if (pair->mute)
+        return send_all(link, pair->server, data, length);
     while (how == LINK_CUT_LATE && !link->released)
         fiber_wait(&link->changed);
     if (how == LINK_CUT_BEFORE || how == LINK_CUT_LATE)
         return false;
     pair->silent = true;
     if (how == LINK_CUT_IN)
-        length =
-            (size_t)((const char *)memmem(data, length, link->marker, strlen(link->marker)) - data);
+        length = (size_t)((const char *)memmem(data, length, marker, strlen(marker)) - data);
     if (how == LINK_HELD || how == LINK_CUT_IN)
         shutdown(pair->client, SHUT_RDWR);
     if (how == LINK_HELD) {
@@ -121,7 +129,7 @@ static void to_client(void *argument)
     while (buffer && (got = receive(link, pair->server, buffer)) > 0) {
         if (pair->silent)
             break;
-        if (!send_all(link, pair->client, buffer, (size_t)got))
+        if (!pair->mute && !send_all(link, pair->client, buffer, (size_t)got))
             break;
     }
     link->delivered = link->delivered || pair->silent;
@@ -140,6 +148,11 @@ static void accept_all(void *argument)
         }
         if (client < 0)
             break;
+        if (link->refuses) {
+            link->refused++;
+            close(client);
+            continue;
+        }
         struct sockaddr_in address = loopback(link->server_port);
         struct pair *pair = calloc(1, sizeof *pair);
         int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

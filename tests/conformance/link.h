@@ -4,7 +4,8 @@
 
 /*
  * A TCP link that can be cut exactly where it hurts: a port that passes everything on to a server,
- * on fibers, and does once with the next request that holds `marker` what it is told.
+ * on fibers, and does once with the next request that holds `marker` what it is told. Then what
+ * stands first in `then` is next: so the mending of one cut can meet another.
  */
 
 #include "../support/harness.h"
@@ -18,6 +19,12 @@ enum link_cut {
                     gone, as the client does */
     LINK_HELD,   /* the client hears that the link is gone; the server gets the request when
                     link_release says so, and not before */
+    LINK_SILENT, /* it is sent, and the client hears nothing any more, nor that the link is gone */
+};
+
+struct link_plan {
+    const char *marker; /* NULL: no more */
+    enum link_cut how;
 };
 
 struct link {
@@ -25,6 +32,9 @@ struct link {
     int listening, port, server_port;
     const char *marker;
     enum link_cut next;
+    const struct link_plan *then; /* or NULL */
+    bool refuses;                 /* who connects is sent away, and counted */
+    int refused;
     bool released, delivered; /* what was held */
     int pumps;                /* under way */
     struct fiber_queue changed;

@@ -11,7 +11,7 @@
 
 #include "link.h"
 
-#define MARKS "SELECT count(*) FROM fh_work"
+#define MARKS "SELECT count(*) FROM fh_mark"
 
 static void works_of_one_statement_share_a_transaction(struct conformance *c)
 {

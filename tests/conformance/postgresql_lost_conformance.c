@@ -9,7 +9,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "link.h"
 #include "store/ledger.h"
@@ -154,7 +153,6 @@ static void a_server_that_is_killed_and_comes_back_has_lost_nothing(struct confo
 struct linked {
     struct link link;
     struct store *store;
-    bool closed; /* nobody connects any more */
 };
 
 static bool linked_open(struct conformance *c, struct linked *linked)
@@ -183,8 +181,6 @@ static enum fh_code commit_over(struct conformance *c, struct linked *linked, en
         return code;
     }
     linked->link.next = plan;
-    if (linked->closed)
-        shutdown(linked->link.listening, SHUT_RDWR);
     return store_commit(work, &c->error);
 }
 
@@ -204,7 +200,7 @@ static void lose_inside_commit(struct conformance *c, struct linked *linked, enu
     link_close(&linked->link);
     c->error = error;
     EXPECT(code == wanted && (wanted != FH_CONFLICT || error.retryable));
-    EXPECT(again == FH_OK || wanted == FH_OUTCOME_UNKNOWN);
+    EXPECT(again == FH_OK);
     conformance_reads(c, "SELECT n FROM committed", rows);
 }
 
@@ -232,12 +228,6 @@ static void a_commit_that_was_cut_in_two_is_not_waited_for(struct conformance *c
 {
     struct linked linked = {0};
     lose_inside_commit(c, &linked, LINK_CUT_IN, FH_CONFLICT, "[{'n':1}]");
-}
-
-static void without_any_link_the_outcome_is_told_to_be_unknown(struct conformance *c)
-{
-    struct linked linked = {.closed = true};
-    lose_inside_commit(c, &linked, LINK_CUT_BEFORE, FH_OUTCOME_UNKNOWN, "[]");
 }
 
 /* ---- The link, while a connection is made ---------------------------------------------------- */
@@ -596,7 +586,6 @@ int main(void)
         CASE(a_commit_whose_answer_was_lost_stands),
         CASE(a_commit_that_reaches_the_server_when_all_is_settled_comes_to_nothing),
         CASE(a_commit_that_was_cut_in_two_is_not_waited_for),
-        CASE(without_any_link_the_outcome_is_told_to_be_unknown),
         CASE(a_connection_that_can_not_be_made_is_not_waited_for_when_another_is_free),
         CASE(an_instance_that_stands_still_in_an_open_work_holds_nobody_up),
         CASE(positions_that_another_instance_gives_are_told),

@@ -37,7 +37,7 @@
 /* Of each store alone: what it is, what was applied to it, who is at work in it. */
 static const char *const own_tables[] = {"fh_meta",           "fh_counter", "fh_migration",
                                          "fh_migration_open", "fh_work",    "fh_key_lock",
-                                         "fh_lease"};
+                                         "fh_lease",          "fh_mark",    "fh_opening"};
 /* Each key's last position; servers' works don't know it. */
 static const char *const renamed[][2] = {{"fh_last_of_key", "fh_place"}};
 

@@ -5,7 +5,7 @@
 /*
  * The ledger's tables, a file for each dialect. Scripts are run one after the other, up to a NULL;
  * each may be run again, after a crash between them. `meta` makes fh_meta, which says whether the
- * others are there.
+ * others are there, and is run at each opening.
  */
 
 #include "store/relational/sql.h"

@@ -57,8 +57,13 @@
 #define SLICE "10000" /* events numbered by one call */
 #define ASIDE "FH003" /* ends a block, so that its lock is free again; nobody sees it */
 
+/* With the tables of mark.c, which stores of before lack: they change nothing that those need. */
 static const char meta[] =
-    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL)";
+    "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process TEXT NOT NULL,"
+    "  seen TIMESTAMPTZ NOT NULL DEFAULT now());"
+    "CREATE TABLE IF NOT EXISTS fh_mark (opening BIGINT, number BIGINT, never TIMESTAMPTZ,"
+    "  PRIMARY KEY (opening, number))";
 
 static const char events[] =
     "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"

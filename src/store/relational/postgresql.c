@@ -141,6 +141,8 @@ static enum fh_code open_own(struct postgresql_store *store, struct fh_error *er
         code = sessions_check(store, error);
     if (code == FH_OK)
         code = provision(store, error);
+    if (code == FH_OK)
+        code = postgresql_opening_new(store, error);
     if (code == FH_OK && !postgresql_listening_start(store))
         code = error_set(error, FH_UNAVAILABLE, "The process runs too many fibers.");
     return code;

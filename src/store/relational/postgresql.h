@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "store/relational/mark.h"
 #include "store/relational/postgresql_library.h"
 #include "store/relational/sql.h"
 #include "store/tls.h"
@@ -28,7 +29,7 @@
 #define POSTGRESQL_CONNECTIONS 8 /* for works, where the configuration says nothing */
 #define POSTGRESQL_CONNECTIONS_MAX 64
 #define POSTGRESQL_READERS 2
-#define POSTGRESQL_WAIT_MS 10000    /* for a connection, or to settle an unknown outcome */
+#define POSTGRESQL_WAIT_MS 10000    /* for a connection */
 #define POSTGRESQL_CONNECT_MS 10000 /* one attempt */
 /* A statement of a work, which holds locks that others wait for, or of a reading handler, where the
  * configuration says nothing. Migrations have no bound. */
@@ -132,8 +133,9 @@ struct postgresql_connection {
 
 struct postgresql_work {
     struct store_work base;
-    struct postgresql_connection *connection; /* NULL: it reads over shared ones */
-    bool begun;                               /* BEGIN was sent */
+    /* NULL: it reads over shared ones, or the next group has it, behind this one's COMMIT. */
+    struct postgresql_connection *connection;
+    bool begun;  /* BEGIN was sent */
     bool lost;   /* its connection broke, or the server said that it ends it */
     bool failed; /* nothing but a rollback is left */
     bool locked; /* it holds the lock of migrations */
@@ -146,7 +148,6 @@ struct postgresql_work {
     struct postgresql_work *next; /* in the group */
     struct ledger_event *events;
     bool carries;                     /* it is a group's, and no one's work */
-    bool handed;                      /* the next group has its connection, behind its COMMIT */
     struct postgresql_call *appended; /* what the group publishes: its answer comes with COMMIT's */
     int64_t *ret_first;               /* ... the position of the first event, if it has one */
     struct fh_error error;            /* why it failed */
@@ -195,6 +196,7 @@ struct postgresql_store {
     int writers, alone_waiting;
     bool alone;
     struct fiber_queue turnstile;
+    struct marks marks;
     int64_t marks_trimmed_ns;
     struct postgresql_gather gather;
 
@@ -365,20 +367,31 @@ void postgresql_group_committing(struct postgresql_work *carrier);
 void postgresql_group_committed(struct postgresql_work *carrier);
 
 /* postgresql_settle.c: the marks of works that committed. */
-/* Marks the work, as its last statement; `id` is made. */
-enum fh_code postgresql_mark(struct postgresql_work *work, char id[ID_SIZE],
+/* Marks the work, as its last statement; it has taken the mark whatever comes back. */
+enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
                              struct fh_error *error);
-/* Now and then: sends the removal of old marks, in a transaction of its own. */
+/* Now and then: sends the removal of decided marks, in a transaction of its own. */
 void postgresql_marks_trim(struct postgresql_connection *connection);
-/* Whether the work of this id, whose COMMIT was not answered, has committed: FH_OK; FH_CONFLICT,
- * retryable: it has not and never will; FH_OUTCOME_UNKNOWN: that could not be found out. */
-enum fh_code postgresql_settle(struct postgresql_store *store, const char *id, int backend,
+/* Whether the work of this mark, whose COMMIT was not answered by `backend`, has committed: FH_OK;
+ * FH_CONFLICT, retryable: it has not and never will. Waits for the server as long as it takes. */
+enum fh_code postgresql_settle(struct postgresql_store *store, const struct mark *mark, int backend,
                                struct fh_error *error);
+
+/* postgresql_opening.c: in fh_opening, from before the first mark. */
+enum fh_code postgresql_opening_new(struct postgresql_store *store, struct fh_error *error);
+/* Now and then: says that it lives, and removes what others have left. By one fiber at a time. */
+void postgresql_opening_keep(struct postgresql_store *store);
 
 /* postgresql_sequence.c */
 enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t deadline_ns,
                                struct fh_error *error);
 bool postgresql_listening_start(struct postgresql_store *store);
+/* A statement by itself, over the sequencer's connection; sent once more if that breaks. */
+enum fh_code postgresql_run_alone(struct store *store, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, struct fh_error *error);
+/* Whether the server's process `backend` is one of this store's connections. */
+bool postgresql_is_own(const struct postgresql_store *store, int backend);
 void postgresql_on_notice(struct postgresql_connection *connection);
 enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
                                  struct fh_error *error);

@@ -231,8 +231,8 @@ static void follow(struct postgresql_store *store, struct postgresql_work *carri
     store->gather.committing = NULL;
     if (!before || before->connection->state != CONNECTION_UP)
         return;
-    before->handed = true;
     carrier->connection = before->connection;
+    before->connection = NULL;
     postgresql_marks_trim(carrier->connection);
 }
 
@@ -425,12 +425,10 @@ static enum fh_code commit(struct postgresql_store *store, struct postgresql_gro
     for (struct postgresql_work *work = group->first; work; work = work->next) {
         if (code == FH_OK)
             praise(work->first);
-        else if (code != FH_UNAVAILABLE && code != FH_OUTCOME_UNKNOWN)
+        else if (code != FH_UNAVAILABLE)
             blame(work->first);
     }
-    return code == FH_OK || code == FH_OUTCOME_UNKNOWN || code == FH_UNAVAILABLE
-               ? code
-               : again(&group->error);
+    return code == FH_OK || code == FH_UNAVAILABLE ? code : again(&group->error);
 }
 
 /* The last of its works has ended. */

@@ -268,7 +268,7 @@ static bool is_stale(const struct postgresql_call *call, const PGresult *result,
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
-/* False: it is not the server's but libpq's, and means that the connection is gone. */
+/* False: the connection is gone, which libpq says, or the server with its last words. */
 static bool take_error(struct postgresql_connection *connection, struct postgresql_call *call,
                        const PGresult *result)
 {
@@ -288,7 +288,7 @@ static bool take_error(struct postgresql_connection *connection, struct postgres
         if (!call->statement->own)
             call->statement->serial = ++connection->store->statements.serial;
     }
-    return true;
+    return !call->lost;
 }
 
 static void forget_prepared(struct postgresql_connection *connection, struct postgresql_call *call)

@@ -116,7 +116,7 @@ enum fh_code postgresql_work_fail(struct postgresql_work *work, const struct fh_
 
 static bool was_idle(const struct postgresql_work *work)
 {
-    return strcmp(work->connection->farewell, "25P03") == 0;
+    return work->connection && strcmp(work->connection->farewell, "25P03") == 0;
 }
 
 static enum fh_code lost(struct postgresql_work *work, struct fh_error *error)

@@ -28,7 +28,7 @@ enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t
                              deadline_ns, NULL, NULL, error);
 }
 
-static bool is_own(const struct postgresql_store *store, int backend)
+bool postgresql_is_own(const struct postgresql_store *store, int backend)
 {
     bool own = store->sequence.backend == backend;
     for (int i = 0; i < store->options.connections && !own; i++)
@@ -41,8 +41,8 @@ void postgresql_on_notice(struct postgresql_connection *connection)
     struct postgresql_store *store = connection->store;
     bool heard = false;
     for (PGnotify *notify; (notify = postgresql_pq.PQnotifies(connection->pg));) {
-        heard = heard ||
-                (!is_own(store, notify->be_pid) && strcmp(notify->extra, connection->schema) == 0);
+        heard = heard || (!postgresql_is_own(store, notify->be_pid) &&
+                          strcmp(notify->extra, connection->schema) == 0);
         postgresql_pq.PQfreemem(notify);
     }
     if (heard && !store->closing)
@@ -98,8 +98,9 @@ static enum fh_code run_once(struct postgresql_connection *connection,
     return postgresql_call_visit(call, visit, context, ret_again, error);
 }
 
-static enum fh_code run(struct store *base, const char *sql, const struct sql_value *values,
-                        int count, sql_visit *visit, void *context, struct fh_error *error)
+enum fh_code postgresql_run_alone(struct store *base, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, struct fh_error *error)
 {
     struct postgresql_store *store = (struct postgresql_store *)base;
     struct postgresql_statement *statement;
@@ -118,8 +119,9 @@ enum fh_code postgresql_sequence(struct store *store, struct store_placed *place
                                  struct fh_error *error)
 {
     struct postgresql_store *own = (struct postgresql_store *)store;
+    postgresql_opening_keep(own);
     own->sequencing++;
-    enum fh_code code = ledger_sequence(store, run, placed, count, error);
+    enum fh_code code = ledger_sequence(store, postgresql_run_alone, placed, count, error);
     own->sequencing--;
     own->sequenced++;
     postgresql_gather_look(own);

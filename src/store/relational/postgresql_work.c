@@ -8,8 +8,10 @@
  *                means durable, as synchronous_commit is on
  *     rollback   ROLLBACK is sent and not waited for: the next work's BEGIN stands behind it
  *
- * A COMMIT that was not answered is settled (postgresql_settle.c). A link that dies before leaves
- * nothing: the server rolls back.
+ * A COMMIT that was not answered is settled (postgresql_settle.c), for as long as the server is
+ * away: a commit returns when it is decided. So it is when the link seems to live and nothing comes
+ * for longer than any statement may take. A link that dies before leaves nothing: the server rolls
+ * back.
  *
  * Works are serializable; of two that can't both be as if one came after the other, the server ends
  * one. It runs again alone: it waits until the other writing works of this process have ended, and
@@ -30,6 +32,8 @@
 #include "store/relational/script.h"
 
 #define LOCK_TRY_MS 50
+#define ANSWER_MS 10000            /* beside what its statements may take */
+#define ANSWER_MIGRATED_MS 3600000 /* whose statements have no bound */
 #define MIGRATIONS_LOCK "hashtextextended('freehold.migrations.' || current_schema(), 0)"
 
 /* The first slots are those of BEGIN, for each mode: postgresql_run.c. */
@@ -138,12 +142,11 @@ static void work_end(struct postgresql_work *work)
             if (call->work == work)
                 call->work = NULL;
         }
-        if (work->lost && !work->handed)
+        if (work->lost)
             postgresql_disconnect(connection);
         if (work->base.mode == STORE_MIGRATE)
             unlock(work);
-        if (!work->handed) /* else it may be another's by now, and a new one */
-            postgresql_give_back(connection);
+        postgresql_give_back(connection);
     }
     if (is_write(work->base.mode) && !work->carries)
         turnstile_leave(store, work->base.mode);
@@ -186,9 +189,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
 static void send_rollback(struct postgresql_work *work)
 {
     struct postgresql_connection *connection = work->connection;
-    /* Of one whose connection was handed on: what it leaves there makes the next one's BEGIN fail,
-     * which then sends ROLLBACK; here it could come into somebody else's transaction. */
-    if (!work->begun || work->lost || work->handed)
+    if (!work->begun || work->lost)
         return;
     /* Its own section: what failed before it must not take it along. */
     postgresql_sync(connection);
@@ -204,23 +205,52 @@ void postgresql_rollback(struct store_work *base)
     struct postgresql_work *work = (struct postgresql_work *)base;
     if (work->group)
         postgresql_group_rollback(work);
+    /* Of one whose connection was handed on: what it leaves there makes the next one's BEGIN fail,
+     * which then sends ROLLBACK; here it could come into somebody else's transaction. */
     if (work->connection)
         send_rollback(work);
     postgresql_appended(work);
     work_end(work);
 }
 
-/* Everything is sent; what has it come to? */
-static enum fh_code commit_ended(struct postgresql_work *work, const struct postgresql_call *call,
-                                 const char *id, struct fh_error *error)
+static void on_silence(struct world_timer *timer)
+{
+    struct postgresql_call *call = timer->owner;
+    postgresql_disconnect(call->connection);
+}
+
+static void answer_wait(const struct postgresql_work *work, struct postgresql_call *call,
+                        int statements)
+{
+    struct world *world = work->base.store->world;
+    struct world_timer silence = {.fire = on_silence, .owner = call};
+    int64_t most_ms = ANSWER_MIGRATED_MS;
+    if (work->base.mode != STORE_MIGRATE)
+        most_ms = ANSWER_MS + statements * (int64_t)store_of(work)->options.statement_timeout_ms;
+    world_timer_start(world, &silence, world_in_ms(world, most_ms));
+    while (postgresql_call_next(call))
+        ;
+    world_timer_stop(world, &silence);
+}
+
+/* The next one needs none of it, and who settles needs one. */
+static void connection_leave(struct postgresql_work *work)
 {
     struct postgresql_connection *connection = work->connection;
+    if (!connection)
+        return;
+    postgresql_disconnect(connection);
+    work->connection = NULL;
+    postgresql_give_back(connection);
+}
+
+/* Everything is sent; what has it come to? */
+static enum fh_code commit_ended(struct postgresql_work *work, const struct postgresql_call *call,
+                                 const struct mark *mark, int backend, struct fh_error *error)
+{
     if (!call || call->lost) {
-        int backend = connection->backend;
-        work->lost = true;
-        if (!work->handed || connection->state == CONNECTION_UP)
-            postgresql_disconnect(connection); /* else somebody is making it anew */
-        return postgresql_settle(store_of(work), id, backend, error);
+        connection_leave(work);
+        return postgresql_settle(store_of(work), mark, backend, error);
     }
     if (call->code == FH_OK && !call->aborted && call->changes >= 0)
         return FH_OK;
@@ -235,29 +265,37 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
     return work->error.code;
 }
 
-static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
+static enum fh_code commit_sent(struct postgresql_work *work, const struct mark *mark,
+                                struct fh_error *error)
 {
     struct postgresql_connection *connection = work->connection;
-    char id[ID_SIZE];
-    work->appending = true;
-    enum fh_code code = postgresql_mark(work, id, error);
-    if (code != FH_OK)
-        return code;
+    int backend = connection->backend, statements = work->deferred + 2; /* its mark and COMMIT */
     CRASH_POINT("postgresql.gathered");
     struct postgresql_call *call = postgresql_call(connection, &commit_statement, NULL, 0);
     postgresql_sync(connection);
     CRASH_POINT("postgresql.sent");
     if (work->carries)
         postgresql_group_committing(work);
-    while (call && postgresql_call_next(call))
-        ;
+    if (call)
+        answer_wait(work, call, statements);
     if (work->carries)
         postgresql_group_committed(work);
     postgresql_appended(work);
-    code = commit_ended(work, call, id, error);
+    enum fh_code code = commit_ended(work, call, mark, backend, error);
     CRASH_POINT("postgresql.durable");
     if (call)
         postgresql_call_end(call);
+    return code;
+}
+
+static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
+{
+    struct mark mark;
+    work->appending = true;
+    enum fh_code code = postgresql_mark(work, &mark, error);
+    if (code == FH_OK)
+        code = commit_sent(work, &mark, error);
+    mark_leave(&store_of(work)->marks, &mark);
     return code;
 }
 
@@ -282,7 +320,7 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
         code = write_commit(work, error);
     }
     if (code == FH_OK) {
-        if (!work->handed)
+        if (work->connection)
             postgresql_marks_trim(work->connection);
         postgresql_group_learn(work);
         work_end(work);
