@@ -82,8 +82,8 @@ LOGGING_ROOMS = {"work", "event", "call", "saga", "service", "gateway", "system"
 LOGGING_ALLOWED = {
     "src/base/log.c", "src/base/log.h",  # the log itself
     "src/world/real.c",                  # the last words of a process that must end at once
-    # Opening may wait long for a server that is not there yet; nobody above could say for what.
-    "src/store/relational/mark.c", # how long a commit is waited for
+    # Opening and settling may wait long for a server that is not there; nobody above could say for what.
+    "src/store/relational/mark.c",
     "src/store/relational/postgresql_connection.c",
 }
 
