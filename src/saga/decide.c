@@ -6,7 +6,8 @@
  *     running, step k     every element done           → step k + 1, or ended
  *                         a *no*, up to the pivot      → compensating, from step k down
  *                         a *no*, behind it            → parked
- *                         deadline, up to the pivot    → compensating; behind it → parked
+ *                         deadline, up to the pivot    → compensating; behind it → parked, but not
+ *                                                        at a handler of its own
  *                         closed, mismatch, fixed      → parked
  *     compensating        every sent element of step k undone or never → step k - 1, or the undone
  *                                                        handler, then undone
@@ -388,9 +389,17 @@ static enum saga_verdict handled(const struct saga_rules *rules, struct saga_sta
                        happening->status, happening->detail ? happening->detail : "");
 }
 
+/* Behind the pivot a handler of its own waits for nobody but its own store: time says nothing about
+ * it, and a person could do no more than let it run. */
+bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *state)
+{
+    return state->status == SAGA_RUNNING &&
+           !(rules->steps[state->step].run && past_pivot(rules, state));
+}
+
 static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_state *state)
 {
-    if (state->status != SAGA_RUNNING)
+    if (!saga_minds_time(rules, state))
         return SAGA_IGNORE;
     decide_reason(state, state->step, 504, "The saga's deadline passed.");
     if (!past_pivot(rules, state))

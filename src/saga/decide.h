@@ -140,6 +140,8 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
  * something was done that nothing undoes. `why` is the sentence's room. */
 const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga_state *state,
                                char why[static SAGA_TEXT_SIZE]);
+/* Does SAGA_DEADLINE mean anything to it as it is? */
+bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *state);
 enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state);
 /* Of state->step, where that is SAGA_DUE_ASK or SAGA_DUE_UNDO: is this one to be sent until it is
  * answered? More than SAGA_PARALLEL_MAX may be: whoever sends keeps to that bound. */

@@ -23,7 +23,10 @@
 #include "saga/room.h"
 #include "work/batch.h"
 
-#define STORE_TRIES_MS 2000               /* of one transition that meets conflicts */
+#define STORE_TRIES_MS 2000   /* of one transition that meets conflicts */
+#define HANDLER_TOLD_EVERY 64 /* tries: some minutes, when they come seldom */
+#define SAGA_LATE_MS 1000
+#define SAGA_GRACE_MS SAGA_BACKOFF_MS_MAX
 #define ANSWER_KEPT_MAX ((size_t)1 << 20) /* a longer body is not kept */
 
 /* After the n-th failure in a row: uniform up to a bound that doubles. */
@@ -173,6 +176,24 @@ static void pause_part(struct saga_run *run, const struct saga_happening *happen
     part->retry_at_ns = world_monotonic_ns(world) + backoff_ns(run->room, part->tries, max_ms);
 }
 
+/* A deadline that is found long past, by whose timer nobody looked, passed while this process stood
+ * still (stopped, its machine asleep) or could store nothing. What was answered meanwhile waits in
+ * sockets that were not read yet, and nobody was asked: so there is as much time again as one more
+ * try of everything takes. */
+static bool deadline_passed(struct saga_run *run, const struct saga_state *state)
+{
+    struct world *world = run->room->context->world;
+    int64_t late_ns = world_monotonic_ns(world) - run->deadline_ns;
+    if (late_ns < 0 || !saga_minds_time(&run->type->rules, state))
+        return false;
+    if (late_ns < SAGA_LATE_MS * INT64_C(1000000))
+        return true;
+    log_info("saga %s %s: its deadline passed while nobody looked; it has %d s more",
+             run->type->rules.name, run->reference, SAGA_GRACE_MS / 1000);
+    run->deadline_ns = world_in_ms(world, SAGA_GRACE_MS);
+    return false;
+}
+
 /* All that was heard, and the deadline. What changes nothing is forgotten at once, the rest when
  * it is stored. */
 static bool decide_all(struct saga_run *run, struct saga_state *next)
@@ -199,8 +220,7 @@ static bool decide_all(struct saga_run *run, struct saga_state *next)
         }
     }
     struct saga_happening deadline = {.what = SAGA_DEADLINE};
-    if (next->status == SAGA_RUNNING &&
-        world_monotonic_ns(run->room->context->world) >= run->deadline_ns)
+    if (deadline_passed(run, next))
         changed |= saga_decide(&run->type->rules, next, &deadline) == SAGA_CHANGED;
     return changed;
 }
@@ -296,7 +316,7 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
         *changed = true;
         return false;
     }
-    if (run->tries == 0)
+    if (run->tries % HANDLER_TOLD_EVERY == 0) /* behind the pivot nothing else tells of it */
         log_warning("saga %s %s: a handler failed, and runs again: %s", run->type->rules.name,
                     run->reference, detail);
     int tries = run->tries;
@@ -353,7 +373,7 @@ void saga_run_go_on(struct saga_run *run)
 {
     struct world *world = run->room->context->world;
     int64_t at_ns = saga_ask_due(run);
-    if (run->state.status == SAGA_RUNNING && run->deadline_ns < at_ns)
+    if (run->deadline_ns < at_ns && saga_minds_time(&run->type->rules, &run->state))
         at_ns = run->deadline_ns;
     if (run->retry_at_ns)
         at_ns = run->retry_at_ns; /* nothing can be stored before */

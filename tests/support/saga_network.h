@@ -238,6 +238,11 @@ static inline void confirm(fh_work *w)
             json_pack("{s:I}", "note", (json_int_t)json_array_size(took)), fh_saga_input(w));
 }
 
+static inline void confirm_paused(fh_work *w)
+{
+    fh_exec(w, "UPDATE placed SET status = 'CONFIRMED' WHERE id = :id", fh_saga_input(w));
+}
+
 static inline void cancel(fh_work *w)
 {
     json_t *reason = fh_saga_reason(w);
@@ -259,6 +264,11 @@ static const fh_step hopeless_steps[] = {{"charge", .call = "payments POST /char
                                           .timeout_ms = 200},
                                          {0}};
 
+static const fh_step paused_steps[] = {{"charge", .call = "payments POST /charge/{id}/fine",
+                                        .undo = "payments POST /refund/{id}", .pivot = true},
+                                       {"confirm", .run = confirm_paused},
+                                       {0}};
+
 static const fh_step stubborn_steps[] = {{"charge", .call = "payments POST /charge/{id}/fine",
                                           .undo = "payments POST /refund/{id}", .pivot = true},
                                          {"tell", .call = "products POST /{what}/{id}"},
@@ -275,6 +285,7 @@ static const fh_service orders = {
     .sagas = {{"place_order", place_steps, .undone = cancel},
               {"hopeless", hopeless_steps, .deadline_s = 1, .undone = cancel},
               {"hasty", hasty_steps, .deadline_s = 1},
+              {"paused", paused_steps, .deadline_s = 1, .undone = cancel},
               {"stubborn", stubborn_steps}},
 };
 static const fh_service products = {.name = "products", .model = FH_RELATIONAL};

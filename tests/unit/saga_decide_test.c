@@ -271,6 +271,27 @@ static void after_the_pivot_a_no_and_the_deadline_park(void **unused)
     }
 }
 
+static void behind_the_pivot_a_handler_of_its_own_is_never_parked_by_time(void **unused)
+{
+    (void)unused;
+    struct example order;
+    start(&order, &order_rules, order_counts);
+    answer(&order, 0, 0, "done", 200);
+    answer(&order, 0, 1, "done", 200);
+    answer(&order, 1, 0, "done", 200);
+    assert_int_equal(saga_due(order.rules, &order.state), SAGA_DUE_RUN);
+    assert_false(saga_minds_time(order.rules, &order.state));
+    assert_int_equal(happen(&order, SAGA_DEADLINE), SAGA_IGNORE);
+    assert_int_equal(happen(&order, SAGA_HANDLER_FAILED), SAGA_AGAIN);
+    assert_int_equal(happen(&order, SAGA_DEADLINE), SAGA_IGNORE);
+    assert_int_equal(happen(&order, SAGA_HANDLED), SAGA_CHANGED);
+    assert_true(saga_minds_time(order.rules, &order.state));
+    struct example local;
+    start(&local, &local_rules, local_counts); /* before its pivot it can go back */
+    assert_int_equal(happen(&local, SAGA_DEADLINE), SAGA_CHANGED);
+    assert_true(local.state.back);
+}
+
 static void what_was_not_sent_before_a_no_never_is(void **unused)
 {
     (void)unused;
@@ -543,6 +564,8 @@ static void take(struct walk *walk, uint32_t from, const struct saga_happening *
                 node.status != SAGA_PARKED);
     if (state.status == SAGA_PARKED)
         assert_true(state.why[0] != '\0');
+    assert_false(happening->what == SAGA_DEADLINE && state.status == SAGA_PARKED &&
+                 due == SAGA_DUE_RUN);
     next.status = (signed char)state.status;
     next.back = state.back;
     next.step = (signed char)state.step;
@@ -698,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_status_without_outcome_decides_nothing),
         cmocka_unit_test(the_doubtful_are_undone_at_the_deadline),
         cmocka_unit_test(after_the_pivot_a_no_and_the_deadline_park),
+        cmocka_unit_test(behind_the_pivot_a_handler_of_its_own_is_never_parked_by_time),
         cmocka_unit_test(what_was_not_sent_before_a_no_never_is),
         cmocka_unit_test(a_step_that_meets_its_own_undo_was_refused),
         cmocka_unit_test(a_strange_answer_parks_with_a_sentence),

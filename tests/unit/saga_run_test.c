@@ -7,6 +7,8 @@
 
 #include "../support/saga_network.h"
 
+#include <unistd.h>
+
 #include "saga/room.h"
 
 #define ORDERS 60
@@ -80,6 +82,22 @@ static void a_deadline_undoes_by_key_what_nobody_answered(void **state)
     expect_text(fixture, "SELECT status FROM placed WHERE id = 1", "CANCELLED");
     assert_int_equal(look(fixture, 1, "SELECT count(*) FROM effect"), 3);
     assert_int_equal(net(fixture, 1, "charge", "refund", 1), 0);
+}
+
+/* The pivot is done, and its answer not heard of: then all stands still beyond the deadline. */
+static void what_was_answered_while_all_stood_still_counts_and_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    place_order(fixture, 2, "stubborn", NULL);
+    harness_until(&fixture->harness, no_saga_is_open, fixture); /* now it knows its receivers */
+    place_order(fixture, 1, "paused", NULL);
+    do
+        uv_run(&fixture->harness.loop, UV_RUN_ONCE);
+    while (look(fixture, 1, "SELECT count(*) FROM effect") < 2);
+    sleep(3);
+    harness_until(&fixture->harness, no_saga_is_open, fixture);
+    expect_text(fixture, "SELECT status FROM placed WHERE id = 1", "CONFIRMED");
+    assert_int_equal(net(fixture, 1, "charge", "refund", 1), 1);
 }
 
 static void a_receiver_that_is_away_is_waited_for(void **state)
@@ -223,6 +241,7 @@ int main(void)
         STORED(a_no_cancels_with_its_reason),
         STORED(books_balance_over_a_bad_network_and_restarts),
         STORED(a_deadline_undoes_by_key_what_nobody_answered),
+        STORED(what_was_answered_while_all_stood_still_counts_and_goes_on),
         STORED(a_receiver_that_is_away_is_waited_for),
         STORED(a_no_after_the_pivot_waits_for_a_person),
         STORED(who_waits_is_told_the_end),
