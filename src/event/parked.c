@@ -38,6 +38,19 @@ void parked_recount(struct subscription *s)
     fiber_wake_all(&s->for_parking);
 }
 
+void parked_taken(struct subscription *s, bool unparked)
+{
+    int64_t now_ns = world_monotonic_ns(subscription_world(s));
+    if (now_ns - s->recounted_ns > PARKED_RECOUNT_MS * NS_A_MS) {
+        s->recounted_ns = now_ns;
+        parked_recount(s);
+        return;
+    }
+    s->parked.events -= s->parked.events > 0;
+    s->parked.keys -= unparked && s->parked.keys > 0;
+    fiber_wake_all(&s->for_parking);
+}
+
 static void recount_source(struct event_room *room, const char *source)
 {
     for (struct subscription *s = room->subscriptions; s; s = s->next) {
@@ -63,6 +76,7 @@ static json_t *common(const struct ledger_parked *parked, int64_t now_ms)
 struct listing {
     json_t *list;
     int64_t count, now_ms;
+    size_t size; /* of the events in it */
 };
 
 static bool list_key(void *context, const struct ledger_parked *parked)
@@ -110,7 +124,8 @@ static bool list_event(void *context, const struct ledger_parked *parked)
     }
     json_array_append_new(listing->list, object);
     listing->count = parked->waiting;
-    return true;
+    listing->size += strlen(parked->event);
+    return listing->size < PARKED_SHOW_SIZE_MAX;
 }
 
 enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
@@ -234,14 +249,33 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
     return code;
 }
 
+/* Who drops all of them does not mind that a retry took some meanwhile. */
+static enum fh_code drop_all(struct event_room *room, const char *source, const char *key,
+                             json_t *list, int64_t *left, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int overtaken = 0; json_array_size(list) < PARKED_LIST_MAX;) {
+        code = drop_one(room, source, key, list, left, error);
+        if (code == FH_CONFLICT && ++overtaken < PARKED_OVERTAKEN_MAX)
+            continue;
+        if (code == FH_NOT_FOUND && json_array_size(list) > 0) {
+            *left = 0;
+            return FH_OK;
+        }
+        if (code != FH_OK || *left == 0)
+            return code;
+        overtaken = 0;
+    }
+    return code;
+}
+
 enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
                          json_t **ret, struct fh_error *error)
 {
     json_t *list = json_array();
     int64_t left = 0;
-    enum fh_code code = drop_one(room, source, key, list, &left, error);
-    while (all && code == FH_OK && left > 0 && json_array_size(list) < PARKED_LIST_MAX)
-        code = drop_one(room, source, key, list, &left, error);
+    enum fh_code code = all ? drop_all(room, source, key, list, &left, error)
+                            : drop_one(room, source, key, list, &left, error);
     recount_source(room, source);
     if (code != FH_OK && json_array_size(list) == 0) {
         json_decref(list);

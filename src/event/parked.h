@@ -17,8 +17,10 @@
 #include "event/room.h"
 #include "store/ledger.h"
 
-#define PARKED_LIST_MAX 1000     /* keys shown or retried at once */
-#define PARKED_SHOW_MAX 100      /* events shown of one key */
+#define PARKED_LIST_MAX 1000                   /* keys shown or retried at once */
+#define PARKED_SHOW_MAX 100                    /* events shown of one key */
+#define PARKED_SHOW_SIZE_MAX ((size_t)4 << 20) /* their data, about; one is always shown */
+#define PARKED_RECOUNT_MS 200    /* how often what is parked is counted while a retry goes on */
 #define PARKED_RETRY_MS 8000     /* of one request to retry: what is left then is told */
 #define PARKED_OVERTAKEN_MAX 100 /* times that somebody else may be quicker, in a row */
 
@@ -68,6 +70,9 @@ struct subscription;
 struct batch_event;
 /* Reads s->parked from the store, as far as it can be read now. */
 void parked_recount(struct subscription *subscription);
+/* The first event of a key was taken out of its list, and the key with it: there is room for
+ * another one, now and not only when all that is retried has been. */
+void parked_taken(struct subscription *subscription, bool unparked);
 /* A fiber: tries once what was parked before this process began. */
 void parked_retry_at_start(void *subscription);
 /* The first event of a key, its texts on `arena`. FH_NOT_FOUND. */

@@ -114,6 +114,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
             progress->applied++;
             progress->left = unparked ? 0 : progress->left - 1;
             s->room->counters.retried++;
+            parked_taken(s, unparked);
             goes_on = !unparked;
             *overtaken = 0;
             break;
@@ -181,14 +182,25 @@ static void retry_told(struct event_room *room, const char *source, const char *
     *applied += progress.applied;
 }
 
+static enum fh_code is_parked(struct event_room *room, const char *source, const char *key,
+                              struct fh_error *error)
+{
+    struct arena arena;
+    struct ledger_parked parked;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = parked_head(room, &arena, source, key, &parked, error);
+    arena_release(&arena);
+    return code;
+}
+
 enum fh_code parked_retry(struct event_room *room, const char *source, const char *key,
                           json_t **ret, struct fh_error *error)
 {
     int64_t deadline_ns = world_in_ms(room->context->world, PARKED_RETRY_MS), applied = 0;
     size_t i;
-    json_t *list, *one;
-    enum fh_code code = key ? parked_show(room, source, key, &list, error)
-                            : parked_list(room, source, &list, error);
+    json_t *list = NULL, *one;
+    enum fh_code code =
+        key ? is_parked(room, source, key, error) : parked_list(room, source, &list, error);
     if (code != FH_OK)
         return code;
     json_t *told = json_array();

@@ -58,6 +58,7 @@ struct subscription {
     uint64_t generation;                /* rises when what was fetched is thrown away */
     struct ledger_parked_counts parked; /* as this process knows it */
     uint64_t recounts;
+    int64_t recounted_ns; /* by a retry under way */
     struct fiber_queue for_batches, for_space, for_parking;
     struct hold reading, applying_hold;
     int64_t reached_ns; /* the last good answer */

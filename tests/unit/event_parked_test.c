@@ -6,6 +6,8 @@
 
 #include "../support/hearing.h"
 
+#include <time.h>
+
 #include "event/parked.h"
 #include "shape/shape.h"
 
@@ -482,6 +484,138 @@ static void all_of_a_key_can_be_dropped(void **state)
     close_orders(fixture);
 }
 
+/* ---- many of one key ---- */
+
+static int many_from, many_count;
+static const char *many_name;
+
+static void publish_many_work(fh_work *w)
+{
+    for (int i = 0; i < many_count; i++)
+        fh_publish(w, "UserUpdated", json_pack("{s:i, s:s}", "id", many_from, "name", many_name));
+}
+
+static void publish_many(struct fixture *fixture, int id, const char *name, int count)
+{
+    many_from = id;
+    many_name = name;
+    for (; count > 0; count -= 500) {
+        many_count = count < 500 ? count : 500;
+        service_must(&fixture->users, publish_many_work);
+    }
+}
+
+/* Parks so many of the key 1, the first a poison, which is borne from then on. */
+static void park_many(struct fixture *fixture, int count)
+{
+    poison = "poison";
+    publish_many(fixture, 1, "poison", 1);
+    publish_many(fixture, 1, "b", count - 1);
+    open_orders(fixture);
+    wait_for(&fixture->orders, count, "following");
+    expect_parked(fixture, 1, count);
+    poison = NULL;
+}
+
+static void retry_all(struct fixture *fixture)
+{
+    do {
+        struct asked asked = ask(fixture, retry_entry, "1", false);
+        assert_int_equal(asked.code, FH_OK);
+        json_decref(asked.answer);
+    } while (view_of(&fixture->orders).parked_events > 0);
+}
+
+/* The processor's time that retrying one of so many takes. */
+static double cost_of_one(struct fixture *fixture, int count)
+{
+    park_many(fixture, count);
+    clock_t began = clock();
+    retry_all(fixture);
+    double cost = (double)(clock() - began) / count;
+    assert_int_equal(service_count(&fixture->orders, "SELECT count(*) FROM seen"), count);
+    assert_int_equal(service_count(&fixture->orders,
+                                   "SELECT count(*) FROM seen a JOIN seen b ON b.n = a.n + 1"
+                                   " WHERE b.name = 'poison'"),
+                     0);
+    return cost;
+}
+
+static void one_of_many_is_retried_as_cheaply_as_one_of_few(void **state)
+{
+    struct fixture *fixture = *state;
+    double many = cost_of_one(fixture, 8000);
+    close_orders(fixture);
+    teardown(state);
+    setup(state);
+    fixture = *state;
+    double few = cost_of_one(fixture, 500);
+    close_orders(fixture);
+    if (many > 4 * few)
+        fail_msg("%.0f for one of many, %.0f for one of few", many, few);
+}
+
+struct slots {
+    struct fixture *fixture;
+    int64_t applied;
+};
+
+static bool some_went_on(void *argument)
+{
+    struct slots *slots = argument;
+    return view_of(&slots->fixture->orders).position >= slots->applied;
+}
+
+static void a_place_is_free_as_soon_as_an_event_is_through(void **state)
+{
+    struct fixture *fixture = *state;
+    park_many(fixture, 300);
+    fixture->orders.context.events->parked_max = 300;
+    poison = "other poison";
+    asker = "b"; /* each retry asks, and is held there */
+    fixture->products_hold = true;
+    publish_named(fixture, 2, "other poison");
+    publish_named(fixture, 3, "c");
+    wait_for(&fixture->orders, 300, "full");
+    struct asked asked = {.service = &fixture->orders, .source = "users", .key = "1"};
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &asked));
+    struct slots slots = {fixture, 302};
+    harness_until(&fixture->harness, some_went_on, &slots);
+    assert_false(asked.done);
+    expect_names(fixture, 3, "c");
+    fixture->products_hold = false;
+    let_products_answer(fixture);
+    harness_until(&fixture->harness, asked_done, &asked);
+    json_decref(asked.answer);
+    close_orders(fixture);
+}
+
+static bool a_hundred_are_through(void *argument)
+{
+    struct fixture *fixture = argument;
+    return fixture->orders.context.events->counters.retried >= 100;
+}
+
+static void all_can_be_dropped_while_they_are_retried(void **state)
+{
+    struct fixture *fixture = *state;
+    park_many(fixture, 900);
+    struct asked asked = {.service = &fixture->orders, .source = "users", .key = "1"};
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &asked));
+    harness_until(&fixture->harness, a_hundred_are_through, fixture);
+    struct asked dropped = ask(fixture, drop_entry, "1", true);
+    assert_int_equal(dropped.code, FH_OK);
+    assert_int_equal(number_at(dropped.answer, "left"), 0);
+    size_t count = json_array_size(json_object_get(dropped.answer, "dropped"));
+    json_decref(dropped.answer);
+    harness_until(&fixture->harness, asked_done, &asked);
+    json_decref(asked.answer);
+    expect_parked(fixture, 0, 0);
+    int64_t seen = service_count(&fixture->orders, "SELECT count(*) FROM seen");
+    assert_int_equal(seen + (int64_t)count, 900);
+    close_orders(fixture);
+}
+
 static bool nothing_is_parked(void *argument)
 {
     return view_of(argument).parked_events == 0;
@@ -641,6 +775,9 @@ int main(void)
             a_poison_event_at_the_head_an_outage_in_the_middle_a_crash_between_only_its_own_key_waits_in_order),
         TEST(the_subscribers_store_is_down_for_a_minute_nothing_is_parked),
         TEST(no_more_keys_are_parked_than_may_be_and_it_says_so),
+        TEST(one_of_many_is_retried_as_cheaply_as_one_of_few),
+        TEST(a_place_is_free_as_soon_as_an_event_is_through),
+        TEST(all_can_be_dropped_while_they_are_retried),
         TEST(another_instance_that_knows_of_no_parked_key_finds_it_out),
     };
     return cmocka_run_group_tests_name("event_parked", tests, NULL, NULL);

@@ -7,6 +7,7 @@
  */
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
@@ -150,22 +151,26 @@ struct parked_visit {
     void *context;
 };
 
-static bool visit_parked(void *context, const struct sql_row *row)
+static struct ledger_parked parked_of(const struct sql_value *v)
+{
+    return (struct ledger_parked){.source = v[0].text,
+                                  .share = v[1].text,
+                                  .key = v[2].text,
+                                  .position = v[3].integer,
+                                  .event_id = v[4].text,
+                                  .type = v[5].text,
+                                  .time_ms = v[6].integer,
+                                  .attempts = v[7].integer,
+                                  .error = v[8].text,
+                                  .parked_ms = v[9].integer,
+                                  .event = v[10].text};
+}
+
+static bool visit_key(void *context, const struct sql_row *row)
 {
     const struct parked_visit *to = context;
-    const struct sql_value *v = row->values;
-    struct ledger_parked parked = {.source = v[0].text,
-                                   .share = v[1].text,
-                                   .key = v[2].text,
-                                   .position = v[3].integer,
-                                   .event_id = v[4].text,
-                                   .type = v[5].text,
-                                   .time_ms = v[6].integer,
-                                   .attempts = v[7].integer,
-                                   .error = v[8].text,
-                                   .parked_ms = v[9].integer,
-                                   .event = v[10].text,
-                                   .waiting = v[11].integer};
+    struct ledger_parked parked = parked_of(row->values);
+    parked.waiting = row->values[11].integer;
     return to->visit(to->context, &parked);
 }
 
@@ -181,26 +186,75 @@ enum fh_code sql_ledger_parked_keys(struct store_work *work, const char *source,
     struct sql_value values[] = {sql_text(source ? source : ""), sql_integer(limit)};
     struct parked_visit to = {visit, context};
     return sql_run(work,
-                   "SELECT " PARKED_COLUMNS ", '', (SELECT b.events FROM fh_parked_key b"
-                   " WHERE b.source = a.source AND b.share = a.share AND b.key = a.key)"
-                   " FROM fh_parked a WHERE (?1 = '' OR a.source = ?1) AND a.position ="
-                   " (SELECT min(b.position) FROM fh_parked b WHERE b.source = a.source"
-                   " AND b.share = a.share AND b.key = a.key)"
-                   " ORDER BY a.source, a.share, a.position LIMIT ?2",
-                   values, 2, visit_parked, &to, NULL, error);
+                   "SELECT " PARKED_COLUMNS ", '', k.events FROM fh_parked_key k"
+                   " JOIN fh_parked a ON a.source = k.source AND a.share = k.share"
+                   " AND a.key = k.key AND a.position = (SELECT min(b.position)"
+                   " FROM fh_parked b WHERE b.source = k.source AND b.share = k.share"
+                   " AND b.key = k.key) WHERE (?1 = '' OR k.source = ?1)"
+                   " ORDER BY k.source, k.share, a.position LIMIT ?2",
+                   values, 2, visit_key, &to, NULL, error);
 }
 
+/* Where a key is parked: in one share, as long as its subscription has the same shares. */
+#define SHARE_SIZE 33 /* MariaDB's column has 32 characters */
+#define SHARES_MAX 16
+
+struct places {
+    struct {
+        char share[SHARE_SIZE];
+        int64_t waiting;
+    } places[SHARES_MAX];
+    int count;
+};
+
+static bool take_place(void *context, const struct sql_row *row)
+{
+    struct places *places = context;
+    snprintf(places->places[places->count].share, SHARE_SIZE, "%s", row->values[0].text);
+    places->places[places->count].waiting = row->values[1].integer;
+    return ++places->count < SHARES_MAX;
+}
+
+struct events_visit {
+    struct parked_visit to;
+    int64_t waiting;
+    int left;
+    bool goes_on;
+};
+
+static bool visit_event_of_key(void *context, const struct sql_row *row)
+{
+    struct events_visit *visiting = context;
+    struct ledger_parked parked = parked_of(row->values);
+    parked.waiting = visiting->waiting;
+    visiting->left--;
+    visiting->goes_on = visiting->to.visit(visiting->to.context, &parked);
+    return visiting->goes_on;
+}
+
+/* Two looks, each of which goes only through what it finds: the first event of a key is one row to
+ * read, however many wait behind it. */
 enum fh_code
 sql_ledger_parked_events(struct store_work *work, const char *source, const char *key, int limit,
                          bool (*visit)(void *context, const struct ledger_parked *parked),
                          void *context, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(key), sql_integer(limit)};
-    struct parked_visit to = {visit, context};
-    return sql_run(work,
-                   "SELECT " PARKED_COLUMNS ", a.event, (SELECT count(*) FROM"
-                   " fh_parked b WHERE b.source = ?1 AND b.key = ?2)"
-                   " FROM fh_parked a WHERE a.source = ?1 AND a.key = ?2"
-                   " ORDER BY a.position LIMIT ?3",
-                   values, 3, visit_parked, &to, NULL, error);
+    struct sql_value of[] = {sql_text(source), sql_text(key)};
+    struct places places = {.count = 0};
+    struct events_visit visiting = {{visit, context}, 0, limit, true};
+    enum fh_code code = sql_run(work,
+                                "SELECT share, events FROM fh_parked_key WHERE source = ?1"
+                                " AND fh_parked_key.key = ?2 ORDER BY share",
+                                of, 2, take_place, &places, NULL, error);
+    for (int i = 0; i < places.count && code == FH_OK && visiting.goes_on && visiting.left; i++) {
+        struct sql_value values[] = {sql_text(source), sql_text(key),
+                                     sql_text(places.places[i].share), sql_integer(visiting.left)};
+        visiting.waiting = places.places[i].waiting;
+        code = sql_run(work,
+                       "SELECT " PARKED_COLUMNS ", a.event FROM fh_parked a"
+                       " WHERE a.source = ?1 AND a.share = ?3 AND a.key = ?2"
+                       " ORDER BY a.position LIMIT ?4",
+                       values, 4, visit_event_of_key, &visiting, NULL, error);
+    }
+    return code;
 }
