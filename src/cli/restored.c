@@ -40,9 +40,9 @@ static void print_entries(const json_t *report)
         json_t *age_s = json_integer((cli_now_ms() - (int64_t)number(entry, "at_ms")) / 1000);
         cli_format_span(age, sizeof age, age_s);
         json_decref(age_s);
-        printf("%s%s%s, %s ago: %s\n    %s\n", cli_colour(stdout, CLI_BOLD),
-               text(report, "service"), cli_colour(stdout, CLI_PLAIN), age, text(entry, "what"),
-               text(entry, "todo"));
+        printf("%s%s%s %s, %s ago: %s\n    %s\n", cli_colour(stdout, CLI_BOLD),
+               text(report, "service"), cli_colour(stdout, CLI_PLAIN), text(entry, "id"), age,
+               text(entry, "what"), text(entry, "todo"));
     }
     if (number(report, "left_out"))
         printf("%s: there was no room for %lld more; compare its data with the others' from the "
@@ -50,22 +50,65 @@ static void print_entries(const json_t *report)
                text(report, "service"), number(report, "left_out"));
 }
 
-/* One service's report; with `seen`, what it has is then taken as seen. *ret: it, a new reference.
- */
-static int take_report(struct cli_operator *asking, const char *service, bool seen, json_t **ret)
+static int ask_report(struct cli_operator *asking, const char *service, json_t **ret)
 {
-    json_t *left;
-    int code = cli_operator_ask(asking, service, "GET", "/_freehold/restored", json_object(), ret);
-    if (code != CLI_DONE || !seen)
-        return code;
-    long long count = (long long)json_array_size(json_object_get(*ret, "entries"));
-    code = cli_operator_ask(asking, service, "POST", "/_freehold/restored/seen",
-                            json_pack("{s:I, s:I}", "entries", (json_int_t)count, "left_out",
-                                      (json_int_t)number(*ret, "left_out")),
-                            &left);
+    return cli_operator_ask(asking, service, "GET", "/_freehold/restored", json_object(), ret);
+}
+
+/* Only those of the report that were named, or, of no names, all of them. False: one is not there.
+ */
+static bool choose(json_t *report, char **ids)
+{
+    json_t *all = json_object_get(report, "entries"), *chosen = json_array(), *entry;
+    size_t i;
+    for (char **id = ids; *id; id++) {
+        size_t before = json_array_size(chosen);
+        json_array_foreach (all, i, entry) {
+            if (strcmp(text(entry, "id"), *id) == 0)
+                json_array_append(chosen, entry);
+        }
+        if (json_array_size(chosen) == before) {
+            cli_fail(CLI_FAILED, "the report of %s has no entry %s", text(report, "service"), *id);
+            json_decref(chosen);
+            return false;
+        }
+    }
+    if (*ids) {
+        json_object_set(report, "entries", chosen);
+        json_object_set_new(report, "left_out", json_integer(0));
+    }
+    json_decref(chosen);
+    return true;
+}
+
+/* Takes what `report` shows as seen. */
+static int see(struct cli_operator *asking, const char *service, const json_t *report)
+{
+    json_t *left, *ids = json_array(), *entry;
+    size_t i;
+    json_array_foreach (json_object_get(report, "entries"), i, entry)
+        json_array_append(ids, json_object_get(entry, "id"));
+    int code = cli_operator_ask(
+        asking, service, "POST", "/_freehold/restored/seen",
+        json_pack("{s:o, s:I}", "ids", ids, "left_out", (json_int_t)number(report, "left_out")),
+        &left);
     if (code == CLI_DONE)
         json_decref(left);
-    else
+    return code;
+}
+
+/* One service's report, or those entries of it; with `seen`, they are then taken as seen. *ret: it,
+ * a new reference. */
+static int take_report(struct cli_operator *asking, const char *service, char **ids, bool seen,
+                       json_t **ret)
+{
+    int code = ask_report(asking, service, ret);
+    if (code != CLI_DONE)
+        return code;
+    code = choose(*ret, ids) ? CLI_DONE : CLI_FAILED;
+    if (code == CLI_DONE && seen)
+        code = see(asking, service, *ret);
+    if (code != CLI_DONE)
         json_decref(*ret);
     return code;
 }
@@ -77,7 +120,7 @@ int cli_restored_take(struct cli_operator *asking, json_t **ret)
     int code = CLI_DONE;
     *ret = json_array();
     json_array_foreach (json_at(asking->system, "services"), i, service) {
-        int taken = take_report(asking, json_string_at(service, "name"), false, &report);
+        int taken = ask_report(asking, json_string_at(service, "name"), &report);
         if (taken == CLI_DONE)
             json_array_append_new(*ret, report);
         else
@@ -102,6 +145,20 @@ void cli_restored_print(const json_t *reports)
         printf("No restore has left anything to do.\n");
 }
 
+/* Each entry by itself, with its service's name. */
+static void print_lines(const json_t *reports)
+{
+    size_t i, j;
+    json_t *report, *entry;
+    json_array_foreach (reports, i, report) {
+        json_array_foreach (json_object_get(report, "entries"), j, entry) {
+            json_object_set(entry, "service", json_object_get(report, "service"));
+            json_dumpf(entry, stdout, JSON_COMPACT);
+            putchar('\n');
+        }
+    }
+}
+
 static int run(const struct cli_command *command, char **words, const char **values)
 {
     struct cli_operator asking;
@@ -114,13 +171,15 @@ static int run(const struct cli_command *command, char **words, const char **val
         return code;
     if (words[0]) {
         reports = json_array();
-        code = take_report(&asking, words[0], seen, &report);
+        code = take_report(&asking, words[0], words + 1, seen, &report);
         if (code == CLI_DONE)
             json_array_append_new(reports, report);
     } else {
         code = cli_restored_take(&asking, &reports);
     }
-    if (cli_value(command, values, "--json")) {
+    if (cli_value(command, values, "--lines")) {
+        print_lines(reports);
+    } else if (cli_value(command, values, "--json")) {
         json_t *told = json_pack("{s:O}", "services", reports);
         cli_print_json(told);
         json_decref(told);
@@ -136,14 +195,18 @@ static int run(const struct cli_command *command, char **words, const char **val
 
 const struct cli_command cli_restored = {
     .name = "restored",
-    .words = "[SERVICE]",
-    .words_max = 1,
+    .words = "[SERVICE [ID...]]",
+    .words_max = CLI_WORDS_MAX,
     .summary = "What restores from backups have left for a person to do",
     .text = "One sentence for each thing that can't be mended by itself: what, of which saga,\n"
-            "where and why, and what you can do about it; and which services were not told yet.\n\n"
+            "where and why, and what you can do about it; and which services were not told yet.\n"
+            "What was seen to is ticked off by its id, or all of a service's report at once:\n\n"
+            "  freehold restored SERVICE ID... --seen\n"
+            "  freehold restored SERVICE --seen\n\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--seen", NULL, "all that is shown was seen to: it is shown no more"},
                 {"--json", NULL, "print the services' answers"},
+                {"--lines", NULL, "print each entry as a line of JSON"},
                 {"--state", "DIR",
                  "its state folder; default: the one that runs below ./.freehold"}},
     .run = run,

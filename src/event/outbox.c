@@ -13,10 +13,12 @@
 
 #include "event/outbox.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mutation.h"
 #include "event/room.h"
 #include "shape/shape.h"
@@ -111,6 +113,28 @@ void outbox_check_data(fh_work *w, const struct fh_published *published, const j
             published->type, pointer ? pointer : "", detail ? detail : "it is wrong.");
 }
 
+/* What it is made of came from somewhere: whoever asked hears which field it is, the log says of
+ * which event. */
+static _Noreturn void refuse_key(fh_work *w, const struct fh_published *published, const char *text,
+                                 size_t length)
+{
+    struct fh_error error;
+    if (length == 0)
+        error_set(&error, FH_INVALID, "\"%s\" is empty, and it is the key of an event.",
+                  published->key);
+    else if (strlen(text) != length)
+        error_set(&error, FH_INVALID,
+                  "\"%s\" holds NUL (behind %zu bytes), and it is the key of an event.",
+                  published->key, strlen(text));
+    else
+        error_set(&error, FH_INVALID,
+                  "\"%s\" has %zu bytes, and as the key of an event at most %d.", published->key,
+                  length, OUTBOX_KEY_LENGTH_MAX);
+    snprintf(error.field, sizeof error.field, "%s", published->key);
+    log_warning("%s is not published: %s", published->type, error.message);
+    work_fail(w, &error);
+}
+
 const char *outbox_key(fh_work *w, const struct fh_published *published, const json_t *data)
 {
     if (!published->key)
@@ -119,13 +143,12 @@ const char *outbox_key(fh_work *w, const struct fh_published *published, const j
     if (json_is_integer(value))
         return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     const char *text = json_string_value(value);
-    if (!text || json_string_length(value) == 0 ||
-        json_string_length(value) > OUTBOX_KEY_LENGTH_MAX ||
-        strlen(text) != json_string_length(value))
-        fh_fail(w, 500,
-                "The key of %s, its field \"%s\", must be an integer or a text of 1 to %d "
-                "bytes without NUL.",
-                published->type, published->key, OUTBOX_KEY_LENGTH_MAX);
+    size_t length = json_string_length(value);
+    if (!text)
+        fh_fail(w, 500, "The key of %s, its field \"%s\", must be there, as an integer or a text.",
+                published->type, published->key);
+    if (length == 0 || length > OUTBOX_KEY_LENGTH_MAX || strlen(text) != length)
+        refuse_key(w, published, text, length);
     return text;
 }
 

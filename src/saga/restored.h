@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "saga/run.h"
+#include "work/restored.h"
 
 /* A receiver of sagas that was restored tells its callers: POST, Freehold-From says who. */
 #define SAGA_RESTORED_PATH "/_freehold/restored/announce"
@@ -30,8 +31,8 @@ enum fh_code saga_restored_announced(struct saga_room *room, const char *service
 enum fh_code saga_restored_show(struct saga_room *room, json_t **ret, struct fh_error *error);
 /* How many entries of the report nobody has seen yet, those left out too. On a fiber. */
 int64_t saga_restored_waits(struct saga_room *room);
-/* A person has seen so many entries of it, the first ones, and that so many were left out. */
-enum fh_code saga_restored_seen(struct saga_room *room, int64_t count, int64_t left_out,
+/* A person has seen to some of it. */
+enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_seen *seen,
                                 struct fh_error *error);
 
 #endif

@@ -186,20 +186,15 @@ enum fh_code saga_restored_show(struct saga_room *room, json_t **ret, struct fh_
 int64_t saga_restored_waits(struct saga_room *room)
 {
     struct store_work *work;
-    json_t *report = NULL;
+    int64_t count = 0;
     if (store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
         return 0;
-    restored_get(work, &report, NULL);
+    restored_count(work, &count, NULL);
     store_rollback(work);
-    struct arena *arena = json_arena_set(NULL);
-    int64_t count = (int64_t)json_array_size(json_object_get(report, "entries")) +
-                    json_integer_value(json_object_get(report, "left_out"));
-    json_decref(report);
-    json_arena_set(arena);
     return count;
 }
 
-enum fh_code saga_restored_seen(struct saga_room *room, int64_t count, int64_t left_out,
+enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_seen *seen,
                                 struct fh_error *error)
 {
     struct work_tries tries = {0};
@@ -211,7 +206,7 @@ enum fh_code saga_restored_seen(struct saga_room *room, int64_t count, int64_t l
                            &work, error);
         if (code)
             continue;
-        code = restored_seen(work, count, left_out, error);
+        code = restored_seen(work, seen, error);
         if (code)
             store_rollback(work);
         else

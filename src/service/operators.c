@@ -234,11 +234,37 @@ void operators_spans(struct runtime *runtime, struct exchange *exchange)
 
 /* ---- restores ------------------------------------------------------------------------------ */
 
+/* Leaves the `limit` entries behind the one with the id `after` (NULL: the first ones) in a report,
+ * and says whether there are more. */
+static void cut_entries(json_t *report, const char *after, size_t limit)
+{
+    json_t *all = json_object_get(report, "entries"), *some = json_array(), *entry;
+    bool behind = !after, more = false;
+    size_t i;
+    json_array_foreach (all, i, entry) {
+        if (behind && json_array_size(some) < limit)
+            json_array_append(some, entry);
+        else
+            more = more || behind;
+        behind = behind || strcmp(json_string_at(entry, "id"), after) == 0;
+    }
+    json_object_set_new(report, "entries", some);
+    json_object_set_new(report, "more", json_boolean(more));
+}
+
 void operators_restored(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
-    json_t *value = NULL;
-    enum fh_code code = saga_restored_show(runtime->context.sagas, &value, &error);
+    json_t *value = NULL, *query = query_of(exchange);
+    int64_t limit = INT32_MAX;
+    if (!query)
+        return;
+    enum fh_code code = take_number(query, "limit", INT32_MAX, &limit) && limit > 0
+                            ? saga_restored_show(runtime->context.sagas, &value, &error)
+                            : error_set(&error, FH_INVALID, "`limit` must be a number from 1.");
+    if (code == FH_OK)
+        cut_entries(value, json_string_at(query, "after"), (size_t)limit);
+    json_decref(query);
     answer(exchange, code, value, &error);
 }
 
@@ -246,18 +272,21 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error = {0};
     json_t *value = NULL, *body = body_of(exchange);
-    json_int_t entries = -1, left_out = 0;
+    json_int_t entries = 0, left_out = 0;
     if (!body)
         return;
+    const json_t *ids = json_object_get(body, "ids");
     enum fh_code code = FH_OK;
-    if (!json_integer_at(body, "entries", &entries) || entries < 0 ||
-        (json_object_get(body, "left_out") && !json_integer_at(body, "left_out", &left_out)) ||
-        left_out < 0)
+    if ((json_object_get(body, "entries") && !json_integer_at(body, "entries", &entries)) ||
+        (!ids && !json_object_get(body, "entries")) || (ids && !json_is_array(ids)) ||
+        entries < 0 || left_out < 0 ||
+        (json_object_get(body, "left_out") && !json_integer_at(body, "left_out", &left_out)))
         code = error_set(&error, FH_INVALID,
-                         "Say how many `entries` were seen, the first ones, and of how many "
-                         "`left_out` it was: numbers from 0.");
+                         "Say how many `entries` were seen, the first ones, or the `ids` of those, "
+                         "and of how many `left_out` it was: numbers from 0.");
+    struct restored_seen seen = {entries, ids, left_out < 0 ? 0 : left_out};
     if (code == FH_OK)
-        code = saga_restored_seen(runtime->context.sagas, entries, left_out, &error);
+        code = saga_restored_seen(runtime->context.sagas, &seen, &error);
     if (code == FH_OK)
         code = saga_restored_show(runtime->context.sagas, &value, &error);
     json_decref(body);

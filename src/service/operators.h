@@ -13,7 +13,8 @@
  *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/list.h
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
- *   POST /_freehold/restored/seen          {"entries": 3, "left_out": 0}: so many were seen
+ *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
+ *                                          three were seen, those too, and that none was left out
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
  *   GET  /_freehold/saga?id=BIRTH.NUMBER   one, with its steps

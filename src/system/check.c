@@ -205,6 +205,25 @@ static void check_fields(const struct expectation *by, const char *type, const c
     }
 }
 
+/* What can be known of an event's key before any is published. */
+static void check_keys(const struct expectation *by, const struct system_service *service)
+{
+    size_t i;
+    json_t *published;
+    json_array_foreach (json_object_get(service->description, "publishes"), i, published) {
+        const char *key = text_at(published, "key"), *what = text_at(published, "type");
+        const json_t *schema = json_object_get(published, "schema");
+        if (!key || !schema || strchr(key, '.') || is_open(schema))
+            continue;
+        const json_t *field = json_object_get(json_object_get(schema, "properties"), key);
+        const char *type = text_at(field, "type");
+        if (!field || (type && strcmp(type, "integer") != 0 && strcmp(type, "string") != 0))
+            findings_error(by->findings, by->place,
+                           "%s publishes %s by the key '%s', which is no %s", service->name, what,
+                           key, field ? "integer or text" : "field of it");
+    }
+}
+
 static void check_hears(struct expectation *by, const struct system_service *service)
 {
     size_t i, j;
@@ -447,6 +466,7 @@ void check_system(struct system_file *file, struct findings *findings)
         check_asks(&by, service);
         check_taken_over(&by, service);
         check_hears(&by, service);
+        check_keys(&by, service);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);
     }

@@ -55,9 +55,12 @@ enum lives_lost lives_lost(const struct lives *lives, const char *incarnation, i
 /* ---- The report -------------------------------------------------------------------------------
  */
 
-#define RESTORED_ENTRIES_MAX 100 /* the rest is only counted */
-#define RESTORED_SIZE_MAX 60000  /* of all entries, as JSON: a MariaDB TEXT is not longer */
-#define RESTORED_TEXT_SIZE 400   /* of one sentence */
+#define RESTORED_PAGE_MAX 100   /* entries of one page */
+#define RESTORED_PAGES_MAX 100  /* what comes beyond is only counted */
+#define RESTORED_NEWS_MAX 5000  /* of one work; the same */
+#define RESTORED_SIZE_MAX 60000 /* of a page, as JSON: a MariaDB TEXT is not longer */
+#define RESTORED_ID_SIZE 17
+#define RESTORED_TEXT_SIZE 400 /* of one sentence */
 
 /* Text is copied. */
 struct restored_entry {
@@ -77,10 +80,17 @@ void restored_news_release(struct restored_news *news);
 /* Adds them to the store's report. */
 enum fh_code restored_put(struct store_work *work, const struct restored_news *news, int64_t now_ms,
                           struct fh_error *error);
-/* {"entries": [{"peer", "saga", "what", "todo", "at_ms"}], "left_out": 0}. New reference. */
+/* {"entries": [{"id", "peer", "saga", "what", "todo", "at_ms"}], "left_out": 0}. New reference. */
 enum fh_code restored_get(struct store_work *work, json_t **ret, struct fh_error *error);
-/* A person has seen the first `count` entries, and that so many were left out. */
-enum fh_code restored_seen(struct store_work *work, int64_t count, int64_t left_out,
+/* How many wait, those included that were left out. */
+enum fh_code restored_count(struct store_work *work, int64_t *ret, struct fh_error *error);
+/* What a person has seen to: the first so many entries, those with these ids, or both. */
+struct restored_seen {
+    int64_t first;
+    const json_t *ids; /* array of texts, or NULL */
+    int64_t left_out;  /* and that so many were left out */
+};
+enum fh_code restored_seen(struct store_work *work, const struct restored_seen *seen,
                            struct fh_error *error);
 
 /* ---- A caller that was restored ---------------------------------------------------------------

@@ -236,6 +236,100 @@ static bool reported(struct conformance *c, const char *const *parts, size_t cou
     return same;
 }
 
+#define SEEN_TO 1100 /* far beyond one page */
+
+static bool news_of(struct conformance *c, int from, int count)
+{
+    struct restored_news news = {0};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    for (int i = from; i < from + count; i++) {
+        char saga[32];
+        snprintf(saga, sizeof saga, "old.%d", i);
+        struct restored_entry entry = {"payments", saga, "It has lost that.", "Look at it."};
+        restored_news_add(&news, &entry);
+    }
+    bool put = work && restored_put(work, &news, 1000, &c->error) == FH_OK &&
+               conformance_commit(c, work) == FH_OK;
+    restored_news_release(&news);
+    return put;
+}
+
+static json_t *report_of(struct conformance *c, int64_t *ret_count)
+{
+    json_t *report = NULL;
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    if (!work)
+        return NULL;
+    if (restored_get(work, &report, &c->error) == FH_OK)
+        restored_count(work, ret_count, &c->error);
+    conformance_rollback(c, work);
+    return report;
+}
+
+static bool see(struct conformance *c, const struct restored_seen *seen)
+{
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    return work && restored_seen(work, seen, &c->error) == FH_OK &&
+           conformance_commit(c, work) == FH_OK;
+}
+
+static void a_long_report_is_kept_whole_and_ticked_off_entry_by_entry(struct conformance *c)
+{
+    int64_t count = 0;
+    EXPECT(news_of(c, 0, SEEN_TO - 50) && news_of(c, SEEN_TO - 50, 50));
+    conformance_reopen(c);
+    json_t *report = report_of(c, &count), *entries = json_object_get(report, "entries");
+    EXPECT(count == SEEN_TO && json_array_size(entries) == SEEN_TO);
+    EXPECT(json_integer_value(json_object_get(report, "left_out")) == 0);
+    json_t *ids = json_array(), *left;
+    for (size_t i = 1; i < SEEN_TO; i += 2) /* every second one, on every page */
+        json_array_append(ids, json_object_get(json_array_get(entries, i), "id"));
+    struct restored_seen some = {.ids = ids};
+    EXPECT(see(c, &some) && see(c, &some)); /* twice is once */
+    left = report_of(c, &count);
+    bool right = count == SEEN_TO / 2;
+    for (size_t i = 0; right && i < SEEN_TO / 2; i++)
+        right =
+            strcmp(json_string_value(json_object_get(
+                       json_array_get(json_object_get(left, "entries"), i), "saga")),
+                   json_string_value(json_object_get(json_array_get(entries, 2 * i), "saga"))) == 0;
+    json_decref(left);
+    json_decref(ids);
+    json_decref(report);
+    EXPECT(right);
+    struct restored_seen first = {.first = SEEN_TO};
+    EXPECT(see(c, &first));
+    json_decref(report_of(c, &count));
+    EXPECT(count == 0);
+    EXPECT(news_of(c, 0, 3));
+    json_decref(report_of(c, &count));
+    EXPECT(count == 3);
+}
+
+static void a_report_of_a_former_version_stays_readable(struct conformance *c)
+{
+    int64_t count = 0;
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(ledger_meta_put(
+               work, "restored",
+               "{\"entries\": [{\"peer\": \"orders\", \"saga\": \"old.1\", \"what\": \"w\","
+               " \"todo\": \"t\", \"at_ms\": 1}], \"left_out\": 954}",
+               &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    json_t *report = report_of(c, &count);
+    const json_t *entry = json_array_get(json_object_get(report, "entries"), 0);
+    bool right = count == 955 && json_string_length(json_object_get(entry, "id")) == 16;
+    json_decref(report);
+    EXPECT(right && news_of(c, 0, 120));
+    json_decref(report_of(c, &count));
+    EXPECT(count == 955 + 120);
+    struct restored_seen all = {.first = 121, .left_out = 954};
+    EXPECT(see(c, &all));
+    json_decref(report_of(c, &count));
+    EXPECT(count == 0);
+}
+
 static void what_was_done_for_lost_sagas_of_a_restored_caller_is_reported(struct conformance *c)
 {
     static const char *const expected[] = {
@@ -269,6 +363,8 @@ int main(void)
         CASE(many_commands_are_told_whole_and_in_order),
         CASE(a_work_is_told_what_it_has_changed_itself),
         CASE(what_was_done_for_lost_sagas_of_a_restored_caller_is_reported),
+        CASE(a_long_report_is_kept_whole_and_ticked_off_entry_by_entry),
+        CASE(a_report_of_a_former_version_stays_readable),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

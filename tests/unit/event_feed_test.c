@@ -95,9 +95,11 @@ static void publish_misshapen(fh_work *w)
     fh_publish(w, "UserUpdated", json_pack("{s:i}", "id", 7));
 }
 
-static void publish_without_key(fh_work *w)
+static json_t *wrong_key;
+
+static void publish_wrong_key(fh_work *w)
 {
-    fh_publish(w, "UserDeleted", json_pack("{s:i, s:s}", "id", 7, "name", ""));
+    fh_publish(w, "UserDeleted", json_pack("{s:i, s:O}", "id", 7, "name", wrong_key));
 }
 
 static void publish_no_object(fh_work *w)
@@ -241,6 +243,25 @@ static void a_refused_work_publishes_nothing(void **state)
     forget(&all);
 }
 
+static void a_key_that_can_not_be_one_is_refused_with_its_field(void **state)
+{
+    struct fixture *fixture = *state;
+    static char long_key[514];
+    memset(long_key, 'k', sizeof long_key - 1);
+    json_t *wrong[] = {json_string(""), json_string(long_key), json_stringn("a\0b", 3)};
+    static const char *const says[] = {"is empty", "has 513 bytes", "holds NUL"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        wrong_key = wrong[i];
+        struct service_run run = service_do(&fixture->service, publish_wrong_key);
+        assert_int_equal(run.status, 422);
+        assert_non_null(strstr(run.failure.message, says[i]));
+        assert_non_null(strstr(run.failure.message, "\"name\""));
+        assert_string_equal(run.failure.field, "name");
+        json_text_free(run.body);
+        json_decref(wrong[i]);
+    }
+}
+
 static void a_wrong_event_is_the_programs_fault(void **state)
 {
     struct fixture *fixture = *state;
@@ -249,7 +270,6 @@ static void a_wrong_event_is_the_programs_fault(void **state)
         const char *says;
     } faults[] = {{publish_undeclared, "not among its declared"},
                   {publish_misshapen, "does not fit its declared shape"},
-                  {publish_without_key, "The key of UserDeleted"},
                   {publish_no_object, "must be an object"},
                   {publish_too_many, "at most 10000 events"},
                   {hear_nothing, "hears no event"}};
@@ -723,6 +743,7 @@ int main(void)
         TEST(events_are_read_in_the_order_in_which_they_were_published),
         TEST(a_refused_work_publishes_nothing),
         TEST(a_wrong_event_is_the_programs_fault),
+        TEST(a_key_that_can_not_be_one_is_refused_with_its_field),
         TEST(an_empty_feed_tells_its_incarnation_and_where_it_stands),
         TEST(the_feed_is_read_on_behind_the_last_answer),
         TEST(types_that_are_not_wanted_are_scanned_past),

@@ -100,6 +100,19 @@ static void what_was_taken_over_no_saga_changes_where_it_was(void **state)
                    "takes over the step count from users, but saga s still sends it to users");
 }
 
+static void an_events_key_is_a_field_that_can_be_one(void **state)
+{
+    (void)state;
+#define KEYED(key)                                                                                 \
+    "{'model': 'document', 'publishes': [{'type': 'Changed', 'version': 1, 'key': '" key           \
+    "', 'schema': {'type': 'object', 'additionalProperties': false, 'properties':"                 \
+    " {'id': {'type': 'integer'}, 'name': {'type': 'string'}, 'open': {'type': 'boolean'}}}}]}"
+    assert_finding(KEYED("id"), false, NULL);
+    assert_finding(KEYED("name"), false, NULL);
+    assert_finding(KEYED("nmae"), false, "by the key 'nmae', which is no field of it");
+    assert_finding(KEYED("open"), false, "by the key 'open', which is no integer or text");
+}
+
 static void heard_events_are_published_with_the_fields_wanted(void **state)
 {
     (void)state;
@@ -205,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_are_served_by_a_route_that_services_may_use),
         cmocka_unit_test(what_was_taken_over_no_saga_changes_where_it_was),
+        cmocka_unit_test(an_events_key_is_a_field_that_can_be_one),
         cmocka_unit_test(heard_events_are_published_with_the_fields_wanted),
         cmocka_unit_test(steps_before_the_pivot_can_be_undone_where_they_were_done),
         cmocka_unit_test(what_is_declared_is_granted_and_nothing_else),
