@@ -22,8 +22,14 @@
 #define SERVICE "VARCHAR(128)" /* or a share, a state: names that Freehold gives */
 #define KEY "VARCHAR(512)"
 
-static const char meta[] = "CREATE TABLE IF NOT EXISTS fh_meta (name VARCHAR(64) PRIMARY KEY, "
-                           "value TEXT NOT NULL)" TABLE_OPTIONS;
+/* With the tables of mark.c, which stores of before lack: they change nothing that those need. */
+static const char meta[] =
+    "CREATE TABLE IF NOT EXISTS fh_meta (name VARCHAR(64) PRIMARY KEY, "
+    "  value TEXT NOT NULL)" TABLE_OPTIONS ";"
+    "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process " SERVICE
+    " NOT NULL, seen DATETIME NOT NULL)" TABLE_OPTIONS ";"
+    "CREATE TABLE IF NOT EXISTS fh_mark (opening BIGINT, number BIGINT, never DATETIME,"
+    "  asked BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (opening, number))" TABLE_OPTIONS;
 
 static const char events[] =
     "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"

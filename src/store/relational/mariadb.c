@@ -10,7 +10,8 @@
  *     mariadb_bind, mariadb_column, mariadb_statement   values in, rows out
  *     mariadb_error       the server's errors as ours
  *     mariadb_work        begin, commit, rollback
- *     mariadb_settle      what became of a COMMIT that nobody answered
+ *     mariadb_settle      what became of a COMMIT that nobody answered (mark.c)
+ *     mariadb_opening     whose the marks are, and who removes them
  *
  * All is one thread and many fibers; whoever waits for the server parks. The protocol answers one
  * request after the other on a link, so that works side by side need a link each; the server
@@ -31,7 +32,6 @@
 #include "store/relational/mariadb.h"
 
 #define OPEN_PAUSE_MS 100
-#define SETTLED_MS_MAX 86400000 /* what is in fh_work for so long settles nothing any more */
 
 static struct mariadb_store *store_of(struct store *store)
 {
@@ -86,18 +86,13 @@ static enum fh_code prepare_database(struct mariadb_connection *connection, stru
 static enum fh_code provision(struct mariadb_store *store, struct fh_error *error)
 {
     struct store_work *work;
-    char sql[96];
     enum fh_code code = store_begin(&store->base, STORE_MIGRATE, &work, error);
     if (code != FH_OK)
         return code;
     struct mariadb_connection *connection = ((struct mariadb_work *)work)->connection;
-    snprintf(sql, sizeof sql, "DELETE FROM fh_work WHERE created_ms < %lld",
-             (long long)(world_wall_ms(store->base.world) - SETTLED_MS_MAX));
     code = prepare_database(connection, error);
     if (code == FH_OK)
         code = ledger_prepare(work, store->base.incarnation, error);
-    if (code == FH_OK)
-        code = mariadb_query(connection, sql, NULL, NULL, error);
     if (code != FH_OK) {
         store_rollback(work);
         return code;
@@ -154,6 +149,8 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
         fiber_sleep_until(world, world_in_ms(world, OPEN_PAUSE_MS));
         code = FH_OK;
     }
+    if (code == FH_OK && !options->replica)
+        code = mariadb_opening_new(store, &why);
     if (code != FH_OK) {
         mariadb_close(&store->base);
         if (error)
@@ -167,8 +164,8 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
 /* ---- the sequencer ---- */
 
 /* On a link of its own: again, should that have died since the last time. */
-static enum fh_code run_outside(struct store *base, const char *sql, const struct sql_value *values,
-                                int count, sql_visit *visit, void *context, struct fh_error *error)
+enum fh_code mariadb_run_alone(struct store *base, const char *sql, const struct sql_value *values,
+                               int count, sql_visit *visit, void *context, struct fh_error *error)
 {
     struct mariadb_store *store = store_of(base);
     struct fh_error why = {0};
@@ -188,13 +185,15 @@ static enum fh_code run_outside(struct store *base, const char *sql, const struc
     }
     if (code == FH_OK)
         return FH_OK;
-    return error_set(error, FH_UNAVAILABLE, "Events can't be numbered now: %.180s", why.message);
+    return error_set(error, FH_UNAVAILABLE, "The store's server can't be asked now: %.180s",
+                     why.message);
 }
 
 static enum fh_code mariadb_sequence(struct store *store, struct store_placed *placed, int count,
                                      struct fh_error *error)
 {
-    return ledger_sequence(store, run_outside, placed, count, error);
+    mariadb_opening_keep(store_of(store));
+    return ledger_sequence(store, mariadb_run_alone, placed, count, error);
 }
 
 static const struct sql_ops mariadb_sql = {

@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "store/relational/mark.h"
 #include "store/relational/sql.h"
 #include "store/tls.h"
 
@@ -20,7 +21,6 @@
 #define MARIADB_LOCK_WAIT_S 10     /* of the server, for a row that another work holds */
 #define MARIADB_IDLE_S 2           /* of the server, between two statements of a work */
 #define MARIADB_OPEN_MS 30000      /* for a server that is starting */
-#define MARIADB_SETTLE_MS 30000    /* for a server that died inside COMMIT */
 #define MARIADB_BACKOFF_MS_MIN 20
 #define MARIADB_BACKOFF_MS_MAX 1000
 #define MARIADB_CONNECTIONS 8 /* for works, where the configuration does not say */
@@ -134,7 +134,7 @@ struct mariadb_connection {
     bool running; /* a statement's rows are being read */
     struct mariadb_connection *next;
     struct mariadb_statement *statements[MARIADB_TEXTS_MAX];
-    char work[ID_SIZE]; /* the last work whose id it has left in fh_work, "" none */
+    struct mark left; /* of the last work, which it has left in fh_mark; opening 0: none */
 
     struct world_poll poll;
     struct world_timer timer;
@@ -262,6 +262,7 @@ struct mariadb_store {
     bool replica; /* only read, from a server that follows the store's own */
     struct mariadb_pool works, reads;
     struct mariadb_connection *sequencer;
+    struct marks marks;
 
     /* Where it is: mariadb_options.c. */
     char host[256], socket[128], user[128], password[256], database[80];
@@ -287,10 +288,20 @@ enum fh_code mariadb_work_run(struct store_work *work, const char *sql,
                               const struct sql_value *values, int count, sql_visit *visit,
                               void *context, int64_t *ret_changes, struct fh_error *error);
 enum fh_code mariadb_script(struct store_work *work, const char *sql, struct fh_error *error);
-/* Whether the work with this id, whose COMMIT nobody has answered, was committed: afterwards it
- * either was, or never will be. */
-enum fh_code mariadb_settle(struct mariadb_store *store, const char *id, bool *ret_committed,
+/* Whether the work of this mark, whose COMMIT nobody has answered, was committed: FH_OK;
+ * FH_CONFLICT, retryable: it was not, and never will be. Waits for the server as long as it takes.
+ */
+enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark,
                             struct fh_error *error);
+
+/* mariadb_opening.c: in fh_opening, from before the first mark. */
+enum fh_code mariadb_opening_new(struct mariadb_store *store, struct fh_error *error);
+/* Now and then: says that it lives, and removes what others have left. By one fiber at a time. */
+void mariadb_opening_keep(struct mariadb_store *store);
+/* mariadb.c: a statement by itself, over a link of its own; sent once more if that breaks. By one
+ * fiber at a time. */
+enum fh_code mariadb_run_alone(struct store *store, const char *sql, const struct sql_value *values,
+                               int count, sql_visit *visit, void *context, struct fh_error *error);
 
 enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
                              struct fh_error *error);

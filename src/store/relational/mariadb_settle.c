@@ -1,56 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of a work whose COMMIT nobody answered. To look whether its row is there is not
- * enough: its request may still lie in the server's socket, and be carried out after the look. So
- * the same id is inserted, over another link, by itself:
+ * What became of a work whose COMMIT nobody answered: see mark.c. To look whether its mark is there
+ * is not enough: its request may still lie in the server's socket, and be carried out after the
+ * look. So a row is put into the same place, over another link, in one request:
  *
- *     it is there already        the work was committed
- *     inserted                   it was not, and never will be: its own INSERT, which stands before
- *                                its COMMIT in the same request, fails from now on
- *     waits and gives up         the work's transaction is still open: asked again
+ *     INSERT    at the mark's place, if the opening is still there, and nothing where it is taken;
+ *               holds the opening's row, and waits until the work in flight has ended
+ *     UPDATE    of what is there now, whoever wrote it
+ *     SELECT    who wrote it
+ *     COMMIT
  *
- * A committed row can be seen a moment before the server has synced it. So when it is there, a
- * change of our own follows, whose commit syncs all that was written before.
+ * A committed row can be seen a moment before the server has synced it. So the update is a
+ * change, whose commit syncs all that was written before. The link is one of those for works,
+ * whose own has been given up: so it needs none that the server may not have. One that has failed
+ * in the midst is not used again: the server ends what was open on it.
  */
 
-#include <mysqld_error.h>
 #include <stdio.h>
 
 #include "store/relational/mariadb.h"
 
-#define PAUSE_MS 100
-
-static enum fh_code ask(struct mariadb_store *store, const char *id, bool *ret_committed,
-                        struct fh_error *error)
+static void take_said(void *context, char **row)
 {
-    struct mariadb_connection *connection;
-    char sql[192];
-    int64_t now_ms = world_wall_ms(store->base.world);
-    enum fh_code code = mariadb_connection_new(store, MARIADB_SEQUENCER, &connection, error);
-    if (code != FH_OK)
-        return code;
-    snprintf(sql, sizeof sql, "INSERT INTO fh_work (id, created_ms) VALUES ('%s', %lld)", id,
-             (long long)now_ms);
-    code = mariadb_query(connection, sql, NULL, NULL, error);
-    *ret_committed = code == FH_CONFLICT && !error->retryable;
-    if (*ret_committed) {
-        snprintf(sql, sizeof sql, "UPDATE fh_work SET created_ms = created_ms + 1 WHERE id = '%s'",
-                 id);
-        code = mariadb_query(connection, sql, NULL, NULL, error);
-    }
-    mariadb_connection_free(connection);
-    return code;
+    *(enum mark_said *)context = mark_said(row[0]);
 }
 
-enum fh_code mariadb_settle(struct mariadb_store *store, const char *id, bool *ret_committed,
+static enum mark_said ask(struct mariadb_store *store, const struct mark *mark,
+                          struct fh_error *error)
+{
+    struct mariadb_connection *connection;
+    long long opening = mark->opening, number = mark->number;
+    enum mark_said said = MARK_UNKNOWN;
+    char sql[768];
+    enum fh_code code = mariadb_acquire(store, &store->works, &connection, error);
+    if (code != FH_OK)
+        return MARK_UNKNOWN;
+    snprintf(sql, sizeof sql,
+             "INSERT INTO fh_mark (opening, number, never, asked)"
+             " SELECT opening, %lld, UTC_TIMESTAMP(), 0 FROM fh_opening WHERE opening = %lld"
+             " LOCK IN SHARE MODE ON DUPLICATE KEY UPDATE asked = fh_mark.asked;"
+             "UPDATE fh_mark SET asked = asked + 1 WHERE opening = %lld AND number = %lld;"
+             "SELECT (SELECT IF(never IS NULL, 'stands', 'never') FROM fh_mark"
+             " WHERE opening = %lld AND number = %lld);COMMIT",
+             number, opening, opening, number, opening, number);
+    code = mariadb_query(connection, sql, take_said, &said, error);
+    if (code != FH_OK)
+        mariadb_connection_break(connection);
+    mariadb_release(&store->works, connection);
+    return code == FH_OK ? said : MARK_UNKNOWN;
+}
+
+enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark,
                             struct fh_error *error)
 {
     struct world *world = store->base.world;
-    int64_t deadline_ns = world_in_ms(world, MARIADB_SETTLE_MS);
-    for (;;) {
-        enum fh_code code = ask(store, id, ret_committed, error);
-        if (code == FH_OK || world_monotonic_ns(world) > deadline_ns)
-            return code;
-        fiber_sleep_until(world, world_in_ms(world, PAUSE_MS));
-    }
+    struct settling settling = {.world = world, .begun_ns = world_monotonic_ns(world)};
+    struct fh_error why = {0};
+    enum mark_said said;
+    while ((said = ask(store, mark, &why)) == MARK_UNKNOWN)
+        settling_wait(&settling, &why);
+    return settling_end(&settling, said, error);
 }

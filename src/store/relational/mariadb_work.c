@@ -11,11 +11,12 @@
  * A run again is "alone": one at a time, and, once one of those was beaten too, with no other work
  * of this process beside it, so that somebody always gets on.
  *
- * COMMIT and the work's own id in fh_work (in place of the one that the connection left there
- * before) go in one request, in this order: DELETE, INSERT, COMMIT; the server stops at the first
- * that fails. Should the link die before the answer, inserting the same id tells what became of it
- * and makes the other way impossible: see mariadb_settle.c. The server answers after its log is
- * synced (innodb_flush_log_at_trx_commit, checked).
+ * COMMIT and the work's mark (in place of the one that the connection left before) go in one
+ * request, in this order: DELETE, INSERT, COMMIT; the server stops at the first that fails. Should
+ * the link die before the answer, or none come, settling tells what became of it and makes the
+ * other way impossible, for as long as the server is away: see mariadb_settle.c. A commit returns
+ * when it is decided. The server answers after its log is synced (innodb_flush_log_at_trx_commit,
+ * checked).
  *
  * Single statements (STORE_READ_COMMITTED) borrow a connection each; a snapshot keeps one.
  */
@@ -347,40 +348,48 @@ static enum fh_code run_again(struct fh_error *error)
     return FH_CONFLICT;
 }
 
-/* The link died, or the server failed, before it had said that the work is committed. */
-static enum fh_code settle(struct mariadb_work *work, const char *id, struct fh_error *error)
+/* The link died, or the server failed, before it had said that the work is committed. The link is
+ * given up first: who settles needs one. */
+static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
+                           struct fh_error *error)
 {
-    struct fh_error why = {0};
-    bool committed = false;
-    if (mariadb_settle(store_of(&work->base), id, &committed, &why) != FH_OK)
-        return error_set(error, FH_OUTCOME_UNKNOWN,
-                         "The store did not say whether the work was committed: %.150s",
-                         why.message);
-    return committed ? FH_OK : run_again(error);
+    struct mariadb_store *store = store_of(&work->base);
+    mariadb_release(&store->works, work->connection);
+    work->connection = NULL;
+    return mariadb_settle(store, mark, error);
 }
 
-static enum fh_code commit_written(struct mariadb_work *work, struct fh_error *error)
+static enum fh_code commit_sent(struct mariadb_work *work, const struct mark *mark,
+                                struct fh_error *error)
 {
     struct mariadb_connection *connection = work->connection;
-    struct world *world = work->base.store->world;
-    int64_t now_ms = world_wall_ms(world);
-    unsigned char random[10];
-    char id[ID_SIZE], sql[256];
-    world_random(world, random, sizeof random);
-    id_format(id, now_ms, random);
-    snprintf(sql, sizeof sql,
-             "DELETE FROM fh_work WHERE id = '%s';"
-             "INSERT INTO fh_work (id, created_ms) VALUES ('%s', %lld);COMMIT",
-             connection->work, id, (long long)now_ms);
-    enum fh_code code = mariadb_query(connection, connection->work[0] ? sql : strchr(sql, ';') + 1,
-                                      NULL, NULL, error);
+    char sql[320];
+    int length = 0;
+    if (connection->left.opening)
+        length =
+            snprintf(sql, sizeof sql, "DELETE FROM fh_mark WHERE opening = %lld AND number = %lld;",
+                     (long long)connection->left.opening, (long long)connection->left.number);
+    snprintf(sql + length, sizeof sql - (size_t)length,
+             "INSERT INTO fh_mark (opening, number) VALUES (%lld, %lld);COMMIT",
+             (long long)mark->opening, (long long)mark->number);
+    enum fh_code code = mariadb_query(connection, sql, NULL, NULL, error);
     if (code == FH_OK) {
-        memcpy(connection->work, id, sizeof id);
+        connection->left = (struct mark){.opening = mark->opening, .number = mark->number};
         return FH_OK;
     }
     if (!connection->broken)
         roll_back(work);
-    return connection->broken ? settle(work, id, error) : code;
+    return connection->broken ? settle(work, mark, error) : code;
+}
+
+static enum fh_code commit_written(struct mariadb_work *work, struct fh_error *error)
+{
+    struct marks *marks = &store_of(&work->base)->marks;
+    struct mark mark;
+    mark_take(marks, &mark);
+    enum fh_code code = commit_sent(work, &mark, error);
+    mark_leave(marks, &mark);
+    return code;
 }
 
 enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
