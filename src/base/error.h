@@ -15,7 +15,7 @@ enum fh_code {
     FH_NOT_FOUND,
     FH_CONFLICT,        /* a constraint, a lock, a broken group: see retryable */
     FH_UNAVAILABLE,     /* a store, a disk or a service that is not there now */
-    FH_OUTCOME_UNKNOWN, /* the link died inside COMMIT: neither done nor undone */
+    FH_OUTCOME_UNKNOWN, /* inside an engine: the link died in COMMIT; store_commit waits it out */
     FH_UNSUPPORTED,
     FH_NO_MEMORY
 };

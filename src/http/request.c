@@ -303,10 +303,26 @@ void request_free(struct http_request *request)
 {
     if (!request)
         return;
+    if (request->kept) {
+        request->freed = true;
+        return;
+    }
     if (request->response)
         MHD_destroy_response(request->response);
     free(request->body);
     free(request);
+}
+
+void http_request_keep(struct http_request *request)
+{
+    request->kept = true;
+}
+
+void http_request_let_go(struct http_request *request)
+{
+    request->kept = false;
+    if (request->freed)
+        request_free(request);
 }
 
 /* ---- What handlers see ----------------------------------------------------------------------- */

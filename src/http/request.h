@@ -9,7 +9,7 @@
  * A request has two owners: the library, from its head on until its answer was sent or its
  * connection died (`native` is then NULL), and the handler, from when it is handed over until it
  * calls http_reply. The last of the two to let go frees it. Its text is in its own memory, so it
- * outlives the connection.
+ * outlives the connection. Whoever keeps it (http_request_keep) is a third owner.
  */
 
 #include <microhttpd.h>
@@ -55,6 +55,8 @@ struct http_request {
     enum request_phase phase;
     bool replied;   /* the handler has let go */
     bool abandoned; /* past the grace of a drain: answered without the handler */
+    bool kept;      /* its text is read behind the answer */
+    bool freed;     /* ... by who frees it when he lets go */
     char *body;
     size_t body_capacity;
     bool chunked;

@@ -32,7 +32,7 @@ struct http_header {
     const char *name, *value;
 };
 
-/* A whole request; all text lives until its reply has been given. */
+/* A whole request; all text lives until its reply has been given, or longer: http_request_keep. */
 struct http_incoming {
     struct http_request *request; /* to reply to */
     const char *method;
@@ -81,6 +81,10 @@ struct http_answer {
     const struct http_header *headers;
     size_t header_count;
 };
+/* For who reads the request's text behind its answer: keeps it until it is let go, once. */
+void http_request_keep(struct http_request *request);
+void http_request_let_go(struct http_request *request);
+
 /* From the loop or a fiber. The client may be gone: that is not the caller's concern. */
 void http_reply(struct http_request *request, const struct http_answer *answer);
 

@@ -7,6 +7,7 @@
  */
 
 #define _GNU_SOURCE
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,14 @@
 #include "work/spans.h"
 
 #define ANSWER_HEADERS_MAX 16
+#define UNDECIDED                                                                                  \
+    "The outcome is unknown: the store has not told yet what became of this request, which may "   \
+    "have been done, or be done a little later. "
 
 struct exchange {
     struct runtime *runtime;
-    struct http_incoming *incoming; /* lives until http_reply */
+    struct http_incoming *incoming; /* lives until http_reply, or until it is let go */
+    struct undecided_request waits; /* its client, for a commit */
     struct runtime_route *route;
     fh_work work;
     json_t *unfit; /* a problem with which the handler shall fail */
@@ -71,6 +76,8 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                                  .body_length = length,
                                  .headers = headers,
                                  .header_count = header_count};
+    if (exchange->waits.answered)
+        return;
     int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
     if (exchange->route) {
         metrics_count(exchange->route, status, (double)spent / 1e9);
@@ -123,6 +130,23 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
     if (more)
         headers[count++] = *more;
     answer_json(exchange, w->reply_status, w->reply_body, headers, count);
+}
+
+/* Nothing of the work may be told, not even that it was refused: a receiver's outcome least. */
+void exchange_answer_undecided(struct undecided_request *request)
+{
+    struct exchange *exchange =
+        (struct exchange *)((char *)request - offsetof(struct exchange, waits));
+    static const struct http_header later = {"Retry-After", "1"};
+    bool keyed = header(exchange, "Idempotency-Key") || header(exchange, "Freehold-Undo");
+    struct arena *before = json_arena_set(NULL);
+    http_request_keep(exchange->incoming->request); /* its fiber goes on */
+    answer_problem(exchange, 503,
+                   keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
+                         : UNDECIDED "It had no Idempotency-Key: look whether it was done before "
+                                     "you repeat it.",
+                   NULL, &later, 1);
+    json_arena_set(before);
 }
 
 /* ---- routing ---- */
@@ -276,7 +300,7 @@ static void prepare(struct exchange *exchange, json_t *path)
     const char *cache = header(exchange, "Cache-Control");
     w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
-    w->deadline_ns = deadline_of(exchange);
+    w->deadline_ns = exchange->waits.until_ns = deadline_of(exchange);
     world_random(runtime->world, random, sizeof random);
     trace_child(header(exchange, "traceparent"), random, exchange->trace);
     w->trace = exchange->trace;
@@ -375,7 +399,7 @@ static void run_work(struct exchange *exchange, json_t *path)
     }
     json_arena_set(NULL);
     enum fh_code code = is_command ? command_run(w, &command) : work_run(w);
-    if (code == FH_OK && wait_for_saga(exchange))
+    if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))
         return;
     exchange_answer_work(exchange, w, NULL);
 }
@@ -387,33 +411,45 @@ void exchange_wrong_method(struct exchange *exchange, const char *allowed)
                    1);
 }
 
+/* By the one who may have it, of those that there are. */
+static void exchange_serve(struct exchange *exchange)
+{
+    struct runtime *runtime = exchange->runtime;
+    char allowed[128];
+    json_t *path = NULL;
+    exchange->route = route_find(runtime, exchange->incoming->method, exchange->incoming->path,
+                                 &path, allowed, sizeof allowed);
+    struct audience_route asked = {0};
+    if (exchange->route)
+        asked =
+            (struct audience_route){exchange->route->route->method, exchange->route->route->path,
+                                    exchange->route->route->audience};
+    if (exchange_refused(exchange, exchange->route ? &asked : NULL))
+        ; /* answered */
+    else if (!exchange->route && allowed[0])
+        exchange_wrong_method(exchange, allowed);
+    else if (!exchange->route)
+        exchange_problem(exchange, 404, "There is no such resource.");
+    else
+        run_work(exchange, path);
+}
+
 static void exchange_run(void *argument)
 {
     struct exchange *exchange = argument;
     struct runtime *runtime = exchange->runtime;
-    char allowed[128];
-    json_t *path = NULL;
+    struct http_request *request = exchange->incoming->request;
+    exchange->waits = (struct undecided_request){.fiber = fiber_self(), .until_ns = INT64_MAX};
+    undecided_enter(runtime, &exchange->waits);
     work_init(&exchange->work, &runtime->context, NULL);
     json_arena_set(&exchange->work.kept);
-    if (!own_route(runtime, exchange)) {
-        exchange->route = route_find(runtime, exchange->incoming->method, exchange->incoming->path,
-                                     &path, allowed, sizeof allowed);
-        struct audience_route asked = {0};
-        if (exchange->route)
-            asked = (struct audience_route){exchange->route->route->method,
-                                            exchange->route->route->path,
-                                            exchange->route->route->audience};
-        if (exchange_refused(exchange, exchange->route ? &asked : NULL))
-            ; /* answered */
-        else if (!exchange->route && allowed[0])
-            exchange_wrong_method(exchange, allowed);
-        else if (!exchange->route)
-            exchange_problem(exchange, 404, "There is no such resource.");
-        else
-            run_work(exchange, path);
-    }
+    if (!own_route(runtime, exchange))
+        exchange_serve(exchange);
     json_arena_set(NULL);
     work_release(&exchange->work);
+    undecided_leave(runtime, &exchange->waits);
+    if (exchange->waits.answered)
+        http_request_let_go(request);
     free(exchange);
     runtime->exchanges--;
 }
@@ -443,7 +479,9 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
         turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
         return;
     }
-    struct exchange *exchange = malloc(sizeof *exchange);
+    bool may_change = strcmp(incoming->method, "GET") != 0;
+    struct exchange *exchange =
+        may_change && undecided_full(runtime) ? NULL : malloc(sizeof *exchange);
     if (exchange) {
         *exchange = (struct exchange){.runtime = runtime, .incoming = incoming};
         if (fiber_start(runtime->world->fibers, exchange_run, exchange)) {

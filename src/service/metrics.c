@@ -263,6 +263,8 @@ char *metrics_text(struct runtime *runtime)
                 audience_refused(runtime->audience));
     write_value(&text, "freehold_requests_in_flight", "gauge", "Requests being answered.",
                 requests);
+    write_value(&text, "freehold_requests_undecided", "gauge",
+                "Requests answered 503 whose commit is not decided.", runtime->requests.answered);
     write_value(&text, "freehold_connections", "gauge", "Connections open.", connections);
     write_value(&text, "freehold_fibers", "gauge", "Fibers alive.",
                 fibers_alive(runtime->world->fibers));

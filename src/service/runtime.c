@@ -60,6 +60,7 @@ static void drain_finish(void *argument)
     lease_room_free(runtime->context.leases);
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
+    undecided_stop(runtime);
     log_info("drained");
     runtime->host->ended(runtime);
 }

@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "service/confine.h"
 #include "service/process.h"
+#include "service/undecided.h"
 #include "work/lease.h"
 #include "work/work.h"
 
@@ -66,6 +67,7 @@ struct runtime {
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
     unsigned exchanges;                   /* fibers of requests, answered or not */
+    struct undecided_requests requests;   /* the same */
     bool expiring;                        /* the fiber of upkeep.h lives */
     struct backup *backup;                /* of backup.c: one that is being made, or NULL */
     struct lease expiry;                  /* whose turn it is */
@@ -92,6 +94,8 @@ int64_t service_migrated(struct store *store);
 
 /* exchange.c: one request, from arrival to answer. An http_handler's function. */
 void exchange_incoming(void *runtime, struct http_incoming *incoming);
+/* To a client that waits for a commit which is not decided: undecided.c. */
+void exchange_answer_undecided(struct undecided_request *request);
 /* For the system's routes: answers and is done with it. `body` may be NULL and is not kept. */
 struct exchange;
 void exchange_answer(struct exchange *exchange, int status, const char *content_type,

@@ -44,6 +44,36 @@ void store_init(struct store *store, const struct store_ops *ops,
              options->instance ? options->instance : "0");
 }
 
+/* ---- committing ------------------------------------------------------------------------------ */
+
+enum fh_code store_commit(struct store_work *work, struct fh_error *error)
+{
+    struct store *store = work->store;
+    if (!store_writes(work->mode))
+        return store->ops->commit(work, error);
+    struct store_committing own = {.fiber = fiber_self(),
+                                   .began_ns = world_monotonic_ns(store->world),
+                                   .next = store->committing,
+                                   .at = &store->committing};
+    if (own.next)
+        own.next->at = &own.next;
+    store->committing = &own;
+    enum fh_code code = store->ops->commit(work, error);
+    *own.at = own.next;
+    if (own.next)
+        own.next->at = own.at;
+    store_hold_ended(store);
+    return code;
+}
+
+int64_t store_committing_since(const struct store *store, const struct fiber *fiber)
+{
+    const struct store_committing *each = store->committing;
+    while (each && each->fiber != fiber)
+        each = each->next;
+    return each ? each->began_ns : 0;
+}
+
 /* ---- holding works off ----------------------------------------------------------------------- */
 
 enum fh_code store_hold(struct store *store, struct fh_error *error)

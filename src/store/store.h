@@ -6,9 +6,13 @@
  * A store: the one database that a service owns. An engine is one `const struct store_ops`; the
  * rooms above use the dispatchers at the end and never know which engine it is.
  *
- * Every unit of work is serializable and atomic. `commit` returns only when the work is durable,
- * and until then nothing of it may be told to anyone. Functions may park the calling fiber, except
- * where an engine says otherwise.
+ * Every unit of work is serializable and atomic. `commit` returns only when it is decided what
+ * became of the work: it is durable, or nothing of it was done and never will be. As long as that
+ * is not known (the link has died inside, and the server is away) it waits, without a deadline;
+ * who can't wait so long, a client, is told so by whoever has its request (service/undecided.c).
+ * So no caller has to bear in mind that an outcome may be unknown. Until it is decided nothing of
+ * the work may be told to anyone. Functions may park the calling fiber, except where an engine says
+ * otherwise.
  */
 
 #include <jansson.h>
@@ -104,6 +108,14 @@ struct store {
     struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
     struct store_hold hold;
     int outbox_rows; /* to be read of the outbox at once: see ledger.c */
+    struct store_committing *committing; /* the newest first */
+};
+
+/* A commit of a work that writes, from when it began until it is decided: on its fiber's stack. */
+struct store_committing {
+    const struct fiber *fiber;
+    int64_t began_ns;
+    struct store_committing *next, **at;
 };
 
 struct store_work {
@@ -156,8 +168,9 @@ struct store_ops {
     void (*close)(struct store *store);
     enum fh_code (*begin)(struct store *store, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error);
-    /* Ends the work whatever it returns. FH_OK: durable. FH_CONFLICT with retryable: nothing was
-     * done, run it again, alone. Others: nothing was done. FH_OUTCOME_UNKNOWN: see error.h. */
+    /* Ends the work whatever it returns, and returns only when that is decided, however long the
+     * server is away. FH_OK: durable. FH_CONFLICT with retryable: nothing was done, run it again,
+     * alone. Others: nothing was done, nor will be. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
     /* The sequencer (docs/store.md). Gives committed events their positions, STORE_SEQUENCE_SLICE
@@ -229,15 +242,9 @@ static inline enum fh_code store_begin(struct store *store, enum store_mode mode
 /* STORE_READ_COMMITTED, at a replica if one may be read now: replica.h. */
 enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
                                   struct fh_error *error);
-static inline enum fh_code store_commit(struct store_work *work, struct fh_error *error)
-{
-    struct store *store = work->store;
-    bool writes = store_writes(work->mode);
-    enum fh_code code = store->ops->commit(work, error);
-    if (writes)
-        store_hold_ended(store);
-    return code;
-}
+enum fh_code store_commit(struct store_work *work, struct fh_error *error);
+/* Since when this fiber waits for a commit of its own to be decided; 0: it does not. */
+int64_t store_committing_since(const struct store *store, const struct fiber *fiber);
 static inline void store_rollback(struct store_work *work)
 {
     struct store *store = work->store;

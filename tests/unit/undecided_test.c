@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests whose commit is not decided: what their clients hear, and that all which belongs to the
+ * work is done once it is, as if it had been quick. A whole service, its requests from memory. */
+
+#include "../support/undecided.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "http/virtual.h"
+#include "saga/run.h"
+#include "service/runtime.h"
+#include "store/relational/sql.h"
+
+#define CALLER "shops/01900000-0000-7000-8000-000000000002"
+#define STEP "shops/01900000-0000-7000-8000-000000000002.7/take/0"
+
+/* ---- The service ----------------------------------------------------------------------------- */
+
+static bool refuses; /* the saga's own step */
+
+static void add(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('added')");
+    fh_reply(w, 201, json_pack("{s:i}", "id", 7));
+}
+
+static void add_back(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('taken back')");
+    fh_reply(w, 200, NULL);
+}
+
+static void publish(fh_work *w)
+{
+    add(w);
+    fh_publish(w, "BookAdded", json_pack("{s:i}", "id", 7));
+}
+
+static void start(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('added')");
+    fh_saga_start(w, "note", json_object());
+    fh_reply(w, 202, NULL);
+}
+
+static void refuse(fh_work *w)
+{
+    fh_fail(w, 409, "There is none left.");
+}
+
+static void note(fh_work *w)
+{
+    if (refuses)
+        fh_fail(w, 409, "It can't be noted.");
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('noted')");
+}
+
+static void undone(fh_work *w)
+{
+    fh_exec(w, "INSERT INTO effect (what) VALUES ('undone')");
+}
+
+static const fh_field book_shape[] = {{"id", FH_INT}, {0}};
+static const fh_step note_steps[] = {{"note", .run = note}, {0}};
+
+static const fh_service books = {
+    .name = "books",
+    .model = FH_RELATIONAL,
+    .routes = {{"POST", "/plain", add, .undo = add_back},
+               {"POST", "/publish", publish},
+               {"POST", "/start", start},
+               {"POST", "/refuse", refuse}},
+    .publishes = {{"BookAdded", 1, book_shape, .key = "id"}},
+    .sagas = {{"note", note_steps, .undone = undone}},
+};
+
+/* ---- Its process ----------------------------------------------------------------------------- */
+
+struct fixture {
+    struct runtime runtime; /* first */
+    struct harness harness;
+    json_t *config;
+    bool ready, ended;
+};
+
+static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
+{
+    (void)runtime;
+    (void)error;
+    return FH_OK;
+}
+
+static void host_ready(struct runtime *runtime)
+{
+    ((struct fixture *)runtime)->ready = true;
+}
+
+static void host_drain(struct runtime *runtime)
+{
+    runtime_requests_drained(runtime);
+}
+
+static void host_silence(struct runtime *runtime)
+{
+    (void)runtime;
+}
+
+static void host_ended(struct runtime *runtime)
+{
+    ((struct fixture *)runtime)->ended = true;
+}
+
+static void host_fail(struct runtime *runtime, int exit_code)
+{
+    (void)runtime;
+    (void)exit_code;
+    abort();
+}
+
+static const struct runtime_host host = {.serve = host_serve,
+                                         .ready = host_ready,
+                                         .drain = host_drain,
+                                         .silence = host_silence,
+                                         .ended = host_ended,
+                                         .fail = host_fail};
+
+static bool is_ready(void *fixture)
+{
+    return ((struct fixture *)fixture)->ready;
+}
+
+static bool has_ended(void *fixture)
+{
+    return ((struct fixture *)fixture)->ended;
+}
+
+struct statement {
+    struct fixture *fixture;
+    const char *sql;
+    int64_t number;
+};
+
+static bool take_number(void *context, const struct sql_row *row)
+{
+    ((struct statement *)context)->number = row->values[0].integer;
+    return true;
+}
+
+static void run_statement(void *argument)
+{
+    struct statement *statement = argument;
+    struct store_work *work;
+    struct fh_error error;
+    if (store_begin(statement->fixture->runtime.context.store, STORE_WRITE, &work, &error) !=
+            FH_OK ||
+        sql_run(work, statement->sql, NULL, 0, take_number, statement, NULL, &error) != FH_OK ||
+        store_commit(work, &error) != FH_OK)
+        abort();
+}
+
+static int64_t number_of(struct fixture *fixture, const char *sql)
+{
+    struct statement statement = {fixture, sql, 0};
+    harness_run(&fixture->harness, run_statement, &statement);
+    return statement.number;
+}
+
+static int64_t effects(struct fixture *fixture, const char *what)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM effect WHERE what = '%s'", what);
+    return number_of(fixture, sql);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    undecided = (struct undecided){0};
+    refuses = false;
+    harness_init(&fixture->harness);
+    fixture->config = json_pack("{s:s}", "folder", fixture->harness.folder);
+    runtime_init(&fixture->runtime, &books, fixture->config, fixture->harness.world, &host);
+    assert_true(runtime_start(&fixture->runtime));
+    harness_until(&fixture->harness, is_ready, fixture);
+    number_of(fixture, "CREATE TABLE effect (id INTEGER PRIMARY KEY, what TEXT)");
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    runtime_stop(&fixture->runtime);
+    harness_until(&fixture->harness, has_ended, fixture);
+    json_decref(fixture->config);
+    harness_release(&fixture->harness);
+    free(fixture);
+    return 0;
+}
+
+/* ---- A request and its answer ---------------------------------------------------------------- */
+
+struct sent {
+    struct fixture *fixture;
+    const char *method, *target, *body;
+    struct http_header headers[6];
+    int status; /* 0: no answer yet */
+    int answers;
+    bool retry_later, outcome;
+    char text[512];
+};
+
+static void on_replied(void *context, const struct http_answer *answer)
+{
+    struct sent *sent = context;
+    sent->status = answer->status;
+    sent->answers++;
+    for (size_t i = 0; i < answer->header_count; i++) {
+        sent->retry_later |= strcmp(answer->headers[i].name, "Retry-After") == 0;
+        sent->outcome |= strcmp(answer->headers[i].name, "Freehold-Outcome") == 0;
+    }
+    snprintf(sent->text, sizeof sent->text, "%.*s", (int)answer->body_length,
+             answer->body ? answer->body : "");
+}
+
+static void sending(struct sent *sent)
+{
+    struct http_virtual request = {.method = sent->method ? sent->method : "POST",
+                                   .target = sent->target,
+                                   .body = sent->body,
+                                   .body_length = sent->body ? strlen(sent->body) : 0,
+                                   .headers = sent->headers,
+                                   .received_ns =
+                                       world_monotonic_ns(sent->fixture->harness.world),
+                                   .replied = on_replied,
+                                   .context = sent};
+    while (request.header_count < 6 && sent->headers[request.header_count].name)
+        request.header_count++;
+    sent->status = sent->answers = 0;
+    sent->retry_later = sent->outcome = false;
+    http_virtual_send(&request, (struct http_handler){exchange_incoming, &sent->fixture->runtime});
+}
+
+static bool is_answered(void *sent)
+{
+    return ((struct sent *)sent)->status != 0;
+}
+
+static void send_and_wait(struct sent *sent)
+{
+    sending(sent);
+    harness_until(&sent->fixture->harness, is_answered, sent);
+}
+
+/* With a client's key, and less time than a look takes. */
+static struct sent keyed(struct fixture *fixture, const char *target)
+{
+    return (struct sent){.fixture = fixture,
+                         .target = target,
+                         .headers = {{"Idempotency-Key", "k"}, {"Freehold-Deadline", "300"}}};
+}
+
+static void expect_undecided(const struct sent *sent)
+{
+    assert_int_equal(sent->status, 503);
+    assert_true(sent->retry_later);
+    assert_false(sent->outcome);
+    assert_non_null(strstr(sent->text, "outcome is unknown"));
+}
+
+static bool all_ended(void *argument)
+{
+    struct fixture *fixture = argument;
+    return fixture->runtime.exchanges == 0;
+}
+
+static void decide(struct fixture *fixture)
+{
+    undecided_end();
+    harness_until(&fixture->harness, all_ended, fixture);
+}
+
+static void undecided_until_its_time(struct sent *sent, enum undecided_fate fate)
+{
+    undecided_begin(sent->fixture->runtime.context.store, 0, 1, fate);
+    send_and_wait(sent);
+    expect_undecided(sent);
+    assert_int_equal(undecided.held, 1);
+    assert_int_equal(sent->fixture->runtime.requests.answered, 1);
+}
+
+/* ---- Requests -------------------------------------------------------------------------------- */
+
+static void a_client_hears_by_its_time_that_nobody_knows_and_later_what_was_done(void **state)
+{
+    struct sent sent = keyed(*state, "/plain");
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    decide(*state);
+    assert_int_equal(sent.answers, 1);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 201);
+    assert_string_equal(sent.text, "{\"id\":7}");
+    assert_int_equal(effects(*state, "added"), 1);
+}
+
+static void what_turns_out_never_to_be_done_is_done_by_its_repetition(void **state)
+{
+    struct sent sent = keyed(*state, "/plain");
+    undecided_until_its_time(&sent, UNDECIDED_NEVER);
+    decide(*state);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 201);
+    assert_int_equal(effects(*state, "added"), 1);
+}
+
+static void a_repetition_waits_for_what_is_undecided_and_hears_so_by_its_own_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = keyed(fixture, "/plain"), again = sent;
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    send_and_wait(&again);
+    assert_int_equal(again.status, 503);
+    assert_true(again.retry_later);
+    again.headers[1].value = "9000";
+    sending(&again);
+    decide(fixture);
+    assert_int_equal(again.status, 201);
+    assert_int_equal(effects(fixture, "added"), 1);
+}
+
+static void a_request_without_a_key_is_told_to_look_first(void **state)
+{
+    struct sent sent = keyed(*state, "/plain");
+    sent.headers[0] = sent.headers[1];
+    sent.headers[1] = (struct http_header){0};
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    assert_non_null(strstr(sent.text, "look whether"));
+    decide(*state);
+    assert_int_equal(effects(*state, "added"), 1);
+}
+
+static void a_refusal_that_is_undecided_is_the_same_afterwards(void **state)
+{
+    struct sent sent = keyed(*state, "/refuse");
+    undecided_until_its_time(&sent, UNDECIDED_NEVER);
+    decide(*state);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 409);
+}
+
+static void more_than_so_many_undecided_ones_are_turned_away(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = keyed(fixture, "/plain");
+    fixture->runtime.requests.answered = UNDECIDED_MAX;
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 503);
+    sent.method = "GET";
+    sent.target = "/livez";
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 200);
+    fixture->runtime.requests.answered = 0;
+    assert_int_equal(effects(fixture, "added"), 0);
+}
+
+/* ---- What belongs to a work ------------------------------------------------------------------ */
+
+static void events_of_a_work_that_is_decided_late_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char target[160];
+    struct sent sent = keyed(fixture, "/publish");
+    struct sent reader = {.fixture = fixture,
+                          .method = "GET",
+                          .target = target,
+                          .headers = {{"Freehold-From", CALLER}}};
+    snprintf(target, sizeof target,
+             "/_freehold/feed?incarnation=%s&after=0&done=0&types=BookAdded&limit=10&wait=20",
+             fixture->runtime.context.store->incarnation);
+    sending(&reader);
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    decide(fixture);
+    assert_int_equal(reader.status, 200);
+    assert_non_null(strstr(reader.text, "BookAdded"));
+}
+
+struct ended {
+    struct fixture *fixture;
+    int64_t over;
+};
+
+static bool sagas_are_over(void *argument)
+{
+    struct ended *ended = argument;
+    struct ledger_counts counts;
+    saga_counts(ended->fixture->runtime.context.sagas, &counts);
+    return counts.ended + counts.undone == ended->over;
+}
+
+static void wait_for_end(struct fixture *fixture)
+{
+    struct ended ended = {fixture, 1};
+    harness_until(&fixture->harness, sagas_are_over, &ended);
+}
+
+static void a_saga_whose_start_is_decided_late_is_run_at_once(void **state)
+{
+    struct sent sent = keyed(*state, "/start");
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    decide(*state);
+    wait_for_end(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+static void a_saga_whose_start_comes_to_nothing_is_started_by_the_repetition(void **state)
+{
+    struct sent sent = keyed(*state, "/start");
+    undecided_until_its_time(&sent, UNDECIDED_NEVER);
+    decide(*state);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 202);
+    wait_for_end(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+/* The commits of a saga's start go before that of its step. */
+static void own_handler_is_undecided(struct fixture *fixture, int passes, enum undecided_fate fate)
+{
+    struct sent sent = keyed(fixture, "/start");
+    undecided_begin(fixture->runtime.context.store, passes, 1, fate);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 202);
+    harness_until(&fixture->harness, undecided_is_held, NULL);
+    undecided_end();
+    wait_for_end(fixture);
+}
+
+static void a_sagas_own_step_takes_effect_once(void **state)
+{
+    own_handler_is_undecided(*state, 1, UNDECIDED_DONE);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+static void a_sagas_own_step_that_never_came_is_run_again(void **state)
+{
+    own_handler_is_undecided(*state, 1, UNDECIDED_NEVER);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+static void what_undoes_a_saga_takes_effect_once(void **state)
+{
+    refuses = true;
+    own_handler_is_undecided(*state, 1, UNDECIDED_DONE);
+    assert_int_equal(effects(*state, "noted"), 0);
+    assert_int_equal(effects(*state, "undone"), 1);
+}
+
+static void what_undoes_a_saga_and_never_came_is_run_again(void **state)
+{
+    refuses = true;
+    own_handler_is_undecided(*state, 1, UNDECIDED_NEVER);
+    assert_int_equal(effects(*state, "undone"), 1);
+}
+
+/* ---- Between services ------------------------------------------------------------------------ */
+
+static struct sent undo_of_a_step(struct fixture *fixture)
+{
+    const char *own = fixture->runtime.context.store->incarnation;
+    struct sent sent = {.fixture = fixture,
+                        .target = "/plain",
+                        .headers = {{"Idempotency-Key", STEP},
+                                    {"Freehold-From", CALLER},
+                                    {"Freehold-To", own},
+                                    {"Freehold-Deadline", "300"}}};
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 201);
+    assert_true(sent.outcome);
+    sent.headers[0].name = "Freehold-Undo";
+    return sent;
+}
+
+static void an_undo_is_undecided(struct fixture *fixture, enum undecided_fate fate)
+{
+    struct sent sent = undo_of_a_step(fixture);
+    undecided_until_its_time(&sent, fate);
+    decide(fixture);
+    send_and_wait(&sent);
+    assert_int_equal(sent.status, 200);
+    assert_true(sent.outcome);
+    assert_int_equal(effects(fixture, "taken back"), 1);
+}
+
+static void an_undo_that_is_decided_late_is_done_once(void **state)
+{
+    an_undo_is_undecided(*state, UNDECIDED_DONE);
+}
+
+static void an_undo_that_never_came_is_done_when_it_is_asked_for_again(void **state)
+{
+    an_undo_is_undecided(*state, UNDECIDED_NEVER);
+}
+
+/* Its route has no deadline of its own: the commit is given as long as one has by default. */
+static void a_closing_is_undecided(struct fixture *fixture, enum undecided_fate fate, bool early)
+{
+    struct sent sent = {
+        .fixture = fixture,
+        .target = "/_freehold/closed",
+        .body = "{\"birth\":\"01900000-0000-7000-8000-000000000002\",\"closed_through\":7,"
+                "\"still_open\":[]}",
+        .headers = {{"Freehold-From", CALLER}, {"Content-Type", "application/json"}}};
+    undecided_begin(fixture->runtime.context.store, 0, 1, fate);
+    sending(&sent);
+    harness_until(&fixture->harness, undecided_is_held, NULL);
+    if (early) {
+        harness_until(&fixture->harness, is_answered, &sent);
+        expect_undecided(&sent);
+        decide(fixture);
+        sending(&sent);
+    }
+    decide(fixture);
+    assert_int_equal(sent.status, 200);
+    struct sent step = {.fixture = fixture,
+                        .target = "/plain",
+                        .headers = {{"Idempotency-Key", STEP},
+                                    {"Freehold-From", CALLER},
+                                    {"Freehold-To", fixture->runtime.context.store->incarnation}}};
+    send_and_wait(&step);
+    assert_int_equal(step.status, 410);
+    assert_int_equal(effects(fixture, "added"), 0);
+}
+
+static void a_closing_that_is_undecided_closes_when_it_is_told_again(void **state)
+{
+    a_closing_is_undecided(*state, UNDECIDED_NEVER, true);
+}
+
+static void a_closing_that_is_decided_late_has_closed(void **state)
+{
+    a_closing_is_undecided(*state, UNDECIDED_DONE, false);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_client_hears_by_its_time_that_nobody_knows_and_later_what_was_done),
+        CASE(what_turns_out_never_to_be_done_is_done_by_its_repetition),
+        CASE(a_repetition_waits_for_what_is_undecided_and_hears_so_by_its_own_time),
+        CASE(a_request_without_a_key_is_told_to_look_first),
+        CASE(a_refusal_that_is_undecided_is_the_same_afterwards),
+        CASE(more_than_so_many_undecided_ones_are_turned_away),
+        CASE(events_of_a_work_that_is_decided_late_are_told),
+        CASE(a_saga_whose_start_is_decided_late_is_run_at_once),
+        CASE(a_saga_whose_start_comes_to_nothing_is_started_by_the_repetition),
+        CASE(a_sagas_own_step_takes_effect_once),
+        CASE(a_sagas_own_step_that_never_came_is_run_again),
+        CASE(what_undoes_a_saga_takes_effect_once),
+        CASE(what_undoes_a_saga_and_never_came_is_run_again),
+        CASE(an_undo_that_is_decided_late_is_done_once),
+        CASE(an_undo_that_never_came_is_done_when_it_is_asked_for_again),
+        CASE(a_closing_that_is_undecided_closes_when_it_is_told_again),
+        CASE(a_closing_that_is_decided_late_has_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
