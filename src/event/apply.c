@@ -288,7 +288,7 @@ static enum apply_verdict verdict_of(struct apply *apply, enum fh_code code,
     }
     if (fence->full)
         return APPLY_FULL;
-    if (fence->moved || code == FH_OUTCOME_UNKNOWN)
+    if (fence->moved)
         return APPLY_MOVED;
     return outage ? APPLY_OUTAGE : APPLY_FAILED;
 }

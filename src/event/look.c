@@ -6,8 +6,10 @@
  * come, ever more seldom while none do, and only while someone waits for them in a long poll. With
  * a bell, too, that is looked at, seldom: some process may have none, or live on another machine.
  *
- * Twice a minute, whoever waits or does not, positions are given to what a process left without
- * when it died behind a commit: its successor or the next publisher mostly did that long ago.
+ * Four times a minute, whoever waits or does not, positions are given to what has none: what a
+ * process left so when it died behind a commit, or what it had sent off and the server committed
+ * only when its successor had looked already. The next publisher mostly did that long ago. Every
+ * instance does so, also the only one: nobody else may be there to come by.
  *
  * Embedded stores have one process: there is nobody to hear of.
  */
@@ -18,7 +20,7 @@
 
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 1000
-#define SWEEP_MS 30000
+#define SWEEP_MS 15000
 
 static int pause_ms_min(const struct event_room *room)
 {
@@ -61,12 +63,13 @@ static void looker(void *argument)
             fiber_wait_until(&room->looker, world, next_ns < sweep_ns ? next_ns : sweep_ns);
         if (room->draining)
             break;
-        if (woken)
-            continue; /* someone waits now */
-        if (world_monotonic_ns(world) >= sweep_ns) {
+        bool sweeps = world_monotonic_ns(world) >= sweep_ns;
+        if (sweeps) {
             sweep_ns = world_in_ms(world, SWEEP_MS);
             store_sequence(room->context->store, NULL, 0, NULL);
         }
+        if (woken && !sweeps)
+            continue; /* someone waits now */
         pause_ms = look(room) ? pause_ms_min(room) : pause_ms * 2;
         if (pause_ms > LOOK_MS_MAX)
             pause_ms = LOOK_MS_MAX;

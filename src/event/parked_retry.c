@@ -85,8 +85,8 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     *ret_unparked = fence.unparked;
     if (code == FH_OK)
         return RETRIED_APPLIED;
-    if (fence.overtaken || code == FH_OUTCOME_UNKNOWN)
-        return RETRIED_OVERTAKEN; /* whatever became of it: look at the list */
+    if (fence.overtaken)
+        return RETRIED_OVERTAKEN; /* by whom: the list tells */
     return outage ? RETRIED_OUTAGE : RETRIED_FAILED;
 }
 

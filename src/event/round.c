@@ -202,8 +202,8 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
         subscription_release_hold(s, &s->applying_hold);
         return true;
     }
-    if (fence->moved || code == FH_OUTCOME_UNKNOWN) {
-        round_load(s);                  /* it is done, or somebody else has it */
+    if (fence->moved) {
+        round_load(s);                  /* somebody else has it */
         subscription_pause(s, 1, 1, 1); /* whose commit may be under way */
     } else if (is_outage) {
         round_outage(s, error.message);

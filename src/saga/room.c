@@ -275,8 +275,8 @@ static void park_row(struct saga_room *room, const struct ledger_saga *row, cons
         --*saga_room_count(room, (enum saga_status)saga_status_of(row->status));
         ++room->counts.parked;
     } else {
-        log_warning("it could not be stored, and is looked at again at the next start: %s",
-                    error.message);
+        room->late_looks = SAGA_LATE_LOOKS;
+        log_warning("it could not be stored, and is looked at again: %s", error.message);
     }
     json_text_free(text);
     json_decref(state);
@@ -423,6 +423,8 @@ enum fh_code saga_room_start(struct saga_room *room, struct fh_error *error)
         code = saga_room_load(room, error);
     if (!code)
         saga_restored_start(room);
+    if (!code)
+        saga_look_start(room);
     return code;
 }
 
@@ -438,9 +440,10 @@ void saga_room_stop(struct saga_room *room)
     store_unlisten(room->context->store, &room->listener);
     fiber_wake_all(&room->closable);
     fiber_wake_all(&room->mendable);
+    fiber_wake_all(&room->lookable);
     saga_takeover_stop(room);
-    while (room->fibers > 0 || room->closing_fiber || room->refilling || room->looking ||
-           room->adopting || room->mending)
+    while (room->looks || room->fibers > 0 || room->closing_fiber || room->refilling ||
+           room->looking || room->adopting || room->mending)
         fiber_wait(&room->stopped);
     while (room->queue_first) {
         struct saga_run *run = room->queue_first;

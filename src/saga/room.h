@@ -13,6 +13,7 @@
  *     takeover.c    what instances that have died left
  *     store.c       transitions of many sagas, in one work
  *     unnumbered.c  sagas whose numbers are not known yet
+ *     look.c        those that were passed over
  *     forget.c      sagas that have ended long ago
  *     restored.c    restores, of this store and of receivers
  *     needed.c      which definitions those that are not over began with
@@ -141,6 +142,9 @@ struct saga_room {
     int unnumbered_count;
     bool looking;    /* a fiber looks whether they have numbers now */
     bool look_again; /* something came since it began to */
+    int late_looks;  /* left, for those that were not kept and had no number then: look.c */
+    bool looks;      /* its fiber lives */
+    struct fiber_queue lookable;
     struct store_listener listener;
     struct map removed; /* references that left memory while it is refilled */
     bool stopping;
@@ -183,6 +187,10 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
 void saga_room_await(struct saga_room *room, struct saga_run *run, const char *start_id);
 void saga_room_heard(void *room); /* there are new positions in the store */
 void saga_unnumbered_free(struct saga_room *room);
+
+/* look.c */
+#define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may be behind */
+void saga_look_start(struct saga_room *room);
 
 /* run.c */
 void saga_run_queue(struct saga_run *run);

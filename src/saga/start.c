@@ -153,6 +153,8 @@ static void committed(fh_work *w, void *argument)
         return;
     if (room->runs.count >= SAGAS_LOADED_MAX) {
         room->crowded = true; /* it is in the store, and will be loaded when there is room */
+        if (!starting->event.position)
+            room->late_looks = SAGA_LATE_LOOKS; /* or it will be there */
         return;
     }
     struct arena *before = json_arena_set(NULL);

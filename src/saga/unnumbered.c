@@ -24,7 +24,7 @@ static void look_soon(struct saga_room *room);
 void saga_room_await(struct saga_room *room, struct saga_run *run, const char *start_id)
 {
     if (room->unnumbered_count >= UNNUMBERED_MAX) {
-        room->crowded = true;
+        room->late_looks = SAGA_LATE_LOOKS; /* its row is not there yet */
         saga_run_release(run);
         return;
     }

@@ -272,8 +272,7 @@ static enum fh_code apply_new(struct migrate *migrate, int *ret_applied, struct 
     while (more) {
         enum fh_code code = apply_next(migrate, &more, &applied, error);
         *ret_applied += applied;
-        /* Whether it was applied after all shows when we look again. */
-        bool again = code == FH_OUTCOME_UNKNOWN || (code == FH_CONFLICT && error->retryable);
+        bool again = code == FH_CONFLICT && error->retryable;
         if (code != FH_OK && (!again || ++attempts == MIGRATE_ATTEMPTS_MAX))
             return code;
         if (code == FH_OK)

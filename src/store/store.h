@@ -107,7 +107,7 @@ struct store {
     struct store_bell *bell;         /* of bell.c, NULL: none; freed by store_close */
     struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
     struct store_hold hold;
-    int outbox_rows; /* to be read of the outbox at once: see ledger.c */
+    int outbox_rows;                     /* to be read of the outbox at once: see ledger.c */
     struct store_committing *committing; /* the newest first */
 };
 

@@ -330,7 +330,7 @@ static void settle(struct lease_room *room, const struct lease_entry *entry)
     case LEASE_AWAY:
         if (entry->wanted && entry->free && !room->draining)
             take(room, entry);
-        else if (ours) /* a commit whose outcome nobody told */
+        else if (ours) /* it was taken, and not wanted any more then */
             give_back(room, lease->name, entry->epoch);
         break;
     case LEASE_ENDING:

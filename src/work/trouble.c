@@ -45,7 +45,7 @@ void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_ki
                   struct world *world, enum fh_code code, const struct fh_error *error)
 {
     struct trouble *trouble = &troubles[kind];
-    if (code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN)
+    if (code == FH_UNAVAILABLE)
         failed(trouble, kind, world_monotonic_ns(world), error);
     else if (code == FH_OK && trouble->failures)
         passed(trouble, kind, world_monotonic_ns(world));

@@ -82,6 +82,9 @@ static bool cut(struct pair *pair, const char *data, size_t length)
     pair->mute = how == LINK_SILENT;
     if (pair->mute)
         return send_all(link, pair->server, data, length);
+    link->refuses |= link->refuses_behind;
+    link->refuses_behind = false;
+    fiber_wake_all(&link->changed);
     while (how == LINK_CUT_LATE && !link->released)
         fiber_wait(&link->changed);
     if (how == LINK_CUT_BEFORE || how == LINK_CUT_LATE)

@@ -36,6 +36,7 @@ struct link {
     bool refuses;                 /* who connects is sent away, and counted */
     int refused;
     bool released, delivered; /* what was held */
+    bool refuses_behind;      /* who connects is sent away from the next cut on */
     int pumps;                /* under way */
     struct fiber_queue changed;
 };

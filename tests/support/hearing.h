@@ -379,8 +379,7 @@ static inline int64_t cursor_of(struct service *service)
 /* A store that fails where the test says. */
 static struct store_ops tricky;
 static const struct store_ops *honest;
-static int trick_begins, trick_commits; /* so many fail */
-static bool trick_after;                /* the commit that "fails" has happened */
+static int trick_begins; /* so many fail */
 
 static inline enum fh_code tricky_begin(struct store *store, enum store_mode mode,
                                         struct store_work **ret, struct fh_error *error)
@@ -392,24 +391,11 @@ static inline enum fh_code tricky_begin(struct store *store, enum store_mode mod
     return honest->begin(store, mode, ret, error);
 }
 
-static inline enum fh_code tricky_commit(struct store_work *work, struct fh_error *error)
-{
-    if (work->mode == STORE_READ || trick_commits == 0)
-        return honest->commit(work, error);
-    trick_commits--;
-    if (trick_after)
-        FH_ASSERT(honest->commit(work, error) == FH_OK);
-    else
-        honest->rollback(work);
-    return error_set(error, FH_OUTCOME_UNKNOWN, "The connection died inside COMMIT.");
-}
-
 static inline void make_tricky(struct service *service)
 {
     honest = service->context.store->ops;
     tricky = *honest;
     tricky.begin = tricky_begin;
-    tricky.commit = tricky_commit;
     service->context.store->ops = &tricky;
 }
 

@@ -5,6 +5,7 @@
  */
 
 #include "../support/hearing.h"
+#include "../support/undecided.h"
 
 #include <time.h>
 
@@ -244,6 +245,33 @@ static void a_retry_applies_a_keys_events_in_order_and_unparks_it(void **state)
     expect_names(fixture, 1, "poison,b,d,e");
     assert_int_equal(view_of(&fixture->orders).depth, 0);
     close_orders(fixture);
+}
+
+static void a_retry_is_undecided(struct fixture *fixture, enum undecided_fate fate)
+{
+    struct asked retry = {.service = &fixture->orders, .source = "users", .key = "1"};
+    park_three(fixture);
+    poison = NULL;
+    undecided_begin(fixture->orders.context.store, 0, 1, fate);
+    FH_ASSERT(fiber_start(fixture->harness.world->fibers, retry_entry, &retry));
+    harness_until(&fixture->harness, undecided_is_held, NULL);
+    undecided_end();
+    harness_until(&fixture->harness, asked_done, &retry);
+    assert_int_equal(number_at(retry.answer, "applied"), 3);
+    json_decref(retry.answer);
+    expect_names(fixture, 1, "poison,b,d");
+    expect_parked(fixture, 0, 0);
+    close_orders(fixture);
+}
+
+static void a_retry_that_is_decided_late_is_applied_once(void **state)
+{
+    a_retry_is_undecided(*state, UNDECIDED_DONE);
+}
+
+static void a_retry_that_never_came_is_made_again(void **state)
+{
+    a_retry_is_undecided(*state, UNDECIDED_NEVER);
 }
 
 static void a_retry_that_fails_again_keeps_its_place(void **state)
@@ -759,6 +787,8 @@ int main(void)
         TEST(a_poison_is_parked_with_its_error_and_all_other_keys_go_on),
         TEST(later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them),
         TEST(a_retry_applies_a_keys_events_in_order_and_unparks_it),
+        TEST(a_retry_that_is_decided_late_is_applied_once),
+        TEST(a_retry_that_never_came_is_made_again),
         TEST(a_retry_that_fails_again_keeps_its_place),
         TEST(an_outage_during_a_retry_counts_no_attempt),
         TEST(a_parked_keys_retry_empties_its_list_while_a_new_event_of_that_key_arrives),

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "http/virtual.h"
+#include "saga/room.h"
 #include "saga/run.h"
 #include "service/runtime.h"
 #include "store/relational/sql.h"
@@ -234,8 +235,7 @@ static void sending(struct sent *sent)
                                    .body = sent->body,
                                    .body_length = sent->body ? strlen(sent->body) : 0,
                                    .headers = sent->headers,
-                                   .received_ns =
-                                       world_monotonic_ns(sent->fixture->harness.world),
+                                   .received_ns = world_monotonic_ns(sent->fixture->harness.world),
                                    .replied = on_replied,
                                    .context = sent};
     while (request.header_count < 6 && sent->headers[request.header_count].name)
@@ -466,6 +466,57 @@ static void what_undoes_a_saga_and_never_came_is_run_again(void **state)
     assert_int_equal(effects(*state, "undone"), 1);
 }
 
+/* ---- Sagas that nobody has ------------------------------------------------------------------- */
+
+/* Committed, and not taken into memory: as one that waits in the store for a place. */
+static struct saga_room *start_unseen(struct fixture *fixture)
+{
+    struct saga_room *room = fixture->runtime.context.sagas;
+    struct sent sent = keyed(fixture, "/start");
+    room->stopping = true;
+    send_and_wait(&sent);
+    room->stopping = false;
+    assert_int_equal(sent.status, 202);
+    assert_int_equal(effects(fixture, "noted"), 0);
+    return room;
+}
+
+static int begins_that_fail;
+
+static enum fh_code failing_begin(struct store *store, enum store_mode mode,
+                                  struct store_work **ret, struct fh_error *error)
+{
+    if (begins_that_fail > 0 && begins_that_fail--)
+        return error_set(error, FH_UNAVAILABLE, "The disk is away.");
+    return undecided.honest->begin(store, mode, ret, error);
+}
+
+static bool has_failed(void *unused)
+{
+    (void)unused;
+    return begins_that_fail == 0;
+}
+
+static void open_sagas_that_could_not_be_read_are_read_though_nothing_else_happens(void **state)
+{
+    struct saga_room *room = start_unseen(*state);
+    undecided_begin(room->context->store, 0, 0, UNDECIDED_DONE);
+    undecided.ops.begin = failing_begin;
+    begins_that_fail = 1;
+    room->crowded = true;
+    saga_room_refill(room);
+    harness_until(&((struct fixture *)*state)->harness, has_failed, NULL);
+    wait_for_end(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+static void a_saga_that_was_passed_over_without_a_number_is_found(void **state)
+{
+    start_unseen(*state)->late_looks = SAGA_LATE_LOOKS;
+    wait_for_end(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
 /* ---- Between services ------------------------------------------------------------------------ */
 
 static struct sent undo_of_a_step(struct fixture *fixture)
@@ -563,6 +614,8 @@ int main(void)
         CASE(a_sagas_own_step_that_never_came_is_run_again),
         CASE(what_undoes_a_saga_takes_effect_once),
         CASE(what_undoes_a_saga_and_never_came_is_run_again),
+        CASE(open_sagas_that_could_not_be_read_are_read_though_nothing_else_happens),
+        CASE(a_saga_that_was_passed_over_without_a_number_is_found),
         CASE(an_undo_that_is_decided_late_is_done_once),
         CASE(an_undo_that_never_came_is_done_when_it_is_asked_for_again),
         CASE(a_closing_that_is_undecided_closes_when_it_is_told_again),

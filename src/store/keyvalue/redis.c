@@ -141,7 +141,6 @@ static enum fh_code connect_all(struct redis *redis, struct fh_error *error)
 static enum fh_code redis_open(const struct store_options *options, struct world *world,
                                struct store **ret, struct fh_error *error)
 {
-    unsigned char random[10];
     struct fh_error own;
     if (!error)
         error = &own;
@@ -152,13 +151,13 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     FH_ASSERT(redis != NULL);
     store_init(&redis->store, &store_redis, options, world);
     redis_memory_init(&redis->memory);
-    world_random(world, random, sizeof random);
-    id_format(redis->life, world_wall_ms(world), random);
     code = options_read(options->server, &redis->options, error);
     if (!code)
         code = redis_trust_new(&redis->options.tls, &redis->trust, error);
     if (!code)
         code = connect_all(redis, error);
+    if (!code)
+        redis_be_born(redis, NULL); /* else with the first work that writes: memory is full, say */
     if (!code)
         code = prepare(redis, error);
     if (code) {

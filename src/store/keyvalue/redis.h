@@ -6,6 +6,7 @@
  * What the files of the Redis engine share. How they work together, and what holds after a crash,
  * is told in docs/engines/redis.md.
  *
+ *     redis_call.c        calls of the script, and what became of them
  *     redis_library.c     the client library        redis_commit.c      what a work leaves
  *     redis_connection.c  sockets, answers          redis_script.c      the script that writes it
  *     redis_pool.c        which connection, anew    redis_keyvalue*.c   the model's operations
@@ -33,7 +34,6 @@
 #define REDIS_CONNECT_MS 3000
 #define REDIS_ANSWER_MS 10000 /* an answer that takes longer: the connection is given up */
 #define REDIS_OPEN_MS 30000   /* for a server that is starting, and reads what it has kept */
-#define REDIS_DECIDE_MS 10000 /* a commit waits so long for a server that has gone */
 #define REDIS_WAIT_MS 30000   /* for works in the way of an alone one */
 #define REDIS_WORK_SIZE_MAX ((size_t)16 << 20) /* of all that one work reads and writes */
 #define REDIS_ARGUMENTS_MAX 500000
@@ -101,6 +101,7 @@ struct redis_connection {
 /* An id towards the server: who has it numbers its calls of the script, and the server refuses one
  * that is not newer than the last it has heard of (redis_script.c). */
 struct redis_slot {
+    char life[ID_SIZE]; /* of the process, under which the call is numbered */
     int number;
     int64_t sequence;
     struct redis_slot *next;
@@ -115,7 +116,9 @@ struct redis {
     struct store store; /* first */
     struct redis_options options;
     struct redis_trust *trust; /* NULL: links are not by TLS */
-    char life[ID_SIZE];        /* of this opening */
+    char life[ID_SIZE];        /* of this opening; a later one where the server has forgotten it */
+    bool born;                 /* the server knows it */
+    int64_t kept_ns;           /* when it was last told to keep what it knows of it */
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
     int next; /* connection that is asked */
@@ -326,6 +329,13 @@ enum fh_code redis_sweep(const struct keyvalue_view *view, int64_t *ret_removed,
  * -------------------------------------------------- */
 
 const char *redis_script(void);
+/* redis_call.c: calls it for `count` works, the words of which are `works`; a call that `writes` is
+ * settled when its answer was lost, however long that takes. FH_UNAVAILABLE: nothing was done, nor
+ * will be. */
+enum fh_code redis_call(struct redis *redis, bool writes, int count,
+                        const struct redis_words *works, redisReply **ret, struct fh_error *error);
+/* Makes a life known to the server, under which this process numbers its calls. */
+enum fh_code redis_be_born(struct redis *redis, struct fh_error *error);
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error);
 enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,
                             struct fh_error *error);

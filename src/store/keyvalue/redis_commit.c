@@ -3,23 +3,7 @@
  * The commit of works: those of this process that come to it in the same turn of the loop go to the
  * server in one call of the script, each with all that it has read and all that it shall write, and
  * share what a call costs. Each stands or falls for itself; they happen in the order in which they
- * came. Whether a work was done is always told in the end, or never done:
- *
- * - Each call that writes has a slot of its process and a number, higher than that of the slot's
- *   call before. The script writes the number, with what became of each work, beside what it does,
- *   and does nothing under one that is not higher.
- * - When the connection dies before the answer is there, the call may have been done, may still be
- *   under way, or lost. So the script is asked to settle it: it repeats the answers, or writes the
- *   number down as one that shall never be done. Both wait in the same line, and whoever is first
- *   wins.
- * - Who can't ask within REDIS_DECIDE_MS says that the outcome is unknown. Its slot is never used
- *   again. The numbers of a process are kept for a day after its last call of many.
- *
- *     killed before the script ran    no trace of any of its works
- *     killed behind it                all of them stand; events have their positions
- *
- * The server keeps what a script has written in its log as one transaction, which it leaves out
- * when it is started again and the end is missing.
+ * came. What becomes of a call is always told in the end: redis_call.c.
  *
  *     GATHERING (redis->gathering) --turn of the loop, or full--> CALLED --answer--> ended
  *
@@ -34,7 +18,6 @@
 #include "base/crash.h"
 #include "store/keyvalue/redis.h"
 
-#define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
 #define TOGETHER_MAX 32
 #define TOGETHER_MAX_IDLE 12 /* the server has none: so that it works while others are made */
 #define GROUP_SIZE ((size_t)4 << 10)         /* of most groups, about */
@@ -59,134 +42,6 @@ struct redis_group {
     struct world_turn turn;
     bool turned, called;
 };
-
-/* ---- Slots -------------------------------------------------------------------------------------
- */
-
-static struct redis_slot *slot_take(struct redis *redis)
-{
-    struct redis_slot *slot = redis->slots;
-    if (slot) {
-        redis->slots = slot->next;
-    } else {
-        slot = calloc(1, sizeof *slot);
-        FH_ASSERT(slot != NULL);
-        slot->number = ++redis->slot_count;
-    }
-    slot->sequence++;
-    return slot;
-}
-
-static void slot_give(struct redis *redis, struct redis_slot *slot)
-{
-    slot->next = redis->slots;
-    redis->slots = slot;
-}
-
-/* ---- Calling the script ------------------------------------------------------------------------
- */
-
-static void head(struct redis_words *call, const struct redis *redis, const char *mode,
-                 const struct redis_slot *slot)
-{
-    redis_word(call, "EVALSHA");
-    redis_word(call, redis->digest);
-    redis_word(call, "0");
-    redis_word(call, mode);
-    redis_word(call, redis->options.prefix);
-    redis_word(call, redis->life);
-    redis_word_number(call, slot ? slot->number : 0);
-    redis_word_number(call, slot ? slot->sequence : 0);
-}
-
-static void add_text(struct text *text, const struct text *other)
-{
-    if (other->length)
-        text_append(text, other->data, other->length);
-}
-
-static void add_work(struct redis_words *works, const struct redis_work *own)
-{
-    struct text shape;
-    text_init(&shape, REDIS_SENDING_MAX);
-    add_text(&shape, &own->checks.shape);
-    text_add(&shape, ";");
-    add_text(&shape, &own->operations.shape);
-    text_add(&shape, ";");
-    text_integer(&shape, own->event_count);
-    text_add(&shape, ";");
-    text_integer(&shape, own->events.count);
-    redis_word_of(works, shape.data, shape.length);
-    text_release(&shape);
-    redis_word_number(works, own->now_ms);
-    redis_words_add(works, &own->checks.words);
-    redis_words_add(works, &own->operations.words);
-    redis_words_add(works, &own->events);
-}
-
-static bool is_unknown_script(const redisReply *reply)
-{
-    return redis_is(reply, REDIS_REPLY_ERROR) && strncmp(reply->str, "NOSCRIPT", 8) == 0;
-}
-
-/* With the script before the call, where the server has forgotten it: then it was not run. */
-static enum fh_code call_script(struct redis *redis, const struct redis_words *call,
-                                redisReply **ret, struct fh_error *error)
-{
-    struct redis_words commands;
-    redisReply *replies[2];
-    enum fh_code code = FH_OK;
-    bool again = false;
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
-        redis_words_init(&commands);
-        if (again)
-            redis_command(&commands, "SCRIPT", "LOAD", redis_script(), NULL);
-        redis_command_of(&commands, call);
-        commands.now = true;
-        code = redis_ask(redis, &commands, replies, error);
-        redis_words_release(&commands);
-        if (code)
-            return code;
-        *ret = replies[again];
-        if (again)
-            hiredis.freeReplyObject(replies[0]);
-        again = is_unknown_script(*ret);
-        if (!again)
-            return FH_OK;
-        hiredis.freeReplyObject(*ret);
-        *ret = NULL;
-    }
-    return error_set(error, FH_UNAVAILABLE, "The store's Redis server forgets its scripts.");
-}
-
-/* The link died in the call. FH_OUTCOME_UNKNOWN: it could not be asked. */
-static enum fh_code settle(struct redis *redis, const struct redis_slot *slot, int64_t deadline_ns,
-                           redisReply **ret, struct fh_error *error)
-{
-    struct world *world = redis->store.world;
-    struct redis_words call;
-    redis_words_init(&call);
-    head(&call, redis, "settle", slot);
-    redis_word_number(&call, 0);
-    enum fh_code code = FH_OUTCOME_UNKNOWN;
-    while (code && world_monotonic_ns(world) < deadline_ns) {
-        code = call_script(redis, &call, ret, error);
-        if (!code && redis_is(*ret, REDIS_REPLY_ERROR)) { /* it is loading, say */
-            code = redis_refused(*ret, "to tell what became of a work", error);
-            hiredis.freeReplyObject(*ret);
-            *ret = NULL;
-        }
-        if (code)
-            fiber_sleep_until(world, redis->failures ? redis->retry_ns : world_in_ms(world, 20));
-    }
-    redis_words_release(&call);
-    if (code)
-        error_set(error, FH_OUTCOME_UNKNOWN,
-                  "The connection to the store's Redis server was lost in a commit, and it could "
-                  "not be asked within %d s what came of it.",
-                  REDIS_DECIDE_MS / 1000);
-    return code ? FH_OUTCOME_UNKNOWN : FH_OK;
-}
 
 /* ---- What it answers ---------------------------------------------------------------------------
  */
@@ -319,30 +174,29 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
 /* ---- Committing --------------------------------------------------------------------------------
  */
 
-static enum fh_code call_group(struct redis_group *group, redisReply **ret, struct fh_error *error)
+static void add_text(struct text *text, const struct text *other)
 {
-    struct redis *redis = group->redis;
-    int64_t deadline_ns = world_in_ms(redis->store.world, REDIS_DECIDE_MS);
-    struct redis_slot *slot = group->writes ? slot_take(redis) : NULL;
-    struct redis_words call;
-    redis_words_init(&call);
-    head(&call, redis, slot ? "work" : "look", slot);
-    redis_word_number(&call, group->count);
-    redis_words_add(&call, &group->works);
-    CRASH_POINT("redis.unwritten");
-    enum fh_code code = call_script(redis, &call, ret, error);
-    redis_words_release(&call);
-    if (code == FH_OUTCOME_UNKNOWN && slot)
-        code = settle(redis, slot, deadline_ns, ret, error);
-    if (code == FH_OUTCOME_UNKNOWN && !slot)
-        code = error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
-    if (slot && code == FH_OUTCOME_UNKNOWN)
-        free(slot); /* its number may still come, and is nobody else's */
-    else if (slot)
-        slot_give(redis, slot);
-    if (!code)
-        CRASH_POINT("redis.written");
-    return code;
+    if (other->length)
+        text_append(text, other->data, other->length);
+}
+
+static void add_work(struct redis_words *works, const struct redis_work *own)
+{
+    struct text shape;
+    text_init(&shape, REDIS_SENDING_MAX);
+    add_text(&shape, &own->checks.shape);
+    text_add(&shape, ";");
+    add_text(&shape, &own->operations.shape);
+    text_add(&shape, ";");
+    text_integer(&shape, own->event_count);
+    text_add(&shape, ";");
+    text_integer(&shape, own->events.count);
+    redis_word_of(works, shape.data, shape.length);
+    text_release(&shape);
+    redis_word_number(works, own->now_ms);
+    redis_words_add(works, &own->checks.words);
+    redis_words_add(works, &own->operations.words);
+    redis_words_add(works, &own->events);
 }
 
 static void run_group(struct redis_group *group)
@@ -353,7 +207,11 @@ static void run_group(struct redis_group *group)
     if (group->redis->gathering == group)
         group->redis->gathering = NULL;
     group->redis->calling++;
-    enum fh_code code = call_group(group, &reply, &error);
+    CRASH_POINT("redis.unwritten");
+    enum fh_code code =
+        redis_call(group->redis, group->writes, group->count, &group->works, &reply, &error);
+    if (!code)
+        CRASH_POINT("redis.written");
     group->redis->calling--;
     struct answers answers = answers_of(code ? NULL : reply);
     for (struct member *member = group->first, *next; member; member = next) {

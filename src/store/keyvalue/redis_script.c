@@ -8,6 +8,7 @@
  *   nothing, or the server is a replica.
  * - The call's own id: who sends works as SLOT of LIFE numbers its calls. A number that is not
  *   above the last one there was done already (its answers are repeated) or shall never be done.
+ *   Of a life that it does not know it does nothing: what stands there of its calls may be gone.
  * - K, T, H, R: what the work has read is still so. (H compares a whole hash, told as one word, and
  *   finds by that that it is one and has not ended.) A: what it counts can be counted.
  * - W: every other key that will be written has the right kind or is not there. And the user's
@@ -36,7 +37,7 @@
  * ARGV: mode, prefix, life, slot, number, works: count, each its shape, now_ms, and the words of
  *       its steps and events, one behind the other
  * mode: "work"; "look", which only checks; "settle", which asks what became of the works and, if
- *       they have not come, sees to it that they never will
+ *       they have not come, sees to it that they never will; "born", which makes the life known
  *
  * shape: "CHECKS;OPERATIONS;EVENTS;WORDS". Most works of a call have the same, and it is gone
  *       through once: of each check and operation its letter and how many words it has, as in
@@ -48,7 +49,7 @@
  *       their fields
  *   events: each key, fields of the stream's entry, rows
  *
- * answer: the number, and of each work " done FIRST_POSITION" or " never 0"; where there are no
+ * answer: "gone": the life is not known, or not any more, and nothing was done. Or the number, and of each work " done FIRST_POSITION" or " never 0"; where there are no
  *       more words: never. Or, where a work came to nothing just now, of each one
  *       {"done", first position} | {"again"} | {"kind", key, is, wanted} | {"number", key} |
  *       {"sum", key} | {"right", command} | an error
@@ -59,12 +60,15 @@ static const char reading[] =
 "local mode, prefix, slot, number = argv[1], argv[2], argv[4], tonumber(argv[5])\n"
 "local works, recorded = prefix .. ':fh:work:' .. argv[3], {argv[5]}\n"
 "local function told() return table.concat(recorded, ' ') end\n"
+"local function keep() call('PEXPIRE', works, 2592000000) end\n"
+"if mode == 'born' then call('HSET', works, '0', mode) keep() return mode end\n"
 "local known = mode ~= 'look' and call('HGET', works, slot)\n"
+"if not known and mode ~= 'look' and not call('HGET', works, '0') then return 'gone' end\n"
 "local last = known and tonumber(string.match(known, '^%d+'))\n"
 "if last and last >= number then return last == number and known or argv[5] end\n"
 "local function record()\n"
 "  call('HSET', works, slot, told())\n"
-"  if not known or number % 64 == 0 then call('PEXPIRE', works, 2592000000) end\n"
+"  if not known or number % 64 == 0 then keep() end\n"
 "end\n"
 "if mode == 'settle' then record() return told() end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"

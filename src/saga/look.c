@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whoever was passed over. Mostly a saga is carried on by who has started it, or is read at the
+ * start; a fiber looks every LOOK_MS for those that nobody has:
+ *
+ * - open sagas that could not be read, since the store was away when there was room for them;
+ * - sagas without a number, of which there were too many to wait for each one (unnumbered.c), or
+ *   for which there was no place: once all that is committed has its number, they are read;
+ * - where there are several instances, rows of our own that are not in memory, whatever the reason:
+ *   few rows are open then, and one question tells them.
+ *
+ * What dead instances have left is looked for by takeover.c, as often.
+ */
+
+#include "saga/room.h"
+
+#define LOOK_MS 10000
+#define LOOK_RUNS_MAX 100 /* so many in memory: who is passed over is read when they get fewer */
+
+static void look_once(struct saga_room *room)
+{
+    struct store *store = room->context->store;
+    bool few = room->context->leases && room->runs.count < LOOK_RUNS_MAX;
+    bool numbered = room->late_looks && store_sequence(store, NULL, 0, NULL) == FH_OK;
+    room->late_looks -= numbered;
+    room->crowded |= few || numbered;
+    if (!room->stopping)
+        saga_room_refill(room);
+}
+
+static void look(void *argument)
+{
+    struct saga_room *room = argument;
+    struct world *world = room->context->world;
+    while (!room->stopping) {
+        fiber_wait_until(&room->lookable, world, world_in_ms(world, LOOK_MS));
+        if (!room->stopping)
+            look_once(room);
+    }
+    room->looks = false;
+    saga_room_fiber_ended(room);
+}
+
+void saga_look_start(struct saga_room *room)
+{
+    room->looks = fiber_start(room->context->world->fibers, look, room);
+}
