@@ -38,6 +38,10 @@ struct fh_simulation {
      * come to rest: to sagas that are parked, which is no rest. NULL: nobody says any. */
     void (*operate)(fh_client *client);
     bool parks; /* events may still be parked at rest: `check` looks at them */
+    /* Services that the file has on PostgreSQL are there, as so many instances as it says: a model
+     * of its server answers the ledger's statements, and those of the services' own that SQLite
+     * takes, too. Else all are on SQLite. */
+    bool servers;
     bool trims; /* `check` counts no events in outboxes: they are trimmed as soon as they may be */
     /* All subscriptions can begin anew with their publishers' state. A quarter of the runs make
      * them: outboxes then hold few events, and may have been trimmed when `check` looks. In half of

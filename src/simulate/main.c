@@ -25,7 +25,7 @@ extern const fh_simulation *const __start_fh_simulations[];
 #define FAILED_SHOWN_MAX 3
 
 struct options {
-    const char *file;
+    const char *file, *fates;
     uint64_t seed, runs;
     int jobs;
     bool replay, trace, json, stop, linked;
@@ -166,6 +166,8 @@ static int usage(const char *name, FILE *to)
             "  --replay   each seed twice, and both must be the same run\n"
             "  --trace    one run, and all that happens in it\n"
             "  --linked   only those services of FILE that are linked into this program\n"
+            "  --fates L  instead of what is drawn: \"7:2,9:1\", what the 7th message to or from\n"
+            "             the database server meets (docs/simulation.md), and the 9th\n"
             "  --json     the summary in JSON\n\n"
             "Exit codes: 0 all held, 1 some did not, 2 wrong usage.\n",
             name);
@@ -189,11 +191,12 @@ static int read_options(int count, char **words, struct options *options)
         uint64_t number = 0;
         bool takes = strcmp(word, "--seed") == 0 || strcmp(word, "--runs") == 0 ||
                      strcmp(word, "--jobs") == 0;
+        bool lists = strcmp(word, "--fates") == 0;
         if (strcmp(word, "--help") == 0)
             return 1 + usage(words[0], stdout);
-        if (takes && (!next || !take_number(next, &number)))
+        if ((takes && (!next || !take_number(next, &number))) || (lists && !next))
             return 1 + usage(words[0], stderr);
-        i += takes;
+        i += takes || lists;
         if (strcmp(word, "--seed") == 0)
             options->seed = number, given_seed = true;
         else if (strcmp(word, "--runs") == 0)
@@ -210,6 +213,8 @@ static int read_options(int count, char **words, struct options *options)
             options->json = true;
         else if (strcmp(word, "--linked") == 0)
             options->linked = true;
+        else if (strcmp(word, "--fates") == 0)
+            options->fates = next;
         else if (word[0] != '-' && !options->file)
             options->file = word;
         else
@@ -263,7 +268,8 @@ int main(int count, char **words)
         .system = {.file = file,
                    .services = __start_fh_services,
                    .service_count = (size_t)(__stop_fh_services - __start_fh_services),
-                   .simulation = __start_fh_simulations[0]},
+                   .simulation = __start_fh_simulations[0],
+                   .fates = program.options.fates},
         .first_seed = program.options.seed,
         .runs = program.options.runs,
         .side_by_side = program.options.jobs,

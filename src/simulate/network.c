@@ -263,13 +263,21 @@ static void message_send(struct simulate_call *call, struct simulate_node *to, b
     simulate_plan(simulate, &message->event, at_ns);
 }
 
-static struct simulate_node *node_named(const struct simulate *simulate, const char *name)
+/* One of the service's processes: like the listening socket that they share, mostly one that takes
+ * requests. */
+static struct simulate_node *node_named(struct simulate *simulate, const char *name)
 {
+    struct simulate_node *found[SIMULATE_NODES_MAX], *any = NULL;
+    uint64_t open = 0;
     for (int i = 0; i < simulate->node_count; i++) {
-        if (strcmp(simulate->nodes[i]->name, name) == 0)
-            return simulate->nodes[i];
+        struct simulate_node *node = simulate->nodes[i];
+        if (strcmp(node->service, name) != 0)
+            continue;
+        any = any ? any : node;
+        if (node->open)
+            found[open++] = node;
     }
-    return NULL;
+    return open ? found[open == 1 ? 0 : simulate_below(simulate, open)] : any;
 }
 
 static struct simulate_call *call_new(struct simulate_node *from, struct world_request *request)

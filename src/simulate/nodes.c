@@ -12,6 +12,7 @@
 #include "http/virtual.h"
 #include "saga/restored.h"
 #include "service/upkeep.h"
+#include "simulate/postgresql/server.h"
 #include "simulate/run_parts.h"
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
@@ -189,6 +190,8 @@ static void on_died(struct simulate_node *dead, const char *why)
     struct simulate *simulate = dead->simulate;
     (void)why;
     node->life = NULL;
+    if (node->on_server)
+        model_server_died(node->run->server, dead, dead->crash_how == SIMULATE_POWER);
     node->run->result->crashes++;
     if (node->run->hopeless)
         return;
@@ -259,8 +262,13 @@ static json_t *draw_retention(struct run *run)
 
 static json_t *config_of(struct run *run, const struct run_node *node)
 {
-    json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
-                               node->service->name, "folder", node->folder, "engine", "sqlite");
+    json_t *config =
+        json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service", node->service->name, "folder",
+                  node->folder, "engine", node->on_server ? "postgresql" : "sqlite");
+    if (node->on_server) {
+        json_object_set_new(config, "store", model_server_config(node->service->name));
+        json_object_set_new(config, "instance", json_sprintf("%d", node->instance));
+    }
     for (size_t i = 0; i < run->system->file->service_count; i++) {
         const struct system_service *service = &run->system->file->services[i];
         if (strcmp(service->name, node->service->name) != 0 || node->stubbed)
@@ -281,26 +289,59 @@ static json_t *config_of(struct run *run, const struct run_node *node)
     return config;
 }
 
+static const struct system_service *said_of(const struct run *run, const fh_service *service)
+{
+    for (size_t i = 0; i < run->system->file->service_count; i++) {
+        if (strcmp(run->system->file->services[i].name, service->name) == 0)
+            return &run->system->file->services[i];
+    }
+    return NULL;
+}
+
+static void node_make(struct run *run, const fh_service *service, int instance, bool on_server)
+{
+    FH_ASSERT(run->node_count < SIMULATE_NODES_MAX - 1);
+    struct run_node *node = &run->nodes[run->node_count++];
+    node->run = run;
+    node->service = service;
+    node->instance = instance;
+    node->on_server = on_server;
+    if (run->system->test && run->system->test->service)
+        node->stubbed = strcmp(run->system->test->service, node->service->name) != 0;
+    if (node->stubbed)
+        run_stub_make(node);
+    snprintf(node->folder, sizeof node->folder, "/%.40s", node->service->name);
+    snprintf(node->name, sizeof node->name, instance ? "%.40s/%d" : "%.40s", service->name,
+             instance);
+    node->config = config_of(run, node);
+    node->node = simulate_node_new(&run->simulate, node->name);
+    node->node->service = service->name;
+    node->node->owner = node;
+    node->node->died = on_died;
+    node->node->receive = on_receive;
+    simulate_disk_new(node->node);
+    if (!run_anew_is(node, run->anew.late))
+        run_node_start(node, run->simulate.now_ns);
+}
+
+static void on_model_failed(void *context, const char *why)
+{
+    struct run *run = context;
+    run_fail(run, "%s", why);
+    run->hopeless = true;
+}
+
 void run_nodes_make(struct run *run)
 {
-    FH_ASSERT(run->system->service_count < SIMULATE_NODES_MAX);
     for (size_t i = 0; i < run->system->service_count; i++) {
-        struct run_node *node = &run->nodes[run->node_count++];
-        node->run = run;
-        node->service = run->system->services[i];
-        if (run->system->test && run->system->test->service)
-            node->stubbed = strcmp(run->system->test->service, node->service->name) != 0;
-        if (node->stubbed)
-            run_stub_make(node);
-        snprintf(node->folder, sizeof node->folder, "/%.40s", node->service->name);
-        node->config = config_of(run, node);
-        node->node = simulate_node_new(&run->simulate, node->service->name);
-        node->node->owner = node;
-        node->node->died = on_died;
-        node->node->receive = on_receive;
-        simulate_disk_new(node->node);
-        if (!run_anew_is(node, run->anew.late))
-            run_node_start(node, run->simulate.now_ns);
+        const struct system_service *said = said_of(run, run->system->services[i]);
+        bool on_server = said && !run->system->test && strcmp(said->engine, "postgresql") == 0 &&
+                         run->system->simulation->servers;
+        int instances = on_server && said->instances ? said->instances : 1;
+        if (on_server && !run->server)
+            run->server = model_server_new(&run->simulate, on_model_failed, run);
+        for (int instance = 0; instance < instances; instance++)
+            node_make(run, run->system->services[i], instance, on_server);
     }
 }
 

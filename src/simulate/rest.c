@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rest: every service is ready, no saga is on its way and none is parked, every subscription has
- * applied all that its publisher has and follows it (one that is ahead of a publisher whose files
- * were put back has still to find that out), and every record of a command between services is
- * gone, since its saga has been closed. It must come within REST_MS_MAX of virtual time after the
- * last fault.
+ * Rest: every service is ready, no event on a server lacks its position, no saga is on its way and
+ * none is parked, every subscription has applied all that its publisher has and follows it (one
+ * that is ahead of a publisher whose files were put back has still to find that out), and every
+ * record of a command between services is gone, since its saga has been closed. It must come within
+ * REST_MS_MAX of virtual time after the last fault.
  *
  * What must hold of any system then is checked here, in the stores themselves: their structure;
  * positions dense, each event naming the one before it of its key; cursors where their publishers
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "simulate/postgresql/server.h"
 #include "simulate/run_parts.h"
 
 #define REST_MS_MAX 3600000
@@ -38,8 +39,27 @@ static json_t *state_of(fh_client *client, const char *service)
     return NULL;
 }
 
+static int64_t count_in(fh_client *client, const char *service, const char *sql)
+{
+    json_t *rows = fh_client_rows(client, service, sql);
+    json_int_t count = integer_of(json_array_get(rows, 0), "n");
+    json_decref(rows);
+    return count;
+}
+
+/* Where a service's events end: an instance on a server may not have heard of the last ones yet. */
+static json_int_t last_of(fh_client *client, const json_t *states, const char *service)
+{
+    const struct run *run = client->run;
+    for (int i = 0; i < run->node_count; i++) {
+        if (run->nodes[i].on_server && strcmp(run->nodes[i].service->name, service) == 0)
+            return count_in(client, service, "SELECT position AS n FROM fh_counter");
+    }
+    return integer_of(json_object_get(states, service), "position");
+}
+
 /* Why not yet; NULL: it rests. `states` by service. */
-static const char *restless(const json_t *states, char *buffer, size_t size)
+static const char *restless(fh_client *client, const json_t *states, char *buffer, size_t size)
 {
     const char *name;
     json_t *state, *subscription;
@@ -53,7 +73,7 @@ static const char *restless(const json_t *states, char *buffer, size_t size)
         }
         json_array_foreach (json_object_get(state, "subscriptions"), i, subscription) {
             const char *source = json_string_at(subscription, "source");
-            json_int_t last = integer_of(json_object_get(states, source), "position");
+            json_int_t last = last_of(client, states, source);
             bool follows = strcmp(json_string_at(subscription, "state"), "following") == 0;
             if (integer_of(subscription, "position") == last && follows)
                 continue;
@@ -70,14 +90,6 @@ static const char *restless(const json_t *states, char *buffer, size_t size)
     return NULL;
 }
 
-static int64_t count_in(fh_client *client, const char *service, const char *sql)
-{
-    json_t *rows = fh_client_rows(client, service, sql);
-    json_int_t count = integer_of(json_array_get(rows, 0), "n");
-    json_decref(rows);
-    return count;
-}
-
 static const char *unclosed(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
@@ -89,6 +101,25 @@ static const char *unclosed(fh_client *client, char *buffer, size_t size)
             continue;
         snprintf(buffer, size, "%s keeps %" PRId64 " records of sagas that have ended", name,
                  count);
+        return buffer;
+    }
+    return NULL;
+}
+
+/* What is published on a server, sagas' starts too, gets its positions behind its work. */
+static const char *unnumbered(fh_client *client, char *buffer, size_t size)
+{
+    struct run *run = client->run;
+    for (int i = 0; i < run->node_count; i++) {
+        const char *name = run->nodes[i].service->name;
+        int64_t count =
+            !run->nodes[i].on_server
+                ? 0
+                : count_in(client, name,
+                           "SELECT count(*) AS n FROM fh_outbox WHERE position IS NULL");
+        if (!count)
+            continue;
+        snprintf(buffer, size, "%s has %" PRId64 " events without positions", name, count);
         return buffer;
     }
     return NULL;
@@ -138,8 +169,12 @@ static const char *why_not(fh_client *client, char *buffer, size_t size)
             why = buffer;
         }
     }
+    if (!why && run->server && model_server_late(run->server))
+        why = "the server has messages from the past";
     if (!why)
-        why = restless(states, buffer, size);
+        why = unnumbered(client, buffer, size);
+    if (!why)
+        why = restless(client, states, buffer, size);
     json_decref(states);
     if (!why && run->restore.done)
         why = untold(client, buffer, size);
@@ -231,10 +266,20 @@ static void check_cursors(fh_client *client, const char *service)
     json_decref(rows);
 }
 
+/* Of two events of one key, that of the work which committed first stands first. */
+static void check_order(fh_client *client, const char *service)
+{
+    int count = model_server_disorder(client->run->server, service);
+    fh_client_expect(client, count == 0, "%s has %d events before one that was committed earlier",
+                     service, count);
+}
+
 void run_check_always(fh_client *client)
 {
     struct run *run = client->run;
     for (int i = 0; i < run->node_count; i++) {
+        if (run->nodes[i].on_server)
+            check_order(client, run->nodes[i].service->name);
         check_store(client, run->nodes[i].service->name);
         check_cursors(client, run->nodes[i].service->name);
     }

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "simulate/postgresql/server.h"
 #include "simulate/run_parts.h"
 
 #define STEPS_MAX ((uint64_t)20000000)
@@ -118,13 +119,18 @@ static void phases(struct run *run)
         client_start(run, CLIENTS_MAX, prepare_entry);
     if (!clients_run(run, "preparing"))
         return;
-    run_faults_begin(run);
+    if (run->system->fates && run->server)
+        model_server_fates(run->server, run->system->fates);
+    else
+        run_faults_begin(run);
     for (int i = 0; i < clients; i++)
         client_start(run, i, client_entry);
     bool ended = clients_run(run, "a client's work");
     if (ended && simulate_chance(&run->simulate, 500000)) /* what they began may meet more */
         simulate_run(&run->simulate, no_faults, run, SIMULATE_NEVER, STEPS_MAX);
     run_faults_end(run);
+    if (run->system->fates && run->server)
+        fh_client_count(&run->clients[0], "messages", model_server_fates_end(run->server));
     if (!ended)
         return;
     client_start(run, CLIENTS_MAX, check_entry);
@@ -139,7 +145,7 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     log_redirect(on_log, run);
     run->state = calloc(1, run->system->simulation->state_size + 1);
     FH_ASSERT(run->state != NULL);
-    run->calm = run->system->test != NULL;
+    run->calm = run->system->test || run->system->fates;
     run_anew_draw(run);
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");

@@ -36,6 +36,9 @@ struct run_system {
     size_t service_count;
     const fh_simulation *simulation;
     const struct fh_test_case *test; /* instead of the simulation's phases; or NULL */
+    /* Instead of what the seed draws: "7:2,9:1", what becomes of the 7th and of the 9th message
+     * between the services and their server while the clients work. NULL: it is drawn. */
+    const char *fates;
 };
 
 /* `trace` may be NULL. */

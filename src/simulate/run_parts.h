@@ -24,7 +24,10 @@ struct run_node {
     struct run *run;
     struct simulate_node *node;
     const fh_service *service; /* as it is declared */
-    bool stubbed;              /* in a test: `stub` runs, and test_stub.c answers */
+    int instance;
+    bool on_server; /* its store is on the run's server, as those of the other instances */
+    char name[56];
+    bool stubbed; /* in a test: `stub` runs, and test_stub.c answers */
     json_t *config;
     char folder[64];
     struct run_life *life; /* the process', or NULL */
@@ -46,6 +49,7 @@ struct run {
     struct run_result *result;
     struct run_node nodes[SIMULATE_NODES_MAX];
     int node_count;
+    struct model_server *server;   /* of the services that have their stores on one; or NULL */
     struct simulate_node *outside; /* whose fibers clients are */
     fh_client clients[65];         /* the last one prepares, waits and checks */
     int clients_open;

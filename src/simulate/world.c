@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "simulate/disk.h"
 #include "simulate/network.h"
+#include "simulate/socket.h"
 
 #define JOB_NS_MAX ((int64_t)60000) /* from the loop to the pool, and back */
 #define JOB_SLOW_NS_MAX ((int64_t)20000000)
@@ -190,6 +191,8 @@ static const struct world_ops node_ops = {
     .timer_stop = node_timer_stop,
     .job = node_job,
     .turn = node_turn,
+    .poll_start = simulate_socket_watch,
+    .poll_stop = simulate_socket_unwatch,
     .request = node_request,
     .fatal = node_fatal,
 };
@@ -213,7 +216,7 @@ struct simulate_node *simulate_node_new(struct simulate *simulate, const char *n
     struct simulate_node *node = calloc(1, sizeof *node);
     FH_ASSERT(node != NULL);
     node->simulate = simulate;
-    node->name = name;
+    node->name = node->service = name;
     node->number = simulate->node_count;
     node->backlog_last = &node->backlog_first;
     node->resume.fire = resume_due;

@@ -31,6 +31,7 @@ struct simulate_node {
     struct world world; /* the first: a node is found from its world */
     struct simulate *simulate;
     const char *name;
+    const char *service; /* whose process it is; several may be one's */
     int number;
     struct simulate_disk *disk; /* NULL: none */
     int64_t wall_step_ms;       /* how far its wall clock is off */

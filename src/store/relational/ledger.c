@@ -252,19 +252,20 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error)
 {
     enum fh_code alone;
-    if (events && !events->next) {
+    bool late = MUTATION(drawn_before_key_lock);
+    if (events && !events->next && !late) {
         events->position = events->previous = 0;
         if (append_locked(work, events, &alone, error))
             return alone;
     }
     bool sequenced = work->store->ops->sequence != NULL;
-    enum fh_code code = sequenced ? lock_keys(work, events, error) : FH_OK;
+    enum fh_code code = sequenced && !late ? lock_keys(work, events, error) : FH_OK;
     for (struct ledger_event *event = events; event && code == FH_OK; event = event->next) {
         event->position = event->previous = 0;
         code = sequenced ? ledger_append_unnumbered(work, event, error)
                          : append_numbered(work, event, error);
     }
-    return code;
+    return code == FH_OK && sequenced && late ? lock_keys(work, events, error) : code;
 }
 
 struct event_visit {
@@ -421,6 +422,10 @@ enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source, 
                    values, 2, take_cursor, ret, NULL, error);
 }
 
+#define CURSOR_MOVE(where)                                                                         \
+    "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5, epoch = ?6"              \
+    " WHERE source = ?1 AND share = ?2 AND " where
+
 enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source, const char *share,
                                     const struct ledger_cursor *old,
                                     const struct ledger_cursor *next, struct fh_error *error)
@@ -441,9 +446,9 @@ enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source,
     /* So is one that was made for a share and has never moved, and came here with its store. */
     if (code == FH_OK && !moved)
         code = ledger_do(work,
-                         "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5,"
-                         " epoch = ?6 WHERE source = ?1 AND share = ?2 AND incarnation = ?7"
-                         " AND position = ?8 AND epoch = ?9",
+                         MUTATION(cursor_unfenced) ? CURSOR_MOVE("?7 = ?7 AND ?8 = ?8 AND ?9 = ?9")
+                                                   : CURSOR_MOVE("incarnation = ?7 AND"
+                                                                 " position = ?8 AND epoch = ?9"),
                          values, LEDGER_COUNT(values), &moved, error);
     if (code == FH_OK && moved == 0)
         return error_set(error, FH_CONFLICT,
@@ -481,10 +486,9 @@ enum fh_code sql_ledger_migration_put(struct store_work *work, int64_t version, 
     struct sql_value values[] = {sql_integer(version), sql_text(name), sql_text(checksum),
                                  sql_integer(now_ms)};
     int64_t inserted; /* asked for: a conflict is told here and now, not with the commit */
-    return ledger_do(work,
-                     "INSERT INTO fh_migration (version, name, checksum, applied_ms)"
-                     " VALUES (?1, ?2, ?3, ?4)",
-                     values, LEDGER_COUNT(values), &inserted, error);
+    const char *sql = "INSERT INTO fh_migration (version, name, checksum, applied_ms)"
+                      " VALUES (?1, ?2, ?3, ?4)";
+    return ledger_do(work, sql, values, LEDGER_COUNT(values), &inserted, error);
 }
 
 const struct ledger_ops ledger_relational = {

@@ -18,11 +18,7 @@ static const struct library_symbol symbols[] = {
 
 enum fh_code postgresql_load(struct fh_error *error)
 {
-    static bool loaded;
-    if (loaded)
+    if (postgresql_pq.PQtransactionStatus) /* the last one; in a simulation, a model's */
         return FH_OK;
-    enum fh_code code =
-        library_load(LIBRARY, "libpq5", symbols, sizeof symbols / sizeof symbols[0], error);
-    loaded = code == FH_OK;
-    return code;
+    return library_load(LIBRARY, "libpq5", symbols, sizeof symbols / sizeof symbols[0], error);
 }

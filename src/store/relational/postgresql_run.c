@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mutation.h"
 #include "store/relational/postgresql.h"
 
 #define DEFERRED_MAX 128 /* statements written and not answered, in one work */
@@ -150,8 +151,11 @@ enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error
         if (code != FH_OK)
             return code;
     }
+    enum store_mode mode = MUTATION(works_not_serializable) && work->base.mode == STORE_WRITE
+                               ? STORE_WRITE_GUARDED
+                               : work->base.mode;
     struct postgresql_call *call =
-        postgresql_call(work->connection, &begin_statements[work->base.mode], NULL, 0);
+        postgresql_call(work->connection, &begin_statements[mode], NULL, 0);
     if (!call)
         return lost(work, error);
     postgresql_call_defer(call, work);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A link: a client's connection, and the messages on it, in order each way. What is flushed at once
+ * is one message. A link that is cut gives nothing more to the client; what was on its way to the
+ * server arrives all the same, perhaps long after (a held one), and behind it the backend finds
+ * that its client has left. Cut silently, each end finds that out by itself: the kernel tells a
+ * client after some ten seconds, a backend after eleven.
+ */
+
+#include "simulate/postgresql/model.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "simulate/postgresql/server.h"
+
+#define WAY_NS_MIN ((int64_t)20000)
+#define WAY_NS_MAX ((int64_t)200000)
+#define HELD_NS_MIN (200 * SIMULATE_MS)
+#define HELD_NS_MAX (15000 * SIMULATE_MS)
+#define CLIENT_FINDS_NS (10000 * SIMULATE_MS)
+#define SERVER_FINDS_NS (11000 * SIMULATE_MS)
+#define REFUSED_NS (3000 * SIMULATE_MS)
+
+/* Exactly one of what it carries. */
+struct message {
+    struct model_link *link;
+    struct model_command *commands;
+    struct model_reply *replies;
+    PGnotify *notify;
+    PGresult *farewell;
+    bool end;
+    struct simulate_event event;
+};
+
+static int64_t way_ns(struct model_server *server)
+{
+    return simulate_between(server->simulate, WAY_NS_MIN, WAY_NS_MAX);
+}
+
+/* ---- at the client ---- */
+
+static void readable(struct model_link *link)
+{
+    if (!link->closed)
+        simulate_socket_hold(&link->socket, WORLD_READABLE | WORLD_WRITABLE);
+}
+
+static void on_gone(struct simulate_event *event)
+{
+    struct model_link *link = event->owner;
+    link->gone = true;
+    readable(link);
+}
+
+static void goes(struct model_link *link, int64_t in_ns)
+{
+    struct simulate *simulate = link->server->simulate;
+    if (!link->gone && (!link->event.place || link->event.at_ns > simulate->now_ns + in_ns))
+        simulate_plan(simulate, &link->event, simulate->now_ns + in_ns);
+}
+
+static void to_client(struct message *message)
+{
+    struct model_link *link = message->link;
+    if (message->replies) {
+        *link->arrived_last = message->replies;
+        while (*link->arrived_last)
+            link->arrived_last = &(*link->arrived_last)->next;
+    } else if (message->end) {
+        link->gone = true;
+    } else {
+        struct model_notice *notice = calloc(1, sizeof *notice);
+        FH_ASSERT(notice != NULL);
+        *notice = (struct model_notice){message->notify, message->farewell, NULL};
+        *link->notices_last = notice;
+        link->notices_last = &notice->next;
+    }
+    readable(link);
+}
+
+static void drop(struct message *message)
+{
+    for (struct model_reply *reply = message->replies, *next; reply; reply = next) {
+        next = reply->next;
+        model_reply_free(reply);
+    }
+    model_commands_free(message->commands);
+    model_result_free(message->farewell);
+    free(message->notify);
+}
+
+static void on_arrives(struct simulate_event *event)
+{
+    struct message *message = event->owner;
+    struct model_link *link = message->link;
+    if (message->commands && link->session)
+        model_session_take(link->session, message->commands);
+    else if (message->commands || link->closed || link->cut)
+        drop(message);
+    else
+        to_client(message);
+    free(message);
+}
+
+static struct message *message_new(struct model_link *link)
+{
+    struct message *message = calloc(1, sizeof *message);
+    FH_ASSERT(message != NULL);
+    message->link = link;
+    message->event = (struct simulate_event){.fire = on_arrives, .owner = message};
+    return message;
+}
+
+static void travel(struct message *message, bool towards, int64_t in_ns)
+{
+    struct model_link *link = message->link;
+    struct simulate *simulate = link->server->simulate;
+    int64_t *last_ns = towards ? &link->out_ns : &link->in_ns;
+    int64_t at_ns = simulate->now_ns + in_ns;
+    *last_ns = at_ns > *last_ns ? at_ns : *last_ns + 1;
+    simulate_plan(simulate, &message->event, *last_ns);
+}
+
+/* ---- the ends of a link ---- */
+
+/* The backend finds that its client is gone, behind all that it was sent. */
+static void tell_server(struct model_link *link, int64_t in_ns)
+{
+    struct message *message = message_new(link);
+    message->commands = calloc(1, sizeof *message->commands);
+    FH_ASSERT(message->commands != NULL);
+    message->commands->kind = MODEL_GONE;
+    travel(message, true, in_ns);
+}
+
+void model_link_cut(struct model_link *link, bool silently)
+{
+    if (link->cut || link->closed)
+        return;
+    link->cut = true;
+    simulate_say(link->server->simulate, link->node, "its link to %d is cut%s",
+                 link->session ? link->session->pid : 0, silently ? ", and nobody is told" : "");
+    goes(link, silently ? CLIENT_FINDS_NS : way_ns(link->server));
+    tell_server(link, silently ? SERVER_FINDS_NS : way_ns(link->server));
+}
+
+void model_link_close(struct model_link *link, bool heard)
+{
+    if (link->closed)
+        return;
+    link->closed = true;
+    simulate_cancel(link->server->simulate, &link->event);
+    simulate_socket_close(&link->socket);
+    if (!link->cut)
+        tell_server(link, heard ? way_ns(link->server) : SERVER_FINDS_NS);
+    link->cut = true;
+}
+
+void model_link_ended(struct model_link *link)
+{
+    struct message *message = message_new(link);
+    message->end = true;
+    link->session = NULL;
+    travel(message, false, way_ns(link->server));
+}
+
+/* ---- messages ---- */
+
+static void refuse(struct model_server *server)
+{
+    server->refuses_until_ns = server->simulate->now_ns + REFUSED_NS;
+}
+
+static int64_t held_ns(struct model_server *server)
+{
+    return simulate_between(server->simulate, HELD_NS_MIN, HELD_NS_MAX);
+}
+
+void model_link_send(struct model_link *link)
+{
+    struct model_server *server = link->server;
+    struct message *message = message_new(link);
+    message->commands = link->buffer;
+    link->buffer = NULL;
+    link->buffer_last = &link->buffer;
+    if (link->cut) {
+        drop(message);
+        free(message);
+        return;
+    }
+    enum model_fate fate = model_fate(link, true, message->commands);
+    bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
+    if (arrives)
+        travel(message, true, fate == FATE_HELD ? held_ns(server) : way_ns(server));
+    if (fate == FATE_HELD && message->event.at_ns > server->late_until_ns)
+        server->late_until_ns = message->event.at_ns;
+    if (fate != FATE_ARRIVES)
+        model_link_cut(link, fate == FATE_SWALLOWED);
+    if (fate == FATE_REFUSED)
+        refuse(server);
+    if (arrives)
+        return;
+    drop(message);
+    free(message);
+}
+
+void model_link_reply(struct model_link *link, struct model_reply *first)
+{
+    struct model_server *server = link->server;
+    struct message *message = message_new(link);
+    message->replies = first;
+    enum model_fate fate = link->cut ? FATE_CUT_BEFORE : model_fate(link, false, first);
+    if (fate == FATE_ARRIVES || fate == FATE_HELD) {
+        travel(message, false, fate == FATE_HELD ? held_ns(server) : way_ns(server));
+        return;
+    }
+    if (fate == FATE_CUT_BEHIND && !link->closed) {
+        to_client(message);
+        message->replies = NULL;
+    }
+    model_link_cut(link, fate == FATE_SWALLOWED);
+    if (fate == FATE_REFUSED)
+        refuse(server);
+    drop(message);
+    free(message);
+}
+
+void model_link_tell(struct model_link *link, PGnotify *notify, PGresult *farewell)
+{
+    struct message *message = message_new(link);
+    message->notify = notify;
+    message->farewell = farewell;
+    travel(message, false, way_ns(link->server));
+}
+
+/* ---- connecting ---- */
+
+static void on_connects(struct simulate_event *event)
+{
+    struct model_link *link = event->owner;
+    struct model_server *server = link->server;
+    bool refused = server->down || server->refuses_until_ns > server->simulate->now_ns;
+    link->event.fire = on_gone;
+    if (link->closed)
+        return;
+    if (refused) {
+        link->status = CONNECTION_BAD;
+        snprintf(link->message, sizeof link->message,
+                 "connection to server failed: Connection refused");
+    } else {
+        link->status = CONNECTION_OK;
+        link->session = model_session_new(server, link, link->database, link->application);
+    }
+    readable(link);
+}
+
+struct model_link *model_link_new(struct model_server *server, struct simulate_node *node)
+{
+    struct model_link *link = calloc(1, sizeof *link);
+    FH_ASSERT(link != NULL);
+    link->server = server;
+    link->node = node;
+    link->life = node->life;
+    link->status = CONNECTION_STARTED;
+    link->buffer_last = &link->buffer;
+    link->arrived_last = &link->arrived;
+    link->input_last = &link->input;
+    link->notices_last = &link->notices;
+    simulate_socket_open(&link->socket, node);
+    link->event = (struct simulate_event){.fire = on_connects, .owner = link};
+    simulate_plan(server->simulate, &link->event, server->simulate->now_ns + 2 * way_ns(server));
+    link->next = server->links;
+    server->links = link;
+    return link;
+}

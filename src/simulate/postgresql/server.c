@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server as a whole: up or restarting, quick or slow, and what a run's seed does to it. What is
+ * committed outlives a restart; of commits that are under way then, each is there or not.
+ */
+
+#include "simulate/postgresql/model.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "simulate/postgresql/server.h"
+
+#define STEP_NS_MIN ((int64_t)3000)
+#define STEP_NS_MAX ((int64_t)60000)
+#define SYNC_NS_MIN ((int64_t)30000)
+#define SYNC_NS_MAX ((int64_t)1500000)
+#define SLOW_FACTOR 1000
+#define LATE_NS (2000 * SIMULATE_MS)
+#define SLOW_NS_MAX (4000 * SIMULATE_MS)
+#define DOWN_NS_MAX (12000 * SIMULATE_MS)
+#define RATE_MAX 50000 /* of a million messages */
+#define BAD_FACTOR 30
+#define BAD_MAX 150000
+#define BAD_NS (400 * SIMULATE_MS)
+
+static struct model_server *the_server;
+
+struct model_server *model_the_server(void)
+{
+    FH_ASSERT(the_server != NULL);
+    return the_server;
+}
+
+void model_fail(struct model_server *server, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    server->failed(server->context, text);
+}
+
+/* ---- how long things take ---- */
+
+static int64_t slowed(struct model_server *server, int64_t ns)
+{
+    struct simulate *simulate = server->simulate;
+    bool slow =
+        simulate->now_ns < server->slow_until_ns || simulate_chance(simulate, server->faults.slow);
+    return slow ? ns * (int64_t)(1 + simulate_below(simulate, SLOW_FACTOR)) : ns;
+}
+
+int64_t model_execution_ns(struct model_server *server)
+{
+    return slowed(server, simulate_between(server->simulate, STEP_NS_MIN, STEP_NS_MAX));
+}
+
+int64_t model_sync_ns(struct model_server *server)
+{
+    return slowed(server, simulate_between(server->simulate, SYNC_NS_MIN, SYNC_NS_MAX));
+}
+
+/* ---- what goes wrong ---- */
+
+/* Drops what is behind a drawn command: the rest of the message never left. */
+static void tear(struct model_server *server, struct model_command *first)
+{
+    uint64_t count = 0;
+    for (struct model_command *command = first; command; command = command->next)
+        count++;
+    if (count < 2)
+        return;
+    for (uint64_t left = simulate_below(server->simulate, count - 1); left > 0; left--)
+        first = first->next;
+    model_commands_free(first->next);
+    first->next = NULL;
+}
+
+/* Troubles come together: what recovers from one then meets the next. */
+static bool happens(struct model_server *server, unsigned in_a_million)
+{
+    struct simulate *simulate = server->simulate;
+    if (simulate->now_ns < server->bad_until_ns && in_a_million)
+        in_a_million = in_a_million * BAD_FACTOR < BAD_MAX ? in_a_million * BAD_FACTOR : BAD_MAX;
+    if (!simulate_chance(simulate, in_a_million))
+        return false;
+    if (simulate->now_ns >= server->bad_until_ns && simulate_chance(simulate, 500000))
+        server->bad_until_ns = simulate->now_ns + simulate_between(simulate, SIMULATE_MS, BAD_NS);
+    return true;
+}
+
+static enum model_fate fate_by_number(struct model_server *server)
+{
+    long long number;
+    int fate, length;
+    server->messages++;
+    for (const char *at = server->fates; sscanf(at, "%lld:%d%n", &number, &fate, &length) == 2;) {
+        if (number == server->messages && fate > 0 && fate < FATES) {
+            simulate_say(server->simulate, NULL, "server: message %lld meets fate %d", number,
+                         fate);
+            return (enum model_fate)fate;
+        }
+        at += length;
+        at += *at == ',';
+    }
+    return FATE_ARRIVES;
+}
+
+void model_server_fates(struct model_server *server, const char *fates)
+{
+    server->fates = fates;
+    server->messages = 0;
+}
+
+int64_t model_server_fates_end(struct model_server *server)
+{
+    server->fates = NULL;
+    return server->messages;
+}
+
+enum model_fate model_fate(struct model_link *link, bool towards, void *first)
+{
+    struct model_server *server = link->server;
+    const struct model_faults *faults = &server->faults;
+    if (server->fates)
+        return fate_by_number(server);
+    if (happens(server, faults->cut_before))
+        return FATE_CUT_BEFORE;
+    if (happens(server, faults->cut_behind))
+        return FATE_CUT_BEHIND;
+    if (happens(server, faults->swallowed))
+        return FATE_SWALLOWED;
+    if (happens(server, faults->held))
+        return FATE_HELD;
+    if (towards && happens(server, faults->torn)) {
+        tear(server, first);
+        return FATE_CUT_BEHIND;
+    }
+    return FATE_ARRIVES;
+}
+
+static void on_up(struct simulate_event *event)
+{
+    struct model_server *server = event->owner;
+    server->down = false;
+    simulate_say(server->simulate, NULL, "server: takes connections again");
+}
+
+static void restart(struct model_server *server)
+{
+    struct simulate *simulate = server->simulate;
+    if (server->down)
+        return;
+    simulate_say(simulate, NULL, "server: restarts");
+    server->down = true;
+    bool told = simulate_chance(simulate, 500000);
+    for (struct model_session *session = server->sessions; session; session = session->next) {
+        bool lost = session->commits && simulate_chance(simulate, 500000);
+        if (lost)
+            session->commits = false;
+        else if (session->commits)
+            simulate_say(simulate, NULL, "server: %d commits, and tells nobody", session->pid);
+        if (session->commits && session->link)
+            model_link_cut(session->link, false);
+        model_session_end(session, told ? "57P01" : NULL,
+                          "terminating connection due to administrator command");
+    }
+    server->up = (struct simulate_event){.fire = on_up, .owner = server, .place = server->up.place};
+    simulate_plan(simulate, &server->up,
+                  simulate->now_ns + simulate_between(simulate, SIMULATE_MS,
+                                                      simulate_chance(simulate, 300000)
+                                                          ? DOWN_NS_MAX
+                                                          : DOWN_NS_MAX / 20));
+}
+
+static struct model_session *draw_any(struct model_server *server)
+{
+    struct model_session *session = server->sessions;
+    uint64_t count = 0;
+    for (; session; session = session->next)
+        count += session->alive;
+    if (!count)
+        return NULL;
+    uint64_t left = simulate_below(server->simulate, count);
+    for (session = server->sessions; !session->alive || left-- > 0;)
+        session = session->next;
+    return session;
+}
+
+/* One that is at work, if a few draws find one: most are idle, and nobody minds their end. */
+static struct model_session *draw_session(struct model_server *server)
+{
+    struct model_session *session = draw_any(server);
+    for (int i = 0; i < 6 && session && !session->block && !session->first; i++)
+        session = draw_any(server);
+    return session;
+}
+
+static void on_fault(struct simulate_event *event)
+{
+    struct model_server *server = event->owner;
+    struct simulate *simulate = server->simulate;
+    struct model_session *session = draw_session(server);
+    uint64_t kind = simulate_below(simulate, 20);
+    if (simulate->now_ns >= server->until_ns)
+        return;
+    if (kind == 0)
+        restart(server);
+    else if (kind == 1)
+        server->slow_until_ns = simulate->now_ns + simulate_between(simulate, 1, SLOW_NS_MAX);
+    else if (kind < 8 && session)
+        model_session_end(session, "57P01", "terminating connection due to administrator command");
+    else if (session && session->link)
+        model_link_cut(session->link, simulate_chance(simulate, 200000));
+    simulate_plan(simulate, &server->fault,
+                  simulate->now_ns + simulate_between(simulate, 1, server->pause_ns * 2));
+}
+
+static unsigned rate(struct simulate *simulate)
+{
+    return simulate_chance(simulate, 500000) ? 0 : (unsigned)simulate_below(simulate, RATE_MAX);
+}
+
+void model_server_faults_begin(struct model_server *server, int64_t until_ns, int64_t pause_ns)
+{
+    struct simulate *simulate = server->simulate;
+    server->faults = (struct model_faults){
+        .cut_before = rate(simulate),
+        .cut_behind = rate(simulate),
+        .swallowed = rate(simulate) / 8,
+        .held = rate(simulate) / 2,
+        .torn = rate(simulate),
+        .slow = rate(simulate),
+    };
+    simulate_say(simulate, NULL,
+                 "server: of a million messages %u cut before, %u behind, %u swallowed, %u held, "
+                 "%u torn, %u slow",
+                 server->faults.cut_before, server->faults.cut_behind, server->faults.swallowed,
+                 server->faults.held, server->faults.torn, server->faults.slow);
+    server->until_ns = until_ns;
+    server->pause_ns = pause_ns;
+    server->fault = (struct simulate_event){.fire = on_fault, .owner = server};
+    if (simulate_chance(simulate, 700000))
+        simulate_plan(simulate, &server->fault, simulate->now_ns + pause_ns);
+}
+
+void model_server_faults_end(struct model_server *server)
+{
+    server->faults = (struct model_faults){0};
+    server->slow_until_ns = server->refuses_until_ns = server->bad_until_ns = 0;
+    simulate_cancel(server->simulate, &server->fault);
+}
+
+void model_server_died(struct model_server *server, const struct simulate_node *node, bool power)
+{
+    for (struct model_link *link = server->links; link; link = link->next) {
+        if (link->node == node)
+            model_link_close(link, !power);
+    }
+}
+
+/* ---- from outside ---- */
+
+static json_t *as_json(const PGresult *result, int row)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < result->columns; i++) {
+        const char *text = result->values[row * result->columns + i];
+        json_t *value = !text                    ? json_null()
+                        : result->types[i] == 20 ? json_integer(strtoll(text, NULL, 10))
+                                                 : json_string(text);
+        json_object_set_new(object, result->names[i], value);
+    }
+    return object;
+}
+
+json_t *model_server_rows(struct model_server *server, const char *name, const char *sql,
+                          const char **ret_why)
+{
+    struct model_view *view = model_view_take(model_database(server, name), NULL);
+    sqlite3_stmt *statement = model_view_prepare(view, sql);
+    json_t *rows = statement ? json_array() : NULL;
+    *ret_why = statement ? NULL : sqlite3_errmsg(view->sql);
+    if (statement) {
+        PGresult *result = model_run(statement, sql, view->sql);
+        for (int i = 0; i < result->rows; i++)
+            json_array_append_new(rows, as_json(result, i));
+        model_result_free(result);
+    }
+    model_view_give_back(view);
+    return rows;
+}
+
+bool model_server_late(const struct model_server *server)
+{
+    bool late = server->simulate->now_ns < server->late_until_ns + LATE_NS;
+    for (const struct model_session *session = server->sessions; session && !late;
+         session = session->next)
+        late = session->alive && (!session->link || session->link->cut) &&
+               (session->commits || session->first);
+    return late;
+}
+
+int model_server_disorder(struct model_server *server, const char *name)
+{
+    struct model_database *database = model_database(server, name);
+    const char *why, *last_key = "";
+    int64_t last = 0;
+    int count = 0;
+    size_t i;
+    json_t *event, *events = model_server_rows(server, name,
+                                               "SELECT key, event_id FROM fh_outbox"
+                                               " WHERE position IS NOT NULL ORDER BY key, position",
+                                               &why);
+    json_array_foreach (events, i, event) {
+        char row[120];
+        const char *key = json_string_value(json_object_get(event, "key"));
+        snprintf(row, sizeof row, "fh_outbox|%.100s",
+                 json_string_value(json_object_get(event, "event_id")));
+        int64_t born = model_changed_at(&database->born, row);
+        count += strcmp(key, last_key) == 0 && born < last;
+        last_key = key;
+        last = born;
+    }
+    json_decref(events);
+    return count;
+}
+
+json_t *model_server_config(const char *database)
+{
+    return json_pack("{s:s, s:s, s:s, s:i}", "host", "/model", "database", database, "user",
+                     database, "connections", 4);
+}
+
+struct model_server *model_server_new(struct simulate *simulate,
+                                      void (*failed)(void *context, const char *why), void *context)
+{
+    struct model_server *server = calloc(1, sizeof *server);
+    FH_ASSERT(server != NULL);
+    server->simulate = simulate;
+    server->failed = failed;
+    server->context = context;
+    server->next_pid = 1000;
+    the_server = server;
+    model_library();
+    return server;
+}

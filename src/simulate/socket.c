@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All that are open hang in one list, whoever's they are: a run has a few dozen. Numbers are never
+ * given twice, so that a descriptor which was closed too early is found by nobody.
+ *
+ * What is held is told again as long as it holds, as the kernel does.
+ */
+
+#include "simulate/socket.h"
+
+#include "base/error.h"
+
+#define FIRST_FD 1000000
+#define AGAIN_NS ((int64_t)10000)
+
+static struct simulate_socket *sockets;
+static int next_fd = FIRST_FD;
+
+static unsigned ready_events(const struct simulate_socket *socket)
+{
+    return socket->watched ? socket->held & socket->wanted : 0;
+}
+
+static void look(struct simulate_socket *socket, int64_t in_ns)
+{
+    struct simulate *simulate = socket->node->simulate;
+    if (ready_events(socket) && !socket->event.place)
+        simulate_plan(simulate, &socket->event, simulate->now_ns + in_ns);
+}
+
+static void on_ready(struct simulate_event *event)
+{
+    struct simulate_socket *socket = event->owner;
+    unsigned events = ready_events(socket);
+    struct world_poll *poll = socket->watched;
+    if (!events)
+        return;
+    /* Planned before: what is told may close the socket, and free what holds it. */
+    look(socket, AGAIN_NS);
+    poll->ready(poll, events);
+}
+
+void simulate_socket_open(struct simulate_socket *socket, struct simulate_node *node)
+{
+    *socket = (struct simulate_socket){.fd = next_fd++, .node = node, .next = sockets};
+    socket->event = (struct simulate_event){
+        .fire = on_ready, .owner = socket, .node = node, .of_process = true};
+    sockets = socket;
+}
+
+void simulate_socket_close(struct simulate_socket *socket)
+{
+    struct simulate_socket **at = &sockets;
+    while (*at && *at != socket)
+        at = &(*at)->next;
+    if (*at)
+        *at = socket->next;
+    socket->watched = NULL;
+    simulate_cancel(socket->node->simulate, &socket->event);
+}
+
+void simulate_socket_hold(struct simulate_socket *socket, unsigned held)
+{
+    socket->held = held;
+    look(socket, 0);
+}
+
+static struct simulate_socket *find(int fd)
+{
+    struct simulate_socket *socket = sockets;
+    while (socket && socket->fd != fd)
+        socket = socket->next;
+    return socket;
+}
+
+void simulate_socket_watch(struct world *world, struct world_poll *poll, unsigned events)
+{
+    struct simulate_socket *socket = find(poll->fd);
+    FH_ASSERT(socket != NULL && &socket->node->world == world);
+    socket->watched = poll;
+    socket->wanted = events;
+    look(socket, 0);
+}
+
+void simulate_socket_unwatch(struct world *world, struct world_poll *poll)
+{
+    struct simulate_socket *socket = find(poll->fd);
+    (void)world;
+    if (!socket || socket->watched != poll)
+        return;
+    socket->watched = NULL;
+    simulate_cancel(socket->node->simulate, &socket->event);
+}

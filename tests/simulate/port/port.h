@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIMULATE_PORT_H
+#define SIMULATE_PORT_H
+
+/* What clients of the port do, and what must hold of it: for simulate.c, where a seed decides what
+ * fails, and for links.c, where one or two messages do. */
+
+#include <freehold/simulate.h>
+
+#define PIERS 3
+#define FULL_PIER 9 /* crates for it are refused */
+#define CRATES_MAX 100
+
+struct port_state {
+    struct {
+        bool acknowledged, refused;
+    } crate[CRATES_MAX];
+    int crates, lifts;
+    int counts[PIERS];
+};
+
+/* A crate: without a key once, whatever comes of it; with one until it is answered. */
+void port_land(fh_client *client, bool keyed);
+void port_count(fh_client *client, int number); /* `number` is its key: never twice the same */
+void port_lift(fh_client *client);
+void port_check(fh_client *client);
+
+#endif
