@@ -101,6 +101,11 @@ static bool cut(struct pair *pair, const char *data, size_t length)
     return send_all(link, pair->server, data, length);
 }
 
+static bool holds(const char *data, size_t length, const char *marker)
+{
+    return memmem(data, length, marker, strlen(marker)) != NULL;
+}
+
 static void to_server(void *argument)
 {
     struct pair *pair = argument;
@@ -109,8 +114,8 @@ static void to_server(void *argument)
     ssize_t got;
     while (buffer && (got = receive(link, pair->client, buffer)) > 0) {
         size_t length = (size_t)got;
-        bool meant = link->next != LINK_WHOLE &&
-                     memmem(buffer, length, link->marker, strlen(link->marker)) != NULL;
+        bool meant = link->next != LINK_WHOLE && holds(buffer, length, link->marker) &&
+                     (!link->also || holds(buffer, length, link->also));
         if (!(meant ? cut(pair, buffer, length) : send_all(link, pair->server, buffer, length)))
             break;
         if (pair->silent) { /* until the answer has come, which ends the other pump */

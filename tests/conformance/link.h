@@ -30,7 +30,7 @@ struct link_plan {
 struct link {
     struct world *world;
     int listening, port, server_port;
-    const char *marker;
+    const char *marker, *also; /* the request has to hold both; NULL: the one is enough */
     enum link_cut next;
     const struct link_plan *then; /* or NULL */
     bool refuses;                 /* who connects is sent away, and counted */

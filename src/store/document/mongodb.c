@@ -4,9 +4,7 @@
  * what was tried against which server is told in docs/engines/mongodb.md.
  *
  * One process at a time writes into a store: the only one that has it open, or the one whose turn
- * it is (mongodb_turn.c). Each opening has a number of its own, the epoch, which
- * stands beside the counter of positions: a former process that lives on finds it moved when it
- * next gives out a position, and ends.
+ * it is (mongodb_turn.c); mongodb_claim.c makes it known whose it is.
  */
 
 #include "store/document/mongodb.h"
@@ -14,112 +12,6 @@
 #include <stdlib.h>
 
 #include "store/turn.h"
-
-/* ---- Claiming the store ---------------------------------------------------------------------- */
-
-struct claiming {
-    struct mongodb_call call; /* first */
-    bool found, claimed;
-    int64_t known, position, epoch;
-};
-
-static int64_t integer_of(const bson_t *document, const char *name)
-{
-    bson_iter_t at;
-    if (!mongoc.bson_iter_init_find(&at, document, name))
-        return 0;
-    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at)
-                                                         : mongoc.bson_iter_int64(&at);
-}
-
-static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t *meta,
-                                 const bson_t *selector, struct fh_error *error)
-{
-    const bson_t *counter;
-    bson_error_t why;
-    enum fh_code code = FH_OK;
-    mongoc_cursor_t *cursor = mongoc.mongoc_collection_find_with_opts(meta, selector, NULL, NULL);
-    claiming->found = mongoc.mongoc_cursor_next(cursor, &counter);
-    if (claiming->found) {
-        claiming->position = integer_of(counter, "position");
-        claiming->epoch = integer_of(counter, "epoch");
-    } else if (mongoc.mongoc_cursor_error(cursor, &why)) {
-        code = mongodb_failed(&why, error);
-    }
-    mongoc.mongoc_cursor_destroy(cursor);
-    return code;
-}
-
-static enum fh_code move_epoch(struct claiming *claiming, mongoc_collection_t *meta,
-                               bson_t *selector, struct fh_error *error)
-{
-    bson_t update, set, reply;
-    bson_error_t why;
-    mongoc.bson_append_int64(selector, "epoch", -1, claiming->epoch);
-    mongoc.bson_init(&update);
-    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
-    mongoc.bson_append_int64(&set, "epoch", -1, claiming->epoch + 1);
-    mongoc.bson_append_document_end(&update, &set);
-    bool done = mongoc.mongoc_collection_update_one(meta, selector, &update, NULL, &reply, &why);
-    claiming->claimed = done && integer_of(&reply, "matchedCount") == 1;
-    claiming->epoch += claiming->claimed;
-    mongoc.bson_destroy(&reply);
-    mongoc.bson_destroy(&update);
-    return done ? FH_OK : mongodb_failed(&why, error);
-}
-
-static enum fh_code make_counter(struct claiming *claiming, mongoc_collection_t *meta,
-                                 struct fh_error *error)
-{
-    bson_t counter;
-    bson_error_t why;
-    mongoc.bson_init(&counter);
-    mongoc.bson_append_utf8(&counter, "_id", -1, "counter", -1);
-    mongoc.bson_append_int64(&counter, "position", -1, 0);
-    mongoc.bson_append_int64(&counter, "epoch", -1, 1);
-    claiming->claimed = mongoc.mongoc_collection_insert_one(meta, &counter, NULL, NULL, &why);
-    claiming->epoch = 1;
-    mongoc.bson_destroy(&counter);
-    return claiming->claimed ? FH_OK : mongodb_failed(&why, error);
-}
-
-static enum fh_code claim_run(struct mongodb_call *call, struct fh_error *error)
-{
-    struct claiming *claiming = (struct claiming *)call;
-    mongoc_collection_t *meta = mongodb_collection(call, MONGODB_META);
-    bson_t selector;
-    mongoc.bson_init(&selector);
-    mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
-    enum fh_code code = read_counter(claiming, meta, &selector, error);
-    claiming->claimed = !code && claiming->found && claiming->epoch == claiming->known;
-    if (!code && !claiming->claimed)
-        code = claiming->found ? move_epoch(claiming, meta, &selector, error)
-                               : make_counter(claiming, meta, error);
-    mongoc.bson_destroy(&selector);
-    mongoc.mongoc_collection_destroy(meta);
-    return code;
-}
-
-enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_error *error)
-{
-    struct claiming claiming = {.call.run = claim_run, .known = known};
-    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
-    enum fh_code code = FH_OK;
-    for (int tries = 0; !claiming.claimed; tries++) {
-        code = mongodb_call(mongodb, &claiming.call, error);
-        if (code && code != FH_CONFLICT && code != FH_UNAVAILABLE)
-            return code;
-        if (claiming.claimed)
-            break;
-        if (mongodb->closing || world_monotonic_ns(mongodb->store.world) > deadline_ns)
-            return error_set(error, FH_UNAVAILABLE,
-                             "The store could not be claimed: others open it all the time.");
-        mongodb_back_off(mongodb, tries);
-    }
-    mongodb->position = claiming.position;
-    mongodb->epoch = claiming.epoch;
-    return FH_OK;
-}
 
 /* ---- Indexes of the ledger ------------------------------------------------------------------- */
 
@@ -206,7 +98,7 @@ static void mongodb_close(struct store *store)
     mongodb->closing = true;
     fiber_wake_all(&mongodb->for_entries);
     fiber_wake_all(&mongodb->turner);
-    while (mongodb->carrying || mongodb->deciding > 0 || mongodb->turning)
+    while (mongodb->carrying || mongodb->turning)
         fiber_wait(&mongodb->carried);
     mongodb_turn_close(mongodb);
     while (mongodb->first) { /* it stays in its document, and is found at the next opening */

@@ -13,7 +13,8 @@
  *     mongodb_work.c      what a work sees          mongodb_document.c  the model's operations
  *     mongodb_find.c      finding                   mongodb_ledger.c    events, sagas that start
  *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
- *     mongodb.c           opening and closing       mongodb_copy.c      the store, for who copies
+ *     mongodb_claim.c     whose the store is        mongodb_record.c    what makes a late write
+ * lose mongodb.c           opening and closing       mongodb_copy.c      the store, for who copies
  * it
  */
 
@@ -28,9 +29,8 @@
 #define MONGODB_CONNECTIONS_MAX 256
 #define MONGODB_CONNECT_MS "2000"
 #define MONGODB_SOCKET_MS "20000"
-#define MONGODB_OPEN_MS 30000   /* for a server that is starting */
-#define MONGODB_WAIT_MS 30000   /* for a lock, a connection, or works in the way of an alone one */
-#define MONGODB_DECIDE_MS 10000 /* a commit waits so long for a server that has gone */
+#define MONGODB_OPEN_MS 30000 /* for a server that is starting */
+#define MONGODB_WAIT_MS 30000 /* for a lock, a connection, or works in the way of an alone one */
 #define MONGODB_BACKOFF_MS_MIN 20
 #define MONGODB_BACKOFF_MS_MAX 1000
 #define MONGODB_COLLECTIONS_MAX 64
@@ -71,6 +71,11 @@ struct mongodb {
     struct engine_collection collections[MONGODB_COLLECTIONS_MAX]; /* declared */
     int collection_count;
 
+    /* mongodb_claim.c */
+    int64_t order, order_end; /* the last number that a write was given; the last that is ours */
+    int64_t recovered;        /* all that was written up to this epoch has been carried on */
+    bool reserving;
+
     /* mongodb_turn.c */
     struct store_turn *turn; /* NULL: no other process shares the store */
     bool ours, leaving;      /* works that write may begin; ... may not any more */
@@ -91,8 +96,7 @@ struct mongodb {
     /* mongodb_settle.c */
     struct mongodb_entry *first, *last; /* decided, to be carried on */
     bool carrying, closing, uncertain;  /* uncertain: how far the last attempt came is not known */
-    int deciding;                       /* fibers whose commit has returned without knowing */
-    int64_t position, epoch;            /* the last given out; of this opening */
+    int64_t position, epoch;            /* the last given out; of this turn */
     struct fiber_queue carried, for_entries;
     struct mongodb_placed placed[MONGODB_PLACED_MAX];
     uint64_t placed_count;
@@ -129,11 +133,32 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error);
 /* Sleeps, longer with each try. */
 void mongodb_back_off(struct mongodb *mongodb, int tries);
 
-/* ---- mongodb.c ---- */
+/* ---- mongodb_claim.c ---- */
 
-/* The store is this opening's: the counter is read, and its epoch raised unless it is `known`, that
- * of the turn before. FH_UNAVAILABLE. */
+/* The store is ours: the counter is read and its epoch raised. `known`: that of the turn before, if
+ * nothing was left in it; or TURN_UNCLEAN. FH_UNAVAILABLE. */
 enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_error *error);
+/* All that earlier turns had left is carried on: what comes of them from now on comes late. */
+enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *error);
+/* A number above all that were given before. Before it is drawn there have to be some:
+ * FH_UNAVAILABLE when there are none, and the server gives none. */
+enum fh_code mongodb_order_reserve(struct mongodb *mongodb, struct fh_error *error);
+static inline int64_t mongodb_order_next(struct mongodb *mongodb)
+{
+    FH_ASSERT(mongodb->order < mongodb->order_end);
+    return ++mongodb->order;
+}
+
+/* ---- mongodb_record.c: on a thread of the pool ---- */
+
+/* The selector of the document of this id, unless it was written by a later number than `order`. */
+void mongodb_record_selector(bson_t *selector, const char *id, int64_t order);
+/* What is no newer: "_fh.at" is not above (`also_equal`: nor at) `order`. */
+void mongodb_record_guard(bson_t *selector, int64_t order, bool also_equal);
+/* What puts a record's fields. `late`: copies of this write may still be under way. */
+void mongodb_record_update(bson_t *update, const bson_t *fields, int64_t order, bool late);
+/* What stands in the place of a record that is gone, of which a late copy may come. */
+void mongodb_record_gone(bson_t *document, const char *id, int64_t order);
 
 /* ---- mongodb_turn.c ---- */
 
@@ -154,6 +179,7 @@ struct mongodb_change {
     json_t *old, *new;
     bool known;            /* `old` is what was read */
     bool user;             /* of the service: the one that carries the rest */
+    bool late;             /* copies of what made it may come yet: see mongodb_record.c */
     char version[ID_SIZE]; /* the user's as it was read, "": it is not there */
     struct mongodb_change *next;
 };
@@ -172,6 +198,7 @@ enum mongodb_kind {
     MONGODB_DELETE,  /* the same, gone, with nothing to carry */
     MONGODB_PUT,     /* one document of the ledger: there is nothing else */
     MONGODB_DROP,    /* the same, gone */
+    MONGODB_BURY,    /* the same, gone, with something in its place */
 };
 
 #define MONGODB_EVENT_KEYS_MAX 10000
@@ -185,11 +212,13 @@ struct mongodb_entry {
     struct mongodb_lock **keys;
     int key_count;
 
+    int64_t order; /* of what it writes: above that of all that it could have read */
     enum mongodb_kind kind;
     const char *collection, *document_id, *version; /* of the one write */
     bson_t *document;
     bson_t *carried; /* what the one write carries for others, NULL: nothing */
     bool removed;    /* and the document is there for nothing else */
+    bool late;       /* copies of its one write may be under way */
 
     bool decided, refused, attempted, ended;
     uint64_t ended_as;
@@ -296,8 +325,9 @@ enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error);
 
 /* ---- mongodb_write.c ---- */
 
-/* Makes the entry's one write and has it carried on. FH_CONFLICT (retryable): the document is not
- * what the work has read. FH_OUTCOME_UNKNOWN: see error.h; it is decided later. */
+/* Makes the entry's one write and has it carried on; returns when it is known whether it was made,
+ * however long the server is away. FH_CONFLICT (retryable): the document is not what the work has
+ * read. */
 enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error);
 
 /* ---- mongodb_carry.c: on a thread of the pool ---- */
@@ -306,15 +336,17 @@ enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error);
 struct mongodb_carried {
     const char *collection, *document_id, *id;
     const bson_t *what;
+    int64_t order;
     bool removed; /* the document is there only to carry it */
+    bool late;    /* copies of the write that made it may come yet */
 };
 struct mongodb_carry {
     struct mongodb_call call; /* first */
     struct mongodb_carried *items;
     int count;
     int64_t position, epoch; /* in: the last given out; out: the same, later */
-    bool uncertain;          /* in: some steps of an earlier attempt may have been taken */
-    bool fenced;             /* out: another process has opened this store */
+    bool uncertain; /* in: some steps of an earlier attempt may have been taken, or may be */
+    bool fenced;    /* out: another process has opened this store */
     struct mongodb_placed *placed;
     int placed_count, placed_size;
 };
@@ -329,7 +361,7 @@ void mongodb_settle(struct mongodb_entry *entry);
 /* An entry that a former process has left in a document: takes `lock`. */
 void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const char *id,
                          const bson_t *carried, bool removed, struct mongodb_lock *lock);
-/* Carries on what was left. When opening. */
+/* Carries on what was left: when opening, and when a turn was not given back. */
 enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error);
 /* mongodb_clock.c */
 enum fh_code mongodb_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);

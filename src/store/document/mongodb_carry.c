@@ -15,8 +15,19 @@
  * their positions, what 2 finds it leaves, and 3 to 6 can be repeated. That is right because until
  * 6 is known to be done no other work may change the same records.
  *
- * The counter names the opening that owns it (epoch). When another process has opened the store, 5
- * finds nothing to move and 1 meets positions that are taken: this process has to end.
+ * Of an attempt whose end is not known each message may still come, however late, behind others'
+ * works on the same records. It finds nothing to do:
+ *
+ *     1  its positions are taken; or trimmed, where nobody reads any more
+ *     2  the saga is there, or what its removal has left (mongodb_record.c)
+ *     3  the records are newer, or gone with something in their place (mongodb_record.c)
+ *     4  a place only rises
+ *     5  so does the counter, and it is of another epoch in another turn
+ *     6  it names the work whose entry it takes out
+ *
+ * The counter names the turn that owns it (epoch). When another process has opened the store, 5
+ * finds nothing to move, 1 meets positions that are taken, and 3 meets records that are newer: this
+ * process has to end.
  */
 
 #include <stdio.h>
@@ -67,6 +78,37 @@ void carry_bulk_begin(struct carry_bulk *bulk, const struct carrying *c, const c
     bulk->collection = mongodb_collection(&c->carry->call, collection);
     bulk->native = mongoc.mongoc_collection_create_bulk_operation_with_opts(bulk->collection, NULL);
     bulk->count = 0;
+    bulk->guarded = false;
+}
+
+static void bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
+                               const char *collection)
+{
+    bson_t options;
+    mongoc.bson_init(&options);
+    mongoc.bson_append_bool(&options, "ordered", -1, false);
+    bulk->collection = mongodb_collection(&c->carry->call, collection);
+    bulk->native =
+        mongoc.mongoc_collection_create_bulk_operation_with_opts(bulk->collection, &options);
+    bulk->count = 0;
+    bulk->guarded = true;
+    mongoc.bson_destroy(&options);
+}
+
+/* Whether all that was refused was so for a document of the same _id. */
+static bool is_all_taken(const bson_t *reply)
+{
+    enum { DUPLICATE = 11000 };
+    bson_iter_t list;
+    bson_t refusal;
+    int count = 0;
+    if (!carry_list_at(reply, "writeErrors", &list))
+        return false;
+    for (; mongoc.bson_iter_next(&list); count++) {
+        if (!carry_document_of(&list, &refusal) || carry_integer_at(&refusal, "code") != DUPLICATE)
+            return false;
+    }
+    return count > 0;
 }
 
 void carry_bulk_end(struct carry_bulk *bulk, struct carrying *c)
@@ -74,7 +116,10 @@ void carry_bulk_end(struct carry_bulk *bulk, struct carrying *c)
     bson_t reply;
     bson_error_t why;
     if (!c->code && bulk->count > 0) {
-        if (!mongoc.mongoc_bulk_operation_execute(bulk->native, &reply, &why))
+        bool done = mongoc.mongoc_bulk_operation_execute(bulk->native, &reply, &why) != 0;
+        if (!done && bulk->guarded && is_all_taken(&reply))
+            c->newer = true;
+        else if (!done)
             c->code = mongodb_failed(&why, c->error);
         mongoc.bson_destroy(&reply);
     }
@@ -90,22 +135,16 @@ void carry_bulk_took(struct carry_bulk *bulk, struct carrying *c, bool taken,
         c->code = mongodb_failed(why, c->error);
 }
 
-void carry_bulk_put(struct carry_bulk *bulk, struct carrying *c, const char *id,
-                    const bson_t *document, bool as_update)
+void carry_bulk_update(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
+                       const bson_t *update, bool makes)
 {
-    bson_t selector, options;
+    bson_t options;
     bson_error_t why;
-    mongoc.bson_init(&selector);
     mongoc.bson_init(&options);
-    mongoc.bson_append_utf8(&selector, "_id", -1, id, -1);
-    mongoc.bson_append_bool(&options, "upsert", -1, true);
-    bool taken = as_update
-                     ? mongoc.mongoc_bulk_operation_update_one_with_opts(bulk->native, &selector,
-                                                                         document, &options, &why)
-                     : mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &selector,
-                                                                          document, &options, &why);
+    mongoc.bson_append_bool(&options, "upsert", -1, makes);
+    bool taken = mongoc.mongoc_bulk_operation_update_one_with_opts(bulk->native, selector, update,
+                                                                   &options, &why);
     carry_bulk_took(bulk, c, taken, &why);
-    mongoc.bson_destroy(&selector);
     mongoc.bson_destroy(&options);
 }
 
@@ -135,45 +174,102 @@ void carry_visit(struct carrying *c, const char *collection, const bson_t *filte
 
 /* ---- 3: records ------------------------------------------------------------------------------ */
 
-static void record_range(struct carry_bulk *bulk, struct carrying *c, const char *text)
+static void remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector)
+{
+    bson_error_t why;
+    bool taken =
+        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk->native, selector, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+}
+
+static void append_late(bson_t *selector, bool is_so)
+{
+    bson_t late;
+    mongoc.bson_append_document_begin(selector, "_fh.late", -1, &late);
+    mongoc.bson_append_bool(&late, is_so ? "$eq" : "$ne", -1, true);
+    mongoc.bson_append_document_end(selector, &late);
+}
+
+/* Those of which a late copy may come stay, unseen. */
+static void bury_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
+                      int64_t order)
+{
+    bson_t update, set;
+    bson_error_t why;
+    mongoc.bson_init(&update);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_int64(&set, "_fh.at", -1, order);
+    mongoc.bson_append_bool(&set, "_fh.removed", -1, true);
+    mongoc.bson_append_document_end(&update, &set);
+    bool taken = mongoc.mongoc_bulk_operation_update_many_with_opts(bulk->native, selector, &update,
+                                                                    NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&update);
+}
+
+static void record_range(struct carry_bulk *bulk, struct carrying *c, const char *collection,
+                         const char *text, int64_t order)
 {
     bson_error_t why;
     bson_t *filter = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
     FH_ASSERT(filter != NULL);
-    carry_bulk_took(
-        bulk, c,
-        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk->native, filter, NULL, &why), &why);
+    if (strcmp(collection, MONGODB_OUTBOX) != 0) { /* its rows are under positions of their own */
+        mongodb_record_guard(filter, order, true);
+        bson_t *late = mongoc.bson_copy(filter);
+        append_late(late, true);
+        bury_many(bulk, c, late, order);
+        mongoc.bson_destroy(late);
+        append_late(filter, false);
+    }
+    remove_many(bulk, c, filter);
     mongoc.bson_destroy(filter);
 }
 
-static void record_one(struct carry_bulk *bulk, struct carrying *c, const bson_t *write)
+/* Once: no late copy of it can come. Where that is not told, it is not known. */
+static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
+                        int64_t order)
+{
+    bson_t selector, gone;
+    bson_iter_t at;
+    bson_error_t why;
+    const char *id = carry_text_at(write, "id");
+    mongodb_record_selector(&selector, id, order);
+    if (!mongoc.bson_iter_init_find(&at, write, "once")) {
+        bson_t late;
+        mongodb_record_selector(&late, id, order);
+        append_late(&late, true);
+        mongodb_record_gone(&gone, id, order);
+        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &late, &gone,
+                                                                        NULL, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+        mongoc.bson_destroy(&gone);
+        mongoc.bson_destroy(&late);
+        append_late(&selector, false);
+    }
+    bool taken =
+        mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&selector);
+}
+
+static void record_one(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
+                       int64_t order)
 {
     bson_iter_t at;
-    bson_t fields, record, selector;
-    bson_error_t why;
-    const char *id = carry_text_at(write, "id"), *range = carry_text_at(write, "range");
+    bson_t fields, selector, update;
+    const char *range = carry_text_at(write, "range");
     if (*range) {
-        record_range(bulk, c, range);
-        return;
+        record_range(bulk, c, carry_text_at(write, "collection"), range, order);
+    } else if (mongoc.bson_iter_init_find(&at, write, "document") &&
+               carry_document_of(&at, &fields)) {
+        mongodb_record_selector(&selector, carry_text_at(write, "id"), order);
+        mongodb_record_update(&update, &fields, order, c->carry->uncertain);
+        carry_bulk_update(bulk, c, &selector, &update, true);
+        mongoc.bson_destroy(&selector);
+        mongoc.bson_destroy(&update);
+    } else {
+        record_gone(bulk, c, write, order);
     }
-    if (mongoc.bson_iter_init_find(&at, write, "document") && carry_document_of(&at, &fields)) {
-        mongoc.bson_init(&record);
-        mongoc.bson_append_utf8(&record, "_id", -1, id, -1);
-        mongoc.bson_iter_init(&at, &fields);
-        while (mongoc.bson_iter_next(&at))
-            mongoc.bson_append_value(&record, mongoc.bson_iter_key(&at), -1,
-                                     mongoc.bson_iter_value(&at));
-        carry_bulk_put(bulk, c, id, &record, false);
-        mongoc.bson_destroy(&record);
-        return;
-    }
-    mongoc.bson_init(&selector);
-    mongoc.bson_append_utf8(&selector, "_id", -1, id, -1);
-    carry_bulk_took(
-        bulk, c,
-        mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why),
-        &why);
-    mongoc.bson_destroy(&selector);
 }
 
 /* The bulk of a collection, made when it is first met. */
@@ -183,7 +279,7 @@ static struct carry_bulk *bulk_of(struct carrying *c, struct map *bulks, const c
     if (!bulk) {
         bulk = calloc(1, sizeof *bulk);
         FH_ASSERT(bulk != NULL);
-        carry_bulk_begin(bulk, c, collection);
+        bulk_begin_guarded(bulk, c, collection);
         map_put(bulks, collection, bulk);
     }
     return bulk;
@@ -201,44 +297,72 @@ static void bulks_end(struct carrying *c, struct map *bulks)
     map_release(bulks);
 }
 
-static void record_all(struct carrying *c)
+static void record_once(struct carrying *c)
 {
     struct map bulks;
     bson_iter_t list;
     bson_t write;
     map_init(&bulks);
     for (int i = 0; i < c->carry->count; i++) {
-        if (!carry_list_at(c->carry->items[i].what, "writes", &list))
+        const struct mongodb_carried *item = &c->carry->items[i];
+        if (!carry_list_at(item->what, "writes", &list))
             continue;
         while (mongoc.bson_iter_next(&list) && carry_document_of(&list, &write))
-            record_one(bulk_of(c, &bulks, carry_text_at(&write, "collection")), c, &write);
+            record_one(bulk_of(c, &bulks, carry_text_at(&write, "collection")), c, &write,
+                       item->order);
     }
     bulks_end(c, &bulks);
+}
+
+/* What is refused for another of its _id may have met a late copy that came in between: then it
+ * finds that one now. Else the record is newer: so it is when another process has the store, or
+ * when it is this entry that comes late. */
+static void record_all(struct carrying *c)
+{
+    record_once(c);
+    if (c->newer) {
+        c->newer = false;
+        record_once(c);
+    }
+    if (c->newer) {
+        int64_t position = c->carry->position;
+        carry_read_counter(c);
+        c->carry->position = position;
+    }
     CRASH_POINT("mongodb.recorded");
 }
 
 /* ---- 6: the carriers ------------------------------------------------------------------------- */
 
+/* What carried it goes with it, if it was there for nothing else. But a late copy of what made it
+ * has to find it there: then it stays, and says so where the service's document may be removed. */
 static void trim_one(struct carry_bulk *bulk, struct carrying *c,
                      const struct mongodb_carried *item)
 {
-    bson_t selector, update, unset;
+    bson_t selector, update, part;
     bson_error_t why;
-    bool alone = strcmp(item->collection, MONGODB_WORKS) == 0, taken;
+    bool alone = strcmp(item->collection, MONGODB_WORKS) == 0;
     mongoc.bson_init(&selector);
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
     mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
-    mongoc.bson_append_document_begin(&update, "$unset", -1, &unset);
-    mongoc.bson_append_utf8(&unset, "_fh.work", -1, "", 0);
-    mongoc.bson_append_document_end(&update, &unset);
-    if (alone || item->removed)
-        taken =
+    mongoc.bson_append_document_begin(&update, "$unset", -1, &part);
+    mongoc.bson_append_utf8(&part, "_fh.work", -1, "", 0);
+    mongoc.bson_append_document_end(&update, &part);
+    if (item->late) {
+        mongoc.bson_append_document_begin(&update, "$set", -1, &part);
+        mongoc.bson_append_bool(&part, "_fh.late", -1, true);
+        if (alone) /* until when it has to be there: mongodb_claim.c */
+            mongoc.bson_append_int64(&part, "_fh.epoch", -1, c->carry->epoch);
+        mongoc.bson_append_document_end(&update, &part);
+    }
+    if ((alone || item->removed) && !item->late) {
+        bool taken =
             mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
-    else
-        taken = mongoc.mongoc_bulk_operation_update_one_with_opts(bulk->native, &selector, &update,
-                                                                  NULL, &why);
-    carry_bulk_took(bulk, c, taken, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+    } else {
+        carry_bulk_update(bulk, c, &selector, &update, false);
+    }
     mongoc.bson_destroy(&selector);
     mongoc.bson_destroy(&update);
 }
@@ -282,7 +406,7 @@ static void take_steps(struct carrying *c)
     if (c->code || c->carry->fenced)
         return;
     record_all(c);
-    if (!c->code && c->count > 0) {
+    if (!c->code && !c->carry->fenced && c->count > 0) {
         carry_write_places(c);
         CRASH_POINT("mongodb.placed");
         if (!c->code)

@@ -21,6 +21,7 @@ struct carrying {
     struct carry_event *events;
     int count;
     struct map places; /* key → int64_t: its last position */
+    bool newer;        /* a record was found that is newer than what it was to become */
     struct fh_error *error;
     enum fh_code code;
 };
@@ -30,6 +31,7 @@ struct carry_bulk {
     mongoc_collection_t *collection;
     mongoc_bulk_operation_t *native;
     int count;
+    bool guarded; /* what is refused for a newer one does not keep the others from being done */
 };
 
 /* What stands in a document: "" and 0 where there is none. */
@@ -43,13 +45,14 @@ void carry_bulk_begin(struct carry_bulk *bulk, const struct carrying *c, const c
 void carry_bulk_end(struct carry_bulk *bulk, struct carrying *c);
 void carry_bulk_took(struct carry_bulk *bulk, struct carrying *c, bool taken,
                      const bson_error_t *why);
-/* `document` under its _id, made where it is missing; or an update of it. */
-void carry_bulk_put(struct carry_bulk *bulk, struct carrying *c, const char *id,
-                    const bson_t *document, bool as_update);
+/* Updates what `selector` finds; `makes`: or what comes of both, where it finds nothing. */
+void carry_bulk_update(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
+                       const bson_t *update, bool makes);
 void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
                  void (*take)(struct carrying *c, const bson_t *document));
 
 /* mongodb_number.c: see the steps in mongodb_carry.c. */
+void carry_read_counter(struct carrying *c); /* sets its position, and whether we are fenced */
 void carry_count_rows(struct carrying *c);
 void carry_gather_events(struct carrying *c);
 void carry_number_events(struct carrying *c);

@@ -9,9 +9,10 @@
  *     none, one record      that record of the ledger
  *     none, several         a document in fh_work that holds the entry and nothing else
  *
- * An entry is {id, writes: [{collection, id, document | gone} | {collection, range}], events:
- * [...]}. Behind the one write it is carried on (mongodb_settle.c) and then taken out of the
- * document.
+ * An entry is {id, at, epoch, writes: [{collection, id, document | gone} | {collection, range}],
+ * events: [...]}. Behind the one write it is carried on (mongodb_settle.c) and then taken out of
+ * the document. Its number (`at`) is drawn when the work is valid: so it is above that of every
+ * work that has written what this one has read or writes.
  *
  *     killed before the write     no trace
  *     killed behind it            all of it: what was not carried on yet is, at the next opening
@@ -44,6 +45,8 @@ static bool append_change(bson_t *list, int index, const struct mongodb_change *
         mongoc.bson_append_document_end(&item, &document);
     } else {
         mongoc.bson_append_bool(&item, "gone", -1, true);
+        if (change->known && !change->late) /* then its removal leaves nothing: mongodb_carry.c */
+            mongoc.bson_append_bool(&item, "once", -1, true);
     }
     return mongoc.bson_append_document_end(list, &item) && fits;
 }
@@ -80,10 +83,13 @@ static bool append_writes(bson_t *to, const struct mongodb_work *own)
 }
 
 /* Returns NULL when it does not fit into one document. */
-static bson_t *entry_bson(const struct mongodb_work *own, const char *id)
+static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_entry *of)
 {
     bson_t *entry = mongoc.bson_new();
-    bool fits = mongoc.bson_append_utf8(entry, "id", -1, id, -1) && append_writes(entry, own);
+    bool fits = mongoc.bson_append_utf8(entry, "id", -1, of->id, -1) &&
+                mongoc.bson_append_int64(entry, "at", -1, of->order) &&
+                mongoc.bson_append_int64(entry, "epoch", -1, of->mongodb->epoch) &&
+                append_writes(entry, own);
     if (own->events)
         fits = fits && mongodb_append_value(entry, "events", own->events, MONGODB_NESTED);
     if (fits && entry->len < MONGODB_DOCUMENT_SIZE_MAX)
@@ -94,21 +100,22 @@ static bson_t *entry_bson(const struct mongodb_work *own, const char *id)
 
 /* ---- The document that carries it ------------------------------------------------------------ */
 
-/* {_id, _fh: {version, removed?, work?}, fields} */
-static bson_t *carrier_bson(const struct mongodb *mongodb, const char *document_id,
-                            const char *work_id, const json_t *fields, bool removed,
-                            const bson_t *carried)
+/* {_id, _fh: {version, at, removed?, late?, work?}, fields} */
+static bson_t *carrier_bson(const struct mongodb_entry *entry, const json_t *fields)
 {
     bson_t *document = mongoc.bson_new(), own;
-    mongoc.bson_append_utf8(document, "_id", -1, document_id, -1);
+    mongoc.bson_append_utf8(document, "_id", -1, entry->document_id, -1);
     mongoc.bson_append_document_begin(document, "_fh", -1, &own);
-    mongoc.bson_append_utf8(&own, "version", -1, work_id, -1);
-    if (removed)
+    mongoc.bson_append_utf8(&own, "version", -1, entry->id, -1);
+    mongoc.bson_append_int64(&own, "at", -1, entry->order);
+    if (entry->removed)
         mongoc.bson_append_bool(&own, "removed", -1, true);
-    bool fits = !carried || mongoc.bson_append_document(&own, "work", -1, carried);
+    if (entry->late)
+        mongoc.bson_append_bool(&own, "late", -1, true);
+    bool fits = !entry->carried || mongoc.bson_append_document(&own, "work", -1, entry->carried);
     mongoc.bson_append_document_end(document, &own);
     if (fits && fields)
-        fits = mongodb_append_fields(document, fields, NULL, mongodb->nesting);
+        fits = mongodb_append_fields(document, fields, NULL, entry->mongodb->nesting);
     if (fits && document->len < MONGODB_DOCUMENT_SIZE_MAX)
         return document;
     mongoc.bson_destroy(document);
@@ -118,7 +125,6 @@ static bson_t *carrier_bson(const struct mongodb *mongodb, const char *document_
 static bson_t *record_bson(const struct mongodb_change *change)
 {
     bson_t *document = mongoc.bson_new();
-    mongoc.bson_append_utf8(document, "_id", -1, change->id, -1);
     if (mongodb_append_fields(document, change->new, "id", MONGODB_NESTED) &&
         document->len < MONGODB_DOCUMENT_SIZE_MAX)
         return document;
@@ -153,17 +159,17 @@ static enum fh_code too_large(struct fh_error *error)
 static enum fh_code plan_document(struct mongodb_entry *entry, const struct mongodb_change *change,
                                   struct fh_error *error)
 {
-    bool removed = change->new == NULL;
+    bool removed = change->new == NULL, leaves = entry->carried || change->late;
     entry->removed = removed;
+    entry->late = change->late;
     entry->collection = change->collection;
     entry->document_id = change->id;
     entry->version = change->version;
-    entry->kind = removed && !entry->carried ? MONGODB_DELETE
-                  : *change->version         ? MONGODB_REPLACE
-                                             : MONGODB_INSERT;
+    entry->kind = removed && !leaves ? MONGODB_DELETE
+                  : *change->version ? MONGODB_REPLACE
+                                     : MONGODB_INSERT;
     if (entry->kind != MONGODB_DELETE)
-        entry->document = carrier_bson(entry->mongodb, change->id, entry->id, change->new, removed,
-                                       entry->carried);
+        entry->document = carrier_bson(entry, change->new);
     return entry->document || entry->kind == MONGODB_DELETE ? FH_OK : too_large(error);
 }
 
@@ -172,7 +178,7 @@ static enum fh_code plan_record(struct mongodb_entry *entry, const struct mongod
 {
     entry->collection = change->collection;
     entry->document_id = change->id;
-    entry->kind = change->new ? MONGODB_PUT : MONGODB_DROP;
+    entry->kind = change->new ? MONGODB_PUT : change->late ? MONGODB_BURY : MONGODB_DROP;
     if (change->new)
         entry->document = record_bson(change);
     return entry->document || !change->new ? FH_OK : too_large(error);
@@ -183,8 +189,7 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
     entry->collection = MONGODB_WORKS;
     entry->document_id = entry->id;
     entry->kind = MONGODB_INSERT;
-    entry->document =
-        carrier_bson(entry->mongodb, entry->id, entry->id, NULL, false, entry->carried);
+    entry->document = carrier_bson(entry, NULL);
     return entry->document ? FH_OK : too_large(error);
 }
 
@@ -192,7 +197,7 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
 static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work *own,
                          struct fh_error *error)
 {
-    const struct mongodb_change *user = NULL;
+    const struct mongodb_change *user = NULL, *first = own->changes;
     int records = 0;
     for (const struct mongodb_change *change = own->changes; change; change = change->next) {
         if (change->user)
@@ -201,10 +206,10 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
             records++;
     }
     bool more = own->events || own->ranges;
-    if (!user && records == 1 && !more)
-        return plan_record(entry, own->changes, error);
+    if (!user && records == 1 && !more && (first->new || first->known))
+        return plan_record(entry, first, error);
     if (records || more) {
-        entry->carried = entry_bson(own, entry->id);
+        entry->carried = entry_bson(own, entry);
         if (!entry->carried)
             return too_large(error);
     }
@@ -258,7 +263,7 @@ static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_
 static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *own,
                              struct fh_error *error)
 {
-    enum fh_code code = plan(entry, own, error);
+    enum fh_code code = mongodb_order_reserve(entry->mongodb, error);
     if (!code)
         code = lock_keys(entry, own, error);
     if (!code && !mongodb_is_valid(own)) {
@@ -266,7 +271,10 @@ static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *o
         if (error)
             error->retryable = true;
     }
-    return code;
+    if (code)
+        return code;
+    entry->order = mongodb_order_next(entry->mongodb);
+    return plan(entry, own, error);
 }
 
 /* The entry takes over what it needs of the work. */

@@ -3,6 +3,9 @@
  * The ledger's documents on MongoDB as rows, for who copies a store: as they are stored, past works
  * and what these would carry. Nobody else uses the store meanwhile, and what is written here is of
  * no use to anyone before the move says that it is whole.
+ *
+ * A request that comes late, behind the move, finds nothing that is older than it: what is copied
+ * carries numbers above that of the emptying before it, as do works' documents (mongodb_record.c).
  */
 
 #include <inttypes.h>
@@ -41,6 +44,11 @@ static enum fh_code read_some(struct store *store, const struct copied_ledger *l
     if (last && mongoc.bson_iter_init_find(&at, last, "_id")) {
         mongoc.bson_append_document_begin(&filter, "_id", -1, &part);
         mongoc.bson_append_value(&part, "$gt", -1, mongoc.bson_iter_value(&at));
+        mongoc.bson_append_document_end(&filter, &part);
+    }
+    if (!ledger->numbered) { /* what is gone, and only kept for late copies of it */
+        mongoc.bson_append_document_begin(&filter, "_fh.removed", -1, &part);
+        mongoc.bson_append_bool(&part, "$exists", -1, false);
         mongoc.bson_append_document_end(&filter, &part);
     }
     mongoc.bson_append_document_begin(&options, "sort", -1, &part);
@@ -143,12 +151,20 @@ static enum fh_code documents_count(struct store *store, const struct copied_led
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+static enum fh_code draw(struct store *store, int64_t *ret, struct fh_error *error)
+{
+    enum fh_code code = mongodb_order_reserve(mongodb_of(store), error);
+    *ret = code ? 0 : mongodb_order_next(mongodb_of(store));
+    return code;
+}
+
 /* Any number of one collection's documents, at once. */
 struct writing {
     struct mongodb_call call; /* first */
     const char *collection;
-    bson_t *documents; /* to insert; NULL: all that is there goes */
+    bson_t *documents; /* to insert; NULL: all that is there goes, written below `order` */
     int count;
+    int64_t order;
 };
 
 static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
@@ -160,6 +176,7 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     bson_t all, reply;
     bson_error_t why;
     mongoc.bson_init(&all);
+    mongodb_record_guard(&all, writing->order, true);
     bool taken = writing->documents != NULL ||
                  mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk, &all, NULL, &why);
     for (int i = 0; i < writing->count && taken; i++)
@@ -212,6 +229,14 @@ static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledg
     return FH_OK;
 }
 
+static void append_order(bson_t *document, int64_t order)
+{
+    bson_t own;
+    mongoc.bson_append_document_begin(document, "_fh", -1, &own);
+    mongoc.bson_append_int64(&own, "at", -1, order);
+    mongoc.bson_append_document_end(document, &own);
+}
+
 static void append_column(bson_t *document, const struct copied_column *column,
                           const struct sql_value *value)
 {
@@ -232,11 +257,12 @@ static enum fh_code documents_write(struct store *store, const struct copied_led
                               .count = count};
     int width = copied_column_count(ledger);
     FH_ASSERT(writing.documents != NULL);
-    enum fh_code code = FH_OK;
+    enum fh_code code = draw(store, &writing.order, error);
     for (int i = 0; i < count; i++) {
         mongoc.bson_init(&writing.documents[i]);
         if (code == FH_OK)
             code = append_id(&writing.documents[i], ledger, &rows[i * width], error);
+        append_order(&writing.documents[i], writing.order);
         for (int j = 0; j < width; j++)
             append_column(&writing.documents[i], &ledger->columns[j], &rows[i * width + j]);
     }
@@ -252,7 +278,8 @@ enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
                                   struct fh_error *error)
 {
     struct writing writing = {.call.run = write_run, .collection = collection};
-    return mongodb_call(mongodb_of(store), &writing.call, error);
+    enum fh_code code = draw(store, &writing.order, error);
+    return code ? code : mongodb_call(mongodb_of(store), &writing.call, error);
 }
 
 static enum fh_code documents_empty(struct store *store, struct fh_error *error)
@@ -267,45 +294,57 @@ static enum fh_code documents_empty(struct store *store, struct fh_error *error)
 
 struct numbering {
     struct mongodb_call call; /* first */
-    int64_t position, trimmed;
+    int64_t position, trimmed, epoch, order;
     const char *trimmed_id;
 };
 
-static enum fh_code set_fields(const struct mongodb_call *call, const char *id,
-                               const bson_t *fields, struct fh_error *error)
+static enum fh_code update_meta(const struct mongodb_call *call, const bson_t *selector,
+                                const bson_t *update, bool makes, struct fh_error *error)
 {
     mongoc_collection_t *meta = mongodb_collection(call, MONGODB_META);
-    bson_t selector, update, options, reply;
+    bson_t options, reply;
     bson_error_t why;
-    mongoc.bson_init(&selector);
-    mongoc.bson_init(&update);
     mongoc.bson_init(&options);
-    mongoc.bson_append_utf8(&selector, "_id", -1, id, -1);
-    mongoc.bson_append_document(&update, "$set", -1, fields);
-    mongoc.bson_append_bool(&options, "upsert", -1, true);
-    bool done =
-        mongoc.mongoc_collection_update_one(meta, &selector, &update, &options, &reply, &why);
+    mongoc.bson_append_bool(&options, "upsert", -1, makes);
+    bool done = mongoc.mongoc_collection_update_one(meta, selector, update, &options, &reply, &why);
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&options);
-    mongoc.bson_destroy(&update);
-    mongoc.bson_destroy(&selector);
     mongoc.mongoc_collection_destroy(meta);
     return done ? FH_OK : mongodb_failed(&why, error);
 }
 
+/* As long as this turn lasts: the next one takes it up. */
+static enum fh_code set_position(const struct numbering *numbering, struct fh_error *error)
+{
+    bson_t selector, update, set;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
+    mongoc.bson_append_int64(&selector, "epoch", -1, numbering->epoch);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_int64(&set, "position", -1, numbering->position);
+    mongoc.bson_append_document_end(&update, &set);
+    enum fh_code code = update_meta(&numbering->call, &selector, &update, false, error);
+    mongoc.bson_destroy(&update);
+    mongoc.bson_destroy(&selector);
+    return code;
+}
+
 static enum fh_code number_run(struct mongodb_call *call, struct fh_error *error)
 {
-    struct numbering *numbering = (struct numbering *)call;
-    bson_t fields;
-    mongoc.bson_init(&fields);
-    mongoc.bson_append_int64(&fields, "position", -1, numbering->position);
-    enum fh_code code = set_fields(call, "counter", &fields, error);
-    mongoc.bson_destroy(&fields);
+    const struct numbering *numbering = (struct numbering *)call;
+    bson_t fields, selector, update;
+    enum fh_code code = set_position(numbering, error);
+    if (code)
+        return code;
     mongoc.bson_init(&fields);
     mongoc.bson_append_int64(&fields, "position", -1, numbering->trimmed);
     mongoc.bson_append_utf8(&fields, "event_id", -1, numbering->trimmed_id, -1);
-    if (code == FH_OK)
-        code = set_fields(call, "trimmed", &fields, error);
+    mongodb_record_selector(&selector, "trimmed", numbering->order);
+    mongodb_record_update(&update, &fields, numbering->order, false);
+    code = update_meta(call, &selector, &update, true, error);
+    mongoc.bson_destroy(&update);
+    mongoc.bson_destroy(&selector);
     mongoc.bson_destroy(&fields);
     return code;
 }
@@ -316,7 +355,10 @@ static enum fh_code documents_number(struct store *store, int64_t position, int6
     struct mongodb *mongodb = mongodb_of(store);
     struct numbering numbering = {
         .call.run = number_run, .position = position, .trimmed = trimmed, .trimmed_id = trimmed_id};
-    enum fh_code code = mongodb_call(mongodb, &numbering.call, error);
+    enum fh_code code = draw(store, &numbering.order, error);
+    numbering.epoch = mongodb->epoch;
+    if (code == FH_OK)
+        code = mongodb_call(mongodb, &numbering.call, error);
     if (code == FH_OK)
         mongodb->position = position;
     return code;

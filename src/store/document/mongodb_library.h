@@ -22,7 +22,7 @@
     X(mongoc_bulk_operation_destroy) X(mongoc_bulk_operation_execute) \
     X(mongoc_bulk_operation_insert_with_opts) X(mongoc_bulk_operation_remove_many_with_opts) \
     X(mongoc_bulk_operation_remove_one_with_opts) \
-    X(mongoc_bulk_operation_replace_one_with_opts) \
+    X(mongoc_bulk_operation_replace_one_with_opts) X(mongoc_bulk_operation_update_many_with_opts) \
     X(mongoc_bulk_operation_update_one_with_opts) X(mongoc_client_command_simple) \
     X(mongoc_client_destroy) X(mongoc_client_get_collection) X(mongoc_client_new_from_uri) \
     X(mongoc_client_set_error_api) X(mongoc_client_write_command_with_opts) \

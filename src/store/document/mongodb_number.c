@@ -60,12 +60,16 @@ void carry_write_places(struct carrying *c)
     void *value;
     carry_bulk_begin(&bulk, c, MONGODB_PLACES);
     while (map_next(&c->places, &entry, &key, &value)) {
-        bson_t document;
-        mongoc.bson_init(&document);
-        mongoc.bson_append_utf8(&document, "_id", -1, key, -1);
-        mongoc.bson_append_int64(&document, "position", -1, *(int64_t *)value);
-        carry_bulk_put(&bulk, c, key, &document, false);
-        mongoc.bson_destroy(&document);
+        bson_t selector, update, rise;
+        mongoc.bson_init(&selector);
+        mongoc.bson_init(&update);
+        mongoc.bson_append_utf8(&selector, "_id", -1, key, -1);
+        mongoc.bson_append_document_begin(&update, "$max", -1, &rise);
+        mongoc.bson_append_int64(&rise, "position", -1, *(int64_t *)value);
+        mongoc.bson_append_document_end(&update, &rise);
+        carry_bulk_update(&bulk, c, &selector, &update, true);
+        mongoc.bson_destroy(&selector);
+        mongoc.bson_destroy(&update);
     }
     carry_bulk_end(&bulk, c);
 }
@@ -73,15 +77,15 @@ void carry_write_places(struct carrying *c)
 void carry_write_counter(struct carrying *c)
 {
     mongoc_collection_t *meta = mongodb_collection(&c->carry->call, MONGODB_META);
-    bson_t selector, update, set, reply;
+    bson_t selector, update, rise, reply;
     bson_error_t why;
     mongoc.bson_init(&selector);
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
     mongoc.bson_append_int64(&selector, "epoch", -1, c->carry->epoch);
-    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
-    mongoc.bson_append_int64(&set, "position", -1, c->carry->position);
-    mongoc.bson_append_document_end(&update, &set);
+    mongoc.bson_append_document_begin(&update, "$max", -1, &rise);
+    mongoc.bson_append_int64(&rise, "position", -1, c->carry->position);
+    mongoc.bson_append_document_end(&update, &rise);
     if (!mongoc.mongoc_collection_update_one(meta, &selector, &update, NULL, &reply, &why))
         c->code = mongodb_failed(&why, c->error);
     else if (carry_integer_at(&reply, "matchedCount") != 1)
@@ -104,14 +108,20 @@ static void take_uncounted(struct carrying *c, const bson_t *document)
     *place_of(c, carry_text_at(document, "key")) = c->carry->position;
 }
 
-/* Rows that an earlier attempt has written, and perhaps not counted. */
-void carry_count_rows(struct carrying *c)
+void carry_read_counter(struct carrying *c)
 {
-    bson_t filter, behind;
+    bson_t filter;
     mongoc.bson_init(&filter);
     mongoc.bson_append_utf8(&filter, "_id", -1, "counter", -1);
     carry_visit(c, MONGODB_META, &filter, NULL, take_counter);
     mongoc.bson_destroy(&filter);
+}
+
+/* Rows that an earlier attempt has written, and perhaps not counted. */
+void carry_count_rows(struct carrying *c)
+{
+    bson_t filter, behind;
+    carry_read_counter(c);
     if (c->code || c->carry->fenced)
         return;
     int64_t counted = c->carry->position;
@@ -240,15 +250,18 @@ void carry_number_events(struct carrying *c)
 static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct carry_event *event,
                       const bson_iter_t *at)
 {
-    bson_t fields, update, made;
+    bson_t fields, selector, update, made, told;
     bson_iter_t field;
     char id[256];
     FH_ASSERT(carry_document_of(at, &fields));
     snprintf(id, sizeof id, "%s" RECORD_SEPARATOR "%019lld%s", carry_text_at(&fields, "birth"),
              (long long)event->position, carry_text_at(&fields, "place"));
+    mongoc.bson_init(&selector);
+    mongoc.bson_append_utf8(&selector, "_id", -1, id, -1);
     mongoc.bson_init(&update);
     mongoc.bson_append_document_begin(&update, "$setOnInsert", -1, &made);
     mongoc.bson_append_int64(&made, "number", -1, event->position);
+    mongoc.bson_append_int64(&made, "_fh.at", -1, event->item->order);
     mongoc.bson_iter_init(&field, &fields);
     while (mongoc.bson_iter_next(&field)) {
         if (strcmp(mongoc.bson_iter_key(&field), "place") != 0)
@@ -256,7 +269,13 @@ static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct 
                                      mongoc.bson_iter_value(&field));
     }
     mongoc.bson_append_document_end(&update, &made);
-    carry_bulk_put(bulk, c, id, &update, true);
+    if (c->carry->uncertain) {
+        mongoc.bson_append_document_begin(&update, "$set", -1, &told);
+        mongoc.bson_append_bool(&told, "_fh.late", -1, true);
+        mongoc.bson_append_document_end(&update, &told);
+    }
+    carry_bulk_update(bulk, c, &selector, &update, true);
+    mongoc.bson_destroy(&selector);
     mongoc.bson_destroy(&update);
 }
 

@@ -9,7 +9,10 @@
  * after the first attempt all the same; positions that are not known then are found later.
  *
  * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
- * by a work that locks such a document, if its writer had been taken for dead too early.
+ * by a work that locks such a document, if its writer had been taken for dead too early. Once all
+ * that was left has been carried on, the counter says so (mongodb_claim.c); an entry of that time
+ * that is found alone later is none: the request that makes it had been under way when it was
+ * looked for, and everybody was told, and has gone on, as if it were not there.
  */
 
 #include <stdio.h>
@@ -46,7 +49,9 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                                .document_id = entry->document_id,
                                                .id = entry->id,
                                                .what = entry->carried,
-                                               .removed = entry->removed};
+                                               .order = entry->order,
+                                               .removed = entry->removed,
+                                               .late = entry->late};
     struct mongodb_carry carry = {.call.run = mongodb_carry,
                                   .items = items,
                                   .count = count,
@@ -142,10 +147,37 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* As if this process had written it. */
+/* 0: an earlier version of the program wrote it, and nothing since what it wrote with numbers. */
+static int64_t integer_of(const bson_t *carried, const char *name)
+{
+    bson_iter_t at;
+    return mongoc.bson_iter_init_find(&at, carried, name) &&
+                   mongoc.bson_iter_type(&at) == BSON_TYPE_INT64
+               ? mongoc.bson_iter_int64(&at)
+               : 0;
+}
+
+static bool comes_late(const struct mongodb *mongodb, const char *collection, const bson_t *carried)
+{
+    int64_t epoch = integer_of(carried, "epoch");
+    return epoch && epoch <= mongodb->recovered && strcmp(collection, MONGODB_WORKS) == 0;
+}
+
+/* Nothing but its id: it is taken out, and that is all. */
+static bson_t *without_content(const bson_t *carried)
+{
+    bson_iter_t at;
+    bson_t *empty = mongoc.bson_new();
+    FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
+    mongoc.bson_append_value(empty, "id", -1, mongoc.bson_iter_value(&at));
+    return empty;
+}
+
+/* As if this process had written it; and copies of what made it may come. */
 static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *collection,
                                         const char *id, const bson_t *carried)
 {
+    int64_t order = integer_of(carried, "at");
     struct mongodb_entry *entry = calloc(1, sizeof *entry);
     struct mongodb_change *change = calloc(1, sizeof *change);
     bson_iter_t at;
@@ -157,7 +189,11 @@ static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *col
                                     .changes = change,
                                     .collection = change->collection,
                                     .document_id = change->id,
-                                    .carried = mongoc.bson_copy(carried),
+                                    .carried = comes_late(mongodb, collection, carried)
+                                                   ? without_content(carried)
+                                                   : mongoc.bson_copy(carried),
+                                    .order = order ? order : mongodb_order_next(mongodb),
+                                    .late = true,
                                     .decided = true};
     FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
     snprintf(entry->id, ID_SIZE, "%s", mongoc.bson_iter_utf8(&at, NULL));
@@ -247,7 +283,7 @@ enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
                              "What an earlier process had committed could not be carried on.");
     }
     CRASH_POINT("mongodb.recovered");
-    return code;
+    return code ? code : mongodb_claim_recovered(mongodb, error);
 }
 
 /* ---- Positions for those who ask ------------------------------------------------------------- */

@@ -9,16 +9,17 @@
  *       ▴                                                                              │
  *       └────────── all is carried on ◂── leaving: the gate is closed ◂── others want it
  *
- * Who has the turn keeps it while nobody wants it. A turn begins by reading the counter. Its epoch
- * is still that of the turn before, or a process has opened the store which takes no part (it runs
- * elsewhere): then it is raised, so that one is fenced as ever. If the one before has died with the
- * turn, it is raised too, and what was left is carried on first.
+ * Who has the turn keeps it while nobody wants it. A turn begins by raising the counter's epoch:
+ * one write, where it is still that of the turn before. Else a process has opened the store which
+ * takes no part (it runs elsewhere), and is fenced by it. If the one before has died with the turn,
+ * what was left is carried on first.
  *
  *     killed with the turn     the kernel gives it back; the next one finds it unclean
  *     paused with the turn     the others' works wait, until it goes on or `up` has killed it
  *
  * A server may carry out what a process has sent just before it was killed. So after a death the
- * next turn begins TURN_GRACE_MS later; what comes later still meets the documents' versions.
+ * next turn begins TURN_GRACE_MS later; what comes later still meets the documents' versions, newer
+ * records, or an epoch that has been recovered (mongodb_claim.c).
  */
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ static void stirred(void *context)
 
 static bool is_quiet(const struct mongodb *mongodb)
 {
-    return mongodb->open == 0 && !mongodb->entries && !mongodb->first && mongodb->deciding == 0;
+    return mongodb->open == 0 && !mongodb->entries && !mongodb->first;
 }
 
 static void sleep_ms(struct mongodb *mongodb, int ms)

@@ -108,7 +108,7 @@ static struct mongodb_change *remember(struct mongodb_work *own, const char *col
 struct fetching {
     struct mongodb_visit visit; /* first */
     const char *id;
-    bool ledger, found, broken;
+    bool ledger, found, broken, late;
     json_t *document;
     char version[ID_SIZE];
     bson_t *carried; /* or NULL */
@@ -131,15 +131,15 @@ static void take_own(struct fetching *fetching, const bson_t *document)
         if (mongoc.bson_init_static(&carried, data, length))
             fetching->carried = mongoc.bson_copy(&carried);
     }
+    fetching->late = mongoc.bson_iter_init(&at, document) &&
+                     mongoc.bson_iter_find_descendant(&at, "_fh.late", &value);
     fetching->found = !removed;
 }
 
 static bool take_document(struct mongodb_visit *visit, const bson_t *document)
 {
     struct fetching *fetching = (struct fetching *)visit;
-    fetching->found = true;
-    if (!fetching->ledger)
-        take_own(fetching, document);
+    take_own(fetching, document);
     if (fetching->found)
         fetching->document = mongodb_object(document, fetching->ledger ? fetching->id : NULL);
     fetching->broken = fetching->found && !fetching->document;
@@ -199,7 +199,7 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
         return code;
     }
     if (writes && mongodb_is_ledger(collection))
-        remember(own, collection, id, json_incref(fetching.document), true);
+        remember(own, collection, id, json_incref(fetching.document), true)->late = fetching.late;
     *ret = fetching.document;
     return FH_OK;
 }
@@ -314,6 +314,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
     }
     *ret = remember(own, collection, id, fetching.document, true);
     (*ret)->user = true;
+    (*ret)->late = fetching.late;
     memcpy((*ret)->version, fetching.version, ID_SIZE);
     return FH_OK;
 }

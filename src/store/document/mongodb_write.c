@@ -4,11 +4,17 @@
  *
  * Whether it was made is always known in the end. A document's version is the id of the work that
  * wrote it, so what was sent can be sent again, which does it once, and then be looked for. A
- * server that goes away meanwhile is waited for; after MONGODB_DECIDE_MS the commit returns
- * FH_OUTCOME_UNKNOWN. Even then the write is made or found refused later, and until then nobody may
- * touch what it touches.
+ * server that goes away meanwhile is waited for, as long as it takes: nobody is told before it is
+ * known, and until then nobody may touch what it touches.
  *
  * What is found in place of an answer counts only when a majority has it.
+ *
+ * Of a write that was sent twice a copy may come when all is over, and others have written since:
+ *
+ *     REPLACE, DELETE     the version is no longer the one that they name, and never again
+ *     INSERT              the document is there, or what its removal has left: a repetition tells
+ *                         the document that it has to be so (_fh.late)
+ *     PUT, DROP, BURY     the record is newer: mongodb_record.c
  */
 
 #include <string.h>
@@ -19,32 +25,102 @@
 struct writing {
     struct mongodb_call call; /* first */
     const struct mongodb_entry *entry;
-    bool done; /* else there was nothing at that version */
+    bool again; /* an attempt before this one may have been made, or may still be */
+    bool done;  /* else there was nothing at that version */
 };
 
-static bool write_once(mongoc_collection_t *collection, const struct mongodb_entry *entry,
+/* The document, telling that copies of what made it may come. */
+static bson_t *told_late(const bson_t *document)
+{
+    bson_t *told = mongoc.bson_new(), own;
+    bson_iter_t at, field;
+    mongoc.bson_iter_init(&at, document);
+    while (mongoc.bson_iter_next(&at)) {
+        const char *name = mongoc.bson_iter_key(&at);
+        if (strcmp(name, "_fh") != 0 || !mongoc.bson_iter_recurse(&at, &field)) {
+            mongoc.bson_append_value(told, name, -1, mongoc.bson_iter_value(&at));
+            continue;
+        }
+        mongoc.bson_append_document_begin(told, name, -1, &own);
+        while (mongoc.bson_iter_next(&field))
+            mongoc.bson_append_value(&own, mongoc.bson_iter_key(&field), -1,
+                                     mongoc.bson_iter_value(&field));
+        mongoc.bson_append_bool(&own, "late", -1, true);
+        mongoc.bson_append_document_end(told, &own);
+    }
+    return told;
+}
+
+static bool insert_once(mongoc_collection_t *collection, const struct writing *writing,
+                        bson_t *reply, bson_error_t *why)
+{
+    const struct mongodb_entry *entry = writing->entry;
+    if (!writing->again)
+        return mongoc.mongoc_collection_insert_one(collection, entry->document, NULL, reply, why);
+    bson_t *told = told_late(entry->document);
+    bool done = mongoc.mongoc_collection_insert_one(collection, told, NULL, reply, why);
+    mongoc.bson_destroy(told);
+    return done;
+}
+
+static bool put_once(mongoc_collection_t *collection, const struct writing *writing,
+                     const bson_t *selector, bson_t *reply, bson_error_t *why)
+{
+    bson_t options, update;
+    mongoc.bson_init(&options);
+    mongoc.bson_append_bool(&options, "upsert", -1, true);
+    mongodb_record_update(&update, writing->entry->document, writing->entry->order, writing->again);
+    bool done =
+        mongoc.mongoc_collection_update_one(collection, selector, &update, &options, reply, why);
+    mongoc.bson_destroy(&update);
+    mongoc.bson_destroy(&options);
+    return done;
+}
+
+static bool bury_once(mongoc_collection_t *collection, const struct mongodb_entry *entry,
+                      const bson_t *selector, bson_t *reply, bson_error_t *why)
+{
+    bson_t gone;
+    mongodb_record_gone(&gone, entry->document_id, entry->order);
+    bool done = mongoc.mongoc_collection_replace_one(collection, selector, &gone, NULL, reply, why);
+    mongoc.bson_destroy(&gone);
+    return done;
+}
+
+static bool write_once(mongoc_collection_t *collection, const struct writing *writing,
                        const bson_t *selector, bson_t *reply, bson_error_t *why)
 {
-    bson_t options;
-    bool done;
-    mongoc.bson_init(&options);
+    const struct mongodb_entry *entry = writing->entry;
     switch (entry->kind) {
     case MONGODB_INSERT:
-        mongoc.bson_init(reply);
-        return mongoc.mongoc_collection_insert_one(collection, entry->document, NULL, NULL, why);
+        return insert_once(collection, writing, reply, why);
     case MONGODB_PUT:
-        mongoc.bson_append_bool(&options, "upsert", -1, true);
-        break;
+        return put_once(collection, writing, selector, reply, why);
+    case MONGODB_BURY:
+        return bury_once(collection, entry, selector, reply, why);
     case MONGODB_DELETE:
     case MONGODB_DROP:
         return mongoc.mongoc_collection_delete_one(collection, selector, NULL, reply, why);
     case MONGODB_REPLACE:
         break;
     }
-    done = mongoc.mongoc_collection_replace_one(collection, selector, entry->document, &options,
-                                                reply, why);
-    mongoc.bson_destroy(&options);
-    return done;
+    return mongoc.mongoc_collection_replace_one(collection, selector, entry->document, NULL, reply,
+                                                why);
+}
+
+static bool is_guarded(const struct mongodb_entry *entry)
+{
+    return entry->kind == MONGODB_REPLACE || entry->kind == MONGODB_DELETE;
+}
+
+static void selector_of(const struct mongodb_entry *entry, bson_t *selector)
+{
+    mongoc.bson_init(selector);
+    mongoc.bson_append_utf8(selector, "_id", -1, entry->document_id, -1);
+    if (is_guarded(entry))
+        mongoc.bson_append_utf8(selector, "_fh.version", -1, entry->version, -1);
+    else
+        mongodb_record_guard(selector, entry->order, false);
 }
 
 static bool has_counted(const bson_t *reply, const char *name)
@@ -64,14 +140,10 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     mongoc_collection_t *collection = mongodb_collection(call, entry->collection);
     bson_t selector, reply;
     bson_error_t why;
-    bool guarded = entry->kind == MONGODB_REPLACE || entry->kind == MONGODB_DELETE;
-    mongoc.bson_init(&selector);
-    mongoc.bson_append_utf8(&selector, "_id", -1, entry->document_id, -1);
-    if (guarded)
-        mongoc.bson_append_utf8(&selector, "_fh.version", -1, entry->version, -1);
-    bool answered = write_once(collection, entry, &selector, &reply, &why);
+    selector_of(entry, &selector);
+    bool answered = write_once(collection, writing, &selector, &reply, &why);
     writing->done = answered;
-    if (answered && guarded)
+    if (answered && is_guarded(entry))
         writing->done =
             has_counted(&reply, entry->kind == MONGODB_DELETE ? "deletedCount" : "matchedCount");
     enum fh_code code = answered ? FH_OK : mongodb_failed(&why, error);
@@ -79,6 +151,29 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     mongoc.bson_destroy(&selector);
     mongoc.mongoc_collection_destroy(collection);
     return code;
+}
+
+/* Whoever has made the document that an INSERT meets: it has to be there when copies of that come.
+ */
+static enum fh_code mark_run(struct mongodb_call *call, struct fh_error *error)
+{
+    const struct mongodb_entry *entry = ((struct writing *)call)->entry;
+    mongoc_collection_t *collection = mongodb_collection(call, entry->collection);
+    bson_t selector, update, set, reply;
+    bson_error_t why;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, entry->document_id, -1);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_bool(&set, "_fh.late", -1, true);
+    mongoc.bson_append_document_end(&update, &set);
+    bool done =
+        mongoc.mongoc_collection_update_one(collection, &selector, &update, NULL, &reply, &why);
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&update);
+    mongoc.bson_destroy(&selector);
+    mongoc.mongoc_collection_destroy(collection);
+    return done ? FH_OK : mongodb_failed(&why, error);
 }
 
 struct looking {
@@ -133,18 +228,34 @@ static enum fh_code look_whose(struct mongodb_entry *entry, bool *ret_ours, stru
     return code;
 }
 
+/* After a repetition that was refused or found nothing to write. */
+static enum fh_code find_out(struct mongodb_entry *entry, bool *ret_done, struct fh_error *error)
+{
+    struct writing marking = {.call.run = mark_run, .entry = entry};
+    if (entry->kind != MONGODB_INSERT && !is_guarded(entry))
+        return FH_OK; /* the record is newer: another process has the store */
+    enum fh_code code = look_whose(entry, ret_done, error);
+    if (!code && entry->kind == MONGODB_INSERT)
+        code = mongodb_call(entry->mongodb, &marking.call, error);
+    return code;
+}
+
 /* One attempt; `again`: one before it may have been made. FH_UNAVAILABLE: still unknown. */
 static enum fh_code attempt(struct mongodb_entry *entry, bool again, bool *ret_done,
                             struct fh_error *error)
 {
-    struct writing writing = {.call.run = write_run, .entry = entry};
+    struct writing writing = {.call.run = write_run, .entry = entry, .again = again};
+    entry->late = entry->late || (again && entry->kind == MONGODB_INSERT);
     enum fh_code code = mongodb_call(entry->mongodb, &writing.call, error);
-    if (code && code != FH_CONFLICT)
+    if (code == FH_UNAVAILABLE)
         return code;
     *ret_done = writing.done;
-    if (writing.done || !again)
-        return FH_OK;
-    return look_whose(entry, ret_done, error);
+    if (!writing.done && again) {
+        enum fh_code found = find_out(entry, ret_done, code ? NULL : error);
+        if (found || *ret_done)
+            return found;
+    }
+    return code == FH_CONFLICT ? FH_OK : code;
 }
 
 static void decide(struct mongodb_entry *entry, bool done)
@@ -159,45 +270,12 @@ static void decide(struct mongodb_entry *entry, bool done)
         mongodb_entry_ends(entry);
 }
 
-/* Nobody waits for it any more, but its locks are held until it is known. */
-static void decide_later(void *argument)
-{
-    struct mongodb_entry *entry = argument;
-    bool done = false;
-    struct fh_error error;
-    enum fh_code code = FH_UNAVAILABLE;
-    for (int tries = 0; code == FH_UNAVAILABLE && !entry->mongodb->closing; tries++) {
-        mongodb_back_off(entry->mongodb, tries);
-        code = attempt(entry, true, &done, &error);
-    }
-    decide(entry, code == FH_OK && done);
-    entry->mongodb->deciding--;
-    fiber_wake_all(&entry->mongodb->carried);
-    fiber_wake_all(&entry->mongodb->turner);
-    mongodb_entry_release(entry);
-}
-
-static enum fh_code unknown(struct mongodb_entry *entry, struct fh_error *error)
-{
-    struct mongodb *mongodb = entry->mongodb;
-    entry->references++;
-    mongodb->deciding++;
-    if (!fiber_start(mongodb->store.world->fibers, decide_later, entry))
-        decide_later(entry); /* then its work has to wait for it after all */
-    return error_set(error, FH_OUTCOME_UNKNOWN,
-                     "The database went away during the commit: whether it was done is not known.");
-}
-
 enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error)
 {
-    struct world *world = entry->mongodb->store.world;
-    int64_t deadline_ns = world_in_ms(world, MONGODB_DECIDE_MS);
     bool done = false;
     CRASH_POINT("mongodb.unwritten");
     enum fh_code code = attempt(entry, false, &done, error);
     for (int tries = 0; code == FH_UNAVAILABLE; tries++) {
-        if (world_monotonic_ns(world) > deadline_ns || entry->mongodb->closing)
-            return unknown(entry, error);
         mongodb_back_off(entry->mongodb, tries);
         code = attempt(entry, true, &done, error);
     }
