@@ -327,6 +327,8 @@ static void start(void *argument)
     upkeep_start(runtime);
     runtime->host->ready(runtime);
     log_info("ready: %s, incarnation %s", runtime->engine, runtime->context.store->incarnation);
+    if (runtime->context.store->lacks)
+        log_warning("%s", runtime->context.store->lacks);
     if (stopped)
         runtime_stop(runtime);
 }

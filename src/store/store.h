@@ -109,6 +109,7 @@ struct store {
     struct store_hold hold;
     int outbox_rows;                     /* to be read of the outbox at once: see ledger.c */
     struct store_committing *committing; /* the newest first */
+    const char *lacks; /* what this server can't promise, a sentence for people; NULL: nothing */
 };
 
 /* A commit of a work that writes, from when it began until it is decided: on its fiber's stack. */

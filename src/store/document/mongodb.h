@@ -219,6 +219,8 @@ struct mongodb_entry {
     bson_t *carried; /* what the one write carries for others, NULL: nothing */
     bool removed;    /* and the document is there for nothing else */
     bool late;       /* copies of its one write may be under way */
+    bool left;       /* an earlier process may be carrying it on, too */
+    bool recorded;   /* all of it is written: it is only to be taken out yet */
 
     bool decided, refused, attempted, ended;
     uint64_t ended_as;
@@ -339,6 +341,8 @@ struct mongodb_carried {
     int64_t order;
     bool removed; /* the document is there only to carry it */
     bool late;    /* copies of the write that made it may come yet */
+    bool left;
+    bool recorded; /* in and out */
 };
 struct mongodb_carry {
     struct mongodb_call call; /* first */
@@ -347,6 +351,7 @@ struct mongodb_carry {
     int64_t position, epoch; /* in: the last given out; out: the same, later */
     bool uncertain; /* in: some steps of an earlier attempt may have been taken, or may be */
     bool fenced;    /* out: another process has opened this store */
+    bool counted;   /* out: all is written, though perhaps not all of it taken out */
     struct mongodb_placed *placed;
     int placed_count, placed_size;
 };

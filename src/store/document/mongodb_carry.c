@@ -23,7 +23,13 @@
  *     3  the records are newer, or gone with something in their place (mongodb_record.c)
  *     4  a place only rises
  *     5  so does the counter, and it is of another epoch in another turn
- *     6  it names the work whose entry it takes out
+ *     6  it names the work whose entry it takes out, and the epoch in which it is carried on
+ *
+ * So a record has to tell, before it is sent again, that a copy of it may come (mongodb_record.c);
+ * and whoever dies then must leave the entry to who does the same. So nothing is sent again but 6
+ * once all before it was answered; and 6 names the epoch, which whoever finds an entry makes his
+ * own before anything else: it can't be taken out under his hands. One that is out by then was
+ * whole.
  *
  * The counter names the turn that owns it (epoch). When another process has opened the store, 5
  * finds nothing to move, 1 meets positions that are taken, and 3 meets records that are newer: this
@@ -305,7 +311,7 @@ static void record_once(struct carrying *c)
     map_init(&bulks);
     for (int i = 0; i < c->carry->count; i++) {
         const struct mongodb_carried *item = &c->carry->items[i];
-        if (!carry_list_at(item->what, "writes", &list))
+        if (item->recorded || !carry_list_at(item->what, "writes", &list))
             continue;
         while (mongoc.bson_iter_next(&list) && carry_document_of(&list, &write))
             record_one(bulk_of(c, &bulks, carry_text_at(&write, "collection")), c, &write,
@@ -346,6 +352,7 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
     mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
+    mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
     mongoc.bson_append_document_begin(&update, "$unset", -1, &part);
     mongoc.bson_append_utf8(&part, "_fh.work", -1, "", 0);
     mongoc.bson_append_document_end(&update, &part);
@@ -393,10 +400,49 @@ static void tell_positions(struct carrying *c)
     }
 }
 
+static bool is_stamped(const struct mongodb_carried *item, struct carrying *c)
+{
+    mongoc_collection_t *collection = mongodb_collection(&c->carry->call, item->collection);
+    bson_t selector, update, part, above, reply;
+    bson_error_t why;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
+    mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
+    mongoc.bson_append_document_begin(&selector, "_fh.work.epoch", -1, &part);
+    mongoc.bson_append_document_begin(&part, "$not", -1, &above);
+    mongoc.bson_append_int64(&above, "$gt", -1, c->carry->epoch);
+    mongoc.bson_append_document_end(&part, &above);
+    mongoc.bson_append_document_end(&selector, &part);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &part);
+    mongoc.bson_append_int64(&part, "_fh.work.epoch", -1, c->carry->epoch);
+    mongoc.bson_append_document_end(&update, &part);
+    if (!mongoc.mongoc_collection_update_one(collection, &selector, &update, NULL, &reply, &why))
+        c->code = mongodb_failed(&why, c->error);
+    bool stamped = carry_integer_at(&reply, "matchedCount") == 1;
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+    mongoc.mongoc_collection_destroy(collection);
+    return stamped;
+}
+
+/* What was found becomes this epoch's. */
+static void stamp_left(struct carrying *c)
+{
+    for (int i = 0; i < c->carry->count && !c->code; i++) {
+        struct mongodb_carried *item = &c->carry->items[i];
+        if (item->left && !item->recorded)
+            item->recorded = !is_stamped(item, c) && !c->code;
+    }
+}
+
 static void take_steps(struct carrying *c)
 {
     if (c->carry->uncertain)
         carry_count_rows(c);
+    if (!c->carry->fenced)
+        stamp_left(c);
     carry_gather_events(c);
     if (!c->code && !c->carry->fenced && c->count > 0) {
         carry_number_events(c);
@@ -413,8 +459,12 @@ static void take_steps(struct carrying *c)
             carry_write_counter(c);
         CRASH_POINT("mongodb.counted");
     }
-    if (!c->code && !c->carry->fenced)
-        trim_all(c);
+    if (c->code || c->carry->fenced)
+        return;
+    c->carry->counted = true;
+    for (int i = 0; i < c->carry->count; i++)
+        c->carry->items[i].recorded = true;
+    trim_all(c);
 }
 
 enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error)
@@ -425,7 +475,7 @@ enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error)
     void *value;
     map_init(&c.places);
     take_steps(&c);
-    if (!c.code && !c.carry->fenced)
+    if (c.carry->counted)
         tell_positions(&c);
     while (map_next(&c.places, &entry, &key, &value))
         free(value);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "store/document/mongodb.h"
 #include "store/tls.h"
@@ -277,10 +276,15 @@ void mongodb_back_off(struct mongodb *mongodb, int tries)
 
 /* ---- First contact, and the end -------------------------------------------------------------- */
 
+static const char not_atomic[] = "The store's server is FerretDB 1, whose updates are no single "
+                                 "steps: a request that comes late, "
+                                 "when its repetition was done, can undo another write of the same "
+                                 "document that is made in that "
+                                 "very moment (docs/engines/mongodb.md).";
+
 struct greeting {
     struct mongodb_call call; /* first */
     bool is_ferretdb;
-    char version[24];
 };
 
 static enum fh_code greet(struct mongodb_call *call, struct fh_error *error)
@@ -296,9 +300,6 @@ static enum fh_code greet(struct mongodb_call *call, struct fh_error *error)
     greeting->is_ferretdb =
         answered && (mongoc.bson_iter_init_find(&at, &reply, "ferretdb") ||
                      mongoc.bson_iter_init_find(&at, &reply, "ferretdbVersion"));
-    if (greeting->is_ferretdb && mongoc.bson_iter_type(&at) == BSON_TYPE_UTF8)
-        snprintf(greeting->version, sizeof greeting->version, "%s",
-                 mongoc.bson_iter_utf8(&at, NULL));
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&command);
     return answered ? FH_OK : mongodb_failed(&why, error);
@@ -334,12 +335,8 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
         mongodb_back_off(mongodb, tries);
     }
     mongodb->nesting = greeting.is_ferretdb ? MONGODB_WRAPPED : MONGODB_NESTED;
-    if (!code && greeting.is_ferretdb)
-        log_warning(
-            "The store's server is FerretDB %s, whose updates are no single steps: a request "
-            "that comes late, when its repetition was done, can undo a write of the same "
-            "document that is made in that very moment.",
-            greeting.version);
+    if (greeting.is_ferretdb)
+        mongodb->store.lacks = not_atomic;
     return code;
 }
 

@@ -147,7 +147,7 @@ void carry_gather_events(struct carrying *c)
     int size = 0;
     for (int i = 0; i < c->carry->count; i++) {
         const struct mongodb_carried *item = &c->carry->items[i];
-        if (!carry_list_at(item->what, "events", &list))
+        if (item->recorded || !carry_list_at(item->what, "events", &list))
             continue;
         for (int index = 0; mongoc.bson_iter_next(&list); index++) {
             if (c->count == size) {

@@ -51,7 +51,9 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                                .what = entry->carried,
                                                .order = entry->order,
                                                .removed = entry->removed,
-                                               .late = entry->late};
+                                               .late = entry->late,
+                                               .left = entry->left,
+                                               .recorded = entry->recorded};
     struct mongodb_carry carry = {.call.run = mongodb_carry,
                                   .items = items,
                                   .count = count,
@@ -59,16 +61,20 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                   .epoch = mongodb->epoch,
                                   .uncertain = mongodb->uncertain};
     enum fh_code code = mongodb_call(mongodb, &carry.call, error);
+    at = 0;
+    for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried)
+        entry->recorded = items[at++].recorded;
     free(items);
     if (carry.fenced)
         world_fatal(mongodb->store.world, "another process has opened this store");
     bool late = carry.uncertain && carry.position > mongodb->position;
     mongodb->uncertain = code != FH_OK;
-    if (!code) {
+    if (!code || carry.counted) {
         mongodb->position = carry.position;
         remember_placed(mongodb, &carry);
     }
-    if (!code && late) /* whoever published them may have gone on without their positions */
+    if ((!code || carry.counted) &&
+        late) /* whoever published them may have gone on without their positions */
         store_heard(&mongodb->store);
     free(carry.placed);
     return code;
@@ -194,6 +200,7 @@ static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *col
                                                    : mongoc.bson_copy(carried),
                                     .order = order ? order : mongodb_order_next(mongodb),
                                     .late = true,
+                                    .left = true,
                                     .decided = true};
     FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
     snprintf(entry->id, ID_SIZE, "%s", mongoc.bson_iter_utf8(&at, NULL));
