@@ -167,6 +167,8 @@ struct identity_verifier {
     struct map cache;   /* struct proved by token */
     int64_t offset_ms, former_offset_ms;
     int64_t set_ns; /* when the wall clock was seen to have been set; INT64_MIN: never */
+    void (*heard)(void *context, const char *caller, int64_t ahead_ms); /* or NULL */
+    void *hearer;
 };
 
 struct identity_verifier *identity_verifier_new(const char *self, struct identity_time now)
@@ -198,6 +200,28 @@ void identity_verifier_add(struct identity_verifier *verifier, const char *name,
     copy_name(caller->name, name);
     caller->key = *key;
     map_put(&verifier->callers, name, caller);
+}
+
+void identity_verifier_hear(struct identity_verifier *verifier,
+                            void (*heard)(void *context, const char *caller, int64_t ahead_ms),
+                            void *context)
+{
+    verifier->heard = heard;
+    verifier->hearer = context;
+}
+
+/* A token is used for half of its life: between its making and then the caller's clock stands. */
+static void tell_clock(const struct identity_verifier *verifier, const struct caller *caller,
+                       int64_t expires_ms, int64_t wall_ms)
+{
+    int64_t age_ms = wall_ms - (expires_ms - IDENTITY_LIFE_MS);
+    if (!verifier->heard)
+        return;
+    if (age_ms > 0 && age_ms <= IDENTITY_LIFE_MS / 2)
+        age_ms = 0;
+    else if (age_ms > 0)
+        age_ms -= IDENTITY_LIFE_MS / 2;
+    verifier->heard(verifier->hearer, caller->name, age_ms);
 }
 
 static void look_at_clock(struct identity_verifier *verifier, struct identity_time now)
@@ -298,6 +322,7 @@ enum identity_verdict identity_verify(struct identity_verifier *verifier, const 
     enum identity_verdict verdict = verify_anew(verifier, token, &caller, &expires_ms);
     if (verdict != IDENTITY_PROVED)
         return verdict;
+    tell_clock(verifier, caller, expires_ms, now.wall_ms);
     int64_t left = left_by_either_ms(verifier, expires_ms, now);
     if (left <= 0)
         return IDENTITY_EXPIRED;

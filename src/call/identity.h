@@ -64,6 +64,12 @@ struct identity_verifier *identity_verifier_new(const char *self, struct identit
 void identity_verifier_free(struct identity_verifier *verifier);
 void identity_verifier_add(struct identity_verifier *verifier, const char *caller,
                            const struct identity_key *key);
+/* Called by identity_verify when a token turns out to be made with the caller's key, whether it has
+ * expired or not: our wall clock is ahead of that caller's by `ahead_ms` at least (negative:
+ * behind). */
+void identity_verifier_hear(struct identity_verifier *verifier,
+                            void (*heard)(void *context, const char *caller, int64_t ahead_ms),
+                            void *context);
 /* *ret_caller is the verifier's own text; set when proved. */
 enum identity_verdict identity_verify(struct identity_verifier *verifier, const char *token,
                                       struct identity_time now, const char **ret_caller);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/apart.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -308,6 +309,28 @@ static void note_older(const struct table *table, const json_t *service)
              refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
 }
 
+/* What `up` sees of each process, and what the service hears from its store and its callers. */
+static void note_clock(const struct table *table, const json_t *service)
+{
+    char span[APART_TEXT_SIZE];
+    const char *name = json_string_at(service, "name");
+    const char *why = json_string_at(json_at(service, "state.clock"), "why");
+    const json_t *each = json_at(service, "instances"), *child;
+    size_t i;
+    json_array_foreach ((json_t *)(uintptr_t)each, i, child) {
+        if (!json_is_integer(json_at(child, "clock_ahead_ms")))
+            continue;
+        apart_text(span, number(child, "clock_ahead_ms"));
+        if (json_array_size(each) > 1)
+            note(table, "The clock of %s/%lld is %s this system's.", name,
+                 number(child, "instance"), span);
+        else
+            note(table, "The clock of %s is %s this system's.", name, span);
+    }
+    if (why)
+        note(table, "%s", why);
+}
+
 static void note_moved(const struct table *table, const json_t *service)
 {
     const json_t *file = json_object_get(service, "file");
@@ -340,7 +363,7 @@ void status_print(const json_t *status, int width)
 {
     static void (*const notes[])(const struct table *table, const json_t *service) = {
         note_end,     note_trouble,  note_refused, note_parked, note_standing,
-        note_expired, note_restored, note_older,   note_moved};
+        note_expired, note_restored, note_older,   note_moved,  note_clock};
     const int narrow = NAME_WIDTH + 57;
     const struct table table = {.width = width,
                                 .positions = width == 0 || width >= narrow + POSITION_WIDTH,
@@ -359,6 +382,7 @@ void status_print(const json_t *status, int width)
     note_end(&table, gateway);
     note_refused(&table, gateway);
     note_older(&table, gateway);
+    note_clock(&table, gateway);
     for (size_t n = 0; n < sizeof notes / sizeof notes[0]; n++) {
         json_array_foreach (json_at(status, "services"), i, service)
             notes[n](&table, service);

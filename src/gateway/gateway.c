@@ -207,6 +207,7 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
         json_integer_at(config, "control_fd", &control_fd);
         code = process_start(&gateway->process, &gateway->loop, (int)control_fd, on_stop, gateway,
                              error);
+        gateway->process.clock = gateway->world;
     }
     if (code == FH_OK)
         code =

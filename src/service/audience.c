@@ -66,6 +66,14 @@ uint64_t audience_refused(const struct audience *audience)
     return audience ? audience->refused : 0;
 }
 
+void audience_hear(struct audience *audience,
+                   void (*heard)(void *context, const char *caller, int64_t ahead_ms),
+                   void *context)
+{
+    if (audience)
+        identity_verifier_hear(audience->verifier, heard, context);
+}
+
 /* By what it says of itself: a program that was started without keys. */
 static int believe(const char *from, const struct audience_route *route, const char **ret_why)
 {

@@ -26,6 +26,11 @@ enum fh_code audience_new(const char *service, const json_t *config, struct worl
 void audience_free(struct audience *audience); /* NULL is fine */
 uint64_t audience_refused(const struct audience *audience);
 
+/* As identity_verifier_hear. NULL is fine. */
+void audience_hear(struct audience *audience,
+                   void (*heard)(void *context, const char *caller, int64_t ahead_ms),
+                   void *context);
+
 /* A route as its declaration has it. */
 struct audience_route {
     const char *method, *pattern;

@@ -274,6 +274,7 @@ static int serve(const fh_service *service, const json_t *config, const char *li
         return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
     }
     program->process.beaten = on_beat;
+    program->process.clock = program->runtime.world;
     http_client_use_tls(program->client, &program->tls);
     set_peers(program);
     world_real_set_sender(world, send_request, program);

@@ -18,6 +18,7 @@
 #include "service/asyncapi.h"
 #include "service/audience.h"
 #include "service/backup.h"
+#include "service/clocks.h"
 #include "service/openapi.h"
 #include "service/operators.h"
 #include "service/prove.h"
@@ -107,6 +108,7 @@ static void state(struct runtime *runtime, struct exchange *exchange)
                   "undone", (json_int_t)sagas.undone, "parked", (json_int_t)sagas.parked,
                   "abandoned", (json_int_t)sagas.abandoned));
     json_object_set_new(object, "trouble", trouble_show(runtime->context.troubles, runtime->world));
+    json_object_set_new(object, "clock", clocks_show(runtime->clocks));
     json_object_set_new(object, "restored",
                         json_integer(saga_restored_waits(runtime->context.sagas)));
     if (runtime->service->model == FH_RELATIONAL)

@@ -179,6 +179,11 @@ static void on_beat(uv_timer_t *handle)
 {
     struct process *process = handle->data;
     control_send(process, process->works ? "working\n" : "beat\n");
+    if (process->clock) { /* apart from the beat, whose words older ones of `up` know */
+        char line[32];
+        snprintf(line, sizeof line, "clock %lld\n", (long long)world_wall_ms(process->clock));
+        control_send(process, line);
+    }
     if (process->beaten)
         process->beaten(process->context);
 }

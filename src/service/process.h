@@ -49,6 +49,7 @@ struct process {
     bool stopping, works;
     void (*stop)(void *context);
     void (*beaten)(void *context); /* with each beat, or NULL: may be set after process_start */
+    struct world *clock; /* `up` is told its wall clock with each beat; may be set as that */
     void *context;
 };
 

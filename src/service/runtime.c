@@ -18,6 +18,7 @@
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/move.h"
+#include "service/clocks.h"
 #include "service/restore.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
@@ -55,6 +56,7 @@ static void drain_finish(void *argument)
     event_room_free(runtime->context.events);
     saga_room_free(runtime->context.sagas);
     call_room_free(runtime->context.calls);
+    clocks_free(runtime->clocks);
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
     lease_room_free(runtime->context.leases);
@@ -284,6 +286,7 @@ static enum fh_code start_rooms(struct runtime *runtime, struct fh_error *error)
     context->calls = call_room_new(context);
     context->spans = spans_new(context->world, open_spans(runtime));
     context->keys = work_keys_new();
+    runtime->clocks = clocks_new(runtime);
     enum fh_code code = command_clock_start(context, error);
     if (code == FH_OK)
         code = saga_room_new(context, &context->sagas, error);

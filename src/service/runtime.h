@@ -61,6 +61,7 @@ struct runtime {
     const char *engine;
     struct confinement confinement;
     struct audience *audience;  /* the host's; NULL: everybody is believed */
+    struct clocks *clocks;      /* NULL until it has its store */
     struct http_server *server; /* NULL: the host's requests come another way */
     enum runtime_phase phase;
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */

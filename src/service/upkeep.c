@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "event/trim.h"
 #include "saga/run.h"
+#include "service/clocks.h"
 #include "work/command.h"
 #include "work/keyvalue.h"
 #include "work/retention.h"
@@ -93,7 +94,8 @@ static void run(void *argument)
         (struct lease){.name = "expiry", .taken = taken, .ends = lease_ended, .owner = runtime};
     lease_add(runtime->context.leases, &runtime->expiry);
     while (runtime->phase == RUNTIME_READY) {
-        if (runtime->expiry.state == LEASE_OURS)
+        clocks_look(runtime->clocks);
+        if (runtime->phase == RUNTIME_READY && runtime->expiry.state == LEASE_OURS)
             keep_up(&upkeep);
         if (runtime->phase != RUNTIME_READY)
             break; /* its wake-up came while the store was busy */

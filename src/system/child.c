@@ -25,9 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "system/instance.h"
@@ -35,7 +33,6 @@
 #define NS_PER_MS 1000000
 #define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
 #define DOUBT_MS 100 /* meanwhile it reads what has come */
-#define TAIL_SIZE_MAX 4096
 #define HELD_FD 7
 #define HELD_PATH "/proc/self/fd/7"
 
@@ -97,51 +94,6 @@ static void send_signal(struct child *child, int signal)
 {
     if (child->pid && !uv_is_closing((uv_handle_t *)&child->process))
         uv_process_kill(&child->process, signal);
-}
-
-/* ---- The log -----------------------------------------------------------------------------------
- */
-
-static int64_t log_size(const struct child *child)
-{
-    struct stat status;
-    return fstat(child->log_fd, &status) == 0 ? (int64_t)status.st_size : 0;
-}
-
-static void bound_log(struct child *child)
-{
-    char name[INSTANCE_FILE_SIZE];
-    int64_t size = log_size(child);
-    if (size <= CHILD_LOG_SIZE_MAX)
-        return;
-    instance_file(name, "log", child->instance, ".1");
-    int old = openat(child->part->folder_fd, name,
-                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    off_t from = size - CHILD_LOG_SIZE_MAX;
-    while (old >= 0 && sendfile(old, child->log_fd, &from, CHILD_LOG_SIZE_MAX) > 0)
-        ;
-    if (old >= 0)
-        close(old);
-    if (ftruncate(child->log_fd, 0) == 0)
-        child->log_start = 0;
-}
-
-void child_last_lines(const struct child *child, int count, struct text *out)
-{
-    char tail[TAIL_SIZE_MAX];
-    int64_t size = log_size(child), from = child->log_start;
-    if (size - from > TAIL_SIZE_MAX)
-        from = size - TAIL_SIZE_MAX;
-    ssize_t length = size > from ? pread(child->log_fd, tail, (size_t)(size - from), from) : 0;
-    while (length > 0 && tail[length - 1] == '\n')
-        length--;
-    ssize_t start = length > 0 ? length : 0;
-    for (int lines = 0; start > 0; start--) {
-        if (tail[start - 1] == '\n' && ++lines == count)
-            break;
-    }
-    if (length > 0)
-        text_append(out, tail + start, (size_t)(length - start));
 }
 
 /* ---- Endings -----------------------------------------------------------------------------------
@@ -280,12 +232,25 @@ static void take_work(struct child *child)
         child->works(child, &course);
 }
 
+/* "clock 1763737200123": what time it is there, by the process's own wall clock. What waited to be
+ * read, since we stood still, tells of a time that is past: apart.h counts on that. */
+static void take_clock(struct child *child)
+{
+    int64_t its_ms = strtoll(child->line + strlen("clock"), NULL, 10);
+    int64_t ahead_ms = its_ms - world_wall_ms(child->world);
+    if (apart_note(&child->clock, ahead_ms, false, world_monotonic_ns(child->world)) &&
+        child->clock_set)
+        child->clock_set(child);
+}
+
 static void take_line(struct child *child)
 {
     child->line[child->line_length] = '\0';
     child->line_length = 0;
     size_t word = strcspn(child->line, " ");
     bool ready = strcmp(child->line, "ready") == 0;
+    if (strncmp(child->line, "clock ", 6) == 0)
+        take_clock(child);
     bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
     if (!ready && !works && strcmp(child->line, "beat") != 0)
         return;
@@ -293,7 +258,7 @@ static void take_line(struct child *child)
      * server that recovers, or a migration, takes what it takes. */
     if (child->state == CHILD_READY || ready || works)
         child->heard_ns = world_monotonic_ns(child->world);
-    bound_log(child);
+    child_log_bound(child);
     if (works)
         take_work(child);
     if (!ready || child->state != CHILD_STARTING)
@@ -434,7 +399,8 @@ static void begin(struct child *child)
     child->killed_for_silence = false;
     child->exit_code = child->exit_signal = 0;
     child->line_length = 0;
-    child->log_start = log_size(child);
+    child->log_start = child_log_size(child);
+    child->clock = (struct apart){0};
     child->state = CHILD_STARTING;
     if (!choose_program(child)) {
         end_before_start(child, "the program was overwritten, and is not started unchecked");

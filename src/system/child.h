@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/apart.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "system/provision.h"
@@ -57,6 +58,8 @@ struct child {
     void (*changed)(struct child *child);
     /* While it starts it says how far its work has come: `done` of `what`. NULL: nobody listens. */
     void (*works)(struct child *child, const struct course *course);
+    /* Its wall clock differs from ours, or agrees again: `clock`. NULL: nobody listens. */
+    void (*clock_set)(struct child *child);
     void *owner;
 
     enum child_state state;
@@ -82,8 +85,9 @@ struct child {
     char own_address[ADDRESS_TEXT_SIZE];
     int own_fd; /* listens there; -1: it has none */
     int log_fd;
-    int64_t log_start; /* where the present process' part of the log begins */
-    char line[128];    /* what has come of a control line so far */
+    int64_t log_start;  /* where the present process' part of the log begins */
+    struct apart clock; /* of the present process; it is ahead of ours */
+    char line[128];     /* what has come of a control line so far */
     size_t line_length;
     char buffer[256];
 };
@@ -98,5 +102,7 @@ void child_stop(struct child *child);  /* SIGTERM, and SIGKILL after the grace; 
 void child_kill(struct child *child);  /* for the impatient: SIGKILL now; only while STOPPING */
 /* The last lines that the present or last process wrote to its log, at most `count`. */
 void child_last_lines(const struct child *child, int count, struct text *out);
+int64_t child_log_size(const struct child *child);
+void child_log_bound(struct child *child); /* cuts it where it has become too long */
 
 #endif

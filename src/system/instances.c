@@ -372,6 +372,8 @@ static json_t *child_json(const struct child *child)
     json_object_set_new(item, "restarts", json_integer(child->restarts));
     json_object_set_new(item, "since_s",
                         ready ? json_integer((now - child->ready_ns) / 1000000000) : json_null());
+    if (child->clock.is)
+        json_object_set_new(item, "clock_ahead_ms", json_integer(child->clock.ahead_ms));
     json_object_set_new(item, "last_end", *child->why ? json_string(child->why) : json_null());
     return item;
 }

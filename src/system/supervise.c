@@ -294,6 +294,22 @@ static void child_works(struct child *child, const struct course *course)
         control_work(supervisor->control, child->part->name, course);
 }
 
+static void child_clock_set(struct child *child)
+{
+    struct supervisor *supervisor = child->owner;
+    char name[CONTROL_SERVICE_SIZE + 16], span[APART_TEXT_SIZE];
+    instances_name(instances_of(supervisor, child), child, name, sizeof name);
+    apart_text(span, child->clock.ahead_ms);
+    if (child->clock.is)
+        supervisor_say(
+            supervisor, SUPERVISE_TROUBLE, child->part->name,
+            "the clock of %s is %s this system's: others refuse its tokens, and it theirs", name,
+            span);
+    else
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+                       "the clock of %s agrees with this system's again", name);
+}
+
 /* ---- Running
  * ------------------------------------------------------------------------------------- */
 
@@ -330,6 +346,7 @@ static struct instances one_of(struct supervisor *supervisor, const struct provi
                                         .environment = supervisor->options->environment,
                                         .changed = child_changed,
                                         .works = child_works,
+                                        .clock_set = child_clock_set,
                                         .owner = supervisor},
                               .wanted = 1};
 }

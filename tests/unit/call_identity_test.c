@@ -246,6 +246,42 @@ static void the_cache_is_bounded_and_forgets_nothing_that_matters(void **state)
     identity_verifier_free(verifier);
 }
 
+static void take_heard(void *context, const char *caller, int64_t ahead_ms)
+{
+    assert_string_equal(caller, "orders");
+    *(int64_t *)context = ahead_ms;
+}
+
+/* It is used for half of its life, so a caller's clock is known no better than that. */
+static void a_token_tells_how_far_its_callers_clock_is_off(void **state)
+{
+    static const struct {
+        int64_t ours_ms, ahead_ms; /* since it was made, and what can be said for sure */
+    } rows[] = {{0, 0},
+                {IDENTITY_LIFE_MS / 2, 0},
+                {-90000, -90000},
+                {IDENTITY_LIFE_MS / 2 + 70000, 70000},
+                {2 * DAY_MS, 2 * DAY_MS - IDENTITY_LIFE_MS / 2},
+                {-2 * DAY_MS, -2 * DAY_MS}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct identity_time now = later(rows[i].ours_ms, 0);
+        struct identity_verifier *verifier = identity_verifier_new("users", now);
+        char token[IDENTITY_TOKEN_SIZE];
+        const char *caller;
+        int64_t heard = -1;
+        identity_verifier_add(verifier, "orders", &key);
+        identity_verifier_hear(verifier, take_heard, &heard);
+        identity_token("orders", "users", noon.wall_ms + IDENTITY_LIFE_MS, &other_key, token);
+        identity_verify(verifier, token, now, &caller);
+        assert_int_equal(heard, -1); /* who has not the key tells nothing */
+        identity_token("orders", "users", noon.wall_ms + IDENTITY_LIFE_MS, &key, token);
+        identity_verify(verifier, token, now, &caller);
+        assert_int_equal(heard, rows[i].ahead_ms);
+        identity_verifier_free(verifier);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_caller_makes_a_new_token_in_time),
         cmocka_unit_test(a_day_on_the_wall_clock_refuses_nobody),
         cmocka_unit_test(the_former_time_counts_no_longer_than_a_token),
+        cmocka_unit_test(a_token_tells_how_far_its_callers_clock_is_off),
         cmocka_unit_test(the_cache_is_bounded_and_forgets_nothing_that_matters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
