@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Link points: which messages each kind of work sends, each fault at each of them, and a run of many on many beds.
+
+What a kind sends is recorded on beds that have done every kind once, so that nothing is new to them. What a bed also
+says while nobody asks for anything (beats of leases, the tests' own looks) is recorded as the kind IDLE and is no point of
+the others'."""
+
+import asyncio
+import collections
+import dataclasses
+import pathlib
+import random
+import time
+
+from bed import REST_S_MAX, Bed
+from kinds import KINDS, ON_SERVERS_ALONE, Wrong, wrong
+from link import ANSWER_FAULTS, HTTP_REQUEST_FAULTS, REQUEST_FAULTS, Fault
+
+HERE = pathlib.Path(__file__).resolve().parent
+IDLE = "idle"
+RECOVERY = "recovery"
+KINDS_AND_IDLE = (*KINDS, IDLE)
+IDLE_S = 4
+TRAILING_S = 1.2           # what follows a work within a second: closings, what a subscriber tells
+FIRED_S_MAX = 1.5          # a point that was not passed when all has been at rest for so long is not passed
+HELD_S_MAX = 4
+# What timers send, whatever is done meanwhile, and what depends on what was done before.
+BY_CHANCE = ("DELETE FROM fh_work", "(notification)", "INSERT INTO fh_meta", 'SELECT "id", "id" FROM "more_')
+AGAIN_S = 0.25             # and looked at once more, for what comes late
+OFTEN_MAX = 3              # the same message several times in a kind: the first so many are points
+WARMING = ("work without a key", "work with a key", "saga", "saga undone", "cursor alone")  # that no statement is new
+KINDS_OF_CONNECTION = ("(startup)", "(password)", "(login)", "(greeting)", "SET ", "(end)", "(encryption?)", "(ping)", "AUTH",
+                       "INFO", "(close)", "(prepare)")
+
+
+class TriedBed(Bed):
+    """A bed on which kinds are done, with faults or without."""
+
+    def kinds(self):
+        return {name: kind for name, kind in KINDS.items() if self.engine != "sqlite" or name not in ON_SERVERS_ALONE}
+
+    def sabotage(self, link, units, how, text=b""):
+        self.sabotages = [Fault(link, units, 1, how, text=text)]
+        self.links[link].arm(self.sabotages[0])
+
+    def sabotaged(self):
+        return not all(one.fired for one in self.sabotages)
+
+    async def until(self, what, condition, seconds=30):
+        until = time.monotonic() + seconds
+        while condition():
+            if time.monotonic() > until:
+                raise Wrong(f"{what}: not within {seconds} s")
+            await asyncio.sleep(0.02)
+
+    def forget(self):
+        self.before = None
+        for link in self.links.values():
+            link.seen, link.armed, link.happened = [], [], self.happened
+
+    def happened(self):
+        """A fault has: what is sent from here on is its recovery."""
+        if self.before is None:
+            self.before = {name: len(link.seen) for name, link in self.links.items()}
+
+    def recovery(self):
+        """{(link, way, units): how often}, since the first fault."""
+        return collections.Counter((name, way, units) for name, link in self.links.items()
+                                   for way, units in link.seen[(self.before or {}).get(name, len(link.seen)):])
+
+    def seen(self):
+        return [(link.name, way, units) for link in self.links.values() for way, units in link.seen]
+
+    rest_s = REST_S_MAX
+
+    async def rest(self, further=None):
+        problem = await self.at_rest(further, self.rest_s)
+        if problem:
+            raise Wrong(problem)
+
+    async def once(self, kind):
+        name = self.new_name()
+        expected, _ = await self.kinds()[kind](self, name)
+        await self.rest(lambda: wrong(self, name, expected))
+
+    async def do(self, kind):
+        """A kind, without faults, up to what follows it."""
+        name = self.new_name()
+        expected, again = await self.kinds()[kind](self, name)
+        await self.rest(lambda: wrong(self, name, expected))
+        if again:
+            await again()
+        await asyncio.sleep(TRAILING_S)
+
+    async def record(self, kinds):
+        """{kind: [(link, way, units)]} of these kinds."""
+        found = {}
+        for kind in kinds:
+            self.forget()
+            if kind == IDLE:
+                await asyncio.sleep(IDLE_S)
+                self.forget()
+                for _ in range(3):
+                    await asyncio.sleep(IDLE_S / 3)
+                    await self.rest(lambda: wrong(self, self.new_name(), {}))
+            else:
+                await self.do(kind)
+            found[kind] = self.seen()
+        return found
+
+    async def release(self):
+        held = False
+        for link in self.links.values():
+            held = await link.release() or held
+        return held
+
+    async def releases(self, kind_done):
+        """What is held reaches its receiver once the work has been answered, or when it can't be without."""
+        began = time.monotonic()
+        while not any(link.held for link in self.links.values()):
+            await asyncio.sleep(0.02)
+        began = time.monotonic()
+        while not kind_done.is_set() and time.monotonic() - began < HELD_S_MAX:
+            await asyncio.sleep(0.02)
+        await self.release()
+
+    async def suffer(self, kind, faults):
+        """A kind with these faults; whether all of them happened. Raises Wrong."""
+        self.forget()
+        for fault in faults:
+            self.links[fault.link].arm(fault)
+        name, done = self.new_name(), asyncio.Event()
+        releasing = asyncio.ensure_future(self.releases(done))
+        try:
+            if kind == IDLE:
+                expected, again = {}, None
+            else:
+                expected, again = await self.kinds()[kind](self, name)
+            until = time.monotonic() + FIRED_S_MAX
+            while not all(fault.fired for fault in faults) and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+            right = lambda: wrong(self, name, expected)
+            if not any(link.held for link in self.links.values()):
+                await self.rest(right)
+            done.set()
+            if any(link.held for link in self.links.values()):
+                await self.rest(right) if self.patient else None
+                await self.release()
+            await self.rest(right)
+            if again:
+                await again()
+            await asyncio.sleep(AGAIN_S)
+            await self.rest(right)
+            self.recovered = self.recovery()
+        finally:
+            releasing.cancel()
+            self.forget()
+        return all(fault.fired for fault in faults)
+
+    patient = False
+
+
+# ---- What was sent ------------------------------------------------------------------------------
+
+def in_words(units):
+    return " ; ".join(units)
+
+
+def statements(units):
+    """What a message asks for, without what its transaction began with and what any connection begins with."""
+    return [one for one in units if not one.startswith(("in: ", *KINDS_OF_CONNECTION))]
+
+
+def said_anyway(listed):
+    return {line for line, each in listed.get(IDLE, {}).items() if each}
+
+
+def is_idle(link, way, units, idle):
+    """Whether nothing in it is of the work: neither a statement nor what its transaction began with."""
+    said = [one.removeprefix("in: ") for one in units if not one.startswith(KINDS_OF_CONNECTION)]
+    return not statements(units) or all(f"{link} {way} {one}" in idle or one.startswith(BY_CHANCE) for one in said)
+
+
+class Recording:
+    """What several beds have sent: {kind: {(link, way, units): how often at most}}, and how many of them sent it."""
+
+    def __init__(self, recordings):
+        self.kinds = {kind: collections.Counter() for one in recordings for kind in one}
+        self.sent_by, self.messages, self.beds = (collections.Counter() for _ in range(3))
+        for one in recordings:
+            for kind, messages in one.items():
+                self.beds[kind] += 1
+                self.kinds[kind] |= collections.Counter(messages)
+                self.messages.update({(kind, *message) for message in messages})
+                self.sent_by.update({(kind, link, way, unit) for link, way, units in messages for unit in statements(units)})
+
+    def lines(self, kind, whole=False):
+        """{line of the list: whether each bed sent it}; `whole`: with what is sent when idle, too."""
+        idle = {(link, way, unit) for (link, way, units) in self.kinds[IDLE] for unit in statements(units)}
+        found = {}
+        for link, way, units in self.kinds[kind]:
+            for unit in statements(units):
+                if whole or kind == IDLE or (link, way, unit) not in idle:
+                    found[f"{link} {way} {unit}"] = self.sent_by[kind, link, way, unit] == self.beds[kind]
+        return found
+
+    def points(self, kind, listed):
+        """[(link, way, units, nth)] of a kind, without what is said anyway."""
+        found, idle = [], said_anyway(listed) | {line for line, each in self.lines(IDLE).items() if each}
+        for (link, way, units), times in self.kinds[kind].items():
+            if self.messages[kind, link, way, units] < self.beds[kind]:
+                continue  # chance, or what a timer does
+            if kind != IDLE and is_idle(link, way, units, idle):
+                continue
+            found += [(link, way, units, nth + 1) for nth in range(min(times, OFTEN_MAX))]
+        return found
+
+
+def faults_at(point, http, away_s):
+    """Every single fault at a message."""
+    link, way, units, nth = point
+    if way == "<":
+        names = ANSWER_FAULTS if http else ("lose",)
+        aways = {"lose": (0.0, away_s)}
+    else:
+        names = HTTP_REQUEST_FAULTS if http else REQUEST_FAULTS
+        aways = {"before": (0.0, away_s) if http else (0.0,), "swallow": (0.0, away_s)}
+    return [Fault(link, units, nth, how, away) for how in names for away in aways.get(how, (0.0,))]
+
+
+def singles(recording, listed, away_s, once, rng):
+    """Every fault at every message, one schedule each, in an order that comes to every message before it comes to
+    another fault at one. `once`: the same message in several kinds counts once."""
+    found, seen = [], set()
+    for kind in KINDS_AND_IDLE:
+        if kind not in recording.kinds:
+            continue
+        for point in recording.points(kind, listed):
+            if once and (point[:3] in seen or point[3] > 1):
+                continue
+            seen.add(point[:3])
+            faults = faults_at(point, is_http(point[0]), away_s)
+            rng.shuffle(faults)
+            found += [(turn + rng.random(), Schedule(kind, [fault])) for turn, fault in enumerate(faults)]
+    return [schedule for _, schedule in sorted(found, key=lambda one: one[0])]
+
+
+def pairs(run, listed, away_s):
+    """A second fault at each message that the recovery from a first one sent. What has the same first fault at the same
+    message, and the second, counts once, whichever kind it was. In an order drawn by chance."""
+    found, seen = [], set()
+    idle = said_anyway(listed)
+    for schedule, recovery in run.recoveries:
+        first = schedule.faults[0]
+        for (link, way, units), times in recovery.items():
+            if is_idle(link, way, units, idle):
+                continue
+            for second in faults_at((link, way, units, 1), is_http(link), away_s):
+                same = (first.link, first.units, first.how, link, way, units, second.how, second.away_s)
+                if same in seen:
+                    continue
+                seen.add(same)
+                one = dataclasses.replace(first, fired=False)
+                second.behind = one
+                found.append(Schedule(schedule.kind, [one, second]))
+    run.random.shuffle(found)
+    return found
+
+
+def is_http(link):
+    return not link.endswith(">store")
+
+
+# ---- The list -----------------------------------------------------------------------------------
+
+def read_list(engine):
+    """{kind: {line: whether it is sent each time}}"""
+    found, kind = {}, None
+    path = HERE / f"{engine}.txt"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        if line.startswith("["):
+            kind = line[1:-1]
+            found[kind] = {}
+        elif line and not line.startswith("#"):
+            found[kind][line.removeprefix("? ")] = not line.startswith("? ")
+    return found
+
+
+def write_list(engine, recording, recoveries=()):
+    """With what stands there already and was not sent each time: it may not have been this time."""
+    before = read_list(engine)
+    text = [f"# What each kind of work sends on {engine}, statement by statement; \"?\": not each time. What stands under",
+            f"# {RECOVERY} was sent after faults. Written by tests/links/run record {engine}, when a message is new or gone: look",
+            "# at what that does to the faults."]
+    found = {kind: recording.lines(kind) for kind in recording.kinds}
+    known = {line for lines in found.values() for line in lines}
+    found[RECOVERY] = {f"{link} {way} {unit}": False for recovery in recoveries for link, way, units in recovery
+                       for unit in statements(units) if f"{link} {way} {unit}" not in known}
+    for kind in (*KINDS_AND_IDLE, RECOVERY):
+        lines = found.get(kind, {})
+        lines |= {line: False for line, each in before.get(kind, {}).items() if line not in lines and not each}
+        for line in lines:
+            lines[line] = lines[line] and before.get(kind, {}).get(line, True) is True
+        if lines:
+            text += ["", f"[{kind}]", *((line if each else f"? {line}") for line, each in sorted(lines.items()))]
+    (HERE / f"{engine}.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def compare(listed, recording):
+    """What is new, and what is not sent any more, a line each. Retries, timers and what chance brings together may put a
+    message into a kind where it was not seen before; but none may be sent that no kind was known to send, and what was
+    sent each time must still be sent by some."""
+    known = {line: each for lines in listed.values() for line, each in lines.items()}
+    sent, found = {}, []
+    for kind in recording.kinds:
+        for line in recording.lines(kind, whole=True):
+            if not line.split(" ", 2)[2].startswith(BY_CHANCE):
+                sent.setdefault(line, kind)
+    found += [f"new in {kind}: {line}" for line, kind in sent.items() if line not in known]
+    for kind in recording.kinds:
+        found += [f"not sent any more in {kind}: {line}" for line, each in listed.get(kind, {}).items()
+                  if each and kind != IDLE and line not in sent and not line.split(" ", 2)[2].startswith(BY_CHANCE)]
+    found += [f"not in the list: {kind}" for kind in recording.kinds if kind not in listed]
+    return found
+
+
+# ---- Many schedules on many beds ----------------------------------------------------------------
+
+@dataclasses.dataclass
+class Schedule:
+    kind: str
+    faults: list
+
+    def __str__(self):
+        return f"{self.kind}: " + " | ".join(str(fault) for fault in self.faults)
+
+
+class Run:
+    """Schedules, worked off side by side; a bed on which one failed is left, and another one made."""
+
+    def __init__(self, folder, engine, beds, seed):
+        self.folder, self.engine, self.width = folder, engine, beds
+        self.seed, self.random = seed, random.Random(seed)
+        self.failures, self.passed, self.missed = [], 0, []
+        self.until = None
+        self.took, self.recoveries = [], []
+
+    async def bed(self):
+        bed = await TriedBed(self.folder, self.engine).__aenter__()
+        try:
+            await bed.rest()
+            await asyncio.gather(*(bed.once(kind) for kind in WARMING))
+            await asyncio.sleep(TRAILING_S)
+        except BaseException:
+            print(bed.logs())
+            await bed.__aexit__()
+            raise
+        return bed
+
+    async def record(self, times=3):
+        """Each kind so many times, on several beds."""
+        beds = await asyncio.gather(*(self.bed() for _ in range(self.width)))
+        kinds = [kind for _ in range(times) for kind in (*beds[0].kinds(), IDLE)]
+        shares = [kinds[i::len(beds)] for i in range(len(beds))]
+        try:
+            return Recording(await asyncio.gather(*(bed.record(share) for bed, share in zip(beds, shares)))), beds
+        except BaseException:
+            print("\n".join(bed.logs() for bed in beds))
+            await asyncio.gather(*(bed.__aexit__() for bed in beds))
+            raise
+
+    async def one(self, bed, schedule):
+        began = time.monotonic()
+        if await bed.suffer(schedule.kind, schedule.faults):
+            self.passed += 1
+            if len(schedule.faults) == 1:
+                self.recoveries.append((schedule, bed.recovered))
+        else:
+            self.missed.append(schedule)
+        self.took.append((time.monotonic() - began, schedule))
+
+    async def worker(self, bed, schedules):
+        while schedules and not (self.until and time.monotonic() > self.until):
+            schedule = schedules.popleft()
+            began = time.monotonic()
+            try:
+                if not bed:
+                    bed = await self.bed()
+                await self.one(bed, schedule)
+            except Exception as error:  # what a test wants to tell, with where it was
+                self.failures.append(f"{schedule}\n  {type(error).__name__}: {error}\n"
+                                     f"  after {time.monotonic() - began:.1f} s, seed {self.seed}\n"
+                                     f"{await bed.states() + chr(10) + bed.logs() if bed else ''}")
+                print(f"FAILED {self.engine}: {schedule}: {error}", flush=True)
+                if bed:
+                    await bed.__aexit__()
+                bed = None
+        if bed:
+            await bed.__aexit__()
+
+    async def all(self, beds, schedules):
+        schedules = collections.deque(schedules)
+        await asyncio.gather(*(self.worker(bed, schedules) for bed in beds))
