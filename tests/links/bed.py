@@ -231,7 +231,7 @@ class Bed:
 
     async def states(self):
         """All that the services tell of themselves, for who reads of a failure."""
-        return "\n".join(f"-- {service}: {json.dumps(await self.state(service))}" for service in ("desk", "shelf"))
+        return "\n".join([f"-- {service}: {json.dumps(await self.state(service))}" for service in ("desk", "shelf")])
 
     async def state(self, service):
         answer = await ask(self.ports[service], "GET", "/_freehold/state", headers=["Freehold-From: operator"])

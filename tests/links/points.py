@@ -25,7 +25,8 @@ TRAILING_S = 1.2           # what follows a work within a second: closings, what
 FIRED_S_MAX = 1.5          # a point that was not passed when all has been at rest for so long is not passed
 HELD_S_MAX = 4
 # What timers send, whatever is done meanwhile, and what depends on what was done before.
-BY_CHANCE = ("DELETE FROM fh_work", "(notification)", "INSERT INTO fh_meta", 'SELECT "id", "id" FROM "more_')
+BY_CHANCE = ("DELETE FROM fh_work", "DELETE FROM fh_mark", "DELETE FROM fh_opening", "UPDATE fh_opening",
+             "(notification)", "INSERT INTO fh_meta", 'SELECT "id", "id" FROM "more_')
 AGAIN_S = 0.25             # and looked at once more, for what comes late
 OFTEN_MAX = 3              # the same message several times in a kind: the first so many are points
 WARMING = ("work without a key", "work with a key", "saga", "saga undone", "cursor alone")  # that no statement is new
