@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,6 +161,19 @@ class World:
             signal_to(pid, signal.SIGKILL)
         if self.link:
             self.link.end()
+
+    def dump(self, place):
+        """The stores themselves, where a tool for that is at hand."""
+        for name in self.services:
+            if self.engine == "sqlite":
+                for file in (self.state / name).glob("*.db*"):
+                    shutil.copy(file, place / f"{name}-{file.name}")
+            elif self.engine == "postgresql":
+                with open(place / f"{name}.sql", "wb") as file:
+                    subprocess.run(["pg_dump", "-h", self.server["host"], "-p", str(self.server["port"]), "-U",
+                                    self.server["user"], "--inserts", f"{self.system}_{name}"], stdout=file,
+                                   stderr=subprocess.DEVNULL, timeout=100, check=False,
+                                   env={**os.environ, "PGPASSWORD": self.server["password"]})
 
     # ---- Processes ----
 
