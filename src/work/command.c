@@ -425,10 +425,13 @@ static bool peek(fh_work *w, struct command *command)
 {
     struct fh_error error = {0};
     struct store_work *work;
+    command->verdict = VERDICT_SETTLE; /* no undo runs that has not seen what it undoes */
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
         return false; /* the work will say so */
     enum fh_code code = judge(w, command, work, &error);
     store_rollback(work);
+    if (code)
+        command->verdict = VERDICT_SETTLE;
     if (code || command->verdict == VERDICT_RUN || command->verdict == VERDICT_SETTLE ||
         command->newer)
         return false;

@@ -329,6 +329,32 @@ static void an_undo_that_fails_is_asked_again(void **state)
     expect_effects(*state, "charge, take back 7 of 5");
 }
 
+/* The store is away at the look before the undo's work, and is there again for the work itself. */
+static enum fh_code refuse_looks(struct store *store, enum store_mode mode, struct store_work **ret,
+                                 struct fh_error *error)
+{
+    if (mode == STORE_READ_COMMITTED)
+        return error_set(error, FH_UNAVAILABLE, "The store is away.");
+    return store_sqlite.begin(store, mode, ret, error);
+}
+
+static void an_undo_whose_look_fails_does_not_run_without_its_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent first = step(*state, charge), back = undo(*state, take_back);
+    struct store *store = fixture->context.store;
+    const struct store_ops *ops = store->ops;
+    struct store_ops away = *ops;
+    away.begin = refuse_looks;
+    expect(&first, 201, "done");
+    store->ops = &away;
+    expect(&back, 503, "");
+    store->ops = ops;
+    expect_effects(*state, "charge");
+    expect(&back, 200, "undone");
+    expect_effects(*state, "charge, take back 7 of 5");
+}
+
 /* ---- Senders --------------------------------------------------------------------------------- */
 
 static void a_former_life_of_the_sender_changes_nothing(void **state)
@@ -658,6 +684,7 @@ int main(void)
         STORED(a_refused_step_is_never_done_after_its_undo),
         STORED(what_has_no_undo_is_fixed_only_if_it_was_done),
         STORED(an_undo_that_fails_is_asked_again),
+        STORED(an_undo_whose_look_fails_does_not_run_without_its_request),
         STORED(a_former_life_of_the_sender_changes_nothing),
         STORED(a_newer_life_of_the_sender_keeps_its_keys),
         STORED(a_request_for_another_life_of_the_receiver_is_told_which_one_it_is),
