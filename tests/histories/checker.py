@@ -208,6 +208,9 @@ def _copies_in_time(copies, final):
 
 
 def _deals(history, final, forgiven):
+    for list_, values in final.partner.items():
+        if not _is_deal(list_):
+            yield Anomaly("deal", f"the partner has {values} of deal {list_}, which there never was")
     numbers = {*history.deals, *(list_ for list_ in (*final.recorder, *final.partner) if _is_deal(list_))}
     for deal in numbers:
         if deal in forgiven:

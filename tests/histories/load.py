@@ -228,7 +228,7 @@ class Load:
 
     async def page_all(self, service, patience_s):
         """{list: values} of all that a service holds; asked again while it is away."""
-        found, after, connection = {}, 0, Connection(self.port)
+        found, after, connection = {}, -1, Connection(self.port)
         until = time.monotonic() + patience_s
         while True:
             try:

@@ -222,3 +222,10 @@ def test_a_deal_that_went_wrong_is_found(wrong):
     good.final.recorder[DEALS] = good.final.hearer[DEALS] = here
     good.final.partner[DEALS] = there
     assert kind in kinds(good), check(good.history, good.final)
+
+
+def test_what_was_done_for_no_deal_is_found():
+    """A handler that was run with nothing at hand."""
+    good = Good(1)
+    good.final.partner[0] = ["returned"]
+    assert "deal" in kinds(good)

@@ -37,7 +37,7 @@ json_t *lists_page(fh_work *w, json_int_t after, json_int_t below, json_int_t li
 {
     json_t *page = json_array(), *document;
     json_t *documents = fh_docs(w, "lists", json_pack("{s:{s:I}}", "list", "$lt", below), NULL,
-                                id_of(w, after > 0 ? after : 0), (int)limit);
+                                after < 0 ? NULL : id_of(w, after), (int)limit);
     size_t i;
     json_array_foreach (documents, i, document) {
         json_t *values = json_object_get(document, "values");

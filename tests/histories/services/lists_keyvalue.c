@@ -44,7 +44,7 @@ void lists_put(fh_work *w, json_int_t list, json_t *values)
 json_t *lists_page(fh_work *w, json_int_t after, json_int_t below, json_int_t limit)
 {
     json_t *page = json_array(), *member;
-    json_t *members = fh_kv_lowest(w, "lists", after > 0 ? after + 1 : 0, below - 1, 0, (int)limit);
+    json_t *members = fh_kv_lowest(w, "lists", after + 1, below - 1, 0, (int)limit);
     size_t i;
     json_array_foreach (members, i, member) {
         json_int_t list = lists_number(member, "score");
