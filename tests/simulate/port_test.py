@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 PROGRAM, FILE = sys.argv[1:3]
-SEED = int(os.environ.get("FREEHOLD_SEED", "4")) # 3 is open: docs/status.md
+SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "24"))
 REPLAYED = 3
 notes = []

@@ -77,17 +77,29 @@ static int backend_pid(const PGconn *connection)
     return link->session ? link->session->pid : 0;
 }
 
+/* As libpq: neither way while an answer is owed, which would be taken for the next command's. */
+static int change_pipeline(PGconn *connection, bool on)
+{
+    struct model_link *link = link_of(connection);
+    if (link->pipeline == on)
+        return 1;
+    if (link->owed > 0) {
+        snprintf(link->message, sizeof link->message,
+                 "cannot %s pipeline mode, connection not idle", on ? "enter" : "exit");
+        return 0;
+    }
+    link->pipeline = on;
+    return link->status == CONNECTION_OK;
+}
+
 static int enter_pipeline(PGconn *connection)
 {
-    link_of(connection)->pipeline = true;
-    return link_of(connection)->status == CONNECTION_OK;
+    return change_pipeline(connection, true);
 }
 
 static int exit_pipeline(PGconn *connection)
 {
-    struct model_link *link = link_of(connection);
-    link->pipeline = false;
-    return link->owed == 0 && link->status == CONNECTION_OK;
+    return change_pipeline(connection, false);
 }
 
 static int set_nonblocking(PGconn *connection, int on)
@@ -205,7 +217,7 @@ static int pipeline_sync(PGconn *connection)
 static int send_query(PGconn *connection, const char *sql)
 {
     struct model_link *link = link_of(connection);
-    if (link->status != CONNECTION_OK)
+    if (link->status != CONNECTION_OK || link->owed > 0)
         return 0;
     add(link, MODEL_SIMPLE, NULL, sql);
     return flush(connection) == 0;
