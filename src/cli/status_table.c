@@ -45,7 +45,8 @@ static void format_count(char out[static 8], long long count)
         snprintf(out, 8, "%lldM", count / 1000000 > 999 ? 999 : count / 1000000);
 }
 
-/* Events waiting over all subscriptions, and the largest lag: "3 (12ms)". */
+/* Events waiting over all subscriptions, and the largest lag: "3 (12ms)"; "? (2m)" where something
+ * stands still and nobody knows what waits. */
 static void format_unapplied(char *out, size_t size, const json_t *state)
 {
     long long depth = 0, lag_ms = 0;
@@ -67,8 +68,10 @@ static void format_unapplied(char *out, size_t size, const json_t *state)
     json_decref(seconds);
     if (json_array_size(subscriptions) == 0)
         snprintf(out, size, "-");
-    else if (depth == 0)
+    else if (depth == 0 && lag_ms == 0)
         snprintf(out, size, "0");
+    else if (depth == 0)
+        snprintf(out, size, "? (%s)", lag);
     else
         snprintf(out, size, "%s (%s)", count, lag);
 }

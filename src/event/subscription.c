@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "world/world.h"
 
+#define STARTING_MS 5000
+
 /* ---- pauses and states --------------------------------------------------------------------- */
 
 struct world *subscription_world(const struct subscription *s)
@@ -54,9 +56,14 @@ void subscription_hold(const struct subscription *s, struct hold *hold,
         log_warning("Events of %s have to wait: %s", s->source, reason);
 }
 
+static bool is_held(const struct hold *hold)
+{
+    return hold->state != SUBSCRIPTION_FOLLOWING && hold->state != SUBSCRIPTION_STARTING;
+}
+
 void subscription_release_hold(const struct subscription *s, struct hold *hold)
 {
-    if (hold->state != SUBSCRIPTION_FOLLOWING && hold->state != SUBSCRIPTION_STARTING)
+    if (is_held(hold))
         log_info("Events of %s go on.", s->source);
     hold->state = SUBSCRIPTION_FOLLOWING;
     hold->reason[0] = '\0';
@@ -115,8 +122,16 @@ static int64_t age_ms(const struct subscription *s, int64_t wall_ms)
     return age > 0 ? age : 0;
 }
 
+/* Whatever it is that would have to be known or done for it to go on. */
+static bool stands_still(const struct subscription *s)
+{
+    return !subscription_is_ours(s) || s->fenced || s->reading.state != SUBSCRIPTION_FOLLOWING ||
+           is_held(&s->applying_hold);
+}
+
 /* The age of the oldest event that is known and not applied, parked or not. Where none is known
- * because the publisher can't be heard, there may be some since it was last: that is told then. */
+ * and the subscription stands still, there may be some since the publisher last answered: that is
+ * told then. */
 static int64_t lag_ms(const struct subscription *s)
 {
     const struct batch_event *oldest = NULL;
@@ -127,9 +142,18 @@ static int64_t lag_ms(const struct subscription *s)
         oldest = &s->first->events[0];
     if (oldest && oldest->time_ms)
         lag = age_ms(s, oldest->time_ms);
-    else if (s->reading.state != SUBSCRIPTION_FOLLOWING)
+    else if (stands_still(s))
         lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
     return lag > parked ? lag : parked;
+}
+
+/* What hasn't begun after so long is told why. */
+static const char *reason_of(const struct subscription *s, const struct hold *hold)
+{
+    if (hold->state != SUBSCRIPTION_STARTING || lag_ms(s) < STARTING_MS)
+        return hold->reason;
+    return s->reads ? "The publisher has not answered yet."
+                    : "Its place in the store is not read yet.";
 }
 
 void subscription_view(const struct subscription *s, struct subscription_view *ret)
@@ -144,7 +168,7 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         .source = s->source,
         .share = s->share,
         .state = names[hold->state],
-        .reason = hold->reason,
+        .reason = reason_of(s, hold),
         .position = s->cursor.position,
         .last = s->last,
         .depth =

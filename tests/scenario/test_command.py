@@ -321,15 +321,20 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
                             "not say how to begin anew.", "parked": {"events": 4, "keys": 2}},
                  *({"source": "users", "share": f"{share}/8", "state": "waiting", "depth": 0, "lag_ms": 0,
                     "reason": "No instance has this share now."} for share in range(8))]}
+    stands = {"position": 1, "subscriptions": [
+        {"source": "users", "share": "3/8", "state": "starting", "depth": 0, "last": 0, "lag_ms": 121000,
+         "reason": "Its place in the store is not read yet.", "parked": {"events": 0, "keys": 0}}]}
     for name in NINE:
-        mini.describe(name, {}, **({"state": waits, "refuses": ["users", "billing"]} if name in NINE[:2] else {}))
+        mini.describe(name, {}, **({"state": waits, "refuses": ["users", "billing"]} if name in NINE[:2] else
+                                   {"state": stands} if name == NINE[2] else {}))
     mini.write("".join(f"  {name}: {{}}\n" for name in NINE))
     mini.up()
     for columns in (80, 100, 200):
         lines = shown_on_terminal(mini, columns)
         assert all(len(line) <= columns for line in lines), "\n".join(lines)
         text = " ".join(" ".join(lines).split())
-        for expected in ("accounts-of-custom.. ready", "users ready", "1M (2h)", "123k open",
+        for expected in ("accounts-of-custom.. ready", "users ready", "1M (2h)", "123k open", "? (2m)",
+                         f"{NINE[2]} hears users (share 3/8): starting. Its place in the store is not read yet.",
                          "billing refuses calls to users, billing: its circuit breaker is open.",
                          "billing has parked 4 events that it could not apply: freehold parked list billing",
                          "billing has parked 3 sagas: freehold saga list billing --status parked",
