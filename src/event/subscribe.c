@@ -74,12 +74,9 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     bool applied = cursor_equal(&now, &wanted);
     s->fenced = now.epoch != s->cursor.epoch;
     s->cursor = now;
-    if (s->fenced) {
-        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING,
-                          "Another instance has taken this share over.");
-        *ret_elsewhere = true;
+    *ret_elsewhere = s->fenced;
+    if (s->fenced)
         return false;
-    }
     if (!applied) {
         log_warning("The cursor of %s was moved to %lld by someone else; reading on from there.",
                     s->source, (long long)now.position);
@@ -290,13 +287,14 @@ static bool cursor_is_ours(struct subscription *s)
     return !s->fenced;
 }
 
-static void begin_reading(struct subscription *s)
+static void tell_fenced(struct subscription *s)
 {
-    for (int n = 1; !s->reads && subscription_goes_on(s); n++) {
-        s->reads = event_room_fiber(s->room, subscription_read, s);
-        if (!s->reads)
-            subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
-    }
+    char reason[REASON_SIZE];
+    snprintf(reason, sizeof reason,
+             "Another instance has taken this share over: its cursor is of epoch %lld, our lease "
+             "of %lld.",
+             (long long)s->cursor.epoch, (long long)s->lease.epoch);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, reason);
 }
 
 /* Reads the cursor, lets the reader begin there, and applies what it brings, as long as the share
@@ -313,7 +311,7 @@ static void applier(void *argument)
         parked_recount(s);
         if (s->parked.keys > 0 && !event_room_fiber(s->room, parked_retry_at_start, s))
             log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
-        begin_reading(s);
+        subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
         if (s->rounds)
@@ -321,6 +319,8 @@ static void applier(void *argument)
         else if (!round_forget(s))
             apply_what_came(s);
     }
+    if (s->fenced && subscription_is_ours(s))
+        tell_fenced(s);
     if (!s->room->draining)
         subscription_drop(s);
     s->applies = false;
@@ -361,12 +361,22 @@ static enum fh_code share_take(struct lease *lease, struct store_work *work, int
     return ledger_cursor_take(work, s->source, s->share, epoch, error);
 }
 
-/* One that is ours and found no fiber gets another chance. */
+/* One that is ours and found no fiber gets another chance. One that is ours and fenced would stand
+ * still for ever, whatever put the cursor where it is: it is given back, and who takes it, mostly
+ * we, gives the cursor a new epoch. Was it another's all the time, giving it back does nothing. */
 void subscribe_looked(struct event_room *room)
 {
     for (struct subscription *s = room->subscriptions; s; s = s->next) {
-        if (subscription_is_ours(s))
+        if (!subscription_is_ours(s))
+            continue;
+        if (!s->fenced) {
             begin_applying(s);
+        } else if (!s->applies && !room->draining) {
+            log_warning("Share %s of %s is ours by its lease and not by its cursor (epoch %lld, "
+                        "ours %lld): it is given back, to be taken anew.",
+                        s->share, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
+            lease_give_up(&s->lease);
+        }
     }
 }
 

@@ -22,7 +22,9 @@
  *   full     so much is parked that the handler rather than an event is to blame: it waits until
  *            there is room, or the event's handler succeeds, and says so
  *   moved    someone else moved the cursor, or the outcome of a commit is unknown: read the cursor
- *   fenced   another instance has taken the share over: nothing more is done for it here
+ *   fenced   another instance has taken the share over: nothing more is done for it here. If the
+ *            lease says at the next look that it is ours all the same, it is given back and taken
+ *            anew
  *   anew     409 or 410: the publisher was restored, or trimmed what was not read. Going on would
  *            skip events in silence. Where handlers are declared for it, the subscription begins
  *            anew with the publisher's state (round.h)
@@ -72,11 +74,12 @@ enum subscription_state {
 struct subscription_view {
     const char *source, *share;
     const char *state;  /* "following" */
-    const char *reason; /* a sentence, "" while following */
+    const char *reason; /* a sentence, "" while following and when it has just begun */
     int64_t position;   /* applied up to */
     int64_t last;       /* the publisher's, as its last answer told */
     int64_t depth;      /* last - position: what is between, of whatever type; and what is parked */
-    int64_t lag_ms;     /* age of the oldest event known and not applied, parked or not; 0: none */
+    int64_t lag_ms;     /* age of the oldest event known and not applied, parked or not; where none
+                         * is known and it stands still: since the publisher answered; or 0 */
     int64_t parked_keys, parked_events;
     int64_t parked_ms; /* age of the oldest of them */
     uint64_t applied, failures;

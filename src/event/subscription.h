@@ -46,6 +46,8 @@ struct subscription {
     struct portion rows, together, answers; /* of a page; of a round's work; of the feed */
     bool fenced;         /* a work found that another instance has it: until we get it anew */
     bool reads, applies; /* such a fiber lives */
+    uint64_t reader;     /* which one is it that reads: rises with each */
+    int readers;         /* those of before that have not ended counted, too */
     const struct fh_heard *heard[HEARD_MAX]; /* of this source */
     int heard_count;
     struct ledger_cursor cursor, fetched, skipped;
@@ -91,7 +93,8 @@ void subscription_encode(struct text *out, const char *value); /* percent-encode
 void subscription_add_fields(struct text *out, const struct fh_heard *heard,
                              const char **separator);
 
-/* The reader's fiber. */
-void subscription_read(void *subscription);
+/* On a fiber of its own. A reader of before that still waits for an answer is left to itself: what
+ * it brings is thrown away. */
+void subscription_begin_reading(struct subscription *s);
 
 #endif

@@ -16,6 +16,7 @@
 #include "world/world.h"
 
 #define PATH_LENGTH_MAX ((size_t)32 << 10)
+#define READERS_MAX 3 /* of one subscription, but for one they only wait for an answer */
 
 void subscription_encode(struct text *out, const char *value)
 {
@@ -187,18 +188,36 @@ static void read_on(struct subscription *s, int *failures)
         subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MAX / 10, SUBSCRIBE_RETRY_MS_MAX / 10);
 }
 
-void subscription_read(void *argument)
+static void reader(void *argument)
 {
     struct subscription *s = argument;
     int failures = 0;
-    /* Given up and ours again during one long poll: what that brings is thrown away, and the same
-     * fiber reads on. */
-    while (subscription_goes_on(s)) {
+    uint64_t own = ++s->reader;
+    s->generation++; /* what one of before has asked for meanwhile counts no more */
+    while (subscription_goes_on(s) && s->reader == own) {
         if (s->rounds || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
             read_on(s, &failures);
     }
-    s->reads = false;
+    s->readers--;
+    if (s->reader == own)
+        s->reads = false;
     event_room_fiber_ends(s->room);
+}
+
+/* Given up and ours again during one long poll: who waits for that would stand still meanwhile.
+ * Only when it happens again and again does the same fiber read on. */
+void subscription_begin_reading(struct subscription *s)
+{
+    for (int n = 1; (!s->reads || s->readers < READERS_MAX) && subscription_goes_on(s); n++) {
+        if (event_room_fiber(s->room, reader, s)) {
+            s->readers++;
+            s->reads = true;
+            return;
+        }
+        if (s->reads)
+            return;
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    }
 }

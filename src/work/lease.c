@@ -111,6 +111,12 @@ void lease_ended(struct lease *lease)
     fiber_wake_all(&lease->room->wake);
 }
 
+void lease_give_up(struct lease *lease)
+{
+    if (lease->room && lease->state == LEASE_OURS)
+        end(lease, false);
+}
+
 void lease_add(struct lease_room *room, struct lease *lease)
 {
     lease->room = room;

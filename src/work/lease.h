@@ -77,6 +77,9 @@ void lease_room_free(struct lease_room *room);
 /* From now on we may get it. `room` may be NULL. */
 void lease_add(struct lease_room *room, struct lease *lease);
 void lease_ended(struct lease *lease);
+/* Ours by its row, but the store does not let us do what it is for: it ends, is given back, and can
+ * be had anew, with a new epoch, at the next look. Calls `ends`. Nothing where it is not ours. */
+void lease_give_up(struct lease *lease);
 
 /* Who lives, ourselves included, as seen last; 1 where there is no room. */
 int lease_members(const struct lease_room *room);
