@@ -333,7 +333,8 @@ def test_it_ends_well_at_whatever_moment_it_is_told_to(make):
 def test_it_tells_who_started_it_that_it_lives_and_drains_when_that_one_dies(make):
     users = make().launch(with_control=True)
     lines = users.control.makefile()
-    assert [lines.readline() for _ in range(3)] == ["ready\n", "beat\n", "beat\n"]
+    told = [line for line in (lines.readline() for _ in range(5)) if not line.startswith("clock ")]
+    assert told in (["ready\n"] + ["beat\n"] * 2, ["ready\n"] + ["beat\n"] * 3), told
     load = Load(users)
     lines.close()
     users.control.close()

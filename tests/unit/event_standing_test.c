@@ -35,12 +35,16 @@ static void leave_entry(void *argument)
     lease_room_stop(((struct service *)argument)->context.leases);
 }
 
+/* In the order of a program that ends: the leases know of the shares until they are given back. */
 static void close_instance(struct fixture *fixture)
 {
     struct service *service = &fixture->orders;
     lease_room_drain(service->context.leases);
-    end_hearing(fixture, service);
+    event_room_drain(service->context.events);
+    let_products_fail(fixture);
+    harness_run(&fixture->harness, wait_entry, service->context.events);
     harness_run(&fixture->harness, leave_entry, service);
+    end_hearing(fixture, service);
     lease_room_free(service->context.leases);
     service_close(service);
 }
