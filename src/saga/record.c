@@ -297,6 +297,9 @@ enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
 {
     json_t *input = NULL, *state = NULL;
     *ret = NULL;
+    bool ours = strcmp(row->birth, room->context->store->incarnation) == 0;
+    if (ours && row->number > room->read_through)
+        room->read_through = row->number;
     enum fh_code code = json_parse(row->input, strlen(row->input), &input, error);
     if (!code)
         code = json_parse(row->state, strlen(row->state), &state, error);

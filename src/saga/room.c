@@ -170,9 +170,21 @@ void saga_run_release(struct saga_run *run)
     free(run);
 }
 
+void saga_room_read_begin(struct saga_room *room)
+{
+    if (room->reading++ == 0)
+        map_init(&room->removed);
+}
+
+void saga_room_read_end(struct saga_room *room)
+{
+    if (--room->reading == 0)
+        map_release(&room->removed);
+}
+
 bool saga_room_add(struct saga_room *room, struct saga_run *run)
 {
-    bool left = room->refilling && map_get(&room->removed, run->reference);
+    bool left = room->reading && map_get(&room->removed, run->reference);
     if (left || map_get(&room->runs, run->reference)) {
         saga_run_release(run);
         return false;
@@ -198,7 +210,7 @@ void saga_room_remove(struct saga_room *room, struct saga_run *run)
     if (map_get(&room->runs, run->reference) != run)
         return;
     map_remove(&room->runs, run->reference);
-    if (room->refilling)
+    if (room->reading)
         map_put(&room->removed, run->reference, room);
     run->gone = true;
     world_timer_stop(room->context->world, &run->timer);
@@ -301,9 +313,8 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
             *error = whys[i];
             return fates[i];
         }
-        if (!fates[i] && saga_room_add(room, run)) {
+        if (!fates[i] && saga_room_add(room, run))
             saga_run_queue(run);
-        }
     }
     return FH_OK;
 }
@@ -348,11 +359,13 @@ enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error)
     room->strangers = 0;
     bool more = !MUTATION(open_sagas_forgotten);
     enum fh_code code = FH_OK;
+    saga_room_read_begin(room);
     while (more && !code && !room->stopping) {
         arena_init(&loading->arena, ARENA_SIZE_MAX);
         code = load_slice(loading, &more, error);
         arena_release(&loading->arena);
     }
+    saga_room_read_end(room);
     free(loading);
     return code;
 }
@@ -366,16 +379,13 @@ static void refill(void *argument)
         log_warning("open sagas could not be read, and will be again: %s", error.message);
     }
     room->refilling = false;
-    map_release(&room->removed);
     saga_room_fiber_ended(room);
 }
 
 static void start_refill(struct saga_room *room)
 {
-    if (room->refilling || room->stopping)
-        return;
-    map_init(&room->removed); /* here: one may leave before the fiber has had its first turn */
-    room->refilling = fiber_start(room->context->world->fibers, refill, room);
+    if (!room->refilling && !room->stopping)
+        room->refilling = fiber_start(room->context->world->fibers, refill, room);
 }
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */

@@ -31,6 +31,7 @@
 
 struct saga_ask;
 struct saga_storing;
+struct saga_unnumbered;
 
 /* Of one element. Text is on the heap. */
 struct saga_part {
@@ -60,7 +61,6 @@ struct saga_run {
     char birth[ID_SIZE];
     int64_t number;
     char reference[ID_SIZE + 24]; /* "BIRTH.NUMBER" */
-    char start_id[ID_SIZE];       /* of the event of its start, while it has no number; or "" */
     int64_t epoch;
     json_t *input; /* heap */
     char *trace;   /* or NULL */
@@ -138,15 +138,17 @@ struct saga_room {
     struct saga_storing *storing_first, *storing_last; /* not taken yet; see store.c */
     bool storing;                                      /* one work of them is under way */
     struct fiber_queue stored;
-    struct saga_run *unnumbered; /* started here; see unnumbered.c */
+    struct saga_unnumbered *unnumbered; /* started here; see unnumbered.c */
     int unnumbered_count;
-    bool looking;    /* a fiber looks whether they have numbers now */
-    bool look_again; /* something came since it began to */
-    int late_looks;  /* left, for those that were not kept and had no number then: look.c */
-    bool looks;      /* its fiber lives */
+    int64_t read_through; /* the highest number of this incarnation whose row was read */
+    bool looking;         /* a fiber looks whether they have numbers now */
+    bool look_again;      /* something came since it began to */
+    int late_looks;       /* left, for those that were not kept and had no number then: look.c */
+    bool looks;           /* its fiber lives */
     struct fiber_queue lookable;
     struct store_listener listener;
-    struct map removed; /* references that left memory while it is refilled */
+    int reading;        /* fibers that make runs of rows */
+    struct map removed; /* references that left memory meanwhile */
     bool stopping;
     struct fiber_queue stopped;  /* whoever waits for the fibers to end */
     struct fiber_queue closable; /* the closing fiber's pause */
@@ -171,6 +173,10 @@ struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *ty
                               const char *birth, int64_t number, const json_t *input,
                               const int *counts);
 void saga_run_release(struct saga_run *run); /* one reference less */
+/* Around reading rows and adding what they tell: what leaves memory in between is not added, as its
+ * rows may have been read before its last transition. */
+void saga_room_read_begin(struct saga_room *room);
+void saga_room_read_end(struct saga_room *room);
 /* Into the room, which takes the reference over. False: it is there already, or left meanwhile;
  * then the run is released. */
 bool saga_room_add(struct saga_room *room, struct saga_run *run);
@@ -183,8 +189,9 @@ void saga_room_fiber_ended(struct saga_room *room);
 int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
 
 /* unnumbered.c */
-/* Takes over a run that has started and has no number yet. */
-void saga_room_await(struct saga_room *room, struct saga_run *run, const char *start_id);
+/* One that has started here and has no number yet, or was perhaps read from its rows by now. */
+#define SAGA_EPOCH_FIRST 1
+void saga_room_await(struct saga_room *room, const char *birth, const char *start_id);
 void saga_room_heard(void *room); /* there are new positions in the store */
 void saga_unnumbered_free(struct saga_room *room);
 

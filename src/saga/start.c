@@ -6,6 +6,11 @@
  * step's request can't be made from) is said at once, before anything is stored.
  *
  * Until the commit everything is on the work's arena: a rerun starts from nothing.
+ *
+ * The store may have its row long before this process hears that the commit is done, or what its
+ * number is. Then the room may have read it, run it, and be done with it, when it is taken over
+ * from here; and its epoch would still be the first. So where a row of so high a number was read,
+ * that row says where the saga stands (unnumbered.c), and not what was started.
  */
 
 #include <stdint.h>
@@ -157,12 +162,12 @@ static void committed(fh_work *w, void *argument)
             room->late_looks = SAGA_LATE_LOOKS; /* or it will be there */
         return;
     }
+    if (starting->event.position <= room->read_through) {
+        saga_room_await(room, starting->run.birth, starting->event.id);
+        return;
+    }
     struct arena *before = json_arena_set(NULL);
-    struct saga_run *run = copy_run(starting);
-    if (run->number)
-        saga_room_begin(room, run);
-    else
-        saga_room_await(room, run, starting->event.id);
+    saga_room_begin(room, copy_run(starting));
     json_arena_set(before);
 }
 
@@ -181,7 +186,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     run->room = room;
     run->type = type;
     run->input = json_deep_copy(input); /* the handler may change it afterwards */
-    run->epoch = 1;
+    run->epoch = SAGA_EPOCH_FIRST;
     run->trace = w->trace ? work_printf(w, "%s", w->trace) : NULL;
     run->deadline_ns = world_in_ms(w->context->world, type->deadline_ms);
     memcpy(run->birth, w->context->store->incarnation, ID_SIZE);

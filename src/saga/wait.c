@@ -121,16 +121,13 @@ static enum fh_code refuse_word(struct saga_run *run, enum saga_happened word,
     return error_set(error, FH_CONFLICT, "%.180s", why);
 }
 
-enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
-                          enum saga_happened word, struct fh_error *error)
+static enum fh_code load_parked(struct saga_room *room, const char *birth, int64_t number,
+                                struct saga_run **ret, struct fh_error *error)
 {
     struct store_work *work;
     struct ledger_saga row;
     struct arena arena;
-    struct saga_run *run = NULL;
-    enum fh_code code = room->context->leases ? take_parked(room, birth, number, error) : FH_OK;
-    if (!code)
-        code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
     if (code)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
@@ -138,11 +135,19 @@ enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t num
     if (!code)
         code = refuse_unparked(&row, error);
     if (!code)
-        code = saga_record_load(room, work, &row, &run, error);
+        code = saga_record_load(room, work, &row, ret, error);
     store_rollback(work);
     arena_release(&arena);
     if (code == FH_UNSUPPORTED) /* it waits for another program */
         code = error->code = FH_CONFLICT;
+    return code;
+}
+
+static enum fh_code go_on(struct saga_room *room, const char *birth, int64_t number,
+                          enum saga_happened word, struct fh_error *error)
+{
+    struct saga_run *run = NULL;
+    enum fh_code code = load_parked(room, birth, number, &run, error);
     if (code)
         return code;
     code = refuse_word(run, word, error);
@@ -158,4 +163,16 @@ enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t num
     heard->happening.what = word;
     saga_run_hear(run, heard);
     return FH_OK;
+}
+
+enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
+                          enum saga_happened word, struct fh_error *error)
+{
+    enum fh_code code = room->context->leases ? take_parked(room, birth, number, error) : FH_OK;
+    if (code)
+        return code;
+    saga_room_read_begin(room);
+    code = go_on(room, birth, number, word, error);
+    saga_room_read_end(room);
+    return code;
 }

@@ -142,11 +142,16 @@ struct statement {
     struct fixture *fixture;
     const char *sql;
     int64_t number;
+    char text[ID_SIZE];
 };
 
-static bool take_number(void *context, const struct sql_row *row)
+static bool take_value(void *context, const struct sql_row *row)
 {
-    ((struct statement *)context)->number = row->values[0].integer;
+    struct statement *statement = context;
+    if (row->values[0].kind == SQL_TEXT)
+        snprintf(statement->text, sizeof statement->text, "%s", row->values[0].text);
+    else
+        statement->number = row->values[0].integer;
     return true;
 }
 
@@ -157,14 +162,14 @@ static void run_statement(void *argument)
     struct fh_error error;
     if (store_begin(statement->fixture->runtime.context.store, STORE_WRITE, &work, &error) !=
             FH_OK ||
-        sql_run(work, statement->sql, NULL, 0, take_number, statement, NULL, &error) != FH_OK ||
+        sql_run(work, statement->sql, NULL, 0, take_value, statement, NULL, &error) != FH_OK ||
         store_commit(work, &error) != FH_OK)
         abort();
 }
 
 static int64_t number_of(struct fixture *fixture, const char *sql)
 {
-    struct statement statement = {fixture, sql, 0};
+    struct statement statement = {.fixture = fixture, .sql = sql};
     harness_run(&fixture->harness, run_statement, &statement);
     return statement.number;
 }
@@ -517,6 +522,99 @@ static void a_saga_that_was_passed_over_without_a_number_is_found(void **state)
     assert_int_equal(effects(*state, "noted"), 1);
 }
 
+/* ---- Sagas that were read before their start was told ---------------------------------------- */
+
+static bool room_is_still(void *argument)
+{
+    const struct saga_room *room = argument;
+    return room->runs.count == 0 && !room->unnumbered && room->fibers == 0 && !room->looking &&
+           !room->refilling;
+}
+
+static void wait_for_stillness(struct fixture *fixture)
+{
+    harness_until(&fixture->harness, room_is_still, fixture->runtime.context.sagas);
+}
+
+/* Its start is durable, and who commits it does not hear of that before another has ended it. */
+static void read_and_ended_before_its_start_is_told(struct fixture *fixture)
+{
+    struct saga_room *room = fixture->runtime.context.sagas;
+    struct sent sent = keyed(fixture, "/start");
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    room->crowded = true;
+    saga_room_refill(room);
+    wait_for_end(fixture);
+    wait_for_stillness(fixture);
+    decide(fixture);
+    wait_for_stillness(fixture);
+}
+
+static void a_saga_that_has_ended_when_its_start_is_told_is_not_run_again(void **state)
+{
+    read_and_ended_before_its_start_is_told(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+    assert_int_equal(number_of(*state, "SELECT count(*) FROM fh_saga WHERE status = 'ended'"), 1);
+}
+
+static void a_saga_that_was_undone_when_its_start_is_told_is_not_undone_again(void **state)
+{
+    refuses = true;
+    read_and_ended_before_its_start_is_told(*state);
+    assert_int_equal(effects(*state, "undone"), 1);
+    assert_int_equal(number_of(*state, "SELECT count(*) FROM fh_saga WHERE status = 'undone'"), 1);
+}
+
+/* Others were read from the store meanwhile, not the one that starts. */
+static void a_saga_is_run_though_others_were_read_while_it_started(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = keyed(fixture, "/start");
+    undecided_until_its_time(&sent, UNDECIDED_DONE);
+    fixture->runtime.context.sagas->read_through = INT64_MAX;
+    decide(fixture);
+    wait_for_stillness(fixture);
+    assert_int_equal(effects(fixture, "noted"), 1);
+}
+
+/* As from a store whose sequencer could not be asked behind the commit. */
+static void await_number(struct fixture *fixture)
+{
+    struct saga_room *room = fixture->runtime.context.sagas;
+    struct statement statement = {.fixture = fixture, .sql = "SELECT start_id FROM fh_saga"};
+    harness_run(&fixture->harness, run_statement, &statement);
+    saga_room_await(room, room->context->store->incarnation, statement.text);
+    wait_for_stillness(fixture);
+}
+
+static void a_saga_that_has_ended_when_its_number_is_told_is_not_run_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = keyed(fixture, "/start");
+    send_and_wait(&sent);
+    wait_for_end(fixture);
+    wait_for_stillness(fixture);
+    await_number(fixture);
+    assert_int_equal(effects(fixture, "noted"), 1);
+    assert_int_equal(number_of(fixture, "SELECT count(*) FROM fh_saga WHERE status = 'ended'"), 1);
+}
+
+static void a_saga_whose_number_is_told_late_is_run(void **state)
+{
+    start_unseen(*state);
+    await_number(*state);
+    assert_int_equal(effects(*state, "noted"), 1);
+}
+
+static void a_saga_that_was_parked_when_its_number_is_told_stays_so(void **state)
+{
+    start_unseen(*state);
+    number_of(*state, "UPDATE fh_saga SET status = 'parked'");
+    await_number(*state);
+    assert_int_equal(effects(*state, "noted"), 0);
+    assert_int_equal(number_of(*state, "SELECT count(*) FROM fh_saga WHERE status = 'parked'"), 1);
+}
+
 /* ---- Between services ------------------------------------------------------------------------ */
 
 static struct sent undo_of_a_step(struct fixture *fixture)
@@ -616,6 +714,12 @@ int main(void)
         CASE(what_undoes_a_saga_and_never_came_is_run_again),
         CASE(open_sagas_that_could_not_be_read_are_read_though_nothing_else_happens),
         CASE(a_saga_that_was_passed_over_without_a_number_is_found),
+        CASE(a_saga_that_has_ended_when_its_start_is_told_is_not_run_again),
+        CASE(a_saga_that_was_undone_when_its_start_is_told_is_not_undone_again),
+        CASE(a_saga_is_run_though_others_were_read_while_it_started),
+        CASE(a_saga_that_has_ended_when_its_number_is_told_is_not_run_again),
+        CASE(a_saga_whose_number_is_told_late_is_run),
+        CASE(a_saga_that_was_parked_when_its_number_is_told_stays_so),
         CASE(an_undo_that_is_decided_late_is_done_once),
         CASE(an_undo_that_never_came_is_done_when_it_is_asked_for_again),
         CASE(a_closing_that_is_undecided_closes_when_it_is_told_again),
