@@ -129,7 +129,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
         saga_state_copy(rules, &after, state, state->elements);
         return happening;
     }
-    run->gone = fence.lost;
+    run->gone = run->gone || fence.lost; /* it may be so for another reason by now */
     bool refused = happening.status >= 400 && happening.status < 500;
     happening.what = refused && !fence.lost ? SAGA_HANDLER_REFUSED : SAGA_HANDLER_FAILED;
     return happening;

@@ -20,7 +20,8 @@
 
 /* ---- The service ----------------------------------------------------------------------------- */
 
-static bool refuses; /* the saga's own step */
+static bool refuses;            /* the saga's own step */
+static struct saga_room *loses; /* its run, while that step is under way */
 
 static void add(fh_work *w)
 {
@@ -52,8 +53,19 @@ static void refuse(fh_work *w)
     fh_fail(w, 409, "There is none left.");
 }
 
+static void lose_run(void)
+{
+    struct map_entry *entry = NULL;
+    const char *reference;
+    void *run;
+    if (map_next(&loses->runs, &entry, &reference, &run))
+        saga_room_remove(loses, run);
+}
+
 static void note(fh_work *w)
 {
+    if (loses)
+        lose_run();
     if (refuses)
         fh_fail(w, 409, "It can't be noted.");
     fh_exec(w, "INSERT INTO effect (what) VALUES ('noted')");
@@ -187,6 +199,7 @@ static int set_up(void **state)
     assert_non_null(fixture);
     undecided = (struct undecided){0};
     refuses = false;
+    loses = NULL;
     harness_init(&fixture->harness);
     fixture->config = json_pack("{s:s}", "folder", fixture->harness.folder);
     runtime_init(&fixture->runtime, &books, fixture->config, fixture->harness.world, &host);
@@ -615,6 +628,20 @@ static void a_saga_that_was_parked_when_its_number_is_told_stays_so(void **state
     assert_int_equal(number_of(*state, "SELECT count(*) FROM fh_saga WHERE status = 'parked'"), 1);
 }
 
+/* As by an instance that finds that it was taken for dead: others run it now. */
+static void a_saga_that_is_lost_while_its_step_fails_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sent sent = keyed(fixture, "/start");
+    refuses = true;
+    loses = fixture->runtime.context.sagas;
+    send_and_wait(&sent);
+    wait_for_stillness(fixture);
+    assert_int_equal(effects(fixture, "undone"), 0);
+    assert_int_equal(number_of(fixture, "SELECT count(*) FROM fh_saga WHERE status = 'running'"),
+                     1);
+}
+
 /* ---- Between services ------------------------------------------------------------------------ */
 
 static struct sent undo_of_a_step(struct fixture *fixture)
@@ -720,6 +747,7 @@ int main(void)
         CASE(a_saga_that_has_ended_when_its_number_is_told_is_not_run_again),
         CASE(a_saga_whose_number_is_told_late_is_run),
         CASE(a_saga_that_was_parked_when_its_number_is_told_stays_so),
+        CASE(a_saga_that_is_lost_while_its_step_fails_is_left_alone),
         CASE(an_undo_that_is_decided_late_is_done_once),
         CASE(an_undo_that_never_came_is_done_when_it_is_asked_for_again),
         CASE(a_closing_that_is_undecided_closes_when_it_is_told_again),
