@@ -30,6 +30,8 @@ struct message {
     PGnotify *notify;
     PGresult *farewell;
     bool end;
+    int number; /* of those with replies */
+    bool cuts;  /* the link, when it has arrived */
     struct simulate_event event;
 };
 
@@ -64,6 +66,7 @@ static void to_client(struct message *message)
 {
     struct model_link *link = message->link;
     if (message->replies) {
+        FH_ASSERT(message->number == ++link->heard);
         *link->arrived_last = message->replies;
         while (*link->arrived_last)
             link->arrived_last = &(*link->arrived_last)->next;
@@ -100,6 +103,8 @@ static void on_arrives(struct simulate_event *event)
         drop(message);
     else
         to_client(message);
+    if (message->cuts)
+        model_link_cut(link, false);
     free(message);
 }
 
@@ -210,14 +215,12 @@ void model_link_reply(struct model_link *link, struct model_reply *first)
     struct model_server *server = link->server;
     struct message *message = message_new(link);
     message->replies = first;
+    message->number = ++link->replied;
     enum model_fate fate = link->cut ? FATE_CUT_BEFORE : model_fate(link, false, first);
-    if (fate == FATE_ARRIVES || fate == FATE_HELD) {
+    message->cuts = fate == FATE_CUT_BEHIND;
+    if (fate == FATE_ARRIVES || fate == FATE_HELD || message->cuts) {
         travel(message, false, fate == FATE_HELD ? held_ns(server) : way_ns(server));
         return;
-    }
-    if (fate == FATE_CUT_BEHIND && !link->closed) {
-        to_client(message);
-        message->replies = NULL;
     }
     model_link_cut(link, fate == FATE_SWALLOWED);
     if (fate == FATE_REFUSED)

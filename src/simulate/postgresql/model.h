@@ -262,6 +262,7 @@ struct model_link {
     bool cut;              /* nothing goes through any more */
     bool silently;         /* ... and neither end knows */
     int64_t out_ns, in_ns; /* when the last message arrived, each way */
+    int replied, heard; /* messages with replies: what arrives is the first ones, without a gap */
     /* As the client has it. */
     ConnStatusType status;
     bool closed, broken, pipeline;
