@@ -99,7 +99,8 @@ static json_t *wrong_key;
 
 static void publish_wrong_key(fh_work *w)
 {
-    fh_publish(w, "UserDeleted", json_pack("{s:i, s:o}", "id", 7, "name", json_deep_copy(wrong_key)));
+    fh_publish(w, "UserDeleted",
+               json_pack("{s:i, s:o}", "id", 7, "name", json_deep_copy(wrong_key)));
 }
 
 static void publish_no_object(fh_work *w)
