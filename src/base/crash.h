@@ -9,6 +9,7 @@
  * There the environment's FREEHOLD_CRASH names a file, relative to the process' own folder. While
  * it holds "NAME" or "NAME:N", the process that passes that point (for the N-th time) removes the
  * file and sends itself SIGKILL. So one running service is armed, dies once, and comes up unarmed.
+ * With N = 0 each process that passes it dies, and leaves a line behind in the file, which stays.
  */
 
 void crash_point(const char *name); /* only where there are points */
