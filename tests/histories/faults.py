@@ -12,14 +12,16 @@ from world import signal_to
 LINK = {"cut": 6, "cut_behind": 6, "swallow": 6, "late": 6, "delay": 3, "cut_all": 1, "refuse": 1}
 DAY_S = 86400
 CLOCKS_S = (-200, -50, 50, 130, 200, 200, 3 * DAY_S, -3 * DAY_S)
+PROCESS_FAULTS = ("kill", "pause", "pause_away", "pause_server", "kill_server", "shift_clock", "fill_disk", "fall_behind")
 BORNE_S = 60  # so far off a process is still talked to; others are for some seconds
 
 
 class Faults:
     """Two hands: one for the link, one for processes, clocks and disks, so that a fault meets the mending of another."""
 
-    def __init__(self, world, seed, disk=None, behind=False):
-        self.world, self.seed, self.disk = world, seed, disk
+    def __init__(self, world, seed, disk=None, behind=False, calm=1):
+        """`calm`: so many times as long there is nothing between two faults of a hand."""
+        self.world, self.seed, self.disk, self.calm = world, seed, disk, calm
         self.counts, self.over = collections.Counter(), False
         self.stopped, self.shifted = set(), False
         self.kinds = {self.kill: 5, self.pause: 3, self.pause_away: 1}
@@ -37,15 +39,6 @@ class Faults:
     def note(self, kind):
         self.counts[kind] += 1
 
-    async def run(self):
-        hands = [self.trouble_processes(random.Random(self.seed + 1))]
-        if self.world.link:
-            hands.append(self.trouble_link(random.Random(self.seed + 2)))
-        try:
-            await asyncio.gather(*hands)
-        finally:
-            self.heal()
-
     async def rest(self, seconds):
         """In pieces, so that an end is soon."""
         while seconds > 0 and not self.over:
@@ -54,7 +47,7 @@ class Faults:
 
     async def trouble_link(self, chance):
         while not self.over:
-            await self.rest(chance.uniform(0.1, 1.2))
+            await self.rest(chance.uniform(0.1, 1.2) * self.calm)
             kind = chance.choices([*LINK], [*LINK.values()])[0]
             skip, ms = chance.randrange(30), chance.choice((5, 50, 300, 1500, 4000))
             if kind == "late":
@@ -68,7 +61,7 @@ class Faults:
 
     async def trouble_processes(self, chance):
         while not self.over:
-            await self.rest(chance.uniform(1, 7))
+            await self.rest(chance.uniform(1, 7) * self.calm)
             if not self.over:
                 fault = chance.choices([*self.kinds], [*self.kinds.values()])[0]
                 await fault(chance)

@@ -242,6 +242,14 @@ class World:
                     found.append(f"{name}: {heard['source']} is at {last}, heard {heard}")
         return found, {name: state["position"] for name, state in services.items()}
 
+    def unrest_behind_restore(self):
+        """Who has not heard of it yet, or not gone through its sagas: what these lost is in no report before."""
+        try:
+            told = json.loads(self.command("restored", "--json", seconds=60).stdout)["services"]
+            return [f"{one['service']}: {kind}: {', '.join(one[kind])}" for one in told for kind in ("untold", "looking") if one[kind]]
+        except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+            return [f"restored: {error!r}"]
+
     def retry_parked(self):
         """Sagas parked by their deadline behind the pivot wait for a word; how many had it."""
         done = self.command("saga", "list", "--status", "parked", "--json", seconds=60)
@@ -255,12 +263,14 @@ class World:
             self.command("saga", "retry", one.get("service", "recorder"), str(one["id"]), seconds=60)
         return len(found)
 
-    def at_rest(self, parked=False, seconds=REST_S_MAX):
-        """(what still keeps it from rest, sagas retried); `parked`: those that wait for a person may."""
+    def at_rest(self, restored=False, seconds=REST_S_MAX):
+        """(what still keeps it from rest, sagas retried); `restored`: sagas that wait for a person may, and everybody has
+        heard of the restore."""
         until, before, retried, why = time.monotonic() + seconds, None, 0, ["?"]
         while time.monotonic() < until:
             why, positions = self.unrest()
-            why = [line for line in why if not (parked and "sagas parked" in line)]
+            if restored:
+                why = [line for line in why if "sagas parked" not in line] + self.unrest_behind_restore()
             if not why and positions == before:
                 return [], retried
             before = positions if not why else None
