@@ -473,6 +473,20 @@ static enum fh_code open_with(struct conformance *c, json_t *server, struct stor
     return code;
 }
 
+/* How many wait for the lock that `holder` has. */
+static int64_t waiting(struct store_work *holder)
+{
+    json_t *rows = NULL, *none = NULL;
+    struct fh_error error;
+    relational_run(holder,
+                   "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND objid = 7"
+                   " AND NOT granted",
+                   &none, 0, 1, &rows, NULL, &error);
+    int64_t count = json_integer_value(json_object_get(json_array_get(rows, 0), "n"));
+    json_decref(rows);
+    return count;
+}
+
 /* The slow ones wait for a lock, which somebody else gives back when all others have read. */
 static void nobody_waits_behind_slow_readers(struct conformance *c)
 {
@@ -490,13 +504,15 @@ static void nobody_waits_behind_slow_readers(struct conformance *c)
     for (int i = 0; i < SLOW + QUICK; i++)
         readings[i] =
             (struct reading){.c = c, .sql = i < SLOW ? slow : "SELECT 1 AS one", .order = &order};
-    for (int i = 0; i < SLOW; i++) {
+    int64_t until_ns = world_in_ms(world, PATIENCE_MS);
+    for (int i = 0; i < SLOW; i++) { /* each is on its way for longer than a quick one would be */
         conformance_start(c, read_shared, &readings[i]);
+        while (held == FH_OK && waiting(holder) <= i && world_monotonic_ns(world) < until_ns)
+            fiber_sleep_until(world, world_in_ms(world, 5));
         fiber_sleep_until(world, world_in_ms(world, 40));
     }
     for (int i = SLOW; i < SLOW + QUICK; i++)
         conformance_start(c, read_shared, &readings[i]);
-    int64_t until_ns = world_in_ms(world, PATIENCE_MS);
     while (order < QUICK && world_monotonic_ns(world) < until_ns)
         fiber_sleep_until(world, world_in_ms(world, 5));
     if (holder)

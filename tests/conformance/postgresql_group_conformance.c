@@ -211,6 +211,8 @@ static void who_comes_behind_a_slow_group_goes_on_apart(struct conformance *c)
     struct member first = {.c = c, .store = c->store, .sql = slow, .id = 1};
     struct member waiting[2] = {0}, members[COUNT] = {0};
     EXPECT(prepare(c));
+    struct postgresql_store *store = (struct postgresql_store *)c->store;
+    store->gather.wait_ms = POSTGRESQL_GATHER_WAIT_MS;
     EXPECT(conformance_does(c,
                             "CREATE FUNCTION wait_until_free() RETURNS integer LANGUAGE plpgsql AS"
                             " $$ BEGIN LOOP EXIT WHEN pg_try_advisory_xact_lock(4711);"
@@ -288,6 +290,7 @@ static struct store *open_over(struct conformance *c, struct link *link)
     json_decref(server);
     if (!store)
         return NULL;
+    be_patient(store);
     first.store = store;
     run_member(&first);
     store_sequence(store, NULL, 0, &c->error);

@@ -160,10 +160,15 @@ struct postgresql_options {
 };
 
 /* Works that wait to be a group. */
+#define POSTGRESQL_GATHER_WAIT_MS 20
+#define POSTGRESQL_GATHER_SLOW_MS 50
+
 struct postgresql_gather {
     struct postgresql_gathered *first, **end;
-    int groups;                         /* under way */
-    bool leading;                       /* the last of them is not sent yet */
+    int wait_ms;  /* for a group that is under way; POSTGRESQL_GATHER_WAIT_MS */
+    int slow_ms;  /* a statement that takes longer stays out of groups; POSTGRESQL_GATHER_SLOW_MS */
+    int groups;   /* under way */
+    bool leading; /* the last of them is not sent yet */
     struct postgresql_work *committing; /* a group's, and nothing is sent behind its COMMIT */
     int64_t committed_ns;               /* when the last COMMIT of a group was answered */
     struct world_turn turn;

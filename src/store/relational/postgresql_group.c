@@ -36,7 +36,7 @@
  * - Others hold a lock that a statement needs: after LOCK_MS it fails. So two groups, or a group
  * and a work, never wait for each other for long.
  * - COMMIT is not answered: the group's mark settles it for all (postgresql_settle.c).
- * - A statement is slow: others wait for its group no longer than WAIT_MS, as long as they are not
+ * - A statement is slow: others wait for its group no longer than 20 ms, as long as they are not
  *   sent behind its COMMIT.
  * The statement at fault stays out of groups for a while: twice as long each time.
  */
@@ -50,8 +50,6 @@
 #include "store/relational/postgresql.h"
 
 #define GROUP_MAX 64
-#define WAIT_MS 20
-#define SLOW_NS (50 * (int64_t)1000000)
 #define APART_MIN 16 /* works that begin with a statement which was at fault */
 #define APART_MAX 4096
 
@@ -197,7 +195,7 @@ void postgresql_gathered(struct postgresql_store *store)
 static void gather_wait(struct postgresql_store *store, struct postgresql_gathered *own)
 {
     struct world *world = store->base.world;
-    int64_t deadline_ns = world_in_ms(world, WAIT_MS);
+    int64_t deadline_ns = world_in_ms(world, store->gather.wait_ms);
     *store->gather.end = own;
     store->gather.end = &own->next;
     postgresql_gather_look(store);
@@ -339,7 +337,8 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
     if (group->answered_ns < store->gather.committed_ns) /* it was sent behind that */
         group->answered_ns = store->gather.committed_ns;
     bool failed = call->code != FH_OK || call->aborted;
-    if ((call->code != FH_OK && !call->lost) || now_ns - group->answered_ns > SLOW_NS)
+    bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
+    if ((call->code != FH_OK && !call->lost) || is_slow)
         blame(call->statement);
     group->answered_ns = now_ns;
     if (call->lost)
