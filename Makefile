@@ -43,7 +43,7 @@ simulate: all ## RUNS=50000 runs of the shop on virtual time, while everything f
 
 bench: deps ## measure requests, works, events, sagas and carts per second, embedded and on servers
 	@$(MAKE) --no-print-directory all BUILD=build-release MESON_FLAGS=--buildtype=release
-	@TOOLS_SERVERS_ONLY=postgresql,redis tools/servers run bench/run build-release
+	@TOOLS_SERVERS_ONLY=postgresql,mariadb,mongodb,redis tools/servers run bench/run build-release
 
 format: ## lay out all C files with clang-format
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i

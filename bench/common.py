@@ -142,6 +142,10 @@ def title(text):
     print(f"\n{text}", flush=True)
 
 
+def not_measured(what, why):
+    print(f"\n{what}: NOT MEASURED, {why}", flush=True)
+
+
 def times(ratio):
     return f"{ratio:.2f} x" if ratio < 10 else f"{ratio:.1f} x"
 
@@ -156,28 +160,29 @@ def fdatasync_us(build, folder):
     return median
 
 
-def heard(service):
+def heard(service, source):
     for subscription in service.state()["subscriptions"]:
-        if subscription["source"] == "orders":
+        if subscription["source"] == source:
             return subscription["position"]
     return 0
 
 
-def measure_events(orders, stock, bar):
-    last = orders.state()["position"]
+def measure_events(publisher, subscriber, where, bar):
+    """`where`: what the title begins with, so that one engine's rows are told from another's."""
+    last = publisher.state()["position"]
     began = time.monotonic()
-    stock.start()
-    while (position := heard(stock)) < last and time.monotonic() - began < CATCH_UP_S_MAX:
+    subscriber.start()
+    while (position := heard(subscriber, publisher.name)) < last and time.monotonic() - began < CATCH_UP_S_MAX:
         time.sleep(0.02)
     took = time.monotonic() - began
-    title("Events, from the outbox to applied once in another service's store")
+    title(f"{where}Events, from the outbox to applied once in another service's store")
     show(f"{position:,} events, that service's start included", position / took, "events/s",
          f"bar: {bar:,}")
     if position < last:
         raise Failed(f"of {last:,} events {position:,} were applied within {CATCH_UP_S_MAX} s")
 
 
-def measure_sagas(orders, seconds, bar):
+def measure_sagas(orders, seconds, where, bar):
     before = orders.state()["sagas"]
     began = time.monotonic()
     started = load(orders.url + "/purchases", 64, seconds, "order")
@@ -192,5 +197,5 @@ def measure_sagas(orders, seconds, bar):
     ended = sagas["ended"] - before["ended"]
     if not ended or sagas["parked"] or sagas["undone"]:
         raise Failed(f"sagas that should have succeeded did not: {sagas}")
-    title("Sagas of three steps over two services, every step durable")
+    title(f"{where}Sagas of three steps over two services, every step durable")
     show(f"{ended:,} sagas, begun at {started:,.0f}/s", ended / took, "sagas/s", f"bar: {bar:,}")

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A snapshot of a catalog of documents, taken over by another service with an embedded store of its own."""
+"""Documents: a snapshot of a catalog of them, taken over by another service with an embedded store of its own; and
+on a server that speaks MongoDB's protocol, read and added beside Fastify with MongoDB's driver."""
 
+import contextlib
+import json
 import os
+import pathlib
 import subprocess
+import tempfile
 import time
 
-from common import CATCH_UP_S_MAX, Failed, Service, fdatasync_us, show, times, title
+from common import CATCH_UP_S_MAX, Failed, Service, fdatasync_us, load, measure_events, not_measured, show, times, title
+from peers import Peer
+from relational import CONNECTIONS
 
 BAR = 50_000           # documents a second
 ROWS_A_COMMIT = 240    # as a round has them
@@ -69,3 +76,56 @@ def measure_snapshot(build, folder, count):
     finally:
         mirror.close()
         catalog.close()
+
+
+# ---- On a server ---------------------------------------------------------------------------------
+
+PRODUCT = {"name": "One of many", "price": 2999}
+
+
+def measure_products(catalog, peer, build, seconds):
+    """As fast as FerretDB lets both: it keeps its documents in SQLite's files."""
+    title(f"MongoDB (FerretDB): a document and its event over HTTP, {CONNECTIONS} connections")
+    fdatasync_us(build, tempfile.gettempdir())  # where tools/servers has the server's folder
+    theirs = load(peer.url + "/products", CONNECTIONS, seconds, "product") if peer else None
+    ours = load(catalog.url + "/products", CONNECTIONS, seconds, "product")
+    if theirs:
+        show("Fastify with MongoDB's driver, two writes", theirs, "works/s")
+    show("Freehold", ours, "works/s", f"{times(ours / theirs)} Fastify" if theirs else "")
+    title(f"MongoDB (FerretDB): one document read over HTTP, {CONNECTIONS} connections")
+    theirs = load(peer.url + "/products/p-1", CONNECTIONS, seconds) if peer else None
+    ours = load(f"{catalog.url}/products/{catalog.ask('POST', '/products', PRODUCT)['id']}", CONNECTIONS, seconds)
+    if theirs:
+        show("Fastify with MongoDB's driver", theirs, "requests/s")
+    show("Freehold", ours, "requests/s", f"{times(ours / theirs)} Fastify" if theirs else "")
+
+
+def measure(build, folder, seconds):
+    told = json.loads(os.environ.get("FREEHOLD_TEST_MONGODB", "null"))
+    if not told:
+        not_measured("MongoDB", "no server: run it as `tools/servers run bench/run BUILD`")
+        return
+    place = pathlib.Path(folder) / "mongodb"
+    place.mkdir()
+    with contextlib.ExitStack() as stack:
+        def service(name):
+            store = {"host": told["host"], "port": told["port"], "database": NAMES[name]}
+            made = Documents(build / "bench" / NAMES[name], name, place / name, {"engine": "mongodb", "store": store})
+            stack.callback(made.close)
+            return made
+
+        catalog, mirror = service("catalog"), service("mirror")
+        catalog.peers, mirror.peers = {"mirror": mirror.address}, {"catalog": catalog.address}
+        catalog.start()
+        peer = Peer(build, "products.js", {"MONGODB": f"mongodb://{told['host']}:{told['port']}/"})
+        stack.callback(peer.close)
+        missing = peer.missing()
+        if missing:
+            not_measured("Fastify with MongoDB's driver", missing)
+            peer = None
+        else:
+            peer.start("PUT", "/products/p-1", PRODUCT)
+        measure_products(catalog, peer, build, seconds)
+        if peer:
+            peer.close()
+        measure_events(catalog, mirror, "MongoDB (FerretDB): ", bar=1_000)

@@ -9,7 +9,7 @@ import os
 import pathlib
 import tempfile
 
-from common import Service, fdatasync_us, load, show, times, title
+from common import Service, fdatasync_us, load, not_measured, show, times, title
 from peers import Peer
 
 CART_UPDATES_BAR = 25_000  # a second
@@ -65,10 +65,6 @@ def tell(name, rate, taken_us, unit, beside=""):
     service, server = taken_us
     took = f"{service:.0f} us of a processor each, the server's {server:.0f} us"
     show(name, rate, unit, f"{beside}{took}")
-
-
-def not_measured(what, why):
-    print(f"\n{what}: NOT MEASURED, {why}", flush=True)
 
 
 def measure(build, folder, seconds):

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What wrk sends: GETs; with the argument "order" one order a request; with "cart" one of 5 products put into
+-- What wrk sends: GETs; with the argument "order" or "product" one of these a request; with "cart" one of 5 products put into
 -- one of 1,000 users' carts. At the end one line that bench/run reads: requests, microseconds, answers with an
 -- error, broken ones.
 
@@ -11,6 +11,10 @@ function init(args)
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
     wrk.body = '{"user_id": 7, "product_id": "p-1", "quantity": 2, "total": 5998}'
+  elseif args[1] == "product" then
+    wrk.method = "POST"
+    wrk.headers["Content-Type"] = "application/json"
+    wrk.body = '{"name": "One of many", "price": 2999}'
   elseif args[1] == "cart" then
     wrk.headers["Content-Type"] = "application/json"
     local made, next = {}, 0

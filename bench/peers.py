@@ -38,8 +38,8 @@ class Peer:
         lock, installed = "package-lock.json", self.folder / "installed"
         wanted = (HERE / "peer" / lock).read_text()
         self.folder.mkdir(exist_ok=True)
-        for name in ("package.json", lock, self.program):
-            shutil.copy(HERE / "peer" / name, self.folder)
+        for file in (HERE / "peer").iterdir():
+            shutil.copy(file, self.folder)
         if installed.exists() and installed.read_text() == wanted:
             return None
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
@@ -59,6 +59,7 @@ class Peer:
         request = urllib.request.Request(self.url + path, method=method, data=json.dumps(body).encode(),
                                          headers={"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=PATIENCE_S).close()
+        return self
 
     def close(self):
         if self.process:
