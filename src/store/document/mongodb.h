@@ -13,9 +13,8 @@
  *     mongodb_work.c      what a work sees          mongodb_document.c  the model's operations
  *     mongodb_find.c      finding                   mongodb_ledger.c    events, sagas that start
  *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
- *     mongodb_claim.c     whose the store is        mongodb_record.c    what makes a late write
- * lose mongodb.c           opening and closing       mongodb_copy.c      the store, for who copies
- * it
+ *     mongodb_claim.c     whose the store is        mongodb_record.c    why a late write loses
+ *     mongodb.c           opening and closing       mongodb_copy.c      for who copies the store
  */
 
 #include "base/map.h"
@@ -130,6 +129,10 @@ mongoc_collection_t *mongodb_collection(const struct mongodb_call *call, const c
 /* FH_UNAVAILABLE: nothing is known of what became of a write. FH_CONFLICT: a duplicate _id or a
  * write beside it. Others: it was refused. */
 enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error);
+/* On a thread of the pool: asks the server about itself, by a command that needs no right and
+ * changes nothing. `ret` is the caller's to destroy, whatever it returns. */
+enum fh_code mongodb_ask(const struct mongodb_call *call, const char *command, bson_t *ret,
+                         struct fh_error *error);
 /* Sleeps, longer with each try. */
 void mongodb_back_off(struct mongodb *mongodb, int tries);
 

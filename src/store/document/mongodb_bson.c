@@ -30,6 +30,17 @@
 #define WRAP "%a"
 #define PATH_SIZE (3 * DOCUMENT_PATH_LENGTH_MAX + 8)
 
+/* ---- Fields that are read as they are -------------------------------------------------------- */
+
+int64_t mongodb_integer_at(const bson_t *document, const char *name)
+{
+    bson_iter_t at;
+    if (!mongoc.bson_iter_init_find(&at, document, name))
+        return 0;
+    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at)
+                                                         : mongoc.bson_iter_int64(&at);
+}
+
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool is_own(const char *name)

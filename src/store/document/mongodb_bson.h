@@ -34,6 +34,8 @@ json_t *mongodb_object_at(const bson_iter_t *at); /* of a document that is a fie
  * document_matches. `after` (or NULL): and whose _id is greater, `descending`: less.
  */
 void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending);
+/* A field's value, int32 or int64; 0: there is none. */
+int64_t mongodb_integer_at(const bson_t *document, const char *name);
 /* The name of an indexed field, or of one in a filter: each of the path's parts as it is stored. */
 void mongodb_path(char *out, size_t size, const char *path);
 

@@ -54,15 +54,6 @@ const char *carry_text_at(const bson_t *document, const char *name)
                : "";
 }
 
-int64_t carry_integer_at(const bson_t *document, const char *name)
-{
-    bson_iter_t at;
-    if (!mongoc.bson_iter_init_find(&at, document, name))
-        return 0;
-    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at)
-                                                         : mongoc.bson_iter_int64(&at);
-}
-
 bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret)
 {
     bson_iter_t at;
@@ -111,7 +102,8 @@ static bool is_all_taken(const bson_t *reply)
     if (!carry_list_at(reply, "writeErrors", &list))
         return false;
     for (; mongoc.bson_iter_next(&list); count++) {
-        if (!carry_document_of(&list, &refusal) || carry_integer_at(&refusal, "code") != DUPLICATE)
+        if (!carry_document_of(&list, &refusal) ||
+            mongodb_integer_at(&refusal, "code") != DUPLICATE)
             return false;
     }
     return count > 0;
@@ -419,7 +411,7 @@ static bool is_stamped(const struct mongodb_carried *item, struct carrying *c)
     mongoc.bson_append_document_end(&update, &part);
     if (!mongoc.mongoc_collection_update_one(collection, &selector, &update, NULL, &reply, &why))
         c->code = mongodb_failed(&why, c->error);
-    bool stamped = carry_integer_at(&reply, "matchedCount") == 1;
+    bool stamped = mongodb_integer_at(&reply, "matchedCount") == 1;
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&selector);
     mongoc.bson_destroy(&update);

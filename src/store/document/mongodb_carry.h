@@ -34,9 +34,8 @@ struct carry_bulk {
     bool guarded; /* what is refused for a newer one does not keep the others from being done */
 };
 
-/* What stands in a document: "" and 0 where there is none. */
+/* What stands in a document: "" where there is none. */
 const char *carry_text_at(const bson_t *document, const char *name);
-int64_t carry_integer_at(const bson_t *document, const char *name);
 bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret);
 bool carry_document_of(const bson_iter_t *at, bson_t *ret);
 

@@ -27,9 +27,8 @@
 #include "store/turn.h"
 
 #define BLOCK (INT64_C(1) << 20)
-#define ORDER_FIRST_SHIFT                                                                          \
-    20 /* a store that is made anew begins above its former life's numbers                         \
-        */
+/* So a store that is made anew begins above its former life's numbers. */
+#define ORDER_FIRST_SHIFT 20
 
 struct claiming {
     struct mongodb_call call; /* first */
@@ -37,24 +36,15 @@ struct claiming {
     int64_t known, wall_ms, position, epoch, order, recovered;
 };
 
-static int64_t integer_of(const bson_t *document, const char *name)
-{
-    bson_iter_t at;
-    if (!mongoc.bson_iter_init_find(&at, document, name))
-        return 0;
-    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at)
-                                                         : mongoc.bson_iter_int64(&at);
-}
-
 static void take_counter(struct claiming *claiming, const bson_t *counter)
 {
     bson_iter_t at;
     claiming->found = true;
     claiming->has_epoch = mongoc.bson_iter_init_find(&at, counter, "epoch");
-    claiming->position = integer_of(counter, "position");
-    claiming->epoch = integer_of(counter, "epoch");
-    claiming->order = integer_of(counter, "order");
-    claiming->recovered = integer_of(counter, "recovered");
+    claiming->position = mongodb_integer_at(counter, "position");
+    claiming->epoch = mongodb_integer_at(counter, "epoch");
+    claiming->order = mongodb_integer_at(counter, "order");
+    claiming->recovered = mongodb_integer_at(counter, "recovered");
 }
 
 static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t *meta,

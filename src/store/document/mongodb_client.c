@@ -238,6 +238,19 @@ mongoc_collection_t *mongodb_collection(const struct mongodb_call *call, const c
     return mongoc.mongoc_client_get_collection(call->client, call->database, name);
 }
 
+enum fh_code mongodb_ask(const struct mongodb_call *call, const char *command, bson_t *ret,
+                         struct fh_error *error)
+{
+    bson_t asked;
+    bson_error_t why;
+    mongoc.bson_init(&asked);
+    mongoc.bson_append_int64(&asked, command, -1, 1);
+    bool answered =
+        mongoc.mongoc_client_command_simple(call->client, "admin", &asked, NULL, ret, &why);
+    mongoc.bson_destroy(&asked);
+    return answered ? FH_OK : mongodb_failed(&why, error);
+}
+
 static enum fh_code visit_run(struct mongodb_call *call, struct fh_error *error)
 {
     struct mongodb_visit *visit = (struct mongodb_visit *)call;
@@ -276,11 +289,11 @@ void mongodb_back_off(struct mongodb *mongodb, int tries)
 
 /* ---- First contact, and the end -------------------------------------------------------------- */
 
-static const char not_atomic[] = "The store's server is FerretDB 1, whose updates are no single "
-                                 "steps: a request that comes late, "
-                                 "when its repetition was done, can undo another write of the same "
-                                 "document that is made in that "
-                                 "very moment (docs/engines/mongodb.md).";
+static const char not_atomic[] =
+    "The store's server is FerretDB 1, which does not update a document in one step: a request "
+    "that "
+    "arrives late, after it was repeated, can undo another write of the same document that is made "
+    "at that very moment (docs/engines/mongodb.md).";
 
 struct greeting {
     struct mongodb_call call; /* first */
@@ -290,19 +303,13 @@ struct greeting {
 static enum fh_code greet(struct mongodb_call *call, struct fh_error *error)
 {
     struct greeting *greeting = (struct greeting *)call;
-    bson_t command, reply;
-    bson_error_t why;
+    bson_t reply;
     bson_iter_t at;
-    mongoc.bson_init(&command);
-    mongoc.bson_append_int64(&command, "buildInfo", -1, 1);
-    bool answered =
-        mongoc.mongoc_client_command_simple(call->client, "admin", &command, NULL, &reply, &why);
-    greeting->is_ferretdb =
-        answered && (mongoc.bson_iter_init_find(&at, &reply, "ferretdb") ||
-                     mongoc.bson_iter_init_find(&at, &reply, "ferretdbVersion"));
+    enum fh_code code = mongodb_ask(call, "buildInfo", &reply, error);
+    greeting->is_ferretdb = !code && (mongoc.bson_iter_init_find(&at, &reply, "ferretdb") ||
+                                      mongoc.bson_iter_init_find(&at, &reply, "ferretdbVersion"));
     mongoc.bson_destroy(&reply);
-    mongoc.bson_destroy(&command);
-    return answered ? FH_OK : mongodb_failed(&why, error);
+    return code;
 }
 
 enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options *options,

@@ -28,7 +28,7 @@ static int64_t *place_of(struct carrying *c, const char *key)
 static void take_place(struct carrying *c, const bson_t *document)
 {
     int64_t *place = place_of(c, carry_text_at(document, "_id")), position;
-    position = carry_integer_at(document, "position");
+    position = mongodb_integer_at(document, "position");
     if (position > *place)
         *place = position;
 }
@@ -88,7 +88,7 @@ void carry_write_counter(struct carrying *c)
     mongoc.bson_append_document_end(&update, &rise);
     if (!mongoc.mongoc_collection_update_one(meta, &selector, &update, NULL, &reply, &why))
         c->code = mongodb_failed(&why, c->error);
-    else if (carry_integer_at(&reply, "matchedCount") != 1)
+    else if (mongodb_integer_at(&reply, "matchedCount") != 1)
         c->carry->fenced = true;
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&selector);
@@ -98,13 +98,13 @@ void carry_write_counter(struct carrying *c)
 
 static void take_counter(struct carrying *c, const bson_t *document)
 {
-    c->carry->fenced = carry_integer_at(document, "epoch") != c->carry->epoch;
-    c->carry->position = carry_integer_at(document, "position");
+    c->carry->fenced = mongodb_integer_at(document, "epoch") != c->carry->epoch;
+    c->carry->position = mongodb_integer_at(document, "position");
 }
 
 static void take_uncounted(struct carrying *c, const bson_t *document)
 {
-    c->carry->position = carry_integer_at(document, "_id");
+    c->carry->position = mongodb_integer_at(document, "_id");
     *place_of(c, carry_text_at(document, "key")) = c->carry->position;
 }
 
@@ -168,11 +168,11 @@ void carry_gather_events(struct carrying *c)
 static void take_row(struct carrying *c, const bson_t *document)
 {
     const char *work = carry_text_at(document, "work");
-    int64_t index = carry_integer_at(document, "index");
+    int64_t index = mongodb_integer_at(document, "index");
     for (int i = 0; i < c->count; i++) {
         struct carry_event *event = &c->events[i];
         if (event->index == index && strcmp(event->item->id, work) == 0) {
-            event->position = carry_integer_at(document, "_id");
+            event->position = mongodb_integer_at(document, "_id");
             event->numbered = true;
         }
     }
@@ -212,7 +212,7 @@ static void append_row(struct carry_bulk *bulk, struct carrying *c, const struct
             mongoc.bson_append_value(&row, texts[i], -1, mongoc.bson_iter_value(&at));
     }
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++)
-        mongoc.bson_append_int64(&row, integers[i], -1, carry_integer_at(&fields, integers[i]));
+        mongoc.bson_append_int64(&row, integers[i], -1, mongodb_integer_at(&fields, integers[i]));
     mongoc.bson_append_utf8(&row, "work", -1, event->item->id, -1);
     mongoc.bson_append_int64(&row, "index", -1, event->index);
     bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, &row, NULL, &why);

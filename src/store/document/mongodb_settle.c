@@ -153,19 +153,10 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* 0: an earlier version of the program wrote it, and nothing since what it wrote with numbers. */
-static int64_t integer_of(const bson_t *carried, const char *name)
-{
-    bson_iter_t at;
-    return mongoc.bson_iter_init_find(&at, carried, name) &&
-                   mongoc.bson_iter_type(&at) == BSON_TYPE_INT64
-               ? mongoc.bson_iter_int64(&at)
-               : 0;
-}
-
+/* An entry without numbers is an earlier version's: nothing that has them can have come before. */
 static bool comes_late(const struct mongodb *mongodb, const char *collection, const bson_t *carried)
 {
-    int64_t epoch = integer_of(carried, "epoch");
+    int64_t epoch = mongodb_integer_at(carried, "epoch");
     return epoch && epoch <= mongodb->recovered && strcmp(collection, MONGODB_WORKS) == 0;
 }
 
@@ -183,7 +174,7 @@ static bson_t *without_content(const bson_t *carried)
 static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *collection,
                                         const char *id, const bson_t *carried)
 {
-    int64_t order = integer_of(carried, "at");
+    int64_t order = mongodb_integer_at(carried, "at");
     struct mongodb_entry *entry = calloc(1, sizeof *entry);
     struct mongodb_change *change = calloc(1, sizeof *change);
     bson_iter_t at;

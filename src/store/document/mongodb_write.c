@@ -123,15 +123,6 @@ static void selector_of(const struct mongodb_entry *entry, bson_t *selector)
         mongodb_record_guard(selector, entry->order, false);
 }
 
-static bool has_counted(const bson_t *reply, const char *name)
-{
-    bson_iter_t at;
-    if (!mongoc.bson_iter_init_find(&at, reply, name))
-        return false;
-    return mongoc.bson_iter_type(&at) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&at) > 0
-                                                         : mongoc.bson_iter_int64(&at) > 0;
-}
-
 /* On a thread of the pool. FH_OK: answered, see `done`. */
 static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
 {
@@ -145,7 +136,8 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     writing->done = answered;
     if (answered && is_guarded(entry))
         writing->done =
-            has_counted(&reply, entry->kind == MONGODB_DELETE ? "deletedCount" : "matchedCount");
+            mongodb_integer_at(&reply,
+                               entry->kind == MONGODB_DELETE ? "deletedCount" : "matchedCount") > 0;
     enum fh_code code = answered ? FH_OK : mongodb_failed(&why, error);
     mongoc.bson_destroy(&reply);
     mongoc.bson_destroy(&selector);
