@@ -61,3 +61,15 @@ def test_an_entry_that_was_not_acknowledged_fails_the_audit(tmp_path):
     for store in ("entries", "heard"):
         line = re.search(rf"^/{store}: 20001 rows; (.*)$", said, re.MULTILINE)
         assert line and "1 " in line[1], said
+
+
+@pytest.mark.parametrize("engine, minutes, said", [
+    ("oracle", "2", "ENGINE=oracle is not an engine: use sqlite, "),
+    ("ferretdb", "2", "ENGINE=ferretdb is not an engine: use sqlite, "),
+    ("postgresql mariadb", "2", "ENGINE=postgresql mariadb is not an engine: use sqlite, "),
+    ("postgresql", "1h", "MINUTES=1h is not a number of minutes: "),
+    ("postgresql", "0", "MINUTES=0 is not a number of minutes: ")])
+def test_an_engine_or_a_time_that_is_none_is_refused_with_a_sentence(engine, minutes, said):
+    refused = subprocess.run([HERE / "links", FREEHOLD.parent, engine, minutes], capture_output=True, text=True,
+                             check=False, timeout=60)
+    assert refused.returncode == 2 and refused.stderr.startswith(f"make audit: {said}"), refused.stderr
