@@ -320,9 +320,11 @@ struct ledger_step {
 enum fh_code ledger_saga_start(struct store_work *work, struct ledger_event *event,
                                struct ledger_saga *saga, const struct ledger_step *steps, int count,
                                struct fh_error *error);
-/* WHERE epoch = saga->epoch; FH_CONFLICT (not retryable) when it is not: at once; or whatever the
- * work does next fails with it, at the latest its commit, and error->native is LEDGER_FENCED. */
+/* Where its epoch is saga->epoch and it is not over: "ended", "undone" and "abandoned" are for
+ * ever. Else FH_CONFLICT, not retryable: at once; or whatever the work does next fails with it, at
+ * the latest its commit, and error->native is LEDGER_FENCED. */
 #define LEDGER_FENCED "FH001"
+#define LEDGER_SAGA_FENCED "The saga is over, or another instance runs it now."
 enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
                                 struct fh_error *error);
 enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena, const char *birth,

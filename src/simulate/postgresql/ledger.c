@@ -280,11 +280,12 @@ static enum model_outcome by_fence(struct model_session *session, const struct m
     if (moved)
         return MODEL_DONE;
     model_result_free(*ret);
-    bool there =
-        say(session->view, "SELECT 1 FROM fh_saga WHERE birth = ?1 AND number = ?2 AND epoch = ?3",
-            "sss", with->values[0], with->values[1], with->values[2]);
+    bool there = say(session->view,
+                     "SELECT 1 FROM fh_saga WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
+                     " AND status NOT IN ('ended', 'undone', 'abandoned')",
+                     "sss", with->values[0], with->values[1], with->values[2]);
     *ret = there ? model_error("ERROR", "40001", "The row of the saga was moved.")
-                 : model_error("ERROR", LEDGER_FENCED, "The saga is run by another instance now.");
+                 : model_error("ERROR", LEDGER_FENCED, LEDGER_SAGA_FENCED);
     return MODEL_FAILED;
 }
 

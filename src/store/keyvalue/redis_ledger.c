@@ -147,7 +147,7 @@ static void rows_of_saga(struct rows *rows, const struct ledger_saga *saga, cons
     row_put(rows, "saga", birth, "", records_saga(rows->own->work.store, saga, start_id));
     row_order(rows, order, birth, "");
     row_order(rows, "saga:start", start, "");
-    if (redis_saga_is_over(saga->status))
+    if (record_saga_is_over(saga->status))
         row_order(rows, "saga:unclosed", birth, "");
 }
 

@@ -47,17 +47,11 @@ static void command_members(const char *id, const json_t *record, struct redis_m
                birth, (long long)record_integer(record, "number"));
 }
 
-bool redis_saga_is_over(const char *status)
-{
-    return strcmp(status, "ended") == 0 || strcmp(status, "undone") == 0 ||
-           strcmp(status, "abandoned") == 0;
-}
-
 static void saga_members(const char *id, const json_t *record, struct redis_members *members)
 {
     char order[64];
     const char *status = record_text(record, "status"), *start = record_text(record, "start_id");
-    bool ended = redis_saga_is_over(status);
+    bool ended = record_saga_is_over(status);
     snprintf(order, sizeof order, "saga:%s", status);
     members->take(members, order, id);
     if (ended && record_integer(record, "closed") == 0)

@@ -29,8 +29,6 @@ struct redis_table {
 };
 
 const struct redis_table *redis_table_of(const char *name);
-/* A saga with this status will never change again. */
-bool redis_saga_is_over(const char *status);
 /* `content` NULL: what there was is not known, and may have been. */
 void redis_each_member(const struct redis_record *record, const json_t *content,
                        struct redis_members *members);

@@ -49,6 +49,12 @@ json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
 
 /* ---- One saga -------------------------------------------------------------------------------- */
 
+bool record_saga_is_over(const char *status)
+{
+    return strcmp(status, "ended") == 0 || strcmp(status, "undone") == 0 ||
+           strcmp(status, "abandoned") == 0;
+}
+
 static enum fh_code saga_read(struct store_work *work, const char *birth, int64_t number,
                               char id[static RECORD_ID_SIZE], json_t **ret, struct fh_error *error)
 {
@@ -63,8 +69,9 @@ enum fh_code records_saga_update(struct store_work *work, const struct ledger_sa
     char id[RECORD_ID_SIZE];
     json_t *before;
     enum fh_code code = saga_read(work, saga->birth, saga->number, id, &before, error);
-    if (!code && (!before || record_integer(before, "epoch") != saga->epoch))
-        code = error_set(error, FH_CONFLICT, "The saga is run by another instance now.");
+    if (!code && (!before || record_integer(before, "epoch") != saga->epoch ||
+                  record_saga_is_over(record_text(before, "status"))))
+        code = error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     if (!code)
         code = records_set(work, SAGAS, id, before,
                            record_pack("{s:s, s:s, s:I, s:I}", "state", saga->state, "status",

@@ -135,6 +135,8 @@ enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, c
                        ...) __attribute__((format(printf, 3, 4)));
 /* A saga's number stands in its record's id. */
 int64_t record_number(const json_t *saga);
+/* One with this status will never change again. */
+bool record_saga_is_over(const char *status);
 /* The number that all up to `number` are below. Sagas' numbers begin with 1. */
 static inline int64_t record_behind(int64_t number)
 {

@@ -15,8 +15,6 @@
 #define SAGA_COLUMNS                                                                               \
     "birth, number, name, input, state, status, epoch, deadline_ms,"                               \
     " updated_ms, start_id"
-#define OPEN_STATUSES "('running', 'compensating', 'parked')"
-#define OVER_STATUSES "('ended', 'undone', 'abandoned')"
 
 static enum fh_code insert(struct store_work *work, const struct ledger_saga *saga,
                            struct fh_error *error)
@@ -149,10 +147,11 @@ enum fh_code sql_ledger_saga_update(struct store_work *work, const struct ledger
     enum fh_code code =
         ledger_do(work,
                   "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6, updated_ms = ?7"
-                  " WHERE birth = ?1 AND number = ?2 AND epoch = ?3",
+                  " WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
+                  " AND status IN " LEDGER_SAGA_OPEN,
                   values, count, &changed, error);
     if (code == FH_OK && changed == 0)
-        return error_set(error, FH_CONFLICT, "The saga is run by another instance now.");
+        return error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     return code;
 }
 
@@ -295,7 +294,7 @@ enum fh_code sql_ledger_sagas_adopt(struct store_work *work, const char *owner,
     struct sql_value values[] = {sql_text(owner)};
     return ledger_do(
         work,
-        "UPDATE fh_saga SET owner = ?1, epoch = epoch + 1 WHERE status IN " OPEN_STATUSES
+        "UPDATE fh_saga SET owner = ?1, epoch = epoch + 1 WHERE status IN " LEDGER_SAGA_OPEN
         " AND owner NOT IN (SELECT fh_lease.owner FROM fh_lease"
         " WHERE name LIKE '" LEDGER_INSTANCE "%')",
         values, 1, ret_adopted, error);
@@ -366,7 +365,7 @@ enum fh_code sql_ledger_sagas_closable(struct store_work *work, struct arena *ar
     values[1] = sql_integer(ret->closed_through);
     code = sql_run(work,
                    "SELECT number FROM fh_saga WHERE birth = ?1 AND number < ?2"
-                   " AND status IN " OPEN_STATUSES " ORDER BY number",
+                   " AND status IN " LEDGER_SAGA_OPEN " ORDER BY number",
                    values, 2, add_number, &open, NULL, error);
     text_add(&open, "]");
     if (code == FH_OK && open.overflow)
@@ -407,7 +406,7 @@ enum fh_code sql_ledger_sagas_unclosed(struct store_work *work,
     return sql_run(work,
                    "SELECT DISTINCT fh_saga.birth, target FROM fh_saga JOIN fh_saga_step"
                    " ON fh_saga_step.birth = fh_saga.birth AND fh_saga_step.number = fh_saga.number"
-                   " WHERE closed = 0 AND status IN " OVER_STATUSES " AND target <> ''",
+                   " WHERE closed = 0 AND status IN " LEDGER_SAGA_OVER " AND target <> ''",
                    NULL, 0, visit_unclosed, &to, NULL, error);
 }
 

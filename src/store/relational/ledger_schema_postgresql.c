@@ -148,7 +148,7 @@ static const char fence[] =
     "        RAISE EXCEPTION 'The row of the saga was moved.'"
     " USING ERRCODE = 'serialization_failure';\n"
     "    END IF;\n"
-    "    RAISE EXCEPTION 'The saga is run by another instance now.'"
+    "    RAISE EXCEPTION '" LEDGER_SAGA_FENCED "'"
     " USING ERRCODE = '" LEDGER_FENCED "';\n"
     "END\n"
     "$fence$;";

@@ -165,7 +165,7 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
     " AND number <= ?3 AND outcome <> 'pending' AND number NOT IN " list
 #define SAGAS_CLOSED(list)                                                                         \
     "UPDATE fh_saga SET closed = 1 WHERE closed = 0 AND birth = ?1 AND number <= ?2"               \
-    " AND status IN ('ended', 'undone', 'abandoned') AND number NOT IN " list
+    " AND status IN " LEDGER_SAGA_OVER " AND number NOT IN " list
 #define LIST_SQLITE(number) "(SELECT value FROM json_each(" number "))"
 #define LIST_POSTGRESQL(number)                                                                    \
     "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(" number " AS jsonb)))"
@@ -199,10 +199,15 @@ static const char *const statements[LEDGER_STATEMENTS][SQL_DIALECTS] = {
                          " state = VALUES(state), answer = VALUES(answer),"
                          " receiver = VALUES(receiver),"
                          " receiver_position = VALUES(receiver_position)"},
+/* fh_fence tells a row that was moved, which is tried again, from one whose epoch is another. One
+ * that is over is for ever: it is told to have another epoch, too. */
 #define ADVANCE_POSTGRESQL(where)                                                                  \
     "WITH moved AS (UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6,"                 \
-    " updated_ms = ?7 WHERE birth = ?1 AND number = ?2 AND epoch = ?3" where " RETURNING 1)"       \
-    " SELECT fh_fence(count(*), ?1, ?2, ?3) FROM moved"
+    " updated_ms = ?7 WHERE birth = ?1 AND number = ?2 AND epoch = ?3"                             \
+    " AND status IN " LEDGER_SAGA_OPEN where " RETURNING 1)"                                       \
+    " SELECT fh_fence(count(*), ?1, ?2, CASE WHEN count(*) = 1 THEN ?3 WHEN EXISTS"                \
+    " (SELECT FROM fh_saga WHERE birth = ?1 AND number = ?2 AND status IN " LEDGER_SAGA_OVER       \
+    ") THEN -1 ELSE ?3 END) FROM moved"
     [LEDGER_SAGA_ADVANCE] = {[SQL_POSTGRESQL] = ADVANCE_POSTGRESQL("")},
     [LEDGER_SAGA_ADVANCE_AT] = {[SQL_POSTGRESQL] =
                                     ADVANCE_POSTGRESQL(" AND ctid = CAST(?8 AS tid)")},

@@ -10,6 +10,9 @@
 
 #include "store/relational/sql.h"
 
+#define LEDGER_SAGA_OPEN "('running', 'compensating', 'parked')"
+#define LEDGER_SAGA_OVER "('ended', 'undone', 'abandoned')"
+
 enum ledger_statement {
     LEDGER_META_PUT,
     LEDGER_OUTBOX_APPEND, /* engines with a sequencer: 1 id, type, version, key, 5 time_ms, data,
