@@ -308,11 +308,6 @@ static void write_rows(struct page *page)
     text_add(body, "]}");
 }
 
-static bool is_outage(enum fh_code code)
-{
-    return code == FH_UNAVAILABLE || code == FH_OUTCOME_UNKNOWN;
-}
-
 /* One row can't be told: which? */
 static enum fh_code name_row(const struct page *page, enum fh_code code, struct fh_error *error)
 {
@@ -357,7 +352,7 @@ static enum fh_code read_page(struct event_room *room, struct page *page, struct
                 portion_passed(portion, page->limit);
             return code;
         }
-        if (!again && (is_outage(code) || page->limit == 0))
+        if (!again && (code == FH_UNAVAILABLE || page->limit == 0))
             return code;
         if (!again && page->limit == 1)
             return name_row(page, code, error);

@@ -217,7 +217,7 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
             return step_commit(work, error);
     }
     store_rollback(work);
-    bool known = !ran && code != FH_UNAVAILABLE && code != FH_OUTCOME_UNKNOWN;
+    bool known = !ran && code != FH_UNAVAILABLE;
     if (commits && known)
         forget_running(store, progress); /* failing, it is found as running: a person looks */
     if (why.code == FH_CONFLICT && why.retryable) {

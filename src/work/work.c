@@ -66,9 +66,9 @@ static int status_of(enum fh_code code)
     case FH_CONFLICT:
         return 409;
     case FH_UNAVAILABLE:
-    case FH_OUTCOME_UNKNOWN:
     case FH_NO_MEMORY:
         return 503;
+    case FH_OUTCOME_UNKNOWN: /* no engine lets it out */
     case FH_UNSUPPORTED:
     case FH_OK:
         break;
