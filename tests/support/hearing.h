@@ -376,6 +376,16 @@ static inline int64_t cursor_of(struct service *service)
     return service_count(service, "SELECT coalesce(max(position), 0) FROM fh_cursor");
 }
 
+/* Another instance has the share of users from now on. On the loop: with harness_run. */
+static inline void take_over_entry(void *argument)
+{
+    struct fixture *fixture = argument;
+    struct store_work *work;
+    FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, NULL) == FH_OK);
+    FH_ASSERT(ledger_cursor_take(work, "users", "0/1", 7, NULL) == FH_OK);
+    FH_ASSERT(store_commit(work, NULL) == FH_OK);
+}
+
 /* A store that fails where the test says. */
 static struct store_ops tricky;
 static const struct store_ops *honest;

@@ -102,15 +102,6 @@ static bool is_fenced(void *argument)
            view.lag_ms > 0;
 }
 
-static void take_over_entry(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct store_work *work;
-    FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, NULL) == FH_OK);
-    FH_ASSERT(ledger_cursor_take(work, "users", "0/1", 7, NULL) == FH_OK);
-    FH_ASSERT(store_commit(work, NULL) == FH_OK);
-}
-
 static void a_fenced_subscription_tells_for_how_long(void **state)
 {
     struct fixture *fixture = *state;

@@ -273,15 +273,6 @@ static bool products_are_asked(void *argument)
     return ((struct fixture *)argument)->held_count > 0;
 }
 
-static void take_over_entry(void *argument)
-{
-    struct fixture *fixture = argument;
-    struct store_work *work;
-    FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, NULL) == FH_OK);
-    FH_ASSERT(ledger_cursor_take(work, "users", "0/1", 7, NULL) == FH_OK);
-    FH_ASSERT(store_commit(work, NULL) == FH_OK);
-}
-
 /* An instance that was paused, taken for dead, and wakes up with events in its hands. */
 static void who_was_taken_over_applies_nothing_more(void **state)
 {
