@@ -14,6 +14,8 @@ import random
 import subprocess
 import sys
 
+import tap
+
 PROGRAM, FILE = sys.argv[1:3]
 FATES = {1: "cut before it", 2: "cut behind it", 3: "lost, and nobody is told", 4: "cut, and it comes late",
          5: "cut, and refused for a while"}
@@ -70,13 +72,4 @@ def another_one_may_meet_what_recovers_from_the_first():
 
 
 CASES = [any_one_message_may_meet_any_fate, another_one_may_meet_what_recovers_from_the_first]
-print(f"1..{len(CASES)}", flush=True)
-failures = 0
-for ordinal, case in enumerate(CASES, 1):
-    notes.clear()
-    good = case()
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {ordinal} - {case.__name__}", flush=True)
-    for line in notes:
-        print(f"# {line}", flush=True)
-sys.exit(failures > 0)
+sys.exit(tap.run(CASES, notes))

@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 
+import tap
+
 PROGRAM, FILE = sys.argv[1:3]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "24"))
@@ -38,13 +40,4 @@ def a_seed_is_one_run_bit_for_bit_there_too():
 
 
 CASES = [what_is_promised_on_a_server_holds_whatever_fails, a_seed_is_one_run_bit_for_bit_there_too]
-print(f"1..{len(CASES)}", flush=True)
-failures = 0
-for number, case in enumerate(CASES, 1):
-    notes.clear()
-    held = case()
-    failures += not held
-    print(f"{'ok' if held else 'not ok'} {number} - {case.__name__}", flush=True)
-    for line in "\n".join(notes).splitlines():
-        print(f"# {line}", flush=True)
-sys.exit(failures > 0)
+sys.exit(tap.run(CASES, notes))

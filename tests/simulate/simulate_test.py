@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 
+import tap
+
 PROGRAM, FILE, TOWER, TOWER_FILE, DEALS, DEALS_FILE = sys.argv[1:7]
 SEED = int(os.environ.get("FREEHOLD_SEED", "1"))
 RUNS = int(os.environ.get("FREEHOLD_RUNS", "2000"))
@@ -82,12 +84,4 @@ CASES = (every_promise_holds_whatever_fails, every_promise_holds_in_the_tower_to
          whole_traces_are_equal_line_by_line, runs_meet_crashes_and_carry_out_orders,
          a_wrong_word_is_refused)
 
-print(f"1..{len(CASES)}", flush=True)
-failed = 0
-for number, case in enumerate(CASES, 1):
-    held = case()
-    failed += not held
-    print(f"{'ok' if held else 'not ok'} {number} - {case.__name__}")
-    print(*(f"# {line}" for note in notes for line in note.splitlines()), sep="\n", flush=True)
-    notes.clear()
-sys.exit(failed > 0)
+sys.exit(tap.run(CASES, notes))

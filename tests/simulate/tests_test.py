@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+import tap
+
 FREEHOLD, PROGRAM, FILE, FAILING, BROKEN = sys.argv[1:6]
 
 # Why each of the failing tests fails.
@@ -83,15 +85,4 @@ CASES = (the_shops_tests_pass, each_wrong_test_fails_and_says_why, a_service_wit
          a_failure_is_printed_with_its_place_its_seed_and_its_trace, a_seed_is_one_run_line_by_line,
          tests_are_listed_and_chosen_by_name)
 
-
-def main():
-    print(f"1..{len(CASES)}", flush=True)
-    failed = 0
-    for number, case in enumerate(CASES, 1):
-        held = case()
-        failed += not held
-        print(f"{'ok' if held else 'not ok'} {number} - {case.__name__}", flush=True)
-    return failed > 0
-
-
-sys.exit(main())
+sys.exit(tap.run(CASES))
