@@ -57,6 +57,8 @@ enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark
     struct settling settling = {.world = world, .begun_ns = world_monotonic_ns(world)};
     struct fh_error why = {0};
     enum mark_said said;
+    if (!mark->opening)
+        return settling_none(error);
     while ((said = ask(store, mark, &why)) == MARK_UNKNOWN)
         settling_wait(&settling, &why);
     return settling_end(&settling, said, error);

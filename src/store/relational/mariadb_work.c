@@ -354,7 +354,10 @@ static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
                            struct fh_error *error)
 {
     struct mariadb_store *store = store_of(&work->base);
-    mariadb_release(&store->works, work->connection);
+    if (work->base.mode == STORE_MIGRATE)
+        mariadb_connection_free(work->connection);
+    else
+        mariadb_release(&store->works, work->connection);
     work->connection = NULL;
     return mariadb_settle(store, mark, error);
 }
@@ -369,9 +372,11 @@ static enum fh_code commit_sent(struct mariadb_work *work, const struct mark *ma
         length =
             snprintf(sql, sizeof sql, "DELETE FROM fh_mark WHERE opening = %lld AND number = %lld;",
                      (long long)connection->left.opening, (long long)connection->left.number);
-    snprintf(sql + length, sizeof sql - (size_t)length,
-             "INSERT INTO fh_mark (opening, number) VALUES (%lld, %lld);COMMIT",
-             (long long)mark->opening, (long long)mark->number);
+    if (mark->opening)
+        length += snprintf(sql + length, sizeof sql - (size_t)length,
+                           "INSERT INTO fh_mark (opening, number) VALUES (%lld, %lld);",
+                           (long long)mark->opening, (long long)mark->number);
+    snprintf(sql + length, sizeof sql - (size_t)length, "COMMIT");
     enum fh_code code = mariadb_query(connection, sql, NULL, NULL, error);
     if (code == FH_OK) {
         connection->left = (struct mark){.opening = mark->opening, .number = mark->number};
@@ -405,11 +410,6 @@ enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
         why = work->lost_why;
         code = why.code;
         roll_back(work);
-    } else if (base->mode == STORE_MIGRATE) {
-        code = mariadb_query(work->connection, "COMMIT", NULL, NULL, &why);
-        if (code != FH_OK && work->connection->broken)
-            code = error_set(&why, FH_OUTCOME_UNKNOWN,
-                             "The link to the store ended while the schema was committed.");
     } else if (work->wrote) {
         code = commit_written(work, &why);
     } else if (work->statements) {

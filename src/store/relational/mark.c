@@ -44,8 +44,8 @@
 #define PAUSE_MS_MAX 1000
 #define TOLD_NS (10 * (int64_t)1000000000)
 #define FORGOTTEN                                                                                  \
-    "the store has forgotten this process, which was away for more than a day, so that nobody "    \
-    "knows whether its last work was committed; start it again"
+    "the store has forgotten this process, which it has not heard from for more than a day: "      \
+    "whether its last work was committed can't be found out; start it again"
 #define SECOND_NS ((int64_t)1000000000)
 
 int64_t mark_opening_id(struct world *world)
@@ -110,13 +110,22 @@ void settling_wait(struct settling *settling, const struct fh_error *why)
     struct world *world = settling->world;
     if (!settling->told && world_monotonic_ns(world) - settling->begun_ns > TOLD_NS) {
         settling->told = true;
-        log_warning("whether a work was committed is not known yet, and is asked on: %s",
+        log_warning("It is not known yet whether a work was committed; the store's server is asked "
+                    "until it says so: %s",
                     why->message);
     }
     int most_ms = settling->pause_ms ? settling->pause_ms * 2 : PAUSE_MS_MIN;
     settling->pause_ms = most_ms < PAUSE_MS_MAX ? most_ms : PAUSE_MS_MAX;
     int64_t jitter_ms = (int64_t)world_random_below(world, (uint64_t)settling->pause_ms);
     fiber_sleep_until(world, world_in_ms(world, settling->pause_ms / 2 + jitter_ms));
+}
+
+enum fh_code settling_none(struct fh_error *error)
+{
+    error_set(error, FH_UNAVAILABLE, "The connection broke while the store was prepared.");
+    if (error)
+        error->retryable = true;
+    return FH_UNAVAILABLE;
 }
 
 enum fh_code settling_end(const struct settling *settling, enum mark_said said,
@@ -128,9 +137,9 @@ enum fh_code settling_end(const struct settling *settling, enum mark_said said,
     }
     if (settling->told)
         log_info(
-            "the work %s, as is known after %lld s",
-            said == MARK_STANDS ? "was committed" : "was not committed",
-            (long long)((world_monotonic_ns(settling->world) - settling->begun_ns) / SECOND_NS));
+            "It took %lld s to find out: the work was %s.",
+            (long long)((world_monotonic_ns(settling->world) - settling->begun_ns) / SECOND_NS),
+            said == MARK_STANDS ? "committed" : "not committed, and never will be");
     if (said == MARK_STANDS)
         return FH_OK;
     error_set(error, FH_CONFLICT, "The connection broke before the work was committed.");

@@ -52,6 +52,10 @@ struct settling {
 };
 /* Between two attempts. `why` the last one failed. */
 void settling_wait(struct settling *settling, const struct fh_error *why);
+/* Of a work that has no mark, since the store was only being opened: FH_UNAVAILABLE, retryable.
+ * Whoever opens it again has the lock of migrations first, which the dead link's session has until
+ * it has ended. */
+enum fh_code settling_none(struct fh_error *error);
 /* FH_OK, or FH_CONFLICT, retryable; of one that is gone it does not return. */
 enum fh_code settling_end(const struct settling *settling, enum mark_said said,
                           struct fh_error *error);

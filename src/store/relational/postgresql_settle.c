@@ -125,12 +125,8 @@ enum fh_code postgresql_settle(struct postgresql_store *store, const struct mark
     struct settling settling = {.world = world, .begun_ns = world_monotonic_ns(world)};
     struct fh_error why = {0};
     enum mark_said said;
-    if (!mark->opening) {
-        error_set(error, FH_UNAVAILABLE, "The connection broke while the store was prepared.");
-        if (error)
-            error->retryable = true;
-        return FH_UNAVAILABLE;
-    }
+    if (!mark->opening)
+        return settling_none(error);
     while ((said = ask(store, mark, backend, &why)) == MARK_UNKNOWN)
         settling_wait(&settling, &why);
     return settling_end(&settling, said, error);
