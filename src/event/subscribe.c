@@ -372,8 +372,9 @@ void subscribe_looked(struct event_room *room)
         if (!s->fenced) {
             begin_applying(s);
         } else if (!s->applies && !room->draining) {
-            log_warning("Share %s of %s is ours by its lease and not by its cursor (epoch %lld, "
-                        "ours %lld): it is given back, to be taken anew.",
+            log_warning("This instance has the lease of share %s of %s, but the share's cursor has "
+                        "epoch %lld and not the lease's %lld: the lease is given back, to be taken "
+                        "again.",
                         s->share, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
             lease_give_up(&s->lease);
         }

@@ -288,7 +288,8 @@ static void park_row(struct saga_room *room, const struct ledger_saga *row, cons
         ++room->counts.parked;
     } else {
         room->late_looks = SAGA_LATE_LOOKS;
-        log_warning("it could not be stored, and is looked at again: %s", error.message);
+        log_warning("That it is parked could not be stored, and will be tried again: %s",
+                    error.message);
     }
     json_text_free(text);
     json_decref(state);
@@ -376,7 +377,7 @@ static void refill(void *argument)
     struct fh_error error;
     if (saga_room_load(room, &error) != FH_OK) {
         room->crowded = true;
-        log_warning("open sagas could not be read, and will be again: %s", error.message);
+        log_warning("Open sagas could not be read; they will be read later: %s", error.message);
     }
     room->refilling = false;
     saga_room_fiber_ended(room);

@@ -128,7 +128,7 @@ static void look(void *argument)
         room->look_again = false; /* until positions come while it looks */
         if (look_once(room, &error) == FH_OK)
             continue;
-        log_warning("sagas that have started could not be looked for, and will be again: %s",
+        log_warning("Sagas that have started could not be looked for; this will be tried again: %s",
                     error.message);
         room->look_again = true;
         fiber_wait_until(&room->adoptable, room->context->world,

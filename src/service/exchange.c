@@ -28,8 +28,8 @@
 
 #define ANSWER_HEADERS_MAX 16
 #define UNDECIDED                                                                                  \
-    "The outcome is unknown: the store has not told yet what became of this request, which may "   \
-    "have been done, or be done a little later. "
+    "The outcome is unknown: the store has not said yet whether this request was carried out; it " \
+    "may have been, or may yet be. "
 
 struct exchange {
     struct runtime *runtime;
@@ -143,8 +143,9 @@ void exchange_answer_undecided(struct undecided_request *request)
     http_request_keep(exchange->incoming->request); /* its fiber goes on */
     answer_problem(exchange, 503,
                    keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
-                         : UNDECIDED "It had no Idempotency-Key: look whether it was done before "
-                                     "you repeat it.",
+                         : UNDECIDED
+                       "It had no Idempotency-Key: check whether it was carried out before "
+                       "you repeat it.",
                    NULL, &later, 1);
     json_arena_set(before);
 }

@@ -281,9 +281,10 @@ void operators_seen(struct runtime *runtime, struct exchange *exchange)
         (!ids && !json_object_get(body, "entries")) || (ids && !json_is_array(ids)) ||
         entries < 0 || left_out < 0 ||
         (json_object_get(body, "left_out") && !json_integer_at(body, "left_out", &left_out)))
-        code = error_set(&error, FH_INVALID,
-                         "Say how many `entries` were seen, the first ones, or the `ids` of those, "
-                         "and of how many `left_out` it was: numbers from 0.");
+        code =
+            error_set(&error, FH_INVALID,
+                      "Say how many `entries` were seen, counted from the first, or give the `ids` "
+                      "of those that were; and how many were `left_out`: numbers from 0.");
     struct restored_seen seen = {entries, ids, left_out < 0 ? 0 : left_out};
     if (code == FH_OK)
         code = saga_restored_seen(runtime->context.sagas, &seen, &error);

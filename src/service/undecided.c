@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One timer for all requests, which runs only while there are some: once a second it goes through
- * their list. So a request costs its place in the list, and one whose time is over hears so at most
- * a second late.
+ * their list. So a request costs no more than its place there, and one whose time is over is
+ * answered at most a second late.
  *
  *     WAITING --its time is over, and its commit under way--> ANSWERED --decided--> ended
  *        +---------------------------------- decided ----------------------------------+
@@ -40,8 +40,10 @@ static void look(struct world_timer *timer)
         requests->answered++;
     }
     if (requests->answered > 0 && !was_told)
-        log_warning("The store does not tell what became of works: their clients are answered 503, "
-                    "and what belongs to the works is done when it does.");
+        log_warning(
+            "The store's server does not say whether works were committed: their clients are "
+            "answered 503 and told to ask again. What follows from these works waits "
+            "until it does.");
     if (requests->first)
         look_later(runtime);
 }
@@ -83,7 +85,7 @@ void undecided_leave(struct runtime *runtime, struct undecided_request *request)
         requests->last = request->previous;
     requests->answered -= request->answered;
     if (request->answered && requests->answered == 0)
-        log_info("The store has told what became of all works.");
+        log_info("It is known again of every work whether it was committed.");
 }
 
 void undecided_stop(struct runtime *runtime)

@@ -356,7 +356,7 @@ static void a_request_without_a_key_is_told_to_look_first(void **state)
     sent.headers[0] = sent.headers[1];
     sent.headers[1] = (struct http_header){0};
     undecided_until_its_time(&sent, UNDECIDED_DONE);
-    assert_non_null(strstr(sent.text, "look whether"));
+    assert_non_null(strstr(sent.text, "check whether"));
     decide(*state);
     assert_int_equal(effects(*state, "added"), 1);
 }
