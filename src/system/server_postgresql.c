@@ -449,7 +449,7 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
 
 static int connections(int n)
 {
-    return n + 4; /* 2 for reads, 1 for the sequencer, 1 to settle */
+    return n + 4; /* 2 for reads, 1 for the sequencer, 1 with which older programs settle */
 }
 
 static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
