@@ -95,6 +95,8 @@ static void run(void *argument)
     lease_add(runtime->context.leases, &runtime->expiry);
     while (runtime->phase == RUNTIME_READY) {
         clocks_look(runtime->clocks);
+        if (runtime->phase == RUNTIME_READY)
+            trouble_try(&runtime->context);
         if (runtime->phase == RUNTIME_READY && runtime->expiry.state == LEASE_OURS)
             keep_up(&upkeep);
         if (runtime->phase != RUNTIME_READY)

@@ -5,7 +5,8 @@
 /*
  * What a store needs now and then, by one of the service's instances: outside clients' old command
  * records are forgotten, events that everybody has passed are trimmed, sagas that ended long ago
- * are forgotten. Each in bounded slices, between which works go on.
+ * are forgotten. Each in bounded slices, between which works go on. And what each instance looks
+ * after for itself: its clock, and whether a store that was in trouble serves again.
  */
 
 #include "service/runtime.h"

@@ -5,7 +5,8 @@
 /*
  * That the store of a service does not serve its works: a full disk, a server that is gone or has
  * no connection left. Whoever asked is told by the work's answer; this tells whoever runs the
- * service, in the log, at most once a minute, and in the service's state.
+ * service, in the log, at most once a minute, and in the service's state. Works end it; where
+ * nobody asks for any, trouble_try finds out.
  */
 
 #include <jansson.h>
@@ -29,6 +30,11 @@ struct trouble {
  * that it does not serve counts. */
 void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_kind kind,
                   struct world *world, enum fh_code code, const struct fh_error *error);
+/* Where the last failure of a kind is TROUBLE_TRY_NS old: a small read, or a small write, of the
+ * service's own, which ends that trouble if it goes well. On a fiber. */
+#define TROUBLE_TRY_NS (INT64_C(3) * 1000000000)
+struct work_context;
+void trouble_try(struct work_context *context);
 /* {"writes": {"why", "failures", "since_ms", "last_ms"}}, both ages, as far as there is any. */
 json_t *trouble_show(const struct trouble troubles[static TROUBLE_KINDS], struct world *world);
 

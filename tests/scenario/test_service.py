@@ -470,6 +470,7 @@ def test_a_full_disk_refuses_writes_keeps_answering_reads_and_recovers_by_itself
     assert users.log.read_text().count("The store takes no works: The store's disk is full.") == 1
     wait_for("it has lasted long enough for a word on its end", lambda: trouble_of(users)["writes"]["since_ms"] >= 1000)
     filler.unlink()
+    wait_for("it finds out itself that there is room again", lambda: trouble_of(users) == {})
     for name, key in [(f"full {i}", f"full-{i}") for i in range(5)] + [("new", "new")]:
         assert users.add(name, key=key).status == 201, "the same key may be tried again"
         acknowledged.append(name)

@@ -140,6 +140,57 @@ static void words_that_end_within_a_character_are_told_all_the_same(void **state
     assert_int_equal(failures(state, "writes", "FATAL: Datenbankserver f"), 1);
 }
 
+static void run_try(void *argument)
+{
+    struct fixture *fixture = argument;
+    trouble_try(&fixture->context);
+}
+
+/* As if the last work had failed so long ago. */
+static void try_after(void **state, int64_t ns)
+{
+    struct fixture *fixture = *state;
+    for (int kind = 0; kind < TROUBLE_KINDS; kind++)
+        fixture->context.troubles[kind].last_ns -= ns;
+    harness_run(&fixture->harness, run_try, fixture);
+}
+
+static void a_service_that_nobody_asks_finds_out_itself_that_its_store_serves_again(void **state)
+{
+    error_set(&said, FH_UNAVAILABLE, "The server is gone.");
+    assert_int_equal(status_of(state, add, false), 503);
+    assert_int_equal(status_of(state, count, true), 503);
+    char message[256];
+    memcpy(message, said.message, sizeof message);
+    try_after(state, TROUBLE_TRY_NS);
+    assert_int_equal(failures(state, "reads", message), 1);
+    assert_int_equal(failures(state, "writes", message), 1);
+    said.code = FH_OK;
+    try_after(state, TROUBLE_TRY_NS);
+    assert_int_equal(failures(state, "reads", ""), -1);
+    assert_int_equal(failures(state, "writes", ""), -1);
+    assert_int_equal(status_of(state, add, false), 201);
+}
+
+static void a_trouble_of_this_moment_is_left_to_the_works_that_meet_it(void **state)
+{
+    error_set(&said, FH_UNAVAILABLE, "The server is gone.");
+    assert_int_equal(status_of(state, add, false), 503);
+    said.code = FH_OK;
+    try_after(state, 0);
+    assert_int_equal(failures(state, "writes", said.message), 1);
+}
+
+static void a_try_that_meets_a_conflict_ends_no_trouble(void **state)
+{
+    error_set(&said, FH_UNAVAILABLE, "The server is gone.");
+    assert_int_equal(status_of(state, add, false), 503);
+    error_set(&said, FH_CONFLICT, "Another work was first.");
+    said.retryable = true;
+    try_after(state, TROUBLE_TRY_NS);
+    assert_int_equal(failures(state, "writes", "The server is gone."), 1);
+}
+
 int main(void)
 {
     json_memory_init();
@@ -149,6 +200,9 @@ int main(void)
         TEST(works_that_met_conflicts_again_and_again_are_no_trouble_of_the_store),
         TEST(what_a_handler_refuses_is_no_trouble_of_the_store),
         TEST(words_that_end_within_a_character_are_told_all_the_same),
+        TEST(a_service_that_nobody_asks_finds_out_itself_that_its_store_serves_again),
+        TEST(a_trouble_of_this_moment_is_left_to_the_works_that_meet_it),
+        TEST(a_try_that_meets_a_conflict_ends_no_trouble),
     };
     return cmocka_run_group_tests_name("trouble", tests, NULL, NULL);
 }
