@@ -187,9 +187,11 @@ class Bed:
         if MODELS[self.engine] != "relational":
             return
         self.newest[service] += 1
-        name = f"{self.newest[service]:04}_more.sql"
-        for folder in (self.migrations(service), *(self.migrations(service) / one for one in ("postgresql", "mariadb"))):
-            (folder / name).write_text(f"CREATE TABLE more_{self.newest[service]} (id INTEGER PRIMARY KEY);\n")
+        name, table = f"{self.newest[service]:04}_more.sql", f"more_{self.newest[service]} (id INTEGER PRIMARY KEY);\n"
+        for folder in ("", "postgresql"):
+            (self.migrations(service) / folder / name).write_text(f"CREATE TABLE {table}")
+        # There a statement that was cut off is done again only where it says that this does no harm.
+        (self.migrations(service) / "mariadb" / name).write_text(f"CREATE TABLE IF NOT EXISTS {table}")
 
     async def link(self, name, protocol, to_port):
         self.links[name] = await Link(name, protocol, free_port(), to_port).open()

@@ -130,3 +130,16 @@ def test_a_message_that_is_not_in_the_list_is_noticed(one):
             assert whole
             return {"desk>store > SELECT something new": True} if kind == "saga" else {}
     assert "new in saga: desk>store > SELECT something new" in compare(read_list(one.engine), Unheard)
+
+
+def test_a_message_that_only_another_kind_still_sends_is_noticed():
+    class Less:
+        kinds = {"saga": {}, "cursor alone": {}}
+
+        @staticmethod
+        def lines(kind, whole):
+            return {"desk>store > SELECT something": True} if kind == "cursor alone" else {}
+    listed = {kind: {"desk>store > SELECT something": True} for kind in Less.kinds}
+    assert compare(listed, Less) == ["not sent any more in saga: desk>store > SELECT something"]
+    listed["saga"]["desk>store > SELECT something"] = False
+    assert not compare(listed, Less)
