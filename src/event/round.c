@@ -148,6 +148,8 @@ bool round_load(struct subscription *s)
             s->fenced = cursor.epoch != s->cursor.epoch;
             s->cursor = cursor;
             s->rounds = s->round.phase == LEDGER_PAGES || s->round.phase == LEDGER_SWEEP;
+            if (!s->fenced) /* nothing else may come for long that would release it */
+                subscription_release_hold(s, &s->applying_hold);
             return !s->fenced;
         }
         subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);

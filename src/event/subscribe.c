@@ -246,13 +246,13 @@ static void batch_apply(struct subscription *s)
 /* The cursor alone, past what nobody hears. */
 static void skip_apply(struct subscription *s)
 {
-    bool elsewhere;
+    bool elsewhere = false;
     struct apply apply = {.subscription = s, .next = s->skipped};
     s->skipped_ns = world_monotonic_ns(subscription_world(s));
     enum apply_verdict verdict = apply_run(&apply);
     if (verdict == APPLY_MOVED && was_applied(s, &apply.next, &elsewhere))
         verdict = APPLY_DONE;
-    if (verdict == APPLY_DONE)
+    if (verdict == APPLY_DONE || (elsewhere && !s->fenced))
         subscription_release_hold(s, &s->applying_hold);
     else if (verdict != APPLY_MOVED)
         outage_met(s, 1, &apply.error); /* the next round comes in a second */
@@ -303,7 +303,6 @@ static void applier(void *argument)
 {
     struct subscription *s = argument;
     if (cursor_is_ours(s) && round_load(s)) {
-        subscription_release_hold(s, &s->applying_hold);
         if (s->rounds)
             subscription_hold(s, &s->reading, SUBSCRIPTION_ROUND,
                               "A snapshot was under way when this process began.");

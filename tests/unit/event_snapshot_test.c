@@ -355,6 +355,54 @@ static void a_former_life_forgets_nothing_of_a_later_round(void **state)
     close_search(fixture);
 }
 
+static const struct store_ops *real_ops;
+static struct store_ops away_ops;
+static const struct service *away_from;
+#define AWAY 4
+static int away; /* so many of its works find the store away, as soon as a round is over */
+
+static enum fh_code begin_away(struct store *store, enum store_mode mode, struct store_work **ret,
+                               struct fh_error *error)
+{
+    const struct subscription *s = subscription_next(away_from->context.events, NULL);
+    if (away == 0 || (away == AWAY && s->round.phase != LEDGER_FOLLOW))
+        return real_ops->begin(store, mode, ret, error);
+    away--;
+    return error_set(error, FH_UNAVAILABLE, "The server is gone.");
+}
+
+static void lose_store(struct fixture *fixture)
+{
+    struct store *store = fixture->search.context.store;
+    away_from = &fixture->search;
+    real_ops = store->ops;
+    away_ops = *real_ops;
+    away_ops.begin = begin_away;
+    store->ops = &away_ops;
+}
+
+static bool was_away(void *argument)
+{
+    (void)argument;
+    return away == 0;
+}
+
+static void what_can_not_be_forgotten_for_a_while_holds_no_subscription(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, 3, "first");
+    trim(fixture);
+    away = AWAY;
+    fixture->hook_at = 1;
+    fixture->hook = lose_store;
+    open_search(fixture);
+    harness_until(&fixture->harness, was_away, NULL);
+    harness_until(&fixture->harness, nothing_is_noted, fixture);
+    wait_for(fixture, "following", -1);
+    fixture->search.context.store->ops = real_ops;
+    close_search(fixture);
+}
+
 /* ---- the publisher's side -------------------------------------------------------------------- */
 
 struct asking {
@@ -598,6 +646,7 @@ int main(void)
         CASE(what_was_parked_is_gone_with_the_round),
         CASE(a_paused_instance_of_a_former_life_changes_nothing),
         CASE(a_former_life_forgets_nothing_of_a_later_round),
+        CASE(what_can_not_be_forgotten_for_a_while_holds_no_subscription),
         CASE(wrong_questions_are_refused),
         CASE(a_page_has_its_shares_keys_with_their_last_positions),
         CASE(rows_of_which_a_page_is_too_large_come_in_smaller_ones),
