@@ -178,6 +178,7 @@ class Bed:
         self.names = itertools.count(self.number * 1_000_000)
         self.listeners, self.ports, self.stores, self.links, self.peers = {}, {}, {}, {}, {}
         self.newest = {"desk": 1, "shelf": 1}
+        self.moves = itertools.count(1)
         self.second = None
 
     def migrations(self, service):
@@ -192,6 +193,15 @@ class Bed:
             (self.migrations(service) / folder / name).write_text(f"CREATE TABLE {table}")
         # There a statement that was cut off is done again only where it says that this does no harm.
         (self.migrations(service) / "mariadb" / name).write_text(f"CREATE TABLE IF NOT EXISTS {table}")
+
+    async def begin_move(self, service):
+        """From here on the service's configuration says that its data go to another store of its server, over the same link."""
+        now = self.stores[service]
+        name = f"links_{os.getpid()}_{self.number}_{service}_{next(self.moves)}"
+        other = await asyncio.to_thread(new_store, self.engine, name)
+        other["store"]["port"] = now["store"]["port"]
+        other["from"] = {**now, "folder": str(self.folder / service)}
+        self.stores[service] = other
 
     async def link(self, name, protocol, to_port):
         self.links[name] = await Link(name, protocol, free_port(), to_port).open()

@@ -133,6 +133,16 @@ async def begin_hearing(bed, name):
     return found
 
 
+async def move(bed, name):
+    """The desk ends, and begins in another store, into which it takes what it has: what was answered before stands there."""
+    found = await make_keyed(bed, name)
+    await bed.desk.stop()
+    await bed.begin_move("desk")
+    await bed.desk.start()
+    del bed.stores["desk"]["from"]
+    return found
+
+
 async def share(bed, name):
     """A second instance of the shelf comes, takes its part of the leases, and goes."""
     bed.second = Service(bed, "shelf", 1)
@@ -151,9 +161,9 @@ KINDS = {
     "work without a key": make, "work with a key": make_keyed, "works in a group": make_together,
     "batch of events": make_several, "cursor alone": note, "saga": deal, "saga undone": refused_deal,
     "snapshot": begin_anew, "backup": back_up, "start and migration of a publisher": begin_again,
-    "start and migration of a subscriber": begin_hearing, "leases": share,
+    "start and migration of a subscriber": begin_hearing, "leases": share, "move": move,
 }
-ON_SERVERS_ALONE = ("leases",)
+ON_SERVERS_ALONE = ("leases", "move")
 
 
 async def wrong(bed, name, expected, began_anew=False):

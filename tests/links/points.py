@@ -23,6 +23,7 @@ KINDS_AND_IDLE = (*KINDS, IDLE)
 IDLE_S = 4
 TRAILING_S = 1.2           # what follows a work within a second: closings, what a subscriber tells
 FIRED_S_MAX = 1.5          # a point that was not passed when all has been at rest for so long is not passed
+IDLE_FIRED_S_MAX = 20      # what a timer sends four times a minute comes, too
 HELD_S_MAX = 4
 # What timers send, whatever is done meanwhile, and what depends on what was done before: but for a start, which always sends
 # the timers' first, no kind is expected to.
@@ -138,7 +139,7 @@ class TriedBed(Bed):
                 expected, again = {}, None
             else:
                 expected, again = await self.kinds()[kind](self, name)
-            until = time.monotonic() + FIRED_S_MAX
+            until = time.monotonic() + (IDLE_FIRED_S_MAX if kind == IDLE else FIRED_S_MAX)
             while not all(fault.fired for fault in faults) and time.monotonic() < until:
                 await asyncio.sleep(0.02)
             right = lambda: wrong(self, name, expected)

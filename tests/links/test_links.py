@@ -16,6 +16,7 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 from kinds import Wrong  # noqa: E402
 from points import IDLE, Run, compare, read_list, singles  # noqa: E402
+from wire import MariaDB, unit  # noqa: E402
 
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 ALL_S = float(os.environ.get("FREEHOLD_LINKS_S", "170"))
@@ -143,3 +144,12 @@ def test_a_message_that_only_another_kind_still_sends_is_noticed():
     assert compare(listed, Less) == ["not sent any more in saga: desk>store > SELECT something"]
     listed["saga"]["desk>store > SELECT something"] = False
     assert not compare(listed, Less)
+
+
+def test_a_commit_behind_a_statement_that_is_too_long_for_a_line_ends_its_transaction():
+    talk = MariaDB()
+    long = unit(f"INSERT INTO tally (name, what) VALUES ({', '.join(f'column_{i} + 1' for i in range(30))});COMMIT")
+    assert talk.placed(["COMMIT"]) == ("COMMIT",)
+    assert talk.placed(["UPDATE tally"]) == ("UPDATE tally",)
+    assert talk.placed([long]) == ("in: UPDATE tally", long)
+    assert talk.placed(["SELECT what"]) == ("SELECT what",)

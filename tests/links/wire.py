@@ -16,14 +16,16 @@ BEGINNINGS, ENDINGS = ("BEGIN", "START TRANSACTION"), ("COMMIT", "ROLLBACK")
 
 
 def unit(text):
-    """A statement without its values, short enough for a line; what is cut off is told by its sum."""
+    """A statement without its values, short enough for a line; what is cut off is told by its sum, but an end of the
+    transaction behind it stays."""
     text = re.sub(r"'(?:[^']|'')*'", "'?'", " ".join(text.split()))
     text = re.sub(r"\b[0-9a-f]{32}\b|\b\d+\b|(?<=_)\d+\b", "0", text)
     text = re.sub(r"((?:\$0|\?|'\?')(?:, ?(?:\$0|\?|'\?'))+)", lambda found: found[0][:2].rstrip(",") + "...", text)
     text = re.sub(r"(\([^()]*\))(?:, ?\1)+", r"\1...", text)
     if len(text) <= UNIT_LENGTH_MAX:
         return text
-    return f"{text[:UNIT_LENGTH_MAX - 13]} ... {hashlib.sha1(text.encode()).hexdigest()[:8]}"
+    told = hashlib.sha1(text.encode()).hexdigest()[:8] + next((f";{end}" for end in ENDINGS if text.endswith(f";{end}")), "")
+    return f"{text[:UNIT_LENGTH_MAX - 5 - len(told)]} ... {told}"
 
 
 def without_runs(units):
