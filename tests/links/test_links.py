@@ -38,7 +38,7 @@ class Tried:
         recording, beds = await self.run.record(RECORDINGS)
         listed = read_list(self.engine)
         self.new = compare(listed, recording)
-        self.schedules = singles(recording, listed, AWAY_S, True, self.run.random)
+        self.schedules = singles(self.run, recording, listed, AWAY_S, True)
         self.run.until = max(until, clock() + SINGLES_S_MIN)
         await self.run.all(beds, self.schedules)
 
