@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to Redis that come late, and servers that are away: whatever arrives when the works
- * behind it have gone on does nothing, and a commit is decided however long that takes. Where a
- * message is late, why it loses is told in docs/engines/redis.md.
+ * Messages to Redis that come late, and servers that are away: whatever arrives when the works, or
+ * another copy, behind it have gone on does nothing, and a commit is decided however long that
+ * takes. Where a message is late, why it loses is told in docs/engines/redis.md.
  */
 
 #include "engine_redis.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "copied.h"
 #include "keyvalue.h"
 #include "link.h"
+#include "store/keyvalue/copy.h"
 
 #define AWAY_MS 11000 /* longer than an answer is waited for on one connection */
 
@@ -197,9 +200,124 @@ static void what_is_known_of_a_process_is_kept_as_long_as_it_writes(struct confo
     EXPECT(code == FH_OK && kept);
 }
 
+/* ---- Copies ------------------------------------------------------------------------------------
+ */
+
+struct copier {
+    struct far far;
+    struct store *from;
+    enum fh_code code;
+};
+
+static void copy_far(void *argument)
+{
+    struct copier *copier = argument;
+    struct copy_options options = {.from = copier->from, .to = copier->far.store};
+    struct copy_result result;
+    copier->code = keyvalue_copy(&options, &result, &copier->far.error);
+}
+
+static struct store *open_embedded(struct conformance *c, const char *name)
+{
+    char folder[256];
+    struct store *store = NULL, *own = c->store;
+    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
+    mkdir(folder, 0700);
+    struct store_options options = {
+        .service = "conformance", .folder = folder, .model = FH_KEY_VALUE};
+    bool opened =
+        store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) == FH_OK;
+    c->store = store;
+    bool prepared = opened && prepare(c);
+    c->store = own;
+    return prepared ? store : NULL;
+}
+
+static bool fill(struct conformance *c, struct store *store)
+{
+    char ids[3][ID_SIZE];
+    struct store *own = c->store;
+    c->store = store;
+    bool put = puts_value(c, "copied", "1");
+    c->store = own;
+    return put && fill_ledger(c, store, ids);
+}
+
+static int64_t count_of(struct conformance *c, const char *command, const char *name)
+{
+    char *key = redis_name(redis_of(c->store), "fh", name);
+    redisReply *reply = redis_tell(c, command, key, (char *)NULL);
+    int64_t count = redis_is(reply, REDIS_REPLY_INTEGER) ? reply->integer : -1;
+    if (reply)
+        hiredis.freeReplyObject(reply);
+    free(key);
+    return count;
+}
+
+static bool is_empty(struct conformance *c)
+{
+    bool any = true;
+    return keyvalue_any(c->store, &any, &c->error) == FH_OK && !any &&
+           count_of(c, "HLEN", "command") == 0 && count_of(c, "XLEN", "outbox") == 0 &&
+           count_of(c, "HLEN", "place") == 0 && count_of(c, "HLEN", "saga") == 0 &&
+           count_of(c, "INCR", "counter") == 1 && count_of(c, "DECR", "counter") == 0;
+}
+
+/* One who copies is cut off, as if he were killed, when what holds `marker` is on its way. Another
+ * one has copied a store in which there is nothing when it comes. */
+static void a_copy_comes_late(struct conformance *c, const char *marker)
+{
+    struct copier first = {0};
+    struct store *none = open_embedded(c, "none");
+    first.from = open_embedded(c, "from");
+    EXPECT(prepare(c) && none && first.from && fill(c, first.from));
+    EXPECT(far_open(c, &first.far, NULL));
+    first.far.link.marker = marker;
+    cut_next(&first.far, LINK_HELD, true);
+    conformance_start(c, copy_far, &first);
+    while (!first.far.link.refuses)
+        fiber_wait(&first.far.link.changed);
+    struct copy_options options = {.from = none, .to = c->store};
+    struct copy_result result;
+    bool copied = keyvalue_copy(&options, &result, &c->error) == FH_OK;
+    bool was_empty = is_empty(c);
+    link_release(&first.far.link);
+    bool stays_empty = is_empty(c);
+    first.far.link.refuses = false;
+    conformance_join(c);
+    far_close(&first.far);
+    store_close(none);
+    store_close(first.from);
+    EXPECT(copied && was_empty && stays_empty && first.code != FH_OK && is_empty(c));
+}
+
+static void a_late_key_of_a_copy_loses(struct conformance *c)
+{
+    a_copy_comes_late(c, ":kv:copied");
+}
+
+static void a_late_record_of_a_copy_loses(struct conformance *c)
+{
+    a_copy_comes_late(c, "\"digest");
+}
+
+static void a_late_event_of_a_copy_loses(struct conformance *c)
+{
+    a_copy_comes_late(c, "XADD");
+}
+
+static void a_late_counter_of_a_copy_loses(struct conformance *c)
+{
+    a_copy_comes_late(c, ":fh:counter");
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
+        CASE(a_late_key_of_a_copy_loses),
+        CASE(a_late_record_of_a_copy_loses),
+        CASE(a_late_event_of_a_copy_loses),
+        CASE(a_late_counter_of_a_copy_loses),
         CASE(a_commit_is_decided_however_long_its_server_was_away),
         CASE(a_call_that_comes_when_its_process_is_forgotten_does_nothing),
         CASE(a_process_that_was_forgotten_goes_on_under_another_life),

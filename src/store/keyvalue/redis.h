@@ -119,6 +119,7 @@ struct redis {
     char life[ID_SIZE];        /* of this opening; a later one where the server has forgotten it */
     bool born;                 /* the server knows it */
     int64_t kept_ns;           /* when it was last told to keep what it knows of it */
+    char copy[ID_SIZE];        /* the run of copying into it (redis_copy_ask.c); "": none */
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
     int next; /* connection that is asked */

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/crash.h"
-#include "store/keyvalue/redis.h"
+#include "store/keyvalue/redis_copy.h"
 
 #define TOGETHER_MAX 32
 #define TOGETHER_MAX_IDLE 12 /* the server has none: so that it works while others are made */
@@ -279,6 +279,8 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     int found_anyway = redis_keys_check(own), checks = found_anyway + own->checks.count;
     bool writes = own->operations.count > 0 || own->event_count > 0;
     redis_needs_check(own);
+    if (writes)
+        redis_copy_check(own);
     if (!writes && checks < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
     const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};

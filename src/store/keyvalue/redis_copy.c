@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger's records on Redis as rows, for who copies a store: as they are stored, past works.
- * Nobody else uses the store meanwhile, and what is written here is of no use to anyone before the
- * move says that it is whole.
+ * The ledger's records on Redis as rows, for who copies a store: as they are stored. They are read
+ * past works; what is written is works that look at nothing but whose run it is
+ * (redis_copy_ask.c). Nobody else uses the store meanwhile, and what is written here is of no use
+ * to anyone before the move says that it is whole.
  *
  * A table's columns are the fields of its records, by their names, but for numbers that stand in
  * the record's id alone. The outbox is a stream, and keys' last positions are no records.
@@ -242,29 +243,28 @@ static enum fh_code records_read(struct store *store, const struct copied_ledger
 
 struct member_command {
     struct redis_members members; /* first */
-    const struct redis *redis;
-    struct redis_words *commands;
+    struct redis_work *own;
     bool removes;
 };
 
 static void add_member(struct redis_members *members, const char *order, const char *member)
 {
     struct member_command *command = (struct member_command *)members;
-    char *key = redis_name(command->redis, "fh", order);
+    char *key = redis_name(command->own->redis, "fh", order);
     if (command->removes)
-        redis_command(command->commands, "ZREM", key, member, NULL);
+        redis_do(command->own, "zset", "ZREM", key, member, NULL);
     else
-        redis_command(command->commands, "ZADD", key, "0", member, NULL);
+        redis_do(command->own, "zset", "ZADD", key, "0", member, NULL);
     free(key);
 }
 
 /* What names the record in orders. */
-static void member_commands(struct store *store, const char *table, const char *id, json_t *content,
-                            bool removes, struct redis_words *commands)
+static void member_commands(struct redis_work *own, const char *table, const char *id,
+                            json_t *content, bool removes)
 {
     struct redis_record record = {
         .table = redis_table_of(table), .id = (char *)(uintptr_t)id, .new = content};
-    struct member_command command = {{add_member}, redis_of(store), commands, removes};
+    struct member_command command = {{add_member}, own, removes};
     redis_each_member(&record, content, &command.members);
 }
 
@@ -283,19 +283,18 @@ static json_t *record_of(const struct copied_ledger *ledger, const struct sql_va
     return record;
 }
 
-static enum fh_code add_record(struct store *store, const struct copied_ledger *ledger,
-                               const struct sql_value *row, struct redis_words *commands,
-                               struct fh_error *error)
+static enum fh_code add_record(struct redis_work *own, const struct copied_ledger *ledger,
+                               const struct sql_value *row, struct fh_error *error)
 {
     const char *table = redis_copy_table(ledger);
-    char id[RECORD_ID_SIZE], *key = redis_name(redis_of(store), "fh", table);
+    char id[RECORD_ID_SIZE], *key = redis_name(own->redis, "fh", table);
     enum fh_code code = id_of(ledger, row, id, error);
     struct arena *arena = json_arena_set(NULL);
     json_t *record = record_of(ledger, row);
     char *text = json_text(record);
     if (code == FH_OK) {
-        redis_command(commands, "HSET", key, id, text, NULL);
-        member_commands(store, table, id, record, false, commands);
+        redis_do(own, "hash", "HSET", key, id, text, NULL);
+        member_commands(own, table, id, record, false);
     }
     json_text_free(text);
     json_decref(record);
@@ -304,19 +303,19 @@ static enum fh_code add_record(struct store *store, const struct copied_ledger *
     return code;
 }
 
-static void add_place(struct store *store, const struct copied_ledger *ledger,
-                      const struct sql_value *row, struct redis_words *commands)
+static void add_place(struct redis_work *own, const struct copied_ledger *ledger,
+                      const struct sql_value *row)
 {
-    char *key = redis_name(redis_of(store), "fh", redis_copy_table(ledger)), number[NUMBER_SIZE];
+    char *key = redis_name(own->redis, "fh", redis_copy_table(ledger)), number[NUMBER_SIZE];
     snprintf(number, sizeof number, "%" PRId64, row[1].integer);
-    redis_command(commands, "HSET", key, row[0].text, number, NULL);
+    redis_do(own, "hash", "HSET", key, row[0].text, number, NULL);
     free(key);
 }
 
-static void add_event(struct store *store, const struct copied_ledger *ledger,
-                      const struct sql_value *row, struct redis_words *commands)
+static void add_event(struct redis_work *own, const struct copied_ledger *ledger,
+                      const struct sql_value *row)
 {
-    char *key = redis_name(redis_of(store), "fh", "outbox"), number[NUMBER_SIZE];
+    char *key = redis_name(own->redis, "fh", "outbox"), number[NUMBER_SIZE];
     struct redis_words words;
     redis_words_init(&words);
     redis_word(&words, "XADD");
@@ -332,7 +331,9 @@ static void add_event(struct store *store, const struct copied_ledger *ledger,
         else
             redis_word_of(&words, row[i].text, row[i].length);
     }
-    redis_command_of(commands, &words);
+    redis_needs(own, key, "stream");
+    redis_step(&own->operations, 'C', words.count);
+    redis_words_add(&own->operations.words, &words);
     redis_words_release(&words);
     free(key);
 }
@@ -342,21 +343,19 @@ static enum fh_code records_write(struct store *store, const struct copied_ledge
 {
     const char *table = redis_copy_table(ledger);
     int width = copied_column_count(ledger);
-    struct redis_words commands;
-    enum fh_code code = FH_OK;
-    redis_words_init(&commands);
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
     for (int i = 0; i < count && code == FH_OK; i++) {
         if (strcmp(table, "outbox") == 0)
-            add_event(store, ledger, &rows[i * width], &commands);
+            add_event(redis_work_of(work), ledger, &rows[i * width]);
         else if (strcmp(table, "place") == 0)
-            add_place(store, ledger, &rows[i * width], &commands);
+            add_place(redis_work_of(work), ledger, &rows[i * width]);
         else
-            code = add_record(store, ledger, &rows[i * width], &commands, error);
+            code = add_record(redis_work_of(work), ledger, &rows[i * width], error);
     }
-    if (code == FH_OK)
-        code = redis_copy_tell(store, &commands, error);
-    redis_words_release(&commands);
-    return code;
+    return redis_copy_commit(work, code, error);
 }
 
 /* ---- Emptying ----------------------------------------------------------------------------------
@@ -370,41 +369,45 @@ struct removing {
 static enum fh_code remove_records(void *context, const redisReply *pairs, struct fh_error *error)
 {
     const struct removing *removing = context;
-    struct redis_words commands;
-    enum fh_code code = FH_OK;
+    struct store_work *work;
+    enum fh_code code = store_begin(removing->store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
     struct arena *arena = json_arena_set(NULL);
-    redis_words_init(&commands);
     for (size_t i = 0; i + 1 < pairs->elements && code == FH_OK; i += 2) {
         json_t *record = NULL;
         const char *id = pairs->element[i]->str;
         code = json_parse(pairs->element[i + 1]->str, pairs->element[i + 1]->len, &record, error);
         if (code == FH_OK) {
-            member_commands(removing->store, removing->table, id, record, true, &commands);
-            redis_command(&commands, "HDEL", removing->key, id, NULL);
+            member_commands(redis_work_of(work), removing->table, id, record, true);
+            redis_do(redis_work_of(work), "hash", "HDEL", removing->key, id, NULL);
         }
         json_decref(record);
     }
-    if (code == FH_OK)
-        code = redis_copy_tell(removing->store, &commands, error);
-    redis_words_release(&commands);
     json_arena_set(arena);
-    return code;
+    return redis_copy_commit(work, code, error);
+}
+
+static enum fh_code remove_key(struct store *store, const char *key, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    redis_do(redis_work_of(work), "any", "DEL", key, NULL);
+    return redis_copy_commit(work, code, error);
 }
 
 static enum fh_code records_empty(struct store *store, struct fh_error *error)
 {
-    enum fh_code code = FH_OK;
+    enum fh_code code = redis_copy_begin(store, error);
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++) {
         const char *table = redis_copy_table(&copied_ledgers[i]);
         char *key = redis_name(redis_of(store), "fh", table);
         struct removing removing = {store, table, key};
-        struct redis_words commands;
-        redis_words_init(&commands);
-        redis_command(&commands, "DEL", key, NULL);
         code = strcmp(table, "outbox") == 0 || strcmp(table, "place") == 0
-                   ? redis_copy_tell(store, &commands, error)
+                   ? remove_key(store, key, error)
                    : redis_copy_scan(store, key, remove_records, &removing, error);
-        redis_words_release(&commands);
         free(key);
     }
     return code;
@@ -416,7 +419,10 @@ static enum fh_code records_empty(struct store *store, struct fh_error *error)
 static enum fh_code records_number(struct store *store, int64_t position, int64_t trimmed,
                                    const char *trimmed_id, struct fh_error *error)
 {
-    struct redis_words commands;
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
     char *counter = redis_name(redis_of(store), "fh", "counter");
     char *meta = redis_name(redis_of(store), "fh", "meta"), number[NUMBER_SIZE];
     json_t *record =
@@ -424,11 +430,9 @@ static enum fh_code records_number(struct store *store, int64_t position, int64_
     struct arena *arena = json_arena_set(NULL);
     char *text = json_text(record);
     snprintf(number, sizeof number, "%" PRId64, position);
-    redis_words_init(&commands);
-    redis_command(&commands, "SET", counter, number, NULL);
-    redis_command(&commands, "HSET", meta, "trimmed", text, NULL);
-    enum fh_code code = redis_copy_tell(store, &commands, error);
-    redis_words_release(&commands);
+    redis_do(redis_work_of(work), "string", "SET", counter, number, NULL);
+    redis_do(redis_work_of(work), "hash", "HSET", meta, "trimmed", text, NULL);
+    code = redis_copy_commit(work, code, error);
     json_text_free(text);
     json_decref(record);
     json_arena_set(arena);

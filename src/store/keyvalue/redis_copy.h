@@ -7,9 +7,13 @@
 #include "store/keyvalue/redis.h"
 #include "store/ledger_copy.h"
 
-/* Each of the commands must be taken. */
-enum fh_code redis_copy_tell(struct store *store, const struct redis_words *commands,
-                             struct fh_error *error);
+/* A run of copying into the store begins: from here on no work of another run takes effect, and no
+ * work of this process does once another run has begun. */
+enum fh_code redis_copy_begin(struct store *store, struct fh_error *error);
+/* For the commit of any work: what makes it lose then. */
+void redis_copy_check(struct redis_work *own);
+/* Commits if `code` is FH_OK, else rolls back. */
+enum fh_code redis_copy_commit(struct store_work *work, enum fh_code code, struct fh_error *error);
 /* A hash's fields and values, slice by slice, as the server has them: pairs, one behind the other.
  * What changes meanwhile may be seen or not, and pairs may come twice. */
 typedef enum fh_code redis_copy_pairs(void *context, const redisReply *pairs,

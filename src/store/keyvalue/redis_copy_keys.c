@@ -238,22 +238,22 @@ static enum fh_code redis_empty(struct store *store, struct fh_error *error)
     enum fh_code code = check_listed(store, error);
     for (bool more = true; more && code == FH_OK;) {
         struct place first = {.score = "-inf"};
-        struct redis_words commands;
+        struct store_work *work;
         redisReply *reply;
         code = next_members(store, list, TEXT_OF(COPIED_NAMES_MAX), &first, &reply, error);
         if (code != FH_OK)
             break;
-        redis_words_init(&commands);
-        for (size_t i = 0; i < reply->elements; i += 2) {
+        more = reply->elements > 0;
+        code = store_begin(store, STORE_WRITE, &work, error);
+        for (size_t i = 0; i < reply->elements && code == FH_OK; i += 2) {
             char *key = redis_name(redis_of(store), "kv", reply->element[i]->str);
-            redis_command(&commands, "DEL", key, NULL);
-            redis_command(&commands, "ZREM", list, reply->element[i]->str, NULL);
+            redis_do(redis_work_of(work), "any", "DEL", key, NULL);
+            redis_do(redis_work_of(work), "zset", "ZREM", list, reply->element[i]->str, NULL);
             free(key);
         }
-        more = reply->elements > 0;
         hiredis.freeReplyObject(reply);
-        code = redis_copy_tell(store, &commands, error);
-        redis_words_release(&commands);
+        if (code == FH_OK)
+            code = redis_copy_commit(work, code, error);
     }
     free(list);
     return code;
