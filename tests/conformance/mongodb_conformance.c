@@ -428,6 +428,62 @@ static void what_a_former_process_wrote_late_is_carried_on_by_who_meets_it(struc
     EXPECT(committed(c, "a") == 4 && is_recorded(c, "x") && outbox_is(c, "1 e1<0"));
 }
 
+/* The same of a process that is known to be dead, all of whose work has been carried on: everybody
+ * has gone on as if it had not been. Epoch 1 is the one before `conformance_reopen`. */
+static bool leave_too_late(struct conformance *c)
+{
+    return make_things(c) &&
+           put_raw(c, "thing",
+                   "{'_id':'changed','_fh':{'version':'w1','work':{'id':'w1','epoch':"
+                   "{'$numberLong':'1'},'writes':[" RECORD "],'events':[" EVENT(
+                       "e1") "],'back':{'before':{'v':{'$numberLong':'2'},'was':'there'},'came':"
+                             "{'new':true}}}},'id':'changed','v':{'$numberLong':'3'},'new':true,"
+                             "'same':{'a':true}}") &&
+           put_raw(c, "thing",
+                   "{'_id':'made','_fh':{'version':'w2','work':{'id':'w2','epoch':{'$numberLong':"
+                   "'1'},'writes':[],'events':[" EVENT(
+                       "e2") "],'back':{'made':true}}},'id':'made','v':{'$numberLong':'3'}}");
+}
+
+static bool was_never(struct conformance *c)
+{
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    json_t *document = NULL;
+    enum fh_code code = mongodb_documents.get(work, "thing", "changed", &document, &c->error);
+    json_t *was = conformance_json("{'id':'changed','v':2,'was':'there','same':{'a':true}}");
+    bool same = code == FH_OK && json_equal(document, was);
+    json_decref(was);
+    json_decref(document);
+    conformance_rollback(c, work);
+    return same && committed(c, "made") == -1 && !is_recorded(c, "x") && outbox_is(c, "");
+}
+
+static void
+what_a_dead_process_changed_too_late_is_taken_back_by_who_meets_it(struct conformance *c)
+{
+    conformance_reopen(c);
+    EXPECT(mongodb_of(c->store)->recovered >= 1);
+    EXPECT(leave_too_late(c));
+    for (int i = 0; i < 2; i++) {
+        struct store_work *work = conformance_begin(c, STORE_WRITE);
+        EXPECT(add(work, i ? "made" : "changed", 1, &c->error) == FH_CONFLICT &&
+               c->error.retryable);
+        conformance_rollback(c, work);
+        work = conformance_begin(c, STORE_WRITE_ALONE);
+        EXPECT(add(work, i ? "made" : "changed", 1, &c->error) == (i ? FH_NOT_FOUND : FH_OK));
+        conformance_rollback(c, work);
+    }
+    EXPECT(was_never(c));
+}
+
+static void what_a_dead_process_changed_too_late_is_taken_back_when_opening(struct conformance *c)
+{
+    conformance_reopen(c);
+    EXPECT(leave_too_late(c));
+    conformance_reopen(c);
+    EXPECT(was_never(c));
+}
+
 /* ---- A link that dies ------------------------------------------------------------------------ */
 
 static void close_store(struct conformance *c)
@@ -544,6 +600,8 @@ int main(void)
         CASE(an_event_that_was_numbered_keeps_its_position),
         CASE(a_saga_begins_once_whatever_dies),
         CASE(what_a_former_process_wrote_late_is_carried_on_by_who_meets_it),
+        CASE(what_a_dead_process_changed_too_late_is_taken_back_by_who_meets_it),
+        CASE(what_a_dead_process_changed_too_late_is_taken_back_when_opening),
         CASE(a_commit_is_done_once_when_its_request_never_leaves),
         CASE(a_commit_is_done_once_when_its_answer_is_lost),
         CASE(a_commit_is_done_once_when_its_first_request_comes_late),

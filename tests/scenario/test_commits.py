@@ -240,8 +240,6 @@ LATE = (a_late_commit_with_a_key, a_late_start_of_a_saga, a_late_handler_of_a_sa
 
 AWAY = (a_sagas_own_handler_takes_effect_once, a_saga_whose_start_was_told_to_nobody_is_run,
         events_told_to_nobody_get_their_positions)
-# A change of a document that nobody has changed since is made late (docs/engines/mongodb.md).
-NOT_PROMISED = {"mongodb": LATE}
 ENDING = (who_is_told_to_end_does_not_wait_for_a_commit, *LATE)
 
 
@@ -273,16 +271,13 @@ def found():
 
     async def side_by_side():
         rows = [(engine, cases) for cases in (AWAY, ENDING) for engine in there]
-        told = await asyncio.gather(*(tried(folder, engine, [case for case in cases if case not in NOT_PROMISED.get(engine, ())])
-                                      for engine, cases in rows))
+        told = await asyncio.gather(*(tried(folder, engine, cases) for engine, cases in rows))
         return {(engine, case): one for (engine, _), of_cases in zip(rows, told) for case, one in of_cases.items()}
     yield asyncio.run(side_by_side())
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def right(found, engine, case):
-    if case in NOT_PROMISED.get(engine, ()):
-        pytest.skip(f"NOT PROMISED ON {engine.upper()}")
     if (engine, case) not in found:
         pytest.skip(f"NO COMMITS ON {engine.upper()}: it is not there")
     assert not found[engine, case], found[engine, case]

@@ -223,6 +223,8 @@ struct mongodb_entry {
     bool removed;    /* and the document is there for nothing else */
     bool late;       /* copies of its one write may be under way */
     bool left;       /* an earlier process may be carrying it on, too */
+    bool never;      /* it was made too late, and counts as never made */
+    bson_t *back;    /* then: its document as it was, NULL: there is none */
     bool recorded;   /* all of it is written: it is only to be taken out yet */
 
     bool decided, refused, attempted, ended;
@@ -345,7 +347,9 @@ struct mongodb_carried {
     bool removed; /* the document is there only to carry it */
     bool late;    /* copies of the write that made it may come yet */
     bool left;
-    bool recorded; /* in and out */
+    bool never;         /* it is only taken out */
+    const bson_t *back; /* and this is put in the document's place; NULL: nothing */
+    bool recorded;      /* in and out */
 };
 struct mongodb_carry {
     struct mongodb_call call; /* first */
@@ -366,9 +370,28 @@ enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error);
 enum fh_code mongodb_settle_start(struct mongodb *mongodb, struct fh_error *error);
 /* The entry's one write is decided: it is carried on, in turn. */
 void mongodb_settle(struct mongodb_entry *entry);
-/* An entry that a former process has left in a document: takes `lock`. */
-void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const char *id,
-                         const bson_t *carried, bool removed, struct mongodb_lock *lock);
+/* An entry that a former process has left in a document: takes `lock`. `back`: it counts as never
+ * made, and this becomes the document (taken); or NULL. */
+struct mongodb_left {
+    const char *collection, *id;
+    const bson_t *carried;
+    bool removed;
+    bson_t *back;
+};
+void mongodb_settle_left(struct mongodb *mongodb, const struct mongodb_left *left,
+                         struct mongodb_lock *lock);
+/* What counts as never made, where it can be taken back: the document as it was; else NULL. */
+bson_t *mongodb_settle_back(struct mongodb *mongodb, const bson_t *document, const bson_t *carried);
+
+/* ---- mongodb_back.c ---- */
+
+/* To the entry: what brings the document back that its write changes. False: it grew too large. */
+bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
+                         enum mongodb_nesting nesting);
+bool mongodb_back_knows(const bson_t *carried);
+/* That document, under a version of its own; the caller's. */
+bson_t *mongodb_back_document(const bson_t *document, const bson_t *carried, const char *version,
+                              int64_t order);
 /* Carries on what was left: when opening, and when a turn was not given back. */
 enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error);
 /* mongodb_clock.c */

@@ -29,7 +29,8 @@
  * and whoever dies then must leave the entry to who does the same. So nothing is sent again but 6
  * once all before it was answered; and 6 names the epoch, which whoever finds an entry makes his
  * own before anything else: it can't be taken out under his hands. One that is out by then was
- * whole.
+ * whole. One that counts as never made keeps its epoch, by which the next one knows it, too, should
+ * this process die before it is out.
  *
  * The counter names the turn that owns it (epoch). When another process has opened the store, 5
  * finds nothing to move, 1 meets positions that are taken, and 3 meets records that are newer: this
@@ -344,7 +345,8 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
     mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
-    mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
+    if (!item->never) /* which stays of its own epoch, so that whoever finds it knows it, too */
+        mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
     mongoc.bson_append_document_begin(&update, "$unset", -1, &part);
     mongoc.bson_append_utf8(&part, "_fh.work", -1, "", 0);
     mongoc.bson_append_document_end(&update, &part);
@@ -355,7 +357,11 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
             mongoc.bson_append_int64(&part, "_fh.epoch", -1, c->carry->epoch);
         mongoc.bson_append_document_end(&update, &part);
     }
-    if ((alone || item->removed) && !item->late) {
+    if (item->back) {
+        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &selector,
+                                                                        item->back, NULL, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+    } else if ((alone || item->removed) && !item->late) {
         bool taken =
             mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
         carry_bulk_took(bulk, c, taken, &why);
@@ -424,7 +430,7 @@ static void stamp_left(struct carrying *c)
 {
     for (int i = 0; i < c->carry->count && !c->code; i++) {
         struct mongodb_carried *item = &c->carry->items[i];
-        if (item->left && !item->recorded)
+        if (item->left && !item->never && !item->recorded)
             item->recorded = !is_stamped(item, c) && !c->code;
     }
 }

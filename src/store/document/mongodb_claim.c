@@ -16,7 +16,8 @@
  *
  * An entry that appears in epoch `recovered` or below was not there when all that these had left
  * was looked for: its process had died, or was taken for dead, and nobody was told of it. So it
- * counts as never written where nothing but it was written (mongodb_settle.c).
+ * counts as never written (mongodb_settle.c), and what it has changed is taken back
+ * (mongodb_back.c).
  *
  * All of this can be repeated, and can come late: each change names the epoch that it moves or that
  * it is of, and a block that was taken twice is lost. A program of an earlier version raises the

@@ -10,9 +10,10 @@
  *     none, several         a document in fh_work that holds the entry and nothing else
  *
  * An entry is {id, at, epoch, writes: [{collection, id, document | gone} | {collection, range}],
- * events: [...]}. Behind the one write it is carried on (mongodb_settle.c) and then taken out of
- * the document. Its number (`at`) is drawn when the work is valid: so it is above that of every
- * work that has written what this one has read or writes.
+ * events: [...], back: what brings its document back (mongodb_back.c)}. Behind the one write it is
+ * carried on (mongodb_settle.c) and then taken out of the document. Its number (`at`) is drawn when
+ * the work is valid: so it is above that of every work that has written what this one has read or
+ * writes.
  *
  *     killed before the write     no trace
  *     killed behind it            all of it: what was not carried on yet is, at the next opening
@@ -82,8 +83,9 @@ static bool append_writes(bson_t *to, const struct mongodb_work *own)
     return mongoc.bson_append_array_end(to, &list) && fits;
 }
 
-/* Returns NULL when it does not fit into one document. */
-static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_entry *of)
+/* `user`: the document that will carry it, or NULL. Returns NULL when it does not fit into one. */
+static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_entry *of,
+                          const struct mongodb_change *user)
 {
     bson_t *entry = mongoc.bson_new();
     bool fits = mongoc.bson_append_utf8(entry, "id", -1, of->id, -1) &&
@@ -92,6 +94,8 @@ static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_e
                 append_writes(entry, own);
     if (own->events)
         fits = fits && mongodb_append_value(entry, "events", own->events, MONGODB_NESTED);
+    if (user)
+        fits = fits && mongodb_back_append(entry, user, of->mongodb->nesting);
     if (fits && entry->len < MONGODB_DOCUMENT_SIZE_MAX)
         return entry;
     mongoc.bson_destroy(entry);
@@ -208,11 +212,17 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
     bool more = own->events || own->ranges;
     if (!user && records == 1 && !more && (first->new || first->known))
         return plan_record(entry, first, error);
-    if (records || more) {
-        entry->carried = entry_bson(own, entry);
-        if (!entry->carried)
-            return too_large(error);
+    if (records || more)
+        entry->carried = entry_bson(own, entry, user);
+    if (user && entry->carried && plan_document(entry, user, NULL) == FH_OK)
+        return FH_OK;
+    if (user && (records || more)) { /* without what would bring it back */
+        if (entry->carried)
+            mongoc.bson_destroy(entry->carried);
+        entry->carried = entry_bson(own, entry, NULL);
     }
+    if (!entry->carried && (records || more))
+        return too_large(error);
     return user ? plan_document(entry, user, error) : plan_alone(entry, error);
 }
 

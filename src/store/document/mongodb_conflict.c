@@ -221,6 +221,8 @@ void mongodb_entry_release(struct mongodb_entry *entry)
         mongoc.bson_destroy(entry->document);
     if (entry->carried)
         mongoc.bson_destroy(entry->carried);
+    if (entry->back)
+        mongoc.bson_destroy(entry->back);
     free(entry->keys);
     free(entry);
 }

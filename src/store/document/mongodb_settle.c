@@ -11,8 +11,9 @@
  * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
  * by a work that locks such a document, if its writer had been taken for dead too early. Once all
  * that was left has been carried on, the counter says so (mongodb_claim.c); an entry of that time
- * that is found alone later is none: the request that makes it had been under way when it was
- * looked for, and everybody was told, and has gone on, as if it were not there.
+ * that is found later is none: the request that makes it had been under way when it was looked
+ * for, and everybody was told, and has gone on, as if it were not there. If it has changed a
+ * document, that is taken back (mongodb_back.c).
  */
 
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/id.h"
 #include "store/document/mongodb.h"
 
 /* ---- The fiber ------------------------------------------------------------------------------- */
@@ -53,6 +55,8 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                                .removed = entry->removed,
                                                .late = entry->late,
                                                .left = entry->left,
+                                               .never = entry->never,
+                                               .back = entry->back,
                                                .recorded = entry->recorded};
     struct mongodb_carry carry = {.call.run = mongodb_carry,
                                   .items = items,
@@ -154,10 +158,21 @@ static char *copy_text(const char *text)
 }
 
 /* An entry without numbers is an earlier version's: nothing that has them can have come before. */
-static bool comes_late(const struct mongodb *mongodb, const char *collection, const bson_t *carried)
+static bool comes_late(const struct mongodb *mongodb, const bson_t *carried)
 {
     int64_t epoch = mongodb_integer_at(carried, "epoch");
-    return epoch && epoch <= mongodb->recovered && strcmp(collection, MONGODB_WORKS) == 0;
+    return epoch && epoch <= mongodb->recovered;
+}
+
+bson_t *mongodb_settle_back(struct mongodb *mongodb, const bson_t *document, const bson_t *carried)
+{
+    unsigned char random[10];
+    char version[ID_SIZE];
+    if (!comes_late(mongodb, carried) || !mongodb_back_knows(carried))
+        return NULL;
+    world_random(mongodb->store.world, random, sizeof random);
+    id_format(version, world_wall_ms(mongodb->store.world), random);
+    return mongodb_back_document(document, carried, version, mongodb_integer_at(carried, "at"));
 }
 
 /* Nothing but its id: it is taken out, and that is all. */
@@ -170,39 +185,65 @@ static bson_t *without_content(const bson_t *carried)
     return empty;
 }
 
-/* As if this process had written it; and copies of what made it may come. */
-static struct mongodb_entry *entry_left(struct mongodb *mongodb, const char *collection,
-                                        const char *id, const bson_t *carried)
+/* Who has read what it writes has to read it again. */
+static void add_changes(struct mongodb_change *change, const bson_t *carried)
 {
+    bson_iter_t list, write, at;
+    if (!mongoc.bson_iter_init_find(&list, carried, "writes") ||
+        !mongoc.bson_iter_recurse(&list, &write))
+        return;
+    while (mongoc.bson_iter_next(&write)) {
+        const char *names[] = {"collection", "id"}, *texts[] = {"", ""};
+        for (int i = 0; i < 2; i++) {
+            if (mongoc.bson_iter_recurse(&write, &at) && mongoc.bson_iter_find(&at, names[i]))
+                texts[i] = mongoc.bson_iter_utf8(&at, NULL);
+        }
+        change->next = calloc(1, sizeof *change);
+        FH_ASSERT(change->next != NULL);
+        change = change->next;
+        change->collection = copy_text(texts[0]);
+        change->id = copy_text(texts[1]);
+    }
+}
+
+/* As if this process had written it; and copies of what made it may come. */
+static struct mongodb_entry *entry_left(struct mongodb *mongodb, const struct mongodb_left *left)
+{
+    const bson_t *carried = left->carried;
     int64_t order = mongodb_integer_at(carried, "at");
+    bool never = left->back ||
+                 (comes_late(mongodb, carried) && strcmp(left->collection, MONGODB_WORKS) == 0);
     struct mongodb_entry *entry = calloc(1, sizeof *entry);
     struct mongodb_change *change = calloc(1, sizeof *change);
     bson_iter_t at;
     FH_ASSERT(entry && change);
-    change->collection = copy_text(collection);
-    change->id = copy_text(id);
+    change->collection = copy_text(left->collection);
+    change->id = copy_text(left->id);
+    if (!never)
+        add_changes(change, carried);
     *entry = (struct mongodb_entry){.mongodb = mongodb,
                                     .references = 1,
                                     .changes = change,
                                     .collection = change->collection,
                                     .document_id = change->id,
-                                    .carried = comes_late(mongodb, collection, carried)
-                                                   ? without_content(carried)
-                                                   : mongoc.bson_copy(carried),
+                                    .carried = never ? without_content(carried)
+                                                     : mongoc.bson_copy(carried),
                                     .order = order ? order : mongodb_order_next(mongodb),
                                     .late = true,
                                     .left = true,
+                                    .never = never,
+                                    .back = left->back,
+                                    .removed = left->removed,
                                     .decided = true};
     FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
     snprintf(entry->id, ID_SIZE, "%s", mongoc.bson_iter_utf8(&at, NULL));
     return entry;
 }
 
-void mongodb_settle_left(struct mongodb *mongodb, const char *collection, const char *id,
-                         const bson_t *carried, bool removed, struct mongodb_lock *lock)
+void mongodb_settle_left(struct mongodb *mongodb, const struct mongodb_left *left,
+                         struct mongodb_lock *lock)
 {
-    struct mongodb_entry *entry = entry_left(mongodb, collection, id, carried);
-    entry->removed = removed;
+    struct mongodb_entry *entry = entry_left(mongodb, left);
     entry->lock = lock;
     mongodb->uncertain = true;
     mongodb_entry_begins(entry);
@@ -229,10 +270,13 @@ static bool take_left(struct mongodb_visit *visit, const bson_t *document)
     mongoc.bson_iter_document(&value, &length, &data);
     FH_ASSERT(mongoc.bson_init_static(&carried, data, length) &&
               mongoc.bson_iter_init_find(&at, document, "_id"));
-    struct mongodb_entry *entry =
-        entry_left(leaving->mongodb, visit->collection, mongoc.bson_iter_utf8(&at, NULL), &carried);
-    entry->removed = mongoc.bson_iter_init(&at, document) &&
-                     mongoc.bson_iter_find_descendant(&at, "_fh.removed", &removed);
+    struct mongodb_left left = {.collection = visit->collection,
+                                .id = mongoc.bson_iter_utf8(&at, NULL),
+                                .carried = &carried,
+                                .back = mongodb_settle_back(leaving->mongodb, document, &carried)};
+    left.removed = mongoc.bson_iter_init(&at, document) &&
+                   mongoc.bson_iter_find_descendant(&at, "_fh.removed", &removed);
+    struct mongodb_entry *entry = entry_left(leaving->mongodb, &left);
     entry->next = leaving->entries;
     leaving->entries = entry;
     return true;

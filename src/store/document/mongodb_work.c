@@ -107,11 +107,13 @@ static struct mongodb_change *remember(struct mongodb_work *own, const char *col
 
 struct fetching {
     struct mongodb_visit visit; /* first */
+    struct mongodb *mongodb;
     const char *id;
     bool ledger, found, broken, late;
     json_t *document;
     char version[ID_SIZE];
     bson_t *carried; /* or NULL */
+    bson_t *back;    /* what it was before, where it was changed too late; or NULL */
 };
 
 static void take_own(struct fetching *fetching, const bson_t *document)
@@ -130,6 +132,8 @@ static void take_own(struct fetching *fetching, const bson_t *document)
         mongoc.bson_iter_document(&value, &length, &data);
         if (mongoc.bson_init_static(&carried, data, length))
             fetching->carried = mongoc.bson_copy(&carried);
+        if (fetching->carried)
+            fetching->back = mongodb_settle_back(fetching->mongodb, document, fetching->carried);
     }
     fetching->late = mongoc.bson_iter_init(&at, document) &&
                      mongoc.bson_iter_find_descendant(&at, "_fh.late", &value);
@@ -158,6 +162,7 @@ static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const
                                             .filter = &filter,
                                             .options = &options,
                                             .visit = take_document},
+                                  .mongodb = mongodb,
                                   .id = id,
                                   .ledger = mongodb_is_ledger(collection)};
     enum fh_code code = mongodb_visit(mongodb, &fetching->visit, error);
@@ -173,7 +178,33 @@ static void fetched_release(struct fetching *fetching)
 {
     if (fetching->carried)
         mongoc.bson_destroy(fetching->carried);
-    fetching->carried = NULL;
+    if (fetching->back)
+        mongoc.bson_destroy(fetching->back);
+    fetching->carried = fetching->back = NULL;
+}
+
+static enum fh_code changed_meanwhile(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+    if (error)
+        error->retryable = true;
+    return FH_CONFLICT;
+}
+
+/* An entry of a process that died, or was taken for dead: the work begins anew behind it. Takes
+ * `lock`. */
+static enum fh_code settle_fetched(struct mongodb *mongodb, const char *collection,
+                                   struct fetching *fetching, struct mongodb_lock *lock,
+                                   struct fh_error *error)
+{
+    struct mongodb_left left = {.collection = collection,
+                                .id = fetching->id,
+                                .carried = fetching->carried,
+                                .removed = !fetching->found,
+                                .back = fetching->back};
+    fetching->back = NULL;
+    mongodb_settle_left(mongodb, &left, lock);
+    return changed_meanwhile(error);
 }
 
 enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,
@@ -193,6 +224,8 @@ enum fh_code mongodb_get(struct store_work *work, const char *collection, const 
     enum fh_code code = fetch(own->mongodb, collection, id, &fetching, error);
     if (!code && !writes)
         code = mongodb_wait_decided(own->mongodb, collection, id, error);
+    else if (!code && fetching.back)
+        code = settle_fetched(own->mongodb, collection, &fetching, NULL, error);
     fetched_release(&fetching);
     if (code) {
         json_decref(fetching.document);
@@ -273,14 +306,6 @@ static enum fh_code lock(struct mongodb_work *own, const char *collection, const
                      collection);
 }
 
-static enum fh_code changed_meanwhile(struct fh_error *error)
-{
-    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
-}
-
 enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
                                 struct mongodb_change **ret, struct fh_error *error)
 {
@@ -299,11 +324,9 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
         return code;
     mongodb_note_read(own, collection, id, NULL);
     code = fetch(own->mongodb, collection, id, &fetching, error);
-    if (!code && fetching.carried) { /* of a process that died, or was taken for dead */
-        mongodb_settle_left(own->mongodb, collection, id, fetching.carried, !fetching.found,
-                            own->lock);
+    if (!code && fetching.carried) {
+        code = settle_fetched(own->mongodb, collection, &fetching, own->lock, error);
         own->lock = NULL;
-        code = changed_meanwhile(error);
     } else if (!code && !mongodb_is_valid(own)) {
         code = changed_meanwhile(error);
     }
