@@ -403,6 +403,16 @@ static void check_installed(struct system_file *file, const struct system_servic
                        service->name, kind->engine, kind->install);
 }
 
+/* What a server lacks that is there already, its service says when it starts. */
+static void check_promises(const struct system_service *service, const struct system_server *server,
+                           struct findings *findings)
+{
+    const struct server_kind *kind = server_kind(server->engine);
+    if (!server->address.host && kind->lacks)
+        findings_warning(findings, service->engine_place, "services.%s: %s", service->name,
+                         kind->lacks);
+}
+
 static void check_given(const struct system_service *service, struct findings *findings)
 {
     const struct system_store *store = &service->store;
@@ -464,6 +474,8 @@ void file_settle_store(struct system_file *file, struct system_service *service,
                        "'%s_%s' is too long for the name of a database (%d bytes at most)",
                        file->name, service->name, DATABASE_LENGTH_MAX);
     const struct system_server *server = settle_server(file, service, findings);
-    if (server && server_kind(server->engine))
+    if (server && server_kind(server->engine)) {
         check_installed(file, service, server, findings);
+        check_promises(service, server, findings);
+    }
 }

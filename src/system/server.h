@@ -65,6 +65,7 @@ struct server_kind {
     int port;            /* where others' servers usually are */
     bool schemas;        /* a database can hold several services apart */
     bool userless;       /* a store that is given as it is may have no user */
+    const char *lacks;   /* what a private one can't promise, as `check` says it; NULL: nothing */
     int stop_signal;     /* ends it in order, clients or no clients */
     int death_signal;    /* ends it at once; what it does on its keeper's death */
     /* How many connections a process with "connections": n may have: n for works, and the engine's

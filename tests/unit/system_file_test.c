@@ -156,6 +156,26 @@ static void faults_are_told_where_they_stand(void **state)
     assert_refused("system: mini\n# \x01\n", 2, 3, "not valid UTF-8 text");
 }
 
+/* That its programs may be missing here is another finding. */
+static void what_a_private_server_can_not_promise_is_warned_about(void **state)
+{
+    (void)state;
+    static const char beginning[] = "system: mini\nservers:\n  there: { engine: mongodb, host: "
+                                    "127.0.0.1, port: 27017, user: u, password: p }\nservices:\n";
+    char text[512];
+    for (int i = 0; i < 2; i++) {
+        struct fixture fixture;
+        snprintf(text, sizeof text, "%s  users: { engine: mongodb%s }\n", beginning,
+                 i ? ", store: { server: there }" : "");
+        read_text(&fixture, text, NULL);
+        bool warned = false;
+        for (size_t j = 0; j < fixture.findings.count; j++)
+            warned = warned || strstr(fixture.findings.items[j].message, "FerretDB 1, whose");
+        assert_int_equal(warned, i == 0);
+        release(&fixture);
+    }
+}
+
 static void values_of_the_environment_are_never_part_of_a_message(void **state)
 {
     (void)state;
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_profile_replaces_what_it_names_and_leaves_the_rest),
         cmocka_unit_test(a_profile_that_is_not_in_use_needs_no_environment_and_no_engine),
         cmocka_unit_test(faults_are_told_where_they_stand),
+        cmocka_unit_test(what_a_private_server_can_not_promise_is_warned_about),
         cmocka_unit_test(values_of_the_environment_are_never_part_of_a_message),
         cmocka_unit_test(values_that_contain_themselves_or_swell_are_refused),
         cmocka_unit_test(all_faults_are_counted_and_the_first_twenty_kept),
