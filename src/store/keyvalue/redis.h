@@ -16,6 +16,7 @@
  *     redis_known.c       the memory of keys        redis_remember.c    what a work leaves in it
  *     redis_tls.c         links by TLS              redis_link.c        links for administrators
  *     redis_list.c        the list of all keys      redis_copy*.c       copies of the store
+ *     redis_socket.c      what the kernel does
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */

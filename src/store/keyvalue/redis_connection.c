@@ -15,18 +15,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <arpa/inet.h>
 
 #include "store/keyvalue/redis.h"
+#include "store/keyvalue/redis_socket.h"
 
 #define READ_SIZE 65536
 
@@ -181,8 +180,9 @@ static void on_readable(struct redis_connection *connection)
 {
     char buffer[READ_SIZE];
     for (;;) {
-        ssize_t length = connection->tls ? redis_tls_read(connection->tls, buffer, sizeof buffer)
-                                         : read(connection->fd, buffer, sizeof buffer);
+        ssize_t length = connection->tls
+                             ? redis_tls_read(connection->tls, buffer, sizeof buffer)
+                             : redis_sockets.receive(connection->fd, buffer, sizeof buffer);
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -215,7 +215,7 @@ static void send_rest(struct redis_connection *connection)
         const char *data = connection->sending.data + connection->sent;
         size_t rest = connection->sending.length - connection->sent;
         ssize_t length = connection->tls ? redis_tls_write(connection->tls, data, rest)
-                                         : send(connection->fd, data, rest, MSG_NOSIGNAL);
+                                         : redis_sockets.send(connection->fd, data, rest);
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -335,17 +335,6 @@ static enum fh_code failed(const struct redis *redis, const char *why, struct fh
     return FH_UNAVAILABLE;
 }
 
-/* A link that was cut without a word is noticed, idle or not. */
-static void keep_alive(int fd)
-{
-    int on = 1, idle_s = 5, interval_s = 2, count = 3;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 /* A server without TLS may say nothing at all: so the wait is long, not to take a slow one for it.
  */
 static enum fh_code shake(struct redis_connection *connection, struct fh_error *error)
@@ -367,7 +356,7 @@ static enum fh_code shake(struct redis_connection *connection, struct fh_error *
                             : failed(redis, "TLS did not come about", error);
     redis_tls_free(connection->tls);
     connection->tls = NULL;
-    close(connection->fd);
+    redis_sockets.close(connection->fd);
     return code;
 }
 
@@ -377,24 +366,18 @@ enum fh_code redis_connection_make(struct redis_connection *connection, int64_t 
     struct redis *redis = connection->redis;
     struct sockaddr_storage address;
     socklen_t length;
-    int number = 0;
-    socklen_t size = sizeof number;
+    int number;
     const char *why = address_of(redis, &address, &length);
     if (why)
         return failed(redis, why, error);
-    connection->fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    connection->fd = redis_sockets.open((struct sockaddr *)&address, length, &number);
     if (connection->fd < 0)
-        return failed(redis, strerrordesc_np(errno), error);
-    if (address.ss_family != AF_UNIX)
-        keep_alive(connection->fd);
-    if (connect(connection->fd, (struct sockaddr *)&address, length) < 0) {
-        number = errno;
-        if (number == EINPROGRESS &&
-            world_wait_for(redis->store.world, connection->fd, WORLD_WRITABLE, deadline_ns))
-            getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &number, &size);
-    }
+        return failed(redis, strerrordesc_np(number), error);
+    if (number == EINPROGRESS &&
+        world_wait_for(redis->store.world, connection->fd, WORLD_WRITABLE, deadline_ns))
+        number = redis_sockets.error(connection->fd);
     if (number) {
-        close(connection->fd);
+        redis_sockets.close(connection->fd);
         return failed(redis, number == EINPROGRESS ? "it does not answer" : strerrordesc_np(number),
                       error);
     }
@@ -430,7 +413,7 @@ void redis_connection_close(struct redis_connection *connection)
     connection->watched = 0;
     redis_tls_free(connection->tls);
     connection->tls = NULL;
-    close(connection->fd);
+    redis_sockets.close(connection->fd);
     hiredis.redisReaderFree(connection->reader);
     connection->reader = NULL;
     for (struct redis_call *call = connection->first, *next; call; call = next) {
