@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "simulate/postgresql/server.h"
+#include "simulate/server.h"
 #include "simulate/run_parts.h"
 
 #define ASK_MS 5000
@@ -156,11 +156,11 @@ static struct run_node *node_named(struct run *run, const char *name)
     return NULL;
 }
 
-static json_t *rows_on_server(fh_client *client, const char *service, const char *sql)
+static json_t *rows_on_server(fh_client *client, struct run_node *node, const char *sql)
 {
     const char *why;
-    json_t *rows = model_server_rows(client->run->server, service, sql, &why);
-    fh_client_expect(client, rows != NULL, "%s: %s: %s", service, sql, why);
+    json_t *rows = node->server->ops->rows(node->server, node->service->name, sql, &why);
+    fh_client_expect(client, rows != NULL, "%s: %s: %s", node->service->name, sql, why);
     return rows ? rows : json_array();
 }
 
@@ -169,8 +169,8 @@ json_t *fh_client_rows(fh_client *client, const char *service, const char *sql)
     struct run_node *node = node_named(client->run, service);
     sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
-    if (node && node->on_server)
-        return rows_on_server(client, service, sql);
+    if (node && node->server)
+        return rows_on_server(client, node, sql);
     json_t *rows = json_array();
     char path[80];
     if (!fh_client_expect(client, node != NULL, "there is no service %s", service))

@@ -6,7 +6,7 @@
  * many steps later, in the midst of whatever the node is doing then.
  */
 
-#include "simulate/postgresql/server.h"
+#include "simulate/server.h"
 #include "simulate/run_parts.h"
 
 #define KILL_STEPS_MAX 300
@@ -189,8 +189,8 @@ void run_faults_begin(struct run *run)
     run->faulty = true;
     run->next_fault = (struct simulate_event){.fire = on_fault, .owner = run};
     plan_next(run);
-    if (run->server)
-        model_server_faults_begin(run->server, run->plan.until_ns, run->plan.pause_ns);
+    for (int i = 0; i < run->server_count; i++)
+        run->servers[i]->ops->faults_begin(run->servers[i], run->plan.until_ns, run->plan.pause_ns);
     run_anew_begin(run);
     run_restore_begin(run);
 }
@@ -205,8 +205,8 @@ void run_faults_end(struct run *run)
     simulate->faults = (struct simulate_faults){0};
     simulate_cancel(simulate, &run->next_fault);
     run_anew_end(run);
-    if (run->server)
-        model_server_faults_end(run->server);
+    for (int i = 0; i < run->server_count; i++)
+        run->servers[i]->ops->faults_end(run->servers[i]);
     for (int i = 0; i < simulate->node_count; i++) {
         for (int j = 0; j < simulate->node_count; j++)
             simulate->apart_until_ns[i][j] = 0;

@@ -12,7 +12,7 @@
 #include "http/virtual.h"
 #include "saga/restored.h"
 #include "service/upkeep.h"
-#include "simulate/postgresql/server.h"
+#include "simulate/server.h"
 #include "simulate/run_parts.h"
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
@@ -190,8 +190,8 @@ static void on_died(struct simulate_node *dead, const char *why)
     struct simulate *simulate = dead->simulate;
     (void)why;
     node->life = NULL;
-    if (node->on_server)
-        model_server_died(node->run->server, dead, dead->crash_how == SIMULATE_POWER);
+    if (node->server)
+        node->server->ops->died(node->server, dead, dead->crash_how == SIMULATE_POWER);
     node->run->result->crashes++;
     if (node->run->hopeless)
         return;
@@ -264,9 +264,9 @@ static json_t *config_of(struct run *run, const struct run_node *node)
 {
     json_t *config =
         json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service", node->service->name, "folder",
-                  node->folder, "engine", node->on_server ? "postgresql" : "sqlite");
-    if (node->on_server) {
-        json_object_set_new(config, "store", model_server_config(node->service->name));
+                  node->folder, "engine", node->server ? node->server->engine : "sqlite");
+    if (node->server) {
+        json_object_set_new(config, "store", node->server->ops->config(node->service->name));
         json_object_set_new(config, "instance", json_sprintf("%d", node->instance));
     }
     for (size_t i = 0; i < run->system->file->service_count; i++) {
@@ -298,14 +298,15 @@ static const struct system_service *said_of(const struct run *run, const fh_serv
     return NULL;
 }
 
-static void node_make(struct run *run, const fh_service *service, int instance, bool on_server)
+static void node_make(struct run *run, const fh_service *service, int instance,
+                      struct simulate_server *server)
 {
     FH_ASSERT(run->node_count < SIMULATE_NODES_MAX - 1);
     struct run_node *node = &run->nodes[run->node_count++];
     node->run = run;
     node->service = service;
     node->instance = instance;
-    node->on_server = on_server;
+    node->server = server;
     if (run->system->test && run->system->test->service)
         node->stubbed = strcmp(run->system->test->service, node->service->name) != 0;
     if (node->stubbed)
@@ -331,17 +332,35 @@ static void on_model_failed(void *context, const char *why)
     run->hopeless = true;
 }
 
+/* The run's one of that engine; NULL: the engine has none, or there is no model. */
+static struct simulate_server *server_of(struct run *run, const char *engine)
+{
+    if (!simulate_server_is_modelled(engine))
+        return NULL;
+    for (int i = 0; i < run->server_count; i++) {
+        if (strcmp(run->servers[i]->engine, engine) == 0)
+            return run->servers[i];
+    }
+    struct simulate_server *server =
+        simulate_server_new(engine, &run->simulate, on_model_failed, run);
+    if (server) {
+        FH_ASSERT(run->server_count < RUN_SERVERS_MAX);
+        run->servers[run->server_count++] = server;
+    }
+    return server;
+}
+
 void run_nodes_make(struct run *run)
 {
     for (size_t i = 0; i < run->system->service_count; i++) {
         const struct system_service *said = said_of(run, run->system->services[i]);
-        bool on_server = said && !run->system->test && strcmp(said->engine, "postgresql") == 0 &&
-                         run->system->simulation->servers;
-        int instances = on_server && said->instances ? said->instances : 1;
-        if (on_server && !run->server)
-            run->server = model_server_new(&run->simulate, on_model_failed, run);
+        struct simulate_server *server =
+            said && !run->system->test && run->system->simulation->servers
+                ? server_of(run, said->engine)
+                : NULL;
+        int instances = server && said->instances ? said->instances : 1;
         for (int instance = 0; instance < instances; instance++)
-            node_make(run, run->system->services[i], instance, on_server);
+            node_make(run, run->system->services[i], instance, server);
     }
 }
 

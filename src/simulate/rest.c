@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "simulate/postgresql/server.h"
+#include "simulate/server.h"
 #include "simulate/run_parts.h"
 
 #define REST_MS_MAX 3600000
@@ -52,7 +52,7 @@ static json_int_t last_of(fh_client *client, const json_t *states, const char *s
 {
     const struct run *run = client->run;
     for (int i = 0; i < run->node_count; i++) {
-        if (run->nodes[i].on_server && strcmp(run->nodes[i].service->name, service) == 0)
+        if (run->nodes[i].server && strcmp(run->nodes[i].service->name, service) == 0)
             return count_in(client, service, "SELECT position AS n FROM fh_counter");
     }
     return integer_of(json_object_get(states, service), "position");
@@ -113,7 +113,7 @@ static const char *unnumbered(fh_client *client, char *buffer, size_t size)
     for (int i = 0; i < run->node_count; i++) {
         const char *name = run->nodes[i].service->name;
         int64_t count =
-            !run->nodes[i].on_server
+            !run->nodes[i].server
                 ? 0
                 : count_in(client, name,
                            "SELECT count(*) AS n FROM fh_outbox WHERE position IS NULL");
@@ -169,8 +169,10 @@ static const char *why_not(fh_client *client, char *buffer, size_t size)
             why = buffer;
         }
     }
-    if (!why && run->server && model_server_late(run->server))
-        why = "the server has messages from the past";
+    for (int i = 0; i < run->server_count && !why; i++) {
+        if (run->servers[i]->ops->late(run->servers[i]))
+            why = "the server has messages from the past";
+    }
     if (!why)
         why = unnumbered(client, buffer, size);
     if (!why)
@@ -267,9 +269,10 @@ static void check_cursors(fh_client *client, const char *service)
 }
 
 /* Of two events of one key, that of the work which committed first stands first. */
-static void check_order(fh_client *client, const char *service)
+static void check_order(fh_client *client, const struct run_node *node)
 {
-    int count = model_server_disorder(client->run->server, service);
+    const char *service = node->service->name;
+    int count = node->server->ops->disorder(node->server, service);
     fh_client_expect(client, count == 0, "%s has %d events before one that was committed earlier",
                      service, count);
 }
@@ -278,8 +281,8 @@ void run_check_always(fh_client *client)
 {
     struct run *run = client->run;
     for (int i = 0; i < run->node_count; i++) {
-        if (run->nodes[i].on_server)
-            check_order(client, run->nodes[i].service->name);
+        if (run->nodes[i].server)
+            check_order(client, &run->nodes[i]);
         check_store(client, run->nodes[i].service->name);
         check_cursors(client, run->nodes[i].service->name);
     }

@@ -14,7 +14,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "simulate/postgresql/server.h"
+#include "simulate/server.h"
 #include "simulate/run_parts.h"
 
 #define STEPS_MAX ((uint64_t)20000000)
@@ -119,8 +119,8 @@ static void phases(struct run *run)
         client_start(run, CLIENTS_MAX, prepare_entry);
     if (!clients_run(run, "preparing"))
         return;
-    if (run->system->fates && run->server)
-        model_server_fates(run->server, run->system->fates);
+    if (run->system->fates && run->server_count)
+        run->servers[0]->ops->fates(run->servers[0], run->system->fates);
     else
         run_faults_begin(run);
     for (int i = 0; i < clients; i++)
@@ -129,8 +129,9 @@ static void phases(struct run *run)
     if (ended && simulate_chance(&run->simulate, 500000)) /* what they began may meet more */
         simulate_run(&run->simulate, no_faults, run, SIMULATE_NEVER, STEPS_MAX);
     run_faults_end(run);
-    if (run->system->fates && run->server)
-        fh_client_count(&run->clients[0], "messages", model_server_fates_end(run->server));
+    if (run->system->fates && run->server_count)
+        fh_client_count(&run->clients[0], "messages",
+                        run->servers[0]->ops->fates_end(run->servers[0]));
     if (!ended)
         return;
     client_start(run, CLIENTS_MAX, check_entry);

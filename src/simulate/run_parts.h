@@ -19,13 +19,17 @@
 #include "simulate/disk.h"
 #include "simulate/network.h"
 #include "simulate/run.h"
+#include "simulate/server.h"
+
+#define RUN_SERVERS_MAX 2
 
 struct run_node {
     struct run *run;
     struct simulate_node *node;
     const fh_service *service; /* as it is declared */
     int instance;
-    bool on_server; /* its store is on the run's server, as those of the other instances */
+    struct simulate_server
+        *server; /* that has its store, as those of the other instances; NULL: none */
     char name[56];
     bool stubbed; /* in a test: `stub` runs, and test_stub.c answers */
     json_t *config;
@@ -49,7 +53,9 @@ struct run {
     struct run_result *result;
     struct run_node nodes[SIMULATE_NODES_MAX];
     int node_count;
-    struct model_server *server;   /* of the services that have their stores on one; or NULL */
+    struct simulate_server
+        *servers[RUN_SERVERS_MAX]; /* of the services that have their stores on one */
+    int server_count;
     struct simulate_node *outside; /* whose fibers clients are */
     fh_client clients[65];         /* the last one prepares, waits and checks */
     int clients_open;

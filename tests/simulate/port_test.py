@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The port on a modelled PostgreSQL server, as TAP cases: called with its program and its system file.
+"""The port on a modelled server, PostgreSQL's or Redis', as TAP cases: called with its program and its system file.
 
 FREEHOLD_RUNS is how many seeds are run; FREEHOLD_SEED the first of them.
 """

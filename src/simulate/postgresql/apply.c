@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "simulate/postgresql/server.h"
 
 struct row {
     const char *table;

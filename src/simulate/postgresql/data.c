@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 
 #define ROW_SIZE 400
 #define FAR 200 /* versions: then a copy is cheaper */

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 
 #define DIAG_SEVERITY 'V'
 

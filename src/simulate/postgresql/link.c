@@ -12,15 +12,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
-
-#define WAY_NS_MIN ((int64_t)20000)
-#define WAY_NS_MAX ((int64_t)200000)
-#define HELD_NS_MIN (200 * SIMULATE_MS)
-#define HELD_NS_MAX (15000 * SIMULATE_MS)
-#define CLIENT_FINDS_NS (10000 * SIMULATE_MS)
-#define SERVER_FINDS_NS (11000 * SIMULATE_MS)
-#define REFUSED_NS (3000 * SIMULATE_MS)
 
 /* Exactly one of what it carries. */
 struct message {
@@ -34,11 +25,6 @@ struct message {
     bool cuts;  /* the link, when it has arrived */
     struct simulate_event event;
 };
-
-static int64_t way_ns(struct model_server *server)
-{
-    return simulate_between(server->simulate, WAY_NS_MIN, WAY_NS_MAX);
-}
 
 /* ---- at the client ---- */
 
@@ -146,8 +132,8 @@ void model_link_cut(struct model_link *link, bool silently)
     link->cut = true;
     simulate_say(link->server->simulate, link->node, "its link to %d is cut%s",
                  link->session ? link->session->pid : 0, silently ? ", and nobody is told" : "");
-    goes(link, silently ? CLIENT_FINDS_NS : way_ns(link->server));
-    tell_server(link, silently ? SERVER_FINDS_NS : way_ns(link->server));
+    goes(link, silently ? WIRE_CLIENT_FINDS_NS : wire_way_ns(&link->server->wire));
+    tell_server(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&link->server->wire));
 }
 
 void model_link_close(struct model_link *link, bool heard)
@@ -158,7 +144,7 @@ void model_link_close(struct model_link *link, bool heard)
     simulate_cancel(link->server->simulate, &link->event);
     simulate_socket_close(&link->socket);
     if (!link->cut)
-        tell_server(link, heard ? way_ns(link->server) : SERVER_FINDS_NS);
+        tell_server(link, heard ? wire_way_ns(&link->server->wire) : WIRE_SERVER_FINDS_NS);
     link->cut = true;
 }
 
@@ -167,20 +153,10 @@ void model_link_ended(struct model_link *link)
     struct message *message = message_new(link);
     message->end = true;
     link->session = NULL;
-    travel(message, false, way_ns(link->server));
+    travel(message, false, wire_way_ns(&link->server->wire));
 }
 
 /* ---- messages ---- */
-
-static void refuse(struct model_server *server)
-{
-    server->refuses_until_ns = server->simulate->now_ns + REFUSED_NS;
-}
-
-static int64_t held_ns(struct model_server *server)
-{
-    return simulate_between(server->simulate, HELD_NS_MIN, HELD_NS_MAX);
-}
 
 void model_link_send(struct model_link *link)
 {
@@ -194,16 +170,17 @@ void model_link_send(struct model_link *link)
         free(message);
         return;
     }
-    enum model_fate fate = model_fate(link, true, message->commands);
+    enum simulate_fate fate = model_fate(link, true, message->commands);
     bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
     if (arrives)
-        travel(message, true, fate == FATE_HELD ? held_ns(server) : way_ns(server));
+        travel(message, true,
+               fate == FATE_HELD ? wire_held_ns(&server->wire) : wire_way_ns(&server->wire));
     if (fate == FATE_HELD && message->event.at_ns > server->late_until_ns)
         server->late_until_ns = message->event.at_ns;
     if (fate != FATE_ARRIVES)
         model_link_cut(link, fate == FATE_SWALLOWED);
     if (fate == FATE_REFUSED)
-        refuse(server);
+        wire_refuse(&server->wire);
     if (arrives)
         return;
     drop(message);
@@ -216,15 +193,16 @@ void model_link_reply(struct model_link *link, struct model_reply *first)
     struct message *message = message_new(link);
     message->replies = first;
     message->number = ++link->replied;
-    enum model_fate fate = link->cut ? FATE_CUT_BEFORE : model_fate(link, false, first);
+    enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : model_fate(link, false, first);
     message->cuts = fate == FATE_CUT_BEHIND;
     if (fate == FATE_ARRIVES || fate == FATE_HELD || message->cuts) {
-        travel(message, false, fate == FATE_HELD ? held_ns(server) : way_ns(server));
+        travel(message, false,
+               fate == FATE_HELD ? wire_held_ns(&server->wire) : wire_way_ns(&server->wire));
         return;
     }
     model_link_cut(link, fate == FATE_SWALLOWED);
     if (fate == FATE_REFUSED)
-        refuse(server);
+        wire_refuse(&server->wire);
     drop(message);
     free(message);
 }
@@ -234,7 +212,7 @@ void model_link_tell(struct model_link *link, PGnotify *notify, PGresult *farewe
     struct message *message = message_new(link);
     message->notify = notify;
     message->farewell = farewell;
-    travel(message, false, way_ns(link->server));
+    travel(message, false, wire_way_ns(&link->server->wire));
 }
 
 /* ---- connecting ---- */
@@ -243,7 +221,7 @@ static void on_connects(struct simulate_event *event)
 {
     struct model_link *link = event->owner;
     struct model_server *server = link->server;
-    bool refused = server->down || server->refuses_until_ns > server->simulate->now_ns;
+    bool refused = server->down || server->wire.refuses_until_ns > server->simulate->now_ns;
     link->event.fire = on_gone;
     if (link->closed)
         return;
@@ -272,7 +250,8 @@ struct model_link *model_link_new(struct model_server *server, struct simulate_n
     link->notices_last = &link->notices;
     simulate_socket_open(&link->socket, node);
     link->event = (struct simulate_event){.fire = on_connects, .owner = link};
-    simulate_plan(server->simulate, &link->event, server->simulate->now_ns + 2 * way_ns(server));
+    simulate_plan(server->simulate, &link->event,
+                  server->simulate->now_ns + 2 * wire_way_ns(&server->wire));
     link->next = server->links;
     server->links = link;
     return link;

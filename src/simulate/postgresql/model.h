@@ -36,7 +36,9 @@
 #include <sqlite3.h>
 
 #include "base/map.h"
+#include "simulate/server.h"
 #include "simulate/socket.h"
+#include "simulate/wire.h"
 #include "store/relational/postgresql_library.h"
 
 struct model_server;
@@ -295,44 +297,32 @@ void model_link_close(struct model_link *link, bool heard);
 void model_link_cut(struct model_link *link, bool silently);
 void model_reply_free(struct model_reply *reply);
 
-/* ---- server.c: see server.h ---- */
-
-struct model_faults {
-    unsigned cut_before, cut_behind, swallowed, held, torn, slow; /* in a million */
-};
-
-/* What is to become of one message: link points say so, else the run's seed. */
-enum model_fate {
-    FATE_ARRIVES,    /* 0 */
-    FATE_CUT_BEFORE, /* the link is cut, and it does not arrive */
-    FATE_CUT_BEHIND, /* it arrives, and the link is cut: no answer comes back */
-    FATE_SWALLOWED,  /* it is lost, and nobody hears of it for a while */
-    FATE_HELD,       /* the link is cut, and it arrives long after */
-    FATE_REFUSED,    /* the link is cut before it, and for a while nobody may connect */
-    FATES
-};
+/* ---- server.c ---- */
 
 struct model_server {
+    struct simulate_server base; /* first */
+    struct simulate_wire wire;
     struct simulate *simulate;
     struct model_database *databases;
     struct model_session *sessions;
     struct model_link *links;
     bool down;
-    int64_t refuses_until_ns;
     int next_pid;
-    int64_t slow_until_ns, bad_until_ns, late_until_ns; /* late: messages of links that are gone */
-    struct model_faults faults;
+    int64_t late_until_ns; /* messages of links that are gone */
     struct simulate_event fault, up;
     int64_t pause_ns, until_ns;
-    const char *fates; /* of messages by number, instead of what is drawn; or NULL */
-    int64_t messages;  /* that were counted for it */
     void (*failed)(void *context, const char *why);
     void *context;
 };
 
 void model_fail(struct model_server *server, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-enum model_fate model_fate(struct model_link *link, bool towards, void *first);
+static inline struct model_server *model_server_of(struct simulate_server *base)
+{
+    return (struct model_server *)base;
+}
+/* What is to become of one message. */
+enum simulate_fate model_fate(struct model_link *link, bool towards, void *first);
 int64_t model_execution_ns(struct model_server *server);
 int64_t model_sync_ns(struct model_server *server);
 struct model_server *model_the_server(void);

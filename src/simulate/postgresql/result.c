@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 
 #define TYPE_TEXT 25
 

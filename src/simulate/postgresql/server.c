@@ -12,20 +12,11 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 
 #define STEP_NS_MIN ((int64_t)3000)
 #define STEP_NS_MAX ((int64_t)60000)
 #define SYNC_NS_MIN ((int64_t)30000)
 #define SYNC_NS_MAX ((int64_t)1500000)
-#define SLOW_FACTOR 1000
-#define LATE_NS (2000 * SIMULATE_MS)
-#define SLOW_NS_MAX (4000 * SIMULATE_MS)
-#define DOWN_NS_MAX (12000 * SIMULATE_MS)
-#define RATE_MAX 50000 /* of a million messages */
-#define BAD_FACTOR 30
-#define BAD_MAX 150000
-#define BAD_NS (400 * SIMULATE_MS)
 
 static struct model_server *the_server;
 
@@ -47,22 +38,14 @@ void model_fail(struct model_server *server, const char *format, ...)
 
 /* ---- how long things take ---- */
 
-static int64_t slowed(struct model_server *server, int64_t ns)
-{
-    struct simulate *simulate = server->simulate;
-    bool slow =
-        simulate->now_ns < server->slow_until_ns || simulate_chance(simulate, server->faults.slow);
-    return slow ? ns * (int64_t)(1 + simulate_below(simulate, SLOW_FACTOR)) : ns;
-}
-
 int64_t model_execution_ns(struct model_server *server)
 {
-    return slowed(server, simulate_between(server->simulate, STEP_NS_MIN, STEP_NS_MAX));
+    return wire_slowed(&server->wire, simulate_between(server->simulate, STEP_NS_MIN, STEP_NS_MAX));
 }
 
 int64_t model_sync_ns(struct model_server *server)
 {
-    return slowed(server, simulate_between(server->simulate, SYNC_NS_MIN, SYNC_NS_MAX));
+    return wire_slowed(&server->wire, simulate_between(server->simulate, SYNC_NS_MIN, SYNC_NS_MAX));
 }
 
 /* ---- what goes wrong ---- */
@@ -81,67 +64,13 @@ static void tear(struct model_server *server, struct model_command *first)
     first->next = NULL;
 }
 
-/* Troubles come together: what recovers from one then meets the next. */
-static bool happens(struct model_server *server, unsigned in_a_million)
+enum simulate_fate model_fate(struct model_link *link, bool towards, void *first)
 {
-    struct simulate *simulate = server->simulate;
-    if (simulate->now_ns < server->bad_until_ns && in_a_million)
-        in_a_million = in_a_million * BAD_FACTOR < BAD_MAX ? in_a_million * BAD_FACTOR : BAD_MAX;
-    if (!simulate_chance(simulate, in_a_million))
-        return false;
-    if (simulate->now_ns >= server->bad_until_ns && simulate_chance(simulate, 500000))
-        server->bad_until_ns = simulate->now_ns + simulate_between(simulate, SIMULATE_MS, BAD_NS);
-    return true;
-}
-
-static enum model_fate fate_by_number(struct model_server *server)
-{
-    long long number;
-    int fate, length;
-    server->messages++;
-    for (const char *at = server->fates; sscanf(at, "%lld:%d%n", &number, &fate, &length) == 2;) {
-        if (number == server->messages && fate > 0 && fate < FATES) {
-            simulate_say(server->simulate, NULL, "server: message %lld meets fate %d", number,
-                         fate);
-            return (enum model_fate)fate;
-        }
-        at += length;
-        at += *at == ',';
-    }
-    return FATE_ARRIVES;
-}
-
-void model_server_fates(struct model_server *server, const char *fates)
-{
-    server->fates = fates;
-    server->messages = 0;
-}
-
-int64_t model_server_fates_end(struct model_server *server)
-{
-    server->fates = NULL;
-    return server->messages;
-}
-
-enum model_fate model_fate(struct model_link *link, bool towards, void *first)
-{
-    struct model_server *server = link->server;
-    const struct model_faults *faults = &server->faults;
-    if (server->fates)
-        return fate_by_number(server);
-    if (happens(server, faults->cut_before))
-        return FATE_CUT_BEFORE;
-    if (happens(server, faults->cut_behind))
-        return FATE_CUT_BEHIND;
-    if (happens(server, faults->swallowed))
-        return FATE_SWALLOWED;
-    if (happens(server, faults->held))
-        return FATE_HELD;
-    if (towards && happens(server, faults->torn)) {
-        tear(server, first);
-        return FATE_CUT_BEHIND;
-    }
-    return FATE_ARRIVES;
+    bool torn;
+    enum simulate_fate fate = wire_fate(&link->server->wire, towards, &torn);
+    if (torn)
+        tear(link->server, first);
+    return fate;
 }
 
 static void on_up(struct simulate_event *event)
@@ -171,11 +100,7 @@ static void restart(struct model_server *server)
                           "terminating connection due to administrator command");
     }
     server->up = (struct simulate_event){.fire = on_up, .owner = server, .place = server->up.place};
-    simulate_plan(simulate, &server->up,
-                  simulate->now_ns + simulate_between(simulate, SIMULATE_MS,
-                                                      simulate_chance(simulate, 300000)
-                                                          ? DOWN_NS_MAX
-                                                          : DOWN_NS_MAX / 20));
+    simulate_plan(simulate, &server->up, simulate->now_ns + wire_down_ns(&server->wire));
 }
 
 static struct model_session *draw_any(struct model_server *server)
@@ -212,7 +137,7 @@ static void on_fault(struct simulate_event *event)
     if (kind == 0)
         restart(server);
     else if (kind == 1)
-        server->slow_until_ns = simulate->now_ns + simulate_between(simulate, 1, SLOW_NS_MAX);
+        wire_slow_down(&server->wire);
     else if (kind < 8 && session)
         model_session_end(session, "57P01", "terminating connection due to administrator command");
     else if (session && session->link)
@@ -221,27 +146,11 @@ static void on_fault(struct simulate_event *event)
                   simulate->now_ns + simulate_between(simulate, 1, server->pause_ns * 2));
 }
 
-static unsigned rate(struct simulate *simulate)
+static void faults_begin(struct simulate_server *base, int64_t until_ns, int64_t pause_ns)
 {
-    return simulate_chance(simulate, 500000) ? 0 : (unsigned)simulate_below(simulate, RATE_MAX);
-}
-
-void model_server_faults_begin(struct model_server *server, int64_t until_ns, int64_t pause_ns)
-{
+    struct model_server *server = model_server_of(base);
     struct simulate *simulate = server->simulate;
-    server->faults = (struct model_faults){
-        .cut_before = rate(simulate),
-        .cut_behind = rate(simulate),
-        .swallowed = rate(simulate) / 8,
-        .held = rate(simulate) / 2,
-        .torn = rate(simulate),
-        .slow = rate(simulate),
-    };
-    simulate_say(simulate, NULL,
-                 "server: of a million messages %u cut before, %u behind, %u swallowed, %u held, "
-                 "%u torn, %u slow",
-                 server->faults.cut_before, server->faults.cut_behind, server->faults.swallowed,
-                 server->faults.held, server->faults.torn, server->faults.slow);
+    wire_faults_draw(&server->wire);
     server->until_ns = until_ns;
     server->pause_ns = pause_ns;
     server->fault = (struct simulate_event){.fire = on_fault, .owner = server};
@@ -249,16 +158,26 @@ void model_server_faults_begin(struct model_server *server, int64_t until_ns, in
         simulate_plan(simulate, &server->fault, simulate->now_ns + pause_ns);
 }
 
-void model_server_faults_end(struct model_server *server)
+static void faults_end(struct simulate_server *base)
 {
-    server->faults = (struct model_faults){0};
-    server->slow_until_ns = server->refuses_until_ns = server->bad_until_ns = 0;
+    struct model_server *server = model_server_of(base);
+    wire_faults_end(&server->wire);
     simulate_cancel(server->simulate, &server->fault);
 }
 
-void model_server_died(struct model_server *server, const struct simulate_node *node, bool power)
+static void fates_begin(struct simulate_server *base, const char *fates)
 {
-    for (struct model_link *link = server->links; link; link = link->next) {
+    wire_fates(&model_server_of(base)->wire, fates);
+}
+
+static int64_t fates_end(struct simulate_server *base)
+{
+    return wire_fates_end(&model_server_of(base)->wire);
+}
+
+static void died(struct simulate_server *base, const struct simulate_node *node, bool power)
+{
+    for (struct model_link *link = model_server_of(base)->links; link; link = link->next) {
         if (link->node == node)
             model_link_close(link, !power);
     }
@@ -279,9 +198,10 @@ static json_t *as_json(const PGresult *result, int row)
     return object;
 }
 
-json_t *model_server_rows(struct model_server *server, const char *name, const char *sql,
-                          const char **ret_why)
+static json_t *rows_of(struct simulate_server *base, const char *name, const char *sql,
+                       const char **ret_why)
 {
+    struct model_server *server = model_server_of(base);
     struct model_view *view = model_view_take(model_database(server, name), NULL);
     sqlite3_stmt *statement = model_view_prepare(view, sql);
     json_t *rows = statement ? json_array() : NULL;
@@ -296,27 +216,29 @@ json_t *model_server_rows(struct model_server *server, const char *name, const c
     return rows;
 }
 
-bool model_server_late(const struct model_server *server)
+static bool late(const struct simulate_server *base)
 {
-    bool late = server->simulate->now_ns < server->late_until_ns + LATE_NS;
-    for (const struct model_session *session = server->sessions; session && !late;
+    const struct model_server *server = (const struct model_server *)base;
+    bool is_late = server->simulate->now_ns < server->late_until_ns + WIRE_LATE_NS;
+    for (const struct model_session *session = server->sessions; session && !is_late;
          session = session->next)
-        late = session->alive && (!session->link || session->link->cut) &&
-               (session->commits || session->first);
-    return late;
+        is_late = session->alive && (!session->link || session->link->cut) &&
+                  (session->commits || session->first);
+    return is_late;
 }
 
-int model_server_disorder(struct model_server *server, const char *name)
+static int disorder(struct simulate_server *base, const char *name)
 {
+    struct model_server *server = model_server_of(base);
     struct model_database *database = model_database(server, name);
     const char *why, *last_key = "";
     int64_t last = 0;
     int count = 0;
     size_t i;
-    json_t *event, *events = model_server_rows(server, name,
-                                               "SELECT key, event_id FROM fh_outbox"
-                                               " WHERE position IS NOT NULL ORDER BY key, position",
-                                               &why);
+    json_t *event, *events = rows_of(base, name,
+                                     "SELECT key, event_id FROM fh_outbox"
+                                     " WHERE position IS NOT NULL ORDER BY key, position",
+                                     &why);
     json_array_foreach (events, i, event) {
         char row[120];
         const char *key = json_string_value(json_object_get(event, "key"));
@@ -331,22 +253,36 @@ int model_server_disorder(struct model_server *server, const char *name)
     return count;
 }
 
-json_t *model_server_config(const char *database)
+static json_t *config(const char *database)
 {
     return json_pack("{s:s, s:s, s:s, s:i}", "host", "/model", "database", database, "user",
                      database, "connections", 4);
 }
 
-struct model_server *model_server_new(struct simulate *simulate,
-                                      void (*failed)(void *context, const char *why), void *context)
+static const struct simulate_server_ops server_ops = {
+    .config = config,
+    .faults_begin = faults_begin,
+    .faults_end = faults_end,
+    .fates = fates_begin,
+    .fates_end = fates_end,
+    .late = late,
+    .disorder = disorder,
+    .died = died,
+    .rows = rows_of,
+};
+
+struct simulate_server *simulate_postgresql_new(struct simulate *simulate,
+                                                simulate_server_failed *failed, void *context)
 {
     struct model_server *server = calloc(1, sizeof *server);
     FH_ASSERT(server != NULL);
+    server->base.ops = &server_ops;
+    server->wire.simulate = simulate;
     server->simulate = simulate;
     server->failed = failed;
     server->context = context;
     server->next_pid = 1000;
     the_server = server;
     model_library();
-    return server;
+    return &server->base;
 }

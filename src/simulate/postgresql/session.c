@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 #include "store/relational/ledger_schema.h"
 #include "store/relational/script.h"
 

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/postgresql/server.h"
 
 #define TYPE_INTEGER 20
 #define TYPE_REAL 701

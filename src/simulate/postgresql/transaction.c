@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simulate/postgresql/server.h"
-
 static void forget(struct model_session *session)
 {
     struct model_said *next;

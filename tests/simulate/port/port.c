@@ -77,7 +77,7 @@ static void check_crates(fh_client *client)
     struct port_state *state = fh_client_state(client);
     json_int_t times[CRATES_MAX] = {0}, told[CRATES_MAX] = {0}, heard[CRATES_MAX] = {0};
     size_t i;
-    json_t *row, *rows = fh_client_rows(client, "quay", "SELECT id, times FROM crate");
+    json_t *row, *rows = fh_client_rows(client, "quay", port_queries.crates);
     json_array_foreach (rows, i, row)
         times[integer_of(row, "id")] = integer_of(row, "times");
     json_decref(rows);
@@ -87,7 +87,7 @@ static void check_crates(fh_client *client)
     json_array_foreach (rows, i, row)
         told[integer_of(row, "id")] = integer_of(row, "n");
     json_decref(rows);
-    rows = fh_client_rows(client, "yard", "SELECT id, times FROM heard");
+    rows = fh_client_rows(client, "yard", port_queries.heard);
     json_array_foreach (rows, i, row)
         heard[integer_of(row, "id")] = integer_of(row, "times");
     json_decref(rows);
@@ -108,11 +108,11 @@ static void check_piers(fh_client *client)
     struct port_state *state = fh_client_state(client);
     json_int_t counted[PIERS] = {0}, heard[PIERS] = {0};
     size_t i;
-    json_t *row, *rows = fh_client_rows(client, "quay", "SELECT id, n FROM pier");
+    json_t *row, *rows = fh_client_rows(client, "quay", port_queries.counted);
     json_array_foreach (rows, i, row)
         counted[integer_of(row, "id")] = integer_of(row, "n");
     json_decref(rows);
-    rows = fh_client_rows(client, "yard", "SELECT id, n, disorder FROM pier");
+    rows = fh_client_rows(client, "yard", port_queries.piers_heard);
     json_array_foreach (rows, i, row) {
         heard[integer_of(row, "id")] = integer_of(row, "n");
         fh_client_expect(client, integer_of(row, "disorder") == 0,
@@ -133,13 +133,13 @@ static void check_lifts(fh_client *client)
     json_int_t loaded[CRATES_MAX] = {0}, undone[CRATES_MAX] = {0};
     int seen = 0;
     size_t i;
-    json_t *row, *rows = fh_client_rows(client, "yard", "SELECT id, loaded, undone FROM load");
+    json_t *row, *rows = fh_client_rows(client, "yard", port_queries.loads);
     json_array_foreach (rows, i, row) {
         loaded[integer_of(row, "id")] = integer_of(row, "loaded");
         undone[integer_of(row, "id")] = integer_of(row, "undone");
     }
     json_decref(rows);
-    rows = fh_client_rows(client, "quay", "SELECT id, status, ends FROM lift");
+    rows = fh_client_rows(client, "quay", port_queries.lifts);
     json_array_foreach (rows, i, row) {
         int id = (int)integer_of(row, "id");
         const char *status = json_string_value(json_object_get(row, "status"));
@@ -155,8 +155,21 @@ static void check_lifts(fh_client *client)
                      state->lifts, seen);
 }
 
+static void check_list(fh_client *client, const char *service)
+{
+    if (!port_queries.unlisted)
+        return;
+    json_t *rows = fh_client_rows(client, service, port_queries.unlisted);
+    json_int_t count = integer_of(json_array_get(rows, 0), "n");
+    fh_client_expect(client, count == 0, "%s has %d keys that its list lacks, or has too late",
+                     service, (int)count);
+    json_decref(rows);
+}
+
 void port_check(fh_client *client)
 {
+    check_list(client, "quay");
+    check_list(client, "yard");
     check_crates(client);
     check_piers(client);
     check_lifts(client);

@@ -19,6 +19,15 @@ struct port_state {
     int counts[PIERS];
 };
 
+/* What tells what the services have done: of those that are linked (tables.c, keys/keys.c). */
+struct port_queries {
+    const char *crates, *heard;        /* id, times */
+    const char *counted, *piers_heard; /* id, n; and disorder */
+    const char *loads, *lifts;         /* id, loaded, undone; id, status, ends */
+    const char *unlisted;              /* n: keys that their list lacks; NULL: there is none */
+};
+extern const struct port_queries port_queries;
+
 /* A crate: without a key once, whatever comes of it; with one until it is answered. */
 void port_land(fh_client *client, bool keyed);
 void port_count(fh_client *client, int number); /* `number` is its key: never twice the same */
