@@ -10,6 +10,8 @@
  * A statement that only changes rows commits together with `done`. One that changes the schema
  * can't: `running` is committed before it, `done` after it. So:
  *
+ *     the link dies       behind it, before `done` is committed: this process knows that it
+ *                         stands, and counts it over another link
  *     it fails            nothing of it stands (these statements are atomic). What is before it
  *                         stands, and the next start goes on with it; it may be mended in the file,
  *                         and so may what comes after it.
@@ -28,6 +30,9 @@
 
 #include "base/crash.h"
 #include "store/ledger.h"
+
+#define NOTE_MS 30000 /* a server that is away may be back by then */
+#define NOTE_PAUSE_MS 500
 
 struct progress {
     int64_t version, done, running;
@@ -150,19 +155,40 @@ static enum fh_code refuse_unknown(const struct migration *migration,
                      migration->name, statement->number, statement->line);
 }
 
-/* Nothing of the statement stands: the next start may run it again. */
-static enum fh_code forget_running(struct store *store, struct progress *progress)
+/* In a work of its own; another process may have had the lock since, and have gone on. */
+static enum fh_code note_once(struct store *store, const struct progress *progress, int64_t running,
+                              struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_MIGRATE, &work, NULL);
+    struct sql_value values[] = {sql_integer(progress->version), sql_integer(progress->done),
+                                 sql_integer(running), sql_text(progress->checksum)};
+    enum fh_code code = store_begin(store, STORE_MIGRATE, &work, error);
     if (code != FH_OK)
         return code;
-    progress->running = 0;
-    code = save(work, progress, NULL);
+    code = sql_run(work,
+                   "UPDATE fh_migration_open SET done = ?2, running = 0, checksum = ?4"
+                   " WHERE version = ?1 AND running = ?3",
+                   values, 4, NULL, NULL, NULL, error);
     if (code == FH_OK)
-        return store_commit(work, NULL);
+        return store_commit(work, error);
     store_rollback(work);
     return code;
+}
+
+/* What became of the statement that is noted as running: nobody else knows. If it can't be noted,
+ * it is found as running, and a person looks. */
+static enum fh_code note(struct store *store, const struct progress *progress, int64_t running,
+                         struct fh_error *error)
+{
+    struct world *world = store->world;
+    int64_t until_ns = world_in_ms(world, NOTE_MS);
+    for (;;) {
+        enum fh_code code = note_once(store, progress, running, error);
+        bool passes = code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
+        if (!passes || world_monotonic_ns(world) >= until_ns)
+            return code;
+        fiber_sleep_until(world, world_in_ms(world, NOTE_PAUSE_MS));
+    }
 }
 
 static enum fh_code failed(const struct migration *migration,
@@ -185,6 +211,23 @@ static enum fh_code step_commit(struct store_work *work, struct fh_error *error)
     enum fh_code code = store_commit(work, error);
     CRASH_POINT("steps.durable");
     return code;
+}
+
+/* The statement stands. If it has committed by itself and its count comes to nothing, it is counted
+ * behind it. */
+static enum fh_code count(struct store_work *work, const struct progress *progress, bool commits,
+                          struct fh_error *error)
+{
+    struct store *store = work->store;
+    enum fh_code code = step_commit(work, error);
+    return code != FH_OK && commits ? note(store, progress, progress->done, error) : code;
+}
+
+/* Nothing of the statement stands: the next start may run it again. */
+static void note_failed(struct store *store, const struct progress *progress, int64_t running)
+{
+    struct fh_error unheeded = {0};
+    note(store, progress, running, &unheeded);
 }
 
 /* Ends the work. */
@@ -214,12 +257,13 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
         code = save(work, progress, &why);
         CRASH_POINT("steps.counted");
         if (code == FH_OK)
-            return step_commit(work, error);
+            return count(work, progress, commits, error);
     }
     store_rollback(work);
-    bool known = !ran && code != FH_UNAVAILABLE;
-    if (commits && known)
-        forget_running(store, progress); /* failing, it is found as running: a person looks */
+    if (commits && ran)
+        return note(store, progress, statement->number, error);
+    if (commits && code != FH_UNAVAILABLE)
+        note_failed(store, progress, statement->number);
     if (why.code == FH_CONFLICT && why.retryable) {
         *error = why;
         return code;

@@ -103,5 +103,5 @@ static void marks_are_removed_once_they_are_answered(struct conformance *c)
 int main(void)
 {
     static const struct conformance_row own = CASE(marks_are_removed_once_they_are_answered);
-    return settled_main(&own);
+    return settled_main(&own, 1);
 }

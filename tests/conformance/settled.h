@@ -30,7 +30,7 @@ struct settled_on {
 extern const struct settled_on settled;
 
 enum fh_code settled_write(struct store *store, int n, struct fh_error *error); /* a row */
-/* With a case of the engine's own. */
-int settled_main(const struct conformance_row *own);
+/* With the engine's own cases. */
+int settled_main(const struct conformance_row *own, size_t count);
 
 #endif
