@@ -92,7 +92,7 @@ async def begin_anew(bed, name):
     text = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
     bed.sabotage("shelf>desk", ("GET /_freehold/feed",), "answer", text)
     found = await make_keyed(bed, name)
-    await bed.until("the shelf was told 409", lambda: not bed.sabotaged())
+    await bed.until("the shelf was told 409", bed.sabotaged)
     return found
 
 

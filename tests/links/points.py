@@ -25,10 +25,11 @@ TRAILING_S = 1.2           # what follows a work within a second: closings, what
 FIRED_S_MAX = 1.5          # a point that was not passed when all has been at rest for so long is not passed
 IDLE_FIRED_S_MAX = 20      # what a timer sends four times a minute comes, too
 HELD_S_MAX = 4
-# What timers send, whatever is done meanwhile, and what depends on what was done before: but for a start, which always sends
-# the timers' first, no kind is expected to.
+# What timers send, whatever is done meanwhile, and what the migrations of starts before have made: but for a start, which has
+# both each time, no kind is expected to send it.
 BY_CHANCE = ("DELETE FROM fh_work", "DELETE FROM fh_mark", "DELETE FROM fh_opening", "UPDATE fh_opening",
-             "(notification)", "INSERT INTO fh_meta", 'SELECT "id", "id" FROM "more_')
+             "(notification)", "INSERT INTO fh_meta")
+MADE_BEFORE = "more_0"
 AGAIN_S = 0.25             # and looked at once more, for what comes late
 OFTEN_MAX = 3              # the same message several times in a kind: the first so many are points
 WARMING = ("work without a key", "work with a key", "saga", "saga undone", "cursor alone")  # that no statement is new
@@ -47,11 +48,11 @@ class TriedBed(Bed):
         self.links[link].arm(self.sabotages[0])
 
     def sabotaged(self):
-        return not all(one.fired for one in self.sabotages)
+        return all(one.fired for one in self.sabotages)
 
     async def until(self, what, condition, seconds=30):
         until = time.monotonic() + seconds
-        while condition():
+        while not condition():
             if time.monotonic() > until:
                 raise Wrong(f"{what}: not within {seconds} s")
             await asyncio.sleep(0.02)
@@ -317,7 +318,8 @@ def write_list(engine, recording, recoveries=()):
 
 
 def by_chance(kind, line):
-    return kind != IDLE and not kind.startswith("start ") and line.split(" ", 2)[2].startswith(BY_CHANCE)
+    sent = line.split(" ", 2)[2]
+    return kind != IDLE and not kind.startswith("start ") and (sent.startswith(BY_CHANCE) or MADE_BEFORE in sent)
 
 
 def compare(listed, recording):

@@ -15,7 +15,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 from kinds import Wrong  # noqa: E402
-from points import IDLE, Run, compare, read_list, singles  # noqa: E402
+from points import IDLE, Run, TriedBed, compare, read_list, singles  # noqa: E402
 from wire import MariaDB, unit  # noqa: E402
 
 SEED = int(os.environ.get("FREEHOLD_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
@@ -153,3 +153,11 @@ def test_a_commit_behind_a_statement_that_is_too_long_for_a_line_ends_its_transa
     assert talk.placed(["UPDATE tally"]) == ("UPDATE tally",)
     assert talk.placed([long]) == ("in: UPDATE tally", long)
     assert talk.placed(["SELECT what"]) == ("SELECT what",)
+
+
+def test_a_kind_waits_until_what_it_waits_for_is_so():
+    answers = [False, False, True]
+    asyncio.run(TriedBed.until(None, "three answers", lambda: answers.pop(0)))
+    assert not answers
+    with pytest.raises(Wrong, match="never: not within 0.05 s"):
+        asyncio.run(TriedBed.until(None, "never", lambda: False, 0.05))
