@@ -366,6 +366,23 @@ static void an_event_that_was_numbered_keeps_its_position(struct conformance *c)
     EXPECT(outbox_is(c, "1 e1<0, 2 e2<1"));
 }
 
+/* Nor if it is found when what another work has left is just carried on. */
+static void an_event_that_was_numbered_keeps_its_position_beside_others(struct conformance *c)
+{
+    EXPECT(make_things(c));
+    EXPECT(put_raw(c, "fh_outbox", ROW("1", "e1", "w1")));
+    EXPECT(put_raw(c, "fh_work",
+                   "{'_id':'w0','_fh':{'version':'w0','work':{'id':'w0','writes':[" RECORD
+                   "],'events':[]}}}"));
+    EXPECT(
+        put_raw(c, "thing",
+                "{'_id':'a','_fh':{'version':'w1','work':{'id':'w1','writes':[],'events':[" EVENT(
+                    "e1") "]}},'id':'a','v':{'$numberLong':'3'}}"));
+    conformance_reopen(c);
+    EXPECT(!c->failure[0] && is_recorded(c, "x"));
+    EXPECT(outbox_is(c, "1 e1<0"));
+}
+
 #define SAGA                                                                                       \
     "'saga':{'birth':'b','name':'n','input':'{}','state':'{}','status':'running','epoch':"         \
     "{'$numberLong':'1'},'deadline_ms':{'$numberLong':'1'},'updated_ms':{'$numberLong':'1'},"      \
@@ -598,6 +615,7 @@ int main(void)
         CASE(an_events_mark_stands_or_falls_with_what_its_handler_changed),
         CASE(what_was_committed_and_not_carried_on_is_found_when_opening),
         CASE(an_event_that_was_numbered_keeps_its_position),
+        CASE(an_event_that_was_numbered_keeps_its_position_beside_others),
         CASE(a_saga_begins_once_whatever_dies),
         CASE(what_a_former_process_wrote_late_is_carried_on_by_who_meets_it),
         CASE(what_a_dead_process_changed_too_late_is_taken_back_by_who_meets_it),

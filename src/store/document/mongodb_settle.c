@@ -8,6 +8,9 @@
  * touch what they touch before they have ended. Whoever waits for them hears that they are durable
  * after the first attempt all the same; positions that are not known then are found later.
  *
+ * What others have left may have been carried on in part, whichever job it is in: a job with any
+ * of it looks first how far that came, as one does behind an attempt whose end is not known.
+ *
  * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
  * by a work that locks such a document, if its writer had been taken for dead too early. Once all
  * that was left has been carried on, the counter says so (mongodb_claim.c); an entry of that time
@@ -46,7 +49,9 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
     struct mongodb_carried *items = calloc((size_t)count, sizeof *items);
     FH_ASSERT(items != NULL);
     int at = 0;
-    for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried)
+    bool uncertain = mongodb->uncertain;
+    for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried) {
+        uncertain = uncertain || entry->left;
         items[at++] = (struct mongodb_carried){.collection = entry->collection,
                                                .document_id = entry->document_id,
                                                .id = entry->id,
@@ -58,12 +63,13 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                                .never = entry->never,
                                                .back = entry->back,
                                                .recorded = entry->recorded};
+    }
     struct mongodb_carry carry = {.call.run = mongodb_carry,
                                   .items = items,
                                   .count = count,
                                   .position = mongodb->position,
                                   .epoch = mongodb->epoch,
-                                  .uncertain = mongodb->uncertain};
+                                  .uncertain = uncertain};
     enum fh_code code = mongodb_call(mongodb, &carry.call, error);
     at = 0;
     for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried)
