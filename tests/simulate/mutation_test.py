@@ -27,10 +27,10 @@ WITHIN = {
     "closed_ignored": ("shop", 300),
     "closing_unheard": ("tower", 300),
     "compensation_reversed": ("tower", 20),
-    "cut_is_not_told": ("deals", 100),
     "cursor_moved_apart": ("tower", 100),
     "cursor_moved_late": ("tower", 100),
     "cursor_unfenced": ("port", 100),
+    "cut_is_not_told": ("deals", 100),
     "digest_ignored": ("shop", 20),
     "done_goes_back": ("tower", 1000),
     "doubt_is_not_undone": ("shop", 20),
@@ -40,11 +40,13 @@ WITHIN = {
     "events_written_apart": ("shop", 50),
     "failed_sync_ignored": ("shop", 50),
     "failed_work_kept": ("tower", 100),
+    "first_speaks_for_all": ("keys", 100),
     "folder_left_unsynced": ("shop", 50),
     "incarnation_forgotten": ("shop", 20),
     "key_changes_with_attempts": ("shop", 20),
     "last_of_key_forgotten": ("shop", 20),
     "log_left_unsynced": ("shop", 1000),
+    "lost_call_again": ("keys", 40),
     "lost_commit_again": ("port", 60),
     "lost_commit_done": ("port", 40),
     "lost_is_not_asked_again": ("deals", 300),
@@ -62,30 +64,40 @@ WITHIN = {
     "parked_key_ignored": ("tower", 1000),
     "positions_skip": ("shop", 20),
     "progress_stored_apart": ("shop", 100),
+    "record_cursor_unfenced": ("keys", 120),
     "record_forgotten": ("shop", 20),
-    "restored_as_it_was": ("deals", 100),
-    "restored_goes_on": ("deals", 400),
+    "record_saga_unfenced": ("keys", 80),
     "refusal_forgotten": ("shop", 20),
     "refusal_taken_as_done": ("shop", 20),
     "refused_is_undone": ("shop", 20),
+    "restored_as_it_was": ("deals", 100),
+    "restored_goes_on": ("deals", 400),
     "retry_takes_nothing": ("tower", 50),
     "saga_started_apart": ("shop", 50),
     "saga_unfenced": ("port", 150),
+    "script_call_unrecorded": ("keys", 40),
+    "script_hash_unchecked": ("keys", 80),
+    "script_list_forgotten": ("keys", 20),
+    "script_runs_again": ("keys", 80),
     "settled_by_presence": ("port", 60),
+    "slot_trimmed_early": ("keys", 40),
     "sweep_forgotten": ("shop", 200),
     "tombstone_forgotten": ("shop", 2000),
     "tombstone_ignored": ("shop", 2000),
     "trimming_untold": ("shop", 100),
     "trims_what_was_fetched": ("tower", 50),
-    "unsent_is_not_undone": ("deals", 400),
     "undone_runs_again": ("tower", 300),
     "undone_twice": ("shop", 50),
+    "unsent_is_not_undone": ("deals", 400),
     "works_not_serializable": ("port", 100),
 }
 FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
          "tower": ROOT / "tests/simulate/tower/freehold.yaml",
          "deals": ROOT / "tests/simulate/deals/freehold.yaml",
-         "port": ROOT / "tests/simulate/port/freehold.yaml"}
+         "port": ROOT / "tests/simulate/port/freehold.yaml",
+         "keys": ROOT / "tests/simulate/port/keys/freehold.yaml"}
+# Those whose models this build has: without Lua's headers there is none of Redis, and its bugs are skipped.
+BUILT = {name for name in FILES if name != "keys" or pathlib.Path("/usr/include/lua5.1/lualib.h").exists()}
 
 
 def names_in_the_sources():
@@ -105,6 +117,8 @@ def simulate(system, mutation, runs):
 
 def found(mutation):
     system, within = WITHIN[mutation]
+    if system not in BUILT:
+        return None, ""
     told = simulate(system, mutation, within)
     if told["failed"]:
         return True, f"found by the {system} after {told['runs']} of {within} seeds"
@@ -112,9 +126,9 @@ def found(mutation):
 
 
 def nothing_is_found_without_a_mutation():
-    runs = {system: 10 if system == "port" else 30 for system in FILES}
-    told = {system: simulate(system, "", runs[system]) for system in FILES}
-    return all(told[one]["failed"] == 0 and told[one]["runs"] == runs[one] for one in FILES), ""
+    runs = {system: 10 if system in ("port", "keys") else 30 for system in BUILT}
+    told = {system: simulate(system, "", runs[system]) for system in BUILT}
+    return all(told[one]["failed"] == 0 and told[one]["runs"] == runs[one] for one in BUILT), ""
 
 
 def every_mutation_of_the_sources_is_named_here():
@@ -160,8 +174,9 @@ def main():
     failed = 0
     for number, (name, case) in enumerate(cases, 1):
         held, note = case()
-        failed += not held
-        print(f"{'ok' if held else 'not ok'} {number} - {name}", flush=True)
+        failed += held is False
+        skipped = " # SKIP no model of Redis in this build" if held is None else ""
+        print(f"{'not ok' if held is False else 'ok'} {number} - {name}{skipped}", flush=True)
         if note:
             print(f"# {note}", flush=True)
     return failed > 0

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/mutation.h"
 #include "store/keyvalue/redis_copy.h"
 
 #define TOGETHER_MAX 32
@@ -152,7 +153,8 @@ static enum fh_code outcome_told(struct redis_work *own, const char **told, stru
     const char *number = *told + strcspn(*told, "0123456789");
     char *end;
     int64_t first = strtoll(number, &end, 10);
-    *told = end;
+    if (!MUTATION(first_speaks_for_all))
+        *told = end;
     if (!done)
         return conflict(error);
     take_positions(own, first);

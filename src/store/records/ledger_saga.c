@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mutation.h"
 #include "store/records/records.h"
 
 #define SAGAS "saga"
@@ -69,7 +70,8 @@ enum fh_code records_saga_update(struct store_work *work, const struct ledger_sa
     char id[RECORD_ID_SIZE];
     json_t *before;
     enum fh_code code = saga_read(work, saga->birth, saga->number, id, &before, error);
-    if (!code && (!before || record_integer(before, "epoch") != saga->epoch ||
+    bool fenced = before && record_integer(before, "epoch") != saga->epoch;
+    if (!code && (!before || (fenced && !MUTATION(record_saga_unfenced)) ||
                   record_saga_is_over(record_text(before, "status"))))
         code = error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     if (!code)
