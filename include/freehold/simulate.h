@@ -42,6 +42,9 @@ struct fh_simulation {
      * of its server answers the ledger's statements, and those of the services' own that SQLite
      * takes, too. Else all are on SQLite. */
     bool servers;
+    /* Once, while everything fails, a replica takes over in the place of a server: it lacks some of
+     * the last commits, answered or not. `check` knows what is lost (fh_client_loses). */
+    bool fails_over;
     bool trims; /* `check` counts no events in outboxes: they are trimmed as soon as they may be */
     /* All subscriptions can begin anew with their publishers' state. A quarter of the runs make
      * them: outboxes then hold few events, and may have been trimmed when `check` looks. In half of

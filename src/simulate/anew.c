@@ -135,5 +135,6 @@ bool fh_client_loses(fh_client *client, const char *service)
     const struct run *run = client->run;
     const char *copied = run->anew.copied;
     const char *restored = run->restore.done ? run->restore.node->service->name : NULL;
-    return (copied && strcmp(copied, service) == 0) || (restored && strcmp(restored, service) == 0);
+    return run->lost_commits > 0 || (copied && strcmp(copied, service) == 0) ||
+           (restored && strcmp(restored, service) == 0);
 }

@@ -20,6 +20,9 @@
 #define FAULTS_NS_MIN (500 * SIMULATE_MS) /* how long they last; clients go on behind them */
 #define FAULTS_NS_MAX (20000 * SIMULATE_MS)
 
+#define FAILOVER_NS_MAX (3000 * SIMULATE_MS)
+#define LOST_MAX 4 /* commits */
+
 enum kind {
     FAULT_KILL,
     FAULT_POWER,
@@ -155,6 +158,23 @@ static void on_fault(struct simulate_event *event)
     plan_next(run);
 }
 
+static void on_failover(struct simulate_event *event)
+{
+    struct run *run = event->owner;
+    struct simulate_server *server = run->servers[0];
+    run->lost_commits = server->ops->lose(server, LOST_MAX);
+}
+
+static void failover_draw(struct run *run)
+{
+    struct simulate *simulate = &run->simulate;
+    if (!run->system->simulation->fails_over || !run->server_count || !run->servers[0]->ops->lose)
+        return;
+    run->failover = (struct simulate_event){.fire = on_failover, .owner = run};
+    simulate_plan(simulate, &run->failover,
+                  simulate->now_ns + simulate_between(simulate, 1, FAILOVER_NS_MAX));
+}
+
 /* A rate that half of the runs have, and few have high. */
 static unsigned rate(struct simulate *simulate, unsigned highest)
 {
@@ -191,6 +211,7 @@ void run_faults_begin(struct run *run)
     plan_next(run);
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_begin(run->servers[i], run->plan.until_ns, run->plan.pause_ns);
+    failover_draw(run);
     run_anew_begin(run);
     run_restore_begin(run);
 }
@@ -204,6 +225,7 @@ void run_faults_end(struct run *run)
     run->faulty = false;
     simulate->faults = (struct simulate_faults){0};
     simulate_cancel(simulate, &run->next_fault);
+    simulate_cancel(simulate, &run->failover);
     run_anew_end(run);
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_end(run->servers[i]);

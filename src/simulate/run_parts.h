@@ -69,7 +69,8 @@ struct run {
         int64_t until_ns; /* no more from then on */
         unsigned kinds;   /* that this run has, as bits */
     } plan;
-    struct simulate_event next_fault;
+    struct simulate_event next_fault, failover;
+    int lost_commits; /* by a failover */
     struct run_restore {
         struct run_node *node; /* that is restored from a backup, or NULL */
         unsigned char *data;   /* the backup, once it was taken */

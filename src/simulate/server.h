@@ -35,7 +35,8 @@ struct simulate_server_ops {
      * why not in *ret_why. */
     json_t *(*rows)(struct simulate_server *server, const char *database, const char *sql,
                     const char **ret_why);
-    /* A standby takes over that lacks up to so many of the last commits; how many it lacked. */
+    /* A standby takes over that lacks up to so many of the last commits; how many it lacked. NULL:
+     * that is not modelled. */
     int (*lose)(struct simulate_server *server, int commits_max);
 };
 

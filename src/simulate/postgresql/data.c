@@ -271,17 +271,6 @@ void model_database_commit(struct model_view *view, bool schema)
     database->newest = newest;
 }
 
-void model_database_lose(struct model_database *database, int commits)
-{
-    size_t kept = database->change_count;
-    for (int i = 0; i < commits && kept > 0; i++) {
-        struct model_change *lost = &database->changes[--kept], back = {0};
-        FH_ASSERT(sqlite3changeset_invert(lost->size, lost->data, &back.size, &back.data) ==
-                  SQLITE_OK);
-        add_version(database, back);
-    }
-}
-
 struct model_database *model_database(struct model_server *server, const char *name)
 {
     struct model_database *database = server->databases;

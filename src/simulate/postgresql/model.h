@@ -115,8 +115,6 @@ void model_view_writes(struct model_view *view); /* before its first change */
 /* The view's changes are the next version; it is given back. With `schema`, whole tables, too. */
 void model_database_commit(struct model_view *view, bool schema);
 int64_t model_changed_at(const struct map *map, const char *name);
-/* A failover to a standby that lacks the last so many commits. */
-void model_database_lose(struct model_database *database, int commits);
 
 /* ---- lock.c ---- */
 

@@ -134,6 +134,8 @@ struct redis {
     struct redis_group *gathering; /* works that go to the server together; NULL: none do */
     int calling;                   /* groups that are with the server */
     struct redis_slot *slots;      /* free ones */
+    struct redis_slot answered;    /* the last call that was answered */
+    struct redis_slot stands;      /* ... that has written; number 0: none has */
     int slot_count;
     int open, alone_waiting; /* writing works */
     bool alone;
@@ -336,6 +338,9 @@ const char *redis_script(void);
  * will be. */
 enum fh_code redis_call(struct redis *redis, bool writes, int count,
                         const struct redis_words *works, redisReply **ret, struct fh_error *error);
+/* The call that was just answered has written: a server that does not know it any more has gone
+ * back. */
+void redis_call_stands(struct redis *redis);
 /* Makes a life known to the server, under which this process numbers its calls. */
 enum fh_code redis_be_born(struct redis *redis, struct fh_error *error);
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error);

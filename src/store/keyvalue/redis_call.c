@@ -74,7 +74,13 @@ static void slot_answered(struct redis *redis, struct redis_slot *slot, const re
         redis->born = false;
     else if (redis_is(reply, REDIS_REPLY_STRING) && slot->sequence % KEPT_EACH == 0)
         redis->kept_ns = world_monotonic_ns(redis->store.world);
+    redis->answered = *slot;
     slot_give(redis, slot);
+}
+
+void redis_call_stands(struct redis *redis)
+{
+    redis->stands = redis->answered;
 }
 
 /* ---- Calling the script ------------------------------------------------------------------------

@@ -201,6 +201,11 @@ static void add_work(struct redis_words *works, const struct redis_work *own)
     redis_words_add(works, &own->events);
 }
 
+static bool writes(const struct redis_work *own)
+{
+    return own->operations.count > 0 || own->event_count > 0;
+}
+
 static void run_group(struct redis_group *group)
 {
     struct fh_error error = {0};
@@ -216,6 +221,7 @@ static void run_group(struct redis_group *group)
         CRASH_POINT("redis.written");
     group->redis->calling--;
     struct answers answers = answers_of(code ? NULL : reply);
+    bool wrote = false;
     for (struct member *member = group->first, *next; member; member = next) {
         next = member->next; /* `member` is of a fiber that goes on */
         if (code && member->error)
@@ -223,10 +229,13 @@ static void run_group(struct redis_group *group)
         member->code = code ? code : outcome_next(member->own, &answers, member->error);
         if (member->code)
             redis_keys_forget(member->own);
+        wrote = wrote || (!member->code && writes(member->own));
         member->ended = true;
         if (member->fiber != fiber_self())
             fiber_ready(member->fiber);
     }
+    if (wrote)
+        redis_call_stands(group->redis);
     if (!code)
         hiredis.freeReplyObject(reply);
 }
@@ -244,7 +253,7 @@ static void join(struct redis_group *group, struct member *member)
     add_work(&group->works, own);
     redis_keys_remember(member->own);
     group->count++;
-    group->writes = group->writes || own->operations.count > 0 || own->event_count > 0;
+    group->writes = group->writes || writes(own);
     *group->end = member;
     group->end = &member->next;
 }
@@ -279,11 +288,10 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     struct member member = {.own = own, .fiber = fiber_self(), .error = error};
     redis_records_write(own);
     int found_anyway = redis_keys_check(own), checks = found_anyway + own->checks.count;
-    bool writes = own->operations.count > 0 || own->event_count > 0;
     redis_needs_check(own);
-    if (writes)
+    if (writes(own))
         redis_copy_check(own);
-    if (!writes && checks < 2 && !own->work.tentative)
+    if (!writes(own) && checks < 2 && !own->work.tentative)
         return FH_OK; /* one question has one moment */
     const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};
     size_t size = 0;

@@ -12,6 +12,9 @@
  *     no-appendfsync-on-rewrite   no: else nothing is synced while the log is rewritten
  *     the rights of `default`     all: Redis reads its log as that user (redis.h)
  *
+ * And whether it still knows the last call of ours that has written: else it has gone back, and
+ * this process ends, as after a crash.
+ *
  * INFO tells the first two to everybody. The rest is CONFIG GET's, which also tells passwords, and
  * which `freehold up` therefore gives no service a right to: it looks at them itself, as the
  * server's administrator (system/server_redis.c).
@@ -25,7 +28,15 @@
 
 #define VERSION_MIN 7
 
-enum question { QUESTION_INFO, QUESTION_SCRIPT, QUESTION_CONFIG, QUESTION_RIGHTS, QUESTIONS };
+enum question {
+    QUESTION_INFO,
+    QUESTION_SCRIPT,
+    QUESTION_CONFIG,
+    QUESTION_RIGHTS,
+    QUESTION_LIFE,
+    QUESTION_CALL,
+    QUESTIONS
+};
 
 enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error)
 {
@@ -203,9 +214,37 @@ static enum fh_code look(struct redis_connection *connection, redisReply *const 
     return FH_OK;
 }
 
+/* What this process has in its memory, sagas that it carries above all, is of a past that is gone:
+ * it must not go on with it. A life that is not known at all was forgotten (redis_call.c). */
+static void check_past(struct redis *redis, const struct redis_slot *stands,
+                       redisReply *const *replies)
+{
+    const redisReply *call = replies[QUESTION_CALL];
+    bool known = redis_is(replies[QUESTION_LIFE], REDIS_REPLY_STRING);
+    bool told = redis_is(call, REDIS_REPLY_STRING) || redis_is(call, REDIS_REPLY_NIL);
+    int64_t last = redis_is(call, REDIS_REPLY_STRING) ? strtoll(call->str, NULL, 10) : 0;
+    if (stands->number && known && told && last < stands->sequence)
+        world_fatal(redis->store.world,
+                    "the store's Redis server has gone back behind works that it had acknowledged "
+                    "(a replica took over that lacks them, or the end of its log was lost): they "
+                    "are gone, and this process begins anew with what is there");
+}
+
+static void ask_past(struct redis_words *commands, const struct redis *redis,
+                     const struct redis_slot *stands)
+{
+    char name[ID_SIZE + 8], digits[TEXT_INTEGER_SIZE];
+    snprintf(name, sizeof name, "work:%s", stands->number ? stands->life : redis->life);
+    char *key = redis_name(redis, "fh", name);
+    redis_command(commands, "HGET", key, "0", NULL);
+    redis_command(commands, "HGET", key, text_of_integer(stands->number, digits), NULL);
+    free(key);
+}
+
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis_words commands;
+    struct redis_slot stands = connection->redis->stands;
     redisReply *replies[QUESTIONS];
     char *key;
     enum fh_code code = authenticate(connection, error);
@@ -217,10 +256,13 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
         key = redis_name(connection->redis, "fh", "counter");
         redis_command(&commands, "ACL", "DRYRUN", "default", "SET", key, "1", NULL);
         free(key);
+        ask_past(&commands, connection->redis, &stands);
         code = redis_ask_at(connection, &commands, replies, error);
         redis_words_release(&commands);
         if (!code) {
             code = look(connection, replies, error);
+            if (!code)
+                check_past(connection->redis, &stands, replies);
             for (int i = 0; i < QUESTIONS; i++)
                 hiredis.freeReplyObject(replies[i]);
         }

@@ -91,13 +91,16 @@ static void check_crates(fh_client *client)
     json_array_foreach (rows, i, row)
         heard[integer_of(row, "id")] = integer_of(row, "times");
     json_decref(rows);
+    bool loses = fh_client_loses(client, "quay");
     for (int crate = 1; crate <= state->crates; crate++) {
-        bool acknowledged = state->crate[crate].acknowledged;
+        bool acknowledged = state->crate[crate].acknowledged && !loses;
         bool may = !acknowledged && times[crate] == 0;
         fh_client_expect(client, may || (times[crate] == 1 && !state->crate[crate].refused),
                          "crate %d, %sacknowledged, was landed %d times", crate,
                          acknowledged ? "" : "not ", (int)times[crate]);
-        fh_client_expect(client, told[crate] == times[crate] && heard[crate] == times[crate],
+        fh_client_expect(client,
+                         told[crate] == times[crate] &&
+                             (heard[crate] == times[crate] || state->estranged),
                          "crate %d was landed %d times, told %d, heard %d", crate,
                          (int)times[crate], (int)told[crate], (int)heard[crate]);
     }
@@ -115,22 +118,32 @@ static void check_piers(fh_client *client)
     rows = fh_client_rows(client, "yard", port_queries.piers_heard);
     json_array_foreach (rows, i, row) {
         heard[integer_of(row, "id")] = integer_of(row, "n");
-        fh_client_expect(client, integer_of(row, "disorder") == 0,
+        fh_client_expect(client, integer_of(row, "disorder") == 0 || state->estranged,
                          "pier %d was heard of %d times out of order", (int)integer_of(row, "id"),
                          (int)integer_of(row, "disorder"));
     }
     json_decref(rows);
+    bool loses = fh_client_loses(client, "quay");
     for (int pier = 0; pier < PIERS; pier++)
         fh_client_expect(client,
-                         counted[pier] == state->counts[pier] && heard[pier] == counted[pier],
+                         (counted[pier] == state->counts[pier] ||
+                          (loses && counted[pier] < state->counts[pier])) &&
+                             (heard[pier] == counted[pier] || state->estranged),
                          "pier %d: %d acknowledged, %d counted, %d heard", pier,
                          state->counts[pier], (int)counted[pier], (int)heard[pier]);
+}
+
+/* Each of the two loads at most once. */
+static bool is_once(json_int_t loads)
+{
+    return loads % 100 <= 1 && loads / 100 <= 1;
 }
 
 static void check_lifts(fh_client *client)
 {
     struct port_state *state = fh_client_state(client);
     json_int_t loaded[CRATES_MAX] = {0}, undone[CRATES_MAX] = {0};
+    bool loses = fh_client_loses(client, "yard");
     int seen = 0;
     size_t i;
     json_t *row, *rows = fh_client_rows(client, "yard", port_queries.loads);
@@ -145,14 +158,15 @@ static void check_lifts(fh_client *client)
         const char *status = json_string_value(json_object_get(row, "status"));
         bool done = status && status[0] == 'D';
         bool fits = done ? loaded[id] == 101 && undone[id] == 0 : loaded[id] == undone[id];
+        fits = fits || (loses && is_once(loaded[id]) && is_once(undone[id]));
         seen++;
         fh_client_expect(client, integer_of(row, "ends") == 1 && (!done || id % 3) && fits,
                          "lift %d is %s, has ended %d times, was loaded %d and undone %d", id,
                          status, (int)integer_of(row, "ends"), (int)loaded[id], (int)undone[id]);
     }
     json_decref(rows);
-    fh_client_expect(client, seen == state->lifts, "%d lifts were acknowledged, %d are there",
-                     state->lifts, seen);
+    fh_client_expect(client, seen == state->lifts || (loses && seen < state->lifts),
+                     "%d lifts were acknowledged, %d are there", state->lifts, seen);
 }
 
 static void check_list(fh_client *client, const char *service)

@@ -17,6 +17,7 @@ struct port_state {
     } crate[CRATES_MAX];
     int crates, lifts;
     int counts[PIERS];
+    bool estranged; /* the yard has said that it does not follow the quay any more */
 };
 
 /* What tells what the services have done: of those that are linked (tables.c, keys/keys.c). */
