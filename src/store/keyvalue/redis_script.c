@@ -339,8 +339,8 @@ static void spoil(char *script, size_t size)
 {
     if (MUTATION(script_runs_again))
         put(script, size, "last >= number then", "last >= number and mode == 'settle' then");
-    if (MUTATION(script_call_unrecorded))
-        put(script, size, "if wrote then record() end", "");
+    if (MUTATION(script_settles_done_as_never))
+        put(script, size, "last >= number then", "last >= number and mode ~= 'settle' then");
     if (MUTATION(script_hash_unchecked))
         put(script, size, "holds = #reply == size and not refused", "holds, size = true, 0");
     if (MUTATION(slot_trimmed_early)) {
