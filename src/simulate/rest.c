@@ -189,8 +189,9 @@ static const char *why_not(fh_client *client, char *buffer, size_t size)
     json_decref(states);
     if (!why && run->restore.done)
         why = untold(client, buffer, size);
-    /* A test, or a restore, may leave a saga parked, whose records stay. */
-    bool leaves = run->test || (run->restore.done && parked_sagas(client) > 0);
+    /* A test, a restore, or a failover may leave a saga parked, whose records stay. */
+    bool lost = run->restore.done || run->lost_commits > 0;
+    bool leaves = run->test || (lost && parked_sagas(client) > 0);
     return why || leaves ? why : unclosed(client, buffer, size);
 }
 
@@ -256,7 +257,8 @@ static void check_store(fh_client *client, const char *service)
     };
     size_t checks = sizeof empty / sizeof empty[0] - client->run->system->simulation->parks;
     for (size_t i = 0; i < checks; i++) {
-        bool waits = client->run->restore.done && strstr(empty[i].what, "parked sagas");
+        bool lost = client->run->restore.done || client->run->lost_commits > 0;
+        bool waits = lost && strstr(empty[i].what, "parked sagas");
         int64_t count = waits ? 0 : count_in(client, service, empty[i].sql);
         fh_client_expect(client, count == 0, "%s has %" PRId64 " %s", service, count,
                          empty[i].what);
