@@ -211,6 +211,35 @@ static void the_engines_store_is_copied_into_an_embedded_one(struct conformance 
     store_close(to);
 }
 
+struct dawdling {
+    struct world *world;
+    bool over;
+};
+
+/* Once, and longer than a server lets a work of a handler stand still. */
+static void dawdle(void *context, const struct copy_step *step)
+{
+    struct dawdling *dawdling = context;
+    if (step->count && !dawdling->over)
+        fiber_sleep_until(dawdling->world, world_in_ms(dawdling->world, 2500));
+    dawdling->over = true;
+}
+
+static void the_moment_that_is_copied_waits_for_whoever_takes_it(struct conformance *c)
+{
+    char ids[3][ID_SIZE];
+    struct copy_result result;
+    struct store *to = open_embedded(c, "to");
+    EXPECT(to && make_tables(c, c->store) && fill(c, c->store, ids));
+    struct dawdling dawdling = {.world = c->harness.world};
+    struct copy_count count = {0};
+    struct copy_options options = {
+        .from = c->store, .to = to, .told = dawdle, .count = &count, .context = &dawdling};
+    EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
+    expect_whole(c, to, ids);
+    store_close(to);
+}
+
 static void a_table_that_is_missing_there_is_named(struct conformance *c)
 {
     struct copy_result result;
@@ -240,6 +269,7 @@ int main(void)
     static const struct conformance_row rows[] = {
         CASE(an_embedded_store_is_copied_into_the_engines),
         CASE(the_engines_store_is_copied_into_an_embedded_one),
+        CASE(the_moment_that_is_copied_waits_for_whoever_takes_it),
         CASE(a_table_that_is_missing_there_is_named),
         CASE(a_table_without_a_primary_key_is_named),
     };

@@ -336,7 +336,8 @@ static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struc
         code = store_begin(from, STORE_READ, &copying->reading, error);
     if (code != FH_OK)
         return code;
-    if (from->ops->sequence)
+    code = sql_patient(copying->reading, error);
+    if (code == FH_OK && from->ops->sequence)
         code = ledger_integer(copying->reading,
                               "SELECT count(*) FROM fh_outbox WHERE position IS NULL", NULL, 0,
                               ret_left, error);

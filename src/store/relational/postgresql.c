@@ -21,6 +21,7 @@ static const struct sql_ops postgresql_sql = {
     .list_format = "(?%d[])", /* see postgresql_statement.c */
     .run = postgresql_run,
     .script = postgresql_script,
+    .patient = postgresql_patient,
     .outside = postgresql_outside,
     .append = postgresql_append,
 };

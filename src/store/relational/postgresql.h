@@ -313,6 +313,7 @@ enum fh_code postgresql_commit(struct store_work *work, struct fh_error *error);
 void postgresql_rollback(struct store_work *work);
 
 enum fh_code postgresql_script(struct store_work *work, const char *sql, struct fh_error *error);
+enum fh_code postgresql_patient(struct store_work *work, struct fh_error *error);
 enum fh_code postgresql_outside(struct store_work *work, const char *sql, struct fh_error *error);
 
 /* postgresql_run.c */

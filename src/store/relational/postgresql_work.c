@@ -388,6 +388,17 @@ enum fh_code postgresql_script(struct store_work *base, const char *sql, struct 
     return code == FH_OK ? simple(work, sql, error) : code;
 }
 
+/* It holds no locks that anybody would wait for. */
+enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    FH_ASSERT(base->mode == STORE_READ);
+    enum fh_code code = postgresql_work_begin(work, error);
+    return code == FH_OK
+               ? simple(work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
+               : code;
+}
+
 enum fh_code postgresql_outside(struct store_work *base, const char *sql, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;

@@ -56,6 +56,9 @@ struct sql_ops {
                         struct fh_error *error);
     /* One statement or several at once, no parameters and no rows: migrations. */
     enum fh_code (*script)(struct store_work *work, const char *sql, struct fh_error *error);
+    /* Called first in a STORE_READ work, it lets that stand still between two statements while
+     * another store takes what was read. NULL: it may without. */
+    enum fh_code (*patient)(struct store_work *work, struct fh_error *error);
     /* A statement that refuses to run in a transaction (CREATE INDEX CONCURRENTLY), in an open
      * STORE_MIGRATE work: commits what the work has done, runs it, and goes on with a new
      * transaction and the same lock. NULL: the engine has no such statements. */
@@ -66,6 +69,12 @@ struct sql_ops {
     /* Statements that change the schema commit what stands before them, and themselves. */
     bool schema_commits;
 };
+
+static inline enum fh_code sql_patient(struct store_work *work, struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->ops->sql;
+    return sql->patient ? sql->patient(work, error) : FH_OK;
+}
 
 static inline enum fh_code sql_run(struct store_work *work, const char *sql,
                                    const struct sql_value *values, int count, sql_visit *visit,
