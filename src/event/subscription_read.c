@@ -53,12 +53,14 @@ void subscription_add_fields(struct text *out, const struct fh_heard *heard, con
 static void feed_path(const struct subscription *s, struct text *out)
 {
     const char *separator = "&types=";
+    /* A share that was taken away may have been moved on by then, behind what is read here. */
+    int64_t done =
+        s->cursor.position < s->fetched.position ? s->cursor.position : s->fetched.position;
     text_init(out, PATH_LENGTH_MAX);
     text_printf(out, FEED_PATH "?name=%s&share=%s", s->room->context->service->name, s->share);
     if (s->fetched.incarnation[0])
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
-                    (long long)s->fetched.position, s->fetched.event_id,
-                    (long long)s->cursor.position);
+                    (long long)s->fetched.position, s->fetched.event_id, (long long)done);
     if (s->round.phase == LEDGER_FOLLOW && s->round.seen_position > s->fetched.position)
         text_printf(out, "&seen=%lld&seen_id=%s", (long long)s->round.seen_position,
                     s->round.seen_id);
