@@ -70,9 +70,9 @@ enum fh_code records_saga_update(struct store_work *work, const struct ledger_sa
     char id[RECORD_ID_SIZE];
     json_t *before;
     enum fh_code code = saga_read(work, saga->birth, saga->number, id, &before, error);
-    bool fenced = before && record_integer(before, "epoch") != saga->epoch;
-    if (!code && (!before || (fenced && !MUTATION(record_saga_unfenced)) ||
-                  record_saga_is_over(record_text(before, "status"))))
+    bool fenced = before && (record_integer(before, "epoch") != saga->epoch ||
+                             record_saga_is_over(record_text(before, "status")));
+    if (!code && (!before || (fenced && !MUTATION(record_saga_unfenced))))
         code = error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     if (!code)
         code = records_set(work, SAGAS, id, before,
