@@ -40,13 +40,16 @@ class Server:
         return [(name, self.sql(f"SHOW {name}")) for name in names]
 
     def store(self, name):
-        """A database and a role of its own, as the service's configuration has them."""
+        """A new database and a role of its own, as the service's configuration has them."""
         password = secrets.token_urlsafe(18)
+        self.sql(f"DROP DATABASE IF EXISTS {name}")
+        self.sql(f"DROP ROLE IF EXISTS {name}")
         self.sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         self.sql(f"CREATE DATABASE {name} OWNER {name}")
         return {"host": self.host, "port": self.port, "database": name, "user": name, "password": password}
 
     def peer(self, build):
+        self.sql("DROP DATABASE IF EXISTS bench_peer")
         self.sql("CREATE DATABASE bench_peer")
         return Peer(build, "postgresql.js", self.environment("bench_peer"))
 
