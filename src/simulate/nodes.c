@@ -352,15 +352,14 @@ static struct simulate_server *server_of(struct run *run, const char *engine)
 
 void run_nodes_make(struct run *run)
 {
-    for (size_t i = 0; i < run->system->service_count; i++) {
-        const struct system_service *said = said_of(run, run->system->services[i]);
-        struct simulate_server *server =
-            said && !run->system->test && run->system->simulation->servers
-                ? server_of(run, said->engine)
-                : NULL;
+    const struct run_system *system = run->system;
+    bool servers = !system->test && system->simulation && system->simulation->servers;
+    for (size_t i = 0; i < system->service_count; i++) {
+        const struct system_service *said = said_of(run, system->services[i]);
+        struct simulate_server *server = servers && said ? server_of(run, said->engine) : NULL;
         int instances = server && said->instances ? said->instances : 1;
         for (int instance = 0; instance < instances; instance++)
-            node_make(run, run->system->services[i], instance, server);
+            node_make(run, system->services[i], instance, server);
     }
 }
 
