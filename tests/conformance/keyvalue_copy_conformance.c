@@ -8,7 +8,6 @@
 #include "keyvalue.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "store/keyvalue/copy.h"
 
@@ -16,23 +15,6 @@
 #define MEMBERS 1100
 #define VALUES 1100 /* more than a slice of keys */
 #define HOUR_MS INT64_C(3600000)
-
-static struct store *open_embedded(struct conformance *c, const char *name)
-{
-    char folder[256];
-    struct store *store = NULL, *own = c->store;
-    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
-    mkdir(folder, 0700);
-    struct store_options options = {
-        .service = "conformance", .folder = folder, .model = FH_KEY_VALUE};
-    bool opened =
-        store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) == FH_OK;
-    c->store = store;
-    if (!opened || !prepare(c))
-        conformance_note(c, __FILE__, __LINE__, "an embedded store is made");
-    c->store = own;
-    return store;
-}
 
 /* ---- What is copied ----------------------------------------------------------------------------
  */

@@ -8,7 +8,6 @@
 #include "engine_redis.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "copied.h"
 #include "keyvalue.h"
@@ -215,22 +214,6 @@ static void copy_far(void *argument)
     struct copy_options options = {.from = copier->from, .to = copier->far.store};
     struct copy_result result;
     copier->code = keyvalue_copy(&options, &result, &copier->far.error);
-}
-
-static struct store *open_embedded(struct conformance *c, const char *name)
-{
-    char folder[256];
-    struct store *store = NULL, *own = c->store;
-    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
-    mkdir(folder, 0700);
-    struct store_options options = {
-        .service = "conformance", .folder = folder, .model = FH_KEY_VALUE};
-    bool opened =
-        store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) == FH_OK;
-    c->store = store;
-    bool prepared = opened && prepare(c);
-    c->store = own;
-    return prepared ? store : NULL;
 }
 
 static bool fill(struct conformance *c, struct store *store)

@@ -423,6 +423,7 @@ int settled_main(const struct conformance_row *own, size_t count)
     size_t shared = 0;
     while (rows[shared].name)
         shared++;
+    FH_ASSERT(shared + count < sizeof rows / sizeof rows[0]);
     memcpy(rows + shared, own, count * sizeof *own);
     return conformance_main_of(settled.name, FH_RELATIONAL, rows, shared + count);
 }
