@@ -248,9 +248,7 @@ const struct server_kind server_mongodb = {
     .install = "put FerretDB 1.x's " PROGRAM " on the PATH",
     .port = PORT,
     .userless = true,
-    .lacks = "its private server is FerretDB 1, whose updates are no single steps: a request that "
-             "comes late, when its repetition was done, can undo another write of the same "
-             "document that is made in that very moment (docs/engines/mongodb.md)",
+    .lacks = "its private server " MONGODB_FERRETDB_LACKS,
     .stop_signal = SIGTERM,
     .death_signal = SIGKILL,
     .connections = connections,

@@ -36,6 +36,12 @@
 #define MONGODB_DOCUMENT_SIZE_MAX (16 << 20) /* of BSON: what a server takes */
 #define MONGODB_PLACED_MAX 16384             /* positions remembered for those who ask */
 
+/* What FerretDB 1 can't promise: the end of a sentence that says whose server it is. */
+#define MONGODB_FERRETDB_LACKS                                                                     \
+    "is FerretDB 1, which does not update a document in one step: a request that arrives late, "   \
+    "after it was repeated, can undo another write of the same document that is made at that "     \
+    "very moment (docs/engines/mongodb.md)"
+
 /* Collections of our own. What stands in them: records.h, and mongodb_ledger.c. */
 #define MONGODB_WORKS "fh_work"
 #define MONGODB_OUTBOX "fh_outbox"

@@ -289,12 +289,6 @@ void mongodb_back_off(struct mongodb *mongodb, int tries)
 
 /* ---- First contact, and the end -------------------------------------------------------------- */
 
-static const char not_atomic[] =
-    "The store's server is FerretDB 1, which does not update a document in one step: a request "
-    "that "
-    "arrives late, after it was repeated, can undo another write of the same document that is made "
-    "at that very moment (docs/engines/mongodb.md).";
-
 struct greeting {
     struct mongodb_call call; /* first */
     bool is_ferretdb;
@@ -343,7 +337,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
     }
     mongodb->nesting = greeting.is_ferretdb ? MONGODB_WRAPPED : MONGODB_NESTED;
     if (greeting.is_ferretdb)
-        mongodb->store.lacks = not_atomic;
+        mongodb->store.lacks = "The store's server " MONGODB_FERRETDB_LACKS ".";
     return code;
 }
 
