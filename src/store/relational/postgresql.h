@@ -159,10 +159,10 @@ struct postgresql_options {
     struct store_tls tls;
 };
 
-/* Works that wait to be a group. */
 #define POSTGRESQL_GATHER_WAIT_MS 20
 #define POSTGRESQL_GATHER_SLOW_MS 50
 
+/* Works that wait to be a group. */
 struct postgresql_gather {
     struct postgresql_gathered *first, **end;
     int wait_ms;  /* for a group that is under way; POSTGRESQL_GATHER_WAIT_MS */

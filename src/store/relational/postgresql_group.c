@@ -36,8 +36,8 @@
  * - Others hold a lock that a statement needs: after LOCK_MS it fails. So two groups, or a group
  * and a work, never wait for each other for long.
  * - COMMIT is not answered: the group's mark settles it for all (postgresql_settle.c).
- * - A statement is slow: others wait for its group no longer than 20 ms, as long as they are not
- *   sent behind its COMMIT.
+ * - A statement is slow: others wait for its group no longer than wait_ms, as long as they are
+ *   not sent behind its COMMIT.
  * The statement at fault stays out of groups for a while: twice as long each time.
  */
 
