@@ -27,7 +27,6 @@ from link import Fault, Link, Pair  # noqa: E402
 ENGINES = ("postgresql", "mariadb", "mongodb", "redis")
 AWAY_S = 11             # longer than a request's answer is waited for (RUNTIME_DEADLINE_MS)
 ANSWERED_S_MAX = 20
-DRAINED_S_MAX = 14.5    # `up` kills after 15 s
 SUCCESSOR_GOES_ON_S = 2 # as long as nobody is in its way
 
 # What stands in a message that tallies: {name} and {what}.
@@ -168,10 +167,8 @@ async def who_is_told_to_end_does_not_wait_for_a_commit(bed):
     fault = bed.strike("desk", name, "made", "swallow", 10 * AWAY_S)
     asked = asyncio.ensure_future(ask(bed.door, "POST", "/api/items", body, name, seconds=ANSWERED_S_MAX))
     await bed.until("it commits", lambda: fault.fired)
-    began = time.monotonic()
     await bed.desk.stop()
-    took_s = time.monotonic() - began
-    assert took_s < DRAINED_S_MAX and bed.desk.process.returncode == 1, (took_s, bed.desk.process.returncode)
+    assert bed.desk.process.returncode == 1 # it gave up by itself: who is killed has none
     await asked
     await bed.links["desk>store"].come_back()
     await bed.desk.start()
