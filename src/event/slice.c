@@ -10,6 +10,10 @@
  * whoever comes later passes only what its own snapshot has, up to its `last`. Whether the reader's
  * cursor is a place in this store at all is judged before, in its own snapshot (feed.c).
  *
+ * But a server may go back: a standby takes over that lacks the last commits, and other events get
+ * their positions. So whoever reads on reads the last row that is kept once more. Where another
+ * event stands in its place, all of them go, and what was passed of them is told to nobody.
+ *
  * Bounded by rows, chunks and bytes; the oldest chunk goes first. A reader behind them all reads
  * for itself. All of it is memory: a process that dies loses nothing.
  */
@@ -31,7 +35,8 @@ struct chunk {
 struct event_slices {
     struct chunk *chunks[SLICE_CHUNKS_MAX + 1];
     int count;
-    bool reading; /* a fiber reads behind the last chunk */
+    bool reading;  /* a fiber reads behind the last chunk */
+    unsigned past; /* counts how often what was kept was not so any more */
     struct fiber_queue readers;
 };
 
@@ -72,6 +77,12 @@ static void drop_first(struct event_slices *slices)
     memmove(slices->chunks, slices->chunks + 1, (size_t)slices->count * sizeof *slices->chunks);
 }
 
+static void drop_all(struct event_slices *slices)
+{
+    while (slices->count)
+        drop_first(slices);
+}
+
 /* Down to what may be kept; the last chunk is. */
 static void bound(struct event_slices *slices)
 {
@@ -109,15 +120,25 @@ static const char *keep_text(struct arena *arena, const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
+struct reading {
+    struct chunk *chunk;            /* that grows */
+    const struct ledger_event *end; /* the last row that is kept, or NULL; read once more */
+    bool gone;                      /* another event stands in its place now */
+};
+
 /* False: there is no room for more in this chunk. */
 static bool keep_row(void *context, const struct ledger_event *event)
 {
-    struct chunk *chunk = context;
+    struct reading *reading = context;
+    struct chunk *chunk = reading->chunk;
     struct arena *arena = &chunk->arena;
     struct ledger_event row = *event;
-    if (chunk->count > 0 && arena->size > CHUNK_SIZE_MAX)
+    if (reading->end && event->position == reading->end->position) {
+        reading->gone = strcmp(event->id, reading->end->id) != 0;
+        return !reading->gone;
+    }
+    if (chunk->count == SLICE_CHUNK_ROWS_MAX || (chunk->count && arena->size > CHUNK_SIZE_MAX))
         return false;
-    FH_ASSERT(chunk->count < SLICE_CHUNK_ROWS_MAX);
     row.next = NULL;
     row.id = keep_text(arena, event->id);
     row.type = keep_text(arena, event->type);
@@ -137,8 +158,7 @@ static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
 {
     struct chunk *last = slices->count ? slices->chunks[slices->count - 1] : NULL;
     if (last && last->through != after) {
-        while (slices->count)
-            drop_first(slices);
+        drop_all(slices);
     } else if (last && last->count < SLICE_CHUNK_ROWS_MAX / 2) {
         return last;
     }
@@ -146,16 +166,31 @@ static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
     return slices->chunks[slices->count++] = chunk_new(after);
 }
 
+static const struct ledger_event *end_of(const struct event_slices *slices)
+{
+    for (int i = slices->count - 1; i >= 0; i--) {
+        const struct chunk *chunk = slices->chunks[i];
+        if (chunk->count)
+            return &chunk->rows[chunk->count - 1];
+    }
+    return NULL;
+}
+
 /* Reads rows behind `after`, for all who come. */
 static enum fh_code read_on(struct event_slices *slices, struct store_work *work, int64_t after,
                             struct fh_error *error)
 {
-    struct chunk *chunk = chunk_behind(slices, after);
+    struct reading reading = {.chunk = chunk_behind(slices, after), .end = end_of(slices)};
+    int limit = SLICE_CHUNK_ROWS_MAX - reading.chunk->count + (reading.end != NULL);
     slices->reading = true;
-    enum fh_code code = ledger_outbox_read(work, after, SLICE_CHUNK_ROWS_MAX - chunk->count,
-                                           keep_row, chunk, error);
+    enum fh_code code =
+        ledger_outbox_read(work, reading.end ? after - 1 : after, limit, keep_row, &reading, error);
     slices->reading = false;
-    bound(slices);
+    slices->past += reading.gone;
+    if (reading.gone)
+        drop_all(slices);
+    else
+        bound(slices);
     fiber_wake_all(&slices->readers);
     return code;
 }
@@ -203,7 +238,11 @@ enum fh_code slice_read(struct event_room *room, struct store_work *work, int64_
 {
     struct event_slices *slices = slices_of(room);
     struct passing passing = {after, last, limit, visit, context};
+    unsigned past = slices->past;
     for (bool read = false; passing.left > 0 && passing.at < last;) {
+        if (slices->past != past)
+            return error_set(error, FH_UNAVAILABLE,
+                             "The store's server has gone back behind events that it had told.");
         const struct chunk *chunk = find(slices, passing.at);
         bool behind = slices->count && passing.at < slices->chunks[0]->from;
         if (chunk) {
@@ -242,8 +281,8 @@ void slice_rest(struct event_room *room)
 
 void slice_free(struct event_room *room)
 {
-    while (room->slices && room->slices->count)
-        drop_first(room->slices);
+    if (room->slices)
+        drop_all(room->slices);
     free(room->slices);
     room->slices = NULL;
 }
