@@ -231,7 +231,7 @@ static bool note_row(void *context, const char *row)
     return true;
 }
 
-static void add_version(struct model_database *database, struct model_change change)
+void model_database_change(struct model_database *database, struct model_change change)
 {
     if (database->change_count == database->change_capacity) {
         database->change_capacity = database->change_capacity ? database->change_capacity * 2 : 256;
@@ -250,8 +250,10 @@ void model_database_commit(struct model_view *view, bool schema)
     struct model_database *database = view->database;
     struct model_change change = model_view_changes(view);
     if (!schema) {
-        if (change.size)
-            add_version(database, change);
+        if (change.size) {
+            model_database_change(database, change);
+            model_committed(database);
+        }
         model_view_give_back(view);
         return;
     }

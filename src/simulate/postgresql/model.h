@@ -18,6 +18,7 @@
  *     data.c       a database: its versions, views of them
  *     apply.c      a change, applied to a view
  *     server.c     up and down, and what a run draws of faults
+ *     failover.c   a standby in its place
  *
  * Transactions. Each has a view of its own: a SQLite database in memory that stands at the version
  * the snapshot was taken at, with an open SQLite transaction on it. So any number of them write at
@@ -114,6 +115,7 @@ bool model_change_rows(const struct model_change *change,
 void model_view_writes(struct model_view *view); /* before its first change */
 /* The view's changes are the next version; it is given back. With `schema`, whole tables, too. */
 void model_database_commit(struct model_view *view, bool schema);
+void model_database_change(struct model_database *database, struct model_change change); /* owned */
 int64_t model_changed_at(const struct map *map, const char *name);
 
 /* ---- lock.c ---- */
@@ -295,6 +297,18 @@ void model_link_close(struct model_link *link, bool heard);
 void model_link_cut(struct model_link *link, bool silently);
 void model_reply_free(struct model_reply *reply);
 
+/* ---- failover.c ---- */
+
+#define MODEL_NEWEST 8
+
+struct model_commit { /* that made this version */
+    struct model_database *database;
+    int64_t version, schema;
+};
+
+void model_committed(struct model_database *database);
+int model_lose(struct simulate_server *base, int commits_max);
+
 /* ---- server.c ---- */
 
 struct model_server {
@@ -306,6 +320,8 @@ struct model_server {
     struct model_link *links;
     bool down;
     int next_pid;
+    struct model_commit newest[MODEL_NEWEST]; /* by number, from the oldest kept on */
+    int64_t commits;
     int64_t late_until_ns; /* messages of links that are gone */
     struct simulate_event fault, up;
     int64_t pause_ns, until_ns;
@@ -319,6 +335,7 @@ static inline struct model_server *model_server_of(struct simulate_server *base)
 {
     return (struct model_server *)base;
 }
+void model_restart(struct model_server *server);
 /* What is to become of one message. */
 enum simulate_fate model_fate(struct model_link *link, bool towards, void *first);
 int64_t model_execution_ns(struct model_server *server);

@@ -80,7 +80,7 @@ static void on_up(struct simulate_event *event)
     simulate_say(server->simulate, NULL, "server: takes connections again");
 }
 
-static void restart(struct model_server *server)
+void model_restart(struct model_server *server)
 {
     struct simulate *simulate = server->simulate;
     if (server->down)
@@ -135,7 +135,7 @@ static void on_fault(struct simulate_event *event)
     if (simulate->now_ns >= server->until_ns)
         return;
     if (kind == 0)
-        restart(server);
+        model_restart(server);
     else if (kind == 1)
         wire_slow_down(&server->wire);
     else if (kind < 8 && session)
@@ -269,6 +269,7 @@ static const struct simulate_server_ops server_ops = {
     .disorder = disorder,
     .died = died,
     .rows = rows_of,
+    .lose = model_lose,
 };
 
 struct simulate_server *simulate_postgresql_new(struct simulate *simulate,

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A standby takes over that lacks the last commits: the server ends, and comes back without them.
+ * Each is taken back by its inverse, the newest first, as one more version. What is under way then
+ * is lost with them. A commit that has made tables is never among the lost.
+ */
+
+#include "simulate/postgresql/model.h"
+
+#include "base/error.h"
+
+void model_committed(struct model_database *database)
+{
+    struct model_server *server = database->server;
+    server->newest[server->commits++ % MODEL_NEWEST] =
+        (struct model_commit){database, database->version, database->schema};
+}
+
+/* An event that came with it may come once more: whoever wrote it was told nothing. */
+static bool unborn(void *context, const char *row)
+{
+    const struct model_commit *commit = context;
+    struct map *born = &commit->database->born;
+    if (model_changed_at(born, row) == commit->version) {
+        map_remove(born, row);
+        map_remove(&commit->database->rows, row);
+    }
+    return true;
+}
+
+static bool take_back(struct model_commit *commit)
+{
+    struct model_database *database = commit->database;
+    struct model_change inverse = {0};
+    if (commit->schema != database->schema)
+        return false;
+    const struct model_change *change =
+        &database->changes[commit->version - 1 - database->first_version];
+    FH_ASSERT(sqlite3changeset_invert(change->size, change->data, &inverse.size, &inverse.data) ==
+              SQLITE_OK);
+    model_database_change(database, inverse);
+    model_change_rows(&inverse, unborn, commit);
+    return true;
+}
+
+int model_lose(struct simulate_server *base, int commits_max)
+{
+    struct model_server *server = model_server_of(base);
+    int wanted = 1 + (int)simulate_below(server->simulate, (uint64_t)commits_max), lost = 0;
+    for (struct model_session *session = server->sessions; session; session = session->next)
+        session->commits = false;
+    model_restart(server);
+    FH_ASSERT(wanted < MODEL_NEWEST);
+    while (lost < wanted && server->commits > 0 &&
+           take_back(&server->newest[--server->commits % MODEL_NEWEST]))
+        lost++;
+    simulate_say(server->simulate, NULL, "server: a standby takes over, without %d commits", lost);
+    return lost;
+}
