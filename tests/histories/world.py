@@ -24,8 +24,9 @@ ENGINES = {"sqlite": (None, "sqlite", "relational"), "postgresql": ("postgresql"
            "mariadb": ("mariadb", "mariadb", "relational"), "redis": ("redis", "redis", "keyvalue"),
            "ferretdb": ("mongodb", "mongodb", "document"), "mongo-java-server": ("mongojava", "mongodb", "document")}
 FAKETIME = next(iter(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-REST_S_MAX = 240
+REST_S_MAX = 900  # a snapshot of all there is, twice, on a busy machine
 LOOK_S = 0.5
+STEADY_S = 3    # longer than what an instance says of itself is believed without a new word
 TOKEN_S = 100 # the life of one
 
 
@@ -238,7 +239,7 @@ class World:
                       if state["sagas"][kind]]
             for heard in state["subscriptions"]:
                 last = services[heard["source"]]["position"]
-                if heard["position"] != last or heard["parked"]["events"] or heard["depth"]:
+                if heard["position"] != last or heard["state"] != "following" or heard["parked"]["events"] or heard["depth"]:
                     found.append(f"{name}: {heard['source']} is at {last}, heard {heard}")
         return found, {name: state["position"] for name, state in services.items()}
 
@@ -266,14 +267,15 @@ class World:
     def at_rest(self, restored=False, seconds=REST_S_MAX):
         """(what still keeps it from rest, sagas retried); `restored`: sagas that wait for a person may, and everybody has
         heard of the restore."""
-        until, before, retried, why = time.monotonic() + seconds, None, 0, ["?"]
+        until, before, since, retried, why = time.monotonic() + seconds, None, 0, 0, ["?"]
         while time.monotonic() < until:
             why, positions = self.unrest()
             if restored:
                 why = [line for line in why if "sagas parked" not in line] + self.unrest_behind_restore()
-            if not why and positions == before:
+            if why or positions != before:
+                before, since = None if why else positions, time.monotonic()
+            elif time.monotonic() - since > STEADY_S:
                 return [], retried
-            before = positions if not why else None
             if any("sagas parked" in line for line in why):
                 retried += self.retry_parked()
             time.sleep(LOOK_S)
