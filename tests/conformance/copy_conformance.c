@@ -240,6 +240,35 @@ static void the_moment_that_is_copied_waits_for_whoever_takes_it(struct conforma
     store_close(to);
 }
 
+/* Longer than any server lets a work of another store stand still. */
+static enum fh_code run_slowly(struct store_work *work, const char *sql,
+                               const struct sql_value *values, int count, sql_visit *visit,
+                               void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct world *world = work->store->world;
+    if (strstr(sql, "FROM sqlite_sequence") && strcmp(values[0].text, "zones") == 0)
+        fiber_sleep_until(world, world_in_ms(world, 2500));
+    return store_sqlite.sql->run(work, sql, values, count, visit, context, ret_changes, error);
+}
+
+static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conformance *c)
+{
+    char ids[3][ID_SIZE];
+    struct copy_result result;
+    struct store *from = open_embedded(c, "from");
+    EXPECT(from && make_tables(c, c->store) && fill(c, from, ids));
+    struct sql_ops sql = *from->ops->sql;
+    struct store_ops slow = *from->ops;
+    sql.run = run_slowly;
+    slow.sql = &sql;
+    from->ops = &slow;
+    struct copy_options options = {.from = from, .to = c->store};
+    EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
+    from->ops = &store_sqlite;
+    expect_whole(c, c->store, ids);
+    store_close(from);
+}
+
 static void a_table_that_is_missing_there_is_named(struct conformance *c)
 {
     struct copy_result result;
@@ -270,6 +299,7 @@ int main(void)
         CASE(an_embedded_store_is_copied_into_the_engines),
         CASE(the_engines_store_is_copied_into_an_embedded_one),
         CASE(the_moment_that_is_copied_waits_for_whoever_takes_it),
+        CASE(what_is_read_late_keeps_no_work_of_the_target_waiting),
         CASE(a_table_that_is_missing_there_is_named),
         CASE(a_table_without_a_primary_key_is_named),
     };

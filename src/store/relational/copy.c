@@ -46,6 +46,7 @@ struct copied_table {
     const char **columns; /* of both */
     int column_count;
     struct digest source;
+    int64_t next; /* that the source gives out itself; 0: none */
 };
 
 struct copying {
@@ -367,13 +368,8 @@ static enum fh_code begin_reading(struct copying *copying, struct fh_error *erro
                      "other instances publish without a pause.");
 }
 
-static enum fh_code set_position(struct store_work *work, int64_t position, struct fh_error *error)
-{
-    struct sql_value value = sql_integer(position);
-    return ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
-}
-
-/* What a table's counter has given out must not come again, though the row be deleted. */
+/* What a table's counter has given out must not come again, though the row be deleted. All of it
+ * was read before: a server ends a work that stands still while another store is asked. */
 static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work;
@@ -388,19 +384,16 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
         code = store_begin(copying->options->to, STORE_WRITE_ALONE, &work, error);
     if (code != FH_OK)
         return code;
-    code = set_position(work, position, error);
+    struct sql_value value = sql_integer(position);
+    code = ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);
     if (code == FH_OK)
         code = ledger_meta_put(work, LEDGER_TRIMMED_POSITION, text, error);
     if (code == FH_OK)
         code = ledger_meta_put(work, LEDGER_TRIMMED_ID, trimmed_id, error);
     for (int i = 0; i < copying->count && code == FH_OK; i++) {
         const struct copied_table *table = &copying->tables[i];
-        int64_t next = 0;
-        if (has_seq(table))
-            next = position + 1;
-        else
-            code = catalog_next_number(copying->reading, table->from, &next, error);
-        if (code == FH_OK && next > 0)
+        int64_t next = has_seq(table) ? position + 1 : table->next;
+        if (next > 0)
             code = catalog_set_next_number(work, table->to, next, error);
     }
     if (code == FH_OK)
@@ -487,6 +480,8 @@ enum fh_code relational_copy(const struct copy_options *options, struct copy_res
         struct copied_table *table = &copying.tables[i];
         code = table_read(copying.reading, table->from, table, &table->source, slice_write,
                           &copying, error);
+        if (code == FH_OK)
+            code = catalog_next_number(copying.reading, table->from, &table->next, error);
         ret->tables++;
         ret->rows += table->source.rows;
     }
