@@ -146,13 +146,31 @@ def test_a_message_that_only_another_kind_still_sends_is_noticed():
     assert not compare(listed, Less)
 
 
+def packet(text):
+    """A command of MariaDB's protocol that is a query."""
+    body = bytes([MariaDB.QUERY]) + text.encode()
+    return len(body).to_bytes(3, "little") + b"\0" + body
+
+
 def test_a_commit_behind_a_statement_that_is_too_long_for_a_line_ends_its_transaction():
     talk = MariaDB()
     long = unit(f"INSERT INTO tally (name, what) VALUES ({', '.join(f'column_{i} + 1' for i in range(30))});COMMIT")
-    assert talk.placed(["COMMIT"]) == ("COMMIT",)
+    talk.client(packet("SET NAMES utf8mb4;SET autocommit = 0, idle_transaction_timeout = 5"))
     assert talk.placed(["UPDATE tally"]) == ("UPDATE tally",)
     assert talk.placed([long]) == ("in: UPDATE tally", long)
     assert talk.placed(["SELECT what"]) == ("SELECT what",)
+
+
+def test_what_stands_alone_on_a_connection_is_not_told_by_what_came_before_it():
+    talk = MariaDB()
+    talk.client(packet("SET NAMES utf8mb4;SET autocommit = 1"))
+    assert talk.placed(["SELECT what"]) == ("SELECT what",)
+    assert talk.placed(["SELECT status"]) == ("SELECT status",)
+    assert talk.placed(["START TRANSACTION READ ONLY"]) == ("START TRANSACTION READ ONLY",)
+    assert talk.placed(["SELECT position"]) == ("SELECT position",)
+    assert talk.placed(["ROLLBACK"]) == ("in: SELECT position", "ROLLBACK")
+    assert talk.placed(["SELECT what"]) == ("SELECT what",)
+    assert talk.placed(["SELECT status"]) == ("SELECT status",)
 
 
 def test_a_kind_waits_until_what_it_waits_for_is_so():

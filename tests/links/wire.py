@@ -148,10 +148,10 @@ class PostgreSQL(Conversation):
 
 
 class MariaDB(Conversation):
-    """A command is one packet, numbered 0 (or several, when it is large); the login's are numbered on."""
+    """A command is one packet, numbered 0 (or several, when it is large); the login's are numbered on. With autocommit off
+    any statement begins a transaction; with autocommit on none does, but for an explicit beginning."""
 
-    always_within = True
-
+    AUTOCOMMIT = re.compile(rb"SET autocommit = ([01])")
     QUIT, QUERY, PING, PREPARE, EXECUTE, CLOSE = 0x01, 0x03, 0x0e, 0x16, 0x17, 0x19
 
     def __init__(self):
@@ -168,6 +168,9 @@ class MariaDB(Conversation):
         if number:
             return 4 + length, ("(login)",)
         command, body = data[4], data[5:4 + length]
+        if command == self.QUERY and (setting := self.AUTOCOMMIT.search(body)):
+            self.always_within = self.begins = setting.group(1) == b"0"
+            return 4 + length, (unit(body.decode("utf-8", "replace")),)
         if command in (self.QUERY, self.PREPARE):
             text = unit(body.decode("utf-8", "replace"))
             if command == self.QUERY:
