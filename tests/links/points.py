@@ -233,9 +233,9 @@ def faults_at(point, http, away_s):
 
 
 def is_promised(engine, schedule):
-    """What a copier sent to Redis or MongoDB before it was killed may come late and change the copy: docs/status.md."""
+    """What a copier sent to MongoDB before it was killed may come late and change the copy: docs/status.md."""
     held = any(fault.how == "hold" for fault in schedule.faults)
-    return not (held and schedule.kind == "move" and engine in ("redis", "mongodb"))
+    return not (held and schedule.kind == "move" and engine == "mongodb")
 
 
 def singles(run, recording, listed, away_s, once):
