@@ -24,8 +24,8 @@ from ports import free_port  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("FREEHOLD", str(ROOT / "build" / "freehold"))).parent
 MODELS = {"postgresql": "relational", "mariadb": "relational", "mongodb": "document", "redis": "key_value",
           "sqlite": "relational"}
-READY_S_MAX = 60
-REST_S_MAX = 60
+READY_S_MAX = 120
+REST_S_MAX = 120
 ASK_S_MAX = 20
 CONNECTIONS = {"mariadb": 4}  # of these half as many read
 CONNECTIONS_ELSE = 2
@@ -224,7 +224,7 @@ class Bed:
         return self
 
     async def __aexit__(self, *unused):
-        await asyncio.gather(*(one.stop() for one in (self.desk, self.shelf, self.second) if one))
+        await asyncio.gather(*(one.stop(signal.SIGKILL) for one in (self.desk, self.shelf, self.second) if one))
         for link in self.links.values():
             await link.close()
         for listener in self.listeners.values():

@@ -11,7 +11,7 @@ import time
 
 from bed import Service, ask
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 BATCH = 5
 AT_ONCE = 4
 
