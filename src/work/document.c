@@ -153,14 +153,16 @@ static void derive_id(char out[static DERIVED_ID_SIZE], const char *service, con
     *at = '\0';
 }
 
-/* `document` with an id, which stands first in it. */
-static json_t *with_id(fh_work *w, const char *collection, json_t *document)
+/* `document` with an id, which stands first in it. `ret_drawn`: one that nothing else can have. */
+static json_t *with_id(fh_work *w, const char *collection, json_t *document, bool *ret_drawn)
 {
+    *ret_drawn = false;
     if (!json_is_object(document) || json_object_get(document, "id"))
         return document; /* an id that is none is refused with the rest, by the engine */
     char derived[DERIVED_ID_SIZE];
     const char *id = derived;
-    if (!w->command_key)
+    *ret_drawn = !w->command_key;
+    if (*ret_drawn)
         id = fh_id_new(w);
     else if (!w->documents_changed)
         derive_id(derived, w->context->service->name, collection, w->command_key);
@@ -178,10 +180,12 @@ json_t *fh_doc_insert(fh_work *w, const char *collection, json_t *document)
     const struct document_ops *documents = documents_of(w);
     struct store_work *work = work_store_write(w);
     struct fh_error error;
-    json_t *complete = with_id(w, collection, document);
+    bool drawn;
+    json_t *complete = with_id(w, collection, document, &drawn);
     const char *id = json_string_value(json_object_get(complete, "id"));
     const char *name = may_change(w, collection, id ? id : "");
-    if (documents->insert(work, collection, complete, &error) != FH_OK)
+    if ((drawn && documents->add ? documents->add : documents->insert)(work, collection, complete,
+                                                                       &error) != FH_OK)
         fail(w, &error);
     changed(w, name);
     return complete;

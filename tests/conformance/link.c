@@ -114,8 +114,11 @@ static void to_server(void *argument)
     ssize_t got;
     while (buffer && (got = receive(link, pair->client, buffer)) > 0) {
         size_t length = (size_t)got;
+        if (link->seen)
+            link->seen(link->context, buffer, length);
         bool meant = link->next != LINK_WHOLE && holds(buffer, length, link->marker) &&
-                     (!link->also || holds(buffer, length, link->also));
+                     (!link->also || holds(buffer, length, link->also)) &&
+                     !(link->without && holds(buffer, length, link->without));
         if (!(meant ? cut(pair, buffer, length) : send_all(link, pair->server, buffer, length)))
             break;
         if (pair->silent) { /* until the answer has come, which ends the other pump */

@@ -31,6 +31,7 @@ struct link {
     struct world *world;
     int listening, port, server_port;
     const char *marker, *also; /* the request has to hold both; NULL: the one is enough */
+    const char *without;       /* and not this one, or NULL */
     enum link_cut next;
     const struct link_plan *then; /* or NULL */
     bool refuses;                 /* who connects is sent away, and counted */
@@ -38,6 +39,8 @@ struct link {
     bool released, delivered; /* what was held */
     bool refuses_behind;      /* who connects is sent away from the next cut on */
     int pumps;                /* under way */
+    void (*seen)(void *context, const char *data, size_t length); /* each request, or NULL */
+    void *context;
     struct fiber_queue changed;
 };
 

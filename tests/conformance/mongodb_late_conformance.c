@@ -138,6 +138,16 @@ static enum fh_code document_with_event_comes_and_goes(struct store_work *work, 
     return code ? code : change_records(work, n, error);
 }
 
+/* The first work of a process looks how far one before it has come, and sends its records as that
+ * one may have. */
+static enum fh_code come_first(struct store_work *work, int n, struct fh_error *error)
+{
+    json_t *document = conformance_json("{'id':'w','v':1}");
+    enum fh_code code = mongodb_documents.insert(work, "thing", document, error);
+    json_decref(document);
+    return code ? code : ledger_lease_take(work, "instance 0", n, "me", error);
+}
+
 static enum fh_code run_once(struct conformance *c, late_work *does, int n, enum store_mode mode)
 {
     struct store_work *work = conformance_begin(c, mode);
@@ -266,15 +276,24 @@ static bool make_things(struct conformance *c)
     return made;
 }
 
-/* A request of the `held`-th work that holds both markers comes when all the others are done. */
-static void comes_late(struct conformance *c, late_work *does, int held, const char *marker,
-                       const char *also)
+struct late {
+    late_work *does;
+    int held;
+    const char *marker, *also, *without; /* of the request */
+    bool first;                          /* another work comes first */
+};
+
+/* A request of the `held`-th work comes when all the others are done. */
+static void is_late(struct conformance *c, const struct late *late)
 {
     struct link link = {0};
     char *before, *after, *later;
+    int held = late->held;
+    late_work *does = late->does;
     EXPECT(make_things(c));
-    EXPECT(go_over(c, &link, marker, also));
-    bool done = true;
+    EXPECT(go_over(c, &link, late->marker, late->also));
+    link.without = late->without;
+    bool done = !late->first || run(c, come_first, 0) == FH_OK;
     for (int n = 1; n <= WORKS; n++) {
         if (n == held)
             link.next = LINK_HELD;
@@ -295,6 +314,23 @@ static void comes_late(struct conformance *c, late_work *does, int held, const c
     free(after);
     free(later);
     EXPECT(was_held && done && opened && same);
+}
+
+static void comes_late(struct conformance *c, late_work *does, int held, const char *marker,
+                       const char *also)
+{
+    is_late(c, &(struct late){.does = does, .held = held, .marker = marker, .also = also});
+}
+
+/* One that makes what was not there, behind the work's one write. */
+static void insert_comes_late(struct conformance *c, late_work *does, int held, const char *what)
+{
+    is_late(c, &(struct late){.does = does,
+                              .held = held,
+                              .marker = "insert",
+                              .also = what,
+                              .without = MONGODB_WORKS,
+                              .first = true});
 }
 
 static void a_late_change_of_a_document_loses(struct conformance *c)
@@ -418,6 +454,36 @@ static void a_late_document_with_its_event_loses(struct conformance *c)
     comes_late(c, document_with_event_comes_and_goes, 1, "insert", "thing");
 }
 
+static void a_late_document_behind_its_event_loses(struct conformance *c)
+{
+    insert_comes_late(c, document_with_event_comes_and_goes, 1, "thing");
+}
+
+static void a_late_document_that_came_again_behind_its_event_loses(struct conformance *c)
+{
+    insert_comes_late(c, document_with_event_comes_and_goes, 3, "thing");
+}
+
+static void a_late_replacement_of_a_document_loses(struct conformance *c)
+{
+    comes_late(c, document_with_event_comes_and_goes, 1, "update", "thing");
+}
+
+static void a_late_new_cursor_loses(struct conformance *c)
+{
+    insert_comes_late(c, change_all, 1, "fh_cursor");
+}
+
+static void a_late_new_parked_key_loses(struct conformance *c)
+{
+    insert_comes_late(c, change_all, 1, "oldest_ms");
+}
+
+static void a_late_new_parked_key_that_came_again_loses(struct conformance *c)
+{
+    insert_comes_late(c, change_all, 3, "oldest_ms");
+}
+
 static void a_late_removal_with_its_event_loses(struct conformance *c)
 {
     comes_late(c, document_with_event_comes_and_goes, 2, "update", "thing");
@@ -450,6 +516,12 @@ int main(void)
         CASE(a_late_document_that_is_gone_loses),
         CASE(a_late_removal_of_a_document_loses),
         CASE(a_late_document_with_its_event_loses),
+        CASE(a_late_document_behind_its_event_loses),
+        CASE(a_late_document_that_came_again_behind_its_event_loses),
+        CASE(a_late_replacement_of_a_document_loses),
+        CASE(a_late_new_cursor_loses),
+        CASE(a_late_new_parked_key_loses),
+        CASE(a_late_new_parked_key_that_came_again_loses),
         CASE(a_late_removal_with_its_event_loses),
     };
     return conformance_main_of("mongodb", FH_DOCUMENT, rows, sizeof rows / sizeof *rows);

@@ -39,6 +39,10 @@ struct document_ops {
     /* `document` has its id. FH_CONFLICT when it is taken. */
     enum fh_code (*insert)(struct store_work *work, const char *collection, const json_t *document,
                            struct fh_error *error);
+    /* As insert, of one whose id was drawn for it, so that nobody can have it: it need not be
+     * looked for. NULL: insert does it. */
+    enum fh_code (*add)(struct store_work *work, const char *collection, const json_t *document,
+                        struct fh_error *error);
     /* Atomic: finds by id, compares with filter (NULL: any), applies update. FH_NOT_FOUND: no such
      * id; FH_CONFLICT: it does not match. *ret: as it is afterwards, new reference. */
     enum fh_code (*update)(struct store_work *work, const char *collection, const char *id,

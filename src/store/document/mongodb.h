@@ -15,6 +15,9 @@
  *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
  *     mongodb_claim.c     whose the store is        mongodb_record.c    why a late write loses
  *     mongodb.c           opening and closing       mongodb_copy.c      for who copies the store
+ *
+ * No file looks for something in a collection that grows where that can be avoided: FerretDB 1 on
+ * SQLite goes through all of it, even for one _id.
  */
 
 #include "base/map.h"
@@ -168,6 +171,8 @@ void mongodb_record_guard(bson_t *selector, int64_t order, bool also_equal);
 void mongodb_record_update(bson_t *update, const bson_t *fields, int64_t order, bool late);
 /* What stands in the place of a record that is gone, of which a late copy may come. */
 void mongodb_record_gone(bson_t *document, const char *id, int64_t order);
+/* A copy of the document that tells that copies of what made it may come. */
+bson_t *mongodb_record_told_late(const bson_t *document);
 
 /* ---- mongodb_turn.c ---- */
 
@@ -189,6 +194,7 @@ struct mongodb_change {
     bool known;            /* `old` is what was read */
     bool user;             /* of the service: the one that carries the rest */
     bool late;             /* copies of what made it may come yet: see mongodb_record.c */
+    bool drawn;            /* its id, for it: there can't be another one */
     char version[ID_SIZE]; /* the user's as it was read, "": it is not there */
     struct mongodb_change *next;
 };
@@ -227,6 +233,7 @@ struct mongodb_entry {
     bson_t *document;
     bson_t *carried; /* what the one write carries for others, NULL: nothing */
     bool removed;    /* and the document is there for nothing else */
+    bool makes;      /* among it a document of the service */
     bool late;       /* copies of its one write may be under way */
     bool left;       /* an earlier process may be carrying it on, too */
     bool never;      /* it was made too late, and counts as never made */
@@ -300,10 +307,13 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
  * has changed another one. */
 enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
                                 struct mongodb_change **ret, struct fh_error *error);
+/* The same of one that is not there, since its id was drawn for it. */
+enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
+                                 struct mongodb_change **ret, struct fh_error *error);
 /* All documents of a collection of the ledger that meet `filter` (a server's), once committed. */
 enum fh_code mongodb_remove_range(struct store_work *work, const char *collection, json_t *filter,
                                   struct fh_error *error);
-/* Takes `event` (heap): {id, type, version, key, time_ms, data, trace?, saga?, steps?}. */
+/* Takes `event` (heap): {id, type, version, key, time_ms, data, first?, trace?, saga?, steps?}. */
 enum fh_code mongodb_add_event(struct store_work *work, json_t *event, struct fh_error *error);
 
 /* Within these two files. A read is noted before it is made: what ends meanwhile counts as later.

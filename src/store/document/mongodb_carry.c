@@ -4,7 +4,8 @@
  * job at a time takes them, so that it alone gives out positions.
  *
  *     1  numbered   the events become rows of fh_outbox, under the next positions (their _id)
- *     2  begun      sagas that began are made under their numbers, where they are missing
+ *     2  made       documents of the service that works make are inserted, where they are missing
+ *        begun      so are sagas that began, under their numbers
  *     3  recorded   records of the ledger are put, or removed, as the works left them
  *     4  placed     each key's last position, for `prev` of its next event
  *     5  counted    the counter is moved: from here on the feed shows the events
@@ -19,7 +20,7 @@
  * works on the same records. It finds nothing to do:
  *
  *     1  its positions are taken; or trimmed, where nobody reads any more
- *     2  the saga is there, or what its removal has left (mongodb_record.c)
+ *     2  the document or saga is there, or what its removal has left (mongodb_record.c)
  *     3  the records are newer, or gone with something in their place (mongodb_record.c)
  *     4  a place only rises
  *     5  so does the counter, and it is of another epoch in another turn
@@ -79,8 +80,8 @@ void carry_bulk_begin(struct carry_bulk *bulk, const struct carrying *c, const c
     bulk->guarded = false;
 }
 
-static void bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
-                               const char *collection)
+void carry_bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
+                              const char *collection)
 {
     bson_t options;
     mongoc.bson_init(&options);
@@ -147,6 +148,33 @@ void carry_bulk_update(struct carry_bulk *bulk, struct carrying *c, const bson_t
     mongoc.bson_destroy(&options);
 }
 
+struct carry_bulk *carry_bulk_of(struct carrying *c, struct map *bulks, const char *collection,
+                                 bool inserts)
+{
+    char name[ENGINE_NAME_LENGTH_MAX + 16];
+    snprintf(name, sizeof name, "%s%s", inserts ? "+" : "", collection);
+    struct carry_bulk *bulk = map_get(bulks, name);
+    if (!bulk) {
+        bulk = calloc(1, sizeof *bulk);
+        FH_ASSERT(bulk != NULL);
+        carry_bulk_begin_guarded(bulk, c, collection);
+        map_put(bulks, name, bulk);
+    }
+    return bulk;
+}
+
+void carry_bulks_end(struct carrying *c, struct map *bulks)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(bulks, &entry, &name, &value)) {
+        carry_bulk_end(value, c);
+        free(value);
+    }
+    map_release(bulks);
+}
+
 void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
                  void (*take)(struct carrying *c, const bson_t *document))
 {
@@ -169,166 +197,6 @@ void carry_visit(struct carrying *c, const char *collection, const bson_t *filte
     mongoc.mongoc_cursor_destroy(cursor);
     mongoc.mongoc_collection_destroy(native);
     mongoc.bson_destroy(&options);
-}
-
-/* ---- 3: records ------------------------------------------------------------------------------ */
-
-static void remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector)
-{
-    bson_error_t why;
-    bool taken =
-        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk->native, selector, NULL, &why);
-    carry_bulk_took(bulk, c, taken, &why);
-}
-
-static void append_late(bson_t *selector, bool is_so)
-{
-    bson_t late;
-    mongoc.bson_append_document_begin(selector, "_fh.late", -1, &late);
-    mongoc.bson_append_bool(&late, is_so ? "$eq" : "$ne", -1, true);
-    mongoc.bson_append_document_end(selector, &late);
-}
-
-/* Those of which a late copy may come stay, unseen. */
-static void bury_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
-                      int64_t order)
-{
-    bson_t update, set;
-    bson_error_t why;
-    mongoc.bson_init(&update);
-    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
-    mongoc.bson_append_int64(&set, "_fh.at", -1, order);
-    mongoc.bson_append_bool(&set, "_fh.removed", -1, true);
-    mongoc.bson_append_document_end(&update, &set);
-    bool taken = mongoc.mongoc_bulk_operation_update_many_with_opts(bulk->native, selector, &update,
-                                                                    NULL, &why);
-    carry_bulk_took(bulk, c, taken, &why);
-    mongoc.bson_destroy(&update);
-}
-
-static void record_range(struct carry_bulk *bulk, struct carrying *c, const char *collection,
-                         const char *text, int64_t order)
-{
-    bson_error_t why;
-    bson_t *filter = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
-    FH_ASSERT(filter != NULL);
-    if (strcmp(collection, MONGODB_OUTBOX) != 0) { /* its rows are under positions of their own */
-        mongodb_record_guard(filter, order, true);
-        bson_t *late = mongoc.bson_copy(filter);
-        append_late(late, true);
-        bury_many(bulk, c, late, order);
-        mongoc.bson_destroy(late);
-        append_late(filter, false);
-    }
-    remove_many(bulk, c, filter);
-    mongoc.bson_destroy(filter);
-}
-
-/* Once: no late copy of it can come. Where that is not told, it is not known. */
-static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
-                        int64_t order)
-{
-    bson_t selector, gone;
-    bson_iter_t at;
-    bson_error_t why;
-    const char *id = carry_text_at(write, "id");
-    mongodb_record_selector(&selector, id, order);
-    if (!mongoc.bson_iter_init_find(&at, write, "once")) {
-        bson_t late;
-        mongodb_record_selector(&late, id, order);
-        append_late(&late, true);
-        mongodb_record_gone(&gone, id, order);
-        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &late, &gone,
-                                                                        NULL, &why);
-        carry_bulk_took(bulk, c, taken, &why);
-        mongoc.bson_destroy(&gone);
-        mongoc.bson_destroy(&late);
-        append_late(&selector, false);
-    }
-    bool taken =
-        mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
-    carry_bulk_took(bulk, c, taken, &why);
-    mongoc.bson_destroy(&selector);
-}
-
-static void record_one(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
-                       int64_t order)
-{
-    bson_iter_t at;
-    bson_t fields, selector, update;
-    const char *range = carry_text_at(write, "range");
-    if (*range) {
-        record_range(bulk, c, carry_text_at(write, "collection"), range, order);
-    } else if (mongoc.bson_iter_init_find(&at, write, "document") &&
-               carry_document_of(&at, &fields)) {
-        mongodb_record_selector(&selector, carry_text_at(write, "id"), order);
-        mongodb_record_update(&update, &fields, order, c->carry->uncertain);
-        carry_bulk_update(bulk, c, &selector, &update, true);
-        mongoc.bson_destroy(&selector);
-        mongoc.bson_destroy(&update);
-    } else {
-        record_gone(bulk, c, write, order);
-    }
-}
-
-/* The bulk of a collection, made when it is first met. */
-static struct carry_bulk *bulk_of(struct carrying *c, struct map *bulks, const char *collection)
-{
-    struct carry_bulk *bulk = map_get(bulks, collection);
-    if (!bulk) {
-        bulk = calloc(1, sizeof *bulk);
-        FH_ASSERT(bulk != NULL);
-        bulk_begin_guarded(bulk, c, collection);
-        map_put(bulks, collection, bulk);
-    }
-    return bulk;
-}
-
-static void bulks_end(struct carrying *c, struct map *bulks)
-{
-    struct map_entry *entry = NULL;
-    const char *name;
-    void *value;
-    while (map_next(bulks, &entry, &name, &value)) {
-        carry_bulk_end(value, c);
-        free(value);
-    }
-    map_release(bulks);
-}
-
-static void record_once(struct carrying *c)
-{
-    struct map bulks;
-    bson_iter_t list;
-    bson_t write;
-    map_init(&bulks);
-    for (int i = 0; i < c->carry->count; i++) {
-        const struct mongodb_carried *item = &c->carry->items[i];
-        if (item->recorded || !carry_list_at(item->what, "writes", &list))
-            continue;
-        while (mongoc.bson_iter_next(&list) && carry_document_of(&list, &write))
-            record_one(bulk_of(c, &bulks, carry_text_at(&write, "collection")), c, &write,
-                       item->order);
-    }
-    bulks_end(c, &bulks);
-}
-
-/* What is refused for another of its _id may have met a late copy that came in between: then it
- * finds that one now. Else the record is newer: so it is when another process has the store, or
- * when it is this entry that comes late. */
-static void record_all(struct carrying *c)
-{
-    record_once(c);
-    if (c->newer) {
-        c->newer = false;
-        record_once(c);
-    }
-    if (c->newer) {
-        int64_t position = c->carry->position;
-        carry_read_counter(c);
-        c->carry->position = position;
-    }
-    CRASH_POINT("mongodb.recorded");
 }
 
 /* ---- 6: the carriers ------------------------------------------------------------------------- */
@@ -372,15 +240,49 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     mongoc.bson_destroy(&update);
 }
 
+/* What carried it, was there for nothing else, and has nothing to tell. */
+static bool is_only_removed(const struct mongodb_carried *item)
+{
+    return strcmp(item->collection, MONGODB_WORKS) == 0 && !item->late && !item->back;
+}
+
+/* All such at once: the server looks through them once, and makes it durable once. */
+static void trim_works(struct carrying *c)
+{
+    struct carry_bulk bulk;
+    bson_t selector, in, list;
+    char number[24];
+    int count = 0;
+    mongoc.bson_init(&selector);
+    mongoc.bson_append_document_begin(&selector, "_id", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    for (int i = 0; i < c->carry->count; i++) {
+        if (!is_only_removed(&c->carry->items[i]))
+            continue;
+        snprintf(number, sizeof number, "%d", count++);
+        mongoc.bson_append_utf8(&list, number, -1, c->carry->items[i].id, -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&selector, &in);
+    mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
+    carry_bulk_begin(&bulk, c, MONGODB_WORKS);
+    if (count > 0)
+        carry_remove_many(&bulk, c, &selector);
+    carry_bulk_end(&bulk, c);
+    mongoc.bson_destroy(&selector);
+}
+
 static void trim_all(struct carrying *c)
 {
     struct map bulks;
     map_init(&bulks);
     for (int i = 0; i < c->carry->count; i++) {
         const struct mongodb_carried *item = &c->carry->items[i];
-        trim_one(bulk_of(c, &bulks, item->collection), c, item);
+        if (!is_only_removed(item))
+            trim_one(carry_bulk_of(c, &bulks, item->collection, false), c, item);
     }
-    bulks_end(c, &bulks);
+    carry_bulks_end(c, &bulks);
+    trim_works(c);
     CRASH_POINT("mongodb.trimmed");
 }
 
@@ -442,14 +344,15 @@ static void take_steps(struct carrying *c)
     if (!c->carry->fenced)
         stamp_left(c);
     carry_gather_events(c);
-    if (!c->code && !c->carry->fenced && c->count > 0) {
+    if (!c->code && !c->carry->fenced && c->count > 0)
         carry_number_events(c);
-        if (!c->code)
-            carry_begin_sagas(c);
-    }
+    if (!c->code && !c->carry->fenced)
+        carry_make_documents(c);
+    if (!c->code && !c->carry->fenced && c->count > 0)
+        carry_begin_sagas(c);
     if (c->code || c->carry->fenced)
         return;
-    record_all(c);
+    carry_record_all(c);
     if (!c->code && !c->carry->fenced && c->count > 0) {
         carry_write_places(c);
         CRASH_POINT("mongodb.placed");

@@ -14,14 +14,24 @@ struct carry_event {
     const char *id, *key;
     int64_t position, previous;
     bool numbered; /* by an earlier attempt */
+    bool first;    /* of its key */
+    bool starts;   /* a saga: there is no other one of its key */
+};
+
+/* A key's last position. */
+struct carry_place {
+    int64_t position;
+    bool is_new; /* it has none that is written */
 };
 
 struct carrying {
     struct mongodb_carry *carry;
     struct carry_event *events;
     int count;
-    struct map places; /* key → int64_t: its last position */
+    struct map places; /* key → struct carry_place */
     bool newer;        /* a record was found that is newer than what it was to become */
+    bool again;        /* so it is tried once more */
+    bool making;       /* documents, not records */
     struct fh_error *error;
     enum fh_code code;
 };
@@ -47,8 +57,21 @@ void carry_bulk_took(struct carry_bulk *bulk, struct carrying *c, bool taken,
 /* Updates what `selector` finds; `makes`: or what comes of both, where it finds nothing. */
 void carry_bulk_update(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
                        const bson_t *update, bool makes);
+/* Of several collections, each begun when it is first asked for; `inserts`: one of its own. */
+struct carry_bulk *carry_bulk_of(struct carrying *c, struct map *bulks, const char *collection,
+                                 bool inserts);
+void carry_bulks_end(struct carrying *c, struct map *bulks);
+void carry_bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
+                              const char *collection);
 void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
                  void (*take)(struct carrying *c, const bson_t *document));
+
+/* mongodb_carry_record.c */
+void carry_remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector);
+/* What `once` was refused is tried `again`, and what is newer then looked into. */
+void carry_twice(struct carrying *c, void (*once)(struct carrying *c));
+void carry_make_documents(struct carrying *c);
+void carry_record_all(struct carrying *c);
 
 /* mongodb_number.c: see the steps in mongodb_carry.c. */
 void carry_read_counter(struct carrying *c); /* sets its position, and whether we are fenced */

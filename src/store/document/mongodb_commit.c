@@ -8,12 +8,15 @@
  *                           what the work leaves elsewhere: its entry
  *     none, one record      that record of the ledger
  *     none, several         a document in fh_work that holds the entry and nothing else
+ *     it makes a document,  the same; the document is one of the entry's writes, and there before
+ *     and something else    anybody hears of the work
  *
  * An entry is {id, at, epoch, writes: [{collection, id, document | gone} | {collection, range}],
- * events: [...], back: what brings its document back (mongodb_back.c)}. Behind the one write it is
- * carried on (mongodb_settle.c) and then taken out of the document. Its number (`at`) is drawn when
- * the work is valid: so it is above that of every work that has written what this one has read or
- * writes.
+ * events: [...], back: what brings its document back (mongodb_back.c)}. A document in `writes` that
+ * has _fh is one of the service, which the work makes; `new`: a record that was not there. Behind
+ * the one write it is carried on (mongodb_settle.c) and then taken out of the document. Its number
+ * (`at`) is drawn when the work is valid: so it is above that of every work that has written what
+ * this one has read or writes.
  *
  *     killed before the write     no trace
  *     killed behind it            all of it: what was not carried on yet is, at the next opening
@@ -44,11 +47,38 @@ static bool append_change(bson_t *list, int index, const struct mongodb_change *
         mongoc.bson_append_document_begin(&item, "document", -1, &document);
         fits = mongodb_append_fields(&document, change->new, "id", MONGODB_NESTED);
         mongoc.bson_append_document_end(&item, &document);
+        if (change->known && !change->old && !change->late)
+            mongoc.bson_append_bool(&item, "new", -1, true);
     } else {
         mongoc.bson_append_bool(&item, "gone", -1, true);
         if (change->known && !change->late) /* then its removal leaves nothing: mongodb_carry.c */
             mongoc.bson_append_bool(&item, "once", -1, true);
     }
+    return mongoc.bson_append_document_end(list, &item) && fits;
+}
+
+static void append_own(bson_t *document, const struct mongodb_entry *entry, bson_t *ret)
+{
+    mongoc.bson_append_document_begin(document, "_fh", -1, ret);
+    mongoc.bson_append_utf8(ret, "version", -1, entry->id, -1);
+    mongoc.bson_append_int64(ret, "at", -1, entry->order);
+}
+
+/* The service's document as it is to be, _fh too. */
+static bool append_made(bson_t *list, int index, const struct mongodb_change *change,
+                        const struct mongodb_entry *entry)
+{
+    bson_t item, document, own;
+    char number[24];
+    snprintf(number, sizeof number, "%d", index);
+    mongoc.bson_append_document_begin(list, number, -1, &item);
+    mongoc.bson_append_utf8(&item, "collection", -1, change->collection, -1);
+    mongoc.bson_append_utf8(&item, "id", -1, change->id, -1);
+    mongoc.bson_append_document_begin(&item, "document", -1, &document);
+    append_own(&document, entry, &own);
+    mongoc.bson_append_document_end(&document, &own);
+    bool fits = mongodb_append_fields(&document, change->new, NULL, entry->mongodb->nesting);
+    mongoc.bson_append_document_end(&item, &document);
     return mongoc.bson_append_document_end(list, &item) && fits;
 }
 
@@ -66,7 +96,8 @@ static bool append_range(bson_t *list, int index, const json_t *range)
     return mongoc.bson_append_document_end(list, &item);
 }
 
-static bool append_writes(bson_t *to, const struct mongodb_work *own)
+static bool append_writes(bson_t *to, const struct mongodb_work *own,
+                          const struct mongodb_entry *of)
 {
     bson_t list;
     int index = 0;
@@ -77,6 +108,8 @@ static bool append_writes(bson_t *to, const struct mongodb_work *own)
          change = change->next) {
         if (!change->user)
             fits = append_change(&list, index++, change);
+        else if (of->makes)
+            fits = append_made(&list, index++, change, of);
     }
     json_array_foreach (own->ranges, i, range)
         fits = fits && append_range(&list, index++, range);
@@ -91,7 +124,7 @@ static bson_t *entry_bson(const struct mongodb_work *own, const struct mongodb_e
     bool fits = mongoc.bson_append_utf8(entry, "id", -1, of->id, -1) &&
                 mongoc.bson_append_int64(entry, "at", -1, of->order) &&
                 mongoc.bson_append_int64(entry, "epoch", -1, of->mongodb->epoch) &&
-                append_writes(entry, own);
+                append_writes(entry, own, of);
     if (own->events)
         fits = fits && mongodb_append_value(entry, "events", own->events, MONGODB_NESTED);
     if (user)
@@ -109,9 +142,7 @@ static bson_t *carrier_bson(const struct mongodb_entry *entry, const json_t *fie
 {
     bson_t *document = mongoc.bson_new(), own;
     mongoc.bson_append_utf8(document, "_id", -1, entry->document_id, -1);
-    mongoc.bson_append_document_begin(document, "_fh", -1, &own);
-    mongoc.bson_append_utf8(&own, "version", -1, entry->id, -1);
-    mongoc.bson_append_int64(&own, "at", -1, entry->order);
+    append_own(document, entry, &own);
     if (entry->removed)
         mongoc.bson_append_bool(&own, "removed", -1, true);
     if (entry->late)
@@ -197,6 +228,13 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
     return entry->document ? FH_OK : too_large(error);
 }
 
+/* The service's document is one that was not there, and of which no copy can come: it is made
+ * behind the one write. Else its carrier would have to be looked for again. */
+static bool is_made(const struct mongodb_change *user)
+{
+    return user && user->new && !*user->version && !user->late;
+}
+
 /* Which document, and what of it. */
 static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work *own,
                          struct fh_error *error)
@@ -212,8 +250,11 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
     bool more = own->events || own->ranges;
     if (!user && records == 1 && !more && (first->new || first->known))
         return plan_record(entry, first, error);
+    entry->makes = (records || more) && is_made(user);
     if (records || more)
-        entry->carried = entry_bson(own, entry, user);
+        entry->carried = entry_bson(own, entry, entry->makes ? NULL : user);
+    if (entry->makes)
+        return entry->carried ? plan_alone(entry, error) : too_large(error);
     if (user && entry->carried && plan_document(entry, user, NULL) == FH_OK)
         return FH_OK;
     if (user && (records || more)) { /* without what would bring it back */
@@ -309,6 +350,13 @@ static struct mongodb_entry *entry_new(struct mongodb *mongodb)
     return entry;
 }
 
+/* Who hears that it is done finds what it has made. */
+static bool is_over(const struct mongodb_entry *entry)
+{
+    return entry->ended || entry->recorded || !entry->mongodb->carrying ||
+           (entry->attempted && !entry->makes);
+}
+
 static enum fh_code commit_changes(struct mongodb_work *own, struct fh_error *error)
 {
     struct mongodb *mongodb = own->mongodb;
@@ -322,7 +370,7 @@ static enum fh_code commit_changes(struct mongodb_work *own, struct fh_error *er
     }
     take_over(entry, own);
     code = mongodb_write(entry, error);
-    while (!code && !entry->ended && !entry->attempted)
+    while (!code && !is_over(entry))
         fiber_wait(&mongodb->carried);
     mongodb_entry_release(entry);
     return code;

@@ -291,8 +291,9 @@ static void change_to(struct mongodb_change *change, json_t *document)
     change->new = document;
 }
 
-static enum fh_code insert(struct store_work *work, const char *collection, const json_t *document,
-                           struct fh_error *error)
+/* One whose id was `drawn` for it is not there. */
+static enum fh_code insert_one(struct store_work *work, const char *collection,
+                               const json_t *document, bool drawn, struct fh_error *error)
 {
     struct mongodb_change *change;
     struct arena *arena = json_arena_set(NULL);
@@ -301,7 +302,8 @@ static enum fh_code insert(struct store_work *work, const char *collection, cons
         code = check_document(document, error);
     const char *id = code ? NULL : json_string_value(json_object_get(document, "id"));
     if (!code)
-        code = mongodb_change_get(work, collection, id, &change, error);
+        code = (drawn ? mongodb_change_made : mongodb_change_get)(work, collection, id, &change,
+                                                                  error);
     if (!code && change->new) {
         code = error_set(error, FH_CONFLICT, "There is a '%.100s' in %s already.", id, collection);
         if (error)
@@ -311,6 +313,18 @@ static enum fh_code insert(struct store_work *work, const char *collection, cons
     }
     json_arena_set(arena);
     return code;
+}
+
+static enum fh_code insert(struct store_work *work, const char *collection, const json_t *document,
+                           struct fh_error *error)
+{
+    return insert_one(work, collection, document, false, error);
+}
+
+static enum fh_code add(struct store_work *work, const char *collection, const json_t *document,
+                        struct fh_error *error)
+{
+    return insert_one(work, collection, document, true, error);
 }
 
 /* On the heap: the document is there twice for a while, and a work's arena is bounded. */
@@ -376,6 +390,7 @@ const struct document_ops mongodb_documents = {
     .get = get,
     .find = find,
     .insert = insert,
+    .add = add,
     .update = update,
     .remove = remove_one,
 };

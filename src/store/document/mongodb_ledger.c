@@ -51,13 +51,28 @@ static json_t *event_json(const struct ledger_event *event)
     return packed;
 }
 
+/* Of its key there can't have been any before: it was drawn for the document that the work makes.
+ */
+static bool is_first(struct store_work *work, const char *key)
+{
+    const struct mongodb_change *change = mongodb_work_of(work)->changes;
+    while (change && !(change->drawn && strcmp(change->id, key) == 0))
+        change = change->next;
+    return change != NULL;
+}
+
 static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
                                   struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (struct ledger_event *event = events; event && !code; event = event->next) {
         event->position = event->previous = 0;
-        code = mongodb_add_event(work, event_json(event), error);
+        json_t *packed = event_json(event);
+        struct arena *arena = json_arena_set(NULL);
+        if (is_first(work, event->key))
+            json_object_set_new(packed, "first", json_true());
+        json_arena_set(arena);
+        code = mongodb_add_event(work, packed, error);
     }
     return code;
 }

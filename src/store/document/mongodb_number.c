@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Positions: the steps 1, 2, 4 and 5 of mongodb_carry.c, and finding out how far an earlier attempt
- * at them came. Rows of fh_outbox have their position as _id, so none is given twice; the ones up
- * to the counter are what anybody reads.
+ * Positions: the steps 1, 4 and 5 of mongodb_carry.c, the sagas of 2, and finding out how far an
+ * earlier attempt at them came. Rows of fh_outbox have their position as _id, so none is given
+ * twice; the ones up to the counter are what anybody reads.
  */
 
 #include <stdio.h>
@@ -14,9 +14,9 @@
 
 /* ---- Positions ------------------------------------------------------------------------------- */
 
-static int64_t *place_of(struct carrying *c, const char *key)
+static struct carry_place *place_of(struct carrying *c, const char *key)
 {
-    int64_t *place = map_get(&c->places, key);
+    struct carry_place *place = map_get(&c->places, key);
     if (!place) {
         place = calloc(1, sizeof *place);
         FH_ASSERT(place != NULL);
@@ -27,10 +27,17 @@ static int64_t *place_of(struct carrying *c, const char *key)
 
 static void take_place(struct carrying *c, const bson_t *document)
 {
-    int64_t *place = place_of(c, carry_text_at(document, "_id")), position;
-    position = mongodb_integer_at(document, "position");
-    if (position > *place)
-        *place = position;
+    struct carry_place *place = place_of(c, carry_text_at(document, "_id"));
+    int64_t position = mongodb_integer_at(document, "position");
+    if (position > place->position)
+        place->position = position;
+}
+
+/* Whether the key has had no event. Behind an attempt whose end is not known it may have this one.
+ */
+static bool is_first(const struct carrying *c, const struct carry_event *event)
+{
+    return event->starts || (event->first && !c->carry->uncertain);
 }
 
 /* What the keys' last positions were. */
@@ -43,35 +50,65 @@ static void read_places(struct carrying *c)
     mongoc.bson_append_document_begin(&filter, "_id", -1, &in);
     mongoc.bson_append_array_begin(&in, "$in", -1, &list);
     for (int i = 0; i < c->count; i++) {
+        if (is_first(c, &c->events[i]))
+            continue;
         snprintf(number, sizeof number, "%d", count++);
         mongoc.bson_append_utf8(&list, number, -1, c->events[i].key, -1);
     }
     mongoc.bson_append_array_end(&in, &list);
     mongoc.bson_append_document_end(&filter, &in);
-    carry_visit(c, MONGODB_PLACES, &filter, NULL, take_place);
+    if (count > 0)
+        carry_visit(c, MONGODB_PLACES, &filter, NULL, take_place);
     mongoc.bson_destroy(&filter);
+}
+
+static void insert_place(struct carry_bulk *bulk, struct carrying *c, const char *key,
+                         int64_t position)
+{
+    bson_t row;
+    bson_error_t why;
+    mongoc.bson_init(&row);
+    mongoc.bson_append_utf8(&row, "_id", -1, key, -1);
+    mongoc.bson_append_int64(&row, "position", -1, position);
+    bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, &row, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&row);
+}
+
+static void raise_place(struct carry_bulk *bulk, struct carrying *c, const char *key,
+                        int64_t position)
+{
+    bson_t selector, update, rise;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, key, -1);
+    mongoc.bson_append_document_begin(&update, "$max", -1, &rise);
+    mongoc.bson_append_int64(&rise, "position", -1, position);
+    mongoc.bson_append_document_end(&update, &rise);
+    carry_bulk_update(bulk, c, &selector, &update, true);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+}
+
+static void write_places_once(struct carrying *c)
+{
+    struct map bulks;
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    map_init(&bulks);
+    while (map_next(&c->places, &entry, &key, &value)) {
+        const struct carry_place *place = value;
+        bool is_new = place->is_new && !c->again;
+        struct carry_bulk *bulk = carry_bulk_of(c, &bulks, MONGODB_PLACES, is_new);
+        (is_new ? insert_place : raise_place)(bulk, c, key, place->position);
+    }
+    carry_bulks_end(c, &bulks);
 }
 
 void carry_write_places(struct carrying *c)
 {
-    struct carry_bulk bulk;
-    struct map_entry *entry = NULL;
-    const char *key;
-    void *value;
-    carry_bulk_begin(&bulk, c, MONGODB_PLACES);
-    while (map_next(&c->places, &entry, &key, &value)) {
-        bson_t selector, update, rise;
-        mongoc.bson_init(&selector);
-        mongoc.bson_init(&update);
-        mongoc.bson_append_utf8(&selector, "_id", -1, key, -1);
-        mongoc.bson_append_document_begin(&update, "$max", -1, &rise);
-        mongoc.bson_append_int64(&rise, "position", -1, *(int64_t *)value);
-        mongoc.bson_append_document_end(&update, &rise);
-        carry_bulk_update(&bulk, c, &selector, &update, true);
-        mongoc.bson_destroy(&selector);
-        mongoc.bson_destroy(&update);
-    }
-    carry_bulk_end(&bulk, c);
+    carry_twice(c, write_places_once);
 }
 
 void carry_write_counter(struct carrying *c)
@@ -105,7 +142,7 @@ static void take_counter(struct carrying *c, const bson_t *document)
 static void take_uncounted(struct carrying *c, const bson_t *document)
 {
     c->carry->position = mongodb_integer_at(document, "_id");
-    *place_of(c, carry_text_at(document, "key")) = c->carry->position;
+    place_of(c, carry_text_at(document, "key"))->position = c->carry->position;
 }
 
 void carry_read_counter(struct carrying *c)
@@ -142,7 +179,7 @@ void carry_count_rows(struct carrying *c)
 
 void carry_gather_events(struct carrying *c)
 {
-    bson_iter_t list;
+    bson_iter_t list, at;
     bson_t fields;
     int size = 0;
     for (int i = 0; i < c->carry->count; i++) {
@@ -156,11 +193,15 @@ void carry_gather_events(struct carrying *c)
                 FH_ASSERT(c->events != NULL);
             }
             FH_ASSERT(carry_document_of(&list, &fields));
-            c->events[c->count++] = (struct carry_event){.item = item,
-                                                         .index = index,
-                                                         .fields = list,
-                                                         .id = carry_text_at(&fields, "id"),
-                                                         .key = carry_text_at(&fields, "key")};
+            c->events[c->count++] = (struct carry_event){
+                .item = item,
+                .index = index,
+                .fields = list,
+                .id = carry_text_at(&fields, "id"),
+                .key = carry_text_at(&fields, "key"),
+                .first = mongoc.bson_iter_init_find(&at, &fields, "first"),
+                .starts = mongoc.bson_iter_init_find(&at, &fields, "saga"),
+            };
         }
     }
 }
@@ -234,9 +275,14 @@ void carry_number_events(struct carrying *c)
         struct carry_event *event = &c->events[i];
         if (event->numbered)
             continue;
-        int64_t *place = place_of(c, event->key);
-        event->previous = *place;
-        *place = event->position = ++c->carry->position;
+        event->position = ++c->carry->position;
+        if (!event->starts) {
+            struct carry_place *place = place_of(c, event->key);
+            if (place->position == 0)
+                place->is_new = is_first(c, event);
+            event->previous = place->position;
+            place->position = event->position;
+        }
         append_row(&bulk, c, event);
     }
     carry_bulk_end(&bulk, c);

@@ -17,9 +17,12 @@
  * (_fh.late), which later puts leave as it is; and in the place of such a record its removal leaves
  * {_id, _fh: {at, removed, late}}, which nobody sees.
  *
- * A document of the service is guarded by its version, which no two works share. A late copy of
- * what made it would find it removed; so that is told and kept in the same way.
+ * A document of the service is guarded by its version, which no two works share; but one that is
+ * made behind its work's one write (mongodb_carry_record.c) by its number, as a record. A late copy
+ * of what made it would find it removed; so that is told and kept in the same way.
  */
+
+#include <string.h>
 
 #include "store/document/mongodb.h"
 
@@ -69,4 +72,25 @@ void mongodb_record_gone(bson_t *document, const char *id, int64_t order)
     mongoc.bson_append_bool(&own, "removed", -1, true);
     mongoc.bson_append_bool(&own, "late", -1, true);
     mongoc.bson_append_document_end(document, &own);
+}
+
+bson_t *mongodb_record_told_late(const bson_t *document)
+{
+    bson_t *told = mongoc.bson_new(), own;
+    bson_iter_t at, field;
+    mongoc.bson_iter_init(&at, document);
+    while (mongoc.bson_iter_next(&at)) {
+        const char *name = mongoc.bson_iter_key(&at);
+        if (strcmp(name, "_fh") != 0 || !mongoc.bson_iter_recurse(&at, &field)) {
+            mongoc.bson_append_value(told, name, -1, mongoc.bson_iter_value(&at));
+            continue;
+        }
+        mongoc.bson_append_document_begin(told, name, -1, &own);
+        while (mongoc.bson_iter_next(&field))
+            mongoc.bson_append_value(&own, mongoc.bson_iter_key(&field), -1,
+                                     mongoc.bson_iter_value(&field));
+        mongoc.bson_append_bool(&own, "late", -1, true);
+        mongoc.bson_append_document_end(told, &own);
+    }
+    return told;
 }

@@ -306,11 +306,12 @@ static enum fh_code lock(struct mongodb_work *own, const char *collection, const
                      collection);
 }
 
-enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
-                                struct mongodb_change **ret, struct fh_error *error)
+/* Nothing else of the service is changed by the work, and this by no other one. *ret NULL: what it
+ * is is not known yet. */
+static enum fh_code begin_change(struct store_work *work, const char *collection, const char *id,
+                                 struct mongodb_change **ret, struct fh_error *error)
 {
     struct mongodb_work *own = mongodb_work_of(work);
-    struct fetching fetching = {0};
     enum fh_code code = must_write(work, error);
     *ret = mongodb_change_of(own, collection, id);
     if (code || *ret)
@@ -318,9 +319,27 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
     if (strlen(id) > DOCUMENT_ID_LENGTH_MAX)
         return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
     code = drop_untouched(own, error);
-    if (!code)
-        code = lock(own, collection, id, error);
-    if (code)
+    return code ? code : lock(own, collection, id, error);
+}
+
+enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
+                                 struct mongodb_change **ret, struct fh_error *error)
+{
+    enum fh_code code = begin_change(work, collection, id, ret, error);
+    if (code || *ret)
+        return code;
+    *ret = remember(mongodb_work_of(work), collection, id, NULL, true);
+    (*ret)->user = (*ret)->drawn = true;
+    return FH_OK;
+}
+
+enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
+                                struct mongodb_change **ret, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct fetching fetching = {0};
+    enum fh_code code = begin_change(work, collection, id, ret, error);
+    if (code || *ret)
         return code;
     mongodb_note_read(own, collection, id, NULL);
     code = fetch(own->mongodb, collection, id, &fetching, error);

@@ -29,35 +29,13 @@ struct writing {
     bool done;  /* else there was nothing at that version */
 };
 
-/* The document, telling that copies of what made it may come. */
-static bson_t *told_late(const bson_t *document)
-{
-    bson_t *told = mongoc.bson_new(), own;
-    bson_iter_t at, field;
-    mongoc.bson_iter_init(&at, document);
-    while (mongoc.bson_iter_next(&at)) {
-        const char *name = mongoc.bson_iter_key(&at);
-        if (strcmp(name, "_fh") != 0 || !mongoc.bson_iter_recurse(&at, &field)) {
-            mongoc.bson_append_value(told, name, -1, mongoc.bson_iter_value(&at));
-            continue;
-        }
-        mongoc.bson_append_document_begin(told, name, -1, &own);
-        while (mongoc.bson_iter_next(&field))
-            mongoc.bson_append_value(&own, mongoc.bson_iter_key(&field), -1,
-                                     mongoc.bson_iter_value(&field));
-        mongoc.bson_append_bool(&own, "late", -1, true);
-        mongoc.bson_append_document_end(told, &own);
-    }
-    return told;
-}
-
 static bool insert_once(mongoc_collection_t *collection, const struct writing *writing,
                         bson_t *reply, bson_error_t *why)
 {
     const struct mongodb_entry *entry = writing->entry;
     if (!writing->again)
         return mongoc.mongoc_collection_insert_one(collection, entry->document, NULL, reply, why);
-    bson_t *told = told_late(entry->document);
+    bson_t *told = mongodb_record_told_late(entry->document);
     bool done = mongoc.mongoc_collection_insert_one(collection, told, NULL, reply, why);
     mongoc.bson_destroy(told);
     return done;
