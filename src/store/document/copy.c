@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Documents go through the model's own operations, so that each engine keeps them as it does. Each
- * side is read whole, and its digests are compared: of what was read and written, and of what is
- * then read back.
+ * Documents are read through the model's own operations, and written so where an engine's work
+ * takes several of them; to MongoDB's past its works, which change one.
+ * Each side is read whole, and its digests are compared: of what was read and written, and of what
+ * is then read back.
  */
 
 #include "store/document/copy.h"
@@ -15,7 +16,7 @@
 
 #define FIND_LIMIT 200
 #define STATEMENT_SIZE 128
-#define WORK_DOCUMENTS 100 /* in one work, where an engine takes several */
+#define WORK_DOCUMENTS 100 /* in one work */
 
 struct copying {
     const struct copy_options *options;
@@ -86,21 +87,32 @@ static enum fh_code insert_some(struct store *store, const char *collection, con
     return code;
 }
 
+static enum fh_code insert_all(struct store *store, const char *collection, const json_t *list,
+                               struct fh_error *error)
+{
+#ifdef FREEHOLD_MONGODB
+    if (store->ops == &store_mongodb)
+        return copied_mongodb_insert(store, collection, list, error);
+#endif
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i += WORK_DOCUMENTS)
+        code = insert_some(store, collection, list, i, WORK_DOCUMENTS, error);
+    return code;
+}
+
 static enum fh_code take_documents(void *context, const json_t *list, struct fh_error *error)
 {
     struct copying *copying = context;
-    struct store *to = copying->options->to;
-    size_t step = to->ops->one_document ? 1 : WORK_DOCUMENTS, i;
+    size_t i;
     json_t *document;
-    enum fh_code code = FH_OK;
     json_array_foreach (list, i, document) {
         char *text = json_text(document);
         struct sql_value value = sql_text(text);
         digest_add(copying->digest, &value, 1);
         json_text_free(text);
     }
-    for (i = 0; i < json_array_size(list) && copying->writes && code == FH_OK; i += step)
-        code = insert_some(to, copying->name, list, i, step, error);
+    enum fh_code code =
+        copying->writes ? insert_all(copying->options->to, copying->name, list, error) : FH_OK;
     if (code == FH_OK)
         copy_passed(copying->options, copying->name, (int)json_array_size(list), !copying->writes);
     return code;
@@ -212,6 +224,18 @@ static void count_all(const struct copy_options *options, const struct fh_collec
     }
 }
 
+/* Whether all of it was for the store as it is. */
+static enum fh_code end(struct store *store, struct fh_error *error)
+{
+#ifdef FREEHOLD_MONGODB
+    if (store->ops == &store_mongodb)
+        return copied_mongodb_end(store, error);
+#endif
+    (void)store;
+    (void)error;
+    return FH_OK;
+}
+
 /* One collection: over, and read again. */
 static enum fh_code copy_one(const struct copy_options *options, const char *name,
                              struct copy_result *ret, struct fh_error *error)
@@ -245,5 +269,5 @@ enum fh_code document_copy(const struct copy_options *options,
         code = empty(options->to, collections[i].name, error);
     for (int i = 0; i < count && code == FH_OK; i++)
         code = copy_one(options, collections[i].name, ret, error);
-    return code;
+    return code == FH_OK ? end(options->to, error) : code;
 }

@@ -24,6 +24,12 @@ enum fh_code document_any(struct store *store, const struct fh_collection *colle
 /* For engines: about how many documents a collection has. */
 enum fh_code copied_mongodb_count(struct store *store, const char *collection, int64_t *ret,
                                   struct fh_error *error);
+/* Writes documents where there are none, several at once; document_copy has begun to
+ * copy into the store. FH_UNAVAILABLE: another copying has begun, or nothing is known. */
+enum fh_code copied_mongodb_insert(struct store *store, const char *collection, const json_t *list,
+                                   struct fh_error *error);
+/* FH_UNAVAILABLE: another copying has begun. */
+enum fh_code copied_mongodb_end(struct store *store, struct fh_error *error);
 /* And all of them go, at once. */
 enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
                                   struct fh_error *error);

@@ -15,6 +15,7 @@
  *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
  *     mongodb_claim.c     whose the store is        mongodb_record.c    why a late write loses
  *     mongodb.c           opening and closing       mongodb_copy.c      for who copies the store
+ *                                                   mongodb_copy_begin.c  why he does so alone
  *
  * No file looks for something in a collection that grows where that can be avoided: FerretDB 1 on
  * SQLite goes through all of it, even for one _id.
@@ -82,7 +83,12 @@ struct mongodb {
     /* mongodb_claim.c */
     int64_t order, order_end; /* the last number that a write was given; the last that is ours */
     int64_t recovered;        /* all that was written up to this epoch has been carried on */
+    int64_t since;            /* the number of the last copying into the store; 0: none */
     bool reserving;
+
+    /* mongodb_copy_begin.c */
+    int64_t copy; /* the number of this process's own copying into it; 0: none */
+    bool filling; /* the outbox is copied, and the counter does not say how far */
 
     /* mongodb_turn.c */
     struct store_turn *turn; /* NULL: no other process shares the store */
@@ -155,6 +161,9 @@ enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *e
 /* A number above all that were given before. Before it is drawn there have to be some:
  * FH_UNAVAILABLE when there are none, and the server gives none. */
 enum fh_code mongodb_order_reserve(struct mongodb *mongodb, struct fh_error *error);
+/* What carries a number up to this one in `collection` was sent before the store was last copied
+ * into, and came later: it is not there (mongodb_copy_begin.c). 0: there is no such thing. */
+int64_t mongodb_since(const struct mongodb *mongodb, const char *collection);
 static inline int64_t mongodb_order_next(struct mongodb *mongodb)
 {
     FH_ASSERT(mongodb->order < mongodb->order_end);
@@ -169,10 +178,26 @@ void mongodb_record_selector(bson_t *selector, const char *id, int64_t order);
 void mongodb_record_guard(bson_t *selector, int64_t order, bool also_equal);
 /* What puts a record's fields. `late`: copies of this write may still be under way. */
 void mongodb_record_update(bson_t *update, const bson_t *fields, int64_t order, bool late);
+/* Whether it carries a number up to `since`; and what finds all that does, or all that does not. */
+bool mongodb_record_is_stray(const bson_t *document, int64_t since);
+void mongodb_record_strays(bson_t *selector, int64_t since, bool are_so);
 /* What stands in the place of a record that is gone, of which a late copy may come. */
 void mongodb_record_gone(bson_t *document, const char *id, int64_t order);
 /* A copy of the document that tells that copies of what made it may come. */
 bson_t *mongodb_record_told_late(const bson_t *document);
+
+/* ---- mongodb_copy_begin.c ---- */
+
+/* This process copies into the store from here on: what was sent for it before is not there, but
+ * what it says of itself. */
+enum fh_code mongodb_copy_begin(struct store *store, struct fh_error *error);
+/* FH_UNAVAILABLE: another process has begun to copy into it since, as far as is known here. */
+enum fh_code mongodb_copy_check(const struct mongodb *mongodb, struct fh_error *error);
+/* The same, and the server is asked. */
+enum fh_code mongodb_copy_end(struct store *store, struct fh_error *error);
+/* As copied_ops has it. */
+enum fh_code mongodb_copy_number(struct store *store, int64_t position, int64_t trimmed,
+                                 const char *trimmed_id, struct fh_error *error);
 
 /* ---- mongodb_turn.c ---- */
 
@@ -372,6 +397,8 @@ struct mongodb_carry {
     struct mongodb_carried *items;
     int count;
     int64_t position, epoch; /* in: the last given out; out: the same, later */
+    int64_t order;           /* a number that is not below those of the items */
+    int64_t since;
     bool uncertain; /* in: some steps of an earlier attempt may have been taken, or may be */
     bool fenced;    /* out: another process has opened this store */
     bool counted;   /* out: all is written, though perhaps not all of it taken out */

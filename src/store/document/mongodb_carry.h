@@ -29,6 +29,7 @@ struct carrying {
     struct carry_event *events;
     int count;
     struct map places; /* key → struct carry_place */
+    bool strays;       /* rows, or places, that are not there (mongodb_since) */
     bool newer;        /* a record was found that is newer than what it was to become */
     bool again;        /* so it is tried once more */
     bool making;       /* documents, not records */

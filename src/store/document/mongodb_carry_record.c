@@ -60,8 +60,8 @@ static void record_range(struct carry_bulk *bulk, struct carrying *c, const char
     bson_error_t why;
     bson_t *filter = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
     FH_ASSERT(filter != NULL);
-    if (strcmp(collection, MONGODB_OUTBOX) != 0) { /* its rows are under positions of their own */
-        mongodb_record_guard(filter, order, true);
+    mongodb_record_guard(filter, order, true);
+    if (strcmp(collection, MONGODB_OUTBOX) != 0) { /* its rows are inserted, and never put again */
         bson_t *late = mongoc.bson_copy(filter);
         append_late(late, true);
         bury_many(bulk, c, late, order);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whose the store is, and the numbers that order its writes. All of it stands in one document, the
- * counter {_id: "counter", position, epoch, order, recovered}:
+ * counter {_id: "counter", position, epoch, order, recovered, copy}:
  *
  *     position    the last that the feed shows
  *     epoch       one more with each turn: a former owner that lives on finds it moved when it next
  *                 gives out a position, and ends
  *     order       numbers up to this one have been given to some turn
  *     recovered   whatever was written in epochs up to this one has been carried on
+ *     copy        the number of the last copying into the store (mongodb_copy_begin.c)
  *
  * Each entry, and each record that it writes, carries a number that is above those of all entries
  * which it could have read; so of two writes of a record the later one is known by its number
@@ -34,7 +35,7 @@
 struct claiming {
     struct mongodb_call call; /* first */
     bool found, has_epoch, claimed;
-    int64_t known, wall_ms, position, epoch, order, recovered;
+    int64_t known, wall_ms, position, epoch, order, recovered, copy;
 };
 
 static void take_counter(struct claiming *claiming, const bson_t *counter)
@@ -46,6 +47,7 @@ static void take_counter(struct claiming *claiming, const bson_t *counter)
     claiming->epoch = mongodb_integer_at(counter, "epoch");
     claiming->order = mongodb_integer_at(counter, "order");
     claiming->recovered = mongodb_integer_at(counter, "recovered");
+    claiming->copy = mongodb_integer_at(counter, "copy");
 }
 
 static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t *meta,
@@ -196,6 +198,7 @@ enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_err
     mongodb->position = claiming.position;
     mongodb->epoch = claiming.epoch;
     mongodb->recovered = claiming.recovered;
+    mongodb->since = claiming.copy;
     take_block(mongodb, claiming.order);
     return FH_OK;
 }
@@ -245,6 +248,19 @@ enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *e
     if (!code && claiming.claimed)
         mongodb->recovered = claiming.recovered;
     return code;
+}
+
+/* ---- Before and since the last copying ------------------------------------------------------- */
+
+int64_t mongodb_since(const struct mongodb *mongodb, const char *collection)
+{
+    static const char *const apart[] = {MONGODB_META, MONGODB_WORKS, MONGODB_DECLARED, "fh_lease",
+                                        "fh_migration"}; /* nobody copies these */
+    for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
+        if (strcmp(collection, apart[i]) == 0)
+            return 0;
+    }
+    return mongodb->since;
 }
 
 /* ---- Numbers --------------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
  * and what these would carry. Nobody else uses the store meanwhile, and what is written here is of
  * no use to anyone before the move says that it is whole.
  *
- * A request that comes late, behind the move, finds nothing that is older than it: what is copied
- * carries numbers above that of the emptying before it, as do works' documents (mongodb_record.c).
+ * What a copier writes is past works, too: inserted, many documents at once. Why nothing comes of
+ * that when he is killed and another one copies: mongodb_copy_begin.c.
  */
 
 #include <inttypes.h>
@@ -13,8 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
+#include "base/json.h"
 #include "store/document/copy.h"
 #include "store/document/mongodb.h"
+#include "store/ledger.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -23,29 +26,37 @@ struct reading {
     bson_t *documents[COPIED_ROWS_MAX];
     int count;
     size_t size;
+    int64_t since;
 };
 
 static bool take_document(struct mongodb_visit *visit, const bson_t *document)
 {
     struct reading *reading = (struct reading *)visit;
+    if (mongodb_record_is_stray(document, reading->since))
+        return true;
     reading->documents[reading->count++] = mongoc.bson_copy(document);
     reading->size += document->len;
     return reading->count < COPIED_ROWS_MAX && reading->size < COPIED_SIZE_MAX;
 }
 
-/* Those behind `last` (NULL: from the beginning). */
+/* Those behind `last` (NULL: from the beginning); positions up to `through` (0: all). */
 static enum fh_code read_some(struct store *store, const struct copied_ledger *ledger,
-                              const bson_t *last, struct reading *reading, struct fh_error *error)
+                              const bson_t *last, int64_t through, struct reading *reading,
+                              struct fh_error *error)
 {
     bson_t filter, options, part;
     bson_iter_t at;
     mongoc.bson_init(&filter);
     mongoc.bson_init(&options);
-    if (last && mongoc.bson_iter_init_find(&at, last, "_id")) {
+    if (last || through) {
         mongoc.bson_append_document_begin(&filter, "_id", -1, &part);
-        mongoc.bson_append_value(&part, "$gt", -1, mongoc.bson_iter_value(&at));
+        if (last && mongoc.bson_iter_init_find(&at, last, "_id"))
+            mongoc.bson_append_value(&part, "$gt", -1, mongoc.bson_iter_value(&at));
+        if (through)
+            mongoc.bson_append_int64(&part, "$lte", -1, through);
         mongoc.bson_append_document_end(&filter, &part);
     }
+    reading->since = mongodb_since(mongodb_of(store), ledger->collection);
     if (!ledger->numbered) { /* what is gone, and only kept for late copies of it */
         mongoc.bson_append_document_begin(&filter, "_fh.removed", -1, &part);
         mongoc.bson_append_bool(&part, "$exists", -1, false);
@@ -54,7 +65,7 @@ static enum fh_code read_some(struct store *store, const struct copied_ledger *l
     mongoc.bson_append_document_begin(&options, "sort", -1, &part);
     mongoc.bson_append_int64(&part, "_id", -1, 1);
     mongoc.bson_append_document_end(&options, &part);
-    mongoc.bson_append_int64(&options, "limit", -1, COPIED_ROWS_MAX);
+    mongoc.bson_append_int64(&options, "batchSize", -1, COPIED_ROWS_MAX);
     reading->visit = (struct mongodb_visit){.collection = ledger->collection,
                                             .filter = &filter,
                                             .options = &options,
@@ -94,14 +105,30 @@ static enum fh_code use_rows(const struct copied_ledger *ledger, const struct re
     return code;
 }
 
+/* Up to where the outbox is one: what lies beyond the counter is in nobody's. */
+static enum fh_code counted(struct store *store, int64_t *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code)
+        return code;
+    code = ledger_position(work, ret, error);
+    store_rollback(work);
+    return code;
+}
+
 static enum fh_code documents_read(struct store *store, const struct copied_ledger *ledger,
                                    copied_slice *use, void *context, struct fh_error *error)
 {
     struct reading reading;
     bson_t *last = NULL;
-    enum fh_code code;
+    int64_t through = 0;
+    bool bounded = ledger->numbered && !mongodb_of(store)->filling;
+    enum fh_code code = bounded ? counted(store, &through, error) : FH_OK;
+    if (code || (bounded && through == 0))
+        return code;
     do {
-        code = read_some(store, ledger, last, &reading, error);
+        code = read_some(store, ledger, last, through, &reading, error);
         if (code == FH_OK && reading.count > 0)
             code = use_rows(ledger, &reading, use, context, error);
         if (last)
@@ -163,33 +190,61 @@ struct writing {
     struct mongodb_call call; /* first */
     const char *collection;
     bson_t *documents; /* to insert; NULL: all that is there goes, written below `order` */
-    int count;
-    int64_t order;
+    int count, done;
+    int64_t order, since;
 };
 
-static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
+/* Before those that are not done yet: all that meets `first`; NULL: nothing. */
+static enum fh_code insert_once(struct writing *writing, const bson_t *first,
+                                struct fh_error *error)
 {
-    struct writing *writing = (struct writing *)call;
-    mongoc_collection_t *collection = mongodb_collection(call, writing->collection);
+    mongoc_collection_t *collection = mongodb_collection(&writing->call, writing->collection);
     mongoc_bulk_operation_t *bulk =
         mongoc.mongoc_collection_create_bulk_operation_with_opts(collection, NULL);
-    bson_t all, reply;
+    bson_t reply;
     bson_error_t why;
-    mongoc.bson_init(&all);
-    mongodb_record_guard(&all, writing->order, true);
-    bool taken = writing->documents != NULL ||
-                 mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk, &all, NULL, &why);
-    for (int i = 0; i < writing->count && taken; i++)
+    bool taken =
+        !first || mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk, first, NULL, &why);
+    for (int i = writing->done; i < writing->count && taken; i++)
         taken =
             mongoc.mongoc_bulk_operation_insert_with_opts(bulk, &writing->documents[i], NULL, &why);
     if (taken) {
         taken = mongoc.mongoc_bulk_operation_execute(bulk, &reply, &why) != 0;
+        writing->done += (int)mongodb_integer_at(&reply, "nInserted");
         mongoc.bson_destroy(&reply);
     }
-    mongoc.bson_destroy(&all);
     mongoc.mongoc_bulk_operation_destroy(bulk);
     mongoc.mongoc_collection_destroy(collection);
     return taken ? FH_OK : mongodb_failed(&why, error);
+}
+
+/* Where one of an _id is there already, it has come from an earlier copier in between. */
+static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
+{
+    struct writing *writing = (struct writing *)call;
+    bson_t old;
+    mongoc.bson_init(&old);
+    if (writing->documents)
+        mongodb_record_strays(&old, writing->since, true);
+    else
+        mongodb_record_guard(&old, writing->order, true);
+    enum fh_code code = insert_once(writing, writing->documents ? NULL : &old, error);
+    if (code == FH_CONFLICT && writing->documents)
+        code = insert_once(writing, &old, error);
+    mongoc.bson_destroy(&old);
+    return code;
+}
+
+/* For the copying that this process has begun, if the store has seen no other one since. */
+static enum fh_code insert_all(struct store *store, struct writing *writing, struct fh_error *error)
+{
+    struct mongodb *mongodb = mongodb_of(store);
+    enum fh_code code = mongodb_copy_check(mongodb, error);
+    if (code)
+        return code;
+    writing->call.run = write_run;
+    writing->since = mongodb->since;
+    return mongodb_call(mongodb, &writing->call, error);
 }
 
 static const struct sql_value *named(const struct copied_ledger *ledger,
@@ -229,10 +284,12 @@ static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledg
     return FH_OK;
 }
 
-static void append_order(bson_t *document, int64_t order)
+static void append_own(bson_t *document, const char *version, int64_t order)
 {
     bson_t own;
     mongoc.bson_append_document_begin(document, "_fh", -1, &own);
+    if (version)
+        mongoc.bson_append_utf8(&own, "version", -1, version, -1);
     mongoc.bson_append_int64(&own, "at", -1, order);
     mongoc.bson_append_document_end(document, &own);
 }
@@ -248,11 +305,17 @@ static void append_column(bson_t *document, const struct copied_column *column,
         mongoc.bson_append_utf8(document, column->name, -1, value->text, (int)value->length);
 }
 
+static void writing_release(struct writing *writing)
+{
+    for (int i = 0; i < writing->count; i++)
+        mongoc.bson_destroy(&writing->documents[i]);
+    free(writing->documents);
+}
+
 static enum fh_code documents_write(struct store *store, const struct copied_ledger *ledger,
                                     const struct sql_value *rows, int count, struct fh_error *error)
 {
-    struct writing writing = {.call.run = write_run,
-                              .collection = ledger->collection,
+    struct writing writing = {.collection = ledger->collection,
                               .documents = calloc((size_t)count, sizeof(bson_t)),
                               .count = count};
     int width = copied_column_count(ledger);
@@ -262,16 +325,61 @@ static enum fh_code documents_write(struct store *store, const struct copied_led
         mongoc.bson_init(&writing.documents[i]);
         if (code == FH_OK)
             code = append_id(&writing.documents[i], ledger, &rows[i * width], error);
-        append_order(&writing.documents[i], writing.order);
+        append_own(&writing.documents[i], NULL, writing.order);
         for (int j = 0; j < width; j++)
             append_column(&writing.documents[i], &ledger->columns[j], &rows[i * width + j]);
     }
     if (code == FH_OK)
-        code = mongodb_call(mongodb_of(store), &writing.call, error);
-    for (int i = 0; i < count; i++)
-        mongoc.bson_destroy(&writing.documents[i]);
-    free(writing.documents);
+        code = insert_all(store, &writing, error);
+    writing_release(&writing);
     return code;
+}
+
+static void new_version(struct store *store, char version[static ID_SIZE])
+{
+    unsigned char random[10];
+    world_random(store->world, random, sizeof random);
+    id_format(version, world_wall_ms(store->world), random);
+}
+
+enum fh_code copied_mongodb_insert(struct store *store, const char *collection, const json_t *list,
+                                   struct fh_error *error)
+{
+    int count = (int)json_array_size(list);
+    struct writing writing = {.collection = collection,
+                              .documents = calloc((size_t)count + 1, sizeof(bson_t)),
+                              .count = count};
+    char version[ID_SIZE];
+    size_t i;
+    json_t *document;
+    FH_ASSERT(writing.documents != NULL);
+    new_version(store, version);
+    enum fh_code code = draw(store, &writing.order, error);
+    json_array_foreach (list, i, document) {
+        bson_t *to = &writing.documents[i];
+        const char *id = json_string_at(document, "id");
+        mongoc.bson_init(to);
+        mongoc.bson_append_utf8(to, "_id", -1, id, -1);
+        append_own(to, version, writing.order);
+        if (code == FH_OK &&
+            (!mongodb_append_fields(to, document, NULL, mongodb_of(store)->nesting) ||
+             to->len >= MONGODB_DOCUMENT_SIZE_MAX))
+            code = error_set(error, FH_UNSUPPORTED,
+                             "'%.100s' in %s does not fit into a document of MongoDB.", id,
+                             collection);
+    }
+    if (code == FH_OK && count > 0)
+        code = insert_all(store, &writing, error);
+    writing_release(&writing);
+    return code;
+}
+
+/* ---- emptying ---------------------------------------------------------------------------------
+ */
+
+enum fh_code copied_mongodb_end(struct store *store, struct fh_error *error)
+{
+    return mongodb_copy_end(store, error);
 }
 
 enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
@@ -284,83 +392,9 @@ enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
 
 static enum fh_code documents_empty(struct store *store, struct fh_error *error)
 {
-    enum fh_code code = FH_OK;
+    enum fh_code code = mongodb_copy_begin(store, error);
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
         code = copied_mongodb_clear(store, copied_ledgers[i].collection, error);
-    return code;
-}
-
-/* ---- numbers --------------------------------------------------------------------------------- */
-
-struct numbering {
-    struct mongodb_call call; /* first */
-    int64_t position, trimmed, epoch, order;
-    const char *trimmed_id;
-};
-
-static enum fh_code update_meta(const struct mongodb_call *call, const bson_t *selector,
-                                const bson_t *update, bool makes, struct fh_error *error)
-{
-    mongoc_collection_t *meta = mongodb_collection(call, MONGODB_META);
-    bson_t options, reply;
-    bson_error_t why;
-    mongoc.bson_init(&options);
-    mongoc.bson_append_bool(&options, "upsert", -1, makes);
-    bool done = mongoc.mongoc_collection_update_one(meta, selector, update, &options, &reply, &why);
-    mongoc.bson_destroy(&reply);
-    mongoc.bson_destroy(&options);
-    mongoc.mongoc_collection_destroy(meta);
-    return done ? FH_OK : mongodb_failed(&why, error);
-}
-
-/* As long as this turn lasts: the next one takes it up. */
-static enum fh_code set_position(const struct numbering *numbering, struct fh_error *error)
-{
-    bson_t selector, update, set;
-    mongoc.bson_init(&selector);
-    mongoc.bson_init(&update);
-    mongoc.bson_append_utf8(&selector, "_id", -1, "counter", -1);
-    mongoc.bson_append_int64(&selector, "epoch", -1, numbering->epoch);
-    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
-    mongoc.bson_append_int64(&set, "position", -1, numbering->position);
-    mongoc.bson_append_document_end(&update, &set);
-    enum fh_code code = update_meta(&numbering->call, &selector, &update, false, error);
-    mongoc.bson_destroy(&update);
-    mongoc.bson_destroy(&selector);
-    return code;
-}
-
-static enum fh_code number_run(struct mongodb_call *call, struct fh_error *error)
-{
-    const struct numbering *numbering = (struct numbering *)call;
-    bson_t fields, selector, update;
-    enum fh_code code = set_position(numbering, error);
-    if (code)
-        return code;
-    mongoc.bson_init(&fields);
-    mongoc.bson_append_int64(&fields, "position", -1, numbering->trimmed);
-    mongoc.bson_append_utf8(&fields, "event_id", -1, numbering->trimmed_id, -1);
-    mongodb_record_selector(&selector, "trimmed", numbering->order);
-    mongodb_record_update(&update, &fields, numbering->order, false);
-    code = update_meta(call, &selector, &update, true, error);
-    mongoc.bson_destroy(&update);
-    mongoc.bson_destroy(&selector);
-    mongoc.bson_destroy(&fields);
-    return code;
-}
-
-static enum fh_code documents_number(struct store *store, int64_t position, int64_t trimmed,
-                                     const char *trimmed_id, struct fh_error *error)
-{
-    struct mongodb *mongodb = mongodb_of(store);
-    struct numbering numbering = {
-        .call.run = number_run, .position = position, .trimmed = trimmed, .trimmed_id = trimmed_id};
-    enum fh_code code = draw(store, &numbering.order, error);
-    numbering.epoch = mongodb->epoch;
-    if (code == FH_OK)
-        code = mongodb_call(mongodb, &numbering.call, error);
-    if (code == FH_OK)
-        mongodb->position = position;
     return code;
 }
 
@@ -368,4 +402,4 @@ const struct copied_ops copied_mongodb = {.read = documents_read,
                                           .write = documents_write,
                                           .count = documents_count,
                                           .empty = documents_empty,
-                                          .number = documents_number};
+                                          .number = mongodb_copy_number};

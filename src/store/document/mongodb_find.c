@@ -23,6 +23,7 @@ struct finding {
     const char *name;
     struct page page;
     bool ledger;
+    int64_t since;
     bool sorted;     /* the server was asked for the order of ids */
     bool disordered; /* and has another one */
     char last_id[RECORD_ID_SIZE];
@@ -60,8 +61,9 @@ static bool visit_candidate(struct mongodb_visit *visit, const bson_t *stored)
         return false;
     }
     snprintf(finding->last_id, sizeof finding->last_id, "%s", id);
-    if (mongoc.bson_iter_init(&at, stored) &&
-        mongoc.bson_iter_find_descendant(&at, "_fh.removed", &value))
+    if (mongodb_record_is_stray(stored, finding->since) ||
+        (mongoc.bson_iter_init(&at, stored) &&
+         mongoc.bson_iter_find_descendant(&at, "_fh.removed", &value)))
         return true;
     return take_candidate(finding, id, stored);
 }
@@ -151,6 +153,7 @@ enum fh_code mongodb_look(struct store_work *work, const char *collection,
                               .find = find,
                               .name = collection,
                               .ledger = mongodb_is_ledger(collection),
+                              .since = mongodb_since(own->mongodb, collection),
                               .error = &why};
     *ret = NULL;
     enum fh_code code = page_init(&finding.page, find, &why);

@@ -224,7 +224,7 @@ static const char *const statuses[STATUSES] = {"running", "compensating", "ended
 
 struct counting {
     struct mongodb_call call; /* first */
-    int64_t counts[STATUSES];
+    int64_t since, counts[STATUSES];
 };
 
 static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
@@ -237,6 +237,8 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
         bson_t filter;
         mongoc.bson_init(&filter);
         mongoc.bson_append_utf8(&filter, "status", -1, statuses[i], -1);
+        if (counting->since)
+            mongodb_record_strays(&filter, counting->since, false);
         counting->counts[i] =
             mongoc.mongoc_collection_count_documents(sagas, &filter, NULL, NULL, NULL, &why);
         if (counting->counts[i] < 0)
@@ -263,7 +265,8 @@ static void count_own(const struct mongodb_work *own, int64_t counts[static STAT
 static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
                                 struct fh_error *error)
 {
-    struct counting counting = {.call.run = count_run};
+    struct counting counting = {.call.run = count_run,
+                                .since = mongodb_since(mongodb_of(work->store), MONGODB_SAGAS)};
     enum fh_code code = mongodb_call(mongodb_of(work->store), &counting.call, error);
     if (code)
         return code;
@@ -293,13 +296,15 @@ struct places {
     struct mongodb_visit visit; /* first */
     struct place *list;
     size_t count, size;
+    int64_t since;
 };
 
 static bool take_place(struct mongodb_visit *visit, const bson_t *document)
 {
     struct places *places = (struct places *)visit;
     bson_iter_t key, position;
-    if (places->count == places->size || !mongoc.bson_iter_init_find(&key, document, "_id") ||
+    if (places->count == places->size || mongodb_record_is_stray(document, places->since) ||
+        !mongoc.bson_iter_init_find(&key, document, "_id") ||
         !mongoc.bson_iter_init_find(&position, document, "position"))
         return places->count < places->size;
     char *copy = strdup(mongoc.bson_iter_utf8(&key, NULL));
@@ -327,6 +332,7 @@ static enum fh_code read_places(struct store_work *work, const json_t *keys, str
     places->visit = (struct mongodb_visit){
         .collection = MONGODB_PLACES, .filter = &filter, .visit = take_place};
     places->size = json_array_size(keys);
+    places->since = mongodb_since(mongodb_of(work->store), MONGODB_PLACES);
     places->list = calloc(places->size + 1, sizeof *places->list);
     FH_ASSERT(places->list != NULL);
     enum fh_code code = mongodb_visit(mongodb_of(work->store), &places->visit, error);

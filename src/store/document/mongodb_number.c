@@ -3,6 +3,11 @@
  * Positions: the steps 1, 4 and 5 of mongodb_carry.c, the sagas of 2, and finding out how far an
  * earlier attempt at them came. Rows of fh_outbox have their position as _id, so none is given
  * twice; the ones up to the counter are what anybody reads.
+ *
+ * Rows and places carry numbers as records do, so that what once was to empty the store leaves them
+ * alone (mongodb_copy_begin.c); and by these it is known what was sent before the store was copied
+ * into, and came later. Such a row may stand beyond the counter, such a place where a key has none:
+ * it is removed before the position is given out, or the place is raised.
  */
 
 #include <stdio.h>
@@ -11,6 +16,33 @@
 
 #include "base/crash.h"
 #include "store/document/mongodb_carry.h"
+
+/* ---- What is not there ----------------------------------------------------------------------- */
+
+/* Whenever this comes, too: what it finds is never there. */
+static void remove_strays(struct carrying *c, const char *collection)
+{
+    struct carry_bulk bulk;
+    bson_error_t why;
+    bson_t strays;
+    mongoc.bson_init(&strays);
+    mongodb_record_strays(&strays, c->carry->since, true);
+    carry_bulk_begin(&bulk, c, collection);
+    bool taken =
+        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk.native, &strays, NULL, &why);
+    carry_bulk_took(&bulk, c, taken, &why);
+    carry_bulk_end(&bulk, c);
+    mongoc.bson_destroy(&strays);
+    c->strays = false;
+}
+
+/* Takes note of it. */
+static bool is_stray(struct carrying *c, const bson_t *document)
+{
+    bool stray = mongodb_record_is_stray(document, c->carry->since);
+    c->strays = c->strays || stray;
+    return stray;
+}
 
 /* ---- Positions ------------------------------------------------------------------------------- */
 
@@ -27,6 +59,8 @@ static struct carry_place *place_of(struct carrying *c, const char *key)
 
 static void take_place(struct carrying *c, const bson_t *document)
 {
+    if (is_stray(c, document))
+        return;
     struct carry_place *place = place_of(c, carry_text_at(document, "_id"));
     int64_t position = mongodb_integer_at(document, "position");
     if (position > place->position)
@@ -60,16 +94,30 @@ static void read_places(struct carrying *c)
     if (count > 0)
         carry_visit(c, MONGODB_PLACES, &filter, NULL, take_place);
     mongoc.bson_destroy(&filter);
+    if (c->strays)
+        remove_strays(c, MONGODB_PLACES);
+}
+
+/* One that comes between the look and this is not raised: that is refused, and done again without
+ * it. Not so on FerretDB 1, which looks and writes apart in any case, and finds by an _id alone
+ * much faster. */
+static void write_guard(struct carrying *c, bson_t *selector)
+{
+    if (c->carry->since && c->carry->call.nesting == MONGODB_NESTED)
+        mongodb_record_strays(selector, c->carry->since, false);
 }
 
 static void insert_place(struct carry_bulk *bulk, struct carrying *c, const char *key,
                          int64_t position)
 {
-    bson_t row;
+    bson_t row, own;
     bson_error_t why;
     mongoc.bson_init(&row);
     mongoc.bson_append_utf8(&row, "_id", -1, key, -1);
     mongoc.bson_append_int64(&row, "position", -1, position);
+    mongoc.bson_append_document_begin(&row, "_fh", -1, &own);
+    mongoc.bson_append_int64(&own, "at", -1, c->carry->order);
+    mongoc.bson_append_document_end(&row, &own);
     bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, &row, NULL, &why);
     carry_bulk_took(bulk, c, taken, &why);
     mongoc.bson_destroy(&row);
@@ -82,8 +130,10 @@ static void raise_place(struct carry_bulk *bulk, struct carrying *c, const char 
     mongoc.bson_init(&selector);
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, key, -1);
+    write_guard(c, &selector);
     mongoc.bson_append_document_begin(&update, "$max", -1, &rise);
     mongoc.bson_append_int64(&rise, "position", -1, position);
+    mongoc.bson_append_int64(&rise, "_fh.at", -1, c->carry->order);
     mongoc.bson_append_document_end(&update, &rise);
     carry_bulk_update(bulk, c, &selector, &update, true);
     mongoc.bson_destroy(&selector);
@@ -96,6 +146,8 @@ static void write_places_once(struct carrying *c)
     struct map_entry *entry = NULL;
     const char *key;
     void *value;
+    if (c->again && c->carry->since)
+        remove_strays(c, MONGODB_PLACES);
     map_init(&bulks);
     while (map_next(&c->places, &entry, &key, &value)) {
         const struct carry_place *place = value;
@@ -141,6 +193,8 @@ static void take_counter(struct carrying *c, const bson_t *document)
 
 static void take_uncounted(struct carrying *c, const bson_t *document)
 {
+    if (is_stray(c, document))
+        return;
     c->carry->position = mongodb_integer_at(document, "_id");
     place_of(c, carry_text_at(document, "key"))->position = c->carry->position;
 }
@@ -168,6 +222,10 @@ void carry_count_rows(struct carrying *c)
     mongoc.bson_append_document_end(&filter, &behind);
     carry_visit(c, MONGODB_OUTBOX, &filter, "_id", take_uncounted);
     mongoc.bson_destroy(&filter);
+    if (c->strays)
+        remove_strays(c, MONGODB_OUTBOX);
+    if (c->carry->since)
+        remove_strays(c, MONGODB_PLACES);
     if (c->code || c->carry->position == counted)
         return;
     carry_write_places(c);
@@ -240,7 +298,7 @@ static void append_row(struct carry_bulk *bulk, struct carrying *c, const struct
 {
     static const char *const texts[] = {"type", "key", "data", "trace"};
     static const char *const integers[] = {"version", "time_ms"};
-    bson_t fields, row;
+    bson_t fields, row, own;
     bson_iter_t at;
     bson_error_t why;
     carry_document_of(&event->fields, &fields);
@@ -256,6 +314,9 @@ static void append_row(struct carry_bulk *bulk, struct carrying *c, const struct
         mongoc.bson_append_int64(&row, integers[i], -1, mongodb_integer_at(&fields, integers[i]));
     mongoc.bson_append_utf8(&row, "work", -1, event->item->id, -1);
     mongoc.bson_append_int64(&row, "index", -1, event->index);
+    mongoc.bson_append_document_begin(&row, "_fh", -1, &own);
+    mongoc.bson_append_int64(&own, "at", -1, event->item->order);
+    mongoc.bson_append_document_end(&row, &own);
     bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, &row, NULL, &why);
     carry_bulk_took(bulk, c, taken, &why);
     mongoc.bson_destroy(&row);

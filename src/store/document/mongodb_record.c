@@ -94,3 +94,26 @@ bson_t *mongodb_record_told_late(const bson_t *document)
     }
     return told;
 }
+
+bool mongodb_record_is_stray(const bson_t *document, int64_t since)
+{
+    bson_iter_t at, value;
+    return since && mongoc.bson_iter_init(&at, document) &&
+           mongoc.bson_iter_find_descendant(&at, "_fh.at", &value) &&
+           mongoc.bson_iter_type(&value) == BSON_TYPE_INT64 &&
+           mongoc.bson_iter_int64(&value) <= since;
+}
+
+void mongodb_record_strays(bson_t *selector, int64_t since, bool are_so)
+{
+    bson_t at, until;
+    mongoc.bson_append_document_begin(selector, "_fh.at", -1, &at);
+    if (are_so) {
+        mongoc.bson_append_int64(&at, "$lte", -1, since);
+    } else {
+        mongoc.bson_append_document_begin(&at, "$not", -1, &until);
+        mongoc.bson_append_int64(&until, "$lte", -1, since);
+        mongoc.bson_append_document_end(&at, &until);
+    }
+    mongoc.bson_append_document_end(selector, &at);
+}

@@ -69,6 +69,8 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                   .count = count,
                                   .position = mongodb->position,
                                   .epoch = mongodb->epoch,
+                                  .order = mongodb->order,
+                                  .since = mongodb->since,
                                   .uncertain = uncertain};
     enum fh_code code = mongodb_call(mongodb, &carry.call, error);
     at = 0;

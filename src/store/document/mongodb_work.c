@@ -110,6 +110,7 @@ struct fetching {
     struct mongodb *mongodb;
     const char *id;
     bool ledger, found, broken, late;
+    int64_t since;
     json_t *document;
     char version[ID_SIZE];
     bson_t *carried; /* or NULL */
@@ -137,7 +138,7 @@ static void take_own(struct fetching *fetching, const bson_t *document)
     }
     fetching->late = mongoc.bson_iter_init(&at, document) &&
                      mongoc.bson_iter_find_descendant(&at, "_fh.late", &value);
-    fetching->found = !removed;
+    fetching->found = !removed && !mongodb_record_is_stray(document, fetching->since);
 }
 
 static bool take_document(struct mongodb_visit *visit, const bson_t *document)
@@ -164,6 +165,7 @@ static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const
                                             .visit = take_document},
                                   .mongodb = mongodb,
                                   .id = id,
+                                  .since = mongodb_since(mongodb, collection),
                                   .ledger = mongodb_is_ledger(collection)};
     enum fh_code code = mongodb_visit(mongodb, &fetching->visit, error);
     mongoc.bson_destroy(&filter);
