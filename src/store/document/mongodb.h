@@ -110,7 +110,8 @@ struct mongodb {
     /* mongodb_settle.c */
     struct mongodb_entry *first, *last; /* decided, to be carried on */
     bool carrying, closing, uncertain;  /* uncertain: how far the last attempt came is not known */
-    int64_t position, epoch;            /* the last given out; of this turn */
+    bool uncounted;          /* an earlier process may have left rows beyond the counter */
+    int64_t position, epoch; /* the last given out; of this turn */
     struct fiber_queue carried, for_entries;
     struct mongodb_placed placed[MONGODB_PLACED_MAX];
     uint64_t placed_count;
@@ -400,6 +401,7 @@ struct mongodb_carry {
     int64_t order;           /* a number that is not below those of the items */
     int64_t since;
     bool uncertain; /* in: some steps of an earlier attempt may have been taken, or may be */
+    bool uncounted; /* in: there may be rows beyond the counter, of whatever works */
     bool fenced;    /* out: another process has opened this store */
     bool counted;   /* out: all is written, though perhaps not all of it taken out */
     struct mongodb_placed *placed;

@@ -339,7 +339,7 @@ static void stamp_left(struct carrying *c)
 
 static void take_steps(struct carrying *c)
 {
-    if (c->carry->uncertain)
+    if (c->carry->uncounted)
         carry_count_rows(c);
     if (!c->carry->fenced)
         stamp_left(c);

@@ -9,7 +9,8 @@
  * after the first attempt all the same; positions that are not known then are found later.
  *
  * What others have left may have been carried on in part, whichever job it is in: a job with any
- * of it looks first how far that came, as one does behind an attempt whose end is not known.
+ * of it looks first how far that came, as one does behind an attempt whose end is not known. The
+ * first job of all looks for rows beyond the counter; of works of its own nobody has sent anything.
  *
  * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
  * by a work that locks such a document, if its writer had been taken for dead too early. Once all
@@ -64,6 +65,7 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                                .back = entry->back,
                                                .recorded = entry->recorded};
     }
+    bool uncounted = uncertain || mongodb->uncounted;
     struct mongodb_carry carry = {.call.run = mongodb_carry,
                                   .items = items,
                                   .count = count,
@@ -71,7 +73,8 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
                                   .epoch = mongodb->epoch,
                                   .order = mongodb->order,
                                   .since = mongodb->since,
-                                  .uncertain = uncertain};
+                                  .uncertain = uncertain,
+                                  .uncounted = uncounted};
     enum fh_code code = mongodb_call(mongodb, &carry.call, error);
     at = 0;
     for (struct mongodb_entry *entry = mongodb->first; at < count; entry = entry->next_carried)
@@ -79,8 +82,9 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
     free(items);
     if (carry.fenced)
         world_fatal(mongodb->store.world, "another process has opened this store");
-    bool late = carry.uncertain && carry.position > mongodb->position;
+    bool late = carry.uncounted && carry.position > mongodb->position;
     mongodb->uncertain = code != FH_OK;
+    mongodb->uncounted = mongodb->uncounted && code != FH_OK;
     if (!code || carry.counted) {
         mongodb->position = carry.position;
         remember_placed(mongodb, &carry);
@@ -321,7 +325,7 @@ static enum fh_code find_left(struct mongodb *mongodb, const char *collection,
 
 enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
 {
-    mongodb->uncertain = true;
+    mongodb->uncounted = true;
     enum fh_code code = find_left(mongodb, MONGODB_WORKS, error);
     for (int i = 0; i < mongodb->collection_count && !code; i++)
         code = find_left(mongodb, mongodb->collections[i].name, error);
