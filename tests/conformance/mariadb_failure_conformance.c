@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "store/ledger.h"
+#include "store/relational/ledger.h"
 #include "store/relational/mariadb.h"
 
 #define RECOVERY_MS 60000
@@ -250,6 +251,33 @@ static void the_server_ends_a_work_that_a_stopped_process_left_open(struct confo
     conformance_reads(c, "SELECT n FROM item", "[{'n':10}]");
 }
 
+static bool migrations_lock_is_free(struct conformance *c)
+{
+    int64_t is_free = 0;
+    struct store_work *work = conformance_begin(c, STORE_READ);
+    if (!work)
+        return false;
+    enum fh_code code = ledger_integer(work, "SELECT IS_FREE_LOCK(CONCAT('fh.', MD5(DATABASE())))",
+                                       NULL, 0, &is_free, &c->error);
+    conformance_rollback(c, work);
+    return code == FH_OK && is_free;
+}
+
+static void
+a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next(struct conformance *c)
+{
+    struct store_work *left = conformance_begin(c, STORE_MIGRATE);
+    EXPECT(left);
+    bool was_free = migrations_lock_is_free(c), is_free = was_free;
+    for (int waited_ms = 0; waited_ms < RECOVERY_MS && !is_free; waited_ms += 100) {
+        pause_ms(c, 100);
+        is_free = migrations_lock_is_free(c);
+    }
+    conformance_rollback(c, left);
+    EXPECT(!was_free);
+    EXPECT(is_free);
+}
+
 /* ---- Limits and settings --------------------------------------------------------------------- */
 
 /* A user of the case's own database, named after it. */
@@ -428,6 +456,7 @@ int main(void)
         CASE(a_work_whose_commit_never_arrived_is_run_again),
         CASE(a_commit_that_arrives_once_it_was_settled_does_nothing),
         CASE(the_server_ends_a_work_that_a_stopped_process_left_open),
+        CASE(a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next),
         CASE(a_server_that_gives_few_connections_is_served_with_those),
         CASE(a_password_that_was_changed_is_told_and_links_that_stand_go_on),
         CASE(a_server_that_could_lose_what_it_acknowledged_is_refused),

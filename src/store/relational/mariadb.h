@@ -17,10 +17,11 @@
 #define MARIADB_CONNECT_MS 10000
 #define MARIADB_STATEMENT_MS 40000
 #define MARIADB_MIGRATION_MS 3600000
-#define MARIADB_POOL_WAIT_MS 10000 /* for a connection that is free */
-#define MARIADB_LOCK_WAIT_S 10     /* of the server, for a row that another work holds */
-#define MARIADB_IDLE_S 2           /* of the server, between two statements of a work */
-#define MARIADB_OPEN_MS 30000      /* for a server that is starting */
+#define MARIADB_POOL_WAIT_MS 10000  /* for a connection that is free */
+#define MARIADB_LOCK_WAIT_S 10      /* of the server, for a row that another work holds */
+#define MARIADB_IDLE_S 2            /* of the server, between two statements of a work */
+#define MARIADB_MIGRATION_IDLE_S 10 /* the same of a migration, with the lock that it holds */
+#define MARIADB_OPEN_MS 30000       /* for a server that is starting */
 #define MARIADB_BACKOFF_MS_MIN 20
 #define MARIADB_BACKOFF_MS_MAX 1000
 #define MARIADB_CONNECTIONS 8 /* for works, where the configuration does not say */

@@ -179,7 +179,7 @@ static enum fh_code set_session(struct mariadb_connection *connection, struct fh
         [MARIADB_SEQUENCER] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
                               "SET autocommit = 1",
         [MARIADB_MIGRATIONS] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-                               "SET autocommit = 0",
+                               "SET autocommit = 0, wait_timeout = " TEXT(MARIADB_MIGRATION_IDLE_S),
     };
     char sql[768];
     snprintf(
