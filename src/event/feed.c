@@ -102,6 +102,11 @@ void feed_problem(struct feed_answer *answer, int status, json_t *problem)
         feed_header(answer, "Retry-After", "1");
 }
 
+int feed_status(const struct fh_error *error)
+{
+    return error->code == FH_UNAVAILABLE || error->retryable ? 503 : 500;
+}
+
 void feed_answer_release(struct feed_answer *answer)
 {
     if (answer->content_type && strcmp(answer->content_type, PROBLEM_CONTENT_TYPE) != 0)
@@ -474,7 +479,7 @@ void feed_answer(struct event_room *room, const json_t *strings, struct feed_ans
     enum fh_code code = feed_poll(room, &scan, &error);
     if (code != FH_OK) {
         log_warning("The feed could not be read: %s", error.message);
-        int status = code == FH_UNAVAILABLE ? 503 : 500;
+        int status = feed_status(&error);
         feed_problem(ret, status, problem_new(status, error.message, NULL));
     } else {
         answer_of_scan(room, &scan, ret);

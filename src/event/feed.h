@@ -70,6 +70,9 @@ void feed_answer_release(struct feed_answer *answer);
  * taken, in place of what was asked for. */
 void feed_header(struct feed_answer *answer, const char *name, const char *value);
 void feed_problem(struct feed_answer *answer, int status, json_t *problem);
+/* 503 where the next time may do, also of a reading work that the store's server ended: it is asked
+ * again. */
+int feed_status(const struct fh_error *error);
 /* Within the room: what a subscriber has committed (`done`) and read in this incarnation; written
  * down soon. */
 void feed_told(struct event_room *room, const char *name, const char *share, int64_t done,

@@ -430,7 +430,7 @@ static void answer_query(struct event_room *room, const json_t *typed, struct fe
         answer_page(room, &page, ret);
     } else {
         log_warning("A page of a snapshot could not be read: %s", error.message);
-        int failed = code == FH_UNAVAILABLE ? 503 : 500;
+        int failed = feed_status(&error);
         feed_problem(ret, failed, problem_new(failed, error.message, NULL));
     }
     text_release(&page.body);

@@ -737,6 +737,32 @@ static void what_a_subscriber_has_committed_is_written_down_afterwards(void **st
     forget(&second);
 }
 
+/* What a server says of a work that stood still on a busy machine. */
+static enum fh_code begin_beaten(struct store *store, enum store_mode mode, struct store_work **ret,
+                                 struct fh_error *error)
+{
+    (void)store, (void)mode;
+    *ret = NULL;
+    error_set(error, FH_CONFLICT, "The work stood still.");
+    error->retryable = true;
+    return FH_CONFLICT;
+}
+
+static void a_reader_is_told_to_ask_again_where_the_next_time_may_do(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = fixture->service.context.store;
+    const struct store_ops *ops = store->ops;
+    struct store_ops beaten = *ops;
+    publish(fixture, 1);
+    beaten.begin = begin_beaten;
+    store->ops = &beaten;
+    struct asking failed = ask(fixture, "");
+    store->ops = ops;
+    assert_int_equal(failed.status, 503);
+    forget(&failed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -759,6 +785,7 @@ int main(void)
         TEST(another_event_at_the_cursors_position_is_refused),
         TEST(a_409_records_nothing_of_the_former_incarnations_done),
         TEST(a_reader_behind_what_was_trimmed_is_told_so),
+        TEST(a_reader_is_told_to_ask_again_where_the_next_time_may_do),
         TEST(positions_go_on_when_all_of_the_outbox_was_trimmed),
         TEST(a_restart_keeps_positions_and_incarnation),
         TEST(a_long_poll_ends_with_the_commit),
