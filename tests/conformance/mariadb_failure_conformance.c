@@ -263,6 +263,7 @@ static bool migrations_lock_is_free(struct conformance *c)
     return code == FH_OK && is_free;
 }
 
+/* Schedule 37 */
 static void
 a_migration_that_a_stopped_process_left_open_keeps_nobody_from_the_next(struct conformance *c)
 {
