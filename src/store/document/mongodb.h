@@ -428,6 +428,13 @@ void mongodb_settle_left(struct mongodb *mongodb, const struct mongodb_left *lef
 /* What counts as never made, where it can be taken back: the document as it was; else NULL. */
 bson_t *mongodb_settle_back(struct mongodb *mongodb, const bson_t *document, const bson_t *carried);
 
+/* ---- mongodb_left.c ---- */
+
+/* The entry in a document that was found; borrowed of it. `any` false: there is none. FH_INVALID:
+ * it is not such as a work leaves, and nothing may be made of it. */
+enum fh_code mongodb_left_read(const char *collection, const bson_t *document, bson_t *ret,
+                               bool *ret_any, struct fh_error *error);
+
 /* ---- mongodb_back.c ---- */
 
 /* To the entry: what brings the document back that its write changes. False: it grew too large. */

@@ -41,6 +41,17 @@ int64_t mongodb_integer_at(const bson_t *document, const char *name)
                                                          : mongoc.bson_iter_int64(&at);
 }
 
+const char *mongodb_text_of(const bson_iter_t *at)
+{
+    return mongoc.bson_iter_type(at) == BSON_TYPE_UTF8 ? mongoc.bson_iter_utf8(at, NULL) : NULL;
+}
+
+const char *mongodb_text_at(const bson_t *document, const char *name)
+{
+    bson_iter_t at;
+    return mongoc.bson_iter_init_find(&at, document, name) ? mongodb_text_of(&at) : NULL;
+}
+
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool is_own(const char *name)

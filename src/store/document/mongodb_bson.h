@@ -36,6 +36,9 @@ json_t *mongodb_object_at(const bson_iter_t *at); /* of a document that is a fie
 void mongodb_append_filter(bson_t *to, const json_t *filter, const char *after, bool descending);
 /* A field's value, int32 or int64; 0: there is none. */
 int64_t mongodb_integer_at(const bson_t *document, const char *name);
+/* A text; NULL: it is none, or something else. */
+const char *mongodb_text_of(const bson_iter_t *at);
+const char *mongodb_text_at(const bson_t *document, const char *name);
 /* The name of an indexed field, or of one in a filter: each of the path's parts as it is stored. */
 void mongodb_path(char *out, size_t size, const char *path);
 

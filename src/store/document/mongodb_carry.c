@@ -49,11 +49,8 @@
 
 const char *carry_text_at(const bson_t *document, const char *name)
 {
-    bson_iter_t at;
-    return mongoc.bson_iter_init_find(&at, document, name) &&
-                   mongoc.bson_iter_type(&at) == BSON_TYPE_UTF8
-               ? mongoc.bson_iter_utf8(&at, NULL)
-               : "";
+    const char *text = mongodb_text_at(document, name);
+    return text ? text : "";
 }
 
 bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret)

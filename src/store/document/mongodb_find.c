@@ -53,7 +53,14 @@ static bool visit_candidate(struct mongodb_visit *visit, const bson_t *stored)
     finding->code = page_scanned(&finding->page, finding->name, finding->error);
     if (finding->code || !mongoc.bson_iter_init_find(&at, stored, "_id"))
         return !finding->code;
-    const char *id = mongoc.bson_iter_utf8(&at, NULL);
+    const char *id = mongodb_text_of(&at);
+    if (!id) {
+        finding->code = error_set(finding->error, FH_INVALID,
+                                  "A document in %s has an _id that is no text: another program "
+                                  "has made it.",
+                                  finding->name);
+        return false;
+    }
     int order = strcmp(id, finding->last_id);
     if (finding->sorted && finding->last_id[0] &&
         (finding->page.order.descending ? order >= 0 : order <= 0)) {

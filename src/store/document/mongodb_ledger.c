@@ -114,12 +114,6 @@ static enum fh_code read_rows(struct store_work *work, int64_t first, int64_t la
     return code;
 }
 
-static const char *row_text(const bson_t *row, const char *name)
-{
-    bson_iter_t at;
-    return mongoc.bson_iter_init_find(&at, row, name) ? mongoc.bson_iter_utf8(&at, NULL) : NULL;
-}
-
 static int64_t row_integer(const bson_t *row, const char *name)
 {
     bson_iter_t at;
@@ -133,11 +127,15 @@ static enum fh_code visit_row(struct records_reading *reading, const bson_t *row
                                  .previous = row_integer(row, "prev"),
                                  .time_ms = row_integer(row, "time_ms"),
                                  .version = (int)row_integer(row, "version"),
-                                 .id = row_text(row, "event_id"),
-                                 .type = row_text(row, "type"),
-                                 .key = row_text(row, "key"),
-                                 .data = row_text(row, "data"),
-                                 .trace = row_text(row, "trace")};
+                                 .id = mongodb_text_at(row, "event_id"),
+                                 .type = mongodb_text_at(row, "type"),
+                                 .key = mongodb_text_at(row, "key"),
+                                 .data = mongodb_text_at(row, "data"),
+                                 .trace = mongodb_text_at(row, "trace")};
+    if (!event.id || !event.type || !event.key || !event.data)
+        return error_set(error, FH_INVALID,
+                         "The event at %" PRId64 " is not one: " MONGODB_OUTBOX " is damaged.",
+                         event.position);
     return records_event(reading, &event, error);
 }
 
@@ -177,7 +175,8 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_i
     if (!code && at <= last) {
         code = read_rows(work, at, at, rows, error);
         for (int i = 0; i < rows->count; i++) {
-            snprintf(ret_id, ID_SIZE, "%s", row_text(rows->rows[i], "event_id"));
+            const char *id = mongodb_text_at(rows->rows[i], "event_id");
+            snprintf(ret_id, ID_SIZE, "%s", id ? id : "");
             mongoc.bson_destroy(rows->rows[i]);
         }
     }
@@ -302,12 +301,12 @@ struct places {
 static bool take_place(struct mongodb_visit *visit, const bson_t *document)
 {
     struct places *places = (struct places *)visit;
-    bson_iter_t key, position;
-    if (places->count == places->size || mongodb_record_is_stray(document, places->since) ||
-        !mongoc.bson_iter_init_find(&key, document, "_id") ||
+    const char *key = mongodb_text_at(document, "_id");
+    bson_iter_t position;
+    if (places->count == places->size || !key || mongodb_record_is_stray(document, places->since) ||
         !mongoc.bson_iter_init_find(&position, document, "position"))
         return places->count < places->size;
-    char *copy = strdup(mongoc.bson_iter_utf8(&key, NULL));
+    char *copy = strdup(key);
     FH_ASSERT(copy != NULL);
     places->list[places->count++] = (struct place){copy, mongoc.bson_iter_int64(&position)};
     return true;

@@ -197,7 +197,10 @@ static bson_t *without_content(const bson_t *carried)
     return empty;
 }
 
-/* Who has read what it writes has to read it again. */
+/* Who has read what it writes has to read it again. Of a range there is a change without an id,
+ * which every find in its collection may have seen. Who has read by its id what is in a range need
+ * not read it again, as with works of this process: the work that removes it changes, with it, the
+ * record by which the reader was to know (a caller's closing, a round, a parked key). */
 static void add_changes(struct mongodb_change *change, const bson_t *carried)
 {
     bson_iter_t list, write, at;
@@ -206,9 +209,9 @@ static void add_changes(struct mongodb_change *change, const bson_t *carried)
         return;
     while (mongoc.bson_iter_next(&write)) {
         const char *names[] = {"collection", "id"}, *texts[] = {"", ""};
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 2; i++) { /* all of it is what it should be: mongodb_left.c */
             if (mongoc.bson_iter_recurse(&write, &at) && mongoc.bson_iter_find(&at, names[i]))
-                texts[i] = mongoc.bson_iter_utf8(&at, NULL);
+                texts[i] = mongodb_text_of(&at);
         }
         change->next = calloc(1, sizeof *change);
         FH_ASSERT(change->next != NULL);
@@ -227,7 +230,6 @@ static struct mongodb_entry *entry_left(struct mongodb *mongodb, const struct mo
                  (comes_late(mongodb, carried) && strcmp(left->collection, MONGODB_WORKS) == 0);
     struct mongodb_entry *entry = calloc(1, sizeof *entry);
     struct mongodb_change *change = calloc(1, sizeof *change);
-    bson_iter_t at;
     FH_ASSERT(entry && change);
     change->collection = copy_text(left->collection);
     change->id = copy_text(left->id);
@@ -247,8 +249,7 @@ static struct mongodb_entry *entry_left(struct mongodb *mongodb, const struct mo
                                     .back = left->back,
                                     .removed = left->removed,
                                     .decided = true};
-    FH_ASSERT(mongoc.bson_iter_init_find(&at, carried, "id"));
-    snprintf(entry->id, ID_SIZE, "%s", mongoc.bson_iter_utf8(&at, NULL));
+    snprintf(entry->id, ID_SIZE, "%s", mongodb_text_at(carried, "id"));
     return entry;
 }
 
@@ -267,23 +268,21 @@ struct leaving {
     struct mongodb_visit visit; /* first */
     struct mongodb *mongodb;
     struct mongodb_entry *entries;
+    enum fh_code code;
+    struct fh_error *error;
 };
 
 static bool take_left(struct mongodb_visit *visit, const bson_t *document)
 {
     struct leaving *leaving = (struct leaving *)visit;
-    bson_iter_t at, value, removed;
-    const uint8_t *data;
-    uint32_t length;
+    bson_iter_t at, removed;
     bson_t carried;
-    if (!mongoc.bson_iter_init(&at, document) ||
-        !mongoc.bson_iter_find_descendant(&at, "_fh.work", &value))
-        return true;
-    mongoc.bson_iter_document(&value, &length, &data);
-    FH_ASSERT(mongoc.bson_init_static(&carried, data, length) &&
-              mongoc.bson_iter_init_find(&at, document, "_id"));
+    bool any;
+    leaving->code = mongodb_left_read(visit->collection, document, &carried, &any, leaving->error);
+    if (leaving->code || !any)
+        return !leaving->code;
     struct mongodb_left left = {.collection = visit->collection,
-                                .id = mongoc.bson_iter_utf8(&at, NULL),
+                                .id = mongodb_text_at(document, "_id"),
                                 .carried = &carried,
                                 .back = mongodb_settle_back(leaving->mongodb, document, &carried)};
     left.removed = mongoc.bson_iter_init(&at, document) &&
@@ -307,8 +306,10 @@ static enum fh_code find_left(struct mongodb *mongodb, const char *collection,
                                         .filter = &filter,
                                         .options = &options,
                                         .visit = take_left},
-                              .mongodb = mongodb};
+                              .mongodb = mongodb,
+                              .error = error};
     enum fh_code code = mongodb_visit(mongodb, &leaving.visit, error);
+    code = code ? code : leaving.code;
     mongoc.bson_destroy(&filter);
     mongoc.bson_destroy(&options);
     while (leaving.entries) {

@@ -115,6 +115,7 @@ struct fetching {
     char version[ID_SIZE];
     bson_t *carried; /* or NULL */
     bson_t *back;    /* what it was before, where it was changed too late; or NULL */
+    struct fh_error damage;
 };
 
 static void take_own(struct fetching *fetching, const bson_t *document)
@@ -123,18 +124,15 @@ static void take_own(struct fetching *fetching, const bson_t *document)
     bool removed = mongoc.bson_iter_init(&at, document) &&
                    mongoc.bson_iter_find_descendant(&at, "_fh.removed", &value);
     if (mongoc.bson_iter_init(&at, document) &&
-        mongoc.bson_iter_find_descendant(&at, "_fh.version", &value))
-        snprintf(fetching->version, ID_SIZE, "%s", mongoc.bson_iter_utf8(&value, NULL));
-    if (mongoc.bson_iter_init(&at, document) &&
-        mongoc.bson_iter_find_descendant(&at, "_fh.work", &value)) {
-        const uint8_t *data;
-        uint32_t length;
-        bson_t carried;
-        mongoc.bson_iter_document(&value, &length, &data);
-        if (mongoc.bson_init_static(&carried, data, length))
-            fetching->carried = mongoc.bson_copy(&carried);
-        if (fetching->carried)
-            fetching->back = mongodb_settle_back(fetching->mongodb, document, fetching->carried);
+        mongoc.bson_iter_find_descendant(&at, "_fh.version", &value) && mongodb_text_of(&value))
+        snprintf(fetching->version, ID_SIZE, "%s", mongodb_text_of(&value));
+    bson_t carried;
+    bool any;
+    fetching->broken = mongodb_left_read(fetching->visit.collection, document, &carried, &any,
+                                         &fetching->damage) != FH_OK;
+    if (any && !fetching->broken) {
+        fetching->carried = mongoc.bson_copy(&carried);
+        fetching->back = mongodb_settle_back(fetching->mongodb, document, fetching->carried);
     }
     fetching->late = mongoc.bson_iter_init(&at, document) &&
                      mongoc.bson_iter_find_descendant(&at, "_fh.late", &value);
@@ -145,6 +143,8 @@ static bool take_document(struct mongodb_visit *visit, const bson_t *document)
 {
     struct fetching *fetching = (struct fetching *)visit;
     take_own(fetching, document);
+    if (fetching->broken)
+        return false;
     if (fetching->found)
         fetching->document = mongodb_object(document, fetching->ledger ? fetching->id : NULL);
     fetching->broken = fetching->found && !fetching->document;
@@ -170,10 +170,14 @@ static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const
     enum fh_code code = mongodb_visit(mongodb, &fetching->visit, error);
     mongoc.bson_destroy(&filter);
     mongoc.bson_destroy(&options);
-    if (!code && fetching->broken)
-        code = error_set(error, FH_INVALID, "'%.100s' in %s holds what JSON does not have.", id,
+    if (code || !fetching->broken)
+        return code;
+    if (fetching->damage.code == FH_OK)
+        return error_set(error, FH_INVALID, "'%.100s' in %s holds what JSON does not have.", id,
                          collection);
-    return code;
+    if (error)
+        *error = fetching->damage;
+    return FH_INVALID;
 }
 
 static void fetched_release(struct fetching *fetching)

@@ -156,10 +156,12 @@ static bool see_version(struct mongodb_visit *visit, const bson_t *document)
 {
     struct looking *looking = (struct looking *)visit;
     bson_iter_t at, value;
+    const char *version = NULL;
+    if (mongoc.bson_iter_init(&at, document) &&
+        mongoc.bson_iter_find_descendant(&at, "_fh.version", &value))
+        version = mongodb_text_of(&value);
     looking->there = true;
-    looking->ours = mongoc.bson_iter_init(&at, document) &&
-                    mongoc.bson_iter_find_descendant(&at, "_fh.version", &value) &&
-                    strcmp(mongoc.bson_iter_utf8(&value, NULL), looking->version) == 0;
+    looking->ours = version && strcmp(version, looking->version) == 0;
     return false;
 }
 

@@ -30,7 +30,8 @@ struct listing {
 
 static void list_one(struct listing *listing, const char *id, const json_t *record)
 {
-    if (*record_text(record, "birth") && strcmp(id, listing->after) > 0)
+    const char *birth = record_text(record, "birth");
+    if (birth && *birth && strcmp(id, listing->after) > 0)
         map_put(&listing->ids, id, listing);
 }
 

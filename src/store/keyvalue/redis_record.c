@@ -41,7 +41,7 @@ static void command_members(const char *id, const json_t *record, struct redis_m
     if (!*birth)
         member(members, "command:created", id, "%019lld",
                (long long)record_integer(record, "created_ms"));
-    else if (strcmp(record_text(record, "outcome"), "pending") != 0)
+    else if (strcmp(record_word(record, "outcome"), "pending") != 0)
         member(members, "command:closable", id,
                "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%019lld", record_text(record, "caller"),
                birth, (long long)record_integer(record, "number"));
@@ -59,7 +59,7 @@ static void saga_members(const char *id, const json_t *record, struct redis_memb
     if (ended && record_integer(record, "closed") == 1)
         member(members, "saga:closed", id, "%s", strrchr(id, *RECORD_SEPARATOR) + 1);
     if (start && *start)
-        member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s", record_text(record, "birth"),
+        member(members, "saga:start", id, "%s" RECORD_SEPARATOR "%s", record_word(record, "birth"),
                start);
 }
 

@@ -70,7 +70,7 @@ enum fh_code records_outbox_trimmed(struct store_work *work, int64_t *ret_positi
     enum fh_code code = records_get(work, "meta", "trimmed", &trimmed, error);
     if (!code && trimmed) {
         *ret_position = record_integer(trimmed, "position");
-        snprintf(ret_id, ID_SIZE, "%s", record_text(trimmed, "event_id"));
+        snprintf(ret_id, ID_SIZE, "%s", record_word(trimmed, "event_id"));
         json_decref(trimmed);
     }
     return code;
@@ -117,7 +117,7 @@ enum fh_code records_subscriber_put(struct store_work *work, const char *name, c
         code = records_get(work, "subscriber", id, &known, error);
     if (code)
         return code;
-    if (known && strcmp(record_text(known, "incarnation"), incarnation) == 0 &&
+    if (known && strcmp(record_word(known, "incarnation"), incarnation) == 0 &&
         record_integer(known, "done") > done)
         done = record_integer(known, "done");
     json_decref(known);

@@ -144,7 +144,7 @@ enum fh_code records_caller_newest(struct store_work *work, const char *caller,
     ret_incarnation[0] = '\0';
     enum fh_code code = records_get(work, NEWEST, caller, &record, error);
     if (!code && record) {
-        snprintf(ret_incarnation, ID_SIZE, "%s", record_text(record, "incarnation"));
+        snprintf(ret_incarnation, ID_SIZE, "%s", record_word(record, "incarnation"));
         json_decref(record);
     }
     return code;

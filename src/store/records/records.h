@@ -128,6 +128,12 @@ extern const struct ledger_snapshot_ops records_snapshots;
 json_t *record_pack(const char *format, ...);
 /* NULL and 0 where it has none. */
 const char *record_text(const json_t *record, const char *name);
+/* The same where there has to be one: "" in a record that is damaged. */
+static inline const char *record_word(const json_t *record, const char *name)
+{
+    const char *text = record_text(record, name);
+    return text ? text : "";
+}
 int64_t record_integer(const json_t *record, const char *name);
 const char *record_copy(struct arena *arena, const json_t *record, const char *name);
 /* Parts of an id. FH_INVALID: together they are too long. */
