@@ -246,12 +246,6 @@ def faults_at(point, http, away_s):
     return [Fault(link, units, nth, how, away) for how in names for away in aways.get(how, (0.0,))]
 
 
-def is_promised(engine, schedule):
-    """What a copier sent to MongoDB before it was killed may come late and change the copy: docs/status.md."""
-    held = any(fault.how == "hold" for fault in schedule.faults)
-    return not (held and schedule.kind == "move" and engine == "mongodb")
-
-
 def singles(run, recording, listed, away_s, once):
     """Every fault at every message, one schedule each, in an order that comes to every message before it comes to
     another fault at one. `once`: the same message in several kinds counts once."""
@@ -266,8 +260,7 @@ def singles(run, recording, listed, away_s, once):
             faults = faults_at(point, is_http(point[0]), away_s)
             run.random.shuffle(faults)
             found += [(turn + run.random.random(), Schedule(kind, [fault])) for turn, fault in enumerate(faults)]
-    in_turn = [schedule for _, schedule in sorted(found, key=lambda one: one[0])]
-    return [schedule for schedule in in_turn if is_promised(run.engine, schedule)]
+    return [schedule for _, schedule in sorted(found, key=lambda one: one[0])]
 
 
 def pairs(run, listed, away_s):
@@ -289,7 +282,7 @@ def pairs(run, listed, away_s):
                 second.behind = one
                 found.append(Schedule(schedule.kind, [one, second]))
     run.random.shuffle(found)
-    return [schedule for schedule in found if is_promised(run.engine, schedule)]
+    return found
 
 
 def is_http(link):
