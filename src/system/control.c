@@ -239,7 +239,7 @@ void control_progress(struct control *control, const char *service, const char *
 void control_work(struct control *control, const char *service, const struct course *course)
 {
     for (struct client *client = control->clients; client; client = client->next) {
-        if (follows(client, service))
+        if (strcmp(client->service, service) == 0)
             send_json(client,
                       json_pack("{s:o, s:I, s:I, s:b, s:s}", "progress",
                                 json_sprintf("%s: %lld rows", service, (long long)course->done),
