@@ -305,6 +305,14 @@ static void append_column(bson_t *document, const struct copied_column *column,
         mongoc.bson_append_utf8(document, column->name, -1, value->text, (int)value->length);
 }
 
+/* Not initialised. They are aligned more strictly than what malloc gives. */
+static bson_t *documents_new(int count)
+{
+    bson_t *documents = aligned_alloc(_Alignof(bson_t), ((size_t)count + 1) * sizeof *documents);
+    FH_ASSERT(documents != NULL);
+    return documents;
+}
+
 static void writing_release(struct writing *writing)
 {
     for (int i = 0; i < writing->count; i++)
@@ -315,11 +323,9 @@ static void writing_release(struct writing *writing)
 static enum fh_code documents_write(struct store *store, const struct copied_ledger *ledger,
                                     const struct sql_value *rows, int count, struct fh_error *error)
 {
-    struct writing writing = {.collection = ledger->collection,
-                              .documents = calloc((size_t)count, sizeof(bson_t)),
-                              .count = count};
+    struct writing writing = {
+        .collection = ledger->collection, .documents = documents_new(count), .count = count};
     int width = copied_column_count(ledger);
-    FH_ASSERT(writing.documents != NULL);
     enum fh_code code = draw(store, &writing.order, error);
     for (int i = 0; i < count; i++) {
         mongoc.bson_init(&writing.documents[i]);
@@ -346,13 +352,11 @@ enum fh_code copied_mongodb_insert(struct store *store, const char *collection, 
                                    struct fh_error *error)
 {
     int count = (int)json_array_size(list);
-    struct writing writing = {.collection = collection,
-                              .documents = calloc((size_t)count + 1, sizeof(bson_t)),
-                              .count = count};
+    struct writing writing = {
+        .collection = collection, .documents = documents_new(count), .count = count};
     char version[ID_SIZE];
     size_t i;
     json_t *document;
-    FH_ASSERT(writing.documents != NULL);
     new_version(store, version);
     enum fh_code code = draw(store, &writing.order, error);
     json_array_foreach (list, i, document) {
