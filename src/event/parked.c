@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking at what is parked, and giving it up. Dropping is a work of its own, fenced as a retry
- * is: only the event that was shown as the first of its key is dropped. It is said in the log
- * before it is done; the event itself is with its publisher until that trims it.
+ * Looking at what is parked, and giving it up. Dropping is a work of its own, which takes what it
+ * finds as the first of its key. It is said in the log before it is done; the event itself is with
+ * its publisher until that trims it.
  */
 
 #include "event/parked.h"
@@ -172,56 +172,54 @@ static bool take_head(void *context, const struct ledger_parked *parked)
     return true;
 }
 
-enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
-                         const char *key, struct ledger_parked *ret, struct fh_error *error)
+static enum fh_code head_of(struct store_work *work, struct arena *arena, const char *source,
+                            const char *key, struct ledger_parked *ret, struct fh_error *error)
 {
-    struct store_work *work;
     struct head head = {arena, ret, false};
-    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_parked_events(work, source, key, 1, take_head, &head, error);
-    store_rollback(work);
+    enum fh_code code = ledger_parked_events(work, source, key, 1, take_head, &head, error);
     if (code == FH_OK && !head.found)
         return error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
                          key);
     return code;
 }
 
+enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+                         const char *key, struct ledger_parked *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = head_of(work, arena, source, key, ret, error);
+    store_rollback(work);
+    return code;
+}
+
 /* ---- giving up ----------------------------------------------------------------------------- */
 
-static enum fh_code drop_read(struct event_room *room, const struct ledger_parked *parked,
-                              struct fh_error *error)
+/* The first of the key, found and taken by one work: so it sees what a retry has taken that is not
+ * durable yet, and whoever tried it meanwhile, in vain, does not save it. */
+static enum fh_code drop_first(struct event_room *room, struct arena *arena, const char *source,
+                               const char *key, struct ledger_parked *ret, struct fh_error *error)
 {
     struct store_work *work;
     bool unparked;
     enum fh_code code = store_begin(store_of(room), STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_parked_take(work, parked, &unparked, error);
+    code = head_of(work, arena, source, key, ret, error);
+    if (code == FH_OK)
+        code = ledger_parked_take(work, ret, &unparked, error);
     CRASH_POINT("drop.taken");
     if (code != FH_OK) {
         store_rollback(work);
         return code;
     }
+    log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s", ret->type,
+                ret->event_id, source, (long long)ret->position, key,
+                *ret->error ? ret->error : "it waited behind another one");
     code = store_commit(work, error);
     CRASH_POINT("drop.durable");
-    return code;
-}
-
-/* Whoever tries it meanwhile, in vain, does not save it. */
-static enum fh_code drop_first(struct event_room *room, struct arena *arena,
-                               struct ledger_parked *parked, struct fh_error *error)
-{
-    int64_t position = parked->position;
-    enum fh_code code = FH_CONFLICT;
-    for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++) {
-        code = drop_read(room, parked, error);
-        if (code != FH_CONFLICT ||
-            parked_head(room, arena, parked->source, parked->key, parked, NULL) != FH_OK ||
-            parked->position != position)
-            break;
-    }
     return code;
 }
 
@@ -231,14 +229,10 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
 {
     struct arena arena;
     struct ledger_parked parked;
+    enum fh_code code = FH_CONFLICT;
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = parked_head(room, &arena, source, key, &parked, error);
-    if (code == FH_OK) {
-        log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s",
-                    parked.type, parked.event_id, source, (long long)parked.position, key,
-                    *parked.error ? parked.error : "it waited behind another one");
-        code = drop_first(room, &arena, &parked, error);
-    }
+    for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++)
+        code = drop_first(room, &arena, source, key, &parked, error);
     if (code == FH_OK) {
         *left = parked.waiting - 1;
         json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
@@ -249,24 +243,18 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
     return code;
 }
 
-/* Who drops all of them does not mind that a retry took some meanwhile. */
+/* Who drops all of them does not mind that a retry took the last. */
 static enum fh_code drop_all(struct event_room *room, const char *source, const char *key,
                              json_t *list, int64_t *left, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
-    for (int overtaken = 0; json_array_size(list) < PARKED_LIST_MAX;) {
+    do {
         code = drop_one(room, source, key, list, left, error);
-        if (code == FH_CONFLICT && ++overtaken < PARKED_OVERTAKEN_MAX)
-            continue;
-        if (code == FH_NOT_FOUND && json_array_size(list) > 0) {
-            *left = 0;
-            return FH_OK;
-        }
-        if (code != FH_OK || *left == 0)
-            return code;
-        overtaken = 0;
-    }
-    return code;
+    } while (code == FH_OK && *left > 0 && json_array_size(list) < PARKED_LIST_MAX);
+    if (code != FH_NOT_FOUND || json_array_size(list) == 0)
+        return code;
+    *left = 0;
+    return FH_OK;
 }
 
 enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
