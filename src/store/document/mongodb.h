@@ -15,7 +15,7 @@
  *     mongodb_turn.c      several processes         mongodb_records.c   the rest of the ledger
  *     mongodb_claim.c     whose the store is        mongodb_record.c    why a late write loses
  *     mongodb.c           opening and closing       mongodb_copy.c      for who copies the store
- *                                                   mongodb_copy_begin.c  why he does so alone
+ *                                                   mongodb_copy_begin.c  why only one does
  *
  * No file looks for something in a collection that grows where that can be avoided: FerretDB 1 on
  * SQLite goes through all of it, even for one _id.

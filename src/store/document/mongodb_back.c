@@ -69,24 +69,6 @@ bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
 
 /* ---- Taking back ----------------------------------------------------------------------------- */
 
-static bool part_of(const bson_t *document, const char *name, bson_t *ret)
-{
-    bson_iter_t at;
-    const uint8_t *data;
-    uint32_t length;
-    if (!mongoc.bson_iter_init_find(&at, document, name) ||
-        mongoc.bson_iter_type(&at) != BSON_TYPE_DOCUMENT)
-        return false;
-    mongoc.bson_iter_document(&at, &length, &data);
-    return mongoc.bson_init_static(ret, data, length);
-}
-
-static bool has(const bson_t *document, const char *name)
-{
-    bson_iter_t at;
-    return mongoc.bson_iter_init_find(&at, document, name);
-}
-
 static void append_own(bson_t *to, const char *version, int64_t order, bool removed)
 {
     bson_t own;
@@ -106,8 +88,8 @@ static void append_before(bson_t *to, const bson_t *document, const bson_t *befo
     mongoc.bson_iter_init(&at, document);
     while (mongoc.bson_iter_next(&at)) {
         const char *name = mongoc.bson_iter_key(&at);
-        if (strcmp(name, "_id") != 0 && strcmp(name, "_fh") != 0 && !has(before, name) &&
-            !has(came, name))
+        if (strcmp(name, "_id") != 0 && strcmp(name, "_fh") != 0 && !mongodb_has(before, name) &&
+            !mongodb_has(came, name))
             mongoc.bson_append_value(to, name, -1, mongoc.bson_iter_value(&at));
     }
     mongoc.bson_iter_init(&at, before);
@@ -117,7 +99,7 @@ static void append_before(bson_t *to, const bson_t *document, const bson_t *befo
 
 bool mongodb_back_knows(const bson_t *carried)
 {
-    return has(carried, "back");
+    return mongodb_has(carried, "back");
 }
 
 bson_t *mongodb_back_document(const bson_t *document, const bson_t *carried, const char *version,
@@ -125,8 +107,10 @@ bson_t *mongodb_back_document(const bson_t *document, const bson_t *carried, con
 {
     bson_t back, before, came, *was = mongoc.bson_new();
     bson_iter_t at;
-    FH_ASSERT(part_of(carried, "back", &back) && mongoc.bson_iter_init_find(&at, document, "_id"));
-    bool changed = part_of(&back, "before", &before) && part_of(&back, "came", &came);
+    FH_ASSERT(mongodb_document_at(carried, "back", &back) &&
+              mongoc.bson_iter_init_find(&at, document, "_id"));
+    bool changed =
+        mongodb_document_at(&back, "before", &before) && mongodb_document_at(&back, "came", &came);
     mongoc.bson_append_value(was, "_id", -1, mongoc.bson_iter_value(&at));
     append_own(was, version, order, !changed);
     if (changed)

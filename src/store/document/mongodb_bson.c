@@ -52,6 +52,24 @@ const char *mongodb_text_at(const bson_t *document, const char *name)
     return mongoc.bson_iter_init_find(&at, document, name) ? mongodb_text_of(&at) : NULL;
 }
 
+bool mongodb_has(const bson_t *document, const char *name)
+{
+    bson_iter_t at;
+    return mongoc.bson_iter_init_find(&at, document, name);
+}
+
+bool mongodb_document_at(const bson_t *document, const char *name, bson_t *ret)
+{
+    bson_iter_t at;
+    const uint8_t *data;
+    uint32_t length;
+    if (!mongoc.bson_iter_init_find(&at, document, name) ||
+        mongoc.bson_iter_type(&at) != BSON_TYPE_DOCUMENT)
+        return false;
+    mongoc.bson_iter_document(&at, &length, &data);
+    return mongoc.bson_init_static(ret, data, length);
+}
+
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool is_own(const char *name)

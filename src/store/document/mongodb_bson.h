@@ -39,6 +39,10 @@ int64_t mongodb_integer_at(const bson_t *document, const char *name);
 /* A text; NULL: it is none, or something else. */
 const char *mongodb_text_of(const bson_iter_t *at);
 const char *mongodb_text_at(const bson_t *document, const char *name);
+bool mongodb_has(const bson_t *document, const char *name);
+/* A field that is a document, which lives as long as `document`. False: it is none, or something
+ * else. */
+bool mongodb_document_at(const bson_t *document, const char *name, bson_t *ret);
 /* The name of an indexed field, or of one in a filter: each of the path's parts as it is stored. */
 void mongodb_path(char *out, size_t size, const char *path);
 

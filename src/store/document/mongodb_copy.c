@@ -5,7 +5,7 @@
  * no use to anyone before the move says that it is whole.
  *
  * What a copier writes is past works, too: inserted, many documents at once. Why nothing comes of
- * that when he is killed and another one copies: mongodb_copy_begin.c.
+ * that when it is killed and another one copies: mongodb_copy_begin.c.
  */
 
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 /*
  * A copying into a store: its beginning, its numbers, and why nothing comes of one that is over.
  *
- * A copier makes documents of which nobody knows before, in any number. He may be killed, and the
+ * A copier makes documents of which nobody knows before, in any number. It may be killed, and the
  * next one copy something else; then the service serves from that. So each copying draws a number,
  * above all that were drawn before, and puts it into the counter (`copy`) before it empties the
  * store. What is in the collections that are copied, and carries a number up to this one, is not
@@ -23,8 +23,8 @@
  *     the position                 names the epoch
  *     what was trimmed             finds a newer record
  *
- * A copier that was held still and goes on draws from the numbers that he had; once he has others,
- * the counter has told him that it is not his copy any more.
+ * A copier that was paused and goes on draws from the numbers that it had; once it has others, the
+ * counter has told it that another copying has begun.
  */
 
 #include "store/document/mongodb.h"

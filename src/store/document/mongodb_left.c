@@ -8,24 +8,6 @@
 
 #include "store/document/mongodb.h"
 
-static bool document_at(const bson_t *document, const char *name, bson_t *ret)
-{
-    bson_iter_t at;
-    const uint8_t *data;
-    uint32_t length;
-    if (!mongoc.bson_iter_init_find(&at, document, name) ||
-        mongoc.bson_iter_type(&at) != BSON_TYPE_DOCUMENT)
-        return false;
-    mongoc.bson_iter_document(&at, &length, &data);
-    return mongoc.bson_init_static(ret, data, length);
-}
-
-static bool has(const bson_t *document, const char *name)
-{
-    bson_iter_t at;
-    return mongoc.bson_iter_init_find(&at, document, name);
-}
-
 static bool has_texts(const bson_t *document, const char *const *names)
 {
     while (*names && mongodb_text_at(document, *names))
@@ -70,11 +52,11 @@ static bool is_write(const bson_t *write)
     if (!has_texts(write, always))
         return false;
     bool ledger = mongodb_is_ledger(mongodb_text_at(write, "collection"));
-    if (ledger && has(write, "range"))
+    if (ledger && mongodb_has(write, "range"))
         return mongodb_text_at(write, "range") && is_filter(mongodb_text_at(write, "range"));
-    bool has_one = document_at(write, "document", &document);
-    return mongodb_text_at(write, "id") && has_one == has(write, "document") &&
-           (ledger || (has_one && document_at(&document, "_fh", &own)));
+    bool has_one = mongodb_document_at(write, "document", &document);
+    return mongodb_text_at(write, "id") && has_one == mongodb_has(write, "document") &&
+           (ledger || (has_one && mongodb_document_at(&document, "_fh", &own)));
 }
 
 static bool is_step(const bson_t *step)
@@ -88,18 +70,18 @@ static bool is_event(const bson_t *event)
     static const char *const always[] = {"id", "type", "key", "data", NULL};
     bson_t saga;
     return has_texts(event, always) && is_list(event, "steps", is_step) &&
-           (!has(event, "saga") ||
-            (document_at(event, "saga", &saga) && mongodb_text_at(&saga, "birth")));
+           (!mongodb_has(event, "saga") ||
+            (mongodb_document_at(event, "saga", &saga) && mongodb_text_at(&saga, "birth")));
 }
 
 static bool is_back(const bson_t *carried)
 {
     bson_t back, part;
-    if (!has(carried, "back"))
+    if (!mongodb_has(carried, "back"))
         return true;
-    return document_at(carried, "back", &back) &&
-           (has(&back, "made") ||
-            (document_at(&back, "before", &part) && document_at(&back, "came", &part)));
+    return mongodb_document_at(carried, "back", &back) &&
+           (mongodb_has(&back, "made") || (mongodb_document_at(&back, "before", &part) &&
+                                           mongodb_document_at(&back, "came", &part)));
 }
 
 static bool is_entry(const bson_t *carried)
@@ -114,8 +96,8 @@ enum fh_code mongodb_left_read(const char *collection, const bson_t *document, b
 {
     bson_t own;
     const char *id = mongodb_text_at(document, "_id");
-    *ret_any = document_at(document, "_fh", &own) && has(&own, "work");
-    if (!*ret_any || (id && document_at(&own, "work", ret) && is_entry(ret)))
+    *ret_any = mongodb_document_at(document, "_fh", &own) && mongodb_has(&own, "work");
+    if (!*ret_any || (id && mongodb_document_at(&own, "work", ret) && is_entry(ret)))
         return FH_OK;
     return error_set(error, FH_INVALID,
                      "What a work has left in '%.80s' of %.40s is not such as works leave: the "
