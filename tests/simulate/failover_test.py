@@ -23,8 +23,8 @@ def nothing_is_there_in_part_or_twice_and_who_can_not_follow_says_so():
     told = json.loads(ran.stdout) if ran.stdout.startswith("{") else {"failed": -1, "counts": {}}
     notes.append(ran.stdout.strip())
     counts = told["counts"]
-    # What stands on one server goes back as one: only a process that remembers more than that is refused.
-    return told["failed"] == 0 and counts.get("together", 0) > 0 and bool(ENDS) == (counts.get("estranged", 0) > 0)
+    # What stands on one server goes back as one: only a process that remembers more than that can be refused.
+    return told["failed"] == 0 and counts.get("together", 0) > 0 and (not ENDS or counts.get("estranged", 0) > 0)
 
 
 def a_process_whose_last_works_are_gone_says_so_and_begins_anew():
