@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "link.h"
+#include "mongodb_raw.h"
 #include "store/document/mongodb.h"
 
 static const struct fh_collection things = {"thing", {"v"}};
@@ -270,36 +271,6 @@ static void an_events_mark_stands_or_falls_with_what_its_handler_changed(struct 
 }
 
 /* ---- What a dead process has left ------------------------------------------------------------ */
-
-struct raw {
-    struct mongodb_call call; /* first */
-    const char *collection, *text;
-};
-
-static enum fh_code raw_run(struct mongodb_call *call, struct fh_error *error)
-{
-    struct raw *raw = (struct raw *)call;
-    bson_error_t why;
-    mongoc_collection_t *collection = mongodb_collection(call, raw->collection);
-    bson_t *document = mongoc.bson_new_from_json((const uint8_t *)raw->text, -1, &why);
-    FH_ASSERT(document != NULL);
-    bool done = mongoc.mongoc_collection_insert_one(collection, document, NULL, NULL, &why);
-    mongoc.bson_destroy(document);
-    mongoc.mongoc_collection_destroy(collection);
-    return done ? FH_OK : mongodb_failed(&why, error);
-}
-
-/* Past the engine: text with ' for ". */
-static bool put_raw(struct conformance *c, const char *collection, const char *text)
-{
-    char *quoted = strdup(text);
-    for (char *at = quoted; *at; at++)
-        *at = *at == '\'' ? '"' : *at;
-    struct raw raw = {.call.run = raw_run, .collection = collection, .text = quoted};
-    enum fh_code code = mongodb_call(mongodb_of(c->store), &raw.call, &c->error);
-    free(quoted);
-    return code == FH_OK;
-}
 
 #define EVENT(id)                                                                                  \
     "{'id':'" id "','type':'Changed','version':{'$numberLong':'1'},'key':'k',"                     \
