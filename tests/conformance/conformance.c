@@ -4,6 +4,7 @@
 #include "conformance.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static enum fh_code sqlite_open_in(struct harness *harness, enum fh_model model, struct store **ret,
                                    struct fh_error *error)
@@ -80,6 +81,18 @@ void conformance_note(struct conformance *c, const char *file, int line, const c
     if (!c->failure[0])
         snprintf(c->failure, sizeof c->failure, "%s:%d: %s (last error: %s)", file, line, what,
                  c->error.message);
+}
+
+struct store *conformance_embedded(struct conformance *c, const char *name, enum fh_model model)
+{
+    char folder[256];
+    struct store *store = NULL;
+    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
+    mkdir(folder, 0700);
+    struct store_options options = {.service = "conformance", .folder = folder, .model = model};
+    if (store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) != FH_OK)
+        conformance_note(c, __FILE__, __LINE__, "an embedded store is opened");
+    return store;
 }
 
 static void run_on_fiber(void *argument)

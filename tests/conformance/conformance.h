@@ -95,6 +95,9 @@ int conformance_main_of(const char *engine, enum fh_model model, const struct co
                         size_t count);
 
 void conformance_note(struct conformance *c, const char *file, int line, const char *what);
+/* A new store on SQLite in a folder of that name, not prepared yet; NULL, and noted: it can't be
+ * opened. */
+struct store *conformance_embedded(struct conformance *c, const char *name, enum fh_model model);
 
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \

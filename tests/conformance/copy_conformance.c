@@ -5,7 +5,6 @@
 #include "conformance.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/id.h"
 #include "store/ledger.h"
@@ -46,14 +45,8 @@ static bool make_tables(struct conformance *c, struct store *store)
 
 static struct store *open_embedded(struct conformance *c, const char *name)
 {
-    char folder[256];
-    struct store *store = NULL;
-    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
-    mkdir(folder, 0700);
-    struct store_options options = {
-        .service = "conformance", .folder = folder, .model = FH_RELATIONAL};
-    if (store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) != FH_OK ||
-        !make_tables(c, store))
+    struct store *store = conformance_embedded(c, name, FH_RELATIONAL);
+    if (store && !make_tables(c, store))
         conformance_note(c, __FILE__, __LINE__, "an embedded store is made");
     return store;
 }

@@ -5,7 +5,6 @@
 /* What the suites of the key-value model share. Header only. */
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "conformance.h"
 
@@ -38,22 +37,12 @@ static inline bool prepare(struct conformance *c)
 /* A prepared store on SQLite in a folder of that name; NULL, and noted: it can't be. */
 static inline struct store *open_embedded(struct conformance *c, const char *name)
 {
-    char folder[256];
-    struct store *store = NULL, *own = c->store;
-    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
-    mkdir(folder, 0700);
-    struct store_options options = {
-        .service = "conformance", .folder = folder, .model = FH_KEY_VALUE};
-    if (store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) == FH_OK) {
-        c->store = store;
-        bool prepared = prepare(c);
-        c->store = own;
-        if (prepared)
-            return store;
-        store_close(store);
-    }
-    conformance_note(c, __FILE__, __LINE__, "an embedded store is made");
-    return NULL;
+    struct store *own = c->store, *store = conformance_embedded(c, name, FH_KEY_VALUE);
+    c->store = store;
+    if (store && !prepare(c))
+        conformance_note(c, __FILE__, __LINE__, "an embedded store is made");
+    c->store = own;
+    return store;
 }
 
 static inline json_t *read_key(struct conformance *c, const struct keyvalue_view *view,

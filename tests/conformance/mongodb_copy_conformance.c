@@ -10,7 +10,6 @@
 #include "engine_mongodb.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/text.h"
 #include "copied.h"
@@ -34,14 +33,8 @@ static bool prepare(struct conformance *c, struct store *store)
 
 static struct store *open_embedded(struct conformance *c, const char *name)
 {
-    char folder[256];
-    struct store *store = NULL;
-    snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
-    mkdir(folder, 0700);
-    struct store_options options = {
-        .service = "conformance", .folder = folder, .model = FH_DOCUMENT};
-    if (store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) != FH_OK ||
-        !prepare(c, store))
+    struct store *store = conformance_embedded(c, name, FH_DOCUMENT);
+    if (store && !prepare(c, store))
         conformance_note(c, __FILE__, __LINE__, "an embedded store is made");
     return store;
 }
