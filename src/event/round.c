@@ -147,7 +147,6 @@ bool round_load(struct subscription *s)
         if (code == FH_OK) {
             s->fenced = cursor.epoch != s->cursor.epoch;
             s->cursor = cursor;
-            s->rounds = s->round.phase == LEDGER_PAGES || s->round.phase == LEDGER_SWEEP;
             if (!s->fenced) /* nothing else may come for long that would release it */
                 subscription_release_hold(s, &s->applying_hold);
             return !s->fenced;
@@ -358,10 +357,9 @@ void round_step(struct subscription *s)
         take_pages(s);
     else if (s->round.phase == LEDGER_SWEEP)
         round_sweep(s);
-    if (s->begins_anew || s->round.phase == LEDGER_PAGES || s->round.phase == LEDGER_SWEEP)
+    if (subscription_rounds(s))
         return;
     CRASH_POINT("round.over");
-    s->rounds = false;
     subscription_drop(s);
     subscription_release_hold(s, &s->reading);
     s->reading.state = SUBSCRIPTION_STARTING; /* its first answer tells how far there is to go */

@@ -26,9 +26,9 @@ enum fh_code round_check(const fh_service *service, const struct fh_heard *heard
                          struct fh_error *error);
 
 /* On the applier's fiber, which has the share. Reads where the round stands: it goes on with one
- * that was under way (s->rounds). False: the subscription ends. */
+ * that was under way (subscription_rounds). False: the subscription ends. */
 bool round_load(struct subscription *subscription);
-/* One step of it, as long as s->rounds; parks. */
+/* One step of it, as long as subscription_rounds says so; parks. */
 void round_step(struct subscription *subscription);
 
 /* Of events that are to be applied: those that pages brought already are left out. */

@@ -128,7 +128,7 @@ static void sweep_keys(struct subscription *s, struct sweep *sweep)
     struct batch_event *events = gone_events(sweep, heard->type);
     int count = (int)json_array_size(sweep->keys), done = 0;
     int64_t round = s->round.round;
-    while (subscription_goes_on(s) && s->rounds && s->round.round == round) {
+    while (subscription_goes_on(s) && subscription_rounds(s) && s->round.round == round) {
         int now = count - done < round_at_once(s) ? count - done : round_at_once(s);
         bool last = done + now == count;
         struct round_fence fence = {.next = s->round};

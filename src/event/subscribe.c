@@ -237,7 +237,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
 static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
-    while (subscription_goes_on(s) && !s->rounds && s->applied < s->applying->count) {
+    while (subscription_goes_on(s) && !subscription_rounds(s) && s->applied < s->applying->count) {
         if (!apply_next(s, &attempts))
             return;
     }
@@ -303,7 +303,7 @@ static void applier(void *argument)
 {
     struct subscription *s = argument;
     if (cursor_is_ours(s) && round_load(s)) {
-        if (s->rounds)
+        if (subscription_rounds(s))
             subscription_hold(s, &s->reading, SUBSCRIPTION_ROUND,
                               "A snapshot was under way when this process began.");
         subscription_drop(s);
@@ -313,7 +313,7 @@ static void applier(void *argument)
         subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
-        if (s->rounds)
+        if (subscription_rounds(s))
             round_step(s);
         else if (!round_forget(s))
             apply_what_came(s);
@@ -336,7 +336,7 @@ static void begin_applying(struct subscription *s)
 static void share_taken(struct lease *lease)
 {
     struct subscription *s = lease->owner;
-    s->fenced = false;
+    s->fenced = s->begins_anew = false; /* whoever had it meanwhile may have seen to that */
     s->reading.state = SUBSCRIPTION_STARTING;
     s->reading.reason[0] = '\0';
     begin_applying(s);

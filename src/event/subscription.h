@@ -40,8 +40,7 @@ struct subscription {
     unsigned share_index, share_count;
     struct lease lease;        /* only whose it is applies */
     struct ledger_round round; /* as committed */
-    bool rounds;               /* it is under way: nothing is read from the feed */
-    bool begins_anew;          /* another one has to begin */
+    bool begins_anew;          /* another one has to begin: the publisher has refused the feed */
     int round_tries;
     struct portion rows, together, answers; /* of a page; of a round's work; of the feed */
     bool fenced;         /* a work found that another instance has it: until we get it anew */
@@ -67,6 +66,13 @@ struct subscription {
     int64_t skipped_ns; /* the last work that only moved the cursor */
     uint64_t applied_count, failure_count;
 };
+
+/* A snapshot is under way, or has to begin: nothing is read from the feed. Worked out each time,
+ * since the reader learns one half of it while the applier learns the other. */
+static inline bool subscription_rounds(const struct subscription *s)
+{
+    return s->begins_anew || s->round.phase == LEDGER_PAGES || s->round.phase == LEDGER_SWEEP;
+}
 
 struct world *subscription_world(const struct subscription *s);
 bool subscription_refused(const struct subscription *s);

@@ -103,9 +103,9 @@ static void refuse(struct subscription *s, int status)
         status == 409 ? "The publisher's store is not the one that was read so far (409): it was "
                         "restored or replaced"
                       : "The publisher has trimmed events that were not read yet (410)";
-    s->begins_anew = s->rounds = round_possible(s, why, sizeof why);
+    s->begins_anew = round_possible(s, why, sizeof why);
     snprintf(reason, sizeof reason, "%s%s%s.", what, *why ? ", and " : "", why);
-    subscription_hold(s, &s->reading, s->rounds ? SUBSCRIPTION_ROUND : SUBSCRIPTION_REFUSED,
+    subscription_hold(s, &s->reading, s->begins_anew ? SUBSCRIPTION_ROUND : SUBSCRIPTION_REFUSED,
                       reason);
     subscription_drop(s);
     fiber_wake_all(&s->for_batches);
@@ -197,7 +197,7 @@ static void reader(void *argument)
     uint64_t own = ++s->reader;
     s->generation++; /* what one of before has asked for meanwhile counts no more */
     while (subscription_goes_on(s) && s->reader == own) {
-        if (s->rounds || s->queued >= SUBSCRIBE_PREFETCH_MAX)
+        if (subscription_rounds(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
             read_on(s, &failures);

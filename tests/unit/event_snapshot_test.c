@@ -403,6 +403,61 @@ static void what_can_not_be_forgotten_for_a_while_holds_no_subscription(void **s
     close_search(fixture);
 }
 
+static struct fiber_queue for_refusal;
+static bool forgetting, refused;
+static struct fixture *changed;
+
+/* The first work that forgets what a round has noted fails once the publisher has refused the
+ * feed, which is not the one that the round was about. */
+static enum fh_code begin_until_refused(struct store *store, enum store_mode mode,
+                                        struct store_work **ret, struct fh_error *error)
+{
+    const struct subscription *s = subscription_next(away_from->context.events, NULL);
+    if (forgetting || !store_writes(mode) || s->round.phase != LEDGER_FOLLOW)
+        return real_ops->begin(store, mode, ret, error);
+    forgetting = true;
+    changed->products.context.store->incarnation[0] ^= 1;
+    while (!refused)
+        fiber_wait(&for_refusal);
+    return error_set(error, FH_UNAVAILABLE, "The server is gone.");
+}
+
+static void hold_forgetting(struct fixture *fixture)
+{
+    changed = fixture;
+    lose_store(fixture);
+    away_ops.begin = begin_until_refused;
+}
+
+static bool is_forgetting(void *argument)
+{
+    (void)argument;
+    return forgetting;
+}
+
+static bool is_refused(void *argument)
+{
+    return strcmp(view_of(argument).state, "resynchronising") == 0;
+}
+
+static void a_refusal_meanwhile_is_not_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    change(fixture, 1, 3, "former life");
+    trim(fixture);
+    fixture->hook_at = 1;
+    fixture->hook = hold_forgetting;
+    open_search(fixture);
+    harness_until(&fixture->harness, is_forgetting, NULL);
+    harness_until(&fixture->harness, is_refused, fixture);
+    change(fixture, 1, 2, "present life");
+    refused = true;
+    fiber_wake_all(&for_refusal);
+    expect_same(fixture);
+    fixture->search.context.store->ops = real_ops;
+    close_search(fixture);
+}
+
 /* ---- the publisher's side -------------------------------------------------------------------- */
 
 struct asking {
@@ -647,6 +702,7 @@ int main(void)
         CASE(a_paused_instance_of_a_former_life_changes_nothing),
         CASE(a_former_life_forgets_nothing_of_a_later_round),
         CASE(what_can_not_be_forgotten_for_a_while_holds_no_subscription),
+        CASE(a_refusal_meanwhile_is_not_forgotten),
         CASE(wrong_questions_are_refused),
         CASE(a_page_has_its_shares_keys_with_their_last_positions),
         CASE(rows_of_which_a_page_is_too_large_come_in_smaller_ones),
