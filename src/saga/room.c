@@ -178,14 +178,18 @@ void saga_room_read_begin(struct saga_room *room)
 
 void saga_room_read_end(struct saga_room *room)
 {
-    if (--room->reading == 0)
-        map_release(&room->removed);
+    if (--room->reading > 0)
+        return;
+    map_release(&room->removed);
+    room->read_by_former = false;
 }
 
 bool saga_room_add(struct saga_room *room, struct saga_run *run)
 {
     bool left = room->reading && map_get(&room->removed, run->reference);
-    if (left || map_get(&room->runs, run->reference)) {
+    bool former = room->away || room->read_by_former;
+    room->reload = room->reload || former;
+    if (former || left || map_get(&room->runs, run->reference)) {
         saga_run_release(run);
         return false;
     }
@@ -385,7 +389,7 @@ static void refill(void *argument)
 
 static void start_refill(struct saga_room *room)
 {
-    if (!room->refilling && !room->stopping)
+    if (!room->refilling && !room->stopping && !room->away)
         room->refilling = fiber_start(room->context->world->fibers, refill, room);
 }
 

@@ -149,6 +149,11 @@ struct saga_room {
     struct store_listener listener;
     int reading;        /* fibers that make runs of rows */
     struct map removed; /* references that left memory meanwhile */
+    /* This instance was taken for dead (takeover.c). What it ran may have a work under way, under
+     * an epoch that holds until somebody takes it over: it is not loaded a second time. */
+    bool away;           /* until it has a new life */
+    uint64_t deaths;     /* so many */
+    bool read_by_former; /* some of `reading` have begun in a former life */
     bool stopping;
     struct fiber_queue stopped;  /* whoever waits for the fibers to end */
     struct fiber_queue closable; /* the closing fiber's pause */
@@ -177,8 +182,8 @@ void saga_run_release(struct saga_run *run); /* one reference less */
  * rows may have been read before its last transition. */
 void saga_room_read_begin(struct saga_room *room);
 void saga_room_read_end(struct saga_room *room);
-/* Into the room, which takes the reference over. False: it is there already, or left meanwhile;
- * then the run is released. */
+/* Into the room, which takes the reference over. False: it is there already, left meanwhile, or is
+ * not ours any more; then the run is released. */
 bool saga_room_add(struct saga_room *room, struct saga_run *run);
 /* Ended, parked or gone: out of memory, and its waiters are told. */
 void saga_room_remove(struct saga_room *room, struct saga_run *run);
@@ -193,7 +198,7 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
 #define SAGA_EPOCH_FIRST 1
 void saga_room_await(struct saga_room *room, const char *birth, const char *start_id);
 void saga_room_heard(void *room); /* there are new positions in the store */
-void saga_unnumbered_free(struct saga_room *room);
+void saga_unnumbered_free(struct saga_room *room); /* nobody waits any more */
 
 /* look.c */
 #define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may be behind */

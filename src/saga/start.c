@@ -30,6 +30,7 @@ struct starting {
     struct saga_run run;
     int counts[SAGA_STEPS_MAX];
     struct ledger_event event; /* its start: it has its position once the work is committed */
+    char life[STORE_INSTANCE_SIZE]; /* whose it is, as its row says */
 };
 
 /* Paths and bodies on the arena instead of the heap. */
@@ -91,6 +92,7 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
         .trace = w->trace,
     };
     struct ledger_saga row;
+    memcpy(starting->life, w->store_work->store->instance, sizeof starting->life);
     saga_record_row(run, &run->state, &w->arena, &row);
     row.input = json_text(run->input);
     int count;
@@ -156,6 +158,8 @@ static void committed(fh_work *w, void *argument)
     if (saga_due(&starting->run.type->rules, &starting->run.state) == SAGA_DUE_NOTHING ||
         room->stopping)
         return;
+    if (room->away || strcmp(starting->life, room->context->store->instance) != 0)
+        return; /* its row is a dead life's, which somebody takes over */
     if (room->runs.count >= SAGAS_LOADED_MAX) {
         room->crowded = true; /* it is in the store, and will be loaded when there is room */
         if (!starting->event.position)

@@ -245,6 +245,7 @@ static void reload(struct saga_room *room)
 static void looked(void *context, bool changed)
 {
     struct saga_room *room = context;
+    room->away = false;
     if (changed)
         fiber_wake_all(&room->adoptable);
     room->reload |= has_news(room, changed);
@@ -253,7 +254,9 @@ static void looked(void *context, bool changed)
     begin(room); /* again, where there was no fiber for it */
 }
 
-/* What we ran is others' by now, or will be: what is in memory of it is of no use. */
+/* What we ran is others' by now, or will be: what is in memory of it is of no use. What has a work
+ * under way may still come to one transition, as long as nobody has taken it over; so until then we
+ * don't load it either, and least of all under the name that we had. */
 static void lost(void *context)
 {
     struct saga_room *room = context;
@@ -262,6 +265,10 @@ static void lost(void *context)
     void *run;
     if (room->stopping)
         return;
+    room->away = true;
+    room->deaths++;
+    room->read_by_former = room->reading > 0;
+    saga_unnumbered_free(room);
     while (entry = NULL, map_next(&room->runs, &entry, &reference, &run))
         saga_room_remove(room, run);
 }

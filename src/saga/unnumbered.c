@@ -88,14 +88,15 @@ static enum fh_code look_at_all(struct saga_room *room, struct store_work *work,
 {
     enum fh_code code = FH_OK;
     struct saga_unnumbered *left = room->unnumbered, *next;
+    uint64_t deaths = room->deaths;
     room->unnumbered = NULL; /* others may come meanwhile */
     for (struct saga_unnumbered *waiting = left; waiting; waiting = next) {
         enum fh_code fate = FH_NOT_FOUND;
         next = waiting->next;
         if (code == FH_OK && !room->stopping)
             fate = look_for(room, work, waiting, error);
-        if (fate == FH_OK) {
-            room->unnumbered_count--;
+        if (fate == FH_OK || deaths != room->deaths) {
+            room->unnumbered_count -= deaths == room->deaths;
             free(waiting);
             continue;
         }
@@ -160,4 +161,6 @@ void saga_unnumbered_free(struct saga_room *room)
         next = waiting->next;
         free(waiting);
     }
+    room->unnumbered = NULL;
+    room->unnumbered_count = 0;
 }

@@ -229,12 +229,22 @@ static inline void carry(void *argument, struct world_request *request)
 
 /* ---- The initiator --------------------------------------------------------------------------- */
 
+static bool confirms_held; /* they stand before they use the store */
+static int confirms_waiting;
+static struct fiber_queue for_confirms;
+
 static inline void confirm(fh_work *w)
 {
+    confirms_waiting++;
+    while (confirms_held)
+        fiber_wait(&for_confirms);
+    confirms_waiting--;
     if (!fh_saga_answer(w, "charge"))
         fh_fail(w, 500, "The answer of charge is missing.");
     json_t *took = fh_saga_answer(w, "reserve");
-    fh_exec(w, "UPDATE placed SET status = 'CONFIRMED', note = :note WHERE id = :id",
+    fh_exec(w,
+            "UPDATE placed SET status = 'CONFIRMED', note = :note, times = times + 1"
+            " WHERE id = :id",
             json_pack("{s:I}", "note", (json_int_t)json_array_size(took)), fh_saga_input(w));
 }
 
@@ -307,7 +317,8 @@ struct fixture {
 static const char *const schemas[3] = {
     "CREATE TABLE effect (id INTEGER PRIMARY KEY, path TEXT NOT NULL, sign TEXT NOT NULL);",
     "CREATE TABLE effect (id INTEGER PRIMARY KEY, path TEXT NOT NULL, sign TEXT NOT NULL);",
-    "CREATE TABLE placed (id INTEGER PRIMARY KEY, status TEXT NOT NULL, note TEXT);"};
+    "CREATE TABLE placed (id INTEGER PRIMARY KEY, status TEXT NOT NULL, note TEXT,"
+    " times INTEGER NOT NULL DEFAULT 0);"};
 
 static inline void open_stores(void *argument)
 {
@@ -367,7 +378,8 @@ static inline int set_up(void **state)
 {
     static struct fixture fixture;
     memset(&fixture, 0, sizeof fixture);
-    steps_held = in_stock = false;
+    steps_held = in_stock = confirms_held = false;
+    confirms_waiting = 0;
     harness_init(&fixture.harness);
     for (int i = 0; i < 3; i++) {
         snprintf(fixture.folders[i], sizeof fixture.folders[i], "%s/%d", fixture.harness.folder, i);
