@@ -326,6 +326,55 @@ static void of_two_works_that_read_all_and_change_one_each_one_runs_again(struct
     conformance_reads(c, "SELECT count(*) AS n FROM doctor WHERE on_call = 1", "[{'n':1}]");
 }
 
+struct counted {
+    struct conformance *c;
+    int *reading;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+/* Reads what the other one is to add to, then adds to it. */
+static void add_counted(void *argument)
+{
+    struct counted *counted = argument;
+    struct conformance *c = counted->c;
+    struct counting counting = {0};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work);
+    EXPECT(sql_run(work, "SELECT id FROM entry WHERE list = 1", NULL, 0, count_row, &counting, NULL,
+                   &c->error) == FH_OK);
+    ++*counted->reading;
+    while (*counted->reading < 2 && !c->failure[0])
+        fiber_sleep_until(c->harness.world, world_in_ms(c->harness.world, 1));
+    counted->code = sql_run(work,
+                            "INSERT INTO entry (list, number)"
+                            " SELECT 1, COUNT(*) + 1 FROM entry WHERE list = 1",
+                            NULL, 0, NULL, NULL, NULL, &counted->error);
+    if (counted->code == FH_OK)
+        counted->code = conformance_commit(c, work);
+    else
+        conformance_rollback(c, work);
+}
+
+/* The server can't read the next number of one that it has beaten, and says so instead. */
+static void a_work_that_is_beaten_at_its_next_number_runs_again(struct conformance *c)
+{
+    EXPECT(does(c, "CREATE TABLE entry (id INT PRIMARY KEY AUTO_INCREMENT, list INT NOT NULL,"
+                   " number INT NOT NULL, KEY (list))"));
+    for (int i = 0; i < 8; i++) {
+        int reading = 0;
+        struct counted counted[2] = {{c, &reading}, {c, &reading}};
+        for (int j = 0; j < 2; j++)
+            conformance_start(c, add_counted, &counted[j]);
+        conformance_join(c);
+        EXPECT(!c->failure[0]);
+        int beaten = counted[0].code == FH_OK ? 1 : 0;
+        EXPECT(counted[!beaten].code == FH_OK);
+        EXPECT(counted[beaten].code == FH_CONFLICT && counted[beaten].error.retryable);
+    }
+    conformance_reads(c, "SELECT count(DISTINCT number) AS n FROM entry", "[{'n':8}]");
+}
+
 struct crossing {
     struct conformance *c;
     int id;
@@ -453,6 +502,7 @@ int main(void)
         CASE(a_failure_without_a_word_is_told_all_the_same),
         CASE(of_two_works_that_read_what_the_other_changed_one_runs_again),
         CASE(of_two_works_that_read_all_and_change_one_each_one_runs_again),
+        CASE(a_work_that_is_beaten_at_its_next_number_runs_again),
         CASE(a_work_that_stood_still_runs_again),
         CASE(what_would_commit_half_a_work_is_refused),
         CASE(a_script_may_hold_routines_and_stops_where_it_fails),

@@ -48,10 +48,13 @@ bool mariadb_is_gone(unsigned number)
     return is_in(number, gone);
 }
 
+/* Also of a work that is beaten where it waits for its next AUTO_INCREMENT, behind somebody's
+ * INSERT ... SELECT: then InnoDB has rolled the whole transaction back, and the server says no more
+ * than that it could not read the value. */
 bool mariadb_is_lost(unsigned number)
 {
-    static const unsigned lost[] = {ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_CHECKREAD,
-                                    ER_TABLE_DEF_CHANGED, 0};
+    static const unsigned lost[] = {ER_LOCK_DEADLOCK,     ER_LOCK_WAIT_TIMEOUT,   ER_CHECKREAD,
+                                    ER_TABLE_DEF_CHANGED, ER_AUTOINC_READ_FAILED, 0};
     return is_in(number, lost);
 }
 
@@ -227,7 +230,11 @@ static enum fh_code classify(const struct mariadb_store *store,
     if (mariadb_is_gone(failure->number) || is_in(failure->number, absent))
         return unavailable(store, failure, error);
     if (mariadb_is_lost(failure->number)) {
-        error_set(error, FH_CONFLICT, "The work met another one in the store.");
+        error_set(error, FH_CONFLICT,
+                  failure->number == ER_AUTOINC_READ_FAILED
+                      ? "The work met another one in the store where it was to get its next "
+                        "AUTO_INCREMENT, or there are none left."
+                      : "The work met another one in the store.");
         if (error)
             error->retryable = true;
         return FH_CONFLICT;
