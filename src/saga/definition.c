@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "http/path.h"
+#include "saga/room.h"
 #include "saga/run.h"
 
 #define TYPE_ARENA_SIZE_MAX ((size_t)1 << 20)
@@ -407,4 +408,51 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
     for (int i = 0; i < count; i++)
         json_decref(objects[i]);
     return code;
+}
+
+/* ---- Which one a saga has ------------------------------------------------------------------- */
+
+struct saga_type *saga_room_type(struct saga_room *room, const char *name)
+{
+    struct saga_type *newest = NULL;
+    for (int i = 0; i < room->type_count; i++) {
+        struct saga_type *type = &room->types[i];
+        if (strcmp(type->rules.name, name) == 0 && (!newest || type->version > newest->version))
+            newest = type;
+    }
+    return newest;
+}
+
+/* Sagas of before there were versions are known by their steps. */
+static bool began_with(const struct saga_type *type, const json_t *state)
+{
+    const char *digest = json_string_at(state, "digest"), *steps = json_string_at(state, "steps");
+    json_int_t version = 0;
+    if (!digest || !json_integer_at(state, "version", &version))
+        return steps && strcmp(type->steps, steps) == 0;
+    return version == type->version && strcmp(type->digest, digest) == 0;
+}
+
+struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
+                                    struct fh_error *error)
+{
+    const struct saga_type *newest = saga_room_type(room, name);
+    struct saga_type *found = NULL;
+    const char *steps = json_string_at(state, "steps");
+    json_int_t version = 1;
+    for (int i = 0; i < room->type_count; i++) {
+        struct saga_type *type = &room->types[i];
+        if (strcmp(type->rules.name, name) == 0 && began_with(type, state) &&
+            (!found || type->version > found->version))
+            found = type;
+    }
+    json_integer_at(state, "version", &version);
+    if (!newest)
+        error_set(error, FH_UNSUPPORTED, "This service has no saga %s any more.", name);
+    else if (!found)
+        error_set(error, FH_UNSUPPORTED,
+                  "Saga %s began with its version %lld (%.48s), which this program does not have: "
+                  "deploy one that has it.",
+                  name, (long long)version, steps ? steps : "?");
+    return found;
 }

@@ -166,12 +166,14 @@ struct saga_room {
     struct fiber_queue mendable;
 };
 
-/* room.c */
+/* definition.c */
 /* The newest of that name; and the one that a stored saga began with, by what its row's state says
  * (NULL, with a sentence, when this program has it no more). */
 struct saga_type *saga_room_type(struct saga_room *room, const char *name);
 struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
                                     struct fh_error *error);
+
+/* room.c */
 struct saga_target *saga_room_target(struct saga_room *room, const char *name);
 /* New, not in the room yet: everything is cleared but what is given. `input` is copied. */
 struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *type,
@@ -197,7 +199,7 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
 /* One that has started here and has no number yet, or was perhaps read from its rows by now. */
 #define SAGA_EPOCH_FIRST 1
 void saga_room_await(struct saga_room *room, const char *birth, const char *start_id);
-void saga_room_heard(void *room); /* there are new positions in the store */
+void saga_room_heard(void *room);                  /* there are new positions in the store */
 void saga_unnumbered_free(struct saga_room *room); /* nobody waits any more */
 
 /* look.c */

@@ -29,7 +29,7 @@
 struct starting {
     struct saga_run run;
     int counts[SAGA_STEPS_MAX];
-    struct ledger_event event; /* its start: it has its position once the work is committed */
+    struct ledger_event event;      /* its start: it has its position once the work is committed */
     char life[STORE_INSTANCE_SIZE]; /* whose it is, as its row says */
 };
 
