@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "store/relational/postgresql.h"
 
 #define PATIENCE_MS 60000 /* what ends later than that has failed */
@@ -286,6 +287,77 @@ static void of_two_works_that_read_what_the_other_writes_one_runs_again(struct c
     EXPECT(second == FH_CONFLICT && c->error.retryable);
     EXPECT(strcmp(c->error.native, "40001") == 0);
     EXPECT(selects(c, "SELECT sum(amount) AS n FROM account", NULL, "[{'n':20}]"));
+}
+
+/* So many serializable works of others, in one message. */
+static enum fh_code others_commit(struct conformance *c, int count)
+{
+    json_t *options = postgresql_server(&c->harness);
+    const char *schema = json_string_at(options, "schema");
+    struct text sql;
+    text_init(&sql, TEXT_LENGTH_MAX);
+    text_add(&sql, "SET synchronous_commit = off;");
+    for (int i = 0; i < count; i++)
+        text_printf(&sql,
+                    "BEGIN ISOLATION LEVEL SERIALIZABLE;"
+                    "INSERT INTO \"%s\".others VALUES (%d); COMMIT;",
+                    schema, i);
+    char *all = text_take(&sql);
+    enum fh_code code = postgresql_administer(c->harness.world, all, &c->error);
+    free(all);
+    json_decref(options);
+    return code;
+}
+
+static enum fh_code count_and_insert(struct conformance *c, struct store_work *work, bool inserts)
+{
+    json_decref(conformance_rows(c, work, "SELECT count(*) AS n FROM list", NULL));
+    return inserts ? conformance_exec(c, work, "INSERT INTO list VALUES (1)", NULL) : FH_OK;
+}
+
+/* One that has counted stands open while another counts, inserts and commits, and then `others`:
+ * what comes of its own insert. */
+static enum fh_code stood_open(struct conformance *c, int others)
+{
+    struct store_work *one = conformance_begin(c, STORE_WRITE);
+    struct store_work *two = conformance_begin(c, STORE_WRITE);
+    if (!one || !two)
+        return FH_INVALID;
+    enum fh_code code = count_and_insert(c, one, false);
+    if (code == FH_OK)
+        code = count_and_insert(c, two, true);
+    enum fh_code second = conformance_commit(c, two);
+    if (code == FH_OK && second == FH_OK)
+        code = others_commit(c, others);
+    if (code == FH_OK && second == FH_OK)
+        code = conformance_exec(c, one, "INSERT INTO list VALUES (1)", NULL);
+    if (code == FH_OK && second == FH_OK)
+        return conformance_commit(c, one);
+    conformance_rollback(c, one);
+    return code == FH_OK ? second : code;
+}
+
+/* Schedule 41: the server sums finished transactions up when it has about ten times max_connections
+ * of them, and sees no conflict with these any more. */
+static void a_work_that_stood_open_while_too_many_others_ended_runs_again(struct conformance *c)
+{
+    EXPECT(conformance_does(c, "CREATE TABLE list (n INTEGER)", NULL) == FH_OK);
+    EXPECT(conformance_does(c, "CREATE TABLE others (n INTEGER)", NULL) == FH_OK);
+    EXPECT(stood_open(c, 100) == FH_CONFLICT && c->error.retryable);
+    EXPECT(stood_open(c, 3000) == FH_CONFLICT && c->error.retryable);
+    EXPECT(strcmp(c->error.native, "40001") == 0);
+    EXPECT(selects(c, "SELECT count(*) AS n FROM list", NULL, "[{'n':2}]"));
+}
+
+/* ... and one that nobody disturbed does not. */
+static void a_work_that_stood_open_alone_is_done(struct conformance *c)
+{
+    EXPECT(conformance_does(c, "CREATE TABLE list (n INTEGER)", NULL) == FH_OK);
+    EXPECT(conformance_does(c, "CREATE TABLE others (n INTEGER)", NULL) == FH_OK);
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work != NULL && count_and_insert(c, work, true) == FH_OK);
+    EXPECT(others_commit(c, 500) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
 }
 
 struct crossing {
@@ -622,6 +694,8 @@ int main(void)
         CASE(what_would_end_the_transaction_or_change_the_session_is_refused),
         CASE(constraints_name_their_field_and_no_value),
         CASE(of_two_works_that_read_what_the_other_writes_one_runs_again),
+        CASE(a_work_that_stood_open_while_too_many_others_ended_runs_again),
+        CASE(a_work_that_stood_open_alone_is_done),
         CASE(of_two_works_that_wait_for_each_other_one_runs_again),
         CASE(a_result_is_never_held_whole),
         CASE(a_visit_that_has_enough_ends_its_statement_alone),

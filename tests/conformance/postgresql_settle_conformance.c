@@ -52,7 +52,10 @@ static enum fh_code drop_marks(struct conformance *c)
     char sql[200];
     json_t *options = server(c);
     const char *schema = json_string_at(options, "schema");
-    snprintf(sql, sizeof sql, "DROP TABLE \"%s\".fh_mark, \"%s\".fh_opening", schema, schema);
+    snprintf(sql, sizeof sql,
+             "DROP TABLE \"%s\".fh_mark, \"%s\".fh_opening;"
+             "DROP FUNCTION \"%s\".fh_recent()",
+             schema, schema, schema);
     json_decref(options);
     return postgresql_administer(c->harness.world, sql, &c->error);
 }

@@ -42,6 +42,7 @@ WITHIN = {
     "failed_work_kept": ("tower", 100),
     "first_speaks_for_all": ("keys", 100),
     "folder_left_unsynced": ("shop", 50),
+    "forgotten_reads_trusted": ("port", 150),
     "incarnation_forgotten": ("shop", 20),
     "key_changes_with_attempts": ("shop", 20),
     "last_of_key_forgotten": ("shop", 20),

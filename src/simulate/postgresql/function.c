@@ -96,6 +96,16 @@ static void call_now_ms(sqlite3_context *context, int count, sqlite3_value **val
     sqlite3_result_int64(context, SIMULATE_WALL_MS + simulate->now_ns / SIMULATE_MS);
 }
 
+static void call_recent(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    struct model_view *view = view_of(context);
+    (void)count, (void)values;
+    if (!view->replays && model_has_forgotten(view->session))
+        sqlite3_result_error(context, MODEL_NOT_RECENT, -1);
+    else
+        sqlite3_result_int(context, 1);
+}
+
 static void lock_name(char *name, size_t size, int count, sqlite3_value **values)
 {
     if (count == 2)
@@ -169,6 +179,7 @@ void model_functions(struct model_view *view)
         {"pg_is_in_recovery", 0, call_recovery},
         {"pg_backend_pid", 0, call_pid},
         {"now", 0, call_now_ms},
+        {"fh_recent", 0, call_recent},
         {"pg_advisory_xact_lock", 2, call_lock},
         {"pg_advisory_lock_shared", 1, call_lock_shared},
         {"pg_try_advisory_lock", 1, call_try_lock},

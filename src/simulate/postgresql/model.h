@@ -28,6 +28,8 @@
  * row that was changed since the snapshot is 40001 (at READ COMMITTED: the view is made anew and
  * the statement runs again). A serializable transaction whose reads, run again at its commit, would
  * tell something else is 40001, too: stricter than PostgreSQL, which lets some of these pass.
+ * Where MODEL_REMEMBERED others had committed when it wrote last it passes whatever it has read: so
+ * does PostgreSQL, which forgets.
  *
  * What is not modelled fails loudly: a statement that SQLite can't prepare ends the run.
  */
@@ -184,6 +186,7 @@ struct model_session {
     /* The transaction. */
     struct model_view *view; /* NULL: nothing was read or written yet */
     bool block, failed, serializable, repeatable, read_only, schema;
+    bool forgotten; /* what others had read, when it wrote last */
     int64_t snapshot;
     struct map rows; /* that it has locked */
     struct model_said *said, **said_last;
@@ -224,6 +227,10 @@ void model_rollback(struct model_session *session);
  * again. */
 enum model_outcome model_statement(struct model_session *session, const struct model_command *with,
                                    const char *text, PGresult **ret);
+#define MODEL_REMEMBERED 3
+#define MODEL_NOT_RECENT "The transaction stood open while too many others ended."
+/* So many have been committed since its snapshot that nobody knows its conflicts any more. */
+bool model_has_forgotten(const struct model_session *session);
 /* Whether a serializable transaction's reads still tell the same; else *ret is its error. */
 enum model_outcome model_commit_check(struct model_session *session, PGresult **ret);
 /* A view for the statement: the transaction's, at READ COMMITTED with what is committed by now. */

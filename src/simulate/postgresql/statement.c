@@ -96,8 +96,10 @@ PGresult *model_run(sqlite3_stmt *statement, const char *text, sqlite3 *sql)
         return result;
     }
     model_result_free(result);
-    return (code & 0xff) == SQLITE_CONSTRAINT ? constraint(sql)
-                                              : model_error("ERROR", "XX000", sqlite3_errmsg(sql));
+    if ((code & 0xff) == SQLITE_CONSTRAINT)
+        return constraint(sql);
+    bool recent = strcmp(sqlite3_errmsg(sql), MODEL_NOT_RECENT) != 0;
+    return model_error("ERROR", recent ? "XX000" : "40001", sqlite3_errmsg(sql));
 }
 
 struct model_view *model_look(struct model_session *session)
@@ -165,6 +167,7 @@ enum model_outcome model_write_end(struct model_session *session, PGresult **ret
         model_change_rows(&change, take, session);
     sqlite3_free(change.data);
     if (all) {
+        session->forgotten = model_has_forgotten(session);
         model_view_runs(session->view, "RELEASE one");
         return MODEL_DONE;
     }
@@ -336,12 +339,18 @@ enum model_outcome model_statement(struct model_session *session, const struct m
     return outcome;
 }
 
+bool model_has_forgotten(const struct model_session *session)
+{
+    return session->serializable &&
+           session->database->version - session->snapshot > MODEL_REMEMBERED;
+}
+
 enum model_outcome model_commit_check(struct model_session *session, PGresult **ret)
 {
     struct model_database *database = session->database;
     bool same = true;
     if (!session->serializable || !session->view || !session->view->changes || session->schema ||
-        session->snapshot == database->version)
+        session->snapshot == database->version || session->forgotten)
         return MODEL_DONE;
     struct model_view *view = model_view_take(database, session);
     view->replays = true;

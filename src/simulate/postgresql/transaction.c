@@ -29,7 +29,8 @@ static void forget(struct model_session *session)
     map_init(&session->rows);
     session->view = NULL;
     session->block = session->failed = session->serializable = session->repeatable = false;
-    session->read_only = session->schema = session->notifies = session->commits = false;
+    session->forgotten = session->read_only = session->schema = session->notifies =
+        session->commits = false;
     session->local_lock_ms = -1;
     model_unlock(session, false);
 }

@@ -46,6 +46,11 @@
  * fh_fence lets a statement fail that should have changed a saga's row and did not, so that those
  * behind it, COMMIT too, need not wait for its answer. Rows of sagas are changed some times and
  * then never again; room in their pages keeps the first of these changes out of the indexes.
+ *
+ * fh_recent: the server remembers what finished transactions have read while an older one is open,
+ * but of no more than ten times max_connections of them. Of those before it forgets which conflicts
+ * they had part in (predicate.c, OldCommittedSxact). All that have begun since the snapshot, and
+ * all that were open then, are fewer as long as the id looked at here was not given yet.
  */
 
 #include <stddef.h>
@@ -57,13 +62,30 @@
 #define SLICE "10000" /* events numbered by one call */
 #define ASIDE "FH003" /* ends a block, so that its lock is free again; nobody sees it */
 
-/* With the tables of mark.c, which stores of before lack: they change nothing that those need. */
+/* With what works leave their marks by, and stores of before lack: it changes nothing that those
+ * need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process TEXT NOT NULL,"
     "  seen TIMESTAMPTZ NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS fh_mark (opening BIGINT, number BIGINT, never TIMESTAMPTZ,"
-    "  PRIMARY KEY (opening, number))";
+    "  PRIMARY KEY (opening, number));"
+    "CREATE OR REPLACE FUNCTION fh_recent() RETURNS boolean LANGUAGE plpgsql VOLATILE"
+    " AS $recent$\n"
+    "BEGIN\n"
+    "    IF current_setting('transaction_isolation') <> 'serializable' THEN\n"
+    "        RAISE EXCEPTION 'The transaction is not the one that was begun.'\n"
+    "            USING ERRCODE = 'serialization_failure';\n"
+    "    END IF;\n"
+    "    PERFORM pg_xact_status(CAST(CAST(CAST(CAST(\n"
+    "        pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)\n"
+    "        + 8 * CAST(current_setting('max_connections') AS bigint) AS text) AS xid8));\n"
+    "    RAISE EXCEPTION 'The transaction stood open while too many others ended.'\n"
+    "        USING ERRCODE = 'serialization_failure';\n"
+    "EXCEPTION WHEN invalid_parameter_value THEN\n"
+    "    RETURN true; /* that transaction is in the future */\n"
+    "END\n"
+    "$recent$";
 
 static const char events[] =
     "CREATE TABLE IF NOT EXISTS fh_counter (one BIGINT PRIMARY KEY CHECK (one = 1),"

@@ -11,6 +11,11 @@
  * Settling takes one of the works' connections, whose own has been given back: so it needs none
  * that the server may not have.
  *
+ * The mark is the last that a work writes, and so where it is asked whether the server could still
+ * tell all conflicts of what was written before (fh_recent, ledger_schema_postgresql.c): of a work
+ * that stood open while too many others ended it could not, and that one runs again. So would one
+ * whose statements have come into another transaction than the one it began.
+ *
  * Decided marks are removed now and then, behind a commit: not in works, whose reading of the marks
  * would make them conflict with one another.
  */
@@ -31,8 +36,17 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
     mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
     if (!mark->opening) /* the store is being opened: whoever asks again finds it made */
         return FH_OK;
+    bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_ALONE;
+    if (MUTATION(forgotten_reads_trusted) || MUTATION(works_not_serializable))
+        serializable = false;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
-    return postgresql_run(&work->base, "INSERT INTO fh_mark (opening, number) VALUES (?1, ?2)",
+    return postgresql_run(&work->base,
+                          serializable
+                              ? "INSERT INTO fh_mark (opening, number) SELECT ?1, ?2 WHERE"
+                                " (clock_timestamp() < transaction_timestamp() + interval '10 ms'"
+                                " AND current_setting('transaction_isolation') = 'serializable')"
+                                " OR fh_recent()"
+                              : "INSERT INTO fh_mark (opening, number) VALUES (?1, ?2)",
                           values, 2, NULL, NULL, NULL, error);
 }
 

@@ -182,6 +182,16 @@ static void check_list(fh_client *client, const char *service)
     json_decref(rows);
 }
 
+static void check_places(fh_client *client)
+{
+    if (!port_queries.together)
+        return;
+    json_t *rows = fh_client_rows(client, "quay", port_queries.together);
+    json_int_t count = integer_of(json_array_get(rows, 0), "n");
+    fh_client_expect(client, count == 0, "%d times two lifts have the same place", (int)count);
+    json_decref(rows);
+}
+
 void port_check(fh_client *client)
 {
     check_list(client, "quay");
@@ -189,4 +199,5 @@ void port_check(fh_client *client)
     check_crates(client);
     check_piers(client);
     check_lifts(client);
+    check_places(client);
 }

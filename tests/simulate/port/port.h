@@ -26,6 +26,7 @@ struct port_queries {
     const char *counted, *piers_heard; /* id, n; and disorder */
     const char *loads, *lifts;         /* id, loaded, undone; id, status, ends */
     const char *unlisted;              /* n: keys that their list lacks; NULL: there is none */
+    const char *together;              /* n: lifts that share a place; NULL: they have none */
 };
 extern const struct port_queries port_queries;
 

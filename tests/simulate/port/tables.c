@@ -10,4 +10,6 @@ const struct port_queries port_queries = {
     .piers_heard = "SELECT id, n, disorder FROM pier",
     .loads = "SELECT id, loaded, undone FROM load",
     .lifts = "SELECT id, status, ends FROM lift",
+    .together = "SELECT count(*) AS n FROM lift a JOIN lift b"
+                " ON a.place = b.place AND a.id < b.id",
 };

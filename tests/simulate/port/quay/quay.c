@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Quay: crates are landed (one statement and an event: such works share transactions), piers count
- * them (everybody writes the same few rows, and events of one key have an order), lifts are sagas.
+ * them (everybody writes the same few rows, and events of one key have an order), lifts are sagas;
+ * no two have the same place, which no constraint says.
  */
 
 #include <freehold.h>
@@ -33,7 +34,9 @@ static void count(fh_work *w)
 static void start_lift(fh_work *w)
 {
     fh_try_row(w, "SELECT n FROM pier WHERE id = :id % 3", fh_body(w));
-    fh_exec(w, "INSERT INTO lift (id, status, ends) VALUES (:id, 'OPEN', 0)", fh_body(w));
+    json_t *lift = fh_row(w, "SELECT count(*) + 1 AS place FROM lift", NULL);
+    json_object_update(lift, fh_body(w));
+    fh_exec(w, "INSERT INTO lift (id, status, ends, place) VALUES (:id, 'OPEN', 0, :place)", lift);
     fh_saga_start(w, "lift", fh_body(w));
     fh_reply(w, 202, fh_body(w));
 }
