@@ -158,13 +158,17 @@ static struct ledger_cursor cursor_behind(const struct batch *batch, int done, i
     return next;
 }
 
-/* What comes before an event that meets an outage goes on. */
+/* What comes before an event that meets an outage goes on; and so does half of a work that met
+ * others until it gave up: a shorter one comes between them. */
 static void interrupted(struct subscription *s, const struct apply *apply,
                         struct attempts *attempts)
 {
     int n = ++attempts->interrupted;
+    bool beaten = apply->error.code == FH_CONFLICT && apply->error.retryable;
     if (apply->failed > 0)
         attempts->together = apply->failed;
+    else if (beaten && apply->count > 1)
+        attempts->together = apply->count / 2;
     else if (apply->error.code == FH_CONFLICT) /* another's commit is under way: soon over */
         subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     else

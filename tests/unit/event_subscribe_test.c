@@ -248,6 +248,45 @@ static void an_outage_of_the_store_is_no_poison(void **state)
     close_orders(fixture);
 }
 
+#define FEW 10
+static int64_t rows_before;
+
+static bool read_count(void *context, const struct sql_row *row)
+{
+    *(int64_t *)context = row->values[0].integer;
+    return false;
+}
+
+/* A server on which a work that takes long meets others, whenever it comes. */
+static enum fh_code commit_a_few(struct store_work *work, struct fh_error *error)
+{
+    int64_t rows = rows_before;
+    sql_run(work, "SELECT count(*) FROM seen", NULL, 0, read_count, &rows, NULL, NULL);
+    if (rows - rows_before > FEW) {
+        honest->rollback(work);
+        error_set(error, FH_CONFLICT, "The work met another one on the same rows.");
+        error->retryable = true;
+        return FH_CONFLICT;
+    }
+    rows_before = rows;
+    return honest->commit(work, error);
+}
+
+static void a_batch_that_meets_others_whenever_it_comes_is_applied_in_smaller_works(void **state)
+{
+    struct fixture *fixture = *state;
+    open_orders(fixture);
+    wait_for(&fixture->orders, 0, "following");
+    make_tricky(&fixture->orders);
+    tricky.commit = commit_a_few;
+    rows_before = 0;
+    publish(fixture, 1, 50);
+    wait_for(&fixture->orders, 50, "following");
+    assert_int_equal(view_of(&fixture->orders).failures, 0);
+    expect_seen(&fixture->orders, 1, 50);
+    close_orders(fixture);
+}
+
 static void a_batch_whose_commit_is_decided_late_is_applied_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -461,6 +500,7 @@ int main(void)
         TEST(a_batch_whose_second_event_asks_another_service_is_applied_in_order),
         TEST(an_outage_of_a_service_that_is_asked_is_no_poison),
         TEST(an_outage_of_the_store_is_no_poison),
+        TEST(a_batch_that_meets_others_whenever_it_comes_is_applied_in_smaller_works),
         TEST(a_batch_whose_commit_is_decided_late_is_applied_once),
         TEST(what_was_fetched_and_not_committed_is_not_trimmed),
         TEST(two_instances_of_one_subscription_apply_each_event_once),
