@@ -148,17 +148,7 @@ struct copying {
 
 static const struct copied_ops *ops_of(const struct store *store)
 {
-    if (store->ops->sql && store->ops->sql->dialect == SQL_SQLITE)
-        return &copied_sql;
-#ifdef FREEHOLD_MONGODB
-    if (store->ops == &store_mongodb)
-        return &copied_mongodb;
-#endif
-#ifdef FREEHOLD_REDIS
-    if (store->ops == &store_redis)
-        return &copied_redis;
-#endif
-    return NULL;
+    return store->ops->copied_ledger;
 }
 
 bool copy_knows(const struct store *store)

@@ -68,8 +68,6 @@ struct copied_ops {
     enum fh_code (*number)(struct store *store, int64_t position, int64_t trimmed,
                            const char *trimmed_id, struct fh_error *error);
 };
-extern const struct copied_ops copied_sql;     /* of engines with tables */
-extern const struct copied_ops copied_mongodb; /* where it is built in */
-extern const struct copied_ops copied_redis;   /* the same */
+extern const struct copied_ops copied_sql; /* of SQLite's tables */
 
 #endif

@@ -26,6 +26,9 @@
 #include "freehold.h"
 #include "world/world.h"
 
+struct copied_documents_ops;
+struct copied_keys_ops;
+struct copied_ops;
 struct document_ops;
 struct keyvalue_ops;
 struct ledger_ops;
@@ -156,6 +159,13 @@ struct store_ops {
     const struct document_ops
         *documents; /* NULL: those of relational engines, if it has the model */
     const struct keyvalue_ops *keyvalue; /* the same */
+
+    /* How the ledger and what a model keeps are copied into another engine's store, and out of it
+     * (ledger_copy.h, document/copy.h, keyvalue/copy.h). NULL: engines that have only tables, which
+     * are copied as such. */
+    const struct copied_ops *copied_ledger;
+    const struct copied_documents_ops *copied_documents;
+    const struct copied_keys_ops *copied_keys;
 
     /* Loads the engine's client library, before the process confines itself and before any thread
      * lives. NULL: it has none. FH_UNSUPPORTED: it is not installed. */

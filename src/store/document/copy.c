@@ -25,6 +25,16 @@ struct copying {
     bool writes;
 };
 
+static const struct copied_documents_ops *ops_of(const struct store *store)
+{
+    return store->ops->copied_documents;
+}
+
+static bool is_known(const struct store *store)
+{
+    return copy_knows(store) && ops_of(store);
+}
+
 /* ---- documents ------------------------------------------------------------------------------- */
 
 static enum fh_code find_some(struct store *store, const char *collection,
@@ -87,13 +97,9 @@ static enum fh_code insert_some(struct store *store, const char *collection, con
     return code;
 }
 
-static enum fh_code insert_all(struct store *store, const char *collection, const json_t *list,
-                               struct fh_error *error)
+static enum fh_code insert_in_works(struct store *store, const char *collection, const json_t *list,
+                                    struct fh_error *error)
 {
-#ifdef FREEHOLD_MONGODB
-    if (store->ops == &store_mongodb)
-        return copied_mongodb_insert(store, collection, list, error);
-#endif
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i += WORK_DOCUMENTS)
         code = insert_some(store, collection, list, i, WORK_DOCUMENTS, error);
@@ -103,6 +109,7 @@ static enum fh_code insert_all(struct store *store, const char *collection, cons
 static enum fh_code take_documents(void *context, const json_t *list, struct fh_error *error)
 {
     struct copying *copying = context;
+    struct store *to = copying->options->to;
     size_t i;
     json_t *document;
     json_array_foreach (list, i, document) {
@@ -112,7 +119,7 @@ static enum fh_code take_documents(void *context, const json_t *list, struct fh_
         json_text_free(text);
     }
     enum fh_code code =
-        copying->writes ? insert_all(copying->options->to, copying->name, list, error) : FH_OK;
+        copying->writes ? ops_of(to)->insert(to, copying->name, list, error) : FH_OK;
     if (code == FH_OK)
         copy_passed(copying->options, copying->name, (int)json_array_size(list), !copying->writes);
     return code;
@@ -169,17 +176,14 @@ static enum fh_code remove_documents(void *context, const json_t *list, struct f
     return code;
 }
 
-static enum fh_code empty(struct store *store, const char *collection, struct fh_error *error)
+static enum fh_code clear_in_works(struct store *store, const char *collection,
+                                   struct fh_error *error)
 {
-#ifdef FREEHOLD_MONGODB
-    if (store->ops == &store_mongodb)
-        return copied_mongodb_clear(store, collection, error);
-#endif
     struct emptying emptying = {store, collection};
     return each(store, collection, remove_documents, &emptying, error);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 static bool take_count(void *context, const struct sql_row *row)
 {
@@ -201,15 +205,10 @@ static enum fh_code count_rows(struct store *store, const char *collection, int6
     return code;
 }
 
-static enum fh_code count_documents(struct store *store, const char *collection, int64_t *ret,
-                                    struct fh_error *error)
-{
-#ifdef FREEHOLD_MONGODB
-    if (store->ops == &store_mongodb)
-        return copied_mongodb_count(store, collection, ret, error);
-#endif
-    return count_rows(store, collection, ret, error);
-}
+const struct copied_documents_ops copied_documents_sql = {
+    .count = count_rows, .clear = clear_in_works, .insert = insert_in_works};
+
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* For who waits alone: what can't be counted is found out when it is read. */
 static void count_all(const struct copy_options *options, const struct fh_collection *collections,
@@ -219,21 +218,10 @@ static void count_all(const struct copy_options *options, const struct fh_collec
     copy_ledger_count(options);
     for (int i = 0; i < count; i++) {
         int64_t documents = 0;
-        enum fh_code code = count_documents(options->from, collections[i].name, &documents, &error);
+        enum fh_code code =
+            ops_of(options->from)->count(options->from, collections[i].name, &documents, &error);
         copy_found(options, documents, code != FH_OK || !options->from->ops->sql);
     }
-}
-
-/* Whether all of it was for the store as it is. */
-static enum fh_code end(struct store *store, struct fh_error *error)
-{
-#ifdef FREEHOLD_MONGODB
-    if (store->ops == &store_mongodb)
-        return copied_mongodb_end(store, error);
-#endif
-    (void)store;
-    (void)error;
-    return FH_OK;
 }
 
 /* One collection: over, and read again. */
@@ -256,18 +244,19 @@ enum fh_code document_copy(const struct copy_options *options,
                            const struct fh_collection *collections, int count,
                            struct copy_result *ret, struct fh_error *error)
 {
+    struct store *to = options->to;
     *ret = (struct copy_result){0};
-    if (!copy_knows(options->from) || !copy_knows(options->to))
+    if (!is_known(options->from) || !is_known(to))
         return error_set(error, FH_UNSUPPORTED,
                          "Document stores are moved between SQLite and MongoDB, and not yet from "
                          "%s to %s.",
-                         options->from->ops->name, options->to->ops->name);
+                         options->from->ops->name, to->ops->name);
     if (options->count)
         count_all(options, collections, count);
     enum fh_code code = copy_ledger(options, ret, error);
     for (int i = 0; i < count && code == FH_OK; i++)
-        code = empty(options->to, collections[i].name, error);
+        code = ops_of(to)->clear(to, collections[i].name, error);
     for (int i = 0; i < count && code == FH_OK; i++)
         code = copy_one(options, collections[i].name, ret, error);
-    return code == FH_OK ? end(options->to, error) : code;
+    return code == FH_OK && ops_of(to)->end ? ops_of(to)->end(to, error) : code;
 }

@@ -21,17 +21,23 @@ enum fh_code document_copy(const struct copy_options *options,
 enum fh_code document_any(struct store *store, const struct fh_collection *collections, int count,
                           bool *ret, struct fh_error *error);
 
-/* For engines: about how many documents a collection has. */
-enum fh_code copied_mongodb_count(struct store *store, const char *collection, int64_t *ret,
-                                  struct fh_error *error);
-/* Writes documents where there are none, several at once; document_copy has begun to
- * copy into the store. FH_UNAVAILABLE: another copying has begun, or nothing is known. */
-enum fh_code copied_mongodb_insert(struct store *store, const char *collection, const json_t *list,
-                                   struct fh_error *error);
-/* FH_UNAVAILABLE: another copying has begun. */
-enum fh_code copied_mongodb_end(struct store *store, struct fh_error *error);
-/* And all of them go, at once. */
-enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
-                                  struct fh_error *error);
+/* ---- For engines ------------------------------------------------------------------------------
+ */
+
+struct copied_documents_ops {
+    /* About how many documents a collection has. */
+    enum fh_code (*count)(struct store *store, const char *collection, int64_t *ret,
+                          struct fh_error *error);
+    /* All of them go. */
+    enum fh_code (*clear)(struct store *store, const char *collection, struct fh_error *error);
+    /* Writes documents where there are none; the ledger's copy has begun (copied_ops).
+     * FH_UNAVAILABLE: another copying has begun, or nothing is known. */
+    enum fh_code (*insert)(struct store *store, const char *collection, const json_t *list,
+                           struct fh_error *error);
+    /* Whether all of it was for the store as it is. FH_UNAVAILABLE: another copying has begun.
+     * NULL: no other can begin. */
+    enum fh_code (*end)(struct store *store, struct fh_error *error);
+};
+extern const struct copied_documents_ops copied_documents_sql; /* of document_sql */
 
 #endif

@@ -455,6 +455,8 @@ enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, 
 enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *error);
 extern const struct document_ops mongodb_documents;
 extern const struct ledger_ops mongodb_ledger;
+extern const struct copied_ops mongodb_copied_ledger;
+extern const struct copied_documents_ops mongodb_copied_documents;
 
 /* ---- mongodb_records.c ---- */
 

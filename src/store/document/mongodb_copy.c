@@ -161,8 +161,8 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
     return counting->count < 0 ? mongodb_failed(&why, error) : FH_OK;
 }
 
-enum fh_code copied_mongodb_count(struct store *store, const char *collection, int64_t *ret,
-                                  struct fh_error *error)
+static enum fh_code count_documents(struct store *store, const char *collection, int64_t *ret,
+                                    struct fh_error *error)
 {
     struct counting counting = {.call.run = count_run, .collection = collection};
     enum fh_code code = mongodb_call(mongodb_of(store), &counting.call, error);
@@ -173,7 +173,7 @@ enum fh_code copied_mongodb_count(struct store *store, const char *collection, i
 static enum fh_code documents_count(struct store *store, const struct copied_ledger *ledger,
                                     int64_t *ret, struct fh_error *error)
 {
-    return copied_mongodb_count(store, ledger->collection, ret, error);
+    return count_documents(store, ledger->collection, ret, error);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -348,8 +348,8 @@ static void new_version(struct store *store, char version[static ID_SIZE])
     id_format(version, world_wall_ms(store->world), random);
 }
 
-enum fh_code copied_mongodb_insert(struct store *store, const char *collection, const json_t *list,
-                                   struct fh_error *error)
+static enum fh_code insert_documents(struct store *store, const char *collection,
+                                     const json_t *list, struct fh_error *error)
 {
     int count = (int)json_array_size(list);
     struct writing writing = {
@@ -381,13 +381,13 @@ enum fh_code copied_mongodb_insert(struct store *store, const char *collection, 
 /* ---- emptying ---------------------------------------------------------------------------------
  */
 
-enum fh_code copied_mongodb_end(struct store *store, struct fh_error *error)
+static enum fh_code end_documents(struct store *store, struct fh_error *error)
 {
     return mongodb_copy_end(store, error);
 }
 
-enum fh_code copied_mongodb_clear(struct store *store, const char *collection,
-                                  struct fh_error *error)
+static enum fh_code clear_documents(struct store *store, const char *collection,
+                                    struct fh_error *error)
 {
     struct writing writing = {.call.run = write_run, .collection = collection};
     enum fh_code code = draw(store, &writing.order, error);
@@ -398,12 +398,17 @@ static enum fh_code documents_empty(struct store *store, struct fh_error *error)
 {
     enum fh_code code = mongodb_copy_begin(store, error);
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
-        code = copied_mongodb_clear(store, copied_ledgers[i].collection, error);
+        code = clear_documents(store, copied_ledgers[i].collection, error);
     return code;
 }
 
-const struct copied_ops copied_mongodb = {.read = documents_read,
-                                          .write = documents_write,
-                                          .count = documents_count,
-                                          .empty = documents_empty,
-                                          .number = mongodb_copy_number};
+const struct copied_ops mongodb_copied_ledger = {.read = documents_read,
+                                                 .write = documents_write,
+                                                 .count = documents_count,
+                                                 .empty = documents_empty,
+                                                 .number = mongodb_copy_number};
+
+const struct copied_documents_ops mongodb_copied_documents = {.count = count_documents,
+                                                              .clear = clear_documents,
+                                                              .insert = insert_documents,
+                                                              .end = end_documents};

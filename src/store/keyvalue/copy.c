@@ -30,11 +30,7 @@ struct copying {
 
 static const struct copied_keys_ops *ops_of(const struct store *store)
 {
-#ifdef FREEHOLD_REDIS
-    if (store->ops == &store_redis)
-        return &copied_keys_redis;
-#endif
-    return keyvalue_engine(store) == &keyvalue_sql ? &copied_keys_sql : NULL;
+    return store->ops->copied_keys;
 }
 
 static int64_t now_ms(const struct store *store)

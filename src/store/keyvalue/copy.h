@@ -57,6 +57,5 @@ struct copied_keys_ops {
     enum fh_code (*empty)(struct store *store, struct fh_error *error);
 };
 extern const struct copied_keys_ops copied_keys_sql;
-extern const struct copied_keys_ops copied_keys_redis; /* where it is built in */
 
 #endif

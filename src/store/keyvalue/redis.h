@@ -318,6 +318,8 @@ extern const struct keyvalue_ops redis_keyvalue;
  */
 
 extern const struct ledger_ops redis_ledger;
+extern const struct copied_ops redis_copied_ledger;
+extern const struct copied_keys_ops redis_copied_keys;
 __typeof__(ledger_commands_read) redis_commands_read;
 __typeof__(ledger_callers_read) redis_callers_read;
 

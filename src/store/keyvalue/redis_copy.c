@@ -449,8 +449,8 @@ static enum fh_code records_count(struct store *store, const struct copied_ledge
                             error);
 }
 
-const struct copied_ops copied_redis = {.read = records_read,
-                                        .write = records_write,
-                                        .count = records_count,
-                                        .empty = records_empty,
-                                        .number = records_number};
+const struct copied_ops redis_copied_ledger = {.read = records_read,
+                                               .write = records_write,
+                                               .count = records_count,
+                                               .empty = records_empty,
+                                               .number = records_number};

@@ -264,5 +264,5 @@ static enum fh_code redis_keys_count(struct store *store, int64_t *ret, struct f
     return redis_copy_count(store, "ZCARD", "keys", ret, error);
 }
 
-const struct copied_keys_ops copied_keys_redis = {
+const struct copied_keys_ops redis_copied_keys = {
     .names = redis_names, .count = redis_keys_count, .read = redis_key_read, .empty = redis_empty};

@@ -18,6 +18,8 @@
 
 #include "base/crash.h"
 #include "base/mutation.h"
+#include "store/document/copy.h"
+#include "store/keyvalue/copy.h"
 #include "store/relational/ledger.h"
 #include "store/relational/sqlite.h"
 
@@ -190,6 +192,9 @@ const struct store_ops store_sqlite = {
     .many_instances = false,
     .sql = &sqlite_sql,
     .ledger = &ledger_relational,
+    .copied_ledger = &copied_sql,
+    .copied_documents = &copied_documents_sql,
+    .copied_keys = &copied_keys_sql,
     .open = sqlite_open,
     .close = sqlite_close,
     .begin = sqlite_begin,
