@@ -40,8 +40,8 @@ int taking_begin(struct taking *taking, const struct state *state)
 bool taking_shows_no_moment(const struct taking *taking, const char **ret_engine)
 {
     *ret_engine = json_string_at(service_of(taking->system, taking->service), "engine");
-    const struct store_ops *ops = *ret_engine ? store_engine(*ret_engine) : NULL;
-    return ops && !ops->copy_file && !ops->sql;
+    const struct engine *engine = *ret_engine ? engine_named(*ret_engine) : NULL;
+    return engine && !engine->store->copy_file && !engine->sql;
 }
 
 void taking_tell(struct progress *progress, const json_t *status)

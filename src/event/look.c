@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hearing of events that other processes have published into the same store. A server engine may
- * tell of them itself (store_ops.tells); where it does not, the processes ring a bell
+ * tell of them itself (ENGINE_TELLS); where it does not, the processes ring a bell
  * (store/bell.h), and whoever can't hear it looks at the store's last position: often while events
  * come, ever more seldom while none do, and only while someone waits for them in a long poll. With
  * a bell, too, that is looked at, seldom: some process may have none, or live on another machine.
@@ -29,7 +29,7 @@ static int pause_ms_min(const struct event_room *room)
 
 static bool someone_waits(const struct event_room *room)
 {
-    return room->reader_count > 0 && !room->context->store->ops->tells;
+    return room->reader_count > 0 && !engine_can(room->context->store->engine, ENGINE_TELLS);
 }
 
 /* True: there is something new. */

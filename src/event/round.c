@@ -270,7 +270,7 @@ static struct ledger_round behind_pages(const struct subscription *s, bool integ
 
 int round_at_once(const struct subscription *s)
 {
-    return s->room->context->store->ops->one_document
+    return engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT)
                ? 1
                : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
 }

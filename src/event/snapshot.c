@@ -248,7 +248,7 @@ static enum fh_code read_once(struct page *page, struct store *store, enum store
                               struct fh_error *error)
 {
     struct store_work *work;
-    bool apart = store->ops->reads_apart;
+    bool apart = engine_can(store->engine, ENGINE_READS_APART);
     page->unsequenced = false;
     forget_places(page);
     store_sequence(store, NULL, 0, NULL);

@@ -193,7 +193,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
     int count = left < attempts->together ? left : attempts->together;
-    if (s->room->context->store->ops->one_document && count > 1)
+    if (engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,

@@ -112,7 +112,7 @@ enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, boo
     struct store *store = room->context->store;
     struct saga_storing own = {.run = run, .next = next};
     enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
-    if (alone || !store->ops->guarded)
+    if (alone || !engine_can(store->engine, ENGINE_GUARDED))
         return store_all(store, &own, mode, error);
     store_together(room, &own);
     own.following = NULL;

@@ -175,9 +175,9 @@ static enum fh_code load_engine(const json_t *config, struct fh_error *error)
     const char *names[] = {json_string_at(config, "engine"), json_string_at(config, "from.engine")};
     enum fh_code code = FH_OK;
     for (int i = 0; i < 2 && code == FH_OK; i++) {
-        const struct store_ops *engine = names[i] ? store_engine(names[i]) : NULL;
-        if (engine && engine->load)
-            code = engine->load(error);
+        const struct engine *engine = names[i] ? engine_named(names[i]) : NULL;
+        if (engine && engine->store->load)
+            code = engine->store->load(error);
     }
     return code;
 }

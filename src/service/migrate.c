@@ -50,7 +50,8 @@ static bool compare_applied(void *context, int64_t version, const char *name, co
     const struct migrations *all = &migrate->all;
     struct migration *migration = migrations_find(all, version);
     int64_t newest = all->count ? all->rows[all->count - 1].version : 0;
-    if (!migration && version > newest && migrate->store->ops->many_instances) {
+    if (!migration && version > newest &&
+        engine_can(migrate->store->engine, ENGINE_MANY_INSTANCES)) {
         migrate->unknown++;
         return true;
     }
@@ -120,7 +121,7 @@ static bool ends_transaction(const struct script_statement *statement, enum sql_
 enum fh_code migrate_statement(struct store_work *work, const struct script_statement *statement,
                                bool outside, struct fh_error *error)
 {
-    const struct sql_ops *sql = work->store->ops->sql;
+    const struct sql_ops *sql = work->store->engine->sql;
     if (ends_transaction(statement, sql->dialect))
         return error_set(error, FH_UNSUPPORTED,
                          "It begins or ends a transaction, and is in one already.");
@@ -135,7 +136,7 @@ enum fh_code migrate_statement(struct store_work *work, const struct script_stat
  * is tried again. */
 static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
 {
-    const struct sql_ops *sql = work->store->ops->sql;
+    const struct sql_ops *sql = work->store->engine->sql;
     if (sql->dialect != SQL_POSTGRESQL)
         return FH_OK;
     return sql->script(work, "SET LOCAL lock_timeout = '5s'", error);
@@ -144,7 +145,7 @@ static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
 static enum fh_code run_all(struct store_work *work, const struct migration *migration,
                             struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    enum sql_dialect dialect = work->store->engine->sql->dialect;
     struct script script = script_begin(migration->sql, dialect);
     struct script_statement statement;
     enum fh_code code = bound_locks(work, error);
@@ -240,7 +241,7 @@ static enum fh_code apply_next(struct migrate *migrate, bool *ret_more, bool *re
 {
     struct store_work *work;
     const struct migration *next;
-    const struct sql_ops *sql = migrate->store->ops->sql;
+    const struct sql_ops *sql = migrate->store->engine->sql;
     *ret_more = *ret_applied = false;
     enum fh_code code = store_begin(migrate->store, STORE_MIGRATE, &work, error);
     if (code != FH_OK)
@@ -302,8 +303,8 @@ enum fh_code service_migrate(struct store *store, const char *folder, int *ret_a
     struct migrate migrate = {.store = store};
     const struct migration *next;
     *ret_applied = 0;
-    enum fh_code code =
-        migrations_read(folder, store->ops->name, store->ops->sql->dialect, &migrate.all, error);
+    enum fh_code code = migrations_read(folder, store->engine->name, store->engine->sql->dialect,
+                                        &migrate.all, error);
     if (code != FH_OK)
         return code;
     code = look(&migrate, &next, error);

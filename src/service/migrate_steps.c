@@ -43,7 +43,7 @@ struct progress {
 
 static enum fh_code make_table(struct store_work *work, struct fh_error *error)
 {
-    return work->store->ops->sql->script(
+    return work->store->engine->sql->script(
         work,
         "CREATE TABLE IF NOT EXISTS fh_migration_open ("
         " version BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL,"
@@ -236,7 +236,7 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
                                   struct progress *progress, struct fh_error *error)
 {
     struct store *store = work->store;
-    const struct sql_ops *sql = store->ops->sql;
+    const struct sql_ops *sql = store->engine->sql;
     bool commits = !changes_rows_only(statement, sql->dialect);
     bool ran = false;
     enum fh_code code = FH_OK;
@@ -290,7 +290,7 @@ static enum fh_code finish(struct store_work *work, const struct migration *migr
 enum fh_code migrate_step(struct store_work *work, const struct migration *migration,
                           bool *ret_whole, struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    enum sql_dialect dialect = work->store->engine->sql->dialect;
     struct progress progress;
     struct script_statement statement;
     enum fh_code code = make_table(work, error);

@@ -31,7 +31,7 @@
 
 #define META_SIZE 128
 
-static const char *engine_named(const json_t *config)
+static const char *engine_of(const json_t *config)
 {
     const char *name = json_string_at(config, "engine");
     return name ? name : "sqlite";
@@ -40,8 +40,8 @@ static const char *engine_named(const json_t *config)
 enum fh_code service_store_open(const fh_service *service, const json_t *config,
                                 struct world *world, struct store **ret, struct fh_error *error)
 {
-    const char *name = engine_named(config);
-    const struct store_ops *engine = store_engine(name);
+    const char *name = engine_of(config);
+    const struct engine *engine = engine_named(name);
     struct store_options options = {.service = service->name,
                                     .folder = json_string_at(config, "folder"),
                                     .model = service->model,
@@ -54,7 +54,7 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
     if (!(engine->models & 1u << service->model))
         return error_set(error, FH_INVALID,
                          "The engine %s does not implement this service's model.", engine->name);
-    return engine->open(&options, world, ret, error);
+    return engine->store->open(&options, world, ret, error);
 }
 
 /* ---- what a store knows of a move ------------------------------------------------------------ */
@@ -148,7 +148,7 @@ static bool has_ancestor(const struct marks *marks, const char *incarnation)
 
 static enum fh_code begin_old(struct moving *moving)
 {
-    const char *engine = moving->to->ops->name;
+    const char *engine = moving->to->engine->name;
     if (moving->old.moved[0])
         return error_set(&moving->error, FH_INVALID, "The store was moved to %s already.",
                          moving->old.moved);
@@ -185,7 +185,7 @@ static enum fh_code may_fill(struct moving *moving)
         return error_set(&moving->error, FH_INVALID,
                          "The %s store there is in use, and what is in it would be lost: a new, "
                          "empty one is needed.",
-                         moving->to->ops->name);
+                         moving->to->engine->name);
     return FH_OK;
 }
 
@@ -223,7 +223,7 @@ static enum fh_code finish_new(struct moving *moving)
 
 static enum fh_code finish_old(struct moving *moving)
 {
-    struct store_mark marks[] = {{LEDGER_MOVED, moving->to->ops->name}, {LEDGER_MOVING, ""}};
+    struct store_mark marks[] = {{LEDGER_MOVED, moving->to->engine->name}, {LEDGER_MOVING, ""}};
     CRASH_POINT("move.finished");
     enum fh_code code = marks_put(moving->from, marks, 2, &moving->error);
     CRASH_POINT("move.durable");
@@ -341,8 +341,7 @@ enum fh_code service_store_move(const fh_service *service, const json_t *config,
     else if (code == FH_OK)
         log_info("the store was moved from %s to %s: %d tables, %" PRId64
                  " rows, all read again and compared",
-                 engine_named(from), engine_named(config), moving.copied.tables,
-                 moving.copied.rows);
+                 engine_of(from), engine_of(config), moving.copied.tables, moving.copied.rows);
     else
         *error = moving.error;
     return code;

@@ -435,10 +435,10 @@ static enum fh_code restore(struct restoring *restoring)
     if (code != FH_OK)
         return code;
     CRASH_POINT("restore.ordered");
-    const struct store_ops *engine = store_engine(json_string_at(restoring->config, "engine")
-                                                      ? json_string_at(restoring->config, "engine")
-                                                      : "sqlite");
-    code = engine == &store_sqlite ? restore_embedded(restoring) : restore_server(restoring);
+    const struct engine *engine = engine_named(json_string_at(restoring->config, "engine")
+                                                   ? json_string_at(restoring->config, "engine")
+                                                   : "sqlite");
+    code = engine == &engine_sqlite ? restore_embedded(restoring) : restore_server(restoring);
     close_stores(restoring);
     if (code != FH_OK)
         return give_up(restoring);

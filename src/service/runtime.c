@@ -178,7 +178,8 @@ static void open_bell(struct runtime *runtime)
     struct fh_error error;
     struct store *store = runtime->context.store;
     const char *folder = json_string_at(runtime->config, "folder");
-    bool needed = store->ops->many_instances && store->ops->sequence && !store->ops->tells;
+    bool needed = engine_can(store->engine, ENGINE_MANY_INSTANCES) && store->ops->sequence &&
+                  !engine_can(store->engine, ENGINE_TELLS);
     if (!needed || !folder || runtime->world->vfs)
         return;
     snprintf(path, sizeof path, "%s/" BELL_FILE, folder);

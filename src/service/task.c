@@ -65,8 +65,8 @@ enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_err
             code = read_open(work, open, error);
         store_rollback(work);
     }
-    json_t *told =
-        json_pack("{s:s, s:o, s:o}", "engine", store->ops->name, "applied", applied, "open", open);
+    json_t *told = json_pack("{s:s, s:o, s:o}", "engine", store->engine->name, "applied", applied,
+                             "open", open);
     FH_ASSERT(told != NULL);
     if (code == FH_OK)
         *ret = told;

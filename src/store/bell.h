@@ -4,7 +4,7 @@
 
 /*
  * A bell between the processes of one service, for engines whose server tells nobody that positions
- * were given (store_ops.tells): who has given some rings it, and the others' store_heard is called.
+ * were given (ENGINE_TELLS): who has given some rings it, and the others' store_heard is called.
  * It is a hint: whoever misses it finds the positions when it looks the next time.
  */
 

@@ -148,7 +148,7 @@ struct copying {
 
 static const struct copied_ops *ops_of(const struct store *store)
 {
-    return store->ops->copied_ledger;
+    return store->engine->copied_ledger;
 }
 
 bool copy_knows(const struct store *store)
@@ -195,7 +195,7 @@ enum fh_code copy_differs(const struct copy_options *options, const char *name, 
 {
     return error_set(error, FH_CONFLICT,
                      "%.64s reads otherwise in %s than before: %lld there, %lld here%s.", name,
-                     options->to->ops->name, (long long)there, (long long)here,
+                     options->to->engine->name, (long long)there, (long long)here,
                      there == here ? ", not all alike" : "");
 }
 
@@ -223,7 +223,7 @@ void copy_ledger_count(const struct copy_options *options)
     for (int i = 0; i < copied_ledger_count; i++) {
         int64_t rows = 0;
         enum fh_code code = ops_of(from)->count(from, &copied_ledgers[i], &rows, &error);
-        copy_found(options, rows, code != FH_OK || !from->ops->sql);
+        copy_found(options, rows, code != FH_OK || !from->engine->sql);
     }
 }
 

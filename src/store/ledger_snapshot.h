@@ -64,7 +64,7 @@ struct ledger_snapshot_ops {
 
 static inline const struct ledger_snapshot_ops *ledger_snapshots(const struct store *store)
 {
-    return store->ops->ledger->snapshots;
+    return store->engine->ledger->snapshots;
 }
 
 #endif

@@ -133,7 +133,7 @@ static void reach(struct store_replicas *replicas, struct replica *replica)
 static void look(struct store_replicas *replicas)
 {
     struct store *primary = replicas->primary;
-    enum sql_dialect dialect = primary->ops->sql->dialect;
+    enum sql_dialect dialect = primary->engine->sql->dialect;
     char position[POSITION_SIZE] = "";
     struct fh_error error;
     int64_t began_ns = replicas->began_ns = world_monotonic_ns(primary->world);
@@ -283,9 +283,9 @@ enum fh_code store_replicas_open(struct store *store, const struct store_options
     json_int_t staleness_ms = REPLICA_STALENESS_MS;
     if (count == 0)
         return FH_OK;
-    if (!store->ops->sql || !position_sql[store->ops->sql->dialect])
+    if (!store->engine->sql || !position_sql[store->engine->sql->dialect])
         return error_set(error, FH_UNSUPPORTED, "The engine %s has no read replicas.",
-                         store->ops->name);
+                         store->engine->name);
     if (count > REPLICAS_MAX)
         return error_set(error, FH_INVALID, "A store has at most %d replicas.", REPLICAS_MAX);
     json_integer_at(options->server, "staleness_ms", &staleness_ms);

@@ -11,23 +11,23 @@
 #include "store/replica.h"
 #include "store/sequence.h"
 
-static const struct store_ops *const engines[] = {
-    &store_sqlite,
+static const struct engine *const engines[] = {
+    &engine_sqlite,
 #ifdef FREEHOLD_MARIADB
-    &store_mariadb,
+    &engine_mariadb,
 #endif
 #ifdef FREEHOLD_MONGODB
-    &store_mongodb,
+    &engine_mongodb,
 #endif
 #ifdef FREEHOLD_POSTGRESQL
-    &store_postgresql,
+    &engine_postgresql,
 #endif
 #ifdef FREEHOLD_REDIS
-    &store_redis,
+    &engine_redis,
 #endif
 };
 
-const struct store_ops *store_engine(const char *name)
+const struct engine *engine_named(const char *name)
 {
     for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
         if (strcmp(engines[i]->name, name) == 0)
@@ -36,10 +36,11 @@ const struct store_ops *store_engine(const char *name)
     return NULL;
 }
 
-void store_init(struct store *store, const struct store_ops *ops,
+void store_init(struct store *store, const struct engine *engine,
                 const struct store_options *options, struct world *world)
 {
-    *store = (struct store){.ops = ops, .world = world, .model = options->model};
+    *store = (struct store){
+        .engine = engine, .ops = engine->store, .world = world, .model = options->model};
     snprintf(store->instance, sizeof store->instance, "%s",
              options->instance ? options->instance : "0");
 }
@@ -92,7 +93,7 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
         }
     }
     enum fh_code code = FH_OK;
-    if (store->ops->holds_alone)
+    if (engine_can(store->engine, ENGINE_HOLDS_ALONE))
         code = store->ops->begin(store, STORE_WRITE_ALONE, &hold->alone, error);
     if (code != FH_OK)
         store_release(store);

@@ -3,8 +3,8 @@
 #define STORE_STORE_H
 
 /*
- * A store: the one database that a service owns. An engine is one `const struct store_ops`; the
- * rooms above use the dispatchers at the end and never know which engine it is.
+ * A store: the one database that a service owns. The rooms above use the dispatchers at the
+ * end and never know which engine it is on.
  *
  * Every unit of work is serializable and atomic. `commit` returns only when it is decided what
  * became of the work: it is durable, or nothing of it was done and never will be. As long as that
@@ -24,17 +24,11 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "freehold.h"
+#include "store/engine.h"
 #include "world/world.h"
 
-struct copied_documents_ops;
-struct copied_keys_ops;
-struct copied_ops;
-struct document_ops;
-struct keyvalue_ops;
-struct ledger_ops;
 struct relational_cache;
 struct store_bell;
-struct sql_ops;
 
 enum store_mode {
     STORE_READ, /* a snapshot of committed rows; commit and rollback both end it */
@@ -99,7 +93,8 @@ struct store_hold {
 #define STORE_HOLD_MS_MAX 5000 /* for works to end, and for those that are held to go on */
 
 struct store {
-    const struct store_ops *ops;
+    const struct engine *engine;
+    const struct store_ops *ops; /* the engine's */
     struct world *world;
     enum fh_model model;
     struct relational_cache *relational; /* compiled statements; freed by store_close */
@@ -145,28 +140,6 @@ struct store_watch {
 #define STORE_PAGE_SIZE 4096
 
 struct store_ops {
-    const char *name; /* "sqlite" */
-    unsigned models;  /* 1u << enum fh_model, for each it implements */
-    bool many_instances;
-    bool guarded;      /* knows STORE_WRITE_GUARDED */
-    bool holds_alone;  /* a STORE_WRITE_ALONE work keeps other processes' works off, too */
-    bool together;     /* knows STORE_WRITE_TOGETHER */
-    bool one_document; /* a commit changes one of the service's documents, not several */
-    bool reads_apart;  /* each read of STORE_READ sees its own moment: that all were so at once is
-                          known of a work that commits, also one that changes nothing */
-    const struct sql_ops *sql; /* relational engines, and those built on one */
-    const struct ledger_ops *ledger;
-    const struct document_ops
-        *documents; /* NULL: those of relational engines, if it has the model */
-    const struct keyvalue_ops *keyvalue; /* the same */
-
-    /* How the ledger and what a model keeps are copied into another engine's store, and out of it
-     * (ledger_copy.h, document/copy.h, keyvalue/copy.h). NULL: engines that have only tables, which
-     * are copied as such. */
-    const struct copied_ops *copied_ledger;
-    const struct copied_documents_ops *copied_documents;
-    const struct copied_keys_ops *copied_keys;
-
     /* Loads the engine's client library, before the process confines itself and before any thread
      * lives. NULL: it has none. FH_UNSUPPORTED: it is not installed. */
     enum fh_code (*load)(struct fh_error *error);
@@ -194,8 +167,6 @@ struct store_ops {
     /* What time it is on the server, in ms since 1970; nothing rests on it alone, since it may be
      * set as every clock. FH_UNSUPPORTED: it does not tell. NULL: there is no server. */
     enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
-    /* It calls store_heard when another process has given positions: nobody needs to look. */
-    bool tells;
     /* All that the store holds at one moment, as one file at `path`, which is made anew, whole and
      * durable, and read again; off the loop, while the store is used. NULL: the store has no file,
      * and is copied row by row. */
@@ -205,17 +176,8 @@ struct store_ops {
 #define STORE_SEQUENCE_SLICE 10000
 
 /* For engines, when they open: the fields that all stores have. */
-void store_init(struct store *store, const struct store_ops *ops,
+void store_init(struct store *store, const struct engine *engine,
                 const struct store_options *options, struct world *world);
-
-extern const struct store_ops store_sqlite;
-extern const struct store_ops store_mariadb;    /* where its headers were found */
-extern const struct store_ops store_postgresql; /* the same */
-extern const struct store_ops store_mongodb;    /* the same */
-extern const struct store_ops store_redis;      /* the same */
-
-/* By an engine's name; NULL: not built in. */
-const struct store_ops *store_engine(const char *name);
 
 /* Returns when no work of this process writes any more, nor another's where the engine can see to
  * that (holds_alone); from then on those that want to wait, up to
@@ -238,8 +200,8 @@ static inline enum fh_code store_begin(struct store *store, enum store_mode mode
 {
     if (!store_writes(mode))
         return store->ops->begin(store, mode, ret, error);
-    if ((mode == STORE_WRITE_GUARDED && !store->ops->guarded) ||
-        (mode == STORE_WRITE_TOGETHER && !store->ops->together))
+    if ((mode == STORE_WRITE_GUARDED && !engine_can(store->engine, ENGINE_GUARDED)) ||
+        (mode == STORE_WRITE_TOGETHER && !engine_can(store->engine, ENGINE_TOGETHER)))
         mode = STORE_WRITE;
     enum fh_code code = store->hold.held ? store_hold_pass(store, error) : FH_OK;
     if (code != FH_OK)

@@ -411,7 +411,7 @@ static void check_model(const struct expectation *by, const struct system_servic
     } models[] = {{"relational", "relational tables", FH_RELATIONAL},
                   {"document", "documents", FH_DOCUMENT},
                   {"key-value", "keys and values", FH_KEY_VALUE}};
-    const struct store_ops *engine = store_engine(service->engine);
+    const struct engine *engine = engine_named(service->engine);
     const char *model = text_at(service->description, "model");
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (strcmp(models[i].name, model) == 0 && !(engine->models & 1u << models[i].model))

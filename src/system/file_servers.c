@@ -304,20 +304,20 @@ static const char *const engines_elsewhere[] = {"postgresql", "mariadb", "mysql"
 
 static const char *built_in(struct arena *arena)
 {
-    const char *names = store_sqlite.name;
+    const char *names = engine_sqlite.name;
     for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
-        if (store_engine(engines_elsewhere[i]))
+        if (engine_named(engines_elsewhere[i]))
             names = arena_printf(arena, "%s, %s", names, engines_elsewhere[i]);
     }
     return names;
 }
 
-static const struct store_ops *
-settle_engine(struct system_file *file, struct system_service *service, struct findings *findings)
+static const struct engine *settle_engine(struct system_file *file, struct system_service *service,
+                                          struct findings *findings)
 {
-    const struct store_ops *engine = store_engine(service->engine);
+    const struct engine *engine = engine_named(service->engine);
     struct nearest nearest = nearest_begin(service->engine);
-    if (engine && service->instances > 1 && !engine->many_instances) {
+    if (engine && service->instances > 1 && !engine_can(engine, ENGINE_MANY_INSTANCES)) {
         findings_error(findings, service->instances_place,
                        "services.%s: %d instances need a server engine that many processes may "
                        "have open; a store on %s has one process",
@@ -326,7 +326,7 @@ settle_engine(struct system_file *file, struct system_service *service, struct f
     }
     if (engine)
         return engine;
-    nearest_offer(&nearest, store_sqlite.name);
+    nearest_offer(&nearest, engine_sqlite.name);
     for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
         if (strcmp(engines_elsewhere[i], service->engine) == 0) {
             findings_error(findings, service->engine_place,
@@ -453,7 +453,7 @@ static void check_timeout(const struct system_service *service, const char *engi
 void file_settle_store(struct system_file *file, struct system_service *service,
                        struct findings *findings)
 {
-    const struct store_ops *engine = settle_engine(file, service, findings);
+    const struct engine *engine = settle_engine(file, service, findings);
     if (!engine)
         return;
     check_syncs(service, engine->name, findings);

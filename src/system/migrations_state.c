@@ -181,9 +181,9 @@ static json_t *sorted(json_t *list)
 enum fh_code migrations_state(const struct system_service *service, const json_t *has, bool sql,
                               json_t **ret, struct fh_error *error)
 {
-    const struct store_ops *engine = store_engine(service->engine);
+    const struct engine *engine = engine_named(service->engine);
     struct laying laying = {.dialect = migrations_dialect(service->engine),
-                            .many = engine && engine->many_instances,
+                            .many = engine && engine_can(engine, ENGINE_MANY_INSTANCES),
                             .sql = sql};
     size_t i;
     json_t *row;

@@ -201,8 +201,8 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_t *config = config_json(provision, options->file);
     json_object_set_new(config, "service", json_string(service->name));
     json_object_set_new(config, "engine", json_string(service->engine));
-    const struct store_ops *engine = store_engine(service->engine);
-    if (engine && engine->many_instances) /* child.c gives it */
+    const struct engine *engine = engine_named(service->engine);
+    if (engine && engine_can(engine, ENGINE_MANY_INSTANCES)) /* child.c gives it */
         json_object_set_new(config, "own_listen_fd", json_integer(6));
     json_object_set_new(config, "folder", json_string(part->folder));
     json_object_set_new(config, "migrations",

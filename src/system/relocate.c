@@ -36,8 +36,8 @@
 
 bool relocation_takes_many(const char *engine)
 {
-    const struct store_ops *ops = store_engine(engine);
-    return ops && ops->many_instances;
+    const struct engine *named = engine_named(engine);
+    return named && engine_can(named, ENGINE_MANY_INSTANCES);
 }
 
 static void trouble(struct supervisor *supervisor, const struct fh_error *error)

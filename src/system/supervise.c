@@ -374,8 +374,8 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     supervisor->count++;
     instances->beside = n == file->service_count; /* the gateway */
     if (n < file->service_count) {
-        const struct store_ops *engine = store_engine(file->services[n].engine);
-        instances->many = engine && engine->many_instances;
+        const struct engine *engine = engine_named(file->services[n].engine);
+        instances->many = engine && engine_can(engine, ENGINE_MANY_INSTANCES);
         if (instances->many)
             instances->wanted = scale_of(&options->provision->state, &file->services[n]);
     }

@@ -408,7 +408,7 @@ static void live(void *argument)
 
 struct lease_room *lease_room_new(struct work_context *context, const char *instance)
 {
-    if (!context->store->ops->many_instances)
+    if (!engine_can(context->store->engine, ENGINE_MANY_INSTANCES))
         return NULL;
     struct lease_room *room = calloc(1, sizeof *room);
     FH_ASSERT(room != NULL);

@@ -69,7 +69,7 @@ static bool does(struct conformance *c, const char *sql)
 static bool make_flyway(struct conformance *c)
 {
     char sql[512];
-    const char *boolean = c->store->ops->sql->dialect == SQL_POSTGRESQL ? "BOOLEAN" : "TINYINT";
+    const char *boolean = c->store->engine->sql->dialect == SQL_POSTGRESQL ? "BOOLEAN" : "TINYINT";
     snprintf(sql, sizeof sql,
              "CREATE TABLE flyway_schema_history (installed_rank INT NOT NULL PRIMARY KEY,"
              " version VARCHAR(50), description VARCHAR(200), type VARCHAR(20) NOT NULL,"
@@ -83,7 +83,7 @@ static bool flyway_did(struct conformance *c, int rank, const char *version, con
                        bool success)
 {
     char sql[512];
-    bool words = c->store->ops->sql->dialect == SQL_POSTGRESQL;
+    bool words = c->store->engine->sql->dialect == SQL_POSTGRESQL;
     snprintf(sql, sizeof sql,
              "INSERT INTO flyway_schema_history (installed_rank, version, type, script, success)"
              " VALUES (%d, %s, '%s', 'V%d__x.sql', %s)",
@@ -174,7 +174,7 @@ static void what_was_applied_here_itself_is_not_adopted(struct conformance *c)
 
 static bool make_liquibase(struct conformance *c)
 {
-    return does(c, c->store->ops->sql->dialect == SQL_POSTGRESQL
+    return does(c, c->store->engine->sql->dialect == SQL_POSTGRESQL
                        ? "CREATE TABLE databasechangelog (id VARCHAR(255) NOT NULL,"
                          " author VARCHAR(255), filename VARCHAR(255), orderexecuted INT NOT NULL,"
                          " exectype VARCHAR(10) NOT NULL)"
@@ -186,10 +186,11 @@ static bool make_liquibase(struct conformance *c)
 static bool liquibase_did(struct conformance *c, int order, const char *id, const char *how)
 {
     char sql[256];
-    snprintf(
-        sql, sizeof sql, "INSERT INTO %s (id, orderexecuted, exectype) VALUES ('%s', %d, '%s')",
-        c->store->ops->sql->dialect == SQL_POSTGRESQL ? "databasechangelog" : "DATABASECHANGELOG",
-        id, order, how);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO %s (id, orderexecuted, exectype) VALUES ('%s', %d, '%s')",
+             c->store->engine->sql->dialect == SQL_POSTGRESQL ? "databasechangelog"
+                                                              : "DATABASECHANGELOG",
+             id, order, how);
     return does(c, sql);
 }
 
@@ -201,7 +202,7 @@ static void the_nth_changeset_is_the_migration_numbered_n(struct conformance *c)
     EXPECT(liquibase_did(c, 10, "add-name", "EXECUTED") && liquibase_did(c, 2, "item", "MARK_RAN"));
     EXPECT(liquibase_did(c, 20, "x", "RERAN") && liquibase_did(c, 30, "part", "SKIPPED"));
     EXPECT(refuses(c, "liquibase", 4, "the changeset part in its table as skipped"));
-    EXPECT(does(c, c->store->ops->sql->dialect == SQL_POSTGRESQL
+    EXPECT(does(c, c->store->engine->sql->dialect == SQL_POSTGRESQL
                        ? "UPDATE databasechangelog SET exectype = 'EXECUTED' WHERE id = 'part'"
                        : "UPDATE DATABASECHANGELOG SET EXECTYPE = 'EXECUTED' WHERE ID = 'part'"));
     EXPECT(refuses(c, "liquibase", 3, "has come to 4 in this store, not to 3"));

@@ -99,7 +99,7 @@ static bool is_known(struct conformance *c, const char *key)
 
 static bool one_of_several(struct conformance *c)
 {
-    return c->store->ops->many_instances;
+    return engine_can(c->store->engine, ENGINE_MANY_INSTANCES);
 }
 
 /* Of `first` and `second`, one after the other on their own machines, neither forgets what the
@@ -216,7 +216,7 @@ static void what_became_of_calls_outlives_days(struct conformance *c)
 {
     struct keyvalue_view view;
     char works[128];
-    if (c->store->ops != &store_redis)
+    if (c->store->engine != &engine_redis)
         return;
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     view = (struct keyvalue_view){.work = work, .now_ms = world_wall_ms(c->store->world)};

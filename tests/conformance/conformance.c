@@ -11,7 +11,7 @@ static enum fh_code sqlite_open_in(struct harness *harness, enum fh_model model,
 {
     struct store_options options = {
         .service = "conformance", .folder = harness->folder, .model = model};
-    return store_engine("sqlite")->open(&options, harness->world, ret, error);
+    return engine_named("sqlite")->store->open(&options, harness->world, ret, error);
 }
 
 static const struct conformance_engine sqlite = {
@@ -90,7 +90,7 @@ struct store *conformance_embedded(struct conformance *c, const char *name, enum
     snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
     mkdir(folder, 0700);
     struct store_options options = {.service = "conformance", .folder = folder, .model = model};
-    if (store_engine("sqlite")->open(&options, c->harness.world, &store, &c->error) != FH_OK)
+    if (engine_named("sqlite")->store->open(&options, c->harness.world, &store, &c->error) != FH_OK)
         conformance_note(c, __FILE__, __LINE__, "an embedded store is opened");
     return store;
 }

@@ -30,7 +30,7 @@ static enum fh_code script(struct store *store, const char *sql, struct fh_error
     enum fh_code code = store_begin(store, STORE_MIGRATE, &work, error);
     if (code != FH_OK)
         return code;
-    code = store->ops->sql->script(work, sql, error);
+    code = store->engine->sql->script(work, sql, error);
     if (code == FH_OK)
         return store_commit(work, error);
     store_rollback(work);
@@ -39,7 +39,7 @@ static enum fh_code script(struct store *store, const char *sql, struct fh_error
 
 static bool make_tables(struct conformance *c, struct store *store)
 {
-    return script(store, zones[store->ops->sql->dialect], &c->error) == FH_OK &&
+    return script(store, zones[store->engine->sql->dialect], &c->error) == FH_OK &&
            script(store, tables, &c->error) == FH_OK;
 }
 
@@ -241,7 +241,7 @@ static enum fh_code run_slowly(struct store_work *work, const char *sql,
     struct world *world = work->store->world;
     if (strstr(sql, "FROM sqlite_sequence") && strcmp(values[0].text, "zones") == 0)
         fiber_sleep_until(world, world_in_ms(world, 2500));
-    return store_sqlite.sql->run(work, sql, values, count, visit, context, ret_changes, error);
+    return engine_sqlite.sql->run(work, sql, values, count, visit, context, ret_changes, error);
 }
 
 static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conformance *c)
@@ -250,14 +250,14 @@ static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conform
     struct copy_result result;
     struct store *from = open_embedded(c, "from");
     EXPECT(from && make_tables(c, c->store) && fill(c, from, ids));
-    struct sql_ops sql = *from->ops->sql;
-    struct store_ops slow = *from->ops;
+    struct sql_ops sql = *from->engine->sql;
+    struct engine slow = *from->engine;
     sql.run = run_slowly;
     slow.sql = &sql;
-    from->ops = &slow;
+    from->engine = &slow;
     struct copy_options options = {.from = from, .to = c->store};
     EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
-    from->ops = &store_sqlite;
+    from->engine = &engine_sqlite;
     expect_whole(c, c->store, ids);
     store_close(from);
 }

@@ -53,7 +53,7 @@ static enum fh_code open_in(struct harness *harness, enum fh_model model, struct
              json_string_at(server, "database"));
     enum fh_code code = mariadb_test_administer(harness, sql, NULL, NULL, error);
     if (code == FH_OK)
-        code = store_engine("mariadb")->open(&options, harness->world, ret, error);
+        code = engine_named("mariadb")->store->open(&options, harness->world, ret, error);
     json_decref(server);
     return code;
 }

@@ -30,7 +30,7 @@ static enum fh_code open_with(struct harness *harness, json_t *server, enum fh_m
                               struct store **ret, struct fh_error *error)
 {
     struct store_options options = {.service = "conformance", .server = server, .model = model};
-    enum fh_code code = store_engine("mongodb")->open(&options, harness->world, ret, error);
+    enum fh_code code = engine_named("mongodb")->store->open(&options, harness->world, ret, error);
     json_decref(server);
     return code;
 }
@@ -53,7 +53,8 @@ enum fh_code mongodb_open_shared(struct conformance *c, struct store **ret)
     json_t *server = mongodb_server(&c->harness, c->engine);
     struct store_options options = {
         .service = "conformance", .folder = c->harness.folder, .server = server, .model = c->model};
-    enum fh_code code = store_engine("mongodb")->open(&options, c->harness.world, ret, &c->error);
+    enum fh_code code =
+        engine_named("mongodb")->store->open(&options, c->harness.world, ret, &c->error);
     json_decref(server);
     return code;
 }

@@ -76,7 +76,7 @@ static enum fh_code open_in(struct harness *harness, enum fh_model model, struct
              json_string_at(server, "schema"));
     enum fh_code code = postgresql_administer(harness->world, sql, error);
     if (code == FH_OK)
-        code = store_engine("postgresql")->open(&options, harness->world, ret, error);
+        code = engine_named("postgresql")->store->open(&options, harness->world, ret, error);
     json_decref(server);
     return code;
 }

@@ -21,7 +21,7 @@ enum fh_code redis_open_with(struct harness *harness, json_t *server, struct sto
 {
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_KEY_VALUE};
-    enum fh_code code = store_redis.open(&options, harness->world, ret, error);
+    enum fh_code code = engine_redis.store->open(&options, harness->world, ret, error);
     json_decref(server);
     return code;
 }

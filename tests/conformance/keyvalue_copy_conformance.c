@@ -144,7 +144,7 @@ static void a_store_is_copied_into_the_engines_and_into_an_embedded_one(struct c
     EXPECT(keyvalue_copy(&again, &back, &c->error) == FH_OK);
     EXPECT(back.rows == there.rows && back.tables == there.tables);
     EXPECT(counts_whole(&home) && home.last.done == home.last.total);
-    EXPECT(home.last.guessed || c->store->ops->sql);
+    EXPECT(home.last.guessed || c->store->engine->sql);
     expect_keys(c, to, now_ms);
     expect_ledger(c, to, &arena);
     expect_events(c, to, ids);

@@ -463,7 +463,7 @@ static void what_would_commit_half_a_work_is_refused(struct conformance *c)
 
 static void a_script_may_hold_routines_and_stops_where_it_fails(struct conformance *c)
 {
-    const struct sql_ops *sql = c->store->ops->sql;
+    const struct sql_ops *sql = c->store->engine->sql;
     struct store_work *work = conformance_begin(c, STORE_MIGRATE);
     EXPECT(work);
     EXPECT(sql->script(work,

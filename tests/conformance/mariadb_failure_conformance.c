@@ -39,7 +39,7 @@ static enum fh_code open_as(struct conformance *c, json_t *server, struct store 
 {
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL};
-    enum fh_code code = store_mariadb.open(&options, c->harness.world, ret, &c->error);
+    enum fh_code code = engine_mariadb.store->open(&options, c->harness.world, ret, &c->error);
     json_decref(server);
     return code;
 }
@@ -383,7 +383,7 @@ static void a_server_that_could_lose_what_it_acknowledged_is_refused(struct conf
 {
     struct store *store = NULL;
     /* Every new link is refused then, the superuser's own too: one that stands sets it back. */
-    const struct sql_ops *sql = c->store->ops->sql;
+    const struct sql_ops *sql = c->store->engine->sql;
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
     EXPECT(sql->script(work, "SET GLOBAL innodb_flush_log_at_trx_commit = 2", &c->error) == FH_OK);
@@ -412,8 +412,8 @@ static void open_one(void *argument)
     struct opening *opening = argument;
     struct store_options options = {
         .service = "conformance", .server = opening->server, .model = FH_RELATIONAL};
-    opening->code =
-        store_mariadb.open(&options, opening->c->harness.world, &opening->store, &opening->error);
+    opening->code = engine_mariadb.store->open(&options, opening->c->harness.world, &opening->store,
+                                               &opening->error);
 }
 
 static void ten_processes_that_open_a_new_store_make_it_once(struct conformance *c)

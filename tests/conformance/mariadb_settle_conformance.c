@@ -84,7 +84,7 @@ static enum fh_code open_at(struct conformance *c, json_t *change, struct store 
     json_object_update_new(options, change);
     struct store_options as = {
         .service = "conformance", .server = options, .model = FH_RELATIONAL, .instance = "1"};
-    enum fh_code code = store_mariadb.open(&as, c->harness.world, ret, &c->error);
+    enum fh_code code = engine_mariadb.store->open(&as, c->harness.world, ret, &c->error);
     json_decref(options);
     return code;
 }

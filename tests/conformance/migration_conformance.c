@@ -81,9 +81,9 @@ static void an_engines_own_words_stand_in_its_own_folder(struct conformance *c)
 {
     char name[128];
     EXPECT(put(c, "0001_a.sql", "CREATE TABLE plain (id INT)"));
-    snprintf(name, sizeof name, "%s/migrations/%s", c->harness.folder, c->store->ops->name);
+    snprintf(name, sizeof name, "%s/migrations/%s", c->harness.folder, c->store->engine->name);
     EXPECT(mkdir(name, 0700) == 0);
-    snprintf(name, sizeof name, "%s/0001_a.sql", c->store->ops->name);
+    snprintf(name, sizeof name, "%s/0001_a.sql", c->store->engine->name);
     EXPECT(put(c, name, "CREATE TABLE own (id INT)"));
     EXPECT(applies(c, 1));
     conformance_reads(c, "SELECT * FROM own", "[]");
@@ -95,7 +95,7 @@ static const char *const broken = "CREATE TABLE item (id INT PRIMARY KEY);\n"
 
 static void what_fails_leaves_the_store_as_it_was_where_the_engine_can(struct conformance *c)
 {
-    if (c->store->ops->sql->schema_commits)
+    if (c->store->engine->sql->schema_commits)
         return;
     EXPECT(put(c, "0001_a.sql", broken));
     EXPECT(fails(c, "0001_a.sql failed, nothing of it stands: statement 3, line 4"));
@@ -108,7 +108,7 @@ static void what_fails_leaves_the_store_as_it_was_where_the_engine_can(struct co
 static void
 what_fails_says_where_it_stopped_and_goes_on_there_where_it_can_not(struct conformance *c)
 {
-    if (!c->store->ops->sql->schema_commits)
+    if (!c->store->engine->sql->schema_commits)
         return;
     EXPECT(put(c, "0001_a.sql", broken));
     EXPECT(fails(c, "0001_a.sql failed in statement 3, line 4; what is before it stands"));
@@ -130,7 +130,7 @@ what_fails_says_where_it_stopped_and_goes_on_there_where_it_can_not(struct confo
 
 static void a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated(struct conformance *c)
 {
-    if (!c->store->ops->sql->schema_commits)
+    if (!c->store->engine->sql->schema_commits)
         return;
     EXPECT(put(c, "0001_a.sql", broken));
     EXPECT(fails(c, "failed in statement 3"));
@@ -147,7 +147,7 @@ static void a_cut_off_statement_waits_for_a_person_unless_it_may_be_repeated(str
 
 static void what_can_not_run_in_a_transaction_stands_alone(struct conformance *c)
 {
-    if (!c->store->ops->sql->outside)
+    if (!c->store->engine->sql->outside)
         return;
     EXPECT(put(c, "0001_a.sql", "CREATE TABLE item (id INT); INSERT INTO item VALUES (1), (1)"));
     EXPECT(put(c, "0002_b.sql",
@@ -197,7 +197,7 @@ static void of_several_who_start_together_one_applies_each(struct conformance *c
                "INSERT INTO item SELECT id + 2, 'x' FROM item;"));
     for (int i = 0; i < STARTERS; i++) {
         starters[i] = (struct starter){.c = c, .store = c->store};
-        if (c->store->ops->many_instances && opened == FH_OK)
+        if (engine_can(c->store->engine, ENGINE_MANY_INSTANCES) && opened == FH_OK)
             opened = c->engine->open(&c->harness, c->model, &starters[i].store, &c->error);
         if (opened == FH_OK)
             conformance_start(c, start_one, &starters[i]);

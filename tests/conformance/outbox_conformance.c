@@ -69,8 +69,8 @@ static void read_all(struct conformance *c)
 /* A server would send them all, far more than anyone wants. */
 static void large_events_are_read_a_few_at_once_and_small_ones_many(struct conformance *c)
 {
-    const struct store_ops *honest = c->store->ops;
-    struct store_ops ops = *honest;
+    const struct engine *honest = c->store->engine;
+    struct engine engine = *honest;
     struct ledger_ops ledger = *honest->ledger;
     struct count_events count = {.in_order = true};
     publish_sized(c, SMALL, 10);
@@ -79,8 +79,8 @@ static void large_events_are_read_a_few_at_once_and_small_ones_many(struct confo
     read_all(c);
     honest_ledger = honest->ledger;
     ledger.outbox_read = asked_read;
-    ops.ledger = &ledger;
-    c->store->ops = &ops;
+    engine.ledger = &ledger;
+    c->store->engine = &engine;
     for (int i = 0; i < 2; i++) {
         struct store_work *work = conformance_begin(c, STORE_READ);
         EXPECT(work);
@@ -93,7 +93,7 @@ static void large_events_are_read_a_few_at_once_and_small_ones_many(struct confo
     int large = asked_max;
     asked_max = 0;
     read_all(c);
-    c->store->ops = honest;
+    c->store->engine = honest;
     EXPECT(large <= 4 && asked_max >= 64);
 }
 

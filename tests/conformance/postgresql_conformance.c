@@ -540,7 +540,7 @@ static enum fh_code open_with(struct conformance *c, json_t *server, struct stor
 {
     struct store_options options = {
         .service = "conformance", .model = FH_RELATIONAL, .server = server};
-    enum fh_code code = store_postgresql.open(&options, c->harness.world, ret, &c->error);
+    enum fh_code code = engine_postgresql.store->open(&options, c->harness.world, ret, &c->error);
     json_decref(server);
     return code;
 }
@@ -572,7 +572,7 @@ static void nobody_waits_behind_slow_readers(struct conformance *c)
     EXPECT(open_with(c, postgresql_server(&c->harness), &other) == FH_OK);
     enum fh_code held = store_begin(other, STORE_WRITE, &holder, &c->error);
     if (held == FH_OK)
-        held = other->ops->sql->script(holder, "SELECT pg_advisory_xact_lock(7)", &c->error);
+        held = other->engine->sql->script(holder, "SELECT pg_advisory_xact_lock(7)", &c->error);
     for (int i = 0; i < SLOW + QUICK; i++)
         readings[i] =
             (struct reading){.c = c, .sql = i < SLOW ? slow : "SELECT 1 AS one", .order = &order};
@@ -627,7 +627,7 @@ static enum fh_code sleeps(struct store *store, enum store_mode mode, const char
     enum fh_code code = store_begin(store, mode, &work, error);
     if (code != FH_OK)
         return code;
-    code = store->ops->sql->script(work, sql, error);
+    code = store->engine->sql->script(work, sql, error);
     if (code == FH_OK)
         return store_commit(work, error);
     store_rollback(work);

@@ -286,7 +286,7 @@ static struct store *open_over(struct conformance *c, struct link *link)
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL, .instance = "1"};
     if (opened)
-        store_engine("postgresql")->open(&options, c->harness.world, &store, &c->error);
+        engine_named("postgresql")->store->open(&options, c->harness.world, &store, &c->error);
     json_decref(server);
     if (!store)
         return NULL;

@@ -38,7 +38,7 @@ static enum fh_code open_other(struct conformance *c, json_t *change, struct sto
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL, .instance = "1"};
     enum fh_code code =
-        store_engine("postgresql")->open(&options, c->harness.world, ret, &c->error);
+        engine_named("postgresql")->store->open(&options, c->harness.world, ret, &c->error);
     json_decref(server);
     return code;
 }

@@ -140,7 +140,7 @@ static struct store *open_other(struct conformance *c)
     json_t *server = postgresql_server(&c->harness);
     struct store_options options = {
         .service = "conformance", .server = server, .model = FH_RELATIONAL, .instance = "2"};
-    store_engine("postgresql")->open(&options, c->harness.world, &store, &c->error);
+    engine_named("postgresql")->store->open(&options, c->harness.world, &store, &c->error);
     json_decref(server);
     return store;
 }

@@ -83,7 +83,8 @@ static void marks_are_removed_once_they_are_answered(struct conformance *c)
     json_t *options = server(c);
     struct store_options as = {
         .service = "conformance", .server = options, .model = FH_RELATIONAL, .instance = "1"};
-    enum fh_code code = store_engine("postgresql")->open(&as, c->harness.world, &store, &c->error);
+    enum fh_code code =
+        engine_named("postgresql")->store->open(&as, c->harness.world, &store, &c->error);
     json_decref(options);
     EXPECT(code == FH_OK && conformance_does(c, TABLE, NULL) == FH_OK);
     struct postgresql_store *own = own_of(store);

@@ -582,7 +582,7 @@ static void a_store_opened_again_keeps_everything_and_its_incarnation(struct con
 
 static void a_script_of_several_statements_is_one_work(struct conformance *c)
 {
-    const struct sql_ops *sql = c->store->ops->sql;
+    const struct sql_ops *sql = c->store->engine->sql;
     struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
     EXPECT(work);
     EXPECT(sql->script(work, "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);", &c->error) ==

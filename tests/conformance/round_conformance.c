@@ -185,7 +185,7 @@ static enum fh_code prepare(struct work_context *context, struct fh_error *error
     if (code)
         return code;
     if (context->service->model == FH_RELATIONAL) {
-        code = context->store->ops->sql->script(
+        code = context->store->engine->sql->script(
             work, "CREATE TABLE item (id BIGINT PRIMARY KEY, changes INTEGER NOT NULL)", error);
     } else if (context->service->model == FH_DOCUMENT) {
         context->documents = document_engine(context->store);
@@ -524,7 +524,7 @@ static enum fh_code open_publisher(struct hearing *hearing, struct fh_error *err
         .service = "publisher", .folder = folder, .model = FH_RELATIONAL};
     *context = (struct work_context){.world = &hearing->fake.world, .service = &publishers[0]};
     enum fh_code code =
-        store_engine("sqlite")->open(&options, &hearing->fake.world, &context->store, error);
+        engine_named("sqlite")->store->open(&options, &hearing->fake.world, &context->store, error);
     if (!code)
         code = prepare(context, error);
     if (!code)

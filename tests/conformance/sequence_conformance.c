@@ -91,7 +91,7 @@ static const struct words {
 
 static const struct words *words_of(const struct conformance *c)
 {
-    return &all_words[c->store->ops->sql->dialect];
+    return &all_words[c->store->engine->sql->dialect];
 }
 
 /* The connection of the store's sequencer breaks; the server does not notice while it is busy. */
@@ -99,11 +99,11 @@ static void cut_sequencer(struct store *store)
 {
     int fd = -1;
 #ifdef FREEHOLD_MARIADB
-    if (store->ops->sql->dialect == SQL_MARIADB)
+    if (store->engine->sql->dialect == SQL_MARIADB)
         fd = mariadb.mysql_get_socket(((struct mariadb_store *)store)->sequencer->mysql);
 #endif
 #ifdef FREEHOLD_POSTGRESQL
-    if (store->ops->sql->dialect == SQL_POSTGRESQL)
+    if (store->engine->sql->dialect == SQL_POSTGRESQL)
         fd = postgresql_pq.PQsocket(((struct postgresql_store *)store)->sequence.pg);
 #endif
     shutdown(fd, SHUT_RDWR);
@@ -201,8 +201,8 @@ static void install(struct conformance *c, const char *source)
     struct store_work *work = conformance_begin(c, STORE_MIGRATE);
     EXPECT(work);
     if (words->drops && strcmp(source, words->drop) != 0)
-        EXPECT(c->store->ops->sql->script(work, words->drop, &c->error) == FH_OK);
-    EXPECT(c->store->ops->sql->script(work, source, &c->error) == FH_OK);
+        EXPECT(c->store->engine->sql->script(work, words->drop, &c->error) == FH_OK);
+    EXPECT(c->store->engine->sql->script(work, source, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
 }
 
@@ -382,7 +382,7 @@ static void what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be(struct c
     EXPECT(store_sequence(c->store, &placed, 1, &c->error) != FH_OK && placed.position == 0);
     store_listen(c->store, &heard.listener);
     struct store_work *work = conformance_begin(c, STORE_MIGRATE);
-    if (work && c->store->ops->sql->script(work, source, &c->error) == FH_OK)
+    if (work && c->store->engine->sql->script(work, source, &c->error) == FH_OK)
         conformance_commit(c, work);
     free(source);
     int64_t deadline_ns = world_in_ms(world, 60000);
@@ -639,13 +639,13 @@ static enum fh_code open_elsewhere(struct conformance *c, struct store **ret)
     snprintf(name, sizeof name, "elsewhere_%s", strrchr(c->harness.folder, '-') + 1);
     snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
 #ifdef FREEHOLD_MARIADB
-    if (c->store->ops->sql->dialect == SQL_MARIADB) {
+    if (c->store->engine->sql->dialect == SQL_MARIADB) {
         server = mariadb_test_server(&c->harness);
         code = mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error);
     }
 #endif
 #ifdef FREEHOLD_POSTGRESQL
-    if (c->store->ops->sql->dialect == SQL_POSTGRESQL) {
+    if (c->store->engine->sql->dialect == SQL_POSTGRESQL) {
         server = postgresql_server(&c->harness);
         json_object_del(server, "schema");
         code = postgresql_administer(c->harness.world, sql, &c->error);
@@ -666,11 +666,11 @@ static void drop_elsewhere(struct conformance *c)
     char sql[96];
     snprintf(sql, sizeof sql, "DROP DATABASE elsewhere_%s", strrchr(c->harness.folder, '-') + 1);
 #ifdef FREEHOLD_MARIADB
-    if (c->store->ops->sql->dialect == SQL_MARIADB)
+    if (c->store->engine->sql->dialect == SQL_MARIADB)
         EXPECT(mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error) == FH_OK);
 #endif
 #ifdef FREEHOLD_POSTGRESQL
-    if (c->store->ops->sql->dialect == SQL_POSTGRESQL)
+    if (c->store->engine->sql->dialect == SQL_POSTGRESQL)
         EXPECT(postgresql_administer(c->harness.world, sql, &c->error) == FH_OK);
 #endif
 }

@@ -63,7 +63,8 @@ static void keys_stand_where_their_last_events_do(struct conformance *c)
     EXPECT(conformance_commit(c, work) == FH_OK);
     /* Where a sequencer gives positions behind the commit, there is none yet. */
     EXPECT(read_places(c, &places) == FH_OK);
-    EXPECT(places.unsequenced == (c->store->ops->sequence && !c->store->ops->reads_apart));
+    EXPECT(places.unsequenced ==
+           (c->store->ops->sequence && !engine_can(c->store->engine, ENGINE_READS_APART)));
     EXPECT(store_sequence(c->store, NULL, 0, &c->error) == FH_OK);
     EXPECT(read_places(c, &places) == FH_OK && !places.unsequenced);
     EXPECT(places.a == 4 && places.b == 2 && places.quoted == 5 && places.others == 0);

@@ -118,7 +118,7 @@ struct emptying {
 static void empty_entry(void *argument)
 {
     struct emptying *emptying = argument;
-    const struct sql_ops *sql = emptying->store->ops->sql;
+    const struct sql_ops *sql = emptying->store->engine->sql;
     struct store_work *work;
     struct fh_error error = {0};
     FH_ASSERT(store_begin(emptying->store, STORE_WRITE, &work, &error) == FH_OK);

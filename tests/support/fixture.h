@@ -26,7 +26,7 @@ static inline enum fh_code fixture_prepare(struct fixture *fixture, struct store
     struct work_context *context = &fixture->context;
     int count = 0;
     if (context->service->model == FH_RELATIONAL)
-        return context->store->ops->sql->script(work, fixture->script, &fixture->error);
+        return context->store->engine->sql->script(work, fixture->script, &fixture->error);
     if (context->service->model == FH_KEY_VALUE) {
         context->keyvalue = keyvalue_engine(context->store);
         return context->keyvalue->prepare(work, &fixture->error);
@@ -45,7 +45,8 @@ static inline void fixture_open(void *argument)
                                     .folder = fixture->harness.folder,
                                     .model = context->service->model};
     struct store_work *work;
-    fixture->code = store_sqlite.open(&options, context->world, &context->store, &fixture->error);
+    fixture->code =
+        engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
     if (fixture->code == FH_OK)
         fixture->code = store_begin(context->store, STORE_WRITE_ALONE, &work, &fixture->error);
     if (fixture->code != FH_OK)

@@ -333,11 +333,11 @@ static inline void open_stores(void *argument)
         context->service = services[i];
         context->keys = work_keys_new();
         fixture->code =
-            store_sqlite.open(&options, context->world, &context->store, &fixture->error);
+            engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
         if (!fixture->code)
             fixture->code = store_begin(context->store, STORE_WRITE, &work, &fixture->error);
         if (!fixture->code) {
-            context->store->ops->sql->script(work, schemas[i], &fixture->error);
+            context->store->engine->sql->script(work, schemas[i], &fixture->error);
             fixture->code = store_commit(work, &fixture->error);
         }
     }

@@ -29,8 +29,8 @@ static inline void service_open_entry(void *argument)
     struct store_options options = {.service = service->context.service->name,
                                     .folder = service->folder,
                                     .model = FH_RELATIONAL};
-    service->code = store_engine("sqlite")->open(&options, service->context.world,
-                                                 &service->context.store, &service->error);
+    service->code = engine_named("sqlite")->store->open(&options, service->context.world,
+                                                        &service->context.store, &service->error);
 }
 
 /* Opens the store (again, after service_close: what was durable is there). */

@@ -630,16 +630,16 @@ static void a_row_whose_change_has_no_position_yet_is_not_sent(void **state)
 {
     struct fixture *fixture = *state;
     struct store *store = fixture->products.context.store;
-    const struct store_ops *honest = store->ops;
-    struct store_ops ops = *honest;
+    const struct engine *honest = store->engine;
+    struct engine engine = *honest;
     struct ledger_ops ledger = *honest->ledger;
     honest_snapshots = honest->ledger->snapshots;
     slow_snapshots = *honest_snapshots;
     slow_snapshots.key_places = slow_places;
     ledger.snapshots = &slow_snapshots;
-    ops.ledger = &ledger;
+    engine.ledger = &ledger;
     change(fixture, 1, 3, "first");
-    store->ops = &ops;
+    store->engine = &engine;
     unsequenced = 3;
     struct asking asking = ask(fixture, "type=ItemChanged");
     assert_int_equal(asking.status, 200);
@@ -649,7 +649,7 @@ static void a_row_whose_change_has_no_position_yet_is_not_sent(void **state)
     asking = ask(fixture, "type=ItemChanged");
     assert_int_equal(asking.status, 503);
     json_decref(asking.body);
-    store->ops = honest;
+    store->engine = honest;
 }
 
 /* ---- wrong declarations ---------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 #include "../support/hearing.h"
 #include "work/lease.h"
 
-static struct store_ops many;
+static struct engine many;
 
 static void join_entry(void *argument)
 {
@@ -21,9 +21,9 @@ static void open_instance(struct fixture *fixture)
     struct service *service = &fixture->orders;
     service_open(service, &fixture->harness, &fixture->world.world, &orders);
     service_must(service, make_table);
-    many = *service->context.store->ops;
-    many.many_instances = true;
-    service->context.store->ops = &many;
+    many = *service->context.store->engine;
+    many.abilities |= ENGINE_MANY_INSTANCES;
+    service->context.store->engine = &many;
     service->context.leases = lease_room_new(&service->context, "0");
     harness_run(&fixture->harness, join_entry, service);
     assert_int_equal(service->code, FH_OK);

@@ -157,8 +157,10 @@ static void where_a_commit_changes_one_document_each_event_is_a_work_of_its_own(
     struct fixture *fixture = *state;
     open_orders(fixture);
     wait_for(&fixture->orders, 0, "following");
-    make_tricky(&fixture->orders);
-    tricky.one_document = true;
+    struct store *store = fixture->orders.context.store;
+    struct engine one_document = *store->engine;
+    one_document.abilities |= ENGINE_ONE_DOCUMENT;
+    store->engine = &one_document;
     uint64_t before = fixture->orders.context.counters.committed;
     publish(fixture, 1, 50);
     wait_for(&fixture->orders, 50, "following");

@@ -35,6 +35,7 @@ struct process {
 struct fixture {
     struct harness harness;
     struct store *real;
+    struct engine engine;
     struct store_ops ops;
     struct process processes[INSTANCES_MAX];
     enum fh_code code;
@@ -55,8 +56,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "orders", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code =
-        store_sqlite.open(&options, fixture->harness.world, &fixture->real, &fixture->error);
+    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->real,
+                                              &fixture->error);
 }
 
 static int set_up(void **state)
@@ -65,9 +66,10 @@ static int set_up(void **state)
     harness_init(&fixture->harness);
     harness_run(&fixture->harness, open_store, fixture);
     assert_int_equal(fixture->code, FH_OK);
-    fixture->ops = store_sqlite;
-    fixture->ops.many_instances = true;
+    fixture->ops = *engine_sqlite.store;
     fixture->ops.begin = cut_begin;
+    fixture->engine = engine_sqlite;
+    fixture->engine.abilities |= ENGINE_MANY_INSTANCES;
     *state = fixture;
     return 0;
 }
@@ -135,7 +137,8 @@ static struct process *begin(struct fixture *fixture, int n, const char *instanc
     struct process *process = &fixture->processes[n];
     char name[32];
     *process = (struct process){.fixture = fixture};
-    process->store = (struct store){.ops = &fixture->ops, .world = fixture->harness.world};
+    process->store = (struct store){
+        .engine = &fixture->engine, .ops = &fixture->ops, .world = fixture->harness.world};
     process->context = (struct work_context){
         .world = fixture->harness.world, .store = &process->store, .service = &service};
     process->room = lease_room_new(&process->context, instance);

@@ -24,7 +24,7 @@ struct fixture {
     struct harness harness;
     char folder[128]; /* of the migrations */
     struct sql_ops sql;
-    struct store_ops ops;
+    struct engine engine;
     struct store *store;
     int applied;
     enum fh_code code;
@@ -38,8 +38,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code =
-        store_sqlite.open(&options, fixture->harness.world, &fixture->store, &fixture->error);
+    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->store,
+                                              &fixture->error);
 }
 
 static void close_store(void *argument)
@@ -56,10 +56,10 @@ static int set_up(void **state)
     mkdir(fixture.folder, 0700);
     harness_run(&fixture.harness, open_store, &fixture);
     assert_int_equal(fixture.code, FH_OK);
-    fixture.sql = *store_sqlite.sql;
-    fixture.ops = store_sqlite;
-    fixture.ops.sql = &fixture.sql;
-    fixture.store->ops = &fixture.ops;
+    fixture.sql = *engine_sqlite.sql;
+    fixture.engine = engine_sqlite;
+    fixture.engine.sql = &fixture.sql;
+    fixture.store->engine = &fixture.engine;
     *state = &fixture;
     return 0;
 }
@@ -273,7 +273,7 @@ static void an_older_version_starts_where_a_store_has_many_processes(void **stat
     assert_applies(fixture, 2);
     drop(fixture, "0002_b.sql");
     ASSERT_FAILS(fixture, "0002_b.sql", "its file is gone");
-    fixture->ops.many_instances = true;
+    fixture->engine.abilities |= ENGINE_MANY_INSTANCES;
     assert_applies(fixture, 0);
     drop(fixture, "0001_a.sql");
     put(fixture, "0003_c.sql", "CREATE TABLE t3 (a INT)");

@@ -163,7 +163,7 @@ static void forget_versions(void *argument)
     struct store *store = fixture->contexts[2].store;
     struct store_work *work;
     assert_int_equal(store_begin(store, STORE_WRITE, &work, NULL), FH_OK);
-    store->ops->sql->script(
+    store->engine->sql->script(
         work, "UPDATE fh_saga SET state = json_remove(state, '$.version', '$.digest')", NULL);
     assert_int_equal(store_commit(work, NULL), FH_OK);
 }

@@ -6,7 +6,7 @@
 #include "saga/room.h"
 #include "work/lease.h"
 
-static struct store_ops many;
+static struct engine many;
 
 static void join_entry(void *argument)
 {
@@ -27,9 +27,9 @@ static int set_up_instance(void **state)
     struct work_context *context = &fixture->contexts[2];
     harness_run(&fixture->harness, stop_room, fixture);
     saga_room_free(context->sagas);
-    many = *context->store->ops;
-    many.many_instances = true;
-    context->store->ops = &many;
+    many = *context->store->engine;
+    many.abilities |= ENGINE_MANY_INSTANCES;
+    context->store->engine = &many;
     context->leases = lease_room_new(context, "0");
     harness_run(&fixture->harness, join_entry, fixture);
     assert_int_equal(fixture->code, FH_OK);

@@ -69,7 +69,8 @@ static void open_one(struct keeping *keeping)
     struct store_options options = {.service = context->service->name,
                                     .folder = fixture->folders[keeping->store],
                                     .model = FH_RELATIONAL};
-    fixture->code = store_sqlite.open(&options, context->world, &context->store, &fixture->error);
+    fixture->code =
+        engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
 }
 
 static void renew(struct keeping *keeping)

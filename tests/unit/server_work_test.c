@@ -73,13 +73,13 @@ static enum fh_code play_sequence(struct store *store, struct store_placed *plac
     return FH_OK;
 }
 
-static const struct store_ops play = {.name = "play",
-                                      .many_instances = true,
-                                      .together = true,
-                                      .begin = play_begin,
-                                      .commit = play_commit,
-                                      .rollback = play_rollback,
-                                      .sequence = play_sequence};
+static const struct store_ops play_store = {.begin = play_begin,
+                                            .commit = play_commit,
+                                            .rollback = play_rollback,
+                                            .sequence = play_sequence};
+
+static const struct engine play = {
+    .name = "play", .abilities = ENGINE_MANY_INSTANCES | ENGINE_TOGETHER, .store = &play_store};
 
 struct fixture {
     struct harness harness;

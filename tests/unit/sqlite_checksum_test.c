@@ -40,8 +40,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code =
-        store_sqlite.open(&options, fixture->harness.world, &fixture->store, &fixture->error);
+    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->store,
+                                              &fixture->error);
 }
 
 static void close_store(void *argument)
@@ -64,7 +64,7 @@ static void write_rows(void *argument)
              "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
              " INSERT INTO note SELECT %d + i, printf('note %%050d', %d + i) FROM n;",
              ROWS_A_WORK, fixture->work * ROWS_A_WORK, fixture->work * ROWS_A_WORK);
-    fixture->code = work->store->ops->sql->script(work, sql, &fixture->error);
+    fixture->code = work->store->engine->sql->script(work, sql, &fixture->error);
     if (fixture->code == FH_OK)
         fixture->code = store_commit(work, &fixture->error);
     else
@@ -379,7 +379,7 @@ static void create_other(void *argument)
     if (fixture->code != FH_OK)
         return;
     fixture->code =
-        work->store->ops->sql->script(work, "CREATE TABLE other (id INTEGER);", &fixture->error);
+        work->store->engine->sql->script(work, "CREATE TABLE other (id INTEGER);", &fixture->error);
     if (fixture->code == FH_OK)
         fixture->code = store_commit(work, &fixture->error);
     else
@@ -424,7 +424,7 @@ static void spill(void *argument)
     spilling->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
     if (spilling->code != FH_OK)
         return;
-    spilling->code = work->store->ops->sql->script(work, spilling->sql, &fixture->error);
+    spilling->code = work->store->engine->sql->script(work, spilling->sql, &fixture->error);
     if (spilling->code == FH_OK && !spilling->again)
         spilling->code = store_commit(work, &fixture->error);
     else

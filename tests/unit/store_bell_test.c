@@ -35,10 +35,10 @@ static void on_heard(void *context)
 
 static void ringer_init(struct ringer *ringer)
 {
-    static const struct store_ops ops = {.name = "none"};
+    static const struct engine engine = {.name = "none"};
     struct store_options options = {.service = "books", .model = FH_RELATIONAL};
     *ringer = (struct ringer){.listener = {.heard = on_heard, .context = ringer}};
-    store_init(&ringer->store, &ops, &options, harness.world);
+    store_init(&ringer->store, &engine, &options, harness.world);
     store_listen(&ringer->store, &ringer->listener);
 }
 

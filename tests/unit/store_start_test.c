@@ -29,8 +29,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code =
-        store_sqlite.open(&options, fixture->harness.world, &fixture->store, &fixture->error);
+    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->store,
+                                              &fixture->error);
 }
 
 static bool take_count(void *context, const struct sql_row *row)
@@ -58,7 +58,7 @@ static void write_rows(void *argument)
     fixture->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
-    fixture->code = fixture->store->ops->sql->script(
+    fixture->code = fixture->store->engine->sql->script(
         work, "CREATE TABLE note (text TEXT); INSERT INTO note VALUES ('a'), ('b'), ('c');",
         &fixture->error);
     fixture->code = store_commit(work, &fixture->error);
@@ -167,7 +167,7 @@ static void make_format_1(void *argument)
     fixture->code = store_begin(fixture->store, STORE_WRITE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
-    fixture->code = fixture->store->ops->sql->script(
+    fixture->code = fixture->store->engine->sql->script(
         work,
         "ALTER TABLE fh_saga DROP COLUMN start_id; ALTER TABLE fh_saga DROP COLUMN owner;"
         "UPDATE fh_meta SET value = '1' WHERE name = 'format'",

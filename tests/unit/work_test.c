@@ -216,8 +216,8 @@ static void bound_pages(void *argument)
     fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
-    fixture->code = fixture->context.store->ops->sql->script(work, "PRAGMA max_page_count = 200",
-                                                             &fixture->error);
+    fixture->code = fixture->context.store->engine->sql->script(work, "PRAGMA max_page_count = 200",
+                                                                &fixture->error);
     store_rollback(work);
 }
 
@@ -361,8 +361,8 @@ static void reopen(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code = store_sqlite.open(&options, fixture->harness.world, &fixture->context.store,
-                                      &fixture->error);
+    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world,
+                                              &fixture->context.store, &fixture->error);
 }
 
 static void a_store_in_use_refuses_a_second_process_and_reopens_as_it_was(void **state)
@@ -440,7 +440,7 @@ static void run_script(void *argument)
     fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
-    fixture->code = fixture->context.store->ops->sql->script(
+    fixture->code = fixture->context.store->engine->sql->script(
         work, "INSERT INTO shelf VALUES (1, 'one'); COMMIT; BEGIN;", &fixture->error);
     store_rollback(work);
 }

@@ -27,7 +27,7 @@ struct copying {
 
 static const struct copied_documents_ops *ops_of(const struct store *store)
 {
-    return store->ops->copied_documents;
+    return store->engine->copied_documents;
 }
 
 static bool is_known(const struct store *store)
@@ -220,7 +220,7 @@ static void count_all(const struct copy_options *options, const struct fh_collec
         int64_t documents = 0;
         enum fh_code code =
             ops_of(options->from)->count(options->from, collections[i].name, &documents, &error);
-        copy_found(options, documents, code != FH_OK || !options->from->ops->sql);
+        copy_found(options, documents, code != FH_OK || !options->from->engine->sql);
     }
 }
 
@@ -250,7 +250,7 @@ enum fh_code document_copy(const struct copy_options *options,
         return error_set(error, FH_UNSUPPORTED,
                          "Document stores are moved between SQLite and MongoDB, and not yet from "
                          "%s to %s.",
-                         options->from->ops->name, to->ops->name);
+                         options->from->engine->name, to->engine->name);
     if (options->count)
         count_all(options, collections, count);
     enum fh_code code = copy_ledger(options, ret, error);

@@ -269,7 +269,5 @@ const struct document_ops document_sql = {
 
 const struct document_ops *document_engine(const struct store *store)
 {
-    if (store->ops->documents)
-        return store->ops->documents;
-    return store->ops->sql && store->ops->models & 1u << FH_DOCUMENT ? &document_sql : NULL;
+    return store->engine->documents;
 }

@@ -124,7 +124,7 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
         return code;
     struct mongodb *mongodb = calloc(1, sizeof *mongodb);
     FH_ASSERT(mongodb != NULL);
-    store_init(&mongodb->store, &store_mongodb, options, world);
+    store_init(&mongodb->store, &engine_mongodb, options, world);
     map_init(&mongodb->locks);
     code = mongodb_connect(mongodb, options, error);
     if (!code)
@@ -143,17 +143,7 @@ static enum fh_code mongodb_open(const struct store_options *options, struct wor
     return FH_OK;
 }
 
-const struct store_ops store_mongodb = {
-    .name = "mongodb",
-    .models = 1u << FH_DOCUMENT,
-    .many_instances = true,
-    .holds_alone = true,
-    .one_document = true,
-    .reads_apart = true,
-    .ledger = &mongodb_ledger,
-    .documents = &mongodb_documents,
-    .copied_ledger = &mongodb_copied_ledger,
-    .copied_documents = &mongodb_copied_documents,
+static const struct store_ops mongodb_store = {
     .load = mongodb_load,
     .open = mongodb_open,
     .close = mongodb_close,
@@ -162,4 +152,16 @@ const struct store_ops store_mongodb = {
     .rollback = mongodb_rollback,
     .sequence = mongodb_sequence,
     .clock = mongodb_clock,
+};
+
+const struct engine engine_mongodb = {
+    .name = "mongodb",
+    .abilities =
+        ENGINE_MANY_INSTANCES | ENGINE_HOLDS_ALONE | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
+    .models = 1u << FH_DOCUMENT,
+    .store = &mongodb_store,
+    .ledger = &mongodb_ledger,
+    .documents = &mongodb_documents,
+    .copied_ledger = &mongodb_copied_ledger,
+    .copied_documents = &mongodb_copied_documents,
 };

@@ -30,7 +30,7 @@ struct copying {
 
 static const struct copied_keys_ops *ops_of(const struct store *store)
 {
-    return store->ops->copied_keys;
+    return store->engine->copied_keys;
 }
 
 static int64_t now_ms(const struct store *store)
@@ -209,7 +209,7 @@ enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_resul
         return error_set(error, FH_UNSUPPORTED,
                          "Stores of keys and values are moved between SQLite and Redis, and not "
                          "yet from %s to %s.",
-                         from->ops->name, to->ops->name);
+                         from->engine->name, to->engine->name);
     if (options->count)
         count_all(options);
     enum fh_code code = copy_ledger(options, ret, error);

@@ -10,9 +10,7 @@
 
 const struct keyvalue_ops *keyvalue_engine(const struct store *store)
 {
-    if (store->ops->keyvalue)
-        return store->ops->keyvalue;
-    return store->ops->sql && store->ops->models & 1u << FH_KEY_VALUE ? &keyvalue_sql : NULL;
+    return store->engine->keyvalue;
 }
 
 static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)

@@ -149,7 +149,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
         return code;
     struct redis *redis = calloc(1, sizeof *redis);
     FH_ASSERT(redis != NULL);
-    store_init(&redis->store, &store_redis, options, world);
+    store_init(&redis->store, &engine_redis, options, world);
     redis_memory_init(&redis->memory);
     code = options_read(options->server, &redis->options, error);
     if (!code)
@@ -168,16 +168,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     return FH_OK;
 }
 
-const struct store_ops store_redis = {
-    .name = "redis",
-    .models = 1u << FH_KEY_VALUE,
-    .many_instances = true,
-    .together = true,
-    .reads_apart = true,
-    .ledger = &redis_ledger,
-    .keyvalue = &redis_keyvalue,
-    .copied_ledger = &redis_copied_ledger,
-    .copied_keys = &redis_copied_keys,
+static const struct store_ops redis_store = {
     .load = redis_load,
     .open = redis_open,
     .close = redis_close,
@@ -186,4 +177,15 @@ const struct store_ops store_redis = {
     .rollback = redis_abandon,
     .sequence = redis_sequence,
     .clock = redis_clock,
+};
+
+const struct engine engine_redis = {
+    .name = "redis",
+    .abilities = ENGINE_MANY_INSTANCES | ENGINE_TOGETHER | ENGINE_READS_APART,
+    .models = 1u << FH_KEY_VALUE,
+    .store = &redis_store,
+    .ledger = &redis_ledger,
+    .keyvalue = &redis_keyvalue,
+    .copied_ledger = &redis_copied_ledger,
+    .copied_keys = &redis_copied_keys,
 };

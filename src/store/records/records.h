@@ -160,7 +160,7 @@ enum fh_code records_gather(struct store_work *work, const struct record_range *
 
 static inline const struct record_ops *records_of(const struct store_work *work)
 {
-    return work->store->ops->ledger->records;
+    return work->store->engine->ledger->records;
 }
 static inline enum fh_code records_get(struct store_work *work, const char *table, const char *id,
                                        json_t **ret, struct fh_error *error)

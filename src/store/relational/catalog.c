@@ -105,7 +105,7 @@ static enum fh_code read_names(struct store_work *work, struct arena *arena,
 {
     struct sql_value name = sql_text(table->name);
     names_init(ret, arena, CATALOG_COLUMNS_MAX);
-    return sql_run(work, sql[work->store->ops->sql->dialect], &name, 1, take_name, ret, NULL,
+    return sql_run(work, sql[work->store->engine->sql->dialect], &name, 1, take_name, ret, NULL,
                    error);
 }
 
@@ -144,7 +144,7 @@ enum fh_code catalog_read(struct store_work *work, struct arena *arena, struct c
     struct names tables;
     *ret = (struct catalog){0};
     names_init(&tables, arena, CATALOG_TABLES_MAX);
-    enum fh_code code = sql_run(work, tables_sql[work->store->ops->sql->dialect], NULL, 0,
+    enum fh_code code = sql_run(work, tables_sql[work->store->engine->sql->dialect], NULL, 0,
                                 take_name, &tables, NULL, error);
     if (code != FH_OK)
         return code;
@@ -175,8 +175,8 @@ enum fh_code catalog_has_table(struct store_work *work, const char *name, bool *
                                struct fh_error *error)
 {
     struct look look = {.name = name};
-    enum fh_code code = sql_run(work, tables_sql[work->store->ops->sql->dialect], NULL, 0, look_for,
-                                &look, NULL, error);
+    enum fh_code code = sql_run(work, tables_sql[work->store->engine->sql->dialect], NULL, 0,
+                                look_for, &look, NULL, error);
     *ret = look.found;
     return code;
 }
@@ -189,7 +189,7 @@ static bool take_rows(void *context, const struct sql_row *row)
 
 enum fh_code catalog_rows_guessed(struct store_work *work, int64_t *ret, struct fh_error *error)
 {
-    const char *sql = rows_sql[work->store->ops->sql->dialect];
+    const char *sql = rows_sql[work->store->engine->sql->dialect];
     *ret = 0;
     return sql ? sql_run(work, sql, NULL, 0, take_rows, ret, NULL, error) : FH_OK;
 }
@@ -285,7 +285,7 @@ static enum fh_code ask_number(struct store_work *work, const char *sql, const c
 enum fh_code catalog_next_number(struct store_work *work, const struct catalog_table *table,
                                  int64_t *ret, struct fh_error *error)
 {
-    switch (work->store->ops->sql->dialect) {
+    switch (work->store->engine->sql->dialect) {
     case SQL_SQLITE:
         break;
     case SQL_POSTGRESQL:
@@ -317,7 +317,7 @@ enum fh_code catalog_set_next_number(struct store_work *work, const struct catal
     struct sql_value values[] = {sql_text(table->name), sql_integer(next)};
     enum fh_code code = FH_OK;
     struct text text;
-    switch (work->store->ops->sql->dialect) {
+    switch (work->store->engine->sql->dialect) {
     case SQL_SQLITE:
         code = catalog_next_number(work, table, &now, error);
         values[1].integer--;
@@ -340,7 +340,7 @@ enum fh_code catalog_set_next_number(struct store_work *work, const struct catal
     text_add(&text, "ALTER TABLE ");
     catalog_quote(&text, SQL_MARIADB, table->name);
     text_printf(&text, " AUTO_INCREMENT = %" PRId64, next);
-    code = work->store->ops->sql->script(work, text.data, error);
+    code = work->store->engine->sql->script(work, text.data, error);
     text_release(&text);
     return code;
 }

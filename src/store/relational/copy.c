@@ -96,7 +96,7 @@ static enum fh_code match_columns(struct copying *copying, struct copied_table *
             return error_set(error, FH_UNSUPPORTED,
                              "%.64s has a column %.64s here, but not in %s: its migrations there "
                              "must make the same tables.",
-                             table->from->name, column, copying->options->to->ops->name);
+                             table->from->name, column, copying->options->to->engine->name);
     }
     if (table->from->key_count == 0 || table->to->key_count == 0)
         return error_set(error, FH_UNSUPPORTED,
@@ -116,7 +116,7 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
         if (!is_own(name) && !counterpart(&copying->to, name))
             code = error_set(error, FH_UNSUPPORTED,
                              "%.64s is not in %s: its migrations there must make the same tables.",
-                             name, copying->options->to->ops->name);
+                             name, copying->options->to->engine->name);
     }
     copying->tables = arena_alloc(&copying->arena, (size_t)(wanted + 1) * sizeof *copying->tables);
     for (int i = 0; i < copying->to.count && code == FH_OK; i++) {
@@ -172,7 +172,7 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
                                const struct copied_table *copied, const struct sql_value *last,
                                struct slice *slice, struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->ops->sql->dialect;
+    enum sql_dialect dialect = work->store->engine->sql->dialect;
     struct text sql;
     text_init(&sql, STATEMENT_LENGTH_MAX);
     text_add(&sql, "SELECT ");
@@ -284,7 +284,7 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
     enum fh_code code = copy_stopped(copying->options, error);
     if (code != FH_OK)
         return code;
-    insert_statement(&sql, to->ops->sql->dialect, copied);
+    insert_statement(&sql, to->engine->sql->dialect, copied);
     for (int i = 0; i < RERUNS_MAX; i++) {
         code = slice_write_once(to, sql.data, copied->column_count, slice, error);
         if (code != FH_CONFLICT || !error->retryable)
@@ -316,7 +316,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
         struct text sql;
         text_init(&sql, STATEMENT_LENGTH_MAX);
         text_add(&sql, "DELETE FROM ");
-        catalog_quote(&sql, to->ops->sql->dialect, copying->tables[i].to->name);
+        catalog_quote(&sql, to->engine->sql->dialect, copying->tables[i].to->name);
         code = ledger_do(work, sql.data, NULL, 0, NULL, error);
         text_release(&sql);
     }
@@ -407,7 +407,7 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
 /* A server's own statistics; SQLite has none, and counts faster than it copies. */
 static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
 {
-    enum sql_dialect dialect = copying->options->from->ops->sql->dialect;
+    enum sql_dialect dialect = copying->options->from->engine->sql->dialect;
     int64_t rows = 0, all = 0;
     enum fh_code code = FH_OK;
     if (dialect != SQL_SQLITE)
@@ -439,8 +439,8 @@ static enum fh_code compare(struct copying *copying, struct fh_error *error)
             code =
                 error_set(error, FH_CONFLICT,
                           "%.64s reads otherwise in %s than before: %lld rows there, %lld here%s.",
-                          table->to->name, copying->options->to->ops->name, (long long)target.rows,
-                          (long long)table->source.rows,
+                          table->to->name, copying->options->to->engine->name,
+                          (long long)target.rows, (long long)table->source.rows,
                           target.rows == table->source.rows ? ", not all alike" : "");
     }
     store_rollback(work);

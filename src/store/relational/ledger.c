@@ -97,7 +97,7 @@ static enum fh_code run_scripts(struct store_work *work, const char *const *scri
 {
     enum fh_code code = FH_OK;
     for (; *scripts && code == FH_OK; scripts++)
-        code = work->store->ops->sql->script(work, *scripts, error);
+        code = work->store->engine->sql->script(work, *scripts, error);
     return code;
 }
 
@@ -105,7 +105,7 @@ static enum fh_code run_scripts(struct store_work *work, const char *const *scri
  * leaves a store whose tables are still to be made. */
 static enum fh_code prepare_tables(struct store_work *work, struct fh_error *error)
 {
-    const struct sql_ops *sql = work->store->ops->sql;
+    const struct sql_ops *sql = work->store->engine->sql;
     static const struct ledger_schema *const schemas[SQL_DIALECTS] = {
         [SQL_SQLITE] = &ledger_schema_sqlite,
         [SQL_POSTGRESQL] = &ledger_schema_postgresql,
@@ -244,7 +244,7 @@ static bool append_locked(struct store_work *work, const struct ledger_event *ev
 enum fh_code sql_ledger_outbox_append(struct store_work *work, struct ledger_event *events,
                                       struct fh_error *error)
 {
-    const struct sql_ops *sql = work->store->ops->sql;
+    const struct sql_ops *sql = work->store->engine->sql;
     return sql->append ? sql->append(work, events, error) : ledger_append(work, events, error);
 }
 

@@ -21,7 +21,7 @@ extern const struct ledger_ops ledger_relational;
  * up in a statement of its own, beside the work, where that is right. */
 static inline bool ledger_looks_beside(const struct store_work *work)
 {
-    return work->store->ops->sql->dialect == SQL_POSTGRESQL &&
+    return work->store->engine->sql->dialect == SQL_POSTGRESQL &&
            (work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE);
 }
 

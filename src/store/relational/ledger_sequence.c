@@ -60,7 +60,7 @@ static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
     if (!text)
         return error_set(error, FH_NO_MEMORY, "There is no memory to ask for positions.");
     struct sql_value ids[] = {sql_text(text)};
-    enum fh_code code = run(store, ledger_sql_of(store->ops->sql->dialect, statement), ids, 1,
+    enum fh_code code = run(store, ledger_sql_of(store->engine->sql->dialect, statement), ids, 1,
                             take_position, answer, error);
     before = json_arena_set(NULL);
     json_text_free(text);
@@ -71,7 +71,7 @@ static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
 enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_placed *placed,
                              int count, struct fh_error *error)
 {
-    enum sql_dialect dialect = store->ops->sql->dialect;
+    enum sql_dialect dialect = store->engine->sql->dialect;
     struct answer answer = {.store = store};
     map_init(&answer.by_id);
     for (int i = 0; i < count; i++)

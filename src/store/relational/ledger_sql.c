@@ -231,5 +231,5 @@ const char *ledger_sql_of(enum sql_dialect dialect, enum ledger_statement statem
 
 const char *ledger_sql(const struct store_work *work, enum ledger_statement statement)
 {
-    return ledger_sql_of(work->store->ops->sql->dialect, statement);
+    return ledger_sql_of(work->store->engine->sql->dialect, statement);
 }

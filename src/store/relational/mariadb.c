@@ -135,7 +135,7 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
     *ret = NULL;
     if (!store)
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
-    store_init(&store->base, &store_mariadb, options, world);
+    store_init(&store->base, &engine_mariadb, options, world);
     map_init(&store->texts.map);
     store->replica = options->replica;
     int64_t deadline_ns = world_in_ms(world, MARIADB_OPEN_MS);
@@ -204,12 +204,7 @@ static const struct sql_ops mariadb_sql = {
     .schema_commits = true,
 };
 
-const struct store_ops store_mariadb = {
-    .name = "mariadb",
-    .models = 1u << FH_RELATIONAL,
-    .many_instances = true,
-    .sql = &mariadb_sql,
-    .ledger = &ledger_relational,
+static const struct store_ops mariadb_store = {
     .load = mariadb_load,
     .open = mariadb_open,
     .close = mariadb_close,
@@ -218,4 +213,13 @@ const struct store_ops store_mariadb = {
     .rollback = mariadb_rollback,
     .sequence = mariadb_sequence,
     .clock = ledger_clock,
+};
+
+const struct engine engine_mariadb = {
+    .name = "mariadb",
+    .abilities = ENGINE_MANY_INSTANCES,
+    .models = 1u << FH_RELATIONAL,
+    .store = &mariadb_store,
+    .ledger = &ledger_relational,
+    .sql = &mariadb_sql,
 };

@@ -155,7 +155,7 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
     struct postgresql_store *store = calloc(1, sizeof *store);
     FH_ASSERT(store != NULL);
     *ret = NULL;
-    store_init(&store->base, &store_postgresql, options, world);
+    store_init(&store->base, &engine_postgresql, options, world);
     store->replica = options->replica;
     snprintf(store->application, sizeof store->application, "freehold %.40s/%.10s",
              options->service, store->base.instance);
@@ -190,14 +190,7 @@ static enum fh_code postgresql_open(const struct store_options *options, struct 
     return FH_OK;
 }
 
-const struct store_ops store_postgresql = {
-    .name = "postgresql",
-    .guarded = true,
-    .together = true,
-    .models = 1u << FH_RELATIONAL,
-    .many_instances = true,
-    .sql = &postgresql_sql,
-    .ledger = &ledger_relational,
+static const struct store_ops postgresql_store = {
     .load = postgresql_load,
     .open = postgresql_open,
     .close = postgresql_close,
@@ -206,5 +199,13 @@ const struct store_ops store_postgresql = {
     .rollback = postgresql_rollback,
     .sequence = postgresql_sequence,
     .clock = ledger_clock,
-    .tells = true,
+};
+
+const struct engine engine_postgresql = {
+    .name = "postgresql",
+    .abilities = ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_TOGETHER | ENGINE_TELLS,
+    .models = 1u << FH_RELATIONAL,
+    .store = &postgresql_store,
+    .ledger = &ledger_relational,
+    .sql = &postgresql_sql,
 };

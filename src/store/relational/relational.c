@@ -191,7 +191,7 @@ static const struct compiled *compiled_get(struct store *store, const char *sql)
     if (!compiled) {
         if (map->count >= COMPILED_MAX)
             cache_clear(store->relational);
-        compiled = compile(sql, store->ops->sql->list_format);
+        compiled = compile(sql, store->engine->sql->list_format);
         map_put(map, sql, compiled);
     }
     *recent = (struct recent){sql, compiled};

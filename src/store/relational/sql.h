@@ -72,7 +72,7 @@ struct sql_ops {
 
 static inline enum fh_code sql_patient(struct store_work *work, struct fh_error *error)
 {
-    const struct sql_ops *sql = work->store->ops->sql;
+    const struct sql_ops *sql = work->store->engine->sql;
     return sql->patient ? sql->patient(work, error) : FH_OK;
 }
 
@@ -80,7 +80,8 @@ static inline enum fh_code sql_run(struct store_work *work, const char *sql,
                                    const struct sql_value *values, int count, sql_visit *visit,
                                    void *context, int64_t *ret_changes, struct fh_error *error)
 {
-    return work->store->ops->sql->run(work, sql, values, count, visit, context, ret_changes, error);
+    return work->store->engine->sql->run(work, sql, values, count, visit, context, ret_changes,
+                                         error);
 }
 
 static inline struct sql_value sql_integer(int64_t integer)

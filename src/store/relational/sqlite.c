@@ -155,7 +155,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
                    0); /* a mutex a malloc; refused, and fine, but at first */
-    store_init(&store->base, &store_sqlite, options, world);
+    store_init(&store->base, &engine_sqlite, options, world);
     store->lock = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);
     snprintf(store->path, sizeof store->path, "%s/%s.db", store->folder,
@@ -186,19 +186,24 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     return FH_OK;
 }
 
-const struct store_ops store_sqlite = {
-    .name = "sqlite",
-    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
-    .many_instances = false,
-    .sql = &sqlite_sql,
-    .ledger = &ledger_relational,
-    .copied_ledger = &copied_sql,
-    .copied_documents = &copied_documents_sql,
-    .copied_keys = &copied_keys_sql,
+static const struct store_ops sqlite_store = {
     .open = sqlite_open,
     .close = sqlite_close,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .copy_file = sqlite_copy_file,
+};
+
+const struct engine engine_sqlite = {
+    .name = "sqlite",
+    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
+    .store = &sqlite_store,
+    .ledger = &ledger_relational,
+    .sql = &sqlite_sql,
+    .documents = &document_sql,
+    .keyvalue = &keyvalue_sql,
+    .copied_ledger = &copied_sql,
+    .copied_documents = &copied_documents_sql,
+    .copied_keys = &copied_keys_sql,
 };

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+
+/*
+ * An engine: one kind of database that a service can own. What it can do, and who does it; each
+ * part is a contract of its own, described where it is declared.
+ */
+
+#include <stdbool.h>
+
+struct copied_documents_ops;
+struct copied_keys_ops;
+struct copied_ops;
+struct document_ops;
+struct keyvalue_ops;
+struct ledger_ops;
+struct sql_ops;
+struct store_ops;
+
+enum engine_ability {
+    ENGINE_MANY_INSTANCES = 1 << 0, /* several processes may have one store open */
+    ENGINE_GUARDED = 1 << 1,        /* knows STORE_WRITE_GUARDED */
+    ENGINE_TOGETHER = 1 << 2,       /* knows STORE_WRITE_TOGETHER */
+    ENGINE_HOLDS_ALONE =
+        1 << 3, /* a STORE_WRITE_ALONE work keeps other processes' works off, too */
+    ENGINE_ONE_DOCUMENT = 1 << 4, /* a commit changes one of the service's documents, not several */
+    /* Each read of STORE_READ sees its own moment: that all were so at once is known of a work that
+     * commits, also one that changes nothing. */
+    ENGINE_READS_APART = 1 << 5,
+    /* It calls store_heard when another process has given positions: nobody needs to look. */
+    ENGINE_TELLS = 1 << 6,
+};
+
+struct engine {
+    const char *name;   /* as system files have it: "sqlite" */
+    unsigned abilities; /* of enum engine_ability */
+    unsigned models;    /* 1u << enum fh_model, for each it implements */
+    const struct store_ops *store;
+    const struct ledger_ops *ledger;
+    const struct sql_ops *sql; /* relational engines, and those built on one; else NULL */
+    /* Those of the models that it implements; else NULL. */
+    const struct document_ops *documents;
+    const struct keyvalue_ops *keyvalue;
+
+    /* How the ledger and what a model keeps are copied into another engine's store, and out of it
+     * (ledger_copy.h, document/copy.h, keyvalue/copy.h). NULL: engines that have only tables, which
+     * are copied as such. */
+    const struct copied_ops *copied_ledger;
+    const struct copied_documents_ops *copied_documents;
+    const struct copied_keys_ops *copied_keys;
+};
+
+static inline bool engine_can(const struct engine *engine, enum engine_ability ability)
+{
+    return engine->abilities & (unsigned)ability;
+}
+
+extern const struct engine engine_sqlite;
+extern const struct engine engine_mariadb;    /* where its headers were found */
+extern const struct engine engine_postgresql; /* the same */
+extern const struct engine engine_mongodb;    /* the same */
+extern const struct engine engine_redis;      /* the same */
+
+/* By its name; NULL: not built in. */
+const struct engine *engine_named(const char *name);
+
+#endif
