@@ -14,7 +14,7 @@
 #include "cli/load.h"
 #include "cli/migrate.h"
 #include "system/programs.h"
-#include "system/server.h"
+#include "store/server.h"
 #include "system/tasks.h"
 
 #define ASK_MS_MAX 30000

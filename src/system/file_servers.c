@@ -14,7 +14,7 @@
 
 #include "store/store.h"
 #include "system/nearest.h"
-#include "system/server.h"
+#include "store/server.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define STALENESS_MS_MAX 3600000

@@ -37,7 +37,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "service/process.h"
-#include "system/server.h"
+#include "store/server.h"
 
 #define DATA "data"
 #define DATA_NEW "data.new"

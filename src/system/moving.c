@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "service/process.h"
-#include "system/server.h"
+#include "store/server.h"
 #include "system/servers.h"
 #include "system/users.h"
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #include "system/relocate_parts.h"
-#include "system/server.h"
+#include "store/server.h"
 
 #define REACH_MS 5000
 #define PAUSE_MS 250

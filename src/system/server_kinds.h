@@ -4,7 +4,7 @@
 
 /* For server.c alone: each kind is one file. */
 
-#include "system/server.h"
+#include "store/server.h"
 
 extern const struct server_kind server_postgresql, server_mariadb, server_mongodb, server_redis;
 

@@ -21,7 +21,7 @@
 #include "base/json.h"
 #include "store/tls.h"
 #include "system/instance.h"
-#include "system/server.h"
+#include "store/server.h"
 #include "system/servers_kept.h"
 #include "system/users.h"
 

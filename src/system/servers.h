@@ -9,7 +9,7 @@
  */
 
 #include "system/provision.h"
-#include "system/server.h"
+#include "store/server.h"
 
 #define SERVERS_FOLDER ".servers" /* no service's name */
 #define SERVERS_FILE "servers.json"

@@ -22,7 +22,7 @@
 #include "base/json.h"
 #include "service/task.h"
 #include "system/child.h"
-#include "system/server.h"
+#include "store/server.h"
 #include "system/users.h"
 #include "world/real.h"
 

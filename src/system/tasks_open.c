@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "system/moving.h"
-#include "system/server.h"
+#include "store/server.h"
 #include "system/tasks.h"
 #include "system/users.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "system/file.h"
-#include "system/server.h"
+#include "store/server.h"
 
 struct fixture {
     char path[64];

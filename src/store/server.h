@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SYSTEM_SERVER_H
-#define SYSTEM_SERVER_H
+#ifndef STORE_SERVER_H
+#define STORE_SERVER_H
 
 /*
  * Database servers, by kind: how a private one is made and run, how a service's database and user

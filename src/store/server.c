@@ -2,7 +2,7 @@
 /* The kinds of servers that are built in: to add one, write its file and name it here. */
 
 #define _GNU_SOURCE
-#include "system/server.h"
+#include "store/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
