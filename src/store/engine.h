@@ -15,6 +15,7 @@ struct copied_ops;
 struct document_ops;
 struct keyvalue_ops;
 struct ledger_ops;
+struct server_kind;
 struct sql_ops;
 struct store_ops;
 
@@ -49,6 +50,8 @@ struct engine {
     const struct copied_ops *copied_ledger;
     const struct copied_documents_ops *copied_documents;
     const struct copied_keys_ops *copied_keys;
+
+    const struct server_kind *server; /* store/server.h; NULL: it is embedded */
 };
 
 static inline bool engine_can(const struct engine *engine, enum engine_ability ability)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kinds of servers that are built in: to add one, write its file and name it here. */
+/* What the private servers of all engines share. */
 
 #define _GNU_SOURCE
 #include "store/server.h"
@@ -12,30 +12,12 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/server_kinds.h"
-
-static const struct server_kind *const kinds[] = {
-#ifdef FREEHOLD_POSTGRESQL
-    &server_postgresql,
-#endif
-#ifdef FREEHOLD_MARIADB
-    &server_mariadb,
-#endif
-#ifdef FREEHOLD_MONGODB
-    &server_mongodb,
-#endif
-#ifdef FREEHOLD_REDIS
-    &server_redis,
-#endif
-    NULL};
+#include "store/engine.h"
 
 const struct server_kind *server_kind(const char *engine)
 {
-    for (size_t i = 0; kinds[i]; i++) {
-        if (strcmp(kinds[i]->engine, engine) == 0)
-            return kinds[i];
-    }
-    return NULL;
+    const struct engine *named = engine_named(engine);
+    return named ? named->server : NULL;
 }
 
 void server_argument(struct server_command *command, const char *format, ...)

@@ -20,7 +20,8 @@
 
 #include "base/library.h"
 #include "store/tls.h"
-#include "system/server_kinds.h"
+#include "store/relational/mariadb.h"
+#include "store/server.h"
 
 #define STATEMENT_SIZE_MAX 4096
 #define RUN_PROGRAM "/usr/sbin/mariadbd"

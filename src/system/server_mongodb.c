@@ -19,8 +19,8 @@
 
 #include "base/json.h"
 #include "store/document/mongodb.h"
+#include "store/server.h"
 #include "store/tls.h"
-#include "system/server_kinds.h"
 
 #define PORT 27017
 #define PROGRAM "ferretdb"

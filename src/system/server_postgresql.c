@@ -25,7 +25,8 @@
 #include "base/text.h"
 #include "base/library.h"
 #include "store/tls.h"
-#include "system/server_kinds.h"
+#include "store/relational/postgresql.h"
+#include "store/server.h"
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
 #define TABLES_MAX 1000 /* tried of one store */

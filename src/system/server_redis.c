@@ -20,7 +20,8 @@
 
 #include "base/json.h"
 #include "store/keyvalue/redis_link.h"
-#include "system/server_kinds.h"
+#include "store/keyvalue/redis.h"
+#include "store/server.h"
 
 #define PORT 6379
 #define PROGRAM "redis-server"

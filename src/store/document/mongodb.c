@@ -164,4 +164,5 @@ const struct engine engine_mongodb = {
     .documents = &mongodb_documents,
     .copied_ledger = &mongodb_copied_ledger,
     .copied_documents = &mongodb_copied_documents,
+    .server = &server_mongodb,
 };

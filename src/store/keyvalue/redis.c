@@ -188,4 +188,5 @@ const struct engine engine_redis = {
     .keyvalue = &redis_keyvalue,
     .copied_ledger = &redis_copied_ledger,
     .copied_keys = &redis_copied_keys,
+    .server = &server_redis,
 };

@@ -222,4 +222,5 @@ const struct engine engine_mariadb = {
     .store = &mariadb_store,
     .ledger = &ledger_relational,
     .sql = &mariadb_sql,
+    .server = &server_mariadb,
 };

@@ -309,4 +309,6 @@ enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
 /* Refuses a server that would lose what it has acknowledged. */
 enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_error *error);
 
+extern const struct server_kind server_mariadb;
+
 #endif

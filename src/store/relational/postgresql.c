@@ -208,4 +208,5 @@ const struct engine engine_postgresql = {
     .store = &postgresql_store,
     .ledger = &ledger_relational,
     .sql = &postgresql_sql,
+    .server = &server_postgresql,
 };
