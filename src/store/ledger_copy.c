@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the ledger consists of, for who copies it: the columns of ledger_schema_sqlite.c, and the
- * fields of the records of records/ledger*.c, which have the same names.
- * Not here is what a store says of itself (fh_meta, fh_counter: move.c and `number`), what its
- * processes hold (fh_lease, fh_work), and what is made with the collections. Parked events stand
- * before their keys, of which one column is made of them.
+ * What the ledger consists of, for who copies it: the columns of engine/sqlite/ledger_schema.c, and
+ * the fields of the records of records/ledger*.c, which have the same names. Not here is what a
+ * store says of itself (fh_meta, fh_counter: move.c and `number`), what its processes hold
+ * (fh_lease, fh_work), and what is made with the collections. Parked events stand before their
+ * keys, of which one column is made of them.
  *
  * Each side is read whole, and its digests are compared: of what was read and written, and of what
  * is then read back.

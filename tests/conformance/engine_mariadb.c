@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 
 json_t *mariadb_test_server(const struct harness *harness)
 {

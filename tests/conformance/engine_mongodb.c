@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 static const char ferretdb[] = "FREEHOLD_TEST_MONGODB";
 static const char java[] = "FREEHOLD_TEST_MONGOJAVA";

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 
 json_t *postgresql_server(const struct harness *harness)
 {

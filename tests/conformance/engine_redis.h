@@ -6,7 +6,7 @@
 
 #include "conformance.h"
 
-#include "store/keyvalue/redis.h"
+#include "engine/redis/internal.h"
 
 /* Where the case's store is. */
 json_t *redis_server(const struct harness *harness);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 
 static bool does(struct conformance *c, const char *sql)
 {

@@ -13,7 +13,7 @@
 
 #include "store/ledger.h"
 #include "store/relational/ledger.h"
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 
 #define RECOVERY_MS 60000
 #define OPENERS 10

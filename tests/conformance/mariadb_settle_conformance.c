@@ -7,7 +7,7 @@
 
 #include "service/runtime.h"
 #include "settled.h"
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 
 #define TABLE "CREATE TABLE written (id BIGINT PRIMARY KEY AUTO_INCREMENT, n INTEGER)"
 

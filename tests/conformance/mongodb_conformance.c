@@ -10,7 +10,7 @@
 
 #include "link.h"
 #include "mongodb_raw.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 static const struct fh_collection things = {"thing", {"v"}};
 

@@ -15,7 +15,7 @@
 #include "copied.h"
 #include "link.h"
 #include "store/document/copy.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 #define THINGS 450 /* more than two slices */
 #define CONTENT "what the first one copies"

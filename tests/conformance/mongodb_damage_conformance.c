@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "mongodb_raw.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 static const struct fh_collection things = {"thing", {"v"}};
 

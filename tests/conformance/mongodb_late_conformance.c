@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 #include "link.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 #define WORKS 4
 

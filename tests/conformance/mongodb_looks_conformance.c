@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 #include "link.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 #define WORKS 3
 #define COMMAND_AT 25 /* in a message: behind its header, flags, the section's kind, the length */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "conformance.h"
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 
 struct raw {
     struct mongodb_call call; /* first */

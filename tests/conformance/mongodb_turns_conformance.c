@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "store/document/mongodb.h"
+#include "engine/mongodb/internal.h"
 #include "store/turn.h"
 
 #define PROCESSES 3

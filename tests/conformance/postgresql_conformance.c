@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 
 #define PATIENCE_MS 60000 /* what ends later than that has failed */
 

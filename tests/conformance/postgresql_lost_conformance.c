@@ -12,7 +12,7 @@
 
 #include "link.h"
 #include "store/ledger.h"
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 
 #define PROBLEM_MS 60000 /* what ends later than that has failed */
 

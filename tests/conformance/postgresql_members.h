@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "store/ledger.h"
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 
 #define COUNT 8
 #define TRIES_MAX 100

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "settled.h"
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 
 #define TABLE "CREATE TABLE written (n INTEGER)"
 #define COUNT 5

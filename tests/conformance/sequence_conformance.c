@@ -24,11 +24,11 @@
 #include "work/work.h"
 #ifdef FREEHOLD_MARIADB
 #include "engine_mariadb.h"
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 #endif
 #ifdef FREEHOLD_POSTGRESQL
 #include "engine_postgresql.h"
-#include "store/relational/postgresql.h"
+#include "engine/postgresql/internal.h"
 #endif
 
 #define EVENTS 11 /* of one round */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carrying on (src/store/document/mongodb_carry.c): a work is decided by one write, its entry, and
+ * Carrying on (src/engine/mongodb/carry.c): a work is decided by one write, its entry, and
  * what that carries is written behind it, message by message. Any message can stay under way when
  * its link dies, and be carried out at any time after that, or never; who sent it sends it again,
  * until it is answered. Or dies: then another process takes over, carries on what it finds, and

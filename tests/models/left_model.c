@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What dead processes leave in documents of the service (src/store/document/mongodb_settle.c and
- * mongodb_back.c): a work's one write changes a document, under the version that it was read with,
- * and carries its event with it. It may come when its process has died, another one has looked for
- * what was left, said so in the counter, and goes on.
+ * What dead processes leave in documents of the service (src/engine/mongodb/settle.c and
+ * engine/mongodb/back.c): a work's one write changes a document, under the version that it was read
+ * with, and carries its event with it. It may come when its process has died, another one has
+ * looked for what was left, said so in the counter, and goes on.
  *
  * Two clients each want one of two documents raised once, whichever it is, and ask again under
  * their key until they are answered. Both works may be decided before either is carried on, so that

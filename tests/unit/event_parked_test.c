@@ -10,7 +10,7 @@
 
 #include "event/parked.h"
 #include "shape/shape.h"
-#include "store/relational/sqlite.h"
+#include "engine/sqlite/internal.h"
 
 /* ---- what is seen ---- */
 

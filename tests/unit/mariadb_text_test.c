@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/relational/mariadb.h"
+#include "engine/mariadb/internal.h"
 
 static struct mariadb_texts texts;
 

@@ -18,7 +18,7 @@
 
 #include "service/migration.h"
 #include "service/runtime.h"
-#include "store/relational/sqlite.h"
+#include "engine/sqlite/internal.h"
 
 struct fixture {
     struct harness harness;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/relational/sqlite.h"
+#include "engine/sqlite/internal.h"
 
 #define WORKS 6
 #define ROWS_A_WORK 40

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "store/ledger.h"
-#include "store/relational/sqlite.h"
+#include "engine/sqlite/internal.h"
 
 struct fixture {
     struct harness harness;

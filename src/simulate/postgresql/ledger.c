@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the ledger has as code on the server, by hand, since SQLite can't run it: fh_append,
- * fh_sequence and fh_fence (ledger_schema_postgresql.c). Each takes the locks of the original in
- * the original's order, then runs as one step. What happens between two statements inside of one is
- * so not seen here: conformance tests stop the real ones there (sequence_conformance,
- * postgresql_number_conformance).
+ * fh_sequence and fh_fence (engine/postgresql/ledger_schema.c). Each takes the locks of the
+ * original in the original's order, then runs as one step. What happens between two statements
+ * inside of one is so not seen here: conformance tests stop the real ones there
+ * (sequence_conformance, postgresql_number_conformance).
  */
 
 #include "simulate/postgresql/model.h"

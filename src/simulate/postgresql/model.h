@@ -42,7 +42,7 @@
 #include "simulate/server.h"
 #include "simulate/socket.h"
 #include "simulate/wire.h"
-#include "store/relational/postgresql_library.h"
+#include "engine/postgresql/library.h"
 
 struct model_server;
 struct model_session;

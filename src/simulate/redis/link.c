@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "simulate/redis/model.h"
-#include "store/keyvalue/redis_socket.h"
+#include "engine/redis/socket.h"
 
 #define STREAM_MAX ((size_t)64 << 20)
 

@@ -4,8 +4,8 @@
 
 /*
  * A model of a Redis server on virtual time, for the engine's own code (src/store/keyvalue/redis*),
- * which reaches its server by a table of a socket's functions (redis_socket.h): here the model's.
- * The answers are read by hiredis, as ever.
+ * which reaches its server by a table of a socket's functions (engine/redis/socket.h): here the
+ * model's. The answers are read by hiredis, as ever.
  *
  *     link.c      connections: bytes each way, and what goes wrong with them
  *     server.c    the loop: what was read, then the sync, then the answers; restarts, failovers

@@ -4,7 +4,7 @@
  * docs/store.md. Positions are dense and come from the one row of fh_counter, never from rowids: a
  * trimmed table would give those out again. With one writer the work itself is the sequencer, so
  * an event's position is final once its work is committed. Servers have many writers, and a
- * sequencer of their own: see ledger_schema_postgresql.c.
+ * sequencer of their own: see engine/postgresql/ledger_schema.c.
  */
 
 #include <inttypes.h>

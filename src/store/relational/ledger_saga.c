@@ -30,7 +30,8 @@ static enum fh_code insert(struct store_work *work, const struct ledger_saga *sa
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
-/* What the sequencer makes rows of: see ledger_schema_postgresql.c. New reference, or NULL. */
+/* What the sequencer makes rows of: see engine/postgresql/ledger_schema.c. New reference, or NULL.
+ */
 static json_t *start_data(const struct store_work *work, const struct ledger_saga *saga,
                           const struct ledger_step *steps, int count)
 {

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_MARIADB_INTERNAL_H
+#define ENGINE_MARIADB_INTERNAL_H
+
+/* What the files of the MariaDB engine share. engine.c says how they work together. */
+
+#include <mysql.h>
+
+#include "base/map.h"
+#include "base/text.h"
+#include "store/relational/mark.h"
+#include "store/relational/sql.h"
+#include "store/tls.h"
+
+/* Waits and bounds. Their order matters: a lock is given up before a statement is, and both before
+ * nobody waits for the answer any more. */
+#define MARIADB_CONNECT_MS 10000
+#define MARIADB_STATEMENT_MS 40000
+#define MARIADB_MIGRATION_MS 3600000
+#define MARIADB_POOL_WAIT_MS 10000  /* for a connection that is free */
+#define MARIADB_LOCK_WAIT_S 10      /* of the server, for a row that another work holds */
+#define MARIADB_IDLE_S 2            /* of the server, between two statements of a work */
+#define MARIADB_MIGRATION_IDLE_S 10 /* the same of a migration, with the lock that it holds */
+#define MARIADB_OPEN_MS 30000       /* for a server that is starting */
+#define MARIADB_BACKOFF_MS_MIN 20
+#define MARIADB_BACKOFF_MS_MAX 1000
+#define MARIADB_CONNECTIONS 8 /* for works, where the configuration does not say */
+#define MARIADB_CONNECTIONS_MAX 256
+#define MARIADB_TEXTS_MAX 256 /* statements known to a store, and prepared on a connection */
+#define MARIADB_RECENT 256
+#define MARIADB_PARAMETERS_MAX 256 /* numbered ones of a statement */
+#define MARIADB_COLUMNS_MAX 256
+#define MARIADB_LIST_MAX 32768 /* elements of a list in one statement */
+#define MARIADB_PACKET_SIZE_MAX ((size_t)64 << 20)
+
+/* ---- library.c: the client library, loaded when it is chosen ---- */
+
+/* clang-format off */
+#define MARIADB_FUNCTIONS(X) \
+    X(mysql_server_init) X(mysql_init) X(mysql_options) X(mysql_optionsv) X(mysql_close) \
+    X(mysql_errno) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
+    X(mysql_get_server_info) X(mysql_real_connect_start) X(mysql_real_connect_cont) \
+    X(mysql_real_query_start) X(mysql_real_query_cont) X(mysql_store_result_start) \
+    X(mysql_store_result_cont) X(mysql_free_result) X(mysql_fetch_row) X(mysql_fetch_lengths) \
+    X(mysql_num_fields) X(mysql_field_count) X(mysql_next_result_start) X(mysql_next_result_cont) \
+    X(mysql_more_results) X(mysql_stmt_init) X(mysql_stmt_prepare_start) \
+    X(mysql_stmt_prepare_cont) X(mysql_stmt_param_count) X(mysql_stmt_field_count) \
+    X(mysql_stmt_bind_param) X(mysql_stmt_execute_start) X(mysql_stmt_execute_cont) \
+    X(mysql_stmt_bind_result) X(mysql_stmt_fetch_start) X(mysql_stmt_fetch_cont) \
+    X(mysql_stmt_fetch_column) X(mysql_stmt_free_result_start) X(mysql_stmt_free_result_cont) \
+    X(mysql_stmt_close) X(mysql_stmt_close_start) X(mysql_stmt_close_cont) X(mysql_stmt_errno) X(mysql_stmt_error) \
+    X(mysql_stmt_sqlstate) X(mysql_stmt_affected_rows) X(mysql_stmt_more_results) \
+    X(mysql_stmt_next_result_start) X(mysql_stmt_next_result_cont) X(mariadb_stmt_fetch_fields) \
+    X(mariadb_field_attr)
+/* clang-format on */
+
+struct mariadb_library {
+#define MARIADB_SLOT(name) __typeof__(name) *name;
+    MARIADB_FUNCTIONS(MARIADB_SLOT)
+#undef MARIADB_SLOT
+};
+extern struct mariadb_library mariadb;
+
+enum fh_code mariadb_load(struct fh_error *error);
+
+/* ---- text.c: a statement's text as the server is given it ---- */
+
+struct mariadb_position {
+    int parameter; /* from 0 */
+    int element;   /* of a list, or its last if it has fewer; -1: the parameter is a value */
+    bool instant;  /* goes to a DATETIME: given without its Z */
+};
+
+struct mariadb_text {
+    uint64_t serial; /* never given out twice in a store */
+    int slot;        /* where each connection keeps it prepared */
+    int users;
+    bool recently; /* used since the clock's hand passed */
+    char *key, *sql;
+    bool list;    /* has "IN (list)": each number of places has a text of its own */
+    bool control; /* begins or ends a transaction, or changes the session */
+    bool schema;  /* commits what stands before it */
+    bool reads;   /* SELECT: changes nothing */
+    int parameter_count, position_count;
+    struct mariadb_position *positions;
+};
+
+struct mariadb_texts {
+    struct map map;
+    struct mariadb_text *slots[MARIADB_TEXTS_MAX];
+    struct {
+        const char *place;
+        struct mariadb_text *text;
+    } recent[MARIADB_RECENT];
+    uint64_t serial;
+    int hand;
+};
+
+#define MARIADB_LIST_FORMAT "(?%d...)"
+
+/* The text of `sql`, one user more; FH_UNSUPPORTED: it is not one that can be run. `sizes`: how
+ * many places each parameter that is a list has; NULL: ask text->list first. */
+enum fh_code mariadb_text_get(struct mariadb_texts *texts, const char *sql, const int *sizes,
+                              struct mariadb_text **ret, struct fh_error *error);
+void mariadb_text_put(struct mariadb_text *text); /* one user less */
+void mariadb_texts_release(struct mariadb_texts *texts);
+
+/* ---- connection.c: one link to the server ---- */
+
+enum mariadb_use {
+    MARIADB_WORKS,      /* SERIALIZABLE, a transaction from each first statement on */
+    MARIADB_READS,      /* snapshots, and single statements; changes nothing */
+    MARIADB_SEQUENCER,  /* READ COMMITTED, each statement by itself */
+    MARIADB_MIGRATIONS, /* READ COMMITTED, in transactions */
+};
+
+struct mariadb_column;
+
+struct mariadb_statement {
+    uint64_t serial; /* of its text */
+    MYSQL_STMT *stmt;
+    int column_count;
+    struct mariadb_column *columns;
+    MYSQL_BIND *binds;
+};
+
+struct mariadb_connection {
+    struct mariadb_store *store;
+    enum mariadb_use use;
+    MYSQL *mysql;
+    int64_t deadline_ns; /* of what is asked now */
+    int64_t statement_ms;
+    bool connected;
+    bool broken;  /* the link is gone, or what is on it is not known */
+    bool running; /* a statement's rows are being read */
+    struct mariadb_connection *next;
+    struct mariadb_statement *statements[MARIADB_TEXTS_MAX];
+    struct mark left; /* of the last work, which it has left in fh_mark; opening 0: none */
+
+    struct world_poll poll;
+    struct world_timer timer;
+    unsigned watched, held;
+    struct fiber *waiting;
+};
+
+/* A new link, ready for its use. */
+enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
+                                    struct mariadb_connection **ret, struct fh_error *error);
+void mariadb_connection_free(
+    struct mariadb_connection *connection); /* does not wait; NULL is fine */
+/* The link is gone, and its socket may be closed already: it is watched no more, at once, for its
+ * number may be given to another. */
+void mariadb_connection_break(struct mariadb_connection *connection);
+/* Nobody asks it anything now: should the server leave, it is seen. */
+void mariadb_watch_idle(struct mariadb_connection *connection);
+/* Parks until the library may go on; `status` and the result are MYSQL_WAIT_*. */
+int mariadb_wait(struct mariadb_connection *connection, int status);
+/* Calls NAME_start and NAME_cont until it has ended; _WITH: with arguments behind the object. */
+#define MARIADB_WAITING(connection, name, ret, object)                                             \
+    MARIADB_CONTINUED(connection, name, ret, object, mariadb.name##_start(ret, object))
+#define MARIADB_WAITING_WITH(connection, name, ret, object, ...)                                   \
+    MARIADB_CONTINUED(connection, name, ret, object, mariadb.name##_start(ret, object, __VA_ARGS__))
+#define MARIADB_CONTINUED(connection, name, ret, object, started)                                  \
+    do {                                                                                           \
+        int status_ = (started);                                                                   \
+        while (status_)                                                                            \
+            status_ = mariadb.name##_cont(ret, object, mariadb_wait(connection, status_));         \
+    } while (0)
+
+/* Text without parameters, several statements or one; `row` (may be NULL) is given each row of
+ * texts, NULL where SQL's NULL is. */
+typedef void mariadb_row(void *context, char **row);
+enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sql, mariadb_row *row,
+                           void *context, struct fh_error *error);
+
+/* ---- pool.c: connections of one use ---- */
+
+struct mariadb_pool {
+    enum mariadb_use use;
+    int count, count_max;
+    struct mariadb_connection *idle;
+    struct fiber_queue queue;
+};
+
+enum fh_code mariadb_acquire(struct mariadb_store *store, struct mariadb_pool *pool,
+                             struct mariadb_connection **ret, struct fh_error *error);
+void mariadb_release(struct mariadb_pool *pool, struct mariadb_connection *connection);
+void mariadb_pool_release(struct mariadb_pool *pool); /* none is in use */
+
+/* ---- error.c: the server's errors as ours ---- */
+
+struct mariadb_failure {
+    unsigned number;
+    char state[8];
+    char message[512];
+};
+
+enum fh_code mariadb_fail(struct mariadb_connection *connection,
+                          const struct mariadb_failure *failure, struct fh_error *error);
+bool mariadb_is_gone(unsigned number); /* the link, not the statement */
+bool mariadb_is_lost(unsigned number); /* the transaction: run the work again */
+/* A duplicate's key as the field it is of, by asking the server. `sql`: what failed. */
+void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
+                        const struct mariadb_failure *failure, struct fh_error *error);
+
+/* ---- statement.c, bind.c, column.c ---- */
+
+/* On failure `failure` has the server's own words, number 0 if it said none. */
+enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,
+                         const struct sql_value *values, int count, sql_visit *visit, void *context,
+                         int64_t *ret_changes, struct mariadb_failure *failure,
+                         struct fh_error *error);
+void mariadb_statements_release(struct mariadb_connection *connection); /* the link is closed */
+
+/* The lists among the parameters, taken apart. */
+struct mariadb_lists {
+    json_t *arrays[MARIADB_PARAMETERS_MAX]; /* NULL: a value */
+    int places[MARIADB_PARAMETERS_MAX];
+};
+struct mariadb_bound {
+    MYSQL_BIND *binds;
+    union mariadb_number {
+        int64_t integer;
+        double real;
+    } * numbers;
+    char **texts; /* those made for it, or NULL */
+    int count;
+};
+enum fh_code mariadb_bind(const struct mariadb_text *text, const struct sql_value *values,
+                          const struct mariadb_lists *lists, struct mariadb_bound *ret,
+                          struct fh_error *error);
+void mariadb_bound_release(struct mariadb_bound *bound);
+/* Whether the server refused a time for how JSON writes it, and whether it can be this one. */
+bool mariadb_refuses_instant(const struct mariadb_failure *failure);
+bool mariadb_may_be_instant(const struct mariadb_text *text, int i, const struct sql_value *values,
+                            const struct mariadb_failure *failure);
+
+/* Once executed: fits the buffers to what comes. */
+enum fh_code mariadb_columns_bind(struct mariadb_statement *statement, struct fh_error *error);
+/* After each fetch. False: a value could not be read. */
+bool mariadb_columns_read(struct mariadb_statement *statement, bool truncated,
+                          struct sql_value *values);
+void mariadb_columns_name(const struct mariadb_statement *statement, const char **names,
+                          const char **types);
+void mariadb_columns_shrink(struct mariadb_statement *statement);
+void mariadb_columns_free(struct mariadb_statement *statement);
+
+/* ---- work.c, settle.c, engine.c ---- */
+
+struct mariadb_work {
+    struct store_work base;
+    struct mariadb_connection *connection; /* NULL between two statements that share */
+    bool wrote;                            /* a statement may have changed something */
+    int statements;                        /* that have ended, well or not */
+    int64_t asked_ns;                      /* when the last of them was sent */
+    bool lost;                             /* the transaction is gone: nothing more may run */
+    struct fh_error lost_why;
+};
+
+struct mariadb_store {
+    struct store base;
+    struct mariadb_texts texts;
+    bool replica; /* only read, from a server that follows the store's own */
+    struct mariadb_pool works, reads;
+    struct mariadb_connection *sequencer;
+    struct marks marks;
+
+    /* Where it is: options.c. */
+    char host[256], socket[128], user[128], password[256], database[80];
+    unsigned port;
+    struct store_tls tls;
+
+    /* A server that can't be reached is not asked at once again. */
+    int64_t down_until_ns;
+    int backoff_ms;
+    struct fh_error down_why;
+
+    /* Works that run alone: see work.c. */
+    int working, alone_waiting;
+    bool alone, exclusive;
+    struct fiber_queue turnstile;
+};
+
+enum fh_code mariadb_begin(struct store *store, enum store_mode mode, struct store_work **ret,
+                           struct fh_error *error);
+enum fh_code mariadb_commit(struct store_work *work, struct fh_error *error);
+void mariadb_rollback(struct store_work *work);
+enum fh_code mariadb_work_run(struct store_work *work, const char *sql,
+                              const struct sql_value *values, int count, sql_visit *visit,
+                              void *context, int64_t *ret_changes, struct fh_error *error);
+enum fh_code mariadb_script(struct store_work *work, const char *sql, struct fh_error *error);
+/* Whether the work of this mark, whose COMMIT nobody has answered, was committed: FH_OK;
+ * FH_CONFLICT, retryable: it was not, and never will be. Waits for the server as long as it takes.
+ */
+enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark,
+                            struct fh_error *error);
+
+/* opening.c: in fh_opening, from before the first mark. */
+enum fh_code mariadb_opening_new(struct mariadb_store *store, struct fh_error *error);
+/* Now and then: says that it lives, and removes what others have left. By one fiber at a time. */
+void mariadb_opening_keep(struct mariadb_store *store);
+/* engine.c: a statement by itself, over a link of its own; sent once more if that breaks. By one
+ * fiber at a time. */
+enum fh_code mariadb_run_alone(struct store *store, const char *sql, const struct sql_value *values,
+                               int count, sql_visit *visit, void *context, struct fh_error *error);
+
+enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
+                             struct fh_error *error);
+/* Refuses a server that would lose what it has acknowledged. */
+enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_error *error);
+
+extern const struct server_kind server_mariadb;
+
+#endif

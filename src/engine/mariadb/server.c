@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MariaDB. A service's user has all rights in its own database and none elsewhere; there are no
+ * anonymous users and no `test` on a private server. Databases have no owner here, so one that is
+ * there without its user is taken for somebody else's: users are made first.
+ *
+ * A private server is told of its superuser by a file that it runs at each start, since a new one
+ * lets root in without a password.
+ */
+
+#define _GNU_SOURCE
+#include <mysql.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/library.h"
+#include "store/tls.h"
+#include "engine/mariadb/internal.h"
+#include "store/server.h"
+
+#define STATEMENT_SIZE_MAX 4096
+#define RUN_PROGRAM "/usr/sbin/mariadbd"
+#define MAKE_PROGRAM "/usr/bin/mariadb-install-db"
+#define NAME_SIZE 160
+
+#define SYMBOLS(X)                                                                                 \
+    X(mysql_init)                                                                                  \
+    X(mysql_options)                                                                               \
+    X(mysql_real_connect)                                                                          \
+    X(mysql_errno)                                                                                 \
+    X(mysql_error)                                                                                 \
+    X(mysql_sqlstate)                                                                              \
+    X(mysql_real_query)                                                                            \
+    X(mysql_store_result)                                                                          \
+    X(mysql_fetch_row)                                                                             \
+    X(mysql_free_result)                                                                           \
+    X(mysql_close)
+
+#define DECLARE(name) static __typeof__(&name) p_##name;
+SYMBOLS(DECLARE)
+
+static enum fh_code load(struct fh_error *error)
+{
+#define FIND(name) {#name, (void **)&p_##name},
+    static const struct library_symbol symbols[] = {SYMBOLS(FIND)};
+    return p_mysql_close ? FH_OK
+                         : library_load("libmariadb.so.3", "libmariadb3", symbols,
+                                        sizeof symbols / sizeof *symbols, error);
+}
+
+/* ---- A private one ------------------------------------------------------------------------------
+ */
+
+static const char *programs(struct arena *arena)
+{
+    (void)arena;
+    return access(RUN_PROGRAM, X_OK) == 0 && access(MAKE_PROGRAM, X_OK) == 0 ? "/usr" : NULL;
+}
+
+static enum fh_code make(const struct server_own *own, struct server_command *command,
+                         struct fh_error *error)
+{
+    (void)error;
+    server_argument(command, MAKE_PROGRAM);
+    server_argument(command, "--no-defaults");
+    server_argument(command, "--datadir=%s", own->data);
+    server_argument(command, "--tmpdir=%s", own->data); /* see run */
+    server_argument(command, "--auth-root-authentication-method=normal");
+    server_argument(command, "--skip-test-db");
+    return FH_OK;
+}
+
+static enum fh_code run(const struct server_own *own, struct server_command *command,
+                        struct fh_error *error)
+{
+    char first[512];
+    const char *key;
+    json_t *value;
+    snprintf(first, sizeof first,
+             "CREATE USER IF NOT EXISTS " SERVER_SUPERUSER "@'%%' IDENTIFIED BY '%s';\n"
+             "GRANT ALL ON *.* TO " SERVER_SUPERUSER "@'%%' WITH GRANT OPTION;\n"
+             "DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root';\n"
+             "FLUSH PRIVILEGES;\n",
+             own->password);
+    server_argument(command, RUN_PROGRAM);
+    server_argument(command, "--no-defaults");
+    server_argument(command, "--character-set-server=utf8mb4");
+    server_argument(command, "--collation-server=utf8mb4_nopad_bin");
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
+        server_argument_setting(command, "--", key, value);
+    /* The last word is ours: who may reach it, and whether what it committed is safe, are no
+     * matters of taste. */
+    server_argument(command, "--datadir=%s", own->data);
+    /* Whichever MariaDB starts deletes the temporary tables that are in its tmpdir: in /tmp those
+     * of every other server of the machine, under whose statements they then are gone. */
+    server_argument(command, "--tmpdir=%s", own->data);
+    server_argument(command, "--init-file=%s/" SERVER_SECRET, own->folder);
+    server_argument(command, "--bind-address=127.0.0.1");
+    server_argument(command, "--port=%d", own->port);
+    server_argument(command, "--socket=socket"); /* in its data, where nobody else comes */
+    server_argument(command, "--pid-file=pid");
+    server_argument(command, "--skip-name-resolve");
+    server_argument(command, "--innodb-flush-log-at-trx-commit=1");
+    return server_secret(own, first, error);
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------
+ */
+
+/* The server knows who asks, and does not let him in there. */
+static bool is_refusal(unsigned number)
+{
+    static const unsigned refusals[] = {1044, 1045, 1049, 1130, 1142, 1227, 1251, 1698};
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (number == refusals[i])
+            return true;
+    }
+    return false;
+}
+
+static enum fh_code failed(MYSQL *link, struct fh_error *error)
+{
+    unsigned number = p_mysql_errno(link);
+    /* From 2000 on they are the client's own: nobody answered. */
+    bool answered = number > 0 && number < 2000 && number != 1040;
+    enum fh_code code =
+        error_set(error, is_refusal(number) || answered ? FH_CONFLICT : FH_UNAVAILABLE,
+                  "MariaDB: %s", p_mysql_error(link));
+    if (error)
+        snprintf(error->native, sizeof error->native, "%u", number);
+    return code;
+}
+
+static void set_tls(MYSQL *link, const json_t *tls)
+{
+    static const struct {
+        const char *key;
+        enum mysql_option option;
+    } files[] = {
+        {"ca", MYSQL_OPT_SSL_CA}, {"certificate", MYSQL_OPT_SSL_CERT}, {"key", MYSQL_OPT_SSL_KEY}};
+    my_bool yes = 1;
+    if (strcmp(server_text(tls, "mode"), "verify") != 0)
+        return;
+    p_mysql_options(link, MYSQL_OPT_SSL_ENFORCE, &yes);
+    p_mysql_options(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (*server_text(tls, files[i].key))
+            p_mysql_options(link, files[i].option, server_text(tls, files[i].key));
+    }
+}
+
+/* `database` may be NULL: none. */
+static enum fh_code open_link(const json_t *as, const char *database, MYSQL **ret,
+                              struct fh_error *error)
+{
+    unsigned seconds = SERVER_CONNECT_S_MAX;
+    const char *host = server_text(as, "host");
+    unsigned protocol = *host == '/' ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    enum fh_code code = load(error);
+    if (code != FH_OK)
+        return code;
+    MYSQL *link = p_mysql_init(NULL);
+    FH_ASSERT(link != NULL);
+    p_mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    p_mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    p_mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* "localhost" is no socket */
+    set_tls(link, json_object_get(as, "tls"));
+    if (p_mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
+                             server_text(as, "password"), database,
+                             (unsigned)server_port(as, server_mariadb.port),
+                             *host == '/' ? host : NULL, 0)) {
+        *ret = link;
+        return FH_OK;
+    }
+    code = failed(link, error);
+    if (code == FH_UNAVAILABLE)
+        store_tls_failed(host, p_mysql_error(link), error);
+    p_mysql_close(link);
+    return code;
+}
+
+/* The first column of the first row in `text`, "" when there is none; NULL: not wanted. */
+static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
+                        const char *format, ...)
+{
+    char statement[STATEMENT_SIZE_MAX];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(statement, sizeof statement, format, args);
+    va_end(args);
+    FH_ASSERT(length < (int)sizeof statement);
+    if (p_mysql_real_query(link, statement, (unsigned long)length) != 0)
+        return failed(link, error);
+    MYSQL_RES *result = p_mysql_store_result(link);
+    if (!result && p_mysql_errno(link) != 0) /* no answer is not "there is none" */
+        return failed(link, error);
+    MYSQL_ROW row = result ? p_mysql_fetch_row(result) : NULL;
+    if (text)
+        snprintf(text, size, "%s", row && row[0] ? row[0] : "");
+    if (result)
+        p_mysql_free_result(result);
+    return FH_OK;
+}
+
+#define TELL(link, error, ...) ask(link, error, NULL, 0, __VA_ARGS__)
+
+static enum fh_code enter(const json_t *as, struct fh_error *error)
+{
+    MYSQL *link;
+    const char *database = server_text(as, "database");
+    enum fh_code code = open_link(as, *database ? database : NULL, &link, error);
+    if (code == FH_OK) {
+        code = TELL(link, error, "SELECT 1");
+        p_mysql_close(link);
+    }
+    return code;
+}
+
+/* ---- Providing ----------------------------------------------------------------------------------
+ */
+
+/* The database of a GRANT is a pattern, in which '_' is any character. */
+static void write_pattern(char out[NAME_SIZE], const char *name)
+{
+    size_t at = 0;
+    for (; *name && at < NAME_SIZE - 2; name++) {
+        if (*name == '_')
+            out[at++] = '\\';
+        out[at++] = *name;
+    }
+    out[at] = '\0';
+}
+
+static enum fh_code make_user(MYSQL *link, const json_t *store, struct fh_error *error)
+{
+    const char *user = server_text(store, "user"), *database = server_text(store, "database");
+    char there[8];
+    enum fh_code code = ask(link, error, there, sizeof there,
+                            "SELECT 1 FROM mysql.user WHERE User = '%s' AND Host = '%%'", user);
+    if (code != FH_OK || *there)
+        return code;
+    code = ask(link, error, there, sizeof there,
+               "SELECT 1 FROM information_schema.schemata WHERE schema_name = '%s'", database);
+    if (code == FH_OK && *there)
+        code = error_set(error, FH_CONFLICT,
+                         "MariaDB has a database %s already, without a user of that name: it is "
+                         "somebody else's.",
+                         database);
+    if (code == FH_OK)
+        code = TELL(link, error, "CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", user,
+                    server_text(store, "password"));
+    return code;
+}
+
+static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
+                            struct fh_error *error)
+{
+    (void)is_private; /* a private one has no public rights from the start */
+    const char *database = server_text(store, "database");
+    char pattern[NAME_SIZE];
+    MYSQL *link;
+    write_pattern(pattern, database);
+    enum fh_code code = open_link(admin, NULL, &link, error);
+    if (code != FH_OK)
+        return code;
+    code = make_user(link, store, error);
+    if (code == FH_OK)
+        code = TELL(link, error,
+                    "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE "
+                    "utf8mb4_nopad_bin",
+                    database);
+    if (code == FH_OK)
+        code = TELL(link, error, "GRANT ALL ON `%s`.* TO '%s'@'%%'", pattern,
+                    server_text(store, "user"));
+    p_mysql_close(link);
+    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+}
+
+/* ---- Proving ------------------------------------------------------------------------------------
+ */
+
+static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
+                             struct fh_error *error)
+{
+    json_t *there = json_copy((json_t *)(uintptr_t)store);
+    json_object_set(there, "user", json_object_get(as, "user"));
+    json_object_set(there, "password", json_object_get(as, "password"));
+    /* Any right at anything in a database lets its holder choose it. */
+    enum fh_code code = enter(there, error);
+    json_decref(there);
+    *ret = '\0';
+    if (code == FH_OK)
+        snprintf(ret, SERVER_OPEN_SIZE, "enter the database %s", server_text(store, "database"));
+    return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+}
+
+static int connections(int n)
+{
+    return n + (n + 1) / 2 + 2; /* half as many for reads, 1 for the sequencer, 1 to settle */
+}
+
+static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+{
+    char most[16] = "", now[16] = "";
+    MYSQL *link;
+    enum fh_code code = open_link(as, server_text(as, "database"), &link, error);
+    if (code != FH_OK)
+        return code;
+    code = ask(link, error, most, sizeof most, "SELECT @@max_connections");
+    if (code == FH_OK)
+        code = ask(link, error, now, sizeof now,
+                   "SELECT variable_value FROM information_schema.global_status "
+                   "WHERE variable_name = 'THREADS_CONNECTED'");
+    ret->connections_max = (int)strtol(most, NULL, 10);
+    ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
+    p_mysql_close(link);
+    return code;
+}
+
+const struct server_kind server_mariadb = {
+    .engine = "mariadb",
+    .install = "apt-get install mariadb-server",
+    .user = "mysql",
+    .port = 3306,
+    .stop_signal = SIGTERM,
+    .death_signal = SIGKILL,
+    .connections = connections,
+    .programs = programs,
+    .make = make,
+    .run = run,
+    .enter = enter,
+    .provide = provide,
+    .trespass = trespass,
+    .room = room,
+};

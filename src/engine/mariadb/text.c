@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Statements as the server is given them. Freehold numbers parameters (?1, ?2, each used once or
+ * more); the server knows only "?", so each becomes one and a table of positions says which value
+ * goes where. "IN (?3...)", how the relational model writes a list here, becomes as many as the
+ * list has elements, up to a power of two (the last one is repeated): so the server's planner sees
+ * a plain IN, compares in the column's own type and uses its index, and a text has few variants. (A
+ * list in one JSON parameter was tried: no index is used.)
+ *
+ * What stands in quotes and comments is left alone. Sessions have ANSI_QUOTES and
+ * NO_BACKSLASH_ESCAPES set, so that quotes mean what they mean on the other engines.
+ *
+ * A text is found by where it lies, then by what it says. There are MARIADB_TEXTS_MAX slots, and a
+ * clock's hand that frees one not used since it last passed.
+ */
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "engine/mariadb/internal.h"
+
+#define EMPTY_LIST "(SELECT NULL FROM DUAL WHERE FALSE)"
+
+static size_t quoted(const char *at)
+{
+    const char *end;
+    if (*at == '\'' || *at == '"' || *at == '`') {
+        end = strchr(at + 1, *at);
+        return end ? (size_t)(end + 1 - at) : strlen(at);
+    }
+    if (*at == '#' || (at[0] == '-' && at[1] == '-' && (!at[2] || isspace((unsigned char)at[2]))))
+        return strcspn(at, "\n");
+    if (at[0] == '/' && at[1] == '*') {
+        end = strstr(at + 2, "*/");
+        return end ? (size_t)(end + 2 - at) : strlen(at);
+    }
+    return 0;
+}
+
+static bool begins_with(const char *sql, const char *const *words)
+{
+    for (; *words; words++) {
+        size_t length = strlen(*words);
+        if (strncasecmp(sql, *words, length) == 0 && !isalnum((unsigned char)sql[length]) &&
+            sql[length] != '_')
+            return true;
+    }
+    return false;
+}
+
+static void judge(struct mariadb_text *text, const char *sql)
+{
+    static const char *const control[] = {"BEGIN",    "COMMIT",    "LOCK", "RELEASE",
+                                          "ROLLBACK", "SAVEPOINT", "SET",  "START",
+                                          "UNLOCK",   "USE",       "XA",   NULL};
+    static const char *const schema[] = {"ALTER", "ANALYZE",  "CREATE", "DROP",
+                                         "GRANT", "RENAME",   "REVOKE", "TRUNCATE",
+                                         "FLUSH", "OPTIMIZE", NULL};
+    static const char *const reads[] = {"SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "VALUES", NULL};
+    size_t length;
+    while ((length = strspn(sql, " \t\r\n(")) > 0 ||
+           (strchr("-/#", *sql) && (length = quoted(sql)) > 0))
+        sql += length;
+    text->control = begins_with(sql, control);
+    text->schema = begins_with(sql, schema);
+    text->reads = begins_with(sql, reads);
+}
+
+static void add_position(struct mariadb_text *text, int parameter, int element)
+{
+    if (text->position_count % 16 == 0) {
+        size_t size = ((size_t)text->position_count + 16) * sizeof *text->positions;
+        text->positions = realloc(text->positions, size);
+        FH_ASSERT(text->positions != NULL);
+    }
+    text->positions[text->position_count++] = (struct mariadb_position){parameter, element, false};
+}
+
+static void add_list(struct mariadb_text *text, struct text *sql, int parameter, int size)
+{
+    for (int i = 0; i < size; i++) {
+        text_add(sql, i ? ",?" : "(?");
+        add_position(text, parameter, i);
+    }
+    text_add(sql, size ? ")" : EMPTY_LIST);
+}
+
+/* "?12" -> 11 and 3 characters; -1: no number, or one too large. */
+static int number_at(const char *at, size_t *ret_length)
+{
+    size_t i = 1;
+    int number = 0;
+    while (isdigit((unsigned char)at[i]) && number <= MARIADB_PARAMETERS_MAX)
+        number = number * 10 + (at[i++] - '0');
+    *ret_length = i;
+    return number > MARIADB_PARAMETERS_MAX ? -1 : number - 1;
+}
+
+static bool compile(struct mariadb_text *text, const char *sql, const int *sizes)
+{
+    struct text out;
+    text_init(&out, MARIADB_PACKET_SIZE_MAX);
+    bool fine = true;
+    while (*sql && fine) {
+        size_t length = quoted(sql);
+        if (length || *sql != '?') {
+            length = length ? length : 1;
+            /* The list's own "(" and ")" are written with its elements. */
+            bool opens = *sql == '(' && sql[1] == '?';
+            size_t digits = opens ? strspn(sql + 2, "0123456789") : 0;
+            if (!opens || strncmp(sql + 2 + digits, "...)", 4) != 0)
+                text_append(&out, sql, length);
+            sql += length;
+            continue;
+        }
+        int parameter = number_at(sql, &length);
+        fine = parameter >= 0;
+        sql += length;
+        if (parameter + 1 > text->parameter_count)
+            text->parameter_count = parameter + 1;
+        if (strncmp(sql, "...)", 4) == 0) {
+            text->list = true;
+            if (fine)
+                add_list(text, &out, parameter, sizes ? sizes[parameter] : 1);
+            sql += 4;
+        } else if (fine) {
+            text_add(&out, "?");
+            add_position(text, parameter, -1);
+        }
+    }
+    fine = fine && !out.overflow;
+    text->sql = text_take(&out);
+    return fine;
+}
+
+static void text_free(struct mariadb_text *text)
+{
+    if (!text)
+        return;
+    free(text->key);
+    free(text->sql);
+    free(text->positions);
+    free(text);
+}
+
+static void forget(struct mariadb_texts *texts, struct mariadb_text *text)
+{
+    for (int i = 0; i < MARIADB_RECENT; i++) {
+        if (texts->recent[i].text == text)
+            texts->recent[i].place = NULL, texts->recent[i].text = NULL;
+    }
+    map_remove(&texts->map, text->key);
+    texts->slots[text->slot] = NULL;
+    text_free(text);
+}
+
+/* A slot for one more. There are more slots than works that could use them all. */
+static int free_slot(struct mariadb_texts *texts)
+{
+    for (int i = 0; i < 3 * MARIADB_TEXTS_MAX; i++) {
+        int slot = texts->hand++ % MARIADB_TEXTS_MAX;
+        struct mariadb_text *text = texts->slots[slot];
+        if (!text)
+            return slot;
+        if (text->users)
+            continue;
+        if (!text->recently) {
+            forget(texts, text);
+            return slot;
+        }
+        text->recently = false;
+    }
+    return -1;
+}
+
+static enum fh_code text_new(struct mariadb_texts *texts, const char *key, const char *sql,
+                             const int *sizes, struct mariadb_text **ret, struct fh_error *error)
+{
+    int slot = free_slot(texts);
+    if (slot < 0)
+        return error_set(error, FH_UNAVAILABLE, "Too many different statements run at once.");
+    struct mariadb_text *text = calloc(1, sizeof *text);
+    FH_ASSERT(text != NULL);
+    *text = (struct mariadb_text){.serial = ++texts->serial, .slot = slot, .key = strdup(key)};
+    FH_ASSERT(text->key != NULL);
+    judge(text, sql);
+    if (!compile(text, sql, sizes)) {
+        text_free(text);
+        return error_set(error, FH_UNSUPPORTED,
+                         "A statement has parameters that are not ?1 to ?%d, or is too long.",
+                         MARIADB_PARAMETERS_MAX);
+    }
+    texts->slots[slot] = text;
+    map_put(&texts->map, key, text);
+    *ret = text;
+    return FH_OK;
+}
+
+/* How long its lists are is part of what the text says. */
+static char *variant_key(const char *sql, const int *sizes)
+{
+    struct text key;
+    text_init(&key, MARIADB_PACKET_SIZE_MAX);
+    for (int i = 0; i < MARIADB_PARAMETERS_MAX; i++) {
+        if (sizes[i])
+            text_printf(&key, "%d=%d ", i, sizes[i]);
+    }
+    text_add(&key, "\x01");
+    text_add(&key, sql);
+    return text_take(&key);
+}
+
+enum fh_code mariadb_text_get(struct mariadb_texts *texts, const char *sql, const int *sizes,
+                              struct mariadb_text **ret, struct fh_error *error)
+{
+    uintptr_t place = (uintptr_t)sql;
+    __typeof__(&texts->recent[0]) recent =
+        &texts->recent[(place >> 4 ^ place >> 12) % MARIADB_RECENT];
+    enum fh_code code = FH_OK;
+    if (!sizes && recent->place == sql && strcmp(recent->text->key, sql) == 0) {
+        *ret = recent->text;
+    } else {
+        char *key = sizes ? variant_key(sql, sizes) : NULL;
+        *ret = map_get(&texts->map, key ? key : sql);
+        if (!*ret)
+            code = text_new(texts, key ? key : sql, sql, sizes, ret, error);
+        free(key);
+        if (code != FH_OK)
+            return code;
+        if (!sizes)
+            recent->place = sql, recent->text = *ret;
+    }
+    (*ret)->users++;
+    (*ret)->recently = true;
+    return FH_OK;
+}
+
+void mariadb_text_put(struct mariadb_text *text)
+{
+    text->users--;
+}
+
+void mariadb_texts_release(struct mariadb_texts *texts)
+{
+    for (int i = 0; i < MARIADB_TEXTS_MAX; i++)
+        text_free(texts->slots[i]);
+    map_release(&texts->map);
+    memset(texts, 0, sizeof *texts);
+}

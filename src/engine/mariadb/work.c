@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Units of work on MariaDB.
+ *
+ * A work takes a connection when it begins and has it to its end. Its transaction begins with its
+ * first statement (autocommit is off), at SERIALIZABLE: InnoDB then locks what is read, and two
+ * works that cannot stand one after the other meet as a deadlock or a wait that ends; one of them
+ * is rolled back by the server and runs again. What has lost its transaction runs nothing more:
+ * the next statement would begin a new one without the first half.
+ *
+ * A run again is "alone": one at a time, and, once one of those was beaten too, with no other work
+ * of this process beside it, so that somebody always gets on.
+ *
+ * COMMIT and the work's mark (in place of the one that the connection left before) go in one
+ * request, in this order: DELETE, INSERT, COMMIT; the server stops at the first that fails. Should
+ * the link die before the answer, or none come, settling tells what became of it and makes the
+ * other way impossible, for as long as the server is away: see settle.c. A commit returns
+ * when it is decided. The server answers after its log is synced (innodb_flush_log_at_trx_commit,
+ * checked).
+ *
+ * Single statements (STORE_READ_COMMITTED) borrow a connection each; a snapshot keeps one.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/mariadb/internal.h"
+#include "store/relational/script.h"
+
+static struct mariadb_store *store_of(struct store_work *work)
+{
+    return (struct mariadb_store *)work->store;
+}
+
+static struct mariadb_pool *pool_of(struct mariadb_store *store, enum store_mode mode)
+{
+    return mode == STORE_READ || mode == STORE_READ_COMMITTED ? &store->reads : &store->works;
+}
+
+static bool is_writing(enum store_mode mode)
+{
+    return mode == STORE_WRITE || mode == STORE_WRITE_ALONE;
+}
+
+/* ---- alone ---- */
+
+static bool must_wait(const struct mariadb_store *store, enum store_mode mode)
+{
+    if (mode == STORE_WRITE_ALONE)
+        return store->alone || (store->exclusive && store->working);
+    return store->exclusive && (store->alone || store->alone_waiting);
+}
+
+static void turn_take(struct mariadb_store *store, enum store_mode mode)
+{
+    bool alone = mode == STORE_WRITE_ALONE;
+    store->alone_waiting += alone;
+    while (must_wait(store, mode))
+        fiber_wait(&store->turnstile);
+    store->alone_waiting -= alone;
+    store->alone = store->alone || alone;
+    store->working++;
+}
+
+static void turn_give(struct mariadb_store *store, enum store_mode mode, bool beaten)
+{
+    store->working--;
+    if (mode == STORE_WRITE_ALONE) {
+        store->alone = false;
+        store->exclusive = beaten;
+    }
+    fiber_wake_all(&store->turnstile);
+}
+
+/* ---- begin ---- */
+
+static void take_text(void *context, char **row)
+{
+    snprintf(context, 8, "%s", row[0] ? row[0] : "");
+}
+
+/* One at a time in all processes: by a lock of the server that its connection holds. */
+static enum fh_code migrate_begin(struct mariadb_store *store, struct mariadb_work *work,
+                                  struct fh_error *error)
+{
+    char got[8] = "", sql[128];
+    struct mariadb_connection *connection;
+    enum fh_code code = mariadb_connection_new(store, MARIADB_MIGRATIONS, &connection, error);
+    if (code != FH_OK)
+        return code;
+    connection->statement_ms = STORE_MIGRATE_WAIT_MS + MARIADB_STATEMENT_MS;
+    snprintf(sql, sizeof sql, "SELECT GET_LOCK(CONCAT('fh.', MD5(DATABASE())), %d)",
+             STORE_MIGRATE_WAIT_MS / 1000);
+    code = mariadb_query(connection, sql, take_text, got, error);
+    if (code == FH_OK && strcmp(got, "1") != 0)
+        code = error_set(error, FH_UNAVAILABLE,
+                         "Another process has been changing the store's schema for %d s.",
+                         STORE_MIGRATE_WAIT_MS / 1000);
+    if (code != FH_OK) {
+        mariadb_connection_free(connection);
+        return code;
+    }
+    connection->statement_ms = MARIADB_MIGRATION_MS;
+    work->connection = connection;
+    return FH_OK;
+}
+
+static enum fh_code snapshot_begin(struct mariadb_store *store, struct mariadb_work *work,
+                                   struct fh_error *error)
+{
+    static const char *const begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+    for (int i = 0;; i++) {
+        enum fh_code code = mariadb_acquire(store, &store->reads, &work->connection, error);
+        if (code != FH_OK)
+            return code;
+        code = mariadb_query(work->connection, begin, NULL, NULL, error);
+        if (code == FH_OK)
+            return FH_OK;
+        bool broken = work->connection->broken;
+        work->connection->broken = true;
+        mariadb_release(&store->reads, work->connection);
+        if (!broken || i == 1)
+            return code;
+    }
+}
+
+enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct store_work **ret,
+                           struct fh_error *error)
+{
+    struct mariadb_store *store = (struct mariadb_store *)base;
+    struct mariadb_work *work = calloc(1, sizeof *work);
+    enum fh_code code = FH_OK;
+    *ret = NULL;
+    if (!work)
+        return error_set(error, FH_NO_MEMORY, "No memory for a work.");
+    work->base = (struct store_work){.store = base, .mode = mode};
+    if (is_writing(mode))
+        turn_take(store, mode);
+    if (mode == STORE_MIGRATE)
+        code = migrate_begin(store, work, error);
+    else if (mode == STORE_READ)
+        code = snapshot_begin(store, work, error);
+    else if (mode != STORE_READ_COMMITTED)
+        code = mariadb_acquire(store, &store->works, &work->connection, error);
+    if (code != FH_OK) {
+        if (is_writing(mode))
+            turn_give(store, mode, false);
+        free(work);
+        return code;
+    }
+    *ret = &work->base;
+    return FH_OK;
+}
+
+/* ---- statements ---- */
+
+/* A link that had died before the work's first statement has taken nothing of it away. */
+static bool renew(struct mariadb_work *work, const struct mariadb_failure *failure)
+{
+    struct mariadb_store *store = store_of(&work->base);
+    enum store_mode mode = work->base.mode;
+    bool first = work->statements == 0 && (is_writing(mode) || mode == STORE_READ_COMMITTED);
+    if (!first || !mariadb_is_gone(failure->number))
+        return false;
+    mariadb_release(pool_of(store, mode), work->connection);
+    work->connection = NULL;
+    return mariadb_acquire(store, pool_of(store, mode), &work->connection, NULL) == FH_OK;
+}
+
+/* What the text begins with decides whether it may run in a handler's work. */
+static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_reads,
+                          bool *ret_schema, struct fh_error *error)
+{
+    struct mariadb_text *text;
+    enum fh_code code = mariadb_text_get(&store_of(&work->base)->texts, sql, NULL, &text, error);
+    if (code != FH_OK)
+        return code;
+    bool control = text->control;
+    *ret_reads = text->reads;
+    *ret_schema = text->schema;
+    mariadb_text_put(text);
+    if (control)
+        return error_set(error, FH_UNSUPPORTED,
+                         "Freehold begins and ends the work and keeps the session: \"%.40s\" can't "
+                         "be run in it.",
+                         sql);
+    if (*ret_schema && work->wrote && is_writing(work->base.mode))
+        return error_set(error, FH_UNSUPPORTED,
+                         "MariaDB commits what stands before a statement that changes the schema: "
+                         "\"%.40s\" can't be run behind others of the work.",
+                         sql);
+    return FH_OK;
+}
+
+/* A work that stood still for so long (a machine that is overloaded) has lost its transaction to
+ * the server, and nothing else is amiss: it runs again. Told by when the statement before was sent,
+ * since the server counts from when it answered. */
+static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns,
+                        const struct mariadb_failure *failure)
+{
+    return work->statements > 0 && is_writing(work->base.mode) &&
+           mariadb_is_gone(failure->number) &&
+           work->asked_ns - asked_before_ns >= MARIADB_IDLE_S * (int64_t)1000000000;
+}
+
+static enum fh_code idle_fail(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT,
+              "The work stood still between two statements, and the store's server ended it.");
+    error->retryable = true;
+    return FH_CONFLICT;
+}
+
+static enum fh_code run_on(struct mariadb_work *work, const char *sql,
+                           const struct sql_value *values, int count, sql_visit *visit,
+                           void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct mariadb_failure failure = {0};
+    bool reads = false, schema = false;
+    enum fh_code code = judge(work, sql, &reads, &schema, error);
+    if (code != FH_OK)
+        return code;
+    int64_t asked_before_ns = work->asked_ns;
+    work->asked_ns = world_monotonic_ns(work->base.store->world);
+    code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes, &failure,
+                       error);
+    if (code != FH_OK && !schema && renew(work, &failure)) {
+        failure.number = 0;
+        code = mariadb_run(work->connection, sql, values, count, visit, context, ret_changes,
+                           &failure, error);
+    } else if (code != FH_OK && stood_still(work, asked_before_ns, &failure)) {
+        code = idle_fail(error);
+    }
+    work->statements++;
+    work->wrote = work->wrote || !reads;
+    if (code == FH_OK)
+        return FH_OK;
+    if (work->connection)
+        mariadb_name_field(work->connection, sql, &failure, error);
+    if (!work->connection || work->connection->broken || mariadb_is_lost(failure.number)) {
+        work->lost = true;
+        work->lost_why = *error;
+    }
+    return code;
+}
+
+enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
+                              const struct sql_value *values, int count, sql_visit *visit,
+                              void *context, int64_t *ret_changes, struct fh_error *error)
+{
+    struct mariadb_work *work = (struct mariadb_work *)base;
+    struct mariadb_store *store = store_of(base);
+    struct fh_error why = {0};
+    enum fh_code code = FH_OK;
+    if (work->lost) {
+        if (error)
+            *error = work->lost_why;
+        return work->lost_why.code;
+    }
+    if (base->mode == STORE_READ_COMMITTED) {
+        work->statements = 0;
+        code = mariadb_acquire(store, &store->reads, &work->connection, error);
+        if (code != FH_OK)
+            return code;
+    } else if (work->connection->running) {
+        return error_set(error, FH_UNSUPPORTED,
+                         "A statement can't be run while the rows of another one are read.");
+    }
+    code = run_on(work, sql, values, count, visit, context, ret_changes, &why);
+    if (base->mode == STORE_READ_COMMITTED) {
+        if (work->connection)
+            mariadb_release(&store->reads, work->connection);
+        work->connection = NULL;
+        work->lost = false; /* the next one stands by itself */
+    }
+    if (code != FH_OK && error)
+        *error = why;
+    return code;
+}
+
+enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_error *error)
+{
+    static const char *const control[] = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT",
+                                          "START", "XA",     "LOCK",     "UNLOCK"};
+    struct mariadb_work *work = (struct mariadb_work *)base;
+    struct script script = script_begin(sql, SQL_MARIADB);
+    struct script_statement statement;
+    while (script_next(&script, &statement)) {
+        char word[SCRIPT_WORD_SIZE];
+        script_word(&statement, SQL_MARIADB, 0, word);
+        bool compound = script_has_word(&statement, SQL_MARIADB, "END");
+        for (size_t i = 0; i < sizeof control / sizeof control[0]; i++) {
+            if (strcmp(word, control[i]) == 0 && !compound)
+                return error_set(error, FH_UNSUPPORTED,
+                                 "It begins or ends a transaction, and is one already.");
+        }
+        char *text = strndup(statement.text, statement.length);
+        FH_ASSERT(text != NULL);
+        enum fh_code code = mariadb_query(work->connection, text, NULL, NULL, error);
+        free(text);
+        work->statements++;
+        work->wrote = true;
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+/* ---- the end ---- */
+
+static void finish(struct mariadb_work *work, bool beaten)
+{
+    struct mariadb_store *store = store_of(&work->base);
+    enum store_mode mode = work->base.mode;
+    if (mode == STORE_MIGRATE)
+        mariadb_connection_free(work->connection); /* and its lock */
+    else if (work->connection)
+        mariadb_release(pool_of(store, mode), work->connection);
+    if (is_writing(mode))
+        turn_give(store, mode, beaten);
+    free(work);
+}
+
+static void roll_back(struct mariadb_work *work)
+{
+    struct mariadb_connection *connection = work->connection;
+    if (!connection || connection->broken || !work->statements)
+        return;
+    if (mariadb_query(connection, "ROLLBACK", NULL, NULL, NULL) != FH_OK)
+        connection->broken = true; /* the server rolls back what was open on it */
+}
+
+void mariadb_rollback(struct store_work *base)
+{
+    struct mariadb_work *work = (struct mariadb_work *)base;
+    bool beaten = work->lost && work->lost_why.code == FH_CONFLICT;
+    if (base->mode == STORE_READ)
+        work->statements = 1; /* its snapshot */
+    roll_back(work);
+    finish(work, beaten);
+}
+
+static enum fh_code run_again(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT, "The link to the store ended before the work did.");
+    if (error)
+        error->retryable = true;
+    return FH_CONFLICT;
+}
+
+/* The link died, or the server failed, before it had said that the work is committed. The link is
+ * given up first: who settles needs one. */
+static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
+                           struct fh_error *error)
+{
+    struct mariadb_store *store = store_of(&work->base);
+    if (work->base.mode == STORE_MIGRATE)
+        mariadb_connection_free(work->connection);
+    else
+        mariadb_release(&store->works, work->connection);
+    work->connection = NULL;
+    return mariadb_settle(store, mark, error);
+}
+
+static enum fh_code commit_sent(struct mariadb_work *work, const struct mark *mark,
+                                struct fh_error *error)
+{
+    struct mariadb_connection *connection = work->connection;
+    char sql[320];
+    int length = 0;
+    if (connection->left.opening)
+        length =
+            snprintf(sql, sizeof sql, "DELETE FROM fh_mark WHERE opening = %lld AND number = %lld;",
+                     (long long)connection->left.opening, (long long)connection->left.number);
+    if (mark->opening)
+        length += snprintf(sql + length, sizeof sql - (size_t)length,
+                           "INSERT INTO fh_mark (opening, number) VALUES (%lld, %lld);",
+                           (long long)mark->opening, (long long)mark->number);
+    snprintf(sql + length, sizeof sql - (size_t)length, "COMMIT");
+    enum fh_code code = mariadb_query(connection, sql, NULL, NULL, error);
+    if (code == FH_OK) {
+        connection->left = (struct mark){.opening = mark->opening, .number = mark->number};
+        return FH_OK;
+    }
+    if (!connection->broken)
+        roll_back(work);
+    return connection->broken ? settle(work, mark, error) : code;
+}
+
+static enum fh_code commit_written(struct mariadb_work *work, struct fh_error *error)
+{
+    struct marks *marks = &store_of(&work->base)->marks;
+    struct mark mark;
+    mark_take(marks, &mark);
+    enum fh_code code = commit_sent(work, &mark, error);
+    mark_leave(marks, &mark);
+    return code;
+}
+
+enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
+{
+    struct mariadb_work *work = (struct mariadb_work *)base;
+    struct fh_error why = {0};
+    enum fh_code code = FH_OK;
+    if (base->mode == STORE_READ || base->mode == STORE_READ_COMMITTED) {
+        mariadb_rollback(base);
+        return FH_OK;
+    }
+    if (work->lost) {
+        why = work->lost_why;
+        code = why.code;
+        roll_back(work);
+    } else if (work->wrote) {
+        code = commit_written(work, &why);
+    } else if (work->statements) {
+        code = mariadb_query(work->connection, "COMMIT", NULL, NULL, &why);
+        if (code != FH_OK)
+            code = run_again(&why);
+    }
+    if (code != FH_OK && error)
+        *error = why;
+    finish(work, code == FH_CONFLICT && why.retryable);
+    return code;
+}

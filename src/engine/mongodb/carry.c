@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying on what works' writes carry: the steps behind their commits, for many works at once. One
+ * job at a time takes them, so that it alone gives out positions.
+ *
+ *     1  numbered   the events become rows of fh_outbox, under the next positions (their _id)
+ *     2  made       documents of the service that works make are inserted, where they are missing
+ *        begun      so are sagas that began, under their numbers
+ *     3  recorded   records of the ledger are put, or removed, as the works left them
+ *     4  placed     each key's last position, for `prev` of its next event
+ *     5  counted    the counter is moved: from here on the feed shows the events
+ *     6  trimmed    the entries are taken out of the documents that carried them
+ *
+ * After a death anywhere, or an attempt whose end is not known, all steps are taken again: rows
+ * beyond the counter are counted first, rows of these works are found by work and index and keep
+ * their positions, what 2 finds it leaves, and 3 to 6 can be repeated. That is right because until
+ * 6 is known to be done no other work may change the same records.
+ *
+ * Of an attempt whose end is not known each message may still come, however late, behind others'
+ * works on the same records. It finds nothing to do:
+ *
+ *     1  its positions are taken; or trimmed, where nobody reads any more
+ *     2  the document or saga is there, or what its removal has left (record.c)
+ *     3  the records are newer, or gone with something in their place (record.c)
+ *     4  a place only rises
+ *     5  so does the counter, and it is of another epoch in another turn
+ *     6  it names the work whose entry it takes out, and the epoch in which it is carried on
+ *
+ * So a record has to tell, before it is sent again, that a copy of it may come (record.c);
+ * and whoever dies then must leave the entry to who does the same. So nothing is sent again but 6
+ * once all before it was answered; and 6 names the epoch, which whoever finds an entry makes his
+ * own before anything else: it can't be taken out under his hands. One that is out by then was
+ * whole. One that counts as never made keeps its epoch, by which the next one knows it, too, should
+ * this process die before it is out.
+ *
+ * The counter names the turn that owns it (epoch). When another process has opened the store, 5
+ * finds nothing to move, 1 meets positions that are taken, and 3 meets records that are newer: this
+ * process has to end.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "engine/mongodb/carry.h"
+
+/* ---- Small things ---------------------------------------------------------------------------- */
+
+const char *carry_text_at(const bson_t *document, const char *name)
+{
+    const char *text = mongodb_text_at(document, name);
+    return text ? text : "";
+}
+
+bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret)
+{
+    bson_iter_t at;
+    return mongoc.bson_iter_init_find(&at, document, name) && mongoc.bson_iter_recurse(&at, ret);
+}
+
+bool carry_document_of(const bson_iter_t *at, bson_t *ret)
+{
+    const uint8_t *data;
+    uint32_t length;
+    if (mongoc.bson_iter_type(at) != BSON_TYPE_DOCUMENT)
+        return false;
+    mongoc.bson_iter_document(at, &length, &data);
+    return mongoc.bson_init_static(ret, data, length);
+}
+
+void carry_bulk_begin(struct carry_bulk *bulk, const struct carrying *c, const char *collection)
+{
+    bulk->collection = mongodb_collection(&c->carry->call, collection);
+    bulk->native = mongoc.mongoc_collection_create_bulk_operation_with_opts(bulk->collection, NULL);
+    bulk->count = 0;
+    bulk->guarded = false;
+}
+
+void carry_bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
+                              const char *collection)
+{
+    bson_t options;
+    mongoc.bson_init(&options);
+    mongoc.bson_append_bool(&options, "ordered", -1, false);
+    bulk->collection = mongodb_collection(&c->carry->call, collection);
+    bulk->native =
+        mongoc.mongoc_collection_create_bulk_operation_with_opts(bulk->collection, &options);
+    bulk->count = 0;
+    bulk->guarded = true;
+    mongoc.bson_destroy(&options);
+}
+
+/* Whether all that was refused was so for a document of the same _id. */
+static bool is_all_taken(const bson_t *reply)
+{
+    enum { DUPLICATE = 11000 };
+    bson_iter_t list;
+    bson_t refusal;
+    int count = 0;
+    if (!carry_list_at(reply, "writeErrors", &list))
+        return false;
+    for (; mongoc.bson_iter_next(&list); count++) {
+        if (!carry_document_of(&list, &refusal) ||
+            mongodb_integer_at(&refusal, "code") != DUPLICATE)
+            return false;
+    }
+    return count > 0;
+}
+
+void carry_bulk_end(struct carry_bulk *bulk, struct carrying *c)
+{
+    bson_t reply;
+    bson_error_t why;
+    if (!c->code && bulk->count > 0) {
+        bool done = mongoc.mongoc_bulk_operation_execute(bulk->native, &reply, &why) != 0;
+        if (!done && bulk->guarded && is_all_taken(&reply))
+            c->newer = true;
+        else if (!done)
+            c->code = mongodb_failed(&why, c->error);
+        mongoc.bson_destroy(&reply);
+    }
+    mongoc.mongoc_bulk_operation_destroy(bulk->native);
+    mongoc.mongoc_collection_destroy(bulk->collection);
+}
+
+void carry_bulk_took(struct carry_bulk *bulk, struct carrying *c, bool taken,
+                     const bson_error_t *why)
+{
+    bulk->count++;
+    if (!taken && !c->code)
+        c->code = mongodb_failed(why, c->error);
+}
+
+void carry_bulk_update(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
+                       const bson_t *update, bool makes)
+{
+    bson_t options;
+    bson_error_t why;
+    mongoc.bson_init(&options);
+    mongoc.bson_append_bool(&options, "upsert", -1, makes);
+    bool taken = mongoc.mongoc_bulk_operation_update_one_with_opts(bulk->native, selector, update,
+                                                                   &options, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&options);
+}
+
+struct carry_bulk *carry_bulk_of(struct carrying *c, struct map *bulks, const char *collection,
+                                 bool inserts)
+{
+    char name[ENGINE_NAME_LENGTH_MAX + 16];
+    snprintf(name, sizeof name, "%s%s", inserts ? "+" : "", collection);
+    struct carry_bulk *bulk = map_get(bulks, name);
+    if (!bulk) {
+        bulk = calloc(1, sizeof *bulk);
+        FH_ASSERT(bulk != NULL);
+        carry_bulk_begin_guarded(bulk, c, collection);
+        map_put(bulks, name, bulk);
+    }
+    return bulk;
+}
+
+void carry_bulks_end(struct carrying *c, struct map *bulks)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(bulks, &entry, &name, &value)) {
+        carry_bulk_end(value, c);
+        free(value);
+    }
+    map_release(bulks);
+}
+
+void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
+                 void (*take)(struct carrying *c, const bson_t *document))
+{
+    mongoc_collection_t *native = mongodb_collection(&c->carry->call, collection);
+    bson_t options, order;
+    const bson_t *document;
+    bson_error_t why;
+    mongoc.bson_init(&options);
+    if (sort) {
+        mongoc.bson_append_document_begin(&options, "sort", -1, &order);
+        mongoc.bson_append_int64(&order, sort, -1, 1);
+        mongoc.bson_append_document_end(&options, &order);
+    }
+    mongoc_cursor_t *cursor =
+        mongoc.mongoc_collection_find_with_opts(native, filter, &options, NULL);
+    while (!c->code && mongoc.mongoc_cursor_next(cursor, &document))
+        take(c, document);
+    if (!c->code && mongoc.mongoc_cursor_error(cursor, &why))
+        c->code = mongodb_failed(&why, c->error);
+    mongoc.mongoc_cursor_destroy(cursor);
+    mongoc.mongoc_collection_destroy(native);
+    mongoc.bson_destroy(&options);
+}
+
+/* ---- 6: the carriers ------------------------------------------------------------------------- */
+
+/* What carried it goes with it, if it was there for nothing else. But a late copy of what made it
+ * has to find it there: then it stays, and says so where the service's document may be removed. */
+static void trim_one(struct carry_bulk *bulk, struct carrying *c,
+                     const struct mongodb_carried *item)
+{
+    bson_t selector, update, part;
+    bson_error_t why;
+    bool alone = strcmp(item->collection, MONGODB_WORKS) == 0;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
+    mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
+    if (!item->never) /* which stays of its own epoch, so that whoever finds it knows it, too */
+        mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
+    mongoc.bson_append_document_begin(&update, "$unset", -1, &part);
+    mongoc.bson_append_utf8(&part, "_fh.work", -1, "", 0);
+    mongoc.bson_append_document_end(&update, &part);
+    if (item->late) {
+        mongoc.bson_append_document_begin(&update, "$set", -1, &part);
+        mongoc.bson_append_bool(&part, "_fh.late", -1, true);
+        if (alone) /* until when it has to be there: claim.c */
+            mongoc.bson_append_int64(&part, "_fh.epoch", -1, c->carry->epoch);
+        mongoc.bson_append_document_end(&update, &part);
+    }
+    if (item->back) {
+        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &selector,
+                                                                        item->back, NULL, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+    } else if ((alone || item->removed) && !item->late) {
+        bool taken =
+            mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+    } else {
+        carry_bulk_update(bulk, c, &selector, &update, false);
+    }
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+}
+
+/* What carried it, was there for nothing else, and has nothing to tell. */
+static bool is_only_removed(const struct mongodb_carried *item)
+{
+    return strcmp(item->collection, MONGODB_WORKS) == 0 && !item->late && !item->back;
+}
+
+/* All such at once: the server looks through them once, and makes it durable once. */
+static void trim_works(struct carrying *c)
+{
+    struct carry_bulk bulk;
+    bson_t selector, in, list;
+    char number[24];
+    int count = 0;
+    mongoc.bson_init(&selector);
+    mongoc.bson_append_document_begin(&selector, "_id", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    for (int i = 0; i < c->carry->count; i++) {
+        if (!is_only_removed(&c->carry->items[i]))
+            continue;
+        snprintf(number, sizeof number, "%d", count++);
+        mongoc.bson_append_utf8(&list, number, -1, c->carry->items[i].id, -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&selector, &in);
+    mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
+    carry_bulk_begin(&bulk, c, MONGODB_WORKS);
+    if (count > 0)
+        carry_remove_many(&bulk, c, &selector);
+    carry_bulk_end(&bulk, c);
+    mongoc.bson_destroy(&selector);
+}
+
+static void trim_all(struct carrying *c)
+{
+    struct map bulks;
+    map_init(&bulks);
+    for (int i = 0; i < c->carry->count; i++) {
+        const struct mongodb_carried *item = &c->carry->items[i];
+        if (!is_only_removed(item))
+            trim_one(carry_bulk_of(c, &bulks, item->collection, false), c, item);
+    }
+    carry_bulks_end(c, &bulks);
+    trim_works(c);
+    CRASH_POINT("mongodb.trimmed");
+}
+
+/* ---- All of it ------------------------------------------------------------------------------- */
+
+static void tell_positions(struct carrying *c)
+{
+    struct mongodb_carry *carry = c->carry;
+    carry->placed = calloc((size_t)c->count + 1, sizeof *carry->placed);
+    FH_ASSERT(carry->placed != NULL);
+    for (int i = 0; i < c->count; i++) {
+        struct mongodb_placed *placed = &carry->placed[carry->placed_count++];
+        snprintf(placed->event_id, ID_SIZE, "%s", c->events[i].id);
+        placed->position = c->events[i].position;
+    }
+}
+
+static bool is_stamped(const struct mongodb_carried *item, struct carrying *c)
+{
+    mongoc_collection_t *collection = mongodb_collection(&c->carry->call, item->collection);
+    bson_t selector, update, part, above, reply;
+    bson_error_t why;
+    mongoc.bson_init(&selector);
+    mongoc.bson_init(&update);
+    mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
+    mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
+    mongoc.bson_append_document_begin(&selector, "_fh.work.epoch", -1, &part);
+    mongoc.bson_append_document_begin(&part, "$not", -1, &above);
+    mongoc.bson_append_int64(&above, "$gt", -1, c->carry->epoch);
+    mongoc.bson_append_document_end(&part, &above);
+    mongoc.bson_append_document_end(&selector, &part);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &part);
+    mongoc.bson_append_int64(&part, "_fh.work.epoch", -1, c->carry->epoch);
+    mongoc.bson_append_document_end(&update, &part);
+    if (!mongoc.mongoc_collection_update_one(collection, &selector, &update, NULL, &reply, &why))
+        c->code = mongodb_failed(&why, c->error);
+    bool stamped = mongodb_integer_at(&reply, "matchedCount") == 1;
+    mongoc.bson_destroy(&reply);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+    mongoc.mongoc_collection_destroy(collection);
+    return stamped;
+}
+
+/* What was found becomes this epoch's. */
+static void stamp_left(struct carrying *c)
+{
+    for (int i = 0; i < c->carry->count && !c->code; i++) {
+        struct mongodb_carried *item = &c->carry->items[i];
+        if (item->left && !item->never && !item->recorded)
+            item->recorded = !is_stamped(item, c) && !c->code;
+    }
+}
+
+static void take_steps(struct carrying *c)
+{
+    if (c->carry->uncounted)
+        carry_count_rows(c);
+    if (!c->carry->fenced)
+        stamp_left(c);
+    carry_gather_events(c);
+    if (!c->code && !c->carry->fenced && c->count > 0)
+        carry_number_events(c);
+    if (!c->code && !c->carry->fenced)
+        carry_make_documents(c);
+    if (!c->code && !c->carry->fenced && c->count > 0)
+        carry_begin_sagas(c);
+    if (c->code || c->carry->fenced)
+        return;
+    carry_record_all(c);
+    if (!c->code && !c->carry->fenced && c->count > 0) {
+        carry_write_places(c);
+        CRASH_POINT("mongodb.placed");
+        if (!c->code)
+            carry_write_counter(c);
+        CRASH_POINT("mongodb.counted");
+    }
+    if (c->code || c->carry->fenced)
+        return;
+    c->carry->counted = true;
+    for (int i = 0; i < c->carry->count; i++)
+        c->carry->items[i].recorded = true;
+    trim_all(c);
+}
+
+enum fh_code mongodb_carry(struct mongodb_call *call, struct fh_error *error)
+{
+    struct carrying c = {.carry = (struct mongodb_carry *)call, .error = error};
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    map_init(&c.places);
+    take_steps(&c);
+    if (c.carry->counted)
+        tell_positions(&c);
+    while (map_next(&c.places, &entry, &key, &value))
+        free(value);
+    map_release(&c.places);
+    free(c.events);
+    return c.code;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What works leave in other documents than the one that carries it: documents of the service that
+ * they make, and records of the ledger that they put or remove (a step of carry.c each).
+ *
+ * What the work has found missing is inserted, and only where that is refused looked for. A server
+ * may have to go through the whole collection to find a document, even by its _id (FerretDB 1 on
+ * SQLite does); that one is there it knows by the index.
+ *
+ *     what is found            is
+ *     nothing                  made
+ *     a record, not newer      changed, or removed, and then has this number (record.c)
+ *     a document, not newer    replaced: an earlier attempt has made it; or somebody whose request
+ *                              came too late, and whom nobody waits for
+ *     what is newer            left alone
+ *
+ * An attempt whose end is not known may have inserted it, and may yet: behind one it is told so
+ * (_fh.late) in whatever comes to be there.
+ */
+
+#include "base/crash.h"
+#include "engine/mongodb/carry.h"
+
+void carry_remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector)
+{
+    bson_error_t why;
+    bool taken =
+        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk->native, selector, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+}
+
+static void append_late(bson_t *selector, bool is_so)
+{
+    bson_t late;
+    mongoc.bson_append_document_begin(selector, "_fh.late", -1, &late);
+    mongoc.bson_append_bool(&late, is_so ? "$eq" : "$ne", -1, true);
+    mongoc.bson_append_document_end(selector, &late);
+}
+
+/* Those of which a late copy may come stay, unseen. */
+static void bury_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
+                      int64_t order)
+{
+    bson_t update, set;
+    bson_error_t why;
+    mongoc.bson_init(&update);
+    mongoc.bson_append_document_begin(&update, "$set", -1, &set);
+    mongoc.bson_append_int64(&set, "_fh.at", -1, order);
+    mongoc.bson_append_bool(&set, "_fh.removed", -1, true);
+    mongoc.bson_append_document_end(&update, &set);
+    bool taken = mongoc.mongoc_bulk_operation_update_many_with_opts(bulk->native, selector, &update,
+                                                                    NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&update);
+}
+
+static void record_range(struct carry_bulk *bulk, struct carrying *c, const char *collection,
+                         const char *text, int64_t order)
+{
+    bson_error_t why;
+    bson_t *filter = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
+    FH_ASSERT(filter != NULL);
+    mongodb_record_guard(filter, order, true);
+    if (strcmp(collection, MONGODB_OUTBOX) != 0) { /* its rows are inserted, and never put again */
+        bson_t *late = mongoc.bson_copy(filter);
+        append_late(late, true);
+        bury_many(bulk, c, late, order);
+        mongoc.bson_destroy(late);
+        append_late(filter, false);
+    }
+    carry_remove_many(bulk, c, filter);
+    mongoc.bson_destroy(filter);
+}
+
+/* Once: no late copy of it can come. Where that is not told, it is not known. */
+static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
+                        int64_t order)
+{
+    bson_t selector, gone;
+    bson_iter_t at;
+    bson_error_t why;
+    const char *id = carry_text_at(write, "id");
+    mongodb_record_selector(&selector, id, order);
+    if (!mongoc.bson_iter_init_find(&at, write, "once")) {
+        bson_t late;
+        mongodb_record_selector(&late, id, order);
+        append_late(&late, true);
+        mongodb_record_gone(&gone, id, order);
+        bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &late, &gone,
+                                                                        NULL, &why);
+        carry_bulk_took(bulk, c, taken, &why);
+        mongoc.bson_destroy(&gone);
+        mongoc.bson_destroy(&late);
+        append_late(&selector, false);
+    }
+    bool taken =
+        mongoc.mongoc_bulk_operation_remove_one_with_opts(bulk->native, &selector, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&selector);
+}
+
+/* {_id, fields, _fh}; `fields` of a document of the service have _fh, a record gets its own. */
+static bson_t *new_document(const char *id, const bson_t *fields, int64_t order)
+{
+    bson_iter_t at;
+    bson_t *document = mongoc.bson_new(), own;
+    mongoc.bson_append_utf8(document, "_id", -1, id, -1);
+    mongoc.bson_iter_init(&at, fields);
+    while (mongoc.bson_iter_next(&at))
+        mongoc.bson_append_value(document, mongoc.bson_iter_key(&at), -1,
+                                 mongoc.bson_iter_value(&at));
+    if (mongoc.bson_iter_init_find(&at, fields, "_fh"))
+        return document;
+    mongoc.bson_append_document_begin(document, "_fh", -1, &own);
+    mongoc.bson_append_int64(&own, "at", -1, order);
+    mongoc.bson_append_document_end(document, &own);
+    return document;
+}
+
+static void insert_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
+                       const bson_t *fields, int64_t order)
+{
+    bson_error_t why;
+    bson_t *document = new_document(id, fields, order);
+    bool taken = mongoc.mongoc_bulk_operation_insert_with_opts(bulk->native, document, NULL, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(document);
+}
+
+static void put_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
+                    const bson_t *fields, int64_t order)
+{
+    bson_t selector, update;
+    mongodb_record_selector(&selector, id, order);
+    mongodb_record_update(&update, fields, order, c->carry->uncertain);
+    carry_bulk_update(bulk, c, &selector, &update, true);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&update);
+}
+
+/* In the place of whatever is older. */
+static void replace_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
+                        const bson_t *fields, int64_t order)
+{
+    bson_t selector, options, *document = new_document(id, fields, order),
+                              *told = mongodb_record_told_late(document);
+    bson_error_t why;
+    mongoc.bson_init(&options);
+    mongoc.bson_append_bool(&options, "upsert", -1, true);
+    mongodb_record_selector(&selector, id, order);
+    bool taken = mongoc.mongoc_bulk_operation_replace_one_with_opts(bulk->native, &selector, told,
+                                                                    &options, &why);
+    carry_bulk_took(bulk, c, taken, &why);
+    mongoc.bson_destroy(&selector);
+    mongoc.bson_destroy(&options);
+    mongoc.bson_destroy(document);
+    mongoc.bson_destroy(told);
+}
+
+/* What was not there is inserted: so nobody has to look for it. Behind a refusal, and where an
+ * earlier attempt may have made it, it is written as all else is. */
+static bool is_inserted(const struct carrying *c, const bson_t *write, bool makes)
+{
+    bson_iter_t at;
+    return !c->again && !c->carry->uncertain &&
+           (makes || mongoc.bson_iter_init_find(&at, write, "new"));
+}
+
+static void record_one(struct carrying *c, struct map *bulks, const bson_t *write, int64_t order)
+{
+    bson_iter_t at, own;
+    bson_t fields;
+    const char *collection = carry_text_at(write, "collection"), *id = carry_text_at(write, "id");
+    const char *range = carry_text_at(write, "range");
+    bool whole = !*range && mongoc.bson_iter_init_find(&at, write, "document") &&
+                 carry_document_of(&at, &fields);
+    bool makes = whole && mongoc.bson_iter_init_find(&own, &fields, "_fh");
+    if (makes != c->making)
+        return;
+    bool inserted = whole && is_inserted(c, write, makes);
+    struct carry_bulk *bulk = carry_bulk_of(c, bulks, collection, inserted);
+    if (*range)
+        record_range(bulk, c, collection, range, order);
+    else if (inserted)
+        insert_one(bulk, c, id, &fields, order);
+    else if (makes)
+        replace_one(bulk, c, id, &fields, order);
+    else if (whole)
+        put_one(bulk, c, id, &fields, order);
+    else
+        record_gone(bulk, c, write, order);
+}
+
+static void record_once(struct carrying *c)
+{
+    struct map bulks;
+    bson_iter_t list;
+    bson_t write;
+    map_init(&bulks);
+    for (int i = 0; i < c->carry->count; i++) {
+        const struct mongodb_carried *item = &c->carry->items[i];
+        if (item->recorded || !carry_list_at(item->what, "writes", &list))
+            continue;
+        while (mongoc.bson_iter_next(&list) && carry_document_of(&list, &write))
+            record_one(c, &bulks, &write, item->order);
+    }
+    carry_bulks_end(c, &bulks);
+}
+
+/* What is refused for another of its _id may have met a late copy that came in between: then it
+ * finds that one now. Else the record is newer: so it is when another process has the store, or
+ * when it is this entry that comes late. */
+void carry_twice(struct carrying *c, void (*once)(struct carrying *c))
+{
+    c->newer = false;
+    once(c);
+    if (c->newer) {
+        c->newer = false;
+        c->again = true;
+        once(c);
+        c->again = false;
+    }
+    if (c->newer) {
+        int64_t position = c->carry->position;
+        carry_read_counter(c);
+        c->carry->position = position;
+    }
+}
+
+void carry_make_documents(struct carrying *c)
+{
+    c->making = true;
+    carry_twice(c, record_once);
+    c->making = false;
+    CRASH_POINT("mongodb.made");
+}
+
+void carry_record_all(struct carrying *c)
+{
+    carry_twice(c, record_once);
+    CRASH_POINT("mongodb.recorded");
+}

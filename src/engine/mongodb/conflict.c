@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Works side by side in this process, which is the only one that writes, as long as it is its turn
+ * (turn.c).
+ *
+ * A work reads what is committed and remembers what it read. When it commits it is valid if nothing
+ * of that has been changed since by a work that has ended, nor is being changed by one that is
+ * committing; otherwise it is run again. So each valid work is as if it had happened at the one
+ * moment of its validation: works are serializable, in the order in which they were valid.
+ *
+ *     open      reads; its changes are in memory
+ *     valid     an entry: others' reads of what it changes are no longer valid
+ *     decided   its one write is acknowledged
+ *     ended     carried on: nothing of it is left but in its own collections
+ *
+ * An entry is kept after its end while a work is open that began before it. What a find read is
+ * its filter: a change conflicts with it when the document matches it before or afterwards.
+ *
+ * Locks are in memory, first come, first served: of the one document that a work changes, from its
+ * first change to the entry's end; and of the keys of its events, in the order of the keys, from
+ * its validation on. Nobody who holds a key's waits for a document's, so nobody waits in a circle.
+ *
+ * A work that is run again is alone: it waits until all others have left, and they wait for it. So
+ * it is valid, whatever it has read.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/document/filter.h"
+#include "engine/mongodb/internal.h"
+
+/* ---- The gate -------------------------------------------------------------------------------- */
+
+static bool is_closed(struct mongodb *mongodb, bool alone)
+{
+    if (!mongodb->ours)
+        fiber_wake_all(&mongodb->turner);
+    return !mongodb->ours || mongodb->leaving || mongodb->alone ||
+           (alone ? mongodb->open > 0 : mongodb->alone_waiting > 0);
+}
+
+enum fh_code mongodb_enter(struct mongodb *mongodb, bool alone, struct fh_error *error)
+{
+    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
+    mongodb->waiting++;
+    mongodb->alone_waiting += alone;
+    bool in_time = true;
+    while (in_time && is_closed(mongodb, alone))
+        in_time = fiber_wait_until(&mongodb->gate, mongodb->store.world, deadline_ns);
+    mongodb->waiting--;
+    mongodb->alone_waiting -= alone;
+    if (!in_time) {
+        fiber_wake_all(&mongodb->gate);
+        return error_set(error, FH_UNAVAILABLE, "The store was busy for too long.");
+    }
+    mongodb->open++;
+    mongodb->alone = alone;
+    return FH_OK;
+}
+
+void mongodb_leave(struct mongodb *mongodb, bool alone)
+{
+    mongodb->open--;
+    if (alone)
+        mongodb->alone = false;
+    if (mongodb->open == 0 || alone)
+        fiber_wake_all(&mongodb->gate);
+    fiber_wake_all(&mongodb->turner);
+}
+
+/* ---- Locks ----------------------------------------------------------------------------------- */
+
+struct mongodb_lock {
+    char *name;
+    struct fiber_queue queue;
+    int users; /* the holder and those who wait */
+    bool held;
+};
+
+static void lock_leave(struct mongodb *mongodb, struct mongodb_lock *lock)
+{
+    if (--lock->users > 0)
+        return;
+    map_remove(&mongodb->locks, lock->name);
+    free(lock->name);
+    free(lock);
+}
+
+struct mongodb_lock *mongodb_lock_take(struct mongodb *mongodb, const char *name)
+{
+    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
+    struct mongodb_lock *lock = map_get(&mongodb->locks, name);
+    if (!lock) {
+        lock = calloc(1, sizeof *lock);
+        FH_ASSERT(lock != NULL);
+        lock->name = strdup(name);
+        FH_ASSERT(lock->name != NULL);
+        map_put(&mongodb->locks, name, lock);
+    }
+    lock->users++;
+    while (lock->held) {
+        if (!fiber_wait_until(&lock->queue, mongodb->store.world, deadline_ns)) {
+            lock_leave(mongodb, lock);
+            return NULL;
+        }
+    }
+    lock->held = true;
+    return lock;
+}
+
+void mongodb_lock_give(struct mongodb *mongodb, struct mongodb_lock *lock)
+{
+    if (!lock)
+        return;
+    lock->held = false;
+    fiber_wake_one(&lock->queue);
+    lock_leave(mongodb, lock);
+}
+
+/* ---- Validation ------------------------------------------------------------------------------ */
+
+static bool is_read(const struct mongodb_read *read, const struct mongodb_change *change)
+{
+    if (strcmp(read->collection, change->collection) != 0)
+        return false;
+    if (read->id)
+        return strcmp(read->id, change->id) == 0;
+    return !change->known || (change->old && document_matches_checked(change->old, read->filter)) ||
+           (change->new &&document_matches_checked(change->new, read->filter));
+}
+
+static bool is_changed_too(const struct mongodb_work *work, const struct mongodb_change *change)
+{
+    for (const struct mongodb_change *own = work->changes; own; own = own->next) {
+        if (strcmp(own->id, change->id) == 0 && strcmp(own->collection, change->collection) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool conflicts(const struct mongodb_work *work, const struct mongodb_entry *entry)
+{
+    for (const struct mongodb_change *change = entry->changes; change; change = change->next) {
+        if (!entry->ended && is_changed_too(work, change))
+            return true;
+        for (const struct mongodb_read *read = work->reads; read; read = read->next) {
+            bool may = !entry->ended || entry->ended_as > read->at;
+            if (may && is_read(read, change))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool mongodb_is_valid(const struct mongodb_work *work)
+{
+    for (const struct mongodb_entry *entry = work->mongodb->entries; entry; entry = entry->next) {
+        if (conflicts(work, entry))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Entries --------------------------------------------------------------------------------- */
+
+void mongodb_changes_free(struct mongodb_change *change)
+{
+    while (change) {
+        struct mongodb_change *next = change->next;
+        json_decref(change->old);
+        json_decref(change->new);
+        free(change->collection);
+        free(change->id);
+        free(change);
+        change = next;
+    }
+}
+
+static void reads_free(struct mongodb_read *read)
+{
+    while (read) {
+        struct mongodb_read *next = read->next;
+        json_decref(read->filter);
+        free(read->collection);
+        free(read->id);
+        free(read);
+        read = next;
+    }
+}
+
+void mongodb_work_free(struct mongodb_work *work)
+{
+    struct mongodb *mongodb = work->mongodb;
+    struct mongodb_work **at = &mongodb->works;
+    while (*at && *at != work)
+        at = &(*at)->next;
+    if (*at)
+        *at = work->next;
+    mongodb_lock_give(mongodb, work->lock);
+    mongodb_changes_free(work->changes);
+    reads_free(work->reads);
+    json_decref(work->events);
+    json_decref(work->ranges);
+    free(work);
+}
+
+void mongodb_entry_begins(struct mongodb_entry *entry)
+{
+    entry->references++;
+    entry->next = entry->mongodb->entries;
+    entry->mongodb->entries = entry;
+}
+
+void mongodb_entry_release(struct mongodb_entry *entry)
+{
+    if (--entry->references > 0)
+        return;
+    mongodb_changes_free(entry->changes);
+    if (entry->document)
+        mongoc.bson_destroy(entry->document);
+    if (entry->carried)
+        mongoc.bson_destroy(entry->carried);
+    if (entry->back)
+        mongoc.bson_destroy(entry->back);
+    free(entry->keys);
+    free(entry);
+}
+
+void mongodb_entry_ends(struct mongodb_entry *entry)
+{
+    struct mongodb *mongodb = entry->mongodb;
+    entry->ended = true;
+    entry->ended_as = entry->refused ? 0 : ++mongodb->ended;
+    mongodb_lock_give(mongodb, entry->lock);
+    for (int i = 0; i < entry->key_count; i++)
+        mongodb_lock_give(mongodb, entry->keys[i]);
+    entry->lock = NULL;
+    entry->key_count = 0;
+    mongodb_forget_ended(mongodb);
+    fiber_wake_all(&mongodb->turner);
+}
+
+void mongodb_forget_ended(struct mongodb *mongodb)
+{
+    uint64_t oldest = mongodb->ended;
+    for (const struct mongodb_work *work = mongodb->works; work; work = work->next) {
+        if (work->began < oldest)
+            oldest = work->began;
+    }
+    struct mongodb_entry **at = &mongodb->entries;
+    while (*at) {
+        struct mongodb_entry *entry = *at;
+        if (entry->ended && entry->ended_as <= oldest) {
+            *at = entry->next;
+            mongodb_entry_release(entry);
+        } else {
+            at = &entry->next;
+        }
+    }
+}
+
+static bool is_writing(const struct mongodb_entry *entry, const char *collection, const char *id)
+{
+    return !entry->decided && entry->collection && strcmp(entry->collection, collection) == 0 &&
+           (!id || strcmp(entry->document_id, id) == 0);
+}
+
+enum fh_code mongodb_wait_decided(struct mongodb *mongodb, const char *collection, const char *id,
+                                  struct fh_error *error)
+{
+    int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
+    int count = 0;
+    for (struct mongodb_entry *entry = mongodb->entries; entry; entry = entry->next)
+        count += is_writing(entry, collection, id);
+    if (count == 0)
+        return FH_OK;
+    struct mongodb_entry **awaited = calloc((size_t)count, sizeof(struct mongodb_entry *));
+    FH_ASSERT(awaited != NULL);
+    count = 0;
+    for (struct mongodb_entry *entry = mongodb->entries; entry; entry = entry->next) {
+        if (is_writing(entry, collection, id)) {
+            awaited[count++] = entry;
+            entry->references++;
+        }
+    }
+    bool in_time = true;
+    for (int i = 0; i < count; i++) {
+        while (in_time && !awaited[i]->decided)
+            in_time = fiber_wait_until(&mongodb->decided, mongodb->store.world, deadline_ns);
+        mongodb_entry_release(awaited[i]);
+    }
+    free(awaited);
+    if (!in_time)
+        return error_set(error, FH_UNAVAILABLE, "What was read is not certain to be durable yet.");
+    return FH_OK;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The document model's operations. What an update makes of a document is computed here, by the code
+ * that does it on every engine, and the whole document is written: so an operator means the same
+ * whatever server this is, and a server needs to know none of them.
+ *
+ * The collections that a service has declared are in fh_collection, and in memory. An index is the
+ * server's own; fields of names that the server does not take are indexed under the name that is
+ * stored (bson.c).
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "store/document/filter.h"
+#include "engine/mongodb/internal.h"
+#include "store/document/value.h"
+
+#define INDEX_PREFIX "fh_"
+#define ENTRIES "_fh.work.id" /* what a work has left in a document: see commit.c */
+#define PATH_SIZE (3 * ENGINE_FIELD_SIZE)
+#define INDEX_NAME_SIZE (PATH_SIZE + sizeof INDEX_PREFIX)
+
+/* ---- What is declared ------------------------------------------------------------------------ */
+
+static struct engine_collection *collection_of(struct mongodb *mongodb, const char *name)
+{
+    for (int i = 0; i < mongodb->collection_count; i++) {
+        if (strcmp(mongodb->collections[i].name, name) == 0)
+            return &mongodb->collections[i];
+    }
+    return NULL;
+}
+
+static enum fh_code check_declared(struct store_work *work, const char *name,
+                                   struct fh_error *error)
+{
+    enum fh_code code = engine_name_check(name, error);
+    if (!code && !collection_of(mongodb_of(work->store), name))
+        code = error_set(error, FH_INVALID, "The service declares no collection '%s'.", name);
+    return code;
+}
+
+static enum fh_code check_declaration(const struct fh_collection *declared, struct fh_error *error)
+{
+    struct fh_error why;
+    enum fh_code code = engine_name_check(declared->name, error);
+    if (!code && mongodb_is_ledger(declared->name))
+        code = error_set(error, FH_INVALID,
+                         "'%s' is no name for a collection here: those that begin with fh_ are the "
+                         "runtime's own.",
+                         declared->name);
+    for (int i = 0; !code && i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {
+        const char *field = declared->indexes[i];
+        if (document_path_check(field, &why))
+            code = error_set(error, FH_INVALID, "Wrong index on '%.60s' of %s: %.120s", field,
+                             declared->name, why.message);
+        else if (strlen(field) >= ENGINE_FIELD_SIZE || strcmp(field, "id") == 0)
+            code =
+                error_set(error, FH_INVALID,
+                          "Wrong index on '%.60s' of %s: a path takes at most %d bytes, and 'id' "
+                          "has its index already.",
+                          field, declared->name, ENGINE_FIELD_SIZE - 1);
+    }
+    return code;
+}
+
+/* ---- Making collections and indexes ---------------------------------------------------------- */
+
+struct indexing {
+    struct mongodb_call call; /* first */
+    const char *collection;
+    const char *make[ENGINE_INDEXES_MAX + 1], *drop[ENGINE_INDEXES_MAX];
+    int make_count, drop_count;
+};
+
+/* The name under which it is stored, and the index's own. */
+static void index_names(const char *field, char path[static PATH_SIZE],
+                        char name[static INDEX_NAME_SIZE])
+{
+    if (strcmp(field, ENTRIES) == 0)
+        snprintf(path, PATH_SIZE, "%s", field);
+    else
+        mongodb_path(path, PATH_SIZE, field);
+    snprintf(name, INDEX_NAME_SIZE, INDEX_PREFIX "%s", path);
+}
+
+static bool command(const struct mongodb_call *call, const bson_t *command, bson_error_t *why)
+{
+    bson_t reply;
+    bool done = mongoc.mongoc_client_write_command_with_opts(call->client, call->database, command,
+                                                             NULL, &reply, why);
+    mongoc.bson_destroy(&reply);
+    return done;
+}
+
+/* One a command: FerretDB 1.24 drops the connection when some of several are there. */
+static bool make_index(const struct indexing *indexing, const char *field, bson_error_t *why)
+{
+    bson_t create, list, index, key;
+    char path[PATH_SIZE], name[INDEX_NAME_SIZE];
+    index_names(field, path, name);
+    mongoc.bson_init(&create);
+    mongoc.bson_append_utf8(&create, "createIndexes", -1, indexing->collection, -1);
+    mongoc.bson_append_array_begin(&create, "indexes", -1, &list);
+    mongoc.bson_append_document_begin(&list, "0", -1, &index);
+    mongoc.bson_append_document_begin(&index, "key", -1, &key);
+    mongoc.bson_append_int64(&key, path, -1, 1);
+    mongoc.bson_append_document_end(&index, &key);
+    mongoc.bson_append_utf8(&index, "name", -1, name, -1);
+    if (strcmp(field, ENTRIES) == 0)
+        mongoc.bson_append_bool(&index, "sparse", -1, true);
+    mongoc.bson_append_document_end(&list, &index);
+    mongoc.bson_append_array_end(&create, &list);
+    bool done = command(&indexing->call, &create, why);
+    mongoc.bson_destroy(&create);
+    return done;
+}
+
+static bool drop_index(const struct indexing *indexing, const char *field, bson_error_t *why)
+{
+    enum { INDEX_NOT_FOUND = 27 };
+    bson_t drop;
+    char path[PATH_SIZE], name[INDEX_NAME_SIZE];
+    index_names(field, path, name);
+    mongoc.bson_init(&drop);
+    mongoc.bson_append_utf8(&drop, "dropIndexes", -1, indexing->collection, -1);
+    mongoc.bson_append_utf8(&drop, "index", -1, name, -1);
+    bool done = command(&indexing->call, &drop, why) || why->code == INDEX_NOT_FOUND;
+    mongoc.bson_destroy(&drop);
+    return done;
+}
+
+static enum fh_code index_run(struct mongodb_call *call, struct fh_error *error)
+{
+    const struct indexing *indexing = (struct indexing *)call;
+    bson_error_t why;
+    bool done = true;
+    for (int i = 0; done && i < indexing->make_count; i++)
+        done = make_index(indexing, indexing->make[i], &why);
+    for (int i = 0; done && i < indexing->drop_count; i++)
+        done = drop_index(indexing, indexing->drop[i], &why);
+    return done ? FH_OK : mongodb_failed(&why, error);
+}
+
+static bool is_declared(const struct fh_collection *declared, const char *field)
+{
+    for (int i = 0; i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {
+        if (strcmp(declared->indexes[i], field) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct engine_collection *collection_add(struct mongodb *mongodb, const char *name)
+{
+    struct engine_collection *known = collection_of(mongodb, name);
+    if (known || mongodb->collection_count == MONGODB_COLLECTIONS_MAX)
+        return known;
+    known = &mongodb->collections[mongodb->collection_count++];
+    *known = (struct engine_collection){.name = strdup(name)};
+    FH_ASSERT(known->name != NULL);
+    return known;
+}
+
+static void fields_set(struct engine_collection *known, const json_t *fields)
+{
+    size_t index;
+    json_t *field;
+    known->field_count = 0;
+    json_array_foreach (document_iterable(fields), index, field) {
+        if (known->field_count < ENGINE_INDEXES_MAX)
+            snprintf(known->fields[known->field_count++], ENGINE_FIELD_SIZE, "%s",
+                     json_string_value(field));
+    }
+}
+
+static enum fh_code collection_prepare(struct store_work *work,
+                                       const struct fh_collection *declared, struct fh_error *error)
+{
+    struct mongodb *mongodb = mongodb_of(work->store);
+    struct engine_collection *known = collection_add(mongodb, declared->name);
+    struct indexing indexing = {.call.run = index_run, .collection = declared->name};
+    if (!known)
+        return error_set(error, FH_UNSUPPORTED, "A store takes %d collections at the most.",
+                         MONGODB_COLLECTIONS_MAX);
+    json_t *record = record_pack("{s:[]}", "fields"), *fields = json_object_get(record, "fields");
+    struct arena *arena = json_arena_set(NULL);
+    indexing.make[indexing.make_count++] = ENTRIES;
+    for (int i = 0; i < ENGINE_INDEXES_MAX && declared->indexes[i]; i++) {
+        indexing.make[indexing.make_count++] = declared->indexes[i];
+        json_array_append_new(fields, json_string(declared->indexes[i]));
+    }
+    json_arena_set(arena);
+    for (int i = 0; i < known->field_count; i++) {
+        if (!is_declared(declared, known->fields[i]))
+            indexing.drop[indexing.drop_count++] = known->fields[i];
+    }
+    enum fh_code code = mongodb_call(mongodb, &indexing.call, error);
+    if (code) {
+        json_decref(record);
+        return code;
+    }
+    fields_set(known, fields);
+    return mongodb_put(work, MONGODB_DECLARED, declared->name, record, error);
+}
+
+static enum fh_code prepare(struct store_work *work, const struct fh_collection *collections,
+                            int count, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && !code; i++)
+        code = check_declaration(&collections[i], error);
+    for (int i = 0; i < count && !code; i++)
+        code = collection_prepare(work, &collections[i], error);
+    return code;
+}
+
+enum fh_code mongodb_collections_read(struct store_work *work, struct fh_error *error)
+{
+    struct document_find find = {.limit = MONGODB_COLLECTIONS_MAX};
+    struct arena *arena = json_arena_set(NULL);
+    json_t *list, *record;
+    size_t index;
+    enum fh_code code = mongodb_find(work, MONGODB_DECLARED, &find, &list, error);
+    json_array_foreach (list, index, record) {
+        struct engine_collection *known =
+            collection_add(mongodb_of(work->store), json_string_at(record, "id"));
+        fields_set(known, json_object_get(record, "fields"));
+    }
+    json_decref(list);
+    json_arena_set(arena);
+    return code;
+}
+
+/* ---- Documents ------------------------------------------------------------------------------- */
+
+static enum fh_code not_found(const char *collection, const char *id, struct fh_error *error)
+{
+    return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
+}
+
+/* A copy of what is on the heap, in the arena that is set. */
+static enum fh_code hand_out(const json_t *document, json_t **ret, struct fh_error *error)
+{
+    *ret = json_copy_all(document);
+    return *ret ? FH_OK
+                : error_set(error, FH_NO_MEMORY, "The document does not fit into the work.");
+}
+
+static enum fh_code get(struct store_work *work, const char *collection, const char *id,
+                        json_t **ret, struct fh_error *error)
+{
+    json_t *document = NULL;
+    *ret = NULL;
+    enum fh_code code = check_declared(work, collection, error);
+    if (!code && strlen(id) > DOCUMENT_ID_LENGTH_MAX)
+        return not_found(collection, id, error);
+    if (!code)
+        code = mongodb_get(work, collection, id, &document, error);
+    if (!code)
+        code = document ? hand_out(document, ret, error) : not_found(collection, id, error);
+    json_decref(document);
+    return code;
+}
+
+static enum fh_code find(struct store_work *work, const char *collection,
+                         const struct document_find *wanted, json_t **ret, struct fh_error *error)
+{
+    *ret = NULL;
+    enum fh_code code = check_declared(work, collection, error);
+    return code ? code : mongodb_find(work, collection, wanted, ret, error);
+}
+
+static enum fh_code check_document(const json_t *document, struct fh_error *error)
+{
+    enum fh_code code = document_check(document, error);
+    if (code || json_dumpb(document, NULL, 0, JSON_COMPACT) <= DOCUMENT_SIZE_MAX)
+        return code;
+    error_set(error, FH_INVALID, "The document is larger than %d bytes.", DOCUMENT_SIZE_MAX);
+    if (error)
+        snprintf(error->field, sizeof error->field, "document");
+    return FH_INVALID;
+}
+
+static void change_to(struct mongodb_change *change, json_t *document)
+{
+    json_decref(change->new);
+    change->new = document;
+}
+
+/* One whose id was `drawn` for it is not there. */
+static enum fh_code insert_one(struct store_work *work, const char *collection,
+                               const json_t *document, bool drawn, struct fh_error *error)
+{
+    struct mongodb_change *change;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = check_declared(work, collection, error);
+    if (!code)
+        code = check_document(document, error);
+    const char *id = code ? NULL : json_string_value(json_object_get(document, "id"));
+    if (!code)
+        code = (drawn ? mongodb_change_made : mongodb_change_get)(work, collection, id, &change,
+                                                                  error);
+    if (!code && change->new) {
+        code = error_set(error, FH_CONFLICT, "There is a '%.100s' in %s already.", id, collection);
+        if (error)
+            snprintf(error->field, sizeof error->field, "id");
+    } else if (!code) {
+        change_to(change, json_copy_out(document));
+    }
+    json_arena_set(arena);
+    return code;
+}
+
+static enum fh_code insert(struct store_work *work, const char *collection, const json_t *document,
+                           struct fh_error *error)
+{
+    return insert_one(work, collection, document, false, error);
+}
+
+static enum fh_code add(struct store_work *work, const char *collection, const json_t *document,
+                        struct fh_error *error)
+{
+    return insert_one(work, collection, document, true, error);
+}
+
+/* On the heap: the document is there twice for a while, and a work's arena is bounded. */
+static enum fh_code update_on_heap(struct store_work *work, const char *collection, const char *id,
+                                   const json_t *filter, const json_t *how,
+                                   struct mongodb_change **ret, struct fh_error *error)
+{
+    enum fh_code code = document_filter_check(filter, error);
+    if (!code)
+        code = document_update_check(how, error);
+    if (!code)
+        code = check_declared(work, collection, error);
+    if (!code)
+        code = mongodb_change_get(work, collection, id, ret, error);
+    if (!code && !(*ret)->new)
+        code = not_found(collection, id, error);
+    if (!code && !document_matches_checked((*ret)->new, filter))
+        code = error_set(error, FH_CONFLICT, "'%.100s' in %s is not in the state that this needs.",
+                         id, collection);
+    if (code)
+        return code;
+    json_t *document = json_deep_copy((*ret)->new);
+    FH_ASSERT(document != NULL);
+    code = document_apply(document, how, error);
+    if (!code)
+        code = check_document(document, error);
+    if (code)
+        json_decref(document);
+    else
+        change_to(*ret, document);
+    return code;
+}
+
+static enum fh_code update(struct store_work *work, const char *collection, const char *id,
+                           const json_t *filter, const json_t *how, json_t **ret,
+                           struct fh_error *error)
+{
+    struct mongodb_change *change;
+    *ret = NULL;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = update_on_heap(work, collection, id, filter, how, &change, error);
+    json_arena_set(arena);
+    return code ? code : hand_out(change->new, ret, error);
+}
+
+static enum fh_code remove_one(struct store_work *work, const char *collection, const char *id,
+                               bool *ret_existed, struct fh_error *error)
+{
+    struct mongodb_change *change;
+    *ret_existed = false;
+    enum fh_code code = check_declared(work, collection, error);
+    if (!code)
+        code = mongodb_change_get(work, collection, id, &change, error);
+    if (code)
+        return code == FH_NOT_FOUND ? FH_OK : code;
+    *ret_existed = change->new != NULL;
+    change_to(change, NULL);
+    return FH_OK;
+}
+
+const struct document_ops mongodb_documents = {
+    .prepare = prepare,
+    .get = get,
+    .find = find,
+    .insert = insert,
+    .add = add,
+    .update = update,
+    .remove = remove_one,
+};

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger on MongoDB: what is not as on all engines that keep it as records (store/records,
+ * which says what its tables and _ids are). Collections beside those:
+ *
+ *     fh_meta           also "counter" (position, epoch)
+ *     fh_outbox         the position
+ *     fh_place          an event's key                      its last position
+ *     fh_collection     a declared collection
+ *     fh_work           a work (commit.c)
+ *
+ * Events are given positions behind the commit (carry.c). Rows beyond the counter are in no
+ * outbox that anyone reads; the counter is in memory as long as it is this process's turn, because
+ * no other one moves it then.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/mongodb/internal.h"
+
+#define SLICE 500 /* rows read at once */
+
+static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_error *error)
+{
+    json_t *counter = NULL;
+    *ret = mongodb_of(work->store)->position;
+    if (mongodb_of(work->store)->ours)
+        return FH_OK;
+    enum fh_code code = mongodb_get(work, MONGODB_META, "counter", &counter, error);
+    if (!code && counter)
+        *ret = record_integer(counter, "position");
+    json_decref(counter);
+    return code;
+}
+
+/* ---- Outbox ---------------------------------------------------------------------------------- */
+
+static json_t *event_json(const struct ledger_event *event)
+{
+    json_t *packed = record_pack("{s:s, s:s, s:i, s:s, s:I, s:s}", "id", event->id, "type",
+                                 event->type, "version", event->version, "key", event->key,
+                                 "time_ms", (json_int_t)event->time_ms, "data", event->data);
+    struct arena *arena = json_arena_set(NULL);
+    if (event->trace)
+        json_object_set_new(packed, "trace", json_string(event->trace));
+    json_arena_set(arena);
+    return packed;
+}
+
+/* Of its key there can't have been any before: it was drawn for the document that the work makes.
+ */
+static bool is_first(struct store_work *work, const char *key)
+{
+    const struct mongodb_change *change = mongodb_work_of(work)->changes;
+    while (change && !(change->drawn && strcmp(change->id, key) == 0))
+        change = change->next;
+    return change != NULL;
+}
+
+static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
+                                  struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (struct ledger_event *event = events; event && !code; event = event->next) {
+        event->position = event->previous = 0;
+        json_t *packed = event_json(event);
+        struct arena *arena = json_arena_set(NULL);
+        if (is_first(work, event->key))
+            json_object_set_new(packed, "first", json_true());
+        json_arena_set(arena);
+        code = mongodb_add_event(work, packed, error);
+    }
+    return code;
+}
+
+struct rows {
+    struct mongodb_visit visit; /* first */
+    bson_t *rows[SLICE];
+    int count;
+};
+
+static bool take_row(struct mongodb_visit *visit, const bson_t *row)
+{
+    struct rows *rows = (struct rows *)visit;
+    rows->rows[rows->count++] = mongoc.bson_copy(row);
+    return rows->count < SLICE;
+}
+
+/* The rows with positions from `first` to `last`, as many as go into a slice. */
+static enum fh_code read_rows(struct store_work *work, int64_t first, int64_t last,
+                              struct rows *rows, struct fh_error *error)
+{
+    bson_t filter, options, part;
+    mongoc.bson_init(&filter);
+    mongoc.bson_init(&options);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &part);
+    mongoc.bson_append_int64(&part, "$gte", -1, first);
+    mongoc.bson_append_int64(&part, "$lte", -1, last);
+    mongoc.bson_append_document_end(&filter, &part);
+    mongoc.bson_append_document_begin(&options, "sort", -1, &part);
+    mongoc.bson_append_int64(&part, "_id", -1, 1);
+    mongoc.bson_append_document_end(&options, &part);
+    mongoc.bson_append_int64(&options, "limit", -1, SLICE);
+    rows->visit = (struct mongodb_visit){
+        .collection = MONGODB_OUTBOX, .filter = &filter, .options = &options, .visit = take_row};
+    rows->count = 0;
+    enum fh_code code = mongodb_visit(mongodb_of(work->store), &rows->visit, error);
+    mongoc.bson_destroy(&filter);
+    mongoc.bson_destroy(&options);
+    return code;
+}
+
+static int64_t row_integer(const bson_t *row, const char *name)
+{
+    bson_iter_t at;
+    return mongoc.bson_iter_init_find(&at, row, name) ? mongoc.bson_iter_int64(&at) : 0;
+}
+
+static enum fh_code visit_row(struct records_reading *reading, const bson_t *row,
+                              struct fh_error *error)
+{
+    struct ledger_event event = {.position = row_integer(row, "_id"),
+                                 .previous = row_integer(row, "prev"),
+                                 .time_ms = row_integer(row, "time_ms"),
+                                 .version = (int)row_integer(row, "version"),
+                                 .id = mongodb_text_at(row, "event_id"),
+                                 .type = mongodb_text_at(row, "type"),
+                                 .key = mongodb_text_at(row, "key"),
+                                 .data = mongodb_text_at(row, "data"),
+                                 .trace = mongodb_text_at(row, "trace")};
+    if (!event.id || !event.type || !event.key || !event.data)
+        return error_set(error, FH_INVALID,
+                         "The event at %" PRId64 " is not one: " MONGODB_OUTBOX " is damaged.",
+                         event.position);
+    return records_event(reading, &event, error);
+}
+
+static enum fh_code outbox_read(struct store_work *work, int64_t after, int limit,
+                                bool (*visit)(void *context, const struct ledger_event *event),
+                                void *context, struct fh_error *error)
+{
+    int64_t last;
+    struct records_reading reading = {visit, context, after + 1, limit, limit > 0};
+    struct rows *rows = malloc(sizeof *rows);
+    FH_ASSERT(rows != NULL);
+    enum fh_code code = position(work, &last, error);
+    while (!code && reading.goes_on && reading.next <= last) {
+        int64_t behind = reading.next + reading.left - 1;
+        code = read_rows(work, reading.next, behind < last ? behind : last, rows, error);
+        if (!code && rows->count == 0)
+            code = error_set(error, FH_UNAVAILABLE,
+                             "The event at %" PRId64 " was trimmed meanwhile.", reading.next);
+        for (int i = 0; i < rows->count; i++) {
+            if (!code && reading.goes_on)
+                code = visit_row(&reading, rows->rows[i], error);
+            mongoc.bson_destroy(rows->rows[i]);
+        }
+    }
+    free(rows);
+    return code;
+}
+
+static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_id[ID_SIZE],
+                                 struct fh_error *error)
+{
+    struct rows *rows = malloc(sizeof *rows);
+    FH_ASSERT(rows != NULL);
+    ret_id[0] = '\0';
+    int64_t last;
+    enum fh_code code = position(work, &last, error);
+    if (!code && at <= last) {
+        code = read_rows(work, at, at, rows, error);
+        for (int i = 0; i < rows->count; i++) {
+            const char *id = mongodb_text_at(rows->rows[i], "event_id");
+            snprintf(ret_id, ID_SIZE, "%s", id ? id : "");
+            mongoc.bson_destroy(rows->rows[i]);
+        }
+    }
+    free(rows);
+    return code;
+}
+
+/* ---- Sagas ----------------------------------------------------------------------------------- */
+
+/* A saga that starts is part of its event: it becomes documents when the event is given its
+ * position, which is the saga's number (number.c). */
+static json_t *steps_json(const struct ledger_step *steps, int count)
+{
+    json_t *list = record_pack("[]");
+    struct arena *arena = json_arena_set(NULL);
+    for (int i = 0; i < count; i++) {
+        char place[RECORD_PLACE_SIZE];
+        json_t *step = records_step(&steps[i]);
+        records_step_place(place, steps[i].step, steps[i].element);
+        json_object_set_new(step, "place", json_string(place));
+        json_array_append_new(list, step);
+    }
+    json_arena_set(arena);
+    return list;
+}
+
+static enum fh_code saga_start(struct store_work *work, struct ledger_event *event,
+                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
+                               struct fh_error *error)
+{
+    json_t *told = event_json(event), *started = records_saga(work->store, saga, event->id);
+    struct arena *arena = json_arena_set(NULL);
+    json_object_set_new(told, "saga", started);
+    json_object_set_new(told, "steps", steps_json(steps, count));
+    json_arena_set(arena);
+    saga->number = event->position = event->previous = 0;
+    saga->start_id = event->id;
+    return mongodb_add_event(work, told, error);
+}
+
+#define STATUSES 6
+static const char *const statuses[STATUSES] = {"running", "compensating", "ended",
+                                               "undone",  "parked",       "abandoned"};
+
+struct counting {
+    struct mongodb_call call; /* first */
+    int64_t since, counts[STATUSES];
+};
+
+static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
+{
+    struct counting *counting = (struct counting *)call;
+    mongoc_collection_t *sagas = mongodb_collection(call, MONGODB_SAGAS);
+    bson_error_t why;
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < STATUSES && !code; i++) {
+        bson_t filter;
+        mongoc.bson_init(&filter);
+        mongoc.bson_append_utf8(&filter, "status", -1, statuses[i], -1);
+        if (counting->since)
+            mongodb_record_strays(&filter, counting->since, false);
+        counting->counts[i] =
+            mongoc.mongoc_collection_count_documents(sagas, &filter, NULL, NULL, NULL, &why);
+        if (counting->counts[i] < 0)
+            code = mongodb_failed(&why, error);
+        mongoc.bson_destroy(&filter);
+    }
+    mongoc.mongoc_collection_destroy(sagas);
+    return code;
+}
+
+/* The work's own sagas, as it has left them so far. */
+static void count_own(const struct mongodb_work *own, int64_t counts[static STATUSES])
+{
+    for (const struct mongodb_change *change = own->changes; change; change = change->next) {
+        for (int i = 0; i < STATUSES && strcmp(change->collection, MONGODB_SAGAS) == 0; i++) {
+            const char *old = record_text(change->old, "status");
+            const char *now = record_text(change->new, "status");
+            counts[i] -= old && strcmp(old, statuses[i]) == 0;
+            counts[i] += now && strcmp(now, statuses[i]) == 0;
+        }
+    }
+}
+
+static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                struct fh_error *error)
+{
+    struct counting counting = {.call.run = count_run,
+                                .since = mongodb_since(mongodb_of(work->store), MONGODB_SAGAS)};
+    enum fh_code code = mongodb_call(mongodb_of(work->store), &counting.call, error);
+    if (code)
+        return code;
+    count_own(mongodb_work_of(work), counting.counts);
+    *ret = (struct ledger_counts){.running = counting.counts[0],
+                                  .compensating = counting.counts[1],
+                                  .ended = counting.counts[2],
+                                  .undone = counting.counts[3],
+                                  .parked = counting.counts[4],
+                                  .abandoned = counting.counts[5]};
+    return FH_OK;
+}
+
+/* ---- Where keys stand ------------------------------------------------------------------------ */
+
+/* A key's last position is written behind the one write that publishes its event (carry.c).
+ * Whoever is between the two holds the key's lock: of such a key it is told that its event has no
+ * position yet. A work that has read rows as well learns at its commit whether any of them was
+ * changed beside it. */
+
+struct place {
+    char *key;
+    int64_t position;
+};
+
+struct places {
+    struct mongodb_visit visit; /* first */
+    struct place *list;
+    size_t count, size;
+    int64_t since;
+};
+
+static bool take_place(struct mongodb_visit *visit, const bson_t *document)
+{
+    struct places *places = (struct places *)visit;
+    const char *key = mongodb_text_at(document, "_id");
+    bson_iter_t position;
+    if (places->count == places->size || !key || mongodb_record_is_stray(document, places->since) ||
+        !mongoc.bson_iter_init_find(&position, document, "position"))
+        return places->count < places->size;
+    char *copy = strdup(key);
+    FH_ASSERT(copy != NULL);
+    places->list[places->count++] = (struct place){copy, mongoc.bson_iter_int64(&position)};
+    return true;
+}
+
+static enum fh_code read_places(struct store_work *work, const json_t *keys, struct places *places,
+                                struct fh_error *error)
+{
+    bson_t filter, in, list;
+    char number[24];
+    size_t index;
+    json_t *key;
+    mongoc.bson_init(&filter);
+    mongoc.bson_append_document_begin(&filter, "_id", -1, &in);
+    mongoc.bson_append_array_begin(&in, "$in", -1, &list);
+    json_array_foreach (keys, index, key) {
+        snprintf(number, sizeof number, "%zu", index);
+        mongoc.bson_append_utf8(&list, number, -1, json_string_value(key), -1);
+    }
+    mongoc.bson_append_array_end(&in, &list);
+    mongoc.bson_append_document_end(&filter, &in);
+    places->visit = (struct mongodb_visit){
+        .collection = MONGODB_PLACES, .filter = &filter, .visit = take_place};
+    places->size = json_array_size(keys);
+    places->since = mongodb_since(mongodb_of(work->store), MONGODB_PLACES);
+    places->list = calloc(places->size + 1, sizeof *places->list);
+    FH_ASSERT(places->list != NULL);
+    enum fh_code code = mongodb_visit(mongodb_of(work->store), &places->visit, error);
+    mongoc.bson_destroy(&filter);
+    return code;
+}
+
+static bool is_being_published(struct store_work *work, const char *key)
+{
+    char name[640];
+    snprintf(name, sizeof name, MONGODB_KEY_LOCK "%s", key);
+    return map_get(&mongodb_of(work->store)->locks, name) != NULL;
+}
+
+enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
+                                bool (*visit)(void *context, const char *key, int64_t position),
+                                void *context, struct fh_error *error)
+{
+    struct places places = {.count = 0};
+    json_t *key;
+    size_t index;
+    bool goes_on = true;
+    json_array_foreach (keys, index, key) { /* before the places are read */
+        if (goes_on && is_being_published(work, json_string_value(key)))
+            goes_on = visit(context, json_string_value(key), LEDGER_UNSEQUENCED);
+    }
+    enum fh_code code = goes_on ? read_places(work, keys, &places, error) : FH_OK;
+    for (size_t i = 0; i < places.count; i++) {
+        if (!code && goes_on)
+            goes_on = visit(context, places.list[i].key, places.list[i].position);
+        free(places.list[i].key);
+    }
+    free(places.list);
+    return code;
+}
+
+/* ---- For boundaries that move ---------------------------------------------------------------- */
+
+struct commands_visit {
+    const char *caller, *key; /* behind which */
+    int left;
+    bool (*visit)(void *context, const struct ledger_command *command);
+    void *context;
+};
+
+static bool visit_command(void *context, json_t *document)
+{
+    struct commands_visit *to = context;
+    struct ledger_command command = record_command(document);
+    int order = strcmp(command.caller, to->caller);
+    if (order < 0 || (order == 0 && strcmp(command.key, to->key) <= 0))
+        return true;
+    return to->left-- > 0 && to->visit(to->context, &command);
+}
+
+/* In the order of ids, which begin with the caller. */
+static enum fh_code
+commands_read(struct store_work *work, const char *caller, const char *key, int limit,
+              bool (*visit)(void *context, const struct ledger_command *command), void *context,
+              struct fh_error *error)
+{
+    struct commands_visit to = {caller, key, limit, visit, context};
+    return mongodb_each(work, MONGODB_COMMANDS, record_pack("{s:{s:s}}", "birth", "$ne", ""),
+                        visit_command, &to, error);
+}
+
+struct callers_visit {
+    bool (*visit)(void *context, const char *caller, const char *birth,
+                  const struct ledger_caller *closed);
+    void *context;
+};
+
+static bool visit_caller(void *context, json_t *document)
+{
+    struct callers_visit *to = context;
+    struct ledger_caller closed = {.closed_through = record_integer(document, "closed_through"),
+                                   .still_open = record_text(document, "still_open")};
+    return to->visit(to->context, record_text(document, "caller"), record_text(document, "birth"),
+                     &closed);
+}
+
+static enum fh_code callers_read(struct store_work *work,
+                                 bool (*visit)(void *context, const char *caller, const char *birth,
+                                               const struct ledger_caller *closed),
+                                 void *context, struct fh_error *error)
+{
+    struct callers_visit to = {visit, context};
+    return mongodb_each(work, "fh_caller", NULL, visit_caller, &to, error);
+}
+
+const struct ledger_ops mongodb_ledger = {.records = &mongodb_records,
+                                          .snapshots = &records_snapshots,
+                                          .position = position,
+                                          .outbox_append = outbox_append,
+                                          .outbox_read = outbox_read,
+                                          .outbox_id_at = outbox_id_at,
+                                          .saga_start = saga_start,
+                                          .saga_counts = saga_counts,
+                                          .commands_read = commands_read,
+                                          .callers_read = callers_read,
+                                          .prepare = records_prepare,
+                                          RECORDS_FUNCTIONS(RECORDS_SLOT)};

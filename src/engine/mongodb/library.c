@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MongoDB's client library. It is not linked: a process that has another engine carries nothing of
+ * it. Loaded once, before the process confines itself, and never unloaded.
+ *
+ * Its calls block, so they run on the pool's threads; there are more of those than libuv would
+ * start by itself, since each waits for a server most of the time. How many is read when the first
+ * job is given to the pool, which is later than this.
+ */
+
+#include "engine/mongodb/library.h"
+
+#include <stdlib.h>
+
+#include "base/library.h"
+
+#define LIBRARY "libmongoc-1.0.so.0"
+#define THREADS "16"
+
+struct mongodb_library mongoc;
+
+static const struct library_symbol symbols[] = {
+#define MONGODB_SYMBOL(name)                                                                       \
+    {#name, (void **)&mongoc.name}, /* libbson's too: it depends on that                           \
+                                     */
+    MONGODB_FUNCTIONS(MONGODB_SYMBOL)
+#undef MONGODB_SYMBOL
+};
+
+enum fh_code mongodb_load(struct fh_error *error)
+{
+    static bool loaded;
+    if (loaded)
+        return FH_OK;
+    enum fh_code code = library_load(LIBRARY, "libmongoc-1.0-0", symbols,
+                                     sizeof symbols / sizeof symbols[0], error);
+    if (code != FH_OK)
+        return code;
+    setenv("UV_THREADPOOL_SIZE", THREADS, 0);
+    mongoc.mongoc_init();
+    mongoc.mongoc_log_set_handler(NULL, NULL); /* errors are returned; the room above logs */
+    loaded = true;
+    return FH_OK;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MongoDB, and what speaks its protocol. A service's user is one of its own database, with the
+ * roles readWrite and dbAdmin there and none elsewhere. A store that is given as it is may have no
+ * user, on a server without access control; then nobody is kept out, and `check --live` says so.
+ *
+ * Private servers are FerretDB 1.x with its SQLite backend: Debian has no mongod. FerretDB knows
+ * users but no rights: whoever is let in reaches all that is there. So on one that is shared
+ * nothing is kept apart, but a private one lets in its own service alone. It takes its superuser
+ * from its environment, which nobody reads but itself and root.
+ */
+
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "engine/mongodb/internal.h"
+#include "store/server.h"
+#include "store/tls.h"
+
+#define PORT 27017
+#define PROGRAM "ferretdb"
+
+static int connections(int n)
+{
+    return n; /* works, reads and all else share them */
+}
+
+/* ---- A private one ------------------------------------------------------------------------------
+ */
+
+/* It is in no package of Debian's, so wherever the PATH has it. */
+static const char *programs(struct arena *arena)
+{
+    const char *path = getenv("PATH");
+    while (path && *path) {
+        size_t length = strcspn(path, ":");
+        const char *folder = arena_copy(arena, path, length);
+        if (*folder == '/' && access(arena_printf(arena, "%s/" PROGRAM, folder), X_OK) == 0)
+            return folder;
+        path += length + (path[length] == ':');
+    }
+    return NULL;
+}
+
+/* It makes what it needs when it starts. */
+static enum fh_code make(const struct server_own *own, struct server_command *command,
+                         struct fh_error *error)
+{
+    (void)error;
+    server_argument(command, "/bin/mkdir");
+    server_argument(command, "%s", own->data);
+    return FH_OK;
+}
+
+static enum fh_code run(const struct server_own *own, struct server_command *command,
+                        struct fh_error *error)
+{
+    (void)error;
+    const char *key;
+    json_t *value;
+    server_argument(command, "%s/" PROGRAM, own->programs);
+    server_argument(command, "--log-level=error");
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
+        server_argument_setting(command, "--", key, value);
+    /* The last word is ours: who may reach it is not a matter of taste. */
+    server_argument(command, "--handler=sqlite");
+    server_argument(command, "--sqlite-url=file:%s/", own->data);
+    server_argument(command, "--state-dir=%s", own->data);
+    server_argument(command, "--listen-addr=127.0.0.1:%d", own->port);
+    server_argument(command, "--debug-addr=-");
+    server_argument(command, "--telemetry=disable");
+    server_argument(command, "--test-enable-new-auth");
+    server_argument(command, "--setup-database=admin");
+    server_argument(command, "--setup-username=" SERVER_SUPERUSER);
+    command->secret_name = "FERRETDB_SETUP_PASSWORD";
+    command->secret = own->password;
+    return FH_OK;
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------
+ */
+
+/* A refusal is known by what the server says: whoever is not let in is told so at once. */
+static enum fh_code failed(const bson_error_t *why, struct fh_error *error)
+{
+    enum { UNAUTHORIZED = 13, AUTHENTICATION = 18 };
+    bool refused = why->domain == MONGOC_ERROR_CLIENT || why->code == UNAUTHORIZED ||
+                   why->code == AUTHENTICATION;
+    return error_set(error, refused ? FH_CONFLICT : FH_UNAVAILABLE, "MongoDB: %.200s",
+                     why->message);
+}
+
+/* One command in `database`, which is taken. The reply is the caller's to destroy, whatever came of
+ * it. */
+static enum fh_code ask(const json_t *as, const char *database, json_t *command, bson_t *reply,
+                        struct fh_error *error)
+{
+    mongoc_uri_t *uri = NULL;
+    bson_error_t why;
+    enum fh_code code = mongodb_load(error);
+    if (code == FH_OK)
+        code = mongodb_uri_new(as, &uri, error);
+    if (code != FH_OK) {
+        json_decref(command);
+        return code;
+    }
+    char *text = json_text(command);
+    bson_t *asked = mongoc.bson_new_from_json((const uint8_t *)text, -1, &why);
+    mongoc_client_t *client = mongoc.mongoc_client_new_from_uri(uri);
+    FH_ASSERT(asked != NULL && client != NULL);
+    json_text_free(text);
+    json_decref(command);
+    if (!mongoc.mongoc_client_command_simple(client, database, asked, NULL, reply, &why))
+        code = failed(&why, error);
+    if (code == FH_UNAVAILABLE &&
+        strcmp(server_text(json_object_get(as, "tls"), "mode"), "verify") == 0)
+        store_tls_failed(server_text(as, "host"), why.message, error);
+    mongoc.bson_destroy(asked);
+    mongoc.mongoc_client_destroy(client);
+    mongoc.mongoc_uri_destroy(uri);
+    return code;
+}
+
+/* The same, when what is answered is of no interest. */
+static enum fh_code tell(const json_t *as, const char *database, json_t *command,
+                         struct fh_error *error)
+{
+    bson_t reply = BSON_INITIALIZER;
+    enum fh_code code = ask(as, database, command, &reply, error);
+    if (mongoc.bson_destroy)
+        mongoc.bson_destroy(&reply);
+    return code;
+}
+
+/* Without a database: who makes the others' users. */
+static enum fh_code enter(const json_t *as, struct fh_error *error)
+{
+    const char *database = server_text(as, "database");
+    return tell(as, *database ? database : "admin", json_pack("{s:i}", "listCollections", 1),
+                error);
+}
+
+/* ---- Providing ----------------------------------------------------------------------------------
+ */
+
+static enum fh_code look(const json_t *admin, const char *database, json_t *command,
+                         const char *found, bool *ret, struct fh_error *error)
+{
+    bson_t reply = BSON_INITIALIZER;
+    bson_iter_t at, value;
+    enum fh_code code = ask(admin, database, command, &reply, error);
+    *ret = code == FH_OK && mongoc.bson_iter_init(&at, &reply) &&
+           mongoc.bson_iter_find_descendant(&at, found, &value);
+    if (mongoc.bson_destroy)
+        mongoc.bson_destroy(&reply);
+    return code;
+}
+
+static enum fh_code make_user(const json_t *admin, const json_t *store, struct fh_error *error)
+{
+    const char *user = server_text(store, "user"), *database = server_text(store, "database");
+    bool there = false, knows_no_roles = false;
+    enum fh_code code =
+        look(admin, database, json_pack("{s:s}", "usersInfo", user), "users.0", &there, error);
+    if (code != FH_OK || there)
+        return code;
+    code = look(admin, database, json_pack("{s:i}", "listCollections", 1), "cursor.firstBatch.0",
+                &there, error);
+    if (code == FH_OK && there)
+        return error_set(error, FH_CONFLICT,
+                         "MongoDB has a database %s already, without a user of that name: it is "
+                         "somebody else's.",
+                         database);
+    if (code == FH_OK)
+        code = look(admin, "admin", json_pack("{s:i}", "buildInfo", 1), "ferretdbVersion",
+                    &knows_no_roles, error);
+    json_t *roles = json_array(), *given = NULL;
+    if (!knows_no_roles)
+        json_array_extend(roles, given = json_pack("[s, s]", "readWrite", "dbAdmin"));
+    json_decref(given);
+    json_t *command = json_pack("{s:s, s:s, s:o}", "createUser", user, "pwd",
+                                server_text(store, "password"), "roles", roles);
+    if (code == FH_OK)
+        return tell(admin, database, command, error);
+    json_decref(command);
+    return code;
+}
+
+static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
+                            struct fh_error *error)
+{
+    (void)is_private;
+    enum fh_code code = make_user(admin, store, error);
+    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+}
+
+/* ---- Proving ------------------------------------------------------------------------------------
+ */
+
+static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
+                             struct fh_error *error)
+{
+    json_t *there = json_copy((json_t *)(uintptr_t)as);
+    json_object_set(there, "host", json_object_get(store, "host"));
+    json_object_set(there, "port", json_object_get(store, "port"));
+    json_object_set(there, "tls", json_object_get(store, "tls"));
+    enum fh_code code = tell(there, server_text(store, "database"),
+                             json_pack("{s:i}", "listCollections", 1), error);
+    json_decref(there);
+    *ret = '\0';
+    if (code == FH_OK)
+        snprintf(ret, SERVER_OPEN_SIZE, "look into the database %s",
+                 server_text(store, "database"));
+    return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+}
+
+static int count_at(const bson_t *reply, const char *path)
+{
+    bson_iter_t at, value;
+    if (!mongoc.bson_iter_init(&at, reply) || !mongoc.bson_iter_find_descendant(&at, path, &value))
+        return -1;
+    return mongoc.bson_iter_type(&value) == BSON_TYPE_INT32 ? mongoc.bson_iter_int32(&value)
+                                                            : (int)mongoc.bson_iter_int64(&value);
+}
+
+static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+{
+    bson_t reply = BSON_INITIALIZER;
+    enum fh_code code = ask(as, "admin", json_pack("{s:i}", "serverStatus", 1), &reply, error);
+    if (code != FH_OK)
+        return code;
+    ret->connections = count_at(&reply, "connections.current");
+    int available = count_at(&reply, "connections.available");
+    mongoc.bson_destroy(&reply);
+    if (code == FH_OK && (ret->connections < 0 || available < 0))
+        code = error_set(error, FH_UNSUPPORTED, "it does not tell them");
+    ret->connections_max = ret->connections + available;
+    return code;
+}
+
+const struct server_kind server_mongodb = {
+    .engine = "mongodb",
+    .install = "put FerretDB 1.x's " PROGRAM " on the PATH",
+    .port = PORT,
+    .userless = true,
+    .lacks = "its private server " MONGODB_FERRETDB_LACKS,
+    .stop_signal = SIGTERM,
+    .death_signal = SIGKILL,
+    .connections = connections,
+    .programs = programs,
+    .make = make,
+    .run = run,
+    .enter = enter,
+    .provide = provide,
+    .trespass = trespass,
+    .room = room,
+};

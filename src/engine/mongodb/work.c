@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a work sees: what is committed, and its own changes over it. Changes stay in memory until
+ * the commit; reading the ledger's documents remembers them here too, so that they are read once.
+ *
+ * The service's document is different: the first change locks it, reads it as it is then, and every
+ * later one starts from there.
+ *
+ * Reading works remember nothing. Each of their reads waits until what others were writing to the
+ * same place is decided, so that nobody is told what a crash of the server could take back.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/mongodb/internal.h"
+
+/* ---- Beginning and giving up ----------------------------------------------------------------- */
+
+enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct store_work **ret,
+                           struct fh_error *error)
+{
+    struct mongodb *mongodb = mongodb_of(store);
+    struct store_work work = {.store = store, .mode = mode};
+    if (mongodb_writes(&work)) {
+        enum fh_code code = mongodb_enter(mongodb, mode == STORE_WRITE_ALONE, error);
+        if (code)
+            return code;
+    }
+    struct mongodb_work *own = calloc(1, sizeof *own);
+    FH_ASSERT(own != NULL);
+    own->work = work;
+    own->mongodb = mongodb;
+    own->began = mongodb->ended;
+    if (mongodb_writes(&work)) {
+        own->next = mongodb->works;
+        mongodb->works = own;
+    }
+    *ret = &own->work;
+    return FH_OK;
+}
+
+void mongodb_rollback(struct store_work *work)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct mongodb *mongodb = own->mongodb;
+    bool writes = mongodb_writes(work), alone = work->mode == STORE_WRITE_ALONE;
+    mongodb_work_free(own);
+    if (!writes)
+        return;
+    mongodb_forget_ended(mongodb);
+    mongodb_leave(mongodb, alone);
+}
+
+/* ---- What it remembers ----------------------------------------------------------------------- */
+
+static char *copy_text(const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+    FH_ASSERT(!text || copy);
+    return copy;
+}
+
+/* Before the read: what ends while it is under way counts as later. */
+void mongodb_note_read(struct mongodb_work *own, const char *collection, const char *id,
+                       const json_t *filter)
+{
+    struct mongodb_read *read = calloc(1, sizeof *read);
+    FH_ASSERT(read != NULL);
+    *read = (struct mongodb_read){.collection = copy_text(collection),
+                                  .id = copy_text(id),
+                                  .filter = filter ? json_copy_out(filter) : NULL,
+                                  .at = own->mongodb->ended,
+                                  .next = own->reads};
+    own->reads = read;
+}
+
+struct mongodb_change *mongodb_change_of(const struct mongodb_work *own, const char *collection,
+                                         const char *id)
+{
+    struct mongodb_change *change = own->changes;
+    while (change && (strcmp(change->id, id) != 0 || strcmp(change->collection, collection) != 0))
+        change = change->next;
+    return change;
+}
+
+/* Takes `document`. */
+static struct mongodb_change *remember(struct mongodb_work *own, const char *collection,
+                                       const char *id, json_t *document, bool known)
+{
+    struct mongodb_change *change = calloc(1, sizeof *change), **end = &own->changes;
+    FH_ASSERT(change != NULL);
+    *change = (struct mongodb_change){.collection = copy_text(collection),
+                                      .id = copy_text(id),
+                                      .old = document,
+                                      .new = json_incref(document),
+                                      .known = known};
+    while (*end)
+        end = &(*end)->next;
+    *end = change;
+    return change;
+}
+
+/* ---- One document ---------------------------------------------------------------------------- */
+
+struct fetching {
+    struct mongodb_visit visit; /* first */
+    struct mongodb *mongodb;
+    const char *id;
+    bool ledger, found, broken, late;
+    int64_t since;
+    json_t *document;
+    char version[ID_SIZE];
+    bson_t *carried; /* or NULL */
+    bson_t *back;    /* what it was before, where it was changed too late; or NULL */
+    struct fh_error damage;
+};
+
+static void take_own(struct fetching *fetching, const bson_t *document)
+{
+    bson_iter_t at, value;
+    bool removed = mongoc.bson_iter_init(&at, document) &&
+                   mongoc.bson_iter_find_descendant(&at, "_fh.removed", &value);
+    if (mongoc.bson_iter_init(&at, document) &&
+        mongoc.bson_iter_find_descendant(&at, "_fh.version", &value) && mongodb_text_of(&value))
+        snprintf(fetching->version, ID_SIZE, "%s", mongodb_text_of(&value));
+    bson_t carried;
+    bool any;
+    fetching->broken = mongodb_left_read(fetching->visit.collection, document, &carried, &any,
+                                         &fetching->damage) != FH_OK;
+    if (any && !fetching->broken) {
+        fetching->carried = mongoc.bson_copy(&carried);
+        fetching->back = mongodb_settle_back(fetching->mongodb, document, fetching->carried);
+    }
+    fetching->late = mongoc.bson_iter_init(&at, document) &&
+                     mongoc.bson_iter_find_descendant(&at, "_fh.late", &value);
+    fetching->found = !removed && !mongodb_record_is_stray(document, fetching->since);
+}
+
+static bool take_document(struct mongodb_visit *visit, const bson_t *document)
+{
+    struct fetching *fetching = (struct fetching *)visit;
+    take_own(fetching, document);
+    if (fetching->broken)
+        return false;
+    if (fetching->found)
+        fetching->document = mongodb_object(document, fetching->ledger ? fetching->id : NULL);
+    fetching->broken = fetching->found && !fetching->document;
+    return false;
+}
+
+static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const char *id,
+                          struct fetching *fetching, struct fh_error *error)
+{
+    bson_t filter, options;
+    mongoc.bson_init(&filter);
+    mongoc.bson_init(&options);
+    mongoc.bson_append_utf8(&filter, "_id", -1, id, -1);
+    mongoc.bson_append_int64(&options, "limit", -1, 1);
+    *fetching = (struct fetching){.visit = {.collection = collection,
+                                            .filter = &filter,
+                                            .options = &options,
+                                            .visit = take_document},
+                                  .mongodb = mongodb,
+                                  .id = id,
+                                  .since = mongodb_since(mongodb, collection),
+                                  .ledger = mongodb_is_ledger(collection)};
+    enum fh_code code = mongodb_visit(mongodb, &fetching->visit, error);
+    mongoc.bson_destroy(&filter);
+    mongoc.bson_destroy(&options);
+    if (code || !fetching->broken)
+        return code;
+    if (fetching->damage.code == FH_OK)
+        return error_set(error, FH_INVALID, "'%.100s' in %s holds what JSON does not have.", id,
+                         collection);
+    if (error)
+        *error = fetching->damage;
+    return FH_INVALID;
+}
+
+static void fetched_release(struct fetching *fetching)
+{
+    if (fetching->carried)
+        mongoc.bson_destroy(fetching->carried);
+    if (fetching->back)
+        mongoc.bson_destroy(fetching->back);
+    fetching->carried = fetching->back = NULL;
+}
+
+static enum fh_code changed_meanwhile(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+    if (error)
+        error->retryable = true;
+    return FH_CONFLICT;
+}
+
+/* An entry of a process that died, or was taken for dead: the work begins anew behind it. Takes
+ * `lock`. */
+static enum fh_code settle_fetched(struct mongodb *mongodb, const char *collection,
+                                   struct fetching *fetching, struct mongodb_lock *lock,
+                                   struct fh_error *error)
+{
+    struct mongodb_left left = {.collection = collection,
+                                .id = fetching->id,
+                                .carried = fetching->carried,
+                                .removed = !fetching->found,
+                                .back = fetching->back};
+    fetching->back = NULL;
+    mongodb_settle_left(mongodb, &left, lock);
+    return changed_meanwhile(error);
+}
+
+enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,
+                         json_t **ret, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct mongodb_change *change = mongodb_change_of(own, collection, id);
+    if (change) {
+        *ret = json_incref(change->new);
+        return FH_OK;
+    }
+    struct fetching fetching;
+    bool writes = mongodb_writes(work);
+    *ret = NULL;
+    if (writes)
+        mongodb_note_read(own, collection, id, NULL);
+    enum fh_code code = fetch(own->mongodb, collection, id, &fetching, error);
+    if (!code && !writes)
+        code = mongodb_wait_decided(own->mongodb, collection, id, error);
+    else if (!code && fetching.back)
+        code = settle_fetched(own->mongodb, collection, &fetching, NULL, error);
+    fetched_release(&fetching);
+    if (code) {
+        json_decref(fetching.document);
+        return code;
+    }
+    if (writes && mongodb_is_ledger(collection))
+        remember(own, collection, id, json_incref(fetching.document), true)->late = fetching.late;
+    *ret = fetching.document;
+    return FH_OK;
+}
+
+static enum fh_code must_write(const struct store_work *work, struct fh_error *error)
+{
+    if (mongodb_writes(work))
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED, "A work that reads changes nothing.");
+}
+
+enum fh_code mongodb_put(struct store_work *work, const char *collection, const char *id,
+                         json_t *document, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    enum fh_code code = must_write(work, error);
+    if (code) {
+        json_decref(document);
+        return code;
+    }
+    struct mongodb_change *change = mongodb_change_of(own, collection, id);
+    if (!change)
+        change = remember(own, collection, id, NULL, false);
+    struct arena *arena = json_arena_set(NULL);
+    if (document)
+        json_object_set_new(document, "id", json_string(id));
+    json_arena_set(arena);
+    json_decref(change->new);
+    change->new = document;
+    if (!document && !change->known) /* whatever it is: it shall not be */
+        change->old = json_null();
+    return FH_OK;
+}
+
+/* ---- The document that it changes ------------------------------------------------------------ */
+
+/* What was locked and then left as it is need not be the one document. */
+static enum fh_code drop_untouched(struct mongodb_work *own, struct fh_error *error)
+{
+    struct mongodb_change **at = &own->changes;
+    while (*at && !(*at)->user)
+        at = &(*at)->next;
+    struct mongodb_change *change = *at;
+    if (!change)
+        return FH_OK;
+    if (!mongodb_is_untouched(change))
+        return error_set(error, FH_UNSUPPORTED,
+                         "One work changes one document: this one has changed '%.80s' in %s.",
+                         change->id, change->collection);
+    *at = change->next;
+    json_decref(change->old);
+    json_decref(change->new);
+    free(change->collection);
+    free(change->id);
+    free(change);
+    mongodb_lock_give(own->mongodb, own->lock);
+    own->lock = NULL;
+    return FH_OK;
+}
+
+static enum fh_code lock(struct mongodb_work *own, const char *collection, const char *id,
+                         struct fh_error *error)
+{
+    char name[ENGINE_NAME_LENGTH_MAX + DOCUMENT_ID_LENGTH_MAX + 16];
+    snprintf(name, sizeof name, "document" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s", collection,
+             id);
+    own->lock = mongodb_lock_take(own->mongodb, name);
+    if (own->lock)
+        return FH_OK;
+    return error_set(error, FH_UNAVAILABLE, "'%.100s' in %s was busy for too long.", id,
+                     collection);
+}
+
+/* Nothing else of the service is changed by the work, and this by no other one. *ret NULL: what it
+ * is is not known yet. */
+static enum fh_code begin_change(struct store_work *work, const char *collection, const char *id,
+                                 struct mongodb_change **ret, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    enum fh_code code = must_write(work, error);
+    *ret = mongodb_change_of(own, collection, id);
+    if (code || *ret)
+        return code;
+    if (strlen(id) > DOCUMENT_ID_LENGTH_MAX)
+        return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
+    code = drop_untouched(own, error);
+    return code ? code : lock(own, collection, id, error);
+}
+
+enum fh_code mongodb_change_made(struct store_work *work, const char *collection, const char *id,
+                                 struct mongodb_change **ret, struct fh_error *error)
+{
+    enum fh_code code = begin_change(work, collection, id, ret, error);
+    if (code || *ret)
+        return code;
+    *ret = remember(mongodb_work_of(work), collection, id, NULL, true);
+    (*ret)->user = (*ret)->drawn = true;
+    return FH_OK;
+}
+
+enum fh_code mongodb_change_get(struct store_work *work, const char *collection, const char *id,
+                                struct mongodb_change **ret, struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    struct fetching fetching = {0};
+    enum fh_code code = begin_change(work, collection, id, ret, error);
+    if (code || *ret)
+        return code;
+    mongodb_note_read(own, collection, id, NULL);
+    code = fetch(own->mongodb, collection, id, &fetching, error);
+    if (!code && fetching.carried) {
+        code = settle_fetched(own->mongodb, collection, &fetching, own->lock, error);
+        own->lock = NULL;
+    } else if (!code && !mongodb_is_valid(own)) {
+        code = changed_meanwhile(error);
+    }
+    fetched_release(&fetching);
+    if (code) {
+        json_decref(fetching.document);
+        return code;
+    }
+    *ret = remember(own, collection, id, fetching.document, true);
+    (*ret)->user = true;
+    (*ret)->late = fetching.late;
+    memcpy((*ret)->version, fetching.version, ID_SIZE);
+    return FH_OK;
+}
+
+/* ---- Beside documents ------------------------------------------------------------------------ */
+
+static enum fh_code append(struct store_work *work, json_t **list, json_t *item,
+                           struct fh_error *error)
+{
+    enum fh_code code = must_write(work, error);
+    if (code) {
+        json_decref(item);
+        return code;
+    }
+    struct arena *arena = json_arena_set(NULL);
+    if (!*list)
+        *list = json_array();
+    FH_ASSERT(*list && json_array_append_new(*list, item) == 0);
+    json_arena_set(arena);
+    return FH_OK;
+}
+
+enum fh_code mongodb_remove_range(struct store_work *work, const char *collection, json_t *filter,
+                                  struct fh_error *error)
+{
+    struct mongodb_work *own = mongodb_work_of(work);
+    json_t *range = record_pack("{s:s, s:o}", "collection", collection, "filter", filter);
+    return append(work, &own->ranges, range, error);
+}
+
+enum fh_code mongodb_add_event(struct store_work *work, json_t *event, struct fh_error *error)
+{
+    return append(work, &mongodb_work_of(work)->events, event, error);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the works of a group publish goes into the outbox by one statement, fh_append, in the order
+ * of the works. It takes the locks of all their keys, in the order in which a single work takes its
+ * own (ledger.c), so that nobody waits in a circle. Where it can it gives them their positions, too
+ * (ledger_schema.c says when); which is known when COMMIT is answered.
+ */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "store/relational/ledger.h"
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
+#include "engine/postgresql/internal.h"
+
+#define STRIPES 0 /* the first array; then the columns of an event */
+#define ARRAYS 8
+#define NUMBERING_APART_MAX 64 /* groups */
+#define ARRAY_SIZE_MAX (TEXT_LENGTH_MAX * 2)
+
+/* One more element of an array; NULL is NULL. */
+static void add(struct text *array, const char *value)
+{
+    text_append(array, array->length ? "," : "{", 1);
+    if (!value) {
+        text_append(array, "NULL", 4);
+        return;
+    }
+    text_append(array, "\"", 1);
+    for (const char *at = value;;) {
+        size_t length = strcspn(at, "\"\\");
+        text_append(array, at, length);
+        at += length;
+        if (!*at)
+            break;
+        text_append(array, "\\", 1);
+        text_append(array, at++, 1);
+    }
+    text_append(array, "\"", 1);
+}
+
+static void add_integer(struct text *array, int64_t value)
+{
+    text_printf(array, "%c%" PRId64, array->length ? ',' : '{', value);
+}
+
+static void add_event(struct text arrays[ARRAYS], const struct ledger_event *event)
+{
+    add(&arrays[1], event->id);
+    add(&arrays[2], event->type);
+    add_integer(&arrays[3], event->version);
+    add(&arrays[4], event->key);
+    add_integer(&arrays[5], event->time_ms);
+    add(&arrays[6], event->data);
+    add(&arrays[7], event->trace);
+}
+
+static int add_events(struct text arrays[ARRAYS], struct ledger_event *const *lists, int count)
+{
+    bool locked[LEDGER_KEY_LOCKS] = {false};
+    int events = 0;
+    for (int i = 0; i < count; i++) {
+        for (struct ledger_event *event = lists[i]; event; event = event->next, events++) {
+            event->position = event->previous = 0;
+            locked[ledger_key_lock(event->key)] = true;
+            add_event(arrays, event);
+        }
+    }
+    for (int i = 0; i < LEDGER_KEY_LOCKS; i++) {
+        if (locked[i])
+            add_integer(&arrays[STRIPES], i);
+    }
+    return events;
+}
+
+static enum fh_code send(struct postgresql_work *work, struct text arrays[ARRAYS], bool numbers,
+                         struct fh_error *error)
+{
+    struct sql_value values[ARRAYS + 1];
+    for (int i = 0; i < ARRAYS; i++) {
+        text_append(&arrays[i], "}", 1);
+        if (arrays[i].overflow)
+            return error_set(error, FH_CONFLICT, "The works of one transaction tell too much.");
+        values[i] = (struct sql_value){
+            .kind = SQL_TEXT, .text = arrays[i].data, .length = arrays[i].length};
+    }
+    values[ARRAYS] = sql_integer(numbers);
+    return postgresql_run_later(work, ledger_sql(&work->base, LEDGER_OUTBOX_APPEND_ALL), values,
+                                ARRAYS + 1, &work->appended, error);
+}
+
+enum fh_code postgresql_append_all(struct postgresql_work *work, struct ledger_event *const *lists,
+                                   int count, bool numbers, struct fh_error *error)
+{
+    struct text arrays[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++)
+        text_init(&arrays[i], ARRAY_SIZE_MAX);
+    enum fh_code code = FH_OK;
+    if (add_events(arrays, lists, count))
+        code = send(work, arrays, numbers, error);
+    for (int i = 0; i < ARRAYS; i++)
+        text_release(&arrays[i]);
+    return code;
+}
+
+static bool take_first(void *context, const struct sql_row *row)
+{
+    if (row->values[0].kind == SQL_INTEGER)
+        *(int64_t *)context = row->values[0].integer;
+    return true;
+}
+
+void postgresql_appended(struct postgresql_work *work)
+{
+    struct postgresql_call *call = work->appended;
+    if (!call)
+        return;
+    work->appended = NULL;
+    postgresql_call_rows(call, take_first, work->ret_first);
+    postgresql_work_ended(work, call);
+    postgresql_call_end(call);
+}
+
+/* ---- Whether a group numbers its events ------------------------------------------------------ */
+
+static void numbering_failed(struct postgresql_gather *gather)
+{
+    gather->numbers = false;
+    gather->apart = gather->apart_next;
+    gather->apart_next = gather->apart_next ? gather->apart_next * 2 : 1;
+    if (gather->apart_next > NUMBERING_APART_MAX)
+        gather->apart_next = NUMBERING_APART_MAX;
+}
+
+/* A group that is to number its events begins behind the sequencer's call: else its snapshot is
+ * from before. For one call it waits; if there is another by then, the sequencer is in demand. The
+ * first one begins behind a group that does not number its own. False: it is to wait. */
+bool postgresql_numbering_gate(struct postgresql_store *store)
+{
+    struct postgresql_gather *gather = &store->gather;
+    if (gather->apart || !store->sequencing) {
+        gather->gated = false;
+        return gather->apart || gather->numbers || !gather->groups;
+    }
+    if (!gather->gated)
+        gather->gate = store->sequenced;
+    gather->gated = true;
+    if (gather->gate == store->sequenced)
+        return false;
+    gather->gated = false;
+    numbering_failed(gather);
+    return true;
+}
+
+void postgresql_numbering_told(struct postgresql_gather *gather, bool tried, bool numbered)
+{
+    if (numbered) {
+        gather->numbers = true;
+        gather->apart_next = 0;
+    } else if (tried) {
+        numbering_failed(gather);
+    } else if (gather->apart) {
+        gather->apart--;
+    }
+}

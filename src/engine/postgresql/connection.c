@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making and losing connections.
+ *
+ *     DOWN --postgresql_connect--> CONNECTING --session set, settings checked--> UP --broken-->
+ * DOWN
+ *
+ * A connection that broke is made anew by the next who needs it. After a failed attempt the next is
+ * due only after a while, which doubles up to a second and is random, so that the instances of a
+ * system don't all come back in the same moment; until then everybody is told the last reason at
+ * once.
+ *
+ * What a session is set to, and what it is refused for (fsync and synchronous_commit must be on,
+ * the server must not be a standby), is looked at on every new connection: the settings may have
+ * changed since the store was opened, and the server may be another one.
+ */
+
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/postgresql/internal.h"
+
+#define RETRY_MS_MIN 20
+#define RETRY_MS_MAX 1000
+#define VERSION_MIN 120000
+#define PARAMETERS 24
+
+/* ---- Connecting ------------------------------------------------------------------------------ */
+
+struct parameters {
+    const char *names[PARAMETERS], *values[PARAMETERS];
+    int count;
+};
+
+static void parameter(struct parameters *parameters, const char *name, const char *value)
+{
+    if (!value[0])
+        return;
+    FH_ASSERT(parameters->count < PARAMETERS - 1);
+    parameters->names[parameters->count] = name;
+    parameters->values[parameters->count++] = value;
+}
+
+static PGconn *start(const struct postgresql_store *store, const char *address)
+{
+    const struct postgresql_options *options = &store->options;
+    struct parameters parameters = {0};
+    char port[12];
+    snprintf(port, sizeof port, "%d", options->port);
+    parameter(&parameters, "host", options->host);
+    parameter(&parameters, "hostaddr", address);
+    parameter(&parameters, "port", port);
+    parameter(&parameters, "dbname", options->database);
+    parameter(&parameters, "user", options->user);
+    parameter(&parameters, "password", options->password);
+    parameter(&parameters, "passfile", "/dev/null"); /* no other password than the configured one */
+    parameter(&parameters, "application_name", store->application);
+    parameter(&parameters, "client_encoding", "UTF8");
+    parameter(&parameters, "gssencmode", "disable");
+    /* A link that was cut without a word is noticed within about ten seconds. */
+    parameter(&parameters, "keepalives_idle", "5");
+    parameter(&parameters, "keepalives_interval", "2");
+    parameter(&parameters, "keepalives_count", "3");
+    parameter(&parameters, "tcp_user_timeout", "10000");
+    parameter(&parameters, "sslmode", options->tls.verify ? "verify-full" : "disable");
+    if (options->tls.verify) {
+        parameter(&parameters, "sslrootcert", options->tls.ca);
+        parameter(&parameters, "sslcert", options->tls.certificate);
+        parameter(&parameters, "sslkey", options->tls.key);
+    }
+    PGconn *pg = postgresql_pq.PQconnectStartParams(parameters.names, parameters.values, 0);
+    FH_ASSERT(pg != NULL);
+    return pg;
+}
+
+static enum fh_code establish(struct postgresql_connection *connection, int64_t deadline_ns,
+                              struct fh_error *error)
+{
+    struct postgresql_store *store = connection->store;
+    char address[WORLD_ADDRESS_SIZE] = "";
+    bool is_socket = store->options.host[0] == '/';
+    const char *why =
+        is_socket ? NULL : world_resolve(store->base.world, store->options.host, address);
+    if (why)
+        return postgresql_connect_error(store, why, error);
+    connection->pg = start(store, address);
+    /* So that a refusal tells its SQLSTATE. */
+    postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
+    PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
+    while (postgresql_pq.PQstatus(connection->pg) != CONNECTION_BAD) {
+        if (wants == PGRES_POLLING_OK)
+            return FH_OK;
+        if (wants == PGRES_POLLING_FAILED)
+            break;
+        unsigned events = wants == PGRES_POLLING_READING ? WORLD_READABLE : WORLD_WRITABLE;
+        if (!world_wait_for(store->base.world, postgresql_pq.PQsocket(connection->pg), events,
+                            deadline_ns))
+            return postgresql_connect_error(store, "it does not answer", error);
+        wants = postgresql_pq.PQconnectPoll(connection->pg);
+    }
+    return postgresql_connect_error(store, postgresql_pq.PQerrorMessage(connection->pg), error);
+}
+
+/* ---- The session ----------------------------------------------------------------------------- */
+
+/* Of notices, only the server's last words to an idle connection count. */
+static void take_notice(void *context, const PGresult *result)
+{
+    struct postgresql_connection *connection = context;
+    const char *severity = postgresql_pq.PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *sqlstate = postgresql_pq.PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (severity && sqlstate && strcmp(severity, "FATAL") == 0)
+        snprintf(connection->farewell, sizeof connection->farewell, "%s", sqlstate);
+}
+
+struct session {
+    int version;
+    char fsync[8], commit[16];
+    bool standby;
+    char schema[64];
+    int backend;
+};
+
+static void read_session(void *context, PGresult *result)
+{
+    struct session *session = context;
+    if (postgresql_pq.PQnfields(result) != 6 || postgresql_pq.PQntuples(result) != 1)
+        return;
+    session->version = (int)strtol(postgresql_pq.PQgetvalue(result, 0, 0), NULL, 10);
+    snprintf(session->fsync, sizeof session->fsync, "%s", postgresql_pq.PQgetvalue(result, 0, 1));
+    snprintf(session->commit, sizeof session->commit, "%s", postgresql_pq.PQgetvalue(result, 0, 2));
+    session->standby = *postgresql_pq.PQgetvalue(result, 0, 3) == 't';
+    session->backend = (int)strtol(postgresql_pq.PQgetvalue(result, 0, 4), NULL, 10);
+    snprintf(session->schema, sizeof session->schema, "%s", postgresql_pq.PQgetvalue(result, 0, 5));
+}
+
+static enum fh_code session_check(const struct postgresql_store *store,
+                                  const struct session *session, struct fh_error *error)
+{
+    if (session->version < VERSION_MIN)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's server is PostgreSQL %d; 12 is the oldest that will do.",
+                         session->version / 10000);
+    if (store->replica)
+        return FH_OK; /* whatever it loses it gets again */
+    if (strcmp(session->fsync, "on") != 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's server has fsync=%s, and would lose committed works with "
+                         "its power: set fsync=on.",
+                         session->fsync);
+    if (strcmp(session->commit, "off") == 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's server has synchronous_commit=off for this user or "
+                         "database, and would lose committed works with its power: set it to on.");
+    if (session->standby) {
+        error_set(error, FH_UNAVAILABLE,
+                  "The store's server is a standby, which takes no writes: it waits to be "
+                  "promoted, or the primary is elsewhere.");
+        error->retryable = true;
+        return FH_UNAVAILABLE;
+    }
+    if (!session->schema[0])
+        return error_set(
+            error, FH_UNSUPPORTED, "The database %s has no schema %s that the user %s may use.",
+            store->options.database, store->options.schema[0] ? store->options.schema : "public",
+            store->options.user);
+    return FH_OK;
+}
+
+static enum fh_code session_set(struct postgresql_connection *connection, int64_t deadline_ns,
+                                struct fh_error *error)
+{
+    const struct postgresql_options *options = &connection->store->options;
+    struct text sql;
+    text_init(&sql, 4096);
+    text_printf(&sql,
+                "SET TimeZone='UTC'; SET DateStyle='ISO, YMD'; SET IntervalStyle='iso_8601';"
+                "SET bytea_output='hex'; SET extra_float_digits=1;"
+                "SET standard_conforming_strings=on;"
+                "SET default_transaction_isolation='read committed';"
+                "SET tcp_keepalives_idle=5; SET tcp_keepalives_interval=2;"
+                "SET tcp_keepalives_count=3; SET tcp_user_timeout=10000;"
+                "SET idle_in_transaction_session_timeout=%d; SET statement_timeout=%d;",
+                options->idle_ms, options->statement_timeout_ms);
+    if (options->schema[0])
+        text_printf(&sql, "SET search_path=\"%s\";", options->schema);
+    if (connection->read_only)
+        text_add(&sql, "SET default_transaction_read_only=on;");
+    if (connection->listens) /* see ledger_schema.c */
+        text_add(&sql, "SET enable_seqscan=off; SET enable_bitmapscan=off;"
+                       "SET enable_hashjoin=off; SET enable_mergejoin=off;"
+                       "SET jit=off; SET plan_cache_mode=force_generic_plan;");
+    text_add(&sql, "SELECT current_setting('server_version_num'), current_setting('fsync'),"
+                   " current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid(),"
+                   " current_schema()");
+    struct session session = {0};
+    enum fh_code code =
+        postgresql_simple(connection, sql.data, deadline_ns, read_session, &session, error);
+    text_release(&sql);
+    connection->backend = session.backend;
+    memcpy(connection->schema, session.schema, sizeof connection->schema);
+    if (code == FH_OK)
+        code = session_check(connection->store, &session, error);
+    if (code == FH_OK && connection->listens)
+        code = postgresql_listen(connection, deadline_ns, error);
+    return code;
+}
+
+/* ---- Up and down ----------------------------------------------------------------------------- */
+
+static void on_ready(struct world_poll *poll, unsigned events)
+{
+    struct postgresql_connection *connection = poll->owner;
+    if (events & WORLD_READABLE)
+        postgresql_on_readable(connection);
+    if (events & WORLD_WRITABLE && connection->state == CONNECTION_UP &&
+        connection->watched & WORLD_WRITABLE)
+        postgresql_on_writable(connection);
+}
+
+void postgresql_watch(struct postgresql_connection *connection, bool writing)
+{
+    unsigned events = WORLD_READABLE | (writing ? WORLD_WRITABLE : 0);
+    if (connection->state != CONNECTION_UP || connection->watched == events)
+        return;
+    connection->watched = events;
+    world_poll_start(connection->store->base.world, &connection->poll, events);
+}
+
+static void unwatch(struct postgresql_connection *connection)
+{
+    if (connection->watched)
+        world_poll_stop(connection->store->base.world, &connection->poll);
+    connection->watched = 0;
+}
+
+void postgresql_disconnect(struct postgresql_connection *connection)
+{
+    unwatch(connection);
+    connection->state = CONNECTION_DOWN;
+    if (connection->pg)
+        postgresql_pq.PQfinish(connection->pg);
+    connection->pg = NULL;
+    postgresql_pipeline_lost(connection);
+    if (connection->listens)
+        fiber_wake_all(&connection->store->listening);
+}
+
+static void up(struct postgresql_connection *connection)
+{
+    connection->state = CONNECTION_UP;
+    postgresql_pipeline_init(connection);
+    connection->poll = (struct world_poll){
+        .fd = postgresql_pq.PQsocket(connection->pg), .ready = on_ready, .owner = connection};
+    postgresql_watch(connection, false);
+}
+
+static void backoff(struct postgresql_store *store, const struct fh_error *error)
+{
+    int64_t most_ms = RETRY_MS_MIN;
+    for (int i = 0; i < store->failures && most_ms < RETRY_MS_MAX; i++)
+        most_ms *= 2;
+    store->failures++;
+    int64_t wait_ms =
+        most_ms / 2 + (int64_t)world_random_below(store->base.world, (uint64_t)most_ms);
+    store->retry_ns = world_in_ms(store->base.world, wait_ms);
+    store->down = *error;
+}
+
+enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error)
+{
+    struct postgresql_store *store = connection->store;
+    struct fh_error own;
+    if (!error)
+        error = &own;
+    if (store->failures && world_monotonic_ns(store->base.world) < store->retry_ns) {
+        *error = store->down;
+        return error->code;
+    }
+    FH_ASSERT(connection->state == CONNECTION_DOWN);
+    connection->state = CONNECTION_CONNECTING;
+    connection->farewell[0] = '\0';
+    int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_CONNECT_MS);
+    enum fh_code code = establish(connection, deadline_ns, error);
+    if (code == FH_OK) {
+        postgresql_pq.PQsetNoticeReceiver(connection->pg, take_notice, connection);
+        postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_DEFAULT);
+        postgresql_pq.PQsetnonblocking(connection->pg, 1);
+        code = session_set(connection, deadline_ns, error);
+    }
+    if (code == FH_OK && postgresql_pq.PQenterPipelineMode(connection->pg) != 1)
+        code = postgresql_lost_error(error);
+    if (code != FH_OK) {
+        backoff(store, error);
+        postgresql_disconnect(connection);
+        return code;
+    }
+    store->failures = 0;
+    up(connection);
+    return FH_OK;
+}
+
+enum fh_code postgresql_connect_first(struct postgresql_connection *connection, int wait_ms,
+                                      struct fh_error *error)
+{
+    struct postgresql_store *store = connection->store;
+    int64_t deadline_ns = world_in_ms(store->base.world, wait_ms);
+    for (bool told = false;; told = true) {
+        enum fh_code code = postgresql_connect(connection, error);
+        if (code == FH_OK || postgresql_is_hopeless(error) || store->retry_ns > deadline_ns)
+            return code;
+        if (!told)
+            log_warning("waiting for the store: %s", error->message);
+        fiber_sleep_until(store->base.world, store->retry_ns);
+    }
+}
+
+/* ---- Without pipeline ------------------------------------------------------------------------ */
+
+/* The next result; false: the connection is gone or the deadline has come. */
+static bool next_result(struct postgresql_connection *connection, int64_t deadline_ns,
+                        PGresult **ret)
+{
+    PGconn *pg = connection->pg;
+    int fd = postgresql_pq.PQsocket(pg);
+    for (;;) {
+        int left = postgresql_pq.PQflush(pg);
+        if (left < 0)
+            return false;
+        if (left == 0 && !postgresql_pq.PQisBusy(pg))
+            break;
+        unsigned events = WORLD_READABLE | (left ? WORLD_WRITABLE : 0);
+        unsigned held = world_wait_for(connection->store->base.world, fd, events, deadline_ns);
+        if (!held || (held & WORLD_READABLE && postgresql_pq.PQconsumeInput(pg) != 1))
+            return false;
+    }
+    *ret = postgresql_pq.PQgetResult(pg);
+    return true;
+}
+
+static enum fh_code simple_run(struct postgresql_connection *connection, const char *sql,
+                               int64_t deadline_ns, void (*visit)(void *context, PGresult *result),
+                               void *context, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    PGresult *result;
+    if (postgresql_pq.PQsendQuery(connection->pg, sql) != 1)
+        return postgresql_lost_error(error);
+    while (next_result(connection, deadline_ns, &result)) {
+        if (!result)
+            return code;
+        ExecStatusType status = postgresql_pq.PQresultStatus(result);
+        if (status == PGRES_FATAL_ERROR) {
+            const char *sqlstate = postgresql_pq.PQresultErrorField(result, PG_DIAG_SQLSTATE);
+            code = sqlstate ? postgresql_error(result, error) : postgresql_lost_error(error);
+        } else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK &&
+                   status != PGRES_EMPTY_QUERY) {
+            postgresql_pq.PQclear(result);
+            error_set(error, FH_UNSUPPORTED, "COPY can't be run here.");
+            return FH_UNSUPPORTED;
+        } else if (visit) {
+            visit(context, result);
+        }
+        postgresql_pq.PQclear(result);
+    }
+    return code == FH_OK ? postgresql_lost_error(error) : code;
+}
+
+enum fh_code postgresql_simple(struct postgresql_connection *connection, const char *sql,
+                               int64_t deadline_ns, void (*visit)(void *context, PGresult *result),
+                               void *context, struct fh_error *error)
+{
+    struct fh_error own;
+    if (!error)
+        error = &own;
+    if (connection->state == CONNECTION_CONNECTING)
+        return simple_run(connection, sql, deadline_ns, visit, context, error);
+    if (connection->state != CONNECTION_UP)
+        return postgresql_lost_error(error);
+    postgresql_drain(connection);
+    if (connection->state != CONNECTION_UP)
+        return postgresql_lost_error(error);
+    unwatch(connection);
+    enum fh_code code = FH_OK;
+    if (postgresql_pq.PQexitPipelineMode(connection->pg) != 1)
+        code = postgresql_lost_error(error);
+    if (code == FH_OK)
+        code = simple_run(connection, sql, deadline_ns, visit, context, error);
+    if (postgresql_pq.PQstatus(connection->pg) == CONNECTION_BAD ||
+        postgresql_pq.PQenterPipelineMode(connection->pg) != 1)
+        postgresql_disconnect(connection);
+    else
+        postgresql_watch(connection, false);
+    return code;
+}

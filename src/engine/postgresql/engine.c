@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The PostgreSQL engine: a store is a database, or a schema of one, that several instances of the
+ * service share. What each file does: internal.h.
+ *
+ * Opening waits for a server that starts, looks at its version and settings, and makes the ledger's
+ * tables under the lock of migrations, so that ten instances may start at once.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/relational/ledger.h"
+#include "store/relational/ledger_sql.h"
+#include "engine/postgresql/internal.h"
+
+#define OPEN_WAIT_MS 30000
+
+static const struct sql_ops postgresql_sql = {
+    .dialect = SQL_POSTGRESQL,
+    .list_format = "(?%d[])", /* see statement.c */
+    .run = postgresql_run,
+    .script = postgresql_script,
+    .patient = postgresql_patient,
+    .outside = postgresql_outside,
+    .append = postgresql_append,
+};
+
+static void destroy(struct postgresql_store *store)
+{
+    for (int i = 0; i < store->options.connections && store->works; i++)
+        postgresql_disconnect(&store->works[i]);
+    for (int i = 0; i < POSTGRESQL_READERS; i++)
+        postgresql_disconnect(&store->readers[i]);
+    postgresql_disconnect(&store->sequence);
+    postgresql_statements_release(&store->statements);
+    free(store->works);
+    free(store);
+}
+
+/* A reader's sync may still be posted for the end of the turn, or the fiber that listens be about
+ * to end: then the store ends with the last of them. */
+static bool is_in_use(const struct postgresql_store *store)
+{
+    bool used = store->listens || store->gather.turn.posted;
+    for (int i = 0; i < POSTGRESQL_READERS; i++)
+        used = used || store->readers[i].turn.posted;
+    return used;
+}
+
+static void turn_sync(struct world_turn *turn)
+{
+    struct postgresql_connection *reader = turn->owner;
+    struct postgresql_store *store = reader->store;
+    if (!store->closing)
+        postgresql_sync(reader);
+    else if (!is_in_use(store))
+        destroy(store);
+}
+
+static void turn_gather(struct world_turn *turn)
+{
+    struct postgresql_store *store = turn->owner;
+    if (!store->closing)
+        postgresql_gathered(store);
+    else if (!is_in_use(store))
+        destroy(store);
+}
+
+void postgresql_fiber_ended(struct postgresql_store *store)
+{
+    fiber_wake_all(&store->connecting);
+    if (store->closing && !store->closer && !is_in_use(store))
+        destroy(store);
+}
+
+static void postgresql_close(struct store *base)
+{
+    struct postgresql_store *store = (struct postgresql_store *)base;
+    store->closing = true;
+    fiber_wake_all(&store->listening);
+    store->closer = fiber_self() != NULL;
+    while (store->closer && store->listens)
+        fiber_wait(&store->connecting);
+    store->closer = false;
+    if (!is_in_use(store))
+        destroy(store);
+}
+
+static void connection_init(struct postgresql_connection *connection,
+                            struct postgresql_store *store)
+{
+    connection->store = store;
+    connection->turn = (struct world_turn){.run = turn_sync, .owner = connection};
+    postgresql_pipeline_init(connection);
+}
+
+/* Two connections that are up at once, and one process of the server for both: a pooler gives each
+ * transaction whichever is free. Settings, prepared statements and locks would be another's. */
+static enum fh_code sessions_check(const struct postgresql_store *store, struct fh_error *error)
+{
+    if (store->works[0].state != CONNECTION_UP ||
+        store->works[0].backend != store->sequence.backend)
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "A pooler between the service and the store's server gives its connections no "
+                     "sessions of their own: PgBouncer needs pool_mode=session.");
+}
+
+/* A replica has its primary's tables, sooner or later. */
+static enum fh_code read_incarnation(struct postgresql_store *store, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(&store->base, STORE_READ_COMMITTED, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_meta_get(work, LEDGER_INCARNATION, store->base.incarnation, ID_SIZE, error);
+    store_rollback(work);
+    return code;
+}
+
+static enum fh_code provision(struct postgresql_store *store, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(&store->base, STORE_MIGRATE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_prepare(work, store->base.incarnation, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* The store's own server: waited for, prepared, and listened to. */
+static enum fh_code open_own(struct postgresql_store *store, struct fh_error *error)
+{
+    enum fh_code code = postgresql_connect_first(&store->works[0], OPEN_WAIT_MS, error);
+    if (code == FH_OK)
+        code = postgresql_connect_shared(&store->sequence, error);
+    if (code == FH_OK)
+        code = sessions_check(store, error);
+    if (code == FH_OK)
+        code = provision(store, error);
+    if (code == FH_OK)
+        code = postgresql_opening_new(store, error);
+    if (code == FH_OK && !postgresql_listening_start(store))
+        code = error_set(error, FH_UNAVAILABLE, "The process runs too many fibers.");
+    return code;
+}
+
+static enum fh_code postgresql_open(const struct store_options *options, struct world *world,
+                                    struct store **ret, struct fh_error *error)
+{
+    struct postgresql_store *store = calloc(1, sizeof *store);
+    FH_ASSERT(store != NULL);
+    *ret = NULL;
+    store_init(&store->base, &engine_postgresql, options, world);
+    store->replica = options->replica;
+    snprintf(store->application, sizeof store->application, "freehold %.40s/%.10s",
+             options->service, store->base.instance);
+    enum fh_code code = postgresql_load(error);
+    if (code == FH_OK)
+        code = postgresql_options_read(options->server, &store->options, error);
+    if (code != FH_OK) {
+        free(store);
+        return code;
+    }
+    store->works = calloc((size_t)store->options.connections, sizeof *store->works);
+    FH_ASSERT(store->works != NULL);
+    for (int i = 0; i < store->options.connections; i++)
+        connection_init(&store->works[i], store);
+    for (int i = 0; i < POSTGRESQL_READERS; i++) {
+        connection_init(&store->readers[i], store);
+        store->readers[i].read_only = true;
+    }
+    connection_init(&store->sequence, store);
+    store->gather.wait_ms = POSTGRESQL_GATHER_WAIT_MS;
+    store->gather.slow_ms = POSTGRESQL_GATHER_SLOW_MS;
+    store->gather.turn = (struct world_turn){.run = turn_gather, .owner = store};
+    store->gather.end = &store->gather.first;
+    store->sequence.listens = true;
+    map_init(&store->statements.by_text);
+    code = options->replica ? read_incarnation(store, error) : open_own(store, error);
+    if (code != FH_OK) {
+        postgresql_close(&store->base);
+        return code;
+    }
+    *ret = &store->base;
+    return FH_OK;
+}
+
+static const struct store_ops postgresql_store = {
+    .load = postgresql_load,
+    .open = postgresql_open,
+    .close = postgresql_close,
+    .begin = postgresql_begin,
+    .commit = postgresql_commit,
+    .rollback = postgresql_rollback,
+    .sequence = postgresql_sequence,
+    .clock = ledger_clock,
+};
+
+const struct engine engine_postgresql = {
+    .name = "postgresql",
+    .abilities = ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_TOGETHER | ENGINE_TELLS,
+    .models = 1u << FH_RELATIONAL,
+    .store = &postgresql_store,
+    .ledger = &ledger_relational,
+    .sql = &postgresql_sql,
+    .server = &server_postgresql,
+};

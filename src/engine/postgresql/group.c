@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups: works of one statement each that share a transaction, and so its BEGIN, its COMMIT, the
+ * server's sync and the two messages.
+ *
+ *     gather    a work's first statement is not sent but waits, while a group is under way
+ *     begin     BEGIN and the statements of all that wait go out in one message
+ *     end       each handler goes on with its own answer, and ends; what it publishes is kept
+ *     commit    once all have ended: their events in one statement, one mark, COMMIT
+ *
+ * On the server the works run one after the other, each as a whole: its one statement. All of them
+ * had begun before the transaction's snapshot is taken, so each sees whatever was answered to
+ * anybody before. Nobody joins a group that is sent: its snapshot could be older than the work.
+ *
+ * The next group goes out over the same connection, right behind the COMMIT of the one before: so
+ * the server has its statements at hand when it has synced, and runs them while the process still
+ * sends the answers of the former one. Never two at once: works of one process don't conflict in
+ * groups.
+ *
+ * Who comes when no group is under way and nobody else has come has a transaction of its own; or is
+ * a group alone, while groups number their own events. It waits for nobody, but for one call of the
+ * sequencer where the next group is to number its events.
+ *
+ * The statement for the events gives them their positions, if no others can be before them: then
+ * no call of the sequencer and no second sync stands between COMMIT and the answers. It can't while
+ * works that are in no group publish. A group that tried in vain leaves it to the sequencer, as
+ * some after it do: twice as many each time.
+ *
+ * Which works have one statement? That is seen of those that ran by themselves, and remembered of
+ * the statement with which they begin. One that another has ever followed never joins again.
+ *
+ * What may go wrong:
+ * - A statement fails, a handler refuses, or asks for a second statement after all: the transaction
+ *   is rolled back, and all its works run again, each in a transaction of its own. They see what
+ *   others of the group have written, which may never be: so no failure in a group is told.
+ * - Others hold a lock that a statement needs: after LOCK_MS it fails. So two groups, or a group
+ * and a work, never wait for each other for long.
+ * - COMMIT is not answered: the group's mark settles it for all (settle.c).
+ * - A statement is slow: others wait for its group no longer than wait_ms, as long as they are
+ *   not sent behind its COMMIT.
+ * The statement at fault stays out of groups for a while: twice as long each time.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crash.h"
+#include "base/mutation.h"
+#include "store/relational/ledger.h"
+#include "engine/postgresql/internal.h"
+
+#define GROUP_MAX 64
+#define APART_MIN 16 /* works that begin with a statement which was at fault */
+#define APART_MAX 4096
+
+static struct postgresql_statement lock_briefly =
+    POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '10ms'");
+static struct postgresql_statement lock_patiently =
+    POSTGRESQL_OWN_STATEMENT(9, "LOCK PATIENTLY", "SET LOCAL lock_timeout TO DEFAULT");
+/* At the end of each work, which is a statement's: none may need what comes behind it. */
+static struct postgresql_statement look_at_once =
+    POSTGRESQL_OWN_STATEMENT(10, "LOOK AT ONCE", "SET CONSTRAINTS ALL IMMEDIATE");
+
+enum gathered_as { GATHERED_WAITS, GATHERED_CHOSEN, GATHERED_LEADS, GATHERED_APART, GATHERED_SENT };
+
+/* A work's first statement, while it waits on its fiber's stack. */
+struct postgresql_gathered {
+    struct postgresql_work *work;
+    struct postgresql_statement *statement;
+    const struct sql_value *values;
+    int count;
+    unsigned how;
+    enum gathered_as as;
+    struct fiber_queue waiting;
+    struct postgresql_call *call;
+    struct postgresql_gathered *next; /* in the queue, and then in the group to be */
+};
+
+struct postgresql_group {
+    struct postgresql_work *carrier; /* whose transaction it is */
+    struct postgresql_work *first, **end;
+    int users; /* works that are in it */
+    int open;  /* of them: not ended yet */
+    int64_t answered_ns;
+    bool numbers; /* its events may get their positions in the transaction */
+    bool broken, over;
+    struct fiber_queue ended;
+    enum fh_code code;
+    struct fh_error error;
+};
+
+static struct postgresql_store *store_of(const struct postgresql_work *work)
+{
+    return (struct postgresql_store *)work->base.store;
+}
+
+static enum fh_code again(struct fh_error *error)
+{
+    error_set(error, FH_CONFLICT, "The transaction that several works shared was rolled back.");
+    if (error)
+        error->retryable = true;
+    return FH_CONFLICT;
+}
+
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+static void blame(struct postgresql_statement *statement)
+{
+    int next = statement->apart_next ? statement->apart_next * 2 : APART_MIN;
+    statement->apart = statement->apart_next = next < APART_MAX ? next : APART_MAX;
+}
+
+static void praise(struct postgresql_statement *statement)
+{
+    if (statement->apart_next > APART_MIN)
+        statement->apart_next -= 1 + statement->apart_next / 64;
+}
+
+static bool may_join(struct postgresql_statement *statement)
+{
+    if (!statement->single || statement->followed)
+        return false;
+    if (statement->apart == 0)
+        return true;
+    statement->apart--;
+    return false;
+}
+
+void postgresql_group_learn(struct postgresql_work *work)
+{
+    if (work->together && work->statements == 1)
+        work->first->single = true;
+}
+
+/* ---- Gathering ------------------------------------------------------------------------------- */
+
+void postgresql_gather_look(struct postgresql_store *store)
+{
+    if (store->gather.first)
+        world_turn(store->base.world, &store->gather.turn);
+}
+
+static void gather_leave(struct postgresql_gather *gather, struct postgresql_gathered *gathered)
+{
+    struct postgresql_gathered **at = &gather->first;
+    while (*at != gathered)
+        at = &(*at)->next;
+    *at = gathered->next;
+    if (!*at)
+        gather->end = at;
+}
+
+static void go_on(struct postgresql_gathered *gathered, enum gathered_as as)
+{
+    gathered->as = as;
+    fiber_wake_all(&gathered->waiting);
+}
+
+/* Its events are numbered, from `first` on; 0: they were not. */
+static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
+                     int64_t first)
+{
+    postgresql_numbering_told(&store->gather, group->numbers, first != 0);
+    for (struct postgresql_work *work = group->first; first && work; work = work->next) {
+        for (struct ledger_event *event = work->events; event; event = event->next)
+            event->position = first++;
+    }
+}
+
+/* Those who wait are a group from now on, as many as fit into one. Who is alone is one only if its
+ * events get their positions by that. */
+void postgresql_gathered(struct postgresql_store *store)
+{
+    struct postgresql_gather *gather = &store->gather;
+    struct postgresql_gathered *first = gather->first, **end = &gather->first;
+    if (!first || gather->leading || (gather->groups && !gather->committing) ||
+        !postgresql_numbering_gate(store))
+        return;
+    bool leads = first->next || gather->numbers;
+    if (!leads && gather->groups)
+        return;
+    for (int i = 0; i < GROUP_MAX && *end; i++) {
+        (*end)->as = GATHERED_CHOSEN;
+        end = &(*end)->next;
+    }
+    gather->first = *end;
+    if (!*end)
+        gather->end = &gather->first;
+    *end = NULL;
+    gather->groups += leads;
+    gather->leading = leads;
+    go_on(first, leads ? GATHERED_LEADS : GATHERED_APART);
+}
+
+static void gather_wait(struct postgresql_store *store, struct postgresql_gathered *own)
+{
+    struct world *world = store->base.world;
+    int64_t deadline_ns = world_in_ms(world, store->gather.wait_ms);
+    *store->gather.end = own;
+    store->gather.end = &own->next;
+    postgresql_gather_look(store);
+    while (own->as == GATHERED_WAITS) {
+        if (fiber_wait_until(&own->waiting, world, deadline_ns) || own->as != GATHERED_WAITS)
+            continue;
+        gather_leave(&store->gather, own);
+        own->as = GATHERED_APART;
+    }
+    while (own->as == GATHERED_CHOSEN)
+        fiber_wait(&own->waiting);
+}
+
+/* ---- Beginning ------------------------------------------------------------------------------- */
+
+static void group_free(struct postgresql_group *group)
+{
+    if (--group->users == 0)
+        free(group);
+}
+
+static void group_over(struct postgresql_store *store)
+{
+    store->gather.groups--;
+    postgresql_gather_look(store);
+}
+
+/* Behind the COMMIT of the group before, if that is under way. */
+static void follow(struct postgresql_store *store, struct postgresql_work *carrier)
+{
+    struct postgresql_work *before = store->gather.committing;
+    store->gather.committing = NULL;
+    if (!before || before->connection->state != CONNECTION_UP)
+        return;
+    carrier->connection = before->connection;
+    before->connection = NULL;
+    postgresql_marks_trim(carrier->connection);
+}
+
+void postgresql_group_committing(struct postgresql_work *carrier)
+{
+    struct postgresql_store *store = store_of(carrier);
+    store->gather.committing = carrier;
+    postgresql_gather_look(store);
+}
+
+void postgresql_group_committed(struct postgresql_work *carrier)
+{
+    struct postgresql_store *store = store_of(carrier);
+    if (store->gather.committing == carrier)
+        store->gather.committing = NULL;
+    store->gather.committed_ns = world_monotonic_ns(store->base.world);
+}
+
+static struct postgresql_group *group_new(struct postgresql_store *store)
+{
+    struct postgresql_group *group = calloc(1, sizeof *group);
+    struct postgresql_work *carrier = calloc(1, sizeof *carrier);
+    FH_ASSERT(group != NULL && carrier != NULL);
+    carrier->base = (struct store_work){.store = &store->base, .mode = STORE_WRITE};
+    carrier->carries = true;
+    group->carrier = carrier;
+    group->end = &group->first;
+    group->numbers = !store->gather.apart && !store->sequencing;
+    return group;
+}
+
+static bool send_own(struct postgresql_work *carrier, struct postgresql_statement *statement)
+{
+    struct postgresql_call *call = postgresql_call(carrier->connection, statement, NULL, 0);
+    if (call)
+        postgresql_call_defer(call, carrier);
+    return call != NULL;
+}
+
+static bool send(struct postgresql_group *group, struct postgresql_gathered *gathered)
+{
+    struct postgresql_parameters parameters;
+    struct postgresql_work *work = gathered->work;
+    if (postgresql_is_late(work) ||
+        postgresql_needs_types(gathered->statement, gathered->values, gathered->count))
+        return false;
+    if (postgresql_parameters_init(&parameters, gathered->statement, gathered->values,
+                                   gathered->count, NULL) == FH_OK)
+        gathered->call = postgresql_call(group->carrier->connection, gathered->statement,
+                                         &parameters, gathered->how);
+    postgresql_parameters_release(&parameters);
+    if (!gathered->call)
+        return false;
+    work->group = group;
+    work->base.tentative = true;
+    *group->end = work;
+    group->end = &work->next;
+    group->users++;
+    group->open++;
+    return true;
+}
+
+/* By the first of those who wait, for all of them. */
+static void lead(struct postgresql_store *store, struct postgresql_gathered *own)
+{
+    struct postgresql_group *group = group_new(store);
+    struct postgresql_work *carrier = group->carrier;
+    follow(store, carrier);
+    store->gather.leading = false;
+    bool good = postgresql_work_begin(carrier, NULL) == FH_OK && send_own(carrier, &lock_briefly) &&
+                send_own(carrier, &look_at_once);
+    for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
+        next = gathered->next; /* on the stack of a fiber that goes on */
+        go_on(gathered, good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);
+    }
+    if (group->users) {
+        group->answered_ns = world_monotonic_ns(store->base.world);
+        postgresql_sync(carrier->connection);
+        CRASH_POINT("postgresql.group_sent");
+        return;
+    }
+    postgresql_rollback(&carrier->base);
+    free(group);
+    group_over(store);
+}
+
+/* ---- A member -------------------------------------------------------------------------------- */
+
+static enum fh_code member_break(struct postgresql_work *work, struct fh_error *error)
+{
+    work->group->broken = true;
+    return again(error);
+}
+
+static enum fh_code member_answer(struct postgresql_work *work, struct postgresql_call *call,
+                                  sql_visit *visit, void *context, int64_t *ret_changes,
+                                  struct fh_error *error)
+{
+    struct postgresql_group *group = work->group;
+    postgresql_call_rows(call, visit, context);
+    struct postgresql_store *store = store_of(work);
+    int64_t now_ns = world_monotonic_ns(store->base.world);
+    if (group->answered_ns < store->gather.committed_ns) /* it was sent behind that */
+        group->answered_ns = store->gather.committed_ns;
+    bool failed = call->code != FH_OK || call->aborted;
+    bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
+    if ((call->code != FH_OK && !call->lost) || is_slow)
+        blame(call->statement);
+    group->answered_ns = now_ns;
+    if (call->lost)
+        group->carrier->lost = true;
+    if (ret_changes)
+        *ret_changes = call->changes;
+    postgresql_call_end(call);
+    return failed ? member_break(work, error) : FH_OK;
+}
+
+enum fh_code postgresql_group_run(struct postgresql_work *work,
+                                  struct postgresql_statement *statement,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, int64_t *ret_changes, bool *ret_done,
+                                  struct fh_error *error)
+{
+    *ret_done = false;
+    if (work->appending)
+        return FH_OK;
+    if (work->statements++ > 0) {
+        work->first->followed = true;
+        return work->group ? member_break(work, error) : FH_OK;
+    }
+    work->first = statement;
+    statement->users++;
+    if (!may_join(statement))
+        return FH_OK;
+    struct postgresql_gathered own = {.work = work,
+                                      .statement = statement,
+                                      .values = values,
+                                      .count = count,
+                                      .how = visit ? POSTGRESQL_ROWS : 0};
+    gather_wait(store_of(work), &own);
+    if (own.as == GATHERED_LEADS)
+        lead(store_of(work), &own);
+    if (own.as == GATHERED_APART)
+        return FH_OK;
+    *ret_done = true;
+    return member_answer(work, own.call, visit, context, ret_changes, error);
+}
+
+enum fh_code postgresql_append(struct store_work *base, struct ledger_event *events,
+                               struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->group) {
+        FH_ASSERT(!work->events);
+        work->events = events;
+        return work->group->broken ? again(error) : FH_OK;
+    }
+    work->appending = true;
+    enum fh_code code = ledger_append(base, events, error);
+    work->appending = false;
+    return code;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static enum fh_code commit(struct postgresql_store *store, struct postgresql_group *group)
+{
+    struct postgresql_work *carrier = group->carrier;
+    struct ledger_event *lists[GROUP_MAX];
+    int64_t first = 0;
+    int count = 0;
+    bool publishes = false;
+    for (struct postgresql_work *work = group->first; work; work = work->next) {
+        publishes = publishes || work->events;
+        lists[count++] = work->events;
+    }
+    carrier->ret_first = &first;
+    if (!send_own(carrier, &lock_patiently))
+        carrier->lost = true;
+    enum fh_code code =
+        carrier->lost ? FH_CONFLICT
+                      : postgresql_append_all(carrier, lists, count, group->numbers, &group->error);
+    CRASH_POINT("postgresql.group_written");
+    if (code != FH_OK) {
+        postgresql_rollback(&carrier->base);
+        return again(&group->error);
+    }
+    code = postgresql_commit(&carrier->base, &group->error);
+    if (code == FH_OK && publishes)
+        numbered(store, group, first);
+    for (struct postgresql_work *work = group->first; work; work = work->next) {
+        if (code == FH_OK)
+            praise(work->first);
+        else if (code != FH_UNAVAILABLE)
+            blame(work->first);
+    }
+    return code == FH_OK || code == FH_UNAVAILABLE ? code : again(&group->error);
+}
+
+/* The last of its works has ended. */
+static void group_end(struct postgresql_store *store, struct postgresql_group *group)
+{
+    if (group->broken) {
+        postgresql_rollback(&group->carrier->base);
+        group->code = again(&group->error);
+    } else {
+        group->code = commit(store, group);
+    }
+    group->over = true;
+    fiber_wake_all(&group->ended);
+    group_over(store);
+}
+
+enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_error *error)
+{
+    struct postgresql_group *group = work->group;
+    if (--group->open == 0)
+        group_end(store_of(work), group);
+    while (!group->over && !MUTATION(member_told_early))
+        fiber_wait(&group->ended);
+    enum fh_code code = group->code;
+    if (code != FH_OK && error)
+        *error = group->error;
+    group_free(group);
+    return code;
+}
+
+/* Its handler has failed, or it has broken the group itself. */
+void postgresql_group_rollback(struct postgresql_work *work)
+{
+    struct postgresql_group *group = work->group;
+    if (!group->broken)
+        blame(work->first);
+    group->broken = true;
+    if (--group->open == 0)
+        group_end(store_of(work), group);
+    group_free(group);
+}

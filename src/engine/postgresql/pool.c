@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who gets which connection. Those for works are lent, first come, first served; they are made when
+ * they are needed, up to the configured number. When the server takes no more of them, works share
+ * those there are. Readers are shared: the one with the fewest calls under way is given.
+ *
+ * Waiting is bounded: a work that gets no connection in time fails, and nothing was done.
+ */
+
+#include "engine/postgresql/internal.h"
+
+#include <stdio.h>
+
+/* Calls under way on one reader; more of them wait. */
+#define READER_CALLS_MAX 1024
+
+static bool may_connect(const struct postgresql_store *store)
+{
+    return !store->failures || world_monotonic_ns(store->base.world) >= store->retry_ns;
+}
+
+static bool any_is_up(const struct postgresql_store *store)
+{
+    for (int i = 0; i < store->options.connections; i++) {
+        if (store->works[i].state == CONNECTION_UP)
+            return true;
+    }
+    return false;
+}
+
+/* Up, or else to be made; NULL: none that is free. The first ones first, whose caches are warm. */
+static struct postgresql_connection *find_free(struct postgresql_store *store)
+{
+    struct postgresql_connection *down = NULL;
+    for (int i = 0; i < store->options.connections; i++) {
+        struct postgresql_connection *connection = &store->works[i];
+        if (connection->taken)
+            continue;
+        if (connection->state == CONNECTION_UP)
+            return connection;
+        if (!down)
+            down = connection;
+    }
+    return down && (may_connect(store) || !any_is_up(store)) ? down : NULL;
+}
+
+static void grant(struct postgresql_store *store)
+{
+    if (store->works_free.first) {
+        store->granted++;
+        fiber_wake_one(&store->works_free);
+    }
+}
+
+static enum fh_code take_free(struct postgresql_store *store,
+                              struct postgresql_connection *connection, struct fh_error *error)
+{
+    connection->taken = true;
+    enum fh_code code =
+        connection->state == CONNECTION_UP ? FH_OK : postgresql_connect(connection, error);
+    if (code != FH_OK)
+        connection->taken = false;
+    /* Whoever waits may find another free one, or shall hear the reason too. */
+    if (code != FH_OK || find_free(store))
+        grant(store);
+    return code;
+}
+
+enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_connection **ret,
+                             struct fh_error *error)
+{
+    struct world *world = store->base.world;
+    int64_t deadline_ns = world_in_ms(world, POSTGRESQL_WAIT_MS);
+    bool first = !store->works_free.first && !store->granted;
+    for (;; first = true) {
+        /* Again after each that could not be made: meanwhile another one may have been given back
+         * to nobody, and nobody would wake us. It ends, since the next attempt is due only later.
+         */
+        while (first && (*ret = find_free(store))) {
+            enum fh_code code = take_free(store, *ret, error);
+            if (code == FH_OK || !any_is_up(store))
+                return code;
+        }
+        if (!fiber_wait_until(&store->works_free, world, deadline_ns))
+            break;
+        store->granted--;
+    }
+    error_set(error, FH_UNAVAILABLE,
+              "All %d connections to the store were in use for %d s; nothing was done.",
+              store->options.connections, POSTGRESQL_WAIT_MS / 1000);
+    if (error)
+        error->retryable = true;
+    return FH_UNAVAILABLE;
+}
+
+void postgresql_give_back(struct postgresql_connection *connection)
+{
+    connection->taken = false;
+    grant(connection->store);
+}
+
+/* ---- Shared ones ----------------------------------------------------------------------------- */
+
+enum fh_code postgresql_connect_shared(struct postgresql_connection *connection,
+                                       struct fh_error *error)
+{
+    struct postgresql_store *store = connection->store;
+    while (connection->state == CONNECTION_CONNECTING)
+        fiber_wait(&store->connecting);
+    if (connection->state == CONNECTION_UP)
+        return FH_OK;
+    enum fh_code code = postgresql_connect(connection, error);
+    fiber_wake_all(&store->connecting);
+    return code;
+}
+
+enum fh_code postgresql_reader(struct postgresql_store *store, struct postgresql_connection **ret,
+                               struct fh_error *error)
+{
+    struct postgresql_connection *best = &store->readers[0];
+    for (int i = 1; i < POSTGRESQL_READERS; i++) {
+        struct postgresql_connection *other = &store->readers[i];
+        bool better = other->in_flight < best->in_flight;
+        if (best->state != CONNECTION_UP
+                ? other->state == CONNECTION_UP
+                : better && (other->state == CONNECTION_UP || may_connect(store)))
+            best = other;
+    }
+    *ret = best;
+    if (best->in_flight >= READER_CALLS_MAX) {
+        error_set(error, FH_UNAVAILABLE, "More than %d statements wait for the store.",
+                  READER_CALLS_MAX * POSTGRESQL_READERS);
+        if (error)
+            error->retryable = true;
+        return FH_UNAVAILABLE;
+    }
+    return postgresql_connect_shared(best, error);
+}

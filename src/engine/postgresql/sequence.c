@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sequencer's connection: each statement is committed by itself, at READ COMMITTED. Numbering
+ * twice does no harm, so a statement whose connection broke is sent once more.
+ *
+ * Over the same connection the process listens for positions that others have given (fh_sequence
+ * notifies, while more than one process listens; fh_append always does): so nobody looks whether
+ * there are any. It is kept up by a fiber of its own; once it is up again, the listeners look for
+ * what they have missed.
+ */
+
+#include <string.h>
+
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
+#include "engine/postgresql/internal.h"
+
+#define TRIES 2
+
+/* ---- Listening ------------------------------------------------------------------------------- */
+
+enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t deadline_ns,
+                               struct fh_error *error)
+{
+    return postgresql_simple(connection,
+                             "SELECT pg_advisory_lock_shared(" LEDGER_LISTENERS_POSTGRESQL ");"
+                             "LISTEN " LEDGER_CHANNEL_POSTGRESQL,
+                             deadline_ns, NULL, NULL, error);
+}
+
+bool postgresql_is_own(const struct postgresql_store *store, int backend)
+{
+    bool own = store->sequence.backend == backend;
+    for (int i = 0; i < store->options.connections && !own; i++)
+        own = store->works[i].state == CONNECTION_UP && store->works[i].backend == backend;
+    return own;
+}
+
+void postgresql_on_notice(struct postgresql_connection *connection)
+{
+    struct postgresql_store *store = connection->store;
+    bool heard = false;
+    for (PGnotify *notify; (notify = postgresql_pq.PQnotifies(connection->pg));) {
+        heard = heard || (!postgresql_is_own(store, notify->be_pid) &&
+                          strcmp(notify->extra, connection->schema) == 0);
+        postgresql_pq.PQfreemem(notify);
+    }
+    if (heard && !store->closing)
+        store_heard(&store->base);
+}
+
+static void keep_listening(void *argument)
+{
+    struct postgresql_store *store = argument;
+    struct world *world = store->base.world;
+    while (!store->closing) {
+        if (store->sequence.state == CONNECTION_UP)
+            fiber_wait(&store->listening);
+        else if (postgresql_connect_shared(&store->sequence, NULL) == FH_OK)
+            store_heard(&store->base);
+        else
+            fiber_wait_until(&store->listening, world, store->retry_ns);
+    }
+    store->listens = false;
+    postgresql_fiber_ended(store);
+}
+
+bool postgresql_listening_start(struct postgresql_store *store)
+{
+    store->listens = fiber_start(store->base.world->fibers, keep_listening, store);
+    return store->listens;
+}
+
+/* ---- Numbering ------------------------------------------------------------------------------- */
+
+static enum fh_code run_once(struct postgresql_connection *connection,
+                             struct postgresql_statement *statement, const struct sql_value *values,
+                             int count, sql_visit *visit, void *context, bool *ret_again,
+                             struct fh_error *error)
+{
+    struct postgresql_parameters parameters;
+    struct postgresql_call *call = NULL;
+    enum fh_code code = postgresql_connect_shared(connection, error);
+    *ret_again = false;
+    if (code == FH_OK && postgresql_needs_types(statement, values, count))
+        code = postgresql_learn(connection, statement, 0, ret_again, error);
+    if (code != FH_OK)
+        return code;
+    code = postgresql_parameters_init(&parameters, statement, values, count, error);
+    if (code == FH_OK) {
+        call = postgresql_call(connection, statement, &parameters, POSTGRESQL_ROWS);
+        *ret_again = !call;
+    }
+    postgresql_parameters_release(&parameters);
+    if (!call)
+        return code == FH_OK ? postgresql_lost_error(error) : code;
+    postgresql_sync(connection);
+    return postgresql_call_visit(call, visit, context, ret_again, error);
+}
+
+enum fh_code postgresql_run_alone(struct store *base, const char *sql,
+                                  const struct sql_value *values, int count, sql_visit *visit,
+                                  void *context, struct fh_error *error)
+{
+    struct postgresql_store *store = (struct postgresql_store *)base;
+    struct postgresql_statement *statement;
+    enum fh_code code = postgresql_statement_get(store, sql, &statement, error);
+    if (code != FH_OK)
+        return code;
+    bool again = true;
+    statement->users++;
+    for (int i = 0; again && i < TRIES; i++)
+        code = run_once(&store->sequence, statement, values, count, visit, context, &again, error);
+    statement->users--;
+    return code;
+}
+
+enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
+                                 struct fh_error *error)
+{
+    struct postgresql_store *own = (struct postgresql_store *)store;
+    postgresql_opening_keep(own);
+    own->sequencing++;
+    enum fh_code code = ledger_sequence(store, postgresql_run_alone, placed, count, error);
+    own->sequencing--;
+    own->sequenced++;
+    postgresql_gather_look(own);
+    return code;
+}

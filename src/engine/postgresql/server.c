@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PostgreSQL. A service's user is no superuser and may make neither databases nor users; its
+ * database is its own and closed to PUBLIC, and so is the schema `public` in it. On a server with
+ * the layout `schemas` there is one database for all, in which each user has a schema and no rights
+ * outside of it.
+ *
+ * Every statement can be repeated: what is there is looked for first, and a crash in between is
+ * mended by the next time. A user that is there already keeps its password, since it may be
+ * somebody else's; that it is ours is proved at the end, by entering with the password that we
+ * made. A user's password goes to the server as a SCRAM verifier, so that no log of it can tell.
+ */
+
+#define _GNU_SOURCE
+#include <glob.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/library.h"
+#include "store/tls.h"
+#include "engine/postgresql/internal.h"
+#include "store/server.h"
+
+#define STATEMENT_SIZE_MAX ((size_t)4096)
+#define TABLES_MAX 1000 /* tried of one store */
+#define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
+
+#define SYMBOLS(X)                                                                                 \
+    X(PQconnectStartParams)                                                                        \
+    X(PQconnectPoll)                                                                               \
+    X(PQsetErrorVerbosity)                                                                         \
+    X(PQsocket)                                                                                    \
+    X(PQerrorMessage)                                                                              \
+    X(PQfinish)                                                                                    \
+    X(PQexec)                                                                                      \
+    X(PQresultStatus)                                                                              \
+    X(PQresultErrorField)                                                                          \
+    X(PQntuples)                                                                                   \
+    X(PQgetvalue)                                                                                  \
+    X(PQclear)                                                                                     \
+    X(PQencryptPasswordConn)                                                                       \
+    X(PQfreemem)
+
+#define DECLARE(name) static __typeof__(&name) p##name;
+SYMBOLS(DECLARE)
+
+static enum fh_code load(struct fh_error *error)
+{
+#define FIND(name) {#name, (void **)&p##name},
+    static const struct library_symbol symbols[] = {SYMBOLS(FIND)};
+    return pPQfreemem ? FH_OK
+                      : library_load("libpq.so.5", "libpq5", symbols,
+                                     sizeof symbols / sizeof *symbols, error);
+}
+
+/* ---- A private one ------------------------------------------------------------------------------
+ */
+
+static const char *programs(struct arena *arena)
+{
+    glob_t found;
+    const char *best = NULL;
+    long newest = 0;
+    if (glob(PROGRAMS, 0, NULL, &found) != 0)
+        return NULL;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        long version = strtol(found.gl_pathv[i] + strlen("/usr/lib/postgresql/"), NULL, 10);
+        if (version > newest) {
+            newest = version;
+            best = arena_copy(arena, found.gl_pathv[i],
+                              strlen(found.gl_pathv[i]) - strlen("/postgres"));
+        }
+    }
+    globfree(&found);
+    return best;
+}
+
+static enum fh_code make(const struct server_own *own, struct server_command *command,
+                         struct fh_error *error)
+{
+    enum fh_code code = server_secret(own, own->password, error);
+    server_argument(command, "%s/initdb", own->programs);
+    server_argument(command, "--pgdata=%s", own->data);
+    server_argument(command, "--username=" SERVER_SUPERUSER);
+    server_argument(command, "--pwfile=%s/" SERVER_SECRET, own->folder);
+    server_argument(command, "--auth=scram-sha-256");
+    server_argument(command, "--encoding=UTF8");
+    server_argument(command, "--locale=C.UTF-8");
+    server_argument(command, "--data-checksums");
+    return code;
+}
+
+static enum fh_code run(const struct server_own *own, struct server_command *command,
+                        struct fh_error *error)
+{
+    (void)error;
+    const char *key;
+    json_t *value;
+    server_argument(command, "%s/postgres", own->programs);
+    server_argument(command, "-D");
+    server_argument(command, "%s", own->data);
+    /* A work that meets another is an error to the server, and run again: what it said is no news,
+     * and may be somebody's data. */
+    server_argument(command, "-c");
+    server_argument(command, "log_min_error_statement=panic");
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
+        server_argument(command, "-c");
+        server_argument_setting(command, "", key, value);
+    }
+    /* The last word is ours: who may reach it is not a matter of taste. */
+    server_argument(command, "-c");
+    server_argument(command, "listen_addresses=127.0.0.1");
+    server_argument(command, "-c");
+    server_argument(command, "port=%d", own->port);
+    server_argument(command, "-c");
+    server_argument(command, "unix_socket_directories=");
+    return FH_OK;
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------
+ */
+
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+/* The SQLSTATE in 'connection to server at ... failed: FATAL:  28P01: password ...'. */
+static void find_state(const char *said, char state[static 6])
+{
+    const char *at = said;
+    *state = '\0';
+    while ((at = strstr(at, ":  ")) && strspn(at += 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5)
+        ;
+    if (at)
+        snprintf(state, 6, "%s", at);
+}
+
+/* The server knows who asks, and does not let him in there. */
+static bool is_refusal(const char *state)
+{
+    return strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
+           strcmp(state, "42501") == 0;
+}
+
+static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *error)
+{
+    char said[sizeof error->message], state[6];
+    snprintf(said, sizeof said, "%s", pPQerrorMessage(link));
+    said[strcspn(said, "\n")] = '\0';
+    find_state(said, state);
+    enum fh_code code =
+        error_set(error, is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE, "PostgreSQL, as %s: %s",
+                  server_text(as, "user"), *said ? said : "nobody answers");
+    if (code == FH_UNAVAILABLE && store_tls_failed(server_text(as, "host"), said, error))
+        return code;
+    if (error)
+        snprintf(error->native, sizeof error->native, "%s", state);
+    return code;
+}
+
+/* Not by PQconnectdb: it gives no SQLSTATE. */
+static bool connect_link(PGconn *link)
+{
+    pPQsetErrorVerbosity(link, PQERRORS_VERBOSE);
+    for (PostgresPollingStatusType status = PGRES_POLLING_WRITING;;) {
+        if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED)
+            return status == PGRES_POLLING_OK;
+        struct pollfd wanted = {.fd = pPQsocket(link),
+                                .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
+        if (wanted.fd < 0 || poll(&wanted, 1, SERVER_CONNECT_S_MAX * 1000) <= 0)
+            return false;
+        status = pPQconnectPoll(link);
+    }
+}
+
+/* With `database` for the one that `as` names. */
+static enum fh_code open_link(const json_t *as, const char *database, PGconn **ret,
+                              struct fh_error *error)
+{
+    const json_t *tls = json_object_get(as, "tls");
+    bool verify = strcmp(server_text(tls, "mode"), "verify") == 0;
+    char port[16];
+    const char *keys[] = {
+        "host",        "port",   "user",     "password",   "dbname",          "sslmode", "sslcert",
+        "sslrootcert", "sslkey", "passfile", "gssencmode", "client_encoding", NULL};
+    const char *values[] = {server_text(as, "host"),
+                            port,
+                            server_text(as, "user"),
+                            server_text(as, "password"),
+                            database,
+                            verify ? "verify-full" : "disable",
+                            or_null(server_text(tls, "certificate")),
+                            or_null(server_text(tls, "ca")),
+                            or_null(server_text(tls, "key")),
+                            "/dev/null",
+                            "disable",
+                            "UTF8",
+                            NULL};
+    enum fh_code code = load(error);
+    if (code != FH_OK)
+        return code;
+    snprintf(port, sizeof port, "%d", server_port(as, server_postgresql.port));
+    *ret = pPQconnectStartParams(keys, values, 0);
+    FH_ASSERT(*ret != NULL);
+    if (connect_link(*ret))
+        return FH_OK;
+    code = refused(*ret, as, error);
+    pPQfinish(*ret);
+    return code;
+}
+
+/* The first column of the first row in `text`, "" when there is none; NULL: not wanted. */
+static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t size,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t size,
+                        const char *format, ...)
+{
+    char statement[STATEMENT_SIZE_MAX];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(statement, sizeof statement, format, args);
+    va_end(args);
+    FH_ASSERT(length < (int)sizeof statement);
+    PGresult *result = pPQexec(link, statement);
+    ExecStatusType status = pPQresultStatus(result);
+    enum fh_code code = FH_OK;
+    if (status == PGRES_TUPLES_OK) {
+        if (text)
+            snprintf(text, size, "%s", pPQntuples(result) ? pPQgetvalue(result, 0, 0) : "");
+    } else if (status != PGRES_COMMAND_OK) {
+        const char *state = pPQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const char *why = pPQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        code = error_set(error, state ? FH_CONFLICT : FH_UNAVAILABLE, "PostgreSQL: %s",
+                         why ? why : "the connection was lost");
+        if (error)
+            snprintf(error->native, sizeof error->native, "%s", state ? state : "");
+    }
+    pPQclear(result);
+    return code;
+}
+
+#define TELL(link, error, ...) ask(link, error, NULL, 0, __VA_ARGS__)
+
+static enum fh_code enter(const json_t *as, struct fh_error *error)
+{
+    PGconn *link;
+    const char *database = server_text(as, "database");
+    enum fh_code code = open_link(as, *database ? database : "postgres", &link, error);
+    if (code == FH_OK) {
+        code = TELL(link, error, "SELECT 1");
+        pPQfinish(link);
+    }
+    return code;
+}
+
+/* ---- Providing ----------------------------------------------------------------------------------
+ */
+
+struct provision_names {
+    const char *user, *password, *database, *schema;
+};
+
+static enum fh_code make_user(PGconn *link, const struct provision_names *names,
+                              struct fh_error *error)
+{
+    char there[8];
+    enum fh_code code = ask(link, error, there, sizeof there,
+                            "SELECT 1 FROM pg_roles WHERE rolname = '%s'", names->user);
+    if (code != FH_OK || *there)
+        return code;
+    char *verifier = pPQencryptPasswordConn(link, names->password, names->user, "scram-sha-256");
+    if (!verifier)
+        return error_set(error, FH_UNAVAILABLE, "PostgreSQL can't encrypt a password.");
+    code = TELL(link, error,
+                "CREATE ROLE \"%s\" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+                "PASSWORD '%s'",
+                names->user, verifier);
+    pPQfreemem(verifier);
+    return code;
+}
+
+static enum fh_code make_database(PGconn *link, const struct provision_names *names,
+                                  struct fh_error *error)
+{
+    char owner[128], super[8];
+    enum fh_code code = ask(link, error, owner, sizeof owner,
+                            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '%s'",
+                            names->database);
+    if (code != FH_OK)
+        return code;
+    if (*owner && !*names->schema && strcmp(owner, names->user) != 0)
+        return error_set(error, FH_CONFLICT,
+                         "PostgreSQL has a database %s already, and it is the user %s's.",
+                         names->database, owner);
+    if (*owner)
+        return FH_OK;
+    code = ask(link, error, super, sizeof super,
+               "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
+    /* Who is no superuser can give things to those alone of whom he is a member. */
+    if (code == FH_OK && !*super && !*names->schema)
+        code = TELL(link, error, "GRANT \"%s\" TO CURRENT_USER", names->user);
+    if (code != FH_OK)
+        return code;
+    if (*names->schema)
+        return TELL(link, error, "CREATE DATABASE \"%s\" TEMPLATE template0 ENCODING 'UTF8'",
+                    names->database);
+    return TELL(link, error,
+                "CREATE DATABASE \"%s\" OWNER \"%s\" TEMPLATE template0 ENCODING 'UTF8'",
+                names->database, names->user);
+}
+
+static enum fh_code close_database(PGconn *link, const struct provision_names *names,
+                                   bool is_private, struct fh_error *error)
+{
+    enum fh_code code =
+        TELL(link, error, "REVOKE ALL ON DATABASE \"%s\" FROM PUBLIC", names->database);
+    if (code == FH_OK && *names->schema)
+        code = TELL(link, error, "GRANT CONNECT, TEMPORARY ON DATABASE \"%s\" TO \"%s\"",
+                    names->database, names->user);
+    if (code == FH_OK && is_private)
+        code = TELL(link, error, "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
+    return code;
+}
+
+static enum fh_code make_schema(PGconn *link, const struct provision_names *names,
+                                struct fh_error *error)
+{
+    char owner[128];
+    enum fh_code code = TELL(link, error, "REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    if (code == FH_OK && !*names->schema)
+        return TELL(link, error, "GRANT ALL ON SCHEMA public TO \"%s\"", names->user);
+    if (code == FH_OK)
+        code = TELL(link, error, "CREATE SCHEMA IF NOT EXISTS \"%s\" AUTHORIZATION \"%s\"",
+                    names->schema, names->user);
+    if (code == FH_OK)
+        code = ask(link, error, owner, sizeof owner,
+                   "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = '%s'",
+                   names->schema);
+    if (code == FH_OK && strcmp(owner, names->user) != 0)
+        return error_set(error, FH_CONFLICT,
+                         "PostgreSQL's database %s has a schema %s already, and it is the user "
+                         "%s's.",
+                         names->database, names->schema, owner);
+    if (code == FH_OK)
+        code = TELL(link, error, "REVOKE ALL ON SCHEMA \"%s\" FROM PUBLIC", names->schema);
+    if (code == FH_OK)
+        code = TELL(link, error, "ALTER ROLE \"%s\" IN DATABASE \"%s\" SET search_path = \"%s\"",
+                    names->user, names->database, names->schema);
+    return code;
+}
+
+static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
+                            struct fh_error *error)
+{
+    struct provision_names names = {server_text(store, "user"), server_text(store, "password"),
+                                    server_text(store, "database"), server_text(store, "schema")};
+    PGconn *link;
+    enum fh_code code = open_link(admin, "postgres", &link, error);
+    if (code != FH_OK)
+        return code;
+    /* Notices that something is there already are no news. */
+    code = TELL(link, error, "SET client_min_messages = error");
+    if (code == FH_OK)
+        code = make_user(link, &names, error);
+    if (code == FH_OK)
+        code = make_database(link, &names, error);
+    if (code == FH_OK)
+        code = close_database(link, &names, is_private, error);
+    pPQfinish(link);
+    if (code == FH_OK)
+        code = open_link(admin, names.database, &link, error);
+    if (code != FH_OK)
+        return code;
+    code = TELL(link, error, "SET client_min_messages = error");
+    if (code == FH_OK)
+        code = make_schema(link, &names, error);
+    pPQfinish(link);
+    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+}
+
+/* ---- Proving ------------------------------------------------------------------------------------
+ */
+
+/* What of a schema lets this user in: its tables are tried one by one, for reading; whether it may
+ * write is asked. Their names stand in the catalogue, which everybody reads. */
+static enum fh_code try_schema(PGconn *link, const char *schema, struct text *open,
+                               struct fh_error *error)
+{
+    char query[512], makes[8];
+    snprintf(query, sizeof query,
+             "SELECT c.relname, has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') "
+             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+             "WHERE n.nspname = '%s' AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY 1 LIMIT %d",
+             schema, TABLES_MAX);
+    PGresult *tables = pPQexec(link, query);
+    enum fh_code code = FH_OK;
+    if (pPQresultStatus(tables) != PGRES_TUPLES_OK)
+        code =
+            error_set(error, FH_UNAVAILABLE, "PostgreSQL does not list the tables of %s.", schema);
+    for (int i = 0; code == FH_OK && i < pPQntuples(tables); i++) {
+        const char *table = pPQgetvalue(tables, i, 0);
+        bool write = *pPQgetvalue(tables, i, 1) == 't';
+        bool read = TELL(link, NULL, "SELECT 1 FROM \"%s\".\"%s\" LIMIT 1", schema, table) == FH_OK;
+        if (read || write)
+            text_printf(open, "%s%s %s.%s", open->length ? ", " : "", read ? "read" : "write",
+                        schema, table);
+    }
+    pPQclear(tables);
+    if (code == FH_OK)
+        code = ask(link, error, makes, sizeof makes, "SELECT has_schema_privilege('%s', 'CREATE')",
+                   schema);
+    if (code == FH_OK && *makes == 't')
+        text_printf(open, "%smake tables in %s", open->length ? ", " : "", schema);
+    return code;
+}
+
+static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
+                             struct fh_error *error)
+{
+    const char *database = server_text(store, "database"), *schema = server_text(store, "schema");
+    json_t *there = json_copy((json_t *)(uintptr_t)store);
+    struct text open;
+    PGconn *link;
+    *ret = '\0';
+    json_object_set(there, "user", json_object_get(as, "user"));
+    json_object_set(there, "password", json_object_get(as, "password"));
+    enum fh_code code = open_link(there, database, &link, error);
+    json_decref(there);
+    if (code != FH_OK)
+        return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+    text_init(&open, STATEMENT_SIZE_MAX);
+    if (*schema)
+        code = try_schema(link, schema, &open, error);
+    else
+        text_printf(&open, "enter the database %s", database);
+    snprintf(ret, SERVER_OPEN_SIZE, "%s", open.data ? open.data : "");
+    text_release(&open);
+    pPQfinish(link);
+    return code;
+}
+
+static int connections(int n)
+{
+    return n + 4; /* 2 for reads, 1 for the sequencer, 1 with which older programs settle */
+}
+
+static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+{
+    char most[16] = "", now[16] = "";
+    PGconn *link;
+    enum fh_code code = open_link(as, server_text(as, "database"), &link, error);
+    if (code != FH_OK)
+        return code;
+    code = ask(link, error, most, sizeof most,
+               "SELECT current_setting('max_connections')::int "
+               "- current_setting('superuser_reserved_connections')::int");
+    if (code == FH_OK)
+        code = ask(link, error, now, sizeof now,
+                   "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
+    ret->connections_max = (int)strtol(most, NULL, 10);
+    ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
+    pPQfinish(link);
+    return code;
+}
+
+const struct server_kind server_postgresql = {
+    .engine = "postgresql",
+    .install = "apt-get install postgresql",
+    .user = "postgres",
+    .port = 5432,
+    .schemas = true,
+    .stop_signal = SIGINT,
+    .death_signal = SIGQUIT,
+    .connections = connections,
+    .programs = programs,
+    .make = make,
+    .run = run,
+    .enter = enter,
+    .provide = provide,
+    .trespass = trespass,
+    .room = room,
+};

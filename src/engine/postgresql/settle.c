@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Marks on PostgreSQL, and what became of a COMMIT that was not answered: see mark.c. A work's mark
+ * goes out in one message with its COMMIT. Settling's row goes in over another connection: that
+ * waits until the work in flight has ended. A server that has not noticed that the link is gone
+ * would keep us waiting: after a second its backend is told to end.
+ *
+ * Where the work's mark is there, its row is written once more as it is: the answer to that comes
+ * behind the work's own log records, on the standby, too, where commits wait for one.
+ *
+ * Settling takes one of the works' connections, whose own has been given back: so it needs none
+ * that the server may not have.
+ *
+ * The mark is the last that a work writes, and so where it is asked whether the server could still
+ * tell all conflicts of what was written before (fh_recent, ledger_schema.c): of a work
+ * that stood open while too many others ended it could not, and that one runs again. So would one
+ * whose statements have come into another transaction than the one it began.
+ *
+ * Decided marks are removed now and then, behind a commit: not in works, whose reading of the marks
+ * would make them conflict with one another.
+ */
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mutation.h"
+#include "engine/postgresql/internal.h"
+
+#define TRIM_NS (20 * (int64_t)1000000000)
+#define ASK_MS 10000 /* for one answer */
+#define LOCK_MS "1000"
+
+enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
+                             struct fh_error *error)
+{
+    mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
+    if (!mark->opening) /* the store is being opened: whoever asks again finds it made */
+        return FH_OK;
+    bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_ALONE;
+    if (MUTATION(forgotten_reads_trusted) || MUTATION(works_not_serializable))
+        serializable = false;
+    struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
+    return postgresql_run(&work->base,
+                          serializable
+                              ? "INSERT INTO fh_mark (opening, number) SELECT ?1, ?2 WHERE"
+                                " (clock_timestamp() < transaction_timestamp() + interval '10 ms'"
+                                " AND current_setting('transaction_isolation') = 'serializable')"
+                                " OR fh_recent()"
+                              : "INSERT INTO fh_mark (opening, number) VALUES (?1, ?2)",
+                          values, 2, NULL, NULL, NULL, error);
+}
+
+void postgresql_marks_trim(struct postgresql_connection *connection)
+{
+    struct postgresql_store *store = connection->store;
+    int64_t now_ns = world_monotonic_ns(store->base.world);
+    int64_t pause_ns = MUTATION(mark_trimmed_early) ? 0 : TRIM_NS;
+    if (!store->marks.opening || now_ns - store->marks_trimmed_ns < pause_ns)
+        return;
+    store->marks_trimmed_ns = now_ns;
+    struct postgresql_statement *statement;
+    struct postgresql_parameters parameters;
+    struct sql_value values[] = {
+        sql_integer(store->marks.opening),
+        sql_integer(MUTATION(mark_trimmed_early) ? INT64_MAX : marks_decided(&store->marks))};
+    if (postgresql_statement_get(store,
+                                 "DELETE FROM fh_mark WHERE opening = ?1 AND number < ?2"
+                                 " AND never IS NULL",
+                                 &statement, NULL) != FH_OK)
+        return;
+    if (postgresql_parameters_init(&parameters, statement, values, 2, NULL) == FH_OK) {
+        struct postgresql_call *call = postgresql_call(connection, statement, &parameters, 0);
+        if (call)
+            postgresql_call_defer(call, NULL);
+        postgresql_sync(connection);
+    }
+    postgresql_parameters_release(&parameters);
+}
+
+/* ---- Finding out ----------------------------------------------------------------------------- */
+
+static void read_said(void *context, PGresult *result)
+{
+    enum mark_said *said = context;
+    if (postgresql_pq.PQntuples(result) == 1 && postgresql_pq.PQnfields(result) == 1)
+        *said = mark_said(MUTATION(settled_by_presence) ? "stands"
+                          : postgresql_pq.PQgetisnull(result, 0, 0)
+                              ? NULL
+                              : postgresql_pq.PQgetvalue(result, 0, 0));
+}
+
+/* The server's process may have got another's number meanwhile: none of our own has it. */
+static void end_backend(struct postgresql_connection *connection, int backend, int64_t deadline_ns)
+{
+    char sql[256];
+    if (postgresql_is_own(connection->store, backend))
+        return;
+    snprintf(sql, sizeof sql,
+             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %d"
+             " AND usename = current_user"
+             " AND application_name = current_setting('application_name')",
+             backend);
+    postgresql_simple(connection, sql, deadline_ns, NULL, NULL, NULL);
+}
+
+/* One message is one transaction, which is over when it is answered. */
+static enum mark_said ask(struct postgresql_store *store, const struct mark *mark, int backend,
+                          struct fh_error *error)
+{
+    struct postgresql_connection *connection;
+    enum mark_said said = MARK_UNKNOWN;
+    char sql[640];
+    enum fh_code code = postgresql_take(store, &connection, error);
+    if (code != FH_OK)
+        return MARK_UNKNOWN;
+    snprintf(sql, sizeof sql,
+             "SET LOCAL lock_timeout=" LOCK_MS ";"
+             "INSERT INTO fh_mark (opening, number, never)"
+             " (SELECT opening, %lld, now() FROM fh_opening WHERE opening = %lld FOR SHARE)"
+             " ON CONFLICT (opening, number) DO UPDATE SET never = fh_mark.never;"
+             "SELECT (SELECT CASE WHEN never IS NULL THEN 'stands' ELSE 'never' END FROM fh_mark"
+             " WHERE opening = %lld AND number = %lld)",
+             (long long)mark->number, (long long)mark->opening, (long long)mark->opening,
+             (long long)mark->number);
+    int64_t deadline_ns = world_in_ms(store->base.world, ASK_MS);
+    code = postgresql_simple(connection, sql, deadline_ns, read_said, &said, error);
+    if (code != FH_OK)
+        said = MARK_UNKNOWN;
+    if (code != FH_OK && connection->state == CONNECTION_UP)
+        end_backend(connection, backend, deadline_ns);
+    postgresql_give_back(connection);
+    return said;
+}
+
+enum fh_code postgresql_settle(struct postgresql_store *store, const struct mark *mark, int backend,
+                               struct fh_error *error)
+{
+    struct world *world = store->base.world;
+    struct settling settling = {.world = world, .begun_ns = world_monotonic_ns(world)};
+    struct fh_error why = {0};
+    enum mark_said said;
+    if (!mark->opening)
+        return settling_none(error);
+    while ((said = ask(store, mark, backend, &why)) == MARK_UNKNOWN)
+        settling_wait(&settling, &why);
+    return settling_end(&settling, said, error);
+}

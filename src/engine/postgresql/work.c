@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Works: one connection and one transaction each.
+ *
+ *     begin      a connection is lent; nothing is sent
+ *     run        BEGIN goes out with the first statement (run.c)
+ *     commit     what was deferred, the work's mark and COMMIT go out in one message; its answer
+ *                means durable, as synchronous_commit is on
+ *     rollback   ROLLBACK is sent and not waited for: the next work's BEGIN stands behind it
+ *
+ * A COMMIT that was not answered is settled (settle.c), for as long as the server is
+ * away: a commit returns when it is decided. So it is when the link seems to live and nothing comes
+ * for longer than any statement may take. A link that dies before leaves nothing: the server rolls
+ * back.
+ *
+ * Works are serializable; of two that can't both be as if one came after the other, the server ends
+ * one. It runs again alone: it waits until the other writing works of this process have ended, and
+ * none begins meanwhile, so that a row everybody writes to is worked off one by one instead of
+ * failing over and over.
+ *
+ * Works that migrate hold an advisory lock of the database, one for each schema. It is tried for
+ * again and again and not waited for: who waits inside the server holds a snapshot, which CREATE
+ * INDEX CONCURRENTLY of the one at work would wait for.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/mutation.h"
+#include "engine/postgresql/internal.h"
+#include "store/relational/script.h"
+
+#define LOCK_TRY_MS 50
+#define ANSWER_MS 10000            /* beside what its statements may take */
+#define ANSWER_MIGRATED_MS 3600000 /* whose statements have no bound */
+#define MIGRATIONS_LOCK "hashtextextended('freehold.migrations.' || current_schema(), 0)"
+
+/* The first slots are those of BEGIN, for each mode: run.c. */
+static struct postgresql_statement commit_statement =
+    POSTGRESQL_OWN_STATEMENT(6, "COMMIT", "COMMIT");
+static struct postgresql_statement rollback_statement =
+    POSTGRESQL_OWN_STATEMENT(7, "ROLLBACK", "ROLLBACK");
+
+static struct postgresql_store *store_of(const struct postgresql_work *work)
+{
+    return (struct postgresql_store *)work->base.store;
+}
+
+/* ---- One alone ------------------------------------------------------------------------------- */
+
+static bool must_wait(const struct postgresql_store *store, enum store_mode mode)
+{
+    if (mode == STORE_WRITE_ALONE)
+        return store->alone || store->writers;
+    return store->alone || store->alone_waiting;
+}
+
+static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mode mode,
+                                   struct fh_error *error)
+{
+    bool alone = mode == STORE_WRITE_ALONE, passed = true;
+    int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_WAIT_MS);
+    store->alone_waiting += alone;
+    while (passed && must_wait(store, mode))
+        passed = fiber_wait_until(&store->turnstile, store->base.world, deadline_ns);
+    store->alone_waiting -= alone;
+    if (passed) {
+        store->alone = alone;
+        store->writers += !alone;
+        return FH_OK;
+    }
+    fiber_wake_all(&store->turnstile);
+    error_set(error, FH_UNAVAILABLE, "The store was busy for %d s; nothing was done.",
+              POSTGRESQL_WAIT_MS / 1000);
+    if (error)
+        error->retryable = true;
+    return FH_UNAVAILABLE;
+}
+
+static void turnstile_leave(struct postgresql_store *store, enum store_mode mode)
+{
+    if (mode == STORE_WRITE_ALONE)
+        store->alone = false;
+    else
+        store->writers--;
+    if (store->turnstile.first && !(store->alone_waiting && store->writers))
+        fiber_wake_all(&store->turnstile);
+}
+
+static bool is_write(enum store_mode mode)
+{
+    return mode == STORE_WRITE || mode == STORE_WRITE_GUARDED || mode == STORE_WRITE_ALONE;
+}
+
+/* ---- The lock of migrations ------------------------------------------------------------------ */
+
+static void read_locked(void *context, PGresult *result)
+{
+    bool *locked = context;
+    if (postgresql_pq.PQntuples(result) == 1)
+        *locked = *postgresql_pq.PQgetvalue(result, 0, 0) == 't';
+}
+
+static enum fh_code lock(struct postgresql_work *work, struct fh_error *error)
+{
+    struct world *world = work->base.store->world;
+    int64_t deadline_ns = world_in_ms(world, STORE_MIGRATE_WAIT_MS);
+    for (;;) {
+        enum fh_code code = postgresql_simple(
+            work->connection,
+            "SET statement_timeout=0; SELECT pg_try_advisory_lock(" MIGRATIONS_LOCK ")", -1,
+            read_locked, &work->locked, error);
+        if (code != FH_OK || work->locked)
+            return code;
+        if (world_monotonic_ns(world) >= deadline_ns)
+            return error_set(error, FH_UNAVAILABLE,
+                             "Another process has been migrating the store for %d s.",
+                             STORE_MIGRATE_WAIT_MS / 1000);
+        fiber_sleep_until(world, world_in_ms(world, LOCK_TRY_MS));
+    }
+}
+
+static void unlock(struct postgresql_work *work)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
+             store_of(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
+    /* Without an answer the connection is closed, and with it the lock. */
+    if (postgresql_simple(work->connection, sql, -1, NULL, NULL, NULL) != FH_OK)
+        postgresql_disconnect(work->connection);
+}
+
+/* ---- Begin and end --------------------------------------------------------------------------- */
+
+static void work_end(struct postgresql_work *work)
+{
+    struct postgresql_store *store = store_of(work);
+    struct postgresql_connection *connection = work->connection;
+    if (connection) {
+        for (struct postgresql_call *call = connection->first; call; call = call->next) {
+            if (call->work == work)
+                call->work = NULL;
+        }
+        if (work->lost)
+            postgresql_disconnect(connection);
+        if (work->base.mode == STORE_MIGRATE)
+            unlock(work);
+        postgresql_give_back(connection);
+    }
+    if (is_write(work->base.mode) && !work->carries)
+        turnstile_leave(store, work->base.mode);
+    if (work->first)
+        work->first->users--;
+    free(work);
+}
+
+enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct store_work **ret,
+                              struct fh_error *error)
+{
+    struct postgresql_store *store = (struct postgresql_store *)base;
+    struct postgresql_work *work = calloc(1, sizeof *work);
+    FH_ASSERT(work != NULL);
+    *ret = NULL;
+    work->together = mode == STORE_WRITE_TOGETHER;
+    if (work->together)
+        mode = STORE_WRITE;
+    work->base = (struct store_work){.store = base, .mode = mode};
+    enum fh_code code = is_write(mode) ? turnstile_pass(store, mode, error) : FH_OK;
+    if (code == FH_OK && mode != STORE_READ_COMMITTED && !work->together) {
+        code = postgresql_take(store, &work->connection, error);
+        if (code != FH_OK && is_write(mode))
+            turnstile_leave(store, mode);
+    }
+    if (code != FH_OK) {
+        free(work);
+        return code;
+    }
+    if (mode == STORE_MIGRATE)
+        code = lock(work, error);
+    if (code != FH_OK) {
+        work_end(work);
+        return code;
+    }
+    *ret = &work->base;
+    return FH_OK;
+}
+
+static void send_rollback(struct postgresql_work *work)
+{
+    struct postgresql_connection *connection = work->connection;
+    if (!work->begun || work->lost)
+        return;
+    /* Its own section: what failed before it must not take it along. */
+    postgresql_sync(connection);
+    struct postgresql_call *call = postgresql_call(connection, &rollback_statement, NULL, 0);
+    if (!call)
+        return;
+    postgresql_call_defer(call, NULL);
+    postgresql_sync(connection);
+}
+
+void postgresql_rollback(struct store_work *base)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (work->group)
+        postgresql_group_rollback(work);
+    /* Of one whose connection was handed on: what it leaves there makes the next one's BEGIN fail,
+     * which then sends ROLLBACK; here it could come into somebody else's transaction. */
+    if (work->connection)
+        send_rollback(work);
+    postgresql_appended(work);
+    work_end(work);
+}
+
+static void on_silence(struct world_timer *timer)
+{
+    struct postgresql_call *call = timer->owner;
+    postgresql_disconnect(call->connection);
+}
+
+static void answer_wait(const struct postgresql_work *work, struct postgresql_call *call,
+                        int statements)
+{
+    struct world *world = work->base.store->world;
+    struct world_timer silence = {.fire = on_silence, .owner = call};
+    int64_t most_ms = ANSWER_MIGRATED_MS;
+    if (work->base.mode != STORE_MIGRATE)
+        most_ms = ANSWER_MS + statements * (int64_t)store_of(work)->options.statement_timeout_ms;
+    world_timer_start(world, &silence, world_in_ms(world, most_ms));
+    while (postgresql_call_next(call))
+        ;
+    world_timer_stop(world, &silence);
+}
+
+/* The next one needs none of it, and who settles needs one. */
+static void connection_leave(struct postgresql_work *work)
+{
+    struct postgresql_connection *connection = work->connection;
+    if (!connection)
+        return;
+    postgresql_disconnect(connection);
+    work->connection = NULL;
+    postgresql_give_back(connection);
+}
+
+/* Everything is sent; what has it come to? */
+static enum fh_code commit_ended(struct postgresql_work *work, const struct postgresql_call *call,
+                                 const struct mark *mark, int backend, struct fh_error *error)
+{
+    if ((!call || call->lost) && MUTATION(lost_commit_done))
+        return FH_OK;
+    if ((!call || call->lost) && MUTATION(lost_commit_again)) {
+        connection_leave(work);
+        return postgresql_idle_error(error);
+    }
+    if (!call || call->lost) {
+        connection_leave(work);
+        return postgresql_settle(store_of(work), mark, backend, error);
+    }
+    if (call->code == FH_OK && !call->aborted && call->changes >= 0)
+        return FH_OK;
+    if (!work->failed) {             /* else a statement before it did */
+        work->begun = call->aborted; /* a COMMIT that fails has rolled back */
+        postgresql_work_ended(work, call);
+    }
+    if (!work->failed)
+        return error_set(error, FH_CONFLICT, "The work's transaction was rolled back.");
+    if (error)
+        *error = work->error;
+    return work->error.code;
+}
+
+static enum fh_code commit_sent(struct postgresql_work *work, const struct mark *mark,
+                                struct fh_error *error)
+{
+    struct postgresql_connection *connection = work->connection;
+    int backend = connection->backend, statements = work->deferred + 2; /* its mark and COMMIT */
+    CRASH_POINT("postgresql.gathered");
+    struct postgresql_call *call = postgresql_call(connection, &commit_statement, NULL, 0);
+    postgresql_sync(connection);
+    CRASH_POINT("postgresql.sent");
+    if (work->carries)
+        postgresql_group_committing(work);
+    if (call)
+        answer_wait(work, call, statements);
+    if (work->carries)
+        postgresql_group_committed(work);
+    postgresql_appended(work);
+    enum fh_code code = commit_ended(work, call, mark, backend, error);
+    CRASH_POINT("postgresql.durable");
+    if (call)
+        postgresql_call_end(call);
+    return code;
+}
+
+static enum fh_code write_commit(struct postgresql_work *work, struct fh_error *error)
+{
+    struct mark mark;
+    work->appending = true;
+    enum fh_code code = postgresql_mark(work, &mark, error);
+    if (code == FH_OK)
+        code = commit_sent(work, &mark, error);
+    mark_leave(&store_of(work)->marks, &mark);
+    return code;
+}
+
+enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    enum fh_code code = FH_OK;
+    if (work->group) {
+        code = postgresql_group_commit(work, error);
+        work_end(work);
+        return code;
+    }
+    if (base->mode == STORE_READ || base->mode == STORE_READ_COMMITTED || !work->begun) {
+        postgresql_rollback(base);
+        return FH_OK;
+    }
+    if (work->failed) {
+        code = work->error.code;
+        if (error)
+            *error = work->error;
+    } else {
+        code = write_commit(work, error);
+    }
+    if (code == FH_OK) {
+        if (work->connection)
+            postgresql_marks_trim(work->connection);
+        postgresql_group_learn(work);
+        work_end(work);
+    } else {
+        postgresql_rollback(base);
+    }
+    return code;
+}
+
+/* ---- Scripts --------------------------------------------------------------------------------- */
+
+static bool is_control(const char *word)
+{
+    static const char *const words[] = {"ABORT",   "BEGIN",    "COMMIT",    "END",
+                                        "PREPARE", "ROLLBACK", "SAVEPOINT", "START"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum fh_code script_check(const char *sql, struct fh_error *error)
+{
+    struct script script = script_begin(sql, SQL_POSTGRESQL);
+    struct script_statement statement;
+    char word[SCRIPT_WORD_SIZE];
+    while (script_next(&script, &statement)) {
+        script_word(&statement, SQL_POSTGRESQL, 0, word);
+        if (is_control(word))
+            return error_set(error, FH_UNSUPPORTED,
+                             "It begins or ends a transaction (%s), and is one already.", word);
+    }
+    return FH_OK;
+}
+
+/* Ends the work when it fails. */
+static enum fh_code simple(struct postgresql_work *work, const char *sql, struct fh_error *error)
+{
+    struct fh_error why;
+    postgresql_sync(work->connection);
+    enum fh_code code = postgresql_simple(work->connection, sql, -1, NULL, NULL, &why);
+    if (work->connection->state != CONNECTION_UP)
+        work->lost = true;
+    if (code == FH_OK && !work->failed)
+        return FH_OK;
+    return postgresql_work_fail(work, &why, error);
+}
+
+enum fh_code postgresql_script(struct store_work *base, const char *sql, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    if (!is_write(base->mode) && base->mode != STORE_MIGRATE)
+        return error_set(error, FH_UNSUPPORTED, "A reading work can't change the store.");
+    enum fh_code code = script_check(sql, error);
+    if (code == FH_OK)
+        code = postgresql_work_begin(work, error);
+    return code == FH_OK ? simple(work, sql, error) : code;
+}
+
+/* It holds no locks that anybody would wait for. */
+enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    FH_ASSERT(base->mode == STORE_READ);
+    enum fh_code code = postgresql_work_begin(work, error);
+    return code == FH_OK
+               ? simple(work, "SET LOCAL idle_in_transaction_session_timeout = '10min'", error)
+               : code;
+}
+
+enum fh_code postgresql_outside(struct store_work *base, const char *sql, struct fh_error *error)
+{
+    struct postgresql_work *work = (struct postgresql_work *)base;
+    FH_ASSERT(base->mode == STORE_MIGRATE);
+    enum fh_code code = script_check(sql, error);
+    if (code == FH_OK && work->failed)
+        code = postgresql_work_fail(work, &work->error, error);
+    if (code == FH_OK && work->begun)
+        code = simple(work, "COMMIT", error);
+    if (code != FH_OK)
+        return code;
+    work->begun = false; /* the next statement begins a new transaction */
+    return simple(work, sql, error);
+}

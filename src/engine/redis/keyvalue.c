@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The key-value model on Redis: keys of any kind. See value.c, hash.c and
+ * sorted.c for what they hold.
+ *
+ * Writes are put down in the order in which they were made, for the script to do (script.c),
+ * and beside that as what later reads of the work have to see. A write asks the server nothing:
+ * that the key is of its kind is checked by the script. A read also remembers which kind it saw.
+ */
+
+#include "engine/redis/keyvalue.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+    FH_ASSERT(copy != NULL);
+    return copy;
+}
+
+/* ---- A key's changes ----------------------------------------------------------------------------
+ */
+
+static struct redis_key *key_new(const struct redis *redis, const char *name)
+{
+    struct redis_key *key = calloc(1, sizeof *key);
+    FH_ASSERT(key != NULL);
+    key->name = copy_text(name);
+    key->server = redis_name(redis, "kv", name);
+    map_init(&key->items);
+    return key;
+}
+
+static struct redis_key *key_of(const struct keyvalue_view *view, const char *name)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    struct redis_key *key = map_get(&own->keys, name);
+    own->now_ms = view->now_ms;
+    if (!key) {
+        key = key_new(own->redis, name);
+        map_put(&own->keys, name, key);
+    }
+    return key;
+}
+
+static bool is_past(const struct keyvalue_view *view, const struct redis_key *key)
+{
+    return key->timed && key->ends_ms && key->ends_ms <= view->now_ms;
+}
+
+struct redis_key *redis_key(const struct keyvalue_view *view, const char *name)
+{
+    struct redis_key *key = key_of(view, name);
+    if (!is_past(view, key))
+        return key;
+    if (!key->after) {
+        key->after = key_new(redis_of(view->work->store), name);
+        redis_key_ends(key->after);
+    }
+    return key->after;
+}
+
+enum fh_code redis_key_open(const struct keyvalue_view *view, const char *name,
+                            struct redis_key **ret, struct fh_error *error)
+{
+    *ret = key_of(view, name);
+    if (!redis_writes(view->work))
+        return error_set(error, FH_UNSUPPORTED, "A work that only reads can't change '%.100s'.",
+                         name);
+    if (is_past(view, *ret)) {
+        redis_do(redis_work_of(view->work), "any", "DEL", (*ret)->server, NULL);
+        redis_key_ends(*ret);
+    }
+    return FH_OK;
+}
+
+static void free_items(struct redis_key *key)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *item;
+    while (map_next(&key->items, &entry, &name, &item)) {
+        free(((struct redis_item *)item)->text);
+        free(item);
+    }
+    map_release(&key->items);
+    map_init(&key->items);
+}
+
+static void key_free(struct redis_key *key)
+{
+    free_items(key);
+    map_release(&key->items);
+    redis_known_unref(key->known);
+    free(key->name);
+    free(key->server);
+    free(key->text);
+    free(key);
+}
+
+void redis_keys_free(struct redis_work *own)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&own->keys, &entry, &name, &value)) {
+        struct redis_key *key = value;
+        if (key->after)
+            key_free(key->after);
+        key_free(key);
+    }
+    map_release(&own->keys);
+}
+
+void redis_key_ends(struct redis_key *key)
+{
+    free_items(key);
+    free(key->text);
+    key->text = NULL;
+    key->is_counted = false;
+    key->delta = 0;
+    key->kind = KEYVALUE_NONE;
+    key->over = key->timed = true;
+    key->ends_ms = 0;
+}
+
+struct redis_item *redis_item(const struct redis_key *key, const char *name)
+{
+    return map_get(&key->items, name);
+}
+
+void redis_item_put(struct redis_key *key, const char *name, const char *text, int64_t score,
+                    bool there)
+{
+    struct redis_item *item = map_get(&key->items, name);
+    if (!item) {
+        item = calloc(1, sizeof *item);
+        FH_ASSERT(item != NULL);
+        map_put(&key->items, name, item);
+    }
+    free(item->text);
+    *item = (struct redis_item){there, text ? copy_text(text) : NULL, score};
+}
+
+/* ---- Kinds --------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *word;
+    enum keyvalue_kind kind;
+} kinds[] = {{"none", KEYVALUE_NONE},
+             {"string", KEYVALUE_VALUE},
+             {"hash", KEYVALUE_HASH},
+             {"zset", KEYVALUE_SORTED}};
+
+static const char *word_of(enum keyvalue_kind kind)
+{
+    return kinds[kind].word;
+}
+
+/* A hash that is compared whole is found to be one by that. */
+static bool is_told(struct redis_work *own, const struct redis_key *key)
+{
+    if (!key->is_compared || key->known->kind != KEYVALUE_HASH || key->known->count == 0)
+        return false;
+    const char *needed = map_get(&own->kinds, key->server);
+    if (needed && (strcmp(needed, "any") == 0 || strcmp(needed, word_of(KEYVALUE_HASH)) == 0))
+        map_remove(&own->kinds, key->server);
+    return true;
+}
+
+int redis_keys_check(struct redis_work *own)
+{
+    struct map_entry *entry = NULL;
+    int found_anyway = 0;
+    const char *name;
+    void *value;
+    while (map_next(&own->keys, &entry, &name, &value)) {
+        const struct redis_key *key = value;
+        bool told = is_told(own, key);
+        found_anyway += told;
+        if (!key->is_looked_at || told)
+            continue;
+        redis_step(&own->checks, 'K', 2);
+        redis_word(&own->checks.words, key->server);
+        redis_word(&own->checks.words, word_of(key->looked_at));
+    }
+    return found_anyway;
+}
+
+/* ---- What the server has ------------------------------------------------------------------------
+ */
+
+static struct redis_known *recall(struct redis_work *own, struct redis_key *key)
+{
+    if (!key->known && own->work.mode == STORE_WRITE_TOGETHER) {
+        key->known = redis_memory_get(&own->redis->memory, key->server);
+        own->work.tentative = own->work.tentative || key->known;
+    }
+    return key->known;
+}
+
+static enum fh_code ask_kind(struct redis_work *own, struct redis_key *key, struct fh_error *error)
+{
+    struct redis_question questions[] = {
+        {.words = {"TYPE", key->server}, .count = 2, .looks = true},
+        {.words = {"PEXPIRETIME", key->server}, .count = 2, .looks = true}};
+    enum fh_code code = redis_see(own, questions, 2, error);
+    if (code)
+        return code;
+    const char *word = questions[0].reply->str;
+    size_t i = 0;
+    while (i < 4 && strcmp(kinds[i].word, word) != 0)
+        i++;
+    if (i == 4)
+        return error_set(error, FH_UNSUPPORTED,
+                         "'%.100s' is a %s on the Redis server: somebody else has written there.",
+                         key->name, word);
+    key->known = redis_known_new(kinds[i].kind, questions[1].reply->integer, NULL, 0);
+    return FH_OK;
+}
+
+/* Whatever the work has done. */
+static enum fh_code served(const struct keyvalue_view *view, struct redis_key *key,
+                           enum keyvalue_kind *ret_kind, int64_t *ret_ends_ms,
+                           struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    *ret_kind = KEYVALUE_NONE;
+    *ret_ends_ms = 0;
+    enum fh_code code = recall(own, key) ? FH_OK : ask_kind(own, key, error);
+    if (code)
+        return code;
+    int64_t ends_ms = key->known->time_ms;
+    bool gone = ends_ms >= 0 && ends_ms <= view->now_ms;
+    *ret_kind = gone ? KEYVALUE_NONE : key->known->kind;
+    *ret_ends_ms = gone || ends_ms < 0 ? 0 : ends_ms;
+    key->is_looked_at = true;
+    key->looked_at = *ret_kind;
+    return FH_OK;
+}
+
+enum fh_code redis_key_ahead(const struct keyvalue_view *view, struct redis_key *key,
+                             struct fh_error *error, const char *command, ...)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    struct redis_question questions[] = {
+        {.words = {"TYPE", key->server}, .count = 2, .looks = true},
+        {.words = {"PEXPIRETIME", key->server}, .count = 2, .looks = true},
+        {.words = {command, key->server}, .count = 2, .looks = true, .ahead = true}};
+    va_list rest;
+    if (key->over || recall(own, key))
+        return FH_OK;
+    va_start(rest, command);
+    for (const char *word; (word = va_arg(rest, const char *)) != NULL;) {
+        FH_ASSERT(questions[2].count < REDIS_WORDS_MAX);
+        questions[2].words[questions[2].count++] = word;
+    }
+    va_end(rest);
+    return redis_see(own, questions, 3, error);
+}
+
+void redis_key_whole(struct redis_key *key, const char *const *words, size_t count)
+{
+    struct redis_known *known =
+        redis_known_new(key->known->kind, key->known->time_ms, words, count);
+    redis_known_unref(key->known);
+    key->known = known;
+}
+
+enum fh_code redis_key_reads(const struct keyvalue_view *view, struct redis_key *key,
+                             enum keyvalue_kind wanted, bool *ret_served, struct fh_error *error)
+{
+    enum keyvalue_kind kind = KEYVALUE_NONE;
+    int64_t ends_ms;
+    *ret_served = false;
+    if (key->kind != KEYVALUE_NONE && key->kind != wanted)
+        return keyvalue_kind_error(key->name, key->kind, wanted, error);
+    if (key->over)
+        return FH_OK;
+    enum fh_code code = served(view, key, &kind, &ends_ms, error);
+    if (!code && kind != KEYVALUE_NONE && kind != wanted)
+        return keyvalue_kind_error(key->name, kind, wanted, error);
+    *ret_served = !code && kind == wanted;
+    return code;
+}
+
+enum fh_code redis_key_writes(struct redis_key *key, enum keyvalue_kind wanted,
+                              struct fh_error *error)
+{
+    if (key->kind != KEYVALUE_NONE && key->kind != wanted)
+        return keyvalue_kind_error(key->name, key->kind, wanted, error);
+    key->kind = wanted;
+    return FH_OK;
+}
+
+const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind wanted)
+{
+    return key->over ? "any" : word_of(wanted);
+}
+
+/* ---- Keys of any kind ---------------------------------------------------------------------------
+ */
+
+static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *key,
+                            enum keyvalue_kind *ret, struct fh_error *error)
+{
+    int64_t ends_ms;
+    *ret = key->kind;
+    if (key->kind != KEYVALUE_NONE || key->over)
+        return FH_OK;
+    return served(view, key, ret, &ends_ms, error);
+}
+
+/* That the key, whose kind was read, ends at that time exactly. */
+static void check_time(struct redis_work *own, const struct redis_key *key)
+{
+    if (!redis_writes(&own->work))
+        return;
+    redis_step(&own->checks, 'T', 2);
+    redis_word(&own->checks.words, key->server);
+    redis_word_number(&own->checks.words, key->known->time_ms);
+}
+
+static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
+                             enum keyvalue_kind *ret_kind, int64_t *ret_expires_ms,
+                             struct fh_error *error)
+{
+    struct redis_key *key = redis_key(view, name);
+    enum keyvalue_kind kind;
+    *ret_expires_ms = 0;
+    enum fh_code code = kind_of(view, key, ret_kind, error);
+    if (code || *ret_kind == KEYVALUE_NONE)
+        return code;
+    if (key->timed) {
+        *ret_expires_ms = key->ends_ms;
+        return FH_OK;
+    }
+    code = served(view, key, &kind, ret_expires_ms, error);
+    if (!code && kind != *ret_kind)
+        *ret_expires_ms = 0; /* a value in place of another kind, whose time ended with it */
+    check_time(redis_work_of(view->work), key);
+    return code;
+}
+
+static void remove_key(const struct keyvalue_view *view, struct redis_key *key)
+{
+    redis_do(redis_work_of(view->work), "any", "DEL", key->server, NULL);
+    redis_key_ends(key);
+}
+
+static enum fh_code key_expire(const struct keyvalue_view *view, const char *name, int64_t at_ms,
+                               struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(view->work);
+    struct redis_key *key;
+    enum keyvalue_kind kind = KEYVALUE_NONE;
+    char digits[TEXT_INTEGER_SIZE];
+    enum fh_code code = redis_key_open(view, name, &key, error);
+    if (!code)
+        code = kind_of(view, key, &kind, error);
+    if (!code && kind == KEYVALUE_NONE)
+        code = error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
+    if (code)
+        return code;
+    if (at_ms && at_ms <= view->now_ms) {
+        remove_key(view, key);
+        return FH_OK;
+    }
+    if (at_ms)
+        redis_do(own, "any", "PEXPIREAT", key->server, text_of_integer(at_ms, digits), NULL);
+    else
+        redis_do(own, "any", "PERSIST", key->server, NULL);
+    key->timed = true;
+    key->ends_ms = at_ms;
+    return FH_OK;
+}
+
+static enum fh_code key_remove(const struct keyvalue_view *view, const char *name,
+                               bool *ret_existed, struct fh_error *error)
+{
+    struct redis_key *key;
+    enum keyvalue_kind kind = KEYVALUE_NONE;
+    enum fh_code code = redis_key_open(view, name, &key, error);
+    if (!code)
+        code = kind_of(view, key, &kind, error);
+    *ret_existed = !code && kind != KEYVALUE_NONE;
+    if (*ret_existed)
+        remove_key(view, key);
+    return code;
+}
+
+const struct keyvalue_ops redis_keyvalue = {
+    .look = key_look,
+    .expire = key_expire,
+    .remove = key_remove,
+    .get = redis_value_get,
+    .put = redis_value_put,
+    .add = redis_value_add,
+    .field_get = redis_field_get,
+    .fields = redis_fields,
+    .field_put = redis_field_put,
+    .field_remove = redis_field_remove,
+    .score = redis_score,
+    .members = redis_members,
+    .member_put = redis_member_put,
+    .member_remove = redis_member_remove,
+    .sweep = redis_sweep,
+};

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger on Redis: what is not as on all engines that keep it as records (store/records). Keys
+ * (behind PREFIX:fh:) beside a hash for each of its tables, and their orders (record.c):
+ *
+ *     counter           text: the last position given out
+ *     outbox            stream: an event's position is its entry's id
+ *     place             hash: an event's key → its last position
+ *     keys              sorted set: the names of the service's keys (list.c)
+ *     work:LIFE         hash: a slot → what became of its last work (script.c)
+ *
+ * The script of the commit numbers events: it is alone on the server while it runs, so positions
+ * are dense, in the order of the commits, and there is no sequencer to wait for. A work's process
+ * hears the positions with the script's answer.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/redis/record.h"
+
+#define CLOSED_MAX 10000 /* commands that one closing removes */
+#define SLICE 500        /* entries of the stream read at once */
+
+/* Two that are asked again cost nothing: a work remembers what it has read. */
+static enum fh_code prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
+                            struct fh_error *error)
+{
+    char before[ID_SIZE];
+    enum fh_code code = records_meta_get(work, LEDGER_INCARNATION, before, sizeof before, error);
+    if (!code)
+        code = records_prepare(work, ret_incarnation, error);
+    return code || *before ? code : records_meta_put(work, REDIS_LISTED, "all", error);
+}
+
+static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    const redisReply *reply;
+    char *key = redis_name(own->redis, "fh", "counter");
+    enum fh_code code = redis_see_one(own, true, &reply, error, "GET", key, NULL);
+    free(key);
+    *ret = !code && redis_is(reply, REDIS_REPLY_STRING) ? strtoll(reply->str, NULL, 10) : 0;
+    return code;
+}
+
+/* ---- Publishing ------------------------------------------------------------------------------ */
+
+/* Appends an event to what the work publishes. `rows` are commands whose words may hold the event's
+ * position (row_word), done in the same script. */
+static void publish(struct redis_work *own, const struct ledger_event *event,
+                    const struct redis_words *rows, int row_count)
+{
+    char version[16], time_ms[24];
+    snprintf(version, sizeof version, "%d", event->version);
+    snprintf(time_ms, sizeof time_ms, "%" PRId64, event->time_ms);
+    const char *fields[] = {"id",       event->id,   "type",  event->type, "key",
+                            event->key, "version",   version, "time_ms",   time_ms,
+                            "data",     event->data, "trace", event->trace};
+    int count = event->trace ? 14 : 12;
+    redis_word(&own->events, event->key);
+    redis_word_number(&own->events, count);
+    for (int i = 0; i < count; i++)
+        redis_word(&own->events, fields[i]);
+    redis_word_number(&own->events, row_count);
+    if (row_count)
+        text_append(&own->events.text, rows->text.data, rows->text.length);
+    own->events.count += row_count ? rows->count : 0;
+    own->published =
+        realloc(own->published, (size_t)(own->event_count + 1) * sizeof *own->published);
+    FH_ASSERT(own->published != NULL);
+    struct redis_placed *published = &own->published[own->event_count++];
+    snprintf(published->event_id, sizeof published->event_id, "%s", event->id);
+    published->position = 0;
+}
+
+static enum fh_code outbox_append(struct store_work *work, struct ledger_event *events,
+                                  struct fh_error *error)
+{
+    (void)error;
+    for (struct ledger_event *event = events; event; event = event->next) {
+        event->position = event->previous = 0;
+        publish(redis_work_of(work), event, NULL, 0);
+    }
+    return FH_OK;
+}
+
+/* ---- Sagas that start ------------------------------------------------------------------------ */
+
+/* One is numbered by its event's position, which the script of the commit gives: so its records are
+ * rows of that event, with the number put in there. It stands in their ids alone. */
+
+struct rows {
+    struct redis_work *own;
+    struct redis_words words;
+    int count;
+};
+
+/* A word of a row: `prefix`, the position with 19 digits if `position`, and `suffix`. */
+static void row_word(struct redis_words *row, const char *prefix, bool position, const char *suffix)
+{
+    redis_word(row, prefix);
+    redis_word(row, position ? "1" : "0");
+    redis_word(row, suffix);
+}
+
+/* A record whose id is `prefix`, the number, and `suffix`; `record` is taken. */
+static void row_put(struct rows *rows, const char *table, const char *prefix, const char *suffix,
+                    json_t *record)
+{
+    char *key = redis_name(rows->own->redis, "fh", table), *text = json_text(record);
+    redis_needs(rows->own, key, "hash");
+    redis_word_number(&rows->words, 4);
+    row_word(&rows->words, "HSET", false, "");
+    row_word(&rows->words, key, false, "");
+    row_word(&rows->words, prefix, true, suffix);
+    row_word(&rows->words, text, false, "");
+    rows->count++;
+    json_text_free(text);
+    json_decref(record);
+    free(key);
+}
+
+static void row_order(struct rows *rows, const char *order, const char *prefix, const char *suffix)
+{
+    char *key = redis_name(rows->own->redis, "fh", order);
+    redis_needs(rows->own, key, "zset");
+    redis_word_number(&rows->words, 4);
+    row_word(&rows->words, "ZADD", false, "");
+    row_word(&rows->words, key, false, "");
+    row_word(&rows->words, "0", false, "");
+    row_word(&rows->words, prefix, true, suffix);
+    rows->count++;
+    free(key);
+}
+
+static void rows_of_saga(struct rows *rows, const struct ledger_saga *saga, const char *start_id)
+{
+    char birth[RECORD_ID_SIZE], start[RECORD_ID_SIZE], order[64];
+    snprintf(birth, sizeof birth, "%s" RECORD_SEPARATOR, saga->birth);
+    snprintf(start, sizeof start, "%s" RECORD_SEPARATOR "%s" REDIS_MEMBER_END "%s" RECORD_SEPARATOR,
+             saga->birth, start_id, saga->birth);
+    snprintf(order, sizeof order, "saga:%s", saga->status);
+    row_put(rows, "saga", birth, "", records_saga(rows->own->work.store, saga, start_id));
+    row_order(rows, order, birth, "");
+    row_order(rows, "saga:start", start, "");
+    if (record_saga_is_over(saga->status))
+        row_order(rows, "saga:unclosed", birth, "");
+}
+
+static enum fh_code saga_start(struct store_work *work, struct ledger_event *event,
+                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
+                               struct fh_error *error)
+{
+    struct rows rows = {.own = redis_work_of(work)};
+    struct arena *arena = json_arena_set(NULL);
+    char birth[RECORD_ID_SIZE], place[RECORD_PLACE_SIZE];
+    (void)error;
+    redis_words_init(&rows.words);
+    rows_of_saga(&rows, saga, event->id);
+    snprintf(birth, sizeof birth, "%s" RECORD_SEPARATOR, saga->birth);
+    for (int i = 0; i < count; i++) {
+        records_step_place(place, steps[i].step, steps[i].element);
+        row_put(&rows, "saga_step", birth, place, records_step(&steps[i]));
+        row_order(&rows, "saga_step:ids", birth, place);
+    }
+    json_arena_set(arena);
+    publish(rows.own, event, &rows.words, rows.count);
+    redis_words_release(&rows.words);
+    saga->number = event->position = event->previous = 0;
+    saga->start_id = event->id;
+    return FH_OK;
+}
+
+/* ---- The stream ------------------------------------------------------------------------------ */
+
+static const char *field_of(const redisReply *entry, const char *name)
+{
+    const redisReply *fields = entry->element[1];
+    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
+        if (strcmp(fields->element[i]->str, name) == 0)
+            return fields->element[i + 1]->str;
+    }
+    return NULL;
+}
+
+static int64_t number_of(const redisReply *entry, const char *name)
+{
+    const char *text = field_of(entry, name);
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+static int64_t position_of(const redisReply *entry)
+{
+    return strtoll(entry->element[0]->str, NULL, 10);
+}
+
+static const char *text_of(const redisReply *entry, const char *name)
+{
+    const char *text = field_of(entry, name);
+    return text ? text : "";
+}
+
+/* Entries with positions from `first` on, `count` at the most. Not remembered, nor kept: *ret is
+ * the caller's. */
+static enum fh_code read_entries(struct store_work *work, int64_t first, const char *last,
+                                 int count, redisReply **ret, struct fh_error *error)
+{
+    struct redis *redis = redis_of(work->store);
+    char *key = redis_name(redis, "fh", "outbox");
+    struct redis_words words;
+    redis_words_init(&words);
+    redis_word(&words, "XRANGE");
+    redis_word(&words, key);
+    redis_word_number(&words, first);
+    redis_word(&words, last);
+    redis_word(&words, "COUNT");
+    redis_word_number(&words, count);
+    enum fh_code code = redis_read_one(redis, &words, ret, error);
+    redis_words_release(&words);
+    free(key);
+    if (!code && !redis_is(*ret, REDIS_REPLY_ARRAY)) {
+        code = redis_refused(*ret, "the outbox", error);
+        hiredis.freeReplyObject(*ret);
+    }
+    return code;
+}
+
+static enum fh_code visit_entry(struct records_reading *reading, const redisReply *entry,
+                                struct fh_error *error)
+{
+    struct ledger_event event = {.position = position_of(entry),
+                                 .previous = number_of(entry, "prev"),
+                                 .time_ms = number_of(entry, "time_ms"),
+                                 .version = (int)number_of(entry, "version"),
+                                 .id = text_of(entry, "id"),
+                                 .type = text_of(entry, "type"),
+                                 .key = text_of(entry, "key"),
+                                 .data = text_of(entry, "data"),
+                                 .trace = field_of(entry, "trace")};
+    return records_event(reading, &event, error);
+}
+
+static enum fh_code outbox_read(struct store_work *work, int64_t after, int limit,
+                                bool (*visit)(void *context, const struct ledger_event *event),
+                                void *context, struct fh_error *error)
+{
+    struct records_reading reading = {visit, context, after + 1, limit, limit > 0};
+    enum fh_code code = FH_OK;
+    while (reading.goes_on && !code) {
+        int count = reading.left < SLICE ? reading.left : SLICE;
+        redisReply *entries;
+        code = read_entries(work, reading.next, "+", count, &entries, error);
+        if (code)
+            return code;
+        bool last = entries->elements < (size_t)count;
+        for (size_t i = 0; i < entries->elements && reading.goes_on && !code; i++)
+            code = visit_entry(&reading, entries->element[i], error);
+        reading.goes_on = reading.goes_on && !last;
+        hiredis.freeReplyObject(entries);
+    }
+    return code;
+}
+
+static enum fh_code outbox_id_at(struct store_work *work, int64_t position, char ret_id[ID_SIZE],
+                                 struct fh_error *error)
+{
+    char last[24];
+    redisReply *entries;
+    ret_id[0] = '\0';
+    snprintf(last, sizeof last, "%" PRId64, position);
+    enum fh_code code = read_entries(work, position, last, 1, &entries, error);
+    if (code)
+        return code;
+    if (entries->elements > 0)
+        snprintf(ret_id, ID_SIZE, "%s", text_of(entries->element[0], "id"));
+    hiredis.freeReplyObject(entries);
+    return FH_OK;
+}
+
+static enum fh_code outbox_clear(struct store_work *work, int64_t through, struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    char *key = redis_name(own->redis, "fh", "outbox"), first_kept[24];
+    (void)error;
+    snprintf(first_kept, sizeof first_kept, "%" PRId64, through + 1);
+    redis_do(own, "stream", "XTRIM", key, "MINID", first_kept, NULL);
+    free(key);
+    return FH_OK;
+}
+
+/* ---- What is closed, placed, parked ---------------------------------------------------------- */
+
+/* As many as one work takes away; the rest at the next closing, which finds them again. Nothing
+ * depends on which are found. */
+static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
+                                   const struct ledger_caller *closed, struct fh_error *error)
+{
+    char prefix[RECORD_ID_SIZE], below[24];
+    json_t *open = NULL, *list = NULL, *record;
+    size_t index;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
+    if (!code)
+        code = record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR, caller, birth);
+    snprintf(below, sizeof below, RECORD_NUMBER, record_behind(closed->closed_through));
+    struct redis_range range = {.order = "command:closable",
+                                .prefix = prefix,
+                                .below = below,
+                                .limit = CLOSED_MAX,
+                                .looks = true};
+    if (!code)
+        code = redis_range(work, "command", &range, &list, error);
+    json_array_foreach (list, index, record) {
+        if (!code && !record_names(open, record_integer(record, "number")))
+            code = redis_put(work, "command", record_text(record, "id"), NULL, error);
+    }
+    json_decref(list);
+    json_decref(open);
+    json_arena_set(arena);
+    return code;
+}
+
+/* They are remembered as all that a work reads: the script of its commit, which may be a work that
+ * changes nothing, finds rows and positions to have been so at one moment. Every committed event
+ * has its position. */
+static enum fh_code key_places(struct store_work *work, const json_t *keys,
+                               bool (*visit)(void *context, const char *key, int64_t position),
+                               void *context, struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    size_t count = json_array_size(keys);
+    struct redis_question *questions = calloc(count + 1, sizeof *questions);
+    FH_ASSERT(questions != NULL);
+    char *place = redis_name(own->redis, "fh", "place");
+    for (size_t i = 0; i < count; i++)
+        questions[i] = (struct redis_question){
+            .words = {"HGET", place, json_string_value(json_array_get(keys, i))}, .count = 3};
+    enum fh_code code = redis_see(own, questions, (int)count, error);
+    bool goes_on = true;
+    for (size_t i = 0; i < count && !code && goes_on; i++) {
+        const redisReply *reply = questions[i].reply;
+        if (redis_is(reply, REDIS_REPLY_STRING))
+            goes_on = visit(context, questions[i].words[2], strtoll(reply->str, NULL, 10));
+    }
+    free(place);
+    free(questions);
+    return code;
+}
+
+/* Who parks an event moves the cursor, and who retries one reads its key's record: both meet the
+ * work that begins a round, whichever is first. */
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+                                 struct fh_error *error)
+{
+    char within[RECORD_ID_SIZE];
+    enum fh_code code = record_id(within, error, "%s" RECORD_SEPARATOR "%s", source, share);
+    if (!code)
+        code = redis_clear(work, "parked_key", within, error);
+    return code ? code : redis_clear(work, "parked", within, error);
+}
+
+static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                struct fh_error *error)
+{
+    *ret = (struct ledger_counts){0};
+    struct {
+        const char *order;
+        int64_t *count;
+    } counts[] = {{"saga:running", &ret->running}, {"saga:compensating", &ret->compensating},
+                  {"saga:ended", &ret->ended},     {"saga:undone", &ret->undone},
+                  {"saga:parked", &ret->parked},   {"saga:abandoned", &ret->abandoned}};
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && !code; i++)
+        code = redis_count(work, counts[i].order, counts[i].count, error);
+    return code;
+}
+
+static const struct record_ops records = {.parked_by_key = true,
+                                          .get = redis_get,
+                                          .put = redis_put,
+                                          .each = redis_each,
+                                          .clear = redis_clear,
+                                          .outbox_clear = outbox_clear,
+                                          .commands_close = commands_close,
+                                          .key_places = key_places,
+                                          .parked_clear = parked_clear};
+
+const struct ledger_ops redis_ledger = {.records = &records,
+                                        .snapshots = &records_snapshots,
+                                        .prepare = prepare,
+                                        .position = position,
+                                        .outbox_append = outbox_append,
+                                        .outbox_read = outbox_read,
+                                        .outbox_id_at = outbox_id_at,
+                                        .saga_start = saga_start,
+                                        .saga_counts = saga_counts,
+                                        .commands_read = redis_commands_read,
+                                        .callers_read = redis_callers_read,
+                                        RECORDS_FUNCTIONS(RECORDS_SLOT)};

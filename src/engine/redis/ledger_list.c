@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger on Redis: all commands of services, in the order of their ids, and all that is closed
+ * of whom. Both are asked for seldom, by who restores or moves a boundary, so no order beside the
+ * records is kept for them: works would pay for it. The whole hash is gone through for the ids,
+ * and the records are then read as the visit comes to them.
+ *
+ * A work that writes depends on how many commands there are: one that comes meanwhile, and was not
+ * told, makes it run again.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/redis/copy.h"
+#include "engine/redis/record.h"
+
+#define COMMANDS "command"
+#define CALLERS "caller"
+#define PAGE 500 /* records that are read at once */
+
+/* ---- Which commands there are -------------------------------------------------------------------
+ */
+
+struct listing {
+    const char *after; /* the id behind which they are looked for */
+    struct map ids;
+};
+
+static void list_one(struct listing *listing, const char *id, const json_t *record)
+{
+    const char *birth = record_text(record, "birth");
+    if (birth && *birth && strcmp(id, listing->after) > 0)
+        map_put(&listing->ids, id, listing);
+}
+
+static enum fh_code list_some(void *context, const redisReply *pairs, struct fh_error *error)
+{
+    struct listing *listing = context;
+    enum fh_code code = FH_OK;
+    struct arena *arena = json_arena_set(NULL);
+    for (size_t i = 0; i + 1 < pairs->elements && !code; i += 2) {
+        json_t *record = NULL;
+        const redisReply *text = pairs->element[i + 1];
+        code = json_parse(text->str, text->len, &record, error);
+        if (!code)
+            list_one(listing, pairs->element[i]->str, record);
+        json_decref(record);
+    }
+    json_arena_set(arena);
+    return code;
+}
+
+static int compare(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* The listing's own names. */
+static const char **in_order(const struct listing *listing)
+{
+    const char **list = calloc(listing->ids.count + 1, sizeof *list), *id;
+    struct map_entry *entry = NULL;
+    void *value;
+    size_t count = 0;
+    FH_ASSERT(list != NULL);
+    while (map_next(&listing->ids, &entry, &id, &value))
+        list[count++] = id;
+    qsort((void *)list, count, sizeof *list, compare);
+    return list;
+}
+
+static enum fh_code list_all(struct redis_work *own, struct listing *listing,
+                             struct fh_error *error)
+{
+    const struct redis_table *table = redis_table_of(COMMANDS);
+    char *key = redis_name(own->redis, "fh", COMMANDS);
+    const redisReply *reply;
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    enum fh_code code = redis_see_one(own, false, &reply, error, "HLEN", key, NULL);
+    if (!code)
+        code = redis_copy_scan(own->work.store, key, list_some, listing, error);
+    free(key);
+    while (!code && map_next(&own->records, &entry, &name, &value)) {
+        const struct redis_record *change = value;
+        if (change->table != table)
+            continue;
+        map_remove(&listing->ids, change->id);
+        if (change->new)
+            list_one(listing, change->id, change->new);
+    }
+    return code;
+}
+
+/* ---- Reading them -------------------------------------------------------------------------------
+ */
+
+/* Past what works remember, which has a bound. */
+static enum fh_code fetch(struct redis_work *own, const char *const *ids, int count,
+                          redisReply **replies, struct fh_error *error)
+{
+    struct redis_words commands;
+    char *key = redis_name(own->redis, "fh", COMMANDS);
+    redis_words_init(&commands);
+    for (int i = 0; i < count; i++)
+        redis_command(&commands, "HGET", key, ids[i], NULL);
+    enum fh_code code = redis_read(own->redis, &commands, replies, error);
+    redis_words_release(&commands);
+    free(key);
+    return code;
+}
+
+struct telling {
+    struct redis_work *own;
+    int left;
+    bool (*visit)(void *context, const struct ledger_command *command);
+    void *context;
+};
+
+static void tell(struct telling *telling, const json_t *record)
+{
+    struct ledger_command command = record_command(record);
+    telling->left--;
+    if (!telling->visit(telling->context, &command))
+        telling->left = 0;
+}
+
+static enum fh_code tell_one(struct telling *telling, const char *id, const redisReply *reply,
+                             struct fh_error *error)
+{
+    json_t *record = NULL;
+    enum fh_code code = FH_OK;
+    const struct redis_record *change = redis_changed(telling->own, redis_table_of(COMMANDS), id);
+    struct arena *arena = json_arena_set(NULL);
+    if (change)
+        record = json_incref(change->new);
+    else if (redis_is(reply, REDIS_REPLY_STRING)) /* else it was removed since it was listed */
+        code = json_parse(reply->str, reply->len, &record, error);
+    json_arena_set(arena);
+    if (record)
+        tell(telling, record);
+    json_decref(record);
+    return code;
+}
+
+static enum fh_code tell_page(struct telling *telling, const char *const *ids, int count,
+                              struct fh_error *error)
+{
+    redisReply *replies[PAGE];
+    enum fh_code code = fetch(telling->own, ids, count, replies, error);
+    bool answered = !code;
+    for (int i = 0; answered && i < count; i++) {
+        if (!code && telling->left > 0)
+            code = tell_one(telling, ids[i], replies[i], error);
+        hiredis.freeReplyObject(replies[i]);
+    }
+    return code;
+}
+
+enum fh_code redis_commands_read(struct store_work *work, const char *caller, const char *key,
+                                 int limit,
+                                 bool (*visit)(void *context, const struct ledger_command *command),
+                                 void *context, struct fh_error *error)
+{
+    char after[RECORD_ID_SIZE];
+    struct listing listing = {.after = after};
+    struct telling telling = {redis_work_of(work), limit, visit, context};
+    enum fh_code code = record_id(after, error, "%s" RECORD_SEPARATOR "%s", caller, key);
+    if (code)
+        return code;
+    map_init(&listing.ids);
+    code = list_all(telling.own, &listing, error);
+    const char **ids = in_order(&listing);
+    for (size_t at = 0; at < listing.ids.count && telling.left > 0 && !code; at += PAGE) {
+        size_t rest = listing.ids.count - at;
+        code = tell_page(&telling, ids + at, rest < PAGE ? (int)rest : PAGE, error);
+    }
+    free((void *)ids);
+    map_release(&listing.ids);
+    return code;
+}
+
+/* ---- Callers ------------------------------------------------------------------------------------
+ */
+
+/* The server's records in place of which the work has its own are passed over. */
+static enum fh_code gather_callers(struct redis_work *own, json_t *callers, struct fh_error *error)
+{
+    const struct redis_table *table = redis_table_of(CALLERS);
+    char *key = redis_name(own->redis, "fh", CALLERS);
+    const redisReply *reply;
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    enum fh_code code = redis_see_one(own, false, &reply, error, "HGETALL", key, NULL);
+    free(key);
+    for (size_t i = 0; !code && i + 1 < reply->elements; i += 2) {
+        json_t *record = NULL;
+        const redisReply *text = reply->element[i + 1];
+        if (redis_changed(own, table, reply->element[i]->str))
+            continue;
+        code = json_parse(text->str, text->len, &record, error);
+        if (!code)
+            json_array_append_new(callers, record);
+    }
+    while (!code && map_next(&own->records, &entry, &name, &value)) {
+        const struct redis_record *change = value;
+        if (change->table == table && change->new)
+            json_array_append(callers, change->new);
+    }
+    return code;
+}
+
+enum fh_code redis_callers_read(struct store_work *work,
+                                bool (*visit)(void *context, const char *caller, const char *birth,
+                                              const struct ledger_caller *closed),
+                                void *context, struct fh_error *error)
+{
+    json_t *callers = record_pack("[]"), *record;
+    size_t index;
+    struct arena *arena = json_arena_set(NULL);
+    enum fh_code code = gather_callers(redis_work_of(work), callers, error);
+    json_arena_set(arena);
+    json_array_foreach (callers, index, record) {
+        struct ledger_caller closed = {.closed_through = record_integer(record, "closed_through"),
+                                       .still_open = record_text(record, "still_open")};
+        if (code ||
+            !visit(context, record_text(record, "caller"), record_text(record, "birth"), &closed))
+            break;
+    }
+    json_decref(callers);
+    return code;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which connection is asked, and making anew what was lost. One is asked until it has as much to
+ * answer as the server reads of a connection at once, then the next: many questions share a system
+ * call on both sides, and since the server reads a piece of each connection before it syncs its
+ * log, all that are under way share a sync.
+ *
+ * A connection that was lost is made anew by the next who comes round to it. After a failed attempt
+ * the next is due only after a while, which doubles up to a second and is random, so that many
+ * processes don't all come back at once; until then everybody is told the last reason at once.
+ */
+
+#include "engine/redis/internal.h"
+
+#define RETRY_MS_MIN 20
+#define RETRY_MS_MAX 1000
+
+static void back_off(struct redis *redis, const struct fh_error *error)
+{
+    struct world *world = redis->store.world;
+    int64_t most_ms = RETRY_MS_MIN;
+    for (int i = 0; i < redis->failures && most_ms < RETRY_MS_MAX; i++)
+        most_ms *= 2;
+    redis->failures++;
+    redis->retry_ns =
+        world_in_ms(world, most_ms / 2 + (int64_t)world_random_below(world, (uint64_t)most_ms));
+    redis->down = *error;
+}
+
+static enum fh_code make(struct redis_connection *connection, struct fh_error *error)
+{
+    struct redis *redis = connection->redis;
+    struct world *world = redis->store.world;
+    if (redis->failures && world_monotonic_ns(world) < redis->retry_ns) {
+        *error = redis->down;
+        return error->code;
+    }
+    connection->state = REDIS_CONNECTING;
+    enum fh_code code =
+        redis_connection_make(connection, world_in_ms(world, REDIS_CONNECT_MS), error);
+    if (code)
+        connection->state = REDIS_DOWN;
+    else
+        code = redis_session(connection, error);
+    if (code) {
+        redis_connection_close(connection);
+        back_off(redis, error);
+    } else {
+        redis->failures = 0;
+        connection->state = REDIS_UP;
+    }
+    fiber_wake_all(&redis->connected);
+    return code;
+}
+
+static bool is_full(const struct redis_connection *connection)
+{
+    return connection->state == REDIS_UP && connection->asked_size >= REDIS_PIECE_SIZE;
+}
+
+/* The next that is up; where none is, the next is made. */
+static enum fh_code pick(struct redis *redis, struct redis_connection **ret, struct fh_error *error)
+{
+    for (;;) {
+        int count = redis->options.connections;
+        redis->next = (redis->next + is_full(&redis->connections[redis->next])) % count;
+        int first = redis->next;
+        struct redis_connection *connection = &redis->connections[first];
+        bool connecting = false;
+        if (connection->state == REDIS_DOWN && make(connection, error) == FH_OK) {
+            *ret = connection;
+            return FH_OK;
+        }
+        for (int i = 0; i < count; i++) {
+            *ret = &redis->connections[(first + i) % count];
+            if ((*ret)->state == REDIS_UP)
+                return FH_OK;
+            connecting = connecting || (*ret)->state == REDIS_CONNECTING;
+        }
+        if (!connecting)
+            return redis->down.code ? (*error = redis->down, error->code)
+                                    : error_set(error, FH_UNAVAILABLE, "The store is closed.");
+        fiber_wait(&redis->connected);
+    }
+}
+
+enum fh_code redis_ask(struct redis *redis, const struct redis_words *commands,
+                       redisReply **ret_replies, struct fh_error *error)
+{
+    struct redis_connection *connection;
+    struct fh_error own;
+    enum fh_code code = pick(redis, &connection, error ? error : &own);
+    return code ? code : redis_ask_at(connection, commands, ret_replies, error);
+}
+
+enum fh_code redis_read(struct redis *redis, const struct redis_words *commands,
+                        redisReply **ret_replies, struct fh_error *error)
+{
+    enum fh_code code = redis_ask(redis, commands, ret_replies, error);
+    if (code == FH_OUTCOME_UNKNOWN)
+        code = redis_ask(redis, commands, ret_replies, error);
+    if (code == FH_OUTCOME_UNKNOWN)
+        code = error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
+    return code;
+}
+
+enum fh_code redis_read_one(struct redis *redis, const struct redis_words *command,
+                            redisReply **ret, struct fh_error *error)
+{
+    struct redis_words commands;
+    redis_words_init(&commands);
+    redis_command_of(&commands, command);
+    enum fh_code code = redis_read(redis, &commands, ret, error);
+    redis_words_release(&commands);
+    return code;
+}
+
+enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error)
+{
+    struct world *world = redis->store.world;
+    int64_t deadline_ns = world_in_ms(world, REDIS_OPEN_MS);
+    for (;;) {
+        struct redis_connection *ignored;
+        enum fh_code code = pick(redis, &ignored, error);
+        if (code != FH_UNAVAILABLE || redis->retry_ns > deadline_ns || store_tls_is_failure(error))
+            return code;
+        fiber_sleep_until(world, redis->retry_ns);
+    }
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records of the ledger by their orders: see record.c. What a range finds on the server is
+ * brought up to date by what the orders of the work's own records were and are. */
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "engine/redis/record.h"
+
+struct found {
+    struct redis_members members; /* first: takes what the work's records have */
+    const struct redis_range *range;
+    struct map ids; /* members */
+    bool adds;
+};
+
+static bool is_within(const struct redis_range *range, const char *text)
+{
+    size_t length = strlen(range->prefix);
+    if (strncmp(text, range->prefix, length) != 0)
+        return false;
+    return !range->below || strcmp(text + length, range->below) < 0;
+}
+
+static void take_change(struct redis_members *members, const char *order, const char *text)
+{
+    struct found *found = (struct found *)members;
+    if (strcmp(order, found->range->order) != 0 || !is_within(found->range, text))
+        return;
+    if (found->adds)
+        map_put(&found->ids, text, found);
+    else
+        map_remove(&found->ids, text);
+}
+
+/* Changed records in place of what the server has of them. */
+static void apply_changes(const struct redis_work *own, struct found *found,
+                          const struct redis_table *table)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    while (map_next(&own->records, &entry, &name, &value)) {
+        const struct redis_record *record = value;
+        if (record->table != table)
+            continue;
+        found->adds = false;
+        redis_each_member(record, record->old, &found->members);
+        found->adds = true;
+        if (record->new)
+            redis_each_member(record, record->new, &found->members);
+    }
+}
+
+static int changes_of(const struct redis_work *own, const struct redis_table *table)
+{
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    int count = 0;
+    while (map_next(&own->records, &entry, &name, &value))
+        count += ((const struct redis_record *)value)->table == table;
+    return count;
+}
+
+/* One slice of the server's members, from `low` on; *ret_last: there is no more. */
+static enum fh_code slice(struct redis_work *own, const struct redis_range *range, const char *low,
+                          const char *high, int limit, struct found *found, char **ret_last,
+                          struct fh_error *error)
+{
+    char *key = redis_name(own->redis, "fh", range->order), count[16];
+    const redisReply *reply;
+    snprintf(count, sizeof count, "%d", limit);
+    enum fh_code code = range->last_first
+                            ? redis_see_one(own, range->looks, &reply, error, "ZREVRANGEBYLEX", key,
+                                            high, low, "LIMIT", "0", count, NULL)
+                            : redis_see_one(own, range->looks, &reply, error, "ZRANGEBYLEX", key,
+                                            low, high, "LIMIT", "0", count, NULL);
+    free(key);
+    free(*ret_last);
+    *ret_last = NULL;
+    if (code)
+        return code;
+    for (size_t i = 0; i < reply->elements; i++)
+        map_put(&found->ids, reply->element[i]->str, found);
+    if (reply->elements == (size_t)limit) {
+        *ret_last = strdup(reply->element[limit - 1]->str);
+        FH_ASSERT(*ret_last != NULL);
+    }
+    return FH_OK;
+}
+
+/* All the server's members within the range, or as many as are wanted. */
+static enum fh_code find(struct redis_work *own, const struct redis_range *range, int wanted,
+                         struct found *found, struct fh_error *error)
+{
+    char low[REDIS_MEMBER_SIZE + 2], high[REDIS_MEMBER_SIZE + 2], *last = NULL;
+    bool all = !*range->prefix && !range->below;
+    snprintf(low, sizeof low, "%s%s", all ? "-" : "[", range->prefix);
+    snprintf(high, sizeof high, "%s%s%s", all ? "+" : "(", range->prefix,
+             range->below ? range->below
+             : all        ? ""
+                          : "\xff");
+    enum fh_code code;
+    int got = 0;
+    do {
+        int limit = !wanted || wanted - got > REDIS_RANGE_MAX ? REDIS_RANGE_MAX : wanted - got;
+        code = slice(own, range, low, high, limit, found, &last, error);
+        got += limit;
+        if (last)
+            snprintf(range->last_first ? high : low, sizeof low, "(%s", last);
+    } while (!code && last && (!wanted || got < wanted));
+    free(last);
+    return code;
+}
+
+static int compare(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static const char **sorted(const struct found *found)
+{
+    const char **list = calloc(found->ids.count + 1, sizeof *list), *text;
+    struct map_entry *entry = NULL;
+    void *value;
+    size_t count = 0;
+    FH_ASSERT(list != NULL);
+    while (map_next(&found->ids, &entry, &text, &value))
+        list[count++] = text;
+    qsort((void *)list, count, sizeof *list, compare);
+    for (size_t i = 0; found->range->last_first && i < count / 2; i++) {
+        const char *other = list[i];
+        list[i] = list[count - 1 - i];
+        list[count - 1 - i] = other;
+    }
+    return list;
+}
+
+static const char *id_of(const char *text)
+{
+    const char *end = strchr(text, *REDIS_MEMBER_END);
+    return end ? end + 1 : text;
+}
+
+/* The records that are not the work's own, asked for together. */
+static enum fh_code fetch_all(struct redis_work *own, const struct redis_table *table,
+                              const char *const *list, size_t count, bool looks,
+                              struct fh_error *error)
+{
+    struct redis_question *questions = calloc(count + 1, sizeof *questions);
+    FH_ASSERT(questions != NULL);
+    char *key = redis_name(own->redis, "fh", table->name);
+    int asked = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!redis_changed(own, table, id_of(list[i])))
+            questions[asked++] = (struct redis_question){
+                .words = {"HGET", key, id_of(list[i])}, .count = 3, .looks = looks};
+    }
+    enum fh_code code = asked ? redis_see(own, questions, asked, error) : FH_OK;
+    free(key);
+    free(questions);
+    return code;
+}
+
+static enum fh_code answer(struct redis_work *own, const struct redis_table *table,
+                           const char *const *list, size_t count, bool looks, json_t **ret,
+                           struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t done = 0; done < count && !code; done += REDIS_RANGE_MAX) {
+        size_t part = count - done < REDIS_RANGE_MAX ? count - done : REDIS_RANGE_MAX;
+        code = fetch_all(own, table, list + done, part, looks, error);
+    }
+    *ret = record_pack("[]");
+    struct arena *arena = json_arena_set(NULL);
+    for (size_t i = 0; i < count && !code; i++) {
+        json_t *record = NULL;
+        const struct redis_record *change = redis_changed(own, table, id_of(list[i]));
+        if (change)
+            record = json_incref(change->new);
+        else
+            code = redis_fetch(own, table, id_of(list[i]), looks, &record, error);
+        if (!record) /* removed since the order was read */
+            continue;
+        json_t *copy = json_copy(record);
+        json_object_set_new(copy, "id", json_string(id_of(list[i])));
+        json_array_append_new(*ret, copy);
+        json_decref(record);
+    }
+    json_arena_set(arena);
+    if (code) {
+        json_decref(*ret);
+        *ret = NULL;
+    }
+    return code;
+}
+
+enum fh_code redis_range(struct store_work *work, const char *table,
+                         const struct redis_range *range, json_t **ret, struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    const struct redis_table *of = redis_table_of(table);
+    struct found found = {.members = {take_change}, .range = range};
+    int changes = changes_of(own, of);
+    *ret = NULL;
+    map_init(&found.ids);
+    enum fh_code code = find(own, range, range->limit ? range->limit + changes : 0, &found, error);
+    if (!code) {
+        apply_changes(own, &found, of);
+        const char **list = sorted(&found);
+        size_t count = found.ids.count;
+        if (range->limit && count > (size_t)range->limit)
+            count = (size_t)range->limit;
+        code = answer(own, of, list, count, range->looks, ret, error);
+        free((void *)list);
+    }
+    map_release(&found.ids);
+    return code;
+}
+
+/* ---- As the ledger asks for them ----------------------------------------------------------------
+ */
+
+static const char *const orders_of[][5] = {
+    [RECORDS_OPEN] = {"saga:running", "saga:compensating", "saga:parked"},
+    [RECORDS_OVER] = {"saga:ended", "saga:undone", "saga:abandoned"},
+    [RECORDS_AT_REST] = {"saga:ended", "saga:undone", "saga:parked", "saga:abandoned"},
+    [RECORDS_UNCLOSED] = {"saga:unclosed"},
+    [RECORDS_CLOSED] = {"saga:closed"},
+    [RECORDS_STARTED] = {"saga:start"},
+    [RECORDS_OF_CLIENT] = {"command:created"},
+};
+
+/* Fields are the first parts of members; that of a saga's start ends with its last one. */
+static enum fh_code prefix_of(const struct record_range *wanted, char prefix[static RECORD_ID_SIZE],
+                              struct fh_error *error)
+{
+    const struct record_field *field = wanted->fields;
+    const char *end = wanted->list == RECORDS_STARTED ? REDIS_MEMBER_END : RECORD_SEPARATOR;
+    if (wanted->within)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR, wanted->within);
+    *prefix = '\0';
+    if (field[2].value)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s%s",
+                         field[0].value, field[1].value, field[2].value, end);
+    if (field[1].value)
+        return record_id(prefix, error, "%s" RECORD_SEPARATOR "%s%s", field[0].value,
+                         field[1].value, end);
+    return field[0].value ? record_id(prefix, error, "%s%s", field[0].value, end) : FH_OK;
+}
+
+static bool has(const json_t *record, const struct record_field *field)
+{
+    const char *value = field->name ? record_text(record, field->name) : NULL;
+    return !field->value || (value && strcmp(value, field->value) == 0);
+}
+
+/* What the members do not say: and a key may begin as another one does, with a separator behind. */
+static bool is_wanted(const json_t *record, const struct record_range *wanted)
+{
+    return has(record, &wanted->fields[0]) && has(record, &wanted->fields[1]) &&
+           has(record, &wanted->fields[2]) && has(record, &wanted->also) &&
+           (!wanted->before_ms || record_integer(record, "updated_ms") < wanted->before_ms);
+}
+
+static int by_id(const void *left, const void *right)
+{
+    json_t *const *a = left, *const *b = right;
+    return strcmp(record_text(*a, "id"), record_text(*b, "id"));
+}
+
+/* Of several orders, brought into one. */
+static void visit_all(json_t *all, const struct record_range *wanted, bool one_order,
+                      bool (*visit)(void *context, json_t *record), void *context)
+{
+    size_t count = json_array_size(all);
+    json_t **list = calloc(count + 1, sizeof(json_t *));
+    FH_ASSERT(list != NULL);
+    for (size_t i = 0; i < count; i++)
+        list[i] = json_array_get(all, i);
+    if (!one_order)
+        qsort(list, count, sizeof *list, by_id);
+    int left = wanted->limit ? wanted->limit : INT_MAX;
+    bool goes_on = true;
+    for (size_t i = 0; i < count && goes_on && left > 0; i++) {
+        json_t *record = list[!one_order && wanted->last_first ? count - 1 - i : i];
+        if (!is_wanted(record, wanted))
+            continue;
+        left--;
+        goes_on = visit(context, record);
+    }
+    free(list);
+}
+
+enum fh_code redis_each(struct store_work *work, const struct record_range *wanted,
+                        bool (*visit)(void *context, json_t *record), void *context,
+                        struct fh_error *error)
+{
+    char prefix[RECORD_ID_SIZE], below[24];
+    const char *by_ids[] = {redis_table_of(wanted->table)->by_id, NULL};
+    const char *const *orders = wanted->list == RECORDS_ALL ? by_ids : orders_of[wanted->list];
+    bool says_all = !wanted->also.value && !wanted->fields[2].value;
+    struct redis_range range = {.prefix = prefix,
+                                .below = wanted->below ? below : NULL,
+                                .limit = says_all ? wanted->limit : 0,
+                                .last_first = wanted->last_first,
+                                .looks = wanted->looks};
+    json_t *all = record_pack("[]"), *some;
+    snprintf(below, sizeof below, RECORD_NUMBER, wanted->below);
+    enum fh_code code = prefix_of(wanted, prefix, error);
+    for (int i = 0; orders[i] && !code; i++) {
+        range.order = orders[i];
+        code = redis_range(work, wanted->table, &range, &some, error);
+        struct arena *arena = json_arena_set(NULL);
+        json_array_extend(all, some);
+        json_arena_set(arena);
+        json_decref(some);
+    }
+    if (!code)
+        visit_all(all, wanted, !orders[1], visit, context);
+    json_decref(all);
+    return code;
+}
+
+/* ---- How many -----------------------------------------------------------------------------------
+ */
+
+struct counting {
+    struct redis_members members; /* first */
+    const char *order;
+    int64_t step, count;
+};
+
+static void count_member(struct redis_members *members, const char *order, const char *text)
+{
+    struct counting *counting = (struct counting *)members;
+    (void)text;
+    if (strcmp(order, counting->order) == 0)
+        counting->count += counting->step;
+}
+
+enum fh_code redis_count(struct store_work *work, const char *order, int64_t *ret,
+                         struct fh_error *error)
+{
+    struct redis_work *own = redis_work_of(work);
+    char *key = redis_name(own->redis, "fh", order);
+    const redisReply *reply;
+    struct map_entry *entry = NULL;
+    const char *name;
+    void *value;
+    enum fh_code code = redis_see_one(own, true, &reply, error, "ZCARD", key, NULL);
+    free(key);
+    if (code)
+        return code;
+    struct counting counting = {.members = {count_member}, .order = order, .count = reply->integer};
+    while (map_next(&own->records, &entry, &name, &value)) {
+        const struct redis_record *record = value;
+        counting.step = -1;
+        if (record->old)
+            redis_each_member(record, record->old, &counting.members);
+        counting.step = 1;
+        if (record->new)
+            redis_each_member(record, record->new, &counting.members);
+    }
+    *ret = counting.count;
+    return FH_OK;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_REDIS_RECORD_H
+#define ENGINE_REDIS_RECORD_H
+
+/* What record.c and range.c share. */
+
+#include "engine/redis/internal.h"
+
+#define REDIS_MEMBER_END "\x1e"
+#define REDIS_MEMBER_SIZE (RECORD_ID_SIZE * 2)
+
+struct redis_table;
+
+struct redis_record {
+    const struct redis_table *table;
+    char *id;
+    json_t *old, *new; /* heap; NULL: there is none. Old: read only where the orders depend on it */
+};
+
+/* A record's members: each is given to `take` with its order. */
+struct redis_members {
+    void (*take)(struct redis_members *members, const char *order, const char *member);
+};
+
+struct redis_table {
+    const char *name;
+    const char *by_id; /* the order of all ids, or NULL */
+    void (*members)(const char *id, const json_t *record, struct redis_members *members);
+};
+
+const struct redis_table *redis_table_of(const char *name);
+/* `content` NULL: what there was is not known, and may have been. */
+void redis_each_member(const struct redis_record *record, const json_t *content,
+                       struct redis_members *members);
+/* NULL: the work has not changed it. */
+struct redis_record *redis_changed(const struct redis_work *own, const struct redis_table *table,
+                                   const char *id);
+/* What the server has, whatever the work has changed. */
+enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
+                         bool looks, json_t **ret, struct fh_error *error);
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Redis. A service's "database" is the beginning of all its keys, and its user may name those keys
+ * alone, and give the commands that the engine gives: none that looks over the whole server,
+ * changes it, or tells its settings (among which are passwords). So what only CONFIG tells is
+ * looked at here, as the administrator: whether the server throws nothing away and has on disk what
+ * it answers.
+ *
+ * Users are kept by the server itself if it has a file for them, or can rewrite its own settings. A
+ * private one's all stand in the file that it reads when it starts, and that is removed then: so
+ * nobody who comes the moment it answers is refused his password.
+ */
+
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "engine/redis/link.h"
+#include "engine/redis/internal.h"
+#include "store/server.h"
+
+#define PORT 6379
+#define PROGRAM "redis-server"
+#define FOLDER "/usr/bin"
+
+/* What the engine asks of a server: see docs/engines/redis.md. */
+static const char *const rights[] = {"+auth",          "+ping",
+                                     "+info",          "+evalsha",
+                                     "+script|load",   "+get",
+                                     "+set",           "+del",
+                                     "+incrby",        "+type",
+                                     "+hget",          "+hset",
+                                     "+hdel",          "+hlen",
+                                     "+hgetall",       "+hscan",
+                                     "+zadd",          "+zrem",
+                                     "+zscore",        "+zcard",
+                                     "+zrangebyscore", "+xadd",
+                                     "+xlen",          "+xtrim",
+                                     "+xrange",        "+zrevrangebyscore",
+                                     "+acl|dryrun",    "+persist",
+                                     "+pexpire",       "+pexpireat",
+                                     "+pexpiretime",   "+zrangebylex",
+                                     "+zrevrangebylex"};
+#define RIGHTS (sizeof rights / sizeof *rights)
+
+static int connections(int n)
+{
+    return n; /* works and reads share them */
+}
+
+/* ---- A private one ------------------------------------------------------------------------------
+ */
+
+static const char *programs(struct arena *arena)
+{
+    (void)arena;
+    return access(FOLDER "/" PROGRAM, X_OK) == 0 ? FOLDER : NULL;
+}
+
+static enum fh_code make(const struct server_own *own, struct server_command *command,
+                         struct fh_error *error)
+{
+    (void)error;
+    server_argument(command, "/bin/mkdir");
+    server_argument(command, "%s", own->data);
+    return FH_OK;
+}
+
+static void setting(struct server_command *command, const char *key, const char *value)
+{
+    server_argument(command, "--%s", key);
+    server_argument(command, "%s", value);
+}
+
+/* As the file of settings has them. */
+static const char *users(const struct server_own *own)
+{
+    struct arena *arena = own->arena;
+    size_t i;
+    json_t *store;
+    const char *text = arena_printf(arena,
+                                    "user default off resetpass ~* &* +@all\n"
+                                    "user " SERVER_SUPERUSER " on ~* &* +@all >%s\n",
+                                    own->password);
+    json_array_foreach ((json_t *)(uintptr_t)own->stores, i, store) {
+        text = arena_printf(arena, "%suser %s on >%s ~%s:*", text, server_text(store, "user"),
+                            server_text(store, "password"), server_text(store, "database"));
+        for (size_t right = 0; right < RIGHTS; right++)
+            text = arena_printf(arena, "%s %s", text, rights[right]);
+        text = arena_printf(arena, "%s\n", text);
+    }
+    return text;
+}
+
+static enum fh_code run(const struct server_own *own, struct server_command *command,
+                        struct fh_error *error)
+{
+    char number[24];
+    const char *key;
+    json_t *value;
+    server_argument(command, "%s/" PROGRAM, own->programs);
+    server_argument(command, "%s/" SERVER_SECRET, own->folder);
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        setting(command, key, json_is_string(value) ? json_string_value(value) : number);
+    }
+    /* The last word is ours: who may reach it, and whether what it answers is safe, are no matters
+     * of taste. */
+    snprintf(number, sizeof number, "%d", own->port);
+    setting(command, "bind", "127.0.0.1");
+    setting(command, "port", number);
+    setting(command, "dir", own->data);
+    setting(command, "daemonize", "no");
+    setting(command, "logfile", "");
+    setting(command, "save", "");
+    setting(command, "appendonly", "yes");
+    setting(command, "appendfsync", "always");
+    setting(command, "no-appendfsync-on-rewrite", "no");
+    setting(command, "maxmemory-policy", "noeviction");
+    return server_secret(own, users(own), error);
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------
+ */
+
+static const char *text_of(const redisReply *reply)
+{
+    bool has_text = redis_is(reply, REDIS_REPLY_STRING) || redis_is(reply, REDIS_REPLY_STATUS) ||
+                    redis_is(reply, REDIS_REPLY_ERROR);
+    return has_text ? reply->str : "";
+}
+
+static bool is_refusal(const redisReply *reply)
+{
+    static const char *const words[] = {"WRONGPASS", "NOAUTH", "NOPERM"};
+    if (!redis_is(reply, REDIS_REPLY_ERROR))
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strncmp(reply->str, words[i], strlen(words[i])) == 0)
+            return true;
+    }
+    return strstr(reply->str, "AUTH") != NULL; /* "ERR AUTH <password> called without ..." */
+}
+
+/* FH_OK with *ret, which is the caller's; a refusal is FH_CONFLICT. */
+static enum fh_code ask(struct redis_link *link, int count, const char **words, redisReply **ret,
+                        struct fh_error *error)
+{
+    enum fh_code code = redis_link_ask(link, count, words, ret, error);
+    if (code || !redis_is(*ret, REDIS_REPLY_ERROR))
+        return code;
+    /* Its first word: the rest may repeat what it was sent. */
+    code =
+        error_set(error, is_refusal(*ret) ? FH_CONFLICT : FH_UNAVAILABLE, "Redis refused %s: %.*s.",
+                  words[0], (int)strcspn((*ret)->str, " "), (*ret)->str);
+    hiredis.freeReplyObject(*ret);
+    *ret = NULL;
+    return code;
+}
+
+static enum fh_code tell(struct redis_link *link, int count, const char **words,
+                         struct fh_error *error)
+{
+    redisReply *reply;
+    enum fh_code code = ask(link, count, words, &reply, error);
+    if (!code)
+        hiredis.freeReplyObject(reply);
+    return code;
+}
+
+#define WORDS(...)                                                                                 \
+    (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)), (const char *[])          \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+/* A link as `as` to where `at` is. */
+static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_link **ret,
+                            struct fh_error *error)
+{
+    const char *host = server_text(at, "host"), *user = server_text(as, "user"),
+               *password = server_text(as, "password");
+    struct redis_link *link;
+    struct store_tls tls;
+    enum fh_code code = store_tls_read(at, &tls, error);
+    if (!code)
+        code =
+            redis_link_open(host, server_port(at, PORT), &tls, SERVER_CONNECT_S_MAX, &link, error);
+    if (code)
+        return code;
+    if (*password)
+        code = *user ? tell(link, WORDS("AUTH", user, password), error)
+                     : tell(link, WORDS("AUTH", password), error);
+    if (!code)
+        code = tell(link, WORDS("PING"), error); /* refused while it reads what it has kept */
+    if (code)
+        redis_link_close(link);
+    else
+        *ret = link;
+    return code;
+}
+
+static enum fh_code enter(const json_t *as, struct fh_error *error)
+{
+    struct redis_link *link;
+    enum fh_code code = link_to(as, as, &link, error);
+    if (!code)
+        redis_link_close(link);
+    return code;
+}
+
+/* ---- Providing ----------------------------------------------------------------------------------
+ */
+
+static enum fh_code check_setting(struct redis_link *link, const char *name, const char *wanted,
+                                  const char *also, struct fh_error *error)
+{
+    redisReply *reply;
+    enum fh_code code = ask(link, WORDS("CONFIG", "GET", name), &reply, error);
+    if (code)
+        return code;
+    const char *is = reply->elements == 2 ? text_of(reply->element[1]) : "";
+    if (strcmp(is, wanted) != 0 && (!also || strcmp(is, also) != 0))
+        code = error_set(error, FH_UNSUPPORTED,
+                         "Redis has %s %s, which loses what it was given: set it to %s.", name, is,
+                         wanted);
+    hiredis.freeReplyObject(reply);
+    return code;
+}
+
+static enum fh_code check_settings(struct redis_link *link, const json_t *store,
+                                   struct fh_error *error)
+{
+    redisReply *reply;
+    const char *every_second =
+        strcmp(server_text(store, "appendfsync"), "everysec") == 0 ? "everysec" : NULL;
+    enum fh_code code = check_setting(link, "maxmemory-policy", "noeviction", NULL, error);
+    if (!code)
+        code = check_setting(link, "appendonly", "yes", NULL, error);
+    if (!code)
+        code = check_setting(link, "appendfsync", "always", every_second, error);
+    if (!code)
+        code = check_setting(link, "no-appendfsync-on-rewrite", "no", every_second ? "yes" : NULL,
+                             error);
+    if (!code)
+        code = ask(link, WORDS("ACL", "DRYRUN", "default", "SET", "freehold", "1"), &reply, error);
+    if (code)
+        return code;
+    if (strcmp(text_of(reply), "OK") != 0)
+        code = error_set(error, FH_UNSUPPORTED, REDIS_DEFAULT_USER);
+    hiredis.freeReplyObject(reply);
+    return code;
+}
+
+static enum fh_code set_user(struct redis_link *link, const json_t *store, struct fh_error *error)
+{
+    char password[512], keys[256];
+    const char *words[16 + RIGHTS] = {"ACL", "SETUSER", server_text(store, "user"), "reset", "on"};
+    int count = 5;
+    snprintf(password, sizeof password, ">%s", server_text(store, "password"));
+    snprintf(keys, sizeof keys, "~%s:*", server_text(store, "database"));
+    words[count++] = password;
+    words[count++] = keys;
+    for (size_t i = 0; i < RIGHTS; i++)
+        words[count++] = rights[i];
+    return tell(link, count, words, error);
+}
+
+/* So that the users are there when the server is started again. */
+static enum fh_code keep_users(struct redis_link *link, struct fh_error *error)
+{
+    if (tell(link, WORDS("ACL", "SAVE"), NULL) == FH_OK ||
+        tell(link, WORDS("CONFIG", "REWRITE"), NULL) == FH_OK)
+        return FH_OK;
+    return error_set(error, FH_UNSUPPORTED,
+                     "Redis would forget its users when it ends: it has neither an aclfile nor a "
+                     "file of settings that it can rewrite.");
+}
+
+static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
+                            struct fh_error *error)
+{
+    struct redis_link *link;
+    redisReply *known;
+    enum fh_code code = link_to(admin, admin, &link, error);
+    if (code)
+        return code;
+    code = check_settings(link, store, error);
+    if (!code)
+        code = ask(link, WORDS("ACL", "GETUSER", server_text(store, "user")), &known, error);
+    if (!code) {
+        bool there = !redis_is(known, REDIS_REPLY_NIL);
+        hiredis.freeReplyObject(known);
+        if (there)
+            code = server_entered(store, enter(store, error), error);
+    }
+    if (!code)
+        code = set_user(link, store, error);
+    if (!code && !is_private)
+        code = keep_users(link, error);
+    redis_link_close(link);
+    return code ? code : server_entered(store, enter(store, error), error);
+}
+
+/* ---- Proving ------------------------------------------------------------------------------------
+ */
+
+/* The server does not refuse it. */
+static bool may(struct redis_link *link, int count, const char **words)
+{
+    return tell(link, count, words, NULL) == FH_OK;
+}
+
+static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
+                             struct fh_error *error)
+{
+    struct redis_link *link;
+    char key[256];
+    *ret = '\0';
+    enum fh_code code = link_to(as, store, &link, error);
+    if (code)
+        return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+    snprintf(key, sizeof key, "%s:fh:counter", server_text(store, "database"));
+    if (may(link, WORDS("GET", key)))
+        snprintf(ret, SERVER_OPEN_SIZE, "read the keys %s:*", server_text(store, "database"));
+    else if (may(link, WORDS("SCAN", "0", "COUNT", "1")))
+        snprintf(ret, SERVER_OPEN_SIZE, "list the keys of others");
+    else if (may(link, WORDS("CONFIG", "GET", "maxmemory")))
+        snprintf(ret, SERVER_OPEN_SIZE, "read the server's settings");
+    else if (may(link, WORDS("ACL", "WHOAMI")) && may(link, WORDS("ACL", "LIST")))
+        snprintf(ret, SERVER_OPEN_SIZE, "read the server's users");
+    redis_link_close(link);
+    return FH_OK;
+}
+
+static int count_of(const char *info, const char *name)
+{
+    const char *line = strstr(info, name);
+    return line ? (int)strtol(line + strlen(name), NULL, 10) : -1;
+}
+
+static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)
+{
+    struct redis_link *link;
+    redisReply *reply;
+    enum fh_code code = link_to(as, as, &link, error);
+    if (code)
+        return code;
+    code = ask(link, WORDS("INFO", "clients"), &reply, error);
+    if (!code) {
+        ret->connections = count_of(text_of(reply), "connected_clients:");
+        ret->connections_max = count_of(text_of(reply), "maxclients:");
+        hiredis.freeReplyObject(reply);
+        if (ret->connections < 0 || ret->connections_max < 0)
+            code = error_set(error, FH_UNSUPPORTED, "it does not tell them");
+    }
+    redis_link_close(link);
+    return code;
+}
+
+const struct server_kind server_redis = {
+    .engine = "redis",
+    .install = "apt-get install " PROGRAM,
+    .user = "redis",
+    .port = PORT,
+    .userless = true,
+    .stop_signal = SIGTERM,
+    .death_signal = SIGKILL,
+    .connections = connections,
+    .programs = programs,
+    .make = make,
+    .run = run,
+    .enter = enter,
+    .provide = provide,
+    .trespass = trespass,
+    .room = room,
+};

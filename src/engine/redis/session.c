@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every new connection begins with: who we are, whether the server keeps what it is given, and
+ * the script. The settings are looked at each time, because they may have changed since, and the
+ * server may be another one:
+ *
+ *     maxmemory-policy            noeviction: else it throws away what it was given
+ *     appendonly                  yes: else a restart loses up to minutes of works
+ *     appendfsync                 always: answers wait for the log's sync. everysec only where the
+ *                                 system file says so: a power failure then takes back up to a
+ *                                 second of works that were acknowledged
+ *     no-appendfsync-on-rewrite   no: else nothing is synced while the log is rewritten
+ *     the rights of `default`     all: Redis reads its log as that user (internal.h)
+ *
+ * And whether it still knows the last call of ours that has written: else it has gone back, and
+ * this process ends, as after a crash.
+ *
+ * INFO tells the first two to everybody. The rest is CONFIG GET's, which also tells passwords, and
+ * which `freehold up` therefore gives no service a right to: it looks at them itself, as the
+ * server's administrator (system/server_redis.c).
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/redis/internal.h"
+
+#define VERSION_MIN 7
+
+enum question {
+    QUESTION_INFO,
+    QUESTION_SCRIPT,
+    QUESTION_CONFIG,
+    QUESTION_RIGHTS,
+    QUESTION_LIFE,
+    QUESTION_CALL,
+    QUESTIONS
+};
+
+enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error)
+{
+    static const struct {
+        const char *word, *says;
+        enum fh_code code;
+    } refusals[] = {
+        {"LOADING", "it is still reading what it has kept", FH_UNAVAILABLE},
+        {"BUSY", "a script that runs too long keeps it busy", FH_UNAVAILABLE},
+        {"OOM", "its memory is full: maxmemory has to be raised, or keys removed", FH_UNAVAILABLE},
+        {"MISCONF", "it can't write to its disk", FH_UNAVAILABLE},
+        {"READONLY", "it is a replica, which takes no writes", FH_UNAVAILABLE},
+        {"MASTERDOWN", "it is a replica without its primary", FH_UNAVAILABLE},
+        {"NOREPLICAS", "too few of its replicas can be reached", FH_UNAVAILABLE},
+        {"WRONGPASS", "the user or the password is wrong", FH_UNSUPPORTED},
+        {"NOAUTH", "it asks for a user and a password, and none is configured", FH_UNSUPPORTED},
+        {"NOPERM", "its user lacks a right that the engine needs (docs/engines/redis.md)",
+         FH_UNSUPPORTED},
+    };
+    const char *text = redis_is(reply, REDIS_REPLY_ERROR) ? reply->str : "";
+    size_t length = strcspn(text, " ");
+    char native[sizeof error->native];
+    snprintf(native, sizeof native, "%.*s", (int)length, text);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        if (strcmp(native, refusals[i].word) == 0) {
+            error_set(error, refusals[i].code, "The store's Redis server refused %s: %s.", what,
+                      refusals[i].says);
+            if (error) {
+                error->retryable = refusals[i].code == FH_UNAVAILABLE;
+                memcpy(error->native, native, sizeof native);
+            }
+            return refusals[i].code;
+        }
+    }
+    /* Never the server's own words: they may repeat what it was sent. */
+    error_set(error, FH_UNAVAILABLE, "The store's Redis server refused %s with %s.", what,
+              *native ? native : "an answer that is none");
+    return FH_UNAVAILABLE;
+}
+
+/* The value of a line "NAME:VALUE" of INFO, "" when there is none. */
+static void info_of(const char *info, const char *name, char *ret, size_t size)
+{
+    size_t length = strlen(name);
+    ret[0] = '\0';
+    for (const char *line = info; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) == 0 && line[length] == ':') {
+            line += length + 1;
+            snprintf(ret, size, "%.*s", (int)strcspn(line, "\r\n"), line);
+            return;
+        }
+    }
+}
+
+static enum fh_code check_info(const char *info, struct fh_error *error)
+{
+    char version[16], policy[32], appends[8], role[16], loading[8], cluster[8];
+    info_of(info, "redis_version", version, sizeof version);
+    info_of(info, "maxmemory_policy", policy, sizeof policy);
+    info_of(info, "aof_enabled", appends, sizeof appends);
+    info_of(info, "role", role, sizeof role);
+    info_of(info, "loading", loading, sizeof loading);
+    info_of(info, "cluster_enabled", cluster, sizeof cluster);
+    if (strtol(version, NULL, 10) < VERSION_MIN)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's server is Redis %s; 7.0 is the oldest that will do.",
+                         version);
+    if (strcmp(cluster, "1") == 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's server is part of a Redis Cluster, which spreads a work's "
+                         "keys over servers: a single server is needed.");
+    if (strcmp(loading, "0") != 0 || strcmp(role, "master") != 0) {
+        error_set(
+            error, FH_UNAVAILABLE,
+            "The store's Redis server is still loading, or a replica, which takes no writes.");
+        if (error)
+            error->retryable = true;
+        return FH_UNAVAILABLE;
+    }
+    if (strcmp(policy, "noeviction") != 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's Redis server has maxmemory-policy %s, and would throw away "
+                         "what it was given: set it to noeviction.",
+                         policy);
+    if (strcmp(appends, "1") != 0)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's Redis server has appendonly no, and would lose committed "
+                         "works when it ends: set appendonly yes.");
+    return FH_OK;
+}
+
+static const char *setting_of(const redisReply *config, const char *name)
+{
+    for (size_t i = 0; i + 1 < config->elements; i += 2) {
+        if (strcmp(config->element[i]->str, name) == 0)
+            return config->element[i + 1]->str;
+    }
+    return "";
+}
+
+static enum fh_code check_config(const struct redis *redis, const redisReply *config,
+                                 struct fh_error *error)
+{
+    if (!redis_is(config, REDIS_REPLY_ARRAY))
+        return FH_OK; /* this user may not ask: see above */
+    const char *syncs = setting_of(config, "appendfsync");
+    bool allowed = strcmp(syncs, "always") == 0 ||
+                   (strcmp(syncs, "everysec") == 0 && redis->options.every_second);
+    if (!allowed)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's Redis server has appendfsync %s, and would lose acknowledged "
+                         "works with its power: set it to always%s.",
+                         syncs,
+                         strcmp(syncs, "everysec") == 0
+                             ? ", or say appendfsync: everysec in the system file"
+                             : "");
+    if (strcmp(setting_of(config, "no-appendfsync-on-rewrite"), "no") != 0 &&
+        !redis->options.every_second)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The store's Redis server has no-appendfsync-on-rewrite yes, and syncs "
+                         "nothing while it rewrites its log: set it to no.");
+    return FH_OK;
+}
+
+/* What is not told is refused: it would show too late. */
+static enum fh_code check_rights(const redisReply *dry_run, struct fh_error *error)
+{
+    if (redis_is(dry_run, REDIS_REPLY_STATUS) && strcmp(dry_run->str, "OK") == 0)
+        return FH_OK;
+    if (redis_is(dry_run, REDIS_REPLY_ERROR))
+        return redis_refused(dry_run, "to tell the rights of its user `default`", error);
+    return error_set(error, FH_UNSUPPORTED, REDIS_DEFAULT_USER);
+}
+
+static enum fh_code authenticate(struct redis_connection *connection, struct fh_error *error)
+{
+    const struct redis_options *options = &connection->redis->options;
+    struct redis_words commands;
+    redisReply *reply;
+    if (!options->password[0])
+        return FH_OK;
+    redis_words_init(&commands);
+    if (options->user[0])
+        redis_command(&commands, "AUTH", options->user, options->password, NULL);
+    else
+        redis_command(&commands, "AUTH", options->password, NULL);
+    enum fh_code code = redis_ask_at(connection, &commands, &reply, error);
+    redis_words_release(&commands);
+    if (code)
+        return code;
+    if (!redis_is(reply, REDIS_REPLY_STATUS))
+        code = redis_refused(reply, "to let us in", error);
+    hiredis.freeReplyObject(reply);
+    return code;
+}
+
+static enum fh_code look(struct redis_connection *connection, redisReply *const *replies,
+                         struct fh_error *error)
+{
+    struct redis *redis = connection->redis;
+    const redisReply *script = replies[QUESTION_SCRIPT];
+    if (!redis_is(replies[QUESTION_INFO], REDIS_REPLY_STRING))
+        return redis_refused(replies[QUESTION_INFO], "to tell its state", error);
+    enum fh_code code = check_info(replies[QUESTION_INFO]->str, error);
+    if (!code)
+        code = check_config(redis, replies[QUESTION_CONFIG], error);
+    if (!code)
+        code = check_rights(replies[QUESTION_RIGHTS], error);
+    if (code)
+        return code;
+    if (!redis_is(script, REDIS_REPLY_STRING) || script->len != REDIS_DIGEST_SIZE - 1)
+        return redis_refused(script, "the script of the works", error);
+    memcpy(redis->digest, script->str, REDIS_DIGEST_SIZE);
+    return FH_OK;
+}
+
+/* What this process has in its memory, sagas that it carries above all, is of a past that is gone:
+ * it must not go on with it. A life that is not known at all was forgotten (call.c). */
+static void check_past(struct redis *redis, const struct redis_slot *stands,
+                       redisReply *const *replies)
+{
+    const redisReply *call = replies[QUESTION_CALL];
+    bool known = redis_is(replies[QUESTION_LIFE], REDIS_REPLY_STRING);
+    bool told = redis_is(call, REDIS_REPLY_STRING) || redis_is(call, REDIS_REPLY_NIL);
+    int64_t last = redis_is(call, REDIS_REPLY_STRING) ? strtoll(call->str, NULL, 10) : 0;
+    if (stands->number && known && told && last < stands->sequence)
+        world_fatal(redis->store.world,
+                    "the store's Redis server has gone back behind works that it had acknowledged "
+                    "(a replica took over that lacks them, or the end of its log was lost): they "
+                    "are gone, and this process begins anew with what is there");
+}
+
+static void ask_past(struct redis_words *commands, const struct redis *redis,
+                     const struct redis_slot *stands)
+{
+    char name[ID_SIZE + 8], digits[TEXT_INTEGER_SIZE];
+    snprintf(name, sizeof name, "work:%s", stands->number ? stands->life : redis->life);
+    char *key = redis_name(redis, "fh", name);
+    redis_command(commands, "HGET", key, "0", NULL);
+    redis_command(commands, "HGET", key, text_of_integer(stands->number, digits), NULL);
+    free(key);
+}
+
+enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error)
+{
+    struct redis_words commands;
+    struct redis_slot stands = connection->redis->stands;
+    redisReply *replies[QUESTIONS];
+    char *key;
+    enum fh_code code = authenticate(connection, error);
+    if (!code) {
+        redis_words_init(&commands);
+        redis_command(&commands, "INFO", NULL);
+        redis_command(&commands, "SCRIPT", "LOAD", redis_script(), NULL);
+        redis_command(&commands, "CONFIG", "GET", "*append*sync*", NULL);
+        key = redis_name(connection->redis, "fh", "counter");
+        redis_command(&commands, "ACL", "DRYRUN", "default", "SET", key, "1", NULL);
+        free(key);
+        ask_past(&commands, connection->redis, &stands);
+        code = redis_ask_at(connection, &commands, replies, error);
+        redis_words_release(&commands);
+        if (!code) {
+            code = look(connection, replies, error);
+            if (!code)
+                check_past(connection->redis, &stands, replies);
+            for (int i = 0; i < QUESTIONS; i++)
+                hiredis.freeReplyObject(replies[i]);
+        }
+    }
+    if (code == FH_OUTCOME_UNKNOWN && connection->tls_error.code) {
+        if (error)
+            *error = connection->tls_error;
+        code = connection->tls_error.code;
+    } else if (code == FH_OUTCOME_UNKNOWN) {
+        error_set(error, FH_UNAVAILABLE, "The store's Redis server at %s, port %d, hung up.",
+                  connection->redis->options.host, connection->redis->options.port);
+        if (error)
+            error->retryable = true;
+        code = FH_UNAVAILABLE;
+    }
+    return code;
+}
+
+/* By INFO, to which services have the right, rather than by TIME, to which those of older systems
+ * have none. */
+enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
+{
+    struct redis_words words;
+    redisReply *reply;
+    char text[32] = "";
+    redis_words_init(&words);
+    redis_word(&words, "INFO");
+    redis_word(&words, "server");
+    enum fh_code code = redis_read_one(redis_of(store), &words, &reply, error);
+    redis_words_release(&words);
+    if (code != FH_OK)
+        return code;
+    if (redis_is(reply, REDIS_REPLY_STRING))
+        info_of(reply->str, "server_time_usec", text, sizeof text);
+    hiredis.freeReplyObject(reply);
+    *ret_ms = strtoll(text, NULL, 10) / 1000;
+    return *ret_ms > 0 ? FH_OK
+                       : error_set(error, FH_UNSUPPORTED, "The server does not tell its time.");
+}

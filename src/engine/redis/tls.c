@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server that wants to know its clients says no to a stranger only behind the handshake, in TLS
+ * 1.3, and then hangs up: so what it said last is looked for once more when a link has failed.
+ */
+
+#define _GNU_SOURCE
+#include "engine/redis/tls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define SAID_SIZE 256
+/* What store/tls.c knows as words for a link that ends without any. */
+#define HUNG_UP "connection closed calling hello"
+
+struct redis_trust {
+    gnutls_certificate_credentials_t credentials;
+};
+
+struct redis_tls {
+    gnutls_session_t session;
+    const char *host;
+    bool sends;  /* what was offered last is on its way */
+    bool shaken; /* and has received something since */
+    bool heard;
+    char said[SAID_SIZE]; /* why it failed; "": not by TLS, as far as is known */
+};
+
+/* ---- Whom we trust ------------------------------------------------------------------------------
+ */
+
+static enum fh_code read_files(struct redis_trust *trust, const struct store_tls *tls,
+                               struct fh_error *error)
+{
+    int got =
+        gnutls_certificate_set_x509_trust_file(trust->credentials, tls->ca, GNUTLS_X509_FMT_PEM);
+    if (got <= 0)
+        return error_set(error, FH_INVALID,
+                         "%.300s, tls.ca of the store, has no certificates that can be read.",
+                         tls->ca);
+    if (!tls->certificate[0])
+        return FH_OK;
+    got = gnutls_certificate_set_x509_key_file(trust->credentials, tls->certificate, tls->key,
+                                               GNUTLS_X509_FMT_PEM);
+    if (got >= 0)
+        return FH_OK;
+    return error_set(error, FH_INVALID,
+                     "tls.certificate %.160s and tls.key %.160s of the store can't be read, or "
+                     "don't belong together.",
+                     tls->certificate, tls->key);
+}
+
+enum fh_code redis_trust_new(const struct store_tls *tls, struct redis_trust **ret,
+                             struct fh_error *error)
+{
+    *ret = NULL;
+    if (!tls->verify)
+        return FH_OK;
+    struct redis_trust *trust = calloc(1, sizeof *trust);
+    FH_ASSERT(trust != NULL);
+    FH_ASSERT(gnutls_certificate_allocate_credentials(&trust->credentials) == 0);
+    enum fh_code code = read_files(trust, tls, error);
+    if (code == FH_OK)
+        *ret = trust;
+    else
+        redis_trust_free(trust);
+    return code;
+}
+
+void redis_trust_free(struct redis_trust *trust)
+{
+    if (!trust)
+        return;
+    gnutls_certificate_free_credentials(trust->credentials);
+    free(trust);
+}
+
+/* ---- A link -------------------------------------------------------------------------------------
+ */
+
+static bool is_address(const char *host)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+struct redis_tls *redis_tls_new(const struct redis_trust *trust, const char *host, int fd)
+{
+    struct redis_tls *tls = calloc(1, sizeof *tls);
+    FH_ASSERT(tls != NULL);
+    tls->host = host;
+    FH_ASSERT(gnutls_init(&tls->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) == 0);
+    FH_ASSERT(gnutls_priority_set_direct(tls->session, PRIORITIES, NULL) == 0);
+    FH_ASSERT(gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, trust->credentials) ==
+              0);
+    if (!is_address(host))
+        FH_ASSERT(gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, host, strlen(host)) == 0);
+    gnutls_session_set_verify_cert(tls->session, host, 0);
+    gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT); /* the callers' */
+    gnutls_transport_set_int(tls->session, fd);
+    return tls;
+}
+
+void redis_tls_free(struct redis_tls *tls)
+{
+    if (!tls)
+        return;
+    gnutls_deinit(tls->session);
+    free(tls);
+}
+
+/* ---- What went wrong ----------------------------------------------------------------------------
+ */
+
+static void say(struct redis_tls *tls, const char *words)
+{
+    if (!tls->said[0])
+        snprintf(tls->said, sizeof tls->said, "%s", words);
+}
+
+static void say_certificate(struct redis_tls *tls)
+{
+    gnutls_datum_t text;
+    unsigned status = gnutls_session_get_verify_cert_status(tls->session);
+    if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
+        return;
+    say(tls, (const char *)text.data);
+    gnutls_free(text.data);
+}
+
+/* The server does not like what it was shown, or not: which is all that it has against us. */
+static void say_alert(struct redis_tls *tls)
+{
+    gnutls_alert_description_t alert = gnutls_alert_get(tls->session);
+    say(tls, alert == GNUTLS_A_UNKNOWN_CA         ? "unknown ca"
+             : alert == GNUTLS_A_PROTOCOL_VERSION ? "no version of TLS in common"
+                                                  : "certificate required");
+}
+
+/* What a call of GnuTLS has returned, as read and write return it. */
+static ssize_t result(struct redis_tls *tls, ssize_t got)
+{
+    if (got >= 0)
+        return got;
+    switch (got) {
+    case GNUTLS_E_AGAIN:
+        errno = EAGAIN;
+        return -1;
+    case GNUTLS_E_INTERRUPTED:
+    case GNUTLS_E_WARNING_ALERT_RECEIVED:
+        errno = EINTR;
+        return -1;
+    case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
+        say_certificate(tls);
+        break;
+    case GNUTLS_E_FATAL_ALERT_RECEIVED:
+        say_alert(tls);
+        break;
+    case GNUTLS_E_UNEXPECTED_PACKET:
+    case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+    case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
+        say(tls, "does not support SSL");
+        break;
+    default:
+        break;
+    }
+    errno = ECONNRESET;
+    return -1;
+}
+
+int redis_tls_shake(struct redis_tls *tls, bool *ret_writes)
+{
+    int got;
+    do
+        got = (int)result(tls, gnutls_handshake(tls->session));
+    while (got < 0 && errno == EINTR);
+    *ret_writes = gnutls_record_get_direction(tls->session) != 0;
+    tls->shaken = got == 0;
+    return got;
+}
+
+ssize_t redis_tls_read(struct redis_tls *tls, void *buffer, size_t size)
+{
+    ssize_t got = result(tls, gnutls_record_recv(tls->session, buffer, size));
+    tls->heard = tls->heard || got > 0;
+    return got;
+}
+
+ssize_t redis_tls_write(struct redis_tls *tls, const void *data, size_t length)
+{
+    ssize_t got = tls->sends ? gnutls_record_send(tls->session, NULL, 0)
+                             : gnutls_record_send(tls->session, data, length);
+    tls->sends = got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED;
+    return result(tls, got);
+}
+
+bool redis_tls_failed(struct redis_tls *tls, struct fh_error *error)
+{
+    char last[64];
+    if (!tls->said[0] && tls->shaken && !tls->heard)
+        redis_tls_read(tls, last, sizeof last);
+    if (!tls->heard) /* it has never answered by TLS */
+        say(tls, HUNG_UP);
+    return tls->said[0] && store_tls_failed(tls->host, tls->said, error);
+}

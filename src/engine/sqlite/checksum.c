@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VFS between SQLite and the files. Only whole pages of the database and of its log are
+ * looked at; everything else passes through, to whichever VFS lies under it.
+ *
+ *     database, write   the page's sum is put into its reserved bytes, in a copy
+ *     database, read    the sum must hold; a page that the file ends in, or that lies behind its
+ *                       end, is damage too, unless the file is still empty
+ *     log, write        as SQLite has it: its sums are chained, and the reserved bytes are part of
+ *                       what they cover, so nothing may be changed there
+ *     log, read         the frame's sum must follow from the one before it
+ *
+ * A page that fails is SQLITE_CORRUPT: the statement that needs it fails and its work is rolled
+ * back, others go on. The first 100 bytes, which SQLite reads alone before it knows the page size,
+ * are read again with their page before anything is believed. A checkpoint reads from the log and
+ * writes to the database, so a damaged frame stops it and is never given a fresh sum.
+ *
+ * A crash in a checkpoint may leave a torn page in the database: it is still in the log then, and
+ * SQLite takes it from there until the checkpoint has been finished and synced.
+ *
+ * The writer's own frames are not looked at before it has synced them: a transaction that outgrew
+ * the cache leaves sums for later, and writes them just before it commits.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/sqlite/checksum.h"
+
+#define PATH_SHOWN_MAX 200
+#define SQLITE_SMALLEST_PAGE 512
+
+struct sqlite_checksum {
+    sqlite3_vfs base; /* first */
+    sqlite3_vfs *under;
+    char name[48];
+};
+
+struct checked_file {
+    sqlite3_file base; /* first */
+    bool is_log;
+    sqlite3_int64 unsynced_from; /* of a log: what this connection wrote since it last synced */
+    const char *path;            /* SQLite's, as long as the file is open */
+    char damage[PATH_SHOWN_MAX + 64];
+    _Alignas(8) unsigned char under[]; /* the file of the VFS below, aligned as SQLite aligns */
+};
+
+static struct checked_file *file_of(sqlite3_file *base)
+{
+    return (struct checked_file *)base;
+}
+
+static sqlite3_file *under(sqlite3_file *base)
+{
+    return (sqlite3_file *)file_of(base)->under;
+}
+
+const char *sqlite_checksum_tail(const char *path)
+{
+    const char *tail = path;
+    int slashes = 0;
+    for (const char *at = path + strlen(path); at > path && slashes < 2; at--) {
+        slashes += at[-1] == '/';
+        tail = slashes < 2 ? at - 1 : at;
+    }
+    return tail;
+}
+
+static int damaged(struct checked_file *file, const char *what, sqlite3_int64 number)
+{
+    snprintf(file->damage, sizeof file->damage, "%s %lld of %.*s", what, (long long)number,
+             PATH_SHOWN_MAX, sqlite_checksum_tail(file->path));
+    return SQLITE_CORRUPT;
+}
+
+/* ---- reading and writing ---- */
+
+static int database_read(struct checked_file *file, void *buffer, int length, sqlite3_int64 at)
+{
+    sqlite3_file *below = under(&file->base);
+    int result = below->pMethods->xRead(below, buffer, length, at);
+    if (length < SQLITE_SMALLEST_PAGE)
+        return result;
+    sqlite3_int64 number = at / CHECKSUM_PAGE_SIZE + 1, size = 0;
+    if (result == SQLITE_IOERR_SHORT_READ) {
+        int measured = below->pMethods->xFileSize(below, &size);
+        if (measured != SQLITE_OK)
+            return measured;
+        return size == 0 ? result : damaged(file, "page", number);
+    }
+    if (result != SQLITE_OK)
+        return result;
+    /* Another page size can only come from a damaged head. */
+    if (length != CHECKSUM_PAGE_SIZE || at % CHECKSUM_PAGE_SIZE != 0 ||
+        !checksum_holds(buffer, (uint32_t)number))
+        return damaged(file, "page", number);
+    return SQLITE_OK;
+}
+
+static int database_write(struct checked_file *file, const void *buffer, int length,
+                          sqlite3_int64 at)
+{
+    sqlite3_file *below = under(&file->base);
+    if (length != CHECKSUM_PAGE_SIZE || at % CHECKSUM_PAGE_SIZE != 0)
+        return below->pMethods->xWrite(below, buffer, length, at);
+    unsigned char page[CHECKSUM_PAGE_SIZE];
+    memcpy(page, buffer, sizeof page);
+    checksum_write(page, (uint32_t)(at / CHECKSUM_PAGE_SIZE + 1));
+    return below->pMethods->xWrite(below, page, length, at);
+}
+
+static int log_read(struct checked_file *file, void *buffer, int length, sqlite3_int64 at)
+{
+    sqlite3_file *below = under(&file->base);
+    int result = below->pMethods->xRead(below, buffer, length, at);
+    sqlite3_int64 frame_at = at - LOG_FRAME_HEAD_SIZE;
+    if (result != SQLITE_OK || length != CHECKSUM_PAGE_SIZE || frame_at < LOG_HEAD_SIZE ||
+        (frame_at - LOG_HEAD_SIZE) % LOG_FRAME_SIZE != 0 || frame_at >= file->unsynced_from)
+        return result;
+    unsigned char head[LOG_FRAME_HEAD_SIZE], before[8];
+    bool first = frame_at == LOG_HEAD_SIZE;
+    result = below->pMethods->xRead(below, head, sizeof head, frame_at);
+    if (result == SQLITE_OK)
+        result = below->pMethods->xRead(below, before, sizeof before,
+                                        first ? LOG_HEAD_SIZE - 8 : frame_at - LOG_FRAME_SIZE + 16);
+    if (result != SQLITE_OK)
+        return result;
+    struct log_sum sum = log_sum_of_frame(log_sum_read(before), head, buffer);
+    if (!log_sum_equal(sum, log_sum_read(head + 16)))
+        return damaged(file, "frame", (frame_at - LOG_HEAD_SIZE) / LOG_FRAME_SIZE + 1);
+    return SQLITE_OK;
+}
+
+static int file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64 at)
+{
+    struct checked_file *file = file_of(base);
+    return file->is_log ? log_read(file, buffer, length, at)
+                        : database_read(file, buffer, length, at);
+}
+
+static int file_write(sqlite3_file *base, const void *buffer, int length, sqlite3_int64 at)
+{
+    struct checked_file *file = file_of(base);
+    if (!file->is_log)
+        return database_write(file, buffer, length, at);
+    if (at < file->unsynced_from)
+        file->unsynced_from = at;
+    return under(base)->pMethods->xWrite(under(base), buffer, length, at);
+}
+
+static int file_sync(sqlite3_file *base, int flags)
+{
+    int result = under(base)->pMethods->xSync(under(base), flags);
+    if (result == SQLITE_OK)
+        file_of(base)->unsynced_from = INT64_MAX;
+    return result;
+}
+
+/* ---- passing through ---- */
+
+static int file_close(sqlite3_file *base)
+{
+    return under(base)->pMethods->xClose(under(base));
+}
+
+static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
+{
+    return under(base)->pMethods->xTruncate(under(base), size);
+}
+
+static int file_size(sqlite3_file *base, sqlite3_int64 *ret)
+{
+    return under(base)->pMethods->xFileSize(under(base), ret);
+}
+
+static int file_lock(sqlite3_file *base, int level)
+{
+    return under(base)->pMethods->xLock(under(base), level);
+}
+
+static int file_unlock(sqlite3_file *base, int level)
+{
+    return under(base)->pMethods->xUnlock(under(base), level);
+}
+
+static int file_is_reserved(sqlite3_file *base, int *ret)
+{
+    return under(base)->pMethods->xCheckReservedLock(under(base), ret);
+}
+
+static int file_control(sqlite3_file *base, int what, void *argument)
+{
+    return under(base)->pMethods->xFileControl(under(base), what, argument);
+}
+
+static int file_sector_size(sqlite3_file *base)
+{
+    return under(base)->pMethods->xSectorSize(under(base));
+}
+
+static int file_characteristics(sqlite3_file *base)
+{
+    return under(base)->pMethods->xDeviceCharacteristics(under(base));
+}
+
+static int index_map(sqlite3_file *base, int region, int size, int extend, void volatile **ret)
+{
+    return under(base)->pMethods->xShmMap(under(base), region, size, extend, ret);
+}
+
+static int index_lock(sqlite3_file *base, int offset, int count, int flags)
+{
+    return under(base)->pMethods->xShmLock(under(base), offset, count, flags);
+}
+
+static void index_barrier(sqlite3_file *base)
+{
+    under(base)->pMethods->xShmBarrier(under(base));
+}
+
+static int index_unmap(sqlite3_file *base, int remove)
+{
+    return under(base)->pMethods->xShmUnmap(under(base), remove);
+}
+
+/* Version 2: nothing is mapped, so every page comes through xRead. */
+static const sqlite3_io_methods file_methods = {
+    .iVersion = 2,
+    .xClose = file_close,
+    .xRead = file_read,
+    .xWrite = file_write,
+    .xTruncate = file_truncate,
+    .xSync = file_sync,
+    .xFileSize = file_size,
+    .xLock = file_lock,
+    .xUnlock = file_unlock,
+    .xCheckReservedLock = file_is_reserved,
+    .xFileControl = file_control,
+    .xSectorSize = file_sector_size,
+    .xDeviceCharacteristics = file_characteristics,
+    .xShmMap = index_map,
+    .xShmLock = index_lock,
+    .xShmBarrier = index_barrier,
+    .xShmUnmap = index_unmap,
+};
+
+/* ---- the VFS ---- */
+
+static sqlite3_vfs *below(sqlite3_vfs *base)
+{
+    return ((struct sqlite_checksum *)base)->under;
+}
+
+static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, int flags,
+                    int *ret_flags)
+{
+    sqlite3_vfs *vfs = below(base);
+    if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
+        return vfs->xOpen(vfs, path, opened, flags, ret_flags);
+    struct checked_file *file = file_of(opened);
+    file->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+    file->unsynced_from = INT64_MAX;
+    file->path = path;
+    file->damage[0] = '\0';
+    int result = vfs->xOpen(vfs, path, under(opened), flags, ret_flags);
+    opened->pMethods = under(opened)->pMethods ? &file_methods : NULL;
+    return result;
+}
+
+static int vfs_delete(sqlite3_vfs *base, const char *path, int sync_folder)
+{
+    return below(base)->xDelete(below(base), path, sync_folder);
+}
+
+static int vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret)
+{
+    return below(base)->xAccess(below(base), path, flags, ret);
+}
+
+static int vfs_full_path(sqlite3_vfs *base, const char *path, int size, char *ret)
+{
+    return below(base)->xFullPathname(below(base), path, size, ret);
+}
+
+static int vfs_random(sqlite3_vfs *base, int length, char *ret)
+{
+    return below(base)->xRandomness(below(base), length, ret);
+}
+
+static int vfs_sleep(sqlite3_vfs *base, int us)
+{
+    return below(base)->xSleep(below(base), us);
+}
+
+static int vfs_time(sqlite3_vfs *base, double *ret)
+{
+    return below(base)->xCurrentTime(below(base), ret);
+}
+
+static int vfs_time_ms(sqlite3_vfs *base, sqlite3_int64 *ret)
+{
+    return below(base)->xCurrentTimeInt64(below(base), ret);
+}
+
+static int vfs_last_error(sqlite3_vfs *base, int length, char *ret)
+{
+    return below(base)->xGetLastError ? below(base)->xGetLastError(below(base), length, ret) : 0;
+}
+
+struct sqlite_checksum *sqlite_checksum_new(const char *name)
+{
+    sqlite3_vfs *found = sqlite3_vfs_find(name);
+    struct sqlite_checksum *checksum = calloc(1, sizeof *checksum);
+    if (!found || !checksum) {
+        free(checksum);
+        return NULL;
+    }
+    snprintf(checksum->name, sizeof checksum->name, "freehold-%p", (void *)checksum);
+    checksum->under = found;
+    bool counts_ms = found->iVersion >= 2 && found->xCurrentTimeInt64;
+    checksum->base = (sqlite3_vfs){
+        .iVersion = counts_ms ? 2 : 1,
+        .szOsFile = (int)sizeof(struct checked_file) + found->szOsFile,
+        .mxPathname = found->mxPathname,
+        .zName = checksum->name,
+        .xOpen = vfs_open,
+        .xDelete = vfs_delete,
+        .xAccess = vfs_access,
+        .xFullPathname = vfs_full_path,
+        .xRandomness = vfs_random,
+        .xSleep = vfs_sleep,
+        .xCurrentTime = vfs_time,
+        .xGetLastError = vfs_last_error,
+        .xCurrentTimeInt64 = counts_ms ? vfs_time_ms : NULL,
+    };
+    if (sqlite3_vfs_register(&checksum->base, 0) == SQLITE_OK)
+        return checksum;
+    free(checksum);
+    return NULL;
+}
+
+void sqlite_checksum_free(struct sqlite_checksum *checksum)
+{
+    if (!checksum)
+        return;
+    sqlite3_vfs_unregister(&checksum->base);
+    free(checksum);
+}
+
+const char *sqlite_checksum_name(const struct sqlite_checksum *checksum)
+{
+    return checksum->name;
+}
+
+const char *sqlite_checksum_damage(sqlite3 *db)
+{
+    static const int pointers[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
+    for (size_t i = 0; i < sizeof pointers / sizeof pointers[0]; i++) {
+        sqlite3_file *file = NULL;
+        sqlite3_file_control(db, "main", pointers[i], &file);
+        if (file && file->pMethods == &file_methods && file_of(file)->damage[0])
+            return file_of(file)->damage;
+    }
+    return NULL;
+}

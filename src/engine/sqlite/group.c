@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Group commit: many works, one fsync. Works run one after the other on the one writing
+ * connection, each a savepoint inside one transaction, and every one of them waits for the
+ * transaction's COMMIT, which runs off the loop while the next group's works queue up.
+ *
+ *     IDLE --begin--> OPEN --all ready works have joined, or it is full--> BUSY --durable--> IDLE
+ *
+ * What may go wrong:
+ * - A work fails: its savepoint is rolled back, the others stand.
+ * - A statement ends the whole transaction (OR ROLLBACK, a full disk): after each work, autocommit
+ *   tells. All members, and the one at work, run again, each alone.
+ * - A deferred constraint is open at a work's end: that work alone fails.
+ * - COMMIT fails: nothing of the group happened; its members run again, each alone, and one that
+ *   fails alone has failed.
+ * - fsync fails: the process ends at once. It recovers from the log and never syncs again what the
+ *   kernel may have dropped.
+ * A process killed before COMMIT returned has answered nobody in the group.
+ *
+ * Only this connection checkpoints (SQLite before 3.51.3 has a race between one connection's
+ * checkpoint and another's write that resets the log), in the pool, between two groups.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crash.h"
+#include "base/mutation.h"
+#include "engine/sqlite/internal.h"
+
+static void commit_start(struct sqlite_store *store);
+
+static struct sqlite_store *store_of(struct store *store)
+{
+    return (struct sqlite_store *)store;
+}
+
+static void member_finish(struct sqlite_work *work, enum fh_code result,
+                          const struct fh_error *error)
+{
+    work->result = result;
+    if (error)
+        work->error = *error;
+    fiber_ready(work->fiber);
+}
+
+static void members_finish(struct sqlite_store *store, enum fh_code result,
+                           const struct fh_error *error)
+{
+    struct sqlite_work *next;
+    for (struct sqlite_work *work = store->members; work; work = next) {
+        next = work->next;
+        member_finish(work, result, error);
+    }
+    store->members = NULL;
+    store->members_end = &store->members;
+    store->member_count = 0;
+}
+
+static struct fh_error rerun_error(void)
+{
+    struct fh_error error;
+    error_set(&error, FH_CONFLICT, "The group's transaction was rolled back.");
+    error.retryable = true;
+    return error;
+}
+
+static void group_idle(struct sqlite_store *store)
+{
+    store->state = GROUP_IDLE;
+    store->alone = false;
+    fiber_wake_all(&store->turnstile);
+}
+
+bool sqlite_group_broke(struct sqlite_store *store)
+{
+    if (MUTATION(broken_group_unseen))
+        return false;
+    if (store->state != GROUP_OPEN || !sqlite3_get_autocommit(store->writer.db))
+        return store->state == GROUP_IDLE && store->active;
+    struct fh_error error = rerun_error();
+    members_finish(store, FH_CONFLICT, &error);
+    /* The active work goes on to its rollback, outside any transaction; none begins before. */
+    store->state = GROUP_IDLE;
+    return true;
+}
+
+/* ---- COMMIT and checkpoint, off the loop ---- */
+
+static void checkpoint_run(struct world_job *job)
+{
+    struct sqlite_store *store = job->owner;
+    CRASH_POINT("checkpoint.begins");
+    int result =
+        sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (result == SQLITE_IOERR_FSYNC ||
+        sqlite3_extended_errcode(store->writer.db) == SQLITE_IOERR_FSYNC)
+        world_fatal(store->base.world, "fsync failed in a checkpoint");
+    CRASH_POINT("checkpoint.durable");
+    store->commit_result = result;
+}
+
+static void checkpoint_done(struct world_job *job)
+{
+    struct sqlite_store *store = job->owner;
+    store->wal_frames = 0;
+    group_idle(store);
+    if (store->closing && !store->turn.posted)
+        sqlite_destroy(store);
+}
+
+static void commit_run(struct world_job *job)
+{
+    struct sqlite_store *store = job->owner;
+    CRASH_POINT("group.gathered");
+    store->commit_result = sqlite_simple(&store->writer, "COMMIT");
+    if (MUTATION(failed_sync_ignored) && store->commit_result == SQLITE_IOERR_FSYNC)
+        store->commit_result = SQLITE_OK;
+    if (store->commit_result == SQLITE_IOERR_FSYNC ||
+        store->commit_result == SQLITE_IOERR_DIR_FSYNC)
+        world_fatal(store->base.world, "fsync failed in a commit");
+    CRASH_POINT("group.durable");
+}
+
+/* A fiber behind the works that the last commit kept waiting, and before the answers of that
+ * commit: so the next commit is under way while the answers are sent. */
+static void commit_early(void *argument)
+{
+    struct sqlite_store *store = argument;
+    if (store->state == GROUP_OPEN && !store->active && store->member_count)
+        commit_start(store);
+}
+
+static void commit_failed(struct sqlite_store *store)
+{
+    struct fh_error error;
+    if (store->alone) {
+        sqlite_error(store->writer.db, store->commit_result, &error);
+        if (error.code == FH_UNSUPPORTED)
+            error.code = FH_UNAVAILABLE;
+    } else {
+        error = rerun_error();
+    }
+    if (!sqlite3_get_autocommit(store->writer.db))
+        sqlite_simple(&store->writer, "ROLLBACK");
+    members_finish(store, error.code, &error);
+    group_idle(store);
+}
+
+static void commit_done(struct world_job *job)
+{
+    struct sqlite_store *store = job->owner;
+    if (store->commit_result != SQLITE_OK) {
+        commit_failed(store);
+        return;
+    }
+    if (store->wal_frames >= SQLITE_CHECKPOINT_FRAMES) {
+        members_finish(store, FH_OK, NULL);
+        store->job =
+            (struct world_job){.run = checkpoint_run, .done = checkpoint_done, .owner = store};
+        world_job(store->base.world, &store->job);
+        return;
+    }
+    bool waiting = store->turnstile.first != NULL;
+    group_idle(store);
+    if (waiting)
+        fiber_start(store->base.world->fibers, commit_early, store);
+    members_finish(store, FH_OK, NULL);
+}
+
+static void commit_start(struct sqlite_store *store)
+{
+    store->state = GROUP_BUSY;
+    if (MUTATION(early_reply))
+        members_finish(store, FH_OK, NULL);
+    store->job = (struct world_job){.run = commit_run, .done = commit_done, .owner = store};
+    world_job(store->base.world, &store->job);
+}
+
+static void turn_commit(struct world_turn *turn)
+{
+    struct sqlite_store *store = turn->owner;
+    if (store->closing) {
+        if (store->state != GROUP_BUSY)
+            sqlite_destroy(store);
+        return;
+    }
+    if (store->state != GROUP_OPEN || store->active)
+        return; /* busy: commit_done goes on; active: its commit posts another turn */
+    if (store->member_count)
+        commit_start(store);
+    else if (sqlite_simple(&store->writer, "ROLLBACK") == SQLITE_OK) /* all of it was refused */
+        group_idle(store);
+    else
+        world_fatal(store->base.world, "an empty transaction can't be rolled back");
+}
+
+static int on_wal(void *context, sqlite3 *db, const char *name, int frames)
+{
+    (void)db;
+    (void)name;
+    struct sqlite_store *store = context;
+    store->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+void sqlite_group_init(struct sqlite_store *store)
+{
+    store->members_end = &store->members;
+    store->turn = (struct world_turn){.run = turn_commit, .owner = store};
+    sqlite3_wal_hook(store->writer.db, on_wal, store);
+}
+
+/* ---- begin, commit, rollback ---- */
+
+static bool must_wait(const struct sqlite_store *store, enum store_mode mode)
+{
+    if (store->state == GROUP_BUSY || store->active || store->alone)
+        return true;
+    if (mode == STORE_WRITE_ALONE)
+        return store->state != GROUP_IDLE;
+    return store->state == GROUP_IDLE && store->alone_waiting > 0;
+}
+
+static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode,
+                                struct fh_error *error)
+{
+    if (mode == STORE_WRITE_ALONE)
+        store->alone_waiting++;
+    while (must_wait(store, mode))
+        fiber_wait(&store->turnstile);
+    if (mode == STORE_WRITE_ALONE)
+        store->alone_waiting--;
+    int result = SQLITE_OK;
+    if (store->state == GROUP_IDLE) {
+        result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");
+        if (result == SQLITE_OK) {
+            CRASH_POINT("group.begun");
+            store->state = GROUP_OPEN;
+            store->alone = mode == STORE_WRITE_ALONE;
+        }
+    }
+    if (result == SQLITE_OK)
+        result = sqlite_simple(&store->writer, "SAVEPOINT work");
+    if (result == SQLITE_OK)
+        return FH_OK;
+    enum fh_code code = sqlite_error(store->writer.db, result, error);
+    if (store->state == GROUP_OPEN)
+        world_turn(store->base.world, &store->turn); /* it may have been begun for this one alone */
+    fiber_wake_all(&store->turnstile);
+    return code;
+}
+
+/* Each snapshot has a reader of its own: one begun later shows what was committed meanwhile. */
+static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
+                               struct fh_error *error)
+{
+    struct sqlite_connection *reader = NULL;
+    for (;;) {
+        for (int i = 0; i < SQLITE_READERS_MAX && !reader; i++) {
+            if (!store->readers[i].taken)
+                reader = &store->readers[i];
+        }
+        if (reader)
+            break;
+        fiber_wait(&store->readers_free);
+    }
+    if (!reader->db) {
+        enum fh_code code = sqlite_connect(store, reader, false, error);
+        if (code != FH_OK)
+            return code;
+    }
+    int result = sqlite_simple(reader, "BEGIN");
+    if (result != SQLITE_OK)
+        return sqlite_error(reader->db, result, error);
+    reader->taken = true;
+    work->connection = reader;
+    return FH_OK;
+}
+
+enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store_work **ret,
+                          struct fh_error *error)
+{
+    struct sqlite_store *store = store_of(base);
+    struct sqlite_work *work = calloc(1, sizeof *work);
+    *ret = NULL;
+    if (!work)
+        return error_set(error, FH_NO_MEMORY, "No memory for a work.");
+    if (mode == STORE_READ_COMMITTED)
+        mode = STORE_READ; /* a snapshot of its own costs no more here */
+    work->migrates = mode == STORE_MIGRATE;
+    if (mode == STORE_MIGRATE)
+        mode = STORE_WRITE_ALONE; /* there is one process, and one writer */
+    work->base = (struct store_work){.store = base, .mode = mode};
+    work->fiber = fiber_self();
+    enum fh_code code;
+    if (mode == STORE_READ) {
+        code = read_begin(store, work, error);
+    } else {
+        work->connection = &store->writer;
+        code = write_begin(store, mode, error);
+        if (code == FH_OK)
+            store->active = work;
+    }
+    if (code != FH_OK) {
+        free(work);
+        return code;
+    }
+    *ret = &work->base;
+    return FH_OK;
+}
+
+static void read_end(struct sqlite_store *store, struct sqlite_work *work)
+{
+    sqlite_simple(work->connection, "COMMIT");
+    work->connection->taken = false;
+    free(work);
+    fiber_wake_one(&store->readers_free);
+}
+
+/* The active work has left; whoever waited for it may go on, and the group closes in its turn. */
+static void active_end(struct sqlite_store *store)
+{
+    store->active = NULL;
+    if (store->state == GROUP_IDLE)
+        store->alone = false; /* the group broke under it */
+    if (store->state == GROUP_OPEN) {
+        if (store->alone || store->member_count >= SQLITE_GROUP_MAX)
+            turn_commit(&store->turn);
+        else
+            world_turn(store->base.world, &store->turn);
+    }
+    if (store->state != GROUP_BUSY)
+        fiber_wake_all(&store->turnstile);
+}
+
+void sqlite_rollback(struct store_work *base)
+{
+    struct sqlite_work *work = (struct sqlite_work *)base;
+    struct sqlite_store *store = store_of(base->store);
+    if (base->mode == STORE_READ) {
+        read_end(store, work);
+        return;
+    }
+    FH_ASSERT(store->active == work);
+    if (!sqlite_group_broke(store) &&
+        (sqlite_simple(&store->writer,
+                       MUTATION(failed_work_kept) ? "SELECT 1" : "ROLLBACK TO work") != SQLITE_OK ||
+         sqlite_simple(&store->writer, "RELEASE work") != SQLITE_OK)) {
+        /* What it changed can't be taken out alone; the others must not commit it. */
+        sqlite_simple(&store->writer, "ROLLBACK");
+        if (!sqlite_group_broke(store))
+            world_fatal(store->base.world, "a work can't be rolled back");
+    }
+    free(work);
+    active_end(store);
+}
+
+static bool constraint_is_open(struct sqlite_store *store)
+{
+    int open = 0, unused = 0;
+    return sqlite3_db_status(store->writer.db, SQLITE_DBSTATUS_DEFERRED_FKS, &open, &unused, 0) ==
+               SQLITE_OK &&
+           open > 0;
+}
+
+enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
+{
+    struct sqlite_work *work = (struct sqlite_work *)base;
+    struct sqlite_store *store = store_of(base->store);
+    if (base->mode == STORE_READ) {
+        read_end(store, work);
+        return FH_OK;
+    }
+    FH_ASSERT(store->active == work);
+    if (sqlite_group_broke(store)) {
+        bool alone = base->mode == STORE_WRITE_ALONE;
+        struct fh_error broken = rerun_error();
+        if (alone)
+            error_set(&broken, FH_CONFLICT, "A statement rolled the work back.");
+        if (error)
+            *error = broken;
+        sqlite_rollback(base);
+        return broken.code;
+    }
+    if (constraint_is_open(store)) {
+        sqlite_rollback(base);
+        return error_set(error, FH_CONFLICT,
+                         "It refers to a row that is not there, or is referred to.");
+    }
+    int result = sqlite_simple(&store->writer, "RELEASE work");
+    CRASH_POINT("group.joined");
+    if (result != SQLITE_OK) {
+        enum fh_code code = sqlite_error(store->writer.db, result, error);
+        sqlite_rollback(base);
+        return code;
+    }
+    work->fiber = fiber_self();
+    *store->members_end = work;
+    store->members_end = &work->next;
+    store->member_count++;
+    active_end(store);
+    fiber_park();
+    enum fh_code code = work->result;
+    if (code != FH_OK && error)
+        *error = work->error;
+    free(work);
+    return code;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Before a store is opened. A killed process may have written WAL frames that it never synced; the
+ * kernel still has them, SQLite would serve them, and a power failure could then take back what
+ * was served. After an fsync that failed, pages may even look clean and never be written. So a WAL
+ * that is not empty is read, written to a new file, synced, renamed over the old one, and the
+ * folder synced; only then is it opened. A log that is damaged is not touched: see log.c.
+ * Dying anywhere in between leaves the old WAL in place.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/crash.h"
+#include "base/mutation.h"
+#include "engine/sqlite/internal.h"
+
+enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error)
+{
+    int failed = MUTATION(folder_left_unsynced) ? 0 : world->files->sync_folder(world, folder);
+    if (failed)
+        return error_set_errno(error, FH_UNAVAILABLE, failed, "The folder %s can't be synced",
+                               folder);
+    return FH_OK;
+}
+
+enum fh_code sqlite_make_durable(struct world *world, const char *folder, const char *path,
+                                 struct fh_error *error)
+{
+    const struct world_files *files = world->files;
+    char wal[4200], copy[4200];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    snprintf(copy, sizeof copy, "%s-wal.copy", path);
+    files->remove(world, copy); /* of a start that died */
+    int64_t size = 0;
+    int failed = files->size(world, wal, &size);
+    if (failed && failed != ENOENT)
+        return error_set_errno(error, FH_UNAVAILABLE, failed,
+                               "The store's log %s can't be looked at", wal);
+    if (failed || size == 0 || MUTATION(log_left_unsynced))
+        return FH_OK;
+    CRASH_POINT("log.found");
+    enum fh_code code = sqlite_log_check(world, path, error);
+    if (code != FH_OK)
+        return code;
+    failed = files->copy_synced(world, wal, copy);
+    CRASH_POINT("log.copied");
+    if (!failed)
+        failed = files->rename(world, copy, wal);
+    if (failed) {
+        files->remove(world, copy);
+        return error_set_errno(error, FH_UNAVAILABLE, failed,
+                               "The store's log %s can't be made durable", wal);
+    }
+    CRASH_POINT("log.renamed");
+    return sqlite_sync_folder(world, folder, error);
+}
