@@ -102,7 +102,7 @@ static void fill(void *argument)
     struct store_options options = {
         .service = "catalog", .folder = filling->folder, .model = FH_DOCUMENT};
     enum fh_code code =
-        engine_sqlite.store->open(&options, filling->world, &filling->store, &filling->error);
+        engine_embedded()->store->open(&options, filling->world, &filling->store, &filling->error);
     for (int from = 1; from <= filling->count && code == FH_OK; from += WORK_DOCUMENTS) {
         int through = from + WORK_DOCUMENTS - 1;
         code = fill_some(filling, from, through < filling->count ? through : filling->count);

@@ -44,7 +44,7 @@ enum fh_code service_backup_open(const fh_service *service, const char *folder, 
 {
     struct store_options options = {
         .service = service->name, .folder = folder, .name = name, .model = service->model};
-    return engine_sqlite.store->open(&options, world, ret, error);
+    return engine_embedded()->store->open(&options, world, ret, error);
 }
 
 static void on_turn(struct world_turn *turn)

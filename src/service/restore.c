@@ -438,7 +438,7 @@ static enum fh_code restore(struct restoring *restoring)
     const struct engine *engine = engine_named(json_string_at(restoring->config, "engine")
                                                    ? json_string_at(restoring->config, "engine")
                                                    : "sqlite");
-    code = engine == &engine_sqlite ? restore_embedded(restoring) : restore_server(restoring);
+    code = engine->server ? restore_server(restoring) : restore_embedded(restoring);
     close_stores(restoring);
     if (code != FH_OK)
         return give_up(restoring);

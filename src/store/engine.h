@@ -59,13 +59,17 @@ static inline bool engine_can(const struct engine *engine, enum engine_ability a
     return engine->abilities & (unsigned)ability;
 }
 
-extern const struct engine engine_sqlite;
-extern const struct engine engine_mariadb;    /* where its headers were found */
-extern const struct engine engine_postgresql; /* the same */
-extern const struct engine engine_mongodb;    /* the same */
-extern const struct engine engine_redis;      /* the same */
+/* Of the build (src/engine/meson.build), which registers them by itself; the last one is NULL. */
+extern const struct engine *const engines_built_in[];
 
+/* Adds one. It ends the process if a part is missing that the engine must have, or its name is
+ * taken. Before there are threads. */
+void engine_register(const struct engine *engine);
 /* By its name; NULL: not built in. */
 const struct engine *engine_named(const char *name);
+/* The one without a server: where a service does not say which. */
+const struct engine *engine_embedded(void);
+/* The first one (of NULL), and the next. */
+const struct engine *engine_next(const struct engine *engine);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engines that are built in: to add one, write its file and name it here. */
+/* What all engines' stores do alike. */
 
 #include "store/store.h"
 
@@ -10,31 +10,6 @@
 #include "store/relational/relational.h"
 #include "store/replica.h"
 #include "store/sequence.h"
-
-static const struct engine *const engines[] = {
-    &engine_sqlite,
-#ifdef FREEHOLD_MARIADB
-    &engine_mariadb,
-#endif
-#ifdef FREEHOLD_MONGODB
-    &engine_mongodb,
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-    &engine_postgresql,
-#endif
-#ifdef FREEHOLD_REDIS
-    &engine_redis,
-#endif
-};
-
-const struct engine *engine_named(const char *name)
-{
-    for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
-        if (strcmp(engines[i]->name, name) == 0)
-            return engines[i];
-    }
-    return NULL;
-}
 
 void store_init(struct store *store, const struct engine *engine,
                 const struct store_options *options, struct world *world)

@@ -304,7 +304,7 @@ static const char *const engines_elsewhere[] = {"postgresql", "mariadb", "mysql"
 
 static const char *built_in(struct arena *arena)
 {
-    const char *names = engine_sqlite.name;
+    const char *names = engine_embedded()->name;
     for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
         if (engine_named(engines_elsewhere[i]))
             names = arena_printf(arena, "%s, %s", names, engines_elsewhere[i]);
@@ -326,7 +326,7 @@ static const struct engine *settle_engine(struct system_file *file, struct syste
     }
     if (engine)
         return engine;
-    nearest_offer(&nearest, engine_sqlite.name);
+    nearest_offer(&nearest, engine_embedded()->name);
     for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
         if (strcmp(engines_elsewhere[i], service->engine) == 0) {
             findings_error(findings, service->engine_place,

@@ -241,7 +241,8 @@ static enum fh_code run_slowly(struct store_work *work, const char *sql,
     struct world *world = work->store->world;
     if (strstr(sql, "FROM sqlite_sequence") && strcmp(values[0].text, "zones") == 0)
         fiber_sleep_until(world, world_in_ms(world, 2500));
-    return engine_sqlite.sql->run(work, sql, values, count, visit, context, ret_changes, error);
+    return engine_embedded()->sql->run(work, sql, values, count, visit, context, ret_changes,
+                                       error);
 }
 
 static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conformance *c)
@@ -257,7 +258,7 @@ static void what_is_read_late_keeps_no_work_of_the_target_waiting(struct conform
     from->engine = &slow;
     struct copy_options options = {.from = from, .to = c->store};
     EXPECT(relational_copy(&options, &result, &c->error) == FH_OK);
-    from->engine = &engine_sqlite;
+    from->engine = engine_embedded();
     expect_whole(c, c->store, ids);
     store_close(from);
 }

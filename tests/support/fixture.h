@@ -46,7 +46,7 @@ static inline void fixture_open(void *argument)
                                     .model = context->service->model};
     struct store_work *work;
     fixture->code =
-        engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
+        engine_embedded()->store->open(&options, context->world, &context->store, &fixture->error);
     if (fixture->code == FH_OK)
         fixture->code = store_begin(context->store, STORE_WRITE_ALONE, &work, &fixture->error);
     if (fixture->code != FH_OK)

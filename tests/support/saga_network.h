@@ -332,8 +332,8 @@ static inline void open_stores(void *argument)
         context->world = fixture->harness.world;
         context->service = services[i];
         context->keys = work_keys_new();
-        fixture->code =
-            engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
+        fixture->code = engine_embedded()->store->open(&options, context->world, &context->store,
+                                                       &fixture->error);
         if (!fixture->code)
             fixture->code = store_begin(context->store, STORE_WRITE, &work, &fixture->error);
         if (!fixture->code) {

@@ -335,7 +335,7 @@ static enum fh_code refuse_looks(struct store *store, enum store_mode mode, stru
 {
     if (mode == STORE_READ_COMMITTED)
         return error_set(error, FH_UNAVAILABLE, "The store is away.");
-    return engine_sqlite.store->begin(store, mode, ret, error);
+    return engine_embedded()->store->begin(store, mode, ret, error);
 }
 
 static void an_undo_whose_look_fails_does_not_run_without_its_request(void **state)

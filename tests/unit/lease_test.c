@@ -56,8 +56,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "orders", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->real,
-                                              &fixture->error);
+    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world, &fixture->real,
+                                                   &fixture->error);
 }
 
 static int set_up(void **state)
@@ -66,9 +66,9 @@ static int set_up(void **state)
     harness_init(&fixture->harness);
     harness_run(&fixture->harness, open_store, fixture);
     assert_int_equal(fixture->code, FH_OK);
-    fixture->ops = *engine_sqlite.store;
+    fixture->ops = *engine_embedded()->store;
     fixture->ops.begin = cut_begin;
-    fixture->engine = engine_sqlite;
+    fixture->engine = *engine_embedded();
     fixture->engine.abilities |= ENGINE_MANY_INSTANCES;
     *state = fixture;
     return 0;

@@ -38,8 +38,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->store,
-                                              &fixture->error);
+    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
+                                                   &fixture->store, &fixture->error);
 }
 
 static void close_store(void *argument)
@@ -56,8 +56,8 @@ static int set_up(void **state)
     mkdir(fixture.folder, 0700);
     harness_run(&fixture.harness, open_store, &fixture);
     assert_int_equal(fixture.code, FH_OK);
-    fixture.sql = *engine_sqlite.sql;
-    fixture.engine = engine_sqlite;
+    fixture.sql = *engine_embedded()->sql;
+    fixture.engine = *engine_embedded();
     fixture.engine.sql = &fixture.sql;
     fixture.store->engine = &fixture.engine;
     *state = &fixture;

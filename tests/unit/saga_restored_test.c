@@ -70,7 +70,7 @@ static void open_one(struct keeping *keeping)
                                     .folder = fixture->folders[keeping->store],
                                     .model = FH_RELATIONAL};
     fixture->code =
-        engine_sqlite.store->open(&options, context->world, &context->store, &fixture->error);
+        engine_embedded()->store->open(&options, context->world, &context->store, &fixture->error);
 }
 
 static void renew(struct keeping *keeping)

@@ -164,7 +164,7 @@ static void open_store(void *argument)
     struct store_work *work;
     struct fh_error error;
     fixture->opened = false;
-    if (engine_sqlite.store->open(&options, &fixture->node->world, &fixture->store, &error) !=
+    if (engine_embedded()->store->open(&options, &fixture->node->world, &fixture->store, &error) !=
         FH_OK)
         return;
     if (store_begin(fixture->store, STORE_WRITE_ALONE, &work, &error) != FH_OK)

@@ -70,7 +70,8 @@ static void open_store(void *argument)
     struct fh_error error;
     fixture->context = (struct work_context){
         .world = &fixture->node->world, .service = &service, .keys = work_keys_new()};
-    if (engine_sqlite.store->open(&options, &fixture->node->world, &fixture->context.store, NULL) ||
+    if (engine_embedded()->store->open(&options, &fixture->node->world, &fixture->context.store,
+                                       NULL) ||
         store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, NULL))
         return;
     sql_run(work, "CREATE TABLE IF NOT EXISTS effect (id INTEGER PRIMARY KEY, what TEXT)", NULL, 0,

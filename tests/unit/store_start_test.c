@@ -29,8 +29,8 @@ static void open_store(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->folder, .model = FH_RELATIONAL};
-    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world, &fixture->store,
-                                              &fixture->error);
+    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
+                                                   &fixture->store, &fixture->error);
 }
 
 static bool take_count(void *context, const struct sql_row *row)

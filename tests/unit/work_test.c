@@ -361,8 +361,8 @@ static void reopen(void *argument)
     struct fixture *fixture = argument;
     struct store_options options = {
         .service = "books", .folder = fixture->harness.folder, .model = FH_RELATIONAL};
-    fixture->code = engine_sqlite.store->open(&options, fixture->harness.world,
-                                              &fixture->context.store, &fixture->error);
+    fixture->code = engine_embedded()->store->open(&options, fixture->harness.world,
+                                                   &fixture->context.store, &fixture->error);
 }
 
 static void a_store_in_use_refuses_a_second_process_and_reopens_as_it_was(void **state)

@@ -309,6 +309,7 @@ enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
 /* Refuses a server that would lose what it has acknowledged. */
 enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_error *error);
 
+extern const struct engine engine_mariadb;
 extern const struct server_kind server_mariadb;
 
 #endif

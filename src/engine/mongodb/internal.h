@@ -470,6 +470,7 @@ enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
                                 bool (*visit)(void *context, const char *key, int64_t position),
                                 void *context, struct fh_error *error);
 
+extern const struct engine engine_mongodb;
 extern const struct server_kind server_mongodb;
 
 #endif

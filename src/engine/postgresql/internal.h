@@ -402,6 +402,7 @@ void postgresql_on_notice(struct postgresql_connection *connection);
 enum fh_code postgresql_sequence(struct store *store, struct store_placed *placed, int count,
                                  struct fh_error *error);
 
+extern const struct engine engine_postgresql;
 extern const struct server_kind server_postgresql;
 
 #endif

@@ -349,6 +349,7 @@ enum fh_code redis_commit(struct store_work *work, struct fh_error *error);
 enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,
                             struct fh_error *error);
 
+extern const struct engine engine_redis;
 extern const struct server_kind server_redis;
 
 #endif

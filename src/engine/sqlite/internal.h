@@ -102,4 +102,6 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
                                  struct fh_error *error);
 enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error);
 
+extern const struct engine engine_sqlite;
+
 #endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engines there are: those that are built in, in the order of src/engine/meson.build, and
+ * those that somebody has added. One that lacks a part ends the process when it is registered, not
+ * when that part is first needed.
+ */
+
+#include "store/engine.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "store/keyvalue/engine.h"
+#include "store/document/engine.h"
+#include "store/ledger.h"
+#include "store/relational/sql.h"
+#include "store/server.h"
+#include "store/store.h"
+
+#define ENGINES_MAX 32
+
+static const struct engine *engines[ENGINES_MAX];
+static size_t count;
+static pthread_once_t begun = PTHREAD_ONCE_INIT;
+
+static const struct engine *find(const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(engines[i]->name, name) == 0)
+            return engines[i];
+    }
+    return NULL;
+}
+
+static bool serves(const struct engine *engine, enum fh_model model)
+{
+    return engine->models & (1u << model);
+}
+
+static void add(const struct engine *engine)
+{
+    FH_ASSERT(count < ENGINES_MAX && engine->name && !find(engine->name));
+    const struct store_ops *store = engine->store;
+    FH_ASSERT(store && store->open && store->close);
+    FH_ASSERT(store->begin && store->commit && store->rollback);
+    const struct ledger_ops *ledger = engine->ledger;
+    FH_ASSERT(ledger && ledger->snapshots);
+#define GIVEN(slot) FH_ASSERT(ledger->slot);
+    LEDGER_FUNCTIONS(GIVEN)
+#undef GIVEN
+    const struct sql_ops *sql = engine->sql;
+    FH_ASSERT(!sql || (sql->list_format && sql->run && sql->script));
+    FH_ASSERT(engine->models);
+    FH_ASSERT(sql || !serves(engine, FH_RELATIONAL));
+    FH_ASSERT(engine->documents || !serves(engine, FH_DOCUMENT));
+    FH_ASSERT(engine->keyvalue || !serves(engine, FH_KEY_VALUE));
+    /* What is not in tables is copied by whoever knows where it is. */
+    FH_ASSERT(sql || engine->copied_ledger);
+    FH_ASSERT(sql || engine->copied_documents || !serves(engine, FH_DOCUMENT));
+    FH_ASSERT(sql || engine->copied_keys || !serves(engine, FH_KEY_VALUE));
+    const struct server_kind *server = engine->server;
+    FH_ASSERT(!server || (server->programs && server->make && server->run && server->enter &&
+                          server->provide && server->trespass && server->room));
+    FH_ASSERT(!server || store->clock);
+    FH_ASSERT(server || store->copy_file);
+    engines[count++] = engine;
+}
+
+static void begin(void)
+{
+    for (const struct engine *const *engine = engines_built_in; *engine; engine++)
+        add(*engine);
+}
+
+void engine_register(const struct engine *engine)
+{
+    pthread_once(&begun, begin);
+    add(engine);
+}
+
+const struct engine *engine_named(const char *name)
+{
+    pthread_once(&begun, begin);
+    return find(name);
+}
+
+const struct engine *engine_embedded(void)
+{
+    const struct engine *engine = NULL;
+    while ((engine = engine_next(engine)) && engine->server)
+        ;
+    FH_ASSERT(engine != NULL);
+    return engine;
+}
+
+const struct engine *engine_next(const struct engine *engine)
+{
+    size_t at = 0;
+    pthread_once(&begun, begin);
+    while (engine && engines[at] != engine)
+        at++;
+    at += engine != NULL;
+    return at < count ? engines[at] : NULL;
+}
