@@ -16,6 +16,8 @@
 #include "cli/follow.h"
 #include "cli/kept.h"
 #include "service/migration.h"
+#include "store/engine.h"
+#include "store/relational/sql.h"
 #include "system/child.h"
 #include "system/restore.h"
 
@@ -61,6 +63,7 @@ static const json_t *described(const struct restore *restore, const char *servic
 /* The program can't read a store that a newer one has changed. */
 static int check_migration(const struct restore *restore, const char *service, const json_t *entry)
 {
+    const struct engine *engine = engine_embedded(); /* what a backup is kept in */
     struct migrations all = {0};
     struct fh_error error;
     json_t *config = NULL;
@@ -72,7 +75,8 @@ static int check_migration(const struct restore *restore, const char *service, c
     bool known = state_read_json(fd, "service.json", &config, NULL) == FH_OK;
     close(fd);
     const char *folder = json_string_at(config, "migrations");
-    if (known && has > 0 && migrations_read(folder, "sqlite", SQL_SQLITE, &all, &error) != FH_OK)
+    if (known && has > 0 &&
+        migrations_read(folder, engine->name, engine->sql->dialect, &all, &error) != FH_OK)
         code = cli_fail(CLI_FAILED, "%s: %s", service, error.message);
     else if (known && has > 0 && !migrations_find(&all, has))
         code = cli_fail(CLI_FAILED,

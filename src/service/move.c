@@ -27,6 +27,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "service/fill.h"
+#include "store/engine.h"
 #include "store/ledger.h"
 
 #define META_SIZE 128
@@ -34,7 +35,7 @@
 static const char *engine_of(const json_t *config)
 {
     const char *name = json_string_at(config, "engine");
-    return name ? name : "sqlite";
+    return name ? name : engine_embedded()->name;
 }
 
 enum fh_code service_store_open(const fh_service *service, const json_t *config,

@@ -435,9 +435,7 @@ static enum fh_code restore(struct restoring *restoring)
     if (code != FH_OK)
         return code;
     CRASH_POINT("restore.ordered");
-    const struct engine *engine = engine_named(json_string_at(restoring->config, "engine")
-                                                   ? json_string_at(restoring->config, "engine")
-                                                   : "sqlite");
+    const struct engine *engine = engine_named(json_string_at(restoring->config, "engine"));
     code = engine->server ? restore_server(restoring) : restore_embedded(restoring);
     close_stores(restoring);
     if (code != FH_OK)

@@ -26,6 +26,7 @@
 #include "shape/shape.h"
 #include "store/bell.h"
 #include "store/document/document.h"
+#include "store/engine.h"
 #include "store/replica.h"
 #include "work/command.h"
 #include "work/keyvalue.h"
@@ -344,7 +345,7 @@ void runtime_init(struct runtime *runtime, const fh_service *service, const json
     const char *engine = json_string_at(config, "engine");
     runtime->service = service;
     runtime->config = config;
-    runtime->engine = engine ? engine : "sqlite";
+    runtime->engine = engine ? engine : engine_embedded()->name;
     runtime->world = world;
     runtime->host = host;
     runtime->context = (struct work_context){

@@ -18,6 +18,7 @@
 #include "service/backup.h"
 #include "service/move.h"
 #include "service/restore.h"
+#include "store/engine.h"
 #include "store/relational/catalog.h"
 
 /* ---- what a store has ------------------------------------------------------------------------ */
@@ -101,8 +102,9 @@ void service_record_store(const struct runtime *runtime)
                *engine = json_string_at(config, "engine");
     json_t *store = json_object_get(config, "store");
     json_t *record =
-        json_pack("{s:i, s:s, s:s, s:I, s:O*}", "freehold", 1, "engine", engine ? engine : "sqlite",
-                  "incarnation", runtime->context.store->incarnation, "migration",
+        json_pack("{s:i, s:s, s:s, s:I, s:O*}", "freehold", 1, "engine",
+                  engine ? engine : engine_embedded()->name, "incarnation",
+                  runtime->context.store->incarnation, "migration",
                   (json_int_t)service_migrated(runtime->context.store), "store", store);
     FH_ASSERT(record != NULL);
     if (process_write(runtime->world, folder, PROCESS_STORE_FILE, record, &error) != FH_OK)

@@ -14,6 +14,7 @@
 #include "service/upkeep.h"
 #include "simulate/server.h"
 #include "simulate/run_parts.h"
+#include "store/engine.h"
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
 #define RESTART_NS_MAX (1500 * SIMULATE_MS)
@@ -262,9 +263,9 @@ static json_t *draw_retention(struct run *run)
 
 static json_t *config_of(struct run *run, const struct run_node *node)
 {
-    json_t *config =
-        json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service", node->service->name, "folder",
-                  node->folder, "engine", node->server ? node->server->engine : "sqlite");
+    json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
+                               node->service->name, "folder", node->folder, "engine",
+                               node->server ? node->server->engine : engine_embedded()->name);
     if (node->server) {
         json_object_set_new(config, "store", node->server->ops->config(node->service->name));
         json_object_set_new(config, "instance", json_sprintf("%d", node->instance));

@@ -40,7 +40,7 @@ static bool serves(const struct engine *engine, enum fh_model model)
 
 static void add(const struct engine *engine)
 {
-    FH_ASSERT(count < ENGINES_MAX && engine->name && !find(engine->name));
+    FH_ASSERT(count < ENGINES_MAX && engine->name && engine->title && !find(engine->name));
     const struct store_ops *store = engine->store;
     FH_ASSERT(store && store->open && store->close);
     FH_ASSERT(store->begin && store->commit && store->rollback);
@@ -60,8 +60,8 @@ static void add(const struct engine *engine)
     FH_ASSERT(sql || engine->copied_documents || !serves(engine, FH_DOCUMENT));
     FH_ASSERT(sql || engine->copied_keys || !serves(engine, FH_KEY_VALUE));
     const struct server_kind *server = engine->server;
-    FH_ASSERT(!server || (server->programs && server->make && server->run && server->enter &&
-                          server->provide && server->trespass && server->room));
+    FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&
+                          server->enter && server->provide && server->trespass && server->room));
     FH_ASSERT(!server || store->clock);
     FH_ASSERT(server || store->copy_file);
     engines[count++] = engine;
@@ -82,7 +82,7 @@ void engine_register(const struct engine *engine)
 const struct engine *engine_named(const char *name)
 {
     pthread_once(&begun, begin);
-    return find(name);
+    return name ? find(name) : engine_embedded();
 }
 
 const struct engine *engine_embedded(void)

@@ -34,7 +34,8 @@ enum engine_ability {
 };
 
 struct engine {
-    const char *name;   /* as system files have it: "sqlite" */
+    const char *name;   /* as system files have it */
+    const char *title;  /* as people write it */
     unsigned abilities; /* of enum engine_ability */
     unsigned models;    /* 1u << enum fh_model, for each it implements */
     const struct store_ops *store;
@@ -65,9 +66,9 @@ extern const struct engine *const engines_built_in[];
 /* Adds one. It ends the process if a part is missing that the engine must have, or its name is
  * taken. Before there are threads. */
 void engine_register(const struct engine *engine);
-/* By its name; NULL: not built in. */
+/* By its name, of NULL the embedded one; NULL: not built in. */
 const struct engine *engine_named(const char *name);
-/* The one without a server: where a service does not say which. */
+/* The one without a server: what a service has that does not say. */
 const struct engine *engine_embedded(void);
 /* The first one (of NULL), and the next. */
 const struct engine *engine_next(const struct engine *engine);

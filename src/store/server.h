@@ -58,16 +58,17 @@ struct server_room {
 };
 
 struct server_kind {
-    const char *engine;  /* as the system file has it */
-    const char *install; /* what a person does who lacks it */
-    const char *user;    /* the package's own: as root, the server runs as it; NULL: a nameless
-                          * one of its own */
-    int port;            /* where others' servers usually are */
-    bool schemas;        /* a database can hold several services apart */
-    bool userless;       /* a store that is given as it is may have no user */
-    const char *lacks;   /* what a private one can't promise, as `check` says it; NULL: nothing */
-    int stop_signal;     /* ends it in order, clients or no clients */
-    int death_signal;    /* ends it at once; what it does on its keeper's death */
+    const char *engine;   /* as the system file has it */
+    const char *settings; /* of a store that only it has, with spaces; "": none */
+    const char *install;  /* what a person does who lacks it */
+    const char *user;     /* the package's own: as root, the server runs as it; NULL: a nameless
+                           * one of its own */
+    int port;             /* where others' servers usually are */
+    bool schemas;         /* a database can hold several services apart */
+    bool userless;        /* a store that is given as it is may have no user */
+    const char *lacks;    /* what a private one can't promise, as `check` says it; NULL: nothing */
+    int stop_signal;      /* ends it in order, clients or no clients */
+    int death_signal;     /* ends it at once; what it does on its keeper's death */
     /* How many connections a process with "connections": n may have: n for works, and the engine's
      * others for reads, for the sequencer, and to settle what a lost one has come to. */
     int (*connections)(int n);

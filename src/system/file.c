@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "store/engine.h"
 #include "system/file_gateway.h"
 #include "system/file_servers.h"
 #include "system/nearest.h"
@@ -212,7 +213,7 @@ static void read_service(struct yaml_reader *reader, yaml_node_t *key, const cha
                                        .place = place,
                                        .program = name,
                                        .program_place = place,
-                                       .engine = "sqlite",
+                                       .engine = engine_embedded()->name,
                                        .engine_place = place,
                                        .settings_place = place,
                                        .store.connections = SYSTEM_CONNECTIONS_DEFAULT,

@@ -425,29 +425,38 @@ static void check_given(const struct system_service *service, struct findings *f
                        service->name);
 }
 
-static void check_syncs(const struct system_service *service, const char *engine,
-                        struct findings *findings)
+static bool has_setting(const struct engine *engine, const char *setting)
+{
+    return engine->server && strstr(engine->server->settings, setting) != NULL;
+}
+
+/* One that only some engine has. */
+static void check_setting(const struct system_service *service, const struct engine *engine,
+                          const char *setting, struct findings *findings)
+{
+    const struct engine *owner = NULL;
+    if (has_setting(engine, setting))
+        return;
+    while ((owner = engine_next(owner)) && !has_setting(owner, setting))
+        ;
+    findings_error(findings, service->store.place,
+                   "services.%s.store.%s is a setting of %s, and the engine is %s", service->name,
+                   setting, owner ? owner->title : "an engine that is not built in", engine->name);
+}
+
+static void check_settings(const struct system_service *service, const struct engine *engine,
+                           struct findings *findings)
 {
     const char *word = service->store.appendfsync;
-    if (word && strcmp(engine, "redis") != 0)
-        findings_error(findings, service->store.place,
-                       "services.%s.store.appendfsync is a setting of Redis, and the engine is %s",
-                       service->name, engine);
-    else if (word && strcmp(word, "everysec") == 0)
+    if (service->store.statement_timeout_ms)
+        check_setting(service, engine, "statement_timeout_ms", findings);
+    if (word)
+        check_setting(service, engine, "appendfsync", findings);
+    if (word && has_setting(engine, "appendfsync") && strcmp(word, "everysec") == 0)
         findings_warning(findings, service->store.place,
                          "services.%s.store.appendfsync is everysec: a power failure may take back "
                          "up to a second of works that were acknowledged",
                          service->name);
-}
-
-static void check_timeout(const struct system_service *service, const char *engine,
-                          struct findings *findings)
-{
-    if (service->store.statement_timeout_ms && strcmp(engine, "postgresql") != 0)
-        findings_error(findings, service->store.place,
-                       "services.%s.store.statement_timeout_ms is a setting of PostgreSQL, and the "
-                       "engine is %s",
-                       service->name, engine);
 }
 
 void file_settle_store(struct system_file *file, struct system_service *service,
@@ -456,8 +465,7 @@ void file_settle_store(struct system_file *file, struct system_service *service,
     const struct engine *engine = settle_engine(file, service, findings);
     if (!engine)
         return;
-    check_syncs(service, engine->name, findings);
-    check_timeout(service, engine->name, findings);
+    check_settings(service, engine, findings);
     if (!server_kind(engine->name)) {
         if (service->store.server || service->store.address.host)
             findings_error(findings, service->store.place,

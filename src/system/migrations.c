@@ -19,6 +19,8 @@
 
 #include "base/json.h"
 #include "service/process.h"
+#include "store/engine.h"
+#include "store/relational/sql.h"
 #include "system/breaks.h"
 #include "system/state.h"
 
@@ -30,9 +32,8 @@ struct check {
 
 enum sql_dialect migrations_dialect(const char *engine)
 {
-    if (strcmp(engine, "postgresql") == 0)
-        return SQL_POSTGRESQL;
-    return strcmp(engine, "mariadb") == 0 ? SQL_MARIADB : SQL_SQLITE;
+    const struct engine *named = engine_named(engine);
+    return (named && named->sql ? named : engine_embedded())->sql->dialect;
 }
 
 /* On the file's arena, since findings outlive the migrations. */

@@ -217,6 +217,7 @@ static const struct store_ops mariadb_store = {
 
 const struct engine engine_mariadb = {
     .name = "mariadb",
+    .title = "MariaDB",
     .abilities = ENGINE_MANY_INSTANCES,
     .models = 1u << FH_RELATIONAL,
     .store = &mariadb_store,

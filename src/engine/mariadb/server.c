@@ -327,6 +327,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
 
 const struct server_kind server_mariadb = {
     .engine = "mariadb",
+    .settings = "",
     .install = "apt-get install mariadb-server",
     .user = "mysql",
     .port = 3306,

@@ -156,6 +156,7 @@ static const struct store_ops mongodb_store = {
 
 const struct engine engine_mongodb = {
     .name = "mongodb",
+    .title = "MongoDB",
     .abilities =
         ENGINE_MANY_INSTANCES | ENGINE_HOLDS_ALONE | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
     .models = 1u << FH_DOCUMENT,

@@ -245,6 +245,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
 
 const struct server_kind server_mongodb = {
     .engine = "mongodb",
+    .settings = "",
     .install = "put FerretDB 1.x's " PROGRAM " on the PATH",
     .port = PORT,
     .userless = true,

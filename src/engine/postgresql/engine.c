@@ -203,6 +203,7 @@ static const struct store_ops postgresql_store = {
 
 const struct engine engine_postgresql = {
     .name = "postgresql",
+    .title = "PostgreSQL",
     .abilities = ENGINE_MANY_INSTANCES | ENGINE_GUARDED | ENGINE_TOGETHER | ENGINE_TELLS,
     .models = 1u << FH_RELATIONAL,
     .store = &postgresql_store,

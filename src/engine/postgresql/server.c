@@ -474,6 +474,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
 
 const struct server_kind server_postgresql = {
     .engine = "postgresql",
+    .settings = "statement_timeout_ms",
     .install = "apt-get install postgresql",
     .user = "postgres",
     .port = 5432,

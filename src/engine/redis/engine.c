@@ -181,6 +181,7 @@ static const struct store_ops redis_store = {
 
 const struct engine engine_redis = {
     .name = "redis",
+    .title = "Redis",
     .abilities = ENGINE_MANY_INSTANCES | ENGINE_TOGETHER | ENGINE_READS_APART,
     .models = 1u << FH_KEY_VALUE,
     .store = &redis_store,

@@ -364,6 +364,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
 
 const struct server_kind server_redis = {
     .engine = "redis",
+    .settings = "appendfsync",
     .install = "apt-get install " PROGRAM,
     .user = "redis",
     .port = PORT,

@@ -197,6 +197,7 @@ static const struct store_ops sqlite_store = {
 
 const struct engine engine_sqlite = {
     .name = "sqlite",
+    .title = "SQLite",
     .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
     .store = &sqlite_store,
     .ledger = &ledger_relational,
