@@ -141,7 +141,7 @@ static enum fh_code read_history(struct adopting *adopting, struct store_work *w
                                  struct fh_error *error)
 {
     struct history *history = &adopting->history;
-    enum sql_dialect dialect = work->store->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(work->store);
     history->tool = flyway ? "Flyway" : "Liquibase";
     history->table = flyway ? "flyway_schema_history" : "databasechangelog";
     const struct catalog_table *table = find_table(&adopting->catalog, history->table);
@@ -258,7 +258,7 @@ static enum fh_code check(struct adopting *adopting, struct store_work *work, bo
         code = compare_history(adopting, error);
     for (int i = 0; i < adopting->all.count && code == FH_OK; i++) {
         if (adopting->all.rows[i].version <= adopting->version)
-            adopt_tables_read(tables, &adopting->all.rows[i], work->store->engine->sql->dialect);
+            adopt_tables_read(tables, &adopting->all.rows[i], sql_dialect_of(work->store));
     }
     if (code == FH_OK)
         code = compare_tables(adopting, tables, error);
@@ -310,8 +310,8 @@ enum fh_code service_adopt(struct store *store, const char *folder, const char *
     FH_ASSERT(adopting != NULL);
     adopting->version = version;
     arena_init(&adopting->arena, ARENA_SIZE_MAX);
-    enum fh_code code = migrations_read(folder, store->engine->name, store->engine->sql->dialect,
-                                        &adopting->all, error);
+    enum fh_code code =
+        migrations_read(folder, store->engine->name, sql_dialect_of(store), &adopting->all, error);
     if (code == FH_OK) {
         code = store_begin(store, STORE_MIGRATE, &work, error);
         if (code == FH_OK) {

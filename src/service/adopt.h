@@ -25,6 +25,7 @@ enum fh_code service_adopt(struct store *store, const char *folder, const char *
  * {"orders": {"file": "0001_orders.sql", "columns": {"id": "0001_orders.sql"}}}, all names in
  * small letters. Read are the statements that make, alter, rename and drop tables; columns whose
  * values are computed are left out. */
-void adopt_tables_read(json_t *tables, const struct migration *migration, enum sql_dialect dialect);
+void adopt_tables_read(json_t *tables, const struct migration *migration,
+                       const struct sql_dialect *dialect);
 
 #endif

@@ -26,7 +26,7 @@ struct reader {
     json_t *tables;
     const char *file;
     const char *at, *end;
-    enum sql_dialect dialect;
+    const struct sql_dialect *dialect;
     /* The token that was read last. */
     char token[TOKEN_SIZE];
     bool quoted; /* a name in quotes, never a keyword */
@@ -56,7 +56,7 @@ static void skip_blank(struct reader *reader)
             reader->at++;
         else if (left > 1 && at[0] == '-' && at[1] == '-')
             reader->at = past(reader, at, "\n");
-        else if (*at == '#' && reader->dialect == SQL_MARIADB)
+        else if (*at == '#' && reader->dialect->lexis & SQL_HASH_COMMENTS)
             reader->at = past(reader, at, "\n");
         else if (left > 1 && at[0] == '/' && at[1] == '*')
             reader->at = past(reader, at + 2, "*/");
@@ -75,7 +75,7 @@ static void keep(struct reader *reader, size_t *length, char c)
 static void take_quoted(struct reader *reader, char close)
 {
     size_t length = 0;
-    bool escapes = close == '\'' && reader->dialect == SQL_MARIADB;
+    bool escapes = close == '\'' && reader->dialect->lexis & SQL_BACKSLASHES;
     for (reader->at++; reader->at < reader->end; reader->at++) {
         if (escapes && *reader->at == '\\' && reader->at + 1 < reader->end) {
             reader->at++;
@@ -90,12 +90,12 @@ static void take_quoted(struct reader *reader, char close)
     reader->quoted = true;
 }
 
-/* PostgreSQL's $tag$ ... $tag$. False: it is none. */
+/* $tag$ ... $tag$. False: it is none. */
 static bool take_dollars(struct reader *reader)
 {
     char tag[TOKEN_SIZE];
     size_t length = 1;
-    if (*reader->at != '$' || reader->dialect != SQL_POSTGRESQL)
+    if (*reader->at != '$' || !(reader->dialect->lexis & SQL_DOLLAR_QUOTES))
         return false;
     while (reader->at + length < reader->end && is_word(reader->at[length]) &&
            reader->at[length] != '$')
@@ -122,7 +122,7 @@ static void next(struct reader *reader)
     char c = *reader->at;
     if (c == '"' || c == '`' || c == '\'') {
         take_quoted(reader, c);
-    } else if (c == '[' && reader->dialect == SQL_SQLITE) {
+    } else if (c == '[' && reader->dialect->lexis & SQL_BRACKETS) {
         take_quoted(reader, ']');
     } else if (is_word(c)) {
         while (reader->at < reader->end && is_word(*reader->at))
@@ -376,7 +376,8 @@ static void alter(struct reader *reader)
     } while (take(reader, ","));
 }
 
-void adopt_tables_read(json_t *tables, const struct migration *migration, enum sql_dialect dialect)
+void adopt_tables_read(json_t *tables, const struct migration *migration,
+                       const struct sql_dialect *dialect)
 {
     struct script script = script_begin(migration->sql, dialect);
     struct script_statement statement;

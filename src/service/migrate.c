@@ -98,7 +98,8 @@ static enum fh_code find_next(struct migrate *migrate, struct store_work *work,
 
 /* ---- Applying ---- */
 
-static bool ends_transaction(const struct script_statement *statement, enum sql_dialect dialect)
+static bool ends_transaction(const struct script_statement *statement,
+                             const struct sql_dialect *dialect)
 {
     static const char *const always[] = {"COMMIT",    "ROLLBACK", "START", "END",
                                          "SAVEPOINT", "RELEASE",  "ABORT", "XA"};
@@ -114,7 +115,7 @@ static bool ends_transaction(const struct script_statement *statement, enum sql_
     if (strcmp(first, "SET") == 0)
         return strcmp(second, "TRANSACTION") == 0 || strcmp(second, "AUTOCOMMIT") == 0;
     if (strcmp(first, "LOCK") == 0 || strcmp(first, "UNLOCK") == 0)
-        return dialect == SQL_MARIADB;
+        return dialect->lexis & SQL_LOCKS_COMMIT;
     return strcmp(first, "PREPARE") == 0 && strcmp(second, "TRANSACTION") == 0;
 }
 
@@ -137,15 +138,14 @@ enum fh_code migrate_statement(struct store_work *work, const struct script_stat
 static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
 {
     const struct sql_ops *sql = work->store->engine->sql;
-    if (sql->dialect != SQL_POSTGRESQL)
-        return FH_OK;
-    return sql->script(work, "SET LOCAL lock_timeout = '5s'", error);
+    const char *bound = sql->dialect->bound_locks;
+    return bound ? sql->script(work, bound, error) : FH_OK;
 }
 
 static enum fh_code run_all(struct store_work *work, const struct migration *migration,
                             struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct script script = script_begin(migration->sql, dialect);
     struct script_statement statement;
     enum fh_code code = bound_locks(work, error);

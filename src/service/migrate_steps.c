@@ -101,8 +101,9 @@ static enum fh_code save(struct store_work *work, const struct progress *progres
 
 /* The first statement that is not done; text NULL: all are. */
 static enum fh_code find_statement(const struct progress *progress,
-                                   const struct migration *migration, enum sql_dialect dialect,
-                                   struct script_statement *ret, struct fh_error *error)
+                                   const struct migration *migration,
+                                   const struct sql_dialect *dialect, struct script_statement *ret,
+                                   struct fh_error *error)
 {
     struct script script = script_begin(migration->sql, dialect);
     struct script_statement statement = {0};
@@ -120,7 +121,8 @@ static enum fh_code find_statement(const struct progress *progress,
     return FH_OK;
 }
 
-static bool changes_rows_only(const struct script_statement *statement, enum sql_dialect dialect)
+static bool changes_rows_only(const struct script_statement *statement,
+                              const struct sql_dialect *dialect)
 {
     static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE",
                                         "WITH",   "SELECT", "VALUES"};
@@ -135,7 +137,7 @@ static bool changes_rows_only(const struct script_statement *statement, enum sql
 
 /* Whether it may be run when it has been done already. One that builds an index beside the
  * running system leaves a name behind even when it fails. */
-static bool repeats(const struct script_statement *statement, enum sql_dialect dialect)
+static bool repeats(const struct script_statement *statement, const struct sql_dialect *dialect)
 {
     if (script_has_word(statement, dialect, "CONCURRENTLY"))
         return false;
@@ -192,8 +194,9 @@ static enum fh_code note(struct store *store, const struct progress *progress, i
 }
 
 static enum fh_code failed(const struct migration *migration,
-                           const struct script_statement *statement, enum sql_dialect dialect,
-                           const struct fh_error *why, struct fh_error *error)
+                           const struct script_statement *statement,
+                           const struct sql_dialect *dialect, const struct fh_error *why,
+                           struct fh_error *error)
 {
     bool may_pass = why->code == FH_UNAVAILABLE || why->code == FH_NO_MEMORY;
     const char *left =
@@ -290,7 +293,7 @@ static enum fh_code finish(struct store_work *work, const struct migration *migr
 enum fh_code migrate_step(struct store_work *work, const struct migration *migration,
                           bool *ret_whole, struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct progress progress;
     struct script_statement statement;
     enum fh_code code = make_table(work, error);

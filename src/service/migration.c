@@ -137,7 +137,7 @@ static enum fh_code read_gap(struct migration *migration, size_t start, const ch
     return FH_OK;
 }
 
-static enum fh_code read_notes(struct migration *migration, enum sql_dialect dialect,
+static enum fh_code read_notes(struct migration *migration, const struct sql_dialect *dialect,
                                struct fh_error *error)
 {
     struct script script = script_begin(migration->sql, dialect);
@@ -216,8 +216,9 @@ static int by_version(const void *one, const void *other)
     return (a->version > b->version) - (a->version < b->version);
 }
 
-enum fh_code migrations_read(const char *folder, const char *engine, enum sql_dialect dialect,
-                             struct migrations *ret, struct fh_error *error)
+enum fh_code migrations_read(const char *folder, const char *engine,
+                             const struct sql_dialect *dialect, struct migrations *ret,
+                             struct fh_error *error)
 {
     *ret = (struct migrations){.rows = calloc(MIGRATIONS_MAX, sizeof(struct migration))};
     FH_ASSERT(ret->rows != NULL);

@@ -30,8 +30,9 @@ struct migrations {
 };
 
 /* `folder` NULL: there are none. FH_INVALID tells which file is wrong, and why. */
-enum fh_code migrations_read(const char *folder, const char *engine, enum sql_dialect dialect,
-                             struct migrations *ret, struct fh_error *error);
+enum fh_code migrations_read(const char *folder, const char *engine,
+                             const struct sql_dialect *dialect, struct migrations *ret,
+                             struct fh_error *error);
 void migrations_release(struct migrations *all);
 struct migration *migrations_find(const struct migrations *all, int64_t version);
 

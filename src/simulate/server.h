@@ -4,7 +4,7 @@
 
 /*
  * A run's server of one engine: one for all the services that have their stores there, a database
- * each. What is behind it is a model (postgresql/, redis/), which puts itself in the place of what
+ * each. What is behind it is a model (a folder each), which puts itself in the place of what
  * the engine reaches its server by. What goes wrong with it is drawn by the run's seed.
  */
 
@@ -53,9 +53,13 @@ struct simulate_server *simulate_server_new(const char *engine, struct simulate 
                                             simulate_server_failed *failed, void *context);
 bool simulate_server_is_modelled(const char *engine); /* in some build */
 
-struct simulate_server *simulate_postgresql_new(struct simulate *simulate,
-                                                simulate_server_failed *failed, void *context);
-struct simulate_server *simulate_redis_new(struct simulate *simulate,
-                                           simulate_server_failed *failed, void *context);
+/* Of the build (meson.build), up to one without a name. */
+typedef struct simulate_server *simulate_server_make(struct simulate *simulate,
+                                                     simulate_server_failed *failed, void *context);
+struct simulate_model {
+    const char *engine;
+    simulate_server_make *make; /* NULL: what it needs was missing where this was built */
+};
+extern const struct simulate_model simulate_models[];
 
 #endif

@@ -11,10 +11,11 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "store/ledger.h"
 #include "store/keyvalue/engine.h"
 #include "store/document/engine.h"
-#include "store/ledger.h"
-#include "store/relational/sql.h"
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
 #include "store/server.h"
 #include "store/store.h"
 
@@ -38,6 +39,26 @@ static bool serves(const struct engine *engine, enum fh_model model)
     return engine->models & (1u << model);
 }
 
+/* Those that its ledger_statement says may be NULL are not among them. */
+static void check_dialect(const struct sql_dialect *dialect)
+{
+    static const enum ledger_statement needed[] = {
+        LEDGER_META_PUT,         LEDGER_COUNTER_SET, LEDGER_SUBSCRIBER_PUT,  LEDGER_KEY_PLACES,
+        LEDGER_KEYS_UNSEQUENCED, LEDGER_ROUND_BEGIN, LEDGER_APPLIED_PUT,     LEDGER_APPLIED_CLEAR,
+        LEDGER_CURSOR_BEGIN,     LEDGER_LEASE_BEGIN, LEDGER_PARKED_KEY_PUT,  LEDGER_PARKED_PUT,
+        LEDGER_PARKED_COUNT,     LEDGER_COMMAND_PUT, LEDGER_COMMANDS_EXPIRE, LEDGER_CALLER_PUT,
+        LEDGER_CALLER_DELETE,    LEDGER_NEWEST_PUT,  LEDGER_STEP_PUT,        LEDGER_SAGAS_CLOSED,
+    };
+    FH_ASSERT(dialect->quote && dialect->overriding && dialect->ledger);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        FH_ASSERT(dialect->ledger[needed[i]]);
+    const struct ledger_schema *schema = dialect->schema;
+    FH_ASSERT(schema && schema->meta && schema->tables && schema->format && schema->lacking);
+    FH_ASSERT(dialect->tables && dialect->columns && dialect->key && dialect->parents);
+    FH_ASSERT(dialect->next_number && dialect->set_next_number);
+    FH_ASSERT(!dialect->log_position == !dialect->log_reached);
+}
+
 static void add(const struct engine *engine)
 {
     FH_ASSERT(count < ENGINES_MAX && engine->name && engine->title && !find(engine->name));
@@ -50,7 +71,9 @@ static void add(const struct engine *engine)
     LEDGER_FUNCTIONS(GIVEN)
 #undef GIVEN
     const struct sql_ops *sql = engine->sql;
-    FH_ASSERT(!sql || (sql->list_format && sql->run && sql->script));
+    FH_ASSERT(!sql || (sql->list_format && sql->run && sql->script && sql->dialect));
+    if (sql)
+        check_dialect(sql->dialect);
     FH_ASSERT(engine->models);
     FH_ASSERT(sql || !serves(engine, FH_RELATIONAL));
     FH_ASSERT(engine->documents || !serves(engine, FH_DOCUMENT));

@@ -62,6 +62,8 @@ static inline bool engine_can(const struct engine *engine, enum engine_ability a
 
 /* Of the build (src/engine/meson.build), which registers them by itself; the last one is NULL. */
 extern const struct engine *const engines_built_in[];
+/* Names of those that it was built without, up to NULL. */
+extern const char *const engines_lacking[];
 
 /* Adds one. It ends the process if a part is missing that the engine must have, or its name is
  * taken. Before there are threads. */

@@ -55,16 +55,6 @@ struct store_replicas {
     struct fiber_queue lookers; /* who waits for the look, and who closes */
 };
 
-static const char *const position_sql[SQL_DIALECTS] = {
-    [SQL_POSTGRESQL] = "SELECT CAST(pg_current_wal_lsn() AS text)",
-    [SQL_MARIADB] = "SELECT @@global.gtid_binlog_pos",
-};
-static const char *const reached_sql[SQL_DIALECTS] = {
-    [SQL_POSTGRESQL] = "SELECT CASE WHEN pg_last_wal_replay_lsn() >= CAST(?1 AS pg_lsn)"
-                       " THEN 1 ELSE 0 END",
-    [SQL_MARIADB] = "SELECT CASE WHEN MASTER_GTID_WAIT(?1, 0) = 0 THEN 1 ELSE 0 END",
-};
-
 /* ---- looking --------------------------------------------------------------------------------- */
 
 static bool take_text(void *context, const struct sql_row *row)
@@ -133,11 +123,11 @@ static void reach(struct store_replicas *replicas, struct replica *replica)
 static void look(struct store_replicas *replicas)
 {
     struct store *primary = replicas->primary;
-    enum sql_dialect dialect = primary->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(primary);
     char position[POSITION_SIZE] = "";
     struct fh_error error;
     int64_t began_ns = replicas->began_ns = world_monotonic_ns(primary->world);
-    bool gone = ask(primary, position_sql[dialect], NULL, take_text, position, &error) != FH_OK;
+    bool gone = ask(primary, dialect->log_position, NULL, take_text, position, &error) != FH_OK;
     if (gone != replicas->primary_gone)
         replicas->told(gone ? "the primary does not answer: reads go on at replicas, marked"
                             : "the primary answers again");
@@ -152,7 +142,7 @@ static void look(struct store_replicas *replicas)
         bool reached = false;
         reach(replicas, replica);
         if (replica->store && position[0] &&
-            ask(replica->store, reached_sql[dialect], &value, take_reached, &reached, &error) ==
+            ask(replica->store, dialect->log_reached, &value, take_reached, &reached, &error) ==
                 FH_OK &&
             reached)
             replica->fresh_ns = began_ns;
@@ -283,7 +273,7 @@ enum fh_code store_replicas_open(struct store *store, const struct store_options
     json_int_t staleness_ms = REPLICA_STALENESS_MS;
     if (count == 0)
         return FH_OK;
-    if (!store->engine->sql || !position_sql[store->engine->sql->dialect])
+    if (!store->engine->sql || !sql_dialect_of(store)->log_position)
         return error_set(error, FH_UNSUPPORTED, "The engine %s has no read replicas.",
                          store->engine->name);
     if (count > REPLICAS_MAX)

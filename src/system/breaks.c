@@ -305,7 +305,8 @@ static void judge(struct reading *reading, const json_t *tree)
 /* ---- Reading ----------------------------------------------------------------------------------
  */
 
-static bool changes_rows(const struct script_statement *statement, enum sql_dialect dialect)
+static bool changes_rows(const struct script_statement *statement,
+                         const struct sql_dialect *dialect)
 {
     static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH"};
     char first[SCRIPT_WORD_SIZE];
@@ -317,7 +318,7 @@ static bool changes_rows(const struct script_statement *statement, enum sql_dial
     return false;
 }
 
-static void read_statement(struct reading *reading, enum sql_dialect dialect)
+static void read_statement(struct reading *reading, const struct sql_dialect *dialect)
 {
     if (changes_rows(reading->statement, dialect))
         return;
@@ -325,8 +326,8 @@ static void read_statement(struct reading *reading, enum sql_dialect dialect)
     PgQueryParseResult result = pg_query_parse(text);
     json_t *tree = NULL;
     if (result.error)
-        report_unread(reading, dialect == SQL_POSTGRESQL ? "PostgreSQL does not understand it"
-                                                         : "it is SQL of this engine's own");
+        report_unread(reading, dialect->postgresql_grammar ? "PostgreSQL does not understand it"
+                                                           : "it is SQL of this engine's own");
     else if (json_parse(result.parse_tree, strlen(result.parse_tree), &tree, NULL) != FH_OK)
         report_unread(reading, "it is nested too deep");
     else
@@ -341,7 +342,7 @@ bool breaks_built_in(void)
     return true;
 }
 
-void breaks_find(const struct migrations *all, int64_t applied, enum sql_dialect dialect,
+void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,
                  void (*visit)(void *context, const struct breaking *breaking), void *context)
 {
     struct reading reading = {.visit = visit, .context = context};
@@ -368,7 +369,7 @@ bool breaks_built_in(void)
     return false;
 }
 
-void breaks_find(const struct migrations *all, int64_t applied, enum sql_dialect dialect,
+void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,
                  void (*visit)(void *context, const struct breaking *breaking), void *context)
 {
     (void)all, (void)applied, (void)dialect, (void)visit, (void)context;

@@ -27,7 +27,7 @@ bool breaks_built_in(void);
 
 /* Of the migrations newer than `applied`. Tables and columns that they make themselves are theirs
  * to change. */
-void breaks_find(const struct migrations *all, int64_t applied, enum sql_dialect dialect,
+void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,
                  void (*visit)(void *context, const struct breaking *breaking), void *context);
 
 #endif

@@ -298,17 +298,12 @@ void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char
 /* ---- What they must be together ---------------------------------------------------------------
  */
 
-/* Engines of servers that are no part of this build: asking for one is no typo. */
-static const char *const engines_elsewhere[] = {"postgresql", "mariadb", "mysql",
-                                                "mongodb",    "redis",   "cassandra"};
-
 static const char *built_in(struct arena *arena)
 {
-    const char *names = engine_embedded()->name;
-    for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
-        if (engine_named(engines_elsewhere[i]))
-            names = arena_printf(arena, "%s, %s", names, engines_elsewhere[i]);
-    }
+    const struct engine *engine = engine_next(NULL);
+    const char *names = engine->name;
+    while ((engine = engine_next(engine)))
+        names = arena_printf(arena, "%s, %s", names, engine->name);
     return names;
 }
 
@@ -326,15 +321,16 @@ static const struct engine *settle_engine(struct system_file *file, struct syste
     }
     if (engine)
         return engine;
-    nearest_offer(&nearest, engine_embedded()->name);
-    for (size_t i = 0; i < COUNT(engines_elsewhere); i++) {
-        if (strcmp(engines_elsewhere[i], service->engine) == 0) {
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        nearest_offer(&nearest, one->name);
+    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
+        if (strcmp(*lacking, service->engine) == 0) { /* asking for one is no typo */
             findings_error(findings, service->engine_place,
                            "services.%s: the engine '%s' is not built in; this freehold has %s",
                            service->name, service->engine, built_in(&file->arena));
             return NULL;
         }
-        nearest_offer(&nearest, engines_elsewhere[i]);
+        nearest_offer(&nearest, *lacking);
     }
     /* The name may be an environment variable's value, and is not told. */
     if (nearest.word)

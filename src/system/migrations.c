@@ -30,10 +30,16 @@ struct check {
     struct findings *findings;
 };
 
-enum sql_dialect migrations_dialect(const char *engine)
+/* One that is not built in, or has no SQL, is found fault with elsewhere. */
+static const struct engine *engine_of(const char *name)
 {
-    const struct engine *named = engine_named(engine);
-    return (named && named->sql ? named : engine_embedded())->sql->dialect;
+    const struct engine *named = engine_named(name);
+    return named && named->sql ? named : engine_embedded();
+}
+
+const struct sql_dialect *migrations_dialect(const char *engine)
+{
+    return engine_of(engine)->sql->dialect;
 }
 
 /* On the file's arena, since findings outlive the migrations. */
@@ -56,7 +62,7 @@ static void found(void *context, const struct breaking *breaking)
         findings_warning(check->findings, place,
                          "%s: whether it breaks the version that runs can't be judged, as %s", name,
                          breaking->why);
-    else if (migrations_dialect(check->service->engine) == SQL_SQLITE)
+    else if (!engine_can(engine_of(check->service->engine), ENGINE_MANY_INSTANCES))
         findings_warning(check->findings, place,
                          "%s: after this there is no way back to the version that runs: it %s, %s. "
                          "%s",

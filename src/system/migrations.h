@@ -8,7 +8,7 @@
 #include "store/relational/sql.h"
 #include "system/file.h"
 
-enum sql_dialect migrations_dialect(const char *engine);
+const struct sql_dialect *migrations_dialect(const char *engine);
 /* Whether the service's files can be read at all. */
 void migrations_check(const struct system_service *service, struct findings *findings);
 /* For all services, by what each has written down in the state folder when it last started. What

@@ -13,7 +13,7 @@
 
 struct laying {
     struct migrations all;
-    enum sql_dialect dialect;
+    const struct sql_dialect *dialect;
     bool many; /* of processes: a newer version may have been here */
     bool sql;
     json_int_t newest_applied;

@@ -69,13 +69,12 @@ static bool does(struct conformance *c, const char *sql)
 static bool make_flyway(struct conformance *c)
 {
     char sql[512];
-    const char *boolean = c->store->engine->sql->dialect == SQL_POSTGRESQL ? "BOOLEAN" : "TINYINT";
     snprintf(sql, sizeof sql,
              "CREATE TABLE flyway_schema_history (installed_rank INT NOT NULL PRIMARY KEY,"
              " version VARCHAR(50), description VARCHAR(200), type VARCHAR(20) NOT NULL,"
              " script VARCHAR(1000), checksum INT, installed_by VARCHAR(100),"
              " execution_time INT, success %s NOT NULL)",
-             boolean);
+             c->engine->boolean);
     return does(c, sql);
 }
 
@@ -83,14 +82,10 @@ static bool flyway_did(struct conformance *c, int rank, const char *version, con
                        bool success)
 {
     char sql[512];
-    bool words = c->store->engine->sql->dialect == SQL_POSTGRESQL;
     snprintf(sql, sizeof sql,
              "INSERT INTO flyway_schema_history (installed_rank, version, type, script, success)"
              " VALUES (%d, %s, '%s', 'V%d__x.sql', %s)",
-             rank, version, type, rank,
-             words     ? (success ? "true" : "false")
-             : success ? "1"
-                       : "0");
+             rank, version, type, rank, success ? "TRUE" : "FALSE");
     return does(c, sql);
 }
 
@@ -174,22 +169,16 @@ static void what_was_applied_here_itself_is_not_adopted(struct conformance *c)
 
 static bool make_liquibase(struct conformance *c)
 {
-    return does(c, c->store->engine->sql->dialect == SQL_POSTGRESQL
-                       ? "CREATE TABLE databasechangelog (id VARCHAR(255) NOT NULL,"
-                         " author VARCHAR(255), filename VARCHAR(255), orderexecuted INT NOT NULL,"
-                         " exectype VARCHAR(10) NOT NULL)"
-                       : "CREATE TABLE DATABASECHANGELOG (ID VARCHAR(255) NOT NULL,"
-                         " AUTHOR VARCHAR(255), FILENAME VARCHAR(255), ORDEREXECUTED INT NOT NULL,"
-                         " EXECTYPE VARCHAR(10) NOT NULL)");
+    return does(c, "CREATE TABLE DATABASECHANGELOG (ID VARCHAR(255) NOT NULL,"
+                   " AUTHOR VARCHAR(255), FILENAME VARCHAR(255), ORDEREXECUTED INT NOT NULL,"
+                   " EXECTYPE VARCHAR(10) NOT NULL)");
 }
 
 static bool liquibase_did(struct conformance *c, int order, const char *id, const char *how)
 {
     char sql[256];
     snprintf(sql, sizeof sql,
-             "INSERT INTO %s (id, orderexecuted, exectype) VALUES ('%s', %d, '%s')",
-             c->store->engine->sql->dialect == SQL_POSTGRESQL ? "databasechangelog"
-                                                              : "DATABASECHANGELOG",
+             "INSERT INTO DATABASECHANGELOG (ID, ORDEREXECUTED, EXECTYPE) VALUES ('%s', %d, '%s')",
              id, order, how);
     return does(c, sql);
 }
@@ -202,9 +191,7 @@ static void the_nth_changeset_is_the_migration_numbered_n(struct conformance *c)
     EXPECT(liquibase_did(c, 10, "add-name", "EXECUTED") && liquibase_did(c, 2, "item", "MARK_RAN"));
     EXPECT(liquibase_did(c, 20, "x", "RERAN") && liquibase_did(c, 30, "part", "SKIPPED"));
     EXPECT(refuses(c, "liquibase", 4, "the changeset part in its table as skipped"));
-    EXPECT(does(c, c->store->engine->sql->dialect == SQL_POSTGRESQL
-                       ? "UPDATE databasechangelog SET exectype = 'EXECUTED' WHERE id = 'part'"
-                       : "UPDATE DATABASECHANGELOG SET EXECTYPE = 'EXECUTED' WHERE ID = 'part'"));
+    EXPECT(does(c, "UPDATE DATABASECHANGELOG SET EXECTYPE = 'EXECUTED' WHERE ID = 'part'"));
     EXPECT(refuses(c, "liquibase", 3, "has come to 4 in this store, not to 3"));
     EXPECT(adopts(c, "liquibase", 4, 3));
 }

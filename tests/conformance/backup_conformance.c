@@ -250,9 +250,8 @@ static void what_came_behind_a_backup_is_gone_with_its_restore(struct conformanc
 static bool count_rows(struct conformance *c)
 {
     struct store_work *work = conformance_begin(c, STORE_WRITE);
-    bool mariadb = work && c->store->engine->sql->dialect == SQL_MARIADB;
-    bool done = work && relational_run(work, mariadb ? "ANALYZE TABLE boxes" : "ANALYZE boxes",
-                                       NULL, 0, 0, NULL, NULL, &c->error) == FH_OK;
+    bool done = work && relational_run(work, c->engine->analyze, NULL, 0, 0, NULL, NULL,
+                                       &c->error) == FH_OK;
     if (done)
         return conformance_commit(c, work) == FH_OK;
     if (work)

@@ -7,9 +7,6 @@
 
 #include "conformance.h"
 
-#ifdef FREEHOLD_REDIS
-#include "engine_redis.h"
-#endif
 #include "store/ledger.h"
 #include "work/command.h"
 #include "work/keys.h"
@@ -209,30 +206,6 @@ static void a_server_tells_its_time(struct conformance *c)
     EXPECT(now_ms >= before_ms - 1000 && now_ms <= world_wall_ms(c->store->world) + 1000);
 }
 
-#ifdef FREEHOLD_REDIS
-/* By which a call that is repeated is known to have been done: the server forgets it by its own
- * clock, which may be set by days, as the process may be stopped for as long. Schedule 25. */
-static void what_became_of_calls_outlives_days(struct conformance *c)
-{
-    struct keyvalue_view view;
-    char works[128];
-    if (c->store->engine != &engine_redis)
-        return;
-    struct store_work *work = conformance_begin(c, STORE_WRITE);
-    view = (struct keyvalue_view){.work = work, .now_ms = world_wall_ms(c->store->world)};
-    EXPECT(work && keyvalue_engine(c->store)->put(&view, "a", "1", false, &c->error) == FH_OK);
-    EXPECT(conformance_commit(c, work) == FH_OK);
-    char *prefix = redis_name(redis_of(c->store), "fh", "work");
-    snprintf(works, sizeof works, "%s:%s", prefix, redis_of(c->store)->life);
-    free(prefix);
-    redisReply *reply = redis_tell(c, "PEXPIRETIME", works, NULL);
-    bool kept = redis_is(reply, REDIS_REPLY_INTEGER) &&
-                reply->integer > world_wall_ms(c->store->world) + 28 * DAY_MS;
-    hiredis.freeReplyObject(reply);
-    EXPECT(kept);
-}
-#endif
-
 int main(void)
 {
     const struct conformance_row rows[] = {
@@ -243,9 +216,6 @@ int main(void)
         CASE(a_servers_clock_that_was_set_makes_nothing_old),
         CASE(what_is_a_day_old_by_all_clocks_is_forgotten),
         CASE(a_server_tells_its_time),
-#ifdef FREEHOLD_REDIS
-        CASE(what_became_of_calls_outlives_days),
-#endif
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

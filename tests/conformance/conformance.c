@@ -6,43 +6,32 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static enum fh_code sqlite_open_in(struct harness *harness, enum fh_model model, struct store **ret,
-                                   struct fh_error *error)
+/* Of the build: each engine's opener, tests/conformance/engine_NAME.c. */
+extern const struct conformance_engine *const *const conformance_openers[];
+
+/* The first one (of NULL), and the next; in the order of the build. */
+static const struct conformance_engine *next_engine(const struct conformance_engine *engine)
 {
-    struct store_options options = {
-        .service = "conformance", .folder = harness->folder, .model = model};
-    return engine_named("sqlite")->store->open(&options, harness->world, ret, error);
+    bool found = !engine;
+    for (const struct conformance_engine *const *const *opener = conformance_openers; *opener;
+         opener++) {
+        for (const struct conformance_engine *const *one = *opener; *one; one++) {
+            if (found)
+                return *one;
+            found = *one == engine;
+        }
+    }
+    return NULL;
 }
 
-static const struct conformance_engine sqlite = {
-    .name = "sqlite",
-    .models = 1u << FH_RELATIONAL | 1u << FH_DOCUMENT | 1u << FH_KEY_VALUE,
-    .open = sqlite_open_in,
-    .close = store_close,
-    .insert_or_rollback = "INSERT OR ROLLBACK INTO",
-    .boolean = "BOOLEAN",
-    .json = "JSON",
-    .text = "TEXT",
-    .groups = true,
-    .deferrable = true,
-};
-
-static const struct conformance_engine *const engines[] = {
-    &sqlite,
-#ifdef FREEHOLD_MARIADB
-    &conformance_mariadb,
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-    &conformance_postgresql,
-#endif
-#ifdef FREEHOLD_MONGODB
-    &conformance_mongodb_ferretdb,
-    &conformance_mongodb_java,
-#endif
-#ifdef FREEHOLD_REDIS
-    &conformance_redis,
-#endif
-};
+const struct conformance_engine *conformance_engine(const struct engine *engine)
+{
+    const struct conformance_engine *one = NULL;
+    while ((one = next_engine(one)) && strncmp(one->name, engine->name, strlen(engine->name)) != 0)
+        ;
+    FH_ASSERT(one != NULL);
+    return one;
+}
 
 /* ---- Closing --------------------------------------------------------------------------------- */
 
@@ -90,7 +79,7 @@ struct store *conformance_embedded(struct conformance *c, const char *name, enum
     snprintf(folder, sizeof folder, "%s/%s", c->harness.folder, name);
     mkdir(folder, 0700);
     struct store_options options = {.service = "conformance", .folder = folder, .model = model};
-    if (engine_named("sqlite")->store->open(&options, c->harness.world, &store, &c->error) != FH_OK)
+    if (engine_embedded()->store->open(&options, c->harness.world, &store, &c->error) != FH_OK)
         conformance_note(c, __FILE__, __LINE__, "an embedded store is opened");
     return store;
 }
@@ -156,16 +145,20 @@ static enum fh_model first_model(const struct conformance_engine *engine)
 static int run_cases(const char *name, enum fh_model model, bool every_model,
                      const struct conformance_row *rows, size_t count)
 {
-    enum { ENGINES = sizeof engines / sizeof *engines };
-    size_t tests_max = ENGINES * (FH_KEY_VALUE + 1) * count;
+    const struct conformance_engine *engine = NULL;
+    size_t places = 0;
+    while ((engine = next_engine(engine)))
+        places += FH_KEY_VALUE + 1;
+    size_t tests_max = places * count;
     struct CMUnitTest *tests = calloc(tests_max, sizeof *tests);
     struct run *runs = calloc(tests_max, sizeof *runs);
     char(*names)[160] = calloc(tests_max, sizeof *names);
     if (!tests || !runs || !names)
         return 1;
     size_t used = 0;
-    for (size_t place = 0; place < ENGINES * (FH_KEY_VALUE + 1); place++) {
-        const struct conformance_engine *engine = engines[place / (FH_KEY_VALUE + 1)];
+    for (size_t place = 0; place < places; place++) {
+        if (place % (FH_KEY_VALUE + 1) == 0)
+            engine = next_engine(engine);
         enum fh_model tried = (enum fh_model)(place % (FH_KEY_VALUE + 1));
         bool wanted = model         ? tried == model
                       : every_model ? (engine->models & 1u << tried) != 0

@@ -35,27 +35,40 @@ struct conformance_engine {
     /* "INSERT OR ROLLBACK INTO": a statement that ends the whole transaction when it fails, or
      * NULL where the engine has none. */
     const char *insert_or_rollback;
-    const char *boolean, *json, *text; /* column types; text: of any length */
+    const char *boolean, *json, *text, *bytes; /* column types; text: of any length */
+    const char *counted; /* the type of a primary key that the store counts, with these words */
+    const char *analyze; /* makes the server's statistics of the table `boxes` */
     /* Abilities that engines have or lack: works that share a commit, so that none is told before
      * the loop has turned; constraints that are looked at when the work ends. */
     bool groups, deferrable;
     bool failure_ends_work; /* a statement that failed leaves nothing but the rollback */
     bool slow;              /* its server takes milliseconds for a find: some stand for all */
+    const struct sequencer_words *sequencer; /* NULL: positions are not given on a SQL server */
 };
 
-#ifdef FREEHOLD_MARIADB
-extern const struct conformance_engine conformance_mariadb; /* engine_mariadb.c */
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-extern const struct conformance_engine conformance_postgresql; /* engine_postgresql.c */
-#endif
-#ifdef FREEHOLD_MONGODB
-extern const struct conformance_engine conformance_mongodb_ferretdb; /* engine_mongodb.c */
-extern const struct conformance_engine conformance_mongodb_java;
-#endif
-#ifdef FREEHOLD_REDIS
-extern const struct conformance_engine conformance_redis; /* engine_redis.c */
-#endif
+/* How sequence_conformance.c comes between the statements of a server's sequencer. */
+struct sequencer_words {
+    const char *source;  /* of the sequencer: one row, one column */
+    const char *drop;    /* of the sequencer */
+    bool drops;          /* before it is made anew */
+    const char *begins;  /* the statement before the first one that could be paused */
+    const char *gate;    /* a statement of the sequencer's */
+    const char *close;   /* by the test */
+    const char *open;    /* NULL: with the end of the work that closed it */
+    const char *at_gate; /* how many wait there */
+    const char *at_lock; /* how many sequencers or works wait for rows of this store */
+    int look_ms;         /* who asks for these more often is told the same again */
+    /* The connection of the store's sequencer breaks; the server does not notice while it is busy.
+     */
+    void (*cut)(struct store *store);
+    /* A database of that name, beside the cases'; and where it is. The name may be changed. */
+    enum fh_code (*make_elsewhere)(struct harness *harness, char *name, json_t **ret_server,
+                                   struct fh_error *error);
+    enum fh_code (*administer)(struct harness *harness, const char *sql, struct fh_error *error);
+};
+
+/* How the suites try this engine: of its opener, which may have several servers of it. */
+const struct conformance_engine *conformance_engine(const struct engine *engine);
 
 #define CONFORMANCE_WORKS_MAX 32
 

@@ -5,6 +5,7 @@
 #include "engine_mariadb.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "engine/mariadb/internal.h"
 
@@ -75,7 +76,53 @@ static void drop(struct harness *harness)
     harness_run(harness, drop_on_fiber, harness);
 }
 
-const struct conformance_engine conformance_mariadb = {
+/* ---- Between the statements of the sequencer ---- */
+
+static void cut_sequencer(struct store *store)
+{
+    struct mariadb_connection *sequencer = ((struct mariadb_store *)store)->sequencer;
+    shutdown(mariadb.mysql_get_socket(sequencer->mysql), SHUT_RDWR);
+}
+
+static enum fh_code administer(struct harness *harness, const char *sql, struct fh_error *error)
+{
+    return mariadb_test_administer(harness, sql, NULL, NULL, error);
+}
+
+static enum fh_code make_elsewhere(struct harness *harness, char *name, json_t **ret_server,
+                                   struct fh_error *error)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
+    *ret_server = mariadb_test_server(harness);
+    return administer(harness, sql, error);
+}
+
+static const struct sequencer_words sequencer = {
+    .source = "SELECT CONCAT('CREATE PROCEDURE fh_sequence (IN wanted LONGTEXT)"
+              " MODIFIES SQL DATA\n', routine_definition) FROM information_schema.routines"
+              " WHERE routine_schema = DATABASE() AND routine_name = 'fh_sequence'",
+    .drop = "DROP PROCEDURE fh_sequence",
+    .drops = true,
+    .begins = "START TRANSACTION;\n",
+    .gate = "IF GET_LOCK(CONCAT(DATABASE(), '.first'), 0) THEN"
+            " DO GET_LOCK(CONCAT(DATABASE(), '.gate'), 60);"
+            " DO RELEASE_LOCK(CONCAT(DATABASE(), '.gate'));"
+            " DO RELEASE_LOCK(CONCAT(DATABASE(), '.first')); END IF;\n",
+    .close = "SELECT GET_LOCK(CONCAT(DATABASE(), '.gate'), 60)",
+    .open = "SELECT RELEASE_LOCK(CONCAT(DATABASE(), '.gate'))",
+    .at_gate = "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE()"
+               " AND state = 'User lock'",
+    .at_lock = "SELECT count(*) FROM information_schema.innodb_trx t"
+               " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+               " WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()",
+    .look_ms = 120,
+    .cut = cut_sequencer,
+    .make_elsewhere = make_elsewhere,
+    .administer = administer,
+};
+
+static const struct conformance_engine engine = {
     .name = "mariadb",
     .models = 1u << FH_RELATIONAL,
     .open = open_in,
@@ -85,4 +132,10 @@ const struct conformance_engine conformance_mariadb = {
     .boolean = "BOOLEAN",
     .json = "JSON",
     .text = "LONGTEXT",
+    .bytes = "BLOB",
+    .counted = "BIGINT AUTO_INCREMENT PRIMARY KEY",
+    .analyze = "ANALYZE TABLE boxes",
+    .sequencer = &sequencer,
 };
+
+const struct conformance_engine *const conformance_mariadb[] = {&engine, NULL};

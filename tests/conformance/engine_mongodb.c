@@ -23,7 +23,7 @@ static json_t *server_of(const struct harness *harness, const char *variable)
 
 json_t *mongodb_server(const struct harness *harness, const struct conformance_engine *engine)
 {
-    return server_of(harness, engine == &conformance_mongodb_java ? java : ferretdb);
+    return server_of(harness, strstr(engine->name, "java") ? java : ferretdb);
 }
 
 static enum fh_code open_with(struct harness *harness, json_t *server, enum fh_model model,
@@ -131,7 +131,7 @@ static const char *missing_java(void)
     return getenv(java) ? NULL : "FREEHOLD_TEST_MONGOJAVA names no server (tools/servers run ...)";
 }
 
-const struct conformance_engine conformance_mongodb_ferretdb = {
+static const struct conformance_engine on_ferretdb = {
     .name = "mongodb on ferretdb",
     .models = 1u << FH_DOCUMENT,
     .open = open_ferretdb,
@@ -141,7 +141,7 @@ const struct conformance_engine conformance_mongodb_ferretdb = {
     .slow = true,
 };
 
-const struct conformance_engine conformance_mongodb_java = {
+static const struct conformance_engine on_java = {
     .name = "mongodb on mongo-java-server",
     .models = 1u << FH_DOCUMENT,
     .open = open_java,
@@ -149,3 +149,5 @@ const struct conformance_engine conformance_mongodb_java = {
     .missing = missing_java,
     .drop = drop_java,
 };
+
+const struct conformance_engine *const conformance_mongodb[] = {&on_ferretdb, &on_java, NULL};

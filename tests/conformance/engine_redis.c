@@ -98,7 +98,7 @@ static const char *missing(void)
                : "FREEHOLD_TEST_REDIS names no server (tools/servers run ...)";
 }
 
-const struct conformance_engine conformance_redis = {
+static const struct conformance_engine redis = {
     .name = "redis",
     .models = 1u << FH_KEY_VALUE,
     .open = open_in,
@@ -106,3 +106,5 @@ const struct conformance_engine conformance_redis = {
     .missing = missing,
     .drop = drop,
 };
+
+const struct conformance_engine *const conformance_redis[] = {&redis, NULL};

@@ -294,6 +294,26 @@ static void a_late_counter_of_a_copy_loses(struct conformance *c)
     a_copy_comes_late(c, ":fh:counter");
 }
 
+/* By which a call that is repeated is known to have been done: the server forgets it by its own
+ * clock, which may be set by days, as the process may be stopped for as long. Schedule 25. */
+static void what_became_of_calls_outlives_days(struct conformance *c)
+{
+    struct keyvalue_view view;
+    char works[128];
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    view = (struct keyvalue_view){.work = work, .now_ms = world_wall_ms(c->store->world)};
+    EXPECT(work && keyvalue_engine(c->store)->put(&view, "a", "1", false, &c->error) == FH_OK);
+    EXPECT(conformance_commit(c, work) == FH_OK);
+    char *prefix = redis_name(redis_of(c->store), "fh", "work");
+    snprintf(works, sizeof works, "%s:%s", prefix, redis_of(c->store)->life);
+    free(prefix);
+    redisReply *reply = redis_tell(c, "PEXPIRETIME", works, NULL);
+    bool kept = redis_is(reply, REDIS_REPLY_INTEGER) &&
+                reply->integer > world_wall_ms(c->store->world) + 28 * (int64_t)86400000;
+    hiredis.freeReplyObject(reply);
+    EXPECT(kept);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
@@ -306,6 +326,7 @@ int main(void)
         CASE(a_process_that_was_forgotten_goes_on_under_another_life),
         CASE(who_asks_when_it_is_forgotten_what_became_of_a_call_is_ended),
         CASE(what_is_known_of_a_process_is_kept_as_long_as_it_writes),
+        CASE(what_became_of_calls_outlives_days),
     };
     return conformance_main_of("redis", FH_KEY_VALUE, rows, sizeof rows / sizeof *rows);
 }

@@ -11,9 +11,7 @@
 #define _GNU_SOURCE
 #include "conformance.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "event/feed.h"
 #include "event/room.h"
@@ -22,91 +20,15 @@
 #include "store/relational/sql.h"
 #include "work/command.h"
 #include "work/work.h"
-#ifdef FREEHOLD_MARIADB
-#include "engine_mariadb.h"
-#include "engine/mariadb/internal.h"
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-#include "engine_postgresql.h"
-#include "engine/postgresql/internal.h"
-#endif
 
 #define EVENTS 11 /* of one round */
 #define GATES_MAX 32
 
 /* ---- The server's own words ------------------------------------------------------------------ */
 
-#define NAME_POSTGRESQL "(abs(hashtext(current_schema())) % 1000000000)"
-
-static const struct words {
-    const char *source;  /* of the sequencer: one row, one column */
-    const char *drop;    /* of the sequencer */
-    bool drops;          /* before it is made anew */
-    const char *begins;  /* the statement before the first one that could be paused */
-    const char *gate;    /* a statement of the sequencer's */
-    const char *close;   /* by the test */
-    const char *open;    /* NULL: with the end of the work that closed it */
-    const char *at_gate; /* how many wait there */
-    const char *at_lock; /* how many sequencers or works wait for rows of this store */
-    int look_ms;         /* who asks for these more often is told the same again */
-} all_words[SQL_DIALECTS] = {
-    [SQL_POSTGRESQL] =
-        {.source = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'fh_sequence'"
-                   " AND pronamespace = (SELECT oid FROM pg_namespace"
-                   " WHERE nspname = current_schema())",
-         .drop = "DROP FUNCTION fh_sequence",
-         .begins = "\nBEGIN\n",
-         .gate = "IF (CASE WHEN pg_try_advisory_xact_lock(" NAME_POSTGRESQL ", 0)"
-                 " THEN pg_advisory_xact_lock(" NAME_POSTGRESQL ", 1) IS NULL END) THEN"
-                 " END IF;\n",
-         .close = "SELECT pg_advisory_xact_lock(" NAME_POSTGRESQL ", 1)",
-         .at_gate = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-                    " AND classid = CAST(" NAME_POSTGRESQL " AS oid) AND objid = 1",
-         .at_lock = "SELECT count(DISTINCT l.pid) FROM pg_locks l WHERE NOT l.granted"
-                    " AND (l.locktype IN ('transactionid', 'tuple') AND l.pid IN (SELECT r.pid"
-                    " FROM pg_locks r WHERE r.relation = CAST('fh_counter' AS regclass))"
-                    " OR l.locktype = 'advisory' AND l.classid ="
-                    " CAST(hashtext('freehold.keys.' || current_schema()) AS oid))",
-         .look_ms = 5},
-    [SQL_MARIADB] =
-        {.source = "SELECT CONCAT('CREATE PROCEDURE fh_sequence (IN wanted LONGTEXT)"
-                   " MODIFIES SQL DATA\n', routine_definition) FROM information_schema.routines"
-                   " WHERE routine_schema = DATABASE() AND routine_name = 'fh_sequence'",
-         .drop = "DROP PROCEDURE fh_sequence",
-         .drops = true,
-         .begins = "START TRANSACTION;\n",
-         .gate = "IF GET_LOCK(CONCAT(DATABASE(), '.first'), 0) THEN"
-                 " DO GET_LOCK(CONCAT(DATABASE(), '.gate'), 60);"
-                 " DO RELEASE_LOCK(CONCAT(DATABASE(), '.gate'));"
-                 " DO RELEASE_LOCK(CONCAT(DATABASE(), '.first')); END IF;\n",
-         .close = "SELECT GET_LOCK(CONCAT(DATABASE(), '.gate'), 60)",
-         .open = "SELECT RELEASE_LOCK(CONCAT(DATABASE(), '.gate'))",
-         .at_gate = "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE()"
-                    " AND state = 'User lock'",
-         .at_lock = "SELECT count(*) FROM information_schema.innodb_trx t"
-                    " JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
-                    " WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()",
-         .look_ms = 120},
-};
-
-static const struct words *words_of(const struct conformance *c)
+static const struct sequencer_words *words_of(const struct conformance *c)
 {
-    return &all_words[c->store->engine->sql->dialect];
-}
-
-/* The connection of the store's sequencer breaks; the server does not notice while it is busy. */
-static void cut_sequencer(struct store *store)
-{
-    int fd = -1;
-#ifdef FREEHOLD_MARIADB
-    if (store->engine->sql->dialect == SQL_MARIADB)
-        fd = mariadb.mysql_get_socket(((struct mariadb_store *)store)->sequencer->mysql);
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-    if (store->engine->sql->dialect == SQL_POSTGRESQL)
-        fd = postgresql_pq.PQsocket(((struct postgresql_store *)store)->sequence.pg);
-#endif
-    shutdown(fd, SHUT_RDWR);
+    return c->engine->sequencer;
 }
 
 /* ---- Small things ---------------------------------------------------------------------------- */
@@ -181,7 +103,7 @@ static enum fh_code commit_event(struct conformance *c, struct store *store, con
  */
 
 /* The sequencer's text with a gate before its n-th statement; NULL: it has fewer. */
-static char *gated_source(const struct words *words, const char *source, int n)
+static char *gated_source(const struct sequencer_words *words, const char *source, int n)
 {
     const char *at = strstr(source, words->begins);
     at = at ? at + strlen(words->begins) : NULL;
@@ -197,7 +119,7 @@ static char *gated_source(const struct words *words, const char *source, int n)
 
 static void install(struct conformance *c, const char *source)
 {
-    const struct words *words = words_of(c);
+    const struct sequencer_words *words = words_of(c);
     struct store_work *work = conformance_begin(c, STORE_MIGRATE);
     EXPECT(work);
     if (words->drops && strcmp(source, words->drop) != 0)
@@ -257,7 +179,7 @@ static bool check_event(void *context, const struct ledger_event *event)
 static void round_of_events(struct conformance *c, struct store *second, int base, bool cut,
                             int *stops)
 {
-    const struct words *words = words_of(c);
+    const struct sequencer_words *words = words_of(c);
     char ids[EVENTS][24];
     struct call one = {.store = c->store, .count = 5}, other = {.store = second, .count = 3};
     struct store_placed all[EVENTS];
@@ -285,7 +207,7 @@ static void round_of_events(struct conformance *c, struct store *second, int bas
     bool stopped = !one.done; /* else it does not come by there */
     *stops += stopped;
     if (cut && stopped)
-        cut_sequencer(c->store);
+        words_of(c)->cut(c->store);
     if (words->open)
         EXPECT(integer_in(c, holder, words->open) == 1);
     conformance_rollback(c, holder);
@@ -633,26 +555,10 @@ static void a_work_waits_for_another_that_has_published_under_its_key(struct con
 static enum fh_code open_elsewhere(struct conformance *c, struct store **ret)
 {
     struct store_options options = {.service = "conformance", .model = c->model};
-    char name[64], sql[96];
-    enum fh_code code = FH_UNSUPPORTED;
+    char name[64];
     json_t *server = NULL;
     snprintf(name, sizeof name, "elsewhere_%s", strrchr(c->harness.folder, '-') + 1);
-    snprintf(sql, sizeof sql, "CREATE DATABASE %s", name);
-#ifdef FREEHOLD_MARIADB
-    if (c->store->engine->sql->dialect == SQL_MARIADB) {
-        server = mariadb_test_server(&c->harness);
-        code = mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error);
-    }
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-    if (c->store->engine->sql->dialect == SQL_POSTGRESQL) {
-        server = postgresql_server(&c->harness);
-        json_object_del(server, "schema");
-        code = postgresql_administer(c->harness.world, sql, &c->error);
-        for (char *at = name; *at; at++)
-            *at = (char)tolower((unsigned char)*at);
-    }
-#endif
+    enum fh_code code = words_of(c)->make_elsewhere(&c->harness, name, &server, &c->error);
     json_object_set_new(server, "database", json_string(name));
     options.server = server;
     if (code == FH_OK)
@@ -665,14 +571,7 @@ static void drop_elsewhere(struct conformance *c)
 {
     char sql[96];
     snprintf(sql, sizeof sql, "DROP DATABASE elsewhere_%s", strrchr(c->harness.folder, '-') + 1);
-#ifdef FREEHOLD_MARIADB
-    if (c->store->engine->sql->dialect == SQL_MARIADB)
-        EXPECT(mariadb_test_administer(&c->harness, sql, NULL, NULL, &c->error) == FH_OK);
-#endif
-#ifdef FREEHOLD_POSTGRESQL
-    if (c->store->engine->sql->dialect == SQL_POSTGRESQL)
-        EXPECT(postgresql_administer(c->harness.world, sql, &c->error) == FH_OK);
-#endif
+    EXPECT(words_of(c)->administer(&c->harness, sql, &c->error) == FH_OK);
 }
 
 static void publish_beside(struct conformance *c, struct store_work *old)

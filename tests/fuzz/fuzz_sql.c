@@ -4,17 +4,22 @@
 
 #include "fuzz.h"
 #include "service/adopt.h"
+#include "store/engine.h"
+#include "store/relational/sql.h"
 
-static enum sql_dialect dialect_of(const char *word)
+static const struct sql_dialect *dialect_of(const char *word)
 {
-    return *word == 'p' ? SQL_POSTGRESQL : *word == 'm' ? SQL_MARIADB : SQL_SQLITE;
+    const struct engine *engine = NULL;
+    while ((engine = engine_next(engine)) && (!engine->sql || engine->name[0] != *word))
+        ;
+    return (engine ? engine : engine_embedded())->sql->dialect;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_start();
     char *word = fuzz_take(&data, &size, '\n'), *sql = fuzz_rest(&data, &size);
-    enum sql_dialect dialect = dialect_of(word);
+    const struct sql_dialect *dialect = dialect_of(word);
     struct migration migration = {.version = 1, .name = "0001_fuzzed.sql", .sql = sql};
     struct script script = script_begin(sql, dialect);
     struct script_statement statement;

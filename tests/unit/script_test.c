@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../support/dialect.h"
 #include "store/relational/script.h"
 
 /* "LINE:statement|LINE:statement", as what the text is read. */
-static void assert_statements(enum sql_dialect dialect, const char *text, const char *expected)
+static void assert_statements(const struct sql_dialect *dialect, const char *text,
+                              const char *expected)
 {
     struct script script = script_begin(text, dialect);
     struct script_statement statement;
@@ -32,8 +34,8 @@ static void assert_statements(enum sql_dialect dialect, const char *text, const 
 
 static void assert_everywhere(const char *text, const char *expected)
 {
-    for (int dialect = 0; dialect < SQL_DIALECTS; dialect++)
-        assert_statements((enum sql_dialect)dialect, text, expected);
+    for (const struct engine *engine = NULL; (engine = dialect_next(engine));)
+        assert_statements(engine->sql->dialect, text, expected);
 }
 
 static void semicolons_end_statements_and_lines_are_counted(void **state)
@@ -55,22 +57,23 @@ static void what_is_quoted_ends_nothing(void **state)
                       "1:SELECT 'a;''b;'|1:SELECT \"c;\"\"d\"");
     assert_everywhere("SELECT /* ; */ 1;SELECT 2", "1:SELECT /* ; */ 1|1:SELECT 2");
     assert_everywhere("SELECT 'never closed; SELECT 2", "1:SELECT 'never closed; SELECT 2");
-    assert_statements(SQL_SQLITE, "SELECT [a;b];SELECT `c;`", "1:SELECT [a;b]|1:SELECT `c;`");
-    assert_statements(SQL_POSTGRESQL, "SELECT a[1];SELECT 2", "1:SELECT a[1]|1:SELECT 2");
+    assert_statements(dialect_of("sqlite"), "SELECT [a;b];SELECT `c;`",
+                      "1:SELECT [a;b]|1:SELECT `c;`");
+    assert_statements(dialect_of("postgresql"), "SELECT a[1];SELECT 2", "1:SELECT a[1]|1:SELECT 2");
 }
 
 static void each_dialect_has_its_own_quotes_and_comments(void **state)
 {
     (void)state;
-    assert_statements(SQL_POSTGRESQL, "SELECT $$a;b$$; SELECT $x$ $$;$x $x$;SELECT $1;",
+    assert_statements(dialect_of("postgresql"), "SELECT $$a;b$$; SELECT $x$ $$;$x $x$;SELECT $1;",
                       "1:SELECT $$a;b$$|1:SELECT $x$ $$;$x $x$|1:SELECT $1");
-    assert_statements(SQL_POSTGRESQL, "SELECT E'a\\';b'; SELECT 'a\\'; SELECT 2",
+    assert_statements(dialect_of("postgresql"), "SELECT E'a\\';b'; SELECT 'a\\'; SELECT 2",
                       "1:SELECT E'a\\';b'|1:SELECT 'a\\'|1:SELECT 2");
-    assert_statements(SQL_POSTGRESQL, "/* a /* b */ ; */ SELECT 1; SELECT 2",
+    assert_statements(dialect_of("postgresql"), "/* a /* b */ ; */ SELECT 1; SELECT 2",
                       "1:SELECT 1|1:SELECT 2");
-    assert_statements(SQL_MARIADB, "SELECT 'a\\'; SELECT 'b''; '; # c;\nSELECT `d;`",
+    assert_statements(dialect_of("mariadb"), "SELECT 'a\\'; SELECT 'b''; '; # c;\nSELECT `d;`",
                       "1:SELECT 'a\\'|1:SELECT 'b''; '|2:SELECT `d;`");
-    assert_statements(SQL_MARIADB, "/*!40101 SET NAMES utf8 */; SELECT 1--1; SELECT 2",
+    assert_statements(dialect_of("mariadb"), "/*!40101 SET NAMES utf8 */; SELECT 1--1; SELECT 2",
                       "1:/*!40101 SET NAMES utf8 */|1:SELECT 1--1|1:SELECT 2");
 }
 
@@ -91,10 +94,10 @@ static void bodies_keep_their_semicolons(void **state)
         "3; END CASE; END";
     snprintf(text, sizeof text, "%s; SELECT 4", procedure);
     snprintf(expected, sizeof expected, "1:%s|1:SELECT 4", procedure);
-    assert_statements(SQL_MARIADB, text, expected);
-    assert_statements(SQL_MARIADB, "BEGIN NOT ATOMIC SELECT 1; SELECT 2; END; SELECT 3",
+    assert_statements(dialect_of("mariadb"), text, expected);
+    assert_statements(dialect_of("mariadb"), "BEGIN NOT ATOMIC SELECT 1; SELECT 2; END; SELECT 3",
                       "1:BEGIN NOT ATOMIC SELECT 1; SELECT 2; END|1:SELECT 3");
-    assert_statements(SQL_POSTGRESQL,
+    assert_statements(dialect_of("postgresql"),
                       "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT "
                       "2; END; SELECT 3",
                       "1:CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; "
@@ -115,20 +118,20 @@ static void words_are_those_outside_of_quotes_and_comments(void **state)
     (void)state;
     char word[SCRIPT_WORD_SIZE];
     struct script script = script_begin(
-        "Create /* or */ Index \"if\" 'x' ON a_very_long_name_that_is_cut", SQL_SQLITE);
+        "Create /* or */ Index \"if\" 'x' ON a_very_long_name_that_is_cut", dialect_of("sqlite"));
     struct script_statement statement;
     assert_true(script_next(&script, &statement));
-    script_word(&statement, SQL_SQLITE, 0, word);
+    script_word(&statement, dialect_of("sqlite"), 0, word);
     assert_string_equal(word, "CREATE");
-    script_word(&statement, SQL_SQLITE, 1, word);
+    script_word(&statement, dialect_of("sqlite"), 1, word);
     assert_string_equal(word, "INDEX");
-    script_word(&statement, SQL_SQLITE, 3, word);
+    script_word(&statement, dialect_of("sqlite"), 3, word);
     assert_string_equal(word, "A_VERY_LONG_NAME_THAT_I");
-    script_word(&statement, SQL_SQLITE, 4, word);
+    script_word(&statement, dialect_of("sqlite"), 4, word);
     assert_string_equal(word, "");
-    assert_true(script_has_word(&statement, SQL_SQLITE, "ON"));
-    assert_false(script_has_word(&statement, SQL_SQLITE, "IF"));
-    assert_false(script_has_word(&statement, SQL_SQLITE, "OR"));
+    assert_true(script_has_word(&statement, dialect_of("sqlite"), "ON"));
+    assert_false(script_has_word(&statement, dialect_of("sqlite"), "IF"));
+    assert_false(script_has_word(&statement, dialect_of("sqlite"), "OR"));
 }
 
 int main(void)

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "../support/harness.h"
 
+#include "../support/dialect.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ static void add(void *context, const struct breaking *breaking)
              breaking->instead ? breaking->instead : "");
 }
 
-static void judge(enum sql_dialect dialect, const char *sql)
+static void judge(const struct sql_dialect *dialect, const char *sql)
 {
     struct migration rows[] = {{.version = 1, .sql = strdup("DROP TABLE applied_long_ago")},
                                {.version = 2, .sql = strdup(sql)}};
@@ -44,7 +46,7 @@ static void judge(enum sql_dialect dialect, const char *sql)
 
 static void assert_said(const char *sql, const char *expected)
 {
-    judge(SQL_POSTGRESQL, sql);
+    judge(dialect_of("postgresql"), sql);
     assert_string_equal(said, expected);
 }
 
@@ -174,13 +176,15 @@ static void what_can_not_be_read_is_said(void **state)
     (void)state;
     assert_said("DO $$ BEGIN DROP TABLE a; END $$", "1 unread");
     assert_said("ALTER TABLE a FROB b;\nDROP TABLE a", "1 unread|2 drops the table a");
-    judge(SQL_MARIADB, "ALTER TABLE a MODIFY COLUMN b INT;\nALTER TABLE `a` DROP COLUMN `b`");
+    judge(dialect_of("mariadb"),
+          "ALTER TABLE a MODIFY COLUMN b INT;\nALTER TABLE `a` DROP COLUMN `b`");
     assert_string_equal(said, "1 unread|2 drops the column a.b");
-    judge(SQL_SQLITE, "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, [b] TEXT);"
-                      "ALTER TABLE a DROP COLUMN b;\nALTER TABLE [c d] DROP COLUMN `e`");
+    judge(dialect_of("sqlite"), "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, [b] TEXT);"
+                                "ALTER TABLE a DROP COLUMN b;\nALTER TABLE [c d] DROP COLUMN `e`");
     assert_string_equal(said, "2 drops the column c d.e");
-    judge(SQL_MARIADB, "CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY);# why; not\n"
-                       "ALTER TABLE a DROP COLUMN b; ALTER TABLE c ADD d INT NOT NULL");
+    judge(dialect_of("mariadb"),
+          "CREATE TABLE a (id BIGINT AUTO_INCREMENT PRIMARY KEY);# why; not\n"
+          "ALTER TABLE a DROP COLUMN b; ALTER TABLE c ADD d INT NOT NULL");
     assert_string_equal(said, "2 adds the column c.d NOT NULL without a default");
 }
 
@@ -195,12 +199,12 @@ static void a_break_that_is_owned_up_to_comes_with_its_reason(void **state)
 static void each_break_says_why_and_what_to_do_instead(void **state)
 {
     (void)state;
-    judge(SQL_POSTGRESQL, "ALTER TABLE orders ADD COLUMN note TEXT NOT NULL");
+    judge(dialect_of("postgresql"), "ALTER TABLE orders ADD COLUMN note TEXT NOT NULL");
     assert_string_equal(whole,
                         "adds the column orders.note NOT NULL without a default, which the version "
                         "that runs does not write. Give it a DEFAULT; or add it without NOT NULL, "
                         "release a version that writes it, and set it NOT NULL in a later one.");
-    judge(SQL_POSTGRESQL, "ALTER TABLE orders DROP COLUMN note");
+    judge(dialect_of("postgresql"), "ALTER TABLE orders DROP COLUMN note");
     assert_string_equal(whole,
                         "drops the column orders.note, which the version that runs may still "
                         "use. First release a version that does not use it, then drop it in "

@@ -197,7 +197,7 @@ static enum fh_code mariadb_sequence(struct store *store, struct store_placed *p
 }
 
 static const struct sql_ops mariadb_sql = {
-    .dialect = SQL_MARIADB,
+    .dialect = &mariadb_dialect,
     .list_format = MARIADB_LIST_FORMAT,
     .run = mariadb_work_run,
     .script = mariadb_script,

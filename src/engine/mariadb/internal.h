@@ -8,9 +8,14 @@
 
 #include "base/map.h"
 #include "base/text.h"
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
 #include "store/relational/mark.h"
-#include "store/relational/sql.h"
 #include "store/tls.h"
+
+extern const struct sql_dialect mariadb_dialect;
+extern const struct ledger_schema mariadb_ledger_schema;
+extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 
 /* Waits and bounds. Their order matters: a lock is given up before a statement is, and both before
  * nobody waits for the answer any more. */

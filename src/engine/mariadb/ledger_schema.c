@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "store/relational/ledger_schema.h"
+#include "engine/mariadb/internal.h"
 
 #define TABLE_OPTIONS                                                                              \
     " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
@@ -157,5 +157,5 @@ static const char sequencer[] =
 
 static const char *const tables[] = {events, works, sequencer, NULL};
 
-const struct ledger_schema ledger_schema_mariadb = {
+const struct ledger_schema mariadb_ledger_schema = {
     .meta = meta, .tables = tables, .format = "3", .lacking = "2"};

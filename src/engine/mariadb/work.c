@@ -283,12 +283,12 @@ enum fh_code mariadb_script(struct store_work *base, const char *sql, struct fh_
     static const char *const control[] = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT",
                                           "START", "XA",     "LOCK",     "UNLOCK"};
     struct mariadb_work *work = (struct mariadb_work *)base;
-    struct script script = script_begin(sql, SQL_MARIADB);
+    struct script script = script_begin(sql, &mariadb_dialect);
     struct script_statement statement;
     while (script_next(&script, &statement)) {
         char word[SCRIPT_WORD_SIZE];
-        script_word(&statement, SQL_MARIADB, 0, word);
-        bool compound = script_has_word(&statement, SQL_MARIADB, "END");
+        script_word(&statement, &mariadb_dialect, 0, word);
+        bool compound = script_has_word(&statement, &mariadb_dialect, "END");
         for (size_t i = 0; i < sizeof control / sizeof control[0]; i++) {
             if (strcmp(word, control[i]) == 0 && !compound)
                 return error_set(error, FH_UNSUPPORTED,

@@ -17,13 +17,14 @@
 #define OPEN_WAIT_MS 30000
 
 static const struct sql_ops postgresql_sql = {
-    .dialect = SQL_POSTGRESQL,
+    .dialect = &postgresql_dialect,
     .list_format = "(?%d[])", /* see statement.c */
     .run = postgresql_run,
     .script = postgresql_script,
     .patient = postgresql_patient,
     .outside = postgresql_outside,
     .append = postgresql_append,
+    .conflicts_by_page = true,
 };
 
 static void destroy(struct postgresql_store *store)

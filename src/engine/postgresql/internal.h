@@ -16,9 +16,12 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "store/relational/mark.h"
+#include "engine/postgresql/ledger.h"
 #include "engine/postgresql/library.h"
 #include "store/relational/sql.h"
 #include "store/tls.h"
+
+extern const struct sql_dialect postgresql_dialect;
 
 #define POSTGRESQL_STATEMENTS_MAX 512 /* prepared on a connection */
 #define POSTGRESQL_OWN 11             /* of them the engine's own, which begin and end works */

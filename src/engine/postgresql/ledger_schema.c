@@ -56,7 +56,7 @@
 #include <stddef.h>
 
 #include "store/ledger.h"
-#include "store/relational/ledger_schema.h"
+#include "engine/postgresql/ledger.h"
 
 #define STARTED "freehold.saga.started"
 #define SLICE "10000" /* events numbered by one call */
@@ -179,7 +179,7 @@ static const char fence[] =
 static const char drawing[] =
     "CREATE OR REPLACE FUNCTION fh_drawing() RETURNS trigger LANGUAGE plpgsql AS $drawing$\n"
     "BEGIN\n"
-    "    PERFORM pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL ");\n"
+    "    PERFORM pg_advisory_xact_lock_shared(" POSTGRESQL_DRAWING ");\n"
     "    RETURN NULL;\n"
     "END\n"
     "$drawing$;\n"
@@ -192,7 +192,7 @@ static const char drawn[] =
     "DECLARE\n"
     "    seen bigint;\n"
     "BEGIN\n"
-    "    IF pg_try_advisory_xact_lock(" LEDGER_DRAWING_POSTGRESQL ") THEN\n"
+    "    IF pg_try_advisory_xact_lock(" POSTGRESQL_DRAWING ") THEN\n"
     "        SELECT s.last_value - CASE WHEN s.is_called THEN 0 ELSE 1 END INTO seen\n"
     "            FROM fh_outbox_seq_seq s;\n"
     "        RAISE EXCEPTION 'The lock is free again.' USING ERRCODE = '" ASIDE "';\n"
@@ -217,7 +217,7 @@ static const char sequence[] =
     "    IF current_setting('transaction_isolation') <> 'read committed' THEN\n"
     "        RAISE EXCEPTION 'fh_sequence needs the isolation level READ COMMITTED';\n"
     "    END IF;\n"
-    "    PERFORM pg_advisory_xact_lock(" LEDGER_NUMBERING_POSTGRESQL ");\n"
+    "    PERFORM pg_advisory_xact_lock(" POSTGRESQL_NUMBERING ");\n"
     "    UPDATE fh_counter c SET position = c.position WHERE c.one = 1\n"
     "        RETURNING c.position, c.drawn INTO last_given, known;\n"
     "    seen := fh_drawn();\n"
@@ -267,8 +267,8 @@ static const char sequence[] =
     "                   t.step ->> 'request', t.step ->> 'state', 0\n"
     "            FROM started s, jsonb_array_elements(s.data -> 'steps') AS t (step);\n"
     "        END IF;\n"
-    "        IF NOT pg_try_advisory_xact_lock(" LEDGER_LISTENERS_POSTGRESQL ") THEN\n"
-    "            PERFORM pg_notify('" LEDGER_CHANNEL_POSTGRESQL "', current_schema());\n"
+    "        IF NOT pg_try_advisory_xact_lock(" POSTGRESQL_LISTENERS ") THEN\n"
+    "            PERFORM pg_notify('" POSTGRESQL_CHANNEL "', current_schema());\n"
     "        END IF;\n"
     "    END IF;\n"
     "    IF wanted IS NOT NULL THEN\n"
@@ -292,10 +292,10 @@ static const char append[] =
     "    count bigint := cardinality(ids);\n"
     "    seqs bigint[];\n"
     "BEGIN\n"
-    "    PERFORM pg_advisory_xact_lock(" LEDGER_KEYS_POSTGRESQL ", stripe)\n"
+    "    PERFORM pg_advisory_xact_lock(" POSTGRESQL_KEYS ", stripe)\n"
     "        FROM unnest(stripes) AS stripe;\n"
-    "    PERFORM pg_advisory_xact_lock_shared(" LEDGER_DRAWING_POSTGRESQL ");\n"
-    "    IF numbers AND pg_try_advisory_xact_lock(" LEDGER_NUMBERING_POSTGRESQL ") THEN\n"
+    "    PERFORM pg_advisory_xact_lock_shared(" POSTGRESQL_DRAWING ");\n"
+    "    IF numbers AND pg_try_advisory_xact_lock(" POSTGRESQL_NUMBERING ") THEN\n"
     "        SELECT c.position, c.drawn INTO last_given, known FROM fh_counter c\n"
     "            WHERE c.one = 1 AND c.xmax = '0';\n"
     "    END IF;\n"
@@ -327,7 +327,7 @@ static const char append[] =
     "               l.trace FROM linked l ORDER BY l.place;\n"
     "    UPDATE fh_counter c SET position = last_given + count, drawn = known + count\n"
     "        WHERE c.one = 1;\n"
-    "    PERFORM pg_notify('" LEDGER_CHANNEL_POSTGRESQL "', current_schema());\n"
+    "    PERFORM pg_notify('" POSTGRESQL_CHANNEL "', current_schema());\n"
     "    RETURN last_given + 1;\n"
     "END\n"
     "$append$";
@@ -341,7 +341,7 @@ static const char *const upgrade[] = {"DROP INDEX IF EXISTS fh_outbox_position;"
                                       "ALTER TABLE fh_saga_step SET (fillfactor = 60);",
                                       NULL};
 
-const struct ledger_schema ledger_schema_postgresql = {.meta = meta,
+const struct ledger_schema postgresql_ledger_schema = {.meta = meta,
                                                        .tables = tables,
                                                        .format = "5",
                                                        .before = "2",

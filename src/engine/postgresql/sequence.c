@@ -23,8 +23,8 @@ enum fh_code postgresql_listen(struct postgresql_connection *connection, int64_t
                                struct fh_error *error)
 {
     return postgresql_simple(connection,
-                             "SELECT pg_advisory_lock_shared(" LEDGER_LISTENERS_POSTGRESQL ");"
-                             "LISTEN " LEDGER_CHANNEL_POSTGRESQL,
+                             "SELECT pg_advisory_lock_shared(" POSTGRESQL_LISTENERS ");"
+                             "LISTEN " POSTGRESQL_CHANNEL,
                              deadline_ns, NULL, NULL, error);
 }
 

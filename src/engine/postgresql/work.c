@@ -352,11 +352,11 @@ static bool is_control(const char *word)
 
 static enum fh_code script_check(const char *sql, struct fh_error *error)
 {
-    struct script script = script_begin(sql, SQL_POSTGRESQL);
+    struct script script = script_begin(sql, &postgresql_dialect);
     struct script_statement statement;
     char word[SCRIPT_WORD_SIZE];
     while (script_next(&script, &statement)) {
-        script_word(&statement, SQL_POSTGRESQL, 0, word);
+        script_word(&statement, &postgresql_dialect, 0, word);
         if (is_control(word))
             return error_set(error, FH_UNSUPPORTED,
                              "It begins or ends a transaction (%s), and is one already.", word);

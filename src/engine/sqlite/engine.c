@@ -24,7 +24,7 @@
 #include "engine/sqlite/internal.h"
 
 static const struct sql_ops sqlite_sql = {
-    .dialect = SQL_SQLITE,
+    .dialect = &sqlite_dialect,
     .list_format = "(SELECT value FROM json_each(?%d))",
     .run = sqlite_statement_run,
     .script = sqlite_script,

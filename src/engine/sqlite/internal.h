@@ -7,8 +7,13 @@
 #include <sqlite3.h>
 
 #include "base/map.h"
-#include "store/relational/sql.h"
+#include "store/relational/ledger_schema.h"
+#include "store/relational/ledger_sql.h"
 #include "engine/sqlite/checksum.h"
+
+extern const struct sql_dialect sqlite_dialect;
+extern const struct ledger_schema sqlite_ledger_schema;
+extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 
 #define SQLITE_STATEMENTS_MAX 512
 #define SQLITE_GROUP_MAX 512          /* works in one commit */

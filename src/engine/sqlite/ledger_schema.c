@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "store/relational/ledger_schema.h"
+#include "engine/sqlite/internal.h"
 
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
@@ -78,7 +78,7 @@ static const char *const tables[] = {
     "  checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL);",
     NULL};
 
-const struct ledger_schema ledger_schema_sqlite = {.meta = meta,
+const struct ledger_schema sqlite_ledger_schema = {.meta = meta,
                                                    .tables = tables,
                                                    .format = "3",
                                                    .before = "1",

@@ -350,4 +350,6 @@ int64_t model_sync_ns(struct model_server *server);
 struct model_server *model_the_server(void);
 void model_library(void);
 
+simulate_server_make simulate_postgresql_new;
+
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "store/relational/ledger_schema.h"
+#include "engine/postgresql/internal.h"
 #include "store/relational/script.h"
 
 /* ---- commands and replies ---- */
@@ -134,7 +134,7 @@ static void failed(struct model_session *session, PGresult *error)
 /* The rest of what is one statement after the other, and their end. */
 static enum model_outcome run_simple(struct model_session *session, PGresult **ret)
 {
-    struct script script = script_begin(session->first->text, SQL_POSTGRESQL);
+    struct script script = script_begin(session->first->text, &postgresql_dialect);
     struct script_statement statement;
     enum model_outcome outcome = MODEL_DONE;
     if (!session->simple)
@@ -376,7 +376,7 @@ void model_notify(struct model_session *from)
         notify->be_pid = from->pid;
         notify->relname = both + sizeof *notify;
         notify->extra = both + sizeof *notify + 40;
-        snprintf(notify->relname, 40, "%s", LEDGER_CHANNEL_POSTGRESQL);
+        snprintf(notify->relname, 40, "%s", POSTGRESQL_CHANNEL);
         snprintf(notify->extra, 24, "public");
         model_link_tell(session->link, notify, NULL);
     }

@@ -205,4 +205,6 @@ struct served_reply *served_serve(struct served *served, int count, const char *
 json_t *served_rows(struct simulate_server *base, const char *prefix, const char *sql,
                     const char **ret_why);
 
+simulate_server_make simulate_redis_new;
+
 #endif

@@ -39,13 +39,17 @@ bool catalog_has_column(const struct catalog_table *table, const char *column);
 enum fh_code catalog_order(struct catalog *catalog, struct fh_error *error);
 
 /* About how many rows all tables have, by the server's own statistics, which may be old, or know
- * nothing of new tables. SQLite keeps none: 0. */
+ * nothing of new tables; 0 where it keeps none. */
 enum fh_code catalog_rows_guessed(struct store_work *work, int64_t *ret, struct fh_error *error);
 
 /* A name as the dialect quotes it, into `out`. */
 struct text;
-void catalog_quote(struct text *out, enum sql_dialect dialect, const char *name);
+void catalog_quote(struct text *out, const struct sql_dialect *dialect, const char *name);
 
+/* What `sql` says of the table ?1: an integer, or 0. For dialects. */
+enum fh_code catalog_number(struct store_work *work, const char *sql,
+                            const struct catalog_table *table, int64_t *ret,
+                            struct fh_error *error);
 /* The number that the table's own counter gives out next; 0: it has none, or none that is known. */
 enum fh_code catalog_next_number(struct store_work *work, const struct catalog_table *table,
                                  int64_t *ret, struct fh_error *error);

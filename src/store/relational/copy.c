@@ -152,7 +152,7 @@ static bool take_row(void *context, const struct sql_row *row)
     return true;
 }
 
-static void add_list(struct text *sql, enum sql_dialect dialect, const char *const *names,
+static void add_list(struct text *sql, const struct sql_dialect *dialect, const char *const *names,
                      int count)
 {
     for (int i = 0; i < count; i++) {
@@ -172,7 +172,7 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
                                const struct copied_table *copied, const struct sql_value *last,
                                struct slice *slice, struct fh_error *error)
 {
-    enum sql_dialect dialect = work->store->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(work->store);
     struct text sql;
     text_init(&sql, STATEMENT_LENGTH_MAX);
     text_add(&sql, "SELECT ");
@@ -238,7 +238,7 @@ static bool has_seq(const struct copied_table *copied)
     return strcmp(copied->to->name, OUTBOX) == 0 && catalog_has_column(copied->to, SEQ);
 }
 
-static void insert_statement(struct text *sql, enum sql_dialect dialect,
+static void insert_statement(struct text *sql, const struct sql_dialect *dialect,
                              const struct copied_table *copied)
 {
     text_init(sql, STATEMENT_LENGTH_MAX);
@@ -248,7 +248,8 @@ static void insert_statement(struct text *sql, enum sql_dialect dialect,
     add_list(sql, dialect, copied->columns, copied->column_count);
     text_add(sql, has_seq(copied) ? ", " SEQ ")" : ")");
     /* Numbers that a column gives out itself are kept. */
-    text_add(sql, dialect == SQL_POSTGRESQL ? " OVERRIDING SYSTEM VALUE VALUES (" : " VALUES (");
+    text_add(sql, dialect->overriding);
+    text_add(sql, " VALUES (");
     add_places(sql, copied->column_count);
     if (has_seq(copied)) {
         for (int i = 0; i < copied->column_count; i++) {
@@ -284,7 +285,7 @@ static enum fh_code slice_write(void *context, struct copied_table *copied,
     enum fh_code code = copy_stopped(copying->options, error);
     if (code != FH_OK)
         return code;
-    insert_statement(&sql, to->engine->sql->dialect, copied);
+    insert_statement(&sql, sql_dialect_of(to), copied);
     for (int i = 0; i < RERUNS_MAX; i++) {
         code = slice_write_once(to, sql.data, copied->column_count, slice, error);
         if (code != FH_CONFLICT || !error->retryable)
@@ -316,7 +317,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
         struct text sql;
         text_init(&sql, STATEMENT_LENGTH_MAX);
         text_add(&sql, "DELETE FROM ");
-        catalog_quote(&sql, to->engine->sql->dialect, copying->tables[i].to->name);
+        catalog_quote(&sql, sql_dialect_of(to), copying->tables[i].to->name);
         code = ledger_do(work, sql.data, NULL, 0, NULL, error);
         text_release(&sql);
     }
@@ -404,15 +405,15 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* A server's own statistics; SQLite has none, and counts faster than it copies. */
+/* By a server's own statistics; where there are none, counting is quick. */
 static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
 {
-    enum sql_dialect dialect = copying->options->from->engine->sql->dialect;
+    const struct sql_dialect *dialect = sql_dialect_of(copying->options->from);
     int64_t rows = 0, all = 0;
     enum fh_code code = FH_OK;
-    if (dialect != SQL_SQLITE)
+    if (dialect->rows)
         code = catalog_rows_guessed(copying->reading, &all, error);
-    for (int i = 0; dialect == SQL_SQLITE && i < copying->count && code == FH_OK; i++) {
+    for (int i = 0; !dialect->rows && i < copying->count && code == FH_OK; i++) {
         struct text sql;
         text_init(&sql, STATEMENT_LENGTH_MAX);
         text_add(&sql, "SELECT count(*) FROM ");
@@ -421,7 +422,7 @@ static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
         text_release(&sql);
         all += rows;
     }
-    copy_found(copying->options, all, dialect != SQL_SQLITE);
+    copy_found(copying->options, all, dialect->rows);
     return code;
 }
 

@@ -106,12 +106,7 @@ static enum fh_code run_scripts(struct store_work *work, const char *const *scri
 static enum fh_code prepare_tables(struct store_work *work, struct fh_error *error)
 {
     const struct sql_ops *sql = work->store->engine->sql;
-    static const struct ledger_schema *const schemas[SQL_DIALECTS] = {
-        [SQL_SQLITE] = &ledger_schema_sqlite,
-        [SQL_POSTGRESQL] = &ledger_schema_postgresql,
-        [SQL_MARIADB] = &ledger_schema_mariadb,
-    };
-    const struct ledger_schema *schema = schemas[sql->dialect];
+    const struct ledger_schema *schema = sql->dialect->schema;
     char format[8];
     enum fh_code code = sql->script(work, schema->meta, error);
     if (code == FH_OK)

@@ -16,12 +16,11 @@ extern const struct ledger_ops ledger_relational;
 
 #define LEDGER_COUNT(values) ((int)(sizeof(values) / sizeof((values)[0])))
 
-/* PostgreSQL's serializable works: they remember what they have read by the pages of indexes, and
- * conflict with all others that write there. So what many works look up near each other is looked
- * up in a statement of its own, beside the work, where that is right. */
+/* What many works look up near each other is looked up in a statement of its own, beside the work,
+ * where that is right: see conflicts_by_page. */
 static inline bool ledger_looks_beside(const struct store_work *work)
 {
-    return work->store->engine->sql->dialect == SQL_POSTGRESQL &&
+    return work->store->engine->sql->conflicts_by_page &&
            (work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE);
 }
 

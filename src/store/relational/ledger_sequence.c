@@ -60,8 +60,8 @@ static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
     if (!text)
         return error_set(error, FH_NO_MEMORY, "There is no memory to ask for positions.");
     struct sql_value ids[] = {sql_text(text)};
-    enum fh_code code = run(store, ledger_sql_of(store->engine->sql->dialect, statement), ids, 1,
-                            take_position, answer, error);
+    enum fh_code code =
+        run(store, sql_dialect_of(store)->ledger[statement], ids, 1, take_position, answer, error);
     before = json_arena_set(NULL);
     json_text_free(text);
     json_arena_set(before);
@@ -71,17 +71,16 @@ static enum fh_code run_with_ids(struct answer *answer, ledger_run *run,
 enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_placed *placed,
                              int count, struct fh_error *error)
 {
-    enum sql_dialect dialect = store->engine->sql->dialect;
+    const char *const *statements = sql_dialect_of(store)->ledger;
     struct answer answer = {.store = store};
     map_init(&answer.by_id);
     for (int i = 0; i < count; i++)
         map_put(&answer.by_id, placed[i].event_id, &placed[i]);
     enum fh_code code;
-    if (!ledger_sql_of(dialect, LEDGER_PLACED)) {
+    if (!statements[LEDGER_PLACED]) {
         code = run_with_ids(&answer, run, LEDGER_SEQUENCE, placed, count, error);
     } else {
-        code = run(store, ledger_sql_of(dialect, LEDGER_SEQUENCE), NULL, 0, take_position, &answer,
-                   error);
+        code = run(store, statements[LEDGER_SEQUENCE], NULL, 0, take_position, &answer, error);
         if (code == FH_OK && !all_told(placed, count))
             code = run_with_ids(&answer, run, LEDGER_PLACED, placed, count, error);
     }

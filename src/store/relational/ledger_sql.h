@@ -60,8 +60,10 @@ enum ledger_statement {
 };
 
 /* In the words of the work's engine. */
-const char *ledger_sql(const struct store_work *work, enum ledger_statement statement);
-const char *ledger_sql_of(enum sql_dialect dialect, enum ledger_statement statement);
+static inline const char *ledger_sql(const struct store_work *work, enum ledger_statement statement)
+{
+    return sql_dialect_of(work->store)->ledger[statement];
+}
 
 /* A statement outside of works, committed by itself, at READ COMMITTED. */
 typedef enum fh_code ledger_run(struct store *store, const char *sql,

@@ -22,6 +22,11 @@ enum token {
     TOKEN_OTHER
 };
 
+static bool has(const struct sql_dialect *dialect, enum sql_lexis lexis)
+{
+    return dialect->lexis & (unsigned)lexis;
+}
+
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
@@ -81,13 +86,13 @@ static size_t dollar_length(const char *at)
     return strlen(at);
 }
 
-static enum token word_token(const char *at, enum sql_dialect dialect, size_t *ret_length)
+static enum token word_token(const char *at, const struct sql_dialect *dialect, size_t *ret_length)
 {
     size_t length = 1;
     while (is_word(at[length]) || at[length] == '$')
         length++;
     /* E'...' takes backslashes; other prefixes (x'', b'', U&'') are a word and a quote. */
-    bool escapes = dialect == SQL_POSTGRESQL && length == 1 && (*at == 'e' || *at == 'E');
+    bool escapes = length == 1 && (*at == 'e' || *at == 'E') && has(dialect, SQL_ESCAPE_STRINGS);
     if (escapes && at[1] == '\'') {
         *ret_length = 1 + quoted_length(at + 1, '\'', true);
         return TOKEN_QUOTED;
@@ -96,24 +101,26 @@ static enum token word_token(const char *at, enum sql_dialect dialect, size_t *r
     return TOKEN_WORD;
 }
 
-/* A comment of MariaDB's that holds SQL (a version's own) is a part of the statement. */
-static enum token comment_token(const char *at, enum sql_dialect dialect, size_t *ret_length)
+/* A comment that holds SQL (of one version of MariaDB) is a part of the statement. */
+static enum token comment_token(const char *at, const struct sql_dialect *dialect,
+                                size_t *ret_length)
 {
-    *ret_length = block_comment_length(at, dialect == SQL_POSTGRESQL);
-    bool holds_sql = dialect == SQL_MARIADB && (at[2] == '!' || (at[2] == 'M' && at[3] == '!'));
+    *ret_length = block_comment_length(at, has(dialect, SQL_NESTED_COMMENTS));
+    bool holds_sql =
+        has(dialect, SQL_COMMENTED_SQL) && (at[2] == '!' || (at[2] == 'M' && at[3] == '!'));
     return holds_sql ? TOKEN_OTHER : TOKEN_COMMENT;
 }
 
-static bool is_line_comment(const char *at, enum sql_dialect dialect)
+static bool is_line_comment(const char *at, const struct sql_dialect *dialect)
 {
     if (at[0] == '#')
-        return dialect == SQL_MARIADB;
+        return has(dialect, SQL_HASH_COMMENTS);
     if (at[0] != '-' || at[1] != '-')
         return false;
-    return dialect != SQL_MARIADB || !at[2] || isspace((unsigned char)at[2]);
+    return !has(dialect, SQL_DASHES_AND_BLANK) || !at[2] || isspace((unsigned char)at[2]);
 }
 
-static enum token token_at(const char *at, enum sql_dialect dialect, size_t *ret_length)
+static enum token token_at(const char *at, const struct sql_dialect *dialect, size_t *ret_length)
 {
     *ret_length = 1;
     if (!*at)
@@ -128,16 +135,16 @@ static enum token token_at(const char *at, enum sql_dialect dialect, size_t *ret
     }
     if (at[0] == '/' && at[1] == '*')
         return comment_token(at, dialect, ret_length);
-    bool backtick = *at == '`' && dialect != SQL_POSTGRESQL;
+    bool backtick = *at == '`' && has(dialect, SQL_BACKTICKS);
     if (*at == '\'' || *at == '"' || backtick) {
         *ret_length = quoted_length(at, *at, false); /* MariaDB: NO_BACKSLASH_ESCAPES is set */
         return TOKEN_QUOTED;
     }
-    if (*at == '[' && dialect == SQL_SQLITE) {
+    if (*at == '[' && has(dialect, SQL_BRACKETS)) {
         *ret_length = quoted_length(at, ']', false);
         return TOKEN_QUOTED;
     }
-    if (*at == '$' && dialect == SQL_POSTGRESQL && (*ret_length = dollar_length(at)) > 0)
+    if (*at == '$' && has(dialect, SQL_DOLLAR_QUOTES) && (*ret_length = dollar_length(at)) > 0)
         return TOKEN_QUOTED;
     if (is_word(*at))
         return word_token(at, dialect, ret_length);
@@ -195,7 +202,7 @@ static void body_word(struct body *body, const char *word)
     memcpy(body->last, word, SCRIPT_WORD_SIZE);
 }
 
-struct script script_begin(const char *text, enum sql_dialect dialect)
+struct script script_begin(const char *text, const struct sql_dialect *dialect)
 {
     return (struct script){.text = text, .dialect = dialect, .line = 1};
 }
@@ -244,7 +251,7 @@ bool script_next(struct script *script, struct script_statement *ret)
 }
 
 /* The words of a statement, one after the other; false: no more. */
-static bool next_word(const struct script_statement *statement, enum sql_dialect dialect,
+static bool next_word(const struct script_statement *statement, const struct sql_dialect *dialect,
                       size_t *at, char ret[SCRIPT_WORD_SIZE])
 {
     size_t length;
@@ -261,7 +268,7 @@ static bool next_word(const struct script_statement *statement, enum sql_dialect
     return false;
 }
 
-void script_word(const struct script_statement *statement, enum sql_dialect dialect, int n,
+void script_word(const struct script_statement *statement, const struct sql_dialect *dialect, int n,
                  char ret[SCRIPT_WORD_SIZE])
 {
     size_t at = 0;
@@ -269,7 +276,7 @@ void script_word(const struct script_statement *statement, enum sql_dialect dial
         ;
 }
 
-bool script_has_word(const struct script_statement *statement, enum sql_dialect dialect,
+bool script_has_word(const struct script_statement *statement, const struct sql_dialect *dialect,
                      const char *word)
 {
     char found[SCRIPT_WORD_SIZE];
@@ -281,14 +288,15 @@ bool script_has_word(const struct script_statement *statement, enum sql_dialect 
     return false;
 }
 
-char *script_as_postgresql(const struct script_statement *statement, enum sql_dialect dialect)
+char *script_as_postgresql(const struct script_statement *statement,
+                           const struct sql_dialect *dialect)
 {
     char *copy = strndup(statement->text, statement->length), word[SCRIPT_WORD_SIZE];
     FH_ASSERT(copy != NULL);
     for (size_t at = 0, length; at < statement->length; at += length) {
         const char *text = statement->text + at;
         enum token token = token_at(text, dialect, &length);
-        if (dialect == SQL_POSTGRESQL)
+        if (dialect->postgresql_grammar)
             continue;
         if (token == TOKEN_QUOTED && (*text == '`' || *text == '['))
             copy[at] = copy[at + length - 1] = '"';

@@ -25,24 +25,25 @@ struct script_statement {
 
 struct script {
     const char *text;
-    enum sql_dialect dialect;
+    const struct sql_dialect *dialect;
     size_t at;
     int number, line;
 };
 
 /* `text` is borrowed as long as the script and its statements are used. */
-struct script script_begin(const char *text, enum sql_dialect dialect);
+struct script script_begin(const char *text, const struct sql_dialect *dialect);
 /* The next statement that is not empty; false: there is none. */
 bool script_next(struct script *script, struct script_statement *ret);
 
 /* The n-th word from 0, in capitals; "" when there are not as many. Quoted names are no words. */
-void script_word(const struct script_statement *statement, enum sql_dialect dialect, int n,
+void script_word(const struct script_statement *statement, const struct sql_dialect *dialect, int n,
                  char ret[SCRIPT_WORD_SIZE]);
 /* Whether a word (in capitals) stands anywhere outside quotes and comments. */
-bool script_has_word(const struct script_statement *statement, enum sql_dialect dialect,
+bool script_has_word(const struct script_statement *statement, const struct sql_dialect *dialect,
                      const char *word);
 /* What PostgreSQL's parser may read of a statement of another dialect: names in its quotes, without
  * the words for counting columns. malloc'ed. */
-char *script_as_postgresql(const struct script_statement *statement, enum sql_dialect dialect);
+char *script_as_postgresql(const struct script_statement *statement,
+                           const struct sql_dialect *dialect);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/relational/dialect.h"
 #include "store/store.h"
 
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };
@@ -36,12 +37,8 @@ struct sql_row {
 /* Called for each row; what it points to is valid until it returns. False ends the statement. */
 typedef bool sql_visit(void *context, const struct sql_row *row);
 
-/* Which words of SQL differ between engines: what the ledger chooses its texts by. */
-enum sql_dialect { SQL_SQLITE, SQL_POSTGRESQL, SQL_MARIADB };
-#define SQL_DIALECTS 3
-
 struct sql_ops {
-    enum sql_dialect dialect;
+    const struct sql_dialect *dialect;
     /* How "IN (:ids)" is written, with the number of the parameter, bound to a JSON array. */
     const char *list_format;
     /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
@@ -66,9 +63,17 @@ struct sql_ops {
     /* Takes the place of ledger_append (ledger.h) for what a work publishes. NULL: nothing does. */
     enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
+    /* A serializable work remembers what it has read by the pages of indexes, and conflicts with
+     * all others that write there. */
+    bool conflicts_by_page;
     /* Statements that change the schema commit what stands before them, and themselves. */
     bool schema_commits;
 };
+
+static inline const struct sql_dialect *sql_dialect_of(const struct store *store)
+{
+    return store->engine->sql->dialect;
+}
 
 static inline enum fh_code sql_patient(struct store_work *work, struct fh_error *error)
 {

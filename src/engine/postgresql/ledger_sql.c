@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The statements of the ledger in PostgreSQL's words.
+ */
+
+#include "engine/postgresql/ledger.h"
+#include "store/relational/ledger_words.h"
+
+#define KEY_LOCK(parameter)                                                                        \
+    "pg_advisory_xact_lock(" POSTGRESQL_KEYS ", CAST(" parameter " AS integer))"
+#define TEXTS(parameter) "CAST(CAST(" parameter " AS text) AS text[]), "
+#define NUMBERS(parameter) "CAST(CAST(" parameter " AS text) AS bigint[]), "
+#define LISTED_TEXTS "(SELECT jsonb_array_elements_text(CAST(?1 AS jsonb)))"
+#define LISTED_NUMBERS(number)                                                                     \
+    "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(" number " AS jsonb)))"
+
+/* fh_fence tells a row that was moved, which is tried again, from one whose epoch is another. One
+ * that is over is for ever: it is told to have another epoch, too. */
+#define ADVANCE(where)                                                                             \
+    "WITH moved AS (UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6,"                 \
+    " updated_ms = ?7 WHERE birth = ?1 AND number = ?2 AND epoch = ?3"                             \
+    " AND status IN " LEDGER_SAGA_OPEN where " RETURNING 1)"                                       \
+    " SELECT fh_fence(count(*), ?1, ?2, CASE WHEN count(*) = 1 THEN ?3 WHEN EXISTS"                \
+    " (SELECT FROM fh_saga WHERE birth = ?1 AND number = ?2 AND status IN " LEDGER_SAGA_OVER       \
+    ") THEN -1 ELSE ?3 END) FROM moved"
+
+const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
+    LEDGER_ON_CONFLICT,
+    [LEDGER_OUTBOX_APPEND] =
+        "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* The lock is had before seq is drawn: rows come from `locked` when it is there. */
+    [LEDGER_OUTBOX_APPEND_LOCKED] = "WITH locked AS MATERIALIZED (SELECT " KEY_LOCK(
+        "?8") ")"
+              " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
+              " SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7 FROM "
+              "locked",
+    [LEDGER_OUTBOX_APPEND_ALL] =
+        "SELECT fh_append(CAST(CAST(?1 AS text) AS integer[]), " TEXTS("?2") TEXTS("?3")
+            NUMBERS("?4") TEXTS("?5") NUMBERS("?6") TEXTS("?7")
+                TEXTS("?8") "CAST(?9 AS integer) = 1)",
+    [LEDGER_COUNTER_SET] = "UPDATE fh_counter SET position = ?1, drawn = -1 WHERE one = 1",
+    [LEDGER_KEY_PLACES] = LEDGER_KEY_PLACES_OF("fh_place", LISTED_TEXTS),
+    [LEDGER_KEYS_UNSEQUENCED] = LEDGER_KEYS_UNSEQUENCED_OF(LISTED_TEXTS),
+    /* A row's lock would write the row. */
+    [LEDGER_KEY_LOCK] = "SELECT " KEY_LOCK("?1"),
+    [LEDGER_CALLER_DELETE] = LEDGER_CALLER_DELETE_OF(LISTED_NUMBERS("?4")),
+    [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LISTED_NUMBERS("?3")),
+    [LEDGER_SAGA_ADVANCE] = ADVANCE(""),
+    [LEDGER_SAGA_ADVANCE_AT] = ADVANCE(" AND ctid = CAST(?8 AS tid)"),
+    [LEDGER_SEQUENCE] = "SELECT event_id, position FROM fh_sequence(NULL)",
+    [LEDGER_PLACED] = "SELECT event_id, position FROM fh_outbox WHERE position IS NOT NULL"
+                      " AND event_id = ANY (ARRAY("
+                      "SELECT jsonb_array_elements_text(CAST(?1 AS jsonb))))",
+    [LEDGER_CLOCK] = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+};
