@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/template.h"
+#include "store/engine.h"
 #include "system/file.h"
 #include "system/yaml.h"
 
@@ -342,6 +343,22 @@ static int check_service_name(const char *name)
     return CLI_DONE;
 }
 
+/* Those of other engines than the embedded one in a folder each. */
+static void add_migrations(struct making *making, const char *name)
+{
+    const char *embedded = engine_embedded()->name;
+    for (const struct template *at = templates; at->name; at++) {
+        const char *slash = strchr(at->name, '/');
+        if (!slash)
+            continue;
+        char *engine = arena_copy(&making->arena, at->name, (size_t)(slash - at->name));
+        bool beside = strcmp(engine, embedded) != 0;
+        add(making, at->name,
+            arena_printf(&making->arena, "%s/migrations/%s%s0001_create_%s.sql", name,
+                         beside ? engine : "", beside ? "/" : "", name));
+    }
+}
+
 static int make_service(struct making *making, const char *name)
 {
     struct arena *arena = &making->arena;
@@ -351,11 +368,7 @@ static int make_service(struct making *making, const char *name)
     making->names[2] = (struct name){"@Event@", event_of(arena, one)};
     add(making, "service.c", arena_printf(arena, "%s/%s.c", name, name));
     add(making, "service_test.c", arena_printf(arena, "%s/%s_test.c", name, name));
-    add(making, "service.sql", arena_printf(arena, "%s/migrations/0001_create_%s.sql", name, name));
-    add(making, "service_postgresql.sql",
-        arena_printf(arena, "%s/migrations/postgresql/0001_create_%s.sql", name, name));
-    add(making, "service_mariadb.sql",
-        arena_printf(arena, "%s/migrations/mariadb/0001_create_%s.sql", name, name));
+    add_migrations(making, name);
     int code = add_line(making, BUILD_FILE, "services = [", arena_printf(arena, "'%s',", name));
     if (code == CLI_DONE)
         code = add_line(making, SYSTEM_FILE,

@@ -2,7 +2,8 @@
 #ifndef CLI_TEMPLATE_H
 #define CLI_TEMPLATE_H
 
-/* The files that `freehold new` writes, from src/cli/templates; names in them stand as @NAME@. */
+/* The files that `freehold new` writes, from src/cli/templates and, as "ENGINE/service.sql", from
+ * the folders of engines; names in them stand as @NAME@. */
 
 struct template
 {
