@@ -6,6 +6,7 @@
 #include "saga/run.h"
 #include "service/runtime.h"
 #include "shape/shape.h"
+#include "store/model.h"
 
 static const char *const audiences[] = {
     [FH_PUBLIC] = "public", [FH_SERVICES] = "services", [FH_OPERATORS] = "operators"};
@@ -148,12 +149,11 @@ static json_t *describe_taken_over(const struct fh_taken_over *taken)
 
 json_t *service_describe(const fh_service *service)
 {
-    static const char *const models[] = {
-        [FH_RELATIONAL] = "relational", [FH_DOCUMENT] = "document", [FH_KEY_VALUE] = "key-value"};
+    const struct model *model = model_of(service->model);
     json_t *object = json_object();
     set(object, "freehold", json_integer(1));
     set_text(object, "name", service->name);
-    set_text(object, "model", models[service->model]);
+    set_text(object, "model", model ? model->name : NULL);
     DESCRIBE_ALL(object, "routes", service->routes, method, describe_route);
     DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
     DESCRIBE_ALL(object, "hears", service->hears, service, describe_heard);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What differs between models when a whole store is made out of another one; and what a store says
- * of itself, which no copying of rows takes along. */
+/* A whole store made out of another one; and what a store says of itself, which no copying of rows
+ * takes along. */
 
 #include "service/fill.h"
 
@@ -9,50 +9,20 @@
 
 #include "base/log.h"
 #include "service/runtime.h"
-#include "store/document/copy.h"
-#include "store/keyvalue/copy.h"
 #include "store/ledger.h"
+#include "store/model.h"
 
 #define TOLD_MS 300 /* between two words on how far it has come */
 #define LOGGED_MS 2000
-#define COLLECTIONS                                                                                \
-    ((int)(sizeof((fh_service *)NULL)->collections / sizeof *((fh_service *)NULL)->collections))
-
-static int collection_count(const fh_service *service)
-{
-    int count = 0;
-    while (count < COLLECTIONS && service->collections[count].name)
-        count++;
-    return count;
-}
-
-/* ---- making what the model keeps things in --------------------------------------------------- */
-
-static enum fh_code prepare_model(const fh_service *service, struct store *store,
-                                  struct store_work *work, struct fh_error *error)
-{
-    if (service->model == FH_DOCUMENT)
-        return document_engine(store)->prepare(work, service->collections,
-                                               collection_count(service), error);
-    const struct keyvalue_ops *engine = keyvalue_engine(store);
-    return engine->prepare ? engine->prepare(work, error) : FH_OK;
-}
 
 enum fh_code service_store_prepare(const fh_service *service, struct store *store,
                                    const char *migrations, struct fh_error *error)
 {
-    struct store_work *work;
+    struct model_data data = model_data_of(service);
     int applied;
-    if (service->model == FH_RELATIONAL)
+    if (model_of(service->model)->has_migrations)
         return service_migrate(store, migrations, &applied, error);
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = prepare_model(service, store, work, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
+    return model_prepare(store, &data, error);
 }
 
 /* ---- copying --------------------------------------------------------------------------------- */
@@ -62,13 +32,10 @@ enum fh_code service_store_copy(const fh_service *service, const struct copy_opt
 {
     struct copy_count count = {0};
     struct copy_options counted = *options;
+    struct model_data data = model_data_of(service);
     counted.count = &count;
     *ret = (struct copy_result){0};
-    if (service->model == FH_RELATIONAL)
-        return relational_copy(&counted, ret, error);
-    if (service->model == FH_DOCUMENT)
-        return document_copy(&counted, service->collections, collection_count(service), ret, error);
-    return keyvalue_copy(&counted, ret, error);
+    return model_of(service->model)->copy(&counted, &data, ret, error);
 }
 
 void fill_told(void *context, const struct copy_step *step)
@@ -101,6 +68,7 @@ static bool see_migration(void *context, int64_t version, const char *name, cons
 enum fh_code service_store_used(const fh_service *service, struct store *store, bool *ret,
                                 struct fh_error *error)
 {
+    struct model_data data = model_data_of(service);
     struct store_work *work;
     int64_t position = 0;
     *ret = false;
@@ -112,12 +80,9 @@ enum fh_code service_store_used(const fh_service *service, struct store *store, 
         code = ledger_migrations_get(work, see_migration, ret, error);
     store_rollback(work);
     *ret |= position > 0;
-    if (code != FH_OK || *ret || service->model == FH_RELATIONAL)
+    if (code != FH_OK || *ret)
         return code;
-    if (service->model == FH_DOCUMENT)
-        return document_any(store, service->collections, collection_count(service), ret, error);
-    code = service_store_prepare(service, store, NULL, error);
-    return code == FH_OK ? keyvalue_any(store, ret, error) : code;
+    return model_of(service->model)->is_used(store, &data, ret, error);
 }
 
 static enum fh_code read_self(struct store *store, char ancestors[static LEDGER_ANCESTORS_SIZE],

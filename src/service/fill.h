@@ -4,7 +4,7 @@
 
 /*
  * A store of a service filled from another one of the same model: what a move, a backup and a
- * restore share. What differs between the models is here and nowhere else.
+ * restore share.
  */
 
 #include "freehold.h"

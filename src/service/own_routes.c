@@ -25,6 +25,7 @@
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/task.h"
+#include "store/model.h"
 #include "work/command.h"
 #include "work/command_key.h"
 
@@ -111,7 +112,7 @@ static void state(struct runtime *runtime, struct exchange *exchange)
     json_object_set_new(object, "clock", clocks_show(runtime->clocks));
     json_object_set_new(object, "restored",
                         json_integer(saga_restored_waits(runtime->context.sagas)));
-    if (runtime->service->model == FH_RELATIONAL)
+    if (model_of(runtime->service->model)->has_migrations)
         json_object_set_new(object, "migration",
                             json_integer(service_migrated(runtime->context.store)));
     char *text = json_text(object);

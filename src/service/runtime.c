@@ -17,6 +17,7 @@
 #include "event/room.h"
 #include "http/path.h"
 #include "saga/run.h"
+#include "service/fill.h"
 #include "service/move.h"
 #include "service/clocks.h"
 #include "service/restore.h"
@@ -125,39 +126,6 @@ static void routes_sort(struct runtime *runtime)
     }
 }
 
-static enum fh_code prepare_documents(struct work_context *context, struct store_work *work,
-                                      struct fh_error *error)
-{
-    int count = 0;
-    context->documents = document_engine(context->store);
-    while (count < 16 && context->service->collections[count].name)
-        count++;
-    return context->documents->prepare(work, context->service->collections, count, error);
-}
-
-static enum fh_code prepare_keyvalue(struct work_context *context, struct store_work *work,
-                                     struct fh_error *error)
-{
-    context->keyvalue = keyvalue_engine(context->store);
-    return context->keyvalue->prepare ? context->keyvalue->prepare(work, error) : FH_OK;
-}
-
-/* What the model keeps things in, where no migrations make it. */
-static enum fh_code prepare_model(struct work_context *context, struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(context->store, STORE_WRITE_ALONE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = context->service->model == FH_DOCUMENT ? prepare_documents(context, work, error)
-                                                  : prepare_keyvalue(context, work, error);
-    if (code != FH_OK) {
-        store_rollback(work);
-        return code;
-    }
-    return store_commit(work, error);
-}
-
 static void say_of_replicas(const char *sentence)
 {
     log_warning("%s", sentence);
@@ -199,7 +167,6 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
 {
     const struct move_watch watch = {tell_move, runtime};
     struct work_context *context = &runtime->context;
-    int applied = 0;
     enum fh_code code =
         service_store_move(runtime->service, runtime->config, runtime->world, &watch, error);
     if (code == FH_OK)
@@ -214,11 +181,9 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
         code = open_replicas(runtime, error);
     if (code == FH_OK)
         open_bell(runtime);
-    if (code == FH_OK && runtime->service->model == FH_RELATIONAL)
-        code = service_migrate(runtime->context.store,
-                               json_string_at(runtime->config, "migrations"), &applied, error);
-    if (code == FH_OK && runtime->service->model != FH_RELATIONAL)
-        code = prepare_model(context, error);
+    if (code == FH_OK)
+        code = service_store_prepare(runtime->service, context->store,
+                                     json_string_at(runtime->config, "migrations"), error);
     return code;
 }
 

@@ -19,6 +19,7 @@
 #include "service/move.h"
 #include "service/restore.h"
 #include "store/engine.h"
+#include "store/model.h"
 #include "store/relational/catalog.h"
 
 /* ---- what a store has ------------------------------------------------------------------------ */
@@ -76,11 +77,17 @@ enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_err
     return code;
 }
 
+static bool has_migrations(const fh_service *service)
+{
+    const struct model *model = model_of(service->model);
+    return model && model->has_migrations;
+}
+
 void migrations_answer(struct runtime *runtime, struct exchange *exchange)
 {
     struct fh_error error;
     json_t *told;
-    if (runtime->service->model != FH_RELATIONAL) {
+    if (!has_migrations(runtime->service)) {
         exchange_problem(exchange, 404, "Only stores of tables have migrations.");
     } else if (service_migrations(runtime->context.store, &told, &error) != FH_OK) {
         exchange_problem(exchange, 503, error.message);
@@ -206,7 +213,7 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
     bool looks = shall(runtime, "look");
     if (shall(runtime, "backup"))
         return back_up(runtime, result, error);
-    if (runtime->service->model != FH_RELATIONAL)
+    if (!has_migrations(runtime->service))
         return error_set(error, FH_UNSUPPORTED,
                          "Only stores of tables have migrations; %s keeps others.",
                          runtime->service->name);

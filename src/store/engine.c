@@ -12,8 +12,7 @@
 #include <string.h>
 
 #include "store/ledger.h"
-#include "store/keyvalue/engine.h"
-#include "store/document/engine.h"
+#include "store/model.h"
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
 #include "store/server.h"
@@ -32,11 +31,6 @@ static const struct engine *find(const char *name)
             return engines[i];
     }
     return NULL;
-}
-
-static bool serves(const struct engine *engine, enum fh_model model)
-{
-    return engine->models & (1u << model);
 }
 
 /* Those that its ledger_statement says may be NULL are not among them. */
@@ -75,13 +69,10 @@ static void add(const struct engine *engine)
     if (sql)
         check_dialect(sql->dialect);
     FH_ASSERT(engine->models);
-    FH_ASSERT(sql || !serves(engine, FH_RELATIONAL));
-    FH_ASSERT(engine->documents || !serves(engine, FH_DOCUMENT));
-    FH_ASSERT(engine->keyvalue || !serves(engine, FH_KEY_VALUE));
-    /* What is not in tables is copied by whoever knows where it is. */
-    FH_ASSERT(sql || engine->copied_ledger);
-    FH_ASSERT(sql || engine->copied_documents || !serves(engine, FH_DOCUMENT));
-    FH_ASSERT(sql || engine->copied_keys || !serves(engine, FH_KEY_VALUE));
+    for (const struct model *model = NULL; (model = model_next(model));)
+        FH_ASSERT(!(engine->models & (1u << model->id)) || model->is_served(engine));
+    FH_ASSERT(sql ||
+              engine->copied_ledger); /* not in tables: copied by whoever knows where it is */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&
                           server->enter && server->provide && server->trespass && server->room));
@@ -92,6 +83,9 @@ static void add(const struct engine *engine)
 
 static void begin(void)
 {
+    for (const struct model *model = NULL; (model = model_next(model));)
+        FH_ASSERT(model->name && model->keeps && model->tables && model->is_served &&
+                  model->prepare && model->copy && model->is_used);
     for (const struct engine *const *engine = engines_built_in; *engine; engine++)
         add(*engine);
 }

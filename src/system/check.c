@@ -20,6 +20,8 @@
 #include "gateway/compose.h"
 #include "gateway/routes.h"
 #include "shape/shape.h"
+#include "store/engine.h"
+#include "store/model.h"
 #include "store/store.h"
 #include "system/callers.h"
 #include "system/keys.h"
@@ -405,30 +407,25 @@ static void check_gateway(struct expectation *by)
 
 static void check_model(const struct expectation *by, const struct system_service *service)
 {
-    static const struct {
-        const char *name, *keeps;
-        enum fh_model model;
-    } models[] = {{"relational", "relational tables", FH_RELATIONAL},
-                  {"document", "documents", FH_DOCUMENT},
-                  {"key-value", "keys and values", FH_KEY_VALUE}};
     const struct engine *engine = engine_named(service->engine);
-    const char *model = text_at(service->description, "model");
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        if (strcmp(models[i].name, model) == 0 && !(engine->models & 1u << models[i].model))
-            findings_error(by->findings, service->engine_place,
-                           "%s keeps %s, and the engine %s has none", service->name,
-                           models[i].keeps, service->engine);
+    const struct model *model = model_named(text_at(service->description, "model"));
+    if (model && !(engine->models & 1u << model->id))
+        findings_error(by->findings, service->engine_place,
+                       "%s keeps %s, and the engine %s has none", service->name, model->keeps,
+                       service->engine);
 }
 
 static void check_store(const struct expectation *by, const struct system_service *service)
 {
-    if (!service->migrations && strcmp(text_at(service->description, "model"), "relational") == 0)
+    const struct model *model = model_named(text_at(service->description, "model"));
+    if (!model || !model->has_migrations)
+        return;
+    if (!service->migrations)
         findings_warning(by->findings, by->place,
                          "%s is relational and has no migrations, so no tables; looked for %s/%s/"
                          "migrations",
                          service->name, by->file->folder, service->name);
-    if (strcmp(text_at(service->description, "model"), "relational") == 0)
-        migrations_check(service, by->findings);
+    migrations_check(service, by->findings);
 }
 
 /* As the service itself does when it starts. */

@@ -23,8 +23,8 @@
 
 static const struct document_ops *documents_of(fh_work *w)
 {
-    if (w->context->documents)
-        return w->context->documents;
+    if (w->context->service->model == FH_DOCUMENT)
+        return document_engine(w->context->store);
     struct fh_error error;
     error_set(&error, FH_UNSUPPORTED,
               "fh_doc and its like are for services of the document model.");

@@ -15,8 +15,8 @@
 
 const struct keyvalue_ops *keyvalue_of(fh_work *w)
 {
-    if (w->context->keyvalue)
-        return w->context->keyvalue;
+    if (w->context->service->model == FH_KEY_VALUE)
+        return keyvalue_engine(w->context->store);
     struct fh_error error;
     error_set(&error, FH_UNSUPPORTED,
               "fh_kv and its like are for services of the key-value model.");

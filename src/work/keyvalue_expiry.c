@@ -18,7 +18,7 @@ static enum fh_code sweep_once(struct work_context *context, enum store_mode mod
     enum fh_code code = store_begin(context->store, mode, &view.work, error);
     if (code != FH_OK)
         return code;
-    code = context->keyvalue->sweep(&view, ret_removed, error);
+    code = keyvalue_engine(context->store)->sweep(&view, ret_removed, error);
     CRASH_POINT("sweep.recorded");
     if (code == FH_OK)
         code = store_commit(view.work, error);
@@ -35,7 +35,7 @@ enum fh_code keyvalue_sweep_slice(struct work_context *context, bool *ret_more,
     int64_t removed;
     enum fh_code code;
     *ret_more = false;
-    if (!context->keyvalue || !context->keyvalue->sweep)
+    if (context->service->model != FH_KEY_VALUE || !keyvalue_engine(context->store)->sweep)
         return FH_OK;
     do { /* again while it meets works of others */
         enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;

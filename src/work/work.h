@@ -36,13 +36,11 @@ struct work_context {
     struct world *world;
     struct store *store;
     const fh_service *service;
-    const json_t *settings;               /* NULL: none */
-    const json_t *callers;                /* who may ask for what: "callers" of the configuration */
-    const struct document_ops *documents; /* NULL unless the model is FH_DOCUMENT */
-    const struct keyvalue_ops *keyvalue;  /* NULL unless the model is FH_KEY_VALUE */
-    struct work_keys *keys;               /* commands under way in this process */
-    struct lease_room *leases;            /* NULL where the store has one process */
-    struct event_room *events;            /* rooms above: opaque here */
+    const json_t *settings;    /* NULL: none */
+    const json_t *callers;     /* who may ask for what: "callers" of the configuration */
+    struct work_keys *keys;    /* commands under way in this process */
+    struct lease_room *leases; /* NULL where the store has one process */
+    struct event_room *events; /* rooms above: opaque here */
     struct call_room *calls;
     struct saga_room *sagas;
     struct spans *spans; /* what was done lately; NULL: it is not kept */

@@ -18,8 +18,7 @@
 #include "event/subscribe.h"
 #include "event/subscription.h"
 #include "http/path.h"
-#include "store/document/document.h"
-#include "store/keyvalue/keyvalue.h"
+#include "store/model.h"
 #include "store/relational/sql.h"
 #include "work/work.h"
 
@@ -45,14 +44,14 @@ struct item_work {
     bool removes;
 };
 
-static enum fh_model model_of(fh_work *w)
+static enum fh_model works_model(fh_work *w)
 {
     return w->context->service->model;
 }
 
 static json_t *key_of(fh_work *w, int id)
 {
-    return model_of(w) == FH_DOCUMENT ? json_sprintf("item %03d", id) : json_integer(id);
+    return works_model(w) == FH_DOCUMENT ? json_sprintf("item %03d", id) : json_integer(id);
 }
 
 static const char *place_of(fh_work *w, int id)
@@ -67,11 +66,11 @@ static void put_item(fh_work *w, int id, int changes)
 {
     const char *place = place_of(w, id);
     json_t *item = json_pack("{s:i, s:i}", "id", id, "changes", changes);
-    if (model_of(w) == FH_RELATIONAL) {
+    if (works_model(w) == FH_RELATIONAL) {
         fh_exec(w, "DELETE FROM item WHERE id = :id", item, NULL);
         if (changes)
             fh_exec(w, "INSERT INTO item (id, changes) VALUES (:id, :changes)", item, NULL);
-    } else if (model_of(w) == FH_DOCUMENT) {
+    } else if (works_model(w) == FH_DOCUMENT) {
         json_t *there = fh_try_doc(w, "items", place);
         if (!changes)
             fh_doc_delete(w, "items", place);
@@ -115,10 +114,10 @@ static void every_item(fh_work *w)
 {
     json_t *query = fh_query(w), *list = json_array(), *found = NULL, *item;
     size_t index;
-    if (model_of(w) == FH_RELATIONAL) {
+    if (works_model(w) == FH_RELATIONAL) {
         list = fh_rows(w, "SELECT id, changes FROM item WHERE id > :after ORDER BY id LIMIT :limit",
                        query, NULL);
-    } else if (model_of(w) == FH_DOCUMENT) {
+    } else if (works_model(w) == FH_DOCUMENT) {
         const char *after = json_string_value(json_object_get(query, "after"));
         found = fh_docs(w, "items", NULL, NULL, after && *after ? after : NULL,
                         (int)json_integer_value(json_object_get(query, "limit")));
@@ -138,11 +137,11 @@ static int drawn; /* no two changes are alike */
 
 static bool is_there(fh_work *w, int id)
 {
-    if (model_of(w) == FH_RELATIONAL)
+    if (works_model(w) == FH_RELATIONAL)
         return fh_try_row(w, "SELECT id FROM item WHERE id = :id", json_pack("{s:i}", "id", id),
                           NULL);
     const char *place = place_of(w, id);
-    return model_of(w) == FH_DOCUMENT ? fh_try_doc(w, "items", place) : fh_try_kv(w, place);
+    return works_model(w) == FH_DOCUMENT ? fh_try_doc(w, "items", place) : fh_try_kv(w, place);
 }
 
 /* Nobody removes what is not there: that could stand behind what it knew nothing of. */
@@ -180,6 +179,7 @@ static const fh_service *of_model(const fh_service *services, enum fh_model mode
 /* What a service needs before its works, in one of its own. */
 static enum fh_code prepare(struct work_context *context, struct fh_error *error)
 {
+    struct model_data data = model_data_of(context->service);
     struct store_work *work;
     enum fh_code code = store_begin(context->store, STORE_WRITE_ALONE, &work, error);
     if (code)
@@ -187,13 +187,8 @@ static enum fh_code prepare(struct work_context *context, struct fh_error *error
     if (context->service->model == FH_RELATIONAL) {
         code = context->store->engine->sql->script(
             work, "CREATE TABLE item (id BIGINT PRIMARY KEY, changes INTEGER NOT NULL)", error);
-    } else if (context->service->model == FH_DOCUMENT) {
-        context->documents = document_engine(context->store);
-        code = context->documents->prepare(work, context->service->collections, 1, error);
     } else {
-        context->keyvalue = keyvalue_engine(context->store);
-        if (context->keyvalue->prepare)
-            code = context->keyvalue->prepare(work, error);
+        code = model_of(context->service->model)->prepare(work, &data, error);
     }
     if (!code)
         return store_commit(work, error);
@@ -442,10 +437,10 @@ static void items_held(fh_work *w)
 {
     json_t *query = fh_query(w), *list = json_array(), *found, *item;
     size_t index;
-    if (model_of(w) == FH_RELATIONAL) {
+    if (works_model(w) == FH_RELATIONAL) {
         list = fh_rows(w, "SELECT id FROM item WHERE id > :after ORDER BY id LIMIT :limit", query,
                        NULL);
-    } else if (model_of(w) == FH_DOCUMENT) {
+    } else if (works_model(w) == FH_DOCUMENT) {
         found = fh_docs(w, "items", json_pack("{s:{s:i}}", "number", "$gt", after_of(w)),
                         json_pack("{s:i}", "number", 1), NULL,
                         (int)json_integer_value(json_object_get(query, "limit")));

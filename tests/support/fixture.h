@@ -7,8 +7,7 @@
 
 #include "harness.h"
 
-#include "store/document/document.h"
-#include "store/keyvalue/keyvalue.h"
+#include "store/model.h"
 #include "store/relational/sql.h"
 #include "work/command.h"
 #include "work/work.h"
@@ -24,17 +23,10 @@ struct fixture {
 static inline enum fh_code fixture_prepare(struct fixture *fixture, struct store_work *work)
 {
     struct work_context *context = &fixture->context;
-    int count = 0;
+    struct model_data data = model_data_of(context->service);
     if (context->service->model == FH_RELATIONAL)
         return context->store->engine->sql->script(work, fixture->script, &fixture->error);
-    if (context->service->model == FH_KEY_VALUE) {
-        context->keyvalue = keyvalue_engine(context->store);
-        return context->keyvalue->prepare(work, &fixture->error);
-    }
-    context->documents = document_engine(context->store);
-    while (context->service->collections[count].name)
-        count++;
-    return context->documents->prepare(work, context->service->collections, count, &fixture->error);
+    return model_of(context->service->model)->prepare(work, &data, &fixture->error);
 }
 
 static inline void fixture_open(void *argument)

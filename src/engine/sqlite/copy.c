@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine/sqlite/internal.h"
+#include "store/model.h"
 
 #define COPY_PAGES 256 /* between two looks at whether to go on */
 
@@ -115,14 +116,6 @@ static enum fh_code read_again(struct copying *copying)
 
 /* ---- what is in it --------------------------------------------------------------------------- */
 
-/* Rows, documents or keys, whatever the model calls them; not what Freehold keeps beside them. */
-static const char *const counted[] = {
-    [FH_RELATIONAL] =
-        "name NOT LIKE 'fh\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-    [FH_DOCUMENT] = "name LIKE 'doc\\_%' ESCAPE '\\'",
-    [FH_KEY_VALUE] = "name = 'kv_key'",
-};
-
 static int see_count(void *context, int count, char **values, char **names)
 {
     struct copying *copying = context;
@@ -131,12 +124,13 @@ static int see_count(void *context, int count, char **values, char **names)
     return 0;
 }
 
+/* Rows, documents or keys, whatever the model calls them; not what Freehold keeps beside them. */
 static enum fh_code count_rows(struct copying *copying)
 {
     sqlite3_stmt *tables;
     char *sql = sqlite3_mprintf("SELECT format('SELECT count(*) FROM \"%%w\"', name)"
                                 " FROM sqlite_schema WHERE type = 'table' AND %s",
-                                counted[copying->store->base.model]);
+                                model_of(copying->store->base.model)->tables);
     int result = sqlite3_prepare_v2(copying->to, sql, -1, &tables, NULL);
     copying->watch->rows = 0;
     while (result == SQLITE_OK && (result = sqlite3_step(tables)) == SQLITE_ROW)
