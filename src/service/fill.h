@@ -9,7 +9,7 @@
 
 #include "freehold.h"
 #include "service/move.h"
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 /* Makes what the model keeps things in, where it is missing: the migrations that are new in the
  * folder `migrations`, or the collections. On a fiber. */

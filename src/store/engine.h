@@ -46,7 +46,7 @@ struct engine {
     const struct keyvalue_ops *keyvalue;
 
     /* How the ledger and what a model keeps are copied into another engine's store, and out of it
-     * (ledger_copy.h, document/copy.h, keyvalue/copy.h). NULL: engines that have only tables, which
+     * (copy/ledger.h, copy/document.h, copy/keyvalue.h). NULL: engines that have only tables, which
      * are copied as such. */
     const struct copied_ops *copied_ledger;
     const struct copied_documents_ops *copied_documents;

@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-#include "store/document/copy.h"
+#include "store/copy/document.h"
 #include "store/document/document.h"
 #include "store/engine.h"
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 #include "store/keyvalue/keyvalue.h"
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 #define COLLECTIONS_MAX                                                                            \
     ((int)(sizeof((fh_service *)NULL)->collections / sizeof *((fh_service *)NULL)->collections))

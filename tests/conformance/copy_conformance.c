@@ -9,7 +9,7 @@
 #include "base/id.h"
 #include "store/ledger.h"
 #include "counted.h"
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 /* The same tables in all dialects, one the child of the other by an alphabetical accident. */
 static const char tables[] =

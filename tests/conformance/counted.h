@@ -6,7 +6,7 @@
 
 #include "conformance.h"
 
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 struct counted {
     struct copy_count count;

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "store/document/copy.h"
+#include "store/copy/document.h"
 #include "store/ledger_snapshot.h"
 
 #define THINGS 450 /* more than two slices */

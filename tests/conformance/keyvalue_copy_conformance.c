@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 
 #define FIELDS 1200 /* more than two slices of a key */
 #define MEMBERS 1100

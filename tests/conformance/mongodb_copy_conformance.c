@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "copied.h"
 #include "link.h"
-#include "store/document/copy.h"
+#include "store/copy/document.h"
 #include "engine/mongodb/internal.h"
 
 #define THINGS 450 /* more than two slices */

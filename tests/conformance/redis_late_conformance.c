@@ -12,7 +12,7 @@
 #include "copied.h"
 #include "keyvalue.h"
 #include "link.h"
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 
 #define AWAY_MS 11000 /* longer than an answer is waited for on one connection */
 

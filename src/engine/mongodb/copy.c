@@ -15,7 +15,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
-#include "store/document/copy.h"
+#include "store/copy/document.h"
 #include "engine/mongodb/internal.h"
 #include "store/ledger.h"
 

@@ -5,7 +5,7 @@
 /* What copy.c (the ledger) and copy_keys.c share. */
 
 #include "engine/redis/internal.h"
-#include "store/ledger_copy.h"
+#include "store/copy/ledger.h"
 
 /* A run of copying into the store begins: from here on no work of another run takes effect, and no
  * work of this process does once another run has begun. */

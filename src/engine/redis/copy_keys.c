@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 #include "engine/redis/copy.h"
 
 #define TEXT_OF(number) TEXT_OF_IT(number)

@@ -18,8 +18,8 @@
 
 #include "base/crash.h"
 #include "base/mutation.h"
-#include "store/document/copy.h"
-#include "store/keyvalue/copy.h"
+#include "store/copy/document.h"
+#include "store/copy/keyvalue.h"
 #include "store/relational/ledger.h"
 #include "engine/sqlite/internal.h"
 

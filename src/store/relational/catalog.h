@@ -4,7 +4,7 @@
 
 /*
  * What tables a relational store has: their columns, keys and parents, read from the engine's own
- * catalog. The ledger's tables are among them. For those who take a store as a whole (copy.h).
+ * catalog. The ledger's tables are among them. For those who take a store as a whole (copy/).
  */
 
 #include "base/arena.h"

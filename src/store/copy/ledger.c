@@ -10,13 +10,13 @@
  * is then read back.
  */
 
-#include "store/ledger_copy.h"
+#include "store/copy/ledger.h"
 
 #include <stdint.h>
 #include <string.h>
 
 #include "store/ledger.h"
-#include "store/relational/digest.h"
+#include "store/copy/digest.h"
 
 #define TEXT(column)                                                                               \
     {                                                                                              \

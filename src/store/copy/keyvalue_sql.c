@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 #include "store/keyvalue/engine.h"
 
 #define SLICE_SIZE_MAX ((size_t)8 << 20) /* of texts; one more may come beyond it */

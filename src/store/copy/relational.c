@@ -13,7 +13,7 @@
  * knows positions alone, a server's has a `seq` besides, in the same order.
  */
 
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 #include "base/text.h"
 #include "store/ledger.h"
 #include "store/relational/catalog.h"
-#include "store/relational/digest.h"
+#include "store/copy/digest.h"
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_RELATIONAL_COPY_H
-#define STORE_RELATIONAL_COPY_H
+#ifndef STORE_COPY_COPY_H
+#define STORE_COPY_COPY_H
 
 /*
  * A whole relational store copied into another one, of whichever engines: the service's own tables,

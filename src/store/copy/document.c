@@ -6,13 +6,13 @@
  * is then read back.
  */
 
-#include "store/document/copy.h"
+#include "store/copy/document.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "store/relational/digest.h"
+#include "store/copy/digest.h"
 
 #define FIND_LIMIT 200
 #define STATEMENT_SIZE 128

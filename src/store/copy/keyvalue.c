@@ -8,11 +8,11 @@
  * machine or of a server: one that is gone from the target at about its time is no difference.
  */
 
-#include "store/keyvalue/copy.h"
+#include "store/copy/keyvalue.h"
 
 #include <string.h>
 
-#include "store/relational/digest.h"
+#include "store/copy/digest.h"
 
 #define KEYS "keys"        /* what they are called to those who hear of the progress */
 #define WORK_PARTS_MAX 500 /* that one work writes */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_RELATIONAL_DIGEST_H
-#define STORE_RELATIONAL_DIGEST_H
+#ifndef STORE_COPY_DIGEST_H
+#define STORE_COPY_DIGEST_H
 
 /* Rows told apart from other rows, whatever their order and wherever they are stored: by sums of
  * hashes. JSON in a text counts by what it says. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_KEYVALUE_COPY_H
-#define STORE_KEYVALUE_COPY_H
+#ifndef STORE_COPY_KEYVALUE_H
+#define STORE_COPY_KEYVALUE_H
 
 /*
  * A whole store of keys and values copied into another one, of whichever engines: the service's
@@ -10,7 +10,7 @@
  */
 
 #include "store/keyvalue/keyvalue.h"
-#include "store/ledger_copy.h"
+#include "store/copy/ledger.h"
 
 /* Keys that end meanwhile need not be there. FH_UNSUPPORTED: an engine can't be copied, or can't
  * say which keys its store has. FH_CONFLICT, not retryable: a key or a table is not the same on

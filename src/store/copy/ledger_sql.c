@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "store/ledger.h"
-#include "store/ledger_copy.h"
+#include "store/copy/ledger.h"
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_LEDGER_COPY_H
-#define STORE_LEDGER_COPY_H
+#ifndef STORE_COPY_LEDGER_H
+#define STORE_COPY_LEDGER_H
 
 /*
  * A store's ledger copied into another store's, of whichever engines: outbox, inbox, command
@@ -9,7 +9,7 @@
  * as they copy all tables. What a store says of itself (fh_meta) is whose copy it is to write.
  */
 
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 /* Whether the ledger of this store can be copied. */
 bool copy_knows(const struct store *store);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How far a copy has come, and whether it goes on: for the copies of all models. */
 
-#include "store/relational/copy.h"
+#include "store/copy/copy.h"
 
 enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error)
 {

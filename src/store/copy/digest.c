@@ -2,7 +2,7 @@
 /* Sums, so that the order in which rows are read does not matter; 128 bits of them, so that chance
  * does not. */
 
-#include "store/relational/digest.h"
+#include "store/copy/digest.h"
 
 #include <sodium.h>
 #include <stdio.h>

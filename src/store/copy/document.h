@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_DOCUMENT_COPY_H
-#define STORE_DOCUMENT_COPY_H
+#ifndef STORE_COPY_DOCUMENT_H
+#define STORE_COPY_DOCUMENT_H
 
 /*
  * A whole document store copied into another one, of whichever engines: the service's documents,
@@ -10,7 +10,7 @@
  */
 
 #include "store/document/document.h"
-#include "store/ledger_copy.h"
+#include "store/copy/ledger.h"
 
 /* FH_UNSUPPORTED: an engine keeps its ledger in a way that is not known here. FH_CONFLICT, not
  * retryable: a collection is not the same on both sides; says which. */
