@@ -131,7 +131,7 @@ const struct cli_command cli_move = {
         "Either can be interrupted and goes on. The old store stays, and serves no more.\n"
         "Exit codes: 0 moved (with FILE: stopped as asked, or ready), 1 failed, 2 wrong usage,\n"
         "3 no running system.\n",
-    .options = {{"--to", "ENGINE", "where to: sqlite, or a private server of its own"},
+    .options = {{"--to", "ENGINE", "where to: the embedded one, or a private server of its own"},
                 {"--profile", "NAME", "where this profile has it; with FILE, its overrides"},
                 {"--abandon", NULL, "back to the old store, while the new one does not serve"},
                 {"--state", "DIR", "the system's state folder"},

@@ -186,7 +186,7 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
     static const struct yaml_key keys[] = {
         {"program", read_program, false, "the service's program; default: its name"},
         {"migrations", read_migrations, false, "a folder; default: NAME/migrations, if there"},
-        {"engine", file_read_engine, false, "of its store; default: sqlite"},
+        {"engine", file_read_engine, false, "of its store; default: the embedded one"},
         {"store", file_read_store, false, "where the store is, for a server engine"},
         {"settings", read_settings, false, "the service's own; its program declares their shape"},
         {"callers", read_callers, false, "who may call it; default: all who declare that need"},

@@ -177,6 +177,26 @@ def rooms_include_only_rooms_before_them(tree):
                                             f"{own}: pass a function down instead")
 
 
+def engines_are_named_in_their_folders_alone(tree):
+    """What is built in is asked for its abilities and parts; who it is is nobody's business. A model of a server stands in a
+    folder of the engine's name, too."""
+    engines = sorted({path.split("/")[2] for path in tree.code if path.startswith("src/engine/") and path.count("/") == 3})
+    either = "|".join(engines)
+    kinds = {
+        re.compile(rf'"[^"\n]*\b(?:{either})\b[^"\n]*"'): "an engine's name in a string",
+        re.compile(rf"[=!]=\s*&engine_\w+|&engine_\w+\s*[=!]="): "an engine is compared",
+        re.compile(rf"FREEHOLD_(?:{either.upper()})\b"): "whether an engine is built in",
+        re.compile(r'#include\s+"engine/'): "a look into an engine's folder",
+    }
+    for path in tree.c_files("src/"):
+        own = path.split("/")
+        if own[1] == "engine" or (own[1] == "simulate" and own[2] in engines):
+            continue
+        for pattern, what in kinds.items():
+            for line, match in lines_matching(tree.code[path], pattern):
+                yield Violation(path, line, f"{what}: {match.group(0)}; ask for what differs (store/engine.h)")
+
+
 def every_source_file_names_its_licence(tree):
     for path, text in tree.texts.items():
         if text and not WITHOUT_SPDX.search(path) and SPDX not in "\n".join(text.split("\n", 2)[:2]):
@@ -413,7 +433,8 @@ def layout_is_clang_formats(tree):
 
 
 CHECKS = (
-    rooms_include_only_rooms_before_them, every_source_file_names_its_licence,
+    rooms_include_only_rooms_before_them, engines_are_named_in_their_folders_alone,
+    every_source_file_names_its_licence,
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,

@@ -129,7 +129,8 @@ static enum fh_code count_rows(struct copying *copying)
 {
     sqlite3_stmt *tables;
     char *sql = sqlite3_mprintf("SELECT format('SELECT count(*) FROM \"%%w\"', name)"
-                                " FROM sqlite_schema WHERE type = 'table' AND %s",
+                                " FROM sqlite_schema WHERE type = 'table'"
+                                " AND name NOT LIKE 'sqlite\\_%%' ESCAPE '\\' AND %s",
                                 model_of(copying->store->base.model)->tables);
     int result = sqlite3_prepare_v2(copying->to, sql, -1, &tables, NULL);
     copying->watch->rows = 0;
