@@ -147,8 +147,11 @@ static int run_cases(const char *name, enum fh_model model, bool every_model,
 {
     const struct conformance_engine *engine = NULL;
     size_t places = 0;
-    while ((engine = next_engine(engine)))
+    while ((engine = next_engine(engine))) {
         places += FH_KEY_VALUE + 1;
+        if (engine->brings)
+            engine_register(engine->brings);
+    }
     size_t tests_max = places * count;
     struct CMUnitTest *tests = calloc(tests_max, sizeof *tests);
     struct run *runs = calloc(tests_max, sizeof *runs);

@@ -23,7 +23,8 @@
 
 struct conformance_engine {
     const char *name;
-    unsigned models; /* 1u << enum fh_model */
+    const struct engine *brings; /* an engine that is not built in: it is registered; else NULL */
+    unsigned models;             /* 1u << enum fh_model */
     /* `folder` is the case's own. A second open finds what the first one left. */
     enum fh_code (*open)(struct harness *harness, enum fh_model model, struct store **ret,
                          struct fh_error *error);
