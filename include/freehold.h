@@ -36,6 +36,7 @@ extern "C" {
 #define FH_API __attribute__((visibility("default")))
 #define FH_PRINTF(at, first) __attribute__((format(printf, at, first)))
 #define FH_OBJECTS __attribute__((sentinel)) /* further arguments are json_t objects, then NULL */
+#define FH_NORETURN __attribute__((noreturn))
 
 typedef struct fh_work fh_work;
 typedef void fh_handler(fh_work *w);
@@ -189,8 +190,26 @@ struct fh_saga_definition {
     int version;        /* 0: 1 */
 };
 
+/*
+ * What an object file was compiled with, for the library that it meets: FH_SERVICE writes it down.
+ * A field that is new at the end of a struct needs no new number: the library reads a declaration
+ * by the sizes that its own object file knew.
+ */
+#define FH_ABI 1
+struct fh_rows { /* a member of fh_service: where it is, and the size of each of its rows */
+    uint32_t at, size, count;
+};
+struct fh_layout {
+    uint32_t field_size, step_size; /* of fh_field, fh_step */
+    uint32_t cplusplus;             /* 1: handlers may hold objects with destructors */
+    uint32_t count;                 /* of members */
+    struct fh_rows members[16];
+};
+
 typedef struct fh_service fh_service;
 struct fh_service {
+    uint32_t abi; /* FH_ABI */
+    const struct fh_layout *layout;
     const char *name;
     enum fh_model model;
     struct fh_route routes[64];
@@ -203,11 +222,36 @@ struct fh_service {
     const fh_field *settings; /* what the system file may set; NULL: nothing */
 };
 
+#define FH_MEMBER(member)                                                                          \
+    {                                                                                              \
+        offsetof(struct fh_service, member), sizeof(((struct fh_service *)NULL)->member), 1        \
+    }
+#define FH_MEMBERS(member)                                                                         \
+    {                                                                                              \
+        offsetof(struct fh_service, member), sizeof(((struct fh_service *)NULL)->member[0]),       \
+            sizeof(((struct fh_service *)NULL)->member) /                                          \
+                sizeof(((struct fh_service *)NULL)->member[0])                                     \
+    }
+#ifdef __cplusplus
+#define FH_CPLUSPLUS 1
+#else
+#define FH_CPLUSPLUS 0
+#endif
+static const struct fh_layout fh_layout __attribute__((unused)) = {
+    sizeof(fh_field),
+    sizeof(fh_step),
+    FH_CPLUSPLUS,
+    10,
+    {FH_MEMBER(name), FH_MEMBER(model), FH_MEMBERS(routes), FH_MEMBERS(publishes),
+     FH_MEMBERS(hears), FH_MEMBERS(asks), FH_MEMBERS(takes_over), FH_MEMBERS(collections),
+     FH_MEMBERS(sagas), FH_MEMBER(settings)}};
+
 /* Declares a service. The object files that hold it can be linked as one program a service, or
  * several together. `main` comes with the library. */
 #define FH_SERVICE(service_name, ...)                                                              \
     extern const fh_service fh_service_##service_name;                                             \
-    const fh_service fh_service_##service_name = {.name = #service_name, __VA_ARGS__};             \
+    const fh_service fh_service_##service_name = {                                                 \
+        .abi = FH_ABI, .layout = &fh_layout, .name = #service_name, __VA_ARGS__};                  \
     static const fh_service *const fh_registered_##service_name                                    \
         __attribute__((used, retain, section("fh_services"))) = &fh_service_##service_name
 
@@ -244,9 +288,9 @@ FH_API void fh_reply(fh_work *w, int status, json_t *body);
 FH_API void fh_reply_header(fh_work *w, const char *name, const char *value);
 /* Ends the handler with a problem: status 400..599. Below 500 it is a refusal, recorded under the
  * request's key; from 500 on, nothing is recorded and the request may be made again. */
-FH_API _Noreturn void fh_fail(fh_work *w, int status, const char *format, ...) FH_PRINTF(3, 4);
-FH_API _Noreturn void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format,
-                                 ...) FH_PRINTF(4, 5);
+FH_API FH_NORETURN void fh_fail(fh_work *w, int status, const char *format, ...) FH_PRINTF(3, 4);
+FH_API FH_NORETURN void fh_fail_at(fh_work *w, int status, const char *pointer, const char *format,
+                                   ...) FH_PRINTF(4, 5);
 /* Run in reverse order when the handler has ended, however it ended. */
 FH_API void fh_defer(fh_work *w, void (*release)(void *), void *argument);
 

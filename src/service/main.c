@@ -17,6 +17,7 @@
 #include "call/sign.h"
 #include "http/client.h"
 #include "service/audience.h"
+#include "service/declared.h"
 #include "service/runtime.h"
 #include "service/task.h"
 #include "store/store.h"
@@ -292,18 +293,9 @@ static int serve(const fh_service *service, const json_t *config, const char *li
 
 /* ---- the command line ---- */
 
-static const fh_service *service_named(const char *name)
+static int describe(const fh_service *service)
 {
-    for (const fh_service *const *at = __start_fh_services; at < __stop_fh_services; at++) {
-        if (!name || strcmp((*at)->name, name) == 0)
-            return *at;
-    }
-    return NULL;
-}
-
-static int describe(void)
-{
-    json_t *object = service_describe(service_named(NULL));
+    json_t *object = service_describe(service);
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(object);
@@ -321,16 +313,13 @@ static int usage(const char *program, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-int main(int count, char **words)
+static int run(const struct declared *declared, int count, char **words)
 {
     const char *config_path = NULL, *listen = NULL;
-    json_memory_init();
-    umask(077); /* what it writes is its own */
-    if (sodium_init() < 0)
-        return PROCESS_EXIT_FAILED;
+    struct fh_error error;
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--describe") == 0)
-            return describe();
+            return describe(declared->services[0]);
         if (strcmp(words[i], "--help") == 0)
             return usage(words[0], stdout);
         if (strcmp(words[i], "--config") == 0 && i + 1 < count)
@@ -342,22 +331,38 @@ int main(int count, char **words)
     }
     if (!config_path)
         return usage(words[0], stderr);
-    struct fh_error error;
     json_t *config;
     if (process_config_read(NULL, config_path, &config, &error) != FH_OK) {
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }
     const char *name = json_string_at(config, "service");
-    const fh_service *service = name ? service_named(name) : NULL;
+    const fh_service *service = name ? declared_find(declared, name) : NULL;
     if (!service) {
         log_error("The configuration %s is for the service \"%s\"; this program is %s.",
-                  config_path, name ? name : "", service_named(NULL)->name);
+                  config_path, name ? name : "", declared->services[0]->name);
         json_decref(config);
         return PROCESS_EXIT_CONFIGURATION;
     }
     log_init(service->name, LOG_LEVEL_INFO);
     int exit_code = serve(service, config, listen);
     json_decref(config);
+    return exit_code;
+}
+
+int main(int count, char **words)
+{
+    struct declared declared;
+    struct fh_error error;
+    json_memory_init();
+    umask(077); /* what it writes is its own */
+    if (sodium_init() < 0)
+        return PROCESS_EXIT_FAILED;
+    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
+        log_error("%s", error.message);
+        return PROCESS_EXIT_CONFIGURATION;
+    }
+    int exit_code = run(&declared, count, words);
+    free(declared.services);
     return exit_code;
 }

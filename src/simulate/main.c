@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "service/declared.h"
 #include "simulate/many.h"
 
 extern const fh_service *const __start_fh_services[];
@@ -237,13 +238,10 @@ static struct system_file *read_file(const char *path)
 }
 
 /* Every service of the file must be linked into the program, if not said otherwise. */
-static bool services_fit(const struct system_file *file)
+static bool services_fit(const struct system_file *file, const struct declared *declared)
 {
     for (size_t i = 0; i < file->service_count; i++) {
-        const fh_service *const *at = __start_fh_services;
-        while (at < __stop_fh_services && strcmp((*at)->name, file->services[i].name) != 0)
-            at++;
-        if (at == __stop_fh_services) {
+        if (!declared_find(declared, file->services[i].name)) {
             printf("The service %s is not linked into this program.\n", file->services[i].name);
             return false;
         }
@@ -254,29 +252,35 @@ static bool services_fit(const struct system_file *file)
 int main(int count, char **words)
 {
     struct program program = {0};
+    struct declared declared;
+    struct fh_error error;
     json_object_seed(JSON_SEED);
     json_memory_init();
     if (sodium_init() < 0)
         return 1;
+    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
+        printf("%s\n", error.message);
+        return 2;
+    }
     int code = read_options(count, words, &program.options);
     if (code)
         return code - 1;
     struct system_file *file = read_file(program.options.file);
-    if (!file || (!program.options.linked && !services_fit(file)))
+    if (!file || (!program.options.linked && !services_fit(file, &declared)))
         return 2;
-    program.many = (struct many){
-        .system = {.file = file,
-                   .services = __start_fh_services,
-                   .service_count = (size_t)(__stop_fh_services - __start_fh_services),
-                   .simulation = __start_fh_simulations[0],
-                   .fates = program.options.fates},
-        .first_seed = program.options.seed,
-        .runs = program.options.runs,
-        .side_by_side = program.options.jobs,
-        .replay = program.options.replay,
-        .seen = on_seen,
-        .context = &program};
+    program.many = (struct many){.system = {.file = file,
+                                            .services = declared.services,
+                                            .service_count = declared.count,
+                                            .simulation = __start_fh_simulations[0],
+                                            .fates = program.options.fates},
+                                 .first_seed = program.options.seed,
+                                 .runs = program.options.runs,
+                                 .side_by_side = program.options.jobs,
+                                 .replay = program.options.replay,
+                                 .seen = on_seen,
+                                 .context = &program};
     code = simulate(&program);
     system_file_free(file);
+    free(declared.services);
     return code;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "service/declared.h"
 #include "simulate/many.h"
 
 extern const fh_service *const __start_fh_services[];
@@ -277,10 +278,16 @@ int main(int count, char **words)
 {
     static const fh_simulation none = {.name = "tests"};
     struct program *program = calloc(1, sizeof *program);
+    struct declared declared;
+    struct fh_error error;
     json_object_seed(JSON_SEED);
     json_memory_init();
     if (!program || sodium_init() < 0)
         return 1;
+    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
+        printf("%s\n", error.message);
+        return 2;
+    }
     if (count == 2 && strcmp(words[1], "--help") == 0)
         return usage(words[0], stdout);
     if (!read_options(count, words, &program->options))
@@ -288,14 +295,14 @@ int main(int count, char **words)
     struct system_file *file = read_file(program->options.file);
     if (!file)
         return 2;
-    program->system =
-        (struct run_system){.file = file,
-                            .services = __start_fh_services,
-                            .service_count = (size_t)(__stop_fh_services - __start_fh_services),
-                            .simulation = &none};
+    program->system = (struct run_system){.file = file,
+                                          .services = declared.services,
+                                          .service_count = declared.count,
+                                          .simulation = &none};
     gather(program);
     int code = run_all(program);
     system_file_free(file);
+    free(declared.services);
     free(program);
     return code;
 }

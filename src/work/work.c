@@ -109,8 +109,7 @@ void work_fail(fh_work *w, const struct fh_error *error)
         w->failure.code = FH_UNSUPPORTED;
     w->by_store = w->by_store || (w->phase == WORK_OPEN && !w->by_fence);
     set_problem(w, &w->failure);
-    FH_ASSERT(w->fail_to != NULL);
-    _longjmp(*w->fail_to, ENDED_BY_FAILURE);
+    work_end_handler(w, ENDED_BY_FAILURE);
 }
 
 void work_fail_problem(fh_work *w, int status, json_t *problem)
@@ -129,8 +128,7 @@ void work_fail_problem(fh_work *w, int status, json_t *problem)
     if (status == 503 && !w->retry_after_s)
         w->retry_after_s = 1;
     set_reply(w, status, problem);
-    FH_ASSERT(w->fail_to != NULL);
-    _longjmp(*w->fail_to, ENDED_BY_FAILURE);
+    work_end_handler(w, ENDED_BY_FAILURE);
 }
 
 static void fail_with(fh_work *w, enum fh_code code, const char *message)
@@ -186,7 +184,7 @@ static void open_write(fh_work *w)
         work_fail(w, &error);
     CRASH_POINT("work.fenced");
     if (replied)
-        _longjmp(*w->fail_to, ENDED_BY_FENCE);
+        work_end_handler(w, ENDED_BY_FENCE);
 }
 
 struct store_work *work_store_write(fh_work *w)
@@ -305,6 +303,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     struct arena *before = json_arena_set(&w->arena);
     jmp_buf fail_to;
     w->fail_to = &fail_to;
+    w->ending.frame = __builtin_frame_address(0);
     switch (_setjmp(fail_to)) {
     case RAN_TO_ITS_END: {
         w->handler(w);

@@ -20,6 +20,7 @@
 
 #include <jansson.h>
 #include <setjmp.h>
+#include <unwind.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -112,6 +113,11 @@ struct fh_work {
     struct work_appended *appended; /* events, for their positions: see positions.c */
     struct work_deferred *deferred;
     jmp_buf *fail_to;
+    struct work_ending { /* of unwind.c */
+        struct _Unwind_Exception exception;
+        const void *frame; /* which calls the handler */
+        int how;
+    } ending;
 
     /* The answer. */
     bool replied;
@@ -144,6 +150,8 @@ struct store_work *work_store_write(fh_work *w); /* opens the work; 405-like mis
 struct store_work *work_store_read(fh_work *w);  /* opened work, or the snapshot of a GET */
 void work_must_be_asking(fh_work *w, const char *what);             /* law 3 */
 _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps codes to statuses */
+/* Goes back to where the handler was called, over its frames: unwind.c. `how`: for setjmp. */
+_Noreturn void work_end_handler(fh_work *w, int how);
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
 #define WORK_MEMORY_FAULT "The work needs more memory than it may have."
 void *work_alloc(fh_work *w, size_t size);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ending a handler from inside a call. One in C is left by a jump; one in C++ may hold objects with
+ * destructors, so its frames are unwound one by one, as pthread_exit does it: destructors run, and
+ * `catch (...)` is entered. A handler that keeps there what ends it is ended all the same, from
+ * where its catch ends.
+ *
+ * All that is needed for it lies in the work, since the stack below is given up on the way.
+ */
+
+#include "work/work.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
+                                _Unwind_Exception_Class exception_class,
+                                struct _Unwind_Exception *exception,
+                                struct _Unwind_Context *context, void *argument)
+{
+    const fh_work *w = argument;
+    (void)version, (void)exception_class, (void)exception;
+    if (actions & _UA_END_OF_STACK || _Unwind_GetCFA(context) > (uintptr_t)w->ending.frame)
+        _longjmp(*w->fail_to, w->ending.how);
+    return _URC_NO_REASON;
+}
+
+static _Noreturn void unwind(fh_work *w);
+
+static void on_caught(_Unwind_Reason_Code reason, struct _Unwind_Exception *exception)
+{
+    (void)reason;
+    unwind((fh_work *)((char *)exception - offsetof(fh_work, ending.exception)));
+}
+
+static _Noreturn void unwind(fh_work *w)
+{
+    memset(&w->ending.exception, 0, sizeof w->ending.exception);
+    w->ending.exception.exception_cleanup = on_caught;
+    _Unwind_ForcedUnwind(&w->ending.exception, stop, w);
+    FH_ASSERT(!"frames that can't be unwound");
+    abort();
+}
+
+_Noreturn void work_end_handler(fh_work *w, int how)
+{
+    const struct fh_layout *layout = w->context->service->layout;
+    FH_ASSERT(w->fail_to != NULL);
+    w->ending.how = how;
+    if (layout && layout->cplusplus)
+        unwind(w);
+    _longjmp(*w->fail_to, how);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Declarations of object files that know less of freehold.h than the library, or more. */
+
+#include "../support/harness.h"
+
+#include <string.h>
+
+#include "service/declared.h"
+
+/* ---- What an older header had: fewer routes, no answers, and no settings yet ---- */
+
+struct old_field {
+    const char *name;
+    enum fh_type type;
+    int64_t min, max;
+    const struct old_field *of;
+};
+
+struct old_route {
+    const char *method, *path;
+    fh_handler *handler;
+    const struct old_field *body;
+};
+
+struct old_step {
+    const char *name, *each, *call;
+};
+
+struct old_service {
+    uint32_t abi;
+    const struct fh_layout *layout;
+    const char *name;
+    enum fh_model model;
+    struct old_route routes[4];
+    struct fh_published publishes[1];
+    struct fh_heard hears[1];
+    struct fh_asked asks[1];
+    struct fh_taken_over takes_over[1];
+    struct fh_collection collections[2];
+    struct fh_saga_definition sagas[1];
+};
+
+#define OLD(member, rows)                                                                          \
+    {                                                                                              \
+        offsetof(struct old_service, member),                                                      \
+            sizeof(((struct old_service *)NULL)->member) / (rows), (rows)                          \
+    }
+
+static const struct fh_layout old_layout = {
+    .field_size = sizeof(struct old_field),
+    .step_size = sizeof(struct old_step),
+    .count = 9,
+    .members = {OLD(name, 1), OLD(model, 1), OLD(routes, 4), OLD(publishes, 1), OLD(hears, 1),
+                OLD(asks, 1), OLD(takes_over, 1), OLD(collections, 2), OLD(sagas, 1)}};
+
+static void handler(fh_work *w)
+{
+    (void)w;
+}
+
+static const struct old_field part[3];
+static const struct old_field part[] = {
+    {"parts", FH_ARRAY, 0, 9, part}, {"id", FH_INT, 1, 7, NULL}, {0}};
+static const struct old_step steps[] = {
+    {"first", NULL, "a POST /b"}, {"second", "list", NULL}, {0}};
+static const struct old_service old = {
+    .abi = FH_ABI,
+    .layout = &old_layout,
+    .name = "old",
+    .model = FH_DOCUMENT,
+    .routes = {{"GET", "/a", handler, NULL}, {"POST", "/b", handler, part}},
+    .publishes = {{"Made", 1, (const fh_field *)part, "id", NULL}},
+    .collections = {{.name = "one"}, {.name = "two"}},
+    .sagas = {{"trade", (const fh_step *)steps, 60, handler, 2}}};
+
+static enum fh_code read(const void *service, struct declared *ret, struct fh_error *error)
+{
+    const fh_service *const section[] = {service};
+    return declared_read(section, section + 1, ret, error);
+}
+
+static void release(struct declared *declared)
+{
+    free(declared->services);
+}
+
+/* ---- Cases ---- */
+
+FH_SERVICE(ours, .model = FH_RELATIONAL, .routes = {{"GET", "/ours", handler}});
+
+static void a_declaration_of_this_header_is_used_as_it_stands(void **state)
+{
+    struct declared declared;
+    struct fh_error error;
+    (void)state;
+    assert_int_equal(read(&fh_service_ours, &declared, &error), FH_OK);
+    assert_ptr_equal(declared.services[0], &fh_service_ours);
+    assert_ptr_equal(declared_find(&declared, "ours"), &fh_service_ours);
+    assert_null(declared_find(&declared, "theirs"));
+    release(&declared);
+}
+
+static void what_an_older_declaration_says_is_read_and_the_rest_is_zero(void **state)
+{
+    struct declared declared;
+    struct fh_error error;
+    (void)state;
+    assert_int_equal(read(&old, &declared, &error), FH_OK);
+    const fh_service *service = declared.services[0];
+    assert_string_equal(service->name, "old");
+    assert_int_equal(service->model, FH_DOCUMENT);
+    assert_string_equal(service->routes[1].path, "/b");
+    assert_null(service->routes[1].query);
+    assert_null(service->routes[1].answer.shape);
+    assert_null(service->routes[2].method);
+    assert_string_equal(service->collections[1].name, "two");
+    assert_null(service->settings);
+    const fh_field *body = service->routes[1].body;
+    assert_string_equal(body[1].name, "id");
+    assert_int_equal(body[1].max, 7);
+    assert_false(body[1].optional);
+    assert_null(body[2].name);
+    assert_ptr_equal(body[0].of, body); /* it has itself in it */
+    assert_ptr_equal(service->publishes[0].shape, body);
+    assert_string_equal(service->sagas[0].steps[0].call, "a POST /b");
+    assert_string_equal(service->sagas[0].steps[1].each, "list");
+    assert_null(service->sagas[0].steps[1].run);
+    assert_null(service->sagas[0].steps[2].name);
+    free((void *)(uintptr_t)body);
+    free((void *)(uintptr_t)service->sagas[0].steps);
+    free((void *)(uintptr_t)service);
+    release(&declared);
+}
+
+static void assert_refused(const fh_service *service, const char *word)
+{
+    struct declared declared;
+    struct fh_error error;
+    assert_int_equal(read(service, &declared, &error), FH_UNSUPPORTED);
+    assert_non_null(strstr(error.message, word));
+    release(&declared);
+}
+
+static void a_newer_declaration_and_another_abi_are_refused(void **state)
+{
+    struct fh_layout newer = fh_layout;
+    fh_service service = {.abi = FH_ABI, .layout = &newer, .name = "new"};
+    (void)state;
+    newer.members[2].size += 8;
+    assert_refused(&service, "newer freehold.h");
+    newer = fh_layout;
+    newer.count++;
+    assert_refused(&service, "newer freehold.h");
+    newer = fh_layout;
+    newer.members[3].count++;
+    assert_refused(&service, "newer freehold.h");
+    service.layout = NULL;
+    assert_refused(&service, "newer freehold.h");
+    service.abi = FH_ABI + 1;
+    assert_refused(&service, "compile it again");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_declaration_of_this_header_is_used_as_it_stands),
+        cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),
+        cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
