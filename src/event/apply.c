@@ -21,7 +21,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "event/parked.h"
 #include "event/round.h"
 #include "work/spans.h"
@@ -53,8 +52,6 @@ fh_handler *apply_handler(const struct subscription *s, const char *type)
  * or could not even begin. */
 static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
 {
-    if (MUTATION(outage_parks))
-        return false;
     if (failed && code == FH_UNAVAILABLE)
         return failed->reply_status >= 502 && failed->reply_status <= 504;
     if (failed && code == FH_NO_MEMORY)
@@ -159,9 +156,7 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
                                    .error = why,
                                    .parked_ms = world_wall_ms(subscription_world(s)),
                                    .event = text};
-    enum fh_code code = FH_OK;
-    if (!MUTATION(parked_is_lost))
-        code = ledger_parked_put(work, &parked, error);
+    enum fh_code code = ledger_parked_put(work, &parked, error);
     json_text_free(text);
     CRASH_POINT("park.recorded");
     return code;
@@ -180,7 +175,7 @@ static enum fh_code plan_check(struct store_work *work, struct cursor_fence *own
         if (any && !own->covered[i] && apply_handler(s, apply->events[i].type))
             code =
                 ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked, error);
-        if (code == FH_OK && parked != own->parked[i] && !MUTATION(parked_key_ignored)) {
+        if (code == FH_OK && parked != own->parked[i]) {
             own->stale = true;
             return error_set(error, FH_CONFLICT, "A key was parked or unparked meanwhile.");
         }
@@ -260,7 +255,7 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
     struct subscription *s = apply->subscription;
     struct store_work *work;
     bool follows = s->round.phase == LEDGER_FOLLOW;
-    bool any = s->parked.keys > 0 && !MUTATION(parked_key_ignored);
+    bool any = s->parked.keys > 0;
     if (!any && !follows)
         return FH_OK;
     enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);

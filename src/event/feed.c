@@ -23,7 +23,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "base/text.h"
 #include "event/envelope.h"
 #include "event/fields.h"
@@ -264,11 +263,9 @@ static enum fh_code scan_judge(struct feed_scan *scan, struct store_work *work,
         code = place_judge(work, scan->last, query->seen, query->seen_id, &seen, error);
     if (code != FH_OK)
         return code;
-    if (place == PLACE_TRIMMED && !MUTATION(trimming_untold)) {
+    if (place == PLACE_TRIMMED) {
         scan->status = 410;
         scan->why = "What follows this cursor was trimmed: resynchronise.";
-    } else if (MUTATION(other_past_untold)) {
-        return FH_OK;
     } else if (place == PLACE_AHEAD || seen == PLACE_AHEAD) {
         scan->status = 409;
         scan->why = "The cursor is ahead of this store, which must have lost events: "

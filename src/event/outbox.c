@@ -19,7 +19,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "event/room.h"
 #include "shape/shape.h"
 #include "store/ledger.h"
@@ -35,8 +34,6 @@ struct publishing {
 static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_error *error)
 {
     struct publishing *publishing = argument;
-    if (MUTATION(events_written_apart) && w->phase != WORK_ENDED)
-        return FH_OK;
     CRASH_POINT("outbox.begins");
     enum fh_code code = ledger_outbox_append(w->store_work, publishing->first, error);
     work_appended(w, publishing->first);
@@ -44,24 +41,9 @@ static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_erro
     return code;
 }
 
-/* The dual write: events in a work of their own, behind the handler's. */
-static void publish_apart(fh_work *w, struct publishing *publishing)
-{
-    struct fh_error error;
-    if (store_begin(w->context->store, STORE_WRITE, &w->store_work, &error) != FH_OK)
-        return;
-    if (publishing_finish(w, publishing, &error) == FH_OK)
-        store_commit(w->store_work, &error);
-    else
-        store_rollback(w->store_work);
-    w->store_work = NULL;
-}
-
 static void publishing_committed(fh_work *w, void *argument)
 {
-    struct publishing *publishing = argument;
-    if (MUTATION(events_written_apart))
-        publish_apart(w, publishing);
+    const struct publishing *publishing = argument;
     for (const struct ledger_event *event = publishing->first; event; event = event->next) {
         struct span span = {.kind = SPAN_PUBLISHED,
                             .parent = w->trace,

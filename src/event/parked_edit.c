@@ -20,7 +20,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "event/outbox.h"
 #include "event/parked.h"
 #include "event/subscription.h"
@@ -121,7 +120,7 @@ static enum fh_code store(struct event_room *room, const struct ledger_parked *p
     enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    code = MUTATION(edit_forgotten) ? FH_OK : ledger_parked_edit(work, parked, error);
+    code = ledger_parked_edit(work, parked, error);
     CRASH_POINT("edit.changed");
     if (code != FH_OK) {
         store_rollback(work);

@@ -16,7 +16,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "event/apply.h"
 #include "event/envelope.h"
 #include "event/parked.h"
@@ -36,9 +35,7 @@ static enum fh_code take_fence_check(fh_work *w, struct work_fence *fence, bool 
     struct take_fence *own = (struct take_fence *)fence;
     const struct ledger_parked *parked = own->parked;
     *ret_replied = false;
-    enum fh_code code = FH_OK;
-    if (!MUTATION(retry_takes_nothing))
-        code = ledger_parked_take(w->store_work, parked, &own->unparked, error);
+    enum fh_code code = ledger_parked_take(w->store_work, parked, &own->unparked, error);
     CRASH_POINT("retry.taken");
     own->overtaken = code == FH_CONFLICT && !(error && error->retryable);
     return code;

@@ -29,7 +29,6 @@
 
 #include "base/crash.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "event/apply.h"
 #include "event/page.h"
 #include "event/parked.h"
@@ -258,12 +257,6 @@ static struct ledger_round behind_pages(const struct subscription *s, bool integ
 {
     struct ledger_round next = s->round;
     next.phase = LEDGER_SWEEP;
-    if (MUTATION(sweep_forgotten)) {
-        next.type = round_next_type(s, next.type + 1);
-        next.phase = next.type < s->heard_count ? LEDGER_PAGES : LEDGER_FOLLOW;
-        next.after[0] = '\0';
-        return next;
-    }
     snprintf(next.after, sizeof next.after, "%s", integers ? "i" : "s");
     return next;
 }

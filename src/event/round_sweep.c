@@ -12,7 +12,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "event/apply.h"
 #include "event/envelope.h"
 #include "event/round_parts.h"
@@ -70,7 +69,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
             continue;
         code = ops->applied_get(work, s->source, s->share, s->round.type, key, s->round.round,
                                 &position, error);
-        if (code == FH_OK && position < 0 && !MUTATION(absence_not_applied))
+        if (code == FH_OK && position < 0)
             json_array_append_new(sweep->keys, json_string(key));
     }
     sweep->ends = json_array_size(list) < (size_t)sweep->limit;

@@ -18,7 +18,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "world/world.h"
@@ -41,9 +40,8 @@ static bool look_at(void *context, const struct ledger_subscriber *subscriber)
     if (look->expected && !json_object_get(look->expected, subscriber->name))
         return true; /* it hears no more */
     bool expired = here && subscriber->done < look->trimmed;
-    int64_t done = MUTATION(trims_what_was_fetched) ? subscriber->seen : subscriber->done;
-    if (here && !expired && done < look->passed)
-        look->passed = done;
+    if (here && !expired && subscriber->done < look->passed)
+        look->passed = subscriber->done;
     look->expired += expired;
     json_object_set_new(look->told, subscriber->name, json_true());
     json_array_append_new(look->list,

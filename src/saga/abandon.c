@@ -19,7 +19,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "saga/room.h"
 #include "work/batch.h"
 
@@ -124,8 +123,7 @@ static enum fh_code end(struct saga_room *room, const struct saga_abandon *aband
         code = store_once(room, targets->arena, abandon, tries.alone, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
     for (int i = 0; i < targets->count; i++)
-        saga_closing_came(room, abandon->birth, targets->names[i],
-                          code == FH_OK && !MUTATION(abandoned_untold));
+        saga_closing_came(room, abandon->birth, targets->names[i], code == FH_OK);
     return code;
 }
 

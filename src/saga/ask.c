@@ -16,7 +16,6 @@
 
 #include "base/crash.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "call/get.h"
 #include "saga/room.h"
 #include "work/command.h"
@@ -311,11 +310,8 @@ static void start(struct saga_run *run, int element, bool undo)
     ask->attempt = saga_element(&run->state, step, element)->attempt;
     ask->undo = undo;
     const char *caller = room->context->service->name;
-    int named = element;
-    if (MUTATION(key_changes_with_attempts))
-        named += 1000 * run->parts[run->state.first[step] + element].tries;
     snprintf(ask->key, sizeof ask->key, "%s/%s.%lld/%s/%d", caller, run->birth,
-             (long long)run->number, run->type->rules.steps[step].name, named);
+             (long long)run->number, run->type->rules.steps[step].name, element);
     snprintf(ask->from, sizeof ask->from, "%s/%s", caller, room->context->store->incarnation);
     snprintf(ask->attempt_text, sizeof ask->attempt_text, "%d", ask->attempt);
     run->references++;

@@ -24,7 +24,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "base/text.h"
 #include "saga/room.h"
 #include "work/batch.h"
@@ -127,7 +126,7 @@ bool saga_closing_send(struct saga_room *room, const struct saga_target *target,
     bool told = false;
     if (!body.overflow) {
         world_request_wait(context->world, &request);
-        told = (request.status >= 200 && request.status < 300) || MUTATION(closing_unheard);
+        told = request.status >= 200 && request.status < 300;
         struct arena *arena = json_arena_set(NULL);
         if (told && ret_answer && request.answer)
             json_parse(request.answer, request.answer_length, ret_answer, NULL);

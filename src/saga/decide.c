@@ -34,7 +34,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/mutation.h"
 #include "saga/decide_parts.h"
 
 void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
@@ -109,28 +108,13 @@ bool decide_is_asked(const struct saga_rules *rules, int step)
 
 bool decide_needs_undo(const struct saga_element *element)
 {
-    if (MUTATION(doubt_is_not_undone))
-        return element->state == SAGA_DONE;
     return element->state == SAGA_SENT || element->state == SAGA_DONE ||
            element->state == SAGA_REFUSED;
-}
-
-/* The first step that needs an undo; the last one should be. */
-static int first_step_back(const struct saga_rules *rules, const struct saga_state *state)
-{
-    for (int step = 0; step < rules->step_count; step++) {
-        for (int i = 0; i < saga_elements(state, step); i++)
-            if (decide_needs_undo(saga_element(state, step, i)))
-                return step;
-    }
-    return -1;
 }
 
 /* Step by step back, past what needs no undo. */
 void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
 {
-    if (MUTATION(compensation_reversed))
-        state->step = first_step_back(rules, state);
     for (; state->step >= 0; state->step--) {
         bool left = false;
         for (int i = 0; i < saga_elements(state, state->step); i++) {
@@ -305,8 +289,6 @@ static enum saga_verdict answered(const struct saga_rules *rules, struct saga_st
     case SAGA_OUTCOME_DONE:
         return element_done(rules, state, element);
     case SAGA_OUTCOME_REFUSED:
-        if (MUTATION(refusal_taken_as_done))
-            return element_done(rules, state, element);
         if (!is_no(rules, happening->step, happening->status))
             return SAGA_AGAIN;
         element->state = SAGA_REFUSED;

@@ -11,14 +11,13 @@
 
 #include <stdio.h>
 
-#include "base/mutation.h"
 #include "saga/decide_parts.h"
 
 /* From the first step on, with the same requests: whoever has their answers repeats them. What ran
  * here, and what came back from outside, stands in the store and is not done again. */
 static void ask_again(const struct saga_rules *rules, struct saga_state *state)
 {
-    for (int step = 0; step < rules->step_count && !MUTATION(restored_goes_on); step++) {
+    for (int step = 0; step < rules->step_count; step++) {
         for (int i = 0; i < saga_elements(state, step) && decide_is_asked(rules, step); i++) {
             struct saga_element *element = saga_element(state, step, i);
             if (element->state != SAGA_UNSTORED)
@@ -31,7 +30,7 @@ static void ask_again(const struct saga_rules *rules, struct saga_state *state)
 /* A lost life may have sent any of its requests. `outside`: those too that go there. */
 void decide_doubt_all(const struct saga_rules *rules, struct saga_state *state, bool outside)
 {
-    if (!state->lived || MUTATION(unsent_is_not_undone))
+    if (!state->lived)
         return;
     state->step = rules->step_count - 1;
     for (int step = 0; step < rules->step_count; step++) {

@@ -11,7 +11,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "saga/room.h"
 #include "work/spans.h"
 
@@ -34,8 +33,6 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
 {
     struct handler_fence *handler = (struct handler_fence *)fence;
     *ret_replied = false;
-    if (MUTATION(progress_stored_apart))
-        return FH_OK;
     enum fh_code code =
         saga_record_put(w->store_work, handler->run, handler->after, &w->arena, error);
     CRASH_POINT("saga.advanced");
@@ -92,22 +89,6 @@ static enum fh_code run_work(struct saga_run *run, const struct saga_state *stat
     return code;
 }
 
-/* The dual write: the handler's changes are committed, its saga's progress comes behind. */
-static void store_apart(struct saga_run *run, const struct saga_state *after)
-{
-    struct fh_error error;
-    struct store_work *work;
-    struct arena arena;
-    if (store_begin(run->room->context->store, STORE_WRITE, &work, &error) != FH_OK)
-        return;
-    arena_init(&arena, ARENA_SIZE_MAX);
-    if (saga_record_put(work, run, after, &arena, &error) == FH_OK)
-        store_commit(work, &error);
-    else
-        store_rollback(work);
-    arena_release(&arena);
-}
-
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
                                        char detail[static SAGA_TEXT_SIZE])
 {
@@ -124,8 +105,6 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
     if (ends)
         saga_closing_end(run, code == FH_OK);
     if (code == FH_OK) {
-        if (MUTATION(progress_stored_apart))
-            store_apart(run, &after);
         saga_state_copy(rules, &after, state, state->elements);
         return happening;
     }

@@ -34,7 +34,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "base/text.h"
 
 #define PEERS_LOOK_MS 5000   /* how often other instances' words are looked for */
@@ -149,7 +148,7 @@ static bool tell_restored(struct saga_room *room, struct saga_target *target)
     struct fh_error error;
     bool told = true;
     for (int i = 0; i < room->lives.count && told && goes_to(room, target->name); i++) {
-        if (room->lives.before[i].restored && !MUTATION(cut_is_not_told))
+        if (room->lives.before[i].restored)
             told = close_above(room, target, &room->lives.before[i]);
     }
     if (told && comes_from(room, target->name))

@@ -13,7 +13,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 
 /* ---- A receiver that was restored --------------------------------------------------------------
  */
@@ -85,10 +84,8 @@ static enum fh_code look_for_lost(struct saga_room *room, struct saga_target *ta
     if (former)
         lives_of(seen, json_object_get(stored, "ancestors"), former);
     over.former = former;
-    enum fh_code code = FH_OK;
-    if (!MUTATION(lost_is_not_reported))
-        code = ledger_steps_answered(work, target->name, target->lives->present, see_answered,
-                                     &over, error);
+    enum fh_code code = ledger_steps_answered(work, target->name, target->lives->present,
+                                              see_answered, &over, error);
     free(former);
     return code;
 }
@@ -152,7 +149,7 @@ bool saga_restored_judge(struct saga_run *run, struct saga_state *next)
     for (int step = 0; run->room->judges && step < rules->step_count; step++) {
         const char *name = run->type->calls[step].target;
         const struct saga_target *target = name ? saga_room_target(run->room, name) : NULL;
-        bool lost_some = target && target->lives && !MUTATION(lost_is_not_asked_again);
+        bool lost_some = target && target->lives;
         for (int i = 0; lost_some && i < saga_elements(next, step); i++) {
             const struct saga_part *part = &run->parts[next->first[step] + i];
             struct saga_happening lost = {.what = SAGA_LOST, .step = step, .element = i};

@@ -16,7 +16,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 
 #define LOAD_SLICE 500 /* rows looked at in one snapshot */
 
@@ -317,7 +316,7 @@ enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error)
     loading->room = room;
     room->crowded = false;
     room->strangers = 0;
-    bool more = !MUTATION(open_sagas_forgotten);
+    bool more = true;
     enum fh_code code = FH_OK;
     saga_room_read_begin(room);
     while (more && !code && !room->stopping) {

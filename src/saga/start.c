@@ -19,7 +19,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "saga/room.h"
 
 #define STARTED_TYPE "freehold.saga.started"
@@ -80,8 +79,6 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
 {
     struct starting *starting = argument;
     struct saga_run *run = &starting->run;
-    if (MUTATION(saga_started_apart) && w->phase != WORK_ENDED)
-        return FH_OK;
     starting->event = (struct ledger_event){
         .time_ms = w->now_ms,
         .version = 1,
@@ -135,23 +132,9 @@ static struct saga_run *copy_run(const struct starting *starting)
     return run;
 }
 
-/* The dual write: the saga in a work of its own, behind the handler's. */
-static void start_apart(fh_work *w, void *argument)
-{
-    struct fh_error error;
-    if (store_begin(w->context->store, STORE_WRITE, &w->store_work, &error) != FH_OK)
-        return;
-    if (finish(w, argument, &error) == FH_OK)
-        store_commit(w->store_work, &error);
-    else
-        store_rollback(w->store_work);
-    w->store_work = NULL;
-}
-
 static void committed(fh_work *w, void *argument)
 {
-    if (MUTATION(saga_started_apart))
-        start_apart(w, argument);
+    (void)w;
     const struct starting *starting = argument;
     struct saga_room *room = starting->run.room;
     ++*saga_room_count(room, starting->run.state.status);

@@ -20,7 +20,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "service/fill.h"
 #include "store/ledger.h"
 
@@ -175,17 +174,6 @@ static enum fh_code backup_rows(const fh_service *service, const json_t *config,
 
 /* ---- page by page ---------------------------------------------------------------------------- */
 
-static enum fh_code copy_file(struct store *store, const char *path, struct store_watch *watch,
-                              struct fh_error *error)
-{
-    char from[4300];
-    if (!MUTATION(backup_without_log))
-        return store->ops->copy_file(store, path, watch, error);
-    snprintf(from, sizeof from, "%.*s/store.db", (int)(strrchr(path, '/') - path), path);
-    store->world->files->copy_synced(store->world, from, path);
-    return FH_OK;
-}
-
 static enum fh_code backup_file(const fh_service *service, struct store *store, const char *folder,
                                 const char *name, struct store_watch *watch,
                                 struct backup_facts *ret, struct fh_error *error)
@@ -193,7 +181,7 @@ static enum fh_code backup_file(const fh_service *service, struct store *store, 
     struct store *copy;
     char path[4300];
     snprintf(path, sizeof path, "%s/%s.db", folder, name);
-    enum fh_code code = copy_file(store, path, watch, error);
+    enum fh_code code = store->ops->copy_file(store, path, watch, error);
     if (code == FH_OK)
         code = service_backup_open(service, folder, name, store->world, &copy, error);
     if (code != FH_OK)

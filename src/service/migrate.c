@@ -23,7 +23,6 @@
 
 #include "base/crash.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "service/runtime.h"
 #include "store/ledger.h"
 
@@ -178,24 +177,13 @@ static enum fh_code record(struct store_work *work, const struct migration *migr
                                 world_wall_ms(work->store->world), error);
 }
 
-static enum fh_code record_apart(struct store *store, const struct migration *migration,
-                                 struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
-    if (code == FH_OK)
-        code = record(work, migration, error);
-    return code == FH_OK ? store_commit(work, error) : code;
-}
-
 /* Ends the work. */
 static enum fh_code apply_whole(struct store_work *work, const struct migration *migration,
                                 struct fh_error *error)
 {
-    struct store *store = work->store;
     CRASH_POINT("migration.begun");
     enum fh_code code = run_all(work, migration, error);
-    if (code == FH_OK && !MUTATION(migration_recorded_apart)) {
+    if (code == FH_OK) {
         CRASH_POINT("migration.applied");
         code = record(work, migration, error);
     }
@@ -206,8 +194,6 @@ static enum fh_code apply_whole(struct store_work *work, const struct migration 
     CRASH_POINT("migration.recorded");
     code = store_commit(work, error);
     CRASH_POINT("migration.durable");
-    if (code == FH_OK && MUTATION(migration_recorded_apart))
-        code = record_apart(store, migration, error);
     return code;
 }
 

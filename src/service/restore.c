@@ -29,7 +29,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "service/backup.h"
 #include "service/fill.h"
 #include "store/ledger.h"
@@ -188,7 +187,7 @@ static enum fh_code become(struct restoring *restoring, struct store *to, const 
                                       {LEDGER_MOVED, ""}};
     struct store_becoming becoming = {.marks = said,
                                       .count = sizeof said / sizeof said[0],
-                                      .renew = !MUTATION(restored_as_it_was),
+                                      .renew = true,
                                       .restored = true,
                                       .above = above};
     enum fh_code code = service_store_become(restoring->from, to, &becoming, &restoring->error);

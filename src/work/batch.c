@@ -10,7 +10,6 @@
 
 #include "work/batch.h"
 #include "base/crash.h"
-#include "base/mutation.h"
 
 #include <stdlib.h>
 
@@ -147,15 +146,6 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
         return code;
     }
     CRASH_POINT("cursor.opened");
-    if (MUTATION(cursor_moved_late) && fence) { /* in a work behind the others' */
-        code = members_run(gate, ret_failed, error);
-        if (code == FH_OK)
-            code = store_commit(gate->store_work, error);
-        if (code == FH_OK)
-            code = store_begin(context->store, mode, &gate->store_work, error);
-        if (code != FH_OK)
-            return code;
-    }
     if (fence) {
         bool replied = false;
         struct store_work *own = first->store_work;
@@ -164,14 +154,7 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
         first->store_work = own;
     }
     CRASH_POINT("cursor.moved");
-    if (code == FH_OK && MUTATION(cursor_moved_apart)) { /* in a work before the others' */
-        code = store_commit(gate->store_work, error);
-        if (code == FH_OK)
-            code = store_begin(context->store, mode, &gate->store_work, error);
-        if (code != FH_OK)
-            return code;
-    }
-    if (code == FH_OK && !MUTATION(cursor_moved_late))
+    if (code == FH_OK)
         code = members_run(gate, ret_failed, error);
     if (code != FH_OK) {
         store_rollback(gate->store_work);

@@ -27,7 +27,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "shape/problem.h"
 #include "work/command_key.h"
 #include "work/keys.h"
@@ -141,35 +140,30 @@ static enum verdict judge_step(const struct command *command, bool found,
         found && record->outcome == LEDGER_REFUSED && command->attempt > record->attempt;
     if (!found || runs_again) {
         bool is_closed = command->service && command_is_closed(closed, command->name.number);
-        return is_closed && !MUTATION(closed_ignored) ? VERDICT_CLOSED : VERDICT_RUN;
+        return is_closed ? VERDICT_CLOSED : VERDICT_RUN;
     }
     if (record->outcome == LEDGER_PENDING)
         return VERDICT_PENDING;
     if (record->outcome == LEDGER_NEVER)
-        return MUTATION(tombstone_ignored) ? VERDICT_RUN : VERDICT_TAKEN_BACK;
-    if (strcmp(record->digest, command->digest) != 0 && !MUTATION(digest_ignored))
+        return VERDICT_TAKEN_BACK;
+    if (strcmp(record->digest, command->digest) != 0)
         return VERDICT_MISMATCH;
-    if (record->outcome == LEDGER_UNDONE && MUTATION(undone_runs_again))
-        return VERDICT_RUN;
     return record->outcome == LEDGER_UNDONE ? VERDICT_TAKEN_BACK : VERDICT_REPEAT;
 }
 
 static enum verdict judge_undo(const struct command *command, bool found,
                                const struct ledger_caller *closed)
 {
-    if (!found && MUTATION(nothing_is_undone))
-        return VERDICT_RUN;
     if (!found)
         return command_is_closed(closed, command->name.number) ? VERDICT_CLOSED : VERDICT_SETTLE;
     switch (command->record.outcome) {
     case LEDGER_DONE:
         return command->request->undo ? VERDICT_RUN : VERDICT_FIXED;
     case LEDGER_REFUSED:
-        return MUTATION(refused_is_undone) ? VERDICT_RUN : VERDICT_SETTLE;
+        return VERDICT_SETTLE;
     case LEDGER_PENDING:
         return VERDICT_PENDING;
     case LEDGER_UNDONE:
-        return MUTATION(undone_twice) ? VERDICT_RUN : VERDICT_SETTLED;
     case LEDGER_NEVER:
         break;
     }
@@ -327,7 +321,7 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
         return code;
     w->reply_header_count = 0;
     code = answer(w, command, error);
-    if (!code && command->verdict == VERDICT_SETTLE && !MUTATION(tombstone_forgotten)) {
+    if (!code && command->verdict == VERDICT_SETTLE) {
         code = put_record(w, command, LEDGER_NEVER, error);
         CRASH_POINT("command.tombstone");
     }
@@ -359,9 +353,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
             keeps_request ? arena_copy(&w->kept, request->body, request->body_length) : NULL;
         command->record.answer = recordable(w);
         command->outcome = refused ? "refused" : "done";
-        bool forgotten = refused ? MUTATION(refusal_forgotten) : MUTATION(record_forgotten);
-        if (!forgotten)
-            code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
+        code = put_record(w, command, refused ? LEDGER_REFUSED : LEDGER_DONE, error);
     }
     if (!code && command->service)
         code = see_position(w, error);

@@ -16,7 +16,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "shape/problem.h"
 #include "work/command.h"
 #include "work/command_key.h"
@@ -144,8 +143,6 @@ static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
                          "\"still_open\": [numbers]}.");
     closing->told =
         (struct ledger_caller){.closed_through = through, .still_open = json_text(open)};
-    if (MUTATION(open_sagas_closed))
-        closing->told.still_open = "[]";
     struct ledger_caller none = {.closed_through = 0, .still_open = "[]"}, merged;
     return command_closed_merge(&none, &closing->told, &w->kept, &merged, error);
 }

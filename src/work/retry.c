@@ -6,7 +6,6 @@
  * few tries a work asks to be alone in its process too, so that a long one comes to its end.
  */
 
-#include "base/mutation.h"
 #include "work/batch.h"
 
 #define ALONE_TRIES_MAX 5   /* embedded stores */

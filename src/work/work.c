@@ -24,7 +24,6 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/mutation.h"
 #include "shape/problem.h"
 #include "work/batch.h"
 
@@ -375,8 +374,6 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
             store_rollback(store_work);
         return tentative ? run_apart(w) : code;
     }
-    if (MUTATION(acts_before_commit) && !by_fence)
-        work_committed(w);
     if (store_work) {
         code = store_commit(store_work, &w->failure);
         if (code != FH_OK) {
@@ -391,7 +388,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         work_sequence(&w, 1);
         CRASH_POINT("work.sequenced");
     }
-    if (!by_fence && !MUTATION(acts_before_commit))
+    if (!by_fence)
         work_committed(w);
     return FH_OK;
 }

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deliberate bugs, one case each: the simulation must find it within so many seeds.
 
-Called with the build folder and the source folder. The bugs are the MUTATION()s of the sources; one
-that is not named in WITHIN fails, and so does a name that is no bug any more. Each case says after
-how many seeds its bug was found. FREEHOLD_ONLY runs only those whose name holds this text.
+Called with the build folder and the source folder. The bugs are the MUTATION()s that the patches of
+tests/mutations add to copies of the sources; one that is not named in WITHIN fails, and so does a
+name that is no bug any more. Each case says after how many seeds its bug was found. FREEHOLD_ONLY
+runs only those whose name holds this text.
 """
 
 import json
@@ -101,10 +102,11 @@ FILES = {"shop": ROOT / "examples/shop/freehold.yaml",
 BUILT = {name for name in FILES if name != "keys" or pathlib.Path("/usr/include/lua5.1/lualib.h").exists()}
 
 
-def names_in_the_sources():
+def names_in_the_patches():
     found = set()
-    for path in sorted((ROOT / "src").rglob("*.c")):
-        found.update(re.findall(r"\bMUTATION\((\w+)\)", path.read_text(encoding="utf-8")))
+    for path in sorted((ROOT / "tests/mutations").glob("*.patch")):
+        for line in re.findall(r"^\+.*", path.read_text(encoding="utf-8"), re.MULTILINE):
+            found.update(re.findall(r"\bMUTATION\((\w+)\)", line))
     return found
 
 
@@ -132,9 +134,9 @@ def nothing_is_found_without_a_mutation():
     return all(told[one]["failed"] == 0 and told[one]["runs"] == runs[one] for one in BUILT), ""
 
 
-def every_mutation_of_the_sources_is_named_here():
-    sources, here = names_in_the_sources(), set(WITHIN)
-    return sources == here, f"new: {sorted(sources - here)}, gone: {sorted(here - sources)}"
+def every_mutation_of_the_patches_is_named_here():
+    patches, here = names_in_the_patches(), set(WITHIN)
+    return patches == here, f"new: {sorted(patches - here)}, gone: {sorted(here - patches)}"
 
 
 def a_failure_is_printed_with_its_trace_and_replays():
@@ -166,7 +168,7 @@ def main():
     subprocess.run(["/usr/bin/ninja", "-C", BUILD, "--quiet", "mutated-programs"], check=True,
                    stdout=sys.stderr)
     cases = [(one.__name__, one) for one in (nothing_is_found_without_a_mutation,
-                                             every_mutation_of_the_sources_is_named_here,
+                                             every_mutation_of_the_patches_is_named_here,
                                              a_failure_is_printed_with_its_trace_and_replays,
                                              users_own_tests_find_what_breaks_their_promises)]
     cases += [(f"{name} is found", lambda name=name: found(name)) for name in sorted(WITHIN)]

@@ -316,20 +316,40 @@ def every_c_file_is_built(tree):
             yield Violation(path, 1, "is not built: add it to the meson.build of its folder")
 
 
+def listed_in(tree, path, name):
+    names = re.search(rf"^{name} = \[(.*?)\]", tree.texts[path], re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"'([^']+)'", names.group(1)))
+
+
 def what_only_tests_want_is_built_for_them(tree):
-    """Files with points to die at or with deliberate bugs are compiled again for tests/crash and tests/simulate: those that
-    tests/meson.build names."""
-    listed = tree.texts["tests/meson.build"]
-    for what, begins in (("CRASH_POINTS", "CRASH_POINT"), ("MUTATIONS", "MUTATION")):
-        names = re.search(rf"'{what}': \[(.*?)\]", listed, re.DOTALL)
-        named = set(re.findall(r"'([^']+)'", names.group(1)))
-        having = {path for path in tree.c_files("src/")
-                  if re.search(rf"\b{begins}\(|#ifdef FREEHOLD_{what}\b", tree.code[path])}
-        having -= {"src/base/crash.h", "src/base/mutation.h"}
-        for path in sorted(having - named):
-            yield Violation(path, 1, f"has {begins}: name it in tests/meson.build, below {what}")
-        for path in sorted(named - having):
-            yield Violation("tests/meson.build", 1, f"{path} has no {begins}: remove it below {what}")
+    """Files with points to die at are compiled again for tests/crash: those that tests/meson.build names. Deliberate bugs
+    come into copies, by the patches of tests/mutations, of which tests/mutations/meson.build names the sources."""
+    named = listed_in(tree, "tests/meson.build", "crash_points")
+    having = {path for path in tree.c_files("src/")
+              if re.search(r"\bCRASH_POINT\(|#ifdef FREEHOLD_CRASH_POINTS\b", tree.code[path])} - {"src/base/crash.h"}
+    for path in sorted(having - named):
+        yield Violation(path, 1, "has CRASH_POINT: name it in tests/meson.build, below crash_points")
+    for path in sorted(named - having):
+        yield Violation("tests/meson.build", 1, f"{path} has no CRASH_POINT: remove it below crash_points")
+    for path in tree.c_files("src/"):
+        for line, _ in lines_matching(tree.texts[path], re.compile(r"MUTATION")):
+            yield Violation(path, line, "a deliberate bug stands in a patch of tests/mutations, not in the source")
+
+
+def every_patch_of_deliberate_bugs_is_built(tree):
+    listed = "tests/mutations/meson.build"
+    named = {f"tests/mutations/{path[len('src/'):].replace('/', '_')}.patch": path
+             for path in listed_in(tree, listed, "mutated_sources")}
+    patches = {path for path in tree.texts if path.startswith("tests/mutations/") and path.endswith(".patch")}
+    for path in sorted(patches - set(named)):
+        yield Violation(path, 1, f"is not built: name its source in {listed}, or name it after its source")
+    for path in sorted(set(named) - patches):
+        yield Violation(listed, 1, f"{named[path]} has no {path}: remove it, or record the patch")
+    for path in sorted(patches & set(named)):
+        if not re.search(rf"^--- a/{named[path]}\n\+\+\+ b/{named[path]}\n", tree.texts[path], re.MULTILINE):
+            yield Violation(path, 1, f"is not of {named[path]}, as its name says")
+        if not re.search(r"^\+.*\bMUTATION\(\w+\)", tree.texts[path], re.MULTILINE):
+            yield Violation(path, 1, "adds no MUTATION: remove it")
 
 
 def library_exports_what_its_headers_declare(tree):
@@ -438,7 +458,7 @@ CHECKS = (
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
     functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
-    what_only_tests_want_is_built_for_them,
+    what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
     every_schedule_has_its_tests_and_every_mark_its_row, layout_is_clang_formats,

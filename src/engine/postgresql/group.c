@@ -45,7 +45,6 @@
 #include <stdlib.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "store/relational/ledger.h"
 #include "engine/postgresql/internal.h"
 
@@ -450,7 +449,7 @@ enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_err
     struct postgresql_group *group = work->group;
     if (--group->open == 0)
         group_end(store_of(work), group);
-    while (!group->over && !MUTATION(member_told_early))
+    while (!group->over)
         fiber_wait(&group->ended);
     enum fh_code code = group->code;
     if (code != FH_OK && error)

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mutation.h"
 #include "engine/postgresql/internal.h"
 
 #define DEFERRED_MAX 128 /* statements written and not answered, in one work */
@@ -151,11 +150,8 @@ enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error
         if (code != FH_OK)
             return code;
     }
-    enum store_mode mode = MUTATION(works_not_serializable) && work->base.mode == STORE_WRITE
-                               ? STORE_WRITE_GUARDED
-                               : work->base.mode;
     struct postgresql_call *call =
-        postgresql_call(work->connection, &begin_statements[mode], NULL, 0);
+        postgresql_call(work->connection, &begin_statements[work->base.mode], NULL, 0);
     if (!call)
         return lost(work, error);
     postgresql_call_defer(call, work);

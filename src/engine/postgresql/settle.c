@@ -23,7 +23,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/mutation.h"
 #include "engine/postgresql/internal.h"
 
 #define TRIM_NS (20 * (int64_t)1000000000)
@@ -37,8 +36,6 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
     if (!mark->opening) /* the store is being opened: whoever asks again finds it made */
         return FH_OK;
     bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_ALONE;
-    if (MUTATION(forgotten_reads_trusted) || MUTATION(works_not_serializable))
-        serializable = false;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
     return postgresql_run(&work->base,
                           serializable
@@ -54,15 +51,13 @@ void postgresql_marks_trim(struct postgresql_connection *connection)
 {
     struct postgresql_store *store = connection->store;
     int64_t now_ns = world_monotonic_ns(store->base.world);
-    int64_t pause_ns = MUTATION(mark_trimmed_early) ? 0 : TRIM_NS;
-    if (!store->marks.opening || now_ns - store->marks_trimmed_ns < pause_ns)
+    if (!store->marks.opening || now_ns - store->marks_trimmed_ns < TRIM_NS)
         return;
     store->marks_trimmed_ns = now_ns;
     struct postgresql_statement *statement;
     struct postgresql_parameters parameters;
-    struct sql_value values[] = {
-        sql_integer(store->marks.opening),
-        sql_integer(MUTATION(mark_trimmed_early) ? INT64_MAX : marks_decided(&store->marks))};
+    struct sql_value values[] = {sql_integer(store->marks.opening),
+                                 sql_integer(marks_decided(&store->marks))};
     if (postgresql_statement_get(store,
                                  "DELETE FROM fh_mark WHERE opening = ?1 AND number < ?2"
                                  " AND never IS NULL",
@@ -83,8 +78,7 @@ static void read_said(void *context, PGresult *result)
 {
     enum mark_said *said = context;
     if (postgresql_pq.PQntuples(result) == 1 && postgresql_pq.PQnfields(result) == 1)
-        *said = mark_said(MUTATION(settled_by_presence) ? "stands"
-                          : postgresql_pq.PQgetisnull(result, 0, 0)
+        *said = mark_said(postgresql_pq.PQgetisnull(result, 0, 0)
                               ? NULL
                               : postgresql_pq.PQgetvalue(result, 0, 0));
 }

@@ -28,7 +28,6 @@
 #include <string.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "engine/postgresql/internal.h"
 #include "store/relational/script.h"
 
@@ -249,12 +248,6 @@ static void connection_leave(struct postgresql_work *work)
 static enum fh_code commit_ended(struct postgresql_work *work, const struct postgresql_call *call,
                                  const struct mark *mark, int backend, struct fh_error *error)
 {
-    if ((!call || call->lost) && MUTATION(lost_commit_done))
-        return FH_OK;
-    if ((!call || call->lost) && MUTATION(lost_commit_again)) {
-        connection_leave(work);
-        return postgresql_idle_error(error);
-    }
     if (!call || call->lost) {
         connection_leave(work);
         return postgresql_settle(store_of(work), mark, backend, error);

@@ -27,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mutation.h"
 #include "engine/redis/internal.h"
 
 #define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
@@ -206,11 +205,6 @@ enum fh_code redis_call(struct redis *redis, bool writes, int count,
     redis_words_add(&call, works);
     code = call_script(redis, &call, ret, error);
     redis_words_release(&call);
-    if (code == FH_OUTCOME_UNKNOWN && MUTATION(lost_call_again)) {
-        error_set(error, FH_CONFLICT, "The call is taken for one that was not done.");
-        error->retryable = true;
-        code = FH_CONFLICT;
-    }
     if (code == FH_OUTCOME_UNKNOWN && !slot)
         return error_set(error, FH_UNAVAILABLE, "The store's Redis server does not answer.");
     if (code == FH_OUTCOME_UNKNOWN) {

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "engine/redis/copy.h"
 
 #define TOGETHER_MAX 32
@@ -153,8 +152,7 @@ static enum fh_code outcome_told(struct redis_work *own, const char **told, stru
     const char *number = *told + strcspn(*told, "0123456789");
     char *end;
     int64_t first = strtoll(number, &end, 10);
-    if (!MUTATION(first_speaks_for_all))
-        *told = end;
+    *told = end;
     if (!done)
         return conflict(error);
     take_positions(own, first);

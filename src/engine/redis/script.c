@@ -31,9 +31,6 @@
 #include "engine/redis/internal.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#include "base/mutation.h"
 
 /* clang-format off */
 /*
@@ -322,43 +319,12 @@ static const char calling[] =
 "return told_each and answers or told()\n";
 /* clang-format on */
 
-/* ---- Deliberate bugs (base/mutation.h) ----------------------------------------------------------
- */
-
-#define SPOILED_MORE 256
-
-static void put(char *script, size_t size, const char *from, const char *to)
-{
-    char *at = strstr(script, from);
-    FH_ASSERT(at != NULL && strlen(script) + strlen(to) < size);
-    memmove(at + strlen(to), at + strlen(from), strlen(at + strlen(from)) + 1);
-    memcpy(at, to, strlen(to));
-}
-
-static void spoil(char *script, size_t size)
-{
-    if (MUTATION(script_runs_again))
-        put(script, size, "last >= number then", "last >= number and mode == 'settle' then");
-    if (MUTATION(script_settles_done_as_never))
-        put(script, size, "last >= number then", "last >= number and mode ~= 'settle' then");
-    if (MUTATION(script_hash_unchecked))
-        put(script, size, "holds = #reply == size and not refused", "holds, size = true, 0");
-    if (MUTATION(slot_trimmed_early)) {
-        put(script, size, "2592000000", "1000");
-        put(script, size, "then return 'gone' end", "then end");
-    }
-    if (MUTATION(script_list_forgotten))
-        put(script, size, "        list(key)\n      elseif", "      elseif");
-}
-
 const char *redis_script(void)
 {
     static char script[sizeof reading + sizeof checking + sizeof judging + sizeof publishing +
-                       sizeof writing + sizeof calling + SPOILED_MORE];
-    if (!script[0]) {
+                       sizeof writing + sizeof calling];
+    if (!script[0])
         snprintf(script, sizeof script, "%s%s%s%s%s%s", reading, checking, judging, publishing,
                  writing, calling);
-        spoil(script, sizeof script);
-    }
     return script;
 }

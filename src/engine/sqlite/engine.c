@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "store/copy/document.h"
 #include "store/copy/keyvalue.h"
 #include "store/relational/ledger.h"
@@ -67,8 +66,6 @@ static int configure(sqlite3 *db, bool writing)
                               "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
                               "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8000;",
                               NULL, NULL, NULL);
-    if (result == SQLITE_OK && MUTATION(lost_sync))
-        result = sqlite3_exec(db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     if (result == SQLITE_OK && !writing)
         result = sqlite3_exec(db, "PRAGMA query_only=1", NULL, NULL, NULL);
     return result;

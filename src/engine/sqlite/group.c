@@ -25,7 +25,6 @@
 #include <stdlib.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "engine/sqlite/internal.h"
 
 static void commit_start(struct sqlite_store *store);
@@ -74,8 +73,6 @@ static void group_idle(struct sqlite_store *store)
 
 bool sqlite_group_broke(struct sqlite_store *store)
 {
-    if (MUTATION(broken_group_unseen))
-        return false;
     if (store->state != GROUP_OPEN || !sqlite3_get_autocommit(store->writer.db))
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
@@ -114,8 +111,6 @@ static void commit_run(struct world_job *job)
     struct sqlite_store *store = job->owner;
     CRASH_POINT("group.gathered");
     store->commit_result = sqlite_simple(&store->writer, "COMMIT");
-    if (MUTATION(failed_sync_ignored) && store->commit_result == SQLITE_IOERR_FSYNC)
-        store->commit_result = SQLITE_OK;
     if (store->commit_result == SQLITE_IOERR_FSYNC ||
         store->commit_result == SQLITE_IOERR_DIR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a commit");
@@ -171,8 +166,6 @@ static void commit_done(struct world_job *job)
 static void commit_start(struct sqlite_store *store)
 {
     store->state = GROUP_BUSY;
-    if (MUTATION(early_reply))
-        members_finish(store, FH_OK, NULL);
     store->job = (struct world_job){.run = commit_run, .done = commit_done, .owner = store};
     world_job(store->base.world, &store->job);
 }
@@ -344,8 +337,7 @@ void sqlite_rollback(struct store_work *base)
     }
     FH_ASSERT(store->active == work);
     if (!sqlite_group_broke(store) &&
-        (sqlite_simple(&store->writer,
-                       MUTATION(failed_work_kept) ? "SELECT 1" : "ROLLBACK TO work") != SQLITE_OK ||
+        (sqlite_simple(&store->writer, "ROLLBACK TO work") != SQLITE_OK ||
          sqlite_simple(&store->writer, "RELEASE work") != SQLITE_OK)) {
         /* What it changed can't be taken out alone; the others must not commit it. */
         sqlite_simple(&store->writer, "ROLLBACK");

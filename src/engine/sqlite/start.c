@@ -12,12 +12,11 @@
 #include <stdio.h>
 
 #include "base/crash.h"
-#include "base/mutation.h"
 #include "engine/sqlite/internal.h"
 
 enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error)
 {
-    int failed = MUTATION(folder_left_unsynced) ? 0 : world->files->sync_folder(world, folder);
+    int failed = world->files->sync_folder(world, folder);
     if (failed)
         return error_set_errno(error, FH_UNAVAILABLE, failed, "The folder %s can't be synced",
                                folder);
@@ -37,7 +36,7 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
     if (failed && failed != ENOENT)
         return error_set_errno(error, FH_UNAVAILABLE, failed,
                                "The store's log %s can't be looked at", wal);
-    if (failed || size == 0 || MUTATION(log_left_unsynced))
+    if (failed || size == 0)
         return FH_OK;
     CRASH_POINT("log.found");
     enum fh_code code = sqlite_log_check(world, path, error);

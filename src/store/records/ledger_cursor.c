@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mutation.h"
 #include "store/records/records.h"
 
 static enum fh_code cursor_id(char id[static RECORD_ID_SIZE], const char *source, const char *share,
@@ -63,9 +62,8 @@ enum fh_code records_cursor_move(struct store_work *work, const char *source, co
         code = cursor_read(work, id, &now, error);
     if (code)
         return code;
-    if ((strcmp(now.incarnation, old->incarnation) != 0 || now.position != old->position ||
-         now.epoch != old->epoch) &&
-        !MUTATION(record_cursor_unfenced))
+    if (strcmp(now.incarnation, old->incarnation) != 0 || now.position != old->position ||
+        now.epoch != old->epoch)
         return error_set(error, FH_CONFLICT,
                          "The cursor of %s is not at %" PRId64 " any more: these were applied.",
                          source, old->position);

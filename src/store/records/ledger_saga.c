@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mutation.h"
 #include "store/records/records.h"
 
 #define SAGAS "saga"
@@ -72,7 +71,7 @@ enum fh_code records_saga_update(struct store_work *work, const struct ledger_sa
     enum fh_code code = saga_read(work, saga->birth, saga->number, id, &before, error);
     bool fenced = before && (record_integer(before, "epoch") != saga->epoch ||
                              record_saga_is_over(record_text(before, "status")));
-    if (!code && (!before || (fenced && !MUTATION(record_saga_unfenced))))
+    if (!code && (!before || fenced))
         code = error_set(error, FH_CONFLICT, LEDGER_SAGA_FENCED);
     if (!code)
         code = records_set(work, SAGAS, id, before,

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mutation.h"
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_schema.h"
 #include "store/relational/ledger_sql.h"
@@ -137,9 +136,7 @@ enum fh_code sql_ledger_prepare(struct store_work *work, char ret_incarnation[ID
     unsigned char random[10];
     world_random(work->store->world, random, sizeof random);
     id_format(ret_incarnation, world_wall_ms(work->store->world), random);
-    return MUTATION(incarnation_forgotten)
-               ? FH_OK
-               : sql_ledger_meta_put(work, LEDGER_INCARNATION, ret_incarnation, error);
+    return sql_ledger_meta_put(work, LEDGER_INCARNATION, ret_incarnation, error);
 }
 
 enum fh_code sql_ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error)
@@ -160,14 +157,11 @@ static enum fh_code append_numbered(struct store_work *work, struct ledger_event
         code = FH_OK;
     if (code == FH_OK)
         code = ledger_integer(work,
-                              MUTATION(positions_skip)
-                                  ? "UPDATE fh_counter SET position = position + 1 + (random() & 1)"
-                                    " WHERE one = 1 RETURNING position"
-                                  : "UPDATE fh_counter SET position = position + 1 WHERE one = 1"
-                                    " RETURNING position",
+                              "UPDATE fh_counter SET position = position + 1 WHERE one = 1"
+                              " RETURNING position",
                               NULL, 0, &event->position, error);
     key[1] = sql_integer(event->position);
-    if (code == FH_OK && !MUTATION(last_of_key_forgotten))
+    if (code == FH_OK)
         code = ledger_do(work,
                          "INSERT INTO fh_last_of_key (key, position) VALUES (?1, ?2)"
                          " ON CONFLICT (key) DO UPDATE SET position = excluded.position",
@@ -247,20 +241,19 @@ enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error)
 {
     enum fh_code alone;
-    bool late = MUTATION(drawn_before_key_lock);
-    if (events && !events->next && !late) {
+    if (events && !events->next) {
         events->position = events->previous = 0;
         if (append_locked(work, events, &alone, error))
             return alone;
     }
     bool sequenced = work->store->ops->sequence != NULL;
-    enum fh_code code = sequenced && !late ? lock_keys(work, events, error) : FH_OK;
+    enum fh_code code = sequenced ? lock_keys(work, events, error) : FH_OK;
     for (struct ledger_event *event = events; event && code == FH_OK; event = event->next) {
         event->position = event->previous = 0;
         code = sequenced ? ledger_append_unnumbered(work, event, error)
                          : append_numbered(work, event, error);
     }
-    return code == FH_OK && sequenced && late ? lock_keys(work, events, error) : code;
+    return code;
 }
 
 struct event_visit {
@@ -347,22 +340,14 @@ enum fh_code sql_ledger_outbox_trim(struct store_work *work, int64_t position, i
     return code;
 }
 
-/* A deliberate bug's: an older request that comes late takes `done` back. */
-#define SUBSCRIBER_PUT_BLINDLY                                                                     \
-    "INSERT INTO fh_subscriber (name, share, incarnation, done, seen, updated_ms)"                 \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name, share) DO UPDATE SET"                     \
-    " incarnation = excluded.incarnation, done = excluded.done, seen = excluded.seen,"             \
-    " updated_ms = excluded.updated_ms"
-
 enum fh_code sql_ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
                                        const char *incarnation, int64_t done, int64_t seen,
                                        int64_t now_ms, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(name),    sql_text(share),   sql_text(incarnation),
                                  sql_integer(done), sql_integer(seen), sql_integer(now_ms)};
-    const char *sql =
-        MUTATION(done_goes_back) ? SUBSCRIBER_PUT_BLINDLY : ledger_sql(work, LEDGER_SUBSCRIBER_PUT);
-    return ledger_do(work, sql, values, LEDGER_COUNT(values), NULL, error);
+    return ledger_do(work, ledger_sql(work, LEDGER_SUBSCRIBER_PUT), values, LEDGER_COUNT(values),
+                     NULL, error);
 }
 
 struct subscriber_visit {
@@ -417,10 +402,6 @@ enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source, 
                    values, 2, take_cursor, ret, NULL, error);
 }
 
-#define CURSOR_MOVE(where)                                                                         \
-    "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5, epoch = ?6"              \
-    " WHERE source = ?1 AND share = ?2 AND " where
-
 enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source, const char *share,
                                     const struct ledger_cursor *old,
                                     const struct ledger_cursor *next, struct fh_error *error)
@@ -441,9 +422,9 @@ enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source,
     /* So is one that was made for a share and has never moved, and came here with its store. */
     if (code == FH_OK && !moved)
         code = ledger_do(work,
-                         MUTATION(cursor_unfenced) ? CURSOR_MOVE("?7 = ?7 AND ?8 = ?8 AND ?9 = ?9")
-                                                   : CURSOR_MOVE("incarnation = ?7 AND"
-                                                                 " position = ?8 AND epoch = ?9"),
+                         "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5,"
+                         " epoch = ?6 WHERE source = ?1 AND share = ?2 AND incarnation = ?7"
+                         " AND position = ?8 AND epoch = ?9",
                          values, LEDGER_COUNT(values), &moved, error);
     if (code == FH_OK && moved == 0)
         return error_set(error, FH_CONFLICT,

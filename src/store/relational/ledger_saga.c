@@ -5,7 +5,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "base/mutation.h"
 #include "base/text.h"
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
@@ -118,11 +117,6 @@ static enum fh_code saga_advance(struct store_work *work, struct sql_value *valu
 {
     char place[SAGA_PLACE_SIZE] = "";
     enum fh_code code = FH_OK;
-    if (MUTATION(saga_unfenced))
-        return ledger_do(work,
-                         "UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6,"
-                         " updated_ms = ?7 WHERE birth = ?1 AND number = ?2 AND ?3 = ?3",
-                         values, count, NULL, error);
     if (ledger_looks_beside(work))
         code = saga_place(work, values, place, error);
     if (code != FH_OK)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which deliberate bug a build for tests has now: asked once, since it decides nothing else. */
+/* Which deliberate bug there is now: asked once, since it decides nothing else. */
 
-#include "base/mutation.h"
-
-#ifdef FREEHOLD_MUTATIONS
+#include "mutation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +15,3 @@ bool mutation_is(const char *name)
         chosen = "";
     return strcmp(chosen, name) == 0;
 }
-
-#else
-
-typedef int mutation_none; /* a translation unit is not empty */
-
-#endif
