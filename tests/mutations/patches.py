@@ -127,7 +127,7 @@ def merge(name, source, hunks, folder):
     if not base:
         print(f"{name} needs a hand: git knows no version of {source} that it applies to")
         return None
-    files = [folder / f"{name}.{what}" for what in ("merged", "base", "copy")]
+    files = [folder / f"{name[:-len('.patch')]}.{what}" for what in ("merged", "base", "copy")]
     for file, text in zip(files, ((ROOT / source).read_text(encoding="utf-8"), "".join(base), "".join(copy))):
         file.write_text(text, encoding="utf-8")
     conflicts = subprocess.run(["git", "merge-file", "--diff3", "-L", "the source now", "-L", "the source before",
