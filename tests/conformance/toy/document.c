@@ -77,6 +77,7 @@ static enum fh_code get(struct store_work *work, const char *collection, const c
     char table[TOY_TABLE_SIZE];
     json_t *document;
     enum fh_code code = look(work, collection, id, table, &document, error);
+    *ret = NULL;
     return code == FH_OK ? give(document, ret, error) : code;
 }
 
@@ -110,47 +111,31 @@ static enum fh_code insert(struct store_work *work, const char *collection, cons
     return code;
 }
 
-/* A changed copy of the document, on the heap. */
-static enum fh_code changed(const json_t *document, const json_t *update, json_t **ret,
-                            struct fh_error *error)
-{
-    struct arena *arena = json_arena_set(NULL);
-    json_t *copy = json_copy_out(document);
-    enum fh_code code = document_apply(copy, update, error);
-    if (code == FH_OK)
-        code = check(copy, error);
-    if (code == FH_OK)
-        *ret = copy;
-    else
-        json_decref(copy);
-    json_arena_set(arena);
-    return code;
-}
-
 static enum fh_code update(struct store_work *work, const char *collection, const char *id,
                            const json_t *filter, const json_t *how, json_t **ret,
                            struct fh_error *error)
 {
     char table[TOY_TABLE_SIZE];
     json_t *document, *next = NULL;
+    *ret = NULL;
     enum fh_code code = filter ? document_filter_check(filter, error) : FH_OK;
-    if (code == FH_OK)
-        code = document_update_check(how, error);
     if (code == FH_OK)
         code = look(work, collection, id, table, &document, error);
     if (code == FH_OK && !document_matches_checked(document, filter))
         code = error_set(error, FH_CONFLICT, "'%s' in %s does not match.", id, collection);
     if (code == FH_OK)
-        code = changed(document, how, &next, error);
+        code = give(document, &next, error);
     if (code == FH_OK)
-        code = give(next, ret, error);
-    if (code != FH_OK) {
+        code = document_apply(next, how, error);
+    if (code == FH_OK)
+        code = check(next, error);
+    /* That one, in the arena, is the caller's; the store's own is on the heap. */
+    if (code == FH_OK)
+        code = toy_put(work, table, id, json_copy_out(next), error);
+    if (code == FH_OK)
+        *ret = next;
+    else
         json_decref(next);
-        return code;
-    }
-    code = toy_put(work, table, id, next, error);
-    if (code != FH_OK)
-        json_decref(*ret);
     return code;
 }
 
@@ -189,8 +174,7 @@ static enum fh_code look_at_all(struct store_work *work, struct page *page, cons
         if (code == FH_OK)
             code = page_scanned(page, collection, error);
         if (code == FH_OK && document_matches_checked(document, page->find->filter))
-            code = page_take(page, json_incref(document),
-                             json_dumpb(document, NULL, 0, JSON_COMPACT), error);
+            code = page_take(page, document, json_dumpb(document, NULL, 0, JSON_COMPACT), error);
     }
     return code;
 }
@@ -200,6 +184,7 @@ static enum fh_code find(struct store_work *work, const char *collection,
 {
     char table[TOY_TABLE_SIZE];
     struct page page;
+    *ret = NULL;
     enum fh_code code = toy_documents_table(work, collection, table, error);
     if (code != FH_OK)
         return code;

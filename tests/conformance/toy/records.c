@@ -52,32 +52,18 @@ static bool is_listed(enum record_list list, const json_t *record)
     }
 }
 
+/* NULL: any value. */
 static bool has_field(const json_t *record, const struct record_field *field)
 {
     return !field->value || strcmp(record_word(record, field->name), field->value) == 0;
-}
-
-/* Of a whole table fields are the first parts of the id. */
-static bool has_fields(const struct record_range *range, const char *id, const json_t *record)
-{
-    for (size_t i = 0; i < 3 && range->fields[i].name; i++) {
-        size_t length = strcspn(id, RECORD_SEPARATOR);
-        const char *value = range->fields[i].value;
-        if (range->list != RECORDS_ALL && !has_field(record, &range->fields[i]))
-            return false;
-        if (range->list == RECORDS_ALL &&
-            (strlen(value) != length || strncmp(id, value, length) != 0))
-            return false;
-        id += length + (id[length] != '\0');
-    }
-    return true;
 }
 
 static bool is_in(const struct record_range *range, const char *id, const json_t *record)
 {
     bool client = range->list == RECORDS_OF_CLIENT;
     return is_listed(range->list, record) && (!range->within || toy_is_within(id, range->within)) &&
-           has_fields(range, id, record) && has_field(record, &range->also) &&
+           has_field(record, &range->fields[0]) && has_field(record, &range->fields[1]) &&
+           has_field(record, &range->fields[2]) && has_field(record, &range->also) &&
            (!range->below || (client ? record_integer(record, "created_ms")
                                      : record_number(record)) < range->below) &&
            (!range->before_ms || record_integer(record, "updated_ms") < range->before_ms);

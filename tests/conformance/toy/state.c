@@ -59,9 +59,9 @@ enum fh_code toy_remove(struct store_work *work, const char *table,
 {
     enum fh_code code = FH_OK;
     const char *id;
-    json_t *value;
+    json_t *values = toy_table(work, table), *value; /* while the work removes from its copy */
     void *next;
-    json_object_foreach_safe (toy_table(work, table), next, id, value) {
+    json_object_foreach_safe (values, next, id, value) {
         if (code == FH_OK && (!goes || goes(context, id, value)))
             code = toy_put(work, table, id, NULL, error);
     }
