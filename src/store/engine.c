@@ -77,7 +77,6 @@ static void add(const struct engine *engine)
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&
                           server->enter && server->provide && server->trespass && server->room));
     FH_ASSERT(!server || store->clock);
-    FH_ASSERT(server || store->copy_file);
     engines[count++] = engine;
 }
 

@@ -168,8 +168,9 @@ struct store_ops {
      * set as every clock. FH_UNSUPPORTED: it does not tell. NULL: there is no server. */
     enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
     /* All that the store holds at one moment, as one file at `path`, which is made anew, whole and
-     * durable, and read again; off the loop, while the store is used. NULL: the store has no file,
-     * and is copied row by row. */
+     * durable, and read again; off the loop, while the store is used. It is a store of the embedded
+     * engine (engine_embedded), as every backup is. NULL: the store is copied into one row by row.
+     */
     enum fh_code (*copy_file)(struct store *store, const char *path, struct store_watch *watch,
                               struct fh_error *error);
 };

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The toy: an embedded engine for the tests, all in the memory of the process. What a folder's
- * store holds stays on its shelf when the store is closed, until the process ends; a store of
- * another name than its own ("backup") is a file, read when it is opened and written by each
- * commit.
+ * store holds stays on its shelf when the store is closed, until the process ends.
  */
 
 #include "internal.h"
@@ -12,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/map.h"
-#include "base/text.h"
 
 static struct map shelves; /* by folder */
 
@@ -52,32 +49,6 @@ static struct toy_shelf *shelf_of(const char *folder)
     return shelf;
 }
 
-static enum fh_code find_shelf(struct toy_store *store, const struct store_options *options,
-                               struct fh_error *error)
-{
-    if (!options->name) {
-        store->shelf = shelf_of(options->folder);
-        return store->shelf ? FH_OK
-                            : error_set(error, FH_NO_MEMORY, "There is no memory for a store.");
-    }
-    struct text path;
-    text_init(&path, TEXT_LENGTH_MAX);
-    text_printf(&path, "%s/%s.db", options->folder, options->name);
-    store->path = text_take(&path);
-    store->shelf = shelf_new();
-    if (!store->shelf)
-        return error_set(error, FH_NO_MEMORY, "There is no memory for a store.");
-    json_t *state;
-    enum fh_code code = toy_file_read(store->store.world, store->path, &state, error);
-    if (code == FH_NOT_FOUND)
-        return FH_OK;
-    if (code == FH_OK) {
-        json_decref(store->shelf->state);
-        store->shelf->state = state;
-    }
-    return code;
-}
-
 static enum fh_code prepare(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
@@ -98,9 +69,10 @@ static enum fh_code open(const struct store_options *options, struct world *worl
     if (!store)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a store.");
     store_init(&store->store, &engine_toy, options, world);
-    enum fh_code code = find_shelf(store, options, error);
-    if (code == FH_OK)
-        code = prepare(&store->store, error);
+    store->shelf = shelf_of(options->folder);
+    enum fh_code code = store->shelf
+                            ? prepare(&store->store, error)
+                            : error_set(error, FH_NO_MEMORY, "There is no memory for a store.");
     if (code == FH_OK)
         *ret = &store->store;
     else
@@ -110,13 +82,7 @@ static enum fh_code open(const struct store_options *options, struct world *worl
 
 static void close(struct store *store)
 {
-    struct toy_store *toy = toy_of(store);
-    if (toy->path && toy->shelf) {
-        json_decref(toy->shelf->state);
-        free(toy->shelf);
-    }
-    free(toy->path);
-    free(toy);
+    free(toy_of(store));
 }
 
 /* ---- Works ----------------------------------------------------------------------------------- */
@@ -197,22 +163,11 @@ static enum fh_code commit(struct store_work *work, struct fh_error *error)
     struct toy_work *toy = work_of(work);
     struct toy_store *store = toy_of(work->store);
     enum fh_code code = clear(work, error);
-    if (code == FH_OK && store->path && toy->state != toy->before)
-        code = toy_file_write(store->store.world, store->path, toy->state, NULL, error);
     if (code == FH_OK && toy->state != toy->before) {
         json_decref(store->shelf->state);
         store->shelf->state = json_incref(toy->state);
     }
     end(work);
-    return code;
-}
-
-static enum fh_code copy_file(struct store *store, const char *path, struct store_watch *watch,
-                              struct fh_error *error)
-{
-    json_t *state = json_incref(toy_of(store)->shelf->state);
-    enum fh_code code = toy_file_write(store->world, path, state, watch, error);
-    json_decref(state);
     return code;
 }
 
@@ -222,7 +177,6 @@ static const struct store_ops store_ops = {
     .begin = begin,
     .commit = commit,
     .rollback = end,
-    .copy_file = copy_file,
 };
 
 const struct engine engine_toy = {

@@ -39,7 +39,6 @@ struct toy_shelf {
 struct toy_store {
     struct store store;
     struct toy_shelf *shelf;
-    char *path; /* of the file that it keeps itself in; NULL: it stays in memory */
 };
 
 struct toy_work {
@@ -70,14 +69,5 @@ bool toy_is_within(const char *id, const char *within);
 /* The table of a collection. FH_INVALID: there is no such collection. */
 enum fh_code toy_documents_table(const struct store_work *work, const char *collection,
                                  char ret[static TOY_TABLE_SIZE], struct fh_error *error);
-
-/* ---- file.c ---------------------------------------------------------------------------------- */
-
-/* On a fiber, which is parked meanwhile. `watch` may be NULL. */
-enum fh_code toy_file_write(struct world *world, const char *path, const json_t *state,
-                            struct store_watch *watch, struct fh_error *error);
-/* FH_NOT_FOUND: there is no such file. FH_UNSUPPORTED: it is another one's. */
-enum fh_code toy_file_read(struct world *world, const char *path, json_t **ret,
-                           struct fh_error *error);
 
 #endif
