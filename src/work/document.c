@@ -52,7 +52,7 @@ static _Noreturn void fail_memory(fh_work *w)
 static json_t *get(fh_work *w, struct store_work *work, const char *collection, const char *id,
                    struct fh_error *error)
 {
-    json_t *document;
+    json_t *document = NULL;
     error->code = documents_of(w)->get(work, collection, id, &document, error);
     return document;
 }
@@ -198,7 +198,7 @@ static json_t *update_one(fh_work *w, const char *collection, const char *id, co
     const struct document_ops *documents = documents_of(w);
     struct store_work *work = work_store_write(w);
     const char *name = may_change(w, collection, id);
-    json_t *document;
+    json_t *document = NULL;
     error->code = documents->update(work, collection, id, filter, update, &document, error);
     if (document)
         changed(w, name);

@@ -195,12 +195,57 @@ static void closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps(stru
     EXPECT(strcmp(left, "---ss-s") == 0);
 }
 
+static bool tell_step(void *context, const struct ledger_step *step)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    snprintf(told->text + used, sizeof told->text - used, "%d.%d %s;", step->step, step->element,
+             step->state);
+    return true;
+}
+
+/* Whoever writes it is to find it where the start has put it. */
+static void a_step_that_began_with_its_saga_is_replaced(struct conformance *c)
+{
+    struct ledger_event event = {.id = "begun",
+                                 .type = "freehold.saga.started",
+                                 .key = "begun",
+                                 .data = "{}",
+                                 .time_ms = 1,
+                                 .version = 1};
+    struct ledger_saga saga = {.birth = "birth",
+                               .start_id = "begun",
+                               .name = "trade",
+                               .input = "{}",
+                               .state = "{}",
+                               .status = "running",
+                               .epoch = 1};
+    struct ledger_step step = {
+        .birth = "birth", .attempt = 1, .target = "stock", .request = "{}", .state = "stored"};
+    struct store_work *work = conformance_begin(c, STORE_WRITE);
+    EXPECT(work && ledger_saga_start(work, &event, &saga, &step, 1, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    step.number = 1;
+    step.state = "done";
+    EXPECT(ledger_step_put(work, &step, &c->error) == FH_OK);
+    work = go_on(c, work);
+    EXPECT(work);
+    struct told told = {""};
+    struct arena arena;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = ledger_steps_get(work, &arena, "birth", 1, tell_step, &told, &c->error);
+    arena_release(&arena);
+    EXPECT(code == FH_OK && strcmp(told.text, "0.0 done;") == 0);
+}
+
 int main(void)
 {
     static const struct conformance_row rows[] = {
         CASE(what_a_subscriber_has_done_never_goes_back),
         CASE(what_a_service_answered_in_another_life_is_told),
         CASE(closed_sagas_that_ended_long_ago_are_forgotten_with_their_steps),
+        CASE(a_step_that_began_with_its_saga_is_replaced),
     };
     return conformance_main_all(rows, sizeof rows / sizeof *rows);
 }

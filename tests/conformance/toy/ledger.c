@@ -159,7 +159,7 @@ static enum fh_code put_step(struct store_work *work, const char *saga,
 {
     char id[RECORD_ID_SIZE], place[RECORD_PLACE_SIZE];
     records_step_place(place, step->step, step->element);
-    enum fh_code code = record_id(id, error, "%s" RECORD_SEPARATOR "%s", saga, place);
+    enum fh_code code = record_id(id, error, "%s%s", saga, place);
     return code == FH_OK ? records_put(work, "saga_step", id, records_step(step), error) : code;
 }
 
