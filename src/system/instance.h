@@ -26,7 +26,8 @@ void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance,
 enum fh_code instance_lock(int folder_fd, int instance, int *ret_fd, struct fh_error *error);
 /* After the start. The process keeps the lock; the caller closes `fd`. */
 void instance_record(int fd, pid_t pid);
-/* The pid of the process that lives; 0: none; -1: one whose pid was not written in time. */
+/* The pid of the process that lives; 0: none; -1: one whose pid was not written in time, and which
+ * is not found by its lock either. */
 pid_t instance_survivor(int folder_fd, int instance);
 /* Writes the configuration of another instance than the first, whose own (STEM.json) it is but for
  * its number. `user` as in users_give. */
