@@ -11,7 +11,6 @@
 #include "work/work.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
@@ -39,8 +38,7 @@ static _Noreturn void unwind(fh_work *w)
     memset(&w->ending.exception, 0, sizeof w->ending.exception);
     w->ending.exception.exception_cleanup = on_caught;
     _Unwind_ForcedUnwind(&w->ending.exception, stop, w);
-    FH_ASSERT(!"frames that can't be unwound");
-    abort();
+    error_assertion_failed("a handler's frames can be unwound", __FILE__, __LINE__);
 }
 
 _Noreturn void work_end_handler(fh_work *w, int how)
