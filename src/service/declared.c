@@ -159,6 +159,8 @@ enum fh_code declared_read(const fh_service *const *begin, const fh_service *con
     *ret = (struct declared){.services = allocate(count + 1, sizeof *ret->services)};
     for (; ret->count < count && code == FH_OK; ret->count++)
         code = read_one(begin[ret->count], &ret->services[ret->count], error);
+    if (code != FH_OK)
+        free(ret->services);
     return code;
 }
 

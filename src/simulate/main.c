@@ -249,6 +249,27 @@ static bool services_fit(const struct system_file *file, const struct declared *
     return true;
 }
 
+static int run(struct program *program, const struct declared *declared)
+{
+    struct system_file *file = read_file(program->options.file);
+    bool fits = file && (program->options.linked || services_fit(file, declared));
+    program->many = (struct many){.system = {.file = file,
+                                             .services = declared->services,
+                                             .service_count = declared->count,
+                                             .simulation = __start_fh_simulations[0],
+                                             .fates = program->options.fates},
+                                  .first_seed = program->options.seed,
+                                  .runs = program->options.runs,
+                                  .side_by_side = program->options.jobs,
+                                  .replay = program->options.replay,
+                                  .seen = on_seen,
+                                  .context = program};
+    int code = fits ? simulate(program) : 2;
+    if (file)
+        system_file_free(file);
+    return code;
+}
+
 int main(int count, char **words)
 {
     struct program program = {0};
@@ -258,29 +279,14 @@ int main(int count, char **words)
     json_memory_init();
     if (sodium_init() < 0)
         return 1;
+    int code = read_options(count, words, &program.options);
+    if (code)
+        return code - 1;
     if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
         printf("%s\n", error.message);
         return 2;
     }
-    int code = read_options(count, words, &program.options);
-    if (code)
-        return code - 1;
-    struct system_file *file = read_file(program.options.file);
-    if (!file || (!program.options.linked && !services_fit(file, &declared)))
-        return 2;
-    program.many = (struct many){.system = {.file = file,
-                                            .services = declared.services,
-                                            .service_count = declared.count,
-                                            .simulation = __start_fh_simulations[0],
-                                            .fates = program.options.fates},
-                                 .first_seed = program.options.seed,
-                                 .runs = program.options.runs,
-                                 .side_by_side = program.options.jobs,
-                                 .replay = program.options.replay,
-                                 .seen = on_seen,
-                                 .context = &program};
-    code = simulate(&program);
-    system_file_free(file);
+    code = run(&program, &declared);
     free(declared.services);
     return code;
 }

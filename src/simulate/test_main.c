@@ -284,10 +284,6 @@ int main(int count, char **words)
     json_memory_init();
     if (!program || sodium_init() < 0)
         return 1;
-    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
-        printf("%s\n", error.message);
-        return 2;
-    }
     if (count == 2 && strcmp(words[1], "--help") == 0)
         return usage(words[0], stdout);
     if (!read_options(count, words, &program->options))
@@ -295,6 +291,11 @@ int main(int count, char **words)
     struct system_file *file = read_file(program->options.file);
     if (!file)
         return 2;
+    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
+        printf("%s\n", error.message);
+        system_file_free(file);
+        return 2;
+    }
     program->system = (struct run_system){.file = file,
                                           .services = declared.services,
                                           .service_count = declared.count,

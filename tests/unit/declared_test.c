@@ -138,7 +138,6 @@ static void assert_refused(const fh_service *service, const char *word)
     struct fh_error error;
     assert_int_equal(read(service, &declared, &error), FH_UNSUPPORTED);
     assert_non_null(strstr(error.message, word));
-    release(&declared);
 }
 
 static void a_newer_declaration_and_another_abi_are_refused(void **state)
