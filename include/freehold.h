@@ -99,7 +99,7 @@ struct fh_published {
     int version;
     const fh_field *shape;
     const char *key; /* the field of the data by which events are kept in order */
-    /* What there is now, for subscribers that begin anew (docs/events.md, "Snapshots"): answers, as
+    /* What there is now, for subscribers that begin anew (docs/guide/events.md, "Snapshots"): answers, as
      * a handler of GET, an array of data such as the event's, in the order of their keys, behind
      * the key `after`, at most `limit` (both in fh_query). NULL: none is given. */
     fh_handler *state;
@@ -130,7 +130,7 @@ struct fh_asked {
 
 /*
  * A boundary that moved: what another service kept until now, this one keeps from now on
- * (docs/boundaries.md). Before it serves for the first time, it takes all of it over: each thing in
+ * (docs/guide/boundaries.md). Before it serves for the first time, it takes all of it over: each thing in
  * the other's list, and what is recorded there of the commands on them, so that a step done there
  * is undone here, by its key.
  */
@@ -164,7 +164,7 @@ struct fh_step {
     /* Instead of a call: a name in the element or the input that holds an http or https URL, to
      * which the body is posted, with an Idempotency-Key. Nobody outside keeps Freehold's protocol:
      * any 2xx is done, a status in `no` (default 410) refuses, everything else is asked again, and
-     * there is no undo, so it is the pivot or comes after it. See docs/sagas.md. */
+     * there is no undo, so it is the pivot or comes after it. See docs/guide/sagas.md. */
     const char *outside;
     int no[8];
     bool pivot;
@@ -323,7 +323,7 @@ FH_API json_t *fh_peek(fh_work *w, const char *sql, ...) FH_OBJECTS;
 
 /*
  * Documents are JSON objects with a string `id`. Filters and updates are written in MongoDB's
- * operators (the subset is in docs/documents.md). One work changes one document; a second is
+ * operators (the subset is in docs/guide/documents.md). One work changes one document; a second is
  * refused. A document inserted without an id gets one, derived from the request's key where
  * there is one.
  */
@@ -346,7 +346,7 @@ FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); 
 /* ---- The key-value model ------------------------------------------------------------------ */
 
 /*
- * A key holds a value, a hash or a sorted set (docs/keyvalue.md). Keys, fields and members are
+ * A key holds a value, a hash or a sorted set (docs/guide/keyvalue.md). Keys, fields and members are
  * strings of 1 to 512 bytes; values are any JSON of at most 1 MiB. A key comes with its first
  * value, field or member and goes with its last. A call on a key of another kind ends the handler
  * with 409. As many keys as need be are changed in one work.

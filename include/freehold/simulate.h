@@ -5,7 +5,7 @@
 /*
  * Simulating a system: all its services, unchanged, in one process on virtual time, while a seed
  * decides what is lost, late, doubled or torn, and who dies when. This is how a system says what
- * its clients do and what must hold at the end. See docs/simulation.md.
+ * its clients do and what must hold at the end. See docs/internals/simulation.md.
  *
  *     prepare   once, while nothing fails yet; may be NULL
  *     client    `clients` of them side by side, while everything may fail

@@ -6,7 +6,7 @@
  * Tests of services, on the simulator: the services unchanged, each test with stores of its own, on
  * virtual time. A test is straight-line code; it ends at the first thing that is not as expected.
  * Each is run for several seeds: the same steps, with other delays, orders and deaths. At its end
- * the system must come to rest with nothing parked. See docs/testing.md; `freehold test` runs them.
+ * the system must come to rest with nothing parked. See docs/guide/testing.md; `freehold test` runs them.
  *
  *     FH_TEST_OF(orders, a_cancelled_order_says_why)
  *     {
@@ -76,7 +76,7 @@ FH_API void fh_test_crash(fh_test *t, const char *service);
 FH_API void fh_test_crash_soon(fh_test *t, const char *service);
 /* It does nothing and answers nobody for so long. */
 FH_API void fh_test_pause(fh_test *t, const char *service, int seconds);
-/* From here on anything may fail, as in a simulation (docs/simulation.md), until it is ended. */
+/* From here on anything may fail, as in a simulation (docs/internals/simulation.md), until it is ended. */
 FH_API void fh_test_faults_begin(fh_test *t);
 FH_API void fh_test_faults_end(fh_test *t);
 

@@ -4,7 +4,7 @@
 
 /*
  * Who calls whom, proved: short-lived tokens under a key that only the two of them have. Pure: keys
- * and time are given. docs/security.md says what this protects against whom.
+ * and time are given. docs/operate/security.md says what this protects against whom.
  *
  * A token is "1.CALLER.AUDIENCE.EXPIRES.MAC": names without dots, the wall clock's milliseconds in
  * decimal, and crypto_auth (HMAC-SHA512-256) of all before the last dot in lower-case hex.

@@ -53,12 +53,12 @@ static int run_linked(const struct cli_command *command, char **words, const cha
 
 static int run_simulate(const struct cli_command *command, char **words, const char **values)
 {
-    return run_linked(command, words, values, "simulate", "docs/simulation.md");
+    return run_linked(command, words, values, "simulate", "docs/internals/simulation.md");
 }
 
 static int run_test(const struct cli_command *command, char **words, const char **values)
 {
-    return run_linked(command, words, values, "tests", "docs/testing.md");
+    return run_linked(command, words, values, "tests", "docs/guide/testing.md");
 }
 
 const struct cli_command cli_simulate = {

@@ -3,7 +3,7 @@
  * Publishing. fh_publish opens the work as any use of the store does, because an event is a
  * change of the store; then it only takes down what to write. The hook that runs when the handler
  * has ended appends to the outbox: last, because the position of an event is drawn there, and
- * whoever holds the rows that the event tells of must hold them already (docs/work.md).
+ * whoever holds the rows that the event tells of must hold them already (docs/guide/work.md).
  *
  * A rerun of the handler publishes anew; what the first run had taken down was on its arena and is
  * gone. Ids come from the work's recorded seed, so that they are the same then.

@@ -92,7 +92,7 @@ void event_room_committed(struct event_room *room, int64_t position, int count);
 
 /* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
  * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
- * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/events.md. Memory only, cheap: what other
+ * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Memory only, cheap: what other
  * instances have is as they told last; subscribers are told by the instance that trims, as it saw
  * them last. New reference. */
 json_t *event_room_state(const struct event_room *room);

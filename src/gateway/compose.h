@@ -4,7 +4,7 @@
 
 /*
  * Composed answers: one GET at the gateway, made of parts that other services' public routes give.
- * docs/gateway.md has the declaration and the path language. This file is the pure half: what is
+ * docs/guide/gateway.md has the declaration and the path language. This file is the pure half: what is
  * declared, what refers to what, which ids are wanted, how rows are merged. compose_run.h
  * fetches.
  *

@@ -112,7 +112,7 @@ curl_socket_t client_open_socket(void *context, curlsocktype purpose, struct cur
     (void)purpose;
     if (transfer->client->outside == HTTP_OUTSIDE_PUBLIC && !http_is_public(&address->addr)) {
         transfer_fail(transfer, "its host has no address on the public Internet, and others are "
-                                "not allowed (docs/sagas.md)");
+                                "not allowed (docs/guide/sagas.md)");
         return CURL_SOCKET_BAD;
     }
     int fd = socket(address->family, address->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,

@@ -195,7 +195,7 @@ static void digest_step(uint64_t *digest, const struct saga_type *type, int step
 }
 
 /* All that a saga under way rests on. Whom a step goes to is not part of it: what it changes may
- * have moved to another service, with its records (docs/boundaries.md). */
+ * have moved to another service, with its records (docs/guide/boundaries.md). */
 static void init_digest(struct saga_type *type)
 {
     uint64_t digest = UINT64_C(0xcbf29ce484222325);

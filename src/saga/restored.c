@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Restores: of this store, and of services that sagas go to. The story is in docs/restored.md.
+ * Restores: of this store, and of services that sagas go to. The story is in docs/operate/restored.md.
  *
  * This store was restored: its open sagas ask again (run.c, decide_again.c), and here a fiber tells
  *

@@ -4,7 +4,7 @@
 
 /*
  * Restores, of this service's store and of services that its sagas go to: see restored.c and
- * docs/restored.md. The report is in work/restored.h.
+ * docs/operate/restored.md. The report is in work/restored.h.
  */
 
 #include <jansson.h>

@@ -6,7 +6,7 @@
  * Running sagas: the initiator's side. A service has one saga_room; it takes over what
  * fh_saga_start committed, sends requests, stores each answer with the step that follows from it,
  * and after a restart goes on with what is open. What happens when is decided in decide.h, purely;
- * here it is made durable and carried out. The story is in docs/sagas.md.
+ * here it is made durable and carried out. The story is in docs/guide/sagas.md.
  */
 
 #include <stdbool.h>

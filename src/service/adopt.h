@@ -4,7 +4,7 @@
 
 /*
  * A store that another tool has migrated so far: its record of that is read, and the migrations
- * that stand in it are written down as applied, without being run (docs/migrations.md).
+ * that stand in it are written down as applied, without being run (docs/operate/migrations.md).
  *
  *     "flyway"      flyway_schema_history: the version n there is the migration numbered n here
  *     "liquibase"   databasechangelog: the n-th changeset there is the migration numbered n here

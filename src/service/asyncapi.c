@@ -61,7 +61,7 @@ static json_t *constant(const char *type, json_t *value)
     return json_pack("{s:s, s:o}", "type", type, "const", value);
 }
 
-/* The envelope, see event/envelope.h and docs/events.md. `data` is stolen. */
+/* The envelope, see event/envelope.h and docs/guide/events.md. `data` is stolen. */
 static json_t *envelope_schema(const char *service, const char *type, json_t *data)
 {
     static const char *const plain[] = {"id", "subject", "traceparent"};

@@ -19,7 +19,7 @@
 
 struct audience;
 
-/* From a configuration's "keys", "callers" and "open" (docs/processes.md); `config` must outlive
+/* From a configuration's "keys", "callers" and "open" (docs/internals/processes.md); `config` must outlive
  * it. *ret NULL with FH_OK: it has no "keys", so everybody is believed. */
 enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
                           struct audience **ret, struct fh_error *error);

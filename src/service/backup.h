@@ -5,7 +5,7 @@
 /*
  * A backup of the service's store, made by the process that serves from it while it serves: one
  * file, an embedded store of the same model, in the service's own folder, where `freehold backup`
- * takes it from (docs/backup.md).
+ * takes it from (docs/operate/backup.md).
  *
  *     POST /_freehold/backup       for operators: {"id"}, or 409 while one is made
  *     SERVICE_BACKUP_STATUS        how far it has come: {"id", "pid", "state": "copying" | "done" |

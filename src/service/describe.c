@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A declaration as JSON: what `--describe` prints and everyone else goes by (docs/processes.md). */
+/* A declaration as JSON: what `--describe` prints and everyone else goes by (docs/internals/processes.md). */
 
 #include <stdint.h>
 

@@ -10,7 +10,7 @@
  * An applied file that has changed or is gone is an error, since the store could then not be made
  * again; so is a new file with a lower number. Where a store has several processes, one of an
  * older version may start beside newer ones: what they applied is newer than all that it knows,
- * and no error, for migrations are made so that the version before runs on (docs/migrations.md).
+ * and no error, for migrations are made so that the version before runs on (docs/operate/migrations.md).
  */
 
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
 
 /*
  * Which store a service serves from, and how its data get from one engine of its model to another:
- * a process whose configuration says "from" moves them before it serves (docs/moving.md).
+ * a process whose configuration says "from" moves them before it serves (docs/operate/moving.md).
  */
 
 #include <jansson.h>

@@ -3,7 +3,7 @@
 #define SERVICE_PROCESS_H
 
 /*
- * What every process that `freehold up` starts has in common (docs/processes.md): a configuration
+ * What every process that `freehold up` starts has in common (docs/internals/processes.md): a configuration
  * file, a listening socket, the control channel with its heartbeat, signals, and exit codes.
  */
 

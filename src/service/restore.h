@@ -3,7 +3,7 @@
 #define SERVICE_RESTORE_H
 
 /*
- * A backup takes the place of the service's store, before the service serves (docs/backup.md).
+ * A backup takes the place of the service's store, before the service serves (docs/operate/backup.md).
  *
  * `freehold restore` puts the backup's file into the service's folder, and orders it by
  * SERVICE_RESTORE_ORDER there: {"freehold": 1, "id", "file": "restore-ID", "replaces": the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A boundary moves: one service keeps from now on what another kept, and what was recorded there of
- * the commands on it. docs/boundaries.md tells what people do; this is what the services do.
+ * the commands on it. docs/guide/boundaries.md tells what people do; this is what the services do.
  *
  * The giver's new program does not serve the moved routes any more, so there nothing changes: what
  * it has can be read in pages, again and again. The taker reads, before it hears or answers

@@ -2,7 +2,7 @@
 #ifndef SERVICE_TAKE_OVER_H
 #define SERVICE_TAKE_OVER_H
 
-/* A boundary that moves between two services (docs/boundaries.md): both sides of it. */
+/* A boundary that moves between two services (docs/guide/boundaries.md): both sides of it. */
 
 #include "service/runtime.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes subscribers begin anew with their publishers' state (docs/events.md, "Snapshots"), in
+ * What makes subscribers begin anew with their publishers' state (docs/guide/events.md, "Snapshots"), in
  * some runs of a system whose simulation says that all of its subscriptions can:
  *
  *   limits       outboxes hold few events, whoever has not read them: who falls behind is expired

@@ -168,7 +168,7 @@ static int usage(const char *name, FILE *to)
             "  --trace    one run, and all that happens in it\n"
             "  --linked   only those services of FILE that are linked into this program\n"
             "  --fates L  instead of what is drawn: \"7:2,9:1\", what the 7th message to or from\n"
-            "             the database server meets (docs/simulation.md), and the 9th\n"
+            "             the database server meets (docs/internals/simulation.md), and the 9th\n"
             "  --json     the summary in JSON\n\n"
             "Exit codes: 0 all held, 1 some did not, 2 wrong usage.\n",
             name);

@@ -262,7 +262,7 @@ enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, con
 /* Stores it and deletes that caller's commands it closes (never pending ones). */
 enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
                                  const struct ledger_caller *closed, struct fh_error *error);
-/* For a boundary that moves (docs/boundaries.md), and for what follows from a restore: services'
+/* For a boundary that moves (docs/guide/boundaries.md), and for what follows from a restore: services'
  * commands behind (caller, key), in that order, at most `limit`; and what is closed of whom. Each
  * given to visit, whose false ends. */
 enum fh_code

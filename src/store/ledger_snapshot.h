@@ -3,7 +3,7 @@
 #define STORE_LEDGER_SNAPSHOT_H
 
 /*
- * The part of the ledger that snapshots need (docs/events.md): where each key stands, on the
+ * The part of the ledger that snapshots need (docs/guide/events.md): where each key stands, on the
  * publisher's side; the round that a subscription is in, on the subscriber's. Every engine keeps
  * it.
  */

@@ -7,7 +7,7 @@
  * are made on one, and how it is proved that nobody else's let in. Everything here blocks: it is
  * for the time before `up` turns its loop, for a server's keeper, and for `check`.
  *
- * Who reaches what is a "store" as services have it in their configuration (docs/processes.md):
+ * Who reaches what is a "store" as services have it in their configuration (docs/internals/processes.md):
  * {"host", "port", "user", "password", "database", "schema", "tls"}.
  */
 

@@ -60,7 +60,7 @@ struct store_options {
     const char *name;   /* embedded engines: "backup" for backup.db there; NULL: "store" */
     enum fh_model model;
     /* Server engines: where the store is and as whom it is reached, the configuration's "store"
-     * (docs/processes.md). Borrowed while the store is open. */
+     * (docs/internals/processes.md). Borrowed while the store is open. */
     const json_t *server;
     const char *instance; /* which of the service's processes this is: "0"; NULL: the only one */
     /* A server that follows the store's own: only read, as STORE_READ_COMMITTED, and nothing is
@@ -157,7 +157,7 @@ struct store_ops {
      * alone. Others: nothing was done, nor will be. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
-    /* The sequencer (docs/store.md). Gives committed events their positions, STORE_SEQUENCE_SLICE
+    /* The sequencer (docs/internals/store.md). Gives committed events their positions, STORE_SEQUENCE_SLICE
      * of them at the most, and tells those of `placed`, whose works this process has committed, as
      * far as they are known then. Called by one fiber at a time (store_sequence). FH_UNAVAILABLE:
      * it is done later, nothing is lost. NULL: the commit has done it, and events know their

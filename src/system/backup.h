@@ -4,7 +4,7 @@
 
 /*
  * A backup as it lies in its folder: a file for each service, and BACKUP_MANIFEST, which says what
- * they are and is written last. A folder without it is no backup (docs/backup.md).
+ * they are and is written last. A folder without it is no backup (docs/operate/backup.md).
  *
  *     {"freehold_backup": 1, "system": "shop", "taken_ms": wall clock,
  *      "services": {"users": {"file": "users.db", "model": "relational", "engine": "postgresql",

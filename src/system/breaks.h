@@ -4,7 +4,7 @@
 
 /*
  * Which statements of new migrations break the version of a service that still runs while they
- * are applied, and goes on beside the new one for a while (docs/migrations.md). Judged by what
+ * are applied, and goes on beside the new one for a while (docs/operate/migrations.md). Judged by what
  * PostgreSQL's own parser reads; of other engines' SQL, what it reads too.
  */
 

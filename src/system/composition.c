@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A composition of the system file in the form that the gateway reads (docs/gateway.md). */
+/* A composition of the system file in the form that the gateway reads (docs/guide/gateway.md). */
 
 #include "system/file.h"
 

@@ -3,7 +3,7 @@
 #define SYSTEM_DEFINITIONS_H
 
 /*
- * Sagas end on the definition that they began with (docs/sagas.md, "Changing a definition"). So
+ * Sagas end on the definition that they began with (docs/guide/sagas.md, "Changing a definition"). So
  * before a program is replaced, its running process is asked which of the definitions that the new
  * one has no more are still needed.
  */

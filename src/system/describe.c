@@ -179,7 +179,7 @@ static void judge_form(struct system_service *service, json_t *said, struct find
     if (faults) {
         json_t *first = json_array_get(faults, 0);
         findings_error(findings, service->place,
-                       "%s --describe is not what docs/processes.md asks for, at '%s': %s",
+                       "%s --describe is not what docs/internals/processes.md asks for, at '%s': %s",
                        service->program_path, json_string_value(json_object_get(first, "pointer")),
                        json_string_value(json_object_get(first, "detail")));
         json_decref(faults);

@@ -4,7 +4,7 @@
 
 /*
  * Asks every program what it is: PROGRAM --describe, all side by side, each bounded in output and
- * time. What comes back is checked to have the form of docs/processes.md, so that those who read a
+ * time. What comes back is checked to have the form of docs/internals/processes.md, so that those who read a
  * description afterwards need not doubt its types.
  */
 

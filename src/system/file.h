@@ -155,7 +155,7 @@ json_t *system_file_schema(void);
 
 struct system_service *system_file_service(struct system_file *file, const char *name);
 struct system_server *system_file_server(struct system_file *file, const char *name);
-/* One composition as the gateway reads it (docs/gateway.md). New reference. */
+/* One composition as the gateway reads it (docs/guide/gateway.md). New reference. */
 json_t *system_file_composition(const struct system_composition *composition);
 
 #endif

@@ -4,7 +4,7 @@
 
 /*
  * The links between a system's processes, by TLS where the file says `links: tls`: certificates for
- * each, and for the operator; and the gateway's public door. docs/security.md tells what for.
+ * each, and for the operator; and the gateway's public door. docs/operate/security.md tells what for.
  */
 
 #include "system/provision.h"

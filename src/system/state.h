@@ -4,7 +4,7 @@
 
 /*
  * The state folder of a system: one `up` holds its lock, and leaves there what status, stop, call
- * and check need to find it. See docs/processes.md for what lies in it.
+ * and check need to find it. See docs/internals/processes.md for what lies in it.
  */
 
 #include <jansson.h>

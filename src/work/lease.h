@@ -5,7 +5,7 @@
 /*
  * What one instance of a service at a time does: apply one share of a subscription's events, take
  * over sagas, forget old commands. On engines with many instances each such thing is a lease, a
- * row of the store's fh_lease, and this is who gets which. docs/instances.md tells the story.
+ * row of the store's fh_lease, and this is who gets which. docs/operate/instances.md tells the story.
  *
  * An instance shows every LEASE_TICK_MS that it lives, by one statement; and looks at all rows.
  * One that has shown nothing new for three of its ticks, by the observer's own clock, is removed,

@@ -4,7 +4,7 @@
 
 /*
  * What a store knows of restores: its own, and those of services it deals with. The story is in
- * docs/restored.md.
+ * docs/operate/restored.md.
  *
  * The lives of a store are the incarnations it had, each up to a position (fh_meta's ancestors).
  * Where one ended since a backup of it was restored, what it did behind that position is lost.

@@ -3,7 +3,7 @@
 #define WORK_WORK_H
 
 /*
- * The unit of work: what one handler does to its store, in the order of docs/work.md:
+ * The unit of work: what one handler does to its store, in the order of docs/guide/work.md:
  *
  *   ask       GETs to others, fh_peek; the store is not open and the fiber may be parked
  *   open      at the first use of the store: the fence (command key, cursor, saga epoch) first

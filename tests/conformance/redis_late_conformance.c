@@ -2,7 +2,7 @@
 /*
  * Messages to Redis that come late, and servers that are away: whatever arrives when the works, or
  * another copy, behind it have gone on does nothing, and a commit is decided however long that
- * takes. Where a message is late, why it loses is told in docs/engines/redis.md.
+ * takes. Where a message is late, why it loses is told in docs/operate/engines/redis.md.
  */
 
 #include "engine_redis.h"

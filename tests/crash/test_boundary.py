@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A boundary moves: the stock and the commands on it, out of products into inventory, with sagas between a step and its
-undo (docs/boundaries.md), and killed at every step of it.
+undo (docs/guide/boundaries.md), and killed at every step of it.
 
 The shop as it was before runs first, is killed with orders half done, and comes up again as the shop of today."""
 

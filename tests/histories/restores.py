@@ -7,7 +7,7 @@ At rest before the restore the whole history was judged. Afterwards, at rest aga
     beginning   what a restored service holds is the beginning of what it held; what another one holds is what it held,
                 but that a deal which is asked again may be taken back there
     heard       the hearer's copies are the recorder's lists again, whoever of them was restored
-    reported    a deal that does not fit together any more is in the report (docs/restored.md), or parked
+    reported    a deal that does not fit together any more is in the report (docs/operate/restored.md), or parked
 """
 
 import asyncio

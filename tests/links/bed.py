@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One small system for link points: a desk and a shelf (services/), each with a store of its own on one kind of server,
-and a link (link.py) wherever one of them, or a client, speaks to another. It is brought up by hand, as docs/processes.md
+and a link (link.py) wherever one of them, or a client, speaks to another. It is brought up by hand, as docs/internals/processes.md
 tells, and what ends is started again, as `up` does. Many of them live side by side on one loop: they mostly wait."""
 
 import asyncio

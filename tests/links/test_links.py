@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Link points: whatever happens to a message between a service and its server, or between two services, all that was
-acknowledged is done once and in order (docs/durability.md).
+acknowledged is done once and in order (docs/internals/durability.md).
 
 All engines are tried side by side, since they mostly wait, for ALL_S with the recording: a sample, drawn by a seed that is told and
 that FREEHOLD_SEED repeats. FREEHOLD_LINKS_S makes it longer, and `make audit` does all of them."""

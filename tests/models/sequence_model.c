@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sequencer of a server, and groups that number their own events (docs/store.md), as
+ * The sequencer of a server, and groups that number their own events (docs/internals/store.md), as
  * PostgreSQL's transactions let them meet: works of one event each, two calls of the sequencer, a
  * group of two events, and a program of the time before groups, in every order of their statements.
  *

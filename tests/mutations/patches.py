@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The patches that bring deliberate bugs into copies of the sources; docs/simulation.md tells of them.
+"""The patches that bring deliberate bugs into copies of the sources; docs/internals/simulation.md tells of them.
 
     patches.py apply PATCH SOURCE COPY    writes the copy of a source, with its bugs; the build does
     patches.py record SOURCE COPY         writes the patch that makes this copy of its source
@@ -20,7 +20,7 @@ import sys
 
 PATCHES = pathlib.Path(__file__).resolve().parent
 ROOT = PATCHES.parent.parent
-HEAD = "SPDX-License-Identifier: Apache-2.0\nDeliberate bugs in a copy of {source}; docs/simulation.md tells of each.\n"
+HEAD = "SPDX-License-Identifier: Apache-2.0\nDeliberate bugs in a copy of {source}; docs/internals/simulation.md tells of each.\n"
 
 Hunk = collections.namedtuple("Hunk", "line old new")
 

@@ -54,7 +54,7 @@ TOKEN_LIFE_MS = 300_000
 
 
 def token(key, caller, audience, expires_ms=None):
-    """What docs/security.md says of tokens, made without the runtime's code."""
+    """What docs/operate/security.md says of tokens, made without the runtime's code."""
     if expires_ms is None:
         expires_ms = time.time_ns() // 1_000_000 + TOKEN_LIFE_MS
     text = f"1.{caller}.{audience}.{expires_ms}"

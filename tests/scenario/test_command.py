@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command and its supervision, on services that only obey docs/processes.md."""
+"""The command and its supervision, on services that only obey docs/internals/processes.md."""
 
 import contextlib
 import fcntl

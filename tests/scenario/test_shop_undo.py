@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undo by key at the shop's payments, shipping and inventory: late, early, doubled and out of order, spoken as
-a saga's initiator would (docs/sagas.md, "On the wire")."""
+a saga's initiator would (docs/guide/sagas.md, "On the wire")."""
 
 import concurrent.futures
 import http.client

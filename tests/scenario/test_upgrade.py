@@ -115,7 +115,7 @@ def test_an_upgrade_to_the_same_needs_starts_nobody_else(replaced):
     ({"hears": [{"service": "cellar", "type": "Flooded"}]}, "orders can't be upgraded: orders"),
     ({"model": "document"}, "orders can't be upgraded: its program keeps another kind of data now; that takes a new up"),
     ({"name": "cellar"}, "is the service 'cellar', not 'orders'"),
-    ({"routes": "none"}, "--describe is not what docs/processes.md asks for"),
+    ({"routes": "none"}, "--describe is not what docs/internals/processes.md asks for"),
 ], ids=["asks", "hears", "model", "name", "form"])
 def test_what_can_not_be_is_refused_and_nothing_has_changed(replaced, changed, expected):
     pids, config = replaced.pids(), replaced.config("users")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A service that only obeys docs/processes.md, for testing what starts and watches services.
+"""A service that only obeys docs/internals/processes.md, for testing what starts and watches services.
 
 What it is called, describes and does wrong stands beside it in a file NAME.json (NAME is what the
 program is called, so tests link to it by different names):

@@ -408,7 +408,7 @@ def tests_named_in(line):
 
 
 def schedules_and_promises_name_tests_that_exist(tree):
-    for document in ("docs/schedules.md", "docs/promises.md"):
+    for document in ("docs/internals/schedules.md", "docs/reference/promises.md"):
         for number, line in enumerate(tree.texts.get(document, "").splitlines(), 1):
             for path, name in tests_named_in(line):
                 if name not in TEST_BEGINS.findall(tree.texts.get(path, "")):
@@ -420,7 +420,7 @@ def schedules_and_promises_name_tests_that_exist(tree):
 
 def every_schedule_has_its_tests_and_every_mark_its_row(tree):
     rows, marks = {}, {}
-    document = "docs/schedules.md"
+    document = "docs/internals/schedules.md"
     for number, line in enumerate(tree.texts[document].splitlines(), 1):
         row = re.match(r"\| (\d+) \|", line)
         named = set(tests_named_in(line)) if row else set()

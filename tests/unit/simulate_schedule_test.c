@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Schedules (docs/schedules.md) of one receiver's disk and clock: commands on the embedded engine,
+/* Schedules (docs/internals/schedules.md) of one receiver's disk and clock: commands on the embedded engine,
  * on a simulated node. */
 
 #include <setjmp.h>

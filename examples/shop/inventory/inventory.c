@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inventory: how much there is of each product. Owns the documents `stock`, one a product, which it
- * took over from the products (docs/boundaries.md). Its public path is still a product's own.
+ * took over from the products (docs/guide/boundaries.md). Its public path is still a product's own.
  *
  * A reservation looks and takes in one step, because one work changes one document: two that come
  * at once can't both have the last piece.
@@ -173,7 +173,7 @@ static void product_deleted(fh_work *w)
     mark_gone(w, json_string_value(json_object_get(fh_event_data(w), "id")));
 }
 
-/* ---- Beginning anew with what there is (docs/events.md) ------------------------------------ */
+/* ---- Beginning anew with what there is (docs/guide/events.md) ------------------------------------ */
 
 /* A product that there is now. One that is known keeps its stock, which nobody else has; shown as
  * another one, it is told again. */

@@ -95,7 +95,7 @@ static void delete_product(fh_work *w)
     fh_publish(w, "ProductDeleted", fh_path(w));
 }
 
-/* For those who begin anew with what there is (docs/events.md). */
+/* For those who begin anew with what there is (docs/guide/events.md). */
 static void every_product(fh_work *w)
 {
     fh_reply(w, 200,

@@ -54,7 +54,7 @@ static void delete_user(fh_work *w)
     fh_publish(w, "UserDeleted", user);
 }
 
-/* For those who begin anew with what there is (docs/events.md). */
+/* For those who begin anew with what there is (docs/guide/events.md). */
 static void every_user(fh_work *w)
 {
     fh_reply(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The MongoDB engine: opening and closing a store. Why it is built as it is, what is promised and
- * what was tried against which server is told in docs/engines/mongodb.md.
+ * what was tried against which server is told in docs/operate/engines/mongodb.md.
  *
  * One process at a time writes into a store: the only one that has it open, or the one whose turn
  * it is (turn.c); claim.c makes it known whose it is.

@@ -4,7 +4,7 @@
 
 /*
  * What the files of the MongoDB engine share. How they work together, and what holds after a crash
- * at each step, is told in docs/engines/mongodb.md.
+ * at each step, is told in docs/operate/engines/mongodb.md.
  *
  *     library.c   the client library    commit.c      where what a work leaves is
  *     client.c    connections, errors   write.c       its one write
@@ -44,7 +44,7 @@
 #define MONGODB_FERRETDB_LACKS                                                                     \
     "is FerretDB 1, which does not update a document in one step: a request that arrives late, "   \
     "after it was repeated, can undo another write of the same document that is made at that "     \
-    "very moment (docs/engines/mongodb.md)"
+    "very moment (docs/operate/engines/mongodb.md)"
 
 /* Collections of our own. What stands in them: records.h, and ledger.c. */
 #define MONGODB_WORKS "fh_work"

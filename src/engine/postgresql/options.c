@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration's "store" as PostgreSQL understands it (docs/engines/postgresql.md).
+ * The configuration's "store" as PostgreSQL understands it (docs/operate/engines/postgresql.md).
  */
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Redis engine: opening and closing a store. Why it is built as it is, what is promised and
- * what was tried is told in docs/engines/redis.md.
+ * what was tried is told in docs/operate/engines/redis.md.
  *
  * Several processes may have a store open: the script of the commit (script.c) is what
  * decides between their works, and gives all of them one order.

@@ -4,7 +4,7 @@
 
 /*
  * What the files of the Redis engine share. How they work together, and what holds after a crash,
- * is told in docs/engines/redis.md.
+ * is told in docs/operate/engines/redis.md.
  *
  *     call.c        calls of the script, and what became of them
  *     library.c     the client library       commit.c     what a work leaves

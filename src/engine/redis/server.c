@@ -27,7 +27,7 @@
 #define PROGRAM "redis-server"
 #define FOLDER "/usr/bin"
 
-/* What the engine asks of a server: see docs/engines/redis.md. */
+/* What the engine asks of a server: see docs/operate/engines/redis.md. */
 static const char *const rights[] = {"+auth",          "+ping",
                                      "+info",          "+evalsha",
                                      "+script|load",   "+get",

@@ -53,7 +53,7 @@ enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_
         {"NOREPLICAS", "too few of its replicas can be reached", FH_UNAVAILABLE},
         {"WRONGPASS", "the user or the password is wrong", FH_UNSUPPORTED},
         {"NOAUTH", "it asks for a user and a password, and none is configured", FH_UNSUPPORTED},
-        {"NOPERM", "its user lacks a right that the engine needs (docs/engines/redis.md)",
+        {"NOPERM", "its user lacks a right that the engine needs (docs/operate/engines/redis.md)",
          FH_UNSUPPORTED},
     };
     const char *text = redis_is(reply, REDIS_REPLY_ERROR) ? reply->str : "";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ledger's tables in SQLite, whose one writer is its own sequencer: a work draws the positions
- * of its events itself, from the one row of fh_counter. What they hold: docs/store.md.
+ * of its events itself, from the one row of fh_counter. What they hold: docs/internals/store.md.
  */
 
 #include <stddef.h>

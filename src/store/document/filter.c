@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filters in MongoDB's operators: the subset of docs/documents.md, with MongoDB's meaning.
+ * Filters in MongoDB's operators: the subset of docs/guide/documents.md, with MongoDB's meaning.
  *
  * A filter is a conjunction of conditions. A condition upon a path holds when ANY value that the
  * path reaches satisfies it: {"tags": "new"} holds for {"tags": ["old", "new"]}. The negative
@@ -204,7 +204,7 @@ static enum fh_code check_operators(const json_t *condition, const char *path, i
         else if (!find_operator(name, &kind))
             code = error_set(error, FH_INVALID,
                              "'%.40s' on '%.60s' is none of the filter operators of "
-                             "docs/documents.md.",
+                             "docs/guide/documents.md.",
                              name, path);
         else
             code = check_argument(kind, name, argument, path, depth + 1, error);
@@ -252,7 +252,7 @@ static enum fh_code check_filter(const json_t *filter, int depth, struct fh_erro
             code = check_logical(name, condition, depth + 1, error);
         else if (*name == '$')
             code = error_set(error, FH_INVALID,
-                             "'%.40s' is none of the filter operators of docs/documents.md that "
+                             "'%.40s' is none of the filter operators of docs/guide/documents.md that "
                              "stand before all fields: $and, $or, $nor.",
                              name);
         else

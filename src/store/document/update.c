@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading updates in MongoDB's operators: the subset of docs/documents.md.
+ * Reading updates in MongoDB's operators: the subset of docs/guide/documents.md.
  *
  * An update becomes a list of changes, one a path, sorted by path; neighbours in that order show
  * every conflict (one path that is another or leads to it), which is refused. Its form is checked
@@ -56,7 +56,7 @@ static enum fh_code check_elements(const char *name, const char *path, const jso
         if (strcmp(modifier, "$each") != 0)
             return error_set(error, FH_INVALID,
                              "'%.40s' in '%s' of '%.60s' is not in the subset of "
-                             "docs/documents.md; only $each is.",
+                             "docs/guide/documents.md; only $each is.",
                              modifier, name, path);
         if (!json_is_array(values))
             return error_set(error, FH_INVALID, "'$each' in '%s' of '%.60s' takes an array.", name,
@@ -164,7 +164,7 @@ static enum fh_code read_operator(struct changes *changes, const char *name, con
     if (change.kind == UPDATE_RENAMED)
         return error_set(error, FH_INVALID,
                          *name == '$' ? "'%.40s' is none of the update operators of "
-                                        "docs/documents.md."
+                                        "docs/guide/documents.md."
                                       : "An update consists of operators such as $set, and "
                                         "'%.40s' is none: a document is not replaced whole.",
                          name);

@@ -267,7 +267,7 @@ enum fh_code document_path_check(const char *path, struct fh_error *error)
         if (*part == '$')
             return refuse(error, path,
                           "A part of a field's path begins with '$': positional "
-                          "operators are not in the subset of docs/documents.md.");
+                          "operators are not in the subset of docs/guide/documents.md.");
         if (++parts > DOCUMENT_PATH_PARTS_MAX)
             return refuse(error, path, "A field's path has more than 32 parts.");
         if (!*end)

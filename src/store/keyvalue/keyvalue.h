@@ -4,7 +4,7 @@
 
 /*
  * The key-value model: keys that hold a value, a hash or a sorted set, each with a time at which
- * it ends. An engine is one `const struct keyvalue_ops`; docs/keyvalue.md says what each operation
+ * it ends. An engine is one `const struct keyvalue_ops`; docs/guide/keyvalue.md says what each operation
  * means to services.
  *
  * Made so that an engine without transactions can keep the promise too (Redis: one script at the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ledger on relational engines: meta, outbox and cursors. See docs of the tables in
- * docs/store.md. Positions are dense and come from the one row of fh_counter, never from rowids: a
+ * docs/internals/store.md. Positions are dense and come from the one row of fh_counter, never from rowids: a
  * trimmed table would give those out again. With one writer the work itself is the sequencer, so
  * an event's position is final once its work is committed. Servers have many writers, and a
  * sequencer of their own: see engine/postgresql/ledger_schema.c.
