@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "event/feed.h"
+#include "event/feed/feed.h"
 #include "service/openapi.h"
 
 #define EVENT_CONTENT_TYPE "application/cloudevents+json"

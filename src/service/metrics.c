@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "call/get.h"
-#include "event/room.h"
+#include "event/manager.h"
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/runtime.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "event/list.h"
-#include "event/parked.h"
+#include "event/outbox/list.h"
+#include "event/subscribe/parked.h"
 #include "http/path.h"
 #include "saga/restored.h"
 #include "saga/run.h"

@@ -4,13 +4,13 @@
 
 /*
  * Routes for operators: what is parked and what sagas do, and their word on it. Answers are the
- * JSON of event/parked.h and saga/show.h.
+ * JSON of event/subscribe/parked.h and saga/show.h.
  *
  *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
  *   POST /_freehold/parked/retry           {"source", "key"}, both or neither
  *   POST /_freehold/parked/drop            {"source", "key", "all": false}
  *   POST /_freehold/parked/edit            {"source", "key", "data", "by", "position"}; then retry
- *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/list.h
+ *   GET  /_freehold/events?after=&limit=&type=&key=&counts=   the outbox: event/outbox/list.h
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "event/feed.h"
-#include "event/room.h"
-#include "event/snapshot.h"
+#include "event/feed/feed.h"
+#include "event/manager.h"
+#include "event/feed/snapshot.h"
 #include "http/path.h"
 #include "saga/restored.h"
 #include "saga/run.h"

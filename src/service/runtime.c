@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/get.h"
-#include "event/room.h"
+#include "event/manager.h"
 #include "http/path.h"
 #include "saga/run.h"
 #include "service/fill.h"

@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "event/trim.h"
+#include "event/outbox/trim.h"
 #include "saga/run.h"
 #include "service/clocks.h"
 #include "work/command.h"

@@ -13,8 +13,8 @@
 
 #include <stdlib.h>
 
-#include "event/feed.h"
-#include "event/room.h"
+#include "event/feed/feed.h"
+#include "event/manager.h"
 #include "store/bell.h"
 #include "store/ledger.h"
 #include "store/relational/sql.h"

@@ -19,7 +19,7 @@ from common import Service  # noqa: E402
 from conftest import FREEHOLD, wait_for  # noqa: E402
 
 PROGRAMS = pathlib.Path(FREEHOLD).parent / "tests" / "crash"
-POINTS = sorted({name for path in (ROOT / "src" / "event").glob("round*.c")
+POINTS = sorted({name for path in (ROOT / "src" / "event" / "resync").glob("*.c")
                  for name in re.findall(r'\bCRASH_POINT\("([^"]*)"\)', path.read_text(encoding="utf-8"))})
 LIVES = ((1, 1300), (700, 1500))  # from which item on, and how many: more than one page each
 IN_THE_MIDDLE = ("round.page_there", "round.page_applied", "round.sweep_there", "round.swept")  # passed several times

@@ -2,7 +2,7 @@
 /* A feed's answer: INCARNATION\nNEXT\nLAST\nBODY. What is taken moves the cursor forward only, and
  * its events ascend. */
 
-#include "event/batch.h"
+#include "event/subscribe/batch.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

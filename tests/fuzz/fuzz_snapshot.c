@@ -2,7 +2,7 @@
 /* A snapshot's page: INCARNATION\nPOSITION\nBODY; an empty INCARNATION stands for no headers. What
  * is taken has keys and positions that its publisher can have given, and that a round can keep. */
 
-#include "event/page.h"
+#include "event/resync/page.h"
 #include "fuzz.h"
 #include "store/ledger_snapshot.h"
 

@@ -12,9 +12,9 @@
 
 #include "fake_world.h"
 #include "call/get.h"
-#include "event/feed.h"
-#include "event/room.h"
-#include "event/subscribe.h"
+#include "event/feed/feed.h"
+#include "event/manager.h"
+#include "event/subscribe/subscribe.h"
 #include "http/path.h"
 
 #define HELD_MAX 64

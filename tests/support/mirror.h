@@ -15,12 +15,12 @@
 #include <stdlib.h>
 
 #include "call/get.h"
-#include "event/feed.h"
-#include "event/parked.h"
-#include "event/room.h"
-#include "event/snapshot.h"
-#include "event/subscribe.h"
-#include "event/subscription.h"
+#include "event/feed/feed.h"
+#include "event/subscribe/parked.h"
+#include "event/manager.h"
+#include "event/feed/snapshot.h"
+#include "event/subscribe/subscribe.h"
+#include "event/subscribe/subscription.h"
 #include "fake_world.h"
 #include "http/path.h"
 

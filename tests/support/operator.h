@@ -6,7 +6,7 @@
 
 #include "hearing.h"
 
-#include "event/parked.h"
+#include "event/subscribe/parked.h"
 
 struct asked {
     struct service *service;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "event/batch.h"
+#include "event/subscribe/batch.h"
 #include "event/envelope.h"
 
 /* ---- times ---- */

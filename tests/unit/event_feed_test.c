@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-#include "event/feed.h"
-#include "event/outbox.h"
-#include "event/room.h"
+#include "event/feed/feed.h"
+#include "event/outbox/publish.h"
+#include "event/manager.h"
 #include "http/path.h"
 
 static const fh_field user_shape[] = {{"id", FH_INT}, {"name", FH_STRING}, {0}};

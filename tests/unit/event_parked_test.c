@@ -8,7 +8,7 @@
 #include "../support/operator.h"
 #include "../support/undecided.h"
 
-#include "event/parked.h"
+#include "event/subscribe/parked.h"
 #include "shape/shape.h"
 #include "engine/sqlite/internal.h"
 

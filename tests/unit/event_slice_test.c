@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "event/slice.h"
+#include "event/outbox/slice.h"
 
 #define ROWS_MAX 64
 

@@ -3,7 +3,7 @@
 
 #include "../support/mirror.h"
 
-#include "event/round.h"
+#include "event/resync/resync.h"
 
 /* ---- beginning anew -------------------------------------------------------------------------- */
 

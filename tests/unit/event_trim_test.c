@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-#include "event/feed.h"
-#include "event/room.h"
-#include "event/trim.h"
+#include "event/feed/feed.h"
+#include "event/manager.h"
+#include "event/outbox/trim.h"
 #include "http/path.h"
 #include "work/command.h"
 #include "work/keys.h"

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_FEED_FEED_H
+#define EVENT_FEED_FEED_H
+
+/*
+ * GET /_freehold/feed: the outbox, read in order over HTTP by those who subscribe.
+ *
+ *   incarnation  of the store that the reader's cursor stands in; absent before the first contact
+ *   after, id    the position read up to, and the id of the event there; absent: from the beginning
+ *   done         what the reader has committed: only this will allow trimming
+ *   name, share  who reads: recorded with `done`, "orders" and "0/1"
+ *   seen, seen_id  while a snapshot's rows lie ahead of the cursor: the highest position that they
+ *                came from, judged as `after` is
+ *   types        a list, absent: all; fields: see fields.h, absent: all
+ *   limit        events at most, 1 to FEED_LIMIT_MAX; wait: seconds to wait for something new
+ *
+ *   200  application/cloudevents-batch+json (envelope.h), `Freehold-Next: position,id` (scanned to,
+ *        also past other types), `Freehold-Last: position`
+ *   409  another incarnation, a cursor ahead, or another id at that position: resynchronise
+ *   410  what follows `after` was trimmed: resynchronise
+ *   400  a parameter is wrong; 503 the store can't be read now
+ *
+ * Every answer that read the store carries `Freehold-Incarnation`. One to a cursor of an earlier
+ * incarnation, in which this store's events up to there are the same, since it was moved whole,
+ * carries `Freehold-Continues` with that one: the reader goes on in the present one.
+ */
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "event/manager.h"
+#include "http/server.h"
+
+#define FEED_PATH "/_freehold/feed"
+#define FEED_CONTENT_TYPE "application/cloudevents-batch+json"
+#define FEED_LIMIT_MAX 1000
+#define FEED_LIMIT_DEFAULT 256
+#define FEED_WAIT_S_MAX 30
+/* An answer's body ends before it would pass this; one event is always sent. */
+#define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
+#define FEED_SCAN_MAX 4096        /* outbox rows looked at in one snapshot */
+#define FEED_READERS_MAX 1024     /* long polls; what comes beyond is answered at once */
+#define FEED_SUBSCRIBERS_MAX 1024 /* names and shares remembered in memory */
+#define FEED_SHARES_MAX 256
+#define FEED_NAME_LENGTH_MAX 64
+/* Only events of other types came: told after this long, so that a busy neighbour's every commit
+ * does not become an answer. */
+#define FEED_SKIPPED_HOLD_MS 1000
+/* `done` is written down this often at the most. */
+#define FEED_RECORD_INTERVAL_MS 1000
+
+#define FEED_HEADERS_MAX 5
+
+struct feed_answer {
+    int status;
+    const char *content_type;
+    char *body;
+    size_t body_length;
+    struct http_header headers[FEED_HEADERS_MAX];
+    size_t header_count;
+    /* What headers point to. */
+    char incarnation[64], continues[64], next[64], last[24];
+};
+
+/* `query` is path_query's object. On a fiber, which it parks while it waits. */
+void feed_answer(struct event_room *room, const json_t *query, struct feed_answer *ret);
+void feed_answer_release(struct feed_answer *answer);
+
+/* Within the room: one header more, whose texts live as long as the answer; a problem, which is
+ * taken, in place of what was asked for. */
+void feed_header(struct feed_answer *answer, const char *name, const char *value);
+void feed_problem(struct feed_answer *answer, int status, json_t *problem);
+/* 503 where the next time may do, also of a reading work that the store's server ended: it is asked
+ * again. */
+int feed_status(const struct fh_error *error);
+/* Within the room: what a subscriber has committed (`done`) and read in this incarnation; written
+ * down soon. */
+void feed_told(struct event_room *room, const char *name, const char *share, int64_t done,
+               int64_t seen);
+/* Within the room: forgets what subscribers have told. */
+void feed_release(struct event_room *room);
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A page is what the store held at one moment: rows, as the service's own handler lists them, and
+ * the last position of each one's key. Where the engine has snapshots, one work reads both. Where
+ * each read sees its own moment, a writing work does, which changes nothing: its commit finds out
+ * whether all of it was so at once. If not, the page is read again.
+ *
+ * A key whose newest event has no position yet would be told with an older one than its row
+ * reflects, and that event would then be applied on top: such a page is read again. What is absent
+ * from a page counts as well: a key that was removed is not there although its last event may have
+ * no position yet. So where a sequencer gives positions, the page's own position is asked for
+ * behind it, when all that the page held has one.
+ *
+ * A page that is read again is half as long: so it meets fewer changes, and keys that change all
+ * the time hold up only themselves. So is one that fails at anything but an outage: the handler's
+ * memory, the answer's size, what the engine reads in one work are bounds in bytes, and the
+ * service's author can't know how many rows meet them. How many rows of a type come through is
+ * remembered for the pages behind, and tried upwards again (base/portion.h). What fails by itself
+ * is told with its type and key, as far as that is known: it holds up what comes behind it, for a
+ * page without it would mean that it is not there.
+ */
+
+#include "event/feed/snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/portion.h"
+#include "base/text.h"
+#include "event/envelope.h"
+#include "event/outbox/publish.h"
+#include "event/outbox/place.h"
+#include "shape/problem.h"
+#include "shape/shape.h"
+#include "store/ledger_snapshot.h"
+#include "work/batch.h"
+#include "world/world.h"
+
+#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* what comes before all keys */
+#define HANDLER_MS_MAX 10000
+
+static const fh_field snapshot_shape[] = {
+    {"type", FH_STRING, .min = 1, .max = 255},
+    {"name", FH_STRING, .min = 1, .max = FEED_NAME_LENGTH_MAX, .optional = true},
+    {"share", FH_STRING, .max = 16, .optional = true},
+    {"after", FH_STRING, .min = 1, .max = OUTBOX_KEY_LENGTH_MAX, .optional = true},
+    {"limit", FH_INT, .min = 0, .max = SNAPSHOT_ROWS_MAX, .optional = true},
+    {"incarnation", FH_STRING, .max = ID_SIZE - 1, .optional = true},
+    {"done", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
+    {"seen", FH_INT, .min = 0, .max = INT64_MAX, .optional = true},
+    {"seen_id", FH_STRING, .max = ID_SIZE - 1, .optional = true},
+    {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
+    {0}};
+
+/* One page, and the work that lists its rows. */
+struct page {
+    fh_work w; /* first: it is cast from */
+    const struct fh_published *published;
+    const json_t *typed;
+    bool integers; /* the keys are */
+    unsigned share_index, share_count;
+    int limit;
+    struct fields fields;
+    json_t *keys;      /* of the rows, in their order */
+    struct map places; /* key → position on the heap */
+    struct text body;  /* the answer's */
+    int64_t position;
+    char position_id[ID_SIZE];
+    bool unsequenced;
+    int status;
+    const char *why; /* not 200 */
+};
+
+/* ---- what is declared ---------------------------------------------------------------------- */
+
+static const fh_field *key_field(const struct fh_published *published)
+{
+    const fh_field *field = published->shape;
+    for (; field && field->name; field++) {
+        if (published->key && strcmp(field->name, published->key) == 0)
+            return field;
+    }
+    return NULL;
+}
+
+enum fh_code snapshot_check(const fh_service *service, struct fh_error *error)
+{
+    for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
+        const struct fh_published *published = &service->publishes[i];
+        const fh_field *field = key_field(published);
+        if (published->state && (!field || (field->type != FH_INT && field->type != FH_STRING)))
+            return error_set(error, FH_INVALID,
+                             "%s gives its state: its `key` must be a field of its shape that is "
+                             "an integer or a string.",
+                             published->type);
+    }
+    return FH_OK;
+}
+
+static const struct fh_published *find_published(const fh_service *service, const char *type)
+{
+    for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
+        const struct fh_published *published = &service->publishes[i];
+        if (published->type && published->state && strcmp(published->type, type) == 0)
+            return published;
+    }
+    return NULL;
+}
+
+/* ---- one snapshot -------------------------------------------------------------------------- */
+
+static json_int_t integer_or(const json_t *typed, const char *name, json_int_t otherwise)
+{
+    const json_t *value = json_object_get(typed, name);
+    return value ? json_integer_value(value) : otherwise;
+}
+
+/* The handler, and what its rows must be. A fault of theirs is the handler's. */
+static void list_rows(fh_work *w)
+{
+    struct page *page = (struct page *)w;
+    size_t i;
+    json_t *row;
+    page->published->state(w);
+    if (!json_is_array(w->reply_body) || json_array_size(w->reply_body) > (size_t)page->limit)
+        fh_fail(w, 500, "The state of %s must be an array of at most `limit` rows.",
+                page->published->type);
+    page->keys = json_array();
+    json_array_foreach (w->reply_body, i, row) {
+        if (json_is_object(row)) /* the key first: by it a fault is told */
+            json_array_append_new(page->keys, json_string(outbox_key(w, page->published, row)));
+        outbox_check_data(w, page->published, row);
+    }
+    size_t count = json_array_size(page->keys);
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    if (count > 0 && after &&
+        strcmp(json_string_value(json_array_get(page->keys, count - 1)), after) == 0)
+        fh_fail(w, 500, "The state of %s does not go on behind `after`.", page->published->type);
+}
+
+static void rows_begin(struct page *page, struct store_work *work)
+{
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    struct arena *before = json_arena_set(&page->w.kept);
+    json_t *from = page->integers ? json_integer(after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
+                                  : json_string(after ? after : "");
+    page->w.query = json_pack("{s:o, s:i}", "after", from, "limit", page->limit);
+    json_arena_set(before);
+    page->w.snapshot = work;
+    page->keys = NULL; /* of the run before */
+}
+
+static bool take_place(void *context, const char *key, int64_t position)
+{
+    struct page *page = context;
+    page->unsequenced = page->unsequenced || position == LEDGER_UNSEQUENCED;
+    int64_t *place = map_get(&page->places, key);
+    if (!place) {
+        place = calloc(1, sizeof *place);
+        FH_ASSERT(place != NULL);
+        map_put(&page->places, key, place);
+    }
+    *place = position;
+    return true;
+}
+
+static void forget_places(struct page *page)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    while (map_next(&page->places, &entry, &key, &value))
+        free(value);
+    map_release(&page->places);
+    map_init(&page->places);
+}
+
+static enum fh_code read_rows(struct page *page, struct store_work *work, struct fh_error *error)
+{
+    bool by_fence;
+    fh_work *w = &page->w;
+    rows_begin(page, work);
+    work_record_begin(w);
+    work_handler_run(w, &by_fence);
+    w->store_work = NULL;
+    w->phase = WORK_ENDED;
+    if (w->failure.code != FH_OK) {
+        *error = w->failure;
+        return error->code;
+    }
+    char *keys = json_text(page->keys);
+    enum fh_code code =
+        ledger_snapshots(work->store)->key_places(work, keys, take_place, page, error);
+    json_text_free(keys);
+    return code;
+}
+
+/* Where the round stands that asks: of this incarnation, and at a place of it? */
+static enum fh_code judge(struct page *page, struct store_work *work, struct fh_error *error)
+{
+    const char *incarnation = json_string_value(json_object_get(page->typed, "incarnation"));
+    const char *seen_id = json_string_value(json_object_get(page->typed, "seen_id"));
+    enum place place;
+    enum fh_code code = place_judge(work, page->position, integer_or(page->typed, "seen", 0),
+                                    seen_id ? seen_id : "", &place, error);
+    page->status = 200;
+    if (incarnation && strcmp(incarnation, work->store->incarnation) != 0) {
+        page->status = 409;
+        page->why = "The snapshot was begun in another incarnation of this store: begin anew.";
+    } else if (code == FH_OK && (place == PLACE_AHEAD || place == PLACE_ANOTHER)) {
+        page->status = 409;
+        page->why = "The snapshot was begun in a store that went another way: begin anew.";
+    }
+    return code;
+}
+
+static enum fh_code read_position(struct page *page, struct store_work *work,
+                                  struct fh_error *error)
+{
+    enum fh_code code = ledger_position(work, &page->position, error);
+    return code == FH_OK ? place_id(work, page->position, page->position_id, error) : code;
+}
+
+/* Of an engine whose reads each see their own moment: the commit tells whether it was one. What a
+ * handler that has seen several of them fails at is no fault of its own. */
+static enum fh_code read_rows_apart(struct page *page, struct store *store, enum store_mode mode,
+                                    struct fh_error *error)
+{
+    struct store_work *work;
+    struct fh_error why = {0};
+    enum fh_code code = store_begin(store, mode, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = read_rows(page, work, error);
+    enum fh_code one = store_commit(work, &why);
+    if (code != FH_OK && (one != FH_CONFLICT || !why.retryable))
+        return code;
+    *error = why;
+    return one;
+}
+
+static enum fh_code read_once(struct page *page, struct store *store, enum store_mode mode,
+                              struct fh_error *error)
+{
+    struct store_work *work;
+    bool apart = engine_can(store->engine, ENGINE_READS_APART);
+    page->unsequenced = false;
+    forget_places(page);
+    store_sequence(store, NULL, 0, NULL);
+    enum fh_code code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = read_position(page, work, error);
+    if (code == FH_OK)
+        code = judge(page, work, error);
+    bool wanted = code == FH_OK && page->status == 200 && page->limit > 0;
+    if (wanted && !apart)
+        code = read_rows(page, work, error);
+    store_rollback(work);
+    if (wanted && apart)
+        code = read_rows_apart(page, store, mode, error);
+    if (code != FH_OK || page->unsequenced || !wanted || !store->ops->sequence)
+        return code;
+    code = store_sequence(store, NULL, 0, error); /* all that the page held */
+    if (code == FH_OK)
+        code = store_begin(store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = read_position(page, work, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- the answer ---------------------------------------------------------------------------- */
+
+static void write_rows(struct page *page)
+{
+    struct text *body = &page->body;
+    size_t i, sent = 0;
+    json_t *row;
+    size_t count = page->limit ? json_array_size(page->w.reply_body) : 0;
+    const char *last = count ? json_string_value(json_array_get(page->keys, count - 1)) : NULL;
+    text_release(body);
+    text_init(body, SNAPSHOT_BODY_SIZE_MAX);
+    text_printf(body, "{\"key\":\"%s\",\"after\":", page->integers ? "integer" : "string");
+    if (last && count == (size_t)page->limit)
+        envelope_string(body, last);
+    else
+        text_add(body, "null");
+    text_add(body, ",\"rows\":[");
+    for (i = 0; i < count; i++) {
+        const char *key = json_string_value(json_array_get(page->keys, i));
+        const int64_t *place = map_get(&page->places, key);
+        row = json_array_get(page->w.reply_body, i);
+        if (page->share_count > 1 && envelope_share(key, page->share_count) != page->share_index)
+            continue;
+        char *data = json_text(row);
+        if (sent++)
+            text_add(body, ",");
+        envelope_row(body, page->published->type, key, place ? *place : 0, data, &page->fields);
+        json_text_free(data);
+    }
+    text_add(body, "]}");
+}
+
+/* One row can't be told: which? */
+static enum fh_code name_row(const struct page *page, enum fh_code code, struct fh_error *error)
+{
+    struct fh_error why = *error;
+    const char *key = page->keys ? json_string_value(json_array_get(page->keys, 0)) : NULL;
+    const char *after = json_string_value(json_object_get(page->typed, "after"));
+    if (key)
+        return error_set(error, code, "The state of %.64s can't be told for the key \"%.64s\": %s",
+                         page->published->type, key, why.message);
+    return error_set(error, code, "The state of %.64s can't be told %s%.64s%s: %s",
+                     page->published->type, after ? "behind the key \"" : "for its first key",
+                     after ? after : "", after ? "\"" : "", why.message);
+}
+
+/* One look at it, and what it comes to as an answer. */
+static enum fh_code make_page(struct event_room *room, struct page *page, enum store_mode mode,
+                              bool *ret_again, struct fh_error *error)
+{
+    enum fh_code code = read_once(page, room->context->store, mode, error);
+    *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
+    if (code != FH_OK || *ret_again || page->status != 200)
+        return code;
+    write_rows(page);
+    if (page->body.overflow)
+        return error_set(error, FH_NO_MEMORY, "A page would be larger than %zu MiB.",
+                         SNAPSHOT_BODY_SIZE_MAX >> 20);
+    return FH_OK;
+}
+
+static enum fh_code read_page(struct event_room *room, struct page *page, struct fh_error *error)
+{
+    struct world *world = room->context->world;
+    struct portion *portion = &room->pages[page->published - room->context->service->publishes];
+    for (int tries = 1;;) {
+        bool again;
+        int most = portion_size(portion, SNAPSHOT_ROWS_MAX);
+        page->limit = page->limit < most ? page->limit : most;
+        enum store_mode mode = tries < SNAPSHOT_TRIES_BESIDE ? STORE_WRITE : STORE_WRITE_ALONE;
+        enum fh_code code = make_page(room, page, mode, &again, error);
+        if (code == FH_OK && !again) {
+            if (page->limit > 0 && (int)json_array_size(page->keys) == page->limit)
+                portion_passed(portion, page->limit);
+            return code;
+        }
+        if (!again && (code == FH_UNAVAILABLE || page->limit == 0))
+            return code;
+        if (!again && page->limit == 1)
+            return name_row(page, code, error);
+        if (room->draining || (again && tries == SNAPSHOT_TRIES_MAX))
+            return error_set(error, FH_UNAVAILABLE,
+                             "Keys of this page change, or their events wait for positions.");
+        page->limit = (page->limit + 1) / 2;
+        if (again)
+            fiber_sleep_until(world, world_in_ms(world, SNAPSHOT_PAUSE_MS));
+        else
+            portion_failed(portion, page->limit);
+        tries += again;
+    }
+}
+
+static void answer_page(struct event_room *room, struct page *page, struct feed_answer *ret)
+{
+    if (page->status != 200) {
+        feed_problem(ret, page->status, problem_new(page->status, page->why, NULL));
+        return;
+    }
+    snprintf(ret->incarnation, sizeof ret->incarnation, "%s", room->context->store->incarnation);
+    snprintf(ret->next, sizeof ret->next, "%" PRId64 ",%s", page->position, page->position_id);
+    feed_header(ret, "Freehold-Incarnation", ret->incarnation);
+    feed_header(ret, "Freehold-Position", ret->next);
+    ret->status = 200;
+    ret->content_type = SNAPSHOT_CONTENT_TYPE;
+    ret->body_length = page->body.length;
+    ret->body = text_take(&page->body);
+}
+
+/* NULL, or what is wrong; *ret_status says how. */
+static const char *page_prepare(struct page *page, const struct work_context *context,
+                                int *ret_status)
+{
+    const char *share = json_string_value(json_object_get(page->typed, "share"));
+    *ret_status = 404;
+    page->published =
+        find_published(context->service, json_string_value(json_object_get(page->typed, "type")));
+    if (!page->published)
+        return "This service gives no state of that type.";
+    *ret_status = 400;
+    if (!place_share(share ? share : "0/1", &page->share_index, &page->share_count))
+        return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
+    if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
+        return "`fields` must be names, or Type:name, separated by commas.";
+    page->integers = key_field(page->published)->type == FH_INT;
+    page->limit = (int)integer_or(page->typed, "limit", SNAPSHOT_ROWS_MAX);
+    return NULL;
+}
+
+static void answer_query(struct event_room *room, const json_t *typed, struct feed_answer *ret)
+{
+    struct page page = {.typed = typed};
+    struct fh_error error;
+    int status;
+    const char *wrong = page_prepare(&page, room->context, &status);
+    if (wrong) {
+        feed_problem(ret, status, problem_new(status, wrong, NULL));
+        return;
+    }
+    work_init(&page.w, room->context, list_rows);
+    page.w.read_only = true;
+    page.w.deadline_ns = world_in_ms(room->context->world, HANDLER_MS_MAX);
+    map_init(&page.places);
+    text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
+    enum fh_code code = read_page(room, &page, &error);
+    if (code == FH_OK && page.status == 200 && json_object_get(typed, "incarnation"))
+        feed_told(room, json_string_value(json_object_get(typed, "name")),
+                  json_object_get(typed, "share")
+                      ? json_string_value(json_object_get(typed, "share"))
+                      : "0/1",
+                  integer_or(typed, "done", 0), integer_or(typed, "done", 0));
+    if (code == FH_OK) {
+        answer_page(room, &page, ret);
+    } else {
+        log_warning("A page of a snapshot could not be read: %s", error.message);
+        int failed = feed_status(&error);
+        feed_problem(ret, failed, problem_new(failed, error.message, NULL));
+    }
+    text_release(&page.body);
+    forget_places(&page);
+    map_release(&page.places);
+    work_release(&page.w);
+}
+
+void snapshot_answer(struct event_room *room, const json_t *strings, struct feed_answer *ret)
+{
+    json_t *typed;
+    *ret = (struct feed_answer){0};
+    json_t *faults = shape_query(snapshot_shape, strings, &typed);
+    if (faults) {
+        feed_problem(ret, 400, problem_new(400, "The snapshot's parameters are wrong.", faults));
+        json_decref(faults);
+        return;
+    }
+    answer_query(room, typed, ret);
+    json_decref(typed);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One snapshot of the outbox, a bounded part of it at a time. */
+
+#include "event/outbox/list.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "event/envelope.h"
+#include "work/work.h"
+
+struct listing {
+    const struct event_question *question;
+    const char *service;
+    json_t *events, *types;
+    int64_t next;
+    size_t size;
+};
+
+/* Sagas' starts and the like are the store's own business. */
+static bool is_wanted(const struct event_question *question, const struct ledger_event *event)
+{
+    return strncmp(event->type, "freehold.", 9) != 0 &&
+           (!question->type || strcmp(question->type, event->type) == 0) &&
+           (!question->key || strcmp(question->key, event->key) == 0);
+}
+
+static void count(struct listing *listing, const char *type)
+{
+    json_int_t before = json_integer_value(json_object_get(listing->types, type));
+    json_object_set_new(listing->types, type, json_integer(before + 1));
+}
+
+static void tell(struct listing *listing, const struct ledger_event *event)
+{
+    struct text text;
+    json_t *envelope;
+    text_init(&text, TEXT_LENGTH_MAX);
+    envelope_write(&text, listing->service, event, NULL);
+    if (json_parse(text.data ? text.data : "", text.length, &envelope, NULL) == FH_OK)
+        json_array_append_new(listing->events, envelope);
+    listing->size += text.length;
+    text_release(&text);
+}
+
+static bool visit(void *context, const struct ledger_event *event)
+{
+    struct listing *listing = context;
+    const struct event_question *question = listing->question;
+    listing->next = event->position;
+    if (!is_wanted(question, event))
+        return true;
+    if (question->counts)
+        count(listing, event->type);
+    else
+        tell(listing, event);
+    return listing->size < EVENT_LIST_SIZE_MAX &&
+           (int)json_array_size(listing->events) < question->limit;
+}
+
+enum fh_code event_list(struct event_room *room, const struct event_question *question,
+                        json_t **ret, struct fh_error *error)
+{
+    struct store_work *work;
+    struct listing listing = {.question = question, .service = room->context->service->name};
+    int64_t last = 0, trimmed = 0;
+    char id[ID_SIZE];
+    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    listing.events = json_array();
+    listing.types = json_object();
+    code = ledger_position(work, &last, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(work, &trimmed, id, error);
+    listing.next = question->after > trimmed ? question->after : trimmed;
+    if (code == FH_OK && listing.next < last)
+        code = ledger_outbox_read(work, listing.next, EVENT_LIST_SCAN_MAX, visit, &listing, error);
+    store_rollback(work);
+    if (code == FH_OK)
+        *ret = json_pack("{s:O, s:I, s:I, s:I}", question->counts ? "types" : "events",
+                         question->counts ? listing.types : listing.events, "next",
+                         (json_int_t)listing.next, "last", (json_int_t)last, "trimmed",
+                         (json_int_t)trimmed);
+    json_decref(listing.events);
+    json_decref(listing.types);
+    return code;
+}

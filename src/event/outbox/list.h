@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_OUTBOX_LIST_H
+#define EVENT_OUTBOX_LIST_H
+
+/* The outbox as operators read it: nobody's cursor, so it moves nothing and is recorded nowhere. */
+
+#include <jansson.h>
+
+#include "event/manager.h"
+
+#define EVENT_LIST_MAX 1000                   /* told at once */
+#define EVENT_LIST_SCAN_MAX 10000             /* looked at for it */
+#define EVENT_LIST_SIZE_MAX ((size_t)4 << 20) /* of their data */
+
+struct event_question {
+    int64_t after; /* positions behind this one; what is trimmed is left out */
+    int limit;
+    const char *type, *key; /* only these; NULL: any */
+    bool counts;            /* how many of each type, in place of the events */
+};
+
+/* {"events": [envelope...] or "types": {"OrderCreated": 3}, "next": position scanned to, "last",
+ * "trimmed"}; there is more to see while next < last. On a fiber. New reference. */
+enum fh_code event_list(struct event_room *room, const struct event_question *question,
+                        json_t **ret, struct fh_error *error);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing. fh_publish opens the work as any use of the store does, because an event is a
+ * change of the store; then it only takes down what to write. The hook that runs when the handler
+ * has ended appends to the outbox: last, because the position of an event is drawn there, and
+ * whoever holds the rows that the event tells of must hold them already (docs/guide/work.md).
+ *
+ * A rerun of the handler publishes anew; what the first run had taken down was on its arena and is
+ * gone. Ids come from the work's recorded seed, so that they are the same then.
+ *
+ * After a crash: the work's commit decides over its events as over its rows.
+ */
+
+#include "event/outbox/publish.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "event/manager.h"
+#include "shape/shape.h"
+#include "store/ledger.h"
+#include "work/spans.h"
+#include "work/work.h"
+
+/* What one run of a handler has published; on the run's arena. */
+struct publishing {
+    struct ledger_event *first, *last;
+    int count;
+};
+
+static enum fh_code publishing_finish(fh_work *w, void *argument, struct fh_error *error)
+{
+    struct publishing *publishing = argument;
+    CRASH_POINT("outbox.begins");
+    enum fh_code code = ledger_outbox_append(w->store_work, publishing->first, error);
+    work_appended(w, publishing->first);
+    CRASH_POINT("outbox.written");
+    return code;
+}
+
+static void publishing_committed(fh_work *w, void *argument)
+{
+    const struct publishing *publishing = argument;
+    for (const struct ledger_event *event = publishing->first; event; event = event->next) {
+        struct span span = {.kind = SPAN_PUBLISHED,
+                            .parent = w->trace,
+                            .what = event->type,
+                            .key = event->key,
+                            .began_ns = world_monotonic_ns(w->context->world)};
+        spans_keep(w->context->spans, &span);
+    }
+    event_room_committed(w->context->events, publishing->last->position, publishing->count);
+}
+
+static struct publishing *publishing_of(fh_work *w)
+{
+    for (struct work_hook *hook = w->hooks_first; hook; hook = hook->next) {
+        if (hook->finish == publishing_finish)
+            return hook->argument;
+    }
+    struct publishing *publishing = work_alloc(w, sizeof *publishing);
+    *publishing = (struct publishing){0};
+    work_on_end(w, publishing_finish, publishing_committed, publishing);
+    return publishing;
+}
+
+static const struct fh_published *declared(fh_work *w, const char *type)
+{
+    const struct fh_service *service = w->context->service;
+    for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
+        const struct fh_published *published = &service->publishes[i];
+        if (published->type && strcmp(published->type, type) == 0)
+            return published;
+    }
+    fh_fail(w, 500, "%s published %s, which is not among its declared `publishes`.", service->name,
+            type);
+}
+
+void outbox_check_data(fh_work *w, const struct fh_published *published, const json_t *data)
+{
+    if (!json_is_object(data))
+        fh_fail(w, 500, "The data of %s must be an object.", published->type);
+    if (!published->shape)
+        return;
+    json_t *faults = shape_check(published->shape, data);
+    if (!faults)
+        return;
+    json_t *fault = json_array_get(faults, 0);
+    const char *pointer = json_string_at(fault, "pointer");
+    const char *detail = json_string_at(fault, "detail");
+    fh_fail(w, 500, "The data of %s does not fit its declared shape, at \"%s\": %s",
+            published->type, pointer ? pointer : "", detail ? detail : "it is wrong.");
+}
+
+/* What it is made of came from somewhere: whoever asked hears which field it is, the log says of
+ * which event. */
+static _Noreturn void refuse_key(fh_work *w, const struct fh_published *published, const char *text,
+                                 size_t length)
+{
+    struct fh_error error;
+    if (length == 0)
+        error_set(&error, FH_INVALID, "\"%s\" is empty, and it is the key of an event.",
+                  published->key);
+    else if (strlen(text) != length)
+        error_set(&error, FH_INVALID,
+                  "\"%s\" holds NUL (behind %zu bytes), and it is the key of an event.",
+                  published->key, strlen(text));
+    else
+        error_set(&error, FH_INVALID,
+                  "\"%s\" has %zu bytes, and as the key of an event at most %d.", published->key,
+                  length, OUTBOX_KEY_LENGTH_MAX);
+    snprintf(error.field, sizeof error.field, "%s", published->key);
+    log_warning("%s is not published: %s", published->type, error.message);
+    work_fail(w, &error);
+}
+
+const char *outbox_key(fh_work *w, const struct fh_published *published, const json_t *data)
+{
+    if (!published->key)
+        return published->type; /* no key declared: all of a type in one order */
+    const json_t *value = json_at(data, published->key);
+    if (json_is_integer(value))
+        return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    const char *text = json_string_value(value);
+    size_t length = json_string_length(value);
+    if (!text)
+        fh_fail(w, 500, "The key of %s, its field \"%s\", must be there, as an integer or a text.",
+                published->type, published->key);
+    if (length == 0 || length > OUTBOX_KEY_LENGTH_MAX || strlen(text) != length)
+        refuse_key(w, published, text, length);
+    return text;
+}
+
+void fh_publish(fh_work *w, const char *type, json_t *data)
+{
+    const struct fh_published *published = declared(w, type);
+    work_store_write(w);
+    outbox_check_data(w, published, data);
+    struct publishing *publishing = publishing_of(w);
+    if (publishing->count >= OUTBOX_EVENTS_MAX)
+        fh_fail(w, 500, "One work publishes at most %d events.", OUTBOX_EVENTS_MAX);
+    const char *key = outbox_key(w, published, data);
+    size_t key_length = strlen(key) + 1;
+    char *text = json_text(data);
+    size_t text_length = strlen(text) + 1;
+    if (text_length > OUTBOX_DATA_SIZE_MAX)
+        fh_fail(w, 500, "The data of %s is larger than %zu bytes.", type, OUTBOX_DATA_SIZE_MAX);
+    struct ledger_event *next = work_alloc(w, sizeof *next + key_length);
+    *next = (struct ledger_event){
+        .time_ms = fh_now_ms(w),
+        .version = published->version ? published->version : 1,
+        .id = fh_id_new(w),
+        .type = published->type,
+        .key = memcpy(next + 1, key, key_length),
+        .data = text, /* of the run's arena, as all JSON in a handler */
+        .trace = w->trace,
+    };
+    if (publishing->last)
+        publishing->last->next = next;
+    else
+        publishing->first = next;
+    publishing->last = next;
+    publishing->count++;
+}
+
+/* A copy each: what a handler adds to it is of this run's arena, and must not be met by the next.
+ */
+static json_t *copy_of(fh_work *w, const char *what, const json_t *value)
+{
+    if (!w->event)
+        fh_fail(w, 500, "%s is for handlers of `hears`: this one hears no event.", what);
+    json_t *copy = json_deep_copy(value);
+    if (!copy)
+        fh_fail(w, 500, "There is no memory left in this work for the event it hears.");
+    return copy;
+}
+
+json_t *fh_event(fh_work *w)
+{
+    return copy_of(w, "fh_event", w->event);
+}
+
+json_t *fh_event_data(fh_work *w)
+{
+    return copy_of(w, "fh_event_data", json_object_get(w->event, "data"));
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shares of a subscription read the same outbox, each for an eighth of it, mostly within the
+ * same second. So rows that were read stay for a while, in chunks of ascending positions, and each
+ * is read from the store once for all of them. One fiber reads on, the others wait for it.
+ *
+ *     chunk   every row in (from, through]; the next one's `from` is this one's `through`
+ *
+ * A row that has its position never changes, so it does not matter in whose snapshot it was read:
+ * whoever comes later passes only what its own snapshot has, up to its `last`. Whether the reader's
+ * cursor is a place in this store at all is judged before, in its own snapshot (feed.c).
+ *
+ * But a server may go back: a standby takes over that lacks the last commits, and other events get
+ * their positions. So whoever reads on reads the last row that is kept once more. Where another
+ * event stands in its place, all of them go, and what was passed of them is told to nobody.
+ *
+ * Bounded by rows, chunks and bytes; the oldest chunk goes first. A reader behind them all reads
+ * for itself. All of it is memory: a process that dies loses nothing.
+ */
+
+#include "event/outbox/slice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_SIZE_MAX (SLICE_SIZE_MAX / 4) /* no row is added to one that is larger */
+
+struct chunk {
+    struct arena arena; /* of the rows' texts */
+    int64_t from, through;
+    int count;
+    struct ledger_event rows[SLICE_CHUNK_ROWS_MAX];
+};
+
+struct event_slices {
+    struct chunk *chunks[SLICE_CHUNKS_MAX + 1];
+    int count;
+    bool reading;  /* a fiber reads behind the last chunk */
+    unsigned past; /* counts how often what was kept was not so any more */
+    struct fiber_queue readers;
+};
+
+static struct event_slices *slices_of(struct event_room *room)
+{
+    if (!room->slices) {
+        room->slices = calloc(1, sizeof *room->slices);
+        FH_ASSERT(room->slices != NULL);
+    }
+    return room->slices;
+}
+
+static struct chunk *chunk_new(int64_t after)
+{
+    struct chunk *chunk = malloc(sizeof *chunk);
+    FH_ASSERT(chunk != NULL);
+    chunk->from = chunk->through = after;
+    chunk->count = 0;
+    arena_init(&chunk->arena, ARENA_SIZE_MAX);
+    return chunk;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+    arena_release(&chunk->arena);
+    free(chunk);
+}
+
+static size_t chunk_size(const struct chunk *chunk)
+{
+    return sizeof *chunk + chunk->arena.size;
+}
+
+static void drop_first(struct event_slices *slices)
+{
+    chunk_free(slices->chunks[0]);
+    slices->count--;
+    memmove(slices->chunks, slices->chunks + 1, (size_t)slices->count * sizeof *slices->chunks);
+}
+
+static void drop_all(struct event_slices *slices)
+{
+    while (slices->count)
+        drop_first(slices);
+}
+
+/* Down to what may be kept; the last chunk is. */
+static void bound(struct event_slices *slices)
+{
+    size_t size = 0;
+    for (int i = 0; i < slices->count; i++)
+        size += chunk_size(slices->chunks[i]);
+    while (slices->count > 1 && (slices->count > SLICE_CHUNKS_MAX || size > SLICE_SIZE_MAX)) {
+        size -= chunk_size(slices->chunks[0]);
+        drop_first(slices);
+    }
+}
+
+/* The one that has what comes behind `after`, or NULL. */
+static const struct chunk *find(const struct event_slices *slices, int64_t after)
+{
+    for (int i = slices->count - 1; i >= 0; i--) {
+        const struct chunk *chunk = slices->chunks[i];
+        if (chunk->from <= after)
+            return after < chunk->through ? chunk : NULL;
+    }
+    return NULL;
+}
+
+/* ---- Reading on ------------------------------------------------------------------------------ */
+
+static bool is_internal(const char *type)
+{
+    return strncmp(type, SLICE_INTERNAL_PREFIX, sizeof SLICE_INTERNAL_PREFIX - 1) == 0;
+}
+
+static const char *keep_text(struct arena *arena, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = arena_try_alloc(arena, size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+struct reading {
+    struct chunk *chunk;            /* that grows */
+    const struct ledger_event *end; /* the last row that is kept, or NULL; read once more */
+    bool gone;                      /* another event stands in its place now */
+};
+
+/* False: there is no room for more in this chunk. */
+static bool keep_row(void *context, const struct ledger_event *event)
+{
+    struct reading *reading = context;
+    struct chunk *chunk = reading->chunk;
+    struct arena *arena = &chunk->arena;
+    struct ledger_event row = *event;
+    if (reading->end && event->position == reading->end->position) {
+        reading->gone = strcmp(event->id, reading->end->id) != 0;
+        return !reading->gone;
+    }
+    if (chunk->count == SLICE_CHUNK_ROWS_MAX || (chunk->count && arena->size > CHUNK_SIZE_MAX))
+        return false;
+    row.next = NULL;
+    row.id = keep_text(arena, event->id);
+    row.type = keep_text(arena, event->type);
+    row.key = keep_text(arena, event->key);
+    row.data = is_internal(event->type) ? "" : keep_text(arena, event->data);
+    row.trace = event->trace ? keep_text(arena, event->trace) : NULL;
+    if (!row.id || !row.type || !row.key || !row.data || (event->trace && !row.trace))
+        return false; /* no memory */
+    chunk->rows[chunk->count++] = row;
+    chunk->through = event->position;
+    return true;
+}
+
+/* The chunk that grows: the last one, or a new one behind `after`. What is there and does not end
+ * where this one begins is of no use any more. */
+static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
+{
+    struct chunk *last = slices->count ? slices->chunks[slices->count - 1] : NULL;
+    if (last && last->through != after) {
+        drop_all(slices);
+    } else if (last && last->count < SLICE_CHUNK_ROWS_MAX / 2) {
+        return last;
+    }
+    bound(slices);
+    return slices->chunks[slices->count++] = chunk_new(after);
+}
+
+static const struct ledger_event *end_of(const struct event_slices *slices)
+{
+    for (int i = slices->count - 1; i >= 0; i--) {
+        const struct chunk *chunk = slices->chunks[i];
+        if (chunk->count)
+            return &chunk->rows[chunk->count - 1];
+    }
+    return NULL;
+}
+
+/* Reads rows behind `after`, for all who come. */
+static enum fh_code read_on(struct event_slices *slices, struct store_work *work, int64_t after,
+                            struct fh_error *error)
+{
+    struct reading reading = {.chunk = chunk_behind(slices, after), .end = end_of(slices)};
+    int limit = SLICE_CHUNK_ROWS_MAX - reading.chunk->count + (reading.end != NULL);
+    slices->reading = true;
+    enum fh_code code =
+        ledger_outbox_read(work, reading.end ? after - 1 : after, limit, keep_row, &reading, error);
+    slices->reading = false;
+    slices->past += reading.gone;
+    if (reading.gone)
+        drop_all(slices);
+    else
+        bound(slices);
+    fiber_wake_all(&slices->readers);
+    return code;
+}
+
+/* ---- What was read --------------------------------------------------------------------------- */
+
+static int first_behind(const struct chunk *chunk, int64_t after)
+{
+    int low = 0, high = chunk->count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (chunk->rows[middle].position <= after)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct passing {
+    int64_t at, last;
+    int left;
+    bool (*visit)(void *context, const struct ledger_event *event);
+    void *context;
+};
+
+/* False: no more are wanted. */
+static bool pass(struct passing *passing, const struct chunk *chunk)
+{
+    for (int i = first_behind(chunk, passing->at); i < chunk->count; i++) {
+        const struct ledger_event *row = &chunk->rows[i];
+        if (passing->left-- == 0 || row->position > passing->last)
+            return false;
+        passing->at = row->position;
+        if (!passing->visit(passing->context, row))
+            return false;
+    }
+    return true;
+}
+
+enum fh_code slice_read(struct event_room *room, struct store_work *work, int64_t after,
+                        int64_t last, int limit,
+                        bool (*visit)(void *context, const struct ledger_event *event),
+                        void *context, struct fh_error *error)
+{
+    struct event_slices *slices = slices_of(room);
+    struct passing passing = {after, last, limit, visit, context};
+    unsigned past = slices->past;
+    for (bool read = false; passing.left > 0 && passing.at < last;) {
+        if (slices->past != past)
+            return error_set(error, FH_UNAVAILABLE,
+                             "The store's server has gone back behind events that it had told.");
+        const struct chunk *chunk = find(slices, passing.at);
+        bool behind = slices->count && passing.at < slices->chunks[0]->from;
+        if (chunk) {
+            read = false;
+            if (!pass(&passing, chunk))
+                return FH_OK;
+        } else if (behind || read) { /* too far back, or too large to be kept */
+            return ledger_outbox_read(work, passing.at, passing.left, visit, context, error);
+        } else if (slices->reading) {
+            fiber_wait(&slices->readers);
+        } else {
+            enum fh_code code = read_on(slices, work, passing.at, error);
+            if (code != FH_OK)
+                return code;
+            read = true;
+        }
+    }
+    return FH_OK;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+void slice_rest(struct event_room *room)
+{
+    struct event_slices *slices = room->slices;
+    size_t size = 0;
+    if (!slices || slices->reading)
+        return;
+    for (int i = 0; i < slices->count; i++)
+        size += chunk_size(slices->chunks[i]);
+    while (size > SLICE_RESTING_SIZE_MAX && slices->count) {
+        size -= chunk_size(slices->chunks[0]);
+        drop_first(slices);
+    }
+}
+
+void slice_free(struct event_room *room)
+{
+    if (room->slices)
+        drop_all(room->slices);
+    free(room->slices);
+    room->slices = NULL;
+}

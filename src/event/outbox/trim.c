@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which events nobody needs is read in one snapshot: the last position, what is trimmed, and what
+ * subscribers have told (`done`, written down by the feed). `done` only ever grows, so what comes
+ * out stays true while it is acted upon. Who asks for the first time meanwhile, and would have
+ * begun further back, is told 410.
+ *
+ * A row that tells of another incarnation tells nothing of this one's positions. Its subscriber
+ * will be answered with 409 and begin anew, from where the store stands then: it holds nothing.
+ *
+ *     killed between two slices    the rest is trimmed by the next look
+ */
+
+#include "event/outbox/trim.h"
+
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "store/ledger.h"
+#include "work/batch.h"
+#include "world/world.h"
+
+struct look {
+    struct event_room *room;
+    const json_t *expected;
+    int64_t last, trimmed;
+    int64_t passed; /* by everybody who is not expired */
+    json_t *list;   /* for people */
+    json_t *told;   /* {name: true} */
+    int64_t expired;
+};
+
+static bool look_at(void *context, const struct ledger_subscriber *subscriber)
+{
+    struct look *look = context;
+    const char *incarnation = look->room->context->store->incarnation;
+    bool here = strcmp(subscriber->incarnation, incarnation) == 0;
+    if (look->expected && !json_object_get(look->expected, subscriber->name))
+        return true; /* it hears no more */
+    bool expired = here && subscriber->done < look->trimmed;
+    if (here && !expired && subscriber->done < look->passed)
+        look->passed = subscriber->done;
+    look->expired += expired;
+    json_object_set_new(look->told, subscriber->name, json_true());
+    json_array_append_new(look->list,
+                          json_pack("{s:s, s:s, s:I, s:b}", "name", subscriber->name, "share",
+                                    subscriber->share, "done",
+                                    (json_int_t)(here ? subscriber->done : 0), "expired", expired));
+    return true;
+}
+
+static enum fh_code look_run(struct look *look, struct fh_error *error)
+{
+    struct store_work *work;
+    char id[ID_SIZE];
+    enum fh_code code = store_begin(look->room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_position(work, &look->last, error);
+    if (code == FH_OK)
+        code = ledger_outbox_trimmed(work, &look->trimmed, id, error);
+    look->passed = look->last;
+    if (code == FH_OK)
+        code = ledger_subscribers_get(work, look_at, look, error);
+    store_rollback(work);
+    return code;
+}
+
+/* Whoever is declared to hear and has never asked begins at the beginning. */
+static void expect(struct look *look)
+{
+    const char *name;
+    json_t *unused;
+    json_object_foreach ((json_t *)(uintptr_t)look->expected, name, unused) {
+        if (json_object_get(look->told, name))
+            continue;
+        look->expired += look->trimmed > 0;
+        if (look->trimmed == 0)
+            look->passed = 0;
+    }
+}
+
+/* The lowest position of what has to stay. */
+static enum fh_code bound(const struct look *look, const struct retention *retention, int64_t *ret,
+                          struct fh_error *error)
+{
+    struct work_context *context = look->room->context;
+    int64_t kept_ms = retention->events_kept_ms, settled = 0, aged = 0;
+    if (context->store->ops->sequence && kept_ms < TRIM_SETTLED_MS)
+        kept_ms = TRIM_SETTLED_MS;
+    enum fh_code code = age_position(context, "kept", kept_ms, &settled, error);
+    if (code == FH_OK)
+        code = age_position(context, "kept_max", retention->events_kept_ms_max, &aged, error);
+    if (code != FH_OK)
+        return code;
+    *ret = look->passed < settled ? look->passed : settled;
+    int64_t many = look->last - retention->events_max;
+    int64_t hard = many > aged ? many : aged;
+    if (context->store->ops->sequence && hard > settled)
+        hard = settled;
+    if (*ret < hard)
+        *ret = hard;
+    return FH_OK;
+}
+
+static enum fh_code slice(struct event_room *room, int64_t through, int64_t *ret_removed,
+                          struct fh_error *error)
+{
+    struct work_context *context = room->context;
+    struct work_tries tries = {0};
+    struct store_work *work;
+    enum fh_code code;
+    do {
+        code = store_begin(context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &work,
+                           error);
+        if (code != FH_OK)
+            continue;
+        code = ledger_outbox_trim(work, through, TRIM_SLICE, ret_removed, error);
+        CRASH_POINT("trim.recorded");
+        if (code == FH_OK)
+            code = store_commit(work, error);
+        else
+            store_rollback(work);
+        CRASH_POINT("trim.durable");
+    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    return code;
+}
+
+static void say(struct event_room *room, const struct look *look)
+{
+    struct event_trimmed *trimmed = &room->trimmed;
+    if (look->expired > trimmed->expired)
+        log_warning(
+            "%lld subscribers (or shares of them) have fallen behind what is kept of events "
+            "here, and are expired: they must come back by a snapshot.",
+            (long long)look->expired);
+    json_decref(trimmed->subscribers);
+    trimmed->subscribers = json_incref(look->list);
+    trimmed->expired = look->expired;
+    trimmed->position = look->trimmed;
+}
+
+enum fh_code event_trim(struct event_room *room, const struct retention *retention,
+                        const json_t *expected, struct fh_error *error)
+{
+    struct look look = {
+        .room = room, .expected = expected, .list = json_array(), .told = json_object()};
+    int64_t through = 0;
+    enum fh_code code = look_run(&look, error);
+    if (code == FH_OK) {
+        expect(&look);
+        say(room, &look);
+        code = bound(&look, retention, &through, error);
+    }
+    while (code == FH_OK && room->trimmed.position < through && !room->draining) {
+        int64_t removed = 0;
+        code = slice(room, through, &removed, error);
+        if (code != FH_OK || removed == 0)
+            break;
+        room->trimmed.position += removed; /* positions are dense */
+        room->trimmed.removed += removed;
+    }
+    json_decref(look.list);
+    json_decref(look.told);
+    return code;
+}

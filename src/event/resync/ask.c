@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a round asks its publisher: one page, behind which key and of how many rows at most; by
+ * itself, or beside the works of the page before. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "event/resync/page.h"
+#include "event/resync/parts.h"
+#include "event/feed/snapshot.h"
+#include "world/world.h"
+
+#define PATH_SIZE_MAX ((size_t)32 << 10)
+
+void round_ask_init(struct round_asking *asking, struct subscription *s,
+                    const struct ledger_round *at, int limit)
+{
+    *asking = (struct round_asking){.subscription = s, .heard = s->heard[at->type], .limit = limit};
+    struct text *path = &asking->path;
+    const char *separator = "&fields=";
+    text_init(path, PATH_SIZE_MAX);
+    text_printf(path,
+                SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=", s->room->context->service->name,
+                s->share, limit);
+    subscription_encode(path, asking->heard->type);
+    if (limit > 0) {
+        text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",
+                    s->cursor.incarnation, s->cursor.position, at->seen_position, at->seen_id);
+        if (at->after[0]) {
+            text_add(path, "&after=");
+            subscription_encode(path, at->after);
+        }
+    }
+    subscription_add_fields(path, asking->heard, &separator);
+    FH_ASSERT(!path->overflow);
+}
+
+/* What it says of itself, of a problem. */
+static void asking_refused(struct round_asking *asking, const struct world_request *request)
+{
+    const struct subscription *s = asking->subscription;
+    json_t *problem = NULL;
+    if (request->status == 500)
+        json_parse(request->answer, request->answer_length, &problem, NULL);
+    const char *detail = json_string_at(problem, "detail");
+    asking->fault = request->status == 500;
+    snprintf(asking->reason, sizeof asking->reason, "%s answers the snapshot of %s with %d%s%s",
+             s->source, asking->heard->type, request->status, detail ? ": " : ".",
+             detail ? detail : "");
+    json_decref(problem);
+}
+
+void round_ask_run(struct round_asking *asking)
+{
+    struct subscription *s = asking->subscription;
+    struct work_context *context = s->room->context;
+    struct fh_error error;
+    char from[128];
+    snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
+    struct world_request request = {
+        .service = s->source,
+        .method = "GET",
+        .path = asking->path.data,
+        .headers = {{"Accept", SNAPSHOT_CONTENT_TYPE}, {"Freehold-From", from}},
+        .deadline_ns = world_in_ms(context->world, SUBSCRIBE_ANSWER_MS_MAX),
+    };
+    world_request_wait(context->world, &request);
+    asking->anew = request.status == 409;
+    if (request.status == 200) {
+        asking->fault = page_parse(&request, asking->heard->type, ROUND_ROWS_MAX, &asking->page,
+                                   &error) != FH_OK;
+        if (asking->fault)
+            snprintf(asking->reason, sizeof asking->reason,
+                     "%s answered the snapshot with what can't be read: %s", s->source,
+                     error.message);
+    } else if (request.status) {
+        asking_refused(asking, &request);
+    } else {
+        snprintf(asking->reason, sizeof asking->reason, "%s can't be reached: %s.", s->source,
+                 request.failure ? request.failure : "no answer");
+    }
+    world_request_release(&request);
+    text_release(&asking->path);
+    asking->answered = true;
+    fiber_wake_all(&asking->waiting);
+}
+
+static void asking_entry(void *argument)
+{
+    struct round_asking *asking = argument;
+    struct event_room *room = asking->subscription->room;
+    round_ask_run(asking); /* who waits may end it with that */
+    event_room_fiber_ends(room);
+}
+
+bool round_ask_ahead(struct round_asking *asking, struct subscription *s,
+                     const struct page_read *page)
+{
+    struct ledger_round at = s->round;
+    if (!page->after)
+        return false;
+    snprintf(at.after, sizeof at.after, "%s", page->after);
+    if (page->position > at.seen_position) {
+        at.seen_position = page->position;
+        memcpy(at.seen_id, page->position_id, ID_SIZE);
+    }
+    round_ask_init(asking, s, &at, portion_size(&s->rows, ROUND_ROWS_MAX));
+    if (event_room_fiber(s->room, asking_entry, asking))
+        return true;
+    text_release(&asking->path);
+    return false;
+}
+
+void round_ask_wait(struct round_asking *asking)
+{
+    while (!asking->answered)
+        fiber_wait(&asking->waiting);
+}

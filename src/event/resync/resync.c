@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every step is one work: its first statements move the cursor from where it stands to the same
+ * place (so that it is still ours) and the round from where this process believes it to be. So a
+ * process of a former life, or one that lost the share, changes nothing.
+ *
+ * The work that begins a round empties what is parked of the share, and moves the cursor to where
+ * the publisher stood: `done` of what follows holds its trimming there. A row replaces whatever was
+ * known of its key before this round; within it no key comes twice, since the place of a page's
+ * last row moves with its rows. Both publisher and subscriber may have been restored since: the
+ * round notes the highest position that its pages came from, and asks with it until the cursor has
+ * passed it. 409 then begins another round.
+ *
+ * While a page is applied the next one is asked for. What it has is as of then, and its position
+ * says so; it is used only if all rows before it were applied.
+ *
+ *     killed between two works   the round goes on from the last page or sweep that is durable
+ *     killed behind the last     the feed goes on from where the round began
+ *
+ * A handler of a round that fails is tried again, however long it takes: there is no event that
+ * could be parked, and what comes behind would not be the publisher's state.
+ */
+
+#include "event/resync/resync.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "event/subscribe/apply.h"
+#include "event/resync/page.h"
+#include "event/subscribe/parked.h"
+#include "event/resync/parts.h"
+#include "event/feed/snapshot.h"
+#include "world/world.h"
+
+#define FORGET_SLICE 500
+#define ROUND_FAULT_MS_MIN 100
+#define ROUND_FAULT_MS_MAX (30 * 1000)
+
+/* ---- what is declared ---------------------------------------------------------------------- */
+
+enum fh_code round_check(const fh_service *service, const struct fh_heard *heard,
+                         struct fh_error *error)
+{
+    if ((heard->gone || heard->held) && (!heard->gone || !heard->held || !heard->upsert))
+        return error_set(error, FH_INVALID,
+                         "`hears` of %s %s: `gone` and `held` come together, beside `upsert`.",
+                         heard->service, heard->type);
+    if (!heard->covered_by)
+        return FH_OK;
+    for (size_t i = 0; i < HEARD_MAX; i++) {
+        const struct fh_heard *other = &service->hears[i];
+        if (other->service && strcmp(other->service, heard->service) == 0 && other->upsert &&
+            strcmp(other->type, heard->covered_by) == 0)
+            return FH_OK;
+    }
+    return error_set(error, FH_INVALID,
+                     "`hears` of %s %s is covered by %s, which is not heard with an `upsert`.",
+                     heard->service, heard->type, heard->covered_by);
+}
+
+bool round_possible(const struct subscription *s, char *ret_why, size_t size)
+{
+    for (int i = 0; i < s->heard_count; i++) {
+        if (s->heard[i]->upsert || s->heard[i]->covered_by)
+            continue;
+        snprintf(ret_why, size,
+                 "nothing is declared that takes over the publisher's state for %s (`upsert`, or "
+                 "`covered_by`)",
+                 s->heard[i]->type);
+        return false;
+    }
+    return true;
+}
+
+/* The index of the declaration whose state has in it what events of `type` tell; -1: none. */
+static int type_of(const struct subscription *s, const char *type)
+{
+    for (int i = 0; i < s->heard_count; i++) {
+        if (strcmp(s->heard[i]->type, type) != 0)
+            continue;
+        return s->heard[i]->upsert || !s->heard[i]->covered_by
+                   ? i
+                   : type_of(s, s->heard[i]->covered_by);
+    }
+    return -1;
+}
+
+int64_t round_next_type(const struct subscription *s, int64_t index)
+{
+    while (index < s->heard_count && !s->heard[index]->upsert)
+        index++;
+    return index;
+}
+
+/* ---- where it stands ----------------------------------------------------------------------- */
+
+static enum fh_code read_places(struct subscription *s, struct ledger_cursor *cursor,
+                                struct ledger_round *round, struct fh_error *error)
+{
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(s->room->context->store);
+    struct store_work *work;
+    *round = (struct ledger_round){0};
+    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_cursor_get(work, s->source, s->share, cursor, error);
+    if (code == FH_OK)
+        code = ops->round_get(work, s->source, s->share, round, error);
+    store_rollback(work);
+    return code;
+}
+
+void round_outage(struct subscription *s, const char *why)
+{
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, why);
+    subscription_pause(s, ++s->round_tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+}
+
+/* It ends early when the share does. */
+void round_fault(struct subscription *s, const char *why)
+{
+    struct world *world = subscription_world(s);
+    int64_t ms = ROUND_FAULT_MS_MIN;
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, why);
+    for (int i = 0; i < s->round_tries && ms < ROUND_FAULT_MS_MAX; i++)
+        ms *= 2;
+    s->round_tries++;
+    ms = ms < ROUND_FAULT_MS_MAX ? ms : ROUND_FAULT_MS_MAX;
+    ms = ms / 2 + (int64_t)world_random_below(world, (uint64_t)ms / 2);
+    if (subscription_goes_on(s))
+        fiber_wait_until(&s->for_parking, world, world_in_ms(world, ms));
+}
+
+bool round_load(struct subscription *s)
+{
+    struct fh_error error;
+    struct ledger_cursor cursor;
+    for (int n = 1; subscription_is_ours(s) && !s->room->draining; n++) {
+        apply_begins(s);
+        enum fh_code code = read_places(s, &cursor, &s->round, &error);
+        apply_ends(s);
+        if (code == FH_OK) {
+            s->fenced = cursor.epoch != s->cursor.epoch;
+            s->cursor = cursor;
+            if (!s->fenced) /* nothing else may come for long that would release it */
+                subscription_release_hold(s, &s->applying_hold);
+            return !s->fenced;
+        }
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    }
+    return false;
+}
+
+/* ---- works --------------------------------------------------------------------------------- */
+
+static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
+                                struct fh_error *error)
+{
+    struct round_fence *own = (struct round_fence *)fence;
+    struct subscription *s = own->subscription;
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(w->store_work->store);
+    *ret_replied = false;
+    enum fh_code code =
+        ledger_cursor_move(w->store_work, s->source, s->share, &s->cursor, &own->cursor, error);
+    if (code == FH_OK)
+        code = ops->round_move(w->store_work, s->source, s->share, &s->round, &own->next, error);
+    own->moved = code == FH_CONFLICT && !error->retryable;
+    if (code == FH_OK && own->begins)
+        code = ops->parked_clear(w->store_work, s->source, s->share, error);
+    for (int i = 0; i < own->count && code == FH_OK; i++)
+        code = ops->applied_put(w->store_work, s->source, s->share, s->round.type, own->rows[i].key,
+                                own->rows[i].position, s->round.round, error);
+    return code;
+}
+
+bool round_work(struct subscription *s, struct round_fence *fence, const struct batch_event *events,
+                int count, fh_handler *handler)
+{
+    struct fh_error error = {0};
+    char reason[REASON_SIZE];
+    int failed = -1;
+    bool is_outage = false;
+    fence->fence.check = fence_check;
+    fence->subscription = s;
+    if (!fence->begins)
+        fence->cursor = s->cursor;
+    fence->cursor.epoch = s->cursor.epoch;
+    apply_begins(s);
+    enum fh_code code =
+        apply_works(s, events, count, NULL, handler, &fence->fence, &failed, &is_outage, &error);
+    apply_ends(s);
+    if (code == FH_OK) {
+        s->cursor = fence->cursor;
+        s->round = fence->next;
+        s->round_tries = 0;
+        portion_passed(&s->together, count);
+        subscription_release_hold(s, &s->applying_hold);
+        return true;
+    }
+    if (fence->moved) {
+        round_load(s);                  /* somebody else has it */
+        subscription_pause(s, 1, 1, 1); /* whose commit may be under way */
+    } else if (is_outage) {
+        round_outage(s, error.message);
+    } else {
+        /* Those before it come through; where the commit failed, it may have been too much. */
+        if (count > 1)
+            portion_failed(&s->together, failed > 0 ? failed : count / 2);
+        snprintf(reason, sizeof reason, "A handler of the snapshot fails%s%s: %.200s",
+                 failed >= 0 ? " for the key " : "", failed >= 0 ? events[failed].key : "",
+                 error.message);
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
+        subscription_pause(s, ++s->round_tries, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+    }
+    return false;
+}
+
+/* ---- the steps ----------------------------------------------------------------------------- */
+
+static void begin(struct subscription *s)
+{
+    struct ledger_round at = {.type = round_next_type(s, 0)};
+    struct round_asking asking;
+    round_ask_init(&asking, s, &at, 0);
+    round_ask_run(&asking);
+    struct page_read *page = asking.page;
+    if (!page) {
+        round_outage(s, asking.reason);
+        return;
+    }
+    struct round_fence fence = {.begins = true,
+                                .next = {.round = s->round.round + 1,
+                                         .phase = LEDGER_PAGES,
+                                         .type = round_next_type(s, 0)}};
+    fence.next.seen_position = fence.cursor.position = page->position;
+    memcpy(fence.cursor.incarnation, page->incarnation, ID_SIZE);
+    memcpy(fence.cursor.event_id, page->position_id, ID_SIZE);
+    memcpy(fence.next.seen_id, page->position_id, ID_SIZE);
+    page_free(page);
+    CRASH_POINT("round.asked");
+    if (!round_work(s, &fence, NULL, 0, NULL))
+        return;
+    CRASH_POINT("round.begun");
+    s->begins_anew = false;
+    parked_recount(s);
+    log_info("%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
+             s->room->context->service->name, s->source, s->cursor.position, s->cursor.incarnation);
+}
+
+/* Behind the last page of a type: its sweep, or the next type, or the feed. */
+static struct ledger_round behind_pages(const struct subscription *s, bool integers)
+{
+    struct ledger_round next = s->round;
+    next.phase = LEDGER_SWEEP;
+    snprintf(next.after, sizeof next.after, "%s", integers ? "i" : "s");
+    return next;
+}
+
+int round_at_once(const struct subscription *s)
+{
+    return engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT)
+               ? 1
+               : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
+}
+
+/* The rows of one page, and then the place behind it. False: what failed is asked for again. */
+static bool apply_page(struct subscription *s, const struct page_read *page)
+{
+    const struct fh_heard *heard = s->heard[s->round.type];
+    int done = 0;
+    do {
+        int left = page->count - done;
+        int count = left < round_at_once(s) ? left : round_at_once(s);
+        struct round_fence fence = {.rows = page->rows + done, .count = count, .next = s->round};
+        if (count < left)
+            memcpy(fence.next.after, page->rows[done + count - 1].key,
+                   strlen(page->rows[done + count - 1].key) + 1);
+        else if (page->after)
+            memcpy(fence.next.after, page->after, strlen(page->after) + 1);
+        else
+            fence.next = behind_pages(s, page->integers);
+        if (page->position > s->round.seen_position) {
+            fence.next.seen_position = page->position;
+            memcpy(fence.next.seen_id, page->position_id, ID_SIZE);
+        }
+        CRASH_POINT("round.page_there");
+        if (!round_work(s, &fence, page->rows + done, count, heard->upsert))
+            return false;
+        CRASH_POINT("round.page_applied");
+        done += count;
+    } while (done < page->count && subscription_goes_on(s));
+    return done == page->count && subscription_goes_on(s);
+}
+
+/* Fewer rows may come through: of a publisher that does not try that itself, and of an answer that
+ * takes too long, or too much memory. */
+static void asking_failed(struct subscription *s, const struct round_asking *asked)
+{
+    if (asked->limit > 1)
+        portion_failed(&s->rows, asked->limit / 2);
+    if (asked->fault)
+        round_fault(s, asked->reason);
+    else
+        round_outage(s, asked->reason);
+}
+
+/* What one question brought; whether the next one has been asked, beside its works, and counts. */
+static bool take_page(struct subscription *s, const struct round_asking *asked,
+                      struct round_asking *next)
+{
+    struct page_read *page = asked->page;
+    s->begins_anew = s->begins_anew || asked->anew;
+    if (page && strcmp(page->incarnation, s->cursor.incarnation) != 0)
+        s->begins_anew = true;
+    else if (!page && !asked->anew)
+        asking_failed(s, asked);
+    else if (page && page->after)
+        portion_passed(&s->rows, asked->limit);
+    bool taken = page && !s->begins_anew, ahead = taken && round_ask_ahead(next, s, page);
+    bool goes_on = taken && apply_page(s, page);
+    page_free(page);
+    if (ahead)
+        round_ask_wait(next);
+    if (ahead && !goes_on)
+        page_free(next->page);
+    return ahead && goes_on;
+}
+
+static void take_pages(struct subscription *s)
+{
+    struct round_asking asked, next;
+    round_ask_init(&asked, s, &s->round, portion_size(&s->rows, ROUND_ROWS_MAX));
+    round_ask_run(&asked);
+    while (take_page(s, &asked, &next))
+        asked = next;
+}
+
+/* ---- the round ----------------------------------------------------------------------------- */
+
+void round_step(struct subscription *s)
+{
+    if (s->begins_anew)
+        begin(s);
+    else if (s->round.phase == LEDGER_PAGES)
+        take_pages(s);
+    else if (s->round.phase == LEDGER_SWEEP)
+        round_sweep(s);
+    if (subscription_rounds(s))
+        return;
+    CRASH_POINT("round.over");
+    subscription_drop(s);
+    subscription_release_hold(s, &s->reading);
+    s->reading.state = SUBSCRIPTION_STARTING; /* its first answer tells how far there is to go */
+    log_info("%s has taken over the state of %s, and follows its events from %" PRId64 ".",
+             s->room->context->service->name, s->source, s->cursor.position);
+    fiber_wake_all(&s->for_space);
+}
+
+enum fh_code round_compare(struct subscription *s, struct store_work *work,
+                           const struct batch_event *events, int count, bool *covered,
+                           struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (int i = 0; i < count && code == FH_OK; i++) {
+        int64_t position = -1;
+        int type = type_of(s, events[i].type);
+        covered[i] = false;
+        if (type < 0 || s->round.phase != LEDGER_FOLLOW)
+            continue;
+        code = ledger_snapshots(work->store)
+                   ->applied_get(work, s->source, s->share, type, events[i].key, s->round.round,
+                                 &position, error);
+        covered[i] = code == FH_OK && events[i].position <= position;
+    }
+    return code;
+}
+
+/* What was noted is removed in works whose fence is the round, as every step's is: so a process of
+ * a former life takes nothing away that a later round has noted. */
+bool round_forget(struct subscription *s)
+{
+    struct work_context *context = s->room->context;
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(context->store);
+    struct store_work *work;
+    int64_t removed = 0;
+    if (s->round.phase != LEDGER_FOLLOW || s->cursor.position < s->round.seen_position)
+        return false;
+    struct ledger_round next = s->round;
+    apply_begins(s);
+    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, NULL);
+    if (code == FH_OK) {
+        code = ops->applied_clear(work, s->source, s->share, FORGET_SLICE, &removed, NULL);
+        if (removed == 0)
+            next.phase = LEDGER_FEED;
+        if (code == FH_OK)
+            code = ops->round_move(work, s->source, s->share, &s->round, &next, NULL);
+        if (code == FH_OK)
+            code = store_commit(work, NULL);
+        else
+            store_rollback(work);
+    }
+    apply_ends(s);
+    CRASH_POINT("round.forgotten");
+    if (code == FH_OK) {
+        s->round = next;
+    } else {
+        round_load(s);
+        subscription_drop(s); /* the cursor may have been moved on beyond what is fetched */
+        subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    }
+    return true;
+}

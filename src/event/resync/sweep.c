@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sweep of a round: the service's own handler lists the keys that it holds, page by page, and
+ * those of this share that no page of the round had are given up by another one of its handlers.
+ * While a round is under way no event is applied, so no key comes meanwhile.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "event/subscribe/apply.h"
+#include "event/envelope.h"
+#include "event/resync/parts.h"
+#include "work/batch.h"
+
+#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* what comes before all keys */
+
+static struct ledger_round behind_sweep(const struct subscription *s)
+{
+    struct ledger_round next = s->round;
+    next.type = round_next_type(s, s->round.type + 1);
+    next.phase = next.type < s->heard_count ? LEDGER_PAGES : LEDGER_FOLLOW;
+    next.after[0] = '\0';
+    return next;
+}
+
+struct sweep {
+    fh_work w;    /* the one that lists what is held */
+    json_t *keys; /* of this share, not seen by the round: each as text */
+    char after[LEDGER_AFTER_SIZE];
+    int limit;
+    bool ends;
+};
+
+static bool key_text(const json_t *value, char *ret, size_t size)
+{
+    if (json_is_integer(value))
+        return snprintf(ret, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) > 0;
+    const char *text = json_string_value(value);
+    return text && *text && strlen(text) <= size - 2 && snprintf(ret, size, "%s", text) > 0;
+}
+
+static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct store_work *work,
+                           struct fh_error *error)
+{
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(work->store);
+    const json_t *list = sweep->w.reply_body;
+    enum fh_code code = FH_OK;
+    char key[LEDGER_AFTER_SIZE - 1];
+    if (!json_is_array(list))
+        return error_set(error, FH_INVALID, "`held` of %s answers no array.",
+                         s->heard[s->round.type]->type);
+    for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
+        int64_t position;
+        const json_t *value = json_array_get(list, i);
+        if (json_object_size(value) == 1) /* a row of one column is its key as well */
+            value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
+        if (!key_text(value, key, sizeof key))
+            return error_set(error, FH_INVALID,
+                             "`held` of %s answers what is no key: integers, or texts of up to %d "
+                             "bytes.",
+                             s->heard[s->round.type]->type, LEDGER_AFTER_SIZE - 2);
+        snprintf(sweep->after, sizeof sweep->after, "%c%s", s->round.after[0], key);
+        if (s->share_count > 1 && envelope_share(key, s->share_count) != s->share_index)
+            continue;
+        code = ops->applied_get(work, s->source, s->share, s->round.type, key, s->round.round,
+                                &position, error);
+        if (code == FH_OK && position < 0)
+            json_array_append_new(sweep->keys, json_string(key));
+    }
+    sweep->ends = json_array_size(list) < (size_t)sweep->limit;
+    return code;
+}
+
+static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struct fh_error *error)
+{
+    struct work_context *context = s->room->context;
+    const char *after = s->round.after + 1;
+    bool integers = s->round.after[0] == 'i', by_fence;
+    fh_work *w = &sweep->w;
+    enum fh_code code = store_begin(context->store, STORE_READ, &w->snapshot, error);
+    if (code != FH_OK)
+        return code;
+    struct arena *before = json_arena_set(&w->kept);
+    json_t *from = integers ? json_integer(*after ? strtoll(after, NULL, 10) : FIRST_INTEGER)
+                            : json_string(after);
+    w->query = json_pack("{s:o, s:i}", "after", from, "limit", sweep->limit);
+    json_arena_set(before);
+    work_record_begin(w);
+    work_handler_run(w, &by_fence);
+    w->store_work = NULL;
+    w->phase = WORK_ENDED;
+    if (w->failure.code != FH_OK) {
+        *error = w->failure;
+        code = error->code;
+    }
+    if (code == FH_OK)
+        code = gather(s, sweep, w->snapshot, error);
+    store_rollback(w->snapshot);
+    return code;
+}
+
+/* What is to be given up, as events whose data is {"key"}. On the sweep's arena. */
+static struct batch_event *gone_events(struct sweep *sweep, const char *type)
+{
+    size_t count = json_array_size(sweep->keys);
+    struct arena *before = json_arena_set(&sweep->w.kept);
+    struct batch_event *events = arena_alloc(&sweep->w.kept, (count + 1) * sizeof *events);
+    for (size_t i = 0; i < count; i++) {
+        const char *key = json_string_value(json_array_get(sweep->keys, i));
+        events[i] = (struct batch_event){.id = "", .type = type, .key = key};
+        events[i].envelope =
+            json_pack("{s:s, s:s, s:{s:s}}", "type", type, "subject", key, "data", "key", key);
+    }
+    json_arena_set(before);
+    return events;
+}
+
+/* Until all of them are given up, a work after the other; then the place behind them. */
+static void sweep_keys(struct subscription *s, struct sweep *sweep)
+{
+    const struct fh_heard *heard = s->heard[s->round.type];
+    struct batch_event *events = gone_events(sweep, heard->type);
+    int count = (int)json_array_size(sweep->keys), done = 0;
+    int64_t round = s->round.round;
+    while (subscription_goes_on(s) && subscription_rounds(s) && s->round.round == round) {
+        int now = count - done < round_at_once(s) ? count - done : round_at_once(s);
+        bool last = done + now == count;
+        struct round_fence fence = {.next = s->round};
+        if (last && sweep->ends)
+            fence.next = behind_sweep(s);
+        else if (last)
+            memcpy(fence.next.after, sweep->after, sizeof fence.next.after);
+        else
+            snprintf(fence.next.after, sizeof fence.next.after, "%c%s", s->round.after[0],
+                     events[done + now - 1].key);
+        CRASH_POINT("round.sweep_there");
+        if (!round_work(s, &fence, events + done, now, heard->gone))
+            return; /* looked for again */
+        CRASH_POINT("round.swept");
+        done += now;
+        if (last)
+            return;
+    }
+}
+
+void round_sweep(struct subscription *s)
+{
+    const struct fh_heard *heard = s->heard[s->round.type];
+    struct sweep sweep = {.keys = NULL};
+    struct fh_error error = {0};
+    if (!heard->held) {
+        struct round_fence fence = {.next = behind_sweep(s)};
+        round_work(s, &fence, NULL, 0, NULL);
+        return;
+    }
+    work_init(&sweep.w, s->room->context, heard->held);
+    sweep.w.read_only = true;
+    sweep.keys = json_array();
+    sweep.limit = portion_size(&s->rows, ROUND_ROWS_MAX);
+    apply_begins(s);
+    enum fh_code code = list_held(s, &sweep, &error);
+    apply_ends(s);
+    if (code == FH_OK) {
+        if (!sweep.ends)
+            portion_passed(&s->rows, sweep.limit);
+        sweep_keys(s, &sweep);
+    } else if (code == FH_UNAVAILABLE) {
+        round_outage(s, error.message);
+    } else { /* what it lists may be too much at once */
+        if (sweep.limit > 1)
+            portion_failed(&s->rows, sweep.limit / 2);
+        round_fault(s, error.message);
+    }
+    json_decref(sweep.keys);
+    work_release(&sweep.w);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applying: the hearing side's durable half.
+ *
+ * The work's first statement moves the cursor from where this instance believes it to be, so an
+ * event takes effect exactly once however often it is fetched. Then, before any handler, it looks
+ * which of its events' keys are parked. That was looked at before as well, to know whose handlers
+ * to start (they ask others before the work is open); if it has changed since, by a retry that
+ * emptied a key's list, nothing is done and the plan is made anew. So an event of a parked key is
+ * always behind those that wait, and an event of an unparked one behind those that were retried.
+ *
+ *   killed before the commit is durable   cursor and parked events as they were: fetched again
+ *   killed behind it                      the cursor stands behind the events, and those that were
+ *                                         parked are in the store: neither is fetched again
+ */
+
+#include "event/subscribe/apply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "event/subscribe/parked.h"
+#include "event/resync/resync.h"
+#include "work/spans.h"
+#include "world/world.h"
+
+void apply_begins(struct subscription *s)
+{
+    s->busy++;
+}
+
+void apply_ends(struct subscription *s)
+{
+    s->busy--;
+    fiber_wake_all(&s->room->idle);
+}
+
+fh_handler *apply_handler(const struct subscription *s, const char *type)
+{
+    for (int i = 0; i < s->heard_count; i++) {
+        if (strcmp(s->heard[i]->type, type) == 0)
+            return s->heard[i]->handler;
+    }
+    return NULL;
+}
+
+/* ---- handlers behind a fence --------------------------------------------------------------- */
+
+/* A failed handler is to blame, unless it met someone who isn't there (a fault of its own is 500),
+ * or could not even begin. */
+static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
+{
+    if (failed && code == FH_UNAVAILABLE)
+        return failed->reply_status >= 502 && failed->reply_status <= 504;
+    if (failed && code == FH_NO_MEMORY)
+        return !failed->replied; /* there was no fiber for it */
+    return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
+}
+
+static enum fh_code fence_alone(struct work_context *context, struct work_fence *fence,
+                                struct fh_error *error)
+{
+    bool replied;
+    fh_work bare = {.context = context};
+    enum fh_code code = store_begin(context->store, STORE_WRITE, &bare.store_work, error);
+    if (code != FH_OK)
+        return code;
+    CRASH_POINT("fence.opened");
+    code = fence->check(&bare, fence, &replied, error);
+    CRASH_POINT("fence.checked");
+    if (code != FH_OK) {
+        store_rollback(bare.store_work);
+        return code;
+    }
+    code = store_commit(bare.store_work, error);
+    CRASH_POINT("fence.durable");
+    return code;
+}
+
+enum fh_code apply_works(struct subscription *s, const struct batch_event *events, int count,
+                         const bool *leave_out, fh_handler *instead, struct work_fence *fence,
+                         int *ret_failed, bool *ret_outage, struct fh_error *error)
+{
+    struct work_context *context = s->room->context;
+    int64_t began_ns = world_monotonic_ns(context->world);
+    fh_work *works = calloc((size_t)count + 1, sizeof *works);
+    fh_work **heard = calloc((size_t)count + 1, sizeof(fh_work *));
+    int heard_count = 0, failed = -1;
+    FH_ASSERT(works != NULL && heard != NULL);
+    for (int i = 0; i < count; i++) {
+        fh_handler *handler = instead ? instead : apply_handler(s, events[i].type);
+        if (!handler || (leave_out && leave_out[i]))
+            continue;
+        fh_work *w = &works[i];
+        work_init(w, context, handler);
+        w->event = events[i].envelope;
+        w->trace = events[i].trace;
+        w->deadline_ns = world_in_ms(context->world, SUBSCRIBE_HANDLER_MS_MAX);
+        heard[heard_count++] = w;
+    }
+    enum fh_code code = heard_count ? work_batch(context, heard, heard_count, fence, &failed, error)
+                                    : fence_alone(context, fence, error);
+    const fh_work *to_blame = failed >= 0 ? heard[failed] : NULL;
+    *ret_outage = code != FH_OK && is_outage(code, error, to_blame);
+    *ret_failed = to_blame ? (int)(to_blame - works) : -1;
+    for (int i = 0; i < heard_count; i++) {
+        const struct batch_event *event = &events[heard[i] - works];
+        struct span span = {.kind = SPAN_HEARD,
+                            .parent = event->trace,
+                            .what = event->type,
+                            .service = s->source,
+                            .key = event->key,
+                            .status = code == FH_OK ? 200
+                                      : i == failed ? heard[i]->reply_status
+                                                    : 0,
+                            .began_ns = began_ns};
+        spans_keep(context->spans, &span);
+        work_release(heard[i]);
+    }
+    free(heard);
+    free(works);
+    if (code == FH_OK) {
+        s->applied_count += (uint64_t)heard_count;
+        s->room->counters.applied += (uint64_t)heard_count;
+    }
+    return code;
+}
+
+/* ---- the cursor's fence -------------------------------------------------------------------- */
+
+struct cursor_fence {
+    struct work_fence fence; /* first: it is cast from */
+    const struct apply *apply;
+    const bool *parked;  /* the plan: whose keys are parked */
+    const bool *covered; /* and what a snapshot has brought already */
+    struct ledger_cursor next;
+    bool moved, stale, full;
+    int64_t parks;
+};
+
+static enum fh_code event_park(struct store_work *work, const struct subscription *s,
+                               const struct batch_event *event, int attempts, const char *why,
+                               struct fh_error *error)
+{
+    char *text = json_text(event->envelope);
+    struct ledger_parked parked = {.source = s->source,
+                                   .share = s->share,
+                                   .key = event->key,
+                                   .position = event->position,
+                                   .event_id = event->id,
+                                   .type = event->type,
+                                   .time_ms = event->time_ms,
+                                   .attempts = attempts,
+                                   .error = why,
+                                   .parked_ms = world_wall_ms(subscription_world(s)),
+                                   .event = text};
+    enum fh_code code = ledger_parked_put(work, &parked, error);
+    json_text_free(text);
+    CRASH_POINT("park.recorded");
+    return code;
+}
+
+/* Is the plan still right? */
+static enum fh_code plan_check(struct store_work *work, struct cursor_fence *own,
+                               struct fh_error *error)
+{
+    const struct apply *apply = own->apply;
+    const struct subscription *s = apply->subscription;
+    bool any;
+    enum fh_code code = ledger_parked_any(work, s->source, s->share, &any, error);
+    for (int i = 0; code == FH_OK && i < apply->count; i++) {
+        bool parked = false;
+        if (any && !own->covered[i] && apply_handler(s, apply->events[i].type))
+            code =
+                ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked, error);
+        if (code == FH_OK && parked != own->parked[i]) {
+            own->stale = true;
+            return error_set(error, FH_CONFLICT, "A key was parked or unparked meanwhile.");
+        }
+    }
+    return code;
+}
+
+/* The poison itself: its key is parked from here on. */
+static enum fh_code poison_park(struct store_work *work, struct cursor_fence *own,
+                                struct fh_error *error)
+{
+    const struct apply *apply = own->apply;
+    const struct subscription *s = apply->subscription;
+    struct ledger_parked_counts counts;
+    enum fh_code code = ledger_parked_count(work, s->source, s->share, &counts, error);
+    if (code == FH_OK && counts.keys >= s->room->parked_keys_max) {
+        own->full = true;
+        return error_set(error, FH_CONFLICT,
+                         "%d keys are parked, as many as may be: that is no longer the fault of "
+                         "single events.",
+                         s->room->parked_keys_max);
+    }
+    own->parks = 1;
+    if (code == FH_OK)
+        code =
+            event_park(work, s, &apply->events[0], apply->park_attempts, apply->park_error, error);
+    return code;
+}
+
+static enum fh_code park_planned(struct store_work *work, struct cursor_fence *own,
+                                 struct fh_error *error)
+{
+    const struct apply *apply = own->apply;
+    const struct subscription *s = apply->subscription;
+    enum fh_code code = FH_OK;
+    own->parks = 0;
+    for (int i = 0; code == FH_OK && i < apply->count; i++) {
+        if (!own->parked[i])
+            continue;
+        own->parks++;
+        code = event_park(work, s, &apply->events[i], 0, "", error);
+    }
+    if (code == FH_OK && apply->park_error && !own->parked[0])
+        code = poison_park(work, own, error);
+    if (code == FH_OK && own->parks && s->parked.events + own->parks > s->room->parked_max) {
+        own->full = true;
+        return error_set(error, FH_CONFLICT, "%d events are parked, as many as may be.",
+                         s->room->parked_max);
+    }
+    return code;
+}
+
+static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
+                                       struct fh_error *error)
+{
+    struct cursor_fence *own = (struct cursor_fence *)fence;
+    const struct subscription *s = own->apply->subscription;
+    *ret_replied = false;
+    own->moved = own->stale = own->full = false;
+    enum fh_code code =
+        ledger_cursor_move(w->store_work, s->source, s->share, &s->cursor, &own->next, error);
+    own->moved = code == FH_CONFLICT && !(error && error->retryable);
+    if (code == FH_OK)
+        code = plan_check(w->store_work, own, error);
+    if (code == FH_OK)
+        code = park_planned(w->store_work, own, error);
+    return code;
+}
+
+/* ---- one work ------------------------------------------------------------------------------ */
+
+/* Whose keys are parked, as committed, and what a snapshot has brought already. Nobody looks while
+ * nothing is known to be parked: the fence finds it out if that is wrong. */
+static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *covered,
+                              struct fh_error *error)
+{
+    struct subscription *s = apply->subscription;
+    struct store_work *work;
+    bool follows = s->round.phase == LEDGER_FOLLOW;
+    bool any = s->parked.keys > 0;
+    if (!any && !follows)
+        return FH_OK;
+    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    if (follows)
+        code = round_compare(s, work, apply->events, apply->count, covered, error);
+    for (int i = 0; any && code == FH_OK && i < apply->count; i++) {
+        if (!covered[i] && apply_handler(s, apply->events[i].type))
+            code = ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked[i],
+                                     error);
+    }
+    store_rollback(work);
+    return code;
+}
+
+static enum apply_verdict verdict_of(struct apply *apply, enum fh_code code,
+                                     const struct cursor_fence *fence, bool outage)
+{
+    if (code == FH_OK)
+        return APPLY_DONE;
+    if (fence->stale) {
+        parked_recount(apply->subscription);
+        return APPLY_STALE;
+    }
+    if (fence->full)
+        return APPLY_FULL;
+    if (fence->moved)
+        return APPLY_MOVED;
+    return outage ? APPLY_OUTAGE : APPLY_FAILED;
+}
+
+enum apply_verdict apply_run(struct apply *apply)
+{
+    struct subscription *s = apply->subscription;
+    bool parked[SUBSCRIBE_WORK_MAX] = {false}, covered[SUBSCRIBE_WORK_MAX] = {false};
+    bool leave_out[SUBSCRIBE_WORK_MAX] = {false};
+    struct cursor_fence fence = {.fence.check = cursor_fence_check,
+                                 .apply = apply,
+                                 .parked = parked,
+                                 .covered = covered,
+                                 .next = apply->next};
+    bool outage = true;
+    FH_ASSERT(apply->count <= SUBSCRIBE_WORK_MAX && (!apply->park_error || apply->count == 1));
+    fence.next.epoch = s->cursor.epoch;
+    apply->failed = -1;
+    apply->error = (struct fh_error){0};
+    apply_begins(s);
+    enum fh_code code = plan_make(apply, parked, covered, &apply->error);
+    if (code == FH_OK) {
+        for (int i = 0; i < apply->count; i++)
+            leave_out[i] = parked[i] || covered[i];
+        leave_out[0] |= apply->park_error != NULL;
+        code = apply_works(s, apply->events, apply->count, leave_out, NULL, &fence.fence,
+                           &apply->failed, &outage, &apply->error);
+    }
+    if (code == FH_OK) {
+        s->cursor = fence.next;
+        s->room->counters.parked += (uint64_t)fence.parks;
+        if (fence.parks)
+            parked_recount(s);
+    }
+    enum apply_verdict verdict = verdict_of(apply, code, &fence, outage);
+    apply_ends(s);
+    return verdict;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EVENT_SUBSCRIBE_APPLY_H
+#define EVENT_SUBSCRIBE_APPLY_H
+
+/*
+ * One work on a subscription's events: the cursor moves, events of parked keys are parked behind
+ * those that wait already, the handlers of all others run; or none of it.
+ */
+
+#include "event/subscribe/subscription.h"
+#include "work/work.h"
+
+enum apply_verdict {
+    APPLY_DONE,
+    APPLY_OUTAGE, /* nothing was done, and the events are not to blame */
+    APPLY_FAILED, /* nothing was done, and one of them is: see `failed` */
+    APPLY_MOVED,  /* look where the cursor is */
+    APPLY_STALE,  /* nothing was done: a key was parked or unparked meanwhile. Again, at once */
+    APPLY_FULL,   /* nothing was done: no more may be parked */
+};
+
+struct apply {
+    struct subscription *subscription;
+    const struct batch_event *events;
+    int count;                 /* 0: only the cursor */
+    struct ledger_cursor next; /* where the cursor comes to; its epoch is left alone */
+    /* Not NULL: the one event is parked with this error, after so many attempts; no handler runs.
+     */
+    const char *park_error;
+    int park_attempts;
+
+    int failed; /* FAILED: the event's index, -1: none can be named */
+    struct fh_error error;
+};
+
+/* On a fiber. DONE: it is durable, and the subscription's cursor and counts are set. */
+enum apply_verdict apply_run(struct apply *apply);
+
+/* The handlers of `events` (or `instead`, where that is given) in one work behind `fence`, those
+ * left out that `leave_out` (or NULL) says; where none is left, the fence alone. *ret_outage: the
+ * events are not to blame. */
+enum fh_code apply_works(struct subscription *subscription, const struct batch_event *events,
+                         int count, const bool *leave_out, fh_handler *instead,
+                         struct work_fence *fence, int *ret_failed, bool *ret_outage,
+                         struct fh_error *error);
+
+/* While it is busy its store must stay open: see event_room_wait. */
+void apply_begins(struct subscription *subscription);
+void apply_ends(struct subscription *subscription);
+
+fh_handler *apply_handler(const struct subscription *subscription, const char *type);
+
+#endif

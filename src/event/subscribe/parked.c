@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at what is parked, and giving it up. Dropping is a work of its own, which takes what it
+ * finds as the first of its key. It is said in the log before it is done; the event itself is with
+ * its publisher until that trims it.
+ */
+
+#include "event/subscribe/parked.h"
+
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "event/subscribe/apply.h"
+#include "event/subscribe/subscription.h"
+#include "work/work.h"
+#include "world/world.h"
+
+static struct store *store_of(const struct event_room *room)
+{
+    return room->context->store;
+}
+
+void parked_recount(struct subscription *s)
+{
+    struct store_work *work;
+    struct ledger_parked_counts counts;
+    uint64_t mine = ++s->recounts;
+    apply_begins(s);
+    if (store_begin(store_of(s->room), STORE_READ, &work, NULL) == FH_OK) {
+        bool read = ledger_parked_count(work, s->source, s->share, &counts, NULL) == FH_OK;
+        if (read && mine == s->recounts) /* else one that began later knows better */
+            s->parked = counts;
+        store_rollback(work);
+    }
+    apply_ends(s);
+    fiber_wake_all(&s->for_parking);
+}
+
+void parked_taken(struct subscription *s, bool unparked)
+{
+    int64_t now_ns = world_monotonic_ns(subscription_world(s));
+    if (now_ns - s->recounted_ns > PARKED_RECOUNT_MS * NS_A_MS) {
+        s->recounted_ns = now_ns;
+        parked_recount(s);
+        return;
+    }
+    s->parked.events -= s->parked.events > 0;
+    s->parked.keys -= unparked && s->parked.keys > 0;
+    fiber_wake_all(&s->for_parking);
+}
+
+static void recount_source(struct event_room *room, const char *source)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (strcmp(s->source, source) == 0)
+            parked_recount(s);
+    }
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+static json_t *common(const struct ledger_parked *parked, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - parked->parked_ms;
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:I, s:s, s:I, s:I, s:I}", "position", (json_int_t)parked->position, "id",
+        parked->event_id, "type", parked->type, "attempts", (json_int_t)parked->attempts, "error",
+        parked->error, "parked_ms", (json_int_t)parked->parked_ms, "age_s",
+        (json_int_t)(age_ms > 0 ? age_ms / 1000 : 0), "time_ms", (json_int_t)parked->time_ms);
+    FH_ASSERT(object != NULL);
+    return object;
+}
+
+struct listing {
+    json_t *list;
+    int64_t count, now_ms;
+    size_t size; /* of the events in it */
+};
+
+static bool list_key(void *context, const struct ledger_parked *parked)
+{
+    struct listing *listing = context;
+    if (listing->count++ == PARKED_LIST_MAX)
+        return false;
+    json_t *object = common(parked, listing->now_ms);
+    json_object_set_new(object, "source", json_string(parked->source));
+    json_object_set_new(object, "share", json_string(parked->share));
+    json_object_set_new(object, "key", json_string(parked->key));
+    json_object_set_new(object, "events", json_integer(parked->waiting));
+    json_array_append_new(listing->list, object);
+    return true;
+}
+
+enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
+                         struct fh_error *error)
+{
+    struct store_work *work;
+    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    listing.list = json_array();
+    code = ledger_parked_keys(work, source, PARKED_LIST_MAX + 1, list_key, &listing, error);
+    store_rollback(work);
+    if (code != FH_OK) {
+        json_decref(listing.list);
+        return code;
+    }
+    *ret = json_pack("{s:o, s:b}", "keys", listing.list, "more", listing.count > PARKED_LIST_MAX);
+    return FH_OK;
+}
+
+static bool list_event(void *context, const struct ledger_parked *parked)
+{
+    struct listing *listing = context;
+    json_t *object = common(parked, listing->now_ms), *event;
+    if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK) {
+        if (json_object_get(event, PARKED_EDITS))
+            json_object_set(object, PARKED_EDITS, json_object_get(event, PARKED_EDITS));
+        json_object_del(event, PARKED_EDITS);
+        json_object_set_new(object, "event", event);
+    }
+    json_array_append_new(listing->list, object);
+    listing->count = parked->waiting;
+    listing->size += strlen(parked->event);
+    return listing->size < PARKED_SHOW_SIZE_MAX;
+}
+
+enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
+                         struct fh_error *error)
+{
+    struct store_work *work;
+    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    listing.list = json_array();
+    code = ledger_parked_events(work, source, key, PARKED_SHOW_MAX, list_event, &listing, error);
+    store_rollback(work);
+    if (code == FH_OK && listing.count == 0)
+        code = error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
+                         key);
+    if (code != FH_OK) {
+        json_decref(listing.list);
+        return code;
+    }
+    *ret = json_pack("{s:s, s:s, s:I, s:o}", "source", source, "key", key, "count",
+                     (json_int_t)listing.count, "events", listing.list);
+    return FH_OK;
+}
+
+struct head {
+    struct arena *arena;
+    struct ledger_parked *parked;
+    bool found;
+};
+
+static bool take_head(void *context, const struct ledger_parked *parked)
+{
+    struct head *head = context;
+    *head->parked = *parked;
+    head->parked->source = arena_text(head->arena, parked->source);
+    head->parked->share = arena_text(head->arena, parked->share);
+    head->parked->key = arena_text(head->arena, parked->key);
+    head->parked->event_id = arena_text(head->arena, parked->event_id);
+    head->parked->type = arena_text(head->arena, parked->type);
+    head->parked->error = arena_text(head->arena, parked->error);
+    head->parked->event = arena_text(head->arena, parked->event);
+    head->found = true;
+    return true;
+}
+
+static enum fh_code head_of(struct store_work *work, struct arena *arena, const char *source,
+                            const char *key, struct ledger_parked *ret, struct fh_error *error)
+{
+    struct head head = {arena, ret, false};
+    enum fh_code code = ledger_parked_events(work, source, key, 1, take_head, &head, error);
+    if (code == FH_OK && !head.found)
+        return error_set(error, FH_NOT_FOUND, "Nothing of %s is parked under the key %s.", source,
+                         key);
+    return code;
+}
+
+enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+                         const char *key, struct ledger_parked *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = head_of(work, arena, source, key, ret, error);
+    store_rollback(work);
+    return code;
+}
+
+/* ---- giving up ----------------------------------------------------------------------------- */
+
+/* The first of the key, found and taken by one work: so it sees what a retry has taken that is not
+ * durable yet, and whoever tried it meanwhile, in vain, does not save it. */
+static enum fh_code drop_first(struct event_room *room, struct arena *arena, const char *source,
+                               const char *key, struct ledger_parked *ret, struct fh_error *error)
+{
+    struct store_work *work;
+    bool unparked;
+    enum fh_code code = store_begin(store_of(room), STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = head_of(work, arena, source, key, ret, error);
+    if (code == FH_OK)
+        code = ledger_parked_take(work, ret, &unparked, error);
+    CRASH_POINT("drop.taken");
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s", ret->type,
+                ret->event_id, source, (long long)ret->position, key,
+                *ret->error ? ret->error : "it waited behind another one");
+    code = store_commit(work, error);
+    CRASH_POINT("drop.durable");
+    return code;
+}
+
+/* Adds what was dropped to `list`. */
+static enum fh_code drop_one(struct event_room *room, const char *source, const char *key,
+                             json_t *list, int64_t *left, struct fh_error *error)
+{
+    struct arena arena;
+    struct ledger_parked parked;
+    enum fh_code code = FH_CONFLICT;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++)
+        code = drop_first(room, &arena, source, key, &parked, error);
+    if (code == FH_OK) {
+        *left = parked.waiting - 1;
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
+                                              (json_int_t)parked.position, "id", parked.event_id,
+                                              "type", parked.type, "error", parked.error));
+    }
+    arena_release(&arena);
+    return code;
+}
+
+/* Who drops all of them does not mind that a retry took the last. */
+static enum fh_code drop_all(struct event_room *room, const char *source, const char *key,
+                             json_t *list, int64_t *left, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    do {
+        code = drop_one(room, source, key, list, left, error);
+    } while (code == FH_OK && *left > 0 && json_array_size(list) < PARKED_LIST_MAX);
+    if (code != FH_NOT_FOUND || json_array_size(list) == 0)
+        return code;
+    *left = 0;
+    return FH_OK;
+}
+
+enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
+                         json_t **ret, struct fh_error *error)
+{
+    json_t *list = json_array();
+    int64_t left = 0;
+    enum fh_code code = all ? drop_all(room, source, key, list, &left, error)
+                            : drop_one(room, source, key, list, &left, error);
+    recount_source(room, source);
+    if (code != FH_OK && json_array_size(list) == 0) {
+        json_decref(list);
+        return code;
+    }
+    *ret = json_pack("{s:o, s:I}", "dropped", list, "left", (json_int_t)left);
+    return FH_OK;
+}

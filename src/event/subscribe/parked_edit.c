@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another text in place of what a handler can't bear: a person has seen what is wrong with an
+ * event's data, and says what they should have been. The event keeps its id, its type and its place
+ * in its key's order, and with it stands who changed it, when, and what the data were before. What
+ * the first publisher said is always kept; of later changes the last ones.
+ *
+ *   1. the first event of the key is read, and the new data are checked against its shape
+ *   2. one work: the event with its new data, if nobody has tried or edited it since   (the fence)
+ *   3. it is retried, as by an operator
+ *
+ *   killed before 2 is durable   nothing has changed
+ *   killed behind it             the new data wait to be retried: by the next start, or a person
+ *
+ * A retry that read the event before 2 fails at its own fence, and reads it again.
+ */
+
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "event/outbox/publish.h"
+#include "event/subscribe/parked.h"
+#include "event/subscribe/subscription.h"
+#include "shape/shape.h"
+#include "world/world.h"
+
+static const struct fh_heard *heard_of(const struct event_room *room, const char *source,
+                                       const char *type)
+{
+    const struct fh_heard *heard = room->context->service->hears;
+    for (size_t i = 0; i < HEARD_MAX && heard[i].service; i++) {
+        if (strcmp(heard[i].service, source) == 0 && strcmp(heard[i].type, type) == 0)
+            return &heard[i];
+    }
+    return NULL;
+}
+
+static bool is_wanted(const char *fields, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = fields; at && *at;) {
+        at += strspn(at, ", ");
+        size_t word = strcspn(at, ", ");
+        if (word == length && strncmp(at, name, word) == 0)
+            return true;
+        at += word;
+    }
+    return fields == NULL;
+}
+
+/* What the publisher declares of it, as far as this service has asked for it. NULL: any object. */
+static const fh_field *shape_of(struct arena *arena, const struct event_room *room,
+                                const char *source, const char *type)
+{
+    const json_t *schema = json_object_get(json_object_get(room->schemas, source), type);
+    const struct fh_heard *heard = heard_of(room, source, type);
+    const fh_field *declared = schema ? shape_of_schema(arena, schema) : NULL;
+    size_t count = 0, kept = 0;
+    if (!declared || !heard || !heard->fields)
+        return declared;
+    while (declared[count].name)
+        count++;
+    fh_field *wanted = arena_alloc(arena, (count + 1) * sizeof *wanted);
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(heard->fields, declared[i].name))
+            wanted[kept++] = declared[i];
+    }
+    wanted[kept] = (fh_field){0};
+    return wanted;
+}
+
+static enum fh_code check(struct event_room *room, struct arena *arena,
+                          const struct parked_change *change, const struct ledger_parked *parked,
+                          json_t **ret_faults, struct fh_error *error)
+{
+    if (change->position && change->position != parked->position)
+        return error_set(error, FH_CONFLICT,
+                         "The event at %lld is not the first under this key any more, that at %lld "
+                         "is: look at it first.",
+                         (long long)change->position, (long long)parked->position);
+    if (!json_is_object(change->data))
+        return error_set(error, FH_INVALID, "The data of an event must be a JSON object.");
+    const fh_field *shape = shape_of(arena, room, parked->source, parked->type);
+    *ret_faults = shape ? shape_check(shape, change->data) : NULL;
+    if (*ret_faults)
+        return error_set(error, FH_INVALID,
+                         "The data do not have the shape of %s, as %s declares it.", parked->type,
+                         parked->source);
+    return FH_OK;
+}
+
+/* The event with its new data, as json_text: changes behind the first are forgotten, the oldest
+ * before the others, where they are too many or too large. */
+static char *change_event(const struct parked_change *change, json_t *event, int64_t now_ms)
+{
+    json_t *edits = json_object_get(event, PARKED_EDITS);
+    if (!edits) {
+        edits = json_array();
+        json_object_set_new(event, PARKED_EDITS, edits);
+    }
+    json_array_append_new(edits, json_pack("{s:I, s:s, s:O*}", "time_ms", (json_int_t)now_ms, "by",
+                                           change->by, "before", json_object_get(event, "data")));
+    json_object_set(event, "data", change->data);
+    char *text = json_text(event);
+    while (json_array_size(edits) > 1 &&
+           (json_array_size(edits) > PARKED_EDITS_MAX || strlen(text) > PARKED_EDITED_SIZE_MAX)) {
+        json_array_remove(edits, 1);
+        json_text_free(text);
+        text = json_text(event);
+    }
+    return text;
+}
+
+static enum fh_code store(struct event_room *room, const struct ledger_parked *parked,
+                          struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_parked_edit(work, parked, error);
+    CRASH_POINT("edit.changed");
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    code = store_commit(work, error);
+    CRASH_POINT("edit.durable");
+    return code;
+}
+
+static enum fh_code edit(struct event_room *room, struct arena *arena,
+                         const struct parked_change *change, json_t **ret_faults,
+                         struct fh_error *error)
+{
+    struct ledger_parked parked;
+    json_t *event = NULL;
+    enum fh_code code = parked_head(room, arena, change->source, change->key, &parked, error);
+    if (code == FH_OK)
+        code = check(room, arena, change, &parked, ret_faults, error);
+    if (code == FH_OK)
+        code = json_parse(parked.event, strlen(parked.event), &event, error);
+    if (code != FH_OK)
+        return code;
+    char *text = change_event(change, event, world_wall_ms(room->context->world));
+    parked.event = text;
+    log_warning("An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
+                change->by, parked.type, parked.event_id, parked.source, (long long)parked.position,
+                change->key);
+    code = store(room, &parked, error);
+    json_text_free(text);
+    json_decref(event);
+    return code;
+}
+
+enum fh_code parked_edit(struct event_room *room, const struct parked_change *change, json_t **ret,
+                         json_t **ret_faults, struct fh_error *error)
+{
+    struct arena arena;
+    char *size = json_text(change->data);
+    bool large = strlen(size) > OUTBOX_DATA_SIZE_MAX;
+    json_text_free(size);
+    *ret_faults = NULL;
+    if (large)
+        return error_set(error, FH_INVALID, "The data of an event may have %zu bytes.",
+                         OUTBOX_DATA_SIZE_MAX);
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = edit(room, &arena, change, ret_faults, error);
+    arena_release(&arena);
+    if (code != FH_OK)
+        return code;
+    code = parked_retry(room, change->source, change->key, ret, error);
+    if (code != FH_NOT_FOUND)
+        return code;
+    *ret = json_pack("{s:i, s:[]}", "applied", 0, "keys"); /* another retry was quicker */
+    return FH_OK;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Retrying what is parked. One work an event, in the order of its key:
+ *
+ *   1. take the event from its key's list, and the key with its last event   (the fence)
+ *   2. its handler
+ *
+ * All or nothing, so a death in between leaves the event parked as it was. While a retry asks
+ * other services its work isn't open, and new events of the key are parked behind: then step 1
+ * finds that the list isn't empty yet, and the key stays parked until the retry has come to them.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "event/subscribe/apply.h"
+#include "event/envelope.h"
+#include "event/subscribe/parked.h"
+#include "world/world.h"
+
+enum retried { RETRIED_APPLIED, RETRIED_FAILED, RETRIED_OUTAGE, RETRIED_OVERTAKEN };
+
+struct take_fence {
+    struct work_fence fence; /* first: it is cast from */
+    const struct ledger_parked *parked;
+    bool overtaken, unparked;
+};
+
+static enum fh_code take_fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
+                                     struct fh_error *error)
+{
+    struct take_fence *own = (struct take_fence *)fence;
+    const struct ledger_parked *parked = own->parked;
+    *ret_replied = false;
+    enum fh_code code = ledger_parked_take(w->store_work, parked, &own->unparked, error);
+    CRASH_POINT("retry.taken");
+    own->overtaken = code == FH_CONFLICT && !(error && error->retryable);
+    return code;
+}
+
+/* It stays where it was, with what it failed of now. */
+static void note_failure(struct subscription *s, struct ledger_parked *parked, const char *why)
+{
+    struct store_work *work;
+    struct fh_error error;
+    parked->error = why;
+    s->failure_count++;
+    s->room->counters.failures++;
+    enum fh_code code = store_begin(s->room->context->store, STORE_WRITE, &work, &error);
+    if (code != FH_OK)
+        return; /* the caller hears why; only the count is one too low */
+    code = ledger_parked_failed(work, parked, &error);
+    CRASH_POINT("retry.failed");
+    if (code == FH_OK)
+        store_commit(work, NULL);
+    else
+        store_rollback(work);
+    CRASH_POINT("retry.noted");
+}
+
+static enum retried retry_event(struct subscription *s, struct ledger_parked *parked,
+                                struct arena *arena, bool *ret_unparked, struct fh_error *error)
+{
+    struct take_fence fence = {.fence.check = take_fence_check, .parked = parked};
+    struct batch_event event = {.position = parked->position,
+                                .id = parked->event_id,
+                                .type = parked->type,
+                                .key = parked->key};
+    int failed;
+    bool outage;
+    struct arena *before = json_arena_set(arena);
+    enum fh_code code = json_parse(parked->event, strlen(parked->event), &event.envelope, error);
+    json_arena_set(before);
+    if (code != FH_OK)
+        return RETRIED_FAILED;
+    event.trace = json_string_at(event.envelope, "traceparent");
+    code = apply_works(s, &event, 1, NULL, NULL, &fence.fence, &failed, &outage, error);
+    CRASH_POINT("retry.durable");
+    *ret_unparked = fence.unparked;
+    if (code == FH_OK)
+        return RETRIED_APPLIED;
+    if (fence.overtaken)
+        return RETRIED_OVERTAKEN; /* by whom: the list tells */
+    return outage ? RETRIED_OUTAGE : RETRIED_FAILED;
+}
+
+struct progress {
+    int64_t applied, left;
+    char why[sizeof(((struct fh_error *)NULL)->message)]; /* "": nothing went wrong */
+};
+
+/* One event. False: no more of this key now. */
+static bool retry_next(struct subscription *s, const char *key, struct progress *progress,
+                       int *overtaken)
+{
+    struct arena arena;
+    struct ledger_parked parked;
+    struct fh_error error = {0};
+    bool unparked = false, goes_on = false;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = parked_head(s->room, &arena, s->source, key, &parked, &error);
+    if (code == FH_NOT_FOUND) {
+        progress->left = 0;
+    } else if (code == FH_OK) {
+        progress->left = parked.waiting;
+        switch (retry_event(s, &parked, &arena, &unparked, &error)) {
+        case RETRIED_APPLIED:
+            progress->applied++;
+            progress->left = unparked ? 0 : progress->left - 1;
+            s->room->counters.retried++;
+            parked_taken(s, unparked);
+            goes_on = !unparked;
+            *overtaken = 0;
+            break;
+        case RETRIED_FAILED:
+            note_failure(s, &parked, error.message);
+            break;
+        case RETRIED_OUTAGE:
+            break;
+        case RETRIED_OVERTAKEN:
+            error.message[0] = '\0';
+            goes_on = ++*overtaken < PARKED_OVERTAKEN_MAX;
+            break;
+        }
+    }
+    if (code != FH_NOT_FOUND)
+        memcpy(progress->why, error.message, sizeof progress->why);
+    arena_release(&arena);
+    return goes_on;
+}
+
+/* All of a key, until one fails or the time is over. */
+static void retry_key(struct subscription *s, const char *key, int64_t deadline_ns,
+                      struct progress *progress)
+{
+    int overtaken = 0;
+    *progress = (struct progress){0};
+    apply_begins(s);
+    while (!s->room->draining && retry_next(s, key, progress, &overtaken) &&
+           world_monotonic_ns(subscription_world(s)) < deadline_ns)
+        ;
+    apply_ends(s);
+    if (progress->applied > 0)
+        log_info("%lld parked events of %s, key %s, were applied; %lld are left.",
+                 (long long)progress->applied, s->source, key, (long long)progress->left);
+    parked_recount(s);
+}
+
+/* The share of a key. Whoever's it is now: the list of a key is a fence of its own. */
+static struct subscription *find(struct event_room *room, const char *source, const char *key)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (strcmp(s->source, source) == 0 && envelope_share(key, s->share_count) == s->share_index)
+            return s;
+    }
+    return NULL;
+}
+
+/* Adds what came of one key. */
+static void retry_told(struct event_room *room, const char *source, const char *key,
+                       int64_t deadline_ns, json_t *all, int64_t *applied)
+{
+    struct subscription *s = find(room, source, key);
+    struct progress progress = {0};
+    if (s)
+        retry_key(s, key, deadline_ns, &progress);
+    else
+        snprintf(progress.why, sizeof progress.why,
+                 "Nobody here hears %s any more: what is parked of it can only be dropped.",
+                 source);
+    json_t *told = json_pack("{s:s, s:s, s:I, s:I}", "source", source, "key", key, "applied",
+                             (json_int_t)progress.applied, "left", (json_int_t)progress.left);
+    if (*progress.why)
+        json_object_set_new(told, "error", json_string(progress.why));
+    json_array_append_new(all, told);
+    *applied += progress.applied;
+}
+
+static enum fh_code is_parked(struct event_room *room, const char *source, const char *key,
+                              struct fh_error *error)
+{
+    struct arena arena;
+    struct ledger_parked parked;
+    arena_init(&arena, ARENA_SIZE_MAX);
+    enum fh_code code = parked_head(room, &arena, source, key, &parked, error);
+    arena_release(&arena);
+    return code;
+}
+
+enum fh_code parked_retry(struct event_room *room, const char *source, const char *key,
+                          json_t **ret, struct fh_error *error)
+{
+    int64_t deadline_ns = world_in_ms(room->context->world, PARKED_RETRY_MS), applied = 0;
+    size_t i;
+    json_t *list = NULL, *one;
+    enum fh_code code =
+        key ? is_parked(room, source, key, error) : parked_list(room, source, &list, error);
+    if (code != FH_OK)
+        return code;
+    json_t *told = json_array();
+    if (key) {
+        retry_told(room, source, key, deadline_ns, told, &applied);
+    } else {
+        json_array_foreach (json_object_get(list, "keys"), i, one) {
+            if (!room->draining && world_monotonic_ns(room->context->world) < deadline_ns)
+                retry_told(room, json_string_at(one, "source"), json_string_at(one, "key"),
+                           deadline_ns, told, &applied);
+        }
+    }
+    json_decref(list);
+    *ret = json_pack("{s:I, s:o}", "applied", (json_int_t)applied, "keys", told);
+    return FH_OK;
+}
+
+void parked_retry_at_start(void *argument)
+{
+    struct subscription *s = argument;
+    struct event_room *room = s->room;
+    struct progress progress;
+    json_t *list = NULL, *one;
+    size_t i;
+    apply_begins(s);
+    enum fh_code code = parked_list(room, s->source, &list, NULL);
+    apply_ends(s);
+    if (code == FH_OK) {
+        json_array_foreach (json_object_get(list, "keys"), i, one) {
+            if (subscription_goes_on(s) && strcmp(json_string_at(one, "share"), s->share) == 0)
+                retry_key(s, json_string_at(one, "key"), INT64_MAX, &progress);
+        }
+        json_decref(list);
+    }
+    event_room_fiber_ends(room);
+}

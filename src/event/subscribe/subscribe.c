@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subscription's life: reading its cursor, applying what its reader brings (one work at a time,
+ * see apply.c), and what is done when that does not succeed.
+ *
+ * `done` names only what a commit has returned for, which is durable then: the publisher may trim
+ * it. Attempts on a failing event are counted in memory: a restart begins to count anew.
+ */
+
+#include "event/subscribe/subscribe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "event/subscribe/apply.h"
+#include "event/subscribe/parked.h"
+#include "event/resync/resync.h"
+#include "event/subscribe/partitions.h"
+#include "event/feed/snapshot.h"
+#include "event/subscribe/subscription.h"
+#include "work/work.h"
+#include "world/world.h"
+
+/* ---- the cursor ---------------------------------------------------------------------------- */
+
+static bool cursor_equal(const struct ledger_cursor *a, const struct ledger_cursor *b)
+{
+    return a->position == b->position && a->epoch == b->epoch &&
+           strcmp(a->incarnation, b->incarnation) == 0 && strcmp(a->event_id, b->event_id) == 0;
+}
+
+static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *ret,
+                                struct fh_error *error)
+{
+    struct store_work *work;
+    apply_begins(s);
+    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    if (code == FH_OK) {
+        code = ledger_cursor_get(work, s->source, s->share, ret, error);
+        store_rollback(work);
+    }
+    apply_ends(s);
+    return code;
+}
+
+/* Until it can be read. False: the subscription ends first. */
+static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *ret)
+{
+    struct fh_error error;
+    for (int n = 1; subscription_goes_on(s); n++) {
+        if (cursor_read(s, ret, &error) == FH_OK)
+            return true;
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error.message);
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    }
+    return false;
+}
+
+/* ---- applying ------------------------------------------------------------------------------ */
+
+/* After APPLY_MOVED: reads the cursor. True: it stands at `next`, where it should have come to;
+ * false: it stands where it was, and the same is tried again, or elsewhere (*ret_elsewhere), or
+ * the subscription ends. */
+static bool was_applied(struct subscription *s, const struct ledger_cursor *next,
+                        bool *ret_elsewhere)
+{
+    struct ledger_cursor now, wanted = *next;
+    wanted.epoch = s->cursor.epoch;
+    *ret_elsewhere = false;
+    if (!cursor_read_patiently(s, &now) || cursor_equal(&now, &s->cursor))
+        return false;
+    bool applied = cursor_equal(&now, &wanted);
+    s->fenced = now.epoch != s->cursor.epoch;
+    s->cursor = now;
+    *ret_elsewhere = s->fenced;
+    if (s->fenced)
+        return false;
+    if (!applied) {
+        log_warning("The cursor of %s was moved to %lld by someone else; reading on from there.",
+                    s->source, (long long)now.position);
+        subscription_drop(s);
+        *ret_elsewhere = true;
+    }
+    return applied;
+}
+
+/* How far the attempts on what comes next have come. */
+struct attempts {
+    int together;    /* events of the next work at the most */
+    int failures;    /* of the one event, in works of its own */
+    int interrupted; /* by outages and others' commits, in a row: these count nothing */
+    bool parks;      /* it is parked next */
+    char why[sizeof(((struct fh_error *)NULL)->message)];
+};
+
+static const struct attempts fresh = {.together = SUBSCRIBE_WORK_MAX};
+
+/* An event has failed in a work of its own. */
+static void event_failed(struct subscription *s, const struct apply *apply,
+                         struct attempts *attempts)
+{
+    const struct batch_event *event = apply->events;
+    char reason[REASON_SIZE];
+    int n = ++attempts->failures;
+    snprintf(attempts->why, sizeof attempts->why, "%s", apply->error.message);
+    snprintf(reason, sizeof reason, "%s %s at %lld fails (%d times): %s", event->type, event->id,
+             (long long)event->position, n, apply->error.message);
+    s->failure_count++;
+    s->room->counters.failures++;
+    if (s->applying_hold.state != SUBSCRIPTION_FULL)
+        subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
+    attempts->parks = n >= SUBSCRIBE_ATTEMPTS_MAX;
+    if (!attempts->parks)
+        subscription_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+}
+
+/* Some handler of several failed: those before it are applied first, then it is alone. */
+static void events_failed(const struct apply *apply, struct attempts *attempts)
+{
+    if (apply->failed < 0) /* the commit refused: whose fault that is shows by halving */
+        attempts->together = apply->count / 2;
+    else
+        attempts->together = apply->failed > 0 ? apply->failed : 1;
+}
+
+/* The event is tried again when there is room for it, and now and then without. */
+static void wait_for_room(struct subscription *s, const struct apply *apply,
+                          struct attempts *attempts)
+{
+    char reason[2 * REASON_SIZE];
+    attempts->parks = false;
+    snprintf(reason, sizeof reason, "%s %s at %lld fails (%s), and can't be parked: %s",
+             apply->events->type, apply->events->id, (long long)apply->events->position,
+             *attempts->why ? attempts->why : "one before it did", apply->error.message);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FULL, reason);
+    fiber_wait_until(&s->for_parking, subscription_world(s),
+                     world_in_ms(subscription_world(s), SUBSCRIBE_FULL_MS));
+}
+
+static void outage_met(struct subscription *s, int n, const struct fh_error *error)
+{
+    s->room->counters.outages++;
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error->message);
+    subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+}
+
+/* Where the cursor stands behind the first `count` of what is left of a batch. */
+static struct ledger_cursor cursor_behind(const struct batch *batch, int done, int count)
+{
+    struct ledger_cursor next = batch->next;
+    if (done + count < batch->count) {
+        const struct batch_event *event = &batch->events[done + count - 1];
+        next.position = event->position;
+        snprintf(next.event_id, sizeof next.event_id, "%s", event->id);
+    }
+    return next;
+}
+
+/* What comes before an event that meets an outage goes on; and so does half of a work that met
+ * others until it gave up: a shorter one comes between them. */
+static void interrupted(struct subscription *s, const struct apply *apply,
+                        struct attempts *attempts)
+{
+    int n = ++attempts->interrupted;
+    bool beaten = apply->error.code == FH_CONFLICT && apply->error.retryable;
+    if (apply->failed > 0)
+        attempts->together = apply->failed;
+    else if (beaten && apply->count > 1)
+        attempts->together = apply->count / 2;
+    else if (apply->error.code == FH_CONFLICT) /* another's commit is under way: soon over */
+        subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    else
+        outage_met(s, n, &apply->error);
+}
+
+static void applied(struct subscription *s, const struct apply *apply, struct attempts *attempts)
+{
+    if (attempts->parks)
+        log_warning("%s %s of %s at %lld is parked with its key %s after %d attempts: %s",
+                    apply->events->type, apply->events->id, s->source,
+                    (long long)apply->events->position, apply->events->key, attempts->failures,
+                    attempts->why);
+    s->applied += apply->count;
+    *attempts = fresh;
+    subscription_release_hold(s, &s->applying_hold);
+}
+
+/* One work. False: the cursor turned out to be elsewhere. */
+static bool apply_next(struct subscription *s, struct attempts *attempts)
+{
+    const struct batch *batch = s->applying;
+    int left = batch->count - s->applied;
+    int count = left < attempts->together ? left : attempts->together;
+    if (engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
+        count = 1; /* each handler may change another document */
+    struct apply apply = {.subscription = s,
+                          .events = batch->events + s->applied,
+                          .count = count,
+                          .next = cursor_behind(batch, s->applied, count),
+                          .park_error = attempts->parks ? attempts->why : NULL,
+                          .park_attempts = attempts->failures};
+    bool elsewhere = false;
+    enum apply_verdict verdict = apply_run(&apply);
+    if (verdict == APPLY_MOVED && was_applied(s, &apply.next, &elsewhere)) {
+        parked_recount(s);
+        verdict = APPLY_DONE;
+    }
+    if (elsewhere) {
+        if (!s->fenced)
+            subscription_release_hold(s, &s->applying_hold);
+        return false;
+    }
+    switch (verdict) {
+    case APPLY_DONE:
+        applied(s, &apply, attempts);
+        break;
+    case APPLY_FAILED:
+        if (count > 1)
+            events_failed(&apply, attempts);
+        else
+            event_failed(s, &apply, attempts);
+        break;
+    case APPLY_FULL:
+        wait_for_room(s, &apply, attempts);
+        break;
+    case APPLY_STALE:
+        subscription_pause(s, 1, 1, 1);
+        break;
+    case APPLY_MOVED:
+    case APPLY_OUTAGE:
+        interrupted(s, &apply, attempts);
+        break;
+    }
+    return true;
+}
+
+/* All of s->applying, however long it takes; returns early when the subscription ends or the
+ * cursor turned out to be elsewhere. */
+static void batch_apply(struct subscription *s)
+{
+    struct attempts attempts = fresh;
+    while (subscription_goes_on(s) && !subscription_rounds(s) && s->applied < s->applying->count) {
+        if (!apply_next(s, &attempts))
+            return;
+    }
+}
+
+/* The cursor alone, past what nobody hears. */
+static void skip_apply(struct subscription *s)
+{
+    bool elsewhere = false;
+    struct apply apply = {.subscription = s, .next = s->skipped};
+    s->skipped_ns = world_monotonic_ns(subscription_world(s));
+    enum apply_verdict verdict = apply_run(&apply);
+    if (verdict == APPLY_MOVED && was_applied(s, &apply.next, &elsewhere))
+        verdict = APPLY_DONE;
+    if (verdict == APPLY_DONE || (elsewhere && !s->fenced))
+        subscription_release_hold(s, &s->applying_hold);
+    else if (verdict != APPLY_MOVED)
+        outage_met(s, 1, &apply.error); /* the next round comes in a second */
+}
+
+static void apply_what_came(struct subscription *s)
+{
+    int64_t due_ns = s->skipped_ns + SUBSCRIBE_SKIP_INTERVAL_MS * NS_A_MS;
+    s->applying = subscription_take(s);
+    if (s->applying) {
+        s->applied = 0;
+        batch_apply(s);
+        batch_free(s->applying);
+        s->applying = NULL;
+    } else if (s->skipped.position <= s->cursor.position) {
+        fiber_wait(&s->for_batches);
+    } else if (world_monotonic_ns(subscription_world(s)) < due_ns) {
+        fiber_wait_until(&s->for_batches, subscription_world(s), due_ns);
+    } else {
+        skip_apply(s);
+    }
+}
+
+/* ---- a share's life ------------------------------------------------------------------------ */
+
+/* The cursor is where its owner left it; from now on it knows our epoch. */
+static bool cursor_is_ours(struct subscription *s)
+{
+    if (!cursor_read_patiently(s, &s->cursor))
+        return false;
+    s->fenced = s->room->context->leases && s->cursor.epoch != s->lease.epoch;
+    return !s->fenced;
+}
+
+static void tell_fenced(struct subscription *s)
+{
+    char reason[REASON_SIZE];
+    snprintf(reason, sizeof reason,
+             "Another instance has taken this share over: its cursor is of epoch %lld, our lease "
+             "of %lld.",
+             (long long)s->cursor.epoch, (long long)s->lease.epoch);
+    subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, reason);
+}
+
+/* Reads the cursor, lets the reader begin there, and applies what it brings, as long as the share
+ * is ours. */
+static void applier(void *argument)
+{
+    struct subscription *s = argument;
+    if (cursor_is_ours(s) && round_load(s)) {
+        if (subscription_rounds(s))
+            subscription_hold(s, &s->reading, SUBSCRIPTION_ROUND,
+                              "A snapshot was under way when this process began.");
+        subscription_drop(s);
+        parked_recount(s);
+        if (s->parked.keys > 0 && !event_room_fiber(s->room, parked_retry_at_start, s))
+            log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
+        subscription_begin_reading(s);
+    }
+    while (subscription_goes_on(s)) {
+        if (subscription_rounds(s))
+            round_step(s);
+        else if (!round_forget(s))
+            apply_what_came(s);
+    }
+    if (s->fenced && subscription_is_ours(s))
+        tell_fenced(s);
+    if (!s->room->draining)
+        subscription_drop(s);
+    s->applies = false;
+    lease_ended(&s->lease);
+    event_room_fiber_ends(s->room);
+}
+
+static void begin_applying(struct subscription *s)
+{
+    if (!s->applies && subscription_goes_on(s))
+        s->applies = event_room_fiber(s->room, applier, s);
+}
+
+static void share_taken(struct lease *lease)
+{
+    struct subscription *s = lease->owner;
+    s->fenced = s->begins_anew = false; /* whoever had it meanwhile may have seen to that */
+    s->reading.state = SUBSCRIPTION_STARTING;
+    s->reading.reason[0] = '\0';
+    begin_applying(s);
+}
+
+static void share_ends(struct lease *lease)
+{
+    struct subscription *s = lease->owner;
+    fiber_wake_all(&s->for_batches);
+    fiber_wake_all(&s->for_space);
+    fiber_wake_all(&s->for_parking);
+    if (!s->applies)
+        lease_ended(lease);
+}
+
+/* The fence: works that know an older epoch move the cursor no more. */
+static enum fh_code share_take(struct lease *lease, struct store_work *work, int64_t epoch,
+                               struct fh_error *error)
+{
+    const struct subscription *s = lease->owner;
+    return ledger_cursor_take(work, s->source, s->share, epoch, error);
+}
+
+/* One that is ours and found no fiber gets another chance. One that is ours and fenced would stand
+ * still for ever, whatever put the cursor where it is: it is given back, and who takes it, mostly
+ * we, gives the cursor a new epoch. Was it another's all the time, giving it back does nothing. */
+void subscribe_looked(struct event_room *room)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (!subscription_is_ours(s))
+            continue;
+        if (!s->fenced) {
+            begin_applying(s);
+        } else if (!s->applies && !room->draining) {
+            log_warning("This instance has the lease of share %s of %s, but the share's cursor has "
+                        "epoch %lld and not the lease's %lld: the lease is given back, to be taken "
+                        "again.",
+                        s->share, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
+            lease_give_up(&s->lease);
+        }
+    }
+}
+
+/* ---- start, drain, end --------------------------------------------------------------------- */
+
+static struct subscription *subscription_of(struct event_room *room, const char *source)
+{
+    struct subscription **at = &room->subscriptions;
+    for (; *at; at = &(*at)->next) {
+        if (strcmp((*at)->source, source) == 0)
+            return *at;
+    }
+    struct subscription *s = calloc(1, sizeof *s);
+    FH_ASSERT(s != NULL);
+    s->room = room;
+    s->source = source;
+    *at = s;
+    return s;
+}
+
+static enum fh_code hear(struct event_room *room, const struct fh_heard *heard,
+                         struct fh_error *error)
+{
+    struct subscription *s = subscription_of(room, heard->service);
+    if (!heard->type || !heard->handler)
+        return error_set(error, FH_INVALID, "`hears` of %s lacks a type or a handler.",
+                         heard->service);
+    if (apply_handler(s, heard->type))
+        return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
+                         heard->service);
+    s->heard[s->heard_count++] = heard;
+    return round_check(room->context->service, heard, error);
+}
+
+/* Makes one subscription of a source into all of its shares. */
+static struct subscription *spread(struct subscription *s, unsigned count)
+{
+    s->share_count = count;
+    for (unsigned i = 1; i < count; i++) {
+        struct subscription *other = calloc(1, sizeof *other);
+        FH_ASSERT(other != NULL);
+        *other = *s;
+        other->share_index = i;
+        s->next = other;
+        s = other;
+    }
+    return s;
+}
+
+static enum fh_code begin_share(struct subscription *s, struct fh_error *error)
+{
+    snprintf(s->share, sizeof s->share, "%u/%u", s->share_index, s->share_count);
+    s->reached_ns = world_monotonic_ns(subscription_world(s));
+    s->lease =
+        (struct lease){.take = share_take, .taken = share_taken, .ends = share_ends, .owner = s};
+    snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->share);
+    lease_add(s->room->context->leases, &s->lease);
+    if (subscription_is_ours(s) && !s->applies)
+        return error_set(error, FH_NO_MEMORY, "There is no fiber left for a subscription.");
+    return FH_OK;
+}
+
+enum fh_code subscribe_start(struct event_room *room, struct fh_error *error)
+{
+    const struct fh_service *service = room->context->service;
+    unsigned count = 1;
+    enum fh_code declared = snapshot_check(service, error);
+    for (size_t i = 0; i < HEARD_MAX && declared == FH_OK; i++) {
+        if (service->hears[i].service)
+            declared = hear(room, &service->hears[i], error);
+    }
+    if (declared != FH_OK)
+        return declared;
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        enum fh_code code = shares_count(room, s->source, &count, error);
+        if (code != FH_OK)
+            return code;
+        s = spread(s, count);
+    }
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        enum fh_code code = begin_share(s, error);
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+bool subscribe_idle(const struct event_room *room)
+{
+    for (const struct subscription *s = room->subscriptions; s; s = s->next) {
+        if (s->busy)
+            return false;
+    }
+    return true;
+}
+
+void subscribe_drain(struct event_room *room)
+{
+    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+        fiber_wake_all(&s->for_batches);
+        fiber_wake_all(&s->for_space);
+        fiber_wake_all(&s->for_parking);
+    }
+}
+
+void subscribe_release(struct event_room *room)
+{
+    while (room->subscriptions) {
+        struct subscription *s = room->subscriptions;
+        room->subscriptions = s->next;
+        subscription_drop(s);
+        free(s);
+    }
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What reader and applier of a subscription do to it, and what is told of it. */
+
+#include "event/subscribe/subscription.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "world/world.h"
+
+#define STARTING_MS 5000
+
+/* ---- pauses and states --------------------------------------------------------------------- */
+
+struct world *subscription_world(const struct subscription *s)
+{
+    return s->room->context->world;
+}
+
+bool subscription_refused(const struct subscription *s)
+{
+    return s->reading.state == SUBSCRIPTION_REFUSED;
+}
+
+bool subscription_is_ours(const struct subscription *s)
+{
+    return s->lease.state == LEASE_OURS;
+}
+
+bool subscription_goes_on(const struct subscription *s)
+{
+    return subscription_is_ours(s) && !s->fenced && !s->room->draining && !subscription_refused(s);
+}
+
+bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max)
+{
+    int64_t most = ms_min;
+    for (int i = 1; i < n && most < ms_max; i++)
+        most *= 2;
+    most = most < ms_max ? most : ms_max;
+    int64_t ns =
+        (int64_t)world_random_below(subscription_world(s), (uint64_t)(most * NS_A_MS)) + NS_A_MS;
+    return event_room_sleep(s->room, world_monotonic_ns(subscription_world(s)) + ns);
+}
+
+void subscription_hold(const struct subscription *s, struct hold *hold,
+                       enum subscription_state state, const char *reason)
+{
+    bool begins = hold->state != state;
+    hold->state = state;
+    snprintf(hold->reason, sizeof hold->reason, "%s", reason);
+    if (begins && state == SUBSCRIPTION_REFUSED)
+        log_error("The subscription to %s has stopped: %s", s->source, reason);
+    else if (begins)
+        log_warning("Events of %s have to wait: %s", s->source, reason);
+}
+
+static bool is_held(const struct hold *hold)
+{
+    return hold->state != SUBSCRIPTION_FOLLOWING && hold->state != SUBSCRIPTION_STARTING;
+}
+
+void subscription_release_hold(const struct subscription *s, struct hold *hold)
+{
+    if (is_held(hold))
+        log_info("Events of %s go on.", s->source);
+    hold->state = SUBSCRIPTION_FOLLOWING;
+    hold->reason[0] = '\0';
+}
+
+/* ---- the queue between reader and applier -------------------------------------------------- */
+
+void subscription_put(struct subscription *s, struct batch *batch)
+{
+    *(s->newest ? &s->newest->following : &s->first) = batch;
+    s->newest = batch;
+    s->queued++;
+    fiber_wake_all(&s->for_batches);
+}
+
+struct batch *subscription_take(struct subscription *s)
+{
+    struct batch *batch = s->first;
+    if (!batch)
+        return NULL;
+    s->first = batch->following;
+    if (!s->first)
+        s->newest = NULL;
+    s->queued--;
+    fiber_wake_all(&s->for_space);
+    return batch;
+}
+
+void subscription_drop(struct subscription *s)
+{
+    struct batch *batch;
+    while ((batch = subscription_take(s)))
+        batch_free(batch);
+    s->fetched = s->skipped = s->cursor;
+    s->generation++;
+}
+
+/* ---- what is known ------------------------------------------------------------------------- */
+
+const struct subscription *subscription_next(const struct event_room *room,
+                                             const struct subscription *subscription)
+{
+    return subscription ? subscription->next : room->subscriptions;
+}
+
+static const struct hold *holding(const struct subscription *s)
+{
+    if (subscription_refused(s) || s->applying_hold.state == SUBSCRIPTION_FOLLOWING)
+        return &s->reading;
+    return &s->applying_hold;
+}
+
+static int64_t age_ms(const struct subscription *s, int64_t wall_ms)
+{
+    int64_t age = wall_ms ? world_wall_ms(subscription_world(s)) - wall_ms : 0;
+    return age > 0 ? age : 0;
+}
+
+/* Whatever it is that would have to be known or done for it to go on. */
+static bool stands_still(const struct subscription *s)
+{
+    return !subscription_is_ours(s) || s->fenced || s->reading.state != SUBSCRIPTION_FOLLOWING ||
+           is_held(&s->applying_hold);
+}
+
+/* The age of the oldest event that is known and not applied, parked or not. Where none is known
+ * and the subscription stands still, there may be some since the publisher last answered: that is
+ * told then. */
+static int64_t lag_ms(const struct subscription *s)
+{
+    const struct batch_event *oldest = NULL;
+    int64_t lag = 0, parked = age_ms(s, s->parked.oldest_ms);
+    if (s->applying && s->applied < s->applying->count)
+        oldest = &s->applying->events[s->applied];
+    else if (s->first)
+        oldest = &s->first->events[0];
+    if (oldest && oldest->time_ms)
+        lag = age_ms(s, oldest->time_ms);
+    else if (stands_still(s))
+        lag = (world_monotonic_ns(subscription_world(s)) - s->reached_ns) / NS_A_MS;
+    return lag > parked ? lag : parked;
+}
+
+/* What hasn't begun after so long is told why. */
+static const char *reason_of(const struct subscription *s, const struct hold *hold)
+{
+    if (hold->state != SUBSCRIPTION_STARTING || lag_ms(s) < STARTING_MS)
+        return hold->reason;
+    return s->reads ? "The publisher has not answered yet."
+                    : "Its place in the store is not read yet.";
+}
+
+void subscription_view(const struct subscription *s, struct subscription_view *ret)
+{
+    static const char *const names[] = {
+        [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
+        [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
+        [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
+        [SUBSCRIPTION_ROUND] = "resynchronising",   [SUBSCRIPTION_REFUSED] = "refused"};
+    const struct hold *hold = holding(s);
+    *ret = (struct subscription_view){
+        .source = s->source,
+        .share = s->share,
+        .state = names[hold->state],
+        .reason = reason_of(s, hold),
+        .position = s->cursor.position,
+        .last = s->last,
+        .depth =
+            (s->last > s->cursor.position ? s->last - s->cursor.position : 0) + s->parked.events,
+        .lag_ms = lag_ms(s),
+        .parked_keys = s->parked.keys,
+        .parked_events = s->parked.events,
+        .parked_ms = age_ms(s, s->parked.oldest_ms),
+        .applied = s->applied_count,
+        .failures = s->failure_count,
+    };
+}
