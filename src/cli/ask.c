@@ -8,8 +8,8 @@
 #include "call/sign.h"
 #include "cli/cli.h"
 #include "http/client.h"
-#include "system/keys.h"
-#include "system/links.h"
+#include "system/provision/keys.h"
+#include "system/provision/links.h"
 #include "world/real.h"
 
 struct asking {

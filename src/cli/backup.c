@@ -15,7 +15,7 @@
 #include "cli/backup.h"
 #include "cli/kept.h"
 #include "service/backup.h"
-#include "system/backup.h"
+#include "system/backup/backup.h"
 
 #define LOOK_MS 100
 #define NOT_KNOWN (-1)

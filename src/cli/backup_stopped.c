@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stopped system's stores are read by the services' own programs, each run for that alone as
- * system/tasks.h does: with the service's user, its confinement and its way to the store. The state
+ * system/supervise/tasks.h does: with the service's user, its confinement and its way to the store. The state
  * folder is locked from before the first until all files are taken, so no `up` can begin meanwhile.
  * What the last `up` left is gone by: the file, its profile, the configurations. Nothing is
  * changed.
@@ -15,8 +15,8 @@
 #include "base/json.h"
 #include "cli/load.h"
 #include "service/backup.h"
-#include "system/programs.h"
-#include "system/tasks.h"
+#include "system/check/programs.h"
+#include "system/supervise/tasks.h"
 
 struct stopped {
     const struct backup_stopped *options;

@@ -14,7 +14,7 @@
 #include "cli/kept.h"
 #include "service/backup.h"
 #include "store/store.h"
-#include "system/backup.h"
+#include "system/backup/backup.h"
 
 static const json_t *service_of(const json_t *system, const char *name)
 {

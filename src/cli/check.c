@@ -8,13 +8,13 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/load.h"
-#include "system/callers.h"
-#include "system/check.h"
-#include "system/keys.h"
-#include "system/live.h"
-#include "system/migrations.h"
-#include "system/prove.h"
-#include "system/prove_servers.h"
+#include "system/check/callers.h"
+#include "system/check/check.h"
+#include "system/provision/keys.h"
+#include "system/verify/live.h"
+#include "system/check/migrations.h"
+#include "system/verify/verify.h"
+#include "system/verify/servers.h"
 
 #define PROVE_MS_MAX 30000
 #define PROVING_MAX 512 /* processes */

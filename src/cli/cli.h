@@ -12,8 +12,8 @@
 #include <stdio.h>
 
 #include "base/arena.h"
-#include "system/findings.h"
-#include "system/state.h"
+#include "system/file/findings.h"
+#include "system/provision/state.h"
 
 /* Exit codes, the same for all commands. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_RUNNING = 3 };

@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "cli/help.h"
 #include "cli/words.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 static const char *typed; /* what the word begins with */
 

@@ -2,7 +2,7 @@
 /* freehold config: what the system file may have in it, for editors. */
 
 #include "cli/cli.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 static int run(const struct cli_command *command, char **words, const char **values)
 {

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "system/nearest.h"
+#include "system/file/nearest.h"
 
 #define TAIL_DEFAULT 10
 #define TAIL_MAX 100000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `up` tells of a change, line by line: see system/control.h. */
+/* What `up` tells of a change, line by line: see system/supervise/control.h. */
 
 #include "cli/follow.h"
 

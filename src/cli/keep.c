@@ -2,7 +2,7 @@
 /* The process that keeps a private database server, which `up` starts. */
 
 #include "cli/cli.h"
-#include "system/keeper.h"
+#include "system/servers/supervisor.h"
 
 static int run(const struct cli_command *command, char **words, const char **values)
 {

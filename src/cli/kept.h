@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "base/progress.h"
-#include "system/backup.h"
+#include "system/backup/backup.h"
 
 struct kept_reading {
     struct progress progress;

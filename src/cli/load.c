@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "system/check.h"
-#include "system/describe.h"
-#include "system/moved.h"
-#include "system/nearest.h"
-#include "system/programs.h"
+#include "system/check/check.h"
+#include "system/check/describe.h"
+#include "system/move/moved.h"
+#include "system/file/nearest.h"
+#include "system/check/programs.h"
 
 struct system_file *load_system(const struct load_options *options, struct findings *findings)
 {

@@ -4,7 +4,7 @@
 
 /* What `check` and `up` both begin with: the file, its programs, and whether they fit together. */
 
-#include "system/provision.h"
+#include "system/provision/provision.h"
 
 struct load_options {
     const char *path, *profile; /* profile: may be NULL, as all that follows */
@@ -16,7 +16,7 @@ struct load_options {
     bool abandon;
 };
 
-/* The system as its file says, and where moves have gone beyond that (system/moved.h). NULL when
+/* The system as its file says, and where moves have gone beyond that (system/move/moved.h). NULL when
  * there was an error; everything found is in `findings`. */
 struct system_file *load_system(const struct load_options *options, struct findings *findings);
 /* The environment without what the file takes from it: those values are for the services that name

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "system/nearest.h"
+#include "system/file/nearest.h"
 
 #define FOLLOW_LOOK_MS 100
 #define NAME_WIDTH_MAX 20

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "cli/help.h"
 #include "cli/words.h"
-#include "system/nearest.h"
+#include "system/file/nearest.h"
 
 /* In the order of a system's life, as `help` lists them. */
 const struct cli_command *const cli_commands[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * freehold migrate. Whoever has a store open is asked: the running service by a route of
- * operators'; of a stopped system the service's own program, run for that alone (system/tasks.h).
- * What it tells is laid beside the files by system/migrations_state.c.
+ * operators'; of a stopped system the service's own program, run for that alone (system/supervise/tasks.h).
+ * What it tells is laid beside the files by system/check/migrations_state.c.
  */
 
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/migrate.h"
-#include "system/programs.h"
+#include "system/check/programs.h"
 #include "store/server.h"
-#include "system/tasks.h"
+#include "system/supervise/tasks.h"
 
 #define ASK_MS_MAX 30000
 

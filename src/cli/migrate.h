@@ -4,7 +4,7 @@
 
 /* What `freehold migrate` found, and how it shows it. */
 
-#include "system/migrations.h"
+#include "system/check/migrations.h"
 
 /* A service, as migrate.c puts it together:
  *

@@ -21,8 +21,8 @@
 #include "cli/cli.h"
 #include "cli/template.h"
 #include "store/engine.h"
-#include "system/file.h"
-#include "system/yaml.h"
+#include "system/file/file.h"
+#include "system/file/yaml.h"
 
 #define FILES_MAX 8
 #define FILE_SIZE_MAX ((size_t)1 << 20)

@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "http/path.h"
-#include "system/file.h"
-#include "system/nearest.h"
+#include "system/file/file.h"
+#include "system/file/nearest.h"
 
 #define OPERATE_MS_MAX 30000
 

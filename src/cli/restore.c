@@ -18,8 +18,8 @@
 #include "service/migration.h"
 #include "store/engine.h"
 #include "store/relational/sql.h"
-#include "system/child.h"
-#include "system/restore.h"
+#include "system/supervise/child.h"
+#include "system/backup/restore.h"
 
 /* A restore takes what it takes; `up` answers when it is over, or is gone. */
 #define RESTORE_ANSWER_MS_MAX (24 * 3600 * 1000)

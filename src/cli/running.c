@@ -10,8 +10,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "system/control.h"
-#include "system/keys.h"
+#include "system/supervise/control.h"
+#include "system/provision/keys.h"
 
 /* Between two lines of an answer: a stop's are as far apart as a service's grace. */
 #define ANSWER_MS_MAX 30000 /* of a busy machine; one that is stopped never answers */

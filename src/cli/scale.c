@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "cli/change.h"
-#include "system/child.h"
+#include "system/supervise/child.h"
 
 /* Between two lines: a process starts, or drains. */
 #define CHANGE_ANSWER_MS_MAX (CHILD_START_MS_MAX + CHILD_GRACE_MS_MAX)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "system/programs.h"
+#include "system/check/programs.h"
 
 #define ARGUMENTS_MAX 16
 

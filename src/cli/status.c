@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/status.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 #define STATE_MS_MAX 2000
 #define LOOK_MS 1000 /* between two looks of the live table */

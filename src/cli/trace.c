@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "http/path.h"
-#include "system/file.h"
+#include "system/file/file.h"
 #include "work/spans.h"
 
 #define TRACE_MS_MAX 5000

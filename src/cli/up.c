@@ -20,8 +20,8 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/up.h"
-#include "system/programs.h"
-#include "system/supervise.h"
+#include "system/check/programs.h"
+#include "system/supervise/supervise.h"
 
 #define UP_LOG_SIZE_MAX (8 << 20)
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "system/nearest.h"
+#include "system/file/nearest.h"
 
 bool words_form(const struct cli_command *command, int index, char out[static WORDS_FORM_SIZE])
 {

@@ -4,7 +4,7 @@
 
 /*
  * Who may ask a service for what: callers prove themselves with tokens (call/identity.h), and each
- * has the routes that `up` granted it (system/callers.h) and no other. Deny is the default.
+ * has the routes that `up` granted it (system/check/callers.h) and no other. Deny is the default.
  */
 
 #include <jansson.h>

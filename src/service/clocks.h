@@ -4,7 +4,7 @@
 
 /*
  * Whether this process's wall clock agrees with others': its store's server's, which is asked, and
- * its callers', as their tokens tell them. `up` compares it with its own besides (system/child.h).
+ * its callers', as their tokens tell them. `up` compares it with its own besides (system/supervise/child.h).
  * One line in the log when it begins to differ and one when it agrees again, and a sentence in the
  * service's state for as long as it does. Nothing is decided by it.
  */

@@ -11,7 +11,7 @@
 #include <freehold/test.h>
 
 #include "simulate/core.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 #define RUN_FAILURES_MAX 8
 #define RUN_FAILURE_SIZE 320

@@ -22,7 +22,7 @@ from test_move import ENGINE, POINTS, USERS, expect_users, moved, set_engine  # 
 BUILD = pathlib.Path(FREEHOLD).parent
 PROGRAMS = BUILD / "tests" / "crash"
 OF_UP = re.findall(r'\bCRASH_POINT\("([^"]*)"\)',
-                   (ROOT / "src" / "system" / "relocate.c").read_text(encoding="utf-8"))
+                   (ROOT / "src" / "system" / "move" / "relocate.c").read_text(encoding="utf-8"))
 GOING_BACK = ("relocate.failed", "relocate.turned", "relocate.returned", "relocate.back", "relocate.ended")
 GOING_THERE = [point for point in OF_UP if point not in GOING_BACK]
 pytestmark = pytest.mark.skipif(not ENGINE, reason="NO SERVER IS INSTALLED TO MOVE A STORE TO")

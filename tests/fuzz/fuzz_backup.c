@@ -2,7 +2,7 @@
 /* A backup's manifest, from anywhere: what is taken for one has all that is used of it. */
 
 #include "fuzz.h"
-#include "system/backup.h"
+#include "system/backup/backup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

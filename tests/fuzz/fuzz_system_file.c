@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -6,7 +6,7 @@
 
 #include "http/client.h"
 #include "http_support.h"
-#include "system/certificates.h"
+#include "system/provision/certificates.h"
 
 struct call {
     struct world_request request;

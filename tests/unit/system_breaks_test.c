@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "system/breaks.h"
+#include "system/check/breaks.h"
 
 static char said[4096], whole[4096];
 

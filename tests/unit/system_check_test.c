@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "system/callers.h"
-#include "system/check.h"
+#include "system/check/callers.h"
+#include "system/check/check.h"
 
 static const char users[] =
     "{'model': 'document', 'routes': ["

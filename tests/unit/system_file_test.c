@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/file.h"
+#include "system/file/file.h"
 
 struct fixture {
     char path[64];

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/instance.h"
-#include "system/instances.h"
-#include "system/state.h"
+#include "system/provision/instance.h"
+#include "system/supervise/instances.h"
+#include "system/provision/state.h"
 
 /* What a process says of itself, and how it ends. */
 static const char good_program[] = "#!/bin/sh\n"

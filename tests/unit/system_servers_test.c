@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/file.h"
+#include "system/file/file.h"
 #include "store/server.h"
 
 struct fixture {

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/address.h"
-#include "system/instance.h"
-#include "system/nearest.h"
-#include "system/state.h"
+#include "system/file/address.h"
+#include "system/provision/instance.h"
+#include "system/file/nearest.h"
+#include "system/provision/state.h"
 
 static struct harness harness;
 static char folder[128];

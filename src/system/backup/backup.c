@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files first, then the manifest: written beside its place, synced, renamed, and the folder synced.
+ * Who dies before that leaves a folder that nobody takes for a backup. What comes from a service's
+ * folder is looked at as it is opened, not before: the service could put a link there.
+ */
+
+#define _GNU_SOURCE
+#include "system/backup/backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "service/process.h"
+#include "system/provision/state.h"
+
+#define READ_SIZE ((size_t)1 << 20)
+
+/* ---- the folder ------------------------------------------------------------------------------ */
+
+static bool is_empty(int folder_fd)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    int count = 0;
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return folder && count <= 2; /* itself and the one above */
+}
+
+static enum fh_code folder_open(const char *folder, int *ret_fd, struct fh_error *error)
+{
+    *ret_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_fd >= 0)
+        return FH_OK;
+    return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
+                           "The folder %.120s can't be opened", folder);
+}
+
+enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error *error)
+{
+    bool made = mkdir(folder, 0700) == 0 || errno == EEXIST;
+    if (!made && errno == ENOENT)
+        return error_set(error, FH_NOT_FOUND,
+                         "The folder %.120s can't be made: the one above it is not there.", folder);
+    if (!made)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be made",
+                               folder);
+    enum fh_code code = folder_open(folder, ret_fd, error);
+    if (code != FH_OK)
+        return code;
+    if (is_empty(*ret_fd) && fchmod(*ret_fd, 0700) == 0)
+        return FH_OK;
+    close(*ret_fd);
+    return error_set(error, FH_INVALID,
+                     "%.110s is not empty, or not yours: a backup needs a new or an empty folder.",
+                     folder);
+}
+
+/* ---- the manifest ---------------------------------------------------------------------------- */
+
+static bool is_count(const json_t *said, const char *name)
+{
+    json_int_t value;
+    return json_integer_at(said, name, &value) && value >= 0;
+}
+
+static bool is_text(const json_t *said, const char *name, size_t length)
+{
+    const char *text = json_string_at(said, name);
+    return text && *text && (length == 0 || strlen(text) == length);
+}
+
+static const char *wrong_with(const char *service, const json_t *said)
+{
+    static const char *const counts[] = {"position", "taken_ms", "migration", "rows", "size"};
+    char file[BACKUP_NAME_SIZE + 4];
+    snprintf(file, sizeof file, "%.*s.db", BACKUP_NAME_SIZE, service);
+    const char *named = json_string_at(said, "file");
+    if (!named || strcmp(named, file) != 0 || strchr(file, '/'))
+        return "file";
+    if (!is_text(said, "model", 0))
+        return "model";
+    if (!is_text(said, "engine", 0))
+        return "engine";
+    if (!is_text(said, "incarnation", ID_SIZE - 1))
+        return "incarnation";
+    if (!is_text(said, "sha256", BACKUP_SUM_SIZE - 1))
+        return "sha256";
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (!is_count(said, counts[i]))
+            return counts[i];
+    }
+    return NULL;
+}
+
+enum fh_code backup_manifest_check(const json_t *manifest, struct fh_error *error)
+{
+    json_int_t format = 0;
+    const char *service;
+    json_t *said, *services = json_object_get(manifest, "services");
+    if (!json_integer_at(manifest, "freehold_backup", &format))
+        return error_set(error, FH_INVALID, "It is no manifest of a backup.");
+    if (format != BACKUP_FORMAT)
+        return error_set(error, FH_UNSUPPORTED,
+                         "The backup has format %lld; this program knows format %d.",
+                         (long long)format, BACKUP_FORMAT);
+    if (!is_text(manifest, "system", 0) || !is_count(manifest, "taken_ms") ||
+        json_object_size(services) == 0)
+        return error_set(error, FH_INVALID,
+                         "The manifest lacks its system, its time, or its services.");
+    json_object_foreach (services, service, said) {
+        const char *wrong = wrong_with(service, said);
+        if (wrong)
+            return error_set(error, FH_INVALID, "The manifest is wrong at services.%.64s.%s.",
+                             service, wrong);
+    }
+    return FH_OK;
+}
+
+enum fh_code backup_open(const char *folder, int *ret_fd, json_t **ret, struct fh_error *error)
+{
+    struct fh_error why = {0};
+    *ret = NULL;
+    enum fh_code code = folder_open(folder, ret_fd, error);
+    if (code != FH_OK)
+        return code;
+    code = state_read_json(*ret_fd, BACKUP_MANIFEST, ret, &why);
+    if (code == FH_NOT_FOUND)
+        error_set(error, code,
+                  "%.100s has no " BACKUP_MANIFEST ": it is no backup, or one that was not ended.",
+                  folder);
+    else if (code != FH_OK || (code = backup_manifest_check(*ret, &why)) != FH_OK)
+        error_set(error, code, "%.80s/" BACKUP_MANIFEST ": %.100s", folder, why.message);
+    if (code == FH_OK)
+        return FH_OK;
+    json_decref(*ret);
+    *ret = NULL;
+    close(*ret_fd);
+    return code;
+}
+
+enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *manifest,
+                           struct fh_error *error)
+{
+    enum fh_code code = process_write(NULL, folder, BACKUP_MANIFEST, manifest, error);
+    if (code == FH_OK && fsync(folder_fd) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "The folder %.120s can't be synced",
+                               folder);
+    return code;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static enum fh_code file_open(int folder_fd, const char *name, int *ret_fd, int64_t *ret_size,
+                              struct fh_error *error)
+{
+    struct stat status;
+    *ret_fd = openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
+                               "The file %.80s can't be read", name);
+    if (fstat(*ret_fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        *ret_size = status.st_size;
+        return FH_OK;
+    }
+    close(*ret_fd);
+    return error_set(error, FH_INVALID, "%.80s is no plain file.", name);
+}
+
+static bool write_whole(int fd, const unsigned char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, data, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        data += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+/* All of `from`, hashed, and written to `to` unless that is negative. 0, or an errno value. */
+static int read_through(int from, int to, int64_t size, backup_told *told, void *context,
+                        char ret_sum[static BACKUP_SUM_SIZE])
+{
+    unsigned char sum[crypto_hash_sha256_BYTES], *buffer = malloc(READ_SIZE);
+    crypto_hash_sha256_state state;
+    int64_t done = 0;
+    int failed = 0;
+    ssize_t got;
+    FH_ASSERT(buffer != NULL);
+    crypto_hash_sha256_init(&state);
+    while (!failed && (got = read(from, buffer, READ_SIZE)) != 0) {
+        if (got < 0) {
+            failed = errno == EINTR ? 0 : errno;
+            continue;
+        }
+        crypto_hash_sha256_update(&state, buffer, (unsigned long long)got);
+        if (to >= 0 && !write_whole(to, buffer, (size_t)got))
+            failed = errno ? errno : EIO;
+        done += got;
+        if (told)
+            told(context, done, size);
+    }
+    crypto_hash_sha256_final(&state, sum);
+    sodium_bin2hex(ret_sum, BACKUP_SUM_SIZE, sum, sizeof sum);
+    free(buffer);
+    return failed;
+}
+
+enum fh_code backup_sum(int folder_fd, const char *name, backup_told *told, void *context,
+                        char ret_sum[static BACKUP_SUM_SIZE], int64_t *ret_size,
+                        struct fh_error *error)
+{
+    int fd;
+    enum fh_code code = file_open(folder_fd, name, &fd, ret_size, error);
+    if (code != FH_OK)
+        return code;
+    int failed = read_through(fd, -1, *ret_size, told, context, ret_sum);
+    close(fd);
+    return failed ? error_set_errno(error, FH_UNAVAILABLE, failed, "The file %.80s can't be read",
+                                    name)
+                  : FH_OK;
+}
+
+enum fh_code backup_copy(int from_fd, const char *from, int to_fd, const char *to,
+                         backup_told *told, void *context, char ret_sum[static BACKUP_SUM_SIZE],
+                         struct fh_error *error)
+{
+    int source;
+    int64_t size;
+    enum fh_code code = file_open(from_fd, from, &source, &size, error);
+    if (code != FH_OK)
+        return code;
+    unlinkat(to_fd, to, 0);
+    int copy = openat(to_fd, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int failed = copy < 0 ? errno : read_through(source, copy, size, told, context, ret_sum);
+    if (!failed && fsync(copy) != 0)
+        failed = errno;
+    if (copy >= 0)
+        close(copy);
+    close(source);
+    if (!failed)
+        return FH_OK;
+    unlinkat(to_fd, to, 0);
+    return error_set_errno(error, FH_UNAVAILABLE, failed, "The file %.60s can't be copied to %.60s",
+                           from, to);
+}
+
+enum fh_code backup_take(int from_fd, const char *from, int to_fd, const char *to,
+                         struct fh_error *error)
+{
+    int fd;
+    int64_t size;
+    char sum[BACKUP_SUM_SIZE];
+    bool renamed = renameat(from_fd, from, to_fd, to) == 0;
+    if (!renamed && errno != EXDEV)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be taken", from);
+    enum fh_code code =
+        renamed ? FH_OK : backup_copy(from_fd, from, to_fd, to, NULL, NULL, sum, error);
+    if (code == FH_OK)
+        code = file_open(to_fd, to, &fd, &size, error);
+    if (code != FH_OK)
+        return code;
+    if (fchown(fd, geteuid(), getegid()) != 0 || fchmod(fd, 0600) != 0 || fsync(fd) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "The file %.80s can't be kept", to);
+    close(fd);
+    if (!renamed)
+        unlinkat(from_fd, from, 0);
+    return code;
+}
+
+enum fh_code backup_check_file(int folder_fd, const char *service, const json_t *said,
+                               backup_told *told, void *context, struct fh_error *error)
+{
+    char sum[BACKUP_SUM_SIZE];
+    int64_t size;
+    json_int_t wanted = 0;
+    const char *file = json_string_at(said, "file");
+    enum fh_code code = backup_sum(folder_fd, file, told, context, sum, &size, error);
+    if (code == FH_NOT_FOUND)
+        error_set(error, code, "The backup of %.64s is damaged: %s is missing.", service, file);
+    if (code != FH_OK)
+        return code;
+    json_integer_at(said, "size", &wanted);
+    if (size != wanted)
+        return error_set(error, FH_CONFLICT,
+                         "The backup of %.64s is damaged: %s has %lld bytes, and had %lld.",
+                         service, file, (long long)size, (long long)wanted);
+    if (strcmp(sum, json_string_at(said, "sha256")) != 0)
+        return error_set(error, FH_CONFLICT,
+                         "The backup of %.64s is damaged: %s is not what it was when it was made.",
+                         service, file);
+    return FH_OK;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file first, then the order beside its place, then the rename: who dies in between leaves what
+ * the next restore removes. */
+
+#define _GNU_SOURCE
+#include "system/backup/restore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "service/process.h"
+#include "service/restore.h"
+
+#define READY SERVICE_RESTORE_ORDER ".ready"
+
+/* Of restores that were not ordered, or have ended. */
+static void remove_others(int service_fd)
+{
+    json_t *order = NULL;
+    state_read_json(service_fd, SERVICE_RESTORE_ORDER, &order, NULL);
+    const char *file = json_string_at(order, "file");
+    int fd = openat(service_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        bool other = strncmp(entry->d_name, "restore-", strlen("restore-")) == 0;
+        if (other && (!file || strncmp(entry->d_name, file, strlen(file)) != 0))
+            unlinkat(service_fd, entry->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
+    json_decref(order);
+}
+
+/* The folder's own user reads them. */
+static enum fh_code give(int service_fd, const char *name, struct fh_error *error)
+{
+    struct stat folder;
+    if (fstat(service_fd, &folder) == 0 &&
+        fchownat(service_fd, name, folder.st_uid, folder.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, errno,
+                           "%.80s can't be given to the service's user", name);
+}
+
+static enum fh_code write_order(int service_fd, const char *id, const char *file,
+                                struct fh_error *error)
+{
+    json_t *store = NULL;
+    state_read_json(service_fd, PROCESS_STORE_FILE, &store, NULL);
+    const char *replaces = json_string_at(store, "incarnation");
+    json_t *order = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "id", id, "file", file,
+                              "replaces", replaces ? replaces : "");
+    enum fh_code code = state_write_json(service_fd, READY, order, error);
+    json_decref(order);
+    json_decref(store);
+    return code == FH_OK ? give(service_fd, READY, error) : code;
+}
+
+enum fh_code restore_make_ready(int folder_fd, const json_t *said, int service_fd, int64_t now_ms,
+                                backup_told *told, void *context, char ret_id[static ID_SIZE],
+                                struct fh_error *error)
+{
+    char file[ID_SIZE + 16], path[ID_SIZE + 24], sum[BACKUP_SUM_SIZE];
+    const char *from = json_string_at(said, "file");
+    unlinkat(service_fd, READY, 0);
+    remove_others(service_fd);
+    snprintf(ret_id, ID_SIZE, "%" PRId64 "-%d", now_ms, (int)getpid());
+    snprintf(file, sizeof file, "restore-%s", ret_id);
+    snprintf(path, sizeof path, "%s.db", file);
+    enum fh_code code = backup_copy(folder_fd, from, service_fd, path, told, context, sum, error);
+    if (code != FH_OK)
+        return code;
+    if (strcmp(sum, json_string_at(said, "sha256")) != 0)
+        code = error_set(error, FH_CONFLICT,
+                         "The backup is damaged: %.80s is not what it was when it was made.", from);
+    if (code == FH_OK)
+        code = give(service_fd, path, error);
+    if (code == FH_OK)
+        code = write_order(service_fd, ret_id, file, error);
+    if (code != FH_OK)
+        unlinkat(service_fd, path, 0);
+    return code;
+}
+
+enum fh_code restore_order(int service_fd, struct fh_error *error)
+{
+    int fd = openat(service_fd, READY, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool durable = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    if (durable && renameat(service_fd, READY, service_fd, SERVICE_RESTORE_ORDER) == 0 &&
+        fsync(service_fd) == 0)
+        return FH_OK;
+    return error_set_errno(error, FH_UNAVAILABLE, durable ? errno : number,
+                           "The restore can't be ordered");
+}
+
+json_t *restore_result(int service_fd, const char *id)
+{
+    json_t *result = NULL;
+    state_read_json(service_fd, SERVICE_RESTORE_RESULT, &result, NULL);
+    const char *of = json_string_at(result, "id");
+    if (of && strcmp(of, id) == 0)
+        return result;
+    json_decref(result);
+    return NULL;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The matrix is made of descriptions alone, so that `check` shows what `up` will grant. A need that
+ * no route serves grants nothing; that it is a mistake is check.c's to say.
+ */
+
+#include "system/check/callers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/compose.h"
+#include "http/path.h"
+#include "system/provision/keys.h"
+#include "system/file/nearest.h"
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && *text ? text : NULL;
+}
+
+/* ---- Targets and routes ------------------------------------------------------------------------
+ */
+
+static bool take_word(const char **text, char *word, size_t size)
+{
+    size_t length = strcspn(*text, " ");
+    if (length == 0 || length >= size || (*text)[length] != ' ')
+        return false;
+    memcpy(word, *text, length);
+    word[length] = '\0';
+    *text += length + 1;
+    return true;
+}
+
+bool callers_target_parse(const char *text, struct callers_target *ret)
+{
+    return take_word(&text, ret->service, sizeof ret->service) &&
+           take_word(&text, ret->method, sizeof ret->method) && *text == '/' &&
+           (ret->path = text) != NULL;
+}
+
+const json_t *callers_route(const json_t *description, const char *method, const char *path,
+                            bool *ret_other_method)
+{
+    const json_t *best = NULL;
+    size_t i;
+    json_t *route;
+    *ret_other_method = false;
+    json_array_foreach (json_object_get(description, "routes"), i, route) {
+        if (!compose_target_fits(path, text_at(route, "path")))
+            continue;
+        if (strcmp(text_at(route, "method"), method) != 0)
+            *ret_other_method = true;
+        else if (!best ||
+                 path_literals(text_at(route, "path")) > path_literals(text_at(best, "path")))
+            best = route;
+    }
+    return best;
+}
+
+/* ---- The matrix --------------------------------------------------------------------------------
+ */
+
+static void grant(json_t *matrix, const char *receiver, const char *caller, const char *what)
+{
+    json_t *callers = json_object_get(matrix, receiver);
+    json_t *grants = json_object_get(callers, caller), *known;
+    size_t i;
+    if (!callers)
+        return; /* no such service */
+    if (!grants) {
+        grants = json_array();
+        json_object_set_new(callers, caller, grants);
+    }
+    json_array_foreach (grants, i, known) {
+        if (strcmp(json_string_value(known), what) == 0)
+            return;
+    }
+    json_array_append_new(grants, json_string(what));
+}
+
+static void grant_route(struct system_file *file, json_t *matrix, const char *caller,
+                        const struct callers_target *target, const char *prefix)
+{
+    bool unused;
+    char what[512];
+    struct system_service *receiver = system_file_service(file, target->service);
+    const json_t *route =
+        receiver ? callers_route(receiver->description, target->method, target->path, &unused)
+                 : NULL;
+    if (!route)
+        return;
+    snprintf(what, sizeof what, "%s%s %s", prefix, target->method, text_at(route, "path"));
+    grant(matrix, receiver->name, caller, what);
+}
+
+/* `asked` has a "service" and a "path". */
+static void grant_get(struct system_file *file, json_t *matrix, const char *caller,
+                      const json_t *asked)
+{
+    struct callers_target target = {.method = "GET", .path = text_at(asked, "path")};
+    snprintf(target.service, sizeof target.service, "%s", text_at(asked, "service"));
+    grant_route(file, matrix, caller, &target, "");
+}
+
+static void grant_step(struct system_file *file, json_t *matrix, const char *caller,
+                       const json_t *step)
+{
+    struct callers_target target;
+    const char *call = text_at(step, "call"), *undo = text_at(step, "undo");
+    if (!call || !callers_target_parse(call, &target))
+        return;
+    grant_route(file, matrix, caller, &target, "");
+    grant(matrix, target.service, caller, "POST /_freehold/closed");
+    if (undo && callers_target_parse(undo, &target))
+        grant_route(file, matrix, caller, &target, "undo ");
+}
+
+static void grant_needs(struct system_file *file, json_t *matrix,
+                        const struct system_service *service)
+{
+    size_t i, j;
+    json_t *ask, *saga, *step, *heard, *taken;
+    json_array_foreach (json_object_get(service->description, "asks"), i, ask)
+        grant_get(file, matrix, service->name, ask);
+    json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
+        grant_get(file, matrix, service->name, taken);
+        grant(matrix, text_at(taken, "service"), service->name, "GET /_freehold/commands");
+    }
+    json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step)
+            grant_step(file, matrix, service->name, step);
+    }
+    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
+        grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/feed");
+        if (json_is_true(json_object_get(heard, "snapshot")))
+            grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/snapshot");
+    }
+}
+
+static void grant_public(json_t *matrix, const struct system_service *service)
+{
+    size_t i;
+    json_t *route;
+    json_array_foreach (json_object_get(service->description, "routes"), i, route) {
+        if (strcmp(text_at(route, "audience"), "public") == 0)
+            grant(matrix, service->name, KEYS_GATEWAY, "public");
+    }
+    grant(matrix, service->name, KEYS_OPERATOR, "*");
+}
+
+/* What is declared, whatever the file takes away. */
+static json_t *needs(struct system_file *file)
+{
+    json_t *matrix = json_object();
+    for (size_t i = 0; i < file->service_count; i++)
+        json_object_set_new(matrix, file->services[i].name, json_object());
+    for (size_t i = 0; i < file->service_count; i++)
+        grant_public(matrix, &file->services[i]);
+    for (size_t i = 0; i < file->service_count; i++)
+        grant_needs(file, matrix, &file->services[i]);
+    return matrix;
+}
+
+/* ---- What the file takes away ------------------------------------------------------------------
+ */
+
+bool callers_take(const struct system_service *service, const char *caller)
+{
+    if (!service->callers_restricted || strcmp(caller, KEYS_OPERATOR) == 0)
+        return true;
+    for (size_t i = 0; i < service->caller_count; i++) {
+        if (strcmp(service->callers[i].name, caller) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whom sagas send to may tell their service that it was restored: that needs nobody's leave. */
+static void grant_announcing(struct system_file *file, json_t *matrix,
+                             const struct system_service *service)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    struct callers_target target;
+    json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            const char *call = text_at(step, "call");
+            if (call && callers_target_parse(call, &target) &&
+                system_file_service(file, target.service))
+                grant(matrix, service->name, target.service, "POST /_freehold/restored/announce");
+        }
+    }
+}
+
+json_t *callers_matrix(struct system_file *file)
+{
+    json_t *matrix = needs(file), *grants;
+    const char *caller;
+    void *next;
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        json_object_foreach_safe (json_object_get(matrix, service->name), next, caller, grants) {
+            if (!callers_take(service, caller))
+                json_object_del(json_object_get(matrix, service->name), caller);
+        }
+        grant_announcing(file, matrix, service);
+    }
+    return matrix;
+}
+
+void callers_add(json_t *matrix, json_t *more)
+{
+    const char *receiver, *caller;
+    json_t *callers, *grants, *what;
+    size_t i;
+    json_object_foreach (more, receiver, callers) {
+        json_object_foreach (callers, caller, grants) {
+            json_array_foreach (grants, i, what)
+                grant(matrix, receiver, caller, json_string_value(what));
+        }
+    }
+}
+
+static void check_names(struct system_file *file, const struct system_service *service,
+                        struct findings *findings)
+{
+    for (size_t i = 0; i < service->caller_count; i++) {
+        const struct system_caller *caller = &service->callers[i];
+        if (strcmp(caller->name, KEYS_GATEWAY) == 0 || system_file_service(file, caller->name))
+            continue;
+        struct nearest nearest = nearest_begin(caller->name);
+        nearest_offer(&nearest, KEYS_GATEWAY);
+        for (size_t j = 0; j < file->service_count; j++)
+            nearest_offer(&nearest, file->services[j].name);
+        findings_error(findings, caller->place,
+                       "services.%s.callers: the system has no service '%s'%s%s%s", service->name,
+                       caller->name, nearest.word ? "; did you mean '" : "",
+                       nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+    }
+}
+
+void callers_check(struct system_file *file, struct findings *findings)
+{
+    json_t *matrix = needs(file), *grants;
+    const char *caller;
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        check_names(file, service, findings);
+        json_object_foreach (json_object_get(matrix, service->name), caller, grants) {
+            /* Closing its public routes to the gateway is what the list may be for. */
+            if (!callers_take(service, caller) && strcmp(caller, KEYS_GATEWAY) != 0)
+                findings_error(findings, service->place,
+                               "%s needs %s of %s, which services.%s.callers does not let through; "
+                               "add it there, or take the need out of the program",
+                               caller, json_string_value(json_array_get(grants, 0)), service->name,
+                               service->name);
+        }
+    }
+    json_decref(matrix);
+}

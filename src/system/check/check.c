@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every expectation is looked up in the description of the service it names. A finding tells who
+ * expects, what, of whom, and the nearest thing there is. Places are the services' and parts' in
+ * the system file: what a program declares has no place in it.
+ *
+ * A template ("/api/users/{user_id}?full={full}") is served by a route whose literal segments are
+ * the same and whose names take the template's; its query must use the route's own parameters.
+ */
+
+#define _GNU_SOURCE
+#include "system/check/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "gateway/compose.h"
+#include "gateway/routes.h"
+#include "shape/shape.h"
+#include "store/engine.h"
+#include "store/model.h"
+#include "store/store.h"
+#include "system/check/callers.h"
+#include "system/provision/keys.h"
+#include "system/provision/links.h"
+#include "system/check/migrations.h"
+#include "system/file/nearest.h"
+
+#define SETTINGS_SHAPE_SIZE_MAX ((size_t)1 << 20)
+
+/* Who expects something, for messages: "orders: saga place_order, step reserve". */
+struct expectation {
+    struct system_file *file;
+    struct findings *findings;
+    struct place place;
+    const char *who;
+};
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && *text ? text : NULL;
+}
+
+static const json_t *find_service(const struct expectation *by, const char *name)
+{
+    struct system_service *service = system_file_service(by->file, name);
+    if (service)
+        return service->description;
+    struct nearest nearest = nearest_begin(name);
+    for (size_t i = 0; i < by->file->service_count; i++)
+        nearest_offer(&nearest, by->file->services[i].name);
+    findings_error(by->findings, by->place,
+                   "%s needs the service '%s', which the system has not%s%s%s", by->who, name,
+                   nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                   nearest.word ? "'?" : "");
+    return NULL;
+}
+
+/* ---- Routes ------------------------------------------------------------------------------------
+ */
+
+/* A schema that does not say which properties there are alone takes any. */
+static bool is_open(const json_t *schema)
+{
+    return !json_is_false(json_object_get(schema, "additionalProperties"));
+}
+
+static void check_query(const struct expectation *by, const char *service, const char *path,
+                        const json_t *route)
+{
+    const char *query = strchr(path, '?');
+    const json_t *schema = json_object_get(route, "query");
+    const json_t *known = json_object_get(schema, "properties");
+    while (query && *++query) {
+        size_t length = strcspn(query, "=&");
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), query);
+        if (!(schema && is_open(schema)) && !json_object_get(known, name))
+            findings_error(by->findings, by->place,
+                           "%s sends the query parameter '%s', which %s %s of %s does not take",
+                           by->who, name, text_at(route, "method"), text_at(route, "path"),
+                           service);
+        query = strchr(query, '&');
+    }
+}
+
+static void report_no_route(const struct expectation *by, const json_t *description,
+                            const struct callers_target *target, bool other_method)
+{
+    struct nearest nearest = nearest_begin(target->path);
+    size_t i;
+    json_t *route;
+    json_array_foreach (json_object_get(description, "routes"), i, route) {
+        if (strcmp(text_at(route, "method"), target->method) == 0)
+            nearest_offer(&nearest, text_at(route, "path"));
+    }
+    findings_error(by->findings, by->place, "%s needs %s %s, which %s does not serve%s%s%s",
+                   by->who, target->method, target->path, target->service,
+                   other_method   ? "; it serves that path with other methods"
+                   : nearest.word ? "; the nearest is "
+                                  : "",
+                   !other_method && nearest.word ? nearest.word : "", "");
+}
+
+/* The route that serves the target, with a finding when there is none or it is not for services. */
+static const json_t *find_route(const struct expectation *by, const struct callers_target *target)
+{
+    const json_t *description = find_service(by, target->service);
+    bool other_method;
+    if (!description)
+        return NULL;
+    const json_t *best = callers_route(description, target->method, target->path, &other_method);
+    if (!best) {
+        report_no_route(by, description, target, other_method);
+        return NULL;
+    }
+    if (strcmp(text_at(best, "audience"), "operators") == 0)
+        findings_error(by->findings, by->place, "%s uses %s %s of %s, which is for operators only",
+                       by->who, target->method, text_at(best, "path"), target->service);
+    check_query(by, target->service, target->path, best);
+    return best;
+}
+
+/* ---- Asks and subscriptions --------------------------------------------------------------------
+ */
+
+static void check_asks(struct expectation *by, const struct system_service *service)
+{
+    size_t i;
+    json_t *ask;
+    char who[256];
+    json_array_foreach (json_object_get(service->description, "asks"), i, ask) {
+        struct callers_target target = {.method = "GET", .path = text_at(ask, "path")};
+        snprintf(target.service, sizeof target.service, "%s", text_at(ask, "service"));
+        snprintf(who, sizeof who, "%s asks %s and", service->name, target.service);
+        by->who = who;
+        find_route(by, &target);
+    }
+}
+
+/* What was moved must not be changed where it was: no saga's step of that name may go there still.
+ */
+static void check_left_alone(const struct expectation *by, const json_t *sagas, const char *giver,
+                             const char *name)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    json_array_foreach (sagas, i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            struct callers_target target;
+            const char *call = text_at(step, "call");
+            if (call && callers_target_parse(call, &target) && strcmp(target.service, giver) == 0 &&
+                strcmp(text_at(step, "name"), name) == 0)
+                findings_error(by->findings, by->place,
+                               "%s the step %s from %s, but saga %s still sends it to %s", by->who,
+                               name, giver, text_at(saga, "name"), giver);
+        }
+    }
+}
+
+static void check_taken_over(struct expectation *by, const struct system_service *service)
+{
+    size_t i;
+    json_t *taken;
+    char who[256];
+    json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
+        struct callers_target target = {.method = "GET", .path = text_at(taken, "path")};
+        snprintf(target.service, sizeof target.service, "%s", text_at(taken, "service"));
+        snprintf(who, sizeof who, "%s takes over", service->name);
+        by->who = who;
+        find_route(by, &target);
+        for (size_t j = 0; j < by->file->service_count; j++)
+            check_left_alone(by, json_object_get(by->file->services[j].description, "sagas"),
+                             target.service, text_at(taken, "step"));
+    }
+}
+
+static void check_fields(const struct expectation *by, const char *type, const char *publisher,
+                         const json_t *published, const char *fields)
+{
+    const json_t *schema = json_object_get(published, "schema");
+    const json_t *properties = json_object_get(schema, "properties");
+    if (!fields || is_open(schema))
+        return;
+    while (*fields) {
+        size_t length = strcspn(fields, ",");
+        /* "address.city": what is inside is the field's own shape. */
+        size_t head = strcspn(fields, ".,");
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)(head < 127 ? head : 127), fields);
+        if (!json_object_get(properties, name)) {
+            struct nearest nearest = nearest_begin(name);
+            const char *known;
+            json_t *unused;
+            json_object_foreach ((json_t *)(uintptr_t)properties, known, unused)
+                nearest_offer(&nearest, known);
+            findings_error(by->findings, by->place,
+                           "%s wants the field '%s' of %s, which %s publishes without it%s%s%s",
+                           by->who, name, type, publisher, nearest.word ? "; did you mean '" : "",
+                           nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+        }
+        fields += length + (fields[length] == ',');
+    }
+}
+
+/* What can be known of an event's key before any is published. */
+static void check_keys(const struct expectation *by, const struct system_service *service)
+{
+    size_t i;
+    json_t *published;
+    json_array_foreach (json_object_get(service->description, "publishes"), i, published) {
+        const char *key = text_at(published, "key"), *what = text_at(published, "type");
+        const json_t *schema = json_object_get(published, "schema");
+        if (!key || !schema || strchr(key, '.') || is_open(schema))
+            continue;
+        const json_t *field = json_object_get(json_object_get(schema, "properties"), key);
+        const char *type = text_at(field, "type");
+        if (!field || (type && strcmp(type, "integer") != 0 && strcmp(type, "string") != 0))
+            findings_error(by->findings, by->place,
+                           "%s publishes %s by the key '%s', which is no %s", service->name, what,
+                           key, field ? "integer or text" : "field of it");
+    }
+}
+
+static void check_hears(struct expectation *by, const struct system_service *service)
+{
+    size_t i, j;
+    json_t *heard, *published;
+    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
+        const char *publisher = text_at(heard, "service"), *type = text_at(heard, "type");
+        const json_t *found = NULL;
+        by->who = service->name;
+        const json_t *description = find_service(by, publisher);
+        if (!description)
+            continue;
+        struct nearest nearest = nearest_begin(type);
+        json_array_foreach (json_object_get(description, "publishes"), j, published) {
+            nearest_offer(&nearest, text_at(published, "type"));
+            if (strcmp(text_at(published, "type"), type) == 0)
+                found = published;
+        }
+        if (found)
+            check_fields(by, type, publisher, found, text_at(heard, "fields"));
+        else
+            findings_error(by->findings, by->place, "%s hears %s, which %s does not publish%s%s%s",
+                           by->who, type, publisher, nearest.word ? "; did you mean '" : "",
+                           nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+    }
+}
+
+/* ---- Sagas -------------------------------------------------------------------------------------
+ */
+
+static void check_undo(const struct expectation *by, const char *undo,
+                       const struct callers_target *call)
+{
+    struct callers_target target;
+    if (!callers_target_parse(undo, &target)) {
+        findings_error(by->findings, by->place,
+                       "%s: the undo '%s' is not written SERVICE METHOD /path", by->who, undo);
+        return;
+    }
+    if (strcmp(target.service, call->service) != 0)
+        findings_error(by->findings, by->place,
+                       "%s calls %s but is undone at %s; the service that did it must undo it",
+                       by->who, call->service, target.service);
+    const json_t *route = find_route(by, &target);
+    if (route && !json_is_true(json_object_get(route, "undo")))
+        findings_error(by->findings, by->place,
+                       "%s is undone by %s %s of %s, which undoes nothing: the route has no undo "
+                       "handler",
+                       by->who, target.method, text_at(route, "path"), target.service);
+}
+
+static void check_step(const struct expectation *by, const json_t *step, bool before_pivot)
+{
+    const char *call = text_at(step, "call"), *undo = text_at(step, "undo");
+    struct callers_target target;
+    if (json_is_true(json_object_get(step, "run"))) {
+        if (call)
+            findings_error(by->findings, by->place, "%s both calls and runs; expected one of them",
+                           by->who);
+        return;
+    }
+    if (text_at(step, "outside")) {
+        if (before_pivot)
+            findings_error(by->findings, by->place,
+                           "%s comes before the pivot and goes outside, where nothing is undone",
+                           by->who);
+        return;
+    }
+    if (!call) {
+        findings_error(by->findings, by->place, "%s neither calls nor runs", by->who);
+        return;
+    }
+    if (!callers_target_parse(call, &target)) {
+        findings_error(by->findings, by->place,
+                       "%s: the call '%s' is not written SERVICE METHOD /path", by->who, call);
+        return;
+    }
+    if (strcmp(target.method, "GET") == 0)
+        findings_error(by->findings, by->place,
+                       "%s is a GET, which changes nothing; ask in the handler instead", by->who);
+    find_route(by, &target);
+    if (undo)
+        check_undo(by, undo, &target);
+    else if (before_pivot)
+        findings_error(by->findings, by->place,
+                       "%s comes before the pivot and cannot be undone; give it an undo", by->who);
+}
+
+static void check_saga(struct expectation *by, const struct system_service *service,
+                       const json_t *saga)
+{
+    char who[256];
+    size_t i, pivots = 0, calls = 0, passed = 0;
+    json_t *step;
+    const json_t *steps = json_object_get(saga, "steps");
+    json_array_foreach (steps, i, step) {
+        pivots += json_is_true(json_object_get(step, "pivot"));
+        calls += text_at(step, "call") != NULL;
+    }
+    snprintf(who, sizeof who, "%s: saga %s", service->name, text_at(saga, "name"));
+    by->who = who;
+    if (pivots == 0 && calls > 0)
+        findings_warning(by->findings, by->place,
+                         "%s has no pivot: no step decides that it will be completed", who);
+    if (pivots > 1)
+        findings_error(by->findings, by->place, "%s has %zu pivots; one step decides", who, pivots);
+    json_array_foreach (steps, i, step) {
+        bool pivot = json_is_true(json_object_get(step, "pivot"));
+        snprintf(who, sizeof who, "%s: saga %s, step %s", service->name, text_at(saga, "name"),
+                 text_at(step, "name"));
+        check_step(by, step, passed == 0 && !pivot);
+        passed += pivot;
+    }
+}
+
+/* ---- The gateway -------------------------------------------------------------------------------
+ */
+
+static void check_composition(struct expectation *by, const struct system_composition *composition)
+{
+    struct fh_error error;
+    struct compose *parsed;
+    json_t *declared = system_file_composition(composition);
+    by->place = composition->place;
+    if (compose_parse(declared, &parsed, &error) != FH_OK) {
+        findings_error(by->findings, by->place, "%s", error.message);
+        json_decref(declared);
+        return;
+    }
+    json_decref(declared);
+    for (int i = 0; i < parsed->part_count; i++) {
+        const struct compose_part *part = &parsed->parts[i];
+        struct callers_target target = {.method = "GET", .path = part->target};
+        char who[256];
+        snprintf(target.service, sizeof target.service, "%s", part->service);
+        snprintf(who, sizeof who, "%s, part %s,", composition->path, part->name);
+        by->who = who;
+        by->place = composition->parts[i].place;
+        const json_t *route = find_route(by, &target);
+        if (route && strcmp(text_at(route, "audience"), "services") == 0)
+            findings_error(by->findings, by->place,
+                           "%s uses GET %s of %s, which is not for the public", who,
+                           text_at(route, "path"), target.service);
+        const struct system_service *service = system_file_service(by->file, part->service);
+        if (service && !callers_take(service, KEYS_GATEWAY))
+            findings_error(by->findings, by->place,
+                           "%s uses %s, which services.%s.callers closes to the gateway", who,
+                           service->name, service->name);
+    }
+    compose_free(parsed);
+}
+
+/* All that the gateway would refuse, by asking it. */
+static void check_gateway(struct expectation *by)
+{
+    struct fh_error error;
+    struct routes routes;
+    json_t *peers = json_object(), *services = json_object(), *compose = json_array();
+    for (size_t i = 0; i < by->file->service_count; i++) {
+        const struct system_service *service = &by->file->services[i];
+        json_object_set_new(peers, service->name, json_string("127.0.0.1:1"));
+        json_object_set(services, service->name, service->description);
+    }
+    for (size_t i = 0; i < by->file->composition_count; i++)
+        json_array_append_new(compose, system_file_composition(&by->file->compositions[i]));
+    json_t *config = json_object();
+    json_object_set_new(config, "peers", peers);
+    json_object_set_new(config, "services", services);
+    json_object_set_new(config, "compose", compose);
+    links_check(by->file, by->findings);
+    if (routes_init(&routes, config, &error) == FH_OK)
+        routes_release(&routes);
+    else
+        findings_error(by->findings, by->file->listen_place, "the gateway: %s", error.message);
+    json_decref(config);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ */
+
+static void check_model(const struct expectation *by, const struct system_service *service)
+{
+    const struct engine *engine = engine_named(service->engine);
+    const struct model *model = model_named(text_at(service->description, "model"));
+    if (model && !(engine->models & 1u << model->id))
+        findings_error(by->findings, service->engine_place,
+                       "%s keeps %s, and the engine %s has none", service->name, model->keeps,
+                       service->engine);
+}
+
+static void check_store(const struct expectation *by, const struct system_service *service)
+{
+    const struct model *model = model_named(text_at(service->description, "model"));
+    if (!model || !model->has_migrations)
+        return;
+    if (!service->migrations)
+        findings_warning(by->findings, by->place,
+                         "%s is relational and has no migrations, so no tables; looked for %s/%s/"
+                         "migrations",
+                         service->name, by->file->folder, service->name);
+    migrations_check(service, by->findings);
+}
+
+/* As the service itself does when it starts. */
+static void check_settings(const struct expectation *by, const struct system_service *service)
+{
+    static const fh_field nothing[] = {{0}};
+    const json_t *schema = json_object_get(service->description, "settings");
+    struct arena arena;
+    size_t i;
+    json_t *fault;
+    arena_init(&arena, SETTINGS_SHAPE_SIZE_MAX);
+    const fh_field *shape = schema ? shape_of_schema(&arena, schema) : nothing;
+    json_t *faults = shape && service->settings ? shape_check(shape, service->settings) : NULL;
+    json_array_foreach (faults, i, fault) {
+        const char *where = text_at(fault, "pointer");
+        findings_error(by->findings, service->settings_place, "%s's settings are wrong%s%s: %s",
+                       service->name, where ? " at " : "", where ? where : "",
+                       text_at(fault, "detail"));
+    }
+    json_decref(faults);
+    arena_release(&arena);
+}
+
+void check_system(struct system_file *file, struct findings *findings)
+{
+    struct expectation by = {.file = file, .findings = findings};
+    size_t errors = findings->errors, i, j;
+    json_t *saga;
+    for (i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        by.place = service->place;
+        check_model(&by, service);
+        check_store(&by, service);
+        check_settings(&by, service);
+        check_asks(&by, service);
+        check_taken_over(&by, service);
+        check_hears(&by, service);
+        check_keys(&by, service);
+        json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
+            check_saga(&by, service, saga);
+    }
+    callers_check(file, findings);
+    for (i = 0; i < file->composition_count; i++)
+        check_composition(&by, &file->compositions[i]);
+    if (findings->errors == errors)
+        check_gateway(&by);
+}
+
+struct check_counts check_count(const struct system_file *file)
+{
+    struct check_counts counts = {.services = file->service_count,
+                                  .compositions = file->composition_count};
+    for (size_t i = 0; i < file->service_count; i++) {
+        const json_t *description = file->services[i].description;
+        size_t j;
+        json_t *route;
+        json_array_foreach (json_object_get(description, "routes"), j, route) {
+            counts.routes++;
+            counts.public_routes += strcmp(text_at(route, "audience"), "public") == 0;
+        }
+        counts.subscriptions += json_array_size(json_object_get(description, "hears"));
+        counts.sagas += json_array_size(json_object_get(description, "sagas"));
+    }
+    return counts;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One loop of its own, one child a program, their standard output and error through pipes. A
+ * program is done when it has exited and both pipes have ended; one that says too much or takes
+ * too long is killed. Nothing outlives describe_programs.
+ */
+
+#define _GNU_SOURCE
+#include "system/check/describe.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "freehold.h"
+#include "shape/shape.h"
+#include "world/real.h"
+
+#define ERROR_OUTPUT_SIZE_MAX ((size_t)4 << 10)
+
+struct asked {
+    struct system_service *service;
+    uv_process_t process;
+    uv_pipe_t output, errors;
+    struct text said, complained;
+    struct world_timer patience;
+    struct world *world;
+    int time_ms_max;
+    int spawn_status;
+    int64_t exit_code;
+    int exit_signal;
+    bool late, too_much;
+    char buffer[4096];
+};
+
+static void kill_it(struct asked *asked)
+{
+    uv_process_kill(&asked->process, SIGKILL);
+}
+
+static void lose_patience(struct world_timer *timer)
+{
+    struct asked *asked = timer->owner;
+    asked->late = true;
+    kill_it(asked);
+    /* Its own children may hold the pipes: what they might still say is not waited for. */
+    uv_close((uv_handle_t *)&asked->output, NULL);
+    uv_close((uv_handle_t *)&asked->errors, NULL);
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct asked *asked = handle->data;
+    *buffer = uv_buf_init(asked->buffer, sizeof asked->buffer);
+}
+
+static void maybe_calm(struct asked *asked)
+{
+    if (uv_is_closing((uv_handle_t *)&asked->output) &&
+        uv_is_closing((uv_handle_t *)&asked->process))
+        world_timer_stop(asked->world, &asked->patience);
+}
+
+static void take_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct asked *asked = stream->data;
+    bool output = stream == (uv_stream_t *)&asked->output;
+    if (length >= 0) {
+        text_append(output ? &asked->said : &asked->complained, buffer->base, (size_t)length);
+        if (!asked->said.overflow)
+            return;
+        asked->too_much = true;
+        kill_it(asked);
+    }
+    if (!uv_is_closing((uv_handle_t *)stream))
+        uv_close((uv_handle_t *)stream, NULL);
+    maybe_calm(asked);
+}
+
+static void take_exit(uv_process_t *process, int64_t code, int signal)
+{
+    struct asked *asked = process->data;
+    asked->exit_code = code;
+    asked->exit_signal = signal;
+    uv_close((uv_handle_t *)process, NULL);
+    maybe_calm(asked);
+}
+
+static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
+{
+    char program[4096], describe[] = "--describe";
+    asked->service->described = program_hold(asked->service->program_path);
+    snprintf(program, sizeof program, "%s", asked->service->program_path);
+    char *arguments[] = {program, describe, NULL};
+    text_init(&asked->said, DESCRIBE_SIZE_MAX);
+    text_init(&asked->complained, ERROR_OUTPUT_SIZE_MAX);
+    uv_pipe_init(loop, &asked->output, 0);
+    uv_pipe_init(loop, &asked->errors, 0);
+    asked->output.data = asked->errors.data = asked->process.data = asked;
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&asked->output},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&asked->errors}};
+    uv_process_options_t options = {
+        .exit_cb = take_exit, .file = program, .args = arguments, .stdio = stdio, .stdio_count = 3};
+    asked->spawn_status = uv_spawn(loop, &asked->process, &options);
+    if (asked->spawn_status != 0) {
+        uv_close((uv_handle_t *)&asked->process, NULL);
+        uv_close((uv_handle_t *)&asked->output, NULL);
+        uv_close((uv_handle_t *)&asked->errors, NULL);
+        return;
+    }
+    uv_read_start((uv_stream_t *)&asked->output, give_buffer, take_output);
+    uv_read_start((uv_stream_t *)&asked->errors, give_buffer, take_output);
+    asked->world = world;
+    asked->patience = (struct world_timer){.fire = lose_patience, .owner = asked};
+    world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
+}
+
+/* ---- The form of a description -----------------------------------------------------------------
+ */
+
+static const char *const model_names[] = {"relational", "document", "key-value", NULL};
+static const char *const audience_names[] = {"public", "services", "operators", NULL};
+
+static const fh_field route_shape[] = {{"method", FH_STRING, .min = 1, .max = 16},
+                                       {"path", FH_STRING, .min = 1, .max = 1024},
+                                       {"audience", FH_STRING, .one_of = audience_names},
+                                       {"undo", FH_BOOL, .optional = true},
+                                       {"*"},
+                                       {0}};
+static const fh_field publishes_shape[] = {
+    {"type", FH_STRING, .min = 1, .max = 256}, {"version", FH_INT}, {"*"}, {0}};
+static const fh_field hears_shape[] = {{"service", FH_STRING, .min = 1},
+                                       {"type", FH_STRING, .min = 1},
+                                       {"fields", FH_STRING, .optional = true, .nullable = true},
+                                       {"*"},
+                                       {0}};
+static const fh_field asks_shape[] = {
+    {"service", FH_STRING, .min = 1}, {"path", FH_STRING, .min = 1}, {"*"}, {0}};
+static const fh_field takes_over_shape[] = {{"service", FH_STRING, .min = 1},
+                                            {"path", FH_STRING, .min = 1},
+                                            {"step", FH_STRING, .min = 1},
+                                            {"*"},
+                                            {0}};
+static const fh_field step_shape[] = {{"name", FH_STRING, .min = 1},
+                                      {"each", FH_STRING, .optional = true, .nullable = true},
+                                      {"call", FH_STRING, .optional = true, .nullable = true},
+                                      {"outside", FH_STRING, .optional = true},
+                                      {"undo", FH_STRING, .optional = true, .nullable = true},
+                                      {"body", FH_STRING, .optional = true, .nullable = true},
+                                      {"run", FH_BOOL, .optional = true},
+                                      {"pivot", FH_BOOL, .optional = true},
+                                      {"*"},
+                                      {0}};
+static const fh_field saga_shape[] = {
+    {"name", FH_STRING, .min = 1}, {"steps", FH_ARRAY, .of = step_shape}, {"*"}, {0}};
+static const fh_field description_shape[] = {
+    {"freehold", FH_INT, .min = 1, .max = 1},
+    {"name", FH_STRING, .min = 1, .max = SYSTEM_NAME_LENGTH_MAX},
+    {"model", FH_STRING, .one_of = model_names},
+    {"routes", FH_ARRAY, .of = route_shape, .optional = true},
+    {"publishes", FH_ARRAY, .of = publishes_shape, .optional = true},
+    {"hears", FH_ARRAY, .of = hears_shape, .optional = true},
+    {"asks", FH_ARRAY, .of = asks_shape, .optional = true},
+    {"takes_over", FH_ARRAY, .of = takes_over_shape, .optional = true},
+    {"sagas", FH_ARRAY, .of = saga_shape, .optional = true},
+    {"*"},
+    {0}};
+
+static void judge_form(struct system_service *service, json_t *said, struct findings *findings)
+{
+    json_t *faults = shape_check(description_shape, said);
+    if (faults) {
+        json_t *first = json_array_get(faults, 0);
+        findings_error(findings, service->place,
+                       "%s --describe is not what docs/internals/processes.md asks for, at '%s': %s",
+                       service->program_path, json_string_value(json_object_get(first, "pointer")),
+                       json_string_value(json_object_get(first, "detail")));
+        json_decref(faults);
+        return;
+    }
+    const char *name = json_string_at(said, "name");
+    if (strcmp(name, service->name) != 0) {
+        findings_error(findings, service->place,
+                       "the program %s is the service '%s', not '%s'; name it so here",
+                       service->program_path, name, service->name);
+        return;
+    }
+    service->description = json_incref(said);
+}
+
+/* The last line that a program wrote, or "". */
+static const char *last_line(struct text *text)
+{
+    if (!text->data)
+        return "";
+    while (text->length && text->data[text->length - 1] == '\n')
+        text->data[--text->length] = '\0';
+    const char *newline = strrchr(text->data, '\n');
+    return newline ? newline + 1 : text->data;
+}
+
+/* What was asked is what is held, then. */
+static bool is_there_still(const struct system_service *service)
+{
+    struct program_file now = program_file_look(service->program_path);
+    return program_file_same(&now, &service->described.file);
+}
+
+static void judge(struct asked *asked, struct findings *findings)
+{
+    struct system_service *service = asked->service;
+    const char *program = service->program_path, *why = last_line(&asked->complained);
+    struct place place = service->program_place;
+    struct fh_error error;
+    json_t *said;
+    if (asked->spawn_status != 0)
+        findings_error(findings, place, "%s could not be started: %s", program,
+                       uv_strerror(asked->spawn_status));
+    else if (!is_there_still(service))
+        findings_error(findings, place, "%s was replaced while it was asked what it is", program);
+    else if (asked->late)
+        findings_error(findings, place, "%s --describe took longer than %d s and was killed",
+                       program, asked->time_ms_max / 1000);
+    else if (asked->too_much)
+        findings_error(findings, place, "%s --describe says more than %zu KiB", program,
+                       DESCRIBE_SIZE_MAX >> 10);
+    else if (asked->exit_signal)
+        findings_error(findings, place, "%s --describe was ended by %s%s%s", program,
+                       strsignal(asked->exit_signal), *why ? ": " : "", why);
+    else if (asked->exit_code != 0)
+        findings_error(findings, place, "%s --describe failed with exit code %d%s%s", program,
+                       (int)asked->exit_code, *why ? ": " : "", why);
+    else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
+                        &error) != FH_OK)
+        findings_error(
+            findings, place, "%s is no service's program: %s --describe is not JSON (%s)", program,
+            asked->said.length ? "what it answers to" : "its empty answer to", error.message);
+    else {
+        judge_form(service, said, findings);
+        json_decref(said);
+    }
+}
+
+static void describe(struct system_service *services, size_t count, int time_ms_max,
+                     struct findings *findings)
+{
+    uv_loop_t loop;
+    struct fh_error error;
+    struct asked *all = calloc(count, sizeof *all);
+    FH_ASSERT(all != NULL && uv_loop_init(&loop) == 0);
+    struct world *world = world_real_new(&loop, &error);
+    FH_ASSERT(world != NULL);
+    for (size_t i = 0; i < count; i++) {
+        all[i].service = &services[i];
+        all[i].time_ms_max = time_ms_max;
+        if (all[i].service->program_path)
+            ask(&all[i], &loop, world);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].service->program_path)
+            judge(&all[i], findings);
+        text_release(&all[i].said);
+        text_release(&all[i].complained);
+    }
+    world_real_free(world);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    FH_ASSERT(uv_loop_close(&loop) == 0);
+    free(all);
+}
+
+void describe_programs(struct system_file *file, struct findings *findings)
+{
+    describe(file->services, file->service_count, DESCRIBE_TIME_MS_MAX, findings);
+}
+
+void describe_program(struct system_service *service, int time_ms_max, struct findings *findings)
+{
+    describe(service, 1, time_ms_max, findings);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_CHECK_DESCRIBE_H
+#define SYSTEM_CHECK_DESCRIBE_H
+
+/*
+ * Asks every program what it is: PROGRAM --describe, all side by side, each bounded in output and
+ * time. What comes back is checked to have the form of docs/internals/processes.md, so that those who read a
+ * description afterwards need not doubt its types.
+ */
+
+#include "system/file/file.h"
+
+#define DESCRIBE_SIZE_MAX ((size_t)1 << 20)
+#define DESCRIBE_TIME_MS_MAX 10000
+
+/* Sets `description` of every service whose program_path is known; a finding for each that fails.
+ */
+void describe_programs(struct system_file *file, struct findings *findings);
+/* The same for one, in at most `time_ms_max`; nothing else goes on meanwhile. */
+void describe_program(struct system_service *service, int time_ms_max, struct findings *findings);
+
+#endif

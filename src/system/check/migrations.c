@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A break is an error where an older version may run beside the new one; where a store has one
+ * process it is a warning: the older one has ended by then, but there is no way back to it. A break
+ * that its migration owns up to is shown as a warning, with its reason.
+ *
+ * What a store has applied, only it knows: `check --live` asks its service. Without that it is what
+ * the service wrote into its folder when it last was ready, which is as true as the folder is the
+ * system's own: where the system runs elsewhere, nothing is known, and that is said.
+ */
+
+#define _GNU_SOURCE
+#include "system/check/migrations.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "service/process.h"
+#include "store/engine.h"
+#include "store/relational/sql.h"
+#include "system/check/breaks.h"
+#include "system/provision/state.h"
+
+struct check {
+    struct system_file *file;
+    const struct system_service *service;
+    struct findings *findings;
+};
+
+/* One that is not built in, or has no SQL, is found fault with elsewhere. */
+static const struct engine *engine_of(const char *name)
+{
+    const struct engine *named = engine_named(name);
+    return named && named->sql ? named : engine_embedded();
+}
+
+const struct sql_dialect *migrations_dialect(const char *engine)
+{
+    return engine_of(engine)->sql->dialect;
+}
+
+/* On the file's arena, since findings outlive the migrations. */
+static struct place place_of(const struct check *check, const struct breaking *breaking)
+{
+    char path[4352];
+    snprintf(path, sizeof path, "%s/%s", check->service->migrations, breaking->migration->name);
+    return (struct place){arena_text(&check->file->arena, path), breaking->line, 1};
+}
+
+static void found(void *context, const struct breaking *breaking)
+{
+    const struct check *check = context;
+    struct place place = place_of(check, breaking);
+    const char *name = check->service->name;
+    if (breaking->reason)
+        findings_warning(check->findings, place, "%s: it breaks older versions, knowingly: %.*s",
+                         name, breaking->reason_length, breaking->reason);
+    else if (!breaking->judged)
+        findings_warning(check->findings, place,
+                         "%s: whether it breaks the version that runs can't be judged, as %s", name,
+                         breaking->why);
+    else if (!engine_can(engine_of(check->service->engine), ENGINE_MANY_INSTANCES))
+        findings_warning(check->findings, place,
+                         "%s: after this there is no way back to the version that runs: it %s, %s. "
+                         "%s",
+                         name, breaking->what, breaking->why, breaking->instead);
+    else
+        findings_error(check->findings, place,
+                       "%s: it %s, %s. %s If it has to be: \"-- freehold: breaks older versions: "
+                       "REASON\" on the line before it",
+                       name, breaking->what, breaking->why, breaking->instead);
+}
+
+void migrations_check(const struct system_service *service, struct findings *findings)
+{
+    struct migrations all;
+    struct fh_error error;
+    if (!service->migrations)
+        return;
+    enum fh_code code = migrations_read(service->migrations, service->engine,
+                                        migrations_dialect(service->engine), &all, &error);
+    if (code != FH_OK)
+        findings_error(findings,
+                       service->migrations_place.file ? service->migrations_place : service->place,
+                       "%s", error.message);
+    else
+        migrations_release(&all);
+}
+
+void migrations_check_new(struct system_file *file, const struct system_service *service,
+                          int64_t applied, struct findings *findings)
+{
+    struct check check = {file, service, findings};
+    struct migrations all;
+    struct fh_error ignored;
+    int count = 0;
+    if (!service->migrations ||
+        migrations_read(service->migrations, service->engine, migrations_dialect(service->engine),
+                        &all, &ignored) != FH_OK)
+        return; /* migrations_check has said so */
+    for (int i = 0; i < all.count; i++)
+        count += all.rows[i].version > applied;
+    if (count && !breaks_built_in())
+        findings_warning(findings, service->place,
+                         "%s has %d new migrations; whether they break the version that runs was "
+                         "not judged, as this freehold was built without libpg_query",
+                         service->name, count);
+    breaks_find(&all, applied, migrations_dialect(service->engine), found, &check);
+    migrations_release(&all);
+}
+
+/* ---- by what was written down ------------------------------------------------------------------
+ */
+
+static bool any_of(const struct system_file *file)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (file->services[i].migrations)
+            return true;
+    }
+    return false;
+}
+
+static void not_known(json_t *not_judged, const char *name, const char *why)
+{
+    json_array_append_new(
+        not_judged,
+        json_sprintf("whether new migrations of %s break the version that ran last: %s; "
+                     "check --live asks the running system",
+                     name, why));
+}
+
+static void check_one(struct system_file *file, const struct state *state,
+                      const struct system_service *service, struct findings *findings,
+                      json_t *not_judged)
+{
+    json_t *record = NULL;
+    json_int_t applied = -1;
+    int fd = openat(state->folder_fd, service->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || state_read_json(fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
+        not_known(not_judged, service->name, "it never ran here");
+    else if (strcmp(json_string_at(record, "engine") ? json_string_at(record, "engine") : "",
+                    service->engine) != 0)
+        not_known(not_judged, service->name, "its data was in another engine then");
+    else if (!json_integer_at(record, "migration", &applied) || applied < 0)
+        not_known(not_judged, service->name, "it has not written down what its store has");
+    else
+        migrations_check_new(file, service, applied, findings);
+    json_decref(record);
+    if (fd >= 0)
+        close(fd);
+}
+
+void migrations_check_recorded(struct system_file *file, const char *state_folder,
+                               struct findings *findings, json_t *not_judged)
+{
+    struct state state;
+    if (!any_of(file))
+        return;
+    if (state_open(&state, state_folder, NULL) != FH_OK) {
+        json_array_append_new(
+            not_judged,
+            json_sprintf("which migrations are new, and whether they break the version that runs: "
+                         "there is no state folder %s; --state names another",
+                         state_folder));
+        return;
+    }
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        if (service->migrations && service->description &&
+            strcmp(json_string_at(service->description, "model"), "relational") == 0)
+            check_one(file, &state, service, findings, not_judged);
+    }
+    state_close(&state);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding programs. PATH plays no part: a service's name is too easily some other command's. */
+
+#define _GNU_SOURCE
+#include "system/check/programs.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+#define CANDIDATES_MAX 4
+
+const char *programs_own_folder(struct arena *arena)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+    FH_ASSERT(length > 0 && (size_t)length < sizeof path);
+    while (length > 1 && path[length - 1] != '/')
+        length--;
+    return arena_copy(arena, path, length > 1 ? (size_t)length - 1 : 1);
+}
+
+static bool is_program(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+}
+
+static size_t candidates(struct system_file *file, const char *program, const char *extra,
+                         const char *ret[static CANDIDATES_MAX])
+{
+    struct arena *arena = &file->arena;
+    size_t count = 0;
+    if (program[0] == '/') {
+        ret[count++] = program;
+    } else if (strchr(program, '/')) {
+        ret[count++] = arena_printf(arena, "%s/%s", file->folder, program);
+    } else {
+        const char *own = programs_own_folder(arena);
+        if (extra)
+            ret[count++] = arena_printf(arena, "%s/%s", extra, program);
+        ret[count++] = arena_printf(arena, "%s/%s", file->folder, program);
+        ret[count++] = arena_printf(arena, "%s/examples/%s/%s", own, file->name, program);
+        ret[count++] = arena_printf(arena, "%s/%s", own, program);
+    }
+    return count;
+}
+
+static void report_missing(const struct system_service *service, const char *const *looked,
+                           size_t count, struct findings *findings)
+{
+    struct text places;
+    text_init(&places, 4096);
+    for (size_t i = 0; i < count; i++)
+        text_printf(&places, "%s%s", i == 0 ? "" : i + 1 == count ? " and " : ", ", looked[i]);
+    struct stat status;
+    if (count == 1 && stat(looked[0], &status) == 0)
+        findings_error(findings, service->program_place,
+                       "the program of %s, %s, is no executable file", service->name, looked[0]);
+    else
+        findings_error(findings, service->program_place,
+                       "the program of %s was not found; looked for %s: build it, or say where "
+                       "programs are with --programs DIR",
+                       service->name, places.data ? places.data : "nothing");
+    text_release(&places);
+}
+
+/* The first of them that is a program, absolute, from the file's arena; NULL: none is. */
+static const char *first_program(struct system_file *file, const char *const *looked, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *absolute = is_program(looked[i]) ? realpath(looked[i], NULL) : NULL;
+        const char *found = absolute ? arena_text(&file->arena, absolute) : NULL;
+        free(absolute);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+const char *programs_find_one(struct system_file *file, const char *program, const char *extra)
+{
+    const char *looked[CANDIDATES_MAX];
+    const char *found = first_program(file, looked, candidates(file, program, extra, looked));
+    for (size_t i = 0; !found && i < file->service_count; i++) {
+        const char *slash = strrchr(file->services[i].program, '/');
+        if (!slash)
+            continue;
+        const char *beside =
+            arena_printf(&file->arena, "%.*s/%s", (int)(slash - file->services[i].program),
+                         file->services[i].program, program);
+        found = first_program(file, looked, candidates(file, beside, extra, looked));
+    }
+    return found;
+}
+
+void programs_find(struct system_file *file, const char *extra, struct findings *findings)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        struct system_service *service = &file->services[i];
+        const char *looked[CANDIDATES_MAX];
+        size_t count = candidates(file, service->program, extra, looked);
+        service->program_path = first_program(file, looked, count);
+        if (!service->program_path)
+            report_missing(service, looked, count, findings);
+    }
+}

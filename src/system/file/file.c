@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system file's own shape, as tables of keys. Services are read before profiles (the tables'
+ * order, not the file's), so that the chosen profile's values replace theirs, and servers last (see
+ * file_servers.c); profiles that were
+ * not chosen are read into a scratch service, so that their mistakes are found too, but their
+ * environment and engines need not be there.
+ */
+
+#define _GNU_SOURCE
+#include "system/file/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "store/engine.h"
+#include "system/file/gateway.h"
+#include "system/file/servers.h"
+#include "system/file/nearest.h"
+#include "system/file/yaml.h"
+
+#define PROFILES_MAX 16
+#define RETENTION_AMOUNT_MAX 1000000000 /* seconds, or events */
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void read_name(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_file *file = into;
+    const char *name = yaml_text(reader, node, what);
+    if (name && !yaml_is_name(name))
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "'%.64s' is no name for a system; expected a lower-case letter, then up to "
+                       "31 of a-z, 0-9, '_' and '-'",
+                       (const char *)node->data.scalar.value);
+    file->name = name;
+}
+
+static void read_isolation(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    static const char *const kinds[] = {"landlock", "users", NULL};
+    struct system_file *file = into;
+    file->users = yaml_word(reader, node, what, kinds) == 1;
+    file->isolation_place = yaml_place(reader, node);
+}
+
+static void read_links(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const char *const kinds[] = {"plain", "tls", NULL};
+    ((struct system_file *)into)->links_tls = yaml_word(reader, node, what, kinds) == 1;
+}
+
+static void read_upgrade(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    static const char *const kinds[] = {"automatic", "by hand", NULL};
+    ((struct system_file *)into)->upgrades_by_hand = yaml_word(reader, node, what, kinds) == 1;
+}
+
+/* ---- Services -------------------------------------------------------------------------------- */
+
+static void read_program(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    struct system_service *service = into;
+    service->program = yaml_text(reader, node, what);
+    service->program_place = yaml_place(reader, node);
+}
+
+static void read_migrations(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            void *into)
+{
+    struct system_service *service = into;
+    service->migrations = yaml_text(reader, node, what);
+    service->migrations_place = yaml_place(reader, node);
+}
+
+static void read_settings(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    struct system_service *service = into;
+    json_decref(service->settings);
+    service->settings = yaml_json(reader, node, what);
+    service->settings_place = yaml_place(reader, node);
+}
+
+static void read_instances(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    struct system_service *service = into;
+    yaml_integer(reader, node, what, 1, SYSTEM_INSTANCES_MAX, &service->instances);
+    service->instances_place = yaml_place(reader, node);
+}
+
+static void read_caller(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_service *service = into;
+    struct system_caller *caller = &service->callers[service->caller_count];
+    caller->name = yaml_text(reader, node, what);
+    caller->place = yaml_place(reader, node);
+    service->caller_count += caller->name != NULL;
+}
+
+static void read_callers(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    struct system_service *service = into;
+    service->callers_restricted = true;
+    service->caller_count = 0; /* a profile's list replaces */
+    yaml_read_list(reader, node, what, SYSTEM_CALLERS_MAX, read_caller, into);
+}
+
+static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    yaml_bool(reader, node, what, &((struct system_service *)into)->open);
+}
+
+static void read_outside(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    /* Addresses of the public Internet alone; or this machine and its network, too. */
+    static const char *const kinds[] = {"public", "anywhere", NULL};
+    ((struct system_service *)into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
+}
+
+static void read_confine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    bool confine = true;
+    yaml_bool(reader, node, what, &confine);
+    ((struct system_service *)into)->unconfined = !confine;
+}
+
+static void read_amount(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                        const char *name, int unit, json_t *retention)
+{
+    int amount;
+    if (yaml_integer(reader, node, what, 1, RETENTION_AMOUNT_MAX, &amount))
+        json_object_set_new(retention, name, json_integer((json_int_t)amount * unit));
+}
+
+static void read_events_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    read_amount(reader, node, what, "events_kept_ms", 1000, into);
+}
+
+static void read_events_s_max(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    read_amount(reader, node, what, "events_kept_ms_max", 1000, into);
+}
+
+static void read_events_max(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            void *into)
+{
+    read_amount(reader, node, what, "events_max", 1, into);
+}
+
+static void read_sagas_s(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    read_amount(reader, node, what, "sagas_kept_ms", 1000, into);
+}
+
+static void read_retention(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    static const struct yaml_key keys[] = {{"events_kept_s", read_events_s, false},
+                                           {"events_kept_s_max", read_events_s_max, false},
+                                           {"events_max", read_events_max, false},
+                                           {"sagas_kept_s", read_sagas_s, false}};
+    struct system_service *service = into;
+    if (!service->retention) /* a profile's values replace single ones */
+        service->retention = json_object();
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), service->retention);
+}
+
+static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              struct system_service *service)
+{
+    static const struct yaml_key keys[] = {
+        {"program", read_program, false, "the service's program; default: its name"},
+        {"migrations", read_migrations, false, "a folder; default: NAME/migrations, if there"},
+        {"engine", file_read_engine, false, "of its store; default: the embedded one"},
+        {"store", file_read_store, false, "where the store is, for a server engine"},
+        {"settings", read_settings, false, "the service's own; its program declares their shape"},
+        {"callers", read_callers, false, "who may call it; default: all who declare that need"},
+        {"open", read_open, false, "public routes take requests without a token; default: false"},
+        {"confine", read_confine, false, "false: it reaches every file of its user"},
+        {"instances", read_instances, false, "processes; more than one needs a server engine"},
+        {"outside", read_outside, false, "which addresses its webhooks may go to"},
+        {"retention", read_retention, false, "how long events and sagas are kept"}};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), service);
+}
+
+static void read_service(struct yaml_reader *reader, yaml_node_t *key, const char *name,
+                         yaml_node_t *value, const char *what, void *into)
+{
+    struct system_file *file = into;
+    struct place place = yaml_place(reader, key);
+    if (strcmp(name, "gateway") == 0) {
+        findings_error(reader->findings, place,
+                       "a service cannot be named 'gateway': the system's own gateway is");
+        return;
+    }
+    struct system_service *service = &file->services[file->service_count++];
+    *service = (struct system_service){.name = name,
+                                       .place = place,
+                                       .program = name,
+                                       .program_place = place,
+                                       .engine = engine_embedded()->name,
+                                       .engine_place = place,
+                                       .settings_place = place,
+                                       .store.connections = SYSTEM_CONNECTIONS_DEFAULT,
+                                       .instances = 1};
+    /* "users:" with nothing behind it: everything as usual. */
+    if (!yaml_nothing(reader, value))
+        read_service_keys(reader, value, what, service);
+}
+
+static void read_services(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    struct system_file *file = into;
+    size_t errors = reader->findings->errors;
+    yaml_read_names(reader, node, what, SYSTEM_SERVICES_MAX, read_service, file);
+    if (file->service_count == 0 && reader->findings->errors == errors)
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "services is empty; expected at least one, such as users: {program: users}");
+}
+
+/* ---- Profiles -------------------------------------------------------------------------------- */
+
+struct profile_reading {
+    struct system_file *file;
+    bool chosen; /* the profile being read is the one in use */
+};
+
+static void read_override(struct yaml_reader *reader, yaml_node_t *key, const char *name,
+                          yaml_node_t *value, const char *what, void *into)
+{
+    struct profile_reading *reading = into;
+    struct system_service *service = system_file_service(reading->file, name);
+    if (!service) {
+        struct nearest nearest = nearest_begin(name);
+        for (size_t i = 0; i < reading->file->service_count; i++)
+            nearest_offer(&nearest, reading->file->services[i].name);
+        findings_error(reader->findings, yaml_place(reader, key),
+                       "the file has no service '%s'%s%s%s", name,
+                       nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
+                       nearest.word ? "'?" : "");
+        return;
+    }
+    if (reading->chosen) {
+        read_service_keys(reader, value, what, service);
+        return;
+    }
+    struct system_service scratch = {0};
+    reader->sealed = true;
+    read_service_keys(reader, value, what, &scratch);
+    reader->sealed = false;
+    json_decref(scratch.settings);
+    json_decref(scratch.retention);
+    file_store_release(&scratch.store);
+}
+
+static void read_profile(struct yaml_reader *reader, yaml_node_t *key, const char *name,
+                         yaml_node_t *value, const char *what, void *into)
+{
+    (void)key;
+    struct profile_reading *reading = into;
+    reading->chosen = reading->file->profile && strcmp(reading->file->profile, name) == 0;
+    reading->file->profile_found |= reading->chosen;
+    yaml_read_names(reader, value, what, SYSTEM_SERVICES_MAX, read_override, reading);
+}
+
+static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    struct profile_reading reading = {.file = into};
+    yaml_read_names(reader, node, what, PROFILES_MAX, read_profile, &reading);
+}
+
+/* ---- What the values must be together ----------------------------------------------------------
+ */
+
+static void settle_migrations(struct system_file *file, struct system_service *service,
+                              struct findings *findings)
+{
+    struct stat status;
+    if (!service->migrations) {
+        const char *usual =
+            arena_printf(&file->arena, "%s/%s/migrations", file->folder, service->name);
+        if (stat(usual, &status) == 0 && S_ISDIR(status.st_mode))
+            service->migrations = usual;
+        return;
+    }
+    if (service->migrations[0] != '/')
+        service->migrations =
+            arena_printf(&file->arena, "%s/%s", file->folder, service->migrations);
+    if (stat(service->migrations, &status) != 0 || !S_ISDIR(status.st_mode))
+        findings_error(findings, service->migrations_place,
+                       "services.%s.migrations: there is no such folder", service->name);
+}
+
+static void settle(struct system_file *file, struct findings *findings)
+{
+    if (file->profile && !file->profile_found)
+        findings_error(findings, (struct place){file->path, 0, 0}, "there is no profile '%s'",
+                       file->profile);
+    for (size_t i = 0; i < file->service_count; i++) {
+        struct system_service *service = &file->services[i];
+        if (service->engine)
+            file_settle_store(file, service, findings);
+        settle_migrations(file, service, findings);
+        if (!service->settings)
+            service->settings = json_object();
+    }
+}
+
+static bool find_folder(struct system_file *file, struct findings *findings)
+{
+    char *absolute = realpath(file->path, NULL);
+    if (!absolute) {
+        findings_error(findings, (struct place){file->path, 0, 0}, "cannot be read: %s%s",
+                       strerror(errno),
+                       errno == ENOENT ? "; name the system file, or begin one with: freehold new "
+                                         "system NAME"
+                                       : "");
+        return false;
+    }
+    char *slash = strrchr(absolute, '/');
+    file->folder =
+        slash == absolute ? "/" : arena_copy(&file->arena, absolute, (size_t)(slash - absolute));
+    free(absolute);
+    return true;
+}
+
+static const struct yaml_key file_keys[] = {
+    {"system", read_name, true, "the system's name"},
+    {"gateway", file_read_gateway, false, "the one public door"},
+    {"isolation", read_isolation, false, "users: each process a user of its own, for root"},
+    {"links", read_links, false, "between the processes"},
+    {"services", read_services, true, "by name; what is left out is as usual"},
+    {"profiles", read_profiles, false, "other values for services: up --profile NAME"},
+    {"servers", file_read_servers, false, "database servers that stores may name"},
+    {"upgrade", read_upgrade, false, "to a program that was replaced on disk"}};
+
+static struct system_file *file_new(void)
+{
+    struct system_file *file = calloc(1, sizeof *file);
+    FH_ASSERT(file != NULL);
+    arena_init(&file->arena, ARENA_SIZE_MAX);
+    return file;
+}
+
+struct system_file *system_file_read(const char *path, const char *profile,
+                                     struct findings *findings)
+{
+    struct system_file *file = file_new();
+    file->path = path;
+    file->profile = profile;
+    file->listen = SYSTEM_LISTEN_DEFAULT;
+    file->listen_place = (struct place){path, 0, 0};
+    size_t errors = findings->errors;
+    struct yaml_reader reader = {.findings = findings, .arena = &file->arena};
+    yaml_node_t *root = NULL;
+    if (find_folder(file, findings))
+        root = yaml_open(&reader, path, SYSTEM_FILE_SIZE_MAX);
+    if (root) {
+        yaml_read_mapping(&reader, root, "", file_keys, COUNT(file_keys), file);
+        settle(file, findings);
+        file->variable_count = reader.variable_count;
+        file->variables = arena_alloc(&file->arena, sizeof reader.variables);
+        memcpy(file->variables, reader.variables, sizeof reader.variables);
+    }
+    yaml_release(&reader);
+    if (findings->errors == errors)
+        return file;
+    system_file_free(file);
+    return NULL;
+}
+
+json_t *system_file_schema(void)
+{
+    struct system_file *file = file_new(); /* what is read of nothing */
+    struct findings findings = {0};
+    struct yaml_reader reader = {
+        .findings = &findings, .arena = &file->arena, .schema = json_object()};
+    json_object_set_new(reader.schema, "$schema",
+                        json_string("https://json-schema.org/draft/2020-12/schema"));
+    json_object_set_new(reader.schema, "title", json_string("A system file of Freehold"));
+    yaml_read_mapping(&reader, NULL, "", file_keys, COUNT(file_keys), file);
+    findings_release(&findings);
+    system_file_free(file);
+    return reader.schema;
+}
+
+void system_file_free(struct system_file *file)
+{
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->service_count; i++) {
+        json_decref(file->services[i].settings);
+        json_decref(file->services[i].retention);
+        json_decref(file->services[i].description);
+        program_release(&file->services[i].described);
+        file_store_release(&file->services[i].store);
+    }
+    for (size_t i = 0; i < file->server_count; i++) {
+        json_decref(file->servers[i].settings);
+        json_decref(file->servers[i].address.tls);
+    }
+    system_file_free(file->lent);
+    arena_release(&file->arena);
+    free(file);
+}
+
+struct system_service *system_file_service(struct system_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (strcmp(file->services[i].name, name) == 0)
+            return &file->services[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The system file's gateway: where it listens, its TLS, and the answers that it composes. */
+
+#define _GNU_SOURCE
+#include "system/file/gateway.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "system/file/address.h"
+#include "system/file/file.h"
+
+#define WAIT_MS_MAX 600000
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void read_listen(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_file *file = into;
+    struct sockaddr_storage address;
+    socklen_t length;
+    struct fh_error error;
+    const char *listen = yaml_text(reader, node, what);
+    if (!listen)
+        return;
+    if (address_parse(listen, &address, &length, &error) != FH_OK) {
+        findings_error(reader->findings, yaml_place(reader, node), "%s '%.64s' is no address. %s",
+                       what, (const char *)node->data.scalar.value, error.message);
+        return;
+    }
+    file->listen = listen;
+    file->listen_place = yaml_place(reader, node);
+}
+
+static void read_part_name(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    ((struct system_part *)into)->name = yaml_text(reader, node, what);
+}
+
+static void read_part_get(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    ((struct system_part *)into)->get = yaml_text(reader, node, what);
+}
+
+static void read_part_each(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    ((struct system_part *)into)->each = yaml_text(reader, node, what);
+}
+
+static void read_part_id(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    ((struct system_part *)into)->id = yaml_text(reader, node, what);
+}
+
+static void read_part_required(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
+{
+    yaml_bool(reader, node, what, &((struct system_part *)into)->required);
+}
+
+static void read_part_query(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                            void *into)
+{
+    yaml_bool(reader, node, what, &((struct system_part *)into)->query);
+}
+
+static void read_part_timeout(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    yaml_integer(reader, node, what, 1, WAIT_MS_MAX, &((struct system_part *)into)->timeout_ms);
+}
+
+static void read_part(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"name", read_part_name, true},          {"get", read_part_get, true},
+        {"each", read_part_each, false},         {"id", read_part_id, false},
+        {"required", read_part_required, false}, {"query", read_part_query, false},
+        {"timeout_ms", read_part_timeout, false}};
+    struct system_composition *composition = into;
+    struct system_part *part = &composition->parts[composition->part_count++];
+    part->place = yaml_place(reader, node);
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), part);
+    for (size_t i = 0; part->name && i + 1 < composition->part_count; i++) {
+        if (composition->parts[i].name && strcmp(composition->parts[i].name, part->name) == 0)
+            findings_error(reader->findings, part->place, "a second part is named '%s'",
+                           part->name);
+    }
+}
+
+static void read_composition_path(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                  void *into)
+{
+    struct system_composition *composition = into;
+    composition->path = yaml_text(reader, node, what);
+    if (composition->path && composition->path[0] != '/')
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s must begin with '/', such as /api/orders/{id}/details", what);
+}
+
+static void read_composition_deadline(struct yaml_reader *reader, yaml_node_t *node,
+                                      const char *what, void *into)
+{
+    yaml_integer(reader, node, what, 1, WAIT_MS_MAX,
+                 &((struct system_composition *)into)->deadline_ms);
+}
+
+static void read_parts(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    yaml_read_list(reader, node, what, SYSTEM_PARTS_MAX, read_part, into);
+}
+
+static void read_composition(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             void *into)
+{
+    static const struct yaml_key keys[] = {{"path", read_composition_path, true},
+                                           {"parts", read_parts, true},
+                                           {"deadline_ms", read_composition_deadline, false}};
+    struct system_file *file = into;
+    struct system_composition *composition = &file->compositions[file->composition_count++];
+    composition->place = yaml_place(reader, node);
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), composition);
+}
+
+static void read_compose(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    yaml_read_list(reader, node, what, SYSTEM_COMPOSE_MAX, read_composition, into);
+}
+
+static const char *read_path(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                             const struct system_file *file)
+{
+    const char *path = yaml_text(reader, node, what);
+    if (path && path[0] != '/')
+        path = arena_printf(reader->arena, "%s/%s", file->folder, path);
+    if (path && access(path, F_OK) != 0)
+        findings_error(reader->findings, yaml_place(reader, node), "%s: there is no file %s", what,
+                       path);
+    return path;
+}
+
+static void read_door_certificate(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                  void *into)
+{
+    struct system_file *file = into;
+    file->door_certificate = read_path(reader, node, what, file);
+}
+
+static void read_door_key(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    struct system_file *file = into;
+    file->door_key = read_path(reader, node, what, file);
+}
+
+static void read_door(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {{"certificate", read_door_certificate, true},
+                                           {"key", read_door_key, true}};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
+}
+
+static void read_documents(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    bool shown = true;
+    yaml_bool(reader, node, what, &shown);
+    ((struct system_file *)into)->documents_hidden = !shown;
+}
+
+void file_read_gateway(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {{"listen", read_listen, false},
+                                           {"tls", read_door, false},
+                                           {"compose", read_compose, false},
+                                           {"documents", read_documents, false}};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), into);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Edit distance with neighbour swaps (optimal string alignment), three rows at a time. */
+
+#include "system/file/nearest.h"
+
+#include <string.h>
+
+#define WORD_LENGTH_MAX 64
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t nearest_distance(const char *a, const char *b)
+{
+    size_t a_length = strlen(a), b_length = strlen(b);
+    if (a_length > WORD_LENGTH_MAX || b_length > WORD_LENGTH_MAX)
+        return WORD_LENGTH_MAX;
+    size_t rows[3][WORD_LENGTH_MAX + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2];
+    for (size_t j = 0; j <= b_length; j++)
+        above[j] = j;
+    for (size_t i = 1; i <= a_length; i++) {
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; j++) {
+            size_t change = above[j - 1] + (a[i - 1] != b[j - 1]);
+            row[j] = smaller(change, smaller(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = smaller(row[j], before[j - 2] + 1);
+        }
+        size_t *free_row = before;
+        before = above;
+        above = row;
+        row = free_row;
+    }
+    return above[b_length];
+}
+
+struct nearest nearest_begin(const char *wanted)
+{
+    return (struct nearest){.wanted = wanted, .distance = WORD_LENGTH_MAX};
+}
+
+void nearest_offer(struct nearest *nearest, const char *known)
+{
+    size_t distance = nearest_distance(nearest->wanted, known);
+    size_t length = strlen(nearest->wanted);
+    size_t near_enough = length <= 3 ? 1 : length <= 6 ? 2 : length / 3 + 1;
+    if (distance <= near_enough && distance < nearest->distance) {
+        nearest->word = known;
+        nearest->distance = distance;
+    }
+}

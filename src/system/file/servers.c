@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of the system file that says where stores are: each service's `engine` and `store`, and
+ * `servers`, which several services may share. Servers are read last, when it is known which of
+ * them the chosen profile uses: the environment of those that it does not use need not be there.
+ *
+ * A service on a server engine that names no server gets a private one of its own, under its name.
+ */
+
+#define _GNU_SOURCE
+#include "system/file/servers.h"
+
+#include <string.h>
+
+#include "store/store.h"
+#include "system/file/nearest.h"
+#include "store/server.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define STALENESS_MS_MAX 3600000
+#define STATEMENT_TIMEOUT_MS_MAX 86400000
+#define DATABASE_LENGTH_MAX 63 /* of every engine the least: PostgreSQL's */
+
+/* ---- Addresses: the same keys for a server and for a store that is given as it is -------------
+ */
+
+static void read_host(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    ((struct system_address *)into)->host = yaml_text(reader, node, what);
+}
+
+static void read_port(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    yaml_integer(reader, node, what, 1, 65535, &((struct system_address *)into)->port);
+}
+
+static void read_user(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    ((struct system_address *)into)->user = yaml_text(reader, node, what);
+}
+
+static void read_password(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    ((struct system_address *)into)->password = yaml_text(reader, node, what);
+}
+
+static void read_tls_mode(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                          void *into)
+{
+    static const char *const modes[] = {"verify", "off", NULL};
+    int mode = yaml_word(reader, node, what, modes);
+    if (mode >= 0)
+        json_object_set_new(into, "mode", json_string(modes[mode]));
+}
+
+static void set_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into,
+                    const char *key)
+{
+    const char *text = yaml_text(reader, node, what);
+    if (text && text[0] != '/')
+        findings_error(reader->findings, yaml_place(reader, node), "%s must be an absolute path",
+                       what);
+    else if (text)
+        json_object_set_new(into, key, json_string(text));
+}
+
+static void read_tls_ca(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    set_tls(reader, node, what, into, "ca");
+}
+
+static void read_tls_certificate(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                 void *into)
+{
+    set_tls(reader, node, what, into, "certificate");
+}
+
+static void read_tls_key(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                         void *into)
+{
+    set_tls(reader, node, what, into, "key");
+}
+
+static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {{"mode", read_tls_mode, false},
+                                           {"ca", read_tls_ca, false},
+                                           {"certificate", read_tls_certificate, false},
+                                           {"key", read_tls_key, false}};
+    struct system_address *address = into;
+    json_decref(address->tls);
+    address->tls = json_pack("{s:s}", "mode", "verify");
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), address->tls);
+}
+
+/* ---- Stores -----------------------------------------------------------------------------------
+ */
+
+void file_read_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    struct system_service *service = into;
+    service->engine = yaml_text(reader, node, what);
+    service->engine_place = yaml_place(reader, node);
+    /* A profile that moves a service elsewhere does not keep it where it was. */
+    file_store_release(&service->store);
+    service->store.connections = SYSTEM_CONNECTIONS_DEFAULT;
+}
+
+static void read_store_server(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    ((struct system_store *)into)->server = yaml_text(reader, node, what);
+}
+
+static void read_store_database(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                void *into)
+{
+    ((struct system_store *)into)->database = yaml_text(reader, node, what);
+}
+
+static void read_store_schema(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                              void *into)
+{
+    ((struct system_store *)into)->schema = yaml_text(reader, node, what);
+}
+
+static void read_store_appendfsync(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                   void *into)
+{
+    static const char *const words[] = {"always", "everysec", NULL};
+    int word = yaml_word(reader, node, what, words);
+    ((struct system_store *)into)->appendfsync = word >= 0 ? words[word] : NULL;
+}
+
+static void read_store_connections(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                   void *into)
+{
+    yaml_integer(reader, node, what, 1, SYSTEM_CONNECTIONS_MAX,
+                 &((struct system_store *)into)->connections);
+}
+
+static void read_staleness(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                           void *into)
+{
+    yaml_integer(reader, node, what, 1, STALENESS_MS_MAX,
+                 &((struct system_store *)into)->staleness_ms);
+}
+
+static void read_statement_timeout(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                   void *into)
+{
+    yaml_integer(reader, node, what, 1, STATEMENT_TIMEOUT_MS_MAX,
+                 &((struct system_store *)into)->statement_timeout_ms);
+}
+
+void file_read_store(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {{"host", read_host, false},
+                                           {"port", read_port, false},
+                                           {"user", read_user, false},
+                                           {"password", read_password, false},
+                                           {"tls", read_tls, false},
+                                           {"server", read_store_server, false},
+                                           {"database", read_store_database, false},
+                                           {"schema", read_store_schema, false},
+                                           {"connections", read_store_connections, false},
+                                           {"appendfsync", read_store_appendfsync, false},
+                                           {"replicas", file_read_replicas, false},
+                                           {"staleness_ms", read_staleness, false},
+                                           {"statement_timeout_ms", read_statement_timeout, false}};
+    struct system_store *store = &((struct system_service *)into)->store;
+    file_store_release(store);
+    *store = (struct system_store){.connections = SYSTEM_CONNECTIONS_DEFAULT,
+                                   .place = yaml_place(reader, node)};
+    yaml_read_mapping(reader, node, what, keys, COUNT(keys), store);
+    bool given = store->address.host != NULL;
+    if (given && store->server)
+        findings_error(reader->findings, store->place,
+                       "%s is either on a server of this file or at a host", what);
+    else if (!given && (store->address.port || store->address.user || store->address.password ||
+                        store->address.tls || store->database || store->schema))
+        findings_error(reader->findings, store->place,
+                       "%s: without a host, its address and names are made by freehold", what);
+}
+
+void file_store_release(struct system_store *store)
+{
+    json_decref(store->address.tls);
+    json_decref(store->replicas);
+    *store = (struct system_store){0};
+}
+
+/* ---- Servers ----------------------------------------------------------------------------------
+ */
+
+static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                               void *into)
+{
+    struct system_server *server = into;
+    server->engine = yaml_text(reader, node, what);
+    server->engine_place = yaml_place(reader, node);
+    const struct server_kind *kind = server->engine ? server_kind(server->engine) : NULL;
+    if (server->engine && !kind)
+        findings_error(reader->findings, server->engine_place,
+                       "%s: '%.64s' is no engine with servers that this freehold knows", what,
+                       server->engine);
+}
+
+static void read_layout(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    static const char *const layouts[] = {"databases", "schemas", NULL};
+    struct system_server *server = into;
+    const struct server_kind *kind = server->engine ? server_kind(server->engine) : NULL;
+    server->schemas = yaml_word(reader, node, what, layouts) == 1;
+    if (server->schemas && kind && !kind->schemas)
+        findings_error(reader->findings, yaml_place(reader, node),
+                       "%s: %s has no schemas inside a database", what, kind->engine);
+}
+
+static void read_server_settings(struct yaml_reader *reader, yaml_node_t *node, const char *what,
+                                 void *into)
+{
+    struct system_server *server = into;
+    const char *key;
+    json_t *value;
+    json_decref(server->settings);
+    server->settings = yaml_json(reader, node, what);
+    json_object_foreach (server->settings, key, value) {
+        if (!yaml_is_name(key) || (!json_is_string(value) && !json_is_integer(value)))
+            findings_error(reader->findings, yaml_place(reader, node),
+                           "%s.%.64s: expected a setting of the server, with a text or a whole "
+                           "number",
+                           what, key);
+    }
+}
+
+static bool is_used(const struct system_file *file, const char *server)
+{
+    for (size_t i = 0; i < file->service_count; i++) {
+        const char *wanted = file->services[i].store.server;
+        if (wanted && strcmp(wanted, server) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_server(const struct system_file *file, const struct system_server *server,
+                         struct findings *findings)
+{
+    const struct system_address *address = &server->address;
+    if (address->host && (!address->user || !address->password))
+        findings_error(findings, server->place,
+                       "servers.%s.host names a server that is there already; it needs a user who "
+                       "may make databases and users, and his password",
+                       server->name);
+    if (address->host && server->settings)
+        findings_error(findings, server->place,
+                       "servers.%s has a host, so its settings are not freehold's to choose",
+                       server->name);
+    if (!address->host && (address->port || address->user || address->password || address->tls))
+        findings_error(findings, server->place,
+                       "servers.%s: without a host it is a private server, whose address and names "
+                       "are made by freehold",
+                       server->name);
+    for (size_t i = 0; i < file->service_count; i++) {
+        if (strcmp(file->services[i].name, server->name) == 0)
+            findings_error(findings, server->place,
+                           "a server can't have the name of a service, '%s': that is the name of "
+                           "the service's private one",
+                           server->name);
+    }
+}
+
+static void read_server(struct yaml_reader *reader, yaml_node_t *key, const char *name,
+                        yaml_node_t *value, const char *what, void *into)
+{
+    static const struct yaml_key keys[] = {
+        {"engine", read_server_engine, true}, {"host", read_host, false},
+        {"port", read_port, false},           {"user", read_user, false},
+        {"password", read_password, false},   {"tls", read_tls, false},
+        {"layout", read_layout, false},       {"settings", read_server_settings, false}};
+    struct system_file *file = into;
+    struct system_server *server = &file->servers[file->server_count++];
+    *server = (struct system_server){
+        .name = name, .place = yaml_place(reader, key), .used = is_used(file, name)};
+    reader->sealed = !server->used;
+    yaml_read_mapping(reader, value, what, keys, COUNT(keys), server);
+    reader->sealed = false;
+    check_server(file, server, reader->findings);
+}
+
+void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
+{
+    yaml_read_names(reader, node, what, SYSTEM_SERVERS_DECLARED_MAX, read_server, into);
+}
+
+/* ---- What they must be together ---------------------------------------------------------------
+ */
+
+static const char *built_in(struct arena *arena)
+{
+    const struct engine *engine = engine_next(NULL);
+    const char *names = engine->name;
+    while ((engine = engine_next(engine)))
+        names = arena_printf(arena, "%s, %s", names, engine->name);
+    return names;
+}
+
+static const struct engine *settle_engine(struct system_file *file, struct system_service *service,
+                                          struct findings *findings)
+{
+    const struct engine *engine = engine_named(service->engine);
+    struct nearest nearest = nearest_begin(service->engine);
+    if (engine && service->instances > 1 && !engine_can(engine, ENGINE_MANY_INSTANCES)) {
+        findings_error(findings, service->instances_place,
+                       "services.%s: %d instances need a server engine that many processes may "
+                       "have open; a store on %s has one process",
+                       service->name, service->instances, engine->name);
+        return NULL;
+    }
+    if (engine)
+        return engine;
+    for (const struct engine *one = NULL; (one = engine_next(one));)
+        nearest_offer(&nearest, one->name);
+    for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
+        if (strcmp(*lacking, service->engine) == 0) { /* asking for one is no typo */
+            findings_error(findings, service->engine_place,
+                           "services.%s: the engine '%s' is not built in; this freehold has %s",
+                           service->name, service->engine, built_in(&file->arena));
+            return NULL;
+        }
+        nearest_offer(&nearest, *lacking);
+    }
+    /* The name may be an environment variable's value, and is not told. */
+    if (nearest.word)
+        findings_error(findings, service->engine_place,
+                       "services.%s: there is no engine of this name; did you mean '%s'?",
+                       service->name, nearest.word);
+    else
+        findings_error(findings, service->engine_place,
+                       "services.%s: there is no engine of this name; this freehold has %s",
+                       service->name, built_in(&file->arena));
+    return NULL;
+}
+
+struct system_server *system_file_server(struct system_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->server_count; i++) {
+        if (strcmp(file->servers[i].name, name) == 0)
+            return &file->servers[i];
+    }
+    return NULL;
+}
+
+static struct system_server *add_private(struct system_file *file, struct system_service *service)
+{
+    struct system_server *server = &file->servers[file->server_count++];
+    *server = (struct system_server){.name = service->name,
+                                     .place = service->engine_place,
+                                     .engine = service->engine,
+                                     .engine_place = service->engine_place,
+                                     .used = true};
+    service->store.server = service->name;
+    return server;
+}
+
+/* The server of a service's store; NULL with a finding. */
+static struct system_server *settle_server(struct system_file *file, struct system_service *service,
+                                           struct findings *findings)
+{
+    if (!service->store.server)
+        return add_private(file, service);
+    struct system_server *server = system_file_server(file, service->store.server);
+    struct nearest nearest = nearest_begin(service->store.server);
+    for (size_t i = 0; i < file->server_count; i++)
+        nearest_offer(&nearest, file->servers[i].name);
+    if (!server)
+        findings_error(findings, service->store.place,
+                       "services.%s.store: the file has no server '%s'%s%s%s", service->name,
+                       service->store.server, nearest.word ? "; did you mean '" : "",
+                       nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
+    else if (server->engine && strcmp(server->engine, service->engine) != 0)
+        findings_error(findings, service->store.place,
+                       "services.%s has the engine %s, and its server '%s' is %s", service->name,
+                       service->engine, server->name, server->engine);
+    else
+        return server;
+    return NULL;
+}
+
+static void check_installed(struct system_file *file, const struct system_service *service,
+                            const struct system_server *server, struct findings *findings)
+{
+    const struct server_kind *kind = server_kind(server->engine);
+    if (!server->address.host && !kind->programs(&file->arena))
+        findings_error(findings, service->engine_place,
+                       "services.%s: %s is not installed: %s, or name a server under servers:",
+                       service->name, kind->engine, kind->install);
+}
+
+/* What a server lacks that is there already, its service says when it starts. */
+static void check_promises(const struct system_service *service, const struct system_server *server,
+                           struct findings *findings)
+{
+    const struct server_kind *kind = server_kind(server->engine);
+    if (!server->address.host && kind->lacks)
+        findings_warning(findings, service->engine_place, "services.%s: %s", service->name,
+                         kind->lacks);
+}
+
+static void check_given(const struct system_service *service, struct findings *findings)
+{
+    const struct system_store *store = &service->store;
+    bool users =
+        store->address.user || store->address.password || !server_kind(service->engine)->userless;
+    if (!store->database || (users && (!store->address.user || !store->address.password)))
+        findings_error(findings, store->place,
+                       "services.%s.store.host names a store that is there already; it needs "
+                       "database, user and password too",
+                       service->name);
+}
+
+static bool has_setting(const struct engine *engine, const char *setting)
+{
+    return engine->server && strstr(engine->server->settings, setting) != NULL;
+}
+
+/* One that only some engine has. */
+static void check_setting(const struct system_service *service, const struct engine *engine,
+                          const char *setting, struct findings *findings)
+{
+    const struct engine *owner = NULL;
+    if (has_setting(engine, setting))
+        return;
+    while ((owner = engine_next(owner)) && !has_setting(owner, setting))
+        ;
+    findings_error(findings, service->store.place,
+                   "services.%s.store.%s is a setting of %s, and the engine is %s", service->name,
+                   setting, owner ? owner->title : "an engine that is not built in", engine->name);
+}
+
+static void check_settings(const struct system_service *service, const struct engine *engine,
+                           struct findings *findings)
+{
+    const char *word = service->store.appendfsync;
+    if (service->store.statement_timeout_ms)
+        check_setting(service, engine, "statement_timeout_ms", findings);
+    if (word)
+        check_setting(service, engine, "appendfsync", findings);
+    if (word && has_setting(engine, "appendfsync") && strcmp(word, "everysec") == 0)
+        findings_warning(findings, service->store.place,
+                         "services.%s.store.appendfsync is everysec: a power failure may take back "
+                         "up to a second of works that were acknowledged",
+                         service->name);
+}
+
+void file_settle_store(struct system_file *file, struct system_service *service,
+                       struct findings *findings)
+{
+    const struct engine *engine = settle_engine(file, service, findings);
+    if (!engine)
+        return;
+    check_settings(service, engine, findings);
+    if (!server_kind(engine->name)) {
+        if (service->store.server || service->store.address.host)
+            findings_error(findings, service->store.place,
+                           "services.%s: %s is embedded, it has no server", service->name,
+                           engine->name);
+        return;
+    }
+    if (service->store.address.host) {
+        check_given(service, findings);
+        return; /* it is there already */
+    }
+    if (strlen(file->name) + 1 + strlen(service->name) > DATABASE_LENGTH_MAX)
+        findings_error(findings, service->place,
+                       "'%s_%s' is too long for the name of a database (%d bytes at most)",
+                       file->name, service->name, DATABASE_LENGTH_MAX);
+    const struct system_server *server = settle_server(file, service, findings);
+    if (server && server_kind(server->engine)) {
+        check_installed(file, service, server, findings);
+        check_promises(service, server, findings);
+    }
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a file's reader would take, as JSON Schema (2020-12). The reader's functions run without a
+ * document: mappings, names and lists call what reads their values, and each of these comes to one
+ * of the functions here, which writes into reader->schema, the place of that value.
+ *
+ * What a text may be is wider in YAML than in JSON: `password: 12345` is one. What must hold
+ * between values (a server that a store names) is beyond a schema, and stays with `freehold check`.
+ */
+
+#include "base/error.h"
+#include "system/file/yaml.h"
+
+#define NAME_PATTERN "^[a-z][a-z0-9_-]{0,31}$" /* yaml_is_name */
+
+static void put(json_t *object, const char *name, json_t *value)
+{
+    int result = json_object_set_new(object, name, value);
+    FH_ASSERT(result == 0);
+}
+
+/* Beside a type that is there already: either. */
+void yaml_describe_type(struct yaml_reader *reader, const char *type)
+{
+    json_t *known = json_object_get(reader->schema, "type");
+    if (known)
+        put(reader->schema, "type", json_pack("[O, s]", known, type));
+    else
+        put(reader->schema, "type", json_string(type));
+}
+
+void yaml_describe_mapping(struct yaml_reader *reader, const struct yaml_key *keys,
+                           size_t key_count, void *into)
+{
+    json_t *schema = reader->schema, *properties = json_object(), *required = json_array();
+    yaml_describe_type(reader, "object");
+    put(schema, "properties", properties);
+    put(schema, "additionalProperties", json_false());
+    for (size_t i = 0; i < key_count; i++) {
+        reader->schema = json_object();
+        put(properties, keys[i].name, reader->schema);
+        if (keys[i].help)
+            put(reader->schema, "description", json_string(keys[i].help));
+        keys[i].read(reader, NULL, keys[i].name, into);
+        if (keys[i].required)
+            json_array_append_new(required, json_string(keys[i].name));
+    }
+    if (json_array_size(required))
+        put(schema, "required", required);
+    else
+        json_decref(required);
+    reader->schema = schema;
+}
+
+void yaml_describe_names(struct yaml_reader *reader, size_t count_max,
+                         void (*read)(struct yaml_reader *reader, yaml_node_t *key,
+                                      const char *name, yaml_node_t *value, const char *what,
+                                      void *into),
+                         void *into)
+{
+    json_t *schema = reader->schema;
+    yaml_describe_type(reader, "object");
+    put(schema, "propertyNames", json_pack("{s:s}", "pattern", NAME_PATTERN));
+    put(schema, "maxProperties", json_integer((json_int_t)count_max));
+    reader->schema = json_object();
+    put(schema, "additionalProperties", reader->schema);
+    read(reader, NULL, "", NULL, "", into);
+    reader->schema = schema;
+}
+
+void yaml_describe_list(struct yaml_reader *reader, size_t count_max, yaml_read *read, void *into)
+{
+    json_t *schema = reader->schema;
+    yaml_describe_type(reader, "array");
+    put(schema, "maxItems", json_integer((json_int_t)count_max));
+    reader->schema = json_object();
+    put(schema, "items", reader->schema);
+    read(reader, NULL, "", into);
+    reader->schema = schema;
+}
+
+void yaml_describe_integer(struct yaml_reader *reader, int minimum, int maximum)
+{
+    yaml_describe_type(reader, "integer");
+    put(reader->schema, "minimum", json_integer(minimum));
+    put(reader->schema, "maximum", json_integer(maximum));
+}
+
+void yaml_describe_words(struct yaml_reader *reader, const char *const *words)
+{
+    json_t *values = json_array();
+    for (int i = 0; words[i]; i++)
+        json_array_append_new(values, json_string(words[i]));
+    put(reader->schema, "enum", values);
+    put(reader->schema, "default", json_string(words[0]));
+}
+
+void yaml_describe_text(struct yaml_reader *reader)
+{
+    put(reader->schema, "type", json_pack("[s, s, s]", "string", "number", "boolean"));
+    put(reader->schema, "minLength", json_integer(1));
+}

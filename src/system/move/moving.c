@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `up` does about a store whose engine is not the file's any more. The moving itself is the
+ * service's own: service/move.c. */
+
+#define _GNU_SOURCE
+#include "system/move/moving.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "service/process.h"
+#include "store/server.h"
+#include "system/servers/servers.h"
+#include "system/provision/users.h"
+
+static bool is_named(const char *const *names, const char *name)
+{
+    for (; names && *names; names++) {
+        if (strcmp(*names, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool moving_moves(const struct provision *provision, const char *service)
+{
+    enum moved_state state = moved_state(provision->moved, service);
+    return state == MOVED_MOVING || state == MOVED_BACK ||
+           is_named(provision->options.moving, service);
+}
+
+/* Is anybody there who lets the service in? Its process would wait for long for a server that is
+ * down. A private one is started with the system. */
+static enum fh_code may_enter(const struct provision *provision,
+                              const struct system_service *service, struct fh_error *error)
+{
+    struct fh_error why;
+    const struct server_kind *kind = server_kind(service->engine);
+    const json_t *store = json_object_get(provision->stores, service->name);
+    bool is_private =
+        service->store.server &&
+        !system_file_server(provision->options.file, service->store.server)->address.host;
+    if (!kind || !store || is_private || server_try(kind, store, &why) == FH_OK)
+        return FH_OK;
+    return error_set(error, why.code, "%.40s can't be moved: %s", service->name, why.message);
+}
+
+/* To the person who has asked for the move of this service. */
+static void say_of(const struct provision_options *options, const struct system_service *service,
+                   const char *from)
+{
+    char text[256];
+    if (!is_named(options->moving, service->name))
+        return;
+    if (from)
+        snprintf(text, sizeof text, "%-12s moves from %s to %s before it serves", service->name,
+                 from, service->engine);
+    else
+        snprintf(text, sizeof text, "%-12s has its data in %s already: nothing is moved",
+                 service->name, service->engine);
+    options->say(options->context, text);
+}
+
+enum fh_code moving_configure(const struct provision *provision,
+                              const struct provision_options *options,
+                              const struct provision_part *part,
+                              const struct system_service *service, json_t *config,
+                              struct fh_error *error)
+{
+    json_t *record = NULL;
+    enum moved_state state = moved_state(provision->moved, service->name);
+    bool abandons =
+        (is_named(options->moving, service->name) && options->abandon) || state == MOVED_BACK;
+    bool moves = is_named(options->moving, service->name) || state == MOVED_MOVING;
+    if (abandons)
+        json_object_set_new(config, "abandon_move", json_true());
+    if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
+        return FH_OK; /* it has not served yet */
+    const char *engine = json_string_at(record, "engine");
+    bool elsewhere = engine && strcmp(engine, service->engine) != 0;
+    enum fh_code code = FH_OK;
+    if (elsewhere && (!moves || abandons)) {
+        code = error_set(error, FH_INVALID,
+                         "%s has its data in %s, and the system file says %s. `freehold move FILE "
+                         "%s` moves them there; to leave them, say engine: %s.",
+                         service->name, engine, service->engine, service->name, engine);
+    } else if (elsewhere && is_named(options->moving, service->name) &&
+               may_enter(provision, service, error) != FH_OK) {
+        code = error->code;
+    } else if (elsewhere) {
+        say_of(options, service, engine);
+        json_t *from = json_pack("{s:s, s:s, s:O*, s:O*}", "engine", engine, "folder", part->folder,
+                                 "store", json_object_get(record, "store"), "incarnation",
+                                 json_object_get(record, "incarnation"));
+        json_object_set_new(config, "from", from);
+    } else if (!abandons) {
+        say_of(options, service, NULL);
+    }
+    json_decref(record);
+    return code;
+}
+
+/* ---- servers that the file does not name any more ----------------------------------------------
+ */
+
+static bool has_server(const struct provision *provision, const char *name)
+{
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (strcmp(provision->servers[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Its keeper's configuration is there from the last `up` that named it, and serves again. */
+static enum fh_code keep_server(struct provision *provision, const char *command,
+                                const char *folder_name, int folder_fd, const json_t *config,
+                                struct fh_error *error)
+{
+    struct arena *arena = &provision->arena;
+    struct provision_part *part = &provision->servers[provision->server_count];
+    if (provision->server_count == SYSTEM_SERVERS_MAX)
+        return error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
+    *part = (struct provision_part){.folder_fd = folder_fd, .listen_fd = -1};
+    part->name = arena_text(arena, folder_name);
+    part->folder =
+        arena_printf(arena, "%s/" SERVERS_FOLDER "/%s", provision->state.folder, folder_name);
+    snprintf(part->address, sizeof part->address, "127.0.0.1:%d", server_port(config, 0));
+    part->program = &provision->command;
+    part->arguments[0] = command;
+    part->arguments[1] = "keep";
+    part->arguments[2] = "--config";
+    part->arguments[3] = arena_printf(arena, "%s/server.json", part->folder);
+    provision->server_count++;
+    enum fh_code code = servers_find_user(server_kind(server_text(config, "engine")), part, error);
+    if (code == FH_OK && part->user)
+        code = users_let_pass(&provision->state, "A private database server of before", error);
+    return code;
+}
+
+/* The one that listens where the store is, of those in the state folder. */
+enum fh_code moving_keep_server(struct provision *provision, const char *command,
+                                const json_t *store, struct fh_error *error)
+{
+    int servers_fd = openat(provision->state.folder_fd, SERVERS_FOLDER,
+                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = servers_fd >= 0 ? fdopendir(servers_fd) : NULL;
+    enum fh_code code = FH_OK;
+    for (struct dirent *entry; folder && code == FH_OK && (entry = readdir(folder));) {
+        json_t *config = NULL;
+        if (entry->d_name[0] == '.' || has_server(provision, entry->d_name))
+            continue;
+        int folder_fd =
+            openat(servers_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        bool kept = folder_fd >= 0 &&
+                    state_read_json(folder_fd, "server.json", &config, NULL) == FH_OK &&
+                    server_port(config, -1) == server_port(store, 0);
+        if (kept)
+            code = keep_server(provision, command, entry->d_name, folder_fd, config, error);
+        else if (folder_fd >= 0)
+            close(folder_fd);
+        json_decref(config);
+    }
+    if (folder)
+        closedir(folder);
+    return code;
+}
+
+enum fh_code moving_keep_servers(struct provision *provision,
+                                 const struct provision_options *options, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < options->file->service_count && code == FH_OK; i++) {
+        const struct system_service *service = &options->file->services[i];
+        json_t *record = NULL;
+        if ((!is_named(options->moving, service->name) &&
+             moved_state(provision->moved, service->name) != MOVED_MOVING) ||
+            state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record, NULL) !=
+                FH_OK)
+            continue;
+        const json_t *store = json_object_get(record, "store");
+        if (server_port(store, 0) > 0)
+            code = moving_keep_server(provision, options->command, store, error);
+        json_decref(record);
+    }
+    return code;
+}

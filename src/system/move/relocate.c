@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a move under a running system, and what holds when `up` dies behind each:
+ *
+ *     the new server gets ready, or lets us in          nothing has happened
+ *     the service drains and ends; its socket stays     nothing has happened
+ *     moves.json says "moving"; durable                 the next `up` moves it at its start
+ *     its configuration says where from and where to
+ *     one process moves the store (service/move.c), and serves from the new one
+ *     moves.json says "moved", or nothing where the     the service is there
+ *     file says the new engine already
+ *
+ * When that process does not get ready, it goes back, if it can:
+ *
+ *     moves.json says "back"; durable                   the next `up` takes the move back
+ *     its configuration says the old store, and to take back what was begun there
+ *     one process does, and serves from the old one     the same
+ *     moves.json says nothing of it                     the service is where it was
+ *
+ * The process refuses to take back a move that was over: then the new store has the data, and it is
+ * started there until it gets ready. Only one process runs while a move may still be taken back, so
+ * that none has served from the new store by then.
+ */
+
+#include "system/move/relocate_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crash.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "store/store.h"
+#include "system/servers/servers.h"
+
+bool relocation_takes_many(const char *engine)
+{
+    const struct engine *named = engine_named(engine);
+    return named && engine_can(named, ENGINE_MANY_INSTANCES);
+}
+
+static void trouble(struct supervisor *supervisor, const struct fh_error *error)
+{
+    const char *name = relocation_service(supervisor)->name;
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s: %s", name, error->message);
+}
+
+/* `entry` without a state is copied. */
+static enum fh_code record(struct supervisor *supervisor, enum moved_state state,
+                           struct fh_error *error)
+{
+    struct provision *provision = supervisor->options->provision;
+    json_t *entry = state == MOVED_NOT ? NULL : json_copy(supervisor->relocation.entry);
+    return moved_record(&provision->state, provision->moved, relocation_service(supervisor)->name,
+                        entry, state, error);
+}
+
+/* ---- Homes ------------------------------------------------------------------------------------
+ */
+
+void relocation_swap(struct supervisor *supervisor)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    struct system_service *service = relocation_service(supervisor);
+    json_t *stores = supervisor->options->provision->stores;
+    json_t *store = json_incref(json_object_get(stores, service->name));
+    home_swap(relocation_file(supervisor), service, &relocation->other);
+    if (relocation->store)
+        json_object_set_new(stores, service->name, relocation->store);
+    else
+        json_object_del(stores, service->name);
+    relocation->store = store;
+}
+
+void relocation_end(struct supervisor *supervisor)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    relocation_reach_end(relocation);
+    home_release(&relocation->other);
+    home_release(&relocation->said);
+    json_decref(relocation->store);
+    json_decref(relocation->entry);
+    *relocation = (struct relocation){0};
+}
+
+void relocate_release(struct supervisor *supervisor)
+{
+    relocation_end(supervisor);
+}
+
+/* Servers of other users pass through the state folder, as long as there are any. */
+static void close_folder(const struct supervisor *supervisor)
+{
+    const struct system_file *file = relocation_file(supervisor);
+    if (!file->users && !servers_pass(file) &&
+        fchmod(supervisor->options->provision->state.folder_fd, 0700) != 0)
+        supervisor->options->say(supervisor->options->context, SUPERVISE_TROUBLE,
+                                 "the state folder can't be made private again");
+}
+
+/* Nobody has anything there now. */
+static void stop_server(struct supervisor *supervisor, struct instances *server)
+{
+    if (!server)
+        return;
+    server->wanted = 0;
+    server->parted = false;
+    supervisor_tend(supervisor, server);
+}
+
+/* ---- Going there -------------------------------------------------------------------------------
+ */
+
+/* While none of its processes runs. Not FH_OK: they start as they were configured before. */
+static enum fh_code rehouse(struct supervisor *supervisor, struct fh_error *error)
+{
+    enum fh_code code =
+        instances_rehouse(relocation_instances(supervisor),
+                          relocation_takes_many(relocation_service(supervisor)->engine), error);
+    return code == FH_OK ? provision_configure_service(supervisor->options->provision,
+                                                       supervisor->relocation.service, error)
+                         : code;
+}
+
+/* What could not be begun: as if nobody had asked. */
+void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    const char *name = relocation_service(supervisor)->name;
+    relocation_swap(supervisor);
+    control_answer(supervisor->control, name,
+                   json_pack("{s:o, s:b}", "error",
+                             json_sprintf("%s was not moved, and goes on with %s: %s", name,
+                                          relocation->from, why->message),
+                             "back", 1));
+    struct instances *server = relocation->started ? relocation->new_server : NULL;
+    relocation_end(supervisor);
+    stop_server(supervisor, server);
+}
+
+/* It stands still already, and starts as it was: its configuration is the one of before. */
+static void stay(struct supervisor *supervisor, const struct fh_error *why)
+{
+    struct fh_error error;
+    struct instances *instances = relocation_instances(supervisor);
+    bool many = relocation_takes_many(supervisor->relocation.from);
+    instances->alone = false;
+    if (instances_rehouse(instances, many, &error) != FH_OK ||
+        record(supervisor, MOVED_NOT, &error) != FH_OK)
+        trouble(supervisor, &error);
+    relocation_cancel(supervisor, why);
+}
+
+static void hand_over(struct instances *instances)
+{
+    struct fh_error error;
+    struct supervisor *supervisor = instances->model.owner;
+    instances->alone = true;
+    CRASH_POINT("relocate.stopped");
+    enum fh_code code = record(supervisor, MOVED_MOVING, &error);
+    CRASH_POINT("relocate.recorded");
+    if (code == FH_OK)
+        code = rehouse(supervisor, &error);
+    CRASH_POINT("relocate.configured");
+    if (code != FH_OK && supervisor->relocation.phase == RELOCATION_MOVING)
+        stay(supervisor, &error);
+    else if (code != FH_OK)
+        trouble(supervisor, &error);
+}
+
+static void part(struct supervisor *supervisor, void (*between)(struct instances *instances))
+{
+    struct fh_error error;
+    struct instances *instances = relocation_instances(supervisor);
+    instances->alone = false;
+    if (instances_part(instances, between, &error) != FH_OK)
+        relocation_cancel(supervisor, &error);
+    else
+        supervisor_tend(supervisor, instances);
+}
+
+void relocation_leave(struct supervisor *supervisor)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    const char *name = relocation_service(supervisor)->name;
+    relocation->phase = RELOCATION_MOVING;
+    relocation->paused_ns = world_monotonic_ns(supervisor->world);
+    supervisor_say(supervisor, SUPERVISE_STEP, name,
+                   "moving %s from %s to %s: its requests wait from now on", name, relocation->from,
+                   relocation->to);
+    part(supervisor, hand_over);
+}
+
+/* ---- What it has come to -----------------------------------------------------------------------
+ */
+
+static int64_t paused_ms(const struct supervisor *supervisor)
+{
+    return (world_monotonic_ns(supervisor->world) - supervisor->relocation.paused_ns) / 1000000;
+}
+
+static json_t *told(const struct supervisor *supervisor)
+{
+    const struct relocation *relocation = &supervisor->relocation;
+    const struct system_service *service = relocation_service(supervisor);
+    json_t *moved =
+        json_pack("{s:s, s:s, s:s, s:I}", "service", service->name, "from", relocation->from, "to",
+                  relocation->to, "paused_ms", (json_int_t)paused_ms(supervisor));
+    if (service->moved_from)
+        json_object_set_new(moved, "file",
+                            json_pack("{s:s, s:i, s:s, s:s}", "path", service->engine_place.file,
+                                      "line", service->engine_place.line, "says",
+                                      service->moved_from, "expected", service->moved_to));
+    return json_pack("{s:b, s:o}", "done", 1, "moved", moved);
+}
+
+static void arrived(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    struct relocation *relocation = &supervisor->relocation;
+    struct instances *instances = relocation_instances(supervisor),
+                     *server = relocation->old_server;
+    struct system_service *service = relocation_service(supervisor);
+    struct arena *arena = &relocation_file(supervisor)->arena;
+    struct system_home home = home_of(service);
+    bool agrees = home_same(&relocation->said, &home);
+    CRASH_POINT("relocate.moved");
+    service->moved_from = agrees ? NULL : home_words(arena, service, &relocation->said);
+    service->moved_to = agrees ? NULL : home_words(arena, service, &home);
+    enum fh_code code = record(supervisor, agrees ? MOVED_NOT : MOVED_DONE, &error);
+    if (code == FH_OK)
+        code = provision_configure(supervisor->options->provision, &error);
+    CRASH_POINT("relocate.done");
+    if (code != FH_OK)
+        trouble(supervisor, &error); /* the next `up` finds the service where it is */
+    supervisor_say(supervisor, SUPERVISE_DONE, service->name,
+                   "%s is on %s now; its requests waited %lld ms", service->name, service->engine,
+                   (long long)paused_ms(supervisor));
+    control_answer(supervisor->control, service->name, told(supervisor));
+    relocation_end(supervisor);
+    instances->alone = false;
+    supervisor_tend(supervisor, instances);
+    stop_server(supervisor, server);
+}
+
+static void returned(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    struct relocation *relocation = &supervisor->relocation;
+    struct instances *instances = relocation_instances(supervisor);
+    struct instances *server = relocation->started ? relocation->new_server : NULL;
+    const char *name = relocation_service(supervisor)->name;
+    CRASH_POINT("relocate.back");
+    enum fh_code code = record(supervisor, MOVED_NOT, &error);
+    if (code == FH_OK)
+        code = provision_configure(supervisor->options->provision, &error);
+    CRASH_POINT("relocate.ended");
+    if (code != FH_OK)
+        trouble(supervisor, &error);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, name,
+                   "%s was not moved, and goes on with %s; its requests waited %lld ms", name,
+                   relocation->from, (long long)paused_ms(supervisor));
+    control_answer(supervisor->control, name,
+                   json_pack("{s:o, s:b, s:I}", "error",
+                             json_sprintf("%s was not moved, and goes on with %s: %s", name,
+                                          relocation->from, relocation->why),
+                             "back", 1, "paused_ms", (json_int_t)paused_ms(supervisor)));
+    relocation_end(supervisor);
+    instances->alone = false;
+    supervisor_tend(supervisor, instances);
+    stop_server(supervisor, server);
+}
+
+/* ---- Going back --------------------------------------------------------------------------------
+ */
+
+static void hand_back(struct instances *instances)
+{
+    struct fh_error error;
+    struct supervisor *supervisor = instances->model.owner;
+    struct relocation *relocation = &supervisor->relocation;
+    instances->alone = true;
+    CRASH_POINT("relocate.failed");
+    /* Not even that can be written on a full disk, perhaps: then the next `up` would move again,
+     * and find an old store from which it can. */
+    if (record(supervisor, MOVED_BACK, &error) != FH_OK)
+        trouble(supervisor, &error);
+    CRASH_POINT("relocate.turned");
+    relocation_swap(supervisor);
+    if (rehouse(supervisor, &error) != FH_OK) {
+        trouble(supervisor, &error); /* and it tries to move again, until this can be written */
+        relocation_swap(supervisor);
+        relocation->phase = RELOCATION_MOVING;
+        if (instances_rehouse(instances, relocation_takes_many(relocation->to), &error) != FH_OK ||
+            record(supervisor, MOVED_MOVING, &error) != FH_OK)
+            trouble(supervisor, &error);
+    }
+    CRASH_POINT("relocate.returned");
+}
+
+void relocation_go_back(struct supervisor *supervisor, const char *why)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    const char *name = relocation_service(supervisor)->name;
+    snprintf(relocation->why, sizeof relocation->why, "%s", why);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s is not moved: %s Going back to %s.",
+                   name, why, relocation->from);
+    relocation->phase = RELOCATION_BACK;
+    part(supervisor, hand_back);
+}
+
+static void go_forward(struct supervisor *supervisor)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    const char *name = relocation_service(supervisor)->name;
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, name,
+                   "the move of %s was over, and %s has its data: it is started there", name,
+                   relocation->to);
+    relocation_swap(supervisor);
+    relocation->phase = RELOCATION_FORWARD;
+    part(supervisor, hand_over);
+}
+
+/* The last that the process had to say. */
+static void why_not(const struct child *child, char ret[static RELOCATION_WHY_SIZE])
+{
+    static const char mark[] = "can't start: ";
+    struct text lines;
+    text_init(&lines, 4096);
+    child_last_lines(child, 1, &lines);
+    const char *said = lines.data ? strstr(lines.data, mark) : NULL;
+    if (said)
+        snprintf(ret, RELOCATION_WHY_SIZE, "%s", said + strlen(mark));
+    else
+        snprintf(ret, RELOCATION_WHY_SIZE, "its process %s.", child->why);
+    text_release(&lines);
+}
+
+static void failed(struct supervisor *supervisor)
+{
+    char why[RELOCATION_WHY_SIZE];
+    struct relocation *relocation = &supervisor->relocation;
+    const struct instances *instances = relocation_instances(supervisor);
+    const char *name = relocation_service(supervisor)->name;
+    why_not(instances->children[0], why);
+    if (relocation->phase == RELOCATION_MOVING) {
+        relocation_go_back(supervisor, why);
+    } else if (relocation->phase == RELOCATION_BACK &&
+               instances->children[0]->state == CHILD_GIVEN_UP) {
+        go_forward(supervisor);
+    } else { /* whichever store has the data, it is tried until it can be had */
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s does not get ready: %s", name, why);
+        control_done(supervisor->control, name, why);
+    }
+}
+
+static void server_failed(struct supervisor *supervisor)
+{
+    struct fh_error error;
+    struct relocation *relocation = &supervisor->relocation;
+    error_set(&error, FH_UNAVAILABLE, "The server %s %s; see its log in the state folder.",
+              relocation->new_server->part->name, relocation->new_server->children[0]->why);
+    relocation_cancel(supervisor, &error);
+}
+
+bool relocate_takes(struct supervisor *supervisor, struct instances *instances,
+                    enum instances_news news)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    if (news == INSTANCES_SETTLED && instances->wanted == 0)
+        close_folder(supervisor);
+    if (relocation->phase == RELOCATION_NONE)
+        return false;
+    if (relocation->phase == RELOCATION_SERVER && instances == relocation->new_server) {
+        if (news == INSTANCES_SETTLED)
+            relocation_leave(supervisor);
+        else if (news == INSTANCES_PARTED_FAILED)
+            server_failed(supervisor);
+        return true;
+    }
+    if (instances != relocation_instances(supervisor))
+        return false;
+    if (relocation->phase == RELOCATION_SERVER)
+        return true; /* it goes on as it was; whoever has asked for the move waits for that */
+    if (news == INSTANCES_PARTED_FAILED)
+        failed(supervisor);
+    else if (news == INSTANCES_SETTLED && relocation->phase == RELOCATION_BACK)
+        returned(supervisor);
+    else if (news == INSTANCES_SETTLED)
+        arrived(supervisor);
+    return true;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a move begins: all that can be known to be wrong with the new home is found while the service
+ * serves, and its server is ready before it stops. And what the next `up` makes of one that was
+ * under way: it went on, or went back, while the service started.
+ */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "system/check/check.h"
+#include "system/move/relocate_parts.h"
+#include "system/servers/servers.h"
+
+static enum fh_code first_error(const struct findings *findings, const char *name,
+                                struct fh_error *error)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        if (!findings->items[i].warning)
+            return error_set(error, FH_INVALID, "%s can't be moved: %.200s", name,
+                             findings->items[i].message);
+    }
+    return FH_OK;
+}
+
+/* What can be known to be wrong with the new home, which the service has in the file by now. */
+static enum fh_code check_home(struct supervisor *supervisor, struct fh_error *error)
+{
+    struct findings findings = {0};
+    const struct relocation *relocation = &supervisor->relocation;
+    const struct system_service *service = relocation_service(supervisor);
+    if (strcmp(relocation->from, service->engine) == 0)
+        return error_set(error, FH_INVALID, "%s has its data in %s already.", service->name,
+                         service->engine);
+    if (relocation_instances(supervisor)->wanted > 1 && !relocation_takes_many(service->engine))
+        return error_set(error, FH_INVALID,
+                         "%s has %d processes, and a store on %s takes one: freehold scale %s 1, "
+                         "then move it.",
+                         service->name, relocation_instances(supervisor)->wanted, service->engine,
+                         service->name);
+    check_system(relocation_file(supervisor), &findings);
+    enum fh_code code = first_error(&findings, service->name, error);
+    findings_release(&findings);
+    return code;
+}
+
+/* The private server that the service's store is on, by the file; NULL: on none. */
+static enum fh_code server_of(struct supervisor *supervisor, struct instances **ret,
+                              struct fh_error *error)
+{
+    const struct provision_part *part =
+        servers_part(supervisor->options->provision, relocation_service(supervisor));
+    *ret = NULL;
+    if (!part)
+        return FH_OK;
+    *ret = supervisor_server(supervisor, part, error);
+    return *ret ? FH_OK : error->code;
+}
+
+static enum fh_code settle(struct supervisor *supervisor, struct fh_error *error)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    struct provision *provision = supervisor->options->provision;
+    enum fh_code code = check_home(supervisor, error);
+    if (code == FH_OK)
+        code = servers_configure_one(provision, relocation_service(supervisor), error);
+    if (code == FH_OK)
+        code = server_of(supervisor, &relocation->new_server, error);
+    return code;
+}
+
+/* Others may have theirs there, too, and had it before. */
+static bool is_own(const struct relocation *relocation, const struct system_service *service)
+{
+    return relocation->old_server && strcmp(service->store.server, service->name) == 0;
+}
+
+static void start_server(struct supervisor *supervisor)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    struct instances *server = relocation->new_server;
+    relocation->phase = RELOCATION_SERVER;
+    if (!server) {
+        relocation_reach(supervisor);
+        return;
+    }
+    relocation->started = !instances_ready(server) || !server->wanted;
+    server->wanted = 1;
+    server->parted = true; /* it is told when it does not get ready */
+    supervisor_tend(supervisor, server);
+}
+
+static enum fh_code begin(struct supervisor *supervisor, const json_t *request,
+                          struct fh_error *error)
+{
+    struct findings findings = {0};
+    struct relocation *relocation = &supervisor->relocation;
+    struct system_file *file = relocation_file(supervisor);
+    struct system_service *service = relocation_service(supervisor);
+    const char *to = json_string_at(request, "to"), *profile = json_string_at(request, "profile");
+    enum fh_code code = server_of(supervisor, &relocation->old_server, error);
+    if (code != FH_OK)
+        return code;
+    if (!is_own(relocation, service))
+        relocation->old_server = NULL;
+    if (!home_read(file, service, profile ? profile : file->profile, to, &relocation->other,
+                   &findings) ||
+        !home_read(file, service, file->profile, NULL, &relocation->said, &findings))
+        code = first_error(&findings, service->name, error);
+    findings_release(&findings);
+    if (code != FH_OK)
+        return code;
+    relocation->other.engine_place = relocation->said.engine_place;
+    relocation->from = service->engine;
+    relocation->to = relocation->other.engine;
+    relocation->entry = json_pack("{s:s, s:s, s:b, s:s*}", "file", relocation->said.engine, "to",
+                                  relocation->to, "as_said", to == NULL, "profile", profile);
+    relocation_swap(supervisor);
+    code = settle(supervisor, error);
+    if (code != FH_OK)
+        relocation_swap(supervisor);
+    return code;
+}
+
+/* As far as it has come: what is behind the last moment at which it can be is said at the end. */
+static enum fh_code abandon(struct supervisor *supervisor, size_t service, struct fh_error *error)
+{
+    struct fh_error why;
+    struct relocation *relocation = &supervisor->relocation;
+    const char *name = supervisor->all[service].part->name;
+    if (relocation->phase == RELOCATION_NONE || relocation->service != service)
+        return error_set(error, FH_CONFLICT, "%s is not being moved.", name);
+    error_set(&why, FH_CONFLICT, "It was abandoned.");
+    if (relocation->phase == RELOCATION_SERVER)
+        relocation_cancel(supervisor, &why);
+    else if (relocation->phase == RELOCATION_MOVING && relocation_instances(supervisor)->alone)
+        relocation_go_back(supervisor, why.message);
+    else if (relocation->phase != RELOCATION_BACK)
+        return error_set(error, FH_CONFLICT, "The move of %s can't be abandoned now.", name);
+    return FH_OK;
+}
+
+enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const json_t *request,
+                            struct fh_error *error)
+{
+    struct relocation *relocation = &supervisor->relocation;
+    const struct instances *instances = &supervisor->all[service];
+    if (json_is_true(json_object_get(request, "abandon")))
+        return abandon(supervisor, service, error);
+    if (relocation->phase != RELOCATION_NONE)
+        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
+                         relocation_service(supervisor)->name);
+    if (supervisor->renewal.count || instances->parting || instances->upgraded >= 0)
+        return error_set(error, FH_CONFLICT,
+                         "Something is being upgraded or restored; wait for its end.");
+    *relocation = (struct relocation){.service = service};
+    enum fh_code code = begin(supervisor, request, error);
+    if (code == FH_OK)
+        start_server(supervisor);
+    else
+        relocation_end(supervisor);
+    return code;
+}
+
+/* ---- After a death of `up` --------------------------------------------------------------------
+ */
+
+void relocate_came_up(struct supervisor *supervisor)
+{
+    struct provision *provision = supervisor->options->provision;
+    struct fh_error error;
+    const char *name;
+    json_t *entry, *all = json_deep_copy(provision->moved);
+    bool changed = false;
+    json_object_foreach (all, name, entry) {
+        enum moved_state state = moved_state(all, name);
+        struct system_service *service = system_file_service(relocation_file(supervisor), name);
+        bool over = !service || state == MOVED_BACK || !service->moved_from;
+        if (state == MOVED_DONE && !over)
+            continue;
+        changed = true;
+        if (moved_record(&provision->state, provision->moved, name,
+                         over ? NULL : json_incref(entry), MOVED_DONE, &error) != FH_OK)
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s: %s", name, error.message);
+        else if (service && state != MOVED_DONE)
+            supervisor_say(supervisor, SUPERVISE_DONE, NULL, "the move of %s is over: it is on %s",
+                           name, service->engine);
+    }
+    if (changed && provision_configure(provision, &error) != FH_OK)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s", error.message);
+    json_decref(all);
+    for (size_t i = 0; i + 1 < supervisor->count; i++) {
+        struct instances *instances = &supervisor->all[i];
+        if (instances->alone) {
+            instances->alone = false;
+            supervisor_tend(supervisor, instances);
+        }
+    }
+}

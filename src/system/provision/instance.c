@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pid is written by `up` after the start: killed in between, it leaves an empty file with a
+ * lock. The process ends by itself because its control descriptor is closed, but may take its time
+ * over what it waits for; so it is looked for by the lock that it has. */
+
+#define _GNU_SOURCE
+#include "system/provision/instance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "system/provision/state.h"
+#include "system/provision/users.h"
+
+void instance_file(char ret[INSTANCE_FILE_SIZE], const char *stem, int instance, const char *end)
+{
+    if (instance)
+        snprintf(ret, INSTANCE_FILE_SIZE, "%s-%d%s", stem, instance, end);
+    else
+        snprintf(ret, INSTANCE_FILE_SIZE, "%s%s", stem, end);
+}
+
+enum fh_code instance_lock(int folder_fd, int instance, int *ret_fd, struct fh_error *error)
+{
+    char name[INSTANCE_FILE_SIZE];
+    instance_file(name, "pid", instance, "");
+    int fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the file '%s'", name);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 || ftruncate(fd, 0) != 0) {
+        int number = errno;
+        close(fd);
+        if (number == EWOULDBLOCK)
+            return error_set(error, FH_CONFLICT, "An earlier process still lives.");
+        return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot lock the file '%s'", name);
+    }
+    *ret_fd = fd;
+    return FH_OK;
+}
+
+void instance_record(int fd, pid_t pid)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%d\n", (int)pid);
+    if (pwrite(fd, text, (size_t)length, 0) != length)
+        return; /* as if killed before: see above */
+}
+
+/* Whether it has the lock by this descriptor: proc_pid_fdinfo(5). */
+static bool is_locked_by(const char *pid, const char *descriptor)
+{
+    char path[80], line[160];
+    bool locked = false;
+    snprintf(path, sizeof path, "/proc/%.20s/fdinfo/%.20s", pid, descriptor);
+    FILE *file = fopen(path, "re");
+    while (file && !locked && fgets(line, sizeof line, file))
+        locked = strncmp(line, "lock:", 5) == 0 && strstr(line, "FLOCK");
+    if (file)
+        fclose(file);
+    return locked;
+}
+
+static bool holds(const char *pid, const struct stat *wanted)
+{
+    char path[80];
+    struct stat found;
+    bool held = false;
+    snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+    DIR *descriptors = opendir(path); /* of another user's process: nothing is seen */
+    const struct dirent *entry;
+    while (descriptors && !held && (entry = readdir(descriptors))) {
+        held = fstatat(dirfd(descriptors), entry->d_name, &found, 0) == 0 &&
+               found.st_dev == wanted->st_dev && found.st_ino == wanted->st_ino &&
+               is_locked_by(pid, entry->d_name);
+    }
+    if (descriptors)
+        closedir(descriptors);
+    return held;
+}
+
+/* -1: it is not found. */
+static pid_t holder_of(int fd)
+{
+    struct stat wanted;
+    pid_t pid = -1;
+    DIR *processes = fstat(fd, &wanted) == 0 ? opendir("/proc") : NULL;
+    const struct dirent *entry;
+    while (processes && pid < 0 && (entry = readdir(processes))) {
+        pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: no process */
+        if (one > 0 && one != getpid() && holds(entry->d_name, &wanted))
+            pid = one;
+    }
+    if (processes)
+        closedir(processes);
+    return pid;
+}
+
+pid_t instance_survivor(int folder_fd, int instance)
+{
+    char text[32] = "", name[INSTANCE_FILE_SIZE];
+    pid_t pid = 0;
+    instance_file(name, "pid", instance, "");
+    int fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t length = pread(fd, text, sizeof text - 1, 0);
+        pid = length > 1 ? (pid_t)strtol(text, NULL, 10) : holder_of(fd);
+    }
+    close(fd);
+    return pid > 0 || pid == -1 ? pid : 0;
+}
+
+enum fh_code instance_configure(int folder_fd, const char *stem, int instance, uid_t user,
+                                struct fh_error *error)
+{
+    char name[INSTANCE_FILE_SIZE], number[16];
+    json_t *config;
+    instance_file(name, stem, 0, ".json");
+    enum fh_code code = state_read_json(folder_fd, name, &config, error);
+    if (code != FH_OK)
+        return code;
+    snprintf(number, sizeof number, "%d", instance);
+    json_object_set_new(config, "instance", json_string(number));
+    instance_file(name, stem, instance, ".json");
+    code = state_write_json(folder_fd, name, config, error);
+    json_decref(config);
+    return code == FH_OK ? users_give(folder_fd, user, error) : code;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services listen on the loopback address alone, where nobody listens in, so their links are plain
+ * unless the file says otherwise. With TLS both sides show a certificate in the process' name; the
+ * tokens between them stay what says who may do what.
+ */
+
+#define _GNU_SOURCE
+#include "system/provision/links.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/tls.h"
+#include "system/provision/certificates.h"
+
+static json_t *places(const char *folder)
+{
+    return json_pack("{s:o, s:o, s:o}", "ca", json_sprintf("%s/" CERTIFICATES_CA, folder),
+                     "certificate", json_sprintf("%s/" CERTIFICATES_OWN, folder), "key",
+                     json_sprintf("%s/" CERTIFICATES_KEY, folder));
+}
+
+static enum fh_code give_operator(const struct provision *provision,
+                                  struct certificates *certificates, struct fh_error *error)
+{
+    static const char folder[] = CERTIFICATES_FOLDER "/" LINKS_OPERATOR;
+    mkdirat(provision->state.folder_fd, folder, 0700);
+    int fd =
+        openat(provision->state.folder_fd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, FH_UNAVAILABLE, "The folder %s can't be made.", folder);
+    enum fh_code code = certificates_give(certificates, fd, LINKS_OPERATOR, error);
+    close(fd);
+    return code;
+}
+
+enum fh_code links_prepare(const struct provision *provision, const struct system_file *file,
+                           struct fh_error *error)
+{
+    struct certificates *certificates;
+    if (!file->links_tls)
+        return FH_OK;
+    enum fh_code code =
+        certificates_open(provision->state.folder_fd, file->name, &certificates, error);
+    if (code != FH_OK)
+        return code;
+    for (size_t i = 0; i < provision->part_count && code == FH_OK; i++)
+        code = certificates_give(certificates, provision->parts[i].folder_fd,
+                                 provision->parts[i].name, error);
+    if (code == FH_OK)
+        code = give_operator(provision, certificates, error);
+    certificates_close(certificates);
+    return code;
+}
+
+void links_configure(const struct provision_part *part, const struct system_file *file,
+                     json_t *config)
+{
+    if (file->links_tls)
+        json_object_set_new(config, "tls", places(part->folder));
+}
+
+json_t *links_of_operator(const struct state *state)
+{
+    json_t *system = NULL, *found = NULL;
+    char folder[sizeof state->folder + sizeof CERTIFICATES_FOLDER + sizeof LINKS_OPERATOR + 2];
+    snprintf(folder, sizeof folder, "%s/" CERTIFICATES_FOLDER "/" LINKS_OPERATOR, state->folder);
+    if (state_read_json(state->folder_fd, "system.json", &system, NULL) == FH_OK &&
+        json_is_true(json_object_get(system, "links_tls")))
+        found = places(folder);
+    json_decref(system);
+    return found;
+}
+
+static bool is_loopback(const char *listen)
+{
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0 ||
+           strncmp(listen, "localhost:", 10) == 0;
+}
+
+static void check_server(const struct system_address *address, struct place place, const char *what,
+                         struct findings *findings)
+{
+    const char *mode = json_string_value(json_object_get(address->tls, "mode"));
+    if (address->host && !store_is_here(address->host) && mode && strcmp(mode, "off") == 0)
+        findings_warning(findings, place,
+                         "%s is at %s, beyond this machine, without TLS: whoever is on the way can "
+                         "read and change what passes",
+                         what, address->host);
+}
+
+void links_check(const struct system_file *file, struct findings *findings)
+{
+    char what[160];
+    if (file->listen && !is_loopback(file->listen) && !file->door_certificate)
+        findings_warning(findings, file->listen_place,
+                         "the gateway listens beyond this machine without TLS: say gateway.tls, or "
+                         "let something in front of it speak TLS");
+    for (size_t i = 0; i < file->server_count; i++) {
+        snprintf(what, sizeof what, "the server %s", file->servers[i].name);
+        check_server(&file->servers[i].address, file->servers[i].place, what, findings);
+    }
+    for (size_t i = 0; i < file->service_count; i++) {
+        snprintf(what, sizeof what, "the store of %s", file->services[i].name);
+        check_server(&file->services[i].store.address, file->services[i].store.place, what,
+                     findings);
+    }
+}

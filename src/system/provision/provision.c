@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * In this order: the lock; then what an earlier `up` left alive is waited for, and killed if it
+ * lingers (it may hold stores' locks and the gateway's address); then folders, sockets, and last
+ * the configurations, which name the sockets. Doing all of it again is harmless, so nothing has to
+ * be undone after a crash anywhere in between.
+ */
+
+#define _GNU_SOURCE
+#include "system/provision/provision.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "store/store.h"
+#include "system/check/callers.h"
+#include "system/provision/instance.h"
+#include "system/provision/keys.h"
+#include "system/provision/links.h"
+#include "system/move/moving.h"
+#include "system/servers/servers.h"
+#include "system/provision/users.h"
+
+#define POLL_MS 10
+
+/* ---- What an earlier up left -------------------------------------------------------------------
+ */
+
+static size_t count_survivor(const struct provision_part *part, int instance, bool kill_it)
+{
+    pid_t pid = instance_survivor(part->folder_fd, instance);
+    if (pid > 0 && kill_it)
+        kill(pid, SIGKILL);
+    return pid != 0;
+}
+
+static size_t count_survivors(const struct provision *provision, bool kill_them)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < provision->part_count; i++) {
+        /* One more than there may be: an upgrade's. */
+        for (int instance = 0; instance <= SYSTEM_INSTANCES_MAX; instance++)
+            count += count_survivor(&provision->parts[i], instance, kill_them);
+    }
+    for (size_t i = 0; i < provision->server_count; i++)
+        count += count_survivor(&provision->servers[i], 0, kill_them);
+    return count;
+}
+
+static enum fh_code await_survivors(const struct provision *provision,
+                                    const struct provision_options *options, struct fh_error *error)
+{
+    size_t count = count_survivors(provision, false);
+    if (count == 0)
+        return FH_OK;
+    char text[128];
+    snprintf(text, sizeof text, "waiting for %zu process%s of an earlier up to end", count,
+             count == 1 ? "" : "es");
+    options->say(options->context, text);
+    for (int waited_ms = 0; waited_ms < 2 * PROVISION_SURVIVORS_MS_MAX; waited_ms += POLL_MS) {
+        if (count_survivors(provision, waited_ms >= PROVISION_SURVIVORS_MS_MAX) == 0)
+            return FH_OK;
+        poll(NULL, 0, POLL_MS);
+    }
+    return error_set(error, FH_UNAVAILABLE,
+                     "A process of an earlier up does not end; its pid is in %s/*/pid.",
+                     provision->state.folder);
+}
+
+/* ---- Folders and sockets -----------------------------------------------------------------------
+ */
+
+static enum fh_code refuse_other_system(const struct provision *provision,
+                                        const struct system_file *file, struct fh_error *error)
+{
+    json_t *before;
+    if (state_read_json(provision->state.folder_fd, "system.json", &before, NULL) != FH_OK)
+        return FH_OK;
+    const char *name = json_string_at(before, "system");
+    enum fh_code code = FH_OK;
+    if (name && strcmp(name, file->name) != 0)
+        code =
+            error_set(error, FH_INVALID,
+                      "%s holds the state of the system '%s', not of '%s'; choose another --state.",
+                      provision->state.folder, name, file->name);
+    json_decref(before);
+    return code;
+}
+
+static enum fh_code make_part(struct provision *provision, const char *name, struct fh_error *error)
+{
+    struct provision_part *part = &provision->parts[provision->part_count++];
+    int state_fd = provision->state.folder_fd;
+    part->name = name;
+    part->folder = arena_printf(&provision->arena, "%s/%s", provision->state.folder, name);
+    part->folder_fd = part->listen_fd = -1;
+    if (mkdirat(state_fd, name, 0700) != 0 && errno != EEXIST)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s",
+                               part->folder);
+    part->folder_fd = openat(state_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (part->folder_fd < 0 || fchmod(part->folder_fd, 0700) != 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the folder %s",
+                               part->folder);
+    return FH_OK;
+}
+
+static enum fh_code open_sockets(struct provision *provision,
+                                 const struct provision_options *options, struct fh_error *error)
+{
+    for (size_t i = 0; i < provision->part_count; i++) {
+        struct provision_part *part = &provision->parts[i];
+        bool gateway = i + 1 == provision->part_count;
+        enum fh_code code = address_listen(gateway ? options->listen : "127.0.0.1:0",
+                                           &part->listen_fd, part->address, error);
+        if (code != FH_OK)
+            return code;
+    }
+    return FH_OK;
+}
+
+/* ---- Configurations ----------------------------------------------------------------------------
+ */
+
+static json_t *peers_json(const struct provision *provision)
+{
+    json_t *peers = json_object();
+    for (size_t i = 0; i + 1 < provision->part_count; i++)
+        json_object_set_new(peers, provision->parts[i].name,
+                            json_string(provision->parts[i].address));
+    return peers;
+}
+
+/* Who may call whom, and the keys that prove it. */
+struct grants {
+    json_t *matrix, *keys;
+};
+
+static json_t *config_json(const struct provision *provision, const struct system_file *file)
+{
+    json_t *config = json_object();
+    json_object_set_new(config, "freehold", json_integer(1));
+    json_object_set_new(config, "system", json_string(file->name));
+    json_object_set_new(config, "listen_fd", json_integer(3));
+    json_object_set_new(config, "control_fd", json_integer(4));
+    json_object_set_new(config, "peers", peers_json(provision));
+    return config;
+}
+
+/* The schemas of what a service hears, by publisher and type: an operator's word on a parked event
+ * is measured by them. */
+static json_t *heard_json(struct system_file *file, const struct system_service *service)
+{
+    json_t *all = json_object(), *heard, *published;
+    size_t i, j;
+    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
+        const char *source = json_string_at(heard, "service"),
+                   *type = json_string_at(heard, "type");
+        const struct system_service *publisher = source ? system_file_service(file, source) : NULL;
+        if (!publisher || !type)
+            continue;
+        json_array_foreach (json_object_get(publisher->description, "publishes"), j, published) {
+            const char *named = json_string_at(published, "type");
+            json_t *schema = json_object_get(published, "schema");
+            if (!named || strcmp(named, type) != 0 || !schema)
+                continue;
+            if (!json_object_get(all, source))
+                json_object_set_new(all, source, json_object());
+            json_object_set(json_object_get(all, source), type, schema);
+        }
+    }
+    return all;
+}
+
+static bool goes_outside(const struct system_service *service)
+{
+    size_t i, j;
+    json_t *saga, *step;
+    json_array_foreach (json_object_get(service->description, "sagas"), i, saga) {
+        json_array_foreach (json_object_get(saga, "steps"), j, step) {
+            if (json_object_get(step, "outside"))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum fh_code write_service_config(const struct provision *provision,
+                                         const struct provision_options *options,
+                                         struct provision_part *part,
+                                         const struct system_service *service,
+                                         const struct grants *grants, struct fh_error *error)
+{
+    json_t *config = config_json(provision, options->file);
+    json_object_set_new(config, "service", json_string(service->name));
+    json_object_set_new(config, "engine", json_string(service->engine));
+    const struct engine *engine = engine_named(service->engine);
+    if (engine && engine_can(engine, ENGINE_MANY_INSTANCES)) /* child.c gives it */
+        json_object_set_new(config, "own_listen_fd", json_integer(6));
+    json_object_set_new(config, "folder", json_string(part->folder));
+    json_object_set_new(config, "migrations",
+                        service->migrations ? json_string(service->migrations) : json_null());
+    json_object_set(config, "settings", service->settings);
+    json_object_set(config, "retention", service->retention);
+    json_object_set_new(config, "heard", heard_json(options->file, service));
+    if (goes_outside(service))
+        json_object_set_new(config, "outside",
+                            json_string(service->anywhere ? "anywhere" : "public"));
+    json_object_set(config, "store", json_object_get(provision->stores, service->name));
+    links_configure(part, options->file, config);
+    enum fh_code code = moving_configure(provision, options, part, service, config, error);
+    json_object_set_new(
+        config, "keys",
+        json_pack("{s:o, s:o}", "calls", keys_to_call(grants->keys, grants->matrix, service->name),
+                  "takes", keys_to_take(grants->keys, grants->matrix, service->name)));
+    json_object_set(config, "callers", json_object_get(grants->matrix, service->name));
+    json_object_set_new(config, "open", json_boolean(service->open));
+    json_object_set_new(config, "confine", json_boolean(!service->unconfined));
+    if (code == FH_OK)
+        code = state_write_json(part->folder_fd, "service.json", config, error);
+    json_decref(config);
+    return code;
+}
+
+static enum fh_code write_gateway_config(const struct provision *provision,
+                                         const struct provision_part *part,
+                                         const struct system_file *file,
+                                         const struct grants *grants, struct fh_error *error)
+{
+    json_t *config = config_json(provision, file);
+    json_t *services = json_object(), *compose = json_array();
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        if (callers_take(service, KEYS_GATEWAY))
+            json_object_set(services, service->name, service->description);
+    }
+    for (size_t i = 0; i < file->composition_count; i++)
+        json_array_append_new(compose, system_file_composition(&file->compositions[i]));
+    json_object_set_new(config, "services", services);
+    json_object_set_new(config, "compose", compose);
+    if (file->documents_hidden)
+        json_object_set_new(config, "documents", json_false());
+    json_object_set_new(
+        config, "keys",
+        json_pack("{s:o}", "calls", keys_to_call(grants->keys, grants->matrix, KEYS_GATEWAY)));
+    links_configure(part, file, config);
+    if (file->door_certificate)
+        json_object_set_new(
+            config, "listen_tls",
+            json_pack("{s:s, s:s}", "certificate", file->door_certificate, "key", file->door_key));
+    enum fh_code code = state_write_json(part->folder_fd, "gateway.json", config, error);
+    json_decref(config);
+    return code;
+}
+
+static enum fh_code write_system(const struct provision *provision, const struct system_file *file,
+                                 struct fh_error *error)
+{
+    char *path = realpath(file->path, NULL);
+    const struct provision_part *gateway = &provision->parts[provision->part_count - 1];
+    json_t *services = json_array(), *system = json_object();
+    for (size_t i = 0; i < file->service_count; i++) {
+        const struct system_service *service = &file->services[i];
+        json_t *item = json_object();
+        json_object_set_new(item, "name", json_string(service->name));
+        json_object_set_new(item, "program", json_string(service->program_path));
+        json_object_set_new(item, "engine", json_string(service->engine));
+        json_object_set_new(item, "address", json_string(provision->parts[i].address));
+        json_object_set(item, "description", service->description);
+        json_array_append_new(services, item);
+    }
+    json_object_set_new(system, "freehold", json_integer(1));
+    json_object_set_new(system, "system", json_string(file->name));
+    json_object_set_new(system, "file", json_string(path ? path : file->path));
+    json_object_set_new(system, "profile",
+                        file->profile ? json_string(file->profile) : json_null());
+    json_object_set_new(system, "up_pid", json_integer(getpid()));
+    json_object_set_new(system, "gateway",
+                        json_pack("{s:s, s:b}", "address", gateway->address, "tls",
+                                  file->door_certificate != NULL));
+    json_object_set_new(system, "links_tls", json_boolean(file->links_tls));
+    json_object_set_new(system, "services", services);
+    free(path);
+    enum fh_code code = state_write_json(provision->state.folder_fd, "system.json", system, error);
+    json_decref(system);
+    return code;
+}
+
+static enum fh_code write_configs(struct provision *provision,
+                                  const struct provision_options *options, struct fh_error *error)
+{
+    struct system_file *file = options->file;
+    struct grants grants = {.matrix = callers_matrix(file)};
+    callers_add(grants.matrix, provision->granted);
+    enum fh_code code = keys_make(&provision->state, file, &grants.keys, error);
+    for (size_t i = 0; i < provision->part_count && code == FH_OK; i++) {
+        struct provision_part *part = &provision->parts[i];
+        if (i < file->service_count) {
+            code =
+                write_service_config(provision, options, part, &file->services[i], &grants, error);
+            part->program = &file->services[i].described;
+            part->arguments[0] = file->services[i].program_path;
+            part->arguments[1] = "--config";
+            part->arguments[2] = arena_printf(&provision->arena, "%s/service.json", part->folder);
+            part->config_argument = 2;
+            part->stem = "service";
+        } else {
+            code = write_gateway_config(provision, part, file, &grants, error);
+            part->arguments[0] = options->command;
+            part->arguments[1] = "gateway";
+            part->arguments[2] = "--config";
+            part->arguments[3] = arena_printf(&provision->arena, "%s/gateway.json", part->folder);
+            part->config_argument = 3;
+            part->stem = "gateway";
+            part->program = &provision->command;
+        }
+        part->user = users_of(file, i);
+        if (code == FH_OK)
+            code = users_give(part->folder_fd, part->user, error);
+    }
+    json_decref(provision->granted);
+    provision->granted = grants.matrix;
+    json_decref(grants.keys);
+    return code == FH_OK ? write_system(provision, file, error) : code;
+}
+
+enum fh_code provision_system(const struct provision_options *options, struct provision **ret,
+                              pid_t *ret_holder, struct fh_error *error)
+{
+    struct system_file *file = options->file;
+    struct provision *provision = calloc(1, sizeof *provision);
+    FH_ASSERT(provision != NULL);
+    arena_init(&provision->arena, ARENA_SIZE_MAX);
+    provision->options = *options;
+    provision->command = program_hold(options->command);
+    *ret = NULL;
+    *ret_holder = 0;
+    enum fh_code code = state_create(&provision->state, options->state_folder, error);
+    if (code == FH_OK)
+        code = state_lock(&provision->state, ret_holder, error);
+    if (code == FH_OK) {
+        provision->moved = moved_read(&provision->state);
+        code = refuse_other_system(provision, file, error);
+    }
+    if (code == FH_OK)
+        code = users_prepare(file, &provision->state, error);
+    for (size_t i = 0; i < file->service_count && code == FH_OK; i++)
+        code = make_part(provision, file->services[i].name, error);
+    if (code == FH_OK)
+        code = make_part(provision, "gateway", error);
+    if (code == FH_OK)
+        code = servers_make_parts(provision, file, error);
+    if (code == FH_OK)
+        code = moving_keep_servers(provision, options, error);
+    if (code == FH_OK)
+        code = await_survivors(provision, options, error);
+    if (code == FH_OK)
+        code = servers_configure(provision, options, error);
+    if (code == FH_OK)
+        code = open_sockets(provision, options, error);
+    if (code == FH_OK)
+        code = links_prepare(provision, file, error);
+    if (code == FH_OK)
+        code = write_configs(provision, options, error);
+    if (code == FH_OK)
+        *ret = provision;
+    else
+        provision_free(provision);
+    return code;
+}
+
+enum fh_code provision_configure_service(struct provision *provision, size_t service,
+                                         struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    struct provision_part *part = &provision->parts[service];
+    struct grants grants = {.matrix = provision->granted};
+    provision->options.moving = NULL; /* as below */
+    provision->options.abandon = false;
+    enum fh_code code = keys_read(&provision->state, &grants.keys, error);
+    if (code == FH_OK)
+        code = write_service_config(provision, &provision->options, part, &file->services[service],
+                                    &grants, error);
+    if (code == FH_OK)
+        code = users_give(part->folder_fd, part->user, error);
+    json_decref(grants.keys);
+    return code;
+}
+
+enum fh_code provision_configure(struct provision *provision, struct fh_error *error)
+{
+    provision->options.moving = NULL; /* whatever was to be moved was, or is being moved still */
+    provision->options.abandon = false;
+    return write_configs(provision, &provision->options, error);
+}
+
+enum fh_code provision_renew(struct provision *provision, bool ret_changed[PROVISION_PARTS_MAX],
+                             struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    json_t *before = json_incref(provision->granted);
+    enum fh_code code = provision_configure(provision, error);
+    for (size_t i = 0; i < file->service_count; i++)
+        ret_changed[i] = !json_equal(json_object_get(before, file->services[i].name),
+                                     json_object_get(provision->granted, file->services[i].name));
+    json_decref(before);
+    return code;
+}
+
+void provision_free(struct provision *provision)
+{
+    if (!provision)
+        return;
+    for (size_t i = 0; i < provision->part_count; i++) {
+        struct provision_part *part = &provision->parts[i];
+        if (part->listen_fd >= 0)
+            close(part->listen_fd);
+        if (part->folder_fd >= 0)
+            close(part->folder_fd);
+    }
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (provision->servers[i].folder_fd >= 0)
+            close(provision->servers[i].folder_fd);
+    }
+    program_release(&provision->command);
+    json_decref(provision->stores);
+    json_decref(provision->granted);
+    json_decref(provision->moved);
+    if (provision->state.folder_fd >= 0)
+        state_close(&provision->state);
+    arena_release(&provision->arena);
+    free(provision);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lock is flock(2) on up.lock: it goes with the process, so a killed `up` leaves nothing to
+ * clean. Its descriptor is close-on-exec, so that services never hold it. Whether an `up` runs is
+ * asked by connecting to control.sock, never by trying the lock: a prober could be in the way of an
+ * `up` that starts at that moment.
+ *
+ * Socket addresses have room for 107 bytes of path; /proc/self/fd/N/control.sock is always short.
+ */
+
+#define _GNU_SOURCE
+#include "system/provision/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+static enum fh_code make_folders(const char *folder, struct fh_error *error)
+{
+    char path[PATH_MAX];
+    if (strlen(folder) >= sizeof path)
+        return error_set(error, FH_INVALID, "The state folder's path is longer than %d bytes.",
+                         PATH_MAX - 1);
+    snprintf(path, sizeof path, "%s", folder);
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", path);
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", path);
+    return FH_OK;
+}
+
+static bool is_ours(int folder_fd)
+{
+    if (faccessat(folder_fd, "up.lock", F_OK, 0) == 0)
+        return true;
+    DIR *folder = fdopendir(fcntl(folder_fd, F_DUPFD_CLOEXEC, 0));
+    bool empty = true;
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)))
+        empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (folder)
+        closedir(folder);
+    return empty;
+}
+
+enum fh_code state_open(struct state *state, const char *folder, struct fh_error *error)
+{
+    *state = (struct state){.folder_fd = -1, .lock_fd = -1};
+    char *absolute = realpath(folder, NULL);
+    if (!absolute)
+        return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
+                               "Cannot open the state folder %s", folder);
+    snprintf(state->folder, sizeof state->folder, "%s", absolute);
+    free(absolute);
+    state->folder_fd = open(state->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (state->folder_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the state folder %s",
+                               folder);
+    return FH_OK;
+}
+
+enum fh_code state_create(struct state *state, const char *folder, struct fh_error *error)
+{
+    *state = (struct state){.folder_fd = -1, .lock_fd = -1};
+    enum fh_code code = make_folders(folder, error);
+    if (code == FH_OK)
+        code = state_open(state, folder, error);
+    if (code != FH_OK)
+        return code;
+    if (!is_ours(state->folder_fd))
+        code =
+            error_set(error, FH_INVALID,
+                      "%s holds other files and no system; name an empty or a new folder.", folder);
+    else if (fchmod(state->folder_fd, 0700) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno,
+                               "Cannot make the state folder %s private", folder);
+    if (code != FH_OK)
+        state_close(state);
+    return code;
+}
+
+void state_close(struct state *state)
+{
+    state_unlock(state);
+    if (state->folder_fd >= 0)
+        close(state->folder_fd);
+    state->folder_fd = -1;
+}
+
+enum fh_code state_lock(struct state *state, pid_t *ret_holder, struct fh_error *error)
+{
+    char text[32] = "";
+    *ret_holder = 0;
+    int fd = openat(state->folder_fd, "up.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/up.lock",
+                               state->folder);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int number = errno;
+        if (pread(fd, text, sizeof text - 1, 0) > 0)
+            *ret_holder = (pid_t)strtol(text, NULL, 10);
+        close(fd);
+        if (number == EWOULDBLOCK)
+            return error_set(error, FH_CONFLICT, "Another up runs with the state folder %s.",
+                             state->folder);
+        return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot lock %s/up.lock",
+                               state->folder);
+    }
+    int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
+        close(fd);
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s/up.lock",
+                               state->folder);
+    }
+    state->lock_fd = fd;
+    return FH_OK;
+}
+
+void state_unlock(struct state *state)
+{
+    if (state->lock_fd >= 0)
+        close(state->lock_fd);
+    state->lock_fd = -1;
+}
+
+/* ---- JSON files ------------------------------------------------------------------------------ */
+
+static bool write_all(int fd, const char *data, size_t length)
+{
+    while (length) {
+        ssize_t written = write(fd, data, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        data += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
+                              struct fh_error *error)
+{
+    char unfinished[300];
+    snprintf(unfinished, sizeof unfinished, "%s.new", name);
+    unlinkat(folder_fd, unfinished, 0);
+    int fd = openat(folder_fd, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot write %s", name);
+    char *text = json_text(value);
+    bool written = write_all(fd, text, strlen(text)) && write_all(fd, "\n", 1);
+    json_text_free(text);
+    if (close(fd) == 0 && written && renameat(folder_fd, unfinished, folder_fd, name) == 0)
+        return FH_OK;
+    int number = errno;
+    unlinkat(folder_fd, unfinished, 0);
+    return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot write %s", name);
+}
+
+enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
+                                 struct fh_error *error)
+{
+    enum fh_code code = state_write_json(folder_fd, name, value, error);
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+    if (code == FH_OK && (fd < 0 || fsync(fd) != 0 || fsync(folder_fd) != 0))
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s is not durable", name);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error)
+{
+    struct stat status;
+    *ret = NULL;
+    int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return error_set_errno(error, errno == ENOENT ? FH_NOT_FOUND : FH_UNAVAILABLE, errno,
+                               "Cannot read %s", name);
+    if (fstat(fd, &status) != 0 || (size_t)status.st_size > STATE_JSON_SIZE_MAX) {
+        close(fd);
+        return error_set(error, FH_INVALID, "%s is too large.", name);
+    }
+    size_t size = (size_t)status.st_size, used = 0;
+    char *text = malloc(size + 1);
+    FH_ASSERT(text != NULL);
+    ssize_t got;
+    while (used < size && (got = read(fd, text + used, size - used)) > 0)
+        used += (size_t)got;
+    close(fd);
+    enum fh_code code = json_parse(text, used, ret, error);
+    free(text);
+    return code;
+}
+
+/* ---- The control socket ---------------------------------------------------------------------- */
+
+static void control_address(const struct state *state, struct sockaddr_un *address)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/control.sock",
+             state->folder_fd);
+}
+
+enum fh_code state_control_listen(struct state *state, int *ret_fd, struct fh_error *error)
+{
+    struct sockaddr_un address;
+    control_address(state, &address);
+    unlinkat(state->folder_fd, "control.sock", 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        *ret_fd = fd;
+        return FH_OK;
+    }
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    return error_set_errno(error, FH_UNAVAILABLE, number, "Cannot make %s/control.sock",
+                           state->folder);
+}
+
+enum fh_code state_control_connect(const struct state *state, int *ret_fd, struct fh_error *error)
+{
+    struct sockaddr_un address;
+    control_address(state, &address);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        *ret_fd = fd;
+        return FH_OK;
+    }
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    bool nobody = number == ENOENT || number == ECONNREFUSED;
+    return error_set_errno(error, nobody ? FH_NOT_FOUND : FH_UNAVAILABLE, number,
+                           "Cannot reach %s/control.sock", state->folder);
+}

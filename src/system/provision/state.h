@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_PROVISION_STATE_H
+#define SYSTEM_PROVISION_STATE_H
+
+/*
+ * The state folder of a system: one `up` holds its lock, and leaves there what status, stop, call
+ * and check need to find it. See docs/internals/processes.md for what lies in it.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+#define STATE_JSON_SIZE_MAX ((size_t)16 << 20)
+
+struct state {
+    char folder[4096]; /* absolute */
+    int folder_fd;
+    int lock_fd; /* -1: not locked */
+};
+
+/* Makes the folder (0700) and its parents where missing. A folder with anything else in it is
+ * refused: its mode would be changed. */
+enum fh_code state_create(struct state *state, const char *folder, struct fh_error *error);
+/* FH_NOT_FOUND: there is none. */
+enum fh_code state_open(struct state *state, const char *folder, struct fh_error *error);
+void state_close(struct state *state);
+
+/* FH_CONFLICT: another `up` runs, *ret_holder is its pid (0: unknown). The kernel releases the lock
+ * of one that died. */
+enum fh_code state_lock(struct state *state, pid_t *ret_holder, struct fh_error *error);
+void state_unlock(struct state *state);
+
+/* Replaced as a whole or not at all; mode 0600. `name` is relative to the folder of `folder_fd`. */
+enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
+                              struct fh_error *error);
+/* The same, and durable when it returns. */
+enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *value,
+                                 struct fh_error *error);
+enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error);
+
+/* control.sock: a listening socket (an old one is replaced), and a connection to it. Connecting
+ * fails with FH_NOT_FOUND when no `up` listens. The folder's path may be of any length. */
+enum fh_code state_control_listen(struct state *state, int *ret_fd, struct fh_error *error);
+enum fh_code state_control_connect(const struct state *state, int *ret_fd, struct fh_error *error);
+
+#endif

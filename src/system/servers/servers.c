@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A private server lies in STATE/.servers/NAME-ENGINE, outside of its service's folder: whoever
+ * could write there would be the server's superuser, whom nothing confines. NAME is the service's,
+ * or that of the server in the system file; the engine is part of it, so that a profile with
+ * another engine finds another folder and leaves this one as it is.
+ */
+
+#define _GNU_SOURCE
+#include "system/servers/servers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "store/tls.h"
+#include "system/provision/instance.h"
+#include "store/server.h"
+#include "system/servers/kept.h"
+#include "system/provision/users.h"
+
+static bool is_private(const struct system_server *server)
+{
+    return server->used && !server->address.host;
+}
+
+bool servers_pass(const struct system_file *file)
+{
+    for (size_t i = 0; i < file->server_count && geteuid() == 0; i++) {
+        if (is_private(&file->servers[i]))
+            return true;
+    }
+    return false;
+}
+
+/* What a server is called in the state folder. */
+static const char *key_of(struct arena *arena, const struct system_server *server)
+{
+    return arena_printf(arena, "%s-%s", server->name, server->engine);
+}
+
+static const char *store_key(struct arena *arena, const struct system_service *service,
+                             const struct system_server *server)
+{
+    return arena_printf(arena, "%s@%s", service->name, key_of(arena, server));
+}
+
+static struct provision_part *part_named(struct provision *provision, const char *name)
+{
+    for (size_t i = 0; i < provision->server_count; i++) {
+        if (strcmp(provision->servers[i].name, name) == 0)
+            return &provision->servers[i];
+    }
+    return NULL;
+}
+
+/* ---- Folders -----------------------------------------------------------------------------------
+ */
+
+enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
+                               struct fh_error *error)
+{
+    if (geteuid() != 0)
+        return FH_OK;
+    if (!kind->user) {
+        part->user = part->group = USERS_SERVERS;
+        return FH_OK;
+    }
+    const struct passwd *user = getpwnam(kind->user);
+    if (!user)
+        return error_set(
+            error, FH_INVALID,
+            "%s does not run as root, and there is no user %s, whom its package makes.",
+            kind->engine, kind->user);
+    part->user = user->pw_uid;
+    part->group = user->pw_gid;
+    return FH_OK;
+}
+
+static enum fh_code make_folder(int parent_fd, const char *name, mode_t mode,
+                                const struct provision_part *part, int *ret_fd,
+                                struct fh_error *error)
+{
+    if (mkdirat(parent_fd, name, 0700) != 0 && errno != EEXIST)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot make the folder %s", name);
+    *ret_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0 || fchmod(*ret_fd, mode) != 0 ||
+        (part->user && fchown(*ret_fd, part->user, part->group) != 0))
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open the folder %s", name);
+    return FH_OK;
+}
+
+static enum fh_code make_part(struct provision *provision, int servers_fd,
+                              const struct system_server *server, struct fh_error *error)
+{
+    struct provision_part *part = &provision->servers[provision->server_count++];
+    *part = (struct provision_part){.folder_fd = -1, .listen_fd = -1};
+    part->name = key_of(&provision->arena, server);
+    part->folder = arena_printf(&provision->arena, "%s/" SERVERS_FOLDER "/%s",
+                                provision->state.folder, part->name);
+    enum fh_code code = servers_find_user(server_kind(server->engine), part, error);
+    if (code == FH_OK)
+        code = make_folder(servers_fd, part->name, 0700, part, &part->folder_fd, error);
+    return code;
+}
+
+enum fh_code servers_make_parts(struct provision *provision, const struct system_file *file,
+                                struct fh_error *error)
+{
+    const struct provision_part whole = {0};
+    bool pass = servers_pass(file);
+    enum fh_code code = pass ? users_let_pass(&provision->state,
+                                              "A private database server, which root runs as its "
+                                              "package's user,",
+                                              error)
+                             : FH_OK;
+    int servers_fd = -1;
+    for (size_t i = 0; i < file->server_count && code == FH_OK; i++) {
+        if (!is_private(&file->servers[i]) ||
+            part_named(provision, key_of(&provision->arena, &file->servers[i])))
+            continue;
+        if (provision->server_count == SYSTEM_SERVERS_MAX)
+            code = error_set(error, FH_UNSUPPORTED, "More than %d servers.", SYSTEM_SERVERS_MAX);
+        if (code == FH_OK && servers_fd < 0)
+            code = make_folder(provision->state.folder_fd, SERVERS_FOLDER, pass ? 0711 : 0700,
+                               &whole, &servers_fd, error);
+        if (code == FH_OK)
+            code = make_part(provision, servers_fd, &file->servers[i], error);
+    }
+    if (servers_fd >= 0)
+        close(servers_fd);
+    return code;
+}
+
+/* ---- Stores -------------------------------------------------------------------------------------
+ */
+
+static json_t *address_json(const struct system_address *address, int usual_port)
+{
+    json_t *store = json_pack("{s:s, s:i, s:s*, s:s*}", "host", address->host, "port",
+                              address->port ? address->port : usual_port, "user", address->user,
+                              "password", address->password);
+    json_object_set_new(store, "tls", store_tls_json(address->tls, address->host));
+    return store;
+}
+
+struct configuring {
+    struct provision *provision;
+    const struct provision_options *options;
+    struct system_file *file;
+    json_t *kept;
+};
+
+static json_t *store_on(struct configuring *by, const struct system_service *service,
+                        const struct system_server *server, int port)
+{
+    struct arena *arena = &by->provision->arena;
+    const char *user = arena_printf(arena, "%s_%s", by->file->name, service->name);
+    json_t *password = kept_secret(by->kept, store_key(arena, service, server));
+    struct system_address address = server->address;
+    address.host = address.host ? address.host : "127.0.0.1";
+    address.port = port ? port : address.port;
+    address.user = user;
+    address.password = json_string_value(password);
+    json_t *store = address_json(&address, server_kind(server->engine)->port);
+    json_object_set_new(store, "database", json_string(server->schemas ? by->file->name : user));
+    if (server->schemas)
+        json_object_set_new(store, "schema", json_string(service->name));
+    return store;
+}
+
+/* Each by its own place: one may be beyond this machine though the primary is not. */
+static json_t *replicas_json(const json_t *places, const json_t *said)
+{
+    json_t *replicas = json_deep_copy(places), *replica;
+    size_t i;
+    json_array_foreach (replicas, i, replica)
+        json_object_set_new(replica, "tls", store_tls_json(said, server_text(replica, "host")));
+    return replicas;
+}
+
+static void add_store(struct configuring *by, const struct system_service *service,
+                      const json_t *tls_said, json_t *store)
+{
+    json_object_set_new(store, "connections", json_integer(service->store.connections));
+    if (service->store.appendfsync)
+        json_object_set_new(store, "appendfsync", json_string(service->store.appendfsync));
+    if (service->store.replicas)
+        json_object_set_new(store, "replicas", replicas_json(service->store.replicas, tls_said));
+    if (service->store.staleness_ms)
+        json_object_set_new(store, "staleness_ms", json_integer(service->store.staleness_ms));
+    if (service->store.statement_timeout_ms)
+        json_object_set_new(store, "statement_timeout_ms",
+                            json_integer(service->store.statement_timeout_ms));
+    json_object_set_new(by->provision->stores, service->name, store);
+}
+
+/* The stores of the services on one server. */
+static void add_stores(struct configuring *by, const struct system_server *server, int port)
+{
+    for (size_t i = 0; i < by->file->service_count; i++) {
+        const struct system_service *service = &by->file->services[i];
+        if (service->store.server && strcmp(service->store.server, server->name) == 0)
+            add_store(by, service, server->address.tls, store_on(by, service, server, port));
+    }
+}
+
+static void add_given(struct configuring *by)
+{
+    for (size_t i = 0; i < by->file->service_count; i++) {
+        const struct system_service *service = &by->file->services[i];
+        if (!service->store.address.host)
+            continue;
+        json_t *store = address_json(&service->store.address, server_kind(service->engine)->port);
+        json_object_set_new(store, "database", json_string(service->store.database));
+        if (service->store.schema)
+            json_object_set_new(store, "schema", json_string(service->store.schema));
+        add_store(by, service, service->store.address.tls, store);
+    }
+}
+
+/* New reference. */
+static json_t *stores_of(const struct configuring *by, const struct system_server *server)
+{
+    json_t *stores = json_array();
+    for (size_t i = 0; i < by->file->service_count; i++) {
+        const struct system_service *service = &by->file->services[i];
+        if (service->store.server && strcmp(service->store.server, server->name) == 0)
+            json_array_append(stores, json_object_get(by->provision->stores, service->name));
+    }
+    return stores;
+}
+
+/* ---- Private servers ----------------------------------------------------------------------------
+ */
+
+static enum fh_code write_keeper(const struct configuring *by, const struct system_server *server,
+                                 struct provision_part *part, struct fh_error *error)
+{
+    json_t *config = json_pack(
+        "{s:i, s:s, s:s, s:s, s:i, s:O, s:i, s:o}", "freehold", 1, "server", part->name, "engine",
+        server->engine, "folder", part->folder, "port",
+        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)),
+        "password", kept_secret(by->kept, part->name), "control_fd", 4, "stores",
+        stores_of(by, server));
+    if (server->settings)
+        json_object_set(config, "settings", server->settings);
+    enum fh_code code = state_write_json(part->folder_fd, "server.json", config, error);
+    json_decref(config);
+    if (code == FH_OK && part->user &&
+        fchownat(part->folder_fd, "server.json", part->user, part->group, AT_SYMLINK_NOFOLLOW) != 0)
+        code = error_set_errno(error, FH_UNAVAILABLE, errno, "%s/server.json can't be given away",
+                               part->folder);
+    snprintf(
+        part->address, sizeof part->address, "127.0.0.1:%d",
+        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name)));
+    part->program = &by->provision->command;
+    part->arguments[0] = by->options->command;
+    part->arguments[1] = "keep";
+    part->arguments[2] = "--config";
+    part->arguments[3] = arena_printf(&by->provision->arena, "%s/server.json", part->folder);
+    return code;
+}
+
+/* ---- Existing servers ---------------------------------------------------------------------------
+ */
+
+static enum fh_code provide(const struct configuring *by, const struct system_server *server,
+                            const struct system_service *service, struct fh_error *error)
+{
+    struct fh_error why = {0};
+    json_t *provided = json_object_get(by->kept, "provided");
+    const char *key = store_key(&by->provision->arena, service, server);
+    char text[400];
+    const struct server_kind *kind = server_kind(server->engine);
+    json_t *admin = address_json(&server->address, kind->port);
+    enum fh_code code =
+        kind->provide(admin, json_object_get(by->provision->stores, service->name), false, &why);
+    json_decref(admin);
+    if (code == FH_UNAVAILABLE && json_object_get(provided, key)) {
+        snprintf(text, sizeof text,
+                 "the server %s does not answer; going on, since %s has its store there (%s)",
+                 server->name, service->name, why.message);
+        by->options->say(by->options->context, text);
+        return FH_OK;
+    }
+    if (code == FH_OK)
+        json_object_set_new(provided, key, json_true());
+    return code == FH_OK ? FH_OK
+                         : error_set(error, code == FH_CONFLICT ? FH_INVALID : code,
+                                     "servers.%s, the store of %s: %.150s", server->name,
+                                     service->name, why.message);
+}
+
+static enum fh_code provide_existing(const struct configuring *by, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < by->file->service_count && code == FH_OK; i++) {
+        const struct system_service *service = &by->file->services[i];
+        const struct system_server *server =
+            service->store.server ? system_file_server(by->file, service->store.server) : NULL;
+        if (server && server->address.host)
+            code = provide(by, server, service, error);
+    }
+    return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
+}
+
+/* ---- All of it ----------------------------------------------------------------------------------
+ */
+
+static void say_where(const struct configuring *by, const struct system_service *service)
+{
+    char text[512];
+    struct arena *arena = &by->provision->arena;
+    const json_t *store = json_object_get(by->provision->stores, service->name);
+    const struct system_server *server =
+        service->store.server ? system_file_server(by->file, service->store.server) : NULL;
+    const char *where = "a store that is there already";
+    if (server && server->address.host)
+        where = arena_printf(arena, "the server %s", server->name);
+    else if (server && strcmp(server->name, service->name) == 0)
+        where = "a private server";
+    else if (server)
+        where = arena_printf(arena, "the private server %s", server->name);
+    const char *schema = server_text(store, "schema");
+    snprintf(text, sizeof text, "%-12s %s, %s at %s:%d, database %s%s%s", service->name,
+             service->engine, where, server_text(store, "host"), server_port(store, 0),
+             server_text(store, "database"), *schema ? ", schema " : "", schema);
+    by->options->say(by->options->context, text);
+}
+
+static enum fh_code configure(struct configuring *by, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
+        const struct system_server *server = &by->file->servers[i];
+        const char *key = key_of(&by->provision->arena, server);
+        int port = 0;
+        if (!server->used)
+            continue;
+        if (is_private(server)) {
+            kept_secret(by->kept, key);
+            code = kept_port(by->kept, key, &port, error);
+        }
+        add_stores(by, server, port);
+    }
+    add_given(by);
+    if (code == FH_OK)
+        code = kept_write(&by->provision->state, by->kept, error);
+    for (size_t i = 0; i < by->file->server_count && code == FH_OK; i++) {
+        const struct system_server *server = &by->file->servers[i];
+        struct provision_part *part =
+            part_named(by->provision, key_of(&by->provision->arena, server));
+        if (part && is_private(server))
+            code = write_keeper(by, server, part, error);
+    }
+    return code == FH_OK ? provide_existing(by, error) : code;
+}
+
+static struct configuring configuring_of(struct provision *provision,
+                                         const struct provision_options *options)
+{
+    return (struct configuring){.provision = provision, .options = options, .file = options->file};
+}
+
+enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
+                               struct fh_error *error)
+{
+    struct configuring by = configuring_of(provision, options);
+    bool any = false;
+    for (size_t i = 0; i < by.file->service_count; i++)
+        any |= by.file->services[i].store.server || by.file->services[i].store.address.host;
+    provision->stores = json_object();
+    if (!any)
+        return FH_OK;
+    FH_ASSERT(sodium_init() >= 0);
+    enum fh_code code = kept_read(&provision->state, &by.kept, error);
+    if (code != FH_OK)
+        return code;
+    code = configure(&by, error);
+    for (size_t i = 0; i < by.file->service_count && code == FH_OK; i++) {
+        if (json_object_get(provision->stores, by.file->services[i].name))
+            say_where(&by, &by.file->services[i]);
+    }
+    json_decref(by.kept);
+    return code;
+}
+
+/* ---- One of them, while the others run ---------------------------------------------------------
+ */
+
+/* Its keeper makes what is needed on it when it starts; on one that runs it is made here. */
+static enum fh_code add_to_private(struct configuring *by, const struct system_service *service,
+                                   const struct system_server *server, struct fh_error *error)
+{
+    enum fh_code code = servers_make_parts(by->provision, by->file, error);
+    if (code != FH_OK)
+        return code;
+    struct provision_part *part = part_named(by->provision, key_of(&by->provision->arena, server));
+    bool runs = instance_survivor(part->folder_fd, 0) != 0;
+    int port =
+        (int)json_integer_value(json_object_get(json_object_get(by->kept, "ports"), part->name));
+    if (!runs)
+        code = kept_port(by->kept, part->name, &port, error);
+    if (code != FH_OK)
+        return code;
+    json_t *password = kept_secret(by->kept, part->name);
+    add_store(by, service, server->address.tls, store_on(by, service, server, port));
+    code = kept_write(&by->provision->state, by->kept, error);
+    if (code == FH_OK)
+        code = write_keeper(by, server, part, error);
+    if (code != FH_OK || !runs)
+        return code;
+    json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", "127.0.0.1", "port", port, "user",
+                              SERVER_SUPERUSER, "password", password);
+    code = server_kind(server->engine)
+               ->provide(admin, json_object_get(by->provision->stores, service->name), true, error);
+    json_decref(admin);
+    return code;
+}
+
+static enum fh_code add_to_existing(struct configuring *by, const struct system_service *service,
+                                    const struct system_server *server, struct fh_error *error)
+{
+    add_store(by, service, server->address.tls, store_on(by, service, server, 0));
+    enum fh_code code = kept_write(&by->provision->state, by->kept, error);
+    if (code == FH_OK)
+        code = provide(by, server, service, error);
+    return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
+}
+
+enum fh_code servers_configure_one(struct provision *provision,
+                                   const struct system_service *service, struct fh_error *error)
+{
+    struct configuring by = configuring_of(provision, &provision->options);
+    struct system_server *server =
+        service->store.server ? system_file_server(by.file, service->store.server) : NULL;
+    json_object_del(provision->stores, service->name);
+    if (!server && !service->store.address.host)
+        return FH_OK;
+    FH_ASSERT(sodium_init() >= 0);
+    enum fh_code code = kept_read(&provision->state, &by.kept, error);
+    if (code != FH_OK)
+        return code;
+    if (!server)
+        add_given(&by);
+    else if (is_private(server))
+        code = add_to_private(&by, service, server, error);
+    else
+        code = add_to_existing(&by, service, server, error);
+    if (code == FH_OK)
+        say_where(&by, service);
+    json_decref(by.kept);
+    return code;
+}
+
+const struct provision_part *servers_part(struct provision *provision,
+                                          const struct system_service *service)
+{
+    const struct system_server *server =
+        service->store.server ? system_file_server(provision->options.file, service->store.server)
+                              : NULL;
+    if (!server || !is_private(server))
+        return NULL;
+    return part_named(provision, key_of(&provision->arena, server));
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MAKING ──made──▸ STARTING ──answers, stores are provided──▸ READY
+ *     any ──SIGTERM, or `up` is gone──▸ STOPPING ──the server has ended──▸ exit
+ *     any ──the server has ended──▸ exit 1, and `up` starts a new keeper
+ *
+ * A new server is made in data.new and renamed when it is made, with a file "unfinished" beside it
+ * until it has first been READY (some make the last of themselves at their first start); a keeper
+ * that finds either begins anew. Nobody has been told of the server by then. When the keeper itself
+ * is killed, the kernel ends the server at once (PR_SET_PDEATHSIG), and what it had committed is
+ * recovered at its next start: a server without a keeper would be one that nobody stops. A keeper
+ * that comes too early, while the former server is still ending, fails on its lock and is started
+ * again.
+ *
+ * While it is MAKING and STARTING it says that it is working, and `up` is patient with it:
+ * recovering a large store takes what it takes. All calls to the server block, each for a few
+ * seconds at the most.
+ */
+
+#define _GNU_SOURCE
+#include "system/servers/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "service/process.h"
+#include "store/server.h"
+
+#define DATA "data"
+#define DATA_NEW "data.new"
+#define UNFINISHED "unfinished"
+#define TRY_MS 100 /* between looks at a server that starts */
+#define FOLDERS_OPEN_MAX 16
+
+enum phase { MAKING, STARTING, READY, STOPPING };
+
+struct keeper {
+    json_t *config;
+    const struct server_kind *kind;
+    struct arena arena;
+    struct server_own own;
+    json_t *admin; /* as whom the server is told what to do */
+    enum phase phase;
+    int exit_code; /* after STOPPING */
+    pid_t pid;     /* of what runs now: the maker, then the server */
+    int signal_fd, control_fd;
+    sigset_t signals, before;
+};
+
+static void tell_up(const struct keeper *keeper, const char *line)
+{
+    /* A full channel loses a beat; a closed one is seen by poll. */
+    if (send(keeper->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return;
+}
+
+/* ---- The server's process ----------------------------------------------------------------------
+ */
+
+static enum fh_code spawn(struct keeper *keeper, const struct server_command *command, int signal,
+                          struct fh_error *error)
+{
+    pid_t parent = getpid();
+    keeper->pid = fork();
+    if (keeper->pid < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "The server can't be started");
+    if (keeper->pid > 0)
+        return FH_OK;
+    setpgid(0, 0);
+    sigprocmask(SIG_SETMASK, &keeper->before, NULL);
+    prctl(PR_SET_PDEATHSIG, signal);
+    if (command->secret)
+        setenv(command->secret_name, command->secret, 1);
+    if (getppid() == parent)
+        execv(command->arguments[0], (char *const *)(uintptr_t)command->arguments);
+    _exit(127);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    (void)status;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+static enum fh_code begin_making(struct keeper *keeper, struct fh_error *error)
+{
+    struct server_command command = {.arena = &keeper->arena};
+    struct server_own own = keeper->own;
+    nftw(DATA_NEW, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+    nftw(DATA, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+    own.data = arena_printf(&keeper->arena, "%s/" DATA_NEW, own.folder);
+    log_info("making a new %s server", keeper->kind->engine);
+    keeper->phase = MAKING;
+    enum fh_code code = keeper->kind->make(&own, &command, error);
+    return code == FH_OK ? spawn(keeper, &command, SIGKILL, error) : code;
+}
+
+static enum fh_code begin_running(struct keeper *keeper, struct fh_error *error)
+{
+    struct server_command command = {.arena = &keeper->arena};
+    keeper->phase = STARTING;
+    enum fh_code code = keeper->kind->run(&keeper->own, &command, error);
+    return code == FH_OK ? spawn(keeper, &command, keeper->kind->death_signal, error) : code;
+}
+
+static enum fh_code finish_making(struct keeper *keeper, struct fh_error *error)
+{
+    unlink(SERVER_SECRET);
+    int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int marker = open(UNFINISHED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    bool moved = marker >= 0 && folder >= 0 && rename(DATA_NEW, DATA) == 0 && fsync(folder) == 0;
+    int number = errno;
+    if (marker >= 0)
+        close(marker);
+    if (folder >= 0)
+        close(folder);
+    if (!moved)
+        return error_set_errno(error, FH_UNAVAILABLE, number, "The new server can't be moved to %s",
+                               keeper->own.data);
+    return begin_running(keeper, error);
+}
+
+static void stop(struct keeper *keeper)
+{
+    if (keeper->phase == STOPPING)
+        return;
+    /* A maker is a script with children: the whole group. */
+    if (keeper->pid)
+        kill(keeper->phase == MAKING ? -keeper->pid : keeper->pid,
+             keeper->phase == MAKING ? SIGTERM : keeper->kind->stop_signal);
+    keeper->phase = STOPPING;
+}
+
+/* ---- Getting ready ------------------------------------------------------------------------------
+ */
+
+static enum fh_code provide_all(struct keeper *keeper, struct fh_error *error)
+{
+    size_t i;
+    json_t *store;
+    enum fh_code code = FH_OK;
+    json_array_foreach (json_object_get(keeper->config, "stores"), i, store) {
+        if (code == FH_OK)
+            code = keeper->kind->provide(keeper->admin, store, true, error);
+        tell_up(keeper, keeper->phase == READY ? "beat\n" : "working\n");
+    }
+    return code;
+}
+
+/* Before anybody is told: what is written to it from now on must never be taken for a half-made
+ * server's, not even after a loss of power. */
+static enum fh_code mark_finished(struct fh_error *error)
+{
+    unlink(SERVER_SECRET);
+    if (unlink(UNFINISHED) != 0)
+        return FH_OK; /* it has been so for long */
+    int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool durable = folder >= 0 && fsync(folder) == 0;
+    int number = errno;
+    if (folder >= 0)
+        close(folder);
+    return durable ? FH_OK
+                   : error_set_errno(error, FH_UNAVAILABLE, number, "The folder is not durable");
+}
+
+/* FH_OK: go on, whether it is ready or not. */
+static enum fh_code try_ready(struct keeper *keeper, struct fh_error *error)
+{
+    enum fh_code code = keeper->kind->enter(keeper->admin, error);
+    if (code == FH_UNAVAILABLE)
+        return FH_OK; /* it does not answer yet; or it has ended, which is heard of */
+    if (code == FH_OK)
+        code = provide_all(keeper, error);
+    if (code == FH_OK)
+        code = mark_finished(error);
+    if (code == FH_OK) {
+        keeper->phase = READY;
+        tell_up(keeper, "ready\n");
+    }
+    return code;
+}
+
+/* ---- The loop
+ * ------------------------------------------------------------------------------------ */
+
+/* What has ended, and so whether to go on: -1, or the exit code. */
+static int reap(struct keeper *keeper, struct fh_error *error)
+{
+    int status;
+    if (keeper->pid == 0 || waitpid(keeper->pid, &status, WNOHANG) != keeper->pid)
+        return -1;
+    keeper->pid = 0;
+    bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (keeper->phase == STOPPING)
+        return keeper->exit_code;
+    if (keeper->phase == MAKING && well) {
+        if (finish_making(keeper, error) == FH_OK)
+            return -1;
+        log_error("%s", error->message);
+        return PROCESS_EXIT_FAILED;
+    }
+    if (WIFSIGNALED(status))
+        log_error("the %s server was killed by signal %d", keeper->kind->engine, WTERMSIG(status));
+    else
+        log_error("the %s server %s with exit code %d", keeper->kind->engine,
+                  keeper->phase == MAKING ? "could not be made: it ended" : "has ended",
+                  WEXITSTATUS(status));
+    return PROCESS_EXIT_FAILED;
+}
+
+static void take_events(struct keeper *keeper, const struct pollfd *watched)
+{
+    struct signalfd_siginfo info;
+    char ignored[64];
+    while (read(keeper->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGCHLD)
+            stop(keeper);
+    }
+    if (watched[1].revents &&
+        recv(keeper->control_fd, ignored, sizeof ignored, MSG_DONTWAIT) == 0) {
+        keeper->control_fd = -1; /* `up` is gone */
+        stop(keeper);
+    }
+}
+
+static int turn(struct keeper *keeper)
+{
+    struct fh_error error = {0};
+    for (;;) {
+        struct pollfd watched[2] = {{.fd = keeper->signal_fd, .events = POLLIN},
+                                    {.fd = keeper->control_fd, .events = POLLIN}};
+        poll(watched, 2, keeper->phase == STARTING ? TRY_MS : PROCESS_BEAT_MS);
+        take_events(keeper, watched);
+        int code = reap(keeper, &error);
+        if (code >= 0)
+            return code;
+        if (keeper->phase == STARTING && try_ready(keeper, &error) != FH_OK) {
+            log_error("%s", error.message);
+            keeper->exit_code =
+                error.code == FH_UNAVAILABLE ? PROCESS_EXIT_FAILED : PROCESS_EXIT_CONFIGURATION;
+            stop(keeper);
+        }
+        tell_up(keeper, keeper->phase == READY ? "beat\n" : "working\n");
+    }
+}
+
+static enum fh_code prepare(struct keeper *keeper, struct fh_error *error)
+{
+    const char *engine = server_text(keeper->config, "engine");
+    const char *folder = server_text(keeper->config, "folder");
+    keeper->kind = server_kind(engine);
+    if (!keeper->kind)
+        return error_set(error, FH_INVALID, "The engine %s is not built in.", engine);
+    keeper->own = (struct server_own){.arena = &keeper->arena,
+                                      .programs = keeper->kind->programs(&keeper->arena),
+                                      .folder = folder,
+                                      .data = arena_printf(&keeper->arena, "%s/" DATA, folder),
+                                      .port = server_port(keeper->config, 0),
+                                      .password = server_text(keeper->config, "password"),
+                                      .settings = json_object_get(keeper->config, "settings"),
+                                      .stores = json_object_get(keeper->config, "stores")};
+    keeper->admin = json_pack("{s:s, s:i, s:s, s:s}", "host", "127.0.0.1", "port", keeper->own.port,
+                              "user", SERVER_SUPERUSER, "password", keeper->own.password);
+    if (!keeper->own.programs)
+        return error_set(error, FH_INVALID, "%s is not installed: %s.", engine,
+                         keeper->kind->install);
+    if (chdir(folder) != 0)
+        return error_set_errno(error, FH_INVALID, errno, "The folder %s can't be entered", folder);
+    json_int_t control_fd = -1;
+    json_integer_at(keeper->config, "control_fd", &control_fd);
+    keeper->control_fd = (int)control_fd;
+    for (int fd = 3; fd < 6; fd++) /* `up` gave them to this process alone */
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    keeper->signal_fd = signalfd(-1, &keeper->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return keeper->signal_fd < 0
+               ? error_set_errno(error, FH_UNAVAILABLE, errno, "Signals can't be awaited")
+               : FH_OK;
+}
+
+int keeper_main(const char *config_path)
+{
+    struct fh_error error = {0};
+    struct keeper keeper = {.control_fd = -1, .signal_fd = -1};
+    log_init("server", LOG_LEVEL_INFO);
+    arena_init(&keeper.arena, ARENA_SIZE_MAX);
+    sigemptyset(&keeper.signals);
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaddset(&keeper.signals, numbers[i]);
+    sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before);
+    enum fh_code code = process_config_read(NULL, config_path, &keeper.config, &error);
+    if (code == FH_OK)
+        code = prepare(&keeper, &error);
+    if (code == FH_OK)
+        code = access(DATA, F_OK) == 0 && access(UNFINISHED, F_OK) != 0
+                   ? begin_running(&keeper, &error)
+                   : begin_making(&keeper, &error);
+    int exit_code = PROCESS_EXIT_FAILED;
+    if (code == FH_OK)
+        exit_code = turn(&keeper);
+    else
+        log_error("%s", error.message);
+    if (code == FH_INVALID)
+        exit_code = PROCESS_EXIT_CONFIGURATION;
+    json_decref(keeper.admin);
+    json_decref(keeper.config);
+    arena_release(&keeper.arena);
+    return exit_code;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Scaling is one service's matter. An upgrade may take others with it (renewal.h), one part after
+ * the other, and its client hears of all; so there is one upgrade at a time in a system.
+ */
+
+#include "system/supervise/asked.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "system/file/nearest.h"
+#include "system/backup/restore.h"
+#include "system/supervise/scale.h"
+
+static const char *const phase_names[] = {"starting", "starting", "starting", "up",
+                                          "stopping", "stopping", "stopping", "stopped"};
+
+/* ---- An upgrade under way ----------------------------------------------------------------------
+ */
+
+static const char *upgraded_name(const struct supervisor *supervisor)
+{
+    return supervisor->all[supervisor->renewal.service].part->name;
+}
+
+static bool is_renewed(const struct supervisor *supervisor, const struct instances *instances)
+{
+    const struct renewal *renewal = &supervisor->renewal;
+    return renewal->count && &supervisor->all[renewal->parts[renewal->at]] == instances;
+}
+
+/* The part whose turn it is. */
+static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *error)
+{
+    struct renewal *renewal = &supervisor->renewal;
+    struct instances *instances = &supervisor->all[renewal->parts[renewal->at]];
+    enum fh_code code = instances_upgrade(instances, error);
+    if (code == FH_OK)
+        supervisor_tend(supervisor, instances);
+    else
+        renewal_take_back(renewal, supervisor->options->provision);
+    return code;
+}
+
+void asked_settled(struct supervisor *supervisor, struct instances *instances)
+{
+    struct fh_error error;
+    const char *name = instances->part->name;
+    if (!is_renewed(supervisor, instances)) {
+        /* Whose turn comes yet is settled in vain. */
+        if (!supervisor->renewal.count || strcmp(name, upgraded_name(supervisor)) != 0)
+            control_done(supervisor->control, name, NULL);
+    } else if (!renewal_next(&supervisor->renewal)) {
+        control_done(supervisor->control, upgraded_name(supervisor), NULL);
+    } else if (renew_one(supervisor, &error) != FH_OK) {
+        control_done(supervisor->control, upgraded_name(supervisor), error.message);
+    }
+}
+
+void asked_failed(struct supervisor *supervisor, struct instances *instances)
+{
+    bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision);
+    watch_failed(supervisor, supervisor->renewal.service);
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, upgraded_name(supervisor),
+                   "%s could not be upgraded: what was started does not get ready; see its log%s",
+                   instances->part->name, back ? ". It goes on with its older program" : "");
+    control_done(supervisor->control, upgraded_name(supervisor),
+                 "what was started does not get ready; see its log in the state folder");
+    instances_try_again(instances);
+}
+
+/* Of a restore: what it left undone stands in the service's folder. */
+void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
+{
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
+                   "%s does not get ready behind its restore; see its log", instances->part->name);
+    control_done(supervisor->control, instances->part->name,
+                 "it does not get ready; see its log in the state folder");
+}
+
+/* ---- Answers -----------------------------------------------------------------------------------
+ */
+
+/* What the system file says otherwise; null: it agrees. */
+static json_t *moved_json(const struct system_service *service)
+{
+    if (!service->moved_from)
+        return json_null();
+    return json_pack("{s:s, s:i, s:s, s:s}", "path", service->engine_place.file, "line",
+                     service->engine_place.line, "says", service->moved_from, "expected",
+                     service->moved_to);
+}
+
+static json_t *status(void *context)
+{
+    struct supervisor *supervisor = context;
+    const struct system_file *file = supervisor->options->file;
+    json_t *all = json_object(), *services = json_array(), *servers = json_array();
+    for (size_t i = 0; i + 1 < supervisor->count; i++) {
+        json_t *service = instances_json(&supervisor->all[i]);
+        json_object_set_new(service, "program", watch_json(supervisor, i));
+        json_object_set_new(service, "engine", json_string(file->services[i].engine));
+        json_object_set_new(service, "file", moved_json(&file->services[i]));
+        json_array_append_new(services, service);
+    }
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        const struct instances *server = &supervisor->servers[i];
+        if (server->wanted || !instances_ended(server)) /* else its store was moved away */
+            json_array_append_new(servers, instances_json(server));
+    }
+    json_object_set_new(all, "system", json_string(file->name));
+    json_object_set_new(all, "profile", file->profile ? json_string(file->profile) : json_null());
+    json_object_set_new(all, "phase", json_string(phase_names[supervisor->phase]));
+    json_object_set_new(all, "up_pid", json_integer(getpid()));
+    json_t *gateway = instances_json(supervisor_gateway(supervisor));
+    json_object_set_new(gateway, "program", watch_json(supervisor, supervisor->count - 1));
+    json_object_set_new(gateway, "tls", json_boolean(file->door_certificate != NULL));
+    json_object_set_new(all, "gateway", gateway);
+    json_object_set_new(all, "services", services);
+    json_object_set_new(all, "servers", servers);
+    return all;
+}
+
+static void stop_asked(void *context)
+{
+    supervisor_stop(context);
+}
+
+static enum fh_code scale(struct supervisor *supervisor, struct instances *instances,
+                          const json_t *request, struct fh_error *error)
+{
+    struct system_service *service =
+        system_file_service(supervisor->options->file, instances->part->name);
+    json_int_t wanted;
+    if (!json_integer_at(request, "instances", &wanted))
+        return error_set(error, FH_INVALID, "How many instances %s shall have is not said.",
+                         service->name);
+    int count = wanted < 1 || wanted > SYSTEM_INSTANCES_MAX ? 0 : (int)wanted;
+    enum fh_code code = instances_scale(instances, count, error);
+    if (code == FH_OK)
+        code = scale_record(&supervisor->options->provision->state, service, count, error);
+    return code;
+}
+
+enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool force,
+                           struct fh_error *error)
+{
+    struct renewal *renewal = &supervisor->renewal;
+    struct provision *provision = supervisor->options->provision;
+    if (renewal->count)
+        return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
+                         upgraded_name(supervisor));
+    if (supervisor->relocation.phase != RELOCATION_NONE)
+        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
+                         supervisor->all[supervisor->relocation.service].part->name);
+    enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
+                               : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
+                                                                            : RENEWAL_NOBODY;
+    enum fh_code code = service == supervisor->count - 1
+                            ? renewal_begin_gateway(renewal, provision, error)
+                            : renewal_begin(renewal, provision, service, sagas, error);
+    if (code != FH_OK)
+        return code;
+    for (size_t i = 0; i < renewal->count; i++) {
+        if (renewal->parts[i] != service)
+            supervisor_say(supervisor, SUPERVISE_STEP, upgraded_name(supervisor),
+                           "%s is started again too: it hears of what %s needs or offers now",
+                           supervisor->all[renewal->parts[i]].part->name,
+                           upgraded_name(supervisor));
+    }
+    return renew_one(supervisor, error);
+}
+
+/* By itself, or because somebody else has asked: then its end is the answer to this one too. */
+static bool is_under_way(const struct supervisor *supervisor, size_t service)
+{
+    const struct provision_part *part = supervisor->all[service].part;
+    struct program_file now = program_file_look(part->arguments[0]);
+    return supervisor->renewal.count && supervisor->renewal.service == service &&
+           program_file_same(&now, &part->program->file);
+}
+
+/* While none of the service's processes runs: the order stands from here on, also for the next up.
+ */
+static void order(struct instances *instances)
+{
+    struct fh_error error;
+    struct supervisor *supervisor = instances->model.owner;
+    if (restore_order(instances->part->folder_fd, &error) != FH_OK)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name, "%s: %s",
+                       instances->part->name, error.message);
+}
+
+static enum fh_code restore(struct supervisor *supervisor, struct instances *instances,
+                            struct fh_error *error)
+{
+    if (supervisor->renewal.count)
+        return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
+                         upgraded_name(supervisor));
+    return instances_part(instances, order, error);
+}
+
+static enum fh_code not_there(const struct supervisor *supervisor, const char *name,
+                              struct fh_error *error)
+{
+    struct nearest nearest = nearest_begin(name);
+    for (size_t i = 0; i + 1 < supervisor->count; i++)
+        nearest_offer(&nearest, supervisor->all[i].part->name);
+    if (nearest.word)
+        return error_set(error, FH_NOT_FOUND,
+                         "The running system has no service '%s'; did you mean '%s'?", name,
+                         nearest.word);
+    return error_set(error, FH_NOT_FOUND, "The running system has no service '%s'.", name);
+}
+
+static enum fh_code change_asked(void *context, const char *command, const char *name,
+                                 const json_t *request, struct fh_error *error)
+{
+    struct supervisor *supervisor = context;
+    bool upgrade = strcmp(command, "upgrade") == 0;
+    /* The gateway, which is the last, is no service, but has a program too. */
+    size_t parts = supervisor->count - (upgrade ? 0 : 1), service = 0;
+    while (service < parts && strcmp(supervisor->all[service].part->name, name) != 0)
+        service++;
+    if (service == parts)
+        return not_there(supervisor, name, error);
+    if (supervisor->phase != UP)
+        return error_set(error, FH_CONFLICT, "The system is %s; ask when it is up.",
+                         phase_names[supervisor->phase]);
+    if (strcmp(command, "move") == 0)
+        return relocate_asked(supervisor, service, request, error);
+    if (supervisor->relocation.phase != RELOCATION_NONE &&
+        supervisor->relocation.service == service)
+        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.", name);
+    if (upgrade && is_under_way(supervisor, service))
+        return FH_OK;
+    if (upgrade)
+        return asked_upgrade(supervisor, service, json_is_true(json_object_get(request, "force")),
+                             error);
+    struct instances *instances = &supervisor->all[service];
+    enum fh_code code = strcmp(command, "restore") == 0
+                            ? restore(supervisor, instances, error)
+                            : scale(supervisor, instances, request, error);
+    if (code == FH_OK)
+        supervisor_tend(supervisor, instances);
+    return code;
+}
+
+struct control_handler asked_handler(struct supervisor *supervisor)
+{
+    return (struct control_handler){status, stop_asked, change_asked, supervisor};
+}

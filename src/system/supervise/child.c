@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process has descriptors 3 (its listening socket), 4 (the control pair) and 5 (the lock that
+ * says it lives), and writes its log itself, so that nothing of it is lost when `up` dies. The log
+ * is bounded by copying it to log.1 and cutting it, which works under an O_APPEND writer.
+ *
+ * Silence is judged by the monotonic clock, and never on the first look, since `up` itself may have
+ * been held up: heartbeats that wait to be read are read first. A process that would run if the
+ * machine let it is slow, not silent: on a busy machine, killing it would only make more work. It
+ * is given longer, though not for ever, since one in an endless loop looks the same.
+ *
+ * A process has ended when both its handles are closed; only then may the next one start.
+ *
+ * A process is started from the program that was checked (part->program), never from whatever bears
+ * its name by now: an upgrade takes that. One that was replaced is run by the descriptor that holds
+ * it, where a script's interpreter finds it too. One that was overwritten in its place is gone.
+ */
+
+#define _GNU_SOURCE
+#include "system/supervise/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "system/provision/instance.h"
+
+#define NS_PER_MS 1000000
+#define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
+#define DOUBT_MS 100 /* meanwhile it reads what has come */
+#define HELD_FD 7
+#define HELD_PATH "/proc/self/fd/7"
+
+const char *child_state_name(enum child_state state)
+{
+    static const char *const names[] = {"idle",     "starting", "ready", "restarting",
+                                        "given up", "stopping", "ended"};
+    return names[state];
+}
+
+static void set_state(struct child *child, enum child_state state)
+{
+    child->state = state;
+    child->changed(child);
+}
+
+static void after_ms(struct child *child, int64_t ms, void (*fire)(struct world_timer *))
+{
+    child->timer.fire = fire;
+    child->timer.owner = child;
+    world_timer_start(child->world, &child->timer, world_in_ms(child->world, ms));
+}
+
+enum fh_code child_init(struct child *child, struct fh_error *error)
+{
+    char name[INSTANCE_FILE_SIZE];
+    child->own_fd = -1;
+    if (child->addressed) {
+        enum fh_code code =
+            address_listen("127.0.0.1:0", &child->own_fd, child->own_address, error);
+        if (code != FH_OK)
+            return code;
+    }
+    instance_file(name, "log", child->instance, "");
+    child->log_fd = openat(child->part->folder_fd, name,
+                           O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (child->log_fd < 0)
+        return error_set_errno(error, FH_UNAVAILABLE, errno, "Cannot open %s/%s",
+                               child->part->folder, name);
+    if (child->instance == 0)
+        return FH_OK;
+    instance_file(name, child->part->stem, child->instance, ".json");
+    snprintf(child->config, sizeof child->config, "%s/%s", child->part->folder, name);
+    return FH_OK;
+}
+
+void child_release(struct child *child)
+{
+    world_timer_stop(child->world, &child->timer);
+    if (child->log_fd >= 0)
+        close(child->log_fd);
+    if (child->own_fd >= 0)
+        close(child->own_fd);
+    child->log_fd = child->own_fd = -1;
+}
+
+/* Never after it was reaped: its pid may be another's by then. */
+static void send_signal(struct child *child, int signal)
+{
+    if (child->pid && !uv_is_closing((uv_handle_t *)&child->process))
+        uv_process_kill(&child->process, signal);
+}
+
+/* ---- Endings -----------------------------------------------------------------------------------
+ */
+
+static void begin(struct child *child);
+
+static void begin_again(struct world_timer *timer)
+{
+    struct child *child = timer->owner;
+    child->restarts++;
+    begin(child);
+}
+
+/* Exponential, half of it by chance, so that services that died together do not come back so. One
+ * that has served is taken over within two seconds, however often it was killed. */
+static int64_t backoff_ms(struct child *child)
+{
+    int shift = child->failures < 10 ? child->failures : 10;
+    int64_t full = (int64_t)CHILD_BACKOFF_MS_MIN << shift;
+    int64_t most = child->ready_ns ? CHILD_BACKOFF_SERVED_MS_MAX : CHILD_BACKOFF_MS_MAX;
+    if (full > most)
+        full = most;
+    return full / 2 + (int64_t)world_random_below(child->world, (uint64_t)(full / 2) + 1);
+}
+
+static void describe_end(struct child *child)
+{
+    if (child->killed_for_silence && child->ready_ns)
+        snprintf(child->why, sizeof child->why, "gave no sign of life for %d s and was killed",
+                 child->silent_s);
+    else if (child->killed_for_silence)
+        snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",
+                 CHILD_START_MS_MAX / 1000);
+    else if (child->overwritten)
+        snprintf(child->why, sizeof child->why,
+                 "can't be started: its program was overwritten, and is not taken yet");
+    else if (child->exit_signal)
+        snprintf(child->why, sizeof child->why, "was killed by SIG%s",
+                 sigabbrev_np(child->exit_signal) ? sigabbrev_np(child->exit_signal) : "?");
+    else
+        snprintf(child->why, sizeof child->why, "ended with exit code %d", (int)child->exit_code);
+}
+
+static void has_ended(struct child *child)
+{
+    child->pid = 0;
+    world_timer_stop(child->world, &child->timer);
+    describe_end(child);
+    if (child->state == CHILD_STOPPING || child->once) {
+        set_state(child, CHILD_ENDED);
+        return;
+    }
+    if (child->exit_code == CHILD_EXIT_CONFIGURATION && !child->exit_signal) {
+        set_state(child, CHILD_GIVEN_UP);
+        return;
+    }
+    int64_t now = world_monotonic_ns(child->world);
+    if (child->ready_ns && now - child->ready_ns >= (int64_t)CHILD_STEADY_MS * NS_PER_MS)
+        child->failures = 0;
+    child->wait_ms = backoff_ms(child);
+    child->failures++;
+    after_ms(child, child->wait_ms, begin_again);
+    set_state(child, CHILD_WAITING);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct child *child = handle->data;
+    if (--child->open_handles == 0)
+        has_ended(child);
+}
+
+static void process_exited(uv_process_t *process, int64_t code, int signal)
+{
+    struct child *child = process->data;
+    child->exit_code = code;
+    child->exit_signal = signal;
+    uv_close((uv_handle_t *)process, handle_closed);
+    if (!uv_is_closing((uv_handle_t *)&child->control))
+        uv_close((uv_handle_t *)&child->control, handle_closed);
+}
+
+/* ---- Watching ----------------------------------------------------------------------------------
+ */
+
+/* Its main thread, which beats, is to run (R) or waits for a disk (D); proc_pid_stat(5). One that
+ * was stopped (T) or waits for something else (S) has no such excuse. */
+static bool waits_for_the_machine(const struct child *child)
+{
+    char path[32], text[128];
+    snprintf(path, sizeof path, "/proc/%d/stat", child->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *behind_name = strrchr(text, ')');
+    return behind_name &&
+           (strncmp(behind_name, ") R", 3) == 0 || strncmp(behind_name, ") D", 3) == 0);
+}
+
+static void look(struct world_timer *timer)
+{
+    struct child *child = timer->owner;
+    int64_t now = world_monotonic_ns(child->world);
+    int64_t silent_ms = (now - child->heard_ns) / NS_PER_MS;
+    int64_t limit_ms = child->state == CHILD_READY ? CHILD_SILENCE_MS_MAX : CHILD_START_MS_MAX;
+    int64_t left_ms = limit_ms - silent_ms;
+    if (left_ms <= 0 && now - timer->at_ns > (int64_t)LATE_MS * NS_PER_MS)
+        left_ms = LATE_MS;
+    if (left_ms <= 0 && silent_ms < CHILD_STARVED_MS_MAX && waits_for_the_machine(child))
+        left_ms = LATE_MS;
+    if (left_ms <= 0 && child->doubted_ns != child->heard_ns) {
+        child->doubted_ns = child->heard_ns;
+        left_ms = DOUBT_MS;
+    }
+    if (left_ms > 0) {
+        after_ms(child, left_ms, look);
+        return;
+    }
+    child->silent_s = (int)(silent_ms / 1000);
+    child->killed_for_silence = true;
+    send_signal(child, SIGKILL);
+}
+
+/* "working 412000 1000000 orders"; "~1000000": the total is a guess, 0: it is not known */
+static void take_work(struct child *child)
+{
+    char *total, *of;
+    struct course course = {.done = strtoll(child->line + strlen("working"), &total, 10)};
+    course.guessed = strncmp(total, " ~", 2) == 0;
+    course.total = strtoll(total + (course.guessed ? 2 : 0), &of, 10);
+    course.of = of + 1;
+    if (child->works && child->state == CHILD_STARTING && course.total >= 0 && *of == ' ')
+        child->works(child, &course);
+}
+
+/* "clock 1763737200123": what time it is there, by the process's own wall clock. What waited to be
+ * read, since we stood still, tells of a time that is past: apart.h counts on that. */
+static void take_clock(struct child *child)
+{
+    int64_t its_ms = strtoll(child->line + strlen("clock"), NULL, 10);
+    int64_t ahead_ms = its_ms - world_wall_ms(child->world);
+    if (apart_note(&child->clock, ahead_ms, false, world_monotonic_ns(child->world)) &&
+        child->clock_set)
+        child->clock_set(child);
+}
+
+static void take_line(struct child *child)
+{
+    child->line[child->line_length] = '\0';
+    child->line_length = 0;
+    size_t word = strcspn(child->line, " ");
+    bool ready = strcmp(child->line, "ready") == 0;
+    if (strncmp(child->line, "clock ", 6) == 0)
+        take_clock(child);
+    bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
+    if (!ready && !works && strcmp(child->line, "beat") != 0)
+        return;
+    /* While starting, beats do not count: they must not keep a start alive for ever. But a database
+     * server that recovers, or a migration, takes what it takes. */
+    if (child->state == CHILD_READY || ready || works)
+        child->heard_ns = world_monotonic_ns(child->world);
+    child_log_bound(child);
+    if (works)
+        take_work(child);
+    if (!ready || child->state != CHILD_STARTING)
+        return;
+    child->ready_ns = child->heard_ns;
+    child->start_took_ms = (child->ready_ns - child->started_ns) / NS_PER_MS;
+    after_ms(child, CHILD_SILENCE_MS_MAX, look);
+    set_state(child, CHILD_READY);
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct child *child = handle->data;
+    *buffer = uv_buf_init(child->buffer, sizeof child->buffer);
+}
+
+static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct child *child = stream->data;
+    if (length < 0) {
+        /* The exit follows; one that closed it and lives on falls silent. */
+        if (!uv_is_closing((uv_handle_t *)stream))
+            uv_close((uv_handle_t *)stream, handle_closed);
+        return;
+    }
+    for (ssize_t i = 0; i < length; i++) {
+        if (buffer->base[i] == '\n')
+            take_line(child);
+        else if (child->line_length < sizeof child->line - 1)
+            child->line[child->line_length++] = buffer->base[i];
+    }
+}
+
+/* ---- Starting and stopping ---------------------------------------------------------------------
+ */
+
+/* Which file is started; false: what was checked is there no more. */
+static bool choose_program(struct child *child)
+{
+    const struct program_held *checked = child->part->program;
+    child->runs = program_file_look(child->part->arguments[0]);
+    child->from_held = child->overwritten = false;
+    if (!checked || !checked->file.inode || program_file_same(&child->runs, &checked->file))
+        return true;
+    child->from_held = program_is_whole(checked);
+    child->overwritten = !child->from_held;
+    child->runs = checked->file;
+    return child->from_held;
+}
+
+static int spawn(struct child *child, int lock_fd)
+{
+    char *arguments[5], held[] = HELD_PATH;
+    memcpy(arguments, child->part->arguments, sizeof arguments);
+    if (child->instance)
+        arguments[child->part->config_argument] = child->config;
+    uv_stdio_container_t stdio[HELD_FD + 1] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->log_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->part->listen_fd},
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+         .data.stream = (uv_stream_t *)&child->control},
+        {.flags = UV_INHERIT_FD, .data.fd = lock_fd},
+        {.flags = UV_INHERIT_FD, .data.fd = child->own_fd}};
+    if (child->part->listen_fd < 0)
+        stdio[3] = (uv_stdio_container_t){.flags = UV_IGNORE};
+    if (child->own_fd < 0)
+        stdio[6] = (uv_stdio_container_t){.flags = UV_IGNORE};
+    if (child->from_held)
+        stdio[HELD_FD] =
+            (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = child->part->program->fd};
+    /* A session of its own: Ctrl-C at the terminal is for `up`, which stops in order. */
+    uv_process_options_t options = {.exit_cb = process_exited,
+                                    .file = child->from_held ? held : arguments[0],
+                                    .args = arguments,
+                                    .env = child->environment,
+                                    .cwd = child->part->folder,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .stdio = stdio,
+                                    .stdio_count = child->from_held ? HELD_FD + 1 : HELD_FD};
+    if (child->part->user) {
+        options.flags |= UV_PROCESS_SETUID | UV_PROCESS_SETGID;
+        options.uid = child->part->user;
+        options.gid = child->part->group ? child->part->group : child->part->user;
+    }
+    uv_pipe_init(child->loop, &child->control, 0);
+    child->control.data = child->process.data = child;
+    child->open_handles = 2;
+    return uv_spawn(child->loop, &child->process, &options);
+}
+
+static void complain(struct child *child, const char *text)
+{
+    char line[512];
+    int length = snprintf(line, sizeof line, "freehold up: %s\n", text);
+    if (length > (int)sizeof line - 1)
+        length = (int)sizeof line - 1;
+    if (write(child->log_fd, line, (size_t)length) < 0)
+        return; /* a full disk; what follows says it too */
+}
+
+/* It was executed before uv_spawn returned: what its name says now is what runs, or newer. */
+static void end_if_unchecked(struct child *child)
+{
+    struct program_file now = program_file_look(child->part->arguments[0]);
+    if (!child->part->program || !child->part->program->file.inode || child->from_held ||
+        program_file_same(&now, &child->runs))
+        return;
+    complain(child, "the program was replaced while it was being started; it is started again");
+    send_signal(child, SIGKILL);
+}
+
+/* No process came to be: it counts as one that ended at once. */
+static void fail_to_start(struct child *child, const char *why)
+{
+    complain(child, why);
+    child->exit_code = 1;
+    uv_close((uv_handle_t *)&child->process, handle_closed);
+    uv_close((uv_handle_t *)&child->control, handle_closed);
+}
+
+/* Nothing was even tried. */
+static void end_before_start(struct child *child, const char *why)
+{
+    complain(child, why);
+    child->exit_code = 1;
+    has_ended(child);
+}
+
+static void begin(struct child *child)
+{
+    struct fh_error error;
+    int lock_fd;
+    child->started_ns = child->heard_ns = world_monotonic_ns(child->world);
+    child->ready_ns = 0;
+    child->killed_for_silence = false;
+    child->exit_code = child->exit_signal = 0;
+    child->line_length = 0;
+    child->log_start = child_log_size(child);
+    child->clock = (struct apart){0};
+    child->state = CHILD_STARTING;
+    if (!choose_program(child)) {
+        end_before_start(child, "the program was overwritten, and is not started unchecked");
+        return;
+    }
+    /* Another instance's configuration is the first one's, as that is by now. */
+    enum fh_code code = child->instance
+                            ? instance_configure(child->part->folder_fd, child->part->stem,
+                                                 child->instance, child->part->user, &error)
+                            : FH_OK;
+    if (code == FH_OK)
+        code = instance_lock(child->part->folder_fd, child->instance, &lock_fd, &error);
+    if (code != FH_OK) {
+        end_before_start(child, error.message);
+        return;
+    }
+    int status = spawn(child, lock_fd);
+    if (status == 0) {
+        child->pid = uv_process_get_pid(&child->process);
+        instance_record(lock_fd, child->pid);
+        uv_read_start((uv_stream_t *)&child->control, give_buffer, take_control);
+        after_ms(child, CHILD_START_MS_MAX, look);
+        end_if_unchecked(child);
+    }
+    close(lock_fd);
+    if (status == 0)
+        child->changed(child);
+    else
+        fail_to_start(child, uv_strerror(status));
+}
+
+void child_start(struct child *child)
+{
+    FH_ASSERT(child->state == CHILD_IDLE || child->state == CHILD_ENDED);
+    child->failures = 0;
+    begin(child);
+}
+
+static void grace_is_over(struct world_timer *timer)
+{
+    child_kill(timer->owner);
+}
+
+void child_stop(struct child *child)
+{
+    if (child->state == CHILD_STOPPING || child->state == CHILD_ENDED)
+        return;
+    if (child->open_handles == 0) {
+        world_timer_stop(child->world, &child->timer);
+        set_state(child, CHILD_ENDED);
+        return;
+    }
+    after_ms(child, CHILD_GRACE_MS_MAX, grace_is_over);
+    send_signal(child, SIGTERM);
+    set_state(child, CHILD_STOPPING);
+}
+
+void child_kill(struct child *child)
+{
+    if (child->state == CHILD_STOPPING)
+        send_signal(child, SIGKILL);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A few clients on a private socket. Each write owns its text; a client that does not read is cut
+ * off by its own closing, since nothing is ever waited for but the kernel's buffer. */
+
+#include "system/supervise/control.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "call/identity.h"
+
+#define UNSENT_SIZE_MAX ((size_t)16 << 20)
+
+struct client {
+    uv_pipe_t pipe;
+    struct control *control;
+    struct client *next;
+    bool stops;                         /* asked to stop */
+    char service[CONTROL_SERVICE_SIZE]; /* of which it asked for a change; "" none */
+    bool answered;
+    char line[CONTROL_LINE_SIZE_MAX];
+    size_t line_length;
+};
+
+struct control {
+    uv_loop_t *loop;
+    uv_pipe_t listener;
+    struct control_handler handler;
+    char key[IDENTITY_KEY_TEXT_SIZE];
+    struct client *clients;
+    int client_count;
+    int open_handles;
+    bool ending;
+};
+
+struct message {
+    uv_write_t write;
+    char *text;
+    bool last;
+};
+
+static void maybe_free(struct control *control)
+{
+    if (control->ending && control->open_handles == 0)
+        free(control);
+}
+
+static void listener_closed(uv_handle_t *handle)
+{
+    struct control *control = handle->data;
+    control->open_handles--;
+    maybe_free(control);
+}
+
+static void client_closed(uv_handle_t *handle)
+{
+    struct client *client = handle->data;
+    struct control *control = client->control;
+    struct client **link = &control->clients;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    free(client);
+    control->client_count--;
+    control->open_handles--;
+    maybe_free(control);
+}
+
+static void client_close(struct client *client)
+{
+    if (!uv_is_closing((uv_handle_t *)&client->pipe))
+        uv_close((uv_handle_t *)&client->pipe, client_closed);
+}
+
+static void sent(uv_write_t *write, int status)
+{
+    struct message *message = write->data;
+    struct client *client = write->handle->data;
+    if (message->last || status < 0)
+        client_close(client);
+    json_text_free(message->text);
+    free(message);
+}
+
+static void send_json(struct client *client, json_t *value, bool last)
+{
+    static char newline[] = "\n";
+    uv_stream_t *stream = (uv_stream_t *)&client->pipe;
+    struct message *message = calloc(1, sizeof *message);
+    FH_ASSERT(message != NULL);
+    message->text = json_text(value);
+    message->last = last;
+    message->write.data = message;
+    json_decref(value);
+    uv_buf_t buffers[2] = {uv_buf_init(message->text, (unsigned)strlen(message->text)),
+                           uv_buf_init(newline, 1)};
+    if (!uv_is_closing((uv_handle_t *)stream) &&
+        uv_stream_get_write_queue_size(stream) < UNSENT_SIZE_MAX &&
+        uv_write(&message->write, stream, buffers, 2, sent) == 0)
+        return;
+    json_text_free(message->text);
+    free(message);
+    client_close(client);
+}
+
+static void send_error(struct client *client, const char *text)
+{
+    client->service[0] = '\0';
+    send_json(client, json_pack("{s:s}", "error", text), true);
+}
+
+static void change(struct client *client, const char *command, const json_t *request)
+{
+    struct control_handler *handler = &client->control->handler;
+    struct fh_error error;
+    const char *service = json_string_at(request, "service");
+    if (!service || strlen(service) >= sizeof client->service) {
+        send_error(client, "which service is not said");
+        return;
+    }
+    snprintf(client->service, sizeof client->service, "%s", service);
+    if (handler->change(handler->context, command, client->service, request, &error) != FH_OK)
+        send_error(client, error.message);
+}
+
+static void answer(struct client *client)
+{
+    struct control *control = client->control;
+    json_t *request = NULL;
+    client->answered = true;
+    json_parse(client->line, client->line_length, &request, NULL);
+    const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
+    if (!key || strlen(key) != strlen(control->key) ||
+        sodium_memcmp(key, control->key, strlen(key)) != 0) {
+        send_error(client, "only the operator commands up");
+    } else if (command && strcmp(command, "status") == 0) {
+        send_json(client, control->handler.status(control->handler.context), true);
+    } else if (command && strcmp(command, "stop") == 0) {
+        client->stops = true;
+        control->handler.stop(control->handler.context);
+    } else if (command && (strcmp(command, "scale") == 0 || strcmp(command, "upgrade") == 0 ||
+                           strcmp(command, "move") == 0 || strcmp(command, "restore") == 0)) {
+        change(client, command, request);
+    } else {
+        send_error(client, "expected the command status, stop, scale, upgrade, move or restore");
+    }
+    json_decref(request);
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct client *client = handle->data;
+    *buffer = uv_buf_init(client->line + client->line_length,
+                          (unsigned)(sizeof client->line - client->line_length));
+}
+
+static void take(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    (void)buffer;
+    struct client *client = stream->data;
+    if (length < 0) {
+        client_close(client);
+        return;
+    }
+    client->line_length += (size_t)length;
+    char *newline = memchr(client->line, '\n', client->line_length);
+    if (client->answered) {
+        client->line_length = 0; /* one command a connection */
+    } else if (newline) {
+        client->line_length = (size_t)(newline - client->line);
+        answer(client);
+        client->line_length = 0;
+    } else if (client->line_length == sizeof client->line) {
+        client_close(client);
+    }
+}
+
+static void connected(uv_stream_t *listener, int status)
+{
+    struct control *control = listener->data;
+    struct client *client = calloc(1, sizeof *client);
+    FH_ASSERT(client != NULL);
+    uv_pipe_init(control->loop, &client->pipe, 0);
+    client->pipe.data = client;
+    client->control = control;
+    client->next = control->clients;
+    control->clients = client;
+    control->client_count++;
+    control->open_handles++;
+    if (status < 0 || uv_accept(listener, (uv_stream_t *)&client->pipe) != 0 ||
+        control->client_count > CONTROL_CLIENTS_MAX)
+        client_close(client);
+    else
+        uv_read_start((uv_stream_t *)&client->pipe, give_buffer, take);
+}
+
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+                         struct control_handler handler, struct control **ret,
+                         struct fh_error *error)
+{
+    struct control *control = calloc(1, sizeof *control);
+    FH_ASSERT(control != NULL);
+    *control = (struct control){.loop = loop, .handler = handler, .open_handles = 1};
+    snprintf(control->key, sizeof control->key, "%s", key);
+    uv_pipe_init(loop, &control->listener, 0);
+    control->listener.data = control;
+    int status = uv_pipe_open(&control->listener, listen_fd);
+    if (status == 0)
+        status = uv_listen((uv_stream_t *)&control->listener, CONTROL_CLIENTS_MAX, connected);
+    else
+        close(listen_fd);
+    if (status == 0) {
+        *ret = control;
+        return FH_OK;
+    }
+    control_end(control);
+    return error_set(error, FH_UNAVAILABLE, "Cannot listen at control.sock: %s.",
+                     uv_strerror(status));
+}
+
+static bool follows(const struct client *client, const char *service)
+{
+    return service ? strcmp(client->service, service) == 0 : client->stops;
+}
+
+void control_progress(struct control *control, const char *service, const char *text)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (follows(client, service))
+            send_json(client, json_pack("{s:s}", "progress", text), false);
+    }
+}
+
+void control_work(struct control *control, const char *service, const struct course *course)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (strcmp(client->service, service) == 0)
+            send_json(client,
+                      json_pack("{s:o, s:I, s:I, s:b, s:s}", "progress",
+                                json_sprintf("%s: %lld rows", service, (long long)course->done),
+                                "done", (json_int_t)course->done, "total",
+                                (json_int_t)course->total, "guessed", course->guessed, "of",
+                                course->of),
+                      false);
+    }
+}
+
+void control_answer(struct control *control, const char *service, json_t *line)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!follows(client, service))
+            continue;
+        send_json(client, json_incref(line), true);
+        client->service[0] = '\0';
+    }
+    json_decref(line);
+}
+
+void control_done(struct control *control, const char *service, const char *error)
+{
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (!follows(client, service))
+            continue;
+        if (error)
+            send_error(client, error);
+        else
+            send_json(client, json_pack("{s:b}", "done", 1), true);
+        client->service[0] = '\0';
+    }
+}
+
+void control_end(struct control *control)
+{
+    control->ending = true;
+    uv_close((uv_handle_t *)&control->listener, listener_closed);
+    for (struct client *client = control->clients; client; client = client->next) {
+        if (client->stops)
+            send_json(client, json_pack("{s:b}", "stopped", 1), true);
+        else if (client->service[0])
+            send_error(client, "the system stops");
+        else
+            client_close(client);
+    }
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_SUPERVISE_CONTROL_H
+#define SYSTEM_SUPERVISE_CONTROL_H
+
+/*
+ * control.sock: how status, stop, scale, upgrade, move, restore and check talk to `up`. One JSON
+ * object a line each way:
+ *   {"command": "status"}  → the status, then the end
+ *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
+ *   {"command": "scale", "service": "orders", "instances": 3}, {"command": "upgrade", "service":
+ * ...}, {"command": "restore", "service": ...} (what lies ready in its folder: restore.h)
+ *                          → {"progress": "..."} as it goes, {"done": true} or {"error": "..."}
+ *   {"command": "move", "service": "orders", "to": "mariadb" or absent, "profile": NAME or absent,
+ *    "abandon": true or absent}
+ *                          → the same; {"progress", "done", "total", "guessed", "of"} tells of rows
+ * (total 0: not known), and the end is {"done": true, "moved": {...}}, or {"error": "...", "back":
+ * true} Anything else →
+ * {"error": "..."}, then the end.
+ */
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+#define CONTROL_CLIENTS_MAX 16
+#define CONTROL_LINE_SIZE_MAX 512
+#define CONTROL_SERVICE_SIZE 64
+
+struct control;
+
+struct control_handler {
+    json_t *(*status)(void *context); /* new reference */
+    void (*stop)(void *context);
+    /* A change of one service: "scale", "upgrade", "move" or "restore". FH_OK: control_done will
+     * tell its end, perhaps before this returns. */
+    enum fh_code (*change)(void *context, const char *command, const char *service,
+                           const json_t *request, struct fh_error *error);
+    void *context;
+};
+
+/* Takes `listen_fd` over. Who does not send `key` (copied) is refused: Landlock keeps no confined
+ * process from connecting. */
+enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
+                         struct control_handler handler, struct control **ret,
+                         struct fh_error *error);
+/* To all who asked to stop; or, with a service, for a change of it. */
+void control_progress(struct control *control, const char *service, const char *text);
+/* The same of work that has come so far, in rows. */
+void control_work(struct control *control, const char *service, const struct course *course);
+/* To those: it is done, or why not (NULL: it is done). */
+void control_done(struct control *control, const char *service, const char *error);
+/* To those: the last line (taken), which says how it ended. */
+void control_answer(struct control *control, const char *service, json_t *line);
+/* Answers those who asked to stop, takes no more clients, and frees itself when all is sent: turn
+ * the loop until it has nothing left. */
+void control_end(struct control *control);
+
+#endif

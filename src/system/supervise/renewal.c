@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process reads its configuration when it starts. So when a new program needs more of others than
+ * the old one did, the order is
+ *
+ *     1. keys for new pairs and all configurations, with old and new grants together; durable
+ *     2. those whose callers have changed are started again, one service after the other
+ *     3. the service itself
+ *     4. the gateway, if it serves other routes now
+ *
+ * and nobody calls anyone who does not know him. What the new program needs no more is taken away
+ * by the next `up`: processes of the old one still need it until 3 is over.
+ *
+ * The older program and what it said of itself are kept until that is over. Where a part does not
+ * get ready, the service is the older one again: processes that die are started from that.
+ *
+ * Killed in between, the next `up` asks all programs again and starts everything anew.
+ */
+
+#include "system/supervise/renewal.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "system/check/check.h"
+#include "system/provision/definitions.h"
+#include "system/check/describe.h"
+#include "system/file/findings.h"
+
+static bool differ(const json_t *before, const json_t *now, const char *key)
+{
+    const json_t *one = json_object_get(before, key), *other = json_object_get(now, key);
+    return one != other && !json_equal(one, other);
+}
+
+/* The service is as its program said before, and that one runs. Both are taken. */
+static void take_back(struct system_service *service, json_t *before, struct program_held older)
+{
+    json_decref(service->description);
+    program_release(&service->described);
+    service->description = before;
+    service->described = older;
+}
+
+static enum fh_code first_fault(const struct findings *findings, const char *service,
+                                struct fh_error *error)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        if (!findings->items[i].warning)
+            return error_set(error, FH_INVALID, "%s can't be upgraded: %.200s", service,
+                             findings->items[i].message);
+    }
+    return FH_OK;
+}
+
+/* Sets the service's description to what its program says now, and holds that program. */
+static enum fh_code describe_again(struct system_file *file, struct system_service *service,
+                                   const json_t *before, struct fh_error *error)
+{
+    struct findings findings = {0};
+    describe_program(service, RENEWAL_DESCRIBE_MS_MAX, &findings);
+    if (!findings.errors && differ(before, service->description, "model"))
+        findings_error(&findings, service->place,
+                       "its program keeps another kind of data now; that takes a new up");
+    if (!findings.errors && !json_equal(before, service->description))
+        check_system(file, &findings);
+    enum fh_code code = first_fault(&findings, service->name, error);
+    findings_release(&findings);
+    return code;
+}
+
+static enum fh_code check_sagas(const struct provision *provision, size_t service,
+                                const json_t *before, enum renewal_sagas sagas,
+                                struct fh_error *error)
+{
+    const struct provision_part *part = &provision->parts[service];
+    if (sagas == RENEWAL_PARK_ALL)
+        return FH_OK;
+    return definitions_check(&provision->state, part->name,
+                             sagas == RENEWAL_ASK ? part->address : NULL, before,
+                             provision->options.file->services[service].description, error);
+}
+
+static void plan(struct renewal *renewal, const struct provision *provision, size_t service,
+                 const bool *changed, bool other_routes)
+{
+    size_t gateway = provision->part_count - 1;
+    renewal->service = service;
+    renewal->count = renewal->at = 0;
+    for (size_t i = 0; i < gateway; i++) {
+        if (changed[i] && i != service)
+            renewal->parts[renewal->count++] = i;
+    }
+    renewal->parts[renewal->count++] = service;
+    if (other_routes)
+        renewal->parts[renewal->count++] = gateway;
+}
+
+enum fh_code renewal_begin(struct renewal *renewal, struct provision *provision, size_t service,
+                           enum renewal_sagas sagas, struct fh_error *error)
+{
+    struct system_file *file = provision->options.file;
+    struct system_service *own = &file->services[service];
+    bool changed[PROVISION_PARTS_MAX] = {false}, other_routes = false;
+    json_t *before = own->description;
+    struct program_held older = own->described;
+    own->description = NULL;
+    own->described = (struct program_held){0};
+    enum fh_code code = describe_again(file, own, before, error);
+    if (code == FH_OK)
+        code = check_sagas(provision, service, before, sagas, error);
+    if (code == FH_OK && !json_equal(before, own->description)) {
+        code = provision_renew(provision, changed, error);
+        other_routes = differ(before, own->description, "routes") ||
+                       differ(before, own->description, "publishes");
+    }
+    if (code != FH_OK) {
+        take_back(own, before, older);
+        return code;
+    }
+    plan(renewal, provision, service, changed, other_routes);
+    renewal->before = before;
+    renewal->older = older;
+    return FH_OK;
+}
+
+enum fh_code renewal_begin_gateway(struct renewal *renewal, struct provision *provision,
+                                   struct fh_error *error)
+{
+    const char *command = provision->options.command;
+    struct program_held now = program_hold(command);
+    if (!now.file.inode)
+        return error_set(error, FH_INVALID, "gateway can't be upgraded: %.150s can't be opened.",
+                         command);
+    renewal->older = provision->command;
+    provision->command = now;
+    renewal->service = renewal->parts[0] = provision->part_count - 1;
+    renewal->count = 1;
+    renewal->at = 0;
+    return FH_OK;
+}
+
+bool renewal_next(struct renewal *renewal)
+{
+    if (++renewal->at < renewal->count)
+        return true;
+    renewal_end(renewal);
+    return false;
+}
+
+static void take_gateway_back(struct renewal *renewal, struct provision *provision)
+{
+    program_release(&provision->command);
+    provision->command = renewal->older;
+    renewal->older = (struct program_held){0};
+}
+
+bool renewal_take_back(struct renewal *renewal, struct provision *provision)
+{
+    struct fh_error error;
+    bool changed[PROVISION_PARTS_MAX] = {false};
+    struct system_service *own = &provision->options.file->services[renewal->service];
+    bool whole = program_is_whole(&renewal->older);
+    if (whole && renewal->service == provision->part_count - 1) {
+        take_gateway_back(renewal, provision);
+    } else if (whole) {
+        bool differs = !json_equal(renewal->before, own->description);
+        take_back(own, renewal->before, renewal->older);
+        renewal->before = NULL;
+        renewal->older = (struct program_held){0};
+        /* What can't be written stays as the new program needs it, which is more. */
+        if (differs && provision_renew(provision, changed, &error) != FH_OK)
+            provision->options.say(provision->options.context, error.message);
+    }
+    renewal_end(renewal);
+    return whole;
+}
+
+void renewal_end(struct renewal *renewal)
+{
+    json_decref(renewal->before);
+    program_release(&renewal->older);
+    renewal->before = NULL;
+    renewal->count = 0;
+}

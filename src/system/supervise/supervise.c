@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One loop, no threads. The phases, each left by one condition:
+ *
+ *   SERVING   private database servers start      all ready            → STARTING
+ *   STARTING  the services start side by side     all ready            → OPENING
+ *   OPENING   the gateway starts                  it is ready          → UP
+ *   UP        what dies is started again, what    SIGTERM, SIGINT,
+ *             is asked for is changed             SIGHUP, stop         → CLOSING (from any phase)
+ *   CLOSING   the gateway drains and ends         it has ended         → STOPPING
+ *   STOPPING  the services drain and end          all have ended       → SETTLING
+ *   SETTLING  the servers end                     all have ended       → the loop ends
+ *
+ * What gives up (exit code 78) before UP ends everything: the system was never up, and a person is
+ * looking. Later the others go on without it.
+ *
+ * After a crash of this process nothing needs repair: the kernel closes the control pairs, so the
+ * services drain and end, and releases the lock, so the next `up` goes on (see provision.c).
+ */
+
+#define _GNU_SOURCE
+#include "system/supervise/supervise.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "store/store.h"
+#include "system/supervise/asked.h"
+#include "system/provision/keys.h"
+#include "system/move/moving.h"
+#include "system/supervise/scale.h"
+#include "world/real.h"
+
+#define LOG_LINES_SHOWN 8
+
+static struct instances *instances_of(struct supervisor *supervisor, const struct child *child)
+{
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        if (supervisor->servers[i].part == child->part)
+            return &supervisor->servers[i];
+    }
+    size_t i = 0;
+    while (supervisor->all[i].part != child->part)
+        i++;
+    return &supervisor->all[i];
+}
+
+void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
+                    const char *format, ...)
+{
+    va_list args;
+    char line[512];
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    supervisor->options->say(supervisor->options->context, level, line);
+    if (supervisor->control && supervisor->phase >= CLOSING)
+        control_progress(supervisor->control, NULL, line);
+    else if (supervisor->control && service)
+        control_progress(supervisor->control, service, line);
+}
+
+static bool all_of(const struct instances *all, size_t count,
+                   bool (*are)(const struct instances *instances))
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!are(&all[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool services_all(const struct supervisor *supervisor,
+                         bool (*are)(const struct instances *instances))
+{
+    return all_of(supervisor->all, supervisor->count - 1, are);
+}
+
+static bool servers_all(const struct supervisor *supervisor,
+                        bool (*are)(const struct instances *instances))
+{
+    return all_of(supervisor->servers, supervisor->server_count, are);
+}
+
+/* ---- Phases ------------------------------------------------------------------------------------
+ */
+
+static void finish(struct supervisor *supervisor)
+{
+    supervisor->phase = OVER;
+    watch_stop(supervisor);
+    for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
+        uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+    struct state *state = &supervisor->options->provision->state;
+    unlinkat(state->folder_fd, "control.sock", 0);
+    /* Whoever hears that it has stopped may start anew at once. */
+    state_unlock(state);
+    if (supervisor->control)
+        control_end(supervisor->control);
+    supervisor->control = NULL;
+}
+
+/* Goes on to the next phase when the present one's condition holds. Called after every change. */
+static void advance(struct supervisor *supervisor)
+{
+    struct instances *gateway = supervisor_gateway(supervisor);
+    if (supervisor->phase == SERVING && servers_all(supervisor, instances_ready)) {
+        supervisor->phase = STARTING;
+        for (size_t i = 0; i + 1 < supervisor->count; i++)
+            instances_start(&supervisor->all[i]);
+    }
+    if (supervisor->phase == STARTING && services_all(supervisor, instances_ready)) {
+        supervisor->phase = OPENING;
+        instances_start(gateway);
+    }
+    if (supervisor->phase == OPENING && instances_ready(gateway) &&
+        services_all(supervisor, instances_ready)) {
+        supervisor->phase = UP;
+        relocate_came_up(supervisor);
+        supervisor->options->ready(supervisor->options->context);
+    }
+    if (supervisor->phase == CLOSING && instances_ended(gateway)) {
+        supervisor->phase = STOPPING;
+        for (size_t i = 0; i + 1 < supervisor->count; i++)
+            instances_stop(&supervisor->all[i]);
+    }
+    if (supervisor->phase == STOPPING && services_all(supervisor, instances_ended)) {
+        supervisor->phase = SETTLING;
+        for (size_t i = 0; i < supervisor->server_count; i++)
+            instances_stop(&supervisor->servers[i]);
+    }
+    if (supervisor->phase == SETTLING && servers_all(supervisor, instances_ended))
+        finish(supervisor);
+}
+
+/* While the system is up: what one service's processes have come to. */
+void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
+{
+    if (supervisor->phase != UP)
+        return;
+    enum instances_news news = instances_tend(instances);
+    if (news != INSTANCES_CHANGING && relocate_takes(supervisor, instances, news))
+        return;
+    switch (news) {
+    case INSTANCES_CHANGING:
+        break;
+    case INSTANCES_SETTLED:
+        asked_settled(supervisor, instances);
+        break;
+    case INSTANCES_PARTED_FAILED:
+        asked_not_restored(supervisor, instances);
+        break;
+    case INSTANCES_UPGRADE_FAILED:
+        asked_failed(supervisor, instances);
+        break;
+    }
+}
+
+void supervisor_stop(struct supervisor *supervisor)
+{
+    if (supervisor->phase >= CLOSING)
+        return;
+    supervisor->phase = CLOSING;
+    if (supervisor->relocation.phase > RELOCATION_SERVER)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL,
+                       "the move of %s is not over: the next up goes on with it",
+                       supervisor->all[supervisor->relocation.service].part->name);
+    instances_stop(supervisor_gateway(supervisor));
+    advance(supervisor);
+}
+
+/* A second signal: no more grace. */
+static void kill_all(struct supervisor *supervisor)
+{
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
+    supervisor_stop(supervisor);
+    for (size_t i = supervisor->count; i-- > 0;)
+        instances_stop(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->count; i++)
+        instances_kill(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->server_count; i++)
+        instances_kill(&supervisor->servers[i]);
+}
+
+static void fail(struct supervisor *supervisor)
+{
+    supervisor->failed = true;
+    supervisor_stop(supervisor);
+}
+
+/* ---- What happens to the children
+ * ---------------------------------------------------------------- */
+
+static void show_log(struct supervisor *supervisor, const struct child *child)
+{
+    struct text lines;
+    text_init(&lines, 8192);
+    child_last_lines(child, LOG_LINES_SHOWN, &lines);
+    for (char *line = lines.data; line && *line;) {
+        char *end = strchrnul(line, '\n'), *next = *end ? end + 1 : end;
+        *end = '\0';
+        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "  | %s", line);
+        line = next;
+    }
+    text_release(&lines);
+}
+
+static void tell_ready(struct supervisor *supervisor, const struct child *child, const char *name)
+{
+    if (child->restarts)
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name, "%s is ready again, pid %d%s",
+                       name, child->pid,
+                       child->from_held ? ", with the program from before it was replaced" : "");
+    else
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+                       "%-12s ready in %lld ms, pid %d, %s", name, (long long)child->start_took_ms,
+                       child->pid, child->part->address);
+}
+
+static void tell_waiting(struct supervisor *supervisor, struct child *child, const char *name)
+{
+    bool starting = child->ready_ns == 0;
+    if (starting && supervisor->phase < UP && supervisor->options->give_up &&
+        child->failures >= SUPERVISE_START_FAILURES_MAX) {
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s; it failed to start %d times",
+                       name, child->why, child->failures);
+        show_log(supervisor, child);
+        fail(supervisor);
+        return;
+    }
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+                   "%s %s%s; starting it again in %lld ms", name, child->why,
+                   starting && !child->overwritten ? " before it was ready" : "",
+                   (long long)child->wait_ms);
+    if (!child->overwritten && (starting || !child->exit_signal))
+        show_log(supervisor, child);
+}
+
+static void tell_given_up(struct supervisor *supervisor, const struct child *child,
+                          const char *name)
+{
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name,
+                   "%s ended with exit code 78, wrong configuration: it will NOT be started again",
+                   name);
+    show_log(supervisor, child);
+    if (supervisor->phase < UP)
+        fail(supervisor);
+}
+
+static void child_changed(struct child *child)
+{
+    struct supervisor *supervisor = child->owner;
+    struct instances *instances = instances_of(supervisor, child);
+    char name[CONTROL_SERVICE_SIZE + 16];
+    instances_name(instances, child, name, sizeof name);
+    switch (child->state) {
+    case CHILD_READY:
+        tell_ready(supervisor, child, name);
+        break;
+    case CHILD_WAITING:
+        tell_waiting(supervisor, child, name);
+        break;
+    case CHILD_GIVEN_UP:
+        tell_given_up(supervisor, child, name);
+        break;
+    case CHILD_STOPPING:
+        supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "stopping %s", name);
+        break;
+    case CHILD_ENDED:
+        /* SIGTERM ends one that has not yet come to handle it. */
+        if (child->exit_code != 0 || (child->exit_signal && child->exit_signal != SIGTERM))
+            supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name, "%s %s while stopping",
+                           name, child->why);
+        break;
+    case CHILD_IDLE:
+    case CHILD_STARTING:
+        break;
+    }
+    advance(supervisor);
+    supervisor_tend(supervisor, instances);
+}
+
+static void child_works(struct child *child, const struct course *course)
+{
+    struct supervisor *supervisor = child->owner;
+    const struct supervise_options *options = supervisor->options;
+    options->works(options->context, child->part->name, course);
+    if (supervisor->control)
+        control_work(supervisor->control, child->part->name, course);
+}
+
+static void child_clock_set(struct child *child)
+{
+    struct supervisor *supervisor = child->owner;
+    char name[CONTROL_SERVICE_SIZE + 16], span[APART_TEXT_SIZE];
+    instances_name(instances_of(supervisor, child), child, name, sizeof name);
+    apart_text(span, child->clock.ahead_ms);
+    if (child->clock.is)
+        supervisor_say(
+            supervisor, SUPERVISE_TROUBLE, child->part->name,
+            "the clock of %s is %s this system's: others refuse its tokens, and it theirs", name,
+            span);
+    else
+        supervisor_say(supervisor, SUPERVISE_DONE, child->part->name,
+                       "the clock of %s agrees with this system's again", name);
+}
+
+/* ---- Running
+ * ------------------------------------------------------------------------------------- */
+
+static void signalled(uv_signal_t *handle, int number)
+{
+    struct supervisor *supervisor = handle->data;
+    (void)number;
+    if (supervisor->phase >= CLOSING)
+        kill_all(supervisor);
+    else
+        supervisor_stop(supervisor);
+}
+
+static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
+{
+    struct state *state = &supervisor->options->provision->state;
+    json_t *keys;
+    int listen_fd;
+    enum fh_code code = keys_read(state, &keys, error);
+    if (code == FH_OK)
+        code = state_control_listen(state, &listen_fd, error);
+    if (code == FH_OK)
+        code = control_new(&supervisor->loop, listen_fd, keys_of_up(keys),
+                           asked_handler(supervisor), &supervisor->control, error);
+    json_decref(keys);
+    return code;
+}
+
+static struct instances one_of(struct supervisor *supervisor, const struct provision_part *part)
+{
+    return (struct instances){.part = part,
+                              .model = {.world = supervisor->world,
+                                        .loop = &supervisor->loop,
+                                        .environment = supervisor->options->environment,
+                                        .changed = child_changed,
+                                        .works = child_works,
+                                        .clock_set = child_clock_set,
+                                        .owner = supervisor},
+                              .wanted = 1};
+}
+
+struct instances *supervisor_server(struct supervisor *supervisor,
+                                    const struct provision_part *part, struct fh_error *error)
+{
+    for (size_t i = 0; i < supervisor->server_count; i++) {
+        if (supervisor->servers[i].part == part)
+            return &supervisor->servers[i];
+    }
+    struct instances *server = &supervisor->servers[supervisor->server_count++];
+    *server = one_of(supervisor, part);
+    return instances_init(server, error) == FH_OK ? server : NULL;
+}
+
+/* What runs of the n-th part. */
+static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct fh_error *error)
+{
+    const struct supervise_options *options = supervisor->options;
+    const struct system_file *file = options->file;
+    struct instances *instances = &supervisor->all[n];
+    *instances = one_of(supervisor, &options->provision->parts[n]);
+    instances->alone = moving_moves(options->provision, instances->part->name);
+    supervisor->count++;
+    instances->beside = n == file->service_count; /* the gateway */
+    if (n < file->service_count) {
+        const struct engine *engine = engine_named(file->services[n].engine);
+        instances->many = engine && engine_can(engine, ENGINE_MANY_INSTANCES);
+        if (instances->many)
+            instances->wanted = scale_of(&options->provision->state, &file->services[n]);
+    }
+    return instances_init(instances, error);
+}
+
+static enum fh_code prepare(struct supervisor *supervisor, struct fh_error *error)
+{
+    static const int numbers[SUPERVISOR_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < supervisor->options->provision->part_count; i++) {
+        enum fh_code code = prepare_part(supervisor, i, error);
+        if (code != FH_OK)
+            return code;
+    }
+    for (size_t i = 0; i < supervisor->options->provision->server_count; i++) {
+        if (!supervisor_server(supervisor, &supervisor->options->provision->servers[i], error))
+            return error->code;
+    }
+    enum fh_code code = open_control(supervisor, error);
+    for (size_t i = 0; i < SUPERVISOR_SIGNALS && code == FH_OK; i++) {
+        uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
+        supervisor->signals[i].data = supervisor;
+        uv_signal_start(&supervisor->signals[i], signalled, numbers[i]);
+    }
+    return code;
+}
+
+int supervise_run(const struct supervise_options *options)
+{
+    struct fh_error error;
+    struct supervisor *supervisor = calloc(1, sizeof *supervisor);
+    FH_ASSERT(supervisor != NULL && uv_loop_init(&supervisor->loop) == 0);
+    supervisor->options = options;
+    supervisor->world = world_real_new(&supervisor->loop, &error);
+    FH_ASSERT(supervisor->world != NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (prepare(supervisor, &error) == FH_OK) {
+        for (size_t i = 0; i < supervisor->server_count; i++)
+            instances_start(&supervisor->servers[i]);
+        watch_start(supervisor);
+        advance(supervisor);
+    } else {
+        supervisor->failed = true;
+        options->say(options->context, SUPERVISE_TROUBLE, error.message);
+        if (supervisor->control)
+            control_end(supervisor->control);
+    }
+    uv_run(&supervisor->loop, UV_RUN_DEFAULT);
+    for (size_t i = 0; i < supervisor->count; i++)
+        instances_release(&supervisor->all[i]);
+    for (size_t i = 0; i < supervisor->server_count; i++)
+        instances_release(&supervisor->servers[i]);
+    world_real_free(supervisor->world);
+    uv_run(&supervisor->loop, UV_RUN_DEFAULT);
+    FH_ASSERT(uv_loop_close(&supervisor->loop) == 0);
+    relocate_release(supervisor);
+    renewal_end(&supervisor->renewal);
+    int code = supervisor->failed ? 1 : 0;
+    free(supervisor);
+    return code;
+}

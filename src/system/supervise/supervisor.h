@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SYSTEM_SUPERVISE_SUPERVISOR_H
+#define SYSTEM_SUPERVISE_SUPERVISOR_H
+
+/* What supervise.c runs, for the files that it is made of. */
+
+#include "system/supervise/control.h"
+#include "system/supervise/instances.h"
+#include "system/move/relocate.h"
+#include "system/supervise/renewal.h"
+#include "system/supervise/supervise.h"
+#include "system/supervise/watch.h"
+
+#define SUPERVISOR_SIGNALS 3
+
+enum phase { SERVING, STARTING, OPENING, UP, CLOSING, STOPPING, SETTLING, OVER };
+
+struct supervisor {
+    const struct supervise_options *options;
+    uv_loop_t loop;
+    struct world *world;
+    struct control *control;
+    uv_signal_t signals[SUPERVISOR_SIGNALS];
+    enum phase phase;
+    bool failed;
+    size_t count; /* of services, and the gateway, which is the last */
+    struct instances all[PROVISION_PARTS_MAX];
+    size_t server_count;
+    struct instances servers[SYSTEM_SERVERS_MAX];
+    struct renewal renewal;       /* the upgrade that is under way: one at a time */
+    struct relocation relocation; /* the move that is under way: one at a time */
+    struct watch watch;
+};
+
+static inline struct instances *supervisor_gateway(struct supervisor *supervisor)
+{
+    return &supervisor->all[supervisor->count - 1];
+}
+
+/* To the person before `up`, and to whoever has asked for what goes on now: with the whole system,
+ * or with `service` (NULL: it is about none). */
+void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* After each change of one service's processes while the system is up. */
+void supervisor_tend(struct supervisor *supervisor, struct instances *instances);
+/* What runs of a private server, perhaps nothing yet; NULL with an error. */
+struct instances *supervisor_server(struct supervisor *supervisor,
+                                    const struct provision_part *part, struct fh_error *error);
+void supervisor_stop(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A stat of each program a second: cheap, and the same on every file system, where a notification
+ * would not come from another machine's or tell of a folder that was renamed over.
+ *
+ * A service is due when its file has been the same for WATCH_LOOKS_SETTLED looks, and is another
+ * one than any of its processes runs or than was asked what it is. Those that are due are upgraded
+ * one after the other: there is one upgrade at a time. A program that is whole but never gets ready
+ * is tried once. After a crash of `up` nothing is left of it: the next one starts what is there.
+ *
+ * A process that dies meanwhile is started again from the program that was checked before, if that
+ * is still there (child.c); so it can be asked what its sagas need, and is waited for.
+ */
+
+#include "system/supervise/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "system/supervise/asked.h"
+
+static const char *name_of(const struct supervisor *supervisor, size_t part)
+{
+    return supervisor->all[part].part->name;
+}
+
+static bool is_older(const struct supervisor *supervisor, size_t part)
+{
+    const struct program_file *seen = &supervisor->watch.parts[part].seen;
+    return seen->inode && (!program_file_same(seen, &supervisor->all[part].part->program->file) ||
+                           instances_outdated(&supervisor->all[part], seen));
+}
+
+static void look(struct watched *watched, const char *path)
+{
+    struct program_file now = program_file_look(path);
+    if (!program_file_same(&now, &watched->seen)) {
+        watched->seen = now;
+        watched->looks = 0;
+        watched->pause_ms = watched->again_ns = 0;
+        watched->why[0] = '\0';
+    } else if (watched->looks < WATCH_LOOKS_SETTLED) {
+        watched->looks++;
+    }
+}
+
+/* By hand means: not unasked, as long as there is another one to run. */
+static bool may_be_taken(const struct supervisor *supervisor, size_t part)
+{
+    const struct instances *instances = &supervisor->all[part];
+    bool overwritten = instances_overwritten(instances);
+    return !instances->parting && /* it is restored just now */
+           (overwritten || !instances_restart(instances)) &&
+           (overwritten || !supervisor->options->file->upgrades_by_hand);
+}
+
+static bool is_due(const struct supervisor *supervisor, size_t part)
+{
+    const struct watched *watched = &supervisor->watch.parts[part];
+    return watched->looks >= WATCH_LOOKS_SETTLED && is_older(supervisor, part) &&
+           may_be_taken(supervisor, part) && !program_file_same(&watched->seen, &watched->failed) &&
+           world_monotonic_ns(supervisor->world) >= watched->again_ns;
+}
+
+static void refused(struct supervisor *supervisor, size_t part, const struct fh_error *error)
+{
+    struct watched *watched = &supervisor->watch.parts[part];
+    if (strcmp(watched->why, error->message) != 0)
+        supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "%s %s: %s", name_of(supervisor, part),
+                       instances_overwritten(&supervisor->all[part])
+                           ? "stays down, as its program was overwritten by one that is refused"
+                           : "goes on with its older program",
+                       error->message);
+    snprintf(watched->why, sizeof watched->why, "%s", error->message);
+    watched->pause_ms = watched->pause_ms ? watched->pause_ms * 2 : WATCH_AGAIN_MS_MIN;
+    if (watched->pause_ms > WATCH_AGAIN_MS_MAX)
+        watched->pause_ms = WATCH_AGAIN_MS_MAX;
+    watched->again_ns = world_in_ms(supervisor->world, (int)watched->pause_ms);
+}
+
+static void take(struct supervisor *supervisor, size_t part)
+{
+    struct fh_error error;
+    if (asked_upgrade(supervisor, part, false, &error) != FH_OK) {
+        refused(supervisor, part, &error);
+        return;
+    }
+    supervisor->watch.parts[part].why[0] = '\0';
+    supervisor_say(supervisor, SUPERVISE_STEP, NULL,
+                   "the program of %s was replaced: upgrading it%s", name_of(supervisor, part),
+                   part == supervisor->count - 1 ? "; up itself goes on with the older one" : "");
+}
+
+static void look_at_all(struct world_timer *timer)
+{
+    struct supervisor *supervisor = timer->owner;
+    size_t due = supervisor->count;
+    for (size_t i = supervisor->count; i-- > 0;) {
+        look(&supervisor->watch.parts[i], supervisor->all[i].part->arguments[0]);
+        if (is_due(supervisor, i))
+            due = i;
+    }
+    world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
+    if (due < supervisor->count && supervisor->phase == UP && !supervisor->renewal.count &&
+        supervisor->relocation.phase == RELOCATION_NONE)
+        take(supervisor, due);
+}
+
+void watch_start(struct supervisor *supervisor)
+{
+    struct world_timer *timer = &supervisor->watch.timer;
+    *timer = (struct world_timer){.fire = look_at_all, .owner = supervisor};
+    world_timer_start(supervisor->world, timer, world_in_ms(supervisor->world, WATCH_LOOK_MS));
+}
+
+void watch_stop(struct supervisor *supervisor)
+{
+    world_timer_stop(supervisor->world, &supervisor->watch.timer);
+}
+
+void watch_failed(struct supervisor *supervisor, size_t part)
+{
+    struct watched *watched = &supervisor->watch.parts[part];
+    watched->failed = watched->seen;
+    snprintf(watched->why, sizeof watched->why, "it does not get ready");
+}
+
+json_t *watch_json(const struct supervisor *supervisor, size_t part)
+{
+    const char *why = supervisor->watch.parts[part].why;
+    bool older = is_older(supervisor, part);
+    return json_pack("{s:b, s:o}", "older", older, "refused",
+                     older && *why ? json_string(why) : json_null());
+}
