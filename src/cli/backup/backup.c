@@ -12,8 +12,8 @@
 
 #include "base/json.h"
 #include "base/progress.h"
-#include "cli/backup.h"
-#include "cli/kept.h"
+#include "cli/backup/backup.h"
+#include "cli/backup/kept.h"
 #include "service/backup.h"
 #include "system/backup/backup.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_CHANGE_H
-#define CLI_CHANGE_H
+#ifndef CLI_OPERATE_CHANGE_H
+#define CLI_OPERATE_CHANGE_H
 
 /* Changes of a running service that `up` makes, and tells of as it goes. */
 

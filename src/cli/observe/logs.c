@@ -2,7 +2,7 @@
 /* freehold logs: what all processes have logged, merged, filtered and followed. */
 
 #define _GNU_SOURCE
-#include "cli/logs.h"
+#include "cli/observe/logs.h"
 
 #include <errno.h>
 #include <poll.h>

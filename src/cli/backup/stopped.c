@@ -7,7 +7,7 @@
  * changed.
  */
 
-#include "cli/backup.h"
+#include "cli/backup/backup.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/status.h"
+#include "cli/observe/status.h"
 #include "system/file/file.h"
 
 #define STATE_MS_MAX 2000

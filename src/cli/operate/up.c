@@ -19,7 +19,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/load.h"
-#include "cli/up.h"
+#include "cli/operate/up.h"
 #include "system/check/programs.h"
 #include "system/supervise/supervise.h"
 

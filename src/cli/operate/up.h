@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_UP_H
-#define CLI_UP_H
+#ifndef CLI_OPERATE_UP_H
+#define CLI_OPERATE_UP_H
 
 #include "cli/cli.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A backup's folder, as a person is told of it. */
 
-#include "cli/kept.h"
+#include "cli/backup/kept.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 
 #include "base/json.h"
 #include "cli/data.h"
-#include "cli/parked.h"
+#include "cli/operate/parked.h"
 
 #define PATH_SIZE 512
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "cli/change.h"
+#include "cli/operate/change.h"
 #include "system/supervise/child.h"
 
 /* Between two lines: a process starts, or drains. */

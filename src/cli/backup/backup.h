@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_BACKUP_H
-#define CLI_BACKUP_H
+#ifndef CLI_BACKUP_BACKUP_H
+#define CLI_BACKUP_BACKUP_H
 
 /*
  * What the backup of a running system (backup.c) and of a stopped one (backup_stopped.c) share: a

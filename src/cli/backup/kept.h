@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_KEPT_H
-#define CLI_KEPT_H
+#ifndef CLI_BACKUP_KEPT_H
+#define CLI_BACKUP_KEPT_H
 
 /* What `backup` and `restore` share: reading through a backup's files, and telling what it holds.
  */

@@ -6,7 +6,7 @@
  * what is no terminal, gets positions and addresses as well.
  */
 
-#include "cli/status.h"
+#include "cli/observe/status.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_TEMPLATE_H
-#define CLI_TEMPLATE_H
+#ifndef CLI_DEVELOP_TEMPLATE_H
+#define CLI_DEVELOP_TEMPLATE_H
 
 /* The files that `freehold new` writes, from src/cli/templates and, as "ENGINE/service.sql", from
  * the folders of engines; names in them stand as @NAME@. */

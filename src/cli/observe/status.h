@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_STATUS_H
-#define CLI_STATUS_H
+#ifndef CLI_OBSERVE_STATUS_H
+#define CLI_OBSERVE_STATUS_H
 
 #include <jansson.h>
 

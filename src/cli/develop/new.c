@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/template.h"
+#include "cli/develop/template.h"
 #include "store/engine.h"
 #include "system/file/file.h"
 #include "system/file/yaml.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_PARKED_H
-#define CLI_PARKED_H
+#ifndef CLI_OPERATE_PARKED_H
+#define CLI_OPERATE_PARKED_H
 
 /* What the parts of `freehold parked` share. Words are {"edit", SERVICE, SOURCE, KEY}. */
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/logs.h"
+#include "cli/observe/logs.h"
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 

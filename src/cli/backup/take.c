@@ -2,7 +2,7 @@
 /* One service's part of a backup, whoever made its file. */
 
 #define _GNU_SOURCE
-#include "cli/backup.h"
+#include "cli/backup/backup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/kept.h"
+#include "cli/backup/kept.h"
 #include "service/backup.h"
 #include "store/store.h"
 #include "system/backup/backup.h"

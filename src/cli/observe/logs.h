@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_LOGS_H
-#define CLI_LOGS_H
+#ifndef CLI_OBSERVE_LOGS_H
+#define CLI_OBSERVE_LOGS_H
 
 /*
  * What all processes of a system have logged, as one stream in the order of its times. A line that

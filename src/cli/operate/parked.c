@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/parked.h"
+#include "cli/operate/parked.h"
 
 static long long number(const json_t *object, const char *name)
 {

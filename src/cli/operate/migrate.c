@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/load.h"
-#include "cli/migrate.h"
+#include "cli/operate/migrate.h"
 #include "system/check/programs.h"
 #include "store/server.h"
 #include "system/supervise/tasks.h"

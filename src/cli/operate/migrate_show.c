@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/migrate.h"
+#include "cli/operate/migrate.h"
 
 #define WHEN_SIZE 32
 

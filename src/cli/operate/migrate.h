@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_MIGRATE_H
-#define CLI_MIGRATE_H
+#ifndef CLI_OPERATE_MIGRATE_H
+#define CLI_OPERATE_MIGRATE_H
 
 /* What `freehold migrate` found, and how it shows it. */
 

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "cli/follow.h"
-#include "cli/up.h"
+#include "cli/operate/up.h"
 
 /* A server is made, a process drains, a slice is copied: it speaks more often than this. */
 #define MOVE_ANSWER_MS_MAX (600 * 1000)

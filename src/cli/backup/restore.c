@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
-#include "cli/kept.h"
+#include "cli/backup/kept.h"
 #include "service/migration.h"
 #include "store/engine.h"
 #include "store/relational/sql.h"

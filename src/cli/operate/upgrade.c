@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* freehold upgrade: a service's processes replaced by what their program is now. */
 
-#include "cli/change.h"
+#include "cli/operate/change.h"
 
 static int run(const struct cli_command *command, char **words, const char **values)
 {
