@@ -19,7 +19,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/batch.h"
 
 struct targets {

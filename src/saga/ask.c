@@ -17,7 +17,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "call/get.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/command.h"
 #include "work/spans.h"
 

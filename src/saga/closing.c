@@ -25,7 +25,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/batch.h"
 
 #define CLOSING_TIMEOUT_MS 2000

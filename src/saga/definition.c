@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "http/path.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "saga/run.h"
 
 #define TYPE_ARENA_SIZE_MAX ((size_t)1 << 20)

@@ -9,7 +9,7 @@
  */
 
 #include "base/crash.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "work/retention.h"

@@ -11,7 +11,7 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/spans.h"
 
 #define HANDLER_DEADLINE_MS 10000

@@ -12,7 +12,7 @@
  * What dead instances have left is looked for by takeover.c, as often.
  */
 
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define LOOK_MS 10000
 #define LOOK_RUNS_MAX 100 /* so many in memory: who is passed over is read when they get fewer */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "saga/show.h"
 
 struct needs {

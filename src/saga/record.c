@@ -15,7 +15,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define STATE_SIZE_MAX 16384
 #define REQUEST_SIZE_MAX ((size_t)8 << 20)

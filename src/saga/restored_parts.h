@@ -5,7 +5,7 @@
 /* What restored.c, restored_peers.c and restored_receiver.c share. */
 
 #include "saga/restored.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 
 /* `stored`: what was remembered of the peer before, or NULL. */
 typedef enum fh_code saga_peer_look(struct saga_room *room, struct saga_target *target,

@@ -20,7 +20,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/batch.h"
 
 #define STORE_TRIES_MS 2000   /* of one transition that meets conflicts */

@@ -19,7 +19,7 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define STARTED_TYPE "freehold.saga.started"
 #define STARTED_KEY "freehold.saga" /* one order over all sagas of a store */

@@ -13,7 +13,7 @@
  */
 
 #include "base/crash.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define STORE_TOGETHER_MAX 32
 

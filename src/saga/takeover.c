@@ -23,7 +23,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/batch.h"
 
 /* Rows can also come late, when the sequencer numbers what a dead instance has started. */

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define UNNUMBERED_MAX 1000
 #define LOOK_AGAIN_MS 1000 /* the store could not be asked */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "saga/show.h"
 #include "work/batch.h"
 

@@ -21,7 +21,7 @@
 #include "service/clocks.h"
 #include "service/openapi.h"
 #include "service/operators.h"
-#include "service/prove.h"
+#include "service/isolation.h"
 #include "service/runtime.h"
 #include "service/take_over.h"
 #include "service/task.h"

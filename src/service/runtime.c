@@ -25,7 +25,7 @@
 #include "service/take_over.h"
 #include "service/upkeep.h"
 #include "shape/shape.h"
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "store/document/document.h"
 #include "store/engine.h"
 #include "store/replica.h"

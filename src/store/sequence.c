@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "store/store.h"
 
 #define PLACED_MAX 4096 /* told by one statement; a single work may ask for more */

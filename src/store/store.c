@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "store/relational/relational.h"
 #include "store/replica.h"
 #include "store/sequence.h"

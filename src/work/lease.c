@@ -23,7 +23,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "work/batch.h"
-#include "work/lease_room.h"
+#include "work/lease_manager.h"
 #include "world/world.h"
 
 /* ---- statements ---------------------------------------------------------------------------- */

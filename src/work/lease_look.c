@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "work/balance.h"
-#include "work/lease_room.h"
+#include "work/lease_manager.h"
 #include "world/world.h"
 
 #define NS_A_MS INT64_C(1000000)

@@ -15,7 +15,7 @@
 
 #include "event/feed/feed.h"
 #include "event/manager.h"
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "store/ledger.h"
 #include "store/relational/sql.h"
 #include "work/command.h"

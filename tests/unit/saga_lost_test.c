@@ -3,7 +3,7 @@
  * whoever takes its sagas over, itself in its next life included. */
 
 #include "../support/saga_network.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/lease.h"
 
 static struct engine many;

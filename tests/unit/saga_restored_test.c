@@ -7,7 +7,7 @@
 #include <dirent.h>
 
 #include "saga/restored.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "work/restored.h"
 
 /* ---- Backups -----------------------------------------------------------------------------------

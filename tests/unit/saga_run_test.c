@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #define ORDERS 60
 

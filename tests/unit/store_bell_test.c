@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "store/store.h"
 
 #define RINGERS 3

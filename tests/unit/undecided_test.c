@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "http/virtual.h"
-#include "saga/room.h"
+#include "saga/manager.h"
 #include "saga/run.h"
 #include "service/runtime.h"
 #include "store/relational/sql.h"

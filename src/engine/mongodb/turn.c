@@ -24,7 +24,7 @@
 
 #include <stdio.h>
 
-#include "store/bell.h"
+#include "store/notifier.h"
 #include "engine/mongodb/internal.h"
 #include "store/turn.h"
 

@@ -2,7 +2,7 @@
 /*
  * Hearing of events that other processes have published into the same store. A server engine may
  * tell of them itself (ENGINE_TELLS); where it does not, the processes ring a bell
- * (store/bell.h), and whoever can't hear it looks at the store's last position: often while events
+ * (store/notifier.h), and whoever can't hear it looks at the store's last position: often while events
  * come, ever more seldom while none do, and only while someone waits for them in a long poll. With
  * a bell, too, that is looked at, seldom: some process may have none, or live on another machine.
  *

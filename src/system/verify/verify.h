@@ -11,7 +11,7 @@
 
 #define PROVE_FILES_MAX 64 /* of one folder */
 
-/* {"paths": [...]} for POST /_freehold/prove (service/prove.h): the state folder, the keys, and
+/* {"paths": [...]} for POST /_freehold/prove (service/isolation.h): the state folder, the keys, and
  * every other part's folder and all that lies in it. New reference. */
 json_t *prove_paths(const struct system_file *file, const struct state *state,
                     const struct system_service *service);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef WORK_LEASE_ROOM_H
-#define WORK_LEASE_ROOM_H
+#ifndef WORK_LEASE_MANAGER_H
+#define WORK_LEASE_MANAGER_H
 
 /* What the files of leases share: lease.c acts, lease_look.c sees and decides. */
 

@@ -13,7 +13,7 @@
  */
 
 #define _GNU_SOURCE
-#include "store/bell.h"
+#include "store/notifier.h"
 
 #include <errno.h>
 #include <fcntl.h>

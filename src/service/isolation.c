@@ -2,7 +2,7 @@
 /* Trying, on both kinds of threads, and telling. */
 
 #define _GNU_SOURCE
-#include "service/prove.h"
+#include "service/isolation.h"
 
 #include <errno.h>
 #include <fcntl.h>

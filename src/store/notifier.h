@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef STORE_BELL_H
-#define STORE_BELL_H
+#ifndef STORE_NOTIFIER_H
+#define STORE_NOTIFIER_H
 
 /*
  * A bell between the processes of one service, for engines whose server tells nobody that positions

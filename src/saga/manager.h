@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SAGA_ROOM_H
-#define SAGA_ROOM_H
+#ifndef SAGA_MANAGER_H
+#define SAGA_MANAGER_H
 
 /*
  * What the files of this room share: sagas in memory, and who does what with them.

@@ -8,7 +8,7 @@
  * After a crash everything open is loaded again: elements that may have been sent are asked again.
  */
 
-#include "saga/room.h"
+#include "saga/manager.h"
 
 #include <stdio.h>
 #include <stdlib.h>

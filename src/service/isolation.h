@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef SERVICE_PROVE_H
-#define SERVICE_PROVE_H
+#ifndef SERVICE_ISOLATION_H
+#define SERVICE_ISOLATION_H
 
 /*
  * POST /_freehold/prove, for operators: the live process tries to open files that it must not
