@@ -20,39 +20,39 @@
 
 #define NS_A_MS INT64_C(1000000)
 
-struct call_room *call_room_new(struct work_context *context)
+struct call_manager *call_manager_new(struct work_context *context)
 {
-    struct call_room *room = calloc(1, sizeof *room);
-    FH_ASSERT(room != NULL);
-    room->context = context;
-    map_init(&room->targets);
-    return room;
+    struct call_manager *manager = calloc(1, sizeof *manager);
+    FH_ASSERT(manager != NULL);
+    manager->context = context;
+    map_init(&manager->targets);
+    return manager;
 }
 
-void call_room_free(struct call_room *room)
+void call_manager_free(struct call_manager *manager)
 {
     struct map_entry *entry = NULL;
     const char *key;
     void *value;
-    if (!room)
+    if (!manager)
         return;
-    while (map_next(&room->targets, &entry, &key, &value)) {
+    while (map_next(&manager->targets, &entry, &key, &value)) {
         struct call_target *target = value;
         FH_ASSERT(target->line.in_flight == 0);
         free(target);
     }
-    map_release(&room->targets);
-    free(room);
+    map_release(&manager->targets);
+    free(manager);
 }
 
 /* Their number is bounded by the services that the declaration names. */
-static struct call_target *target_of(struct call_room *room, const char *service)
+static struct call_target *target_of(struct call_manager *manager, const char *service)
 {
-    struct call_target *target = map_get(&room->targets, service);
+    struct call_target *target = map_get(&manager->targets, service);
     if (!target) {
         target = calloc(1, sizeof *target);
         FH_ASSERT(target != NULL);
-        map_put(&room->targets, service, target);
+        map_put(&manager->targets, service, target);
     }
     return target;
 }
@@ -93,7 +93,7 @@ static void answer_take(struct call_answer *answer, struct world_request *reques
 }
 
 struct call {
-    struct call_room *room;
+    struct call_manager *manager;
     struct call_target *target;
     const char *service, *path, *trace;
     int64_t deadline_ns; /* the margin taken off */
@@ -113,7 +113,7 @@ static bool may_be_sent(const struct call *call, enum breaker_pass *ret_pass,
                         struct call_answer *answer)
 {
     struct call_target *target = call->target;
-    struct world *world = call->room->context->world;
+    struct world *world = call->manager->context->world;
     enum line_place place = LINE_AWAY;
     if (!breaker_refuses(&target->breaker, world_monotonic_ns(world)))
         place = line_enter(&target->line, world, CALL_IN_FLIGHT_MAX, CALL_WAITING_MAX,
@@ -143,9 +143,9 @@ static void told(struct call_target *target, struct world *world, enum breaker_p
         line_turn_away(&target->line);
 }
 
-void call_told(struct call_room *room, const char *service, bool answered, int64_t began_ns)
+void call_told(struct call_manager *manager, const char *service, bool answered, int64_t began_ns)
 {
-    told(target_of(room, service), room->context->world, BREAKER_PASS, answered, began_ns);
+    told(target_of(manager, service), manager->context->world, BREAKER_PASS, answered, began_ns);
 }
 
 /* No answer within no time at all says nothing. */
@@ -157,7 +157,7 @@ static bool is_fair(const struct world_request *request, int64_t began_ns, int64
 
 static void attempt(const struct call *call, struct call_answer *answer)
 {
-    struct work_context *context = call->room->context;
+    struct work_context *context = call->manager->context;
     struct world *world = context->world;
     unsigned char random[TRACE_RANDOM_SIZE];
     char trace[TRACE_SIZE], from[128], deadline[24];
@@ -216,12 +216,12 @@ static int64_t pause_ns(struct world *world, int attempts)
     return (int64_t)world_random_below(world, (uint64_t)most + 1);
 }
 
-void call_get(struct call_room *room, const char *service, const char *path, const char *trace,
-              int64_t deadline_ns, struct call_answer *ret)
+void call_get(struct call_manager *manager, const char *service, const char *path,
+              const char *trace, int64_t deadline_ns, struct call_answer *ret)
 {
-    struct world *world = room->context->world;
+    struct world *world = manager->context->world;
     int64_t now_ns = world_monotonic_ns(world);
-    struct call call = {room, target_of(room, service), service, path, trace, 0};
+    struct call call = {manager, target_of(manager, service), service, path, trace, 0};
     if (deadline_ns < 0)
         deadline_ns = now_ns + CALL_DEADLINE_MS * NS_A_MS;
     call.deadline_ns = deadline_ns - CALL_MARGIN_MS * NS_A_MS;

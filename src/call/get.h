@@ -53,14 +53,14 @@ struct call_target {
     struct call_counters counters;
 };
 
-struct call_room {
+struct call_manager {
     struct work_context *context;
     struct map targets; /* struct call_target by service */
 };
 
 /* It is work_context.calls. `context` must outlive it. */
-struct call_room *call_room_new(struct work_context *context);
-void call_room_free(struct call_room *room); /* no call is under way */
+struct call_manager *call_manager_new(struct work_context *context);
+void call_manager_free(struct call_manager *manager); /* no call is under way */
 
 struct call_answer {
     int status;        /* 0: unreachable, out of time, or refused by ourselves: see failure */
@@ -74,12 +74,12 @@ struct call_answer {
 /* GET `path` (encoded, with its query) of `service`. `trace` is the parent's traceparent or NULL.
  * A negative deadline: CALL_DEADLINE_MS from now. On a fiber, which it parks. The final answer,
  * whatever its status. */
-void call_get(struct call_room *room, const char *service, const char *path, const char *trace,
-              int64_t deadline_ns, struct call_answer *ret);
+void call_get(struct call_manager *manager, const char *service, const char *path,
+              const char *trace, int64_t deadline_ns, struct call_answer *ret);
 void call_answer_release(struct call_answer *answer);
 
 /* For rooms that send their own requests: what they met is known to calls too. They have pauses of
  * their own and are never refused. `began_ns`: when the request was sent. */
-void call_told(struct call_room *room, const char *service, bool answered, int64_t began_ns);
+void call_told(struct call_manager *manager, const char *service, bool answered, int64_t began_ns);
 
 #endif

@@ -14,23 +14,23 @@
 #include "store/ledger.h"
 #include "work/work.h"
 
-struct event_room *event_room_new(struct work_context *context)
+struct event_manager *event_manager_new(struct work_context *context)
 {
-    struct event_room *room = calloc(1, sizeof *room);
-    FH_ASSERT(room != NULL);
-    room->context = context;
-    room->parked_keys_max = SUBSCRIBE_PARKED_KEYS_MAX;
-    room->parked_max = SUBSCRIBE_PARKED_MAX;
-    map_init(&room->subscribers);
-    return room;
+    struct event_manager *manager = calloc(1, sizeof *manager);
+    FH_ASSERT(manager != NULL);
+    manager->context = context;
+    manager->parked_keys_max = SUBSCRIBE_PARKED_KEYS_MAX;
+    manager->parked_max = SUBSCRIBE_PARKED_MAX;
+    map_init(&manager->subscribers);
+    return manager;
 }
 
 /* Others have published, or positions came late. */
 static void heard(void *context)
 {
-    struct event_room *room = context;
-    room->commits++;
-    fiber_wake_all(&room->readers);
+    struct event_manager *manager = context;
+    manager->commits++;
+    fiber_wake_all(&manager->readers);
 }
 
 static void looked(void *context, bool changed)
@@ -41,93 +41,94 @@ static void looked(void *context, bool changed)
 
 static json_t *tell_own(void *context);
 
-enum fh_code event_room_start(struct event_room *room, struct fh_error *error)
+enum fh_code event_manager_start(struct event_manager *manager, struct fh_error *error)
 {
     struct store_work *work;
     int64_t position;
     /* What a process that died has left without a position; if not now, then soon. */
-    store_sequence(room->context->store, NULL, 0, NULL);
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    store_sequence(manager->context->store, NULL, 0, NULL);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_position(work, &position, error);
     store_rollback(work);
     if (code != FH_OK)
         return code;
-    if (position > room->position)
-        room->position = position;
-    if (position > room->context->position)
-        room->context->position = position;
-    room->watcher = (struct lease_watcher){.looked = looked, .tell = tell_own, .context = room};
-    lease_watch(room->context->leases, &room->watcher);
-    room->listener = (struct store_listener){.heard = heard, .context = room};
-    store_listen(room->context->store, &room->listener);
-    event_look_start(room);
-    return subscribe_start(room, error);
+    if (position > manager->position)
+        manager->position = position;
+    if (position > manager->context->position)
+        manager->context->position = position;
+    manager->watcher =
+        (struct lease_watcher){.looked = looked, .tell = tell_own, .context = manager};
+    lease_watch(manager->context->leases, &manager->watcher);
+    manager->listener = (struct store_listener){.heard = heard, .context = manager};
+    store_listen(manager->context->store, &manager->listener);
+    event_look_start(manager);
+    return subscribe_start(manager, error);
 }
 
-void event_room_committed(struct event_room *room, int64_t position, int count)
+void event_manager_committed(struct event_manager *manager, int64_t position, int count)
 {
-    if (position > room->position)
-        room->position = position;
-    room->commits++;
-    room->counters.published += (uint64_t)count;
-    fiber_wake_all(&room->readers);
+    if (position > manager->position)
+        manager->position = position;
+    manager->commits++;
+    manager->counters.published += (uint64_t)count;
+    fiber_wake_all(&manager->readers);
 }
 
-bool event_room_fiber(struct event_room *room, void (*entry)(void *), void *argument)
+bool event_manager_fiber(struct event_manager *manager, void (*entry)(void *), void *argument)
 {
-    if (!fiber_start(room->context->world->fibers, entry, argument))
+    if (!fiber_start(manager->context->world->fibers, entry, argument))
         return false;
-    room->fibers++;
+    manager->fibers++;
     return true;
 }
 
-void event_room_fiber_ends(struct event_room *room)
+void event_manager_fiber_ends(struct event_manager *manager)
 {
-    room->fibers--;
-    fiber_wake_all(&room->idle);
+    manager->fibers--;
+    fiber_wake_all(&manager->idle);
 }
 
-bool event_room_sleep(struct event_room *room, int64_t until_ns)
+bool event_manager_sleep(struct event_manager *manager, int64_t until_ns)
 {
-    struct world *world = room->context->world;
-    while (!room->draining && world_monotonic_ns(world) < until_ns)
-        fiber_wait_until(&room->sleepers, world, until_ns);
-    return !room->draining;
+    struct world *world = manager->context->world;
+    while (!manager->draining && world_monotonic_ns(world) < until_ns)
+        fiber_wait_until(&manager->sleepers, world, until_ns);
+    return !manager->draining;
 }
 
-void event_room_drain(struct event_room *room)
+void event_manager_drain(struct event_manager *manager)
 {
-    room->draining = true;
-    store_unlisten(room->context->store, &room->listener);
-    fiber_wake_all(&room->looker);
-    fiber_wake_all(&room->readers);
-    fiber_wake_all(&room->sleepers);
-    subscribe_drain(room);
+    manager->draining = true;
+    store_unlisten(manager->context->store, &manager->listener);
+    fiber_wake_all(&manager->looker);
+    fiber_wake_all(&manager->readers);
+    fiber_wake_all(&manager->sleepers);
+    subscribe_drain(manager);
 }
 
-void event_room_wait(struct event_room *room)
+void event_manager_wait(struct event_manager *manager)
 {
-    while (room->recording || !subscribe_idle(room))
-        fiber_wait(&room->idle);
+    while (manager->recording || !subscribe_idle(manager))
+        fiber_wait(&manager->idle);
 }
 
-bool event_room_ended(const struct event_room *room)
+bool event_manager_ended(const struct event_manager *manager)
 {
-    return room->fibers == 0;
+    return manager->fibers == 0;
 }
 
-void event_room_free(struct event_room *room)
+void event_manager_free(struct event_manager *manager)
 {
-    if (!room)
+    if (!manager)
         return;
-    FH_ASSERT(event_room_ended(room));
-    subscribe_release(room);
-    feed_release(room);
-    json_decref(room->trimmed.subscribers);
-    slice_free(room);
-    free(room);
+    FH_ASSERT(event_manager_ended(manager));
+    subscribe_release(manager);
+    feed_release(manager);
+    json_decref(manager->trimmed.subscribers);
+    slice_free(manager);
+    free(manager);
 }
 
 static json_t *subscription_state(const struct subscription *subscription)
@@ -146,11 +147,11 @@ static json_t *subscription_state(const struct subscription *subscription)
     return state;
 }
 
-json_t *event_room_own(const struct event_room *room)
+json_t *event_manager_own(const struct event_manager *manager)
 {
     json_t *subscriptions = json_array();
     const struct subscription *at = NULL;
-    while ((at = subscription_next(room, at))) {
+    while ((at = subscription_next(manager, at))) {
         if (subscription_is_ours(at))
             json_array_append_new(subscriptions, subscription_state(at));
     }
@@ -159,7 +160,7 @@ json_t *event_room_own(const struct event_room *room)
 
 static json_t *tell_own(void *context)
 {
-    return event_room_own(context);
+    return event_manager_own(context);
 }
 
 static void collect(void *context, const json_t *told)
@@ -189,23 +190,23 @@ static json_t *told_or(const json_t *told, json_t *mine)
     return mine;
 }
 
-json_t *event_room_state(const struct event_room *room)
+json_t *event_manager_state(const struct event_manager *manager)
 {
     json_t *subscriptions = json_array(), *told = json_array();
     const struct subscription *at = NULL;
-    lease_told(room->context->leases, collect, told);
-    while ((at = subscription_next(room, at))) {
+    lease_told(manager->context->leases, collect, told);
+    while ((at = subscription_next(manager, at))) {
         json_t *state = subscription_state(at);
         json_array_append_new(subscriptions,
                               subscription_is_ours(at) ? state : told_or(told, state));
     }
     json_decref(told);
-    json_t *state = json_pack("{s:I, s:o}", "position", (json_int_t)room->position, "subscriptions",
-                              subscriptions);
-    if (room->trimmed.subscribers) {
-        json_object_set_new(state, "trimmed", json_integer(room->trimmed.position));
-        json_object_set_new(state, "expired", json_integer(room->trimmed.expired));
-        json_object_set_new(state, "subscribers", json_deep_copy(room->trimmed.subscribers));
+    json_t *state = json_pack("{s:I, s:o}", "position", (json_int_t)manager->position,
+                              "subscriptions", subscriptions);
+    if (manager->trimmed.subscribers) {
+        json_object_set_new(state, "trimmed", json_integer(manager->trimmed.position));
+        json_object_set_new(state, "expired", json_integer(manager->trimmed.expired));
+        json_object_set_new(state, "subscribers", json_deep_copy(manager->trimmed.subscribers));
     }
     return state;
 }

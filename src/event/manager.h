@@ -51,7 +51,7 @@ struct event_trimmed {
     int64_t expired;     /* of them, and of those that are declared and have never asked */
 };
 
-struct event_room {
+struct event_manager {
     struct work_context *context;
     int64_t position; /* the last committed one that this process knows of */
     uint64_t commits; /* rises with each work that published */
@@ -79,34 +79,34 @@ struct event_room {
 };
 
 /* `context` must outlive it; its service and world are set, its store by event_room_start. */
-struct event_room *event_room_new(struct work_context *context);
-enum fh_code event_room_start(struct event_room *room, struct fh_error *error);
-void event_room_drain(struct event_room *room);
-void event_room_wait(struct event_room *room);
+struct event_manager *event_manager_new(struct work_context *context);
+enum fh_code event_manager_start(struct event_manager *manager, struct fh_error *error);
+void event_manager_drain(struct event_manager *manager);
+void event_manager_wait(struct event_manager *manager);
 /* No fiber of the room is left. A reader in a long poll ends when its request does. */
-bool event_room_ended(const struct event_room *room);
-void event_room_free(struct event_room *room);
+bool event_manager_ended(const struct event_manager *manager);
+void event_manager_free(struct event_manager *manager);
 
 /* Events up to `position` are durable: wakes the feed. */
-void event_room_committed(struct event_room *room, int64_t position, int count);
+void event_manager_committed(struct event_manager *manager, int64_t position, int count);
 
 /* {"position", "trimmed", "expired", "subscribers": [{"name", "share", "done", "expired"}],
  * "subscriptions": [{"source", "share", "state", "position", "last", "depth", "lag_ms", "parked":
- * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Memory only, cheap: what other
- * instances have is as they told last; subscribers are told by the instance that trims, as it saw
- * them last. New reference. */
-json_t *event_room_state(const struct event_room *room);
+ * {"keys", "events", "oldest_ms"}, "reason"}]}: see docs/guide/events.md. Memory only, cheap: what
+ * other instances have is as they told last; subscribers are told by the instance that trims, as it
+ * saw them last. New reference. */
+json_t *event_manager_state(const struct event_manager *manager);
 /* The subscriptions, or shares of them, that this instance has. New reference. */
-json_t *event_room_own(const struct event_room *room);
+json_t *event_manager_own(const struct event_manager *manager);
 
 /* Within the room: look.c, for stores that others publish into too. */
-void event_look_start(struct event_room *room);
-void event_look_soon(struct event_room *room); /* someone waits for new events */
+void event_look_start(struct event_manager *manager);
+void event_look_soon(struct event_manager *manager); /* someone waits for new events */
 
 /* Within the room: a fiber that is counted in `fibers`. */
-bool event_room_fiber(struct event_room *room, void (*entry)(void *), void *argument);
-void event_room_fiber_ends(struct event_room *room);
+bool event_manager_fiber(struct event_manager *manager, void (*entry)(void *), void *argument);
+void event_manager_fiber_ends(struct event_manager *manager);
 /* Sleeps until then. False as soon as the room drains. */
-bool event_room_sleep(struct event_room *room, int64_t until_ns);
+bool event_manager_sleep(struct event_manager *manager, int64_t until_ns);
 
 #endif

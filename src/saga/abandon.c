@@ -41,7 +41,7 @@ static bool take_target(void *context, const struct ledger_step *step)
 }
 
 /* As it is, with who gave it up, when and why. */
-static const char *state_text(struct saga_room *room, const struct ledger_saga *row,
+static const char *state_text(struct saga_manager *manager, const struct ledger_saga *row,
                               const struct saga_abandon *abandon, struct arena *arena)
 {
     json_t *state = NULL;
@@ -49,7 +49,7 @@ static const char *state_text(struct saga_room *room, const struct ledger_saga *
         state = json_object();
     json_object_set_new(state, "abandoned",
                         json_pack("{s:s, s:s, s:I}", "why", abandon->why, "by", abandon->by,
-                                  "time_ms", (json_int_t)world_wall_ms(room->context->world)));
+                                  "time_ms", (json_int_t)world_wall_ms(manager->context->world)));
     char *text = json_text(state);
     const char *copy = arena_text(arena, text);
     json_text_free(text);
@@ -57,37 +57,37 @@ static const char *state_text(struct saga_room *room, const struct ledger_saga *
     return copy;
 }
 
-static enum fh_code put(struct saga_room *room, struct store_work *work, struct arena *arena,
+static enum fh_code put(struct saga_manager *manager, struct store_work *work, struct arena *arena,
                         const struct saga_abandon *abandon, struct fh_error *error)
 {
     struct ledger_saga row;
     enum fh_code code = ledger_saga_get(work, arena, abandon->birth, abandon->number, &row, error);
     if (code == FH_OK && saga_status_of(row.status) != SAGA_PARKED)
         return error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row.status);
-    const char *owner = saga_takeover_owner(room);
+    const char *owner = saga_takeover_owner(manager);
     if (code == FH_OK)
         code = ledger_saga_take(work, abandon->birth, abandon->number, owner ? owner : "", error);
     if (code != FH_OK)
         return code;
     row.epoch++;
     row.status = saga_status_name(SAGA_ABANDONED);
-    row.state = state_text(room, &row, abandon, arena);
-    row.updated_ms = world_wall_ms(room->context->world);
+    row.state = state_text(manager, &row, abandon, arena);
+    row.updated_ms = world_wall_ms(manager->context->world);
     code = ledger_saga_update(work, &row, error);
     CRASH_POINT("abandon.recorded");
     return code;
 }
 
-static enum fh_code store_once(struct saga_room *room, struct arena *arena,
+static enum fh_code store_once(struct saga_manager *manager, struct arena *arena,
                                const struct saga_abandon *abandon, bool alone,
                                struct fh_error *error)
 {
     struct store_work *work;
     enum fh_code code =
-        store_begin(room->context->store, alone ? STORE_WRITE_ALONE : STORE_WRITE, &work, error);
+        store_begin(manager->context->store, alone ? STORE_WRITE_ALONE : STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    code = put(room, work, arena, abandon, error);
+    code = put(manager, work, arena, abandon, error);
     if (code != FH_OK) {
         store_rollback(work);
         return code;
@@ -97,11 +97,11 @@ static enum fh_code store_once(struct saga_room *room, struct arena *arena,
     return code;
 }
 
-static enum fh_code read_targets(struct saga_room *room, const struct saga_abandon *abandon,
+static enum fh_code read_targets(struct saga_manager *manager, const struct saga_abandon *abandon,
                                  struct targets *targets, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_steps_get(work, targets->arena, abandon->birth, abandon->number, take_target,
@@ -111,36 +111,36 @@ static enum fh_code read_targets(struct saga_room *room, const struct saga_aband
 }
 
 /* Its end is one of those that closings wait for: see closing.c. */
-static enum fh_code end(struct saga_room *room, const struct saga_abandon *abandon,
+static enum fh_code end(struct saga_manager *manager, const struct saga_abandon *abandon,
                         const struct targets *targets, struct fh_error *error)
 {
     struct work_tries tries = {0};
     enum fh_code code;
     for (int i = 0; i < targets->count; i++)
-        saga_closing_expect(room, abandon->birth, targets->names[i]);
+        saga_closing_expect(manager, abandon->birth, targets->names[i]);
     do {
         *error = (struct fh_error){0};
-        code = store_once(room, targets->arena, abandon, tries.alone, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+        code = store_once(manager, targets->arena, abandon, tries.alone, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
     for (int i = 0; i < targets->count; i++)
-        saga_closing_came(room, abandon->birth, targets->names[i], code == FH_OK);
+        saga_closing_came(manager, abandon->birth, targets->names[i], code == FH_OK);
     return code;
 }
 
-enum fh_code saga_abandon(struct saga_room *room, const struct saga_abandon *abandon,
+enum fh_code saga_abandon(struct saga_manager *manager, const struct saga_abandon *abandon,
                           struct fh_error *error)
 {
     struct arena arena;
     struct targets targets = {.arena = &arena};
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = read_targets(room, abandon, &targets, error);
+    enum fh_code code = read_targets(manager, abandon, &targets, error);
     if (code == FH_OK)
-        code = end(room, abandon, &targets, error);
+        code = end(manager, abandon, &targets, error);
     arena_release(&arena);
     if (code != FH_OK)
         return code;
-    room->counts.parked--;
-    room->counts.abandoned++;
+    manager->counts.parked--;
+    manager->counts.abandoned++;
     log_warning("An operator (%s) gives up the parked saga %s.%lld: %s", abandon->by,
                 abandon->birth, (long long)abandon->number, abandon->why);
     return FH_OK;

@@ -50,7 +50,7 @@ static void answered(struct world_request *request);
 static int64_t ask_deadline_ns(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     int64_t deadline_ns = world_in_ms(world, run->type->calls[ask->step].timeout_ms);
     bool bounded = !ask->undo && ask->step <= run->type->rules.pivot;
     return bounded && run->deadline_ns < deadline_ns ? run->deadline_ns : deadline_ns;
@@ -78,7 +78,7 @@ static uint64_t number_of(const struct saga_ask *ask)
 static void set_headers(struct saga_ask *ask)
 {
     struct saga_run *run = ask->run;
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     struct world_header *headers = ask->request.headers;
     int64_t left_ms = (ask->request.deadline_ns - world_monotonic_ns(world)) / 1000000;
     int count = 0;
@@ -120,7 +120,7 @@ static void send(struct saga_ask *ask)
     else
         set_headers(ask);
     ask->target->in_flight++;
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     ask->sent_ns = world_monotonic_ns(world);
     world->ops->request(world, &ask->request);
 }
@@ -136,7 +136,7 @@ static void free_ask(struct saga_ask *ask)
 }
 
 /* What waited for a place goes now, unless nobody wants it any more. */
-static void send_waiting(struct saga_room *room, struct saga_target *target)
+static void send_waiting(struct saga_manager *manager, struct saga_target *target)
 {
     while (target->waiting_first && target->in_flight < SAGA_TARGET_FLIGHT_MAX) {
         struct saga_ask *ask = target->waiting_first;
@@ -144,7 +144,7 @@ static void send_waiting(struct saga_room *room, struct saga_target *target)
         if (!ask->next)
             target->waiting_last = NULL;
         ask->next = NULL;
-        if (ask->orphan || room->stopping)
+        if (ask->orphan || manager->stopping)
             free_ask(ask);
         else
             send(ask);
@@ -237,14 +237,14 @@ static void keep_span(const struct saga_ask *ask)
                         .key = run->reference,
                         .status = ask->request.status,
                         .began_ns = ask->sent_ns};
-    spans_keep(run->room->context->spans, &span);
+    spans_keep(run->manager->context->spans, &span);
 }
 
 static void answered(struct world_request *request)
 {
     struct saga_ask *ask = request->owner;
     struct saga_run *run = ask->run;
-    struct saga_room *room = run->room;
+    struct saga_manager *manager = run->manager;
     struct saga_target *target = ask->target;
     keep_span(ask);
     CRASH_POINT("saga.answered");
@@ -252,18 +252,18 @@ static void answered(struct world_request *request)
     int64_t position = 0;
     target->in_flight--;
     /* Asks of this target know it then, too. */
-    if (!room->stopping && room->context->calls && request->service)
-        call_told(room->context->calls, request->service, request->status != 0, ask->sent_ns);
+    if (!manager->stopping && manager->context->calls && request->service)
+        call_told(manager->context->calls, request->service, request->status != 0, ask->sent_ns);
     bool told = request->service &&
                 parse_at(world_answer_header(request, "freehold-at"), incarnation, &position);
     if (told) {
         memcpy(target->incarnation, incarnation, ID_SIZE);
-        saga_restored_heard(room, target);
+        saga_restored_heard(manager, target);
     }
     enum saga_outcome outcome = outcome_of(ask);
-    if (request->url && outcome == SAGA_OUTCOME_NONE && !ask->orphan && !room->stopping)
+    if (request->url && outcome == SAGA_OUTCOME_NONE && !ask->orphan && !manager->stopping)
         say_undelivered(ask);
-    if (ask->orphan || room->stopping) {
+    if (ask->orphan || manager->stopping) {
         free_ask(ask);
     } else if (outcome == SAGA_OUTCOME_NONE && told && strcmp(incarnation, ask->to) != 0 &&
                ask->redirects < ASK_REDIRECTS_MAX) {
@@ -278,14 +278,14 @@ static void answered(struct world_request *request)
         saga_run_hear(run, heard);
         saga_run_release(run);
     }
-    send_waiting(room, target);
+    send_waiting(manager, target);
 }
 
 static struct saga_target *target_of(struct saga_run *run, int step, int element)
 {
     const struct saga_call *call = &run->type->calls[step];
     if (!call->outside)
-        return saga_room_target(run->room, call->target);
+        return saga_manager_target(run->manager, call->target);
     const char *url = run->parts[run->state.first[step] + element].path;
     size_t length = strcspn(url, "/") + 2; /* "https://" */
     length += strcspn(url + length, "/?");
@@ -294,12 +294,12 @@ static struct saga_target *target_of(struct saga_run *run, int step, int element
         line = line * 31 + (unsigned char)url[i];
     char name[32];
     snprintf(name, sizeof name, "outside %u", line % OUTSIDE_LINES); /* no service's name */
-    return saga_room_target(run->room, name);
+    return saga_manager_target(run->manager, name);
 }
 
 static void start(struct saga_run *run, int element, bool undo)
 {
-    struct saga_room *room = run->room;
+    struct saga_manager *manager = run->manager;
     int step = run->state.step;
     struct saga_ask *ask = calloc(1, sizeof *ask);
     FH_ASSERT(ask != NULL);
@@ -309,10 +309,10 @@ static void start(struct saga_run *run, int element, bool undo)
     ask->element = element;
     ask->attempt = saga_element(&run->state, step, element)->attempt;
     ask->undo = undo;
-    const char *caller = room->context->service->name;
+    const char *caller = manager->context->service->name;
     snprintf(ask->key, sizeof ask->key, "%s/%s.%lld/%s/%d", caller, run->birth,
              (long long)run->number, run->type->rules.steps[step].name, element);
-    snprintf(ask->from, sizeof ask->from, "%s/%s", caller, room->context->store->incarnation);
+    snprintf(ask->from, sizeof ask->from, "%s/%s", caller, manager->context->store->incarnation);
     snprintf(ask->attempt_text, sizeof ask->attempt_text, "%d", ask->attempt);
     run->references++;
     run->parts[run->state.first[step] + element].ask = ask;
@@ -351,7 +351,7 @@ int64_t saga_ask_due(struct saga_run *run)
     for (int i = 0; i < count; i++)
         flying += under_way(&run->parts[run->state.first[step] + i], undo,
                             saga_element(&run->state, step, i)->attempt);
-    int64_t now_ns = world_monotonic_ns(run->room->context->world);
+    int64_t now_ns = world_monotonic_ns(run->manager->context->world);
     for (int i = 0; i < count && flying < SAGA_PARALLEL_MAX; i++) {
         struct saga_part *part = &run->parts[run->state.first[step] + i];
         if (part->ask || !saga_element_due(rules, &run->state, i))

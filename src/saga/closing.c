@@ -33,33 +33,33 @@
 #define CLOSING_TEXT_SIZE_MAX ((size_t)2 << 20)
 #define OPEN_TOLD_MAX 10000 /* a receiver reads the list for each command */
 
-static struct saga_closing *closing_of(struct saga_room *room, const char *birth,
+static struct saga_closing *closing_of(struct saga_manager *manager, const char *birth,
                                        struct saga_target *target)
 {
     char name[ID_SIZE + 256];
     snprintf(name, sizeof name, "%s %s", birth, target->name);
-    struct saga_closing *closing = map_get(&room->closings, name);
+    struct saga_closing *closing = map_get(&manager->closings, name);
     if (closing)
         return closing;
     closing = calloc(1, sizeof *closing);
     FH_ASSERT(closing != NULL);
     memcpy(closing->birth, birth, sizeof closing->birth);
     closing->target = target;
-    map_put(&room->closings, name, closing);
+    map_put(&manager->closings, name, closing);
     return closing;
 }
 
-void saga_closing_free(struct saga_room *room)
+void saga_closing_free(struct saga_manager *manager)
 {
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    while (map_next(&room->closings, &entry, &name, &value)) {
+    while (map_next(&manager->closings, &entry, &name, &value)) {
         struct saga_closing *closing = value;
         free(closing->told_open);
         free(closing);
     }
-    map_release(&room->closings);
+    map_release(&manager->closings);
 }
 
 /* ---- Telling --------------------------------------------------------------------------------- */
@@ -85,26 +85,27 @@ void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *aren
 
 /* Where others run sagas too, the same snapshot tells whom the ended ones in it have sent to: they
  * lag until they have been told it, or a later one. */
-static enum fh_code take_snapshot(struct saga_room *room, const char *birth,
+static enum fh_code take_snapshot(struct saga_manager *manager, const char *birth,
                                   struct snapshot *snapshot, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code)
         return code;
     code = ledger_sagas_closable(work, &snapshot->arena, birth, &snapshot->closed, error);
-    if (!code && room->context->leases)
-        code = ledger_sagas_unclosed(work, take_unclosed, room, error);
+    if (!code && manager->context->leases)
+        code = ledger_sagas_unclosed(work, take_unclosed, manager, error);
     store_rollback(work);
     if (!code)
         saga_closing_cut(&snapshot->closed, OPEN_TOLD_MAX, &snapshot->arena);
     return code;
 }
 
-bool saga_closing_send(struct saga_room *room, const struct saga_target *target, const char *birth,
-                       const struct ledger_caller *closed, const char *more, json_t **ret_answer)
+bool saga_closing_send(struct saga_manager *manager, const struct saga_target *target,
+                       const char *birth, const struct ledger_caller *closed, const char *more,
+                       json_t **ret_answer)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     char from[ID_SIZE + 128];
     struct text body;
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
@@ -137,14 +138,14 @@ bool saga_closing_send(struct saga_room *room, const struct saga_target *target,
     return told;
 }
 
-bool saga_closing_again(struct saga_room *room, const struct saga_target *target, const char *birth,
-                        const char *more, json_t **ret_answer)
+bool saga_closing_again(struct saga_manager *manager, const struct saga_target *target,
+                        const char *birth, const char *more, json_t **ret_answer)
 {
     struct snapshot snapshot;
     struct fh_error error;
     arena_init(&snapshot.arena, ARENA_SIZE_MAX);
-    bool told = take_snapshot(room, birth, &snapshot, &error) == FH_OK &&
-                saga_closing_send(room, target, birth, &snapshot.closed, more, ret_answer);
+    bool told = take_snapshot(manager, birth, &snapshot, &error) == FH_OK &&
+                saga_closing_send(manager, target, birth, &snapshot.closed, more, ret_answer);
     arena_release(&snapshot.arena);
     return told;
 }
@@ -173,14 +174,14 @@ static void narrow(struct ledger_caller *closed, const struct saga_closing *lagg
 
 /* What has ended stays so, and nothing is marked by what the work reads: it is guarded, and gets in
  * nobody's way. */
-static enum fh_code mark_once(struct saga_room *room, const char *birth,
+static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
                               const struct ledger_caller *closed, bool alone,
                               struct fh_error *error)
 {
     struct store_work *work;
     int64_t marked;
     enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
-    enum fh_code code = store_begin(room->context->store, mode, &work, error);
+    enum fh_code code = store_begin(manager->context->store, mode, &work, error);
     if (code)
         return code;
     code = ledger_sagas_closed(work, birth, closed, &marked, error);
@@ -193,19 +194,19 @@ static enum fh_code mark_once(struct saga_room *room, const char *birth,
     return code;
 }
 
-bool saga_room_tells(const struct saga_room *room)
+bool saga_manager_tells(const struct saga_manager *manager)
 {
-    return !room->stopping && (!room->context->leases || room->lease.state == LEASE_OURS);
+    return !manager->stopping && (!manager->context->leases || manager->lease.state == LEASE_OURS);
 }
 
 /* What every target has been told by now. */
-static void mark(struct saga_room *room, const char *birth, struct snapshot *snapshot)
+static void mark(struct saga_manager *manager, const char *birth, struct snapshot *snapshot)
 {
     struct ledger_caller closed = snapshot->closed;
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    while (map_next(&room->closings, &entry, &name, &value)) {
+    while (map_next(&manager->closings, &entry, &name, &value)) {
         const struct saga_closing *closing = value;
         if (strcmp(closing->birth, birth) == 0 && lags(closing))
             narrow(&closed, closing, &snapshot->arena);
@@ -217,25 +218,25 @@ static void mark(struct saga_room *room, const char *birth, struct snapshot *sna
     enum fh_code code;
     do {
         error = (struct fh_error){0};
-        code = mark_once(room, birth, &closed, tries.alone, &error);
-    } while (code == FH_CONFLICT && error.retryable && saga_room_tells(room) &&
-             work_retry(room->context, &tries, -1));
+        code = mark_once(manager, birth, &closed, tries.alone, &error);
+    } while (code == FH_CONFLICT && error.retryable && saga_manager_tells(manager) &&
+             work_retry(manager->context, &tries, -1));
     if (code) /* the next round does it again */
         log_info("closed sagas could not be marked, and will be again: %s", error.message);
 }
 
-static void tell(struct saga_room *room, struct saga_closing *closing)
+static void tell(struct saga_manager *manager, struct saga_closing *closing)
 {
     struct snapshot snapshot;
     struct fh_error error;
-    struct world *world = room->context->world;
+    struct world *world = manager->context->world;
     uint64_t generation = closing->generation;
     arena_init(&snapshot.arena, ARENA_SIZE_MAX);
-    enum fh_code code = take_snapshot(room, closing->birth, &snapshot, &error);
-    if (room->context->leases)
+    enum fh_code code = take_snapshot(manager, closing->birth, &snapshot, &error);
+    if (manager->context->leases)
         generation = closing->generation;
     CRASH_POINT("closed.untold");
-    bool told = code == FH_OK && saga_closing_send(room, closing->target, closing->birth,
+    bool told = code == FH_OK && saga_closing_send(manager, closing->target, closing->birth,
                                                    &snapshot.closed, NULL, NULL);
     CRASH_POINT("closed.told");
     if (told) {
@@ -247,7 +248,7 @@ static void tell(struct saga_room *room, struct saga_closing *closing)
         closing->told = generation;
         closing->tries = 0;
         closing->retry_at_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
-        mark(room, closing->birth, &snapshot);
+        mark(manager, closing->birth, &snapshot);
     } else {
         int64_t pause_ms = SAGA_CLOSING_PAUSE_MS;
         for (int i = 0; i < closing->tries && pause_ms < CLOSING_BACKOFF_MS_MAX; i++)
@@ -262,14 +263,14 @@ static void tell(struct saga_room *room, struct saga_closing *closing)
 /* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* The one that is due, or NULL and when the next one is (INT64_MAX: none lags). */
-static struct saga_closing *find_due(struct saga_room *room, int64_t *ret_next_ns)
+static struct saga_closing *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
 {
-    int64_t now_ns = world_monotonic_ns(room->context->world);
+    int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
     *ret_next_ns = INT64_MAX;
-    while (map_next(&room->closings, &entry, &name, &value)) {
+    while (map_next(&manager->closings, &entry, &name, &value)) {
         struct saga_closing *closing = value;
         if (closing->generation == closing->told)
             continue;
@@ -282,72 +283,73 @@ static struct saga_closing *find_due(struct saga_room *room, int64_t *ret_next_n
 }
 
 /* Sagas of other instances end without a word here. */
-static void look_for_ended(struct saga_room *room)
+static void look_for_ended(struct saga_manager *manager)
 {
     struct store_work *work;
-    if (store_begin(room->context->store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ, &work, NULL) != FH_OK)
         return; /* in a second again */
-    ledger_sagas_unclosed(work, take_unclosed, room, NULL);
+    ledger_sagas_unclosed(work, take_unclosed, manager, NULL);
     store_rollback(work);
 }
 
 static void run_closings(void *argument)
 {
-    struct saga_room *room = argument;
-    struct world *world = room->context->world;
-    int64_t look_ns = room->context->leases ? 0 : INT64_MAX;
-    while (saga_room_tells(room)) {
+    struct saga_manager *manager = argument;
+    struct world *world = manager->context->world;
+    int64_t look_ns = manager->context->leases ? 0 : INT64_MAX;
+    while (saga_manager_tells(manager)) {
         int64_t next_ns;
         if (world_monotonic_ns(world) >= look_ns) {
             look_ns = world_in_ms(world, SAGA_CLOSING_PAUSE_MS);
-            look_for_ended(room);
+            look_for_ended(manager);
         }
-        struct saga_closing *closing = find_due(room, &next_ns);
+        struct saga_closing *closing = find_due(manager, &next_ns);
         if (look_ns < next_ns)
             next_ns = look_ns;
         if (closing)
-            tell(room, closing);
+            tell(manager, closing);
         else if (next_ns != INT64_MAX)
-            fiber_wait_until(&room->closable, world, next_ns);
+            fiber_wait_until(&manager->closable, world, next_ns);
         else
             break;
     }
-    room->closing_fiber = false;
-    if (room->context->leases)
-        saga_takeover_told(room);
-    saga_room_fiber_ended(room);
+    manager->closing_fiber = false;
+    if (manager->context->leases)
+        saga_takeover_told(manager);
+    saga_manager_fiber_ended(manager);
 }
 
-static void start_closings(struct saga_room *room)
+static void start_closings(struct saga_manager *manager)
 {
-    if (!room->closing_fiber && !room->stopping)
-        room->closing_fiber = fiber_start(room->context->world->fibers, run_closings, room);
+    if (!manager->closing_fiber && !manager->stopping)
+        manager->closing_fiber =
+            fiber_start(manager->context->world->fibers, run_closings, manager);
 }
 
-void saga_closing_take(struct saga_room *room)
+void saga_closing_take(struct saga_manager *manager)
 {
-    start_closings(room);
+    start_closings(manager);
 }
 
 /* Calls `visit` for each target that the saga has sent to, once. */
 static void visit_targets(struct saga_run *run, const struct saga_state *state,
                           void (*visit)(struct saga_closing *closing, bool ended), bool ended)
 {
-    struct saga_room *room = run->room;
+    struct saga_manager *manager = run->manager;
     const struct saga_target *seen[SAGA_STEPS_MAX];
     int seen_count = 0;
     for (int step = 0; step < run->type->rules.step_count; step++) {
         const char *name = run->type->calls[step].target;
         if (!name || saga_elements(state, step) == 0)
             continue;
-        struct saga_target *target = saga_room_target(room, name);
+        struct saga_target *target = saga_manager_target(manager, name);
         bool again = false;
         for (int i = 0; i < seen_count; i++)
             again = again || seen[i] == target;
         if (again)
             continue;
         seen[seen_count++] = target;
-        visit(closing_of(room, run->birth, target), ended);
+        visit(closing_of(manager, run->birth, target), ended);
     }
 }
 
@@ -366,44 +368,45 @@ static void end_one(struct saga_closing *closing, bool ended)
 
 void saga_closing_begin(struct saga_run *run)
 {
-    if (!run->room->context->leases)
+    if (!run->manager->context->leases)
         visit_targets(run, &run->state, begin_one, false);
 }
 
 void saga_closing_end(struct saga_run *run, bool ended)
 {
-    if (run->room->context->leases)
+    if (run->manager->context->leases)
         return; /* whoever tells looks for it in the store */
     visit_targets(run, &run->state, end_one, ended);
     if (ended)
-        start_closings(run->room);
+        start_closings(run->manager);
 }
 
-void saga_closing_expect(struct saga_room *room, const char *birth, const char *target)
+void saga_closing_expect(struct saga_manager *manager, const char *birth, const char *target)
 {
-    if (!room->context->leases)
-        closing_of(room, birth, saga_room_target(room, target))->ending++;
+    if (!manager->context->leases)
+        closing_of(manager, birth, saga_manager_target(manager, target))->ending++;
 }
 
-void saga_closing_came(struct saga_room *room, const char *birth, const char *target, bool ended)
+void saga_closing_came(struct saga_manager *manager, const char *birth, const char *target,
+                       bool ended)
 {
-    if (room->context->leases)
+    if (manager->context->leases)
         return;
-    closing_of(room, birth, saga_room_target(room, target))->ending--;
+    closing_of(manager, birth, saga_manager_target(manager, target))->ending--;
     if (ended)
-        take_unclosed(room, birth, target);
+        take_unclosed(manager, birth, target);
     if (ended)
-        start_closings(room);
+        start_closings(manager);
 }
 
 /* ---- After a start --------------------------------------------------------------------------- */
 
 /* Does a step of this program go to that service? */
-static bool goes_to(const struct saga_room *room, const char *name)
+static bool goes_to(const struct saga_manager *manager, const char *name)
 {
-    for (int i = 0; i < room->type_count; i++) {
-        for (int step = 0; step < room->types[i].rules.step_count; step++) {
-            const char *target = room->types[i].calls[step].target;
+    for (int i = 0; i < manager->type_count; i++) {
+        for (int step = 0; step < manager->types[i].rules.step_count; step++) {
+            const char *target = manager->types[i].calls[step].target;
             if (target && strcmp(target, name) == 0)
                 return true;
         }
@@ -411,33 +414,33 @@ static bool goes_to(const struct saga_room *room, const char *name)
     return false;
 }
 
-static void tell_anew(struct saga_room *room, const char *birth, const char *target)
+static void tell_anew(struct saga_manager *manager, const char *birth, const char *target)
 {
-    closing_of(room, birth, saga_room_target(room, target))->generation++;
+    closing_of(manager, birth, saga_manager_target(manager, target))->generation++;
 }
 
 /* Of a service that no step goes to any more, what it kept was moved to another one: all there are
  * now are told, and a closing that means nothing to its receiver does no harm. */
 static bool take_unclosed(void *context, const char *birth, const char *target)
 {
-    struct saga_room *room = context;
-    if (goes_to(room, target)) {
-        tell_anew(room, birth, target);
+    struct saga_manager *manager = context;
+    if (goes_to(manager, target)) {
+        tell_anew(manager, birth, target);
         return true;
     }
-    for (int i = 0; i < room->type_count; i++) {
-        for (int step = 0; step < room->types[i].rules.step_count; step++) {
-            if (room->types[i].calls[step].target)
-                tell_anew(room, birth, room->types[i].calls[step].target);
+    for (int i = 0; i < manager->type_count; i++) {
+        for (int step = 0; step < manager->types[i].rules.step_count; step++) {
+            if (manager->types[i].calls[step].target)
+                tell_anew(manager, birth, manager->types[i].calls[step].target);
         }
     }
     return true;
 }
 
-enum fh_code saga_closing_recover(struct saga_room *room, struct store_work *work,
+enum fh_code saga_closing_recover(struct saga_manager *manager, struct store_work *work,
                                   struct fh_error *error)
 {
-    enum fh_code code = ledger_sagas_unclosed(work, take_unclosed, room, error);
-    start_closings(room);
+    enum fh_code code = ledger_sagas_unclosed(work, take_unclosed, manager, error);
+    start_closings(manager);
     return code;
 }

@@ -412,11 +412,11 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
 
 /* ---- Which one a saga has ------------------------------------------------------------------- */
 
-struct saga_type *saga_room_type(struct saga_room *room, const char *name)
+struct saga_type *saga_manager_type(struct saga_manager *manager, const char *name)
 {
     struct saga_type *newest = NULL;
-    for (int i = 0; i < room->type_count; i++) {
-        struct saga_type *type = &room->types[i];
+    for (int i = 0; i < manager->type_count; i++) {
+        struct saga_type *type = &manager->types[i];
         if (strcmp(type->rules.name, name) == 0 && (!newest || type->version > newest->version))
             newest = type;
     }
@@ -433,15 +433,15 @@ static bool began_with(const struct saga_type *type, const json_t *state)
     return version == type->version && strcmp(type->digest, digest) == 0;
 }
 
-struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
-                                    struct fh_error *error)
+struct saga_type *saga_manager_type_of(struct saga_manager *manager, const char *name,
+                                       const json_t *state, struct fh_error *error)
 {
-    const struct saga_type *newest = saga_room_type(room, name);
+    const struct saga_type *newest = saga_manager_type(manager, name);
     struct saga_type *found = NULL;
     const char *steps = json_string_at(state, "steps");
     json_int_t version = 1;
-    for (int i = 0; i < room->type_count; i++) {
-        struct saga_type *type = &room->types[i];
+    for (int i = 0; i < manager->type_count; i++) {
+        struct saga_type *type = &manager->types[i];
         if (strcmp(type->rules.name, name) == 0 && began_with(type, state) &&
             (!found || type->version > found->version))
             found = type;

@@ -14,10 +14,11 @@
 #include "work/batch.h"
 #include "work/retention.h"
 
-static enum fh_code forget_slice(struct saga_room *room, int64_t number_max, int64_t before_ms,
-                                 struct ledger_counts *ret_removed, struct fh_error *error)
+static enum fh_code forget_slice(struct saga_manager *manager, int64_t number_max,
+                                 int64_t before_ms, struct ledger_counts *ret_removed,
+                                 struct fh_error *error)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     struct work_tries tries = {0};
     struct store_work *work;
     enum fh_code code;
@@ -38,14 +39,14 @@ static enum fh_code forget_slice(struct saga_room *room, int64_t number_max, int
     return code;
 }
 
-enum fh_code saga_forget(struct saga_room *room, const struct retention *retention,
+enum fh_code saga_forget(struct saga_manager *manager, const struct retention *retention,
                          struct fh_error *error)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     struct ledger_counts removed;
     int64_t number_max, count;
     int64_t before_ms = world_wall_ms(context->world) - retention->sagas_kept_ms;
-    const struct ledger_counts *counts = &room->counts;
+    const struct ledger_counts *counts = &manager->counts;
     if (counts->ended + counts->undone + counts->abandoned == 0 && !context->leases)
         return FH_OK;
     enum fh_code code =
@@ -53,14 +54,14 @@ enum fh_code saga_forget(struct saga_room *room, const struct retention *retenti
     if (code != FH_OK || number_max == 0)
         return code;
     do {
-        code = forget_slice(room, number_max, before_ms, &removed, error);
+        code = forget_slice(manager, number_max, before_ms, &removed, error);
         if (code != FH_OK)
             return code;
         count = removed.ended + removed.undone + removed.abandoned;
-        room->counts.abandoned -= removed.abandoned;
-        room->counts.ended -= removed.ended;
-        room->counts.undone -= removed.undone;
-        room->forgotten += (uint64_t)count;
-    } while (count == SAGA_FORGET_SLICE && !room->stopping);
+        manager->counts.abandoned -= removed.abandoned;
+        manager->counts.ended -= removed.ended;
+        manager->counts.undone -= removed.undone;
+        manager->forgotten += (uint64_t)count;
+    } while (count == SAGA_FORGET_SLICE && !manager->stopping);
     return FH_OK;
 }

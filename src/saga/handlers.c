@@ -59,7 +59,7 @@ static enum fh_code run_work(struct saga_run *run, const struct saga_state *stat
                              struct handler_fence *fence, struct saga_happening *happening,
                              char detail[static SAGA_TEXT_SIZE])
 {
-    struct work_context *context = run->room->context;
+    struct work_context *context = run->manager->context;
     struct fh_saga_view view = {.run = run, .state = state};
     bool undone = saga_due(&run->type->rules, state) == SAGA_DUE_UNDONE;
     fh_work w;

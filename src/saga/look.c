@@ -17,31 +17,31 @@
 #define LOOK_MS 10000
 #define LOOK_RUNS_MAX 100 /* so many in memory: who is passed over is read when they get fewer */
 
-static void look_once(struct saga_room *room)
+static void look_once(struct saga_manager *manager)
 {
-    struct store *store = room->context->store;
-    bool few = room->context->leases && room->runs.count < LOOK_RUNS_MAX;
-    bool numbered = room->late_looks && store_sequence(store, NULL, 0, NULL) == FH_OK;
-    room->late_looks -= numbered;
-    room->crowded |= few || numbered;
-    if (!room->stopping)
-        saga_room_refill(room);
+    struct store *store = manager->context->store;
+    bool few = manager->context->leases && manager->runs.count < LOOK_RUNS_MAX;
+    bool numbered = manager->late_looks && store_sequence(store, NULL, 0, NULL) == FH_OK;
+    manager->late_looks -= numbered;
+    manager->crowded |= few || numbered;
+    if (!manager->stopping)
+        saga_manager_refill(manager);
 }
 
 static void look(void *argument)
 {
-    struct saga_room *room = argument;
-    struct world *world = room->context->world;
-    while (!room->stopping) {
-        fiber_wait_until(&room->lookable, world, world_in_ms(world, LOOK_MS));
-        if (!room->stopping)
-            look_once(room);
+    struct saga_manager *manager = argument;
+    struct world *world = manager->context->world;
+    while (!manager->stopping) {
+        fiber_wait_until(&manager->lookable, world, world_in_ms(world, LOOK_MS));
+        if (!manager->stopping)
+            look_once(manager);
     }
-    room->looks = false;
-    saga_room_fiber_ended(room);
+    manager->looks = false;
+    saga_manager_fiber_ended(manager);
 }
 
-void saga_look_start(struct saga_room *room)
+void saga_look_start(struct saga_manager *manager)
 {
-    room->looks = fiber_start(room->context->world->fibers, look, room);
+    manager->looks = fiber_start(manager->context->world->fibers, look, manager);
 }

@@ -19,22 +19,22 @@
 
 #define LOAD_SLICE 500 /* rows looked at in one snapshot */
 
-struct saga_target *saga_room_target(struct saga_room *room, const char *name)
+struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name)
 {
-    struct saga_target *target = map_get(&room->targets, name);
+    struct saga_target *target = map_get(&manager->targets, name);
     if (target)
         return target;
     target = calloc(1, sizeof *target);
     FH_ASSERT(target != NULL);
     target->name = strdup(name);
     FH_ASSERT(target->name != NULL);
-    map_put(&room->targets, name, target);
+    map_put(&manager->targets, name, target);
     return target;
 }
 
-int64_t *saga_room_count(struct saga_room *room, enum saga_status status)
+int64_t *saga_manager_count(struct saga_manager *manager, enum saga_status status)
 {
-    struct ledger_counts *counts = &room->counts;
+    struct ledger_counts *counts = &manager->counts;
     switch (status) {
     case SAGA_RUNNING:
         return &counts->running;
@@ -52,26 +52,26 @@ int64_t *saga_room_count(struct saga_room *room, enum saga_status status)
     return &counts->parked;
 }
 
-void saga_counts(const struct saga_room *room, struct ledger_counts *ret)
+void saga_counts(const struct saga_manager *manager, struct ledger_counts *ret)
 {
-    *ret = room->counts;
+    *ret = manager->counts;
 }
 
-void saga_counts_read(struct saga_room *room, struct ledger_counts *ret)
+void saga_counts_read(struct saga_manager *manager, struct ledger_counts *ret)
 {
     struct store_work *work;
-    if (room->context->leases &&
-        store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) == FH_OK) {
+    if (manager->context->leases &&
+        store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) == FH_OK) {
         if (ledger_saga_counts(work, ret, NULL) == FH_OK)
-            room->counts = *ret;
+            manager->counts = *ret;
         store_rollback(work);
     }
-    *ret = room->counts;
+    *ret = manager->counts;
 }
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
 
-struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *type,
+struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_type *type,
                               const char *birth, int64_t number, const json_t *input,
                               const int *counts)
 {
@@ -85,7 +85,7 @@ struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *ty
     run->parts = calloc(elements + 1, sizeof *run->parts);
     FH_ASSERT(all && run->parts);
     run->scratch = all + elements;
-    run->room = room;
+    run->manager = manager;
     run->type = type;
     run->number = number;
     run->epoch = 1;
@@ -124,38 +124,38 @@ void saga_run_release(struct saga_run *run)
     free(run);
 }
 
-void saga_room_read_begin(struct saga_room *room)
+void saga_manager_read_begin(struct saga_manager *manager)
 {
-    if (room->reading++ == 0)
-        map_init(&room->removed);
+    if (manager->reading++ == 0)
+        map_init(&manager->removed);
 }
 
-void saga_room_read_end(struct saga_room *room)
+void saga_manager_read_end(struct saga_manager *manager)
 {
-    if (--room->reading > 0)
+    if (--manager->reading > 0)
         return;
-    map_release(&room->removed);
-    room->read_by_former = false;
+    map_release(&manager->removed);
+    manager->read_by_former = false;
 }
 
-bool saga_room_add(struct saga_room *room, struct saga_run *run)
+bool saga_manager_add(struct saga_manager *manager, struct saga_run *run)
 {
-    bool left = room->reading && map_get(&room->removed, run->reference);
-    bool former = room->away || room->read_by_former;
-    room->reload = room->reload || former;
-    if (former || left || map_get(&room->runs, run->reference)) {
+    bool left = manager->reading && map_get(&manager->removed, run->reference);
+    bool former = manager->away || manager->read_by_former;
+    manager->reload = manager->reload || former;
+    if (former || left || map_get(&manager->runs, run->reference)) {
         saga_run_release(run);
         return false;
     }
-    map_put(&room->runs, run->reference, run);
+    map_put(&manager->runs, run->reference, run);
     return true;
 }
 
-static void start_refill(struct saga_room *room);
+static void start_refill(struct saga_manager *manager);
 
-void saga_room_begin(struct saga_room *room, struct saga_run *run)
+void saga_manager_begin(struct saga_manager *manager, struct saga_run *run)
 {
-    if (!saga_room_add(room, run))
+    if (!saga_manager_add(manager, run))
         return;
     if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
         saga_run_go_on(run);
@@ -163,30 +163,30 @@ void saga_room_begin(struct saga_room *room, struct saga_run *run)
         saga_run_queue(run);
 }
 
-void saga_room_remove(struct saga_room *room, struct saga_run *run)
+void saga_manager_remove(struct saga_manager *manager, struct saga_run *run)
 {
-    if (map_get(&room->runs, run->reference) != run)
+    if (map_get(&manager->runs, run->reference) != run)
         return;
-    map_remove(&room->runs, run->reference);
-    if (room->reading)
-        map_put(&room->removed, run->reference, room);
+    map_remove(&manager->runs, run->reference);
+    if (manager->reading)
+        map_put(&manager->removed, run->reference, manager);
     run->gone = true;
-    world_timer_stop(room->context->world, &run->timer);
+    world_timer_stop(manager->context->world, &run->timer);
     fiber_wake_all(&run->waiting);
     saga_run_release(run);
-    saga_room_refill(room);
+    saga_manager_refill(manager);
 }
 
-void saga_room_refill(struct saga_room *room)
+void saga_manager_refill(struct saga_manager *manager)
 {
-    if (room->crowded && room->runs.count < SAGAS_LOADED_MAX / 2)
-        start_refill(room);
+    if (manager->crowded && manager->runs.count < SAGAS_LOADED_MAX / 2)
+        start_refill(manager);
 }
 
 /* ---- Loading --------------------------------------------------------------------------------- */
 
 struct loading {
-    struct saga_room *room;
+    struct saga_manager *manager;
     struct arena arena;
     struct ledger_saga rows[LOAD_SLICE];
     int count;
@@ -205,7 +205,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
     snprintf(loading->seen_birth, sizeof loading->seen_birth, "%s", row->birth);
     loading->seen_number = row->number;
     snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
-    if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->room->runs, reference))
+    if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->manager->runs, reference))
         return true;
     struct ledger_saga *copy = &loading->rows[loading->count++];
     *copy = *row;
@@ -218,7 +218,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
 }
 
 /* A saga that can't be carried on as this program declares it: for a person. */
-static void park_row(struct saga_room *room, const struct ledger_saga *row, const char *why)
+static void park_row(struct saga_manager *manager, const struct ledger_saga *row, const char *why)
 {
     struct fh_error error;
     json_t *state = NULL;
@@ -232,8 +232,8 @@ static void park_row(struct saga_room *room, const struct ledger_saga *row, cons
     struct ledger_saga parked = *row;
     parked.state = text;
     parked.status = saga_status_name(SAGA_PARKED);
-    parked.updated_ms = world_wall_ms(room->context->world);
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, &error);
+    parked.updated_ms = world_wall_ms(manager->context->world);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, &error);
     if (!code) {
         code = ledger_saga_update(work, &parked, &error);
         if (code)
@@ -242,10 +242,10 @@ static void park_row(struct saga_room *room, const struct ledger_saga *row, cons
             code = store_commit(work, &error);
     }
     if (!code) {
-        --*saga_room_count(room, (enum saga_status)saga_status_of(row->status));
-        ++room->counts.parked;
+        --*saga_manager_count(manager, (enum saga_status)saga_status_of(row->status));
+        ++manager->counts.parked;
     } else {
-        room->late_looks = SAGA_LATE_LOOKS;
+        manager->late_looks = SAGA_LATE_LOOKS;
         log_warning("That it is parked could not be stored, and will be tried again: %s",
                     error.message);
     }
@@ -258,21 +258,21 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
                               struct fh_error *error, enum fh_code fates[static LOAD_SLICE],
                               struct fh_error *whys)
 {
-    struct saga_room *room = loading->room;
+    struct saga_manager *manager = loading->manager;
     for (int i = 0; i < loading->count; i++) {
         const struct ledger_saga *row = &loading->rows[i];
         struct saga_run *run;
-        if (room->runs.count >= SAGAS_LOADED_MAX) {
-            room->crowded = true;
+        if (manager->runs.count >= SAGAS_LOADED_MAX) {
+            manager->crowded = true;
             loading->count = i;
             return FH_OK;
         }
-        fates[i] = saga_record_load(room, work, row, &run, &whys[i]);
+        fates[i] = saga_record_load(manager, work, row, &run, &whys[i]);
         if (fates[i] && fates[i] != FH_INVALID && fates[i] != FH_UNSUPPORTED) {
             *error = whys[i];
             return fates[i];
         }
-        if (!fates[i] && saga_room_add(room, run))
+        if (!fates[i] && saga_manager_add(manager, run))
             saga_run_queue(run);
     }
     return FH_OK;
@@ -286,22 +286,22 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
     struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
     FH_ASSERT(whys != NULL);
     loading->count = loading->seen = 0;
-    struct ledger_open open = {.owner = saga_takeover_owner(loading->room),
+    struct ledger_open open = {.owner = saga_takeover_owner(loading->manager),
                                .birth = loading->birth,
                                .number = loading->number,
                                .limit = LOAD_SLICE};
-    enum fh_code code = store_begin(loading->room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(loading->manager->context->store, STORE_READ, &work, error);
     if (!code) {
         code = ledger_sagas_open(work, &open, take_row, loading, error);
         if (!code)
             code = load_rows(loading, work, error, fates, whys);
         store_rollback(work);
     }
-    *ret_more = !code && loading->seen >= LOAD_SLICE && !loading->room->crowded;
+    *ret_more = !code && loading->seen >= LOAD_SLICE && !loading->manager->crowded;
     for (int i = 0; !code && i < loading->count; i++)
-        if (fates[i] &&
-            !(fates[i] == FH_UNSUPPORTED && saga_takeover_leave(loading->room, &loading->rows[i])))
-            park_row(loading->room, &loading->rows[i], whys[i].message);
+        if (fates[i] && !(fates[i] == FH_UNSUPPORTED &&
+                          saga_takeover_leave(loading->manager, &loading->rows[i])))
+            park_row(loading->manager, &loading->rows[i], whys[i].message);
     memcpy(loading->birth, loading->seen_birth, ID_SIZE);
     loading->number = loading->seen_number;
     free(whys);
@@ -309,149 +309,149 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
 }
 
 /* Everything open that is not in memory yet, as far as there is room. */
-enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error)
+enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error)
 {
     struct loading *loading = calloc(1, sizeof *loading);
     FH_ASSERT(loading != NULL);
-    loading->room = room;
-    room->crowded = false;
-    room->strangers = 0;
+    loading->manager = manager;
+    manager->crowded = false;
+    manager->strangers = 0;
     bool more = true;
     enum fh_code code = FH_OK;
-    saga_room_read_begin(room);
-    while (more && !code && !room->stopping) {
+    saga_manager_read_begin(manager);
+    while (more && !code && !manager->stopping) {
         arena_init(&loading->arena, ARENA_SIZE_MAX);
         code = load_slice(loading, &more, error);
         arena_release(&loading->arena);
     }
-    saga_room_read_end(room);
+    saga_manager_read_end(manager);
     free(loading);
     return code;
 }
 
 static void refill(void *argument)
 {
-    struct saga_room *room = argument;
+    struct saga_manager *manager = argument;
     struct fh_error error;
-    if (saga_room_load(room, &error) != FH_OK) {
-        room->crowded = true;
+    if (saga_manager_load(manager, &error) != FH_OK) {
+        manager->crowded = true;
         log_warning("Open sagas could not be read; they will be read later: %s", error.message);
     }
-    room->refilling = false;
-    saga_room_fiber_ended(room);
+    manager->refilling = false;
+    saga_manager_fiber_ended(manager);
 }
 
-static void start_refill(struct saga_room *room)
+static void start_refill(struct saga_manager *manager)
 {
-    if (!room->refilling && !room->stopping && !room->away)
-        room->refilling = fiber_start(room->context->world->fibers, refill, room);
+    if (!manager->refilling && !manager->stopping && !manager->away)
+        manager->refilling = fiber_start(manager->context->world->fibers, refill, manager);
 }
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
 
-enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
-                           struct fh_error *error)
+enum fh_code saga_manager_new(struct work_context *context, struct saga_manager **ret,
+                              struct fh_error *error)
 {
-    struct saga_room *room = calloc(1, sizeof *room);
-    FH_ASSERT(room != NULL);
-    room->context = context;
-    map_init(&room->targets);
-    map_init(&room->closings);
-    map_init(&room->runs);
+    struct saga_manager *manager = calloc(1, sizeof *manager);
+    FH_ASSERT(manager != NULL);
+    manager->context = context;
+    map_init(&manager->targets);
+    map_init(&manager->closings);
+    map_init(&manager->runs);
     const struct fh_service *service = context->service;
     enum fh_code code = FH_OK;
     for (int i = 0; i < SAGA_TYPES_MAX && service->sagas[i].name && !code; i++)
-        code = saga_type_init(&room->types[room->type_count++], &service->sagas[i], error);
+        code = saga_type_init(&manager->types[manager->type_count++], &service->sagas[i], error);
     if (!code)
-        code = saga_types_check(room->types, room->type_count, error);
+        code = saga_types_check(manager->types, manager->type_count, error);
     if (code) {
-        saga_room_free(room);
+        saga_manager_free(manager);
         return code;
     }
-    *ret = room;
+    *ret = manager;
     return FH_OK;
 }
 
-enum fh_code saga_room_start(struct saga_room *room, struct fh_error *error)
+enum fh_code saga_manager_start(struct saga_manager *manager, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code)
         return code;
-    code = ledger_saga_counts(work, &room->counts, error);
+    code = ledger_saga_counts(work, &manager->counts, error);
     if (!code)
-        code = saga_restored_recover(room, work, error);
-    if (!code && !room->context->leases)
-        code = saga_closing_recover(room, work, error);
+        code = saga_restored_recover(manager, work, error);
+    if (!code && !manager->context->leases)
+        code = saga_closing_recover(manager, work, error);
     store_rollback(work);
-    room->listener = (struct store_listener){.heard = saga_room_heard, .context = room};
-    store_listen(room->context->store, &room->listener);
-    if (!code && room->context->leases)
-        saga_takeover_start(room);
+    manager->listener = (struct store_listener){.heard = saga_manager_heard, .context = manager};
+    store_listen(manager->context->store, &manager->listener);
+    if (!code && manager->context->leases)
+        saga_takeover_start(manager);
     if (!code)
-        code = saga_room_load(room, error);
+        code = saga_manager_load(manager, error);
     if (!code)
-        saga_restored_start(room);
+        saga_restored_start(manager);
     if (!code)
-        saga_look_start(room);
+        saga_look_start(manager);
     return code;
 }
 
-void saga_room_fiber_ended(struct saga_room *room)
+void saga_manager_fiber_ended(struct saga_manager *manager)
 {
-    if (room->stopping)
-        fiber_wake_all(&room->stopped);
+    if (manager->stopping)
+        fiber_wake_all(&manager->stopped);
 }
 
-void saga_room_stop(struct saga_room *room)
+void saga_manager_stop(struct saga_manager *manager)
 {
-    room->stopping = true;
-    store_unlisten(room->context->store, &room->listener);
-    fiber_wake_all(&room->closable);
-    fiber_wake_all(&room->mendable);
-    fiber_wake_all(&room->lookable);
-    saga_takeover_stop(room);
-    while (room->looks || room->fibers > 0 || room->closing_fiber || room->refilling ||
-           room->looking || room->adopting || room->mending)
-        fiber_wait(&room->stopped);
-    while (room->queue_first) {
-        struct saga_run *run = room->queue_first;
-        room->queue_first = run->next;
+    manager->stopping = true;
+    store_unlisten(manager->context->store, &manager->listener);
+    fiber_wake_all(&manager->closable);
+    fiber_wake_all(&manager->mendable);
+    fiber_wake_all(&manager->lookable);
+    saga_takeover_stop(manager);
+    while (manager->looks || manager->fibers > 0 || manager->closing_fiber || manager->refilling ||
+           manager->looking || manager->adopting || manager->mending)
+        fiber_wait(&manager->stopped);
+    while (manager->queue_first) {
+        struct saga_run *run = manager->queue_first;
+        manager->queue_first = run->next;
         run->queued = false;
         saga_run_release(run);
     }
-    room->queue_last = NULL;
+    manager->queue_last = NULL;
     struct map_entry *entry = NULL;
     const char *reference;
     void *value;
-    while (map_next(&room->runs, &entry, &reference, &value)) {
+    while (map_next(&manager->runs, &entry, &reference, &value)) {
         struct saga_run *run = value;
-        world_timer_stop(room->context->world, &run->timer);
+        world_timer_stop(manager->context->world, &run->timer);
         fiber_wake_all(&run->waiting);
     }
 }
 
-void saga_room_free(struct saga_room *room)
+void saga_manager_free(struct saga_manager *manager)
 {
-    if (!room)
+    if (!manager)
         return;
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    while (map_next(&room->runs, &entry, &name, &value))
+    while (map_next(&manager->runs, &entry, &name, &value))
         saga_run_release(value);
-    map_release(&room->runs);
-    saga_unnumbered_free(room);
-    saga_closing_free(room);
+    map_release(&manager->runs);
+    saga_unnumbered_free(manager);
+    saga_closing_free(manager);
     entry = NULL;
-    while (map_next(&room->targets, &entry, &name, &value)) {
+    while (map_next(&manager->targets, &entry, &name, &value)) {
         struct saga_target *target = value;
         free(target->name);
         free(target->lives);
         free(target);
     }
-    map_release(&room->targets);
-    for (int i = 0; i < room->type_count; i++)
-        saga_type_release(&room->types[i]);
-    free(room);
+    map_release(&manager->targets);
+    for (int i = 0; i < manager->type_count; i++)
+        saga_type_release(&manager->types[i]);
+    free(manager);
 }

@@ -56,7 +56,7 @@ struct saga_heard {
 };
 
 struct saga_run {
-    struct saga_room *room;
+    struct saga_manager *manager;
     const struct saga_type *type;
     char birth[ID_SIZE];
     int64_t number;
@@ -112,7 +112,7 @@ struct saga_closing {
 
 #define SAGA_TYPES_MAX 16
 
-struct saga_room {
+struct saga_manager {
     struct work_context *context;
     struct saga_type types[SAGA_TYPES_MAX];
     int type_count;
@@ -169,42 +169,43 @@ struct saga_room {
 /* definition.c */
 /* The newest of that name; and the one that a stored saga began with, by what its row's state says
  * (NULL, with a sentence, when this program has it no more). */
-struct saga_type *saga_room_type(struct saga_room *room, const char *name);
-struct saga_type *saga_room_type_of(struct saga_room *room, const char *name, const json_t *state,
-                                    struct fh_error *error);
+struct saga_type *saga_manager_type(struct saga_manager *manager, const char *name);
+struct saga_type *saga_manager_type_of(struct saga_manager *manager, const char *name,
+                                       const json_t *state, struct fh_error *error);
 
 /* room.c */
-struct saga_target *saga_room_target(struct saga_room *room, const char *name);
+struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name);
 /* New, not in the room yet: everything is cleared but what is given. `input` is copied. */
-struct saga_run *saga_run_new(struct saga_room *room, const struct saga_type *type,
+struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_type *type,
                               const char *birth, int64_t number, const json_t *input,
                               const int *counts);
 void saga_run_release(struct saga_run *run); /* one reference less */
 /* Around reading rows and adding what they tell: what leaves memory in between is not added, as its
  * rows may have been read before its last transition. */
-void saga_room_read_begin(struct saga_room *room);
-void saga_room_read_end(struct saga_room *room);
+void saga_manager_read_begin(struct saga_manager *manager);
+void saga_manager_read_end(struct saga_manager *manager);
 /* Into the room, which takes the reference over. False: it is there already, left meanwhile, or is
  * not ours any more; then the run is released. */
-bool saga_room_add(struct saga_room *room, struct saga_run *run);
+bool saga_manager_add(struct saga_manager *manager, struct saga_run *run);
 /* Ended, parked or gone: out of memory, and its waiters are told. */
-void saga_room_remove(struct saga_room *room, struct saga_run *run);
+void saga_manager_remove(struct saga_manager *manager, struct saga_run *run);
 /* Into the room, and on its way. */
-void saga_room_begin(struct saga_room *room, struct saga_run *run);
-void saga_room_refill(struct saga_room *room); /* what is open in the store alone, if it may be */
-void saga_room_fiber_ended(struct saga_room *room);
-int64_t *saga_room_count(struct saga_room *room, enum saga_status status);
+void saga_manager_begin(struct saga_manager *manager, struct saga_run *run);
+void saga_manager_refill(
+    struct saga_manager *manager); /* what is open in the store alone, if it may be */
+void saga_manager_fiber_ended(struct saga_manager *manager);
+int64_t *saga_manager_count(struct saga_manager *manager, enum saga_status status);
 
 /* unnumbered.c */
 /* One that has started here and has no number yet, or was perhaps read from its rows by now. */
 #define SAGA_EPOCH_FIRST 1
-void saga_room_await(struct saga_room *room, const char *birth, const char *start_id);
-void saga_room_heard(void *room);                  /* there are new positions in the store */
-void saga_unnumbered_free(struct saga_room *room); /* nobody waits any more */
+void saga_manager_await(struct saga_manager *manager, const char *birth, const char *start_id);
+void saga_manager_heard(void *manager);                  /* there are new positions in the store */
+void saga_unnumbered_free(struct saga_manager *manager); /* nobody waits any more */
 
 /* look.c */
 #define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may be behind */
-void saga_look_start(struct saga_room *room);
+void saga_look_start(struct saga_manager *manager);
 
 /* run.c */
 void saga_run_queue(struct saga_run *run);
@@ -229,7 +230,7 @@ enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *s
                                 struct fh_error *error);
 /* A run from its rows, in its stored state. FH_UNSUPPORTED with a sentence: this program has not
  * the definition that it began with. FH_INVALID: it can't be read. */
-enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
+enum fh_code saga_record_load(struct saga_manager *manager, struct store_work *work,
                               const struct ledger_saga *row, struct saga_run **ret,
                               struct fh_error *error);
 
@@ -251,47 +252,49 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
                                        char detail[static SAGA_TEXT_SIZE]);
 
 /* takeover.c: NULL where there is one process, else the life whose sagas are ours. */
-const char *saga_takeover_owner(const struct saga_room *room);
-void saga_takeover_start(struct saga_room *room);
-void saga_takeover_stop(struct saga_room *room);
-void saga_takeover_told(struct saga_room *room); /* the closing fiber has ended */
+const char *saga_takeover_owner(const struct saga_manager *manager);
+void saga_takeover_start(struct saga_manager *manager);
+void saga_takeover_stop(struct saga_manager *manager);
+void saga_takeover_told(struct saga_manager *manager); /* the closing fiber has ended */
 /* Of a saga whose definition this program has not: true when it is left to another instance. */
-bool saga_takeover_leave(struct saga_room *room, const struct ledger_saga *row);
+bool saga_takeover_leave(struct saga_manager *manager, const struct ledger_saga *row);
 /* Loads what is open, ours and not in memory. */
-enum fh_code saga_room_load(struct saga_room *room, struct fh_error *error);
+enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
 
 /* closing.c */
-enum fh_code saga_closing_recover(struct saga_room *room, struct store_work *work,
+enum fh_code saga_closing_recover(struct saga_manager *manager, struct store_work *work,
                                   struct fh_error *error);
 /* Where there are other instances: from now on we tell, as long as the lease is ours. */
-void saga_closing_take(struct saga_room *room);
+void saga_closing_take(struct saga_manager *manager);
 /* Around the work that stores a saga's end, so that no snapshot in between is taken for the end. */
 void saga_closing_begin(struct saga_run *run);
 void saga_closing_end(struct saga_run *run, bool ended);
 /* The same for a saga that ends without a run: each target of its steps. */
-void saga_closing_expect(struct saga_room *room, const char *birth, const char *target);
-void saga_closing_came(struct saga_room *room, const char *birth, const char *target, bool ended);
-void saga_closing_free(struct saga_room *room);
+void saga_closing_expect(struct saga_manager *manager, const char *birth, const char *target);
+void saga_closing_came(struct saga_manager *manager, const char *birth, const char *target,
+                       bool ended);
+void saga_closing_free(struct saga_manager *manager);
 /* Does this process tell receivers, for all instances? */
-bool saga_room_tells(const struct saga_room *room);
+bool saga_manager_tells(const struct saga_manager *manager);
 /* At most so many open numbers are told: what has ended behind them is told when some of these have
  * ended. */
 void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *arena);
 /* One closing. `more`: further members of the message (",\"name\":value"), or NULL. True: the
  * target has it; then *ret_answer is its body, unless ret_answer is NULL. */
-bool saga_closing_send(struct saga_room *room, const struct saga_target *target, const char *birth,
-                       const struct ledger_caller *closed, const char *more, json_t **ret_answer);
+bool saga_closing_send(struct saga_manager *manager, const struct saga_target *target,
+                       const char *birth, const struct ledger_caller *closed, const char *more,
+                       json_t **ret_answer);
 /* The same with what is closed of that birth now. */
-bool saga_closing_again(struct saga_room *room, const struct saga_target *target, const char *birth,
-                        const char *more, json_t **ret_answer);
+bool saga_closing_again(struct saga_manager *manager, const struct saga_target *target,
+                        const char *birth, const char *more, json_t **ret_answer);
 
 /* restored.c */
 /* What is known of restores; before anything is loaded. */
-enum fh_code saga_restored_recover(struct saga_room *room, struct store_work *work,
+enum fh_code saga_restored_recover(struct saga_manager *manager, struct store_work *work,
                                    struct fh_error *error);
-void saga_restored_start(struct saga_room *room);
+void saga_restored_start(struct saga_manager *manager);
 /* The target's incarnation was told by an answer. */
-void saga_restored_heard(struct saga_room *room, struct saga_target *target);
+void saga_restored_heard(struct saga_manager *manager, struct saga_target *target);
 /* Lets the state take in what restored receivers have lost. True: it has changed. */
 bool saga_restored_judge(struct saga_run *run, struct saga_state *next);
 

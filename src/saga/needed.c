@@ -13,7 +13,7 @@
 #include "saga/show.h"
 
 struct needs {
-    struct saga_room *room;
+    struct saga_manager *manager;
     int64_t sagas[SAGA_TYPES_MAX];
 };
 
@@ -24,16 +24,16 @@ static bool count_row(void *context, const struct ledger_saga *row)
     struct fh_error error;
     if (json_parse(row->state, strlen(row->state), &state, &error) != FH_OK)
         return true;
-    const struct saga_type *type = saga_room_type_of(needs->room, row->name, state, &error);
+    const struct saga_type *type = saga_manager_type_of(needs->manager, row->name, state, &error);
     json_decref(state);
     if (type)
-        needs->sagas[type - needs->room->types]++;
+        needs->sagas[type - needs->manager->types]++;
     return true;
 }
 
 enum fh_code saga_needed(struct work_context *context, json_t **ret, struct fh_error *error)
 {
-    struct needs needs = {.room = context->sagas};
+    struct needs needs = {.manager = context->sagas};
     struct store_work *work;
     enum fh_code code = store_begin(context->store, STORE_READ, &work, error);
     if (code != FH_OK)
@@ -43,8 +43,8 @@ enum fh_code saga_needed(struct work_context *context, json_t **ret, struct fh_e
     if (code != FH_OK)
         return code;
     json_t *definitions = json_array();
-    for (int i = 0; i < needs.room->type_count; i++) {
-        const struct saga_type *type = &needs.room->types[i];
+    for (int i = 0; i < needs.manager->type_count; i++) {
+        const struct saga_type *type = &needs.manager->types[i];
         if (needs.sagas[i])
             json_array_append_new(definitions,
                                   json_pack("{s:s, s:i, s:s, s:I}", "name", type->rules.name,

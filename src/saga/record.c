@@ -60,7 +60,7 @@ static const char *take(struct text *text, struct arena *arena)
 void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                      struct arena *arena, struct ledger_saga *ret)
 {
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     int64_t left_ms = (run->deadline_ns - world_monotonic_ns(world)) / 1000000;
     int64_t wall_ms = world_wall_ms(world);
     if (left_ms < 0 || state->status != SAGA_RUNNING)
@@ -72,7 +72,7 @@ void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                 run->type->digest);
     add_named(&text, "steps", run->type->steps);
     add_named(&text, "trace", run->trace);
-    const char *life = run->room->context->store->incarnation;
+    const char *life = run->manager->context->store->incarnation;
     add_named(&text, "life", strcmp(life, run->birth) != 0 ? life : NULL);
     if (state->reason_step >= 0) {
         text_printf(&text, ",\"reason\":{\"step\":%d,\"status\":%d", state->reason_step,
@@ -255,24 +255,24 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
     snprintf(state->why, sizeof state->why, "%s", why ? why : "");
     const char *life = json_string_at(stored, "life");
-    state->lived = lives_restored_since(&run->room->lives, run->birth);
-    run->relives = lives_restored_since(&run->room->lives, life ? life : run->birth);
+    state->lived = lives_restored_since(&run->manager->lives, run->birth);
+    run->relives = lives_restored_since(&run->manager->lives, life ? life : run->birth);
     run->trace = copy_text(json_string_at(stored, "trace"));
-    run->deadline_ns = world_in_ms(run->room->context->world, left_ms);
+    run->deadline_ns = world_in_ms(run->manager->context->world, left_ms);
     return code;
 }
 
 /* With the parts of the row that are JSON, taken apart. */
-static enum fh_code load_parsed(struct saga_room *room, struct store_work *work,
+static enum fh_code load_parsed(struct saga_manager *manager, struct store_work *work,
                                 const struct ledger_saga *row, const json_t *input,
                                 const json_t *state, struct saga_run **ret, struct fh_error *error)
 {
     int counts[SAGA_STEPS_MAX];
-    const struct saga_type *type = saga_room_type_of(room, row->name, state, error);
+    const struct saga_type *type = saga_manager_type_of(manager, row->name, state, error);
     enum fh_code code = type ? saga_type_counts(type, input, counts, error) : FH_UNSUPPORTED;
     if (code)
         return code;
-    struct load load = {.run = saga_run_new(room, type, row->birth, row->number, input, counts)};
+    struct load load = {.run = saga_run_new(manager, type, row->birth, row->number, input, counts)};
     load.run->epoch = row->epoch;
     arena_init(&load.arena, ARENA_SIZE_MAX);
     code = load_state(load.run, row, state, error);
@@ -291,20 +291,20 @@ static enum fh_code load_parsed(struct saga_room *room, struct store_work *work,
     return code;
 }
 
-enum fh_code saga_record_load(struct saga_room *room, struct store_work *work,
+enum fh_code saga_record_load(struct saga_manager *manager, struct store_work *work,
                               const struct ledger_saga *row, struct saga_run **ret,
                               struct fh_error *error)
 {
     json_t *input = NULL, *state = NULL;
     *ret = NULL;
-    bool ours = strcmp(row->birth, room->context->store->incarnation) == 0;
-    if (ours && row->number > room->read_through)
-        room->read_through = row->number;
+    bool ours = strcmp(row->birth, manager->context->store->incarnation) == 0;
+    if (ours && row->number > manager->read_through)
+        manager->read_through = row->number;
     enum fh_code code = json_parse(row->input, strlen(row->input), &input, error);
     if (!code)
         code = json_parse(row->state, strlen(row->state), &state, error);
     if (!code)
-        code = load_parsed(room, work, row, input, state, ret, error);
+        code = load_parsed(manager, work, row, input, state, ret, error);
     json_decref(input);
     json_decref(state);
     return code;

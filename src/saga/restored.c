@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Restores: of this store, and of services that sagas go to. The story is in docs/operate/restored.md.
+ * Restores: of this store, and of services that sagas go to. The story is in
+ * docs/operate/restored.md.
  *
  * This store was restored: its open sagas ask again (run.c, decide_again.c), and here a fiber tells
  *
@@ -41,16 +42,16 @@
 #define MENDING_PAUSE_MS_MAX 30000
 #define MENDING_TIMEOUT_MS 2000
 
-static void start_mending(struct saga_room *room);
+static void start_mending(struct saga_manager *manager);
 
 /* ---- Telling that this store was restored -----------------------------------------------------
  */
 
-static bool goes_to(const struct saga_room *room, const char *service)
+static bool goes_to(const struct saga_manager *manager, const char *service)
 {
-    for (int i = 0; i < room->type_count; i++) {
-        for (int step = 0; step < room->types[i].rules.step_count; step++) {
-            const char *name = room->types[i].calls[step].target;
+    for (int i = 0; i < manager->type_count; i++) {
+        for (int step = 0; step < manager->types[i].rules.step_count; step++) {
+            const char *name = manager->types[i].calls[step].target;
             if (name && strcmp(name, service) == 0)
                 return true;
         }
@@ -58,11 +59,11 @@ static bool goes_to(const struct saga_room *room, const char *service)
     return false;
 }
 
-static bool comes_from(const struct saga_room *room, const char *name)
+static bool comes_from(const struct saga_manager *manager, const char *name)
 {
     size_t index;
     json_t *grant;
-    json_array_foreach (json_object_get(room->context->callers, name), index, grant) {
+    json_array_foreach (json_object_get(manager->context->callers, name), index, grant) {
         if (json_is_string(grant) && strcmp(json_string_value(grant), SAGA_CALLER_GRANT) == 0)
             return true;
     }
@@ -84,12 +85,13 @@ static bool add_open(void *context, const struct ledger_saga *saga)
 }
 
 /* All of that life's sagas are closed for ever but for those that are open here. */
-static enum fh_code above_cut(struct saga_room *room, const struct life *life, struct arena *arena,
-                              struct ledger_caller *ret, struct fh_error *error)
+static enum fh_code above_cut(struct saga_manager *manager, const struct life *life,
+                              struct arena *arena, struct ledger_caller *ret,
+                              struct fh_error *error)
 {
     struct store_work *work;
     struct opened opened = {.birth = life->incarnation};
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code)
         return code;
     text_init(&opened.numbers, TEXT_LENGTH_MAX);
@@ -103,10 +105,10 @@ static enum fh_code above_cut(struct saga_room *room, const struct life *life, s
     return code;
 }
 
-static bool close_above(struct saga_room *room, const struct saga_target *target,
+static bool close_above(struct saga_manager *manager, const struct saga_target *target,
                         const struct life *life)
 {
-    const struct lives *lives = &room->lives;
+    const struct lives *lives = &manager->lives;
     struct arena arena;
     struct text more;
     struct fh_error error;
@@ -117,17 +119,17 @@ static bool close_above(struct saga_room *room, const struct saga_target *target
         text_printf(&more, "\"%s\",", lives->before[i].incarnation);
     text_printf(&more, "\"%s\"]", lives->present);
     arena_init(&arena, ARENA_SIZE_MAX);
-    bool told = above_cut(room, life, &arena, &closed, &error) == FH_OK;
+    bool told = above_cut(manager, life, &arena, &closed, &error) == FH_OK;
     CRASH_POINT("restored.closing");
-    told = told && saga_closing_send(room, target, life->incarnation, &closed, more.data, NULL);
+    told = told && saga_closing_send(manager, target, life->incarnation, &closed, more.data, NULL);
     arena_release(&arena);
     text_release(&more);
     return told;
 }
 
-static bool announce(struct saga_room *room, const struct saga_target *target)
+static bool announce(struct saga_manager *manager, const struct saga_target *target)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     char from[ID_SIZE + 128];
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
     struct world_request request = {
@@ -143,23 +145,23 @@ static bool announce(struct saga_room *room, const struct saga_target *target)
     return told;
 }
 
-static bool tell_restored(struct saga_room *room, struct saga_target *target)
+static bool tell_restored(struct saga_manager *manager, struct saga_target *target)
 {
     struct fh_error error;
     bool told = true;
-    for (int i = 0; i < room->lives.count && told && goes_to(room, target->name); i++) {
-        if (room->lives.before[i].restored)
-            told = close_above(room, target, &room->lives.before[i]);
+    for (int i = 0; i < manager->lives.count && told && goes_to(manager, target->name); i++) {
+        if (manager->lives.before[i].restored)
+            told = close_above(manager, target, &manager->lives.before[i]);
     }
-    if (told && comes_from(room, target->name))
-        told = announce(room, target);
+    if (told && comes_from(manager, target->name))
+        told = announce(manager, target);
     CRASH_POINT("restored.told");
     if (!told)
         return false;
     struct arena *arena = json_arena_set(NULL);
-    json_t *fields = json_pack("{s:s}", "told", room->context->store->incarnation);
+    json_t *fields = json_pack("{s:s}", "told", manager->context->store->incarnation);
     json_arena_set(arena);
-    if (saga_peer_store(room, target, fields, NULL, &error) != FH_OK)
+    if (saga_peer_store(manager, target, fields, NULL, &error) != FH_OK)
         return false;
     target->untold = false;
     log_info("%s was told that this store was restored", target->name);
@@ -169,21 +171,21 @@ static bool tell_restored(struct saga_room *room, struct saga_target *target)
 /* ---- The fiber ---------------------------------------------------------------------------------
  */
 
-static bool is_due(const struct saga_room *room, const struct saga_target *target)
+static bool is_due(const struct saga_manager *manager, const struct saga_target *target)
 {
-    return target->looks || (target->untold && saga_room_tells(room));
+    return target->looks || (target->untold && saga_manager_tells(manager));
 }
 
 /* The first that is due; NULL, and when the next one is. */
-static struct saga_target *find_due(struct saga_room *room, int64_t *ret_next_ns)
+static struct saga_target *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
 {
-    int64_t now_ns = world_monotonic_ns(room->context->world);
+    int64_t now_ns = world_monotonic_ns(manager->context->world);
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    while (map_next(&room->targets, &entry, &name, &value)) {
+    while (map_next(&manager->targets, &entry, &name, &value)) {
         struct saga_target *target = value;
-        if (!is_due(room, target))
+        if (!is_due(manager, target))
             continue;
         if (target->mending_at_ns <= now_ns)
             return target;
@@ -193,15 +195,15 @@ static struct saga_target *find_due(struct saga_room *room, int64_t *ret_next_ns
     return NULL;
 }
 
-static void see_to(struct saga_room *room, struct saga_target *target)
+static void see_to(struct saga_manager *manager, struct saga_target *target)
 {
-    struct world *world = room->context->world;
+    struct world *world = manager->context->world;
     bool done = true;
-    if (target->untold && saga_room_tells(room))
-        done = tell_restored(room, target);
+    if (target->untold && saga_manager_tells(manager))
+        done = tell_restored(manager, target);
     if (done && target->looks) {
-        done = saga_restored_look(room, target);
-        saga_restored_judge_all(room);
+        done = saga_restored_look(manager, target);
+        saga_restored_judge_all(manager);
     }
     int64_t pause_ms = MENDING_PAUSE_MS;
     for (int i = 0; i < target->mending_tries && pause_ms < MENDING_PAUSE_MS_MAX; i++)
@@ -214,55 +216,55 @@ static void see_to(struct saga_room *room, struct saga_target *target)
 }
 
 /* What other instances were told. */
-static void look_at_peers(struct saga_room *room)
+static void look_at_peers(struct saga_manager *manager)
 {
     struct store_work *work;
-    bool judged = room->judges;
-    if (store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    bool judged = manager->judges;
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
         return; /* soon again */
-    saga_peers_take(room, work, NULL);
+    saga_peers_take(manager, work, NULL);
     store_rollback(work);
     if (!judged)
-        saga_restored_judge_all(room);
+        saga_restored_judge_all(manager);
 }
 
 static void mend(void *argument)
 {
-    struct saga_room *room = argument;
-    struct world *world = room->context->world;
-    int64_t look_ns = room->context->leases ? 0 : INT64_MAX;
-    while (!room->stopping) {
+    struct saga_manager *manager = argument;
+    struct world *world = manager->context->world;
+    int64_t look_ns = manager->context->leases ? 0 : INT64_MAX;
+    while (!manager->stopping) {
         if (world_monotonic_ns(world) >= look_ns) {
             look_ns = world_in_ms(world, PEERS_LOOK_MS);
-            look_at_peers(room);
+            look_at_peers(manager);
         }
         int64_t next_ns = look_ns;
-        struct saga_target *target = find_due(room, &next_ns);
+        struct saga_target *target = find_due(manager, &next_ns);
         if (target)
-            see_to(room, target);
+            see_to(manager, target);
         else if (next_ns != INT64_MAX)
-            fiber_wait_until(&room->mendable, world, next_ns);
+            fiber_wait_until(&manager->mendable, world, next_ns);
         else
             break;
     }
-    room->mending = false;
-    saga_room_fiber_ended(room);
+    manager->mending = false;
+    saga_manager_fiber_ended(manager);
 }
 
-static void start_mending(struct saga_room *room)
+static void start_mending(struct saga_manager *manager)
 {
-    if (room->stopping)
+    if (manager->stopping)
         return;
-    if (room->mending)
-        fiber_wake_all(&room->mendable);
+    if (manager->mending)
+        fiber_wake_all(&manager->mendable);
     else
-        room->mending = fiber_start(room->context->world->fibers, mend, room);
+        manager->mending = fiber_start(manager->context->world->fibers, mend, manager);
 }
 
 /* ---- From outside the room ----------------------------------------------------------------------
  */
 
-void saga_restored_heard(struct saga_room *room, struct saga_target *target)
+void saga_restored_heard(struct saga_manager *manager, struct saga_target *target)
 {
     bool known = target->seen[0] != '\0';
     if (strcmp(target->incarnation, target->seen) <= 0)
@@ -271,58 +273,58 @@ void saga_restored_heard(struct saga_room *room, struct saga_target *target)
     if (!known)
         return;
     target->looks = true;
-    start_mending(room);
+    start_mending(manager);
 }
 
-enum fh_code saga_restored_announced(struct saga_room *room, const char *service,
+enum fh_code saga_restored_announced(struct saga_manager *manager, const char *service,
                                      const char *incarnation, struct fh_error *error)
 {
-    if (!goes_to(room, service))
+    if (!goes_to(manager, service))
         return FH_OK; /* it has nothing of ours to lose */
-    struct saga_target *target = saga_room_target(room, service);
+    struct saga_target *target = saga_manager_target(manager, service);
     struct arena *arena = json_arena_set(NULL);
     json_t *fields = json_pack("{s:s}", "announced", incarnation);
     json_arena_set(arena);
-    enum fh_code code = saga_peer_store(room, target, fields, NULL, error);
+    enum fh_code code = saga_peer_store(manager, target, fields, NULL, error);
     if (code)
         return code;
     target->looks = true;
-    start_mending(room);
+    start_mending(manager);
     return FH_OK;
 }
 
-static void untold(struct saga_room *room)
+static void untold(struct saga_manager *manager)
 {
     const char *name;
     json_t *grants;
-    for (int i = 0; i < room->type_count; i++) {
-        for (int step = 0; step < room->types[i].rules.step_count; step++) {
-            name = room->types[i].calls[step].target;
+    for (int i = 0; i < manager->type_count; i++) {
+        for (int step = 0; step < manager->types[i].rules.step_count; step++) {
+            name = manager->types[i].calls[step].target;
             if (name)
-                saga_room_target(room, name)->untold = true;
+                saga_manager_target(manager, name)->untold = true;
         }
     }
-    json_object_foreach ((json_t *)(uintptr_t)room->context->callers, name, grants) {
-        if (comes_from(room, name))
-            saga_room_target(room, name)->untold = true;
+    json_object_foreach ((json_t *)(uintptr_t)manager->context->callers, name, grants) {
+        if (comes_from(manager, name))
+            saga_manager_target(manager, name)->untold = true;
     }
 }
 
-enum fh_code saga_restored_recover(struct saga_room *room, struct store_work *work,
+enum fh_code saga_restored_recover(struct saga_manager *manager, struct store_work *work,
                                    struct fh_error *error)
 {
-    const char *present = room->context->store->incarnation;
-    enum fh_code code = lives_read(work, present, &room->lives, error);
-    for (int i = 0; i < room->lives.count && !code; i++)
-        room->restored = room->restored || room->lives.before[i].restored;
-    if (!code && room->restored)
-        untold(room);
-    return code ? code : saga_peers_take(room, work, error);
+    const char *present = manager->context->store->incarnation;
+    enum fh_code code = lives_read(work, present, &manager->lives, error);
+    for (int i = 0; i < manager->lives.count && !code; i++)
+        manager->restored = manager->restored || manager->lives.before[i].restored;
+    if (!code && manager->restored)
+        untold(manager);
+    return code ? code : saga_peers_take(manager, work, error);
 }
 
-void saga_restored_start(struct saga_room *room)
+void saga_restored_start(struct saga_manager *manager)
 {
     int64_t next_ns = INT64_MAX;
-    if (room->context->leases || find_due(room, &next_ns))
-        start_mending(room);
+    if (manager->context->leases || find_due(manager, &next_ns))
+        start_mending(manager);
 }

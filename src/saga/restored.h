@@ -21,18 +21,18 @@
 
 /* `service` has announced that it was restored, and is `incarnation` now: FH_OK when that is
  * durable; what follows from it is done afterwards. On a fiber. */
-enum fh_code saga_restored_announced(struct saga_room *room, const char *service,
+enum fh_code saga_restored_announced(struct saga_manager *manager, const char *service,
                                      const char *incarnation, struct fh_error *error);
 
 /* {"service", "incarnation", "restored": [{"incarnation", "position"}], "untold": [service],
  * "looking": [service], "entries": [...], "left_out"}: what was restored, who was not told yet, of
  * whom it is still to be seen what a restore has lost there, and the report. New reference. On a
  * fiber. */
-enum fh_code saga_restored_show(struct saga_room *room, json_t **ret, struct fh_error *error);
+enum fh_code saga_restored_show(struct saga_manager *manager, json_t **ret, struct fh_error *error);
 /* How many entries of the report nobody has seen yet, those left out too. On a fiber. */
-int64_t saga_restored_waits(struct saga_room *room);
+int64_t saga_restored_waits(struct saga_manager *manager);
 /* A person has seen to some of it. */
-enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_seen *seen,
+enum fh_code saga_restored_seen(struct saga_manager *manager, const struct restored_seen *seen,
                                 struct fh_error *error);
 
 #endif

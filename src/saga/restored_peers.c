@@ -37,15 +37,16 @@ static enum fh_code peers_read(struct store_work *work, json_t **ret, struct fh_
 }
 
 /* `fields` of one peer, and what the report gains with them. */
-static enum fh_code peer_put(struct saga_room *room, struct saga_target *target, json_t *fields,
-                             saga_peer_look *look, struct store_work *work, struct fh_error *error)
+static enum fh_code peer_put(struct saga_manager *manager, struct saga_target *target,
+                             json_t *fields, saga_peer_look *look, struct store_work *work,
+                             struct fh_error *error)
 {
     json_t *peers;
     struct restored_news news = {0};
     struct arena *arena = json_arena_set(NULL);
     enum fh_code code = peers_read(work, &peers, error);
     if (!code && look)
-        code = look(room, target, json_object_get(peers, target->name), work, &news, error);
+        code = look(manager, target, json_object_get(peers, target->name), work, &news, error);
     if (!code && !json_object_get(peers, target->name))
         json_object_set_new(peers, target->name, json_object());
     if (!code) {
@@ -59,66 +60,67 @@ static enum fh_code peer_put(struct saga_room *room, struct saga_target *target,
     json_decref(peers);
     json_arena_set(arena);
     if (!code)
-        code = restored_put(work, &news, world_wall_ms(room->context->world), error);
+        code = restored_put(work, &news, world_wall_ms(manager->context->world), error);
     restored_news_release(&news);
     return code;
 }
 
 /* In a work of its own; `look` adds to the news what it finds in the same work, or is NULL. */
-enum fh_code saga_peer_store(struct saga_room *room, struct saga_target *target, json_t *fields,
-                             saga_peer_look *look, struct fh_error *error)
+enum fh_code saga_peer_store(struct saga_manager *manager, struct saga_target *target,
+                             json_t *fields, saga_peer_look *look, struct fh_error *error)
 {
     struct work_tries tries = {0};
     enum fh_code code;
     do {
         struct store_work *work;
         *error = (struct fh_error){0};
-        code = store_begin(room->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
+        code = store_begin(manager->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
                            &work, error);
         if (code)
             continue;
-        code = peer_put(room, target, fields, look, work, error);
+        code = peer_put(manager, target, fields, look, work, error);
         CRASH_POINT("restored.recorded");
         if (code)
             store_rollback(work);
         else
             code = store_commit(work, error);
         CRASH_POINT("restored.durable");
-    } while (code == FH_CONFLICT && error->retryable && !room->stopping &&
-             work_retry(room->context, &tries, -1));
+    } while (code == FH_CONFLICT && error->retryable && !manager->stopping &&
+             work_retry(manager->context, &tries, -1));
     struct arena *arena = json_arena_set(NULL);
     json_decref(fields);
     json_arena_set(arena);
     return code;
 }
 
-void saga_peer_lives(struct saga_room *room, struct saga_target *target, const char *present,
+void saga_peer_lives(struct saga_manager *manager, struct saga_target *target, const char *present,
                      const json_t *ancestors)
 {
     if (!target->lives)
         target->lives = calloc(1, sizeof *target->lives);
     FH_ASSERT(target->lives != NULL);
     lives_of(present, ancestors, target->lives);
-    room->judges = true;
+    manager->judges = true;
 }
 
 /* What stands of a peer, here and with other instances. */
-static void take_peer(struct saga_room *room, struct saga_target *target, const json_t *stored)
+static void take_peer(struct saga_manager *manager, struct saga_target *target,
+                      const json_t *stored)
 {
     const char *seen = json_string_at(stored, "seen");
     const char *announced = json_string_at(stored, "announced");
     const char *told = json_string_at(stored, "told");
     if (seen && (!target->lives || strcmp(seen, target->lives->present) > 0))
-        saga_peer_lives(room, target, seen, json_object_get(stored, "ancestors"));
+        saga_peer_lives(manager, target, seen, json_object_get(stored, "ancestors"));
     if (seen && strcmp(seen, target->seen) > 0)
         snprintf(target->seen, sizeof target->seen, "%s", seen);
     if (announced && (!seen || strcmp(announced, seen) > 0))
         target->looks = true;
-    if (told && strcmp(told, room->context->store->incarnation) == 0)
+    if (told && strcmp(told, manager->context->store->incarnation) == 0)
         target->untold = false;
 }
 
-enum fh_code saga_peers_take(struct saga_room *room, struct store_work *work,
+enum fh_code saga_peers_take(struct saga_manager *manager, struct store_work *work,
                              struct fh_error *error)
 {
     json_t *peers, *stored;
@@ -127,7 +129,7 @@ enum fh_code saga_peers_take(struct saga_room *room, struct store_work *work,
     enum fh_code code = peers_read(work, &peers, error);
     if (!code) {
         json_object_foreach (peers, name, stored)
-            take_peer(room, saga_room_target(room, name), stored);
+            take_peer(manager, saga_manager_target(manager, name), stored);
     }
     json_decref(peers);
     json_arena_set(arena);
@@ -149,13 +151,13 @@ static json_t *lives_restored(const struct lives *lives)
     return list;
 }
 
-static json_t *names_of(const struct saga_room *room, bool looking)
+static json_t *names_of(const struct saga_manager *manager, bool looking)
 {
     json_t *list = json_array();
     struct map_entry *entry = NULL;
     const char *name;
     void *value;
-    while (map_next(&room->targets, &entry, &name, &value)) {
+    while (map_next(&manager->targets, &entry, &name, &value)) {
         const struct saga_target *target = value;
         if (looking ? target->looks : target->untold)
             json_array_append_new(list, json_string(name));
@@ -163,38 +165,38 @@ static json_t *names_of(const struct saga_room *room, bool looking)
     return list;
 }
 
-enum fh_code saga_restored_show(struct saga_room *room, json_t **ret, struct fh_error *error)
+enum fh_code saga_restored_show(struct saga_manager *manager, json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code)
         return code;
     code = restored_get(work, ret, error);
     if (!code)
-        code = saga_peers_take(room, work, error); /* another instance may have told them */
+        code = saga_peers_take(manager, work, error); /* another instance may have told them */
     store_rollback(work);
     if (code)
         return code;
-    json_object_set_new(*ret, "service", json_string(room->context->service->name));
-    json_object_set_new(*ret, "incarnation", json_string(room->lives.present));
-    json_object_set_new(*ret, "restored", lives_restored(&room->lives));
-    json_object_set_new(*ret, "untold", names_of(room, false));
-    json_object_set_new(*ret, "looking", names_of(room, true));
+    json_object_set_new(*ret, "service", json_string(manager->context->service->name));
+    json_object_set_new(*ret, "incarnation", json_string(manager->lives.present));
+    json_object_set_new(*ret, "restored", lives_restored(&manager->lives));
+    json_object_set_new(*ret, "untold", names_of(manager, false));
+    json_object_set_new(*ret, "looking", names_of(manager, true));
     return FH_OK;
 }
 
-int64_t saga_restored_waits(struct saga_room *room)
+int64_t saga_restored_waits(struct saga_manager *manager)
 {
     struct store_work *work;
     int64_t count = 0;
-    if (store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
         return 0;
     restored_count(work, &count, NULL);
     store_rollback(work);
     return count;
 }
 
-enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_seen *seen,
+enum fh_code saga_restored_seen(struct saga_manager *manager, const struct restored_seen *seen,
                                 struct fh_error *error)
 {
     struct work_tries tries = {0};
@@ -202,7 +204,7 @@ enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_se
     do {
         struct store_work *work;
         *error = (struct fh_error){0};
-        code = store_begin(room->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
+        code = store_begin(manager->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
                            &work, error);
         if (code)
             continue;
@@ -211,6 +213,6 @@ enum fh_code saga_restored_seen(struct saga_room *room, const struct restored_se
             store_rollback(work);
         else
             code = store_commit(work, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
     return code;
 }

@@ -18,7 +18,7 @@
  */
 
 struct over {
-    struct saga_room *room;
+    struct saga_manager *manager;
     const struct saga_target *target;
     const struct lives
         *former; /* by which was judged before; NULL: there was nothing to judge by */
@@ -29,7 +29,7 @@ static void tell_lost(const struct over *over, const struct ledger_saga *saga,
                       const struct ledger_step *step, bool surely)
 {
     char id[ID_SIZE + 24], name[32], what[RESTORED_TEXT_SIZE], todo[RESTORED_TEXT_SIZE];
-    const struct saga_type *type = saga_room_type(over->room, saga->name);
+    const struct saga_type *type = saga_manager_type(over->manager, saga->name);
     const char *receiver = over->target->name;
     bool parked = strcmp(saga->status, "parked") == 0;
     bool done = saga_element_state_of(step->state) == SAGA_DONE;
@@ -44,7 +44,7 @@ static void tell_lost(const struct over *over, const struct ledger_saga *saga,
              saga->status, surely ? "has" : "may have");
     if (parked)
         snprintf(todo, sizeof todo, "freehold saga retry %s %s asks there again.",
-                 over->room->context->service->name, id);
+                 over->manager->context->service->name, id);
     else if (done)
         snprintf(todo, sizeof todo,
                  "Look in %s whether it is there, by the saga's input, and enter it by hand, or "
@@ -73,11 +73,11 @@ static bool see_answered(void *context, const struct ledger_saga *saga,
     return true;
 }
 
-static enum fh_code look_for_lost(struct saga_room *room, struct saga_target *target,
+static enum fh_code look_for_lost(struct saga_manager *manager, struct saga_target *target,
                                   const json_t *stored, struct store_work *work,
                                   struct restored_news *news, struct fh_error *error)
 {
-    struct over over = {.room = room, .target = target, .news = news};
+    struct over over = {.manager = manager, .target = target, .news = news};
     const char *seen = json_string_at(stored, "seen");
     struct lives *former = seen ? calloc(1, sizeof *former) : NULL;
     FH_ASSERT(!seen || former);
@@ -91,25 +91,26 @@ static enum fh_code look_for_lost(struct saga_room *room, struct saga_target *ta
 }
 
 /* What is closed, of every life of ours; *ret_answer: what it told of its own. */
-static bool close_again(struct saga_room *room, const struct saga_target *target, json_t **ret)
+static bool close_again(struct saga_manager *manager, const struct saga_target *target,
+                        json_t **ret)
 {
-    bool tells = saga_room_tells(room), told = true;
+    bool tells = saga_manager_tells(manager), told = true;
     *ret = NULL;
-    for (int i = -1; told && i < (tells ? room->lives.count : 0); i++) {
-        const char *birth = i < 0 ? room->lives.present : room->lives.before[i].incarnation;
-        told = saga_closing_again(room, target, birth, i < 0 ? ",\"asks_lives\":true" : NULL,
+    for (int i = -1; told && i < (tells ? manager->lives.count : 0); i++) {
+        const char *birth = i < 0 ? manager->lives.present : manager->lives.before[i].incarnation;
+        told = saga_closing_again(manager, target, birth, i < 0 ? ",\"asks_lives\":true" : NULL,
                                   i < 0 ? ret : NULL);
     }
     return told && *ret;
 }
 
-bool saga_restored_look(struct saga_room *room, struct saga_target *target)
+bool saga_restored_look(struct saga_manager *manager, struct saga_target *target)
 {
     struct fh_error error;
     json_t *answer;
     struct lives *lives = calloc(1, sizeof *lives);
     FH_ASSERT(lives != NULL);
-    bool known = close_again(room, target, &answer);
+    bool known = close_again(manager, target, &answer);
     struct arena *arena = json_arena_set(NULL);
     const char *present = json_string_at(answer, "incarnation");
     json_t *ancestors = json_object_get(answer, "ancestors");
@@ -120,15 +121,15 @@ bool saga_restored_look(struct saga_room *room, struct saga_target *target)
     for (int i = 0; i < lives->count; i++)
         restored = restored || lives->before[i].restored;
     if (known && restored)
-        saga_peer_lives(room, target, present, ancestors);
+        saga_peer_lives(manager, target, present, ancestors);
     json_t *fields =
         known ? json_pack("{s:s, s:O}", "seen", present, "ancestors", ancestors) : NULL;
     json_decref(answer);
     json_arena_set(arena);
     CRASH_POINT("restored.looked");
-    if (known && saga_room_tells(room) && fields)
-        known =
-            saga_peer_store(room, target, fields, restored ? look_for_lost : NULL, &error) == FH_OK;
+    if (known && saga_manager_tells(manager) && fields)
+        known = saga_peer_store(manager, target, fields, restored ? look_for_lost : NULL, &error) ==
+                FH_OK;
     else
         json_decref(fields);
     if (known) {
@@ -146,9 +147,9 @@ bool saga_restored_judge(struct saga_run *run, struct saga_state *next)
 {
     const struct saga_rules *rules = &run->type->rules;
     bool changed = false;
-    for (int step = 0; run->room->judges && step < rules->step_count; step++) {
+    for (int step = 0; run->manager->judges && step < rules->step_count; step++) {
         const char *name = run->type->calls[step].target;
-        const struct saga_target *target = name ? saga_room_target(run->room, name) : NULL;
+        const struct saga_target *target = name ? saga_manager_target(run->manager, name) : NULL;
         bool lost_some = target && target->lives;
         for (int i = 0; lost_some && i < saga_elements(next, step); i++) {
             const struct saga_part *part = &run->parts[next->first[step] + i];
@@ -161,11 +162,11 @@ bool saga_restored_judge(struct saga_run *run, struct saga_state *next)
     return changed;
 }
 
-void saga_restored_judge_all(struct saga_room *room)
+void saga_restored_judge_all(struct saga_manager *manager)
 {
     struct map_entry *entry = NULL;
     const char *reference;
     void *run;
-    while (room->judges && map_next(&room->runs, &entry, &reference, &run))
+    while (manager->judges && map_next(&manager->runs, &entry, &reference, &run))
         saga_run_queue(run);
 }

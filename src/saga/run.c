@@ -30,14 +30,14 @@
 #define ANSWER_KEPT_MAX ((size_t)1 << 20) /* a longer body is not kept */
 
 /* After the n-th failure in a row: uniform up to a bound that doubles. */
-static int64_t backoff_ns(struct saga_room *room, int tries, int max_ms)
+static int64_t backoff_ns(struct saga_manager *manager, int tries, int max_ms)
 {
     int64_t bound_ms = SAGA_BACKOFF_MS_MIN;
     for (int i = 1; i < tries && bound_ms < max_ms; i++)
         bound_ms *= 2;
     if (bound_ms > max_ms)
         bound_ms = max_ms;
-    struct world *world = room->context->world;
+    struct world *world = manager->context->world;
     return (int64_t)world_random_below(world, (uint64_t)bound_ms * 1000000) + 1000000;
 }
 
@@ -45,14 +45,14 @@ static int64_t backoff_ns(struct saga_room *room, int tries, int max_ms)
 
 static void process(struct saga_run *run);
 
-static struct saga_run *take_queued(struct saga_room *room)
+static struct saga_run *take_queued(struct saga_manager *manager)
 {
-    struct saga_run *run = room->stopping ? NULL : room->queue_first;
+    struct saga_run *run = manager->stopping ? NULL : manager->queue_first;
     if (!run)
         return NULL;
-    room->queue_first = run->next;
+    manager->queue_first = run->next;
     if (!run->next)
-        room->queue_last = NULL;
+        manager->queue_last = NULL;
     run->next = NULL;
     run->queued = false;
     return run;
@@ -60,9 +60,9 @@ static struct saga_run *take_queued(struct saga_room *room)
 
 static void run_queued(void *argument)
 {
-    struct saga_room *room = argument;
+    struct saga_manager *manager = argument;
     struct saga_run *run;
-    while ((run = take_queued(room)) != NULL) {
+    while ((run = take_queued(manager)) != NULL) {
         run->busy = true;
         process(run);
         run->busy = false;
@@ -70,25 +70,25 @@ static void run_queued(void *argument)
             saga_run_queue(run);
         saga_run_release(run); /* the queue's */
     }
-    room->fibers--;
-    saga_room_fiber_ended(room);
+    manager->fibers--;
+    saga_manager_fiber_ended(manager);
 }
 
 void saga_run_queue(struct saga_run *run)
 {
-    struct saga_room *room = run->room;
-    if (run->queued || run->busy || run->gone || room->stopping)
+    struct saga_manager *manager = run->manager;
+    if (run->queued || run->busy || run->gone || manager->stopping)
         return;
     run->queued = true;
     run->references++;
-    if (room->queue_last)
-        room->queue_last->next = run;
+    if (manager->queue_last)
+        manager->queue_last->next = run;
     else
-        room->queue_first = run;
-    room->queue_last = run;
-    if (room->fibers < SAGA_FIBERS_MAX &&
-        fiber_start(room->context->world->fibers, run_queued, room))
-        room->fibers++;
+        manager->queue_first = run;
+    manager->queue_last = run;
+    if (manager->fibers < SAGA_FIBERS_MAX &&
+        fiber_start(manager->context->world->fibers, run_queued, manager))
+        manager->fibers++;
 }
 
 void saga_run_hear(struct saga_run *run, struct saga_heard *heard)
@@ -169,11 +169,11 @@ static void free_heard(struct saga_heard *heard)
 static void pause_part(struct saga_run *run, const struct saga_happening *happening)
 {
     struct saga_part *part = &run->parts[run->state.first[happening->step] + happening->element];
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     part->tries++;
     int max_ms = run->type->calls[happening->step].outside ? SAGA_BACKOFF_OUTSIDE_MS_MAX
                                                            : SAGA_BACKOFF_MS_MAX;
-    part->retry_at_ns = world_monotonic_ns(world) + backoff_ns(run->room, part->tries, max_ms);
+    part->retry_at_ns = world_monotonic_ns(world) + backoff_ns(run->manager, part->tries, max_ms);
 }
 
 /* A deadline that is found long past, by whose timer nobody looked, passed while this process stood
@@ -182,7 +182,7 @@ static void pause_part(struct saga_run *run, const struct saga_happening *happen
  * try of everything takes. */
 static bool deadline_passed(struct saga_run *run, const struct saga_state *state)
 {
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     int64_t late_ns = world_monotonic_ns(world) - run->deadline_ns;
     if (late_ns < 0 || !saga_minds_time(&run->type->rules, state))
         return false;
@@ -230,8 +230,8 @@ static bool decide_all(struct saga_run *run, struct saga_state *next)
 static void pause_run(struct saga_run *run)
 {
     run->tries++;
-    run->retry_at_ns = world_monotonic_ns(run->room->context->world) +
-                       backoff_ns(run->room, run->tries, SAGA_BACKOFF_MS_MAX);
+    run->retry_at_ns = world_monotonic_ns(run->manager->context->world) +
+                       backoff_ns(run->manager, run->tries, SAGA_BACKOFF_MS_MAX);
 }
 
 static bool is_end(const struct saga_state *state)
@@ -242,7 +242,7 @@ static bool is_end(const struct saga_state *state)
 /* False: not now, or never again by us. */
 static bool store_state(struct saga_run *run, const struct saga_state *next)
 {
-    struct work_context *context = run->room->context;
+    struct work_context *context = run->manager->context;
     struct fh_error error;
     struct work_tries tries = {0};
     int64_t deadline_ns = world_in_ms(context->world, STORE_TRIES_MS);
@@ -273,10 +273,10 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
 /* The stored state becomes the run's. */
 static void adopt(struct saga_run *run, const struct saga_state *next)
 {
-    struct saga_room *room = run->room;
+    struct saga_manager *manager = run->manager;
     bool turned = run->state.back != next->back || run->state.step != next->step;
-    --*saga_room_count(room, run->state.status);
-    ++*saga_room_count(room, next->status);
+    --*saga_manager_count(manager, run->state.status);
+    ++*saga_manager_count(manager, next->status);
     saga_state_copy(&run->type->rules, next, &run->state, run->state.elements);
     int count = run->state.first[run->type->rules.step_count];
     for (int i = 0; i < count; i++) {
@@ -334,7 +334,7 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
 static bool carry_on(struct saga_run *run)
 {
     const struct saga_rules *rules = &run->type->rules;
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     if (run->retry_at_ns > world_monotonic_ns(world))
         return false;
     run->retry_at_ns = 0;
@@ -371,7 +371,7 @@ static void timer_fired(struct world_timer *timer)
 
 void saga_run_go_on(struct saga_run *run)
 {
-    struct world *world = run->room->context->world;
+    struct world *world = run->manager->context->world;
     int64_t at_ns = saga_ask_due(run);
     if (run->deadline_ns < at_ns && saga_minds_time(&run->type->rules, &run->state))
         at_ns = run->deadline_ns;
@@ -390,10 +390,10 @@ void saga_run_go_on(struct saga_run *run)
 
 static void process(struct saga_run *run)
 {
-    while (!run->room->stopping && carry_on(run))
+    while (!run->manager->stopping && carry_on(run))
         ;
     if (run->gone || saga_due(&run->type->rules, &run->state) == SAGA_DUE_NOTHING)
-        saga_room_remove(run->room, run);
-    else if (!run->room->stopping)
+        saga_manager_remove(run->manager, run);
+    else if (!run->manager->stopping)
         saga_run_go_on(run);
 }

@@ -32,15 +32,15 @@
 
 /* FH_INVALID with a sentence when a saga of the service is not well-formed; nothing is started.
  * The context is kept; context->sagas is set by the caller. */
-enum fh_code saga_room_new(struct work_context *context, struct saga_room **ret,
-                           struct fh_error *error);
+enum fh_code saga_manager_new(struct work_context *context, struct saga_manager **ret,
+                              struct fh_error *error);
 /* Goes on with what is open in the store. On a fiber, before requests are served. */
-enum fh_code saga_room_start(struct saga_room *room, struct fh_error *error);
+enum fh_code saga_manager_start(struct saga_manager *manager, struct fh_error *error);
 /* Nothing new is sent, answers that are still to come are left for the next start; waiters are
  * woken. Returns when no work of the room is under way. On a fiber. */
-void saga_room_stop(struct saga_room *room);
+void saga_manager_stop(struct saga_manager *manager);
 /* After stop, once the world's requests have ended too (http_client_free ends them). */
-void saga_room_free(struct saga_room *room);
+void saga_manager_free(struct saga_manager *manager);
 
 /* The saga that a work has started says so in its answer: "Freehold-Saga: BIRTH.NUMBER"; where
  * numbers are given behind the commit, BIRTH.~START, with the id of the event of its start. */
@@ -53,14 +53,14 @@ enum saga_status saga_wait(struct work_context *context, const char *reference,
                            int64_t deadline_ns);
 
 /* As this process knows it; and as the store does, where others run sagas too (on a fiber). */
-void saga_counts(const struct saga_room *room, struct ledger_counts *ret);
-void saga_counts_read(struct saga_room *room, struct ledger_counts *ret);
+void saga_counts(const struct saga_manager *manager, struct ledger_counts *ret);
+void saga_counts_read(struct saga_manager *manager, struct ledger_counts *ret);
 
 /* An operator's word on a parked saga. SAGA_RETRIED: it goes on in the direction in which it was
  * going, the refused elements with a higher attempt; SAGA_SKIPPED: the same, past the step under
  * way, which a person has seen to; SAGA_TURNED_BACK: it is taken back. FH_NOT_FOUND; FH_CONFLICT
  * when it is not parked, or can't be taken back. On a fiber. */
-enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
+enum fh_code saga_operate(struct saga_manager *manager, const char *birth, int64_t number,
                           enum saga_happened word, struct fh_error *error);
 
 /* A person gives up a parked saga, for a reason that is kept with it (SAGA_TEXT_SIZE): nothing more
@@ -72,12 +72,12 @@ struct saga_abandon {
     int64_t number;
     const char *why, *by;
 };
-enum fh_code saga_abandon(struct saga_room *room, const struct saga_abandon *abandon,
+enum fh_code saga_abandon(struct saga_manager *manager, const struct saga_abandon *abandon,
                           struct fh_error *error);
 
 /* Removes sagas that have ended long ago, a slice in each work. On a fiber, now and then. */
 struct retention;
-enum fh_code saga_forget(struct saga_room *room, const struct retention *retention,
+enum fh_code saga_forget(struct saga_manager *manager, const struct retention *retention,
                          struct fh_error *error);
 
 /* What sagas under way know their definition by, besides its name and version: a digest of all that

@@ -118,7 +118,7 @@ static char *copy_text(const char *text)
 static struct saga_run *copy_run(const struct starting *starting)
 {
     const struct saga_run *from = &starting->run;
-    struct saga_run *run = saga_run_new(from->room, from->type, from->birth,
+    struct saga_run *run = saga_run_new(from->manager, from->type, from->birth,
                                         starting->event.position, from->input, starting->counts);
     run->epoch = from->epoch;
     run->trace = copy_text(from->trace);
@@ -136,32 +136,32 @@ static void committed(fh_work *w, void *argument)
 {
     (void)w;
     const struct starting *starting = argument;
-    struct saga_room *room = starting->run.room;
-    ++*saga_room_count(room, starting->run.state.status);
+    struct saga_manager *manager = starting->run.manager;
+    ++*saga_manager_count(manager, starting->run.state.status);
     if (saga_due(&starting->run.type->rules, &starting->run.state) == SAGA_DUE_NOTHING ||
-        room->stopping)
+        manager->stopping)
         return;
-    if (room->away || strcmp(starting->life, room->context->store->instance) != 0)
+    if (manager->away || strcmp(starting->life, manager->context->store->instance) != 0)
         return; /* its row is a dead life's, which somebody takes over */
-    if (room->runs.count >= SAGAS_LOADED_MAX) {
-        room->crowded = true; /* it is in the store, and will be loaded when there is room */
+    if (manager->runs.count >= SAGAS_LOADED_MAX) {
+        manager->crowded = true; /* it is in the store, and will be loaded when there is room */
         if (!starting->event.position)
-            room->late_looks = SAGA_LATE_LOOKS; /* or it will be there */
+            manager->late_looks = SAGA_LATE_LOOKS; /* or it will be there */
         return;
     }
-    if (starting->event.position <= room->read_through) {
-        saga_room_await(room, starting->run.birth, starting->event.id);
+    if (starting->event.position <= manager->read_through) {
+        saga_manager_await(manager, starting->run.birth, starting->event.id);
         return;
     }
     struct arena *before = json_arena_set(NULL);
-    saga_room_begin(room, copy_run(starting));
+    saga_manager_begin(manager, copy_run(starting));
     json_arena_set(before);
 }
 
 void fh_saga_start(fh_work *w, const char *name, json_t *input)
 {
-    struct saga_room *room = w->context->sagas;
-    const struct saga_type *type = room ? saga_room_type(room, name) : NULL;
+    struct saga_manager *manager = w->context->sagas;
+    const struct saga_type *type = manager ? saga_manager_type(manager, name) : NULL;
     if (!type)
         fh_fail(w, 500, "%s started saga %s, which is not among its declared `sagas`.",
                 w->context->service->name, name);
@@ -170,7 +170,7 @@ void fh_saga_start(fh_work *w, const char *name, json_t *input)
     struct starting *starting = work_alloc(w, sizeof *starting);
     struct saga_run *run = &starting->run;
     struct fh_error error;
-    run->room = room;
+    run->manager = manager;
     run->type = type;
     run->input = json_deep_copy(input); /* the handler may change it afterwards */
     run->epoch = SAGA_EPOCH_FIRST;

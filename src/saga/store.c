@@ -59,24 +59,24 @@ static enum fh_code store_all(struct store *store, const struct saga_storing *fi
 }
 
 /* The first ones that wait. */
-static struct saga_storing *take(struct saga_room *room)
+static struct saga_storing *take(struct saga_manager *manager)
 {
-    struct saga_storing *first = room->storing_first, *last = first;
+    struct saga_storing *first = manager->storing_first, *last = first;
     for (int i = 1; i < STORE_TOGETHER_MAX && last->following; i++)
         last = last->following;
-    room->storing_first = last->following;
+    manager->storing_first = last->following;
     if (!last->following)
-        room->storing_last = NULL;
+        manager->storing_last = NULL;
     last->following = NULL;
     return first;
 }
 
-static void store_taken(struct saga_room *room)
+static void store_taken(struct saga_manager *manager)
 {
     struct fh_error error = {0};
-    struct saga_storing *first = take(room);
+    struct saga_storing *first = take(manager);
     bool many = first->following;
-    enum fh_code code = store_all(room->context->store, first, STORE_WRITE_GUARDED, &error);
+    enum fh_code code = store_all(manager->context->store, first, STORE_WRITE_GUARDED, &error);
     for (struct saga_storing *each = first, *next; each; each = next) {
         next = each->following; /* `each` is of a fiber that goes on */
         each->by_itself = many && code != FH_OK;
@@ -86,35 +86,35 @@ static void store_taken(struct saga_room *room)
     }
 }
 
-static void store_together(struct saga_room *room, struct saga_storing *own)
+static void store_together(struct saga_manager *manager, struct saga_storing *own)
 {
-    if (room->storing_last)
-        room->storing_last->following = own;
+    if (manager->storing_last)
+        manager->storing_last->following = own;
     else
-        room->storing_first = own;
-    room->storing_last = own;
+        manager->storing_first = own;
+    manager->storing_last = own;
     while (!own->told) {
-        if (room->storing) {
-            fiber_wait(&room->stored);
+        if (manager->storing) {
+            fiber_wait(&manager->stored);
             continue;
         }
-        room->storing = true;
-        store_taken(room);
-        room->storing = false;
-        fiber_wake_all(&room->stored);
+        manager->storing = true;
+        store_taken(manager);
+        manager->storing = false;
+        fiber_wake_all(&manager->stored);
     }
 }
 
 enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool alone,
                         struct fh_error *error)
 {
-    struct saga_room *room = run->room;
-    struct store *store = room->context->store;
+    struct saga_manager *manager = run->manager;
+    struct store *store = manager->context->store;
     struct saga_storing own = {.run = run, .next = next};
     enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
     if (alone || !engine_can(store->engine, ENGINE_GUARDED))
         return store_all(store, &own, mode, error);
-    store_together(room, &own);
+    store_together(manager, &own);
     own.following = NULL;
     if (own.by_itself)
         return store_all(store, &own, mode, error);

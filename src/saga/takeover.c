@@ -31,18 +31,19 @@
 #define STRANGERS_MS_MAX 30000
 #define STRANGERS_LOOK_MS 2000
 
-const char *saga_takeover_owner(const struct saga_room *room)
+const char *saga_takeover_owner(const struct saga_manager *manager)
 {
-    return room->context->leases ? room->context->store->instance : NULL;
+    return manager->context->leases ? manager->context->store->instance : NULL;
 }
 
-static enum fh_code adopt_once(struct saga_room *room, int64_t *ret_adopted, struct fh_error *error)
+static enum fh_code adopt_once(struct saga_manager *manager, int64_t *ret_adopted,
+                               struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
     if (code)
         return code;
-    code = ledger_sagas_adopt(work, room->context->store->instance, ret_adopted, error);
+    code = ledger_sagas_adopt(work, manager->context->store->instance, ret_adopted, error);
     CRASH_POINT("lease.adopting");
     if (code) {
         store_rollback(work);
@@ -53,7 +54,7 @@ static enum fh_code adopt_once(struct saga_room *room, int64_t *ret_adopted, str
     return code;
 }
 
-static void adopt(struct saga_room *room)
+static void adopt(struct saga_manager *manager)
 {
     struct fh_error error;
     struct work_tries tries = {0};
@@ -61,9 +62,9 @@ static void adopt(struct saga_room *room)
     enum fh_code code;
     do {
         error = (struct fh_error){0};
-        code = adopt_once(room, &adopted, &error);
-    } while (code == FH_CONFLICT && error.retryable && !room->stopping &&
-             work_retry(room->context, &tries, -1));
+        code = adopt_once(manager, &adopted, &error);
+    } while (code == FH_CONFLICT && error.retryable && !manager->stopping &&
+             work_retry(manager->context, &tries, -1));
     if (code)
         log_warning("Sagas of dead instances could not be looked for, and will be again: %s",
                     error.message);
@@ -71,36 +72,36 @@ static void adopt(struct saga_room *room)
         return;
     if (!code)
         log_info("%" PRId64 " sagas of instances that are no more go on here.", adopted);
-    room->crowded = true; /* there is something in the store that is ours and not in memory */
+    manager->crowded = true; /* there is something in the store that is ours and not in memory */
 }
 
-static void give_up_ended(struct saga_room *room)
+static void give_up_ended(struct saga_manager *manager)
 {
-    if (!room->adopting && !room->closing_fiber)
-        lease_ended(&room->lease);
+    if (!manager->adopting && !manager->closing_fiber)
+        lease_ended(&manager->lease);
 }
 
 static void adopter(void *argument)
 {
-    struct saga_room *room = argument;
-    while (!room->stopping && room->lease.state == LEASE_OURS) {
-        adopt(room);
-        saga_room_refill(room);
-        fiber_wait_until(&room->adoptable, room->context->world,
-                         world_in_ms(room->context->world, ADOPT_INTERVAL_MS));
+    struct saga_manager *manager = argument;
+    while (!manager->stopping && manager->lease.state == LEASE_OURS) {
+        adopt(manager);
+        saga_manager_refill(manager);
+        fiber_wait_until(&manager->adoptable, manager->context->world,
+                         world_in_ms(manager->context->world, ADOPT_INTERVAL_MS));
     }
-    room->adopting = false;
-    give_up_ended(room);
-    saga_room_fiber_ended(room);
+    manager->adopting = false;
+    give_up_ended(manager);
+    saga_manager_fiber_ended(manager);
 }
 
-static void begin(struct saga_room *room)
+static void begin(struct saga_manager *manager)
 {
-    if (room->stopping || room->lease.state != LEASE_OURS)
+    if (manager->stopping || manager->lease.state != LEASE_OURS)
         return;
-    if (!room->adopting)
-        room->adopting = fiber_start(room->context->world->fibers, adopter, room);
-    saga_closing_take(room);
+    if (!manager->adopting)
+        manager->adopting = fiber_start(manager->context->world->fibers, adopter, manager);
+    saga_closing_take(manager);
 }
 
 static void taken(struct lease *lease)
@@ -110,30 +111,30 @@ static void taken(struct lease *lease)
 
 static void ends(struct lease *lease)
 {
-    struct saga_room *room = lease->owner;
-    fiber_wake_all(&room->adoptable);
-    fiber_wake_all(&room->closable);
-    give_up_ended(room);
+    struct saga_manager *manager = lease->owner;
+    fiber_wake_all(&manager->adoptable);
+    fiber_wake_all(&manager->closable);
+    give_up_ended(manager);
 }
 
-void saga_takeover_told(struct saga_room *room)
+void saga_takeover_told(struct saga_manager *manager)
 {
-    give_up_ended(room);
+    give_up_ended(manager);
 }
 
 /* ---- Definitions that others have ------------------------------------------------------------ */
 
 static json_t *tell(void *context)
 {
-    struct saga_room *room = context;
+    struct saga_manager *manager = context;
     json_t *has = json_array();
-    for (int i = 0; i < room->type_count; i++) {
+    for (int i = 0; i < manager->type_count; i++) {
         char tag[SAGA_TYPE_TAG_SIZE];
-        saga_type_tag(&room->types[i], tag);
+        saga_type_tag(&manager->types[i], tag);
         json_array_append_new(has, json_string(tag));
     }
-    return json_pack("{s:s, s:o, s:I}", "saga_life", room->context->store->instance, "has", has,
-                     "handed", (json_int_t)room->handed);
+    return json_pack("{s:s, s:o, s:I}", "saga_life", manager->context->store->instance, "has", has,
+                     "handed", (json_int_t)manager->handed);
 }
 
 struct search {
@@ -154,7 +155,7 @@ static void find_life(void *context, const json_t *told)
 }
 
 /* NULL: nobody that we know of. */
-static const char *life_with(const struct saga_room *room, const struct ledger_saga *row)
+static const char *life_with(const struct saga_manager *manager, const struct ledger_saga *row)
 {
     struct search search = {.life = NULL};
     json_t *state = NULL;
@@ -165,17 +166,17 @@ static const char *life_with(const struct saga_room *room, const struct ledger_s
     if (digest && json_integer_at(state, "version", &version)) {
         snprintf(search.tag, sizeof search.tag, "%s %lld %s", row->name, (long long)version,
                  digest);
-        lease_told(room->context->leases, find_life, &search);
+        lease_told(manager->context->leases, find_life, &search);
     }
     json_decref(state);
     return search.life;
 }
 
-static enum fh_code hand_over(struct saga_room *room, const struct ledger_saga *row,
+static enum fh_code hand_over(struct saga_manager *manager, const struct ledger_saga *row,
                               const char *life, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
     if (code)
         return code;
     code = ledger_saga_take(work, row->birth, row->number, life, error);
@@ -189,25 +190,25 @@ static enum fh_code hand_over(struct saga_room *room, const struct ledger_saga *
     return code;
 }
 
-bool saga_takeover_leave(struct saga_room *room, const struct ledger_saga *row)
+bool saga_takeover_leave(struct saga_manager *manager, const struct ledger_saga *row)
 {
     struct fh_error error;
-    if (!room->context->leases)
+    if (!manager->context->leases)
         return false;
-    const char *life = life_with(room, row);
-    if (life && hand_over(room, row, life, &error) == FH_OK) {
+    const char *life = life_with(manager, row);
+    if (life && hand_over(manager, row, life, &error) == FH_OK) {
         log_info("saga %s %s.%lld goes on at another instance (%s): this program has not the "
                  "definition that it began with.",
                  row->name, row->birth, (long long)row->number, life);
-        room->handed++;
+        manager->handed++;
         return true;
     }
-    int64_t now_ns = world_monotonic_ns(room->context->world);
-    if (!room->stranger_at_ns)
-        room->stranger_at_ns = now_ns;
-    if (now_ns - room->stranger_at_ns >= STRANGERS_MS_MAX * INT64_C(1000000))
+    int64_t now_ns = world_monotonic_ns(manager->context->world);
+    if (!manager->stranger_at_ns)
+        manager->stranger_at_ns = now_ns;
+    if (now_ns - manager->stranger_at_ns >= STRANGERS_MS_MAX * INT64_C(1000000))
         return false;
-    room->strangers++;
+    manager->strangers++;
     return true;
 }
 
@@ -219,39 +220,40 @@ static void add_handed(void *context, const json_t *told)
 }
 
 /* Is there anything of ours in the store that may be new to us? */
-static bool has_news(struct saga_room *room, bool changed)
+static bool has_news(struct saga_manager *manager, bool changed)
 {
     int64_t handed = 0;
-    lease_told(room->context->leases, add_handed, &handed);
-    bool due = room->strangers && world_monotonic_ns(room->context->world) - room->looked_at_ns >=
-                                      STRANGERS_LOOK_MS * INT64_C(1000000);
-    bool news = changed || handed != room->handed_seen || due;
-    room->handed_seen = handed;
+    lease_told(manager->context->leases, add_handed, &handed);
+    bool due =
+        manager->strangers && world_monotonic_ns(manager->context->world) - manager->looked_at_ns >=
+                                  STRANGERS_LOOK_MS * INT64_C(1000000);
+    bool news = changed || handed != manager->handed_seen || due;
+    manager->handed_seen = handed;
     return news;
 }
 
-static void reload(struct saga_room *room)
+static void reload(struct saga_manager *manager)
 {
-    if (room->refilling || room->stopping)
+    if (manager->refilling || manager->stopping)
         return;
-    room->reload = false;
-    if (!room->strangers)
-        room->stranger_at_ns = 0;
-    room->looked_at_ns = world_monotonic_ns(room->context->world);
-    room->crowded = true;
-    saga_room_refill(room);
+    manager->reload = false;
+    if (!manager->strangers)
+        manager->stranger_at_ns = 0;
+    manager->looked_at_ns = world_monotonic_ns(manager->context->world);
+    manager->crowded = true;
+    saga_manager_refill(manager);
 }
 
 static void looked(void *context, bool changed)
 {
-    struct saga_room *room = context;
-    room->away = false;
+    struct saga_manager *manager = context;
+    manager->away = false;
     if (changed)
-        fiber_wake_all(&room->adoptable);
-    room->reload |= has_news(room, changed);
-    if (room->reload)
-        reload(room);
-    begin(room); /* again, where there was no fiber for it */
+        fiber_wake_all(&manager->adoptable);
+    manager->reload |= has_news(manager, changed);
+    if (manager->reload)
+        reload(manager);
+    begin(manager); /* again, where there was no fiber for it */
 }
 
 /* What we ran is others' by now, or will be: what is in memory of it is of no use. What has a work
@@ -259,30 +261,31 @@ static void looked(void *context, bool changed)
  * don't load it either, and least of all under the name that we had. */
 static void lost(void *context)
 {
-    struct saga_room *room = context;
+    struct saga_manager *manager = context;
     struct map_entry *entry;
     const char *reference;
     void *run;
-    if (room->stopping)
+    if (manager->stopping)
         return;
-    room->away = true;
-    room->deaths++;
-    room->read_by_former = room->reading > 0;
-    saga_unnumbered_free(room);
-    while (entry = NULL, map_next(&room->runs, &entry, &reference, &run))
-        saga_room_remove(room, run);
+    manager->away = true;
+    manager->deaths++;
+    manager->read_by_former = manager->reading > 0;
+    saga_unnumbered_free(manager);
+    while (entry = NULL, map_next(&manager->runs, &entry, &reference, &run))
+        saga_manager_remove(manager, run);
 }
 
-void saga_takeover_start(struct saga_room *room)
+void saga_takeover_start(struct saga_manager *manager)
 {
-    room->watcher =
-        (struct lease_watcher){.looked = looked, .lost = lost, .tell = tell, .context = room};
-    lease_watch(room->context->leases, &room->watcher);
-    room->lease = (struct lease){.name = "sagas", .taken = taken, .ends = ends, .owner = room};
-    lease_add(room->context->leases, &room->lease);
+    manager->watcher =
+        (struct lease_watcher){.looked = looked, .lost = lost, .tell = tell, .context = manager};
+    lease_watch(manager->context->leases, &manager->watcher);
+    manager->lease =
+        (struct lease){.name = "sagas", .taken = taken, .ends = ends, .owner = manager};
+    lease_add(manager->context->leases, &manager->lease);
 }
 
-void saga_takeover_stop(struct saga_room *room)
+void saga_takeover_stop(struct saga_manager *manager)
 {
-    fiber_wake_all(&room->adoptable);
+    fiber_wake_all(&manager->adoptable);
 }

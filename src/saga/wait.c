@@ -40,16 +40,16 @@ enum saga_status saga_wait(struct work_context *context, const char *reference, 
 {
     struct saga_id id;
     struct world *world = context->world;
-    struct saga_room *room = context->sagas;
+    struct saga_manager *manager = context->sagas;
     if (saga_id_parse(reference, &id, NULL) != FH_OK)
         return SAGA_RUNNING;
     enum saga_status status = SAGA_RUNNING;
-    while (goes_on(status) && !room->stopping) {
+    while (goes_on(status) && !manager->stopping) {
         char numbered[ID_SIZE + 24];
         if (!id.number)
             saga_id_resolve(context, &id, NULL); /* not found: it has no number yet */
         snprintf(numbered, sizeof numbered, "%s.%lld", id.birth, (long long)id.number);
-        struct saga_run *run = id.number ? map_get(&room->runs, numbered) : NULL;
+        struct saga_run *run = id.number ? map_get(&manager->runs, numbered) : NULL;
         bool in_time = true;
         if (run) {
             run->references++;
@@ -77,13 +77,13 @@ static enum fh_code refuse_unparked(const struct ledger_saga *row, struct fh_err
 }
 
 /* Whichever instance parked it: the one that is asked carries it on. */
-static enum fh_code take_once(struct saga_room *room, const char *birth, int64_t number,
+static enum fh_code take_once(struct saga_manager *manager, const char *birth, int64_t number,
                               struct fh_error *error)
 {
     struct store_work *work;
     struct ledger_saga row;
     struct arena arena;
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
     if (code)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
@@ -91,7 +91,7 @@ static enum fh_code take_once(struct saga_room *room, const char *birth, int64_t
     if (!code)
         code = refuse_unparked(&row, error);
     if (!code)
-        code = ledger_saga_take(work, birth, number, saga_takeover_owner(room), error);
+        code = ledger_saga_take(work, birth, number, saga_takeover_owner(manager), error);
     arena_release(&arena);
     if (!code)
         return store_commit(work, error);
@@ -99,15 +99,15 @@ static enum fh_code take_once(struct saga_room *room, const char *birth, int64_t
     return code;
 }
 
-static enum fh_code take_parked(struct saga_room *room, const char *birth, int64_t number,
+static enum fh_code take_parked(struct saga_manager *manager, const char *birth, int64_t number,
                                 struct fh_error *error)
 {
     struct work_tries tries = {0};
     enum fh_code code;
     do {
         *error = (struct fh_error){0};
-        code = take_once(room, birth, number, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+        code = take_once(manager, birth, number, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
     return code;
 }
 
@@ -121,13 +121,13 @@ static enum fh_code refuse_word(struct saga_run *run, enum saga_happened word,
     return error_set(error, FH_CONFLICT, "%.180s", why);
 }
 
-static enum fh_code load_parked(struct saga_room *room, const char *birth, int64_t number,
+static enum fh_code load_parked(struct saga_manager *manager, const char *birth, int64_t number,
                                 struct saga_run **ret, struct fh_error *error)
 {
     struct store_work *work;
     struct ledger_saga row;
     struct arena arena;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code)
         return code;
     arena_init(&arena, ARENA_SIZE_MAX);
@@ -135,7 +135,7 @@ static enum fh_code load_parked(struct saga_room *room, const char *birth, int64
     if (!code)
         code = refuse_unparked(&row, error);
     if (!code)
-        code = saga_record_load(room, work, &row, ret, error);
+        code = saga_record_load(manager, work, &row, ret, error);
     store_rollback(work);
     arena_release(&arena);
     if (code == FH_UNSUPPORTED) /* it waits for another program */
@@ -143,11 +143,11 @@ static enum fh_code load_parked(struct saga_room *room, const char *birth, int64
     return code;
 }
 
-static enum fh_code go_on(struct saga_room *room, const char *birth, int64_t number,
+static enum fh_code go_on(struct saga_manager *manager, const char *birth, int64_t number,
                           enum saga_happened word, struct fh_error *error)
 {
     struct saga_run *run = NULL;
-    enum fh_code code = load_parked(room, birth, number, &run, error);
+    enum fh_code code = load_parked(manager, birth, number, &run, error);
     if (code)
         return code;
     code = refuse_word(run, word, error);
@@ -155,8 +155,8 @@ static enum fh_code go_on(struct saga_room *room, const char *birth, int64_t num
         saga_run_release(run);
         return code;
     }
-    run->deadline_ns = world_in_ms(room->context->world, run->type->deadline_ms);
-    if (!saga_room_add(room, run))
+    run->deadline_ns = world_in_ms(manager->context->world, run->type->deadline_ms);
+    if (!saga_manager_add(manager, run))
         return error_set(error, FH_CONFLICT, "The saga goes on already.");
     struct saga_heard *heard = calloc(1, sizeof *heard);
     FH_ASSERT(heard != NULL);
@@ -165,14 +165,15 @@ static enum fh_code go_on(struct saga_room *room, const char *birth, int64_t num
     return FH_OK;
 }
 
-enum fh_code saga_operate(struct saga_room *room, const char *birth, int64_t number,
+enum fh_code saga_operate(struct saga_manager *manager, const char *birth, int64_t number,
                           enum saga_happened word, struct fh_error *error)
 {
-    enum fh_code code = room->context->leases ? take_parked(room, birth, number, error) : FH_OK;
+    enum fh_code code =
+        manager->context->leases ? take_parked(manager, birth, number, error) : FH_OK;
     if (code)
         return code;
-    saga_room_read_begin(room);
-    code = go_on(room, birth, number, word, error);
-    saga_room_read_end(room);
+    saga_manager_read_begin(manager);
+    code = go_on(manager, birth, number, word, error);
+    saga_manager_read_end(manager);
     return code;
 }

@@ -133,23 +133,23 @@ static void write_parked(struct text *text, const json_t *own, const char *name,
 
 static void write_events(struct text *text, const struct runtime *runtime)
 {
-    const struct event_room *room = runtime->context.events;
+    const struct event_manager *manager = runtime->context.events;
     write_value(text, "freehold_events_published_total", "counter", "Events committed here.",
-                room->counters.published);
+                manager->counters.published);
     write_value(text, "freehold_events_applied_total", "counter", "Events of others applied.",
-                room->counters.applied);
+                manager->counters.applied);
     write_value(text, "freehold_events_parked_total", "counter",
                 "Events of others parked, those behind a failed one included.",
-                room->counters.parked);
+                manager->counters.parked);
     write_value(text, "freehold_events_retried_total", "counter",
-                "Parked events applied after all.", room->counters.retried);
+                "Parked events applied after all.", manager->counters.retried);
     write_value(text, "freehold_events_trimmed_total", "counter",
                 "Events removed from the outbox because nobody needs them.",
-                (uint64_t)room->trimmed.removed);
+                (uint64_t)manager->trimmed.removed);
     write_value(text, "freehold_subscribers_expired", "gauge",
                 "Subscribers, or shares of them, behind what is kept of events.",
-                (uint64_t)room->trimmed.expired);
-    json_t *own = event_room_own(room), *subscription;
+                (uint64_t)manager->trimmed.expired);
+    json_t *own = event_manager_own(manager), *subscription;
     size_t i;
     text_add(text, "# HELP freehold_subscription_lag_seconds Age of the oldest event not applied."
                    "\n# TYPE freehold_subscription_lag_seconds gauge\n");

@@ -59,7 +59,7 @@ static void metrics(struct runtime *runtime, struct exchange *exchange)
 }
 
 static void answer_reader(struct runtime *runtime, struct exchange *exchange,
-                          void (*answer)(struct event_room *room, const json_t *query,
+                          void (*answer)(struct event_manager *manager, const json_t *query,
                                          struct feed_answer *ret))
 {
     struct fh_error error;
@@ -99,7 +99,7 @@ static void state(struct runtime *runtime, struct exchange *exchange)
     }
     /* In this order: what the sagas published that are counted as over has its position by then. */
     saga_counts_read(runtime->context.sagas, &sagas);
-    json_t *object = event_room_state(runtime->context.events);
+    json_t *object = event_manager_state(runtime->context.events);
     json_object_set_new(object, "service", json_string(runtime->service->name));
     json_object_set_new(object, "incarnation", json_string(runtime->context.store->incarnation));
     json_object_set_new(

@@ -48,20 +48,20 @@ static void drain_next(struct runtime *runtime)
 static void drain_finish(void *argument)
 {
     struct runtime *runtime = argument;
-    event_room_wait(runtime->context.events);
-    lease_room_stop(runtime->context.leases); /* the others take over what was ours */
-    runtime->host->silence(runtime);          /* what is still asked of others fails now */
+    event_manager_wait(runtime->context.events);
+    lease_manager_stop(runtime->context.leases); /* the others take over what was ours */
+    runtime->host->silence(runtime);             /* what is still asked of others fails now */
     /* Requests that the server has given up live on, in handlers that wait: they use all below. */
-    while (runtime->exchanges || !event_room_ended(runtime->context.events) || runtime->expiring ||
-           runtime->backup)
+    while (runtime->exchanges || !event_manager_ended(runtime->context.events) ||
+           runtime->expiring || runtime->backup)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
-    event_room_free(runtime->context.events);
-    saga_room_free(runtime->context.sagas);
-    call_room_free(runtime->context.calls);
+    event_manager_free(runtime->context.events);
+    saga_manager_free(runtime->context.sagas);
+    call_manager_free(runtime->context.calls);
     clocks_free(runtime->clocks);
     work_keys_free(runtime->context.keys);
     spans_free(runtime->context.spans);
-    lease_room_free(runtime->context.leases);
+    lease_manager_free(runtime->context.leases);
     store_close(runtime->context.store);
     world_timer_stop(runtime->world, &runtime->drain_end);
     undecided_stop(runtime);
@@ -78,7 +78,7 @@ void runtime_requests_drained(struct runtime *runtime)
 static void sagas_stop(void *argument)
 {
     struct runtime *runtime = argument;
-    saga_room_stop(runtime->context.sagas);
+    saga_manager_stop(runtime->context.sagas);
     runtime->sagas_stopped = true;
     drain_next(runtime);
 }
@@ -102,8 +102,8 @@ void runtime_stop(struct runtime *runtime)
     runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
     world_timer_start(runtime->world, &runtime->drain_end,
                       world_in_ms(runtime->world, RUNTIME_DRAIN_MS_MAX));
-    lease_room_drain(runtime->context.leases);
-    event_room_drain(runtime->context.events);
+    lease_manager_drain(runtime->context.leases);
+    event_manager_drain(runtime->context.events);
     fiber_wake_all(&runtime->expire_sleep);
     runtime->host->drain(runtime);
     if (!fiber_start(runtime->world->fibers, sagas_stop, runtime))
@@ -245,27 +245,27 @@ static int open_spans(const struct runtime *runtime)
     return spans_open(path);
 }
 
-static enum fh_code start_rooms(struct runtime *runtime, struct fh_error *error)
+static enum fh_code start_managers(struct runtime *runtime, struct fh_error *error)
 {
     struct work_context *context = &runtime->context;
-    context->events = event_room_new(context);
+    context->events = event_manager_new(context);
     context->events->schemas = json_object_get(runtime->config, "heard");
-    context->calls = call_room_new(context);
+    context->calls = call_manager_new(context);
     context->spans = spans_new(context->world, open_spans(runtime));
     context->keys = work_keys_new();
     runtime->clocks = clocks_new(runtime);
     enum fh_code code = command_clock_start(context, error);
     if (code == FH_OK)
-        code = saga_room_new(context, &context->sagas, error);
-    context->leases = lease_room_new(context, json_string_at(runtime->config, "instance"));
+        code = saga_manager_new(context, &context->sagas, error);
+    context->leases = lease_manager_new(context, json_string_at(runtime->config, "instance"));
     if (code == FH_OK && context->leases)
-        code = lease_room_start(context->leases, error);
+        code = lease_manager_start(context->leases, error);
     if (code == FH_OK)
         code = take_over_all(runtime, error);
     if (code == FH_OK)
-        code = event_room_start(context->events, error);
+        code = event_manager_start(context->events, error);
     if (code == FH_OK)
-        code = saga_room_start(context->sagas, error);
+        code = saga_manager_start(context->sagas, error);
     return code;
 }
 
@@ -285,7 +285,7 @@ static void start(void *argument)
     if (code == FH_OK)
         code = start_store(runtime, &error);
     if (code == FH_OK)
-        code = start_rooms(runtime, &error);
+        code = start_managers(runtime, &error);
     if (code == FH_OK)
         code = runtime->host->serve(runtime, &error);
     if (code != FH_OK) {

@@ -31,7 +31,7 @@
 struct statement {
     enum fh_code (*run)(const struct statement *statement, struct store_work *work,
                         struct fh_error *error);
-    struct lease_room *room;
+    struct lease_manager *manager;
     struct lease *lease;
     const char *name, *owner, *note;
     int64_t epoch, beat;
@@ -41,7 +41,7 @@ static enum fh_code run_once(const struct statement *statement, enum store_mode 
                              struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(statement->room->context->store, mode, &work, error);
+    enum fh_code code = store_begin(statement->manager->context->store, mode, &work, error);
     if (code != FH_OK)
         return code;
     code = statement->run(statement, work, error);
@@ -54,7 +54,7 @@ static enum fh_code run_once(const struct statement *statement, enum store_mode 
 /* What meets others' works for as long as a tick is left to the next one. */
 static enum fh_code run(const struct statement *statement, struct fh_error *error)
 {
-    struct work_context *context = statement->room->context;
+    struct work_context *context = statement->manager->context;
     struct work_tries tries = {0};
     int64_t deadline_ns = world_in_ms(context->world, LEASE_TICK_MS);
     enum fh_code code;
@@ -103,40 +103,40 @@ void lease_ended(struct lease *lease)
 {
     if (lease->state != LEASE_ENDING)
         return;
-    if (lease->lost || !lease->room) {
+    if (lease->lost || !lease->manager) {
         lease->state = LEASE_AWAY;
         return;
     }
     lease->ended = true;
-    fiber_wake_all(&lease->room->wake);
+    fiber_wake_all(&lease->manager->wake);
 }
 
 void lease_give_up(struct lease *lease)
 {
-    if (lease->room && lease->state == LEASE_OURS)
+    if (lease->manager && lease->state == LEASE_OURS)
         end(lease, false);
 }
 
-void lease_add(struct lease_room *room, struct lease *lease)
+void lease_add(struct lease_manager *manager, struct lease *lease)
 {
-    lease->room = room;
+    lease->manager = manager;
     lease->state = LEASE_AWAY;
-    if (!room) {
+    if (!manager) {
         lease->state = LEASE_OURS;
         lease->epoch = 0;
         lease->taken(lease);
         return;
     }
-    lease->next = room->leases;
-    room->leases = lease;
-    fiber_wake_all(&room->wake);
+    lease->next = manager->leases;
+    manager->leases = lease;
+    fiber_wake_all(&manager->wake);
 }
 
-static void lose_all(struct lease_room *room)
+static void lose_all(struct lease_manager *manager)
 {
     log_warning("This instance was taken for dead: what it had is others' now; it begins anew.");
-    room->joined = false;
-    for (struct lease *lease = room->leases; lease; lease = lease->next) {
+    manager->joined = false;
+    for (struct lease *lease = manager->leases; lease; lease = lease->next) {
         if (lease->state == LEASE_OURS) {
             end(lease, true);
         } else if (lease->state == LEASE_ENDING) {
@@ -145,7 +145,7 @@ static void lose_all(struct lease_room *room)
                 lease->state = LEASE_AWAY;
         }
     }
-    for (struct lease_watcher *watcher = room->watchers; watcher; watcher = watcher->next) {
+    for (struct lease_watcher *watcher = manager->watchers; watcher; watcher = watcher->next) {
         if (watcher->lost)
             watcher->lost(watcher->context);
     }
@@ -153,64 +153,64 @@ static void lose_all(struct lease_room *room)
 
 /* ---- joining and renewing ------------------------------------------------------------------ */
 
-static void new_life(struct lease_room *room)
+static void new_life(struct lease_manager *manager)
 {
     unsigned char random[8];
-    world_random(room->context->world, random, sizeof random);
-    int length = snprintf(room->life, sizeof room->life, "%.14s.", room->instance);
+    world_random(manager->context->world, random, sizeof random);
+    int length = snprintf(manager->life, sizeof manager->life, "%.14s.", manager->instance);
     for (size_t i = 0; i < sizeof random; i++)
-        length +=
-            snprintf(room->life + length, sizeof room->life - (size_t)length, "%02x", random[i]);
+        length += snprintf(manager->life + length, sizeof manager->life - (size_t)length, "%02x",
+                           random[i]);
 }
 
 /* `look` has told who has our name. */
-static enum fh_code join(struct lease_room *room, struct fh_error *error)
+static enum fh_code join(struct lease_manager *manager, struct fh_error *error)
 {
-    new_life(room);
+    new_life(manager);
     struct statement statement = {.run = run_take,
-                                  .room = room,
-                                  .name = room->name,
-                                  .owner = room->life,
-                                  .epoch = room->own_epoch};
+                                  .manager = manager,
+                                  .name = manager->name,
+                                  .owner = manager->life,
+                                  .epoch = manager->own_epoch};
     enum fh_code code = run(&statement, error);
     if (code != FH_OK)
         return code;
-    room->joined = true;
-    room->shut_out = false;
-    free(room->note);
-    room->note = NULL;
-    snprintf(room->context->store->instance, sizeof room->context->store->instance, "%s",
-             room->life);
-    return lease_look(room, error);
+    manager->joined = true;
+    manager->shut_out = false;
+    free(manager->note);
+    manager->note = NULL;
+    snprintf(manager->context->store->instance, sizeof manager->context->store->instance, "%s",
+             manager->life);
+    return lease_look(manager, error);
 }
 
 /* After a loss: not as long as another process lives under our name. */
-static void join_again(struct lease_room *room)
+static void join_again(struct lease_manager *manager)
 {
     struct fh_error error;
-    struct lease_member *other = lease_member_named(room, room->name);
-    if (other && !lease_member_dead(room, other)) {
-        if (!room->shut_out)
+    struct lease_member *other = lease_member_named(manager, manager->name);
+    if (other && !lease_member_dead(manager, other)) {
+        if (!manager->shut_out)
             log_warning("Another process is instance %s of this service: this one applies no "
                         "events and runs no sagas as long as that lives.",
-                        room->instance);
-        room->shut_out = true;
+                        manager->instance);
+        manager->shut_out = true;
         return;
     }
-    if (join(room, &error) != FH_OK)
+    if (join(manager, &error) != FH_OK)
         log_warning("This instance can't join the others, and will try again: %s", error.message);
 }
 
-static int64_t tick_ms(const struct lease_room *room)
+static int64_t tick_ms(const struct lease_manager *manager)
 {
-    return lease_members(room) > 1 ? LEASE_TICK_MS : LEASE_TICK_ALONE_MS;
+    return lease_members(manager) > 1 ? LEASE_TICK_MS : LEASE_TICK_ALONE_MS;
 }
 
 /* How often we beat, the groups that we know of, and what our watchers tell. NULL: as it was. */
-static char *next_note(const struct lease_room *room)
+static char *next_note(const struct lease_manager *manager)
 {
     json_t *note = json_object(), *knows = json_array(), *told = json_array();
-    for (const struct lease *lease = room->leases; lease; lease = lease->next) {
+    for (const struct lease *lease = manager->leases; lease; lease = lease->next) {
         json_t *group = json_stringn(lease->name, (size_t)lease_group_length(lease->name));
         size_t i = json_array_size(knows);
         while (i > 0 && !json_equal(json_array_get(knows, i - 1), group))
@@ -219,16 +219,17 @@ static char *next_note(const struct lease_room *room)
             json_array_append(knows, group);
         json_decref(group);
     }
-    for (const struct lease_watcher *watcher = room->watchers; watcher; watcher = watcher->next) {
+    for (const struct lease_watcher *watcher = manager->watchers; watcher;
+         watcher = watcher->next) {
         if (watcher->tell)
             json_array_append_new(told, watcher->tell(watcher->context));
     }
-    json_object_set_new(note, "tick_ms", json_integer(tick_ms(room)));
+    json_object_set_new(note, "tick_ms", json_integer(tick_ms(manager)));
     json_object_set_new(note, "knows", knows);
     json_object_set_new(note, "told", told);
     char *text = json_text(note);
     json_decref(note);
-    if (room->note && strcmp(text, room->note) == 0) {
+    if (manager->note && strcmp(text, manager->note) == 0) {
         json_text_free(text);
         return NULL;
     }
@@ -236,38 +237,41 @@ static char *next_note(const struct lease_room *room)
 }
 
 /* False: the store can't be reached; nobody else can take anything then either. */
-static bool renew(struct lease_room *room)
+static bool renew(struct lease_manager *manager)
 {
     struct fh_error error;
-    char *note = next_note(room);
-    int64_t told_tick_ms = tick_ms(room);
-    struct statement statement = {
-        .run = run_renew, .room = room, .name = room->name, .owner = room->life, .note = note};
+    char *note = next_note(manager);
+    int64_t told_tick_ms = tick_ms(manager);
+    struct statement statement = {.run = run_renew,
+                                  .manager = manager,
+                                  .name = manager->name,
+                                  .owner = manager->life,
+                                  .note = note};
     enum fh_code code = run(&statement, &error);
     if (code == FH_OK)
-        room->told_tick_ms = told_tick_ms;
+        manager->told_tick_ms = told_tick_ms;
     if (code == FH_OK && note) {
-        free(room->note);
-        room->note = strdup(note);
-        FH_ASSERT(room->note != NULL);
+        free(manager->note);
+        manager->note = strdup(note);
+        FH_ASSERT(manager->note != NULL);
     }
     json_text_free(note);
     if (code == FH_CONFLICT && !error.retryable)
-        lose_all(room);
+        lose_all(manager);
     return code == FH_OK || code == FH_CONFLICT;
 }
 
 /* ---- the others ---------------------------------------------------------------------------- */
 
-static void bury_dead(struct lease_room *room)
+static void bury_dead(struct lease_manager *manager)
 {
-    for (int i = room->member_count - 1; i >= 0; i--) {
-        const struct lease_member *member = &room->members[i];
+    for (int i = manager->member_count - 1; i >= 0; i--) {
+        const struct lease_member *member = &manager->members[i];
         struct fh_error error;
-        if (!lease_member_dead(room, member))
+        if (!lease_member_dead(manager, member))
             continue;
         struct statement statement = {.run = run_drop,
-                                      .room = room,
+                                      .manager = manager,
                                       .name = member->name,
                                       .owner = member->owner,
                                       .beat = member->beat};
@@ -275,26 +279,26 @@ static void bury_dead(struct lease_room *room)
             continue; /* it has stirred, another one was quicker, or the store is away */
         log_warning("%s (%s) shows no life: what it had is taken over.", member->name,
                     member->owner);
-        lease_member_forget(room, i);
+        lease_member_forget(manager, i);
         /* What it had committed and not had numbered. */
-        if (store_sequence(room->context->store, NULL, 0, &error) != FH_OK)
+        if (store_sequence(manager->context->store, NULL, 0, &error) != FH_OK)
             log_info("Its last events get their positions with the next ones: %s", error.message);
     }
 }
 
-static void take(struct lease_room *room, const struct lease_entry *entry)
+static void take(struct lease_manager *manager, const struct lease_entry *entry)
 {
     struct lease *lease = entry->lease;
     struct fh_error error;
     struct statement statement = {.run = run_take,
-                                  .room = room,
+                                  .manager = manager,
                                   .lease = lease,
                                   .name = lease->name,
-                                  .owner = room->life,
+                                  .owner = manager->life,
                                   .epoch = entry->epoch};
     enum fh_code code = run(&statement, &error);
     CRASH_POINT("lease.durable");
-    if (code == FH_OK && !room->draining) {
+    if (code == FH_OK && !manager->draining) {
         lease->epoch = entry->epoch + 1;
         lease->state = LEASE_OURS;
         lease->taken(lease);
@@ -304,28 +308,28 @@ static void take(struct lease_room *room, const struct lease_entry *entry)
 }
 
 /* To nobody. False: the store is away. */
-static bool give_back(struct lease_room *room, const char *name, int64_t epoch)
+static bool give_back(struct lease_manager *manager, const char *name, int64_t epoch)
 {
     struct fh_error error;
     struct statement statement = {
-        .run = run_take, .room = room, .name = name, .owner = "", .epoch = epoch};
+        .run = run_take, .manager = manager, .name = name, .owner = "", .epoch = epoch};
     enum fh_code code = run(&statement, &error);
     return code == FH_OK || (code == FH_CONFLICT && !error.retryable);
 }
 
-static void give_back_ended(struct lease_room *room)
+static void give_back_ended(struct lease_manager *manager)
 {
-    for (struct lease *lease = room->leases; lease; lease = lease->next) {
+    for (struct lease *lease = manager->leases; lease; lease = lease->next) {
         if (lease->state == LEASE_ENDING && lease->ended &&
-            give_back(room, lease->name, lease->epoch) && lease->state == LEASE_ENDING)
+            give_back(manager, lease->name, lease->epoch) && lease->state == LEASE_ENDING)
             lease->state = LEASE_AWAY;
     }
 }
 
-static void settle(struct lease_room *room, const struct lease_entry *entry)
+static void settle(struct lease_manager *manager, const struct lease_entry *entry)
 {
     struct lease *lease = entry->lease;
-    bool ours = strcmp(entry->owner, room->life) == 0;
+    bool ours = strcmp(entry->owner, manager->life) == 0;
     switch (lease->state) {
     case LEASE_OURS:
         if (!ours || entry->epoch != lease->epoch)
@@ -334,51 +338,51 @@ static void settle(struct lease_room *room, const struct lease_entry *entry)
             end(lease, false);
         break;
     case LEASE_AWAY:
-        if (entry->wanted && entry->free && !room->draining)
-            take(room, entry);
+        if (entry->wanted && entry->free && !manager->draining)
+            take(manager, entry);
         else if (ours) /* it was taken, and not wanted any more then */
-            give_back(room, lease->name, entry->epoch);
+            give_back(manager, lease->name, entry->epoch);
         break;
     case LEASE_ENDING:
         break;
     }
 }
 
-static void tell_looked(struct lease_room *room)
+static void tell_looked(struct lease_manager *manager)
 {
-    bool changed = room->changed;
-    room->changed = false;
-    for (struct lease_watcher *watcher = room->watchers; watcher; watcher = watcher->next) {
+    bool changed = manager->changed;
+    manager->changed = false;
+    for (struct lease_watcher *watcher = manager->watchers; watcher; watcher = watcher->next) {
         if (watcher->looked)
             watcher->looked(watcher->context, changed);
     }
 }
 
-static void tick(struct lease_room *room)
+static void tick(struct lease_manager *manager)
 {
     struct fh_error error;
-    if (room->joined && !renew(room))
+    if (manager->joined && !renew(manager))
         return;
-    if (lease_look(room, &error) != FH_OK)
+    if (lease_look(manager, &error) != FH_OK)
         return;
-    if (!room->joined)
-        join_again(room);
-    if (!room->joined)
+    if (!manager->joined)
+        join_again(manager);
+    if (!manager->joined)
         return;
-    if (room->told_tick_ms != tick_ms(room) && !renew(room))
+    if (manager->told_tick_ms != tick_ms(manager) && !renew(manager))
         return; /* others must know at once how soon to miss us */
-    bury_dead(room);
-    lease_plan(room);
-    for (int i = 0; i < room->entry_count && room->joined; i++) {
-        if (room->entries[i].lease)
-            settle(room, &room->entries[i]);
+    bury_dead(manager);
+    lease_plan(manager);
+    for (int i = 0; i < manager->entry_count && manager->joined; i++) {
+        if (manager->entries[i].lease)
+            settle(manager, &manager->entries[i]);
     }
-    tell_looked(room);
+    tell_looked(manager);
 }
 
-static bool any_ended(const struct lease_room *room)
+static bool any_ended(const struct lease_manager *manager)
 {
-    for (const struct lease *lease = room->leases; lease; lease = lease->next) {
+    for (const struct lease *lease = manager->leases; lease; lease = lease->next) {
         if (lease->state == LEASE_ENDING && lease->ended)
             return true;
     }
@@ -387,110 +391,113 @@ static bool any_ended(const struct lease_room *room)
 
 static void live(void *argument)
 {
-    struct lease_room *room = argument;
-    struct world *world = room->context->world;
-    while (!room->stopping) {
+    struct lease_manager *manager = argument;
+    struct world *world = manager->context->world;
+    while (!manager->stopping) {
         int64_t began_ns = world_monotonic_ns(world);
-        tick(room);
-        give_back_ended(room);
-        int64_t next_ns = began_ns + tick_ms(room) * INT64_C(1000000);
-        while (!room->stopping && world_monotonic_ns(world) < next_ns) {
-            bool woken = fiber_wait_until(&room->wake, world, next_ns);
-            if (woken && any_ended(room) && room->joined)
-                give_back_ended(room);
+        tick(manager);
+        give_back_ended(manager);
+        int64_t next_ns = began_ns + tick_ms(manager) * INT64_C(1000000);
+        while (!manager->stopping && world_monotonic_ns(world) < next_ns) {
+            bool woken = fiber_wait_until(&manager->wake, world, next_ns);
+            if (woken && any_ended(manager) && manager->joined)
+                give_back_ended(manager);
         }
     }
-    room->alive = false;
-    fiber_wake_all(&room->ended);
+    manager->alive = false;
+    fiber_wake_all(&manager->ended);
 }
 
 /* ---- beginning and end --------------------------------------------------------------------- */
 
-struct lease_room *lease_room_new(struct work_context *context, const char *instance)
+struct lease_manager *lease_manager_new(struct work_context *context, const char *instance)
 {
     if (!engine_can(context->store->engine, ENGINE_MANY_INSTANCES))
         return NULL;
-    struct lease_room *room = calloc(1, sizeof *room);
-    FH_ASSERT(room != NULL);
-    room->context = context;
-    arena_init(&room->arena, ARENA_SIZE_MAX);
-    snprintf(room->instance, sizeof room->instance, "%s", instance ? instance : "0");
-    snprintf(room->name, sizeof room->name, LEDGER_INSTANCE "%.64s", room->instance);
-    return room;
+    struct lease_manager *manager = calloc(1, sizeof *manager);
+    FH_ASSERT(manager != NULL);
+    manager->context = context;
+    arena_init(&manager->arena, ARENA_SIZE_MAX);
+    snprintf(manager->instance, sizeof manager->instance, "%s", instance ? instance : "0");
+    snprintf(manager->name, sizeof manager->name, LEDGER_INSTANCE "%.64s", manager->instance);
+    return manager;
 }
 
-enum fh_code lease_room_start(struct lease_room *room, struct fh_error *error)
+enum fh_code lease_manager_start(struct lease_manager *manager, struct fh_error *error)
 {
-    enum fh_code code = lease_look(room, error);
+    enum fh_code code = lease_look(manager, error);
     if (code == FH_OK)
-        code = join(room, error);
+        code = join(manager, error);
     if (code != FH_OK)
         return code;
-    room->alive = fiber_start(room->context->world->fibers, live, room);
-    if (!room->alive)
+    manager->alive = fiber_start(manager->context->world->fibers, live, manager);
+    if (!manager->alive)
         return error_set(error, FH_NO_MEMORY, "There is no fiber left for this instance's life.");
     return FH_OK;
 }
 
-void lease_room_drain(struct lease_room *room)
+void lease_manager_drain(struct lease_manager *manager)
 {
-    if (room)
-        room->draining = true;
+    if (manager)
+        manager->draining = true;
 }
 
-void lease_room_stop(struct lease_room *room)
+void lease_manager_stop(struct lease_manager *manager)
 {
     struct fh_error error;
-    if (!room)
+    if (!manager)
         return;
-    room->stopping = room->draining = true;
-    fiber_wake_all(&room->wake);
-    while (room->alive)
-        fiber_wait(&room->ended);
-    struct statement statement = {
-        .run = run_drop, .room = room, .name = room->name, .owner = room->life, .beat = -1};
-    if (room->joined && run(&statement, &error) != FH_OK)
+    manager->stopping = manager->draining = true;
+    fiber_wake_all(&manager->wake);
+    while (manager->alive)
+        fiber_wait(&manager->ended);
+    struct statement statement = {.run = run_drop,
+                                  .manager = manager,
+                                  .name = manager->name,
+                                  .owner = manager->life,
+                                  .beat = -1};
+    if (manager->joined && run(&statement, &error) != FH_OK)
         log_info("The others find out by themselves that this instance has left: %s",
                  error.message);
-    room->joined = false;
+    manager->joined = false;
 }
 
-void lease_room_free(struct lease_room *room)
+void lease_manager_free(struct lease_manager *manager)
 {
-    if (!room)
+    if (!manager)
         return;
-    FH_ASSERT(!room->alive);
-    while (room->member_count > 0)
-        lease_member_forget(room, room->member_count - 1);
-    arena_release(&room->arena);
-    free(room->note);
-    free(room);
+    FH_ASSERT(!manager->alive);
+    while (manager->member_count > 0)
+        lease_member_forget(manager, manager->member_count - 1);
+    arena_release(&manager->arena);
+    free(manager->note);
+    free(manager);
 }
 
 /* ---- what is known ------------------------------------------------------------------------- */
 
-int lease_members(const struct lease_room *room)
+int lease_members(const struct lease_manager *manager)
 {
-    return room && room->member_count > 0 ? room->member_count : 1;
+    return manager && manager->member_count > 0 ? manager->member_count : 1;
 }
 
-void lease_watch(struct lease_room *room, struct lease_watcher *watcher)
+void lease_watch(struct lease_manager *manager, struct lease_watcher *watcher)
 {
-    if (!room)
+    if (!manager)
         return;
-    watcher->next = room->watchers;
-    room->watchers = watcher;
+    watcher->next = manager->watchers;
+    manager->watchers = watcher;
 }
 
-void lease_told(const struct lease_room *room, void (*visit)(void *context, const json_t *told),
-                void *context)
+void lease_told(const struct lease_manager *manager,
+                void (*visit)(void *context, const json_t *told), void *context)
 {
-    for (int i = 0; room && i < room->member_count; i++) {
+    for (int i = 0; manager && i < manager->member_count; i++) {
         size_t n;
         json_t *told;
-        if (strcmp(room->members[i].owner, room->life) == 0)
+        if (strcmp(manager->members[i].owner, manager->life) == 0)
             continue;
-        json_array_foreach (json_object_get(room->members[i].note, "told"), n, told)
+        json_array_foreach (json_object_get(manager->members[i].note, "told"), n, told)
             visit(context, told);
     }
 }

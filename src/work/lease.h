@@ -5,7 +5,8 @@
 /*
  * What one instance of a service at a time does: apply one share of a subscription's events, take
  * over sagas, forget old commands. On engines with many instances each such thing is a lease, a
- * row of the store's fh_lease, and this is who gets which. docs/operate/instances.md tells the story.
+ * row of the store's fh_lease, and this is who gets which. docs/operate/instances.md tells the
+ * story.
  *
  * An instance shows every LEASE_TICK_MS that it lives, by one statement; and looks at all rows.
  * One that has shown nothing new for three of its ticks, by the observer's own clock, is removed,
@@ -36,7 +37,7 @@
 #define LEASE_MEMBERS_MAX 128
 
 struct work_context;
-struct lease_room;
+struct lease_manager;
 
 enum lease_state { LEASE_AWAY, LEASE_OURS, LEASE_ENDING };
 
@@ -54,7 +55,7 @@ struct lease {
     void *owner;
 
     /* lease.c's. */
-    struct lease_room *room;
+    struct lease_manager *manager;
     enum lease_state state;
     int64_t epoch; /* 0: embedded */
     bool lost;     /* while ENDING: there is nothing to give back */
@@ -63,26 +64,26 @@ struct lease {
 };
 
 /* NULL where the store has one process. `instance` NULL: "0". */
-struct lease_room *lease_room_new(struct work_context *context, const char *instance);
+struct lease_manager *lease_manager_new(struct work_context *context, const char *instance);
 /* Joins, under a life of its own that store->instance then names, and begins to look. On a fiber.
  */
-enum fh_code lease_room_start(struct lease_room *room, struct fh_error *error);
+enum fh_code lease_manager_start(struct lease_manager *manager, struct fh_error *error);
 /* Takes nothing more. From anywhere. */
-void lease_room_drain(struct lease_room *room);
+void lease_manager_drain(struct lease_manager *manager);
 /* Leaves, so that the others need not wait: when nothing of what was ours is under way any more.
  * Nothing is called afterwards. On a fiber. */
-void lease_room_stop(struct lease_room *room);
-void lease_room_free(struct lease_room *room);
+void lease_manager_stop(struct lease_manager *manager);
+void lease_manager_free(struct lease_manager *manager);
 
 /* From now on we may get it. `room` may be NULL. */
-void lease_add(struct lease_room *room, struct lease *lease);
+void lease_add(struct lease_manager *manager, struct lease *lease);
 void lease_ended(struct lease *lease);
 /* Ours by its row, but the store does not let us do what it is for: it ends, is given back, and can
  * be had anew, with a new epoch, at the next look. Calls `ends`. Nothing where it is not ours. */
 void lease_give_up(struct lease *lease);
 
 /* Who lives, ourselves included, as seen last; 1 where there is no room. */
-int lease_members(const struct lease_room *room);
+int lease_members(const struct lease_manager *manager);
 
 /* What whoever uses leases wants to hear and to tell; all but context may be NULL. */
 struct lease_watcher {
@@ -96,9 +97,9 @@ struct lease_watcher {
     struct lease_watcher *next; /* lease.c's */
 };
 /* Before the start. `watcher` is kept. */
-void lease_watch(struct lease_room *room, struct lease_watcher *watcher);
+void lease_watch(struct lease_manager *manager, struct lease_watcher *watcher);
 /* What the others' watchers have told, in no order; borrowed, until the next look. */
-void lease_told(const struct lease_room *room, void (*visit)(void *context, const json_t *told),
-                void *context);
+void lease_told(const struct lease_manager *manager,
+                void (*visit)(void *context, const json_t *told), void *context);
 
 #endif

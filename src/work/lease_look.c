@@ -25,11 +25,11 @@ int lease_group_length(const char *name)
 
 /* ---- members ------------------------------------------------------------------------------- */
 
-struct lease_member *lease_member_named(struct lease_room *room, const char *name)
+struct lease_member *lease_member_named(struct lease_manager *manager, const char *name)
 {
-    for (int i = 0; i < room->member_count; i++) {
-        if (strcmp(room->members[i].name, name) == 0)
-            return &room->members[i];
+    for (int i = 0; i < manager->member_count; i++) {
+        if (strcmp(manager->members[i].name, name) == 0)
+            return &manager->members[i];
     }
     return NULL;
 }
@@ -42,29 +42,29 @@ static void forget_note(struct lease_member *member)
     member->note_text = NULL;
 }
 
-void lease_member_forget(struct lease_room *room, int index)
+void lease_member_forget(struct lease_manager *manager, int index)
 {
-    forget_note(&room->members[index]);
-    room->member_count--;
-    memmove(&room->members[index], &room->members[index + 1],
-            (size_t)(room->member_count - index) * sizeof room->members[0]);
-    room->changed = true;
+    forget_note(&manager->members[index]);
+    manager->member_count--;
+    memmove(&manager->members[index], &manager->members[index + 1],
+            (size_t)(manager->member_count - index) * sizeof manager->members[0]);
+    manager->changed = true;
 }
 
-static int member_owning(const struct lease_room *room, const char *owner)
+static int member_owning(const struct lease_manager *manager, const char *owner)
 {
-    for (int i = 0; i < room->member_count; i++) {
-        if (strcmp(room->members[i].owner, owner) == 0)
+    for (int i = 0; i < manager->member_count; i++) {
+        if (strcmp(manager->members[i].owner, owner) == 0)
             return i;
     }
     return -1;
 }
 
-bool lease_member_dead(const struct lease_room *room, const struct lease_member *member)
+bool lease_member_dead(const struct lease_manager *manager, const struct lease_member *member)
 {
-    int64_t still_ns = world_monotonic_ns(room->context->world) - member->since_ns;
+    int64_t still_ns = world_monotonic_ns(manager->context->world) - member->since_ns;
     int64_t dead_ns = member->tick_ms * (LEASE_DEAD_TICKS * 100 + 15) / 100 * NS_A_MS;
-    return strcmp(member->owner, room->life) != 0 && member->looks >= LEASE_LOOKS_MIN &&
+    return strcmp(member->owner, manager->life) != 0 && member->looks >= LEASE_LOOKS_MIN &&
            still_ns >= dead_ns;
 }
 
@@ -84,23 +84,23 @@ static void take_note(struct lease_member *member, const char *text)
 }
 
 /* What the former looks showed of it is kept. `seen` so many are in the present one's order. */
-static void see_member(struct lease_room *room, const struct ledger_lease *row, int seen)
+static void see_member(struct lease_manager *manager, const struct ledger_lease *row, int seen)
 {
-    int64_t now_ns = world_monotonic_ns(room->context->world);
-    struct lease_member *known = lease_member_named(room, row->name), moved = {0};
-    if (!known && room->member_count == LEASE_MEMBERS_MAX)
+    int64_t now_ns = world_monotonic_ns(manager->context->world);
+    struct lease_member *known = lease_member_named(manager, row->name), moved = {0};
+    if (!known && manager->member_count == LEASE_MEMBERS_MAX)
         return;
     if (known) {
         moved = *known;
-        memmove(&room->members[seen + 1], &room->members[seen],
-                (size_t)(known - &room->members[seen]) * sizeof moved);
+        memmove(&manager->members[seen + 1], &manager->members[seen],
+                (size_t)(known - &manager->members[seen]) * sizeof moved);
     } else {
-        memmove(&room->members[seen + 1], &room->members[seen],
-                (size_t)(room->member_count - seen) * sizeof moved);
-        room->member_count++;
+        memmove(&manager->members[seen + 1], &manager->members[seen],
+                (size_t)(manager->member_count - seen) * sizeof moved);
+        manager->member_count++;
     }
     bool same_life = strcmp(moved.owner, row->owner) == 0;
-    room->changed |= !same_life;
+    manager->changed |= !same_life;
     if (!same_life || moved.beat != row->beat) {
         moved.since_ns = now_ns;
         moved.looks = 0;
@@ -110,19 +110,19 @@ static void see_member(struct lease_room *room, const struct ledger_lease *row, 
     snprintf(moved.name, sizeof moved.name, "%s", row->name);
     snprintf(moved.owner, sizeof moved.owner, "%s", row->owner);
     take_note(&moved, row->note);
-    room->members[seen] = moved;
+    manager->members[seen] = moved;
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
 struct look {
-    struct lease_room *room;
+    struct lease_manager *manager;
     int seen; /* members */
 };
 
-static struct lease *lease_named(const struct lease_room *room, const char *name)
+static struct lease *lease_named(const struct lease_manager *manager, const char *name)
 {
-    struct lease *lease = room->leases;
+    struct lease *lease = manager->leases;
     while (lease && strcmp(lease->name, name) != 0)
         lease = lease->next;
     return lease;
@@ -131,31 +131,31 @@ static struct lease *lease_named(const struct lease_room *room, const char *name
 static bool see_row(void *context, const struct ledger_lease *row)
 {
     struct look *look = context;
-    struct lease_room *room = look->room;
+    struct lease_manager *manager = look->manager;
     if (strncmp(row->name, LEDGER_INSTANCE, sizeof LEDGER_INSTANCE - 1) == 0) {
-        if (strcmp(row->name, room->name) == 0) {
-            room->own_epoch = row->epoch;
-            snprintf(room->own_owner, sizeof room->own_owner, "%s", row->owner);
+        if (strcmp(row->name, manager->name) == 0) {
+            manager->own_epoch = row->epoch;
+            snprintf(manager->own_owner, sizeof manager->own_owner, "%s", row->owner);
         }
         int before = look->seen;
-        see_member(room, row, look->seen);
-        look->seen += before < room->member_count;
+        see_member(manager, row, look->seen);
+        look->seen += before < manager->member_count;
         return true;
     }
-    if (room->entry_count == LEASES_MAX)
+    if (manager->entry_count == LEASES_MAX)
         return false;
-    room->entries[room->entry_count++] =
-        (struct lease_entry){.name = arena_text(&room->arena, row->name),
-                             .owner = arena_text(&room->arena, row->owner),
+    manager->entries[manager->entry_count++] =
+        (struct lease_entry){.name = arena_text(&manager->arena, row->name),
+                             .owner = arena_text(&manager->arena, row->owner),
                              .epoch = row->epoch,
-                             .lease = lease_named(room, row->name)};
+                             .lease = lease_named(manager, row->name)};
     return true;
 }
 
-static bool is_listed(const struct lease_room *room, const struct lease *lease)
+static bool is_listed(const struct lease_manager *manager, const struct lease *lease)
 {
-    for (int i = 0; i < room->entry_count; i++) {
-        if (room->entries[i].lease == lease)
+    for (int i = 0; i < manager->entry_count; i++) {
+        if (manager->entries[i].lease == lease)
             return true;
     }
     return false;
@@ -166,38 +166,38 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct lease_entry *)a)->name, ((const struct lease_entry *)b)->name);
 }
 
-enum fh_code lease_look(struct lease_room *room, struct fh_error *error)
+enum fh_code lease_look(struct lease_manager *manager, struct fh_error *error)
 {
     struct store_work *work;
-    struct look look = {room, 0};
-    enum fh_code code = store_begin(room->context->store, STORE_READ_COMMITTED, &work, error);
+    struct look look = {manager, 0};
+    enum fh_code code = store_begin(manager->context->store, STORE_READ_COMMITTED, &work, error);
     if (code != FH_OK)
         return code;
-    arena_release(&room->arena);
-    arena_init(&room->arena, ARENA_SIZE_MAX);
-    room->entry_count = 0;
-    room->own_epoch = 0;
-    room->own_owner[0] = '\0';
+    arena_release(&manager->arena);
+    arena_init(&manager->arena, ARENA_SIZE_MAX);
+    manager->entry_count = 0;
+    manager->own_epoch = 0;
+    manager->own_owner[0] = '\0';
     code = ledger_leases_get(work, see_row, &look, error);
     store_rollback(work);
     if (code != FH_OK)
         return code;
-    while (room->member_count > look.seen)
-        lease_member_forget(room, room->member_count - 1);
-    for (struct lease *lease = room->leases; lease && room->entry_count < LEASES_MAX;
+    while (manager->member_count > look.seen)
+        lease_member_forget(manager, manager->member_count - 1);
+    for (struct lease *lease = manager->leases; lease && manager->entry_count < LEASES_MAX;
          lease = lease->next) {
-        if (!is_listed(room, lease))
-            room->entries[room->entry_count++] =
+        if (!is_listed(manager, lease))
+            manager->entries[manager->entry_count++] =
                 (struct lease_entry){.name = lease->name, .owner = "", .lease = lease};
     }
-    qsort(room->entries, (size_t)room->entry_count, sizeof room->entries[0], by_name);
+    qsort(manager->entries, (size_t)manager->entry_count, sizeof manager->entries[0], by_name);
     return FH_OK;
 }
 
 /* ---- deciding ------------------------------------------------------------------------------ */
 
 struct planning {
-    const struct lease_room *room;
+    const struct lease_manager *manager;
     const char *groups[LEASES_MAX]; /* a name in each */
 };
 
@@ -213,7 +213,8 @@ static bool is_able(const void *context, int group, int member)
     const char *name = planning->groups[group];
     size_t i, length = (size_t)lease_group_length(name);
     json_t *known;
-    json_array_foreach (json_object_get(planning->room->members[member].note, "knows"), i, known) {
+    json_array_foreach (json_object_get(planning->manager->members[member].note, "knows"), i,
+                        known) {
         const char *text = json_string_value(known);
         if (text && strlen(text) == length && strncmp(text, name, length) == 0)
             return true;
@@ -221,23 +222,23 @@ static bool is_able(const void *context, int group, int member)
     return false;
 }
 
-void lease_plan(struct lease_room *room)
+void lease_plan(struct lease_manager *manager)
 {
     struct planning *planning = calloc(1, sizeof *planning);
-    struct balance_item *items = calloc((size_t)room->entry_count + 1, sizeof *items);
+    struct balance_item *items = calloc((size_t)manager->entry_count + 1, sizeof *items);
     FH_ASSERT(planning != NULL && items != NULL);
-    int group = -1, self = member_owning(room, room->life);
-    planning->room = room;
-    for (int i = 0; i < room->entry_count; i++) {
-        const struct lease_entry *entry = &room->entries[i];
-        if (i == 0 || !same_group(entry->name, room->entries[i - 1].name))
+    int group = -1, self = member_owning(manager, manager->life);
+    planning->manager = manager;
+    for (int i = 0; i < manager->entry_count; i++) {
+        const struct lease_entry *entry = &manager->entries[i];
+        if (i == 0 || !same_group(entry->name, manager->entries[i - 1].name))
             planning->groups[++group] = entry->name;
-        items[i] = (struct balance_item){group, member_owning(room, entry->owner), -1};
+        items[i] = (struct balance_item){group, member_owning(manager, entry->owner), -1};
     }
-    balance(items, room->entry_count, room->member_count, is_able, planning);
-    for (int i = 0; i < room->entry_count; i++) {
-        room->entries[i].wanted = self >= 0 && items[i].wanted == self;
-        room->entries[i].free = items[i].owner < 0 || items[i].owner == self;
+    balance(items, manager->entry_count, manager->member_count, is_able, planning);
+    for (int i = 0; i < manager->entry_count; i++) {
+        manager->entries[i].wanted = self >= 0 && items[i].wanted == self;
+        manager->entries[i].free = items[i].owner < 0 || items[i].owner == self;
     }
     free(items);
     free(planning);

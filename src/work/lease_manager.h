@@ -28,7 +28,7 @@ struct lease_entry {
     bool free;   /* whoever had it is gone, or it is ours */
 };
 
-struct lease_room {
+struct lease_manager {
     struct work_context *context;
     char name[LEASE_NAME_SIZE];      /* of our own row */
     char instance[LEASE_NAME_SIZE];  /* "0" */
@@ -54,13 +54,13 @@ struct lease_room {
 };
 
 /* Reads all rows. */
-enum fh_code lease_look(struct lease_room *room, struct fh_error *error);
+enum fh_code lease_look(struct lease_manager *manager, struct fh_error *error);
 /* Fills in who should have what. */
-void lease_plan(struct lease_room *room);
-bool lease_member_dead(const struct lease_room *room, const struct lease_member *member);
+void lease_plan(struct lease_manager *manager);
+bool lease_member_dead(const struct lease_manager *manager, const struct lease_member *member);
 /* The one that is not there any more. */
-void lease_member_forget(struct lease_room *room, int index);
-struct lease_member *lease_member_named(struct lease_room *room, const char *name);
+void lease_member_forget(struct lease_manager *manager, int index);
+struct lease_member *lease_member_named(struct lease_manager *manager, const char *name);
 /* The part of a name that is spread evenly. */
 int lease_group_length(const char *name);
 

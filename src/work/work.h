@@ -37,13 +37,13 @@ struct work_context {
     struct world *world;
     struct store *store;
     const fh_service *service;
-    const json_t *settings;    /* NULL: none */
-    const json_t *callers;     /* who may ask for what: "callers" of the configuration */
-    struct work_keys *keys;    /* commands under way in this process */
-    struct lease_room *leases; /* NULL where the store has one process */
-    struct event_room *events; /* rooms above: opaque here */
-    struct call_room *calls;
-    struct saga_room *sagas;
+    const json_t *settings;       /* NULL: none */
+    const json_t *callers;        /* who may ask for what: "callers" of the configuration */
+    struct work_keys *keys;       /* commands under way in this process */
+    struct lease_manager *leases; /* NULL where the store has one process */
+    struct event_manager *events; /* rooms above: opaque here */
+    struct call_manager *calls;
+    struct saga_manager *sagas;
     struct spans *spans; /* what was done lately; NULL: it is not kept */
     bool waits;          /* a handler of this process has used fh_delay_ms: see command.c */
     int64_t position;    /* of the store: the last one that this process knows of */

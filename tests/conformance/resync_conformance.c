@@ -391,7 +391,7 @@ static void a_page_is_what_there_was_at_one_moment(struct conformance *c)
     *context = (struct work_context){
         .world = c->harness.world, .store = c->store, .service = of_model(publishers, c->model)};
     EXPECT(prepare(context, &c->error) == FH_OK);
-    context->events = event_room_new(context);
+    context->events = event_manager_new(context);
     reading.seen = calloc(SEEN_MAX, sizeof *reading.seen);
     FH_ASSERT(reading.seen != NULL);
     drawn = 0;
@@ -403,8 +403,8 @@ static void a_page_is_what_there_was_at_one_moment(struct conformance *c)
     read_all(&reading);
     if (!c->failure[0])
         hold_against_events(c, &reading);
-    event_room_drain(context->events);
-    event_room_free(context->events);
+    event_manager_drain(context->events);
+    event_manager_free(context->events);
     free(reading.seen);
 }
 
@@ -523,7 +523,7 @@ static enum fh_code open_publisher(struct hearing *hearing, struct fh_error *err
     if (!code)
         code = prepare(context, error);
     if (!code)
-        context->events = event_room_new(context);
+        context->events = event_manager_new(context);
     return code;
 }
 
@@ -556,9 +556,9 @@ static void begin_hearing(struct hearing *hearing)
 {
     struct conformance *c = hearing->c;
     struct work_context *context = &hearing->subscriber;
-    context->events = event_room_new(context);
-    context->calls = call_room_new(context);
-    EXPECT(event_room_start(context->events, &c->error) == FH_OK);
+    context->events = event_manager_new(context);
+    context->calls = call_manager_new(context);
+    EXPECT(event_manager_start(context->events, &c->error) == FH_OK);
 }
 
 /* It follows, and has applied all that there is. */
@@ -618,16 +618,16 @@ static void expect_same(struct hearing *hearing)
 
 static void end_hearing(struct hearing *hearing)
 {
-    struct event_room *room = hearing->subscriber.events;
+    struct event_manager *manager = hearing->subscriber.events;
     struct world *world = hearing->c->harness.world;
-    event_room_drain(room);
-    event_room_wait(room);
-    event_room_drain(hearing->publisher.events); /* long polls are answered */
-    while (!event_room_ended(room))
+    event_manager_drain(manager);
+    event_manager_wait(manager);
+    event_manager_drain(hearing->publisher.events); /* long polls are answered */
+    while (!event_manager_ended(manager))
         fiber_sleep_until(world, world_in_ms(world, 5));
     hearing->publisher.events->draining = false;
-    event_room_free(room);
-    call_room_free(hearing->subscriber.calls);
+    event_manager_free(manager);
+    call_manager_free(hearing->subscriber.calls);
 }
 
 /* While it hears. */
@@ -675,8 +675,8 @@ static void a_subscriber_takes_over_what_there_is_and_gives_up_what_is_gone(stru
     EXPECT(open_publisher(&hearing, &c->error) == FH_OK);
     drawn = 0;
     hears_twice(&hearing);
-    event_room_drain(hearing.publisher.events);
-    event_room_free(hearing.publisher.events);
+    event_manager_drain(hearing.publisher.events);
+    event_manager_free(hearing.publisher.events);
     store_close(hearing.publisher.store);
 }
 

@@ -319,7 +319,7 @@ static void what_could_not_be_numbered_is_numbered_as_soon_as_it_can_be(struct c
 }
 
 struct poll {
-    struct event_room *room;
+    struct event_manager *manager;
     struct feed_answer answer;
     int count;
 };
@@ -328,21 +328,22 @@ static void run_poll(void *argument)
 {
     struct poll *poll = argument;
     json_t *query = json_pack("{s:s}", "wait", "20");
-    feed_answer(poll->room, query, &poll->answer);
+    feed_answer(poll->manager, query, &poll->answer);
     poll->count++;
     json_decref(query);
 }
 
-static void hear_of_another(struct conformance *c, struct event_room *room, struct store *second)
+static void hear_of_another(struct conformance *c, struct event_manager *manager,
+                            struct store *second)
 {
-    struct poll poll = {.room = room};
+    struct poll poll = {.manager = manager};
     struct world *world = c->harness.world;
-    EXPECT(event_room_start(room, &c->error) == FH_OK);
+    EXPECT(event_manager_start(manager, &c->error) == FH_OK);
     conformance_start(c, run_poll, &poll);
     int64_t deadline_ns = world_in_ms(world, 60000);
-    while (room->reader_count == 0 && world_monotonic_ns(world) < deadline_ns)
+    while (manager->reader_count == 0 && world_monotonic_ns(world) < deadline_ns)
         fiber_sleep_until(world, world_in_ms(world, 5));
-    EXPECT(room->reader_count == 1);
+    EXPECT(manager->reader_count == 1);
     EXPECT(commit_event(c, second, "one", "a", false) == FH_OK);
     EXPECT(store_sequence(second, NULL, 0, &c->error) == FH_OK);
     conformance_join(c);
@@ -359,13 +360,13 @@ static void a_long_poll_hears_what_another_process_has_published(struct conforma
     struct work_context context = {
         .world = c->harness.world, .store = c->store, .service = &service};
     EXPECT(c->engine->open(&c->harness, c->model, &second, &c->error) == FH_OK);
-    struct event_room *room = context.events = event_room_new(&context);
-    hear_of_another(c, room, second);
-    event_room_drain(room);
+    struct event_manager *manager = context.events = event_manager_new(&context);
+    hear_of_another(c, manager, second);
+    event_manager_drain(manager);
     conformance_join(c);
-    while (!event_room_ended(room))
+    while (!event_manager_ended(manager))
         fiber_sleep_until(context.world, world_in_ms(context.world, 1));
-    event_room_free(room);
+    event_manager_free(manager);
     c->engine->close(second);
 }
 

@@ -206,20 +206,20 @@ static inline void let_products_fail(struct fixture *fixture)
 static inline void open_users(struct fixture *fixture)
 {
     service_open(&fixture->users, &fixture->harness, &fixture->world.world, &users);
-    fixture->users.context.events = event_room_new(&fixture->users.context);
+    fixture->users.context.events = event_manager_new(&fixture->users.context);
 }
 
-static inline void start_room(void *argument)
+static inline void start_manager(void *argument)
 {
     struct service *service = argument;
-    service->code = event_room_start(service->context.events, &service->error);
+    service->code = event_manager_start(service->context.events, &service->error);
 }
 
 static inline void begin_hearing(struct service *service)
 {
-    service->context.events = event_room_new(&service->context);
-    service->context.calls = call_room_new(&service->context);
-    harness_run(service->harness, start_room, service);
+    service->context.events = event_manager_new(&service->context);
+    service->context.calls = call_manager_new(&service->context);
+    harness_run(service->harness, start_manager, service);
     assert_int_equal(service->code, FH_OK);
 }
 
@@ -230,31 +230,31 @@ static inline void open_orders(struct fixture *fixture)
     begin_hearing(&fixture->orders);
 }
 
-static inline bool room_ended(void *argument)
+static inline bool manager_ended(void *argument)
 {
-    return event_room_ended(argument);
+    return event_manager_ended(argument);
 }
 
-static inline void wait_entry(void *room)
+static inline void wait_entry(void *manager)
 {
-    event_room_wait(room);
+    event_manager_wait(manager);
 }
 
 /* As a program ends: drain, wait for the batch under way, then all open requests fail (the
  * publisher answers its long polls at once when it drains). */
 static inline void end_hearing(struct fixture *fixture, struct service *service)
 {
-    struct event_room *publisher = fixture->users.context.events;
-    event_room_drain(service->context.events);
+    struct event_manager *publisher = fixture->users.context.events;
+    event_manager_drain(service->context.events);
     let_products_fail(fixture);
     harness_run(&fixture->harness, wait_entry, service->context.events);
     if (publisher)
-        event_room_drain(publisher);
-    harness_until(&fixture->harness, room_ended, service->context.events);
+        event_manager_drain(publisher);
+    harness_until(&fixture->harness, manager_ended, service->context.events);
     if (publisher)
         publisher->draining = false;
-    event_room_free(service->context.events);
-    call_room_free(service->context.calls);
+    event_manager_free(service->context.events);
+    call_manager_free(service->context.calls);
     fixture->products_down = false;
 }
 
@@ -266,9 +266,9 @@ static inline void close_orders(struct fixture *fixture)
 
 static inline void close_users(struct fixture *fixture)
 {
-    event_room_drain(fixture->users.context.events);
-    harness_until(&fixture->harness, room_ended, fixture->users.context.events);
-    event_room_free(fixture->users.context.events);
+    event_manager_drain(fixture->users.context.events);
+    harness_until(&fixture->harness, manager_ended, fixture->users.context.events);
+    event_manager_free(fixture->users.context.events);
     fixture->users.context.events = NULL;
     service_close(&fixture->users);
 }

@@ -233,34 +233,34 @@ static inline void open_products(struct fixture *fixture)
 {
     service_open(&fixture->products, &fixture->harness, &fixture->world.world, &products);
     service_must(&fixture->products, make_items);
-    fixture->products.context.events = event_room_new(&fixture->products.context);
+    fixture->products.context.events = event_manager_new(&fixture->products.context);
 }
 
-static inline bool room_ended(void *argument)
+static inline bool manager_ended(void *argument)
 {
-    return event_room_ended(argument);
+    return event_manager_ended(argument);
 }
 
 static inline void close_products(struct fixture *fixture)
 {
-    event_room_drain(fixture->products.context.events);
-    harness_until(&fixture->harness, room_ended, fixture->products.context.events);
-    event_room_free(fixture->products.context.events);
+    event_manager_drain(fixture->products.context.events);
+    harness_until(&fixture->harness, manager_ended, fixture->products.context.events);
+    event_manager_free(fixture->products.context.events);
     fixture->products.context.events = NULL;
     service_close(&fixture->products);
 }
 
-static inline void start_room(void *argument)
+static inline void start_manager(void *argument)
 {
     struct service *service = argument;
-    service->code = event_room_start(service->context.events, &service->error);
+    service->code = event_manager_start(service->context.events, &service->error);
 }
 
 static inline void begin_hearing(struct service *service)
 {
-    service->context.events = event_room_new(&service->context);
-    service->context.calls = call_room_new(&service->context);
-    harness_run(service->harness, start_room, service);
+    service->context.events = event_manager_new(&service->context);
+    service->context.calls = call_manager_new(&service->context);
+    harness_run(service->harness, start_manager, service);
     assert_int_equal(service->code, FH_OK);
 }
 
@@ -271,23 +271,23 @@ static inline void open_search(struct fixture *fixture)
     begin_hearing(&fixture->search);
 }
 
-static inline void wait_entry(void *room)
+static inline void wait_entry(void *manager)
 {
-    event_room_wait(room);
+    event_manager_wait(manager);
 }
 
 static inline void end_hearing(struct fixture *fixture, struct service *service)
 {
-    struct event_room *publisher = fixture->products.context.events;
-    event_room_drain(service->context.events);
+    struct event_manager *publisher = fixture->products.context.events;
+    event_manager_drain(service->context.events);
     harness_run(&fixture->harness, wait_entry, service->context.events);
     if (publisher)
-        event_room_drain(publisher);
-    harness_until(&fixture->harness, room_ended, service->context.events);
+        event_manager_drain(publisher);
+    harness_until(&fixture->harness, manager_ended, service->context.events);
     if (publisher)
         publisher->draining = false;
-    event_room_free(service->context.events);
-    call_room_free(service->context.calls);
+    event_manager_free(service->context.events);
+    call_manager_free(service->context.calls);
 }
 
 static inline void close_search(struct fixture *fixture)

@@ -343,19 +343,19 @@ static inline void open_stores(void *argument)
     }
 }
 
-static inline void start_room(void *argument)
+static inline void start_manager(void *argument)
 {
     struct fixture *fixture = argument;
     struct work_context *context = &fixture->contexts[2];
-    fixture->code = saga_room_new(context, &context->sagas, &fixture->error);
+    fixture->code = saga_manager_new(context, &context->sagas, &fixture->error);
     if (!fixture->code)
-        fixture->code = saga_room_start(context->sagas, &fixture->error);
+        fixture->code = saga_manager_start(context->sagas, &fixture->error);
 }
 
-static inline void stop_room(void *argument)
+static inline void stop_manager(void *argument)
 {
     struct fixture *fixture = argument;
-    saga_room_stop(fixture->contexts[2].sagas);
+    saga_manager_stop(fixture->contexts[2].sagas);
 }
 
 static inline bool is_quiet(void *argument)
@@ -367,10 +367,10 @@ static inline bool is_quiet(void *argument)
 /* As after a crash, but for answers that no one hears: what is not stored is gone. */
 static inline void restart(struct fixture *fixture)
 {
-    harness_run(&fixture->harness, stop_room, fixture);
+    harness_run(&fixture->harness, stop_manager, fixture);
     harness_until(&fixture->harness, is_quiet, fixture);
-    saga_room_free(fixture->contexts[2].sagas);
-    harness_run(&fixture->harness, start_room, fixture);
+    saga_manager_free(fixture->contexts[2].sagas);
+    harness_run(&fixture->harness, start_manager, fixture);
     assert_int_equal(fixture->code, FH_OK);
 }
 
@@ -394,7 +394,7 @@ static inline int set_up(void **state)
     world_real_set_sender(fixture.harness.world, carry, &fixture.network);
     harness_run(&fixture.harness, open_stores, &fixture);
     assert_int_equal(fixture.code, FH_OK);
-    harness_run(&fixture.harness, start_room, &fixture);
+    harness_run(&fixture.harness, start_manager, &fixture);
     assert_int_equal(fixture.code, FH_OK);
     *state = &fixture;
     return 0;
@@ -403,9 +403,9 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    harness_run(&fixture->harness, stop_room, fixture);
+    harness_run(&fixture->harness, stop_manager, fixture);
     harness_until(&fixture->harness, is_quiet, fixture);
-    saga_room_free(fixture->contexts[2].sagas);
+    saga_manager_free(fixture->contexts[2].sagas);
     for (int i = 0; i < 3; i++) {
         store_close(fixture->contexts[i].store);
         work_keys_free(fixture->contexts[i].keys);

@@ -110,7 +110,7 @@ static int setup(void **state)
     fixture->world.request = answer;
     fixture->world.context = neighbour = &fixture->neighbour;
     service_open(&fixture->service, &fixture->harness, &fixture->world.world, &orders);
-    fixture->service.context.calls = call_room_new(&fixture->service.context);
+    fixture->service.context.calls = call_manager_new(&fixture->service.context);
     *state = fixture;
     return 0;
 }
@@ -118,7 +118,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    call_room_free(fixture->service.context.calls);
+    call_manager_free(fixture->service.context.calls);
     service_close(&fixture->service);
     harness_release(&fixture->harness);
     free(fixture);

@@ -27,19 +27,19 @@ struct fixture {
 static void open_service(struct fixture *fixture)
 {
     service_open(&fixture->service, &fixture->harness, fixture->harness.world, &users);
-    fixture->service.context.events = event_room_new(&fixture->service.context);
+    fixture->service.context.events = event_manager_new(&fixture->service.context);
 }
 
-static bool room_ended(void *argument)
+static bool manager_ended(void *argument)
 {
-    return event_room_ended(((struct fixture *)argument)->service.context.events);
+    return event_manager_ended(((struct fixture *)argument)->service.context.events);
 }
 
 static void close_service(struct fixture *fixture)
 {
-    event_room_drain(fixture->service.context.events);
-    harness_until(&fixture->harness, room_ended, fixture);
-    event_room_free(fixture->service.context.events);
+    event_manager_drain(fixture->service.context.events);
+    harness_until(&fixture->harness, manager_ended, fixture);
+    event_manager_free(fixture->service.context.events);
     service_close(&fixture->service);
 }
 
@@ -535,7 +535,7 @@ static void a_cursor_ahead_of_its_source_is_refused(void **state)
     struct asking good = ask(fixture, "name=payments&limit=1"); /* it has proved nothing */
     assert_int_equal(good.last, 2);
     forget(&good);
-    json_t *state_now = event_room_state(fixture->service.context.events);
+    json_t *state_now = event_manager_state(fixture->service.context.events);
     assert_int_equal(json_integer_value(json_object_get(state_now, "position")), 2);
     json_decref(state_now);
 }
@@ -677,7 +677,7 @@ static void a_long_poll_is_answered_when_the_service_drains(void **state)
     struct fixture *fixture = *state;
     struct asking asking = {.fixture = fixture, .query = "wait=30"};
     begin_asking(&asking);
-    event_room_drain(fixture->service.context.events);
+    event_manager_drain(fixture->service.context.events);
     harness_until(&fixture->harness, is_over, &asking);
     assert_int_equal(asking.status, 200);
     assert_int_equal(json_array_size(asking.body), 0);

@@ -91,7 +91,7 @@ static void later_events_of_a_parked_key_wait_behind_it_and_lag_counts_them(void
     assert_int_equal(view.depth, 3);
     assert_true(view.lag_ms >= view.parked_ms);
     assert_true(service_count(&fixture->orders, "SELECT min(time_ms) FROM fh_parked") > 0);
-    json_t *told = event_room_state(fixture->orders.context.events);
+    json_t *told = event_manager_state(fixture->orders.context.events);
     json_t *subscription = json_array_get(json_object_get(told, "subscriptions"), 0);
     assert_int_equal(number_at(subscription, "parked.events"), 3);
     json_decref(told);

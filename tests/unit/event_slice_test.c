@@ -21,7 +21,7 @@ static const fh_service users = {
 struct fixture {
     struct harness harness;
     struct service service;
-    struct event_room *room;
+    struct event_manager *manager;
     char ids[ROWS_MAX][ID_SIZE]; /* as they were passed */
     int passed;
     const char *sql;
@@ -33,23 +33,23 @@ static int setup(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     harness_init(&fixture->harness);
     service_open(&fixture->service, &fixture->harness, fixture->harness.world, &users);
-    fixture->service.context.events = event_room_new(&fixture->service.context);
-    fixture->room = fixture->service.context.events;
+    fixture->service.context.events = event_manager_new(&fixture->service.context);
+    fixture->manager = fixture->service.context.events;
     *state = fixture;
     return 0;
 }
 
-static bool room_ended(void *argument)
+static bool manager_ended(void *argument)
 {
-    return event_room_ended(((struct fixture *)argument)->room);
+    return event_manager_ended(((struct fixture *)argument)->manager);
 }
 
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    event_room_drain(fixture->room);
-    harness_until(&fixture->harness, room_ended, fixture);
-    event_room_free(fixture->room);
+    event_manager_drain(fixture->manager);
+    harness_until(&fixture->harness, manager_ended, fixture);
+    event_manager_free(fixture->manager);
     service_close(&fixture->service);
     harness_release(&fixture->harness);
     free(fixture);
@@ -94,7 +94,7 @@ static void read_entry(void *argument)
     store_begin(fixture->service.context.store, STORE_READ, &work, NULL);
     ledger_position(work, &last, NULL);
     fixture->passed = 0;
-    fixture->code = slice_read(fixture->room, work, 0, last, ROWS_MAX, take_id, fixture, NULL);
+    fixture->code = slice_read(fixture->manager, work, 0, last, ROWS_MAX, take_id, fixture, NULL);
     store_rollback(work);
 }
 

@@ -674,11 +674,11 @@ static void wrong_declarations_do_not_start(void **state)
     for (int i = 0; i < 3; i++) {
         struct service service;
         service_open(&service, &fixture->harness, &fixture->world.world, wrong[i]);
-        service.context.events = event_room_new(&service.context);
-        harness_run(&fixture->harness, start_room, &service);
+        service.context.events = event_manager_new(&service.context);
+        harness_run(&fixture->harness, start_manager, &service);
         assert_int_equal(service.code, FH_INVALID);
-        event_room_drain(service.context.events);
-        event_room_free(service.context.events);
+        event_manager_drain(service.context.events);
+        event_manager_free(service.context.events);
         service_close(&service);
     }
 }

@@ -12,7 +12,7 @@ static struct engine many;
 static void join_entry(void *argument)
 {
     struct service *service = argument;
-    service->code = lease_room_start(service->context.leases, &service->error);
+    service->code = lease_manager_start(service->context.leases, &service->error);
 }
 
 /* Orders as one instance of several, on a store that is one process's: nobody else is there. */
@@ -24,7 +24,7 @@ static void open_instance(struct fixture *fixture)
     many = *service->context.store->engine;
     many.abilities |= ENGINE_MANY_INSTANCES;
     service->context.store->engine = &many;
-    service->context.leases = lease_room_new(&service->context, "0");
+    service->context.leases = lease_manager_new(&service->context, "0");
     harness_run(&fixture->harness, join_entry, service);
     assert_int_equal(service->code, FH_OK);
     begin_hearing(service);
@@ -32,20 +32,20 @@ static void open_instance(struct fixture *fixture)
 
 static void leave_entry(void *argument)
 {
-    lease_room_stop(((struct service *)argument)->context.leases);
+    lease_manager_stop(((struct service *)argument)->context.leases);
 }
 
 /* In the order of a program that ends: the leases know of the shares until they are given back. */
 static void close_instance(struct fixture *fixture)
 {
     struct service *service = &fixture->orders;
-    lease_room_drain(service->context.leases);
-    event_room_drain(service->context.events);
+    lease_manager_drain(service->context.leases);
+    event_manager_drain(service->context.events);
     let_products_fail(fixture);
     harness_run(&fixture->harness, wait_entry, service->context.events);
     harness_run(&fixture->harness, leave_entry, service);
     end_hearing(fixture, service);
-    lease_room_free(service->context.leases);
+    lease_manager_free(service->context.leases);
     service_close(service);
 }
 

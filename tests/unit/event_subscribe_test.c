@@ -405,12 +405,12 @@ static void expect_refused(struct fixture *fixture, int64_t position, const char
 {
     wait_for(&fixture->orders, position, "refused");
     assert_non_null(strstr(view_of(&fixture->orders).reason, status));
-    json_t *room = event_room_state(fixture->orders.context.events);
-    json_t *subscription = json_array_get(json_object_get(room, "subscriptions"), 0);
+    json_t *manager = event_manager_state(fixture->orders.context.events);
+    json_t *subscription = json_array_get(json_object_get(manager, "subscriptions"), 0);
     assert_string_equal(json_string_at(subscription, "source"), "users");
     assert_string_equal(json_string_at(subscription, "state"), "refused");
     assert_non_null(json_string_at(subscription, "reason"));
-    json_decref(room);
+    json_decref(manager);
 }
 
 static void lose_users_store(struct fixture *fixture)
@@ -475,10 +475,10 @@ static void wrong_declarations_do_not_start(void **state)
     for (int i = 0; i < 2; i++) {
         struct service service;
         service_open(&service, &fixture->harness, &fixture->world.world, wrong[i]);
-        service.context.events = event_room_new(&service.context);
-        harness_run(&fixture->harness, start_room, &service);
+        service.context.events = event_manager_new(&service.context);
+        harness_run(&fixture->harness, start_manager, &service);
         assert_int_equal(service.code, FH_INVALID);
-        event_room_free(service.context.events);
+        event_manager_free(service.context.events);
         service_close(&service);
     }
 }

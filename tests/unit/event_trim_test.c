@@ -29,7 +29,7 @@ struct fixture {
     struct fh_error error;
 };
 
-static struct event_room *room_of(struct fixture *fixture)
+static struct event_manager *manager_of(struct fixture *fixture)
 {
     return fixture->service.context.events;
 }
@@ -39,7 +39,7 @@ static int setup(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     harness_init(&fixture->harness);
     service_open(&fixture->service, &fixture->harness, fixture->harness.world, &users);
-    fixture->service.context.events = event_room_new(&fixture->service.context);
+    fixture->service.context.events = event_manager_new(&fixture->service.context);
     fixture->service.context.keys = work_keys_new();
     fixture->retention = retention_of(NULL);
     fixture->retention.events_kept_ms = 0;
@@ -47,17 +47,17 @@ static int setup(void **state)
     return 0;
 }
 
-static bool room_ended(void *argument)
+static bool manager_ended(void *argument)
 {
-    return event_room_ended(room_of(argument));
+    return event_manager_ended(manager_of(argument));
 }
 
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    event_room_drain(room_of(fixture));
-    harness_until(&fixture->harness, room_ended, fixture);
-    event_room_free(room_of(fixture));
+    event_manager_drain(manager_of(fixture));
+    harness_until(&fixture->harness, manager_ended, fixture);
+    event_manager_free(manager_of(fixture));
     work_keys_free(fixture->service.context.keys);
     service_close(&fixture->service);
     harness_release(&fixture->harness);
@@ -110,7 +110,7 @@ static void trim_entry(void *argument)
 {
     struct fixture *fixture = argument;
     fixture->code =
-        event_trim(room_of(fixture), &fixture->retention, fixture->expected, &fixture->error);
+        event_trim(manager_of(fixture), &fixture->retention, fixture->expected, &fixture->error);
 }
 
 /* Up to where everything is gone then. */
@@ -121,7 +121,7 @@ static int64_t trim(struct fixture *fixture)
         fail_msg("%s", fixture->error.message);
     int64_t left = service_count(&fixture->service, "SELECT count(*) FROM fh_outbox");
     int64_t last = service_count(&fixture->service, "SELECT position FROM fh_counter");
-    assert_int_equal(last - left, room_of(fixture)->trimmed.position);
+    assert_int_equal(last - left, manager_of(fixture)->trimmed.position);
     return last - left;
 }
 
@@ -133,7 +133,7 @@ static void pass_ms(struct fixture *fixture, int64_t ms)
 
 static int64_t expired(struct fixture *fixture)
 {
-    json_t *state = event_room_state(room_of(fixture));
+    json_t *state = event_manager_state(manager_of(fixture));
     int64_t count = json_integer_value(json_object_get(state, "expired"));
     json_decref(state);
     return count;
@@ -144,7 +144,7 @@ static void feed_entry(void *argument)
     struct fixture *fixture = argument;
     struct feed_answer answer;
     json_t *query = json_object();
-    feed_answer(room_of(fixture), query, &answer);
+    feed_answer(manager_of(fixture), query, &answer);
     fixture->code = (enum fh_code)answer.status;
     feed_answer_release(&answer);
     json_decref(query);

@@ -24,7 +24,7 @@ struct process {
     struct store store;
     struct fixture *fixture;
     struct work_context context;
-    struct lease_room *room;
+    struct lease_manager *manager;
     struct lease leases[SHARES + 1];
     int lease_count;
     struct lease_watcher watcher;
@@ -115,13 +115,13 @@ static json_t *tell(void *context)
 static void start_entry(void *argument)
 {
     struct process *process = argument;
-    process->fixture->code = lease_room_start(process->room, &process->fixture->error);
+    process->fixture->code = lease_manager_start(process->manager, &process->fixture->error);
 }
 
 static void stop_entry(void *argument)
 {
     struct process *process = argument;
-    lease_room_stop(process->room);
+    lease_manager_stop(process->manager);
 }
 
 static void add(struct process *process, const char *name)
@@ -129,7 +129,7 @@ static void add(struct process *process, const char *name)
     struct lease *lease = &process->leases[process->lease_count++];
     *lease = (struct lease){.take = take, .taken = taken, .ends = ends, .owner = process};
     snprintf(lease->name, sizeof lease->name, "%s", name);
-    lease_add(process->room, lease);
+    lease_add(process->manager, lease);
 }
 
 static struct process *begin(struct fixture *fixture, int n, const char *instance, bool shares)
@@ -141,10 +141,10 @@ static struct process *begin(struct fixture *fixture, int n, const char *instanc
         .engine = &fixture->engine, .ops = &fixture->ops, .world = fixture->harness.world};
     process->context = (struct work_context){
         .world = fixture->harness.world, .store = &process->store, .service = &service};
-    process->room = lease_room_new(&process->context, instance);
+    process->manager = lease_manager_new(&process->context, instance);
     process->watcher =
         (struct lease_watcher){.looked = looked, .lost = lost, .tell = tell, .context = process};
-    lease_watch(process->room, &process->watcher);
+    lease_watch(process->manager, &process->watcher);
     for (int i = 0; shares && i < SHARES; i++) {
         snprintf(name, sizeof name, "share users %d/%d", i, SHARES);
         add(process, name);
@@ -158,15 +158,15 @@ static struct process *begin(struct fixture *fixture, int n, const char *instanc
 static void end(struct process *process)
 {
     harness_run(&process->fixture->harness, stop_entry, process);
-    lease_room_free(process->room);
-    process->room = NULL;
+    lease_manager_free(process->manager);
+    process->manager = NULL;
 }
 
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     for (int i = 0; i < INSTANCES_MAX; i++) {
-        if (fixture->processes[i].room)
+        if (fixture->processes[i].manager)
             end(&fixture->processes[i]);
     }
     store_close(fixture->real);
@@ -194,7 +194,7 @@ static bool is_so(void *argument)
     const struct expected *expected = argument;
     for (int i = 0; i < INSTANCES_MAX; i++) {
         const struct process *process = &expected->fixture->processes[i];
-        if (process->room && expected->shares[i] >= 0 && ours(process) != expected->shares[i])
+        if (process->manager && expected->shares[i] >= 0 && ours(process) != expected->shares[i])
             return false;
     }
     return true;
@@ -212,7 +212,7 @@ static void expect_apart(const struct fixture *fixture)
     for (int share = 0; share < SHARES; share++) {
         int owners = 0;
         for (int i = 0; i < INSTANCES_MAX; i++)
-            owners += fixture->processes[i].room &&
+            owners += fixture->processes[i].manager &&
                       fixture->processes[i].leases[share].state == LEASE_OURS;
         assert_in_range(owners, 0, 1);
     }
@@ -230,7 +230,7 @@ static void the_first_has_all_and_gives_to_those_who_come(void **state)
     begin(fixture, 2, "2", true);
     expect(fixture, 3, 3, 2);
     expect_apart(fixture);
-    assert_int_equal(lease_members(fixture->processes[0].room), 3);
+    assert_int_equal(lease_members(fixture->processes[0].manager), 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(fixture->processes[i].lost, 0);
 }
@@ -269,7 +269,7 @@ static int64_t epoch_of(struct fixture *fixture, const char *share);
 static bool knows_the_other(void *argument)
 {
     const struct process *process = argument;
-    return lease_members(process->room) == 2;
+    return lease_members(process->manager) == 2;
 }
 
 static void who_shows_no_life_is_taken_over_and_begins_anew(void **state)
@@ -334,7 +334,7 @@ static void collect(void *context, const json_t *told)
 static bool hears_one(void *argument)
 {
     json_t *told = json_array();
-    lease_told(((struct process *)argument)->room, collect, told);
+    lease_told(((struct process *)argument)->manager, collect, told);
     bool one = json_array_size(told) == 1;
     json_decref(told);
     return one;
@@ -347,7 +347,7 @@ static void each_hears_what_the_others_tell(void **state)
     struct process *second = begin(fixture, 1, "1", true);
     harness_until(&fixture->harness, hears_one, first);
     json_t *told = json_array();
-    lease_told(first->room, collect, told);
+    lease_told(first->manager, collect, told);
     assert_string_equal(json_string_value(json_array_get(told, 0)), second->store.instance);
     json_decref(told);
 }
@@ -359,7 +359,7 @@ static void an_embedded_store_writes_nothing(void **state)
     *process = (struct process){.fixture = fixture};
     process->context = (struct work_context){
         .world = fixture->harness.world, .store = fixture->real, .service = &service};
-    assert_null(lease_room_new(&process->context, NULL));
+    assert_null(lease_manager_new(&process->context, NULL));
     add(process, "share users 0/1");
     assert_int_equal(process->taken, 1);
     assert_int_equal(process->leases[0].state, LEASE_OURS);

@@ -172,14 +172,14 @@ static void sagas_stored_before_there_were_versions_are_known_by_their_steps(voi
 {
     struct fixture *fixture = *state;
     begin(fixture, 1);
-    harness_run(&fixture->harness, stop_room, fixture);
+    harness_run(&fixture->harness, stop_manager, fixture);
     harness_until(&fixture->harness, is_quiet, fixture);
-    saga_room_free(fixture->contexts[2].sagas);
+    saga_manager_free(fixture->contexts[2].sagas);
     harness_run(&fixture->harness, forget_versions, fixture);
     assert_int_equal(look(fixture, 2, "SELECT count(*) FROM fh_saga WHERE state LIKE '%digest%'"),
                      0);
     fixture->contexts[2].service = &later;
-    harness_run(&fixture->harness, start_room, fixture);
+    harness_run(&fixture->harness, start_manager, fixture);
     go_on(fixture);
     expect_text(fixture, "SELECT status FROM placed WHERE id = 1", "CONFIRMED");
 }
@@ -236,9 +236,9 @@ static void two_definitions_of_one_version_are_refused(void **unused)
         .name = "orders",
         .sagas = {{"place_order", later_steps, .version = 1}, {"place_order", place_steps}}};
     struct work_context context = {.service = &wrong};
-    struct saga_room *room;
+    struct saga_manager *manager;
     struct fh_error error;
-    assert_int_equal(saga_room_new(&context, &room, &error), FH_INVALID);
+    assert_int_equal(saga_manager_new(&context, &manager, &error), FH_INVALID);
     assert_non_null(strstr(error.message, "two definitions of version 1"));
 }
 

@@ -11,12 +11,12 @@ static struct engine many;
 static void join_entry(void *argument)
 {
     struct fixture *fixture = argument;
-    fixture->code = lease_room_start(fixture->contexts[2].leases, &fixture->error);
+    fixture->code = lease_manager_start(fixture->contexts[2].leases, &fixture->error);
 }
 
 static void leave_entry(void *argument)
 {
-    lease_room_stop(((struct fixture *)argument)->contexts[2].leases);
+    lease_manager_stop(((struct fixture *)argument)->contexts[2].leases);
 }
 
 /* Orders as one instance of several, on a store that is one process's: nobody else is there. */
@@ -25,15 +25,15 @@ static int set_up_instance(void **state)
     set_up(state);
     struct fixture *fixture = *state;
     struct work_context *context = &fixture->contexts[2];
-    harness_run(&fixture->harness, stop_room, fixture);
-    saga_room_free(context->sagas);
+    harness_run(&fixture->harness, stop_manager, fixture);
+    saga_manager_free(context->sagas);
     many = *context->store->engine;
     many.abilities |= ENGINE_MANY_INSTANCES;
     context->store->engine = &many;
-    context->leases = lease_room_new(context, "0");
+    context->leases = lease_manager_new(context, "0");
     harness_run(&fixture->harness, join_entry, fixture);
     assert_int_equal(fixture->code, FH_OK);
-    harness_run(&fixture->harness, start_room, fixture);
+    harness_run(&fixture->harness, start_manager, fixture);
     assert_int_equal(fixture->code, FH_OK);
     return 0;
 }
@@ -41,12 +41,12 @@ static int set_up_instance(void **state)
 static int tear_down_instance(void **state)
 {
     struct fixture *fixture = *state;
-    struct lease_room *leases = fixture->contexts[2].leases;
-    lease_room_drain(leases);
-    harness_run(&fixture->harness, stop_room, fixture);
+    struct lease_manager *leases = fixture->contexts[2].leases;
+    lease_manager_drain(leases);
+    harness_run(&fixture->harness, stop_manager, fixture);
     harness_run(&fixture->harness, leave_entry, fixture);
     tear_down(state);
-    lease_room_free(leases);
+    lease_manager_free(leases);
     return 0;
 }
 

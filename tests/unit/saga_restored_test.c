@@ -106,14 +106,14 @@ static void keep(struct fixture *fixture, struct keeping *keeping)
     bool initiator = keeping->store == 2;
     keeping->fixture = fixture;
     if (initiator)
-        harness_run(&fixture->harness, stop_room, fixture);
+        harness_run(&fixture->harness, stop_manager, fixture);
     harness_until(&fixture->harness, is_quiet, fixture);
     if (initiator)
-        saga_room_free(fixture->contexts[2].sagas);
+        saga_manager_free(fixture->contexts[2].sagas);
     harness_run(&fixture->harness, keep_store, keeping);
     assert_int_equal(fixture->code, FH_OK);
     if (initiator)
-        harness_run(&fixture->harness, start_room, fixture);
+        harness_run(&fixture->harness, start_manager, fixture);
     assert_int_equal(fixture->code, FH_OK);
 }
 
@@ -182,14 +182,14 @@ static int reports(struct fixture *fixture, int store, const char *one, const ch
 static bool all_is_told(void *argument)
 {
     struct fixture *fixture = argument;
-    const struct saga_room *room = fixture->contexts[2].sagas;
-    return room->restored && !room->mending;
+    const struct saga_manager *manager = fixture->contexts[2].sagas;
+    return manager->restored && !manager->mending;
 }
 
 static bool receivers_are_seen_to(void *argument)
 {
     struct fixture *fixture = argument;
-    return !((const struct saga_room *)fixture->contexts[2].sagas)->mending;
+    return !((const struct saga_manager *)fixture->contexts[2].sagas)->mending;
 }
 
 static int64_t effects(struct fixture *fixture)

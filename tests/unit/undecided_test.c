@@ -20,8 +20,8 @@
 
 /* ---- The service ----------------------------------------------------------------------------- */
 
-static bool refuses;            /* the saga's own step */
-static struct saga_room *loses; /* its run, while that step is under way */
+static bool refuses;               /* the saga's own step */
+static struct saga_manager *loses; /* its run, while that step is under way */
 
 static void add(fh_work *w)
 {
@@ -59,7 +59,7 @@ static void lose_run(void)
     const char *reference;
     void *run;
     if (map_next(&loses->runs, &entry, &reference, &run))
-        saga_room_remove(loses, run);
+        saga_manager_remove(loses, run);
 }
 
 static void note(fh_work *w)
@@ -487,16 +487,16 @@ static void what_undoes_a_saga_and_never_came_is_run_again(void **state)
 /* ---- Sagas that nobody has ------------------------------------------------------------------- */
 
 /* Committed, and not taken into memory: as one that waits in the store for a place. */
-static struct saga_room *start_unseen(struct fixture *fixture)
+static struct saga_manager *start_unseen(struct fixture *fixture)
 {
-    struct saga_room *room = fixture->runtime.context.sagas;
+    struct saga_manager *manager = fixture->runtime.context.sagas;
     struct sent sent = keyed(fixture, "/start");
-    room->stopping = true;
+    manager->stopping = true;
     send_and_wait(&sent);
-    room->stopping = false;
+    manager->stopping = false;
     assert_int_equal(sent.status, 202);
     assert_int_equal(effects(fixture, "noted"), 0);
-    return room;
+    return manager;
 }
 
 static int begins_that_fail;
@@ -517,12 +517,12 @@ static bool has_failed(void *unused)
 
 static void open_sagas_that_could_not_be_read_are_read_though_nothing_else_happens(void **state)
 {
-    struct saga_room *room = start_unseen(*state);
-    undecided_begin(room->context->store, 0, 0, UNDECIDED_DONE);
+    struct saga_manager *manager = start_unseen(*state);
+    undecided_begin(manager->context->store, 0, 0, UNDECIDED_DONE);
     undecided.ops.begin = failing_begin;
     begins_that_fail = 1;
-    room->crowded = true;
-    saga_room_refill(room);
+    manager->crowded = true;
+    saga_manager_refill(manager);
     harness_until(&((struct fixture *)*state)->harness, has_failed, NULL);
     wait_for_end(*state);
     assert_int_equal(effects(*state, "noted"), 1);
@@ -539,9 +539,9 @@ static void a_saga_that_was_passed_over_without_a_number_is_found(void **state)
 
 static bool room_is_still(void *argument)
 {
-    const struct saga_room *room = argument;
-    return room->runs.count == 0 && !room->unnumbered && room->fibers == 0 && !room->looking &&
-           !room->refilling;
+    const struct saga_manager *manager = argument;
+    return manager->runs.count == 0 && !manager->unnumbered && manager->fibers == 0 &&
+           !manager->looking && !manager->refilling;
 }
 
 static void wait_for_stillness(struct fixture *fixture)
@@ -552,11 +552,11 @@ static void wait_for_stillness(struct fixture *fixture)
 /* Its start is durable, and who commits it does not hear of that before another has ended it. */
 static void read_and_ended_before_its_start_is_told(struct fixture *fixture)
 {
-    struct saga_room *room = fixture->runtime.context.sagas;
+    struct saga_manager *manager = fixture->runtime.context.sagas;
     struct sent sent = keyed(fixture, "/start");
     undecided_until_its_time(&sent, UNDECIDED_DONE);
-    room->crowded = true;
-    saga_room_refill(room);
+    manager->crowded = true;
+    saga_manager_refill(manager);
     wait_for_end(fixture);
     wait_for_stillness(fixture);
     decide(fixture);
@@ -593,10 +593,10 @@ static void a_saga_is_run_though_others_were_read_while_it_started(void **state)
 /* As from a store whose sequencer could not be asked behind the commit. */
 static void await_number(struct fixture *fixture)
 {
-    struct saga_room *room = fixture->runtime.context.sagas;
+    struct saga_manager *manager = fixture->runtime.context.sagas;
     struct statement statement = {.fixture = fixture, .sql = "SELECT start_id FROM fh_saga"};
     harness_run(&fixture->harness, run_statement, &statement);
-    saga_room_await(room, room->context->store->incarnation, statement.text);
+    saga_manager_await(manager, manager->context->store->incarnation, statement.text);
     wait_for_stillness(fixture);
 }
 

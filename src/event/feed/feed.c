@@ -115,11 +115,11 @@ void feed_answer_release(struct feed_answer *answer)
     answer->body = NULL;
 }
 
-static void answer_of_scan(struct event_room *room, struct feed_scan *scan,
+static void answer_of_scan(struct event_manager *manager, struct feed_scan *scan,
                            struct feed_answer *answer)
 {
     snprintf(answer->incarnation, sizeof answer->incarnation, "%s",
-             room->context->store->incarnation);
+             manager->context->store->incarnation);
     snprintf(answer->last, sizeof answer->last, "%lld", (long long)scan->last);
     feed_header(answer, "Freehold-Incarnation", answer->incarnation);
     feed_header(answer, "Freehold-Last", answer->last);
@@ -141,7 +141,7 @@ static void answer_of_scan(struct event_room *room, struct feed_scan *scan,
     answer->content_type = FEED_CONTENT_TYPE;
     answer->body_length = scan->body.length;
     answer->body = text_take(&scan->body);
-    room->counters.sent += (uint64_t)scan->count;
+    manager->counters.sent += (uint64_t)scan->count;
 }
 
 /* ---- the query ----------------------------------------------------------------------------- */
@@ -278,20 +278,20 @@ static enum fh_code scan_judge(struct feed_scan *scan, struct store_work *work,
 }
 
 /* Of several shares each reads all the rows, so that they read them together. */
-static enum fh_code scan_rows(struct feed_scan *scan, struct event_room *room,
+static enum fh_code scan_rows(struct feed_scan *scan, struct event_manager *manager,
                               struct store_work *work, struct fh_error *error)
 {
     if (scan->query->share_count > 1)
-        return slice_read(room, work, scan->next, scan->last, FEED_SCAN_MAX, scan_event, scan,
+        return slice_read(manager, work, scan->next, scan->last, FEED_SCAN_MAX, scan_event, scan,
                           error);
     return ledger_outbox_read(work, scan->next, FEED_SCAN_MAX, scan_event, scan, error);
 }
 
-static enum fh_code scan_run(struct feed_scan *scan, struct event_room *room,
+static enum fh_code scan_run(struct feed_scan *scan, struct event_manager *manager,
                              struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     scan->status = 200;
@@ -299,7 +299,7 @@ static enum fh_code scan_run(struct feed_scan *scan, struct event_room *room,
     if (code == FH_OK)
         code = scan_judge(scan, work, error);
     if (code == FH_OK && scan->status == 200 && scan->last > scan->next)
-        code = scan_rows(scan, room, work, error);
+        code = scan_rows(scan, manager, work, error);
     /* Where rows that came meanwhile are read, too; a cursor that is refused proves nothing. */
     if (scan->status == 200 && scan->last < scan->next)
         scan->last = scan->next;
@@ -311,9 +311,9 @@ static enum fh_code scan_run(struct feed_scan *scan, struct event_room *room,
 
 /* ---- what subscribers have told ------------------------------------------------------------ */
 
-static enum fh_code record_all(struct event_room *room, struct fh_error *error)
+static enum fh_code record_all(struct event_manager *manager, struct fh_error *error)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     struct store_work *work;
     struct map_entry *entry = NULL;
     const char *key;
@@ -321,7 +321,7 @@ static enum fh_code record_all(struct event_room *room, struct fh_error *error)
     enum fh_code code = store_begin(context->store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
-    while (code == FH_OK && map_next(&room->subscribers, &entry, &key, &value)) {
+    while (code == FH_OK && map_next(&manager->subscribers, &entry, &key, &value)) {
         struct feed_subscriber *subscriber = value;
         if (!subscriber->dirty)
             continue;
@@ -341,12 +341,12 @@ static enum fh_code record_all(struct event_room *room, struct fh_error *error)
     return code;
 }
 
-static bool any_dirty(struct event_room *room)
+static bool any_dirty(struct event_manager *manager)
 {
     struct map_entry *entry = NULL;
     const char *key;
     void *value;
-    while (map_next(&room->subscribers, &entry, &key, &value)) {
+    while (map_next(&manager->subscribers, &entry, &key, &value)) {
         if (((struct feed_subscriber *)value)->dirty)
             return true;
     }
@@ -357,67 +357,68 @@ static bool any_dirty(struct event_room *room)
  * next will be recorded, and until then trimming only waits. */
 static void recorder(void *argument)
 {
-    struct event_room *room = argument;
-    struct world *world = room->context->world;
+    struct event_manager *manager = argument;
+    struct world *world = manager->context->world;
     struct fh_error error;
     bool failed = false;
-    while (any_dirty(room) &&
-           event_room_sleep(room, room->recorded_ns + FEED_RECORD_INTERVAL_MS * INT64_C(1000000))) {
-        room->recorded_ns = world_monotonic_ns(world);
-        enum fh_code code = record_all(room, &error);
+    while (any_dirty(manager) &&
+           event_manager_sleep(manager,
+                               manager->recorded_ns + FEED_RECORD_INTERVAL_MS * INT64_C(1000000))) {
+        manager->recorded_ns = world_monotonic_ns(world);
+        enum fh_code code = record_all(manager, &error);
         if (code != FH_OK && !failed)
             log_warning("What subscribers have committed could not be written down: %s",
                         error.message);
         failed = code != FH_OK;
     }
-    room->recording = false;
-    event_room_fiber_ends(room);
+    manager->recording = false;
+    event_manager_fiber_ends(manager);
 }
 
-void feed_told(struct event_room *room, const char *name, const char *share, int64_t done,
+void feed_told(struct event_manager *manager, const char *name, const char *share, int64_t done,
                int64_t seen)
 {
     char key[FEED_NAME_LENGTH_MAX + 20];
-    if (!name || room->draining)
+    if (!name || manager->draining)
         return;
     snprintf(key, sizeof key, "%s %s", name, share);
-    struct feed_subscriber *subscriber = map_get(&room->subscribers, key);
+    struct feed_subscriber *subscriber = map_get(&manager->subscribers, key);
     if (!subscriber) {
-        if (room->subscribers.count >= FEED_SUBSCRIBERS_MAX)
+        if (manager->subscribers.count >= FEED_SUBSCRIBERS_MAX)
             return;
         subscriber = calloc(1, sizeof *subscriber);
         FH_ASSERT(subscriber != NULL);
         snprintf(subscriber->name, sizeof subscriber->name, "%s", name);
         snprintf(subscriber->share, sizeof subscriber->share, "%s", share);
         subscriber->done = -1;
-        map_put(&room->subscribers, key, subscriber);
+        map_put(&manager->subscribers, key, subscriber);
     }
     if (subscriber->done == done && subscriber->seen == seen)
         return;
     subscriber->done = done;
     subscriber->seen = seen;
     subscriber->dirty = true;
-    if (!room->recording)
-        room->recording = event_room_fiber(room, recorder, room);
+    if (!manager->recording)
+        manager->recording = event_manager_fiber(manager, recorder, manager);
 }
 
-void feed_release(struct event_room *room)
+void feed_release(struct event_manager *manager)
 {
     struct map_entry *entry = NULL;
     const char *key;
     void *value;
-    while (map_next(&room->subscribers, &entry, &key, &value))
+    while (map_next(&manager->subscribers, &entry, &key, &value))
         free(value);
-    map_release(&room->subscribers);
+    map_release(&manager->subscribers);
 }
 
 /* ---- the long poll ------------------------------------------------------------------------- */
 
 /* Waits for a commit after `commits` was read. False: time to answer with what there is. */
-static bool wait_for_more(struct event_room *room, const struct feed_scan *scan, uint64_t commits,
-                          int64_t *deadline_ns, bool *skipped)
+static bool wait_for_more(struct event_manager *manager, const struct feed_scan *scan,
+                          uint64_t commits, int64_t *deadline_ns, bool *skipped)
 {
-    struct world *world = room->context->world;
+    struct world *world = manager->context->world;
     if (scan->next < scan->last)
         return true; /* the scan ended at its bound: there is more to look at */
     if (scan->next > scan->query->after && !*skipped) {
@@ -426,60 +427,60 @@ static bool wait_for_more(struct event_room *room, const struct feed_scan *scan,
             *deadline_ns = hold_ns;
         *skipped = true;
     }
-    if (room->draining || world_monotonic_ns(world) >= *deadline_ns)
+    if (manager->draining || world_monotonic_ns(world) >= *deadline_ns)
         return false;
-    if (room->commits != commits)
+    if (manager->commits != commits)
         return true;
-    if (room->reader_count >= FEED_READERS_MAX)
+    if (manager->reader_count >= FEED_READERS_MAX)
         return false;
-    room->reader_count++;
-    slice_rest(room);
-    event_look_soon(room);
-    bool woken = fiber_wait_until(&room->readers, world, *deadline_ns);
-    room->reader_count--;
-    return woken && !room->draining;
+    manager->reader_count++;
+    slice_rest(manager);
+    event_look_soon(manager);
+    bool woken = fiber_wait_until(&manager->readers, world, *deadline_ns);
+    manager->reader_count--;
+    return woken && !manager->draining;
 }
 
-static enum fh_code feed_poll(struct event_room *room, struct feed_scan *scan,
+static enum fh_code feed_poll(struct event_manager *manager, struct feed_scan *scan,
                               struct fh_error *error)
 {
-    int64_t deadline_ns = world_in_ms(room->context->world, scan->query->wait_ms);
+    int64_t deadline_ns = world_in_ms(manager->context->world, scan->query->wait_ms);
     bool skipped = false;
     for (;;) {
-        uint64_t commits = room->commits;
-        enum fh_code code = scan_run(scan, room, error);
-        if (code == FH_OK && scan->last > room->position)
-            room->position = scan->last; /* internal events take positions without a word here */
+        uint64_t commits = manager->commits;
+        enum fh_code code = scan_run(scan, manager, error);
+        if (code == FH_OK && scan->last > manager->position)
+            manager->position = scan->last; /* internal events take positions without a word here */
         if (code != FH_OK || scan->status != 200)
             return code; /* a cursor that is refused records nothing */
-        feed_told(room, scan->query->name, scan->query->share, scan->query->done,
+        feed_told(manager, scan->query->name, scan->query->share, scan->query->done,
                   scan->query->after);
         if (scan->count > 0)
             return FH_OK;
-        if (!wait_for_more(room, scan, commits, &deadline_ns, &skipped))
+        if (!wait_for_more(manager, scan, commits, &deadline_ns, &skipped))
             return FH_OK;
     }
 }
 
-void feed_answer(struct event_room *room, const json_t *strings, struct feed_answer *ret)
+void feed_answer(struct event_manager *manager, const json_t *strings, struct feed_answer *ret)
 {
     struct feed_query query = {0};
     struct fh_error error;
     *ret = (struct feed_answer){0};
-    room->counters.feeds++;
+    manager->counters.feeds++;
     if (!query_parse(&query, strings, ret))
         return;
     struct feed_scan scan = {
-        .query = &query, .service = room->context->service->name, .next = query.after};
+        .query = &query, .service = manager->context->service->name, .next = query.after};
     snprintf(scan.next_id, sizeof scan.next_id, "%s", query.id);
     text_init(&scan.body, TEXT_LENGTH_MAX);
-    enum fh_code code = feed_poll(room, &scan, &error);
+    enum fh_code code = feed_poll(manager, &scan, &error);
     if (code != FH_OK) {
         log_warning("The feed could not be read: %s", error.message);
         int status = feed_status(&error);
         feed_problem(ret, status, problem_new(status, error.message, NULL));
     } else {
-        answer_of_scan(room, &scan, ret);
+        answer_of_scan(manager, &scan, ret);
     }
     text_release(&scan.body);
     json_decref(query.typed);

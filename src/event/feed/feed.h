@@ -63,7 +63,7 @@ struct feed_answer {
 };
 
 /* `query` is path_query's object. On a fiber, which it parks while it waits. */
-void feed_answer(struct event_room *room, const json_t *query, struct feed_answer *ret);
+void feed_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
 void feed_answer_release(struct feed_answer *answer);
 
 /* Within the room: one header more, whose texts live as long as the answer; a problem, which is
@@ -75,9 +75,9 @@ void feed_problem(struct feed_answer *answer, int status, json_t *problem);
 int feed_status(const struct fh_error *error);
 /* Within the room: what a subscriber has committed (`done`) and read in this incarnation; written
  * down soon. */
-void feed_told(struct event_room *room, const char *name, const char *share, int64_t done,
+void feed_told(struct event_manager *manager, const char *name, const char *share, int64_t done,
                int64_t seen);
 /* Within the room: forgets what subscribers have told. */
-void feed_release(struct event_room *room);
+void feed_release(struct event_manager *manager);
 
 #endif

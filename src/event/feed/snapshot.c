@@ -323,10 +323,10 @@ static enum fh_code name_row(const struct page *page, enum fh_code code, struct 
 }
 
 /* One look at it, and what it comes to as an answer. */
-static enum fh_code make_page(struct event_room *room, struct page *page, enum store_mode mode,
-                              bool *ret_again, struct fh_error *error)
+static enum fh_code make_page(struct event_manager *manager, struct page *page,
+                              enum store_mode mode, bool *ret_again, struct fh_error *error)
 {
-    enum fh_code code = read_once(page, room->context->store, mode, error);
+    enum fh_code code = read_once(page, manager->context->store, mode, error);
     *ret_again = code == FH_OK ? page->unsequenced : code == FH_CONFLICT && error->retryable;
     if (code != FH_OK || *ret_again || page->status != 200)
         return code;
@@ -337,16 +337,18 @@ static enum fh_code make_page(struct event_room *room, struct page *page, enum s
     return FH_OK;
 }
 
-static enum fh_code read_page(struct event_room *room, struct page *page, struct fh_error *error)
+static enum fh_code read_page(struct event_manager *manager, struct page *page,
+                              struct fh_error *error)
 {
-    struct world *world = room->context->world;
-    struct portion *portion = &room->pages[page->published - room->context->service->publishes];
+    struct world *world = manager->context->world;
+    struct portion *portion =
+        &manager->pages[page->published - manager->context->service->publishes];
     for (int tries = 1;;) {
         bool again;
         int most = portion_size(portion, SNAPSHOT_ROWS_MAX);
         page->limit = page->limit < most ? page->limit : most;
         enum store_mode mode = tries < SNAPSHOT_TRIES_BESIDE ? STORE_WRITE : STORE_WRITE_ALONE;
-        enum fh_code code = make_page(room, page, mode, &again, error);
+        enum fh_code code = make_page(manager, page, mode, &again, error);
         if (code == FH_OK && !again) {
             if (page->limit > 0 && (int)json_array_size(page->keys) == page->limit)
                 portion_passed(portion, page->limit);
@@ -356,7 +358,7 @@ static enum fh_code read_page(struct event_room *room, struct page *page, struct
             return code;
         if (!again && page->limit == 1)
             return name_row(page, code, error);
-        if (room->draining || (again && tries == SNAPSHOT_TRIES_MAX))
+        if (manager->draining || (again && tries == SNAPSHOT_TRIES_MAX))
             return error_set(error, FH_UNAVAILABLE,
                              "Keys of this page change, or their events wait for positions.");
         page->limit = (page->limit + 1) / 2;
@@ -368,13 +370,13 @@ static enum fh_code read_page(struct event_room *room, struct page *page, struct
     }
 }
 
-static void answer_page(struct event_room *room, struct page *page, struct feed_answer *ret)
+static void answer_page(struct event_manager *manager, struct page *page, struct feed_answer *ret)
 {
     if (page->status != 200) {
         feed_problem(ret, page->status, problem_new(page->status, page->why, NULL));
         return;
     }
-    snprintf(ret->incarnation, sizeof ret->incarnation, "%s", room->context->store->incarnation);
+    snprintf(ret->incarnation, sizeof ret->incarnation, "%s", manager->context->store->incarnation);
     snprintf(ret->next, sizeof ret->next, "%" PRId64 ",%s", page->position, page->position_id);
     feed_header(ret, "Freehold-Incarnation", ret->incarnation);
     feed_header(ret, "Freehold-Position", ret->next);
@@ -404,30 +406,31 @@ static const char *page_prepare(struct page *page, const struct work_context *co
     return NULL;
 }
 
-static void answer_query(struct event_room *room, const json_t *typed, struct feed_answer *ret)
+static void answer_query(struct event_manager *manager, const json_t *typed,
+                         struct feed_answer *ret)
 {
     struct page page = {.typed = typed};
     struct fh_error error;
     int status;
-    const char *wrong = page_prepare(&page, room->context, &status);
+    const char *wrong = page_prepare(&page, manager->context, &status);
     if (wrong) {
         feed_problem(ret, status, problem_new(status, wrong, NULL));
         return;
     }
-    work_init(&page.w, room->context, list_rows);
+    work_init(&page.w, manager->context, list_rows);
     page.w.read_only = true;
-    page.w.deadline_ns = world_in_ms(room->context->world, HANDLER_MS_MAX);
+    page.w.deadline_ns = world_in_ms(manager->context->world, HANDLER_MS_MAX);
     map_init(&page.places);
     text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
-    enum fh_code code = read_page(room, &page, &error);
+    enum fh_code code = read_page(manager, &page, &error);
     if (code == FH_OK && page.status == 200 && json_object_get(typed, "incarnation"))
-        feed_told(room, json_string_value(json_object_get(typed, "name")),
+        feed_told(manager, json_string_value(json_object_get(typed, "name")),
                   json_object_get(typed, "share")
                       ? json_string_value(json_object_get(typed, "share"))
                       : "0/1",
                   integer_or(typed, "done", 0), integer_or(typed, "done", 0));
     if (code == FH_OK) {
-        answer_page(room, &page, ret);
+        answer_page(manager, &page, ret);
     } else {
         log_warning("A page of a snapshot could not be read: %s", error.message);
         int failed = feed_status(&error);
@@ -439,7 +442,7 @@ static void answer_query(struct event_room *room, const json_t *typed, struct fe
     work_release(&page.w);
 }
 
-void snapshot_answer(struct event_room *room, const json_t *strings, struct feed_answer *ret)
+void snapshot_answer(struct event_manager *manager, const json_t *strings, struct feed_answer *ret)
 {
     json_t *typed;
     *ret = (struct feed_answer){0};
@@ -449,6 +452,6 @@ void snapshot_answer(struct event_room *room, const json_t *strings, struct feed
         json_decref(faults);
         return;
     }
-    answer_query(room, typed, ret);
+    answer_query(manager, typed, ret);
     json_decref(typed);
 }

@@ -37,7 +37,7 @@
 #define SNAPSHOT_PAUSE_MS 5
 
 /* On a fiber. Released by feed_answer_release. */
-void snapshot_answer(struct event_room *room, const json_t *query, struct feed_answer *ret);
+void snapshot_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
 
 /* What is declared wrongly. Pure. */
 enum fh_code snapshot_check(const fh_service *service, struct fh_error *error);

@@ -58,14 +58,14 @@ static bool visit(void *context, const struct ledger_event *event)
            (int)json_array_size(listing->events) < question->limit;
 }
 
-enum fh_code event_list(struct event_room *room, const struct event_question *question,
+enum fh_code event_list(struct event_manager *manager, const struct event_question *question,
                         json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.question = question, .service = room->context->service->name};
+    struct listing listing = {.question = question, .service = manager->context->service->name};
     int64_t last = 0, trimmed = 0;
     char id[ID_SIZE];
-    enum fh_code code = store_begin(room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     listing.events = json_array();

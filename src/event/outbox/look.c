@@ -2,9 +2,10 @@
 /*
  * Hearing of events that other processes have published into the same store. A server engine may
  * tell of them itself (ENGINE_TELLS); where it does not, the processes ring a bell
- * (store/notifier.h), and whoever can't hear it looks at the store's last position: often while events
- * come, ever more seldom while none do, and only while someone waits for them in a long poll. With
- * a bell, too, that is looked at, seldom: some process may have none, or live on another machine.
+ * (store/notifier.h), and whoever can't hear it looks at the store's last position: often while
+ * events come, ever more seldom while none do, and only while someone waits for them in a long
+ * poll. With a bell, too, that is looked at, seldom: some process may have none, or live on another
+ * machine.
  *
  * Four times a minute, whoever waits or does not, positions are given to what has none: what a
  * process left so when it died behind a commit, or what it had sent off and the server committed
@@ -22,69 +23,69 @@
 #define LOOK_MS_MAX 1000
 #define SWEEP_MS 15000
 
-static int pause_ms_min(const struct event_room *room)
+static int pause_ms_min(const struct event_manager *manager)
 {
-    return room->context->store->bell ? LOOK_MS_MAX : LOOK_MS_MIN;
+    return manager->context->store->bell ? LOOK_MS_MAX : LOOK_MS_MIN;
 }
 
-static bool someone_waits(const struct event_room *room)
+static bool someone_waits(const struct event_manager *manager)
 {
-    return room->reader_count > 0 && !engine_can(room->context->store->engine, ENGINE_TELLS);
+    return manager->reader_count > 0 && !engine_can(manager->context->store->engine, ENGINE_TELLS);
 }
 
 /* True: there is something new. */
-static bool look(struct event_room *room)
+static bool look(struct event_manager *manager)
 {
     struct store_work *work;
     int64_t last = 0;
-    if (store_begin(room->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
         return false; /* those who want to read will hear why */
     enum fh_code code = ledger_position(work, &last, NULL);
     store_rollback(work);
-    if (code != FH_OK || last <= room->position)
+    if (code != FH_OK || last <= manager->position)
         return false;
-    room->position = last;
-    if (last > room->context->position)
-        room->context->position = last;
-    store_heard(room->context->store);
+    manager->position = last;
+    if (last > manager->context->position)
+        manager->context->position = last;
+    store_heard(manager->context->store);
     return true;
 }
 
 static void looker(void *argument)
 {
-    struct event_room *room = argument;
-    struct world *world = room->context->world;
+    struct event_manager *manager = argument;
+    struct world *world = manager->context->world;
     int64_t sweep_ns = world_in_ms(world, SWEEP_MS);
-    int pause_ms = pause_ms_min(room);
-    while (!room->draining) {
-        bool waits = someone_waits(room);
+    int pause_ms = pause_ms_min(manager);
+    while (!manager->draining) {
+        bool waits = someone_waits(manager);
         int64_t next_ns = waits ? world_in_ms(world, pause_ms) : sweep_ns;
         bool woken =
-            fiber_wait_until(&room->looker, world, next_ns < sweep_ns ? next_ns : sweep_ns);
-        if (room->draining)
+            fiber_wait_until(&manager->looker, world, next_ns < sweep_ns ? next_ns : sweep_ns);
+        if (manager->draining)
             break;
         bool sweeps = world_monotonic_ns(world) >= sweep_ns;
         if (sweeps) {
             sweep_ns = world_in_ms(world, SWEEP_MS);
-            store_sequence(room->context->store, NULL, 0, NULL);
+            store_sequence(manager->context->store, NULL, 0, NULL);
         }
         if (woken && !sweeps)
             continue; /* someone waits now */
-        pause_ms = look(room) ? pause_ms_min(room) : pause_ms * 2;
+        pause_ms = look(manager) ? pause_ms_min(manager) : pause_ms * 2;
         if (pause_ms > LOOK_MS_MAX)
             pause_ms = LOOK_MS_MAX;
     }
-    event_room_fiber_ends(room);
+    event_manager_fiber_ends(manager);
 }
 
-void event_look_start(struct event_room *room)
+void event_look_start(struct event_manager *manager)
 {
-    if (room->context->store->ops->sequence)
-        event_room_fiber(room, looker, room);
+    if (manager->context->store->ops->sequence)
+        event_manager_fiber(manager, looker, manager);
 }
 
-void event_look_soon(struct event_room *room)
+void event_look_soon(struct event_manager *manager)
 {
-    if (room->reader_count == 1 && someone_waits(room))
-        fiber_wake_all(&room->looker);
+    if (manager->reader_count == 1 && someone_waits(manager))
+        fiber_wake_all(&manager->looker);
 }

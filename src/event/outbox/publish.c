@@ -52,7 +52,7 @@ static void publishing_committed(fh_work *w, void *argument)
                             .began_ns = world_monotonic_ns(w->context->world)};
         spans_keep(w->context->spans, &span);
     }
-    event_room_committed(w->context->events, publishing->last->position, publishing->count);
+    event_manager_committed(w->context->events, publishing->last->position, publishing->count);
 }
 
 static struct publishing *publishing_of(fh_work *w)

@@ -40,13 +40,13 @@ struct event_slices {
     struct fiber_queue readers;
 };
 
-static struct event_slices *slices_of(struct event_room *room)
+static struct event_slices *slices_of(struct event_manager *manager)
 {
-    if (!room->slices) {
-        room->slices = calloc(1, sizeof *room->slices);
-        FH_ASSERT(room->slices != NULL);
+    if (!manager->slices) {
+        manager->slices = calloc(1, sizeof *manager->slices);
+        FH_ASSERT(manager->slices != NULL);
     }
-    return room->slices;
+    return manager->slices;
 }
 
 static struct chunk *chunk_new(int64_t after)
@@ -231,12 +231,12 @@ static bool pass(struct passing *passing, const struct chunk *chunk)
     return true;
 }
 
-enum fh_code slice_read(struct event_room *room, struct store_work *work, int64_t after,
+enum fh_code slice_read(struct event_manager *manager, struct store_work *work, int64_t after,
                         int64_t last, int limit,
                         bool (*visit)(void *context, const struct ledger_event *event),
                         void *context, struct fh_error *error)
 {
-    struct event_slices *slices = slices_of(room);
+    struct event_slices *slices = slices_of(manager);
     struct passing passing = {after, last, limit, visit, context};
     unsigned past = slices->past;
     for (bool read = false; passing.left > 0 && passing.at < last;) {
@@ -265,9 +265,9 @@ enum fh_code slice_read(struct event_room *room, struct store_work *work, int64_
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-void slice_rest(struct event_room *room)
+void slice_rest(struct event_manager *manager)
 {
-    struct event_slices *slices = room->slices;
+    struct event_slices *slices = manager->slices;
     size_t size = 0;
     if (!slices || slices->reading)
         return;
@@ -279,10 +279,10 @@ void slice_rest(struct event_room *room)
     }
 }
 
-void slice_free(struct event_room *room)
+void slice_free(struct event_manager *manager)
 {
-    if (room->slices)
-        drop_all(room->slices);
-    free(room->slices);
-    room->slices = NULL;
+    if (manager->slices)
+        drop_all(manager->slices);
+    free(manager->slices);
+    manager->slices = NULL;
 }

@@ -18,12 +18,12 @@
 
 /* As ledger_outbox_read in `work`, in whose snapshot `last` is the last position: visits events
  * behind `after`, `limit` at the most, until `visit` returns false, which must not park. */
-enum fh_code slice_read(struct event_room *room, struct store_work *work, int64_t after,
+enum fh_code slice_read(struct event_manager *manager, struct store_work *work, int64_t after,
                         int64_t last, int limit,
                         bool (*visit)(void *context, const struct ledger_event *event),
                         void *context, struct fh_error *error);
 /* Someone has read all there is: gives memory back. */
-void slice_rest(struct event_room *room);
-void slice_free(struct event_room *room);
+void slice_rest(struct event_manager *manager);
+void slice_free(struct event_manager *manager);
 
 #endif

@@ -23,7 +23,7 @@
 #include "world/world.h"
 
 struct look {
-    struct event_room *room;
+    struct event_manager *manager;
     const json_t *expected;
     int64_t last, trimmed;
     int64_t passed; /* by everybody who is not expired */
@@ -35,7 +35,7 @@ struct look {
 static bool look_at(void *context, const struct ledger_subscriber *subscriber)
 {
     struct look *look = context;
-    const char *incarnation = look->room->context->store->incarnation;
+    const char *incarnation = look->manager->context->store->incarnation;
     bool here = strcmp(subscriber->incarnation, incarnation) == 0;
     if (look->expected && !json_object_get(look->expected, subscriber->name))
         return true; /* it hears no more */
@@ -55,7 +55,7 @@ static enum fh_code look_run(struct look *look, struct fh_error *error)
 {
     struct store_work *work;
     char id[ID_SIZE];
-    enum fh_code code = store_begin(look->room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(look->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_position(work, &look->last, error);
@@ -86,7 +86,7 @@ static void expect(struct look *look)
 static enum fh_code bound(const struct look *look, const struct retention *retention, int64_t *ret,
                           struct fh_error *error)
 {
-    struct work_context *context = look->room->context;
+    struct work_context *context = look->manager->context;
     int64_t kept_ms = retention->events_kept_ms, settled = 0, aged = 0;
     if (context->store->ops->sequence && kept_ms < TRIM_SETTLED_MS)
         kept_ms = TRIM_SETTLED_MS;
@@ -105,10 +105,10 @@ static enum fh_code bound(const struct look *look, const struct retention *reten
     return FH_OK;
 }
 
-static enum fh_code slice(struct event_room *room, int64_t through, int64_t *ret_removed,
+static enum fh_code slice(struct event_manager *manager, int64_t through, int64_t *ret_removed,
                           struct fh_error *error)
 {
-    struct work_context *context = room->context;
+    struct work_context *context = manager->context;
     struct work_tries tries = {0};
     struct store_work *work;
     enum fh_code code;
@@ -128,9 +128,9 @@ static enum fh_code slice(struct event_room *room, int64_t through, int64_t *ret
     return code;
 }
 
-static void say(struct event_room *room, const struct look *look)
+static void say(struct event_manager *manager, const struct look *look)
 {
-    struct event_trimmed *trimmed = &room->trimmed;
+    struct event_trimmed *trimmed = &manager->trimmed;
     if (look->expired > trimmed->expired)
         log_warning(
             "%lld subscribers (or shares of them) have fallen behind what is kept of events "
@@ -142,25 +142,25 @@ static void say(struct event_room *room, const struct look *look)
     trimmed->position = look->trimmed;
 }
 
-enum fh_code event_trim(struct event_room *room, const struct retention *retention,
+enum fh_code event_trim(struct event_manager *manager, const struct retention *retention,
                         const json_t *expected, struct fh_error *error)
 {
     struct look look = {
-        .room = room, .expected = expected, .list = json_array(), .told = json_object()};
+        .manager = manager, .expected = expected, .list = json_array(), .told = json_object()};
     int64_t through = 0;
     enum fh_code code = look_run(&look, error);
     if (code == FH_OK) {
         expect(&look);
-        say(room, &look);
+        say(manager, &look);
         code = bound(&look, retention, &through, error);
     }
-    while (code == FH_OK && room->trimmed.position < through && !room->draining) {
+    while (code == FH_OK && manager->trimmed.position < through && !manager->draining) {
         int64_t removed = 0;
-        code = slice(room, through, &removed, error);
+        code = slice(manager, through, &removed, error);
         if (code != FH_OK || removed == 0)
             break;
-        room->trimmed.position += removed; /* positions are dense */
-        room->trimmed.removed += removed;
+        manager->trimmed.position += removed; /* positions are dense */
+        manager->trimmed.removed += removed;
     }
     json_decref(look.list);
     json_decref(look.told);

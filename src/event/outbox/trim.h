@@ -25,7 +25,7 @@
 
 /* One look, and all the slices that it finds due. `expected`: names of services that are declared
  * to hear, {"orders": true}, or NULL. On a fiber; ends early when the room drains. */
-enum fh_code event_trim(struct event_room *room, const struct retention *retention,
+enum fh_code event_trim(struct event_manager *manager, const struct retention *retention,
                         const json_t *expected, struct fh_error *error);
 
 #endif

@@ -21,9 +21,8 @@ void round_ask_init(struct round_asking *asking, struct subscription *s,
     struct text *path = &asking->path;
     const char *separator = "&fields=";
     text_init(path, PATH_SIZE_MAX);
-    text_printf(path,
-                SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=", s->room->context->service->name,
-                s->share, limit);
+    text_printf(path, SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=",
+                s->manager->context->service->name, s->share, limit);
     subscription_encode(path, asking->heard->type);
     if (limit > 0) {
         text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",
@@ -55,7 +54,7 @@ static void asking_refused(struct round_asking *asking, const struct world_reque
 void round_ask_run(struct round_asking *asking)
 {
     struct subscription *s = asking->subscription;
-    struct work_context *context = s->room->context;
+    struct work_context *context = s->manager->context;
     struct fh_error error;
     char from[128];
     snprintf(from, sizeof from, "%s/%s", context->service->name, context->store->incarnation);
@@ -90,9 +89,9 @@ void round_ask_run(struct round_asking *asking)
 static void asking_entry(void *argument)
 {
     struct round_asking *asking = argument;
-    struct event_room *room = asking->subscription->room;
+    struct event_manager *manager = asking->subscription->manager;
     round_ask_run(asking); /* who waits may end it with that */
-    event_room_fiber_ends(room);
+    event_manager_fiber_ends(manager);
 }
 
 bool round_ask_ahead(struct round_asking *asking, struct subscription *s,
@@ -107,7 +106,7 @@ bool round_ask_ahead(struct round_asking *asking, struct subscription *s,
         memcpy(at.seen_id, page->position_id, ID_SIZE);
     }
     round_ask_init(asking, s, &at, portion_size(&s->rows, ROUND_ROWS_MAX));
-    if (event_room_fiber(s->room, asking_entry, asking))
+    if (event_manager_fiber(s->manager, asking_entry, asking))
         return true;
     text_release(&asking->path);
     return false;

@@ -101,10 +101,10 @@ int64_t round_next_type(const struct subscription *s, int64_t index)
 static enum fh_code read_places(struct subscription *s, struct ledger_cursor *cursor,
                                 struct ledger_round *round, struct fh_error *error)
 {
-    const struct ledger_snapshot_ops *ops = ledger_snapshots(s->room->context->store);
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(s->manager->context->store);
     struct store_work *work;
     *round = (struct ledger_round){0};
-    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_cursor_get(work, s->source, s->share, cursor, error);
@@ -139,7 +139,7 @@ bool round_load(struct subscription *s)
 {
     struct fh_error error;
     struct ledger_cursor cursor;
-    for (int n = 1; subscription_is_ours(s) && !s->room->draining; n++) {
+    for (int n = 1; subscription_is_ours(s) && !s->manager->draining; n++) {
         apply_begins(s);
         enum fh_code code = read_places(s, &cursor, &s->round, &error);
         apply_ends(s);
@@ -249,7 +249,8 @@ static void begin(struct subscription *s)
     s->begins_anew = false;
     parked_recount(s);
     log_info("%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
-             s->room->context->service->name, s->source, s->cursor.position, s->cursor.incarnation);
+             s->manager->context->service->name, s->source, s->cursor.position,
+             s->cursor.incarnation);
 }
 
 /* Behind the last page of a type: its sweep, or the next type, or the feed. */
@@ -263,7 +264,7 @@ static struct ledger_round behind_pages(const struct subscription *s, bool integ
 
 int round_at_once(const struct subscription *s)
 {
-    return engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT)
+    return engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT)
                ? 1
                : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
 }
@@ -357,7 +358,7 @@ void round_step(struct subscription *s)
     subscription_release_hold(s, &s->reading);
     s->reading.state = SUBSCRIPTION_STARTING; /* its first answer tells how far there is to go */
     log_info("%s has taken over the state of %s, and follows its events from %" PRId64 ".",
-             s->room->context->service->name, s->source, s->cursor.position);
+             s->manager->context->service->name, s->source, s->cursor.position);
     fiber_wake_all(&s->for_space);
 }
 
@@ -384,7 +385,7 @@ enum fh_code round_compare(struct subscription *s, struct store_work *work,
  * a former life takes nothing away that a later round has noted. */
 bool round_forget(struct subscription *s)
 {
-    struct work_context *context = s->room->context;
+    struct work_context *context = s->manager->context;
     const struct ledger_snapshot_ops *ops = ledger_snapshots(context->store);
     struct store_work *work;
     int64_t removed = 0;

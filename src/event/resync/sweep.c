@@ -78,7 +78,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
 
 static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struct fh_error *error)
 {
-    struct work_context *context = s->room->context;
+    struct work_context *context = s->manager->context;
     const char *after = s->round.after + 1;
     bool integers = s->round.after[0] == 'i', by_fence;
     fh_work *w = &sweep->w;
@@ -158,7 +158,7 @@ void round_sweep(struct subscription *s)
         round_work(s, &fence, NULL, 0, NULL);
         return;
     }
-    work_init(&sweep.w, s->room->context, heard->held);
+    work_init(&sweep.w, s->manager->context, heard->held);
     sweep.w.read_only = true;
     sweep.keys = json_array();
     sweep.limit = portion_size(&s->rows, ROUND_ROWS_MAX);

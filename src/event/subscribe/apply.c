@@ -34,7 +34,7 @@ void apply_begins(struct subscription *s)
 void apply_ends(struct subscription *s)
 {
     s->busy--;
-    fiber_wake_all(&s->room->idle);
+    fiber_wake_all(&s->manager->idle);
 }
 
 fh_handler *apply_handler(const struct subscription *s, const char *type)
@@ -83,7 +83,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
                          const bool *leave_out, fh_handler *instead, struct work_fence *fence,
                          int *ret_failed, bool *ret_outage, struct fh_error *error)
 {
-    struct work_context *context = s->room->context;
+    struct work_context *context = s->manager->context;
     int64_t began_ns = world_monotonic_ns(context->world);
     fh_work *works = calloc((size_t)count + 1, sizeof *works);
     fh_work **heard = calloc((size_t)count + 1, sizeof(fh_work *));
@@ -123,7 +123,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     free(works);
     if (code == FH_OK) {
         s->applied_count += (uint64_t)heard_count;
-        s->room->counters.applied += (uint64_t)heard_count;
+        s->manager->counters.applied += (uint64_t)heard_count;
     }
     return code;
 }
@@ -191,12 +191,12 @@ static enum fh_code poison_park(struct store_work *work, struct cursor_fence *ow
     const struct subscription *s = apply->subscription;
     struct ledger_parked_counts counts;
     enum fh_code code = ledger_parked_count(work, s->source, s->share, &counts, error);
-    if (code == FH_OK && counts.keys >= s->room->parked_keys_max) {
+    if (code == FH_OK && counts.keys >= s->manager->parked_keys_max) {
         own->full = true;
         return error_set(error, FH_CONFLICT,
                          "%d keys are parked, as many as may be: that is no longer the fault of "
                          "single events.",
-                         s->room->parked_keys_max);
+                         s->manager->parked_keys_max);
     }
     own->parks = 1;
     if (code == FH_OK)
@@ -220,10 +220,10 @@ static enum fh_code park_planned(struct store_work *work, struct cursor_fence *o
     }
     if (code == FH_OK && apply->park_error && !own->parked[0])
         code = poison_park(work, own, error);
-    if (code == FH_OK && own->parks && s->parked.events + own->parks > s->room->parked_max) {
+    if (code == FH_OK && own->parks && s->parked.events + own->parks > s->manager->parked_max) {
         own->full = true;
         return error_set(error, FH_CONFLICT, "%d events are parked, as many as may be.",
-                         s->room->parked_max);
+                         s->manager->parked_max);
     }
     return code;
 }
@@ -258,7 +258,7 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
     bool any = s->parked.keys > 0;
     if (!any && !follows)
         return FH_OK;
-    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     if (follows)
@@ -314,7 +314,7 @@ enum apply_verdict apply_run(struct apply *apply)
     }
     if (code == FH_OK) {
         s->cursor = fence.next;
-        s->room->counters.parked += (uint64_t)fence.parks;
+        s->manager->counters.parked += (uint64_t)fence.parks;
         if (fence.parks)
             parked_recount(s);
     }

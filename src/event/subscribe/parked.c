@@ -17,9 +17,9 @@
 #include "work/work.h"
 #include "world/world.h"
 
-static struct store *store_of(const struct event_room *room)
+static struct store *store_of(const struct event_manager *manager)
 {
-    return room->context->store;
+    return manager->context->store;
 }
 
 void parked_recount(struct subscription *s)
@@ -28,7 +28,7 @@ void parked_recount(struct subscription *s)
     struct ledger_parked_counts counts;
     uint64_t mine = ++s->recounts;
     apply_begins(s);
-    if (store_begin(store_of(s->room), STORE_READ, &work, NULL) == FH_OK) {
+    if (store_begin(store_of(s->manager), STORE_READ, &work, NULL) == FH_OK) {
         bool read = ledger_parked_count(work, s->source, s->share, &counts, NULL) == FH_OK;
         if (read && mine == s->recounts) /* else one that began later knows better */
             s->parked = counts;
@@ -51,9 +51,9 @@ void parked_taken(struct subscription *s, bool unparked)
     fiber_wake_all(&s->for_parking);
 }
 
-static void recount_source(struct event_room *room, const char *source)
+static void recount_source(struct event_manager *manager, const char *source)
 {
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (strcmp(s->source, source) == 0)
             parked_recount(s);
     }
@@ -93,12 +93,12 @@ static bool list_key(void *context, const struct ledger_parked *parked)
     return true;
 }
 
-enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
+enum fh_code parked_list(struct event_manager *manager, const char *source, json_t **ret,
                          struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
-    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    struct listing listing = {.now_ms = world_wall_ms(manager->context->world)};
+    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     listing.list = json_array();
@@ -128,12 +128,12 @@ static bool list_event(void *context, const struct ledger_parked *parked)
     return listing->size < PARKED_SHOW_SIZE_MAX;
 }
 
-enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
-                         struct fh_error *error)
+enum fh_code parked_show(struct event_manager *manager, const char *source, const char *key,
+                         json_t **ret, struct fh_error *error)
 {
     struct store_work *work;
-    struct listing listing = {.now_ms = world_wall_ms(room->context->world)};
-    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    struct listing listing = {.now_ms = world_wall_ms(manager->context->world)};
+    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     listing.list = json_array();
@@ -183,11 +183,11 @@ static enum fh_code head_of(struct store_work *work, struct arena *arena, const 
     return code;
 }
 
-enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+enum fh_code parked_head(struct event_manager *manager, struct arena *arena, const char *source,
                          const char *key, struct ledger_parked *ret, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store_of(room), STORE_READ, &work, error);
+    enum fh_code code = store_begin(store_of(manager), STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = head_of(work, arena, source, key, ret, error);
@@ -199,12 +199,13 @@ enum fh_code parked_head(struct event_room *room, struct arena *arena, const cha
 
 /* The first of the key, found and taken by one work: so it sees what a retry has taken that is not
  * durable yet, and whoever tried it meanwhile, in vain, does not save it. */
-static enum fh_code drop_first(struct event_room *room, struct arena *arena, const char *source,
-                               const char *key, struct ledger_parked *ret, struct fh_error *error)
+static enum fh_code drop_first(struct event_manager *manager, struct arena *arena,
+                               const char *source, const char *key, struct ledger_parked *ret,
+                               struct fh_error *error)
 {
     struct store_work *work;
     bool unparked;
-    enum fh_code code = store_begin(store_of(room), STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(store_of(manager), STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     code = head_of(work, arena, source, key, ret, error);
@@ -224,7 +225,7 @@ static enum fh_code drop_first(struct event_room *room, struct arena *arena, con
 }
 
 /* Adds what was dropped to `list`. */
-static enum fh_code drop_one(struct event_room *room, const char *source, const char *key,
+static enum fh_code drop_one(struct event_manager *manager, const char *source, const char *key,
                              json_t *list, int64_t *left, struct fh_error *error)
 {
     struct arena arena;
@@ -232,7 +233,7 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
     enum fh_code code = FH_CONFLICT;
     arena_init(&arena, ARENA_SIZE_MAX);
     for (int i = 0; i < PARKED_OVERTAKEN_MAX && code == FH_CONFLICT; i++)
-        code = drop_first(room, &arena, source, key, &parked, error);
+        code = drop_first(manager, &arena, source, key, &parked, error);
     if (code == FH_OK) {
         *left = parked.waiting - 1;
         json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s}", "position",
@@ -244,12 +245,12 @@ static enum fh_code drop_one(struct event_room *room, const char *source, const 
 }
 
 /* Who drops all of them does not mind that a retry took the last. */
-static enum fh_code drop_all(struct event_room *room, const char *source, const char *key,
+static enum fh_code drop_all(struct event_manager *manager, const char *source, const char *key,
                              json_t *list, int64_t *left, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     do {
-        code = drop_one(room, source, key, list, left, error);
+        code = drop_one(manager, source, key, list, left, error);
     } while (code == FH_OK && *left > 0 && json_array_size(list) < PARKED_LIST_MAX);
     if (code != FH_NOT_FOUND || json_array_size(list) == 0)
         return code;
@@ -257,14 +258,14 @@ static enum fh_code drop_all(struct event_room *room, const char *source, const 
     return FH_OK;
 }
 
-enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
-                         json_t **ret, struct fh_error *error)
+enum fh_code parked_drop(struct event_manager *manager, const char *source, const char *key,
+                         bool all, json_t **ret, struct fh_error *error)
 {
     json_t *list = json_array();
     int64_t left = 0;
-    enum fh_code code = all ? drop_all(room, source, key, list, &left, error)
-                            : drop_one(room, source, key, list, &left, error);
-    recount_source(room, source);
+    enum fh_code code = all ? drop_all(manager, source, key, list, &left, error)
+                            : drop_one(manager, source, key, list, &left, error);
+    recount_source(manager, source);
     if (code != FH_OK && json_array_size(list) == 0) {
         json_decref(list);
         return code;

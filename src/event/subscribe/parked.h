@@ -27,24 +27,24 @@
 /* What is parked of `source` (NULL: of all): {"keys": [{"source", "share", "key", "events",
  * "position", "id", "type", "attempts", "error", "parked_ms", "age_s", "time_ms"}], "more"}: of
  * each key the event that holds it. New reference. */
-enum fh_code parked_list(struct event_room *room, const char *source, json_t **ret,
+enum fh_code parked_list(struct event_manager *manager, const char *source, json_t **ret,
                          struct fh_error *error);
 /* {"source", "key", "count", "events": [{"position", "id", "type", "attempts", "error",
  * "parked_ms", "time_ms", "event", "edits"}]}, with "edits" [{"time_ms", "by", "before"}] of those
  * that were edited. FH_NOT_FOUND: nothing is. New reference. */
-enum fh_code parked_show(struct event_room *room, const char *source, const char *key, json_t **ret,
-                         struct fh_error *error);
+enum fh_code parked_show(struct event_manager *manager, const char *source, const char *key,
+                         json_t **ret, struct fh_error *error);
 
 /* Retries what is parked under `key` of `source`, or of all keys (NULL), or of all sources (both
  * NULL). {"applied", "keys": [{"source", "key", "applied", "left", "error"}]}: `error` why an event
  * is still there, absent when the time was over. FH_NOT_FOUND: that key is not parked. New
  * reference. */
-enum fh_code parked_retry(struct event_room *room, const char *source, const char *key,
+enum fh_code parked_retry(struct event_manager *manager, const char *source, const char *key,
                           json_t **ret, struct fh_error *error);
 /* Gives up the first event of a key, or all of them, and says in the log which. {"dropped":
  * [{"position", "id", "type", "error"}], "left"}. FH_NOT_FOUND: nothing is there. New reference. */
-enum fh_code parked_drop(struct event_room *room, const char *source, const char *key, bool all,
-                         json_t **ret, struct fh_error *error);
+enum fh_code parked_drop(struct event_manager *manager, const char *source, const char *key,
+                         bool all, json_t **ret, struct fh_error *error);
 
 #define PARKED_EDITS "edits" /* in a parked event, beside the envelope's own members */
 #define PARKED_EDITS_MAX 8   /* of one event: the first and the last ones */
@@ -62,8 +62,8 @@ struct parked_change {
  * FH_NOT_FOUND: that key is not parked; FH_CONFLICT: the event was tried or edited meanwhile, or
  * another one is the first now; FH_INVALID: the data can't be those of such an event, with
  * *ret_faults (new reference, or NULL). In all of these nothing has changed. */
-enum fh_code parked_edit(struct event_room *room, const struct parked_change *change, json_t **ret,
-                         json_t **ret_faults, struct fh_error *error);
+enum fh_code parked_edit(struct event_manager *manager, const struct parked_change *change,
+                         json_t **ret, json_t **ret_faults, struct fh_error *error);
 
 /* Within the room. */
 struct subscription;
@@ -76,7 +76,7 @@ void parked_taken(struct subscription *subscription, bool unparked);
 /* A fiber: tries once what was parked before this process began. */
 void parked_retry_at_start(void *subscription);
 /* The first event of a key, its texts on `arena`. FH_NOT_FOUND. */
-enum fh_code parked_head(struct event_room *room, struct arena *arena, const char *source,
+enum fh_code parked_head(struct event_manager *manager, struct arena *arena, const char *source,
                          const char *key, struct ledger_parked *ret, struct fh_error *error);
 
 #endif

@@ -26,10 +26,10 @@
 #include "shape/shape.h"
 #include "world/world.h"
 
-static const struct fh_heard *heard_of(const struct event_room *room, const char *source,
+static const struct fh_heard *heard_of(const struct event_manager *manager, const char *source,
                                        const char *type)
 {
-    const struct fh_heard *heard = room->context->service->hears;
+    const struct fh_heard *heard = manager->context->service->hears;
     for (size_t i = 0; i < HEARD_MAX && heard[i].service; i++) {
         if (strcmp(heard[i].service, source) == 0 && strcmp(heard[i].type, type) == 0)
             return &heard[i];
@@ -51,11 +51,11 @@ static bool is_wanted(const char *fields, const char *name)
 }
 
 /* What the publisher declares of it, as far as this service has asked for it. NULL: any object. */
-static const fh_field *shape_of(struct arena *arena, const struct event_room *room,
+static const fh_field *shape_of(struct arena *arena, const struct event_manager *manager,
                                 const char *source, const char *type)
 {
-    const json_t *schema = json_object_get(json_object_get(room->schemas, source), type);
-    const struct fh_heard *heard = heard_of(room, source, type);
+    const json_t *schema = json_object_get(json_object_get(manager->schemas, source), type);
+    const struct fh_heard *heard = heard_of(manager, source, type);
     const fh_field *declared = schema ? shape_of_schema(arena, schema) : NULL;
     size_t count = 0, kept = 0;
     if (!declared || !heard || !heard->fields)
@@ -71,7 +71,7 @@ static const fh_field *shape_of(struct arena *arena, const struct event_room *ro
     return wanted;
 }
 
-static enum fh_code check(struct event_room *room, struct arena *arena,
+static enum fh_code check(struct event_manager *manager, struct arena *arena,
                           const struct parked_change *change, const struct ledger_parked *parked,
                           json_t **ret_faults, struct fh_error *error)
 {
@@ -82,7 +82,7 @@ static enum fh_code check(struct event_room *room, struct arena *arena,
                          (long long)change->position, (long long)parked->position);
     if (!json_is_object(change->data))
         return error_set(error, FH_INVALID, "The data of an event must be a JSON object.");
-    const fh_field *shape = shape_of(arena, room, parked->source, parked->type);
+    const fh_field *shape = shape_of(arena, manager, parked->source, parked->type);
     *ret_faults = shape ? shape_check(shape, change->data) : NULL;
     if (*ret_faults)
         return error_set(error, FH_INVALID,
@@ -113,11 +113,11 @@ static char *change_event(const struct parked_change *change, json_t *event, int
     return text;
 }
 
-static enum fh_code store(struct event_room *room, const struct ledger_parked *parked,
+static enum fh_code store(struct event_manager *manager, const struct ledger_parked *parked,
                           struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(room->context->store, STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_parked_edit(work, parked, error);
@@ -131,32 +131,32 @@ static enum fh_code store(struct event_room *room, const struct ledger_parked *p
     return code;
 }
 
-static enum fh_code edit(struct event_room *room, struct arena *arena,
+static enum fh_code edit(struct event_manager *manager, struct arena *arena,
                          const struct parked_change *change, json_t **ret_faults,
                          struct fh_error *error)
 {
     struct ledger_parked parked;
     json_t *event = NULL;
-    enum fh_code code = parked_head(room, arena, change->source, change->key, &parked, error);
+    enum fh_code code = parked_head(manager, arena, change->source, change->key, &parked, error);
     if (code == FH_OK)
-        code = check(room, arena, change, &parked, ret_faults, error);
+        code = check(manager, arena, change, &parked, ret_faults, error);
     if (code == FH_OK)
         code = json_parse(parked.event, strlen(parked.event), &event, error);
     if (code != FH_OK)
         return code;
-    char *text = change_event(change, event, world_wall_ms(room->context->world));
+    char *text = change_event(change, event, world_wall_ms(manager->context->world));
     parked.event = text;
     log_warning("An operator (%s) changes the data of the parked event %s %s of %s at %lld, key %s",
                 change->by, parked.type, parked.event_id, parked.source, (long long)parked.position,
                 change->key);
-    code = store(room, &parked, error);
+    code = store(manager, &parked, error);
     json_text_free(text);
     json_decref(event);
     return code;
 }
 
-enum fh_code parked_edit(struct event_room *room, const struct parked_change *change, json_t **ret,
-                         json_t **ret_faults, struct fh_error *error)
+enum fh_code parked_edit(struct event_manager *manager, const struct parked_change *change,
+                         json_t **ret, json_t **ret_faults, struct fh_error *error)
 {
     struct arena arena;
     char *size = json_text(change->data);
@@ -167,11 +167,11 @@ enum fh_code parked_edit(struct event_room *room, const struct parked_change *ch
         return error_set(error, FH_INVALID, "The data of an event may have %zu bytes.",
                          OUTBOX_DATA_SIZE_MAX);
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = edit(room, &arena, change, ret_faults, error);
+    enum fh_code code = edit(manager, &arena, change, ret_faults, error);
     arena_release(&arena);
     if (code != FH_OK)
         return code;
-    code = parked_retry(room, change->source, change->key, ret, error);
+    code = parked_retry(manager, change->source, change->key, ret, error);
     if (code != FH_NOT_FOUND)
         return code;
     *ret = json_pack("{s:i, s:[]}", "applied", 0, "keys"); /* another retry was quicker */

@@ -48,8 +48,8 @@ static void note_failure(struct subscription *s, struct ledger_parked *parked, c
     struct fh_error error;
     parked->error = why;
     s->failure_count++;
-    s->room->counters.failures++;
-    enum fh_code code = store_begin(s->room->context->store, STORE_WRITE, &work, &error);
+    s->manager->counters.failures++;
+    enum fh_code code = store_begin(s->manager->context->store, STORE_WRITE, &work, &error);
     if (code != FH_OK)
         return; /* the caller hears why; only the count is one too low */
     code = ledger_parked_failed(work, parked, &error);
@@ -101,7 +101,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
     struct fh_error error = {0};
     bool unparked = false, goes_on = false;
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = parked_head(s->room, &arena, s->source, key, &parked, &error);
+    enum fh_code code = parked_head(s->manager, &arena, s->source, key, &parked, &error);
     if (code == FH_NOT_FOUND) {
         progress->left = 0;
     } else if (code == FH_OK) {
@@ -110,7 +110,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
         case RETRIED_APPLIED:
             progress->applied++;
             progress->left = unparked ? 0 : progress->left - 1;
-            s->room->counters.retried++;
+            s->manager->counters.retried++;
             parked_taken(s, unparked);
             goes_on = !unparked;
             *overtaken = 0;
@@ -139,7 +139,7 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
     int overtaken = 0;
     *progress = (struct progress){0};
     apply_begins(s);
-    while (!s->room->draining && retry_next(s, key, progress, &overtaken) &&
+    while (!s->manager->draining && retry_next(s, key, progress, &overtaken) &&
            world_monotonic_ns(subscription_world(s)) < deadline_ns)
         ;
     apply_ends(s);
@@ -150,9 +150,9 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
 }
 
 /* The share of a key. Whoever's it is now: the list of a key is a fence of its own. */
-static struct subscription *find(struct event_room *room, const char *source, const char *key)
+static struct subscription *find(struct event_manager *manager, const char *source, const char *key)
 {
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (strcmp(s->source, source) == 0 && envelope_share(key, s->share_count) == s->share_index)
             return s;
     }
@@ -160,10 +160,10 @@ static struct subscription *find(struct event_room *room, const char *source, co
 }
 
 /* Adds what came of one key. */
-static void retry_told(struct event_room *room, const char *source, const char *key,
+static void retry_told(struct event_manager *manager, const char *source, const char *key,
                        int64_t deadline_ns, json_t *all, int64_t *applied)
 {
-    struct subscription *s = find(room, source, key);
+    struct subscription *s = find(manager, source, key);
     struct progress progress = {0};
     if (s)
         retry_key(s, key, deadline_ns, &progress);
@@ -179,34 +179,34 @@ static void retry_told(struct event_room *room, const char *source, const char *
     *applied += progress.applied;
 }
 
-static enum fh_code is_parked(struct event_room *room, const char *source, const char *key,
+static enum fh_code is_parked(struct event_manager *manager, const char *source, const char *key,
                               struct fh_error *error)
 {
     struct arena arena;
     struct ledger_parked parked;
     arena_init(&arena, ARENA_SIZE_MAX);
-    enum fh_code code = parked_head(room, &arena, source, key, &parked, error);
+    enum fh_code code = parked_head(manager, &arena, source, key, &parked, error);
     arena_release(&arena);
     return code;
 }
 
-enum fh_code parked_retry(struct event_room *room, const char *source, const char *key,
+enum fh_code parked_retry(struct event_manager *manager, const char *source, const char *key,
                           json_t **ret, struct fh_error *error)
 {
-    int64_t deadline_ns = world_in_ms(room->context->world, PARKED_RETRY_MS), applied = 0;
+    int64_t deadline_ns = world_in_ms(manager->context->world, PARKED_RETRY_MS), applied = 0;
     size_t i;
     json_t *list = NULL, *one;
     enum fh_code code =
-        key ? is_parked(room, source, key, error) : parked_list(room, source, &list, error);
+        key ? is_parked(manager, source, key, error) : parked_list(manager, source, &list, error);
     if (code != FH_OK)
         return code;
     json_t *told = json_array();
     if (key) {
-        retry_told(room, source, key, deadline_ns, told, &applied);
+        retry_told(manager, source, key, deadline_ns, told, &applied);
     } else {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
-            if (!room->draining && world_monotonic_ns(room->context->world) < deadline_ns)
-                retry_told(room, json_string_at(one, "source"), json_string_at(one, "key"),
+            if (!manager->draining && world_monotonic_ns(manager->context->world) < deadline_ns)
+                retry_told(manager, json_string_at(one, "source"), json_string_at(one, "key"),
                            deadline_ns, told, &applied);
         }
     }
@@ -218,12 +218,12 @@ enum fh_code parked_retry(struct event_room *room, const char *source, const cha
 void parked_retry_at_start(void *argument)
 {
     struct subscription *s = argument;
-    struct event_room *room = s->room;
+    struct event_manager *manager = s->manager;
     struct progress progress;
     json_t *list = NULL, *one;
     size_t i;
     apply_begins(s);
-    enum fh_code code = parked_list(room, s->source, &list, NULL);
+    enum fh_code code = parked_list(manager, s->source, &list, NULL);
     apply_ends(s);
     if (code == FH_OK) {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
@@ -232,5 +232,5 @@ void parked_retry_at_start(void *argument)
         }
         json_decref(list);
     }
-    event_room_fiber_ends(room);
+    event_manager_fiber_ends(manager);
 }

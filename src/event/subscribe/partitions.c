@@ -46,13 +46,13 @@ static enum fh_code make_cursors(struct store_work *work, const char *source, bo
     return code;
 }
 
-static enum fh_code try_once(struct event_room *room, const char *source, struct found *ret,
+static enum fh_code try_once(struct event_manager *manager, const char *source, struct found *ret,
                              struct fh_error *error)
 {
     struct store_work *work;
-    bool many = room->context->leases != NULL;
+    bool many = manager->context->leases != NULL;
     enum fh_code code =
-        store_begin(room->context->store, many ? STORE_WRITE : STORE_READ, &work, error);
+        store_begin(manager->context->store, many ? STORE_WRITE : STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = make_cursors(work, source, many, ret, error);
@@ -62,7 +62,7 @@ static enum fh_code try_once(struct event_room *room, const char *source, struct
     return code;
 }
 
-enum fh_code shares_count(struct event_room *room, const char *source, unsigned *ret,
+enum fh_code shares_count(struct event_manager *manager, const char *source, unsigned *ret,
                           struct fh_error *error)
 {
     struct found found = {0};
@@ -70,8 +70,8 @@ enum fh_code shares_count(struct event_room *room, const char *source, unsigned 
     enum fh_code code;
     do {
         *error = (struct fh_error){0};
-        code = try_once(room, source, &found, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(room->context, &tries, -1));
+        code = try_once(manager, source, &found, error);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
     if (code == FH_OK && (found.shares < 1 || found.shares > FEED_SHARES_MAX))
         code = error_set(error, FH_INVALID,
                          "The cursors of %s in the store are for %u shares; there can be from 1 "

@@ -14,7 +14,7 @@
 #define SHARES_AT_BIRTH 8 /* where the engine takes several instances; else 1 */
 
 /* Makes the cursors of a new subscription. On a fiber. */
-enum fh_code shares_count(struct event_room *room, const char *source, unsigned *ret,
+enum fh_code shares_count(struct event_manager *manager, const char *source, unsigned *ret,
                           struct fh_error *error);
 
 #endif

@@ -57,7 +57,7 @@ static void feed_path(const struct subscription *s, struct text *out)
     int64_t done =
         s->cursor.position < s->fetched.position ? s->cursor.position : s->fetched.position;
     text_init(out, PATH_LENGTH_MAX);
-    text_printf(out, FEED_PATH "?name=%s&share=%s", s->room->context->service->name, s->share);
+    text_printf(out, FEED_PATH "?name=%s&share=%s", s->manager->context->service->name, s->share);
     if (s->fetched.incarnation[0])
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
                     (long long)s->fetched.position, s->fetched.event_id, (long long)done);
@@ -83,7 +83,7 @@ static void take_batch(struct subscription *s, struct batch *batch)
     s->fetched = batch->next;
     s->last = batch->last;
     s->reached_ns = world_monotonic_ns(subscription_world(s));
-    s->room->counters.fetches++;
+    s->manager->counters.fetches++;
     subscription_release_hold(s, &s->reading);
     portion_passed(&s->answers, batch->count);
     if (batch->count > 0) {
@@ -133,7 +133,7 @@ static void unreadable(struct subscription *s, int limit, const char *why, char 
 /* One request. False: nothing came of it, and `reason` says why. */
 static bool read_once(struct subscription *s, char reason[REASON_SIZE])
 {
-    struct work_context *context = s->room->context;
+    struct work_context *context = s->manager->context;
     struct fh_error error;
     struct batch *batch = NULL;
     struct text path;
@@ -152,7 +152,7 @@ static bool read_once(struct subscription *s, char reason[REASON_SIZE])
     };
     world_request_wait(context->world, &request);
     bool good = true;
-    if (generation == s->generation && !s->room->draining) {
+    if (generation == s->generation && !s->manager->draining) {
         if (request.status == 200) {
             good = batch_parse(&request, &after, SUBSCRIBE_BATCH_MAX, &batch, &error) == FH_OK;
             if (good)
@@ -205,7 +205,7 @@ static void reader(void *argument)
     s->readers--;
     if (s->reader == own)
         s->reads = false;
-    event_room_fiber_ends(s->room);
+    event_manager_fiber_ends(s->manager);
 }
 
 /* Given up and ours again during one long poll: who waits for that would stand still meanwhile.
@@ -213,7 +213,7 @@ static void reader(void *argument)
 void subscription_begin_reading(struct subscription *s)
 {
     for (int n = 1; (!s->reads || s->readers < READERS_MAX) && subscription_goes_on(s); n++) {
-        if (event_room_fiber(s->room, reader, s)) {
+        if (event_manager_fiber(s->manager, reader, s)) {
             s->readers++;
             s->reads = true;
             return;

@@ -36,7 +36,7 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
 {
     struct store_work *work;
     apply_begins(s);
-    enum fh_code code = store_begin(s->room->context->store, STORE_READ, &work, error);
+    enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
         code = ledger_cursor_get(work, s->source, s->share, ret, error);
         store_rollback(work);
@@ -108,7 +108,7 @@ static void event_failed(struct subscription *s, const struct apply *apply,
     snprintf(reason, sizeof reason, "%s %s at %lld fails (%d times): %s", event->type, event->id,
              (long long)event->position, n, apply->error.message);
     s->failure_count++;
-    s->room->counters.failures++;
+    s->manager->counters.failures++;
     if (s->applying_hold.state != SUBSCRIPTION_FULL)
         subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
     attempts->parks = n >= SUBSCRIBE_ATTEMPTS_MAX;
@@ -141,7 +141,7 @@ static void wait_for_room(struct subscription *s, const struct apply *apply,
 
 static void outage_met(struct subscription *s, int n, const struct fh_error *error)
 {
-    s->room->counters.outages++;
+    s->manager->counters.outages++;
     subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, error->message);
     subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
@@ -193,7 +193,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
     const struct batch *batch = s->applying;
     int left = batch->count - s->applied;
     int count = left < attempts->together ? left : attempts->together;
-    if (engine_can(s->room->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
+    if (engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT) && count > 1)
         count = 1; /* each handler may change another document */
     struct apply apply = {.subscription = s,
                           .events = batch->events + s->applied,
@@ -287,7 +287,7 @@ static bool cursor_is_ours(struct subscription *s)
 {
     if (!cursor_read_patiently(s, &s->cursor))
         return false;
-    s->fenced = s->room->context->leases && s->cursor.epoch != s->lease.epoch;
+    s->fenced = s->manager->context->leases && s->cursor.epoch != s->lease.epoch;
     return !s->fenced;
 }
 
@@ -312,7 +312,7 @@ static void applier(void *argument)
                               "A snapshot was under way when this process began.");
         subscription_drop(s);
         parked_recount(s);
-        if (s->parked.keys > 0 && !event_room_fiber(s->room, parked_retry_at_start, s))
+        if (s->parked.keys > 0 && !event_manager_fiber(s->manager, parked_retry_at_start, s))
             log_warning("What is parked of %s can't be retried now: too many fibers.", s->source);
         subscription_begin_reading(s);
     }
@@ -324,17 +324,17 @@ static void applier(void *argument)
     }
     if (s->fenced && subscription_is_ours(s))
         tell_fenced(s);
-    if (!s->room->draining)
+    if (!s->manager->draining)
         subscription_drop(s);
     s->applies = false;
     lease_ended(&s->lease);
-    event_room_fiber_ends(s->room);
+    event_manager_fiber_ends(s->manager);
 }
 
 static void begin_applying(struct subscription *s)
 {
     if (!s->applies && subscription_goes_on(s))
-        s->applies = event_room_fiber(s->room, applier, s);
+        s->applies = event_manager_fiber(s->manager, applier, s);
 }
 
 static void share_taken(struct lease *lease)
@@ -367,14 +367,14 @@ static enum fh_code share_take(struct lease *lease, struct store_work *work, int
 /* One that is ours and found no fiber gets another chance. One that is ours and fenced would stand
  * still for ever, whatever put the cursor where it is: it is given back, and who takes it, mostly
  * we, gives the cursor a new epoch. Was it another's all the time, giving it back does nothing. */
-void subscribe_looked(struct event_room *room)
+void subscribe_looked(struct event_manager *manager)
 {
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (!subscription_is_ours(s))
             continue;
         if (!s->fenced) {
             begin_applying(s);
-        } else if (!s->applies && !room->draining) {
+        } else if (!s->applies && !manager->draining) {
             log_warning("This instance has the lease of share %s of %s, but the share's cursor has "
                         "epoch %lld and not the lease's %lld: the lease is given back, to be taken "
                         "again.",
@@ -386,25 +386,25 @@ void subscribe_looked(struct event_room *room)
 
 /* ---- start, drain, end --------------------------------------------------------------------- */
 
-static struct subscription *subscription_of(struct event_room *room, const char *source)
+static struct subscription *subscription_of(struct event_manager *manager, const char *source)
 {
-    struct subscription **at = &room->subscriptions;
+    struct subscription **at = &manager->subscriptions;
     for (; *at; at = &(*at)->next) {
         if (strcmp((*at)->source, source) == 0)
             return *at;
     }
     struct subscription *s = calloc(1, sizeof *s);
     FH_ASSERT(s != NULL);
-    s->room = room;
+    s->manager = manager;
     s->source = source;
     *at = s;
     return s;
 }
 
-static enum fh_code hear(struct event_room *room, const struct fh_heard *heard,
+static enum fh_code hear(struct event_manager *manager, const struct fh_heard *heard,
                          struct fh_error *error)
 {
-    struct subscription *s = subscription_of(room, heard->service);
+    struct subscription *s = subscription_of(manager, heard->service);
     if (!heard->type || !heard->handler)
         return error_set(error, FH_INVALID, "`hears` of %s lacks a type or a handler.",
                          heard->service);
@@ -412,7 +412,7 @@ static enum fh_code hear(struct event_room *room, const struct fh_heard *heard,
         return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
                          heard->service);
     s->heard[s->heard_count++] = heard;
-    return round_check(room->context->service, heard, error);
+    return round_check(manager->context->service, heard, error);
 }
 
 /* Makes one subscription of a source into all of its shares. */
@@ -437,30 +437,30 @@ static enum fh_code begin_share(struct subscription *s, struct fh_error *error)
     s->lease =
         (struct lease){.take = share_take, .taken = share_taken, .ends = share_ends, .owner = s};
     snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->share);
-    lease_add(s->room->context->leases, &s->lease);
+    lease_add(s->manager->context->leases, &s->lease);
     if (subscription_is_ours(s) && !s->applies)
         return error_set(error, FH_NO_MEMORY, "There is no fiber left for a subscription.");
     return FH_OK;
 }
 
-enum fh_code subscribe_start(struct event_room *room, struct fh_error *error)
+enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *error)
 {
-    const struct fh_service *service = room->context->service;
+    const struct fh_service *service = manager->context->service;
     unsigned count = 1;
     enum fh_code declared = snapshot_check(service, error);
     for (size_t i = 0; i < HEARD_MAX && declared == FH_OK; i++) {
         if (service->hears[i].service)
-            declared = hear(room, &service->hears[i], error);
+            declared = hear(manager, &service->hears[i], error);
     }
     if (declared != FH_OK)
         return declared;
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
-        enum fh_code code = shares_count(room, s->source, &count, error);
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
+        enum fh_code code = shares_count(manager, s->source, &count, error);
         if (code != FH_OK)
             return code;
         s = spread(s, count);
     }
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         enum fh_code code = begin_share(s, error);
         if (code != FH_OK)
             return code;
@@ -468,29 +468,29 @@ enum fh_code subscribe_start(struct event_room *room, struct fh_error *error)
     return FH_OK;
 }
 
-bool subscribe_idle(const struct event_room *room)
+bool subscribe_idle(const struct event_manager *manager)
 {
-    for (const struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (const struct subscription *s = manager->subscriptions; s; s = s->next) {
         if (s->busy)
             return false;
     }
     return true;
 }
 
-void subscribe_drain(struct event_room *room)
+void subscribe_drain(struct event_manager *manager)
 {
-    for (struct subscription *s = room->subscriptions; s; s = s->next) {
+    for (struct subscription *s = manager->subscriptions; s; s = s->next) {
         fiber_wake_all(&s->for_batches);
         fiber_wake_all(&s->for_space);
         fiber_wake_all(&s->for_parking);
     }
 }
 
-void subscribe_release(struct event_room *room)
+void subscribe_release(struct event_manager *manager)
 {
-    while (room->subscriptions) {
-        struct subscription *s = room->subscriptions;
-        room->subscriptions = s->next;
+    while (manager->subscriptions) {
+        struct subscription *s = manager->subscriptions;
+        manager->subscriptions = s->next;
         subscription_drop(s);
         free(s);
     }

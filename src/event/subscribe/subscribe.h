@@ -86,17 +86,17 @@ struct subscription_view {
 };
 
 /* Each look at the leases. */
-void subscribe_looked(struct event_room *room);
+void subscribe_looked(struct event_manager *manager);
 /* On a fiber; subscriptions begin once the store can be read. FH_INVALID: `hears` is wrong. */
-enum fh_code subscribe_start(struct event_room *room, struct fh_error *error);
+enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *error);
 /* No batch is under way in any subscription. */
-bool subscribe_idle(const struct event_room *room);
+bool subscribe_idle(const struct event_manager *manager);
 /* Wakes what waits, once room->draining is set. */
-void subscribe_drain(struct event_room *room);
-void subscribe_release(struct event_room *room);
+void subscribe_drain(struct event_manager *manager);
+void subscribe_release(struct event_manager *manager);
 
 /* In the order of `hears`: the first (NULL) or next one; NULL at the end. */
-const struct subscription *subscription_next(const struct event_room *room,
+const struct subscription *subscription_next(const struct event_manager *manager,
                                              const struct subscription *subscription);
 void subscription_view(const struct subscription *subscription, struct subscription_view *ret);
 

@@ -15,7 +15,7 @@
 
 struct world *subscription_world(const struct subscription *s)
 {
-    return s->room->context->world;
+    return s->manager->context->world;
 }
 
 bool subscription_refused(const struct subscription *s)
@@ -30,7 +30,8 @@ bool subscription_is_ours(const struct subscription *s)
 
 bool subscription_goes_on(const struct subscription *s)
 {
-    return subscription_is_ours(s) && !s->fenced && !s->room->draining && !subscription_refused(s);
+    return subscription_is_ours(s) && !s->fenced && !s->manager->draining &&
+           !subscription_refused(s);
 }
 
 bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t ms_max)
@@ -41,7 +42,7 @@ bool subscription_pause(struct subscription *s, int n, int64_t ms_min, int64_t m
     most = most < ms_max ? most : ms_max;
     int64_t ns =
         (int64_t)world_random_below(subscription_world(s), (uint64_t)(most * NS_A_MS)) + NS_A_MS;
-    return event_room_sleep(s->room, world_monotonic_ns(subscription_world(s)) + ns);
+    return event_manager_sleep(s->manager, world_monotonic_ns(subscription_world(s)) + ns);
 }
 
 void subscription_hold(const struct subscription *s, struct hold *hold,
@@ -103,10 +104,10 @@ void subscription_drop(struct subscription *s)
 
 /* ---- what is known ------------------------------------------------------------------------- */
 
-const struct subscription *subscription_next(const struct event_room *room,
+const struct subscription *subscription_next(const struct event_manager *manager,
                                              const struct subscription *subscription)
 {
-    return subscription ? subscription->next : room->subscriptions;
+    return subscription ? subscription->next : manager->subscriptions;
 }
 
 static const struct hold *holding(const struct subscription *s)

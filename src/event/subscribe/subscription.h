@@ -33,7 +33,7 @@ struct hold {
 };
 
 struct subscription {
-    struct event_room *room;
+    struct event_manager *manager;
     struct subscription *next;
     const char *source;
     char share[16]; /* "0/8" */
