@@ -141,18 +141,18 @@ static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *erro
 }
 
 /* Without it the others are heard of when somebody looks. Simulated stores have one process. */
-static void open_bell(struct runtime *runtime)
+static void open_notifier(struct runtime *runtime)
 {
     char path[4400];
     struct fh_error error;
     struct store *store = runtime->context.store;
     const char *folder = json_string_at(runtime->config, "folder");
     bool needed = engine_can(store->engine, ENGINE_MANY_INSTANCES) && store->ops->sequence &&
-                  !engine_can(store->engine, ENGINE_TELLS);
+                  !engine_can(store->engine, ENGINE_NOTIFIES);
     if (!needed || !folder || runtime->world->vfs)
         return;
-    snprintf(path, sizeof path, "%s/" BELL_FILE, folder);
-    if (store_bell_open(store, path, &error) != FH_OK)
+    snprintf(path, sizeof path, "%s/" NOTIFIER_FILE, folder);
+    if (store_notifier_open(store, path, &error) != FH_OK)
         log_warning("Other instances' events are heard of up to a second late: %s", error.message);
 }
 
@@ -180,7 +180,7 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
     if (code == FH_OK)
         code = open_replicas(runtime, error);
     if (code == FH_OK)
-        open_bell(runtime);
+        open_notifier(runtime);
     if (code == FH_OK)
         code = service_store_prepare(runtime->service, context->store,
                                      json_string_at(runtime->config, "migrations"), error);

@@ -30,7 +30,7 @@ enum engine_ability {
      * commits, also one that changes nothing. */
     ENGINE_READS_APART = 1 << 5,
     /* It calls store_heard when another process has given positions: nobody needs to look. */
-    ENGINE_TELLS = 1 << 6,
+    ENGINE_NOTIFIES = 1 << 6,
 };
 
 struct engine {

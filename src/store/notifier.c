@@ -29,37 +29,37 @@
 #define NOTICES_SIZE 4096    /* read at once; a notice of a file without a name has 16 */
 #define NOTICES_READS_MAX 16 /* in one turn of the loop: what is left calls again */
 
-struct store_bell {
+struct store_notifier {
     struct world_poll poll; /* of inotify */
     int file;
     int place;
     uint64_t seen[PLACES]; /* our own included */
 };
 
-static void release(struct store_bell *bell)
+static void release(struct store_notifier *notifier)
 {
-    if (bell->poll.fd >= 0)
-        close(bell->poll.fd);
-    if (bell->file >= 0)
-        close(bell->file);
-    free(bell);
+    if (notifier->poll.fd >= 0)
+        close(notifier->poll.fd);
+    if (notifier->file >= 0)
+        close(notifier->file);
+    free(notifier);
 }
 
 /* Places behind the file's end were never rung. */
-static bool read_places(const struct store_bell *bell, uint64_t counts[static PLACES])
+static bool read_places(const struct store_notifier *notifier, uint64_t counts[static PLACES])
 {
     memset(counts, 0, PLACES * sizeof *counts);
-    return pread(bell->file, counts, PLACES * sizeof *counts, 0) >= 0;
+    return pread(notifier->file, counts, PLACES * sizeof *counts, 0) >= 0;
 }
 
-static bool others_rang(struct store_bell *bell)
+static bool others_rang(struct store_notifier *notifier)
 {
     uint64_t counts[PLACES];
-    if (!read_places(bell, counts))
+    if (!read_places(notifier, counts))
         return false;
-    counts[bell->place] = bell->seen[bell->place];
-    bool rang = memcmp(bell->seen, counts, sizeof counts) != 0;
-    memcpy(bell->seen, counts, sizeof counts);
+    counts[notifier->place] = notifier->seen[notifier->place];
+    bool rang = memcmp(notifier->seen, counts, sizeof counts) != 0;
+    memcpy(notifier->seen, counts, sizeof counts);
     return rang;
 }
 
@@ -73,75 +73,77 @@ static void on_written(struct world_poll *poll, unsigned events)
         got = read(poll->fd, notices, sizeof notices);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         world_poll_stop(store->world, poll); /* it would call for ever */
-    if (others_rang(store->bell))
-        store_heard(store);
+    if (others_rang(store->notifier))
+        store_notify_listeners(store);
 }
 
-static bool take_place(struct store_bell *bell)
+static bool take_place(struct store_notifier *notifier)
 {
-    for (bell->place = 0; bell->place < PLACES; bell->place++) {
+    for (notifier->place = 0; notifier->place < PLACES; notifier->place++) {
         struct flock lock = {.l_type = F_WRLCK,
                              .l_whence = SEEK_SET,
-                             .l_start = (off_t)bell->place * (off_t)sizeof *bell->seen,
-                             .l_len = sizeof *bell->seen};
-        if (fcntl(bell->file, F_OFD_SETLK, &lock) == 0)
+                             .l_start = (off_t)notifier->place * (off_t)sizeof *notifier->seen,
+                             .l_len = sizeof *notifier->seen};
+        if (fcntl(notifier->file, F_OFD_SETLK, &lock) == 0)
             return true;
     }
     return false;
 }
 
-static enum fh_code prepare(struct store_bell *bell, const char *path, struct fh_error *error)
+static enum fh_code prepare(struct store_notifier *notifier, const char *path,
+                            struct fh_error *error)
 {
-    bell->file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    if (bell->file < 0)
+    notifier->file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (notifier->file < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be opened", path);
-    if (!take_place(bell))
+    if (!take_place(notifier))
         return error_set_errno(error, FH_UNAVAILABLE, errno,
                                "%.150s has no place free, of %d, for one more process", path,
                                PLACES);
-    bell->poll.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (bell->poll.fd < 0 || inotify_add_watch(bell->poll.fd, path, IN_MODIFY) < 0)
+    notifier->poll.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (notifier->poll.fd < 0 || inotify_add_watch(notifier->poll.fd, path, IN_MODIFY) < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be watched", path);
-    if (!read_places(bell, bell->seen)) /* watched first, so that no ring falls in between */
+    if (!read_places(notifier,
+                     notifier->seen)) /* watched first, so that no ring falls in between */
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be read", path);
     return FH_OK;
 }
 
-enum fh_code store_bell_open(struct store *store, const char *path, struct fh_error *error)
+enum fh_code store_notifier_open(struct store *store, const char *path, struct fh_error *error)
 {
-    struct store_bell *bell = calloc(1, sizeof *bell);
-    FH_ASSERT(bell != NULL && store->bell == NULL);
-    bell->file = -1;
-    bell->poll = (struct world_poll){.fd = -1, .ready = on_written, .owner = store};
-    enum fh_code code = prepare(bell, path, error);
+    struct store_notifier *notifier = calloc(1, sizeof *notifier);
+    FH_ASSERT(notifier != NULL && store->notifier == NULL);
+    notifier->file = -1;
+    notifier->poll = (struct world_poll){.fd = -1, .ready = on_written, .owner = store};
+    enum fh_code code = prepare(notifier, path, error);
     if (code != FH_OK) {
-        release(bell);
+        release(notifier);
         return code;
     }
-    store->bell = bell;
-    world_poll_start(store->world, &bell->poll, WORLD_READABLE);
+    store->notifier = notifier;
+    world_poll_start(store->world, &notifier->poll, WORLD_READABLE);
     return FH_OK;
 }
 
-void store_bell_ring(struct store *store)
+void store_notifier_notify(struct store *store)
 {
-    struct store_bell *bell = store->bell;
-    if (!bell)
+    struct store_notifier *notifier = store->notifier;
+    if (!notifier)
         return;
-    uint64_t *count = &bell->seen[bell->place];
+    uint64_t *count = &notifier->seen[notifier->place];
     ++*count;
     ssize_t written;
     do
-        written = pwrite(bell->file, count, sizeof *count,
-                         (off_t)bell->place * (off_t)sizeof *bell->seen);
+        written = pwrite(notifier->file, count, sizeof *count,
+                         (off_t)notifier->place * (off_t)sizeof *notifier->seen);
     while (written < 0 && errno == EINTR); /* a full disk: the others look, sooner or later */
 }
 
-void store_bell_close(struct store *store)
+void store_notifier_close(struct store *store)
 {
-    if (!store->bell)
+    if (!store->notifier)
         return;
-    world_poll_stop(store->world, &store->bell->poll);
-    release(store->bell);
-    store->bell = NULL;
+    world_poll_stop(store->world, &store->notifier->poll);
+    release(store->notifier);
+    store->notifier = NULL;
 }

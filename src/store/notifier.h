@@ -12,12 +12,12 @@
 
 struct store;
 
-#define BELL_FILE "bell" /* in the service's own folder */
+#define NOTIFIER_FILE "bell" /* in the service's own folder */
 
 /* `path`: a file that all of them open; it is made if it is not there. From now on the store hears
  * the others, and store_sequence rings. Where it can't (FH_UNAVAILABLE), nothing has changed. */
-enum fh_code store_bell_open(struct store *store, const char *path, struct fh_error *error);
-void store_bell_ring(struct store *store); /* fine without a bell */
-void store_bell_close(struct store *store);
+enum fh_code store_notifier_open(struct store *store, const char *path, struct fh_error *error);
+void store_notifier_notify(struct store *store); /* fine without a bell */
+void store_notifier_close(struct store *store);
 
 #endif

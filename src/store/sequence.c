@@ -182,7 +182,7 @@ static void ask_for(struct store *store, struct waiting *taken, int count)
     }
     enum fh_code code = ask(store, placed, count, &error);
     if (code == FH_OK)
-        store_bell_ring(store);
+        store_notifier_notify(store);
     at = 0;
     for (struct waiting *each = taken, *next; each; each = next) {
         next = each->next; /* `each` is of a fiber that ends with it */
@@ -241,7 +241,7 @@ static void ask_again(void *argument)
     sequencer->owing = false;
     fiber_wake_all(&sequencer->again);
     if (code == FH_OK)
-        store_heard(store);
+        store_notify_listeners(store);
 }
 
 enum fh_code store_sequence(struct store *store, struct store_placed *placed, int count,
@@ -287,7 +287,7 @@ void store_unlisten(struct store *store, struct store_listener *listener)
         *at = listener->next;
 }
 
-void store_heard(struct store *store)
+void store_notify_listeners(struct store *store)
 {
     for (struct store_listener *listener = store->listeners, *next; listener; listener = next) {
         next = listener->next;

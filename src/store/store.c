@@ -108,7 +108,7 @@ void store_close(struct store *store)
 {
     store_replicas_close(store->replicas);
     store_sequencer_close(store);
-    store_bell_close(store);
+    store_notifier_close(store);
     relational_cache_free(store->relational);
     store->ops->close(store);
 }

@@ -28,7 +28,7 @@
 #include "world/world.h"
 
 struct relational_cache;
-struct store_bell;
+struct store_notifier;
 
 enum store_mode {
     STORE_READ, /* a snapshot of committed rows; commit and rollback both end it */
@@ -102,7 +102,7 @@ struct store {
     char instance[STORE_INSTANCE_SIZE];  /* which process this is, "0" when it is the only one */
     struct store_sequencer *sequencer;   /* of sequence.c; freed by store_close */
     struct store_listener *listeners;
-    struct store_bell *bell;         /* of bell.c, NULL: none; freed by store_close */
+    struct store_notifier *notifier; /* of bell.c, NULL: none; freed by store_close */
     struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
     struct store_hold hold;
     int outbox_rows;                     /* to be read of the outbox at once: see ledger.c */
@@ -157,11 +157,11 @@ struct store_ops {
      * alone. Others: nothing was done, nor will be. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
-    /* The sequencer (docs/internals/store.md). Gives committed events their positions, STORE_SEQUENCE_SLICE
-     * of them at the most, and tells those of `placed`, whose works this process has committed, as
-     * far as they are known then. Called by one fiber at a time (store_sequence). FH_UNAVAILABLE:
-     * it is done later, nothing is lost. NULL: the commit has done it, and events know their
-     * positions inside the work (engines with one writer). */
+    /* The sequencer (docs/internals/store.md). Gives committed events their positions,
+     * STORE_SEQUENCE_SLICE of them at the most, and tells those of `placed`, whose works this
+     * process has committed, as far as they are known then. Called by one fiber at a time
+     * (store_sequence). FH_UNAVAILABLE: it is done later, nothing is lost. NULL: the commit has
+     * done it, and events know their positions inside the work (engines with one writer). */
     enum fh_code (*sequence)(struct store *store, struct store_placed *placed, int count,
                              struct fh_error *error);
     /* What time it is on the server, in ms since 1970; nothing rests on it alone, since it may be
@@ -242,7 +242,7 @@ void store_sequence_told(struct store *store, const char *event_id, int64_t posi
 
 void store_listen(struct store *store, struct store_listener *listener);
 void store_unlisten(struct store *store, struct store_listener *listener);
-void store_heard(struct store *store); /* tells the listeners */
+void store_notify_listeners(struct store *store); /* tells the listeners */
 
 /* What was read back is not what was written (a page's checksum, say): a FH_UNAVAILABLE that no
  * repetition mends. Engines begin error->native with this word. */

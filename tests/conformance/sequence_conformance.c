@@ -375,9 +375,9 @@ static void ring_and_hear(struct conformance *c, struct store *second, struct he
     char path[128];
     struct store_placed placed = {.event_id = "one"};
     struct world *world = c->harness.world;
-    snprintf(path, sizeof path, "%s/" BELL_FILE, c->harness.folder);
-    EXPECT(store_bell_open(c->store, path, &c->error) == FH_OK);
-    EXPECT(store_bell_open(second, path, &c->error) == FH_OK);
+    snprintf(path, sizeof path, "%s/" NOTIFIER_FILE, c->harness.folder);
+    EXPECT(store_notifier_open(c->store, path, &c->error) == FH_OK);
+    EXPECT(store_notifier_open(second, path, &c->error) == FH_OK);
     EXPECT(commit_event(c, second, "one", "a", false) == FH_OK);
     EXPECT(heard->count == 0);
     EXPECT(store_sequence(second, &placed, 1, &c->error) == FH_OK);

@@ -46,7 +46,7 @@ static int set_up(void **state)
 {
     (void)state;
     harness_init(&harness);
-    snprintf(path, sizeof path, "%s/" BELL_FILE, harness.folder);
+    snprintf(path, sizeof path, "%s/" NOTIFIER_FILE, harness.folder);
     for (int i = 0; i < RINGERS; i++)
         ringer_init(&ringers[i]);
     return 0;
@@ -56,7 +56,7 @@ static int tear_down(void **state)
 {
     (void)state;
     for (int i = 0; i < RINGERS; i++)
-        store_bell_close(&ringers[i].store);
+        store_notifier_close(&ringers[i].store);
     harness_release(&harness);
     return 0;
 }
@@ -64,7 +64,7 @@ static int tear_down(void **state)
 static void open_all(int count)
 {
     for (int i = 0; i < count; i++)
-        assert_int_equal(store_bell_open(&ringers[i].store, path, NULL), FH_OK);
+        assert_int_equal(store_notifier_open(&ringers[i].store, path, NULL), FH_OK);
 }
 
 static bool has_heard(void *argument)
@@ -91,10 +91,10 @@ static void a_ring_is_heard_by_all_others_and_not_by_oneself(void **state)
 {
     (void)state;
     open_all(3);
-    store_bell_ring(&ringers[0].store);
+    store_notifier_notify(&ringers[0].store);
     until_heard(&ringers[1], 1);
     until_heard(&ringers[2], 1);
-    store_bell_ring(&ringers[1].store);
+    store_notifier_notify(&ringers[1].store);
     until_heard(&ringers[0], 1);
     until_heard(&ringers[2], 2);
     assert_int_equal(ringers[0].heard, 1);
@@ -107,8 +107,8 @@ static void many_rings_at_once_are_heard_once(void **state)
     (void)state;
     open_all(3);
     for (int i = 0; i < RINGS_MAX; i++) {
-        store_bell_ring(&ringers[0].store);
-        store_bell_ring(&ringers[1].store);
+        store_notifier_notify(&ringers[0].store);
+        store_notifier_notify(&ringers[1].store);
     }
     until_heard(&ringers[0], 1);
     until_heard(&ringers[1], 1);
@@ -121,9 +121,9 @@ static void ring_until_killed(int told)
 {
     harness_init(&harness);
     ringer_init(&ringers[0]);
-    if (store_bell_open(&ringers[0].store, path, NULL) != FH_OK)
+    if (store_notifier_open(&ringers[0].store, path, NULL) != FH_OK)
         _exit(1);
-    store_bell_ring(&ringers[0].store);
+    store_notifier_notify(&ringers[0].store);
     if (write(told, "r", 1) != 1)
         _exit(1);
     for (;;)
@@ -142,13 +142,14 @@ static void the_place_of_one_that_was_killed_is_taken_and_heard(void **state)
     assert_int_equal(close(told[1]), 0);
     assert_int_equal(read(told[0], &byte, 1), 1);
     close(told[0]);
-    assert_int_equal(store_bell_open(&ringers[1].store, path, NULL), FH_OK); /* a place beside it */
-    store_bell_ring(&ringers[1].store);
+    assert_int_equal(store_notifier_open(&ringers[1].store, path, NULL),
+                     FH_OK); /* a place beside it */
+    store_notifier_notify(&ringers[1].store);
     assert_int_equal(size_of_file(), 16);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(store_bell_open(&ringers[0].store, path, NULL), FH_OK);
-    store_bell_ring(&ringers[0].store);
+    assert_int_equal(store_notifier_open(&ringers[0].store, path, NULL), FH_OK);
+    store_notifier_notify(&ringers[0].store);
     until_heard(&ringers[1], 1);
     assert_int_equal(size_of_file(), 16);
 }
@@ -157,16 +158,16 @@ static void a_file_that_is_cut_or_removed_harms_nobody(void **state)
 {
     (void)state;
     open_all(2);
-    store_bell_ring(&ringers[0].store);
+    store_notifier_notify(&ringers[0].store);
     until_heard(&ringers[1], 1);
     assert_int_equal(truncate(path, 0), 0);
-    store_bell_ring(&ringers[0].store);
+    store_notifier_notify(&ringers[0].store);
     until_heard(&ringers[1], 2);
     assert_int_equal(truncate(path, 3), 0);
-    store_bell_ring(&ringers[1].store);
+    store_notifier_notify(&ringers[1].store);
     until_heard(&ringers[0], 1);
     assert_int_equal(unlink(path), 0);
-    store_bell_ring(&ringers[0].store); /* those who have the file open still hear */
+    store_notifier_notify(&ringers[0].store); /* those who have the file open still hear */
     until_heard(&ringers[1], 3);
 }
 
@@ -174,10 +175,10 @@ static void refused(const char *where, const char *why)
 {
     struct fh_error error = {0};
     struct store *store = &ringers[2].store;
-    assert_int_equal(store_bell_open(store, where, &error), FH_UNAVAILABLE);
+    assert_int_equal(store_notifier_open(store, where, &error), FH_UNAVAILABLE);
     assert_non_null(strstr(error.message, why));
-    assert_null(store->bell);
-    store_bell_ring(store);
+    assert_null(store->notifier);
+    store_notifier_notify(store);
 }
 
 static void who_has_no_bell_is_told_why_and_goes_on(void **state)
@@ -195,8 +196,8 @@ static void who_has_no_bell_is_told_why_and_goes_on(void **state)
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &rest), 0);
     refused(path, "no place free");
     close(fd);
-    assert_int_equal(store_bell_open(&ringers[1].store, path, NULL), FH_OK);
-    store_bell_ring(&ringers[1].store);
+    assert_int_equal(store_notifier_open(&ringers[1].store, path, NULL), FH_OK);
+    store_notifier_notify(&ringers[1].store);
     until_heard(&ringers[0], 1);
 }
 

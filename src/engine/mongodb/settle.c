@@ -91,7 +91,7 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
     }
     if ((!code || carry.counted) &&
         late) /* whoever published them may have gone on without their positions */
-        store_heard(&mongodb->store);
+        store_notify_listeners(&mongodb->store);
     free(carry.placed);
     return code;
 }

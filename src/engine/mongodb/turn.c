@@ -110,8 +110,8 @@ static enum fh_code begin_turn(struct mongodb *mongodb, int64_t mark, struct fh_
     mongodb->turned_ns = world_monotonic_ns(mongodb->store.world);
     fiber_wake_all(&mongodb->gate);
     if (unclean) { /* events of the dead may have got their positions */
-        store_heard(&mongodb->store);
-        store_bell_ring(&mongodb->store);
+        store_notify_listeners(&mongodb->store);
+        store_notifier_notify(&mongodb->store);
     }
     return FH_OK;
 }

@@ -46,7 +46,7 @@ void postgresql_on_notice(struct postgresql_connection *connection)
         postgresql_pq.PQfreemem(notify);
     }
     if (heard && !store->closing)
-        store_heard(&store->base);
+        store_notify_listeners(&store->base);
 }
 
 static void keep_listening(void *argument)
@@ -57,7 +57,7 @@ static void keep_listening(void *argument)
         if (store->sequence.state == CONNECTION_UP)
             fiber_wait(&store->listening);
         else if (postgresql_connect_shared(&store->sequence, NULL) == FH_OK)
-            store_heard(&store->base);
+            store_notify_listeners(&store->base);
         else
             fiber_wait_until(&store->listening, world, store->retry_ns);
     }

@@ -25,12 +25,13 @@
 
 static int pause_ms_min(const struct event_manager *manager)
 {
-    return manager->context->store->bell ? LOOK_MS_MAX : LOOK_MS_MIN;
+    return manager->context->store->notifier ? LOOK_MS_MAX : LOOK_MS_MIN;
 }
 
 static bool someone_waits(const struct event_manager *manager)
 {
-    return manager->reader_count > 0 && !engine_can(manager->context->store->engine, ENGINE_TELLS);
+    return manager->reader_count > 0 &&
+           !engine_can(manager->context->store->engine, ENGINE_NOTIFIES);
 }
 
 /* True: there is something new. */
@@ -47,7 +48,7 @@ static bool look(struct event_manager *manager)
     manager->position = last;
     if (last > manager->context->position)
         manager->context->position = last;
-    store_heard(manager->context->store);
+    store_notify_listeners(manager->context->store);
     return true;
 }
 
