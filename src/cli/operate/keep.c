@@ -10,7 +10,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     const char *config = cli_value(command, values, "--config");
     if (!config)
         return cli_fail(CLI_USAGE, "keep needs --config FILE");
-    return keeper_main(config);
+    return server_supervisor_main(config);
 }
 
 const struct cli_command cli_keep = {

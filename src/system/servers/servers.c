@@ -240,8 +240,9 @@ static json_t *stores_of(const struct configuring *by, const struct system_serve
 /* ---- Private servers ----------------------------------------------------------------------------
  */
 
-static enum fh_code write_keeper(const struct configuring *by, const struct system_server *server,
-                                 struct provision_part *part, struct fh_error *error)
+static enum fh_code write_supervisor(const struct configuring *by,
+                                     const struct system_server *server,
+                                     struct provision_part *part, struct fh_error *error)
 {
     json_t *config = json_pack(
         "{s:i, s:s, s:s, s:s, s:i, s:O, s:i, s:o}", "freehold", 1, "server", part->name, "engine",
@@ -358,7 +359,7 @@ static enum fh_code configure(struct configuring *by, struct fh_error *error)
         struct provision_part *part =
             part_named(by->provision, key_of(&by->provision->arena, server));
         if (part && is_private(server))
-            code = write_keeper(by, server, part, error);
+            code = write_supervisor(by, server, part, error);
     }
     return code == FH_OK ? provide_existing(by, error) : code;
 }
@@ -414,7 +415,7 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
     add_store(by, service, server->address.tls, store_on(by, service, server, port));
     code = kept_write(&by->provision->state, by->kept, error);
     if (code == FH_OK)
-        code = write_keeper(by, server, part, error);
+        code = write_supervisor(by, server, part, error);
     if (code != FH_OK || !runs)
         return code;
     json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", "127.0.0.1", "port", port, "user",

@@ -47,7 +47,7 @@
 
 enum phase { MAKING, STARTING, READY, STOPPING };
 
-struct keeper {
+struct server_supervisor {
     json_t *config;
     const struct server_kind *kind;
     struct arena arena;
@@ -60,27 +60,27 @@ struct keeper {
     sigset_t signals, before;
 };
 
-static void tell_up(const struct keeper *keeper, const char *line)
+static void tell_up(const struct server_supervisor *supervisor, const char *line)
 {
     /* A full channel loses a beat; a closed one is seen by poll. */
-    if (send(keeper->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (send(supervisor->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
 }
 
 /* ---- The server's process ----------------------------------------------------------------------
  */
 
-static enum fh_code spawn(struct keeper *keeper, const struct server_command *command, int signal,
-                          struct fh_error *error)
+static enum fh_code spawn(struct server_supervisor *supervisor,
+                          const struct server_command *command, int signal, struct fh_error *error)
 {
     pid_t parent = getpid();
-    keeper->pid = fork();
-    if (keeper->pid < 0)
+    supervisor->pid = fork();
+    if (supervisor->pid < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "The server can't be started");
-    if (keeper->pid > 0)
+    if (supervisor->pid > 0)
         return FH_OK;
     setpgid(0, 0);
-    sigprocmask(SIG_SETMASK, &keeper->before, NULL);
+    sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
     prctl(PR_SET_PDEATHSIG, signal);
     if (command->secret)
         setenv(command->secret_name, command->secret, 1);
@@ -97,28 +97,29 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
-static enum fh_code begin_making(struct keeper *keeper, struct fh_error *error)
+static enum fh_code begin_making(struct server_supervisor *supervisor, struct fh_error *error)
 {
-    struct server_command command = {.arena = &keeper->arena};
-    struct server_own own = keeper->own;
+    struct server_command command = {.arena = &supervisor->arena};
+    struct server_own own = supervisor->own;
     nftw(DATA_NEW, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     nftw(DATA, remove_one, FOLDERS_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-    own.data = arena_printf(&keeper->arena, "%s/" DATA_NEW, own.folder);
-    log_info("making a new %s server", keeper->kind->engine);
-    keeper->phase = MAKING;
-    enum fh_code code = keeper->kind->make(&own, &command, error);
-    return code == FH_OK ? spawn(keeper, &command, SIGKILL, error) : code;
+    own.data = arena_printf(&supervisor->arena, "%s/" DATA_NEW, own.folder);
+    log_info("making a new %s server", supervisor->kind->engine);
+    supervisor->phase = MAKING;
+    enum fh_code code = supervisor->kind->make(&own, &command, error);
+    return code == FH_OK ? spawn(supervisor, &command, SIGKILL, error) : code;
 }
 
-static enum fh_code begin_running(struct keeper *keeper, struct fh_error *error)
+static enum fh_code begin_running(struct server_supervisor *supervisor, struct fh_error *error)
 {
-    struct server_command command = {.arena = &keeper->arena};
-    keeper->phase = STARTING;
-    enum fh_code code = keeper->kind->run(&keeper->own, &command, error);
-    return code == FH_OK ? spawn(keeper, &command, keeper->kind->death_signal, error) : code;
+    struct server_command command = {.arena = &supervisor->arena};
+    supervisor->phase = STARTING;
+    enum fh_code code = supervisor->kind->run(&supervisor->own, &command, error);
+    return code == FH_OK ? spawn(supervisor, &command, supervisor->kind->death_signal, error)
+                         : code;
 }
 
-static enum fh_code finish_making(struct keeper *keeper, struct fh_error *error)
+static enum fh_code finish_making(struct server_supervisor *supervisor, struct fh_error *error)
 {
     unlink(SERVER_SECRET);
     int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -131,33 +132,33 @@ static enum fh_code finish_making(struct keeper *keeper, struct fh_error *error)
         close(folder);
     if (!moved)
         return error_set_errno(error, FH_UNAVAILABLE, number, "The new server can't be moved to %s",
-                               keeper->own.data);
-    return begin_running(keeper, error);
+                               supervisor->own.data);
+    return begin_running(supervisor, error);
 }
 
-static void stop(struct keeper *keeper)
+static void stop(struct server_supervisor *supervisor)
 {
-    if (keeper->phase == STOPPING)
+    if (supervisor->phase == STOPPING)
         return;
     /* A maker is a script with children: the whole group. */
-    if (keeper->pid)
-        kill(keeper->phase == MAKING ? -keeper->pid : keeper->pid,
-             keeper->phase == MAKING ? SIGTERM : keeper->kind->stop_signal);
-    keeper->phase = STOPPING;
+    if (supervisor->pid)
+        kill(supervisor->phase == MAKING ? -supervisor->pid : supervisor->pid,
+             supervisor->phase == MAKING ? SIGTERM : supervisor->kind->stop_signal);
+    supervisor->phase = STOPPING;
 }
 
 /* ---- Getting ready ------------------------------------------------------------------------------
  */
 
-static enum fh_code provide_all(struct keeper *keeper, struct fh_error *error)
+static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_error *error)
 {
     size_t i;
     json_t *store;
     enum fh_code code = FH_OK;
-    json_array_foreach (json_object_get(keeper->config, "stores"), i, store) {
+    json_array_foreach (json_object_get(supervisor->config, "stores"), i, store) {
         if (code == FH_OK)
-            code = keeper->kind->provide(keeper->admin, store, true, error);
-        tell_up(keeper, keeper->phase == READY ? "beat\n" : "working\n");
+            code = supervisor->kind->provide(supervisor->admin, store, true, error);
+        tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
     }
     return code;
 }
@@ -179,18 +180,18 @@ static enum fh_code mark_finished(struct fh_error *error)
 }
 
 /* FH_OK: go on, whether it is ready or not. */
-static enum fh_code try_ready(struct keeper *keeper, struct fh_error *error)
+static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_error *error)
 {
-    enum fh_code code = keeper->kind->enter(keeper->admin, error);
+    enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
     if (code == FH_UNAVAILABLE)
         return FH_OK; /* it does not answer yet; or it has ended, which is heard of */
     if (code == FH_OK)
-        code = provide_all(keeper, error);
+        code = provide_all(supervisor, error);
     if (code == FH_OK)
         code = mark_finished(error);
     if (code == FH_OK) {
-        keeper->phase = READY;
-        tell_up(keeper, "ready\n");
+        supervisor->phase = READY;
+        tell_up(supervisor, "ready\n");
     }
     return code;
 }
@@ -199,126 +200,129 @@ static enum fh_code try_ready(struct keeper *keeper, struct fh_error *error)
  * ------------------------------------------------------------------------------------ */
 
 /* What has ended, and so whether to go on: -1, or the exit code. */
-static int reap(struct keeper *keeper, struct fh_error *error)
+static int reap(struct server_supervisor *supervisor, struct fh_error *error)
 {
     int status;
-    if (keeper->pid == 0 || waitpid(keeper->pid, &status, WNOHANG) != keeper->pid)
+    if (supervisor->pid == 0 || waitpid(supervisor->pid, &status, WNOHANG) != supervisor->pid)
         return -1;
-    keeper->pid = 0;
+    supervisor->pid = 0;
     bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (keeper->phase == STOPPING)
-        return keeper->exit_code;
-    if (keeper->phase == MAKING && well) {
-        if (finish_making(keeper, error) == FH_OK)
+    if (supervisor->phase == STOPPING)
+        return supervisor->exit_code;
+    if (supervisor->phase == MAKING && well) {
+        if (finish_making(supervisor, error) == FH_OK)
             return -1;
         log_error("%s", error->message);
         return PROCESS_EXIT_FAILED;
     }
     if (WIFSIGNALED(status))
-        log_error("the %s server was killed by signal %d", keeper->kind->engine, WTERMSIG(status));
+        log_error("the %s server was killed by signal %d", supervisor->kind->engine,
+                  WTERMSIG(status));
     else
-        log_error("the %s server %s with exit code %d", keeper->kind->engine,
-                  keeper->phase == MAKING ? "could not be made: it ended" : "has ended",
+        log_error("the %s server %s with exit code %d", supervisor->kind->engine,
+                  supervisor->phase == MAKING ? "could not be made: it ended" : "has ended",
                   WEXITSTATUS(status));
     return PROCESS_EXIT_FAILED;
 }
 
-static void take_events(struct keeper *keeper, const struct pollfd *watched)
+static void take_events(struct server_supervisor *supervisor, const struct pollfd *watched)
 {
     struct signalfd_siginfo info;
     char ignored[64];
-    while (read(keeper->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo != SIGCHLD)
-            stop(keeper);
+            stop(supervisor);
     }
     if (watched[1].revents &&
-        recv(keeper->control_fd, ignored, sizeof ignored, MSG_DONTWAIT) == 0) {
-        keeper->control_fd = -1; /* `up` is gone */
-        stop(keeper);
+        recv(supervisor->control_fd, ignored, sizeof ignored, MSG_DONTWAIT) == 0) {
+        supervisor->control_fd = -1; /* `up` is gone */
+        stop(supervisor);
     }
 }
 
-static int turn(struct keeper *keeper)
+static int turn(struct server_supervisor *supervisor)
 {
     struct fh_error error = {0};
     for (;;) {
-        struct pollfd watched[2] = {{.fd = keeper->signal_fd, .events = POLLIN},
-                                    {.fd = keeper->control_fd, .events = POLLIN}};
-        poll(watched, 2, keeper->phase == STARTING ? TRY_MS : PROCESS_BEAT_MS);
-        take_events(keeper, watched);
-        int code = reap(keeper, &error);
+        struct pollfd watched[2] = {{.fd = supervisor->signal_fd, .events = POLLIN},
+                                    {.fd = supervisor->control_fd, .events = POLLIN}};
+        poll(watched, 2, supervisor->phase == STARTING ? TRY_MS : PROCESS_BEAT_MS);
+        take_events(supervisor, watched);
+        int code = reap(supervisor, &error);
         if (code >= 0)
             return code;
-        if (keeper->phase == STARTING && try_ready(keeper, &error) != FH_OK) {
+        if (supervisor->phase == STARTING && try_ready(supervisor, &error) != FH_OK) {
             log_error("%s", error.message);
-            keeper->exit_code =
+            supervisor->exit_code =
                 error.code == FH_UNAVAILABLE ? PROCESS_EXIT_FAILED : PROCESS_EXIT_CONFIGURATION;
-            stop(keeper);
+            stop(supervisor);
         }
-        tell_up(keeper, keeper->phase == READY ? "beat\n" : "working\n");
+        tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
     }
 }
 
-static enum fh_code prepare(struct keeper *keeper, struct fh_error *error)
+static enum fh_code prepare(struct server_supervisor *supervisor, struct fh_error *error)
 {
-    const char *engine = server_text(keeper->config, "engine");
-    const char *folder = server_text(keeper->config, "folder");
-    keeper->kind = server_kind(engine);
-    if (!keeper->kind)
+    const char *engine = server_text(supervisor->config, "engine");
+    const char *folder = server_text(supervisor->config, "folder");
+    supervisor->kind = server_kind(engine);
+    if (!supervisor->kind)
         return error_set(error, FH_INVALID, "The engine %s is not built in.", engine);
-    keeper->own = (struct server_own){.arena = &keeper->arena,
-                                      .programs = keeper->kind->programs(&keeper->arena),
-                                      .folder = folder,
-                                      .data = arena_printf(&keeper->arena, "%s/" DATA, folder),
-                                      .port = server_port(keeper->config, 0),
-                                      .password = server_text(keeper->config, "password"),
-                                      .settings = json_object_get(keeper->config, "settings"),
-                                      .stores = json_object_get(keeper->config, "stores")};
-    keeper->admin = json_pack("{s:s, s:i, s:s, s:s}", "host", "127.0.0.1", "port", keeper->own.port,
-                              "user", SERVER_SUPERUSER, "password", keeper->own.password);
-    if (!keeper->own.programs)
+    supervisor->own =
+        (struct server_own){.arena = &supervisor->arena,
+                            .programs = supervisor->kind->programs(&supervisor->arena),
+                            .folder = folder,
+                            .data = arena_printf(&supervisor->arena, "%s/" DATA, folder),
+                            .port = server_port(supervisor->config, 0),
+                            .password = server_text(supervisor->config, "password"),
+                            .settings = json_object_get(supervisor->config, "settings"),
+                            .stores = json_object_get(supervisor->config, "stores")};
+    supervisor->admin =
+        json_pack("{s:s, s:i, s:s, s:s}", "host", "127.0.0.1", "port", supervisor->own.port, "user",
+                  SERVER_SUPERUSER, "password", supervisor->own.password);
+    if (!supervisor->own.programs)
         return error_set(error, FH_INVALID, "%s is not installed: %s.", engine,
-                         keeper->kind->install);
+                         supervisor->kind->install);
     if (chdir(folder) != 0)
         return error_set_errno(error, FH_INVALID, errno, "The folder %s can't be entered", folder);
     json_int_t control_fd = -1;
-    json_integer_at(keeper->config, "control_fd", &control_fd);
-    keeper->control_fd = (int)control_fd;
+    json_integer_at(supervisor->config, "control_fd", &control_fd);
+    supervisor->control_fd = (int)control_fd;
     for (int fd = 3; fd < 6; fd++) /* `up` gave them to this process alone */
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    keeper->signal_fd = signalfd(-1, &keeper->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return keeper->signal_fd < 0
+    supervisor->signal_fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return supervisor->signal_fd < 0
                ? error_set_errno(error, FH_UNAVAILABLE, errno, "Signals can't be awaited")
                : FH_OK;
 }
 
-int keeper_main(const char *config_path)
+int server_supervisor_main(const char *config_path)
 {
     struct fh_error error = {0};
-    struct keeper keeper = {.control_fd = -1, .signal_fd = -1};
+    struct server_supervisor supervisor = {.control_fd = -1, .signal_fd = -1};
     log_init("server", LOG_LEVEL_INFO);
-    arena_init(&keeper.arena, ARENA_SIZE_MAX);
-    sigemptyset(&keeper.signals);
+    arena_init(&supervisor.arena, ARENA_SIZE_MAX);
+    sigemptyset(&supervisor.signals);
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaddset(&keeper.signals, numbers[i]);
-    sigprocmask(SIG_BLOCK, &keeper.signals, &keeper.before);
-    enum fh_code code = process_config_read(NULL, config_path, &keeper.config, &error);
+        sigaddset(&supervisor.signals, numbers[i]);
+    sigprocmask(SIG_BLOCK, &supervisor.signals, &supervisor.before);
+    enum fh_code code = process_config_read(NULL, config_path, &supervisor.config, &error);
     if (code == FH_OK)
-        code = prepare(&keeper, &error);
+        code = prepare(&supervisor, &error);
     if (code == FH_OK)
         code = access(DATA, F_OK) == 0 && access(UNFINISHED, F_OK) != 0
-                   ? begin_running(&keeper, &error)
-                   : begin_making(&keeper, &error);
+                   ? begin_running(&supervisor, &error)
+                   : begin_making(&supervisor, &error);
     int exit_code = PROCESS_EXIT_FAILED;
     if (code == FH_OK)
-        exit_code = turn(&keeper);
+        exit_code = turn(&supervisor);
     else
         log_error("%s", error.message);
     if (code == FH_INVALID)
         exit_code = PROCESS_EXIT_CONFIGURATION;
-    json_decref(keeper.admin);
-    json_decref(keeper.config);
-    arena_release(&keeper.arena);
+    json_decref(supervisor.admin);
+    json_decref(supervisor.config);
+    arena_release(&supervisor.arena);
     return exit_code;
 }

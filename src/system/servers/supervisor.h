@@ -9,6 +9,6 @@
  */
 
 /* Its exit code: 0 stopped as asked, 1 the server has ended, 78 its configuration is wrong. */
-int keeper_main(const char *config_path);
+int server_supervisor_main(const char *config_path);
 
 #endif
