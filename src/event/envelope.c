@@ -180,7 +180,7 @@ void envelope_row(struct text *out, const char *type, const char *key, int64_t p
     ADD(out, "}");
 }
 
-unsigned envelope_share(const char *key, unsigned count)
+unsigned envelope_partition(const char *key, unsigned count)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
     for (; *key; key++)

@@ -36,6 +36,6 @@ void envelope_string(struct text *out, const char *string);
 
 /* The share in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the
  * protocol: subscribers and publishers of different releases must agree on it. */
-unsigned envelope_share(const char *key, unsigned count);
+unsigned envelope_partition(const char *key, unsigned count);
 
 #endif

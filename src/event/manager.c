@@ -135,12 +135,12 @@ static json_t *subscription_state(const struct subscription *subscription)
 {
     struct subscription_view view;
     subscription_view(subscription, &view);
-    json_t *state =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "source", view.source,
-                  "share", view.share, "state", view.state, "position", (json_int_t)view.position,
-                  "last", (json_int_t)view.last, "depth", (json_int_t)view.depth, "lag_ms",
-                  (json_int_t)view.lag_ms, "parked", "keys", (json_int_t)view.parked_keys, "events",
-                  (json_int_t)view.parked_events, "oldest_ms", (json_int_t)view.parked_ms);
+    json_t *state = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "source", view.source, "share",
+        view.partition, "state", view.state, "position", (json_int_t)view.position, "last",
+        (json_int_t)view.last, "depth", (json_int_t)view.depth, "lag_ms", (json_int_t)view.lag_ms,
+        "parked", "keys", (json_int_t)view.parked_keys, "events", (json_int_t)view.parked_events,
+        "oldest_ms", (json_int_t)view.parked_ms);
     FH_ASSERT(state != NULL);
     if (*view.reason)
         json_object_set_new(state, "reason", json_string(view.reason));

@@ -110,10 +110,10 @@ static void write_works(struct text *text, const struct runtime *runtime)
 /* Of what this instance applies; the others tell of theirs. */
 static void write_source(struct text *text, const char *name, const json_t *subscription)
 {
-    const char *share = json_string_at(subscription, "share");
+    const char *partition = json_string_at(subscription, "share");
     text_printf(text, "%s{source=\"%s\"", name, json_string_at(subscription, "source"));
-    if (share && strcmp(share, "0/1") != 0)
-        text_printf(text, ",share=\"%s\"", share);
+    if (partition && strcmp(partition, "0/1") != 0)
+        text_printf(text, ",share=\"%s\"", partition);
     text_add(text, "} ");
 }
 

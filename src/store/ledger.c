@@ -168,11 +168,11 @@ enum fh_code ledger_cursor_move(struct store_work *work, const char *source, con
     return work->store->engine->ledger->cursor_move(work, source, share, old, next, error);
 }
 
-enum fh_code ledger_cursor_shares(struct store_work *work, const char *source,
-                                  bool (*visit)(void *context, const char *share), void *context,
-                                  struct fh_error *error)
+enum fh_code ledger_cursor_partitions(struct store_work *work, const char *source,
+                                      bool (*visit)(void *context, const char *share),
+                                      void *context, struct fh_error *error)
 {
-    return work->store->engine->ledger->cursor_shares(work, source, visit, context, error);
+    return work->store->engine->ledger->cursor_partitions(work, source, visit, context, error);
 }
 
 enum fh_code ledger_cursor_take(struct store_work *work, const char *source, const char *share,

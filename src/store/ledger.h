@@ -94,11 +94,11 @@ enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int l
                                 int64_t *ret_removed, struct fh_error *error);
 /* A subscriber as the publisher sees it: done is committed there, seen was fetched. Within one
  * incarnation done never goes back, whatever a request tells that comes late. */
-enum fh_code ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
+enum fh_code ledger_subscriber_put(struct store_work *work, const char *name, const char *partition,
                                    const char *incarnation, int64_t done, int64_t seen,
                                    int64_t now_ms, struct fh_error *error);
 struct ledger_subscriber {
-    const char *name, *share, *incarnation;
+    const char *name, *partition, *incarnation;
     int64_t done, seen;
 };
 /* All that have ever asked. */
@@ -117,20 +117,20 @@ struct ledger_cursor {
 };
 
 /* A subscription that was never there begins at position 0 (FH_OK, incarnation ""). */
-enum fh_code ledger_cursor_get(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_cursor_get(struct store_work *work, const char *source, const char *partition,
                                struct ledger_cursor *ret, struct fh_error *error);
 /* The work's first statement: from `old` to `next`. FH_CONFLICT (not retryable) when the cursor
  * is not at `old` with its epoch any more: someone else has applied these. */
-enum fh_code ledger_cursor_move(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_cursor_move(struct store_work *work, const char *source, const char *partition,
                                 const struct ledger_cursor *old, const struct ledger_cursor *next,
                                 struct fh_error *error);
 
 /* The shares that a subscription has, each "I/N"; none before it was ever there. */
-enum fh_code ledger_cursor_shares(struct store_work *work, const char *source,
-                                  bool (*visit)(void *context, const char *share), void *context,
-                                  struct fh_error *error);
+enum fh_code ledger_cursor_partitions(struct store_work *work, const char *source,
+                                      bool (*visit)(void *context, const char *partition),
+                                      void *context, struct fh_error *error);
 /* From now on only who knows `epoch` moves it. Made, at no position, where it is missing. */
-enum fh_code ledger_cursor_take(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_cursor_take(struct store_work *work, const char *source, const char *partition,
                                 int64_t epoch, struct fh_error *error);
 
 /* ---- leases: engines with many instances ----------------------------------------------------- */
@@ -167,7 +167,7 @@ enum fh_code ledger_lease_drop(struct store_work *work, const char *name, const 
 
 /* An event whose handler kept failing, or that waits behind one of its key that did. */
 struct ledger_parked {
-    const char *source, *share, *key;
+    const char *source, *partition, *key;
     int64_t position;
     const char *event_id, *type;
     int64_t time_ms;   /* the event's own; 0: it told none that can be read */
@@ -185,11 +185,11 @@ struct ledger_parked_counts {
 
 /* Is anything parked of this subscription; is this key. An applying or retrying work looks here
  * before anything else, but for its cursor. */
-enum fh_code ledger_parked_any(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_parked_any(struct store_work *work, const char *source, const char *partition,
                                bool *ret, struct fh_error *error);
-enum fh_code ledger_parked_has(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_parked_has(struct store_work *work, const char *source, const char *partition,
                                const char *key, bool *ret, struct fh_error *error);
-enum fh_code ledger_parked_count(struct store_work *work, const char *source, const char *share,
+enum fh_code ledger_parked_count(struct store_work *work, const char *source, const char *partition,
                                  struct ledger_parked_counts *ret, struct fh_error *error);
 /* Parks an event, and its key if it is not parked yet. */
 enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
@@ -262,9 +262,9 @@ enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, con
 /* Stores it and deletes that caller's commands it closes (never pending ones). */
 enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
                                  const struct ledger_caller *closed, struct fh_error *error);
-/* For a boundary that moves (docs/guide/boundaries.md), and for what follows from a restore: services'
- * commands behind (caller, key), in that order, at most `limit`; and what is closed of whom. Each
- * given to visit, whose false ends. */
+/* For a boundary that moves (docs/guide/boundaries.md), and for what follows from a restore:
+ * services' commands behind (caller, key), in that order, at most `limit`; and what is closed of
+ * whom. Each given to visit, whose false ends. */
 enum fh_code
 ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
                      bool (*visit)(void *context, const struct ledger_command *command),
@@ -408,7 +408,7 @@ enum fh_code ledger_migration_put(struct store_work *work, int64_t version, cons
 #define LEDGER_FUNCTIONS(X) \
     X(prepare) X(position) X(outbox_append) X(outbox_read) X(outbox_trimmed) X(outbox_id_at) \
     X(outbox_trim) X(subscriber_put) X(subscribers_get) X(cursor_get) X(cursor_move) \
-    X(cursor_shares) X(cursor_take) X(leases_get) X(lease_take) X(lease_renew) X(lease_drop) \
+    X(cursor_partitions) X(cursor_take) X(leases_get) X(lease_take) X(lease_renew) X(lease_drop) \
     X(parked_any) \
     X(parked_has) X(parked_count) X(parked_put) X(parked_take) X(parked_edit) X(parked_failed) \
     X(parked_keys) X(parked_events) X(command_get) X(command_put) X(commands_expire) \

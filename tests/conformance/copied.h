@@ -45,7 +45,7 @@ static inline enum fh_code leave_marks(struct store_work *work, struct fh_error 
     const struct ledger_cursor nowhere = {0};
     struct ledger_cursor cursor = {.incarnation = BIRTH, .event_id = "e7", .position = 7};
     struct ledger_parked parked = {.source = "users",
-                                   .share = "0/1",
+                                   .partition = "0/1",
                                    .key = "k",
                                    .position = 5,
                                    .event_id = "e5",

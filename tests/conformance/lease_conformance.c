@@ -156,8 +156,8 @@ static void a_taken_cursor_moves_only_for_who_has_taken_it(struct conformance *c
     struct seen seen = {""};
     struct store_work *work = conformance_begin(c, STORE_READ);
     EXPECT(work);
-    EXPECT(ledger_cursor_shares(work, "users", see_share, &seen, &c->error) == FH_OK);
-    EXPECT(ledger_cursor_shares(work, "products", see_share, &seen, &c->error) == FH_OK);
+    EXPECT(ledger_cursor_partitions(work, "users", see_share, &seen, &c->error) == FH_OK);
+    EXPECT(ledger_cursor_partitions(work, "products", see_share, &seen, &c->error) == FH_OK);
     conformance_rollback(c, work);
     EXPECT(strcmp(seen.text, "0/2;1/2;") == 0);
     /* From the very beginning: one who was paused before its first move is refused too. */

@@ -48,7 +48,7 @@ static enum fh_code park_or_take(struct store_work *work, int n, struct fh_error
 {
     bool unparked;
     struct ledger_parked parked = {.source = "users",
-                                   .share = "0/1",
+                                   .partition = "0/1",
                                    .key = "k",
                                    .position = 7,
                                    .event_id = "e",

@@ -14,7 +14,7 @@ struct shown {
 static struct ledger_parked parked_of(const char *key, int64_t position, int64_t attempts)
 {
     return (struct ledger_parked){.source = "users",
-                                  .share = "0/1",
+                                  .partition = "0/1",
                                   .key = key,
                                   .position = position,
                                   .event_id = "id",

@@ -23,7 +23,7 @@ static bool tell_subscriber(void *context, const struct ledger_subscriber *subsc
     struct told *told = context;
     size_t used = strlen(told->text);
     snprintf(told->text + used, sizeof told->text - used, "%s %s %s %lld %lld;", subscriber->name,
-             subscriber->share, subscriber->incarnation, (long long)subscriber->done,
+             subscriber->partition, subscriber->incarnation, (long long)subscriber->done,
              (long long)subscriber->seen);
     return true;
 }

@@ -130,11 +130,11 @@ static void what_a_round_has_applied_is_noted_for_it_alone(struct conformance *c
 static enum fh_code park_some(struct conformance *c, struct store_work *work)
 {
     static const struct ledger_parked parked[] = {
-        {.source = "users", .share = "0/1", .key = QUOTED, .position = 1},
-        {.source = "users", .share = "0/1", .key = QUOTED, .position = 3},
-        {.source = "users", .share = "0/1", .key = "b", .position = 2},
-        {.source = "users", .share = "0/10", .key = "b", .position = 1},
-        {.source = "users2", .share = "0/1", .key = "b", .position = 1}};
+        {.source = "users", .partition = "0/1", .key = QUOTED, .position = 1},
+        {.source = "users", .partition = "0/1", .key = QUOTED, .position = 3},
+        {.source = "users", .partition = "0/1", .key = "b", .position = 2},
+        {.source = "users", .partition = "0/10", .key = "b", .position = 1},
+        {.source = "users2", .partition = "0/1", .key = "b", .position = 1}};
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < sizeof parked / sizeof *parked && code == FH_OK; i++) {
         struct ledger_parked one = parked[i];
@@ -146,13 +146,13 @@ static enum fh_code park_some(struct conformance *c, struct store_work *work)
     return code;
 }
 
-static int64_t parked_events(struct conformance *c, const char *source, const char *share)
+static int64_t parked_events(struct conformance *c, const char *source, const char *partition)
 {
     struct ledger_parked_counts counts = {.events = -1};
     struct store_work *work = conformance_begin(c, STORE_READ);
     if (!work)
         return -1;
-    ledger_parked_count(work, source, share, &counts, &c->error);
+    ledger_parked_count(work, source, partition, &counts, &c->error);
     conformance_rollback(c, work);
     return counts.events;
 }

@@ -346,7 +346,7 @@ static void only_the_named_fields_leave_the_service(void **state)
     forget(&some);
 }
 
-static void shares_part_the_keys_among_them(void **state)
+static void partitions_part_the_keys_among_them(void **state)
 {
     struct fixture *fixture = *state;
     publish(fixture, 20);
@@ -367,12 +367,12 @@ static void publish_many(fh_work *w)
 }
 
 /* Reads what a share has behind `from` to the end, and counts each position of an event. */
-static struct asking read_share(struct fixture *fixture, const char *share,
-                                const struct asking *from, int *counts)
+static struct asking read_partition(struct fixture *fixture, const char *partition,
+                                    const struct asking *from, int *counts)
 {
     char more[64];
     struct asking asking, before = from ? *from : (struct asking){0};
-    snprintf(more, sizeof more, "&limit=100&share=%s", share);
+    snprintf(more, sizeof more, "&limit=100&share=%s", partition);
     do {
         size_t index;
         json_t *event;
@@ -391,36 +391,38 @@ static struct asking read_share(struct fixture *fixture, const char *share,
 }
 
 /* More than is kept in memory, and from every place in it. */
-static void shares_that_read_the_same_rows_each_get_their_own_once_and_in_order(void **state)
+static void partitions_that_read_the_same_rows_each_get_their_own_once_and_in_order(void **state)
 {
     struct fixture *fixture = *state;
-    enum { EVENTS = 20000, SHARES = 4 };
-    static const char *const shares[SHARES] = {"0/4", "1/4", "2/4", "3/4"};
-    struct asking ends[SHARES];
+    enum { EVENTS = 20000, PARTITIONS = 4 };
+    static const char *const partitions[PARTITIONS] = {"0/4", "1/4", "2/4", "3/4"};
+    struct asking ends[PARTITIONS];
     int *counts = calloc(EVENTS + 1, sizeof *counts);
     assert_non_null(counts);
     next_id = 1;
     for (int published = 250; published <= EVENTS; published += 250) {
         service_must(&fixture->service, publish_many);
-        for (int i = 0; published == EVENTS / 2 && i < SHARES - 1; i++)
-            ends[i] = read_share(fixture, shares[i], NULL, counts);
+        for (int i = 0; published == EVENTS / 2 && i < PARTITIONS - 1; i++)
+            ends[i] = read_partition(fixture, partitions[i], NULL, counts);
     }
-    for (int i = 0; i < SHARES; i++) /* the last one from the beginning, behind all the others */
-        ends[i] = read_share(fixture, shares[i], i < SHARES - 1 ? &ends[i] : NULL, counts);
+    for (int i = 0; i < PARTITIONS;
+         i++) /* the last one from the beginning, behind all the others */
+        ends[i] =
+            read_partition(fixture, partitions[i], i < PARTITIONS - 1 ? &ends[i] : NULL, counts);
     for (int i = 1; i <= EVENTS; i++)
         assert_int_equal(counts[i], 1);
-    for (int i = 0; i < SHARES; i++)
+    for (int i = 0; i < PARTITIONS; i++)
         assert_int_equal(ends[i].next, EVENTS);
     next_id = EVENTS + 1;
     service_must(&fixture->service, publish_three); /* behind what is in memory */
     struct asking all = ask_on(fixture, &ends[0], "&share=0/1");
     size_t found = 0;
-    for (int i = 0; i < SHARES; i++) {
+    for (int i = 0; i < PARTITIONS; i++) {
         char more[32];
-        snprintf(more, sizeof more, "&share=%s", shares[i]);
-        struct asking share = ask_on(fixture, &ends[i], more);
-        found += json_array_size(share.body);
-        forget(&share);
+        snprintf(more, sizeof more, "&share=%s", partitions[i]);
+        struct asking partition = ask_on(fixture, &ends[i], more);
+        found += json_array_size(partition.body);
+        forget(&partition);
     }
     assert_int_equal(json_array_size(all.body), 3);
     assert_int_equal(found, 3);
@@ -775,8 +777,8 @@ int main(void)
         TEST(the_feed_is_read_on_behind_the_last_answer),
         TEST(types_that_are_not_wanted_are_scanned_past),
         TEST(only_the_named_fields_leave_the_service),
-        TEST(shares_part_the_keys_among_them),
-        TEST(shares_that_read_the_same_rows_each_get_their_own_once_and_in_order),
+        TEST(partitions_part_the_keys_among_them),
+        TEST(partitions_that_read_the_same_rows_each_get_their_own_once_and_in_order),
         TEST(internal_events_are_passed_over_and_never_sent),
         TEST(an_answers_body_is_bounded_but_one_event_is_always_sent),
         TEST(wrong_parameters_are_refused_by_name),

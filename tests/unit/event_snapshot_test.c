@@ -520,9 +520,9 @@ static void a_page_has_its_shares_keys_with_their_last_positions(void **state)
     change(fixture, 1, 40, "first");
     change(fixture, 7, 1, "second");
     int rows = 0;
-    for (int share = 0; share < 3; share++) {
+    for (int partition = 0; partition < 3; partition++) {
         char query[96];
-        snprintf(query, sizeof query, "type=ItemChanged&share=%d/3&fields=id&limit=960", share);
+        snprintf(query, sizeof query, "type=ItemChanged&share=%d/3&fields=id&limit=960", partition);
         struct asking asking = ask(fixture, query);
         assert_int_equal(asking.status, 200);
         size_t i;

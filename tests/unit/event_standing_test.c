@@ -68,9 +68,9 @@ static void age_entry(void *argument)
     struct store_work *work;
     FH_ASSERT(store_begin(fixture->orders.context.store, STORE_WRITE, &work, NULL) == FH_OK);
     for (int i = 0; i < 8; i++) {
-        char share[16];
-        snprintf(share, sizeof share, "%d/8", i);
-        FH_ASSERT(ledger_cursor_take(work, "users", share, 0, NULL) == FH_OK);
+        char partition[16];
+        snprintf(partition, sizeof partition, "%d/8", i);
+        FH_ASSERT(ledger_cursor_take(work, "users", partition, 0, NULL) == FH_OK);
     }
     FH_ASSERT(store_commit(work, NULL) == FH_OK);
 }

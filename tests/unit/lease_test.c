@@ -13,7 +13,7 @@
 #include "work/work.h"
 
 #define INSTANCES_MAX 4
-#define SHARES 8
+#define PARTITIONS 8
 
 static const fh_service service = {.name = "orders", .model = FH_RELATIONAL};
 
@@ -25,7 +25,7 @@ struct process {
     struct fixture *fixture;
     struct work_context context;
     struct lease_manager *manager;
-    struct lease leases[SHARES + 1];
+    struct lease leases[PARTITIONS + 1];
     int lease_count;
     struct lease_watcher watcher;
     bool cut, slow; /* slow: does not end what it shall give back until told */
@@ -90,8 +90,8 @@ static void ends(struct lease *lease)
 static enum fh_code take(struct lease *lease, struct store_work *work, int64_t epoch,
                          struct fh_error *error)
 {
-    const char *share = strrchr(lease->name, ' ');
-    return share ? ledger_cursor_take(work, "users", share + 1, epoch, error) : FH_OK;
+    const char *partition = strrchr(lease->name, ' ');
+    return partition ? ledger_cursor_take(work, "users", partition + 1, epoch, error) : FH_OK;
 }
 
 static void looked(void *context, bool changed)
@@ -132,7 +132,7 @@ static void add(struct process *process, const char *name)
     lease_add(process->manager, lease);
 }
 
-static struct process *begin(struct fixture *fixture, int n, const char *instance, bool shares)
+static struct process *begin(struct fixture *fixture, int n, const char *instance, bool partitions)
 {
     struct process *process = &fixture->processes[n];
     char name[32];
@@ -145,8 +145,8 @@ static struct process *begin(struct fixture *fixture, int n, const char *instanc
     process->watcher =
         (struct lease_watcher){.looked = looked, .lost = lost, .tell = tell, .context = process};
     lease_watch(process->manager, &process->watcher);
-    for (int i = 0; shares && i < SHARES; i++) {
-        snprintf(name, sizeof name, "share users %d/%d", i, SHARES);
+    for (int i = 0; partitions && i < PARTITIONS; i++) {
+        snprintf(name, sizeof name, "share users %d/%d", i, PARTITIONS);
         add(process, name);
     }
     add(process, "sagas");
@@ -186,7 +186,7 @@ static int ours(const struct process *process)
 
 struct expected {
     struct fixture *fixture;
-    int shares[INSTANCES_MAX]; /* -1: does not matter */
+    int partitions[INSTANCES_MAX]; /* -1: does not matter */
 };
 
 static bool is_so(void *argument)
@@ -194,7 +194,8 @@ static bool is_so(void *argument)
     const struct expected *expected = argument;
     for (int i = 0; i < INSTANCES_MAX; i++) {
         const struct process *process = &expected->fixture->processes[i];
-        if (process->manager && expected->shares[i] >= 0 && ours(process) != expected->shares[i])
+        if (process->manager && expected->partitions[i] >= 0 &&
+            ours(process) != expected->partitions[i])
             return false;
     }
     return true;
@@ -209,11 +210,11 @@ static void expect(struct fixture *fixture, int first, int second, int third)
 /* No two have the same at once. */
 static void expect_apart(const struct fixture *fixture)
 {
-    for (int share = 0; share < SHARES; share++) {
+    for (int partition = 0; partition < PARTITIONS; partition++) {
         int owners = 0;
         for (int i = 0; i < INSTANCES_MAX; i++)
             owners += fixture->processes[i].manager &&
-                      fixture->processes[i].leases[share].state == LEASE_OURS;
+                      fixture->processes[i].leases[partition].state == LEASE_OURS;
         assert_in_range(owners, 0, 1);
     }
 }
@@ -263,7 +264,7 @@ static void what_is_given_up_is_given_only_when_it_has_ended(void **state)
     expect(fixture, 4, 4, -1);
 }
 
-static int64_t epoch_of(struct fixture *fixture, const char *share);
+static int64_t epoch_of(struct fixture *fixture, const char *partition);
 
 /* It has let the others know that it beats more often than one that is alone. */
 static bool knows_the_other(void *argument)
@@ -323,7 +324,7 @@ static void a_program_that_does_not_know_a_lease_gets_none(void **state)
     begin(fixture, 1, "1", true);
     expect(fixture, 0, 8, -1);
     assert_true((fixture->processes[0].leases[0].state == LEASE_OURS) !=
-                (fixture->processes[1].leases[SHARES].state == LEASE_OURS));
+                (fixture->processes[1].leases[PARTITIONS].state == LEASE_OURS));
 }
 
 static void collect(void *context, const json_t *told)
@@ -370,7 +371,7 @@ static void an_embedded_store_writes_nothing(void **state)
 
 struct asked {
     struct fixture *fixture;
-    const char *share;
+    const char *partition;
     int64_t epoch;
 };
 
@@ -381,14 +382,14 @@ static void epoch_entry(void *argument)
     struct ledger_cursor cursor = {0};
     if (store_begin(asked->fixture->real, STORE_READ, &work, NULL) != FH_OK)
         return;
-    ledger_cursor_get(work, "users", asked->share, &cursor, NULL);
+    ledger_cursor_get(work, "users", asked->partition, &cursor, NULL);
     store_rollback(work);
     asked->epoch = cursor.epoch;
 }
 
-static int64_t epoch_of(struct fixture *fixture, const char *share)
+static int64_t epoch_of(struct fixture *fixture, const char *partition)
 {
-    struct asked asked = {fixture, share, -1};
+    struct asked asked = {fixture, partition, -1};
     harness_run(&fixture->harness, epoch_entry, &asked);
     return asked.epoch;
 }

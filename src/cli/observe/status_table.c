@@ -268,18 +268,18 @@ static void note_standing(const struct table *table, const json_t *service)
 {
     size_t i;
     json_t *one;
-    char shares[64];
+    char partitions[64];
     const json_t *subscriptions = json_at(service, "state.subscriptions");
     json_array_foreach (subscriptions, i, one) {
         const char *reason = json_string_at(one, "reason");
         size_t alike = reason ? count_alike(subscriptions, one) : 0;
         if (alike == 0)
             continue;
-        snprintf(shares, sizeof shares, "%zu shares", alike);
+        snprintf(partitions, sizeof partitions, "%zu shares", alike);
         if (alike == 1)
-            snprintf(shares, sizeof shares, "share %s", json_string_at(one, "share"));
+            snprintf(partitions, sizeof partitions, "share %s", json_string_at(one, "share"));
         note(table, "%s hears %s (%s): %s. %s", json_string_at(service, "name"),
-             json_string_at(one, "source"), shares, json_string_at(one, "state"), reason);
+             json_string_at(one, "source"), partitions, json_string_at(one, "state"), reason);
     }
 }
 

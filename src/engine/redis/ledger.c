@@ -353,11 +353,11 @@ static enum fh_code key_places(struct store_work *work, const json_t *keys,
 
 /* Who parks an event moves the cursor, and who retries one reads its key's record: both meet the
  * work that begins a round, whichever is first. */
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
                                  struct fh_error *error)
 {
     char within[RECORD_ID_SIZE];
-    enum fh_code code = record_id(within, error, "%s" RECORD_SEPARATOR "%s", source, share);
+    enum fh_code code = record_id(within, error, "%s" RECORD_SEPARATOR "%s", source, partition);
     if (!code)
         code = redis_clear(work, "parked_key", within, error);
     return code ? code : redis_clear(work, "parked", within, error);

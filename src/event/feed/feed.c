@@ -51,16 +51,16 @@ static const fh_field feed_shape[] = {
 
 /* A subscriber as it last told. */
 struct feed_subscriber {
-    char name[FEED_NAME_LENGTH_MAX + 1], share[17];
+    char name[FEED_NAME_LENGTH_MAX + 1], partition[17];
     int64_t done, seen;
     bool dirty;
 };
 
 struct feed_query {
     json_t *typed; /* what the texts below live in */
-    const char *incarnation, *id, *name, *share, *seen_id;
+    const char *incarnation, *id, *name, *partition, *seen_id;
     int64_t after, done, seen;
-    unsigned share_index, share_count;
+    unsigned partition_index, partition_count;
     const json_t *types;
     struct fields fields;
     int limit;
@@ -169,11 +169,11 @@ static const char *query_read(struct feed_query *query)
     query->seen = integer_or(typed, "seen", 0);
     query->seen_id = string_or(typed, "seen_id", "");
     query->name = string_or(typed, "name", NULL);
-    query->share = string_or(typed, "share", "0/1");
+    query->partition = string_or(typed, "share", "0/1");
     query->types = json_object_get(typed, "types");
     query->limit = (int)integer_or(typed, "limit", FEED_LIMIT_DEFAULT);
     query->wait_ms = integer_or(typed, "wait", 0) * 1000;
-    if (!place_share(query->share, &query->share_index, &query->share_count))
+    if (!place_share(query->partition, &query->partition_index, &query->partition_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (query->after > 0 && (!*query->incarnation || !*query->id))
         return "With `after`, `incarnation` and the `id` of the event there are needed.";
@@ -207,8 +207,8 @@ static bool is_wanted(const struct feed_query *query, const struct ledger_event 
 {
     if (strncmp(event->type, SLICE_INTERNAL_PREFIX, sizeof SLICE_INTERNAL_PREFIX - 1) == 0)
         return false;
-    if (query->share_count > 1 &&
-        envelope_share(event->key, query->share_count) != query->share_index)
+    if (query->partition_count > 1 &&
+        envelope_partition(event->key, query->partition_count) != query->partition_index)
         return false;
     if (!query->types)
         return true;
@@ -281,7 +281,7 @@ static enum fh_code scan_judge(struct feed_scan *scan, struct store_work *work,
 static enum fh_code scan_rows(struct feed_scan *scan, struct event_manager *manager,
                               struct store_work *work, struct fh_error *error)
 {
-    if (scan->query->share_count > 1)
+    if (scan->query->partition_count > 1)
         return slice_read(manager, work, scan->next, scan->last, FEED_SCAN_MAX, scan_event, scan,
                           error);
     return ledger_outbox_read(work, scan->next, FEED_SCAN_MAX, scan_event, scan, error);
@@ -325,7 +325,7 @@ static enum fh_code record_all(struct event_manager *manager, struct fh_error *e
         struct feed_subscriber *subscriber = value;
         if (!subscriber->dirty)
             continue;
-        code = ledger_subscriber_put(work, subscriber->name, subscriber->share,
+        code = ledger_subscriber_put(work, subscriber->name, subscriber->partition,
                                      context->store->incarnation, subscriber->done,
                                      subscriber->seen, world_wall_ms(context->world), error);
         /* Told anew while the commit is under way, it is written down again. */
@@ -375,13 +375,13 @@ static void recorder(void *argument)
     event_manager_fiber_ends(manager);
 }
 
-void feed_told(struct event_manager *manager, const char *name, const char *share, int64_t done,
+void feed_told(struct event_manager *manager, const char *name, const char *partition, int64_t done,
                int64_t seen)
 {
     char key[FEED_NAME_LENGTH_MAX + 20];
     if (!name || manager->draining)
         return;
-    snprintf(key, sizeof key, "%s %s", name, share);
+    snprintf(key, sizeof key, "%s %s", name, partition);
     struct feed_subscriber *subscriber = map_get(&manager->subscribers, key);
     if (!subscriber) {
         if (manager->subscribers.count >= FEED_SUBSCRIBERS_MAX)
@@ -389,7 +389,7 @@ void feed_told(struct event_manager *manager, const char *name, const char *shar
         subscriber = calloc(1, sizeof *subscriber);
         FH_ASSERT(subscriber != NULL);
         snprintf(subscriber->name, sizeof subscriber->name, "%s", name);
-        snprintf(subscriber->share, sizeof subscriber->share, "%s", share);
+        snprintf(subscriber->partition, sizeof subscriber->partition, "%s", partition);
         subscriber->done = -1;
         map_put(&manager->subscribers, key, subscriber);
     }
@@ -453,7 +453,7 @@ static enum fh_code feed_poll(struct event_manager *manager, struct feed_scan *s
             manager->position = scan->last; /* internal events take positions without a word here */
         if (code != FH_OK || scan->status != 200)
             return code; /* a cursor that is refused records nothing */
-        feed_told(manager, scan->query->name, scan->query->share, scan->query->done,
+        feed_told(manager, scan->query->name, scan->query->partition, scan->query->done,
                   scan->query->after);
         if (scan->count > 0)
             return FH_OK;

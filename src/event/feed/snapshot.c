@@ -63,7 +63,7 @@ struct page {
     const struct fh_published *published;
     const json_t *typed;
     bool integers; /* the keys are */
-    unsigned share_index, share_count;
+    unsigned partition_index, partition_count;
     int limit;
     struct fields fields;
     json_t *keys;      /* of the rows, in their order */
@@ -297,7 +297,8 @@ static void write_rows(struct page *page)
         const char *key = json_string_value(json_array_get(page->keys, i));
         const int64_t *place = map_get(&page->places, key);
         row = json_array_get(page->w.reply_body, i);
-        if (page->share_count > 1 && envelope_share(key, page->share_count) != page->share_index)
+        if (page->partition_count > 1 &&
+            envelope_partition(key, page->partition_count) != page->partition_index)
             continue;
         char *data = json_text(row);
         if (sent++)
@@ -390,14 +391,14 @@ static void answer_page(struct event_manager *manager, struct page *page, struct
 static const char *page_prepare(struct page *page, const struct work_context *context,
                                 int *ret_status)
 {
-    const char *share = json_string_value(json_object_get(page->typed, "share"));
+    const char *partition = json_string_value(json_object_get(page->typed, "share"));
     *ret_status = 404;
     page->published =
         find_published(context->service, json_string_value(json_object_get(page->typed, "type")));
     if (!page->published)
         return "This service gives no state of that type.";
     *ret_status = 400;
-    if (!place_share(share ? share : "0/1", &page->share_index, &page->share_count))
+    if (!place_share(partition ? partition : "0/1", &page->partition_index, &page->partition_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
         return "`fields` must be names, or Type:name, separated by commas.";

@@ -46,7 +46,7 @@ static bool look_at(void *context, const struct ledger_subscriber *subscriber)
     json_object_set_new(look->told, subscriber->name, json_true());
     json_array_append_new(look->list,
                           json_pack("{s:s, s:s, s:I, s:b}", "name", subscriber->name, "share",
-                                    subscriber->share, "done",
+                                    subscriber->partition, "done",
                                     (json_int_t)(here ? subscriber->done : 0), "expired", expired));
     return true;
 }

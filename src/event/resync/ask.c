@@ -22,7 +22,7 @@ void round_ask_init(struct round_asking *asking, struct subscription *s,
     const char *separator = "&fields=";
     text_init(path, PATH_SIZE_MAX);
     text_printf(path, SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=",
-                s->manager->context->service->name, s->share, limit);
+                s->manager->context->service->name, s->partition, limit);
     subscription_encode(path, asking->heard->type);
     if (limit > 0) {
         text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",

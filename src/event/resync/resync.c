@@ -107,9 +107,9 @@ static enum fh_code read_places(struct subscription *s, struct ledger_cursor *cu
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    code = ledger_cursor_get(work, s->source, s->share, cursor, error);
+    code = ledger_cursor_get(work, s->source, s->partition, cursor, error);
     if (code == FH_OK)
-        code = ops->round_get(work, s->source, s->share, round, error);
+        code = ops->round_get(work, s->source, s->partition, round, error);
     store_rollback(work);
     return code;
 }
@@ -166,15 +166,16 @@ static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_
     const struct ledger_snapshot_ops *ops = ledger_snapshots(w->store_work->store);
     *ret_replied = false;
     enum fh_code code =
-        ledger_cursor_move(w->store_work, s->source, s->share, &s->cursor, &own->cursor, error);
+        ledger_cursor_move(w->store_work, s->source, s->partition, &s->cursor, &own->cursor, error);
     if (code == FH_OK)
-        code = ops->round_move(w->store_work, s->source, s->share, &s->round, &own->next, error);
+        code =
+            ops->round_move(w->store_work, s->source, s->partition, &s->round, &own->next, error);
     own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK && own->begins)
-        code = ops->parked_clear(w->store_work, s->source, s->share, error);
+        code = ops->parked_clear(w->store_work, s->source, s->partition, error);
     for (int i = 0; i < own->count && code == FH_OK; i++)
-        code = ops->applied_put(w->store_work, s->source, s->share, s->round.type, own->rows[i].key,
-                                own->rows[i].position, s->round.round, error);
+        code = ops->applied_put(w->store_work, s->source, s->partition, s->round.type,
+                                own->rows[i].key, own->rows[i].position, s->round.round, error);
     return code;
 }
 
@@ -374,7 +375,7 @@ enum fh_code round_compare(struct subscription *s, struct store_work *work,
         if (type < 0 || s->round.phase != LEDGER_FOLLOW)
             continue;
         code = ledger_snapshots(work->store)
-                   ->applied_get(work, s->source, s->share, type, events[i].key, s->round.round,
+                   ->applied_get(work, s->source, s->partition, type, events[i].key, s->round.round,
                                  &position, error);
         covered[i] = code == FH_OK && events[i].position <= position;
     }
@@ -395,11 +396,11 @@ bool round_forget(struct subscription *s)
     apply_begins(s);
     enum fh_code code = store_begin(context->store, STORE_WRITE, &work, NULL);
     if (code == FH_OK) {
-        code = ops->applied_clear(work, s->source, s->share, FORGET_SLICE, &removed, NULL);
+        code = ops->applied_clear(work, s->source, s->partition, FORGET_SLICE, &removed, NULL);
         if (removed == 0)
             next.phase = LEDGER_FEED;
         if (code == FH_OK)
-            code = ops->round_move(work, s->source, s->share, &s->round, &next, NULL);
+            code = ops->round_move(work, s->source, s->partition, &s->round, &next, NULL);
         if (code == FH_OK)
             code = store_commit(work, NULL);
         else

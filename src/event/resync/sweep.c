@@ -65,9 +65,10 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
                              "bytes.",
                              s->heard[s->round.type]->type, LEDGER_AFTER_SIZE - 2);
         snprintf(sweep->after, sizeof sweep->after, "%c%s", s->round.after[0], key);
-        if (s->share_count > 1 && envelope_share(key, s->share_count) != s->share_index)
+        if (s->partition_count > 1 &&
+            envelope_partition(key, s->partition_count) != s->partition_index)
             continue;
-        code = ops->applied_get(work, s->source, s->share, s->round.type, key, s->round.round,
+        code = ops->applied_get(work, s->source, s->partition, s->round.type, key, s->round.round,
                                 &position, error);
         if (code == FH_OK && position < 0)
             json_array_append_new(sweep->keys, json_string(key));

@@ -146,7 +146,7 @@ static enum fh_code event_park(struct store_work *work, const struct subscriptio
 {
     char *text = json_text(event->envelope);
     struct ledger_parked parked = {.source = s->source,
-                                   .share = s->share,
+                                   .partition = s->partition,
                                    .key = event->key,
                                    .position = event->position,
                                    .event_id = event->id,
@@ -169,12 +169,12 @@ static enum fh_code plan_check(struct store_work *work, struct cursor_fence *own
     const struct apply *apply = own->apply;
     const struct subscription *s = apply->subscription;
     bool any;
-    enum fh_code code = ledger_parked_any(work, s->source, s->share, &any, error);
+    enum fh_code code = ledger_parked_any(work, s->source, s->partition, &any, error);
     for (int i = 0; code == FH_OK && i < apply->count; i++) {
         bool parked = false;
         if (any && !own->covered[i] && apply_handler(s, apply->events[i].type))
-            code =
-                ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked, error);
+            code = ledger_parked_has(work, s->source, s->partition, apply->events[i].key, &parked,
+                                     error);
         if (code == FH_OK && parked != own->parked[i]) {
             own->stale = true;
             return error_set(error, FH_CONFLICT, "A key was parked or unparked meanwhile.");
@@ -190,7 +190,7 @@ static enum fh_code poison_park(struct store_work *work, struct cursor_fence *ow
     const struct apply *apply = own->apply;
     const struct subscription *s = apply->subscription;
     struct ledger_parked_counts counts;
-    enum fh_code code = ledger_parked_count(work, s->source, s->share, &counts, error);
+    enum fh_code code = ledger_parked_count(work, s->source, s->partition, &counts, error);
     if (code == FH_OK && counts.keys >= s->manager->parked_keys_max) {
         own->full = true;
         return error_set(error, FH_CONFLICT,
@@ -236,7 +236,7 @@ static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, boo
     *ret_replied = false;
     own->moved = own->stale = own->full = false;
     enum fh_code code =
-        ledger_cursor_move(w->store_work, s->source, s->share, &s->cursor, &own->next, error);
+        ledger_cursor_move(w->store_work, s->source, s->partition, &s->cursor, &own->next, error);
     own->moved = code == FH_CONFLICT && !(error && error->retryable);
     if (code == FH_OK)
         code = plan_check(w->store_work, own, error);
@@ -265,8 +265,8 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
         code = round_compare(s, work, apply->events, apply->count, covered, error);
     for (int i = 0; any && code == FH_OK && i < apply->count; i++) {
         if (!covered[i] && apply_handler(s, apply->events[i].type))
-            code = ledger_parked_has(work, s->source, s->share, apply->events[i].key, &parked[i],
-                                     error);
+            code = ledger_parked_has(work, s->source, s->partition, apply->events[i].key,
+                                     &parked[i], error);
     }
     store_rollback(work);
     return code;

@@ -29,7 +29,7 @@ void parked_recount(struct subscription *s)
     uint64_t mine = ++s->recounts;
     apply_begins(s);
     if (store_begin(store_of(s->manager), STORE_READ, &work, NULL) == FH_OK) {
-        bool read = ledger_parked_count(work, s->source, s->share, &counts, NULL) == FH_OK;
+        bool read = ledger_parked_count(work, s->source, s->partition, &counts, NULL) == FH_OK;
         if (read && mine == s->recounts) /* else one that began later knows better */
             s->parked = counts;
         store_rollback(work);
@@ -86,7 +86,7 @@ static bool list_key(void *context, const struct ledger_parked *parked)
         return false;
     json_t *object = common(parked, listing->now_ms);
     json_object_set_new(object, "source", json_string(parked->source));
-    json_object_set_new(object, "share", json_string(parked->share));
+    json_object_set_new(object, "share", json_string(parked->partition));
     json_object_set_new(object, "key", json_string(parked->key));
     json_object_set_new(object, "events", json_integer(parked->waiting));
     json_array_append_new(listing->list, object);
@@ -162,7 +162,7 @@ static bool take_head(void *context, const struct ledger_parked *parked)
     struct head *head = context;
     *head->parked = *parked;
     head->parked->source = arena_text(head->arena, parked->source);
-    head->parked->share = arena_text(head->arena, parked->share);
+    head->parked->partition = arena_text(head->arena, parked->partition);
     head->parked->key = arena_text(head->arena, parked->key);
     head->parked->event_id = arena_text(head->arena, parked->event_id);
     head->parked->type = arena_text(head->arena, parked->type);

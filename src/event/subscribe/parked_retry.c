@@ -153,7 +153,8 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
 static struct subscription *find(struct event_manager *manager, const char *source, const char *key)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
-        if (strcmp(s->source, source) == 0 && envelope_share(key, s->share_count) == s->share_index)
+        if (strcmp(s->source, source) == 0 &&
+            envelope_partition(key, s->partition_count) == s->partition_index)
             return s;
     }
     return NULL;
@@ -227,7 +228,7 @@ void parked_retry_at_start(void *argument)
     apply_ends(s);
     if (code == FH_OK) {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
-            if (subscription_goes_on(s) && strcmp(json_string_at(one, "share"), s->share) == 0)
+            if (subscription_goes_on(s) && strcmp(json_string_at(one, "share"), s->partition) == 0)
                 retry_key(s, json_string_at(one, "key"), INT64_MAX, &progress);
         }
         json_decref(list);

@@ -14,14 +14,14 @@
 #include "work/work.h"
 
 struct found {
-    unsigned count, shares; /* cursors; and what they say there are */
+    unsigned count, partitions; /* cursors; and what they say there are */
 };
 
-static bool take_share(void *context, const char *share)
+static bool take_partition(void *context, const char *partition)
 {
     struct found *found = context;
     unsigned index;
-    if (sscanf(share, "%u/%u", &index, &found->shares) == 2)
+    if (sscanf(partition, "%u/%u", &index, &found->partitions) == 2)
         found->count++;
     return true;
 }
@@ -30,19 +30,19 @@ static bool take_share(void *context, const char *share)
 static enum fh_code make_cursors(struct store_work *work, const char *source, bool many,
                                  struct found *ret, struct fh_error *error)
 {
-    char share[16];
+    char partition[16];
     *ret = (struct found){0};
-    enum fh_code code = ledger_cursor_shares(work, source, take_share, ret, error);
+    enum fh_code code = ledger_cursor_partitions(work, source, take_partition, ret, error);
     if (code != FH_OK || ret->count)
         return code;
-    ret->shares = 1;
+    ret->partitions = 1;
     if (!many)
         return FH_OK;
-    for (unsigned i = 0; i < SHARES_AT_BIRTH && code == FH_OK; i++) {
-        snprintf(share, sizeof share, "%u/%u", i, SHARES_AT_BIRTH);
-        code = ledger_cursor_take(work, source, share, 0, error);
+    for (unsigned i = 0; i < PARTITIONS_AT_BIRTH && code == FH_OK; i++) {
+        snprintf(partition, sizeof partition, "%u/%u", i, PARTITIONS_AT_BIRTH);
+        code = ledger_cursor_take(work, source, partition, 0, error);
     }
-    ret->count = ret->shares = SHARES_AT_BIRTH;
+    ret->count = ret->partitions = PARTITIONS_AT_BIRTH;
     return code;
 }
 
@@ -62,8 +62,8 @@ static enum fh_code try_once(struct event_manager *manager, const char *source, 
     return code;
 }
 
-enum fh_code shares_count(struct event_manager *manager, const char *source, unsigned *ret,
-                          struct fh_error *error)
+enum fh_code partitions_count(struct event_manager *manager, const char *source, unsigned *ret,
+                              struct fh_error *error)
 {
     struct found found = {0};
     struct work_tries tries = {0};
@@ -72,12 +72,12 @@ enum fh_code shares_count(struct event_manager *manager, const char *source, uns
         *error = (struct fh_error){0};
         code = try_once(manager, source, &found, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
-    if (code == FH_OK && (found.shares < 1 || found.shares > FEED_SHARES_MAX))
+    if (code == FH_OK && (found.partitions < 1 || found.partitions > FEED_SHARES_MAX))
         code = error_set(error, FH_INVALID,
                          "The cursors of %s in the store are for %u shares; there can be from 1 "
                          "to %d.",
-                         source, found.shares, FEED_SHARES_MAX);
+                         source, found.partitions, FEED_SHARES_MAX);
     if (code == FH_OK)
-        *ret = found.shares;
+        *ret = found.partitions;
     return code;
 }

@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "event/manager.h"
 
-#define SHARES_AT_BIRTH 8 /* where the engine takes several instances; else 1 */
+#define PARTITIONS_AT_BIRTH 8 /* where the engine takes several instances; else 1 */
 
 /* Makes the cursors of a new subscription. On a fiber. */
-enum fh_code shares_count(struct event_manager *manager, const char *source, unsigned *ret,
-                          struct fh_error *error);
+enum fh_code partitions_count(struct event_manager *manager, const char *source, unsigned *ret,
+                              struct fh_error *error);
 
 #endif

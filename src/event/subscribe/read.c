@@ -57,7 +57,8 @@ static void feed_path(const struct subscription *s, struct text *out)
     int64_t done =
         s->cursor.position < s->fetched.position ? s->cursor.position : s->fetched.position;
     text_init(out, PATH_LENGTH_MAX);
-    text_printf(out, FEED_PATH "?name=%s&share=%s", s->manager->context->service->name, s->share);
+    text_printf(out, FEED_PATH "?name=%s&share=%s", s->manager->context->service->name,
+                s->partition);
     if (s->fetched.incarnation[0])
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
                     (long long)s->fetched.position, s->fetched.event_id, (long long)done);

@@ -38,7 +38,7 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
     apply_begins(s);
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
-        code = ledger_cursor_get(work, s->source, s->share, ret, error);
+        code = ledger_cursor_get(work, s->source, s->partition, ret, error);
         store_rollback(work);
     }
     apply_ends(s);
@@ -337,7 +337,7 @@ static void begin_applying(struct subscription *s)
         s->applies = event_manager_fiber(s->manager, applier, s);
 }
 
-static void share_taken(struct lease *lease)
+static void partition_taken(struct lease *lease)
 {
     struct subscription *s = lease->owner;
     s->fenced = s->begins_anew = false; /* whoever had it meanwhile may have seen to that */
@@ -346,7 +346,7 @@ static void share_taken(struct lease *lease)
     begin_applying(s);
 }
 
-static void share_ends(struct lease *lease)
+static void partition_ends(struct lease *lease)
 {
     struct subscription *s = lease->owner;
     fiber_wake_all(&s->for_batches);
@@ -357,11 +357,11 @@ static void share_ends(struct lease *lease)
 }
 
 /* The fence: works that know an older epoch move the cursor no more. */
-static enum fh_code share_take(struct lease *lease, struct store_work *work, int64_t epoch,
-                               struct fh_error *error)
+static enum fh_code partition_take(struct lease *lease, struct store_work *work, int64_t epoch,
+                                   struct fh_error *error)
 {
     const struct subscription *s = lease->owner;
-    return ledger_cursor_take(work, s->source, s->share, epoch, error);
+    return ledger_cursor_take(work, s->source, s->partition, epoch, error);
 }
 
 /* One that is ours and found no fiber gets another chance. One that is ours and fenced would stand
@@ -378,7 +378,8 @@ void subscribe_looked(struct event_manager *manager)
             log_warning("This instance has the lease of share %s of %s, but the share's cursor has "
                         "epoch %lld and not the lease's %lld: the lease is given back, to be taken "
                         "again.",
-                        s->share, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
+                        s->partition, s->source, (long long)s->cursor.epoch,
+                        (long long)s->lease.epoch);
             lease_give_up(&s->lease);
         }
     }
@@ -418,25 +419,25 @@ static enum fh_code hear(struct event_manager *manager, const struct fh_heard *h
 /* Makes one subscription of a source into all of its shares. */
 static struct subscription *spread(struct subscription *s, unsigned count)
 {
-    s->share_count = count;
+    s->partition_count = count;
     for (unsigned i = 1; i < count; i++) {
         struct subscription *other = calloc(1, sizeof *other);
         FH_ASSERT(other != NULL);
         *other = *s;
-        other->share_index = i;
+        other->partition_index = i;
         s->next = other;
         s = other;
     }
     return s;
 }
 
-static enum fh_code begin_share(struct subscription *s, struct fh_error *error)
+static enum fh_code begin_partition(struct subscription *s, struct fh_error *error)
 {
-    snprintf(s->share, sizeof s->share, "%u/%u", s->share_index, s->share_count);
+    snprintf(s->partition, sizeof s->partition, "%u/%u", s->partition_index, s->partition_count);
     s->reached_ns = world_monotonic_ns(subscription_world(s));
-    s->lease =
-        (struct lease){.take = share_take, .taken = share_taken, .ends = share_ends, .owner = s};
-    snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->share);
+    s->lease = (struct lease){
+        .take = partition_take, .taken = partition_taken, .ends = partition_ends, .owner = s};
+    snprintf(s->lease.name, sizeof s->lease.name, "share %.64s %s", s->source, s->partition);
     lease_add(s->manager->context->leases, &s->lease);
     if (subscription_is_ours(s) && !s->applies)
         return error_set(error, FH_NO_MEMORY, "There is no fiber left for a subscription.");
@@ -455,13 +456,13 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
     if (declared != FH_OK)
         return declared;
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
-        enum fh_code code = shares_count(manager, s->source, &count, error);
+        enum fh_code code = partitions_count(manager, s->source, &count, error);
         if (code != FH_OK)
             return code;
         s = spread(s, count);
     }
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
-        enum fh_code code = begin_share(s, error);
+        enum fh_code code = begin_partition(s, error);
         if (code != FH_OK)
             return code;
     }

@@ -72,7 +72,7 @@ enum subscription_state {
 
 /* What is known of one subscription, for people and metrics. */
 struct subscription_view {
-    const char *source, *share;
+    const char *source, *partition;
     const char *state;  /* "following" */
     const char *reason; /* a sentence, "" while following and when it has just begun */
     int64_t position;   /* applied up to */

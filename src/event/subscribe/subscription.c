@@ -167,7 +167,7 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
     const struct hold *hold = holding(s);
     *ret = (struct subscription_view){
         .source = s->source,
-        .share = s->share,
+        .partition = s->partition,
         .state = names[hold->state],
         .reason = reason_of(s, hold),
         .position = s->cursor.position,

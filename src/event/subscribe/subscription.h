@@ -36,8 +36,8 @@ struct subscription {
     struct event_manager *manager;
     struct subscription *next;
     const char *source;
-    char share[16]; /* "0/8" */
-    unsigned share_index, share_count;
+    char partition[16]; /* "0/8" */
+    unsigned partition_index, partition_count;
     struct lease lease;        /* only whose it is applies */
     struct ledger_round round; /* as committed */
     bool begins_anew;          /* another one has to begin: the publisher has refused the feed */

@@ -106,13 +106,13 @@ enum fh_code records_outbox_trim(struct store_work *work, int64_t position, int 
 
 /* ---- Subscribers ----------------------------------------------------------------------------- */
 
-enum fh_code records_subscriber_put(struct store_work *work, const char *name, const char *share,
-                                    const char *incarnation, int64_t done, int64_t seen,
-                                    int64_t now_ms, struct fh_error *error)
+enum fh_code records_subscriber_put(struct store_work *work, const char *name,
+                                    const char *partition, const char *incarnation, int64_t done,
+                                    int64_t seen, int64_t now_ms, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *known = NULL;
-    enum fh_code code = record_id(id, error, "%s" RECORD_SEPARATOR "%s", name, share);
+    enum fh_code code = record_id(id, error, "%s" RECORD_SEPARATOR "%s", name, partition);
     if (!code)
         code = records_get(work, "subscriber", id, &known, error);
     if (code)
@@ -122,9 +122,9 @@ enum fh_code records_subscriber_put(struct store_work *work, const char *name, c
         done = record_integer(known, "done");
     json_decref(known);
     return records_put(work, "subscriber", id,
-                       record_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "name", name, "share", share,
-                                   "incarnation", incarnation, "done", (json_int_t)done, "seen",
-                                   (json_int_t)seen, "updated_ms", (json_int_t)now_ms),
+                       record_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "name", name, "share",
+                                   partition, "incarnation", incarnation, "done", (json_int_t)done,
+                                   "seen", (json_int_t)seen, "updated_ms", (json_int_t)now_ms),
                        error);
 }
 
@@ -137,7 +137,7 @@ static bool visit_subscriber(void *context, json_t *record)
 {
     const struct subscribers *to = context;
     struct ledger_subscriber subscriber = {.name = record_text(record, "name"),
-                                           .share = record_text(record, "share"),
+                                           .partition = record_text(record, "share"),
                                            .incarnation = record_text(record, "incarnation"),
                                            .done = record_integer(record, "done"),
                                            .seen = record_integer(record, "seen")};

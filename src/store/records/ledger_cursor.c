@@ -9,10 +9,10 @@
 
 #include "store/records/records.h"
 
-static enum fh_code cursor_id(char id[static RECORD_ID_SIZE], const char *source, const char *share,
-                              struct fh_error *error)
+static enum fh_code cursor_id(char id[static RECORD_ID_SIZE], const char *source,
+                              const char *partition, struct fh_error *error)
 {
-    return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, share);
+    return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
 static enum fh_code cursor_read(struct store_work *work, const char *id, struct ledger_cursor *ret,
@@ -32,32 +32,32 @@ static enum fh_code cursor_read(struct store_work *work, const char *id, struct 
 }
 
 static enum fh_code cursor_write(struct store_work *work, const char *id, const char *source,
-                                 const char *share, const struct ledger_cursor *cursor,
+                                 const char *partition, const struct ledger_cursor *cursor,
                                  struct fh_error *error)
 {
     return records_put(work, "cursor", id,
                        record_pack("{s:s, s:s, s:s, s:I, s:s, s:I}", "source", source, "share",
-                                   share, "incarnation", cursor->incarnation, "position",
+                                   partition, "incarnation", cursor->incarnation, "position",
                                    (json_int_t)cursor->position, "event_id", cursor->event_id,
                                    "epoch", (json_int_t)cursor->epoch),
                        error);
 }
 
-enum fh_code records_cursor_get(struct store_work *work, const char *source, const char *share,
+enum fh_code records_cursor_get(struct store_work *work, const char *source, const char *partition,
                                 struct ledger_cursor *ret, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
-    enum fh_code code = cursor_id(id, source, share, error);
+    enum fh_code code = cursor_id(id, source, partition, error);
     return code ? code : cursor_read(work, id, ret, error);
 }
 
-enum fh_code records_cursor_move(struct store_work *work, const char *source, const char *share,
+enum fh_code records_cursor_move(struct store_work *work, const char *source, const char *partition,
                                  const struct ledger_cursor *old, const struct ledger_cursor *next,
                                  struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     struct ledger_cursor now;
-    enum fh_code code = cursor_id(id, source, share, error);
+    enum fh_code code = cursor_id(id, source, partition, error);
     if (!code)
         code = cursor_read(work, id, &now, error);
     if (code)
@@ -67,41 +67,41 @@ enum fh_code records_cursor_move(struct store_work *work, const char *source, co
         return error_set(error, FH_CONFLICT,
                          "The cursor of %s is not at %" PRId64 " any more: these were applied.",
                          source, old->position);
-    return cursor_write(work, id, source, share, next, error);
+    return cursor_write(work, id, source, partition, next, error);
 }
 
-struct shares {
-    bool (*visit)(void *context, const char *share);
+struct partitions {
+    bool (*visit)(void *context, const char *partition);
     void *context;
 };
 
-static bool visit_share(void *context, json_t *record)
+static bool visit_partition(void *context, json_t *record)
 {
-    const struct shares *to = context;
+    const struct partitions *to = context;
     return to->visit(to->context, record_text(record, "share"));
 }
 
-enum fh_code records_cursor_shares(struct store_work *work, const char *source,
-                                   bool (*visit)(void *context, const char *share), void *context,
-                                   struct fh_error *error)
+enum fh_code records_cursor_partitions(struct store_work *work, const char *source,
+                                       bool (*visit)(void *context, const char *partition),
+                                       void *context, struct fh_error *error)
 {
-    struct shares to = {visit, context};
+    struct partitions to = {visit, context};
     struct record_range all = {.table = "cursor", .fields = {{"source", source}}};
-    return records_each(work, &all, visit_share, &to, error);
+    return records_each(work, &all, visit_partition, &to, error);
 }
 
-enum fh_code records_cursor_take(struct store_work *work, const char *source, const char *share,
+enum fh_code records_cursor_take(struct store_work *work, const char *source, const char *partition,
                                  int64_t epoch, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     struct ledger_cursor cursor;
-    enum fh_code code = cursor_id(id, source, share, error);
+    enum fh_code code = cursor_id(id, source, partition, error);
     if (!code)
         code = cursor_read(work, id, &cursor, error);
     if (code)
         return code;
     cursor.epoch = epoch;
-    return cursor_write(work, id, source, share, &cursor, error);
+    return cursor_write(work, id, source, partition, &cursor, error);
 }
 
 /* ---- Leases ---------------------------------------------------------------------------------- */

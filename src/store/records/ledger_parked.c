@@ -15,37 +15,38 @@
 #define EVENTS "parked"
 #define KEYS "parked_key"
 
-static enum fh_code key_id(char id[static RECORD_ID_SIZE], const char *source, const char *share,
-                           const char *key, struct fh_error *error)
+static enum fh_code key_id(char id[static RECORD_ID_SIZE], const char *source,
+                           const char *partition, const char *key, struct fh_error *error)
 {
-    return record_id(id, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s", source, share,
+    return record_id(id, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR "%s", source, partition,
                      key);
 }
 
 static enum fh_code event_id(const struct store_work *work, char id[static RECORD_ID_SIZE],
-                             const char *source, const char *share, int64_t position,
+                             const char *source, const char *partition, int64_t position,
                              const char *key, struct fh_error *error)
 {
     if (records_of(work)->parked_by_key)
         return record_id(id, error,
                          "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR
                          "%s" RECORD_SEPARATOR RECORD_NUMBER,
-                         source, share, key, position);
+                         source, partition, key, position);
     return record_id(
         id, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR RECORD_NUMBER RECORD_SEPARATOR "%s",
-        source, share, position, key);
+        source, partition, position, key);
 }
 
-static struct record_range of_subscription(const char *source, const char *share)
+static struct record_range of_subscription(const char *source, const char *partition)
 {
-    return (struct record_range){.table = KEYS, .fields = {{"source", source}, {"share", share}}};
+    return (struct record_range){.table = KEYS,
+                                 .fields = {{"source", source}, {"share", partition}}};
 }
 
-enum fh_code records_parked_any(struct store_work *work, const char *source, const char *share,
+enum fh_code records_parked_any(struct store_work *work, const char *source, const char *partition,
                                 bool *ret, struct fh_error *error)
 {
     json_t *list;
-    struct record_range one = of_subscription(source, share);
+    struct record_range one = of_subscription(source, partition);
     one.limit = 1;
     enum fh_code code = records_gather(work, &one, &list, error);
     *ret = json_array_size(list) > 0;
@@ -53,12 +54,12 @@ enum fh_code records_parked_any(struct store_work *work, const char *source, con
     return code;
 }
 
-enum fh_code records_parked_has(struct store_work *work, const char *source, const char *share,
+enum fh_code records_parked_has(struct store_work *work, const char *source, const char *partition,
                                 const char *key, bool *ret, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
-    enum fh_code code = key_id(id, source, share, key, error);
+    enum fh_code code = key_id(id, source, partition, key, error);
     if (!code)
         code = records_get(work, KEYS, id, &record, error);
     *ret = record != NULL;
@@ -77,10 +78,11 @@ static bool add_counts(void *context, json_t *record)
     return true;
 }
 
-enum fh_code records_parked_count(struct store_work *work, const char *source, const char *share,
-                                  struct ledger_parked_counts *ret, struct fh_error *error)
+enum fh_code records_parked_count(struct store_work *work, const char *source,
+                                  const char *partition, struct ledger_parked_counts *ret,
+                                  struct fh_error *error)
 {
-    struct record_range all = of_subscription(source, share);
+    struct record_range all = of_subscription(source, partition);
     *ret = (struct ledger_parked_counts){0};
     return records_each(work, &all, add_counts, ret, error);
 }
@@ -98,7 +100,7 @@ static enum fh_code key_put(struct store_work *work, const struct ledger_parked 
 {
     char id[RECORD_ID_SIZE];
     json_t *key = NULL;
-    enum fh_code code = key_id(id, parked->source, parked->share, parked->key, error);
+    enum fh_code code = key_id(id, parked->source, parked->partition, parked->key, error);
     if (!code)
         code = records_get(work, KEYS, id, &key, error);
     if (code)
@@ -107,7 +109,7 @@ static enum fh_code key_put(struct store_work *work, const struct ledger_parked 
     json_t *values =
         key ? record_pack("{s:I}", "events", (json_int_t)record_integer(key, "events") + 1)
             : record_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "source", parked->source, "share",
-                          parked->share, "key", parked->key, "events", 1, "first",
+                          parked->partition, "key", parked->key, "events", 1, "first",
                           (json_int_t)parked->position, "oldest_ms", (json_int_t)time_ms);
     code = records_set(work, KEYS, id, key, values, error);
     json_decref(key);
@@ -120,13 +122,13 @@ enum fh_code records_parked_put(struct store_work *work, const struct ledger_par
     char id[RECORD_ID_SIZE];
     enum fh_code code = key_put(work, parked, error);
     if (!code)
-        code =
-            event_id(work, id, parked->source, parked->share, parked->position, parked->key, error);
+        code = event_id(work, id, parked->source, parked->partition, parked->position, parked->key,
+                        error);
     if (code)
         return code;
     json_t *event = record_pack(
         "{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s, s:I, s:s}", "source", parked->source,
-        "share", parked->share, "key", parked->key, "position", (json_int_t)parked->position,
+        "share", parked->partition, "key", parked->key, "position", (json_int_t)parked->position,
         "event_id", parked->event_id, "type", parked->type, "time_ms", (json_int_t)parked->time_ms,
         "attempts", (json_int_t)parked->attempts, "error", parked->error, "parked_ms",
         (json_int_t)parked->parked_ms, "event", parked->event);
@@ -181,7 +183,7 @@ static enum fh_code get_as_read(struct store_work *work, const struct ledger_par
 {
     *ret = NULL;
     enum fh_code code =
-        event_id(work, id, parked->source, parked->share, parked->position, parked->key, error);
+        event_id(work, id, parked->source, parked->partition, parked->position, parked->key, error);
     if (!code)
         code = records_get(work, EVENTS, id, ret, error);
     if (!code && (!*ret || record_integer(*ret, "attempts") != parked->attempts))
@@ -195,7 +197,7 @@ enum fh_code records_parked_take(struct store_work *work, const struct ledger_pa
     char id[RECORD_ID_SIZE], first[RECORD_ID_SIZE];
     json_t *record = NULL, *event = NULL;
     *ret_unparked = false;
-    enum fh_code code = key_id(id, parked->source, parked->share, parked->key, error);
+    enum fh_code code = key_id(id, parked->source, parked->partition, parked->key, error);
     if (!code)
         code = records_get(work, KEYS, id, &record, error);
     if (!code && (!record || record_integer(record, "first") != parked->position))
@@ -232,7 +234,7 @@ enum fh_code records_parked_failed(struct store_work *work, const struct ledger_
     char id[RECORD_ID_SIZE];
     json_t *event = NULL;
     enum fh_code code =
-        event_id(work, id, parked->source, parked->share, parked->position, parked->key, error);
+        event_id(work, id, parked->source, parked->partition, parked->position, parked->key, error);
     if (!code)
         code = records_get(work, EVENTS, id, &event, error);
     if (code || !event)
@@ -250,7 +252,7 @@ enum fh_code records_parked_failed(struct store_work *work, const struct ledger_
 static struct ledger_parked parked_of(const json_t *event, bool whole, int64_t waiting)
 {
     return (struct ledger_parked){.source = record_text(event, "source"),
-                                  .share = record_text(event, "share"),
+                                  .partition = record_text(event, "share"),
                                   .key = record_text(event, "key"),
                                   .position = record_integer(event, "position"),
                                   .event_id = record_text(event, "event_id"),

@@ -28,19 +28,19 @@ static enum fh_code key_places(struct store_work *work, const char *keys,
 
 /* ---- The subscriber's side ------------------------------------------------------------------- */
 
-static enum fh_code share_id(char id[static RECORD_ID_SIZE], const char *source, const char *share,
-                             struct fh_error *error)
+static enum fh_code partition_id(char id[static RECORD_ID_SIZE], const char *source,
+                                 const char *partition, struct fh_error *error)
 {
-    return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, share);
+    return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
-static enum fh_code round_get(struct store_work *work, const char *source, const char *share,
+static enum fh_code round_get(struct store_work *work, const char *source, const char *partition,
                               struct ledger_round *ret, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
     *ret = (struct ledger_round){0};
-    enum fh_code code = share_id(id, source, share, error);
+    enum fh_code code = partition_id(id, source, partition, error);
     if (!code)
         code = records_get(work, ROUNDS, id, &record, error);
     if (code || !record)
@@ -55,24 +55,24 @@ static enum fh_code round_get(struct store_work *work, const char *source, const
     return FH_OK;
 }
 
-static enum fh_code round_move(struct store_work *work, const char *source, const char *share,
+static enum fh_code round_move(struct store_work *work, const char *source, const char *partition,
                                const struct ledger_round *old, const struct ledger_round *next,
                                struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     struct ledger_round now;
-    enum fh_code code = round_get(work, source, share, &now, error);
+    enum fh_code code = round_get(work, source, partition, &now, error);
     if (!code && (now.round != old->round || now.phase != old->phase || now.type != old->type ||
                   strcmp(now.after, old->after) != 0))
         code =
             error_set(error, FH_CONFLICT, "The snapshot of %s is further, or another one.", source);
     if (!code)
-        code = share_id(id, source, share, error);
+        code = partition_id(id, source, partition, error);
     if (code)
         return code;
     return records_put(work, ROUNDS, id,
                        record_pack("{s:s, s:s, s:I, s:i, s:I, s:s, s:I, s:s}", "source", source,
-                                   "share", share, "round", (json_int_t)next->round, "phase",
+                                   "share", partition, "round", (json_int_t)next->round, "phase",
                                    (int)next->phase, "type", (json_int_t)next->type, "behind",
                                    next->after, "seen_position", (json_int_t)next->seen_position,
                                    "seen_id", next->seen_id),
@@ -80,37 +80,37 @@ static enum fh_code round_move(struct store_work *work, const char *source, cons
 }
 
 static enum fh_code applied_id(char id[static RECORD_ID_SIZE], const char *source,
-                               const char *share, int64_t type, const char *key,
+                               const char *partition, int64_t type, const char *key,
                                struct fh_error *error)
 {
     return record_id(
         id, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR RECORD_NUMBER RECORD_SEPARATOR "%s",
-        source, share, type, key);
+        source, partition, type, key);
 }
 
-static enum fh_code applied_put(struct store_work *work, const char *source, const char *share,
+static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
                                 int64_t type, const char *key, int64_t position, int64_t round,
                                 struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
-    enum fh_code code = applied_id(id, source, share, type, key, error);
+    enum fh_code code = applied_id(id, source, partition, type, key, error);
     return code ? code
                 : records_put(work, APPLIED, id,
                               record_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "source", source,
-                                          "share", share, "type", (json_int_t)type, "key", key,
+                                          "share", partition, "type", (json_int_t)type, "key", key,
                                           "position", (json_int_t)position, "round",
                                           (json_int_t)round),
                               error);
 }
 
-static enum fh_code applied_get(struct store_work *work, const char *source, const char *share,
+static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
                                 int64_t type, const char *key, int64_t round, int64_t *ret,
                                 struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
     *ret = -1;
-    enum fh_code code = applied_id(id, source, share, type, key, error);
+    enum fh_code code = applied_id(id, source, partition, type, key, error);
     if (!code)
         code = records_get(work, APPLIED, id, &record, error);
     if (!code && record && record_integer(record, "round") == round)
@@ -119,13 +119,14 @@ static enum fh_code applied_get(struct store_work *work, const char *source, con
     return code;
 }
 
-static enum fh_code applied_clear(struct store_work *work, const char *source, const char *share,
-                                  int limit, int64_t *ret_removed, struct fh_error *error)
+static enum fh_code applied_clear(struct store_work *work, const char *source,
+                                  const char *partition, int limit, int64_t *ret_removed,
+                                  struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *list = NULL, *record;
     size_t index;
-    enum fh_code code = share_id(id, source, share, error);
+    enum fh_code code = partition_id(id, source, partition, error);
     struct record_range some = {.table = APPLIED, .within = id, .limit = limit, .looks = true};
     if (!code)
         code = records_gather(work, &some, &list, error);
@@ -138,10 +139,10 @@ static enum fh_code applied_clear(struct store_work *work, const char *source, c
     return code;
 }
 
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
                                  struct fh_error *error)
 {
-    return records_of(work)->parked_clear(work, source, share, error);
+    return records_of(work)->parked_clear(work, source, partition, error);
 }
 
 const struct ledger_snapshot_ops records_snapshots = {.key_places = key_places,

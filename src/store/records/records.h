@@ -97,7 +97,7 @@ struct record_ops {
     enum fh_code (*key_places)(struct store_work *work, const json_t *keys,
                                bool (*visit)(void *context, const char *key, int64_t position),
                                void *context, struct fh_error *error);
-    enum fh_code (*parked_clear)(struct store_work *work, const char *source, const char *share,
+    enum fh_code (*parked_clear)(struct store_work *work, const char *source, const char *partition,
                                  struct fh_error *error);
 };
 
@@ -106,7 +106,7 @@ struct record_ops {
 /* clang-format off */
 #define RECORDS_FUNCTIONS(X) \
     X(outbox_trimmed) X(outbox_trim) X(subscriber_put) X(subscribers_get) \
-    X(cursor_get) X(cursor_move) X(cursor_shares) X(cursor_take) X(leases_get) X(lease_take) \
+    X(cursor_get) X(cursor_move) X(cursor_partitions) X(cursor_take) X(leases_get) X(lease_take) \
     X(lease_renew) X(lease_drop) X(parked_any) X(parked_has) X(parked_count) X(parked_put) \
     X(parked_take) X(parked_edit) X(parked_failed) X(parked_keys) X(parked_events) \
     X(command_get) X(command_put) X(commands_expire) X(caller_get) X(caller_close) \

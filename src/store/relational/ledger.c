@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ledger on relational engines: meta, outbox and cursors. See docs of the tables in
- * docs/internals/store.md. Positions are dense and come from the one row of fh_counter, never from rowids: a
- * trimmed table would give those out again. With one writer the work itself is the sequencer, so
- * an event's position is final once its work is committed. Servers have many writers, and a
- * sequencer of their own: see engine/postgresql/ledger_schema.c.
+ * docs/internals/store.md. Positions are dense and come from the one row of fh_counter, never from
+ * rowids: a trimmed table would give those out again. With one writer the work itself is the
+ * sequencer, so an event's position is final once its work is committed. Servers have many writers,
+ * and a sequencer of their own: see engine/postgresql/ledger_schema.c.
  */
 
 #include <inttypes.h>
@@ -340,12 +340,12 @@ enum fh_code sql_ledger_outbox_trim(struct store_work *work, int64_t position, i
     return code;
 }
 
-enum fh_code sql_ledger_subscriber_put(struct store_work *work, const char *name, const char *share,
-                                       const char *incarnation, int64_t done, int64_t seen,
-                                       int64_t now_ms, struct fh_error *error)
+enum fh_code sql_ledger_subscriber_put(struct store_work *work, const char *name,
+                                       const char *partition, const char *incarnation, int64_t done,
+                                       int64_t seen, int64_t now_ms, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(name),    sql_text(share),   sql_text(incarnation),
-                                 sql_integer(done), sql_integer(seen), sql_integer(now_ms)};
+    struct sql_value values[] = {sql_text(name),    sql_text(partition), sql_text(incarnation),
+                                 sql_integer(done), sql_integer(seen),   sql_integer(now_ms)};
     return ledger_do(work, ledger_sql(work, LEDGER_SUBSCRIBER_PUT), values, LEDGER_COUNT(values),
                      NULL, error);
 }
@@ -360,7 +360,7 @@ static bool visit_subscriber(void *context, const struct sql_row *row)
     const struct subscriber_visit *to = context;
     const struct sql_value *v = row->values;
     struct ledger_subscriber subscriber = {.name = v[0].text,
-                                           .share = v[1].text,
+                                           .partition = v[1].text,
                                            .incarnation = v[2].text,
                                            .done = v[3].integer,
                                            .seen = v[4].integer};
@@ -391,10 +391,11 @@ static bool take_cursor(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source, const char *share,
-                                   struct ledger_cursor *ret, struct fh_error *error)
+enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source,
+                                   const char *partition, struct ledger_cursor *ret,
+                                   struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition)};
     *ret = (struct ledger_cursor){0};
     return sql_run(work,
                    "SELECT incarnation, position, event_id, epoch FROM fh_cursor"
@@ -402,12 +403,12 @@ enum fh_code sql_ledger_cursor_get(struct store_work *work, const char *source, 
                    values, 2, take_cursor, ret, NULL, error);
 }
 
-enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source, const char *share,
-                                    const struct ledger_cursor *old,
+enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source,
+                                    const char *partition, const struct ledger_cursor *old,
                                     const struct ledger_cursor *next, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source),
-                                 sql_text(share),
+                                 sql_text(partition),
                                  sql_text(next->incarnation),
                                  sql_integer(next->position),
                                  sql_text(next->event_id),

@@ -83,33 +83,33 @@ enum fh_code sql_ledger_lease_drop(struct store_work *work, const char *name, co
 
 /* ---- cursors ---- */
 
-struct share_visit {
-    bool (*visit)(void *context, const char *share);
+struct partition_visit {
+    bool (*visit)(void *context, const char *partition);
     void *context;
 };
 
-static bool visit_share(void *context, const struct sql_row *row)
+static bool visit_partition(void *context, const struct sql_row *row)
 {
-    const struct share_visit *to = context;
+    const struct partition_visit *to = context;
     return to->visit(to->context, row->values[0].text);
 }
 
-enum fh_code sql_ledger_cursor_shares(struct store_work *work, const char *source,
-                                      bool (*visit)(void *context, const char *share),
-                                      void *context, struct fh_error *error)
+enum fh_code sql_ledger_cursor_partitions(struct store_work *work, const char *source,
+                                          bool (*visit)(void *context, const char *partition),
+                                          void *context, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source)};
-    struct share_visit to = {visit, context};
+    struct partition_visit to = {visit, context};
     return sql_run(work, "SELECT share FROM fh_cursor WHERE source = ?1 ORDER BY share", values, 1,
-                   visit_share, &to, NULL, error);
+                   visit_partition, &to, NULL, error);
 }
 
-enum fh_code sql_ledger_cursor_take(struct store_work *work, const char *source, const char *share,
-                                    int64_t epoch, struct fh_error *error)
+enum fh_code sql_ledger_cursor_take(struct store_work *work, const char *source,
+                                    const char *partition, int64_t epoch, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share), sql_integer(epoch)};
-    struct sql_value fresh[] = {sql_text(source), sql_text(share), sql_text(""),
-                                sql_integer(0),   sql_text(""),    sql_integer(epoch)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(epoch)};
+    struct sql_value fresh[] = {sql_text(source), sql_text(partition), sql_text(""),
+                                sql_integer(0),   sql_text(""),        sql_integer(epoch)};
     int64_t made = 0;
     enum fh_code code = ledger_do(work, ledger_sql(work, LEDGER_CURSOR_BEGIN), fresh,
                                   LEDGER_COUNT(fresh), &made, error);

@@ -12,10 +12,10 @@
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 
-enum fh_code sql_ledger_parked_any(struct store_work *work, const char *source, const char *share,
-                                   bool *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_any(struct store_work *work, const char *source,
+                                   const char *partition, bool *ret, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition)};
     int64_t found = 0;
     enum fh_code code = ledger_integer(
         work,
@@ -26,10 +26,11 @@ enum fh_code sql_ledger_parked_any(struct store_work *work, const char *source, 
     return code;
 }
 
-enum fh_code sql_ledger_parked_has(struct store_work *work, const char *source, const char *share,
-                                   const char *key, bool *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_has(struct store_work *work, const char *source,
+                                   const char *partition, const char *key, bool *ret,
+                                   struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share), sql_text(key)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition), sql_text(key)};
     int64_t found = 0;
     enum fh_code code =
         ledger_integer(work,
@@ -49,10 +50,11 @@ static bool take_counts(void *context, const struct sql_row *row)
     return true;
 }
 
-enum fh_code sql_ledger_parked_count(struct store_work *work, const char *source, const char *share,
-                                     struct ledger_parked_counts *ret, struct fh_error *error)
+enum fh_code sql_ledger_parked_count(struct store_work *work, const char *source,
+                                     const char *partition, struct ledger_parked_counts *ret,
+                                     struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition)};
     *ret = (struct ledger_parked_counts){0};
     return sql_run(work, ledger_sql(work, LEDGER_PARKED_COUNT), values, 2, take_counts, ret, NULL,
                    error);
@@ -61,7 +63,7 @@ enum fh_code sql_ledger_parked_count(struct store_work *work, const char *source
 enum fh_code sql_ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
                                    struct fh_error *error)
 {
-    struct sql_value key[] = {sql_text(parked->source), sql_text(parked->share),
+    struct sql_value key[] = {sql_text(parked->source), sql_text(parked->partition),
                               sql_text(parked->key),
                               sql_integer(parked->time_ms ? parked->time_ms : parked->parked_ms)};
     enum fh_code code = ledger_do(work, ledger_sql(work, LEDGER_PARKED_KEY_PUT), key,
@@ -69,7 +71,7 @@ enum fh_code sql_ledger_parked_put(struct store_work *work, const struct ledger_
     if (code != FH_OK)
         return code;
     struct sql_value values[] = {
-        sql_text(parked->source),       sql_text(parked->share),       sql_text(parked->key),
+        sql_text(parked->source),       sql_text(parked->partition),   sql_text(parked->key),
         sql_integer(parked->position),  sql_text(parked->event_id),    sql_text(parked->type),
         sql_integer(parked->time_ms),   sql_integer(parked->attempts), sql_text(parked->error),
         sql_integer(parked->parked_ms), sql_text(parked->event)};
@@ -88,7 +90,7 @@ static enum fh_code not_as_read(int64_t position, struct fh_error *error)
 enum fh_code sql_ledger_parked_take(struct store_work *work, const struct ledger_parked *parked,
                                     bool *ret_unparked, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(parked->source), sql_text(parked->share),
+    struct sql_value values[] = {sql_text(parked->source), sql_text(parked->partition),
                                  sql_text(parked->key), sql_integer(parked->position),
                                  sql_integer(parked->attempts)};
     int64_t taken = 0, unparked = 0;
@@ -120,7 +122,7 @@ enum fh_code sql_ledger_parked_take(struct store_work *work, const struct ledger
 enum fh_code sql_ledger_parked_edit(struct store_work *work, const struct ledger_parked *parked,
                                     struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(parked->source),      sql_text(parked->share),
+    struct sql_value values[] = {sql_text(parked->source),      sql_text(parked->partition),
                                  sql_text(parked->key),         sql_integer(parked->position),
                                  sql_integer(parked->attempts), sql_text(parked->event)};
     int64_t changed = 0;
@@ -135,7 +137,7 @@ enum fh_code sql_ledger_parked_edit(struct store_work *work, const struct ledger
 enum fh_code sql_ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
                                       struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(parked->source), sql_text(parked->share),
+    struct sql_value values[] = {sql_text(parked->source), sql_text(parked->partition),
                                  sql_text(parked->key), sql_integer(parked->position),
                                  sql_text(parked->error)};
     return ledger_do(work,
@@ -154,7 +156,7 @@ struct parked_visit {
 static struct ledger_parked parked_of(const struct sql_value *v)
 {
     return (struct ledger_parked){.source = v[0].text,
-                                  .share = v[1].text,
+                                  .partition = v[1].text,
                                   .key = v[2].text,
                                   .position = v[3].integer,
                                   .event_id = v[4].text,
@@ -196,23 +198,23 @@ enum fh_code sql_ledger_parked_keys(struct store_work *work, const char *source,
 }
 
 /* Where a key is parked: in one share, as long as its subscription has the same shares. */
-#define SHARE_SIZE 33 /* MariaDB's column has 32 characters */
-#define SHARES_MAX 16
+#define PARTITION_SIZE 33 /* MariaDB's column has 32 characters */
+#define PARTITIONS_MAX 16
 
 struct places {
     struct {
-        char share[SHARE_SIZE];
+        char partition[PARTITION_SIZE];
         int64_t waiting;
-    } places[SHARES_MAX];
+    } places[PARTITIONS_MAX];
     int count;
 };
 
 static bool take_place(void *context, const struct sql_row *row)
 {
     struct places *places = context;
-    snprintf(places->places[places->count].share, SHARE_SIZE, "%s", row->values[0].text);
+    snprintf(places->places[places->count].partition, PARTITION_SIZE, "%s", row->values[0].text);
     places->places[places->count].waiting = row->values[1].integer;
-    return ++places->count < SHARES_MAX;
+    return ++places->count < PARTITIONS_MAX;
 }
 
 struct events_visit {
@@ -248,7 +250,8 @@ sql_ledger_parked_events(struct store_work *work, const char *source, const char
                                 of, 2, take_place, &places, NULL, error);
     for (int i = 0; i < places.count && code == FH_OK && visiting.goes_on && visiting.left; i++) {
         struct sql_value values[] = {sql_text(source), sql_text(key),
-                                     sql_text(places.places[i].share), sql_integer(visiting.left)};
+                                     sql_text(places.places[i].partition),
+                                     sql_integer(visiting.left)};
         visiting.waiting = places.places[i].waiting;
         code = sql_run(work,
                        "SELECT " PARKED_COLUMNS ", a.event FROM fh_parked a"

@@ -56,10 +56,10 @@ static bool take_round(void *context, const struct sql_row *row)
     return true;
 }
 
-static enum fh_code round_get(struct store_work *work, const char *source, const char *share,
+static enum fh_code round_get(struct store_work *work, const char *source, const char *partition,
                               struct ledger_round *ret, struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition)};
     *ret = (struct ledger_round){0};
     return sql_run(work,
                    "SELECT round, phase, type, behind, seen_position, seen_id FROM fh_round"
@@ -67,12 +67,12 @@ static enum fh_code round_get(struct store_work *work, const char *source, const
                    values, 2, take_round, ret, NULL, error);
 }
 
-static enum fh_code round_move(struct store_work *work, const char *source, const char *share,
+static enum fh_code round_move(struct store_work *work, const char *source, const char *partition,
                                const struct ledger_round *old, const struct ledger_round *next,
                                struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source),
-                                 sql_text(share),
+                                 sql_text(partition),
                                  sql_integer(next->round),
                                  sql_integer(next->phase),
                                  sql_integer(next->type),
@@ -99,21 +99,21 @@ static enum fh_code round_move(struct store_work *work, const char *source, cons
     return code;
 }
 
-static enum fh_code applied_put(struct store_work *work, const char *source, const char *share,
+static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
                                 int64_t type, const char *key, int64_t position, int64_t round,
                                 struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share),       sql_integer(type),
+    struct sql_value values[] = {sql_text(source), sql_text(partition),   sql_integer(type),
                                  sql_text(key),    sql_integer(position), sql_integer(round)};
     return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_PUT), values, LEDGER_COUNT(values), NULL,
                      error);
 }
 
-static enum fh_code applied_get(struct store_work *work, const char *source, const char *share,
+static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
                                 int64_t type, const char *key, int64_t round, int64_t *ret,
                                 struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share), sql_integer(type),
+    struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(type),
                                  sql_text(key), sql_integer(round)};
     enum fh_code code = ledger_integer(work,
                                        "SELECT position FROM fh_applied WHERE source = ?1"
@@ -125,18 +125,19 @@ static enum fh_code applied_get(struct store_work *work, const char *source, con
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-static enum fh_code applied_clear(struct store_work *work, const char *source, const char *share,
-                                  int limit, int64_t *ret_removed, struct fh_error *error)
+static enum fh_code applied_clear(struct store_work *work, const char *source,
+                                  const char *partition, int limit, int64_t *ret_removed,
+                                  struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share), sql_integer(limit)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(limit)};
     return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_CLEAR), values, LEDGER_COUNT(values),
                      ret_removed, error);
 }
 
-static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
+static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
                                  struct fh_error *error)
 {
-    struct sql_value values[] = {sql_text(source), sql_text(share)};
+    struct sql_value values[] = {sql_text(source), sql_text(partition)};
     enum fh_code code = ledger_do(
         work, "DELETE FROM fh_parked_key WHERE source = ?1 AND share = ?2", values, 2, NULL, error);
     if (code == FH_OK)
