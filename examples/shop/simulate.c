@@ -436,5 +436,5 @@ static void check(fh_client *client)
 }
 
 FH_SIMULATION(shop, .state_size = sizeof(struct shop), .clients = CLIENTS, .prepare = prepare,
-              .client = client, .check = check, .begins_anew = true,
+              .client = client, .check = check, .resyncs = true,
               .late = {"search", "notifications"}, .copied_back = {"products"});

@@ -51,7 +51,7 @@ struct fh_simulation {
      * these one of `late` is born when the others are at work already, and in half the files of one
      * of `copied_back` are put back as they were seconds before: `prepare` asks none of the first,
      * and of the second `check` knows what is lost (fh_client_loses). */
-    bool begins_anew;
+    bool resyncs;
     const char *late[FH_SIMULATION_NAMES_MAX], *copied_back[FH_SIMULATION_NAMES_MAX];
     /* In most runs one of these is restored from a backup of seconds before. Then sagas may
      * be parked at rest, and `check` knows what is lost (fh_client_loses) and what is reported. */

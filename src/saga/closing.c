@@ -414,7 +414,7 @@ static bool goes_to(const struct saga_manager *manager, const char *name)
     return false;
 }
 
-static void tell_anew(struct saga_manager *manager, const char *birth, const char *target)
+static void tell_resync(struct saga_manager *manager, const char *birth, const char *target)
 {
     closing_of(manager, birth, saga_manager_target(manager, target))->generation++;
 }
@@ -425,13 +425,13 @@ static bool take_unclosed(void *context, const char *birth, const char *target)
 {
     struct saga_manager *manager = context;
     if (goes_to(manager, target)) {
-        tell_anew(manager, birth, target);
+        tell_resync(manager, birth, target);
         return true;
     }
     for (int i = 0; i < manager->type_count; i++) {
         for (int step = 0; step < manager->types[i].rules.step_count; step++) {
             if (manager->types[i].calls[step].target)
-                tell_anew(manager, birth, manager->types[i].calls[step].target);
+                tell_resync(manager, birth, manager->types[i].calls[step].target);
         }
     }
     return true;

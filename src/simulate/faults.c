@@ -212,7 +212,7 @@ void run_faults_begin(struct run *run)
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_begin(run->servers[i], run->plan.until_ns, run->plan.pause_ns);
     failover_draw(run);
-    run_anew_begin(run);
+    run_resync_begin(run);
     run_restore_begin(run);
 }
 
@@ -226,7 +226,7 @@ void run_faults_end(struct run *run)
     simulate->faults = (struct simulate_faults){0};
     simulate_cancel(simulate, &run->next_fault);
     simulate_cancel(simulate, &run->failover);
-    run_anew_end(run);
+    run_resync_end(run);
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_end(run->servers[i]);
     for (int i = 0; i < simulate->node_count; i++) {

@@ -282,7 +282,7 @@ static json_t *config_of(struct run *run, const struct run_node *node)
     if (run->system->simulation && run->system->simulation->trims)
         json_object_set_new(config, "retention", draw_retention(run));
     if (run->anew.events_max)
-        json_object_set_new(config, "retention", run_anew_retention(run));
+        json_object_set_new(config, "retention", run_resync_retention(run));
     if (run->system->test) /* it counts events, however much time it skips */
         json_object_set_new(config, "retention",
                             json_pack("{s:I, s:I}", "events_kept_ms", (json_int_t)TEST_KEPT_MS,
@@ -322,7 +322,7 @@ static void node_make(struct run *run, const fh_service *service, int instance,
     node->node->died = on_died;
     node->node->receive = on_receive;
     simulate_disk_new(node->node);
-    if (!run_anew_is(node, run->anew.late))
+    if (!run_resync_is(node, run->anew.late))
         run_node_start(node, run->simulate.now_ns);
 }
 
@@ -369,7 +369,7 @@ bool run_nodes_ready(void *argument)
     const struct run *run = argument;
     for (int i = 0; i < run->node_count && !run->hopeless; i++) {
         const struct run_node *node = &run->nodes[i];
-        if (!node->node->open && !run_anew_is(node, run->anew.late))
+        if (!node->node->open && !run_resync_is(node, run->anew.late))
             return false;
     }
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes subscribers begin anew with their publishers' state (docs/guide/events.md, "Snapshots"), in
- * some runs of a system whose simulation says that all of its subscriptions can:
+ * What makes subscribers begin anew with their publishers' state (docs/guide/events.md,
+ * "Snapshots"), in some runs of a system whose simulation says that all of its subscriptions can:
  *
  *   limits       outboxes hold few events, whoever has not read them: who falls behind is expired
  *   late         a service is born while the others are at work, and finds the beginning trimmed
@@ -14,7 +14,7 @@
 
 #include "simulate/run_parts.h"
 
-#define ANEW_RUNS 250000 /* in a million */
+#define RESYNC_RUNS 250000 /* in a million */
 #define EVENTS_MAX_MIN 4
 #define EVENTS_MAX_MAX 60
 #define LOOK_MS_MIN 20
@@ -41,11 +41,11 @@ static const char *draw(struct run *run, const char *const *names)
     return names[simulate_below(&run->simulate, count)];
 }
 
-void run_anew_draw(struct run *run)
+void run_resync_draw(struct run *run)
 {
     const fh_simulation *simulation = run->system->simulation;
-    struct run_anew *anew = &run->anew;
-    if (!simulation || !simulation->begins_anew || !simulate_chance(&run->simulate, ANEW_RUNS))
+    struct run_resync *anew = &run->anew;
+    if (!simulation || !simulation->resyncs || !simulate_chance(&run->simulate, RESYNC_RUNS))
         return;
     anew->events_max = simulate_between(&run->simulate, EVENTS_MAX_MIN, EVENTS_MAX_MAX);
     anew->late = draw(run, simulation->late);
@@ -57,12 +57,12 @@ void run_anew_draw(struct run *run)
                  anew->copied ? anew->copied : "nobody");
 }
 
-bool run_anew_is(const struct run_node *node, const char *name)
+bool run_resync_is(const struct run_node *node, const char *name)
 {
     return name && strcmp(node->service->name, name) == 0;
 }
 
-json_t *run_anew_retention(struct run *run)
+json_t *run_resync_retention(struct run *run)
 {
     return json_pack("{s:I, s:I}", "events_max", (json_int_t)run->anew.events_max, "look_ms",
                      (json_int_t)simulate_between(&run->simulate, LOOK_MS_MIN, LOOK_MS_MAX));
@@ -71,7 +71,7 @@ json_t *run_anew_retention(struct run *run)
 static struct run_node *find(struct run *run, const char *name)
 {
     for (int i = 0; name && i < run->node_count; i++) {
-        if (run_anew_is(&run->nodes[i], name))
+        if (run_resync_is(&run->nodes[i], name))
             return &run->nodes[i];
     }
     return NULL;
@@ -91,7 +91,7 @@ static void copy_soon(struct run_node *node)
 static void put_back(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
-    struct run_anew *anew = &node->run->anew;
+    struct run_resync *anew = &node->run->anew;
     simulate_node_crash(node->node, SIMULATE_KILLED, "its operator kills it");
     simulate_say(&node->run->simulate, node->node, "its files are put back as they were");
     simulate_disk_put_back(node->node->disk, anew->copy);
@@ -104,7 +104,7 @@ static void copy(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
     struct simulate *simulate = &node->run->simulate;
-    struct run_anew *anew = &node->run->anew;
+    struct run_resync *anew = &node->run->anew;
     simulate_say(simulate, node->node, "its files are copied");
     anew->copy = simulate_disk_copy(node->node->disk);
     anew->event = (struct simulate_event){.fire = put_back, .owner = node};
@@ -112,7 +112,7 @@ static void copy(struct simulate_event *event)
                   simulate->now_ns + simulate_between(simulate, SIMULATE_MS, BACK_NS_MAX));
 }
 
-void run_anew_begin(struct run *run)
+void run_resync_begin(struct run *run)
 {
     struct simulate *simulate = &run->simulate;
     struct run_node *late = find(run, run->anew.late), *copied = find(run, run->anew.copied);
@@ -122,7 +122,7 @@ void run_anew_begin(struct run *run)
         copy_soon(copied);
 }
 
-void run_anew_end(struct run *run)
+void run_resync_end(struct run *run)
 {
     struct run_node *late = find(run, run->anew.late);
     simulate_cancel(&run->simulate, &run->anew.event);

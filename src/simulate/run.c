@@ -147,7 +147,7 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     run->state = calloc(1, run->system->simulation->state_size + 1);
     FH_ASSERT(run->state != NULL);
     run->calm = run->system->test || run->system->fates;
-    run_anew_draw(run);
+    run_resync_draw(run);
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");
     simulate_node_begin(run->outside);

@@ -78,7 +78,7 @@ struct run {
         int64_t position; /* up to which it goes */
         bool ordered, done;
     } restore;
-    struct run_anew {
+    struct run_resync {
         int64_t events_max; /* that an outbox holds; 0: no subscriber is made to begin anew */
         const char *late;   /* the service that is born late, or NULL */
         const char *copied; /* whose files are put back by hand, or NULL */
@@ -111,11 +111,11 @@ void run_faults_begin(struct run *run);
 void run_faults_end(struct run *run);
 
 /* anew.c: drawn before the nodes are made; with the faults it begins and ends. */
-void run_anew_draw(struct run *run);
-bool run_anew_is(const struct run_node *node, const char *name); /* NULL: nobody's */
-json_t *run_anew_retention(struct run *run); /* of a configuration, where outboxes hold so few */
-void run_anew_begin(struct run *run);
-void run_anew_end(struct run *run);
+void run_resync_draw(struct run *run);
+bool run_resync_is(const struct run_node *node, const char *name); /* NULL: nobody's */
+json_t *run_resync_retention(struct run *run); /* of a configuration, where outboxes hold so few */
+void run_resync_begin(struct run *run);
+void run_resync_end(struct run *run);
 
 /* restore.c: drawn when the faults begin, with whose end the operator says no more. */
 void run_restore_begin(struct run *run);

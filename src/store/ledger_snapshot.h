@@ -25,8 +25,8 @@ enum ledger_phase {
 
 #define LEDGER_AFTER_SIZE 2048
 
-struct ledger_round {
-    int64_t round; /* 0: there never was one */
+struct ledger_resync {
+    int64_t resync; /* 0: there never was one */
     enum ledger_phase phase;
     int64_t type;                  /* pages, sweep: which of the declared types */
     char after[LEDGER_AFTER_SIZE]; /* and behind which key, as JSON text; "" at its beginning */
@@ -40,19 +40,19 @@ struct ledger_snapshot_ops {
                                bool (*visit)(void *context, const char *key, int64_t position),
                                void *context, struct fh_error *error);
     /* A subscription that never had a round: round 0. */
-    enum fh_code (*round_get)(struct store_work *work, const char *source, const char *partition,
-                              struct ledger_round *ret, struct fh_error *error);
+    enum fh_code (*resync_get)(struct store_work *work, const char *source, const char *partition,
+                               struct ledger_resync *ret, struct fh_error *error);
     /* From `old` to `next`. FH_CONFLICT (not retryable) when it is not at `old`'s round, phase,
      * type and key any more. */
-    enum fh_code (*round_move)(struct store_work *work, const char *source, const char *partition,
-                               const struct ledger_round *old, const struct ledger_round *next,
-                               struct fh_error *error);
+    enum fh_code (*resync_move)(struct store_work *work, const char *source, const char *partition,
+                                const struct ledger_resync *old, const struct ledger_resync *next,
+                                struct fh_error *error);
     /* A key was applied in a round, as of a position; and as of which it was, -1: it was not. */
     enum fh_code (*applied_put)(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t position, int64_t round,
+                                int64_t type, const char *key, int64_t position, int64_t resync,
                                 struct fh_error *error);
     enum fh_code (*applied_get)(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t round, int64_t *ret,
+                                int64_t type, const char *key, int64_t resync, int64_t *ret,
                                 struct fh_error *error);
     /* Of whatever round, at most `limit`. */
     enum fh_code (*applied_clear)(struct store_work *work, const char *source,

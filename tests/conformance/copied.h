@@ -66,17 +66,17 @@ static inline enum fh_code leave_marks(struct store_work *work, struct fh_error 
                                      .request = NULL,
                                      .answer = "{\"status\": 201}"};
     struct ledger_caller closed = {.closed_through = 2, .still_open = "[1]"};
-    const struct ledger_round none = {0}, begun = {.round = 2,
-                                                   .phase = LEDGER_PAGES,
-                                                   .type = 1,
-                                                   .after = "\"k9\"",
-                                                   .seen_position = 8,
-                                                   .seen_id = "e8"};
+    const struct ledger_resync none = {0}, begun = {.resync = 2,
+                                                    .phase = LEDGER_PAGES,
+                                                    .type = 1,
+                                                    .after = "\"k9\"",
+                                                    .seen_position = 8,
+                                                    .seen_id = "e8"};
     const struct ledger_snapshot_ops *snapshots = ledger_snapshots(work->store);
     int64_t removed;
     enum fh_code code = ledger_cursor_move(work, "users", "0/1", &nowhere, &cursor, error);
     if (code == FH_OK)
-        code = snapshots->round_move(work, "users", "0/1", &none, &begun, error);
+        code = snapshots->resync_move(work, "users", "0/1", &none, &begun, error);
     if (code == FH_OK)
         code = snapshots->applied_put(work, "users", "0/1", 1, "k9", 6, 2, error);
     for (int i = 0; i < 2 && code == FH_OK; i++) {
@@ -189,10 +189,10 @@ static inline void expect_ledger(struct conformance *c, struct store *store, str
         code = ledger_saga_get(work, arena, BIRTH, 4, &saga, &c->error);
     if (code == FH_OK)
         code = ledger_steps_get(work, arena, BIRTH, 4, see_step, &seen, &c->error);
-    struct ledger_round round = {0};
+    struct ledger_resync resync = {0};
     int64_t applied = 0;
     if (code == FH_OK)
-        code = ledger_snapshots(store)->round_get(work, "users", "0/1", &round, &c->error);
+        code = ledger_snapshots(store)->resync_get(work, "users", "0/1", &resync, &c->error);
     if (code == FH_OK)
         code = ledger_snapshots(store)->applied_get(work, "users", "0/1", 1, "k9", 2, &applied,
                                                     &c->error);
@@ -206,9 +206,9 @@ static inline void expect_ledger(struct conformance *c, struct store *store, str
     EXPECT(strcmp(newest, BIRTH) == 0 && cursor.position == 7);
     EXPECT(strcmp(saga.name, "sell") == 0 && strcmp(saga.status, "running") == 0);
     EXPECT(seen.steps == 2 && seen.parked == 1);
-    EXPECT(round.round == 2 && round.phase == LEDGER_PAGES && round.type == 1 && applied == 6);
-    EXPECT(strcmp(round.after, "\"k9\"") == 0 && round.seen_position == 8);
-    EXPECT(strcmp(round.seen_id, "e8") == 0);
+    EXPECT(resync.resync == 2 && resync.phase == LEDGER_PAGES && resync.type == 1 && applied == 6);
+    EXPECT(strcmp(resync.after, "\"k9\"") == 0 && resync.seen_position == 8);
+    EXPECT(strcmp(resync.seen_id, "e8") == 0);
 }
 
 /* The first of its events was trimmed; the next one gets the next position. */

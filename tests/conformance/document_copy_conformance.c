@@ -127,11 +127,11 @@ static void a_round_that_is_under_way_stays_where_it_can_go_on(struct conformanc
     struct store_work *work;
     struct store *from = open_embedded(c, "from");
     EXPECT(from && prepare(c, c->store));
-    struct ledger_round none = {0}, begun = {.round = 1, .phase = LEDGER_PAGES};
+    struct ledger_resync none = {0}, begun = {.resync = 1, .phase = LEDGER_PAGES};
     EXPECT(store_begin(from, STORE_WRITE_ALONE, &work, &c->error) == FH_OK);
     EXPECT(committed(
         c, work,
-        ledger_snapshots(from)->round_move(work, "users", "0/1", &none, &begun, &c->error)));
+        ledger_snapshots(from)->resync_move(work, "users", "0/1", &none, &begun, &c->error)));
     struct copy_options options = {.from = from, .to = c->store};
     enum fh_code code = document_copy(&options, collections, 2, &result, &c->error);
     store_close(from);

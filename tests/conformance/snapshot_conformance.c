@@ -77,26 +77,26 @@ static void keys_stand_where_their_last_events_do(struct conformance *c)
 static void a_round_moves_only_from_where_it_is(struct conformance *c)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(c->store);
-    struct ledger_round none = {0}, read, first = {.round = 1, .phase = LEDGER_PAGES};
-    struct ledger_round next = {
-        .round = 1, .phase = LEDGER_PAGES, .type = 2, .seen_position = 17, .seen_id = "e17"};
+    struct ledger_resync none = {0}, read, first = {.resync = 1, .phase = LEDGER_PAGES};
+    struct ledger_resync next = {
+        .resync = 1, .phase = LEDGER_PAGES, .type = 2, .seen_position = 17, .seen_id = "e17"};
     snprintf(next.after, sizeof next.after, "%s", QUOTED);
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
-    EXPECT(ops->round_get(work, "users", "0/1", &read, &c->error) == FH_OK && read.round == 0);
-    EXPECT(ops->round_move(work, "users", "0/1", &none, &first, &c->error) == FH_OK);
+    EXPECT(ops->resync_get(work, "users", "0/1", &read, &c->error) == FH_OK && read.resync == 0);
+    EXPECT(ops->resync_move(work, "users", "0/1", &none, &first, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
     work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
-    EXPECT(ops->round_move(work, "users", "0/1", &none, &first, &c->error) == FH_CONFLICT &&
+    EXPECT(ops->resync_move(work, "users", "0/1", &none, &first, &c->error) == FH_CONFLICT &&
            !c->error.retryable);
-    EXPECT(ops->round_move(work, "users", "0/1", &first, &next, &c->error) == FH_OK);
-    EXPECT(ops->round_move(work, "users", "0/1", &first, &next, &c->error) == FH_CONFLICT);
-    EXPECT(ops->round_get(work, "users", "0/1", &read, &c->error) == FH_OK);
-    EXPECT(read.round == 1 && read.phase == LEDGER_PAGES && read.type == 2 &&
+    EXPECT(ops->resync_move(work, "users", "0/1", &first, &next, &c->error) == FH_OK);
+    EXPECT(ops->resync_move(work, "users", "0/1", &first, &next, &c->error) == FH_CONFLICT);
+    EXPECT(ops->resync_get(work, "users", "0/1", &read, &c->error) == FH_OK);
+    EXPECT(read.resync == 1 && read.phase == LEDGER_PAGES && read.type == 2 &&
            strcmp(read.after, QUOTED) == 0 && read.seen_position == 17 &&
            strcmp(read.seen_id, "e17") == 0);
-    EXPECT(ops->round_get(work, "users", "0/2", &read, &c->error) == FH_OK && read.round == 0);
+    EXPECT(ops->resync_get(work, "users", "0/2", &read, &c->error) == FH_OK && read.resync == 0);
 }
 
 static void what_a_round_has_applied_is_noted_for_it_alone(struct conformance *c)

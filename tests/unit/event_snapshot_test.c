@@ -96,7 +96,7 @@ static void what_changes_between_pages_takes_effect_once(void **state)
 static bool nothing_is_noted(void *argument)
 {
     struct fixture *fixture = argument;
-    return subscription_next(fixture->search.context.events, NULL)->round.phase == LEDGER_FEED;
+    return subscription_next(fixture->search.context.events, NULL)->resync.phase == LEDGER_FEED;
 }
 
 static void what_a_round_has_noted_is_forgotten_behind_it(void **state)
@@ -323,7 +323,7 @@ static void a_paused_instance_of_a_former_life_changes_nothing(void **state)
 }
 
 /* Another life has begun a round since, and noted a key of it. */
-static void begin_another_round(fh_work *w)
+static void begin_another_resync(fh_work *w)
 {
     fh_exec(w, "UPDATE fh_round SET round = round + 1, phase = 1", NULL);
     fh_exec(w,
@@ -336,8 +336,8 @@ static void forget_entry(void *argument)
 {
     struct fixture *fixture = argument;
     struct subscription former = *subscription_next(fixture->search.context.events, NULL);
-    former.round.phase = LEDGER_FOLLOW; /* as it believes */
-    fixture->search.code = round_forget(&former) ? FH_OK : FH_NOT_FOUND;
+    former.resync.phase = LEDGER_FOLLOW; /* as it believes */
+    fixture->search.code = resync_forget(&former) ? FH_OK : FH_NOT_FOUND;
 }
 
 static void a_former_life_forgets_nothing_of_a_later_round(void **state)
@@ -348,7 +348,7 @@ static void a_former_life_forgets_nothing_of_a_later_round(void **state)
     open_search(fixture);
     expect_same(fixture);
     harness_until(&fixture->harness, nothing_is_noted, fixture);
-    service_must(&fixture->search, begin_another_round);
+    service_must(&fixture->search, begin_another_resync);
     harness_run(&fixture->harness, forget_entry, fixture);
     assert_int_equal(fixture->search.code, FH_OK); /* it has tried */
     assert_int_equal(service_count(&fixture->search, "SELECT count(*) FROM fh_applied"), 1);
@@ -365,7 +365,7 @@ static enum fh_code begin_away(struct store *store, enum store_mode mode, struct
                                struct fh_error *error)
 {
     const struct subscription *s = subscription_next(away_from->context.events, NULL);
-    if (away == 0 || (away == AWAY && s->round.phase != LEDGER_FOLLOW))
+    if (away == 0 || (away == AWAY && s->resync.phase != LEDGER_FOLLOW))
         return real_ops->begin(store, mode, ret, error);
     away--;
     return error_set(error, FH_UNAVAILABLE, "The server is gone.");
@@ -413,7 +413,7 @@ static enum fh_code begin_until_refused(struct store *store, enum store_mode mod
                                         struct store_work **ret, struct fh_error *error)
 {
     const struct subscription *s = subscription_next(away_from->context.events, NULL);
-    if (forgetting || !store_writes(mode) || s->round.phase != LEDGER_FOLLOW)
+    if (forgetting || !store_writes(mode) || s->resync.phase != LEDGER_FOLLOW)
         return real_ops->begin(store, mode, ret, error);
     forgetting = true;
     changed->products.context.store->incarnation[0] ^= 1;

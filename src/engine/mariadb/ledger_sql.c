@@ -31,8 +31,9 @@ const char *const mariadb_ledger_statements[LEDGER_STATEMENTS] = {
         " updated_ms = VALUES(updated_ms)",
     [LEDGER_KEY_PLACES] = LEDGER_KEY_PLACES_OF("fh_place", LISTED_TEXTS),
     [LEDGER_KEYS_UNSEQUENCED] = LEDGER_KEYS_UNSEQUENCED_OF(LISTED_TEXTS),
-    [LEDGER_ROUND_BEGIN] = "INSERT IGNORE INTO fh_round (source, share, round, phase, type, behind,"
-                           " seen_position, seen_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [LEDGER_RESYNC_BEGIN] =
+        "INSERT IGNORE INTO fh_round (source, share, round, phase, type, behind,"
+        " seen_position, seen_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [LEDGER_APPLIED_PUT] = "INSERT INTO fh_applied (source, share, type, `key`, position, round)"
                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON DUPLICATE KEY UPDATE"
                            " position = VALUES(position), round = VALUES(round)",

@@ -14,10 +14,11 @@
 
 #define PATH_SIZE_MAX ((size_t)32 << 10)
 
-void round_ask_init(struct round_asking *asking, struct subscription *s,
-                    const struct ledger_round *at, int limit)
+void resync_ask_init(struct resync_asking *asking, struct subscription *s,
+                     const struct ledger_resync *at, int limit)
 {
-    *asking = (struct round_asking){.subscription = s, .heard = s->heard[at->type], .limit = limit};
+    *asking =
+        (struct resync_asking){.subscription = s, .heard = s->heard[at->type], .limit = limit};
     struct text *path = &asking->path;
     const char *separator = "&fields=";
     text_init(path, PATH_SIZE_MAX);
@@ -37,7 +38,7 @@ void round_ask_init(struct round_asking *asking, struct subscription *s,
 }
 
 /* What it says of itself, of a problem. */
-static void asking_refused(struct round_asking *asking, const struct world_request *request)
+static void asking_refused(struct resync_asking *asking, const struct world_request *request)
 {
     const struct subscription *s = asking->subscription;
     json_t *problem = NULL;
@@ -51,7 +52,7 @@ static void asking_refused(struct round_asking *asking, const struct world_reque
     json_decref(problem);
 }
 
-void round_ask_run(struct round_asking *asking)
+void resync_ask_run(struct resync_asking *asking)
 {
     struct subscription *s = asking->subscription;
     struct work_context *context = s->manager->context;
@@ -68,7 +69,7 @@ void round_ask_run(struct round_asking *asking)
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
     if (request.status == 200) {
-        asking->fault = page_parse(&request, asking->heard->type, ROUND_ROWS_MAX, &asking->page,
+        asking->fault = page_parse(&request, asking->heard->type, RESYNC_ROWS_MAX, &asking->page,
                                    &error) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
@@ -88,16 +89,16 @@ void round_ask_run(struct round_asking *asking)
 
 static void asking_entry(void *argument)
 {
-    struct round_asking *asking = argument;
+    struct resync_asking *asking = argument;
     struct event_manager *manager = asking->subscription->manager;
-    round_ask_run(asking); /* who waits may end it with that */
+    resync_ask_run(asking); /* who waits may end it with that */
     event_manager_fiber_ends(manager);
 }
 
-bool round_ask_ahead(struct round_asking *asking, struct subscription *s,
-                     const struct page_read *page)
+bool resync_ask_ahead(struct resync_asking *asking, struct subscription *s,
+                      const struct page_read *page)
 {
-    struct ledger_round at = s->round;
+    struct ledger_resync at = s->resync;
     if (!page->after)
         return false;
     snprintf(at.after, sizeof at.after, "%s", page->after);
@@ -105,14 +106,14 @@ bool round_ask_ahead(struct round_asking *asking, struct subscription *s,
         at.seen_position = page->position;
         memcpy(at.seen_id, page->position_id, ID_SIZE);
     }
-    round_ask_init(asking, s, &at, portion_size(&s->rows, ROUND_ROWS_MAX));
+    resync_ask_init(asking, s, &at, portion_size(&s->rows, RESYNC_ROWS_MAX));
     if (event_manager_fiber(s->manager, asking_entry, asking))
         return true;
     text_release(&asking->path);
     return false;
 }
 
-void round_ask_wait(struct round_asking *asking)
+void resync_ask_wait(struct resync_asking *asking)
 {
     while (!asking->answered)
         fiber_wait(&asking->waiting);

@@ -10,11 +10,11 @@
 
 struct page_read;
 
-struct round_fence {
+struct resync_fence {
     struct work_fence fence; /* first: it is cast from */
     struct subscription *subscription;
     struct ledger_cursor cursor; /* where it comes to */
-    struct ledger_round next;
+    struct ledger_resync next;
     bool begins;                    /* a new round */
     const struct batch_event *rows; /* to be noted as applied in it */
     int count;
@@ -24,20 +24,20 @@ struct round_fence {
 /* One work of the round: `events` go to `handler`; none: the fence alone. `next` is set, and so is
  * `cursor` where it begins; the rest of what is not said is filled in. True: it is durable. False:
  * nothing was done as far as is known, s->round stands where the store says, and it has paused. */
-bool round_work(struct subscription *subscription, struct round_fence *fence,
-                const struct batch_event *events, int count, fh_handler *handler);
-void round_outage(struct subscription *subscription, const char *why); /* says so, and pauses */
+bool resync_work(struct subscription *subscription, struct resync_fence *fence,
+                 const struct batch_event *events, int count, fh_handler *handler);
+void resync_outage(struct subscription *subscription, const char *why); /* says so, and pauses */
 /* The same for what is no outage: rarer and rarer, for only a person can mend it. */
-void round_fault(struct subscription *subscription, const char *why);
-int round_at_once(const struct subscription *subscription); /* handlers of one work */
+void resync_fault(struct subscription *subscription, const char *why);
+int resync_at_once(const struct subscription *subscription); /* handlers of one work */
 /* The first declaration from `index` on that has a state; heard_count: none. */
-int64_t round_next_type(const struct subscription *subscription, int64_t index);
+int64_t resync_next_type(const struct subscription *subscription, int64_t index);
 
 /* One page of the keys that this service holds. */
-void round_sweep(struct subscription *subscription);
+void resync_sweep(struct subscription *subscription);
 
 /* One question, and what came of it: a page; or the round begins anew; or why neither. */
-struct round_asking {
+struct resync_asking {
     struct subscription *subscription;
     const struct fh_heard *heard;
     struct text path;
@@ -50,12 +50,12 @@ struct round_asking {
 };
 
 /* For the page behind `at`; `limit` 0: only where the publisher stands. */
-void round_ask_init(struct round_asking *asking, struct subscription *subscription,
-                    const struct ledger_round *at, int limit);
-void round_ask_run(struct round_asking *asking); /* parks */
+void resync_ask_init(struct resync_asking *asking, struct subscription *subscription,
+                     const struct ledger_resync *at, int limit);
+void resync_ask_run(struct resync_asking *asking); /* parks */
 /* The page behind this one, beside its works. False: there is none, or no fiber for it. */
-bool round_ask_ahead(struct round_asking *asking, struct subscription *subscription,
-                     const struct page_read *page);
-void round_ask_wait(struct round_asking *asking);
+bool resync_ask_ahead(struct resync_asking *asking, struct subscription *subscription,
+                      const struct page_read *page);
+void resync_ask_wait(struct resync_asking *asking);
 
 #endif

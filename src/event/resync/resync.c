@@ -37,13 +37,13 @@
 #include "world/world.h"
 
 #define FORGET_SLICE 500
-#define ROUND_FAULT_MS_MIN 100
-#define ROUND_FAULT_MS_MAX (30 * 1000)
+#define RESYNC_FAULT_MS_MIN 100
+#define RESYNC_FAULT_MS_MAX (30 * 1000)
 
 /* ---- what is declared ---------------------------------------------------------------------- */
 
-enum fh_code round_check(const fh_service *service, const struct fh_heard *heard,
-                         struct fh_error *error)
+enum fh_code resync_check(const fh_service *service, const struct fh_heard *heard,
+                          struct fh_error *error)
 {
     if ((heard->gone || heard->held) && (!heard->gone || !heard->held || !heard->upsert))
         return error_set(error, FH_INVALID,
@@ -62,7 +62,7 @@ enum fh_code round_check(const fh_service *service, const struct fh_heard *heard
                      heard->service, heard->type, heard->covered_by);
 }
 
-bool round_possible(const struct subscription *s, char *ret_why, size_t size)
+bool resync_possible(const struct subscription *s, char *ret_why, size_t size)
 {
     for (int i = 0; i < s->heard_count; i++) {
         if (s->heard[i]->upsert || s->heard[i]->covered_by)
@@ -89,7 +89,7 @@ static int type_of(const struct subscription *s, const char *type)
     return -1;
 }
 
-int64_t round_next_type(const struct subscription *s, int64_t index)
+int64_t resync_next_type(const struct subscription *s, int64_t index)
 {
     while (index < s->heard_count && !s->heard[index]->upsert)
         index++;
@@ -99,49 +99,49 @@ int64_t round_next_type(const struct subscription *s, int64_t index)
 /* ---- where it stands ----------------------------------------------------------------------- */
 
 static enum fh_code read_places(struct subscription *s, struct ledger_cursor *cursor,
-                                struct ledger_round *round, struct fh_error *error)
+                                struct ledger_resync *resync, struct fh_error *error)
 {
     const struct ledger_snapshot_ops *ops = ledger_snapshots(s->manager->context->store);
     struct store_work *work;
-    *round = (struct ledger_round){0};
+    *resync = (struct ledger_resync){0};
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_cursor_get(work, s->source, s->partition, cursor, error);
     if (code == FH_OK)
-        code = ops->round_get(work, s->source, s->partition, round, error);
+        code = ops->resync_get(work, s->source, s->partition, resync, error);
     store_rollback(work);
     return code;
 }
 
-void round_outage(struct subscription *s, const char *why)
+void resync_outage(struct subscription *s, const char *why)
 {
     subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, why);
-    subscription_pause(s, ++s->round_tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
+    subscription_pause(s, ++s->resync_tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
 
 /* It ends early when the share does. */
-void round_fault(struct subscription *s, const char *why)
+void resync_fault(struct subscription *s, const char *why)
 {
     struct world *world = subscription_world(s);
-    int64_t ms = ROUND_FAULT_MS_MIN;
+    int64_t ms = RESYNC_FAULT_MS_MIN;
     subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, why);
-    for (int i = 0; i < s->round_tries && ms < ROUND_FAULT_MS_MAX; i++)
+    for (int i = 0; i < s->resync_tries && ms < RESYNC_FAULT_MS_MAX; i++)
         ms *= 2;
-    s->round_tries++;
-    ms = ms < ROUND_FAULT_MS_MAX ? ms : ROUND_FAULT_MS_MAX;
+    s->resync_tries++;
+    ms = ms < RESYNC_FAULT_MS_MAX ? ms : RESYNC_FAULT_MS_MAX;
     ms = ms / 2 + (int64_t)world_random_below(world, (uint64_t)ms / 2);
     if (subscription_goes_on(s))
         fiber_wait_until(&s->for_parking, world, world_in_ms(world, ms));
 }
 
-bool round_load(struct subscription *s)
+bool resync_load(struct subscription *s)
 {
     struct fh_error error;
     struct ledger_cursor cursor;
     for (int n = 1; subscription_is_ours(s) && !s->manager->draining; n++) {
         apply_begins(s);
-        enum fh_code code = read_places(s, &cursor, &s->round, &error);
+        enum fh_code code = read_places(s, &cursor, &s->resync, &error);
         apply_ends(s);
         if (code == FH_OK) {
             s->fenced = cursor.epoch != s->cursor.epoch;
@@ -161,7 +161,7 @@ bool round_load(struct subscription *s)
 static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
                                 struct fh_error *error)
 {
-    struct round_fence *own = (struct round_fence *)fence;
+    struct resync_fence *own = (struct resync_fence *)fence;
     struct subscription *s = own->subscription;
     const struct ledger_snapshot_ops *ops = ledger_snapshots(w->store_work->store);
     *ret_replied = false;
@@ -169,18 +169,18 @@ static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_
         ledger_cursor_move(w->store_work, s->source, s->partition, &s->cursor, &own->cursor, error);
     if (code == FH_OK)
         code =
-            ops->round_move(w->store_work, s->source, s->partition, &s->round, &own->next, error);
+            ops->resync_move(w->store_work, s->source, s->partition, &s->resync, &own->next, error);
     own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK && own->begins)
         code = ops->parked_clear(w->store_work, s->source, s->partition, error);
     for (int i = 0; i < own->count && code == FH_OK; i++)
-        code = ops->applied_put(w->store_work, s->source, s->partition, s->round.type,
-                                own->rows[i].key, own->rows[i].position, s->round.round, error);
+        code = ops->applied_put(w->store_work, s->source, s->partition, s->resync.type,
+                                own->rows[i].key, own->rows[i].position, s->resync.resync, error);
     return code;
 }
 
-bool round_work(struct subscription *s, struct round_fence *fence, const struct batch_event *events,
-                int count, fh_handler *handler)
+bool resync_work(struct subscription *s, struct resync_fence *fence,
+                 const struct batch_event *events, int count, fh_handler *handler)
 {
     struct fh_error error = {0};
     char reason[REASON_SIZE];
@@ -197,17 +197,17 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
     apply_ends(s);
     if (code == FH_OK) {
         s->cursor = fence->cursor;
-        s->round = fence->next;
-        s->round_tries = 0;
+        s->resync = fence->next;
+        s->resync_tries = 0;
         portion_passed(&s->together, count);
         subscription_release_hold(s, &s->applying_hold);
         return true;
     }
     if (fence->moved) {
-        round_load(s);                  /* somebody else has it */
+        resync_load(s);                 /* somebody else has it */
         subscription_pause(s, 1, 1, 1); /* whose commit may be under way */
     } else if (is_outage) {
-        round_outage(s, error.message);
+        resync_outage(s, error.message);
     } else {
         /* Those before it come through; where the commit failed, it may have been too much. */
         if (count > 1)
@@ -216,7 +216,8 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
                  failed >= 0 ? " for the key " : "", failed >= 0 ? events[failed].key : "",
                  error.message);
         subscription_hold(s, &s->applying_hold, SUBSCRIPTION_FAILING, reason);
-        subscription_pause(s, ++s->round_tries, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
+        subscription_pause(s, ++s->resync_tries, SUBSCRIBE_FAILURE_MS_MIN,
+                           SUBSCRIBE_FAILURE_MS_MAX);
     }
     return false;
 }
@@ -225,29 +226,29 @@ bool round_work(struct subscription *s, struct round_fence *fence, const struct 
 
 static void begin(struct subscription *s)
 {
-    struct ledger_round at = {.type = round_next_type(s, 0)};
-    struct round_asking asking;
-    round_ask_init(&asking, s, &at, 0);
-    round_ask_run(&asking);
+    struct ledger_resync at = {.type = resync_next_type(s, 0)};
+    struct resync_asking asking;
+    resync_ask_init(&asking, s, &at, 0);
+    resync_ask_run(&asking);
     struct page_read *page = asking.page;
     if (!page) {
-        round_outage(s, asking.reason);
+        resync_outage(s, asking.reason);
         return;
     }
-    struct round_fence fence = {.begins = true,
-                                .next = {.round = s->round.round + 1,
-                                         .phase = LEDGER_PAGES,
-                                         .type = round_next_type(s, 0)}};
+    struct resync_fence fence = {.begins = true,
+                                 .next = {.resync = s->resync.resync + 1,
+                                          .phase = LEDGER_PAGES,
+                                          .type = resync_next_type(s, 0)}};
     fence.next.seen_position = fence.cursor.position = page->position;
     memcpy(fence.cursor.incarnation, page->incarnation, ID_SIZE);
     memcpy(fence.cursor.event_id, page->position_id, ID_SIZE);
     memcpy(fence.next.seen_id, page->position_id, ID_SIZE);
     page_free(page);
     CRASH_POINT("round.asked");
-    if (!round_work(s, &fence, NULL, 0, NULL))
+    if (!resync_work(s, &fence, NULL, 0, NULL))
         return;
     CRASH_POINT("round.begun");
-    s->begins_anew = false;
+    s->resyncs = false;
     parked_recount(s);
     log_info("%s begins anew with the state of %s, at %" PRId64 " of its incarnation %s.",
              s->manager->context->service->name, s->source, s->cursor.position,
@@ -255,15 +256,15 @@ static void begin(struct subscription *s)
 }
 
 /* Behind the last page of a type: its sweep, or the next type, or the feed. */
-static struct ledger_round behind_pages(const struct subscription *s, bool integers)
+static struct ledger_resync behind_pages(const struct subscription *s, bool integers)
 {
-    struct ledger_round next = s->round;
+    struct ledger_resync next = s->resync;
     next.phase = LEDGER_SWEEP;
     snprintf(next.after, sizeof next.after, "%s", integers ? "i" : "s");
     return next;
 }
 
-int round_at_once(const struct subscription *s)
+int resync_at_once(const struct subscription *s)
 {
     return engine_can(s->manager->context->store->engine, ENGINE_ONE_DOCUMENT)
                ? 1
@@ -273,12 +274,12 @@ int round_at_once(const struct subscription *s)
 /* The rows of one page, and then the place behind it. False: what failed is asked for again. */
 static bool apply_page(struct subscription *s, const struct page_read *page)
 {
-    const struct fh_heard *heard = s->heard[s->round.type];
+    const struct fh_heard *heard = s->heard[s->resync.type];
     int done = 0;
     do {
         int left = page->count - done;
-        int count = left < round_at_once(s) ? left : round_at_once(s);
-        struct round_fence fence = {.rows = page->rows + done, .count = count, .next = s->round};
+        int count = left < resync_at_once(s) ? left : resync_at_once(s);
+        struct resync_fence fence = {.rows = page->rows + done, .count = count, .next = s->resync};
         if (count < left)
             memcpy(fence.next.after, page->rows[done + count - 1].key,
                    strlen(page->rows[done + count - 1].key) + 1);
@@ -286,12 +287,12 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
             memcpy(fence.next.after, page->after, strlen(page->after) + 1);
         else
             fence.next = behind_pages(s, page->integers);
-        if (page->position > s->round.seen_position) {
+        if (page->position > s->resync.seen_position) {
             fence.next.seen_position = page->position;
             memcpy(fence.next.seen_id, page->position_id, ID_SIZE);
         }
         CRASH_POINT("round.page_there");
-        if (!round_work(s, &fence, page->rows + done, count, heard->upsert))
+        if (!resync_work(s, &fence, page->rows + done, count, heard->upsert))
             return false;
         CRASH_POINT("round.page_applied");
         done += count;
@@ -301,33 +302,33 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
 
 /* Fewer rows may come through: of a publisher that does not try that itself, and of an answer that
  * takes too long, or too much memory. */
-static void asking_failed(struct subscription *s, const struct round_asking *asked)
+static void asking_failed(struct subscription *s, const struct resync_asking *asked)
 {
     if (asked->limit > 1)
         portion_failed(&s->rows, asked->limit / 2);
     if (asked->fault)
-        round_fault(s, asked->reason);
+        resync_fault(s, asked->reason);
     else
-        round_outage(s, asked->reason);
+        resync_outage(s, asked->reason);
 }
 
 /* What one question brought; whether the next one has been asked, beside its works, and counts. */
-static bool take_page(struct subscription *s, const struct round_asking *asked,
-                      struct round_asking *next)
+static bool take_page(struct subscription *s, const struct resync_asking *asked,
+                      struct resync_asking *next)
 {
     struct page_read *page = asked->page;
-    s->begins_anew = s->begins_anew || asked->anew;
+    s->resyncs = s->resyncs || asked->anew;
     if (page && strcmp(page->incarnation, s->cursor.incarnation) != 0)
-        s->begins_anew = true;
+        s->resyncs = true;
     else if (!page && !asked->anew)
         asking_failed(s, asked);
     else if (page && page->after)
         portion_passed(&s->rows, asked->limit);
-    bool taken = page && !s->begins_anew, ahead = taken && round_ask_ahead(next, s, page);
+    bool taken = page && !s->resyncs, ahead = taken && resync_ask_ahead(next, s, page);
     bool goes_on = taken && apply_page(s, page);
     page_free(page);
     if (ahead)
-        round_ask_wait(next);
+        resync_ask_wait(next);
     if (ahead && !goes_on)
         page_free(next->page);
     return ahead && goes_on;
@@ -335,24 +336,24 @@ static bool take_page(struct subscription *s, const struct round_asking *asked,
 
 static void take_pages(struct subscription *s)
 {
-    struct round_asking asked, next;
-    round_ask_init(&asked, s, &s->round, portion_size(&s->rows, ROUND_ROWS_MAX));
-    round_ask_run(&asked);
+    struct resync_asking asked, next;
+    resync_ask_init(&asked, s, &s->resync, portion_size(&s->rows, RESYNC_ROWS_MAX));
+    resync_ask_run(&asked);
     while (take_page(s, &asked, &next))
         asked = next;
 }
 
 /* ---- the round ----------------------------------------------------------------------------- */
 
-void round_step(struct subscription *s)
+void resync_step(struct subscription *s)
 {
-    if (s->begins_anew)
+    if (s->resyncs)
         begin(s);
-    else if (s->round.phase == LEDGER_PAGES)
+    else if (s->resync.phase == LEDGER_PAGES)
         take_pages(s);
-    else if (s->round.phase == LEDGER_SWEEP)
-        round_sweep(s);
-    if (subscription_rounds(s))
+    else if (s->resync.phase == LEDGER_SWEEP)
+        resync_sweep(s);
+    if (subscription_resyncs(s))
         return;
     CRASH_POINT("round.over");
     subscription_drop(s);
@@ -363,20 +364,20 @@ void round_step(struct subscription *s)
     fiber_wake_all(&s->for_space);
 }
 
-enum fh_code round_compare(struct subscription *s, struct store_work *work,
-                           const struct batch_event *events, int count, bool *covered,
-                           struct fh_error *error)
+enum fh_code resync_compare(struct subscription *s, struct store_work *work,
+                            const struct batch_event *events, int count, bool *covered,
+                            struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (int i = 0; i < count && code == FH_OK; i++) {
         int64_t position = -1;
         int type = type_of(s, events[i].type);
         covered[i] = false;
-        if (type < 0 || s->round.phase != LEDGER_FOLLOW)
+        if (type < 0 || s->resync.phase != LEDGER_FOLLOW)
             continue;
         code = ledger_snapshots(work->store)
-                   ->applied_get(work, s->source, s->partition, type, events[i].key, s->round.round,
-                                 &position, error);
+                   ->applied_get(work, s->source, s->partition, type, events[i].key,
+                                 s->resync.resync, &position, error);
         covered[i] = code == FH_OK && events[i].position <= position;
     }
     return code;
@@ -384,15 +385,15 @@ enum fh_code round_compare(struct subscription *s, struct store_work *work,
 
 /* What was noted is removed in works whose fence is the round, as every step's is: so a process of
  * a former life takes nothing away that a later round has noted. */
-bool round_forget(struct subscription *s)
+bool resync_forget(struct subscription *s)
 {
     struct work_context *context = s->manager->context;
     const struct ledger_snapshot_ops *ops = ledger_snapshots(context->store);
     struct store_work *work;
     int64_t removed = 0;
-    if (s->round.phase != LEDGER_FOLLOW || s->cursor.position < s->round.seen_position)
+    if (s->resync.phase != LEDGER_FOLLOW || s->cursor.position < s->resync.seen_position)
         return false;
-    struct ledger_round next = s->round;
+    struct ledger_resync next = s->resync;
     apply_begins(s);
     enum fh_code code = store_begin(context->store, STORE_WRITE, &work, NULL);
     if (code == FH_OK) {
@@ -400,7 +401,7 @@ bool round_forget(struct subscription *s)
         if (removed == 0)
             next.phase = LEDGER_FEED;
         if (code == FH_OK)
-            code = ops->round_move(work, s->source, s->partition, &s->round, &next, NULL);
+            code = ops->resync_move(work, s->source, s->partition, &s->resync, &next, NULL);
         if (code == FH_OK)
             code = store_commit(work, NULL);
         else
@@ -409,9 +410,9 @@ bool round_forget(struct subscription *s)
     apply_ends(s);
     CRASH_POINT("round.forgotten");
     if (code == FH_OK) {
-        s->round = next;
+        s->resync = next;
     } else {
-        round_load(s);
+        resync_load(s);
         subscription_drop(s); /* the cursor may have been moved on beyond what is fetched */
         subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     }

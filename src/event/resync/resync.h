@@ -16,27 +16,27 @@
 
 #include "event/subscribe/subscription.h"
 
-#define ROUND_ROWS_MAX 960 /* of one page */
+#define RESYNC_ROWS_MAX 960 /* of one page */
 
 /* Whether the handlers declared for this source are enough for a round; else the sentence that says
  * what is missing. */
-bool round_possible(const struct subscription *subscription, char *ret_why, size_t size);
+bool resync_possible(const struct subscription *subscription, char *ret_why, size_t size);
 /* What is declared wrongly of one entry of `hears`. Pure. */
-enum fh_code round_check(const fh_service *service, const struct fh_heard *heard,
-                         struct fh_error *error);
+enum fh_code resync_check(const fh_service *service, const struct fh_heard *heard,
+                          struct fh_error *error);
 
 /* On the applier's fiber, which has the share. Reads where the round stands: it goes on with one
  * that was under way (subscription_rounds). False: the subscription ends. */
-bool round_load(struct subscription *subscription);
+bool resync_load(struct subscription *subscription);
 /* One step of it, as long as subscription_rounds says so; parks. */
-void round_step(struct subscription *subscription);
+void resync_step(struct subscription *subscription);
 
 /* Of events that are to be applied: those that pages brought already are left out. */
-enum fh_code round_compare(struct subscription *subscription, struct store_work *work,
-                           const struct batch_event *events, int count, bool *covered,
-                           struct fh_error *error);
+enum fh_code resync_compare(struct subscription *subscription, struct store_work *work,
+                            const struct batch_event *events, int count, bool *covered,
+                            struct fh_error *error);
 /* What was noted of pages is not needed behind them. False: there is nothing to forget now. True: a
  * step was made, during which the fiber was parked. */
-bool round_forget(struct subscription *subscription);
+bool resync_forget(struct subscription *subscription);
 
 #endif

@@ -19,10 +19,10 @@
 
 #define FIRST_INTEGER (-(INT64_C(1) << 53)) /* what comes before all keys */
 
-static struct ledger_round behind_sweep(const struct subscription *s)
+static struct ledger_resync behind_sweep(const struct subscription *s)
 {
-    struct ledger_round next = s->round;
-    next.type = round_next_type(s, s->round.type + 1);
+    struct ledger_resync next = s->resync;
+    next.type = resync_next_type(s, s->resync.type + 1);
     next.phase = next.type < s->heard_count ? LEDGER_PAGES : LEDGER_FOLLOW;
     next.after[0] = '\0';
     return next;
@@ -53,7 +53,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
     char key[LEDGER_AFTER_SIZE - 1];
     if (!json_is_array(list))
         return error_set(error, FH_INVALID, "`held` of %s answers no array.",
-                         s->heard[s->round.type]->type);
+                         s->heard[s->resync.type]->type);
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
         int64_t position;
         const json_t *value = json_array_get(list, i);
@@ -63,13 +63,13 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
             return error_set(error, FH_INVALID,
                              "`held` of %s answers what is no key: integers, or texts of up to %d "
                              "bytes.",
-                             s->heard[s->round.type]->type, LEDGER_AFTER_SIZE - 2);
-        snprintf(sweep->after, sizeof sweep->after, "%c%s", s->round.after[0], key);
+                             s->heard[s->resync.type]->type, LEDGER_AFTER_SIZE - 2);
+        snprintf(sweep->after, sizeof sweep->after, "%c%s", s->resync.after[0], key);
         if (s->partition_count > 1 &&
             envelope_partition(key, s->partition_count) != s->partition_index)
             continue;
-        code = ops->applied_get(work, s->source, s->partition, s->round.type, key, s->round.round,
-                                &position, error);
+        code = ops->applied_get(work, s->source, s->partition, s->resync.type, key,
+                                s->resync.resync, &position, error);
         if (code == FH_OK && position < 0)
             json_array_append_new(sweep->keys, json_string(key));
     }
@@ -80,8 +80,8 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
 static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struct fh_error *error)
 {
     struct work_context *context = s->manager->context;
-    const char *after = s->round.after + 1;
-    bool integers = s->round.after[0] == 'i', by_fence;
+    const char *after = s->resync.after + 1;
+    bool integers = s->resync.after[0] == 'i', by_fence;
     fh_work *w = &sweep->w;
     enum fh_code code = store_begin(context->store, STORE_READ, &w->snapshot, error);
     if (code != FH_OK)
@@ -124,23 +124,23 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
 /* Until all of them are given up, a work after the other; then the place behind them. */
 static void sweep_keys(struct subscription *s, struct sweep *sweep)
 {
-    const struct fh_heard *heard = s->heard[s->round.type];
+    const struct fh_heard *heard = s->heard[s->resync.type];
     struct batch_event *events = gone_events(sweep, heard->type);
     int count = (int)json_array_size(sweep->keys), done = 0;
-    int64_t round = s->round.round;
-    while (subscription_goes_on(s) && subscription_rounds(s) && s->round.round == round) {
-        int now = count - done < round_at_once(s) ? count - done : round_at_once(s);
+    int64_t resync = s->resync.resync;
+    while (subscription_goes_on(s) && subscription_resyncs(s) && s->resync.resync == resync) {
+        int now = count - done < resync_at_once(s) ? count - done : resync_at_once(s);
         bool last = done + now == count;
-        struct round_fence fence = {.next = s->round};
+        struct resync_fence fence = {.next = s->resync};
         if (last && sweep->ends)
             fence.next = behind_sweep(s);
         else if (last)
             memcpy(fence.next.after, sweep->after, sizeof fence.next.after);
         else
-            snprintf(fence.next.after, sizeof fence.next.after, "%c%s", s->round.after[0],
+            snprintf(fence.next.after, sizeof fence.next.after, "%c%s", s->resync.after[0],
                      events[done + now - 1].key);
         CRASH_POINT("round.sweep_there");
-        if (!round_work(s, &fence, events + done, now, heard->gone))
+        if (!resync_work(s, &fence, events + done, now, heard->gone))
             return; /* looked for again */
         CRASH_POINT("round.swept");
         done += now;
@@ -149,20 +149,20 @@ static void sweep_keys(struct subscription *s, struct sweep *sweep)
     }
 }
 
-void round_sweep(struct subscription *s)
+void resync_sweep(struct subscription *s)
 {
-    const struct fh_heard *heard = s->heard[s->round.type];
+    const struct fh_heard *heard = s->heard[s->resync.type];
     struct sweep sweep = {.keys = NULL};
     struct fh_error error = {0};
     if (!heard->held) {
-        struct round_fence fence = {.next = behind_sweep(s)};
-        round_work(s, &fence, NULL, 0, NULL);
+        struct resync_fence fence = {.next = behind_sweep(s)};
+        resync_work(s, &fence, NULL, 0, NULL);
         return;
     }
     work_init(&sweep.w, s->manager->context, heard->held);
     sweep.w.read_only = true;
     sweep.keys = json_array();
-    sweep.limit = portion_size(&s->rows, ROUND_ROWS_MAX);
+    sweep.limit = portion_size(&s->rows, RESYNC_ROWS_MAX);
     apply_begins(s);
     enum fh_code code = list_held(s, &sweep, &error);
     apply_ends(s);
@@ -171,11 +171,11 @@ void round_sweep(struct subscription *s)
             portion_passed(&s->rows, sweep.limit);
         sweep_keys(s, &sweep);
     } else if (code == FH_UNAVAILABLE) {
-        round_outage(s, error.message);
+        resync_outage(s, error.message);
     } else { /* what it lists may be too much at once */
         if (sweep.limit > 1)
             portion_failed(&s->rows, sweep.limit / 2);
-        round_fault(s, error.message);
+        resync_fault(s, error.message);
     }
     json_decref(sweep.keys);
     work_release(&sweep.w);

@@ -254,7 +254,7 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
 {
     struct subscription *s = apply->subscription;
     struct store_work *work;
-    bool follows = s->round.phase == LEDGER_FOLLOW;
+    bool follows = s->resync.phase == LEDGER_FOLLOW;
     bool any = s->parked.keys > 0;
     if (!any && !follows)
         return FH_OK;
@@ -262,7 +262,7 @@ static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *cov
     if (code != FH_OK)
         return code;
     if (follows)
-        code = round_compare(s, work, apply->events, apply->count, covered, error);
+        code = resync_compare(s, work, apply->events, apply->count, covered, error);
     for (int i = 0; any && code == FH_OK && i < apply->count; i++) {
         if (!covered[i] && apply_handler(s, apply->events[i].type))
             code = ledger_parked_has(work, s->source, s->partition, apply->events[i].key,

@@ -62,9 +62,9 @@ static void feed_path(const struct subscription *s, struct text *out)
     if (s->fetched.incarnation[0])
         text_printf(out, "&incarnation=%s&after=%lld&id=%s&done=%lld", s->fetched.incarnation,
                     (long long)s->fetched.position, s->fetched.event_id, (long long)done);
-    if (s->round.phase == LEDGER_FOLLOW && s->round.seen_position > s->fetched.position)
-        text_printf(out, "&seen=%lld&seen_id=%s", (long long)s->round.seen_position,
-                    s->round.seen_id);
+    if (s->resync.phase == LEDGER_FOLLOW && s->resync.seen_position > s->fetched.position)
+        text_printf(out, "&seen=%lld&seen_id=%s", (long long)s->resync.seen_position,
+                    s->resync.seen_id);
     for (int i = 0; i < s->heard_count; i++) {
         text_add(out, separator);
         subscription_encode(out, s->heard[i]->type);
@@ -104,9 +104,9 @@ static void refuse(struct subscription *s, int status)
         status == 409 ? "The publisher's store is not the one that was read so far (409): it was "
                         "restored or replaced"
                       : "The publisher has trimmed events that were not read yet (410)";
-    s->begins_anew = round_possible(s, why, sizeof why);
+    s->resyncs = resync_possible(s, why, sizeof why);
     snprintf(reason, sizeof reason, "%s%s%s.", what, *why ? ", and " : "", why);
-    subscription_hold(s, &s->reading, s->begins_anew ? SUBSCRIPTION_ROUND : SUBSCRIPTION_REFUSED,
+    subscription_hold(s, &s->reading, s->resyncs ? SUBSCRIPTION_RESYNC : SUBSCRIPTION_REFUSED,
                       reason);
     subscription_drop(s);
     fiber_wake_all(&s->for_batches);
@@ -198,7 +198,7 @@ static void reader(void *argument)
     uint64_t own = ++s->reader;
     s->generation++; /* what one of before has asked for meanwhile counts no more */
     while (subscription_goes_on(s) && s->reader == own) {
-        if (subscription_rounds(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
+        if (subscription_resyncs(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
         else
             read_on(s, &failures);

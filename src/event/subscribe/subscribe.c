@@ -241,7 +241,7 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
 static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
-    while (subscription_goes_on(s) && !subscription_rounds(s) && s->applied < s->applying->count) {
+    while (subscription_goes_on(s) && !subscription_resyncs(s) && s->applied < s->applying->count) {
         if (!apply_next(s, &attempts))
             return;
     }
@@ -306,9 +306,9 @@ static void tell_fenced(struct subscription *s)
 static void applier(void *argument)
 {
     struct subscription *s = argument;
-    if (cursor_is_ours(s) && round_load(s)) {
-        if (subscription_rounds(s))
-            subscription_hold(s, &s->reading, SUBSCRIPTION_ROUND,
+    if (cursor_is_ours(s) && resync_load(s)) {
+        if (subscription_resyncs(s))
+            subscription_hold(s, &s->reading, SUBSCRIPTION_RESYNC,
                               "A snapshot was under way when this process began.");
         subscription_drop(s);
         parked_recount(s);
@@ -317,9 +317,9 @@ static void applier(void *argument)
         subscription_begin_reading(s);
     }
     while (subscription_goes_on(s)) {
-        if (subscription_rounds(s))
-            round_step(s);
-        else if (!round_forget(s))
+        if (subscription_resyncs(s))
+            resync_step(s);
+        else if (!resync_forget(s))
             apply_what_came(s);
     }
     if (s->fenced && subscription_is_ours(s))
@@ -340,7 +340,7 @@ static void begin_applying(struct subscription *s)
 static void partition_taken(struct lease *lease)
 {
     struct subscription *s = lease->owner;
-    s->fenced = s->begins_anew = false; /* whoever had it meanwhile may have seen to that */
+    s->fenced = s->resyncs = false; /* whoever had it meanwhile may have seen to that */
     s->reading.state = SUBSCRIPTION_STARTING;
     s->reading.reason[0] = '\0';
     begin_applying(s);
@@ -413,7 +413,7 @@ static enum fh_code hear(struct event_manager *manager, const struct fh_heard *h
         return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
                          heard->service);
     s->heard[s->heard_count++] = heard;
-    return round_check(manager->context->service, heard, error);
+    return resync_check(manager->context->service, heard, error);
 }
 
 /* Makes one subscription of a source into all of its shares. */

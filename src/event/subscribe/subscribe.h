@@ -66,7 +66,7 @@ enum subscription_state {
     SUBSCRIPTION_WAITING,     /* an outage on this side holds the next event */
     SUBSCRIPTION_FAILING,     /* an event's handler fails; it is tried again, then parked */
     SUBSCRIPTION_FULL,        /* stopped: no more may be parked */
-    SUBSCRIPTION_ROUND,       /* begins anew with the publisher's state: round.h */
+    SUBSCRIPTION_RESYNC,      /* begins anew with the publisher's state: round.h */
     SUBSCRIPTION_REFUSED,     /* stopped: 409 or 410 */
 };
 

@@ -163,7 +163,7 @@ void subscription_view(const struct subscription *s, struct subscription_view *r
         [SUBSCRIPTION_STARTING] = "starting",       [SUBSCRIPTION_FOLLOWING] = "following",
         [SUBSCRIPTION_UNREACHABLE] = "unreachable", [SUBSCRIPTION_WAITING] = "waiting",
         [SUBSCRIPTION_FAILING] = "failing",         [SUBSCRIPTION_FULL] = "full",
-        [SUBSCRIPTION_ROUND] = "resynchronising",   [SUBSCRIPTION_REFUSED] = "refused"};
+        [SUBSCRIPTION_RESYNC] = "resynchronising",  [SUBSCRIPTION_REFUSED] = "refused"};
     const struct hold *hold = holding(s);
     *ret = (struct subscription_view){
         .source = s->source,

@@ -38,10 +38,10 @@ struct subscription {
     const char *source;
     char partition[16]; /* "0/8" */
     unsigned partition_index, partition_count;
-    struct lease lease;        /* only whose it is applies */
-    struct ledger_round round; /* as committed */
-    bool begins_anew;          /* another one has to begin: the publisher has refused the feed */
-    int round_tries;
+    struct lease lease;          /* only whose it is applies */
+    struct ledger_resync resync; /* as committed */
+    bool resyncs;                /* another one has to begin: the publisher has refused the feed */
+    int resync_tries;
     struct portion rows, together, answers; /* of a page; of a round's work; of the feed */
     bool fenced;         /* a work found that another instance has it: until we get it anew */
     bool reads, applies; /* such a fiber lives */
@@ -69,9 +69,9 @@ struct subscription {
 
 /* A snapshot is under way, or has to begin: nothing is read from the feed. Worked out each time,
  * since the reader learns one half of it while the applier learns the other. */
-static inline bool subscription_rounds(const struct subscription *s)
+static inline bool subscription_resyncs(const struct subscription *s)
 {
-    return s->begins_anew || s->round.phase == LEDGER_PAGES || s->round.phase == LEDGER_SWEEP;
+    return s->resyncs || s->resync.phase == LEDGER_PAGES || s->resync.phase == LEDGER_SWEEP;
 }
 
 struct world *subscription_world(const struct subscription *s);

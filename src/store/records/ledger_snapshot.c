@@ -34,18 +34,18 @@ static enum fh_code partition_id(char id[static RECORD_ID_SIZE], const char *sou
     return record_id(id, error, "%s" RECORD_SEPARATOR "%s", source, partition);
 }
 
-static enum fh_code round_get(struct store_work *work, const char *source, const char *partition,
-                              struct ledger_round *ret, struct fh_error *error)
+static enum fh_code resync_get(struct store_work *work, const char *source, const char *partition,
+                               struct ledger_resync *ret, struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
     json_t *record = NULL;
-    *ret = (struct ledger_round){0};
+    *ret = (struct ledger_resync){0};
     enum fh_code code = partition_id(id, source, partition, error);
     if (!code)
         code = records_get(work, ROUNDS, id, &record, error);
     if (code || !record)
         return code;
-    ret->round = record_integer(record, "round");
+    ret->resync = record_integer(record, "round");
     ret->phase = (enum ledger_phase)record_integer(record, "phase");
     ret->type = record_integer(record, "type");
     ret->seen_position = record_integer(record, "seen_position");
@@ -55,14 +55,14 @@ static enum fh_code round_get(struct store_work *work, const char *source, const
     return FH_OK;
 }
 
-static enum fh_code round_move(struct store_work *work, const char *source, const char *partition,
-                               const struct ledger_round *old, const struct ledger_round *next,
-                               struct fh_error *error)
+static enum fh_code resync_move(struct store_work *work, const char *source, const char *partition,
+                                const struct ledger_resync *old, const struct ledger_resync *next,
+                                struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
-    struct ledger_round now;
-    enum fh_code code = round_get(work, source, partition, &now, error);
-    if (!code && (now.round != old->round || now.phase != old->phase || now.type != old->type ||
+    struct ledger_resync now;
+    enum fh_code code = resync_get(work, source, partition, &now, error);
+    if (!code && (now.resync != old->resync || now.phase != old->phase || now.type != old->type ||
                   strcmp(now.after, old->after) != 0))
         code =
             error_set(error, FH_CONFLICT, "The snapshot of %s is further, or another one.", source);
@@ -72,7 +72,7 @@ static enum fh_code round_move(struct store_work *work, const char *source, cons
         return code;
     return records_put(work, ROUNDS, id,
                        record_pack("{s:s, s:s, s:I, s:i, s:I, s:s, s:I, s:s}", "source", source,
-                                   "share", partition, "round", (json_int_t)next->round, "phase",
+                                   "share", partition, "round", (json_int_t)next->resync, "phase",
                                    (int)next->phase, "type", (json_int_t)next->type, "behind",
                                    next->after, "seen_position", (json_int_t)next->seen_position,
                                    "seen_id", next->seen_id),
@@ -89,7 +89,7 @@ static enum fh_code applied_id(char id[static RECORD_ID_SIZE], const char *sourc
 }
 
 static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t position, int64_t round,
+                                int64_t type, const char *key, int64_t position, int64_t resync,
                                 struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
@@ -99,12 +99,12 @@ static enum fh_code applied_put(struct store_work *work, const char *source, con
                               record_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "source", source,
                                           "share", partition, "type", (json_int_t)type, "key", key,
                                           "position", (json_int_t)position, "round",
-                                          (json_int_t)round),
+                                          (json_int_t)resync),
                               error);
 }
 
 static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t round, int64_t *ret,
+                                int64_t type, const char *key, int64_t resync, int64_t *ret,
                                 struct fh_error *error)
 {
     char id[RECORD_ID_SIZE];
@@ -113,7 +113,7 @@ static enum fh_code applied_get(struct store_work *work, const char *source, con
     enum fh_code code = applied_id(id, source, partition, type, key, error);
     if (!code)
         code = records_get(work, APPLIED, id, &record, error);
-    if (!code && record && record_integer(record, "round") == round)
+    if (!code && record && record_integer(record, "round") == resync)
         *ret = record_integer(record, "position");
     json_decref(record);
     return code;
@@ -146,8 +146,8 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
 }
 
 const struct ledger_snapshot_ops records_snapshots = {.key_places = key_places,
-                                                      .round_get = round_get,
-                                                      .round_move = round_move,
+                                                      .resync_get = resync_get,
+                                                      .resync_move = resync_move,
                                                       .applied_put = applied_put,
                                                       .applied_get = applied_get,
                                                       .applied_clear = applied_clear,

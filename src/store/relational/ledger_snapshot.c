@@ -43,50 +43,50 @@ static enum fh_code key_places(struct store_work *work, const char *keys,
 
 /* ---- the subscriber's side ------------------------------------------------------------------- */
 
-static bool take_round(void *context, const struct sql_row *row)
+static bool take_resync(void *context, const struct sql_row *row)
 {
-    struct ledger_round *round = context;
+    struct ledger_resync *resync = context;
     const struct sql_value *v = row->values;
-    round->round = v[0].integer;
-    round->phase = (enum ledger_phase)v[1].integer;
-    round->type = v[2].integer;
-    snprintf(round->after, sizeof round->after, "%s", v[3].text);
-    round->seen_position = v[4].integer;
-    snprintf(round->seen_id, sizeof round->seen_id, "%s", v[5].text);
+    resync->resync = v[0].integer;
+    resync->phase = (enum ledger_phase)v[1].integer;
+    resync->type = v[2].integer;
+    snprintf(resync->after, sizeof resync->after, "%s", v[3].text);
+    resync->seen_position = v[4].integer;
+    snprintf(resync->seen_id, sizeof resync->seen_id, "%s", v[5].text);
     return true;
 }
 
-static enum fh_code round_get(struct store_work *work, const char *source, const char *partition,
-                              struct ledger_round *ret, struct fh_error *error)
+static enum fh_code resync_get(struct store_work *work, const char *source, const char *partition,
+                               struct ledger_resync *ret, struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition)};
-    *ret = (struct ledger_round){0};
+    *ret = (struct ledger_resync){0};
     return sql_run(work,
                    "SELECT round, phase, type, behind, seen_position, seen_id FROM fh_round"
                    " WHERE source = ?1 AND share = ?2",
-                   values, 2, take_round, ret, NULL, error);
+                   values, 2, take_resync, ret, NULL, error);
 }
 
-static enum fh_code round_move(struct store_work *work, const char *source, const char *partition,
-                               const struct ledger_round *old, const struct ledger_round *next,
-                               struct fh_error *error)
+static enum fh_code resync_move(struct store_work *work, const char *source, const char *partition,
+                                const struct ledger_resync *old, const struct ledger_resync *next,
+                                struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source),
                                  sql_text(partition),
-                                 sql_integer(next->round),
+                                 sql_integer(next->resync),
                                  sql_integer(next->phase),
                                  sql_integer(next->type),
                                  sql_text(next->after),
                                  sql_integer(next->seen_position),
                                  sql_text(next->seen_id),
-                                 sql_integer(old->round),
+                                 sql_integer(old->resync),
                                  sql_integer(old->phase),
                                  sql_integer(old->type),
                                  sql_text(old->after)};
     int64_t moved = 0;
     enum fh_code code;
-    if (old->round == 0)
-        code = ledger_do(work, ledger_sql(work, LEDGER_ROUND_BEGIN), values, 8, &moved, error);
+    if (old->resync == 0)
+        code = ledger_do(work, ledger_sql(work, LEDGER_RESYNC_BEGIN), values, 8, &moved, error);
     else
         code = ledger_do(work,
                          "UPDATE fh_round SET round = ?3, phase = ?4, type = ?5, behind = ?6,"
@@ -100,21 +100,21 @@ static enum fh_code round_move(struct store_work *work, const char *source, cons
 }
 
 static enum fh_code applied_put(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t position, int64_t round,
+                                int64_t type, const char *key, int64_t position, int64_t resync,
                                 struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition),   sql_integer(type),
-                                 sql_text(key),    sql_integer(position), sql_integer(round)};
+                                 sql_text(key),    sql_integer(position), sql_integer(resync)};
     return ledger_do(work, ledger_sql(work, LEDGER_APPLIED_PUT), values, LEDGER_COUNT(values), NULL,
                      error);
 }
 
 static enum fh_code applied_get(struct store_work *work, const char *source, const char *partition,
-                                int64_t type, const char *key, int64_t round, int64_t *ret,
+                                int64_t type, const char *key, int64_t resync, int64_t *ret,
                                 struct fh_error *error)
 {
     struct sql_value values[] = {sql_text(source), sql_text(partition), sql_integer(type),
-                                 sql_text(key), sql_integer(round)};
+                                 sql_text(key), sql_integer(resync)};
     enum fh_code code = ledger_integer(work,
                                        "SELECT position FROM fh_applied WHERE source = ?1"
                                        " AND share = ?2 AND type = ?3 AND fh_applied.key = ?4"
@@ -147,8 +147,8 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
 }
 
 const struct ledger_snapshot_ops ledger_relational_snapshots = {.key_places = key_places,
-                                                                .round_get = round_get,
-                                                                .round_move = round_move,
+                                                                .resync_get = resync_get,
+                                                                .resync_move = resync_move,
                                                                 .applied_put = applied_put,
                                                                 .applied_get = applied_get,
                                                                 .applied_clear = applied_clear,

@@ -26,7 +26,7 @@ enum ledger_statement {
     LEDGER_SUBSCRIBER_PUT,
     LEDGER_KEY_PLACES,       /* 1: keys as a JSON array; rows of key and position */
     LEDGER_KEYS_UNSEQUENCED, /* the same, as rows of key: events without a position yet */
-    LEDGER_ROUND_BEGIN,
+    LEDGER_RESYNC_BEGIN,
     LEDGER_APPLIED_PUT,
     LEDGER_APPLIED_CLEAR,
     LEDGER_CURSOR_BEGIN,

@@ -29,7 +29,7 @@
         " fh_subscriber.incarnation = excluded.incarnation AND"                                    \
         " fh_subscriber.done > excluded.done THEN fh_subscriber.done ELSE excluded.done END,"      \
         " seen = excluded.seen, updated_ms = excluded.updated_ms",                                 \
-    [LEDGER_ROUND_BEGIN] =                                                                         \
+    [LEDGER_RESYNC_BEGIN] =                                                                        \
         "INSERT INTO fh_round (source, share, round, phase, type, behind, seen_position,"          \
         " seen_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",                \
     [LEDGER_APPLIED_PUT] =                                                                         \
