@@ -99,13 +99,13 @@ struct fh_published {
     int version;
     const fh_field *shape;
     const char *key; /* the field of the data by which events are kept in order */
-    /* What there is now, for subscribers that begin anew (docs/guide/events.md, "Snapshots"): answers, as
-     * a handler of GET, an array of data such as the event's, in the order of their keys, behind
-     * the key `after`, at most `limit` (both in fh_query). NULL: none is given. */
+    /* What there is now, for subscribers that begin anew (docs/guide/events.md, "Snapshots"):
+     * answers, as a handler of GET, an array of data such as the event's, in the order of their
+     * keys, behind the key `after`, at most `limit` (both in fh_query). NULL: none is given. */
     fh_handler *state;
 };
 
-struct fh_heard {
+struct fh_subscription {
     const char *service;
     const char *type;
     fh_handler *handler;
@@ -130,9 +130,9 @@ struct fh_asked {
 
 /*
  * A boundary that moved: what another service kept until now, this one keeps from now on
- * (docs/guide/boundaries.md). Before it serves for the first time, it takes all of it over: each thing in
- * the other's list, and what is recorded there of the commands on them, so that a step done there
- * is undone here, by its key.
+ * (docs/guide/boundaries.md). Before it serves for the first time, it takes all of it over: each
+ * thing in the other's list, and what is recorded there of the commands on them, so that a step
+ * done there is undone here, by its key.
  */
 struct fh_taken_over {
     const char *service;
@@ -214,7 +214,7 @@ struct fh_service {
     enum fh_model model;
     struct fh_route routes[64];
     struct fh_published publishes[32];
-    struct fh_heard hears[32];
+    struct fh_subscription subscribes[32];
     struct fh_asked asks[32];
     struct fh_taken_over takes_over[4];
     struct fh_collection collections[16];
@@ -243,7 +243,7 @@ static const struct fh_layout fh_layout __attribute__((unused)) = {
     FH_CPLUSPLUS,
     10,
     {FH_MEMBER(name), FH_MEMBER(model), FH_MEMBERS(routes), FH_MEMBERS(publishes),
-     FH_MEMBERS(hears), FH_MEMBERS(asks), FH_MEMBERS(takes_over), FH_MEMBERS(collections),
+     FH_MEMBERS(subscribes), FH_MEMBERS(asks), FH_MEMBERS(takes_over), FH_MEMBERS(collections),
      FH_MEMBERS(sagas), FH_MEMBER(settings)}};
 
 /* Declares a service. The object files that hold it can be linked as one program a service, or
@@ -346,8 +346,8 @@ FH_API json_t *fh_peek_doc(fh_work *w, const char *collection, const char *id); 
 /* ---- The key-value model ------------------------------------------------------------------ */
 
 /*
- * A key holds a value, a hash or a sorted set (docs/guide/keyvalue.md). Keys, fields and members are
- * strings of 1 to 512 bytes; values are any JSON of at most 1 MiB. A key comes with its first
+ * A key holds a value, a hash or a sorted set (docs/guide/keyvalue.md). Keys, fields and members
+ * are strings of 1 to 512 bytes; values are any JSON of at most 1 MiB. A key comes with its first
  * value, field or member and goes with its last. A call on a key of another kind ends the handler
  * with 409. As many keys as need be are changed in one work.
  */

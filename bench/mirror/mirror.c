@@ -14,4 +14,4 @@ static void product_is(fh_work *w)
 }
 
 FH_SERVICE(mirror, .model = FH_DOCUMENT, .collections = {{"products"}},
-           .hears = {{"catalog", "ProductChanged", product_is, .upsert = product_is}});
+           .subscribes = {{"catalog", "ProductChanged", product_is, .upsert = product_is}});

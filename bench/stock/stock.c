@@ -47,5 +47,5 @@ FH_SERVICE(stock, .model = FH_RELATIONAL,
                       {"POST", "/reservations/release", .body = reservation_shape,
                        .audience = FH_SERVICES, .undo = release},
                       {"POST", "/charges", charge, .body = charge_shape, .audience = FH_SERVICES}},
-           .hears = {{"orders", "OrderCreated", order_created, .fields = "id,quantity",
-                      .upsert = order_is}});
+           .subscribes = {{"orders", "OrderCreated", order_created, .fields = "id,quantity",
+                           .upsert = order_is}});

@@ -167,15 +167,15 @@ static bool is_known(const json_t *document, const char *service, const char *ty
     return known;
 }
 
-void asyncapi_add_heard(json_t *document, const json_t *description)
+void asyncapi_add_subscriptions(json_t *document, const json_t *description)
 {
     const char *by = json_string_at(description, "name");
     size_t i;
-    json_t *heard;
-    json_array_foreach (json_object_get(description, "hears"), i, heard) {
-        const char *service = json_string_at(heard, "service");
-        const char *type = json_string_at(heard, "type");
-        const char *fields = json_string_at(heard, "fields");
+    json_t *subscribed;
+    json_array_foreach (json_object_get(description, "hears"), i, subscribed) {
+        const char *service = json_string_at(subscribed, "service");
+        const char *type = json_string_at(subscribed, "type");
+        const char *fields = json_string_at(subscribed, "fields");
         if (!is_known(document, service, type))
             add_channel(document, service, type, "Published by another service: see its document.",
                         asked_schema(fields));

@@ -15,6 +15,6 @@ json_t *asyncapi_new(const char *title);
 /* What one service publishes and hears. Where it hears what no service added so far publishes, the
  * channel has the fields that it asks for; add publishers first. */
 void asyncapi_add_published(json_t *document, const json_t *description);
-void asyncapi_add_heard(json_t *document, const json_t *description);
+void asyncapi_add_subscriptions(json_t *document, const json_t *description);
 
 #endif

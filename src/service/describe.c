@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A declaration as JSON: what `--describe` prints and everyone else goes by (docs/internals/processes.md). */
+/* A declaration as JSON: what `--describe` prints and everyone else goes by
+ * (docs/internals/processes.md). */
 
 #include <stdint.h>
 
@@ -119,13 +120,13 @@ static json_t *describe_collection(const struct fh_collection *collection)
             json_decref(list);                                                                     \
     } while (0)
 
-static json_t *describe_heard(const struct fh_heard *heard)
+static json_t *describe_subscription(const struct fh_subscription *subscribed)
 {
     json_t *object = json_object();
-    set_text(object, "service", heard->service);
-    set_text(object, "type", heard->type);
-    set_text(object, "fields", heard->fields);
-    if (heard->upsert)
+    set_text(object, "service", subscribed->service);
+    set_text(object, "type", subscribed->type);
+    set_text(object, "fields", subscribed->fields);
+    if (subscribed->upsert)
         set(object, "snapshot", json_true());
     return object;
 }
@@ -156,7 +157,7 @@ json_t *service_describe(const fh_service *service)
     set_text(object, "model", model ? model->name : NULL);
     DESCRIBE_ALL(object, "routes", service->routes, method, describe_route);
     DESCRIBE_ALL(object, "publishes", service->publishes, type, describe_published);
-    DESCRIBE_ALL(object, "hears", service->hears, service, describe_heard);
+    DESCRIBE_ALL(object, "hears", service->subscribes, service, describe_subscription);
     DESCRIBE_ALL(object, "asks", service->asks, service, describe_asked);
     DESCRIBE_ALL(object, "takes_over", service->takes_over, service, describe_taken_over);
     DESCRIBE_ALL(object, "collections", service->collections, name, describe_collection);

@@ -147,7 +147,7 @@ static void asyncapi(struct runtime *runtime, struct exchange *exchange)
     json_t *document = asyncapi_new(runtime->service->name);
     json_t *description = service_describe(runtime->service);
     asyncapi_add_published(document, description);
-    asyncapi_add_heard(document, description);
+    asyncapi_add_subscriptions(document, description);
     json_decref(description);
     answer_document(exchange, document);
 }

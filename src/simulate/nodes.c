@@ -209,10 +209,10 @@ void run_node_restart(struct run_node *node)
     runtime_stop(&node->life->runtime);
 }
 
-static bool hears(const fh_service *service, const char *source)
+static bool subscribes(const fh_service *service, const char *source)
 {
-    for (size_t i = 0; i < sizeof service->hears / sizeof *service->hears; i++) {
-        if (service->hears[i].service && strcmp(service->hears[i].service, source) == 0)
+    for (size_t i = 0; i < sizeof service->subscribes / sizeof *service->subscribes; i++) {
+        if (service->subscribes[i].service && strcmp(service->subscribes[i].service, source) == 0)
             return true;
     }
     return false;
@@ -240,7 +240,7 @@ static json_t *callers_of(const struct run *run, const char *service)
     for (size_t i = 0; i < run->system->service_count; i++) {
         const fh_service *other = run->system->services[i];
         json_t *grants = json_array();
-        if (hears(other, service))
+        if (subscribes(other, service))
             json_array_append_new(grants, json_string(UPKEEP_FEED_GRANT));
         if (sends(other, service))
             json_array_append_new(grants, json_string(SAGA_CALLER_GRANT));

@@ -26,7 +26,7 @@ enum span_kind {
     SPAN_STEP,      /* a saga's step, from when it was sent until it was answered */
     SPAN_UNDO,      /* the same of its compensation */
     SPAN_HANDLER,   /* a saga's handler in this service */
-    SPAN_HEARD,     /* an event applied, or not */
+    SPAN_APPLIED,   /* an event applied, or not */
     SPAN_PUBLISHED, /* an event that was published */
 };
 

@@ -331,7 +331,7 @@ static enum fh_code publish_on(struct conformance *c, struct store *store, const
     return code == FH_OK ? store_sequence(store, &placed, 1, &c->error) : code;
 }
 
-static bool hears(struct conformance *c, const int *heard, int before)
+static bool subscribes(struct conformance *c, const int *heard, int before)
 {
     int64_t deadline_ns = world_in_ms(c->harness.world, PROBLEM_MS);
     while (*heard == before && in_time(c, deadline_ns))
@@ -348,16 +348,16 @@ static void positions_that_another_instance_gives_are_told(struct conformance *c
     bool good =
         publish_on(c, c->store, "own") == FH_OK && heard == 0; /* whoever gives them knows */
     good = good && open_other(c, json_object(), &other) == FH_OK;
-    good = good && publish_on(c, other, "others") == FH_OK && hears(c, &heard, 0);
+    good = good && publish_on(c, other, "others") == FH_OK && subscribes(c, &heard, 0);
     /* What is said while the link is down is not heard: then it is looked for. */
     int before = heard;
     good = good &&
            superuser(
                c, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'") ==
                FH_OK &&
-           hears(c, &heard, before);
+           subscribes(c, &heard, before);
     before = heard;
-    good = good && publish_on(c, other, "more") == FH_OK && hears(c, &heard, before);
+    good = good && publish_on(c, other, "more") == FH_OK && subscribes(c, &heard, before);
     if (other)
         store_close(other);
     store_unlisten(c->store, &listener);

@@ -455,9 +455,9 @@ static void items_held(fh_work *w)
 #define SUBSCRIBER(of_model)                                                                       \
     {                                                                                              \
         .name = "subscriber", .model = of_model,                                                   \
-        .hears = {{"publisher", "ItemChanged", item_changed, .upsert = item_changed,               \
-                   .gone = item_gone, .held = items_held},                                         \
-                  {"publisher", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},        \
+        .subscribes = {{"publisher", "ItemChanged", item_changed, .upsert = item_changed,          \
+                        .gone = item_gone, .held = items_held},                                    \
+                       {"publisher", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},   \
         .collections = {{"items"}},                                                                \
     }
 static const fh_service subscribers[] = {SUBSCRIBER(FH_RELATIONAL), SUBSCRIBER(FH_DOCUMENT),
@@ -640,7 +640,7 @@ static void goes_on(struct hearing *hearing)
     expect_same(hearing);
 }
 
-static void hears(struct hearing *hearing)
+static void subscribes(struct hearing *hearing)
 {
     struct conformance *c = hearing->c;
     EXPECT(trim_all(hearing->publisher.store, &c->error) == FH_OK);
@@ -654,11 +654,11 @@ static void hears_twice(struct hearing *hearing)
     struct conformance *c = hearing->c;
     EXPECT(change_items(hearing, 1, 20, false, &c->error) == FH_OK);
     EXPECT(change_items(hearing, 3, 5, true, &c->error) == FH_OK);
-    hears(hearing);
+    subscribes(hearing);
     EXPECT(hearing->pages == 2); /* the beginning, and one */
     EXPECT(change_items(hearing, 6, 15, true, &c->error) == FH_OK);
     EXPECT(change_items(hearing, 19, 22, false, &c->error) == FH_OK);
-    hears(hearing);
+    subscribes(hearing);
     EXPECT(hearing->pages == 4);
 }
 

@@ -33,7 +33,7 @@ static inline void user_updated(fh_work *w);
 static const fh_service orders = {
     .name = "orders",
     .model = FH_RELATIONAL,
-    .hears = {{"users", "UserUpdated", user_updated, "id,name"}},
+    .subscribes = {{"users", "UserUpdated", user_updated, "id,name"}},
     .asks = {{"products", "/api/products/{id}"}},
 };
 

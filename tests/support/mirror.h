@@ -90,9 +90,9 @@ static inline void items_held(fh_work *w)
 static const fh_service search = {
     .name = "search",
     .model = FH_RELATIONAL,
-    .hears = {{"products", "ItemChanged", item_changed, .upsert = item_is, .gone = item_gone,
-               .held = items_held},
-              {"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},
+    .subscribes = {{"products", "ItemChanged", item_changed, .upsert = item_is, .gone = item_gone,
+                    .held = items_held},
+                   {"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}},
 };
 
 struct fixture {

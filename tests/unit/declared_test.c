@@ -33,7 +33,7 @@ struct old_service {
     enum fh_model model;
     struct old_route routes[4];
     struct fh_published publishes[1];
-    struct fh_heard hears[1];
+    struct fh_subscription subscribes[1];
     struct fh_asked asks[1];
     struct fh_taken_over takes_over[1];
     struct fh_collection collections[2];
@@ -50,7 +50,7 @@ static const struct fh_layout old_layout = {
     .field_size = sizeof(struct old_field),
     .step_size = sizeof(struct old_step),
     .count = 9,
-    .members = {OLD(name, 1), OLD(model, 1), OLD(routes, 4), OLD(publishes, 1), OLD(hears, 1),
+    .members = {OLD(name, 1), OLD(model, 1), OLD(routes, 4), OLD(publishes, 1), OLD(subscribes, 1),
                 OLD(asks, 1), OLD(takes_over, 1), OLD(collections, 2), OLD(sagas, 1)}};
 
 static void handler(fh_work *w)

@@ -117,7 +117,7 @@ static void events_of_others_have_the_fields_that_are_asked_for(void **state)
     (void)state;
     json_t *document = asyncapi_new("library"), *description = parsed(BOOKS);
     asyncapi_add_published(document, description);
-    asyncapi_add_heard(document, description);
+    asyncapi_add_subscriptions(document, description);
     const json_t *channels = json_object_get(document, "channels");
     const json_t *operations = json_object_get(document, "operations");
     const json_t *message = json_object_get(

@@ -654,14 +654,14 @@ static void a_row_whose_change_has_no_position_yet_is_not_sent(void **state)
 
 /* ---- wrong declarations ---------------------------------------------------------------------- */
 
-static const fh_service sweeps_blindly = {
-    .name = "sweeps_blindly",
-    .model = FH_RELATIONAL,
-    .hears = {{"products", "ItemChanged", item_changed, .upsert = item_is, .gone = item_gone}}};
+static const fh_service sweeps_blindly = {.name = "sweeps_blindly",
+                                          .model = FH_RELATIONAL,
+                                          .subscribes = {{"products", "ItemChanged", item_changed,
+                                                          .upsert = item_is, .gone = item_gone}}};
 static const fh_service is_not_covered = {
     .name = "is_not_covered",
     .model = FH_RELATIONAL,
-    .hears = {{"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}}};
+    .subscribes = {{"products", "ItemRemoved", item_removed, .covered_by = "ItemChanged"}}};
 static const fh_service has_no_key = {
     .name = "has_no_key",
     .model = FH_RELATIONAL,

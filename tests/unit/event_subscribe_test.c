@@ -462,11 +462,11 @@ static void a_subscriber_behind_what_was_trimmed_stops_and_says_so(void **state)
 /* ---- wrong declarations ---- */
 
 static const fh_service deaf = {
-    .name = "deaf", .model = FH_RELATIONAL, .hears = {{"users", "UserUpdated", NULL}}};
+    .name = "deaf", .model = FH_RELATIONAL, .subscribes = {{"users", "UserUpdated", NULL}}};
 static const fh_service doubled = {
     .name = "doubled",
     .model = FH_RELATIONAL,
-    .hears = {{"users", "UserUpdated", user_updated}, {"users", "UserUpdated", user_updated}}};
+    .subscribes = {{"users", "UserUpdated", user_updated}, {"users", "UserUpdated", user_updated}}};
 
 static void wrong_declarations_do_not_start(void **state)
 {

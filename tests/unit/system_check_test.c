@@ -67,7 +67,7 @@ static void assert_finding(const char *orders, bool warning, const char *expecte
 }
 
 #define ASKS(path) "{'model': 'document', 'asks': [{'service': 'users', 'path': '" path "'}]}"
-#define HEARS(type, fields)                                                                        \
+#define SUBSCRIBES(type, fields)                                                                   \
     "{'model': 'document', 'hears': [{'service': 'users', 'type': '" type "', 'fields': " fields   \
     "}]}"
 #define SAGA(steps) "{'model': 'document', 'sagas': [{'name': 's', 'steps': [" steps "]}]}"
@@ -116,11 +116,11 @@ static void an_events_key_is_a_field_that_can_be_one(void **state)
 static void heard_events_are_published_with_the_fields_wanted(void **state)
 {
     (void)state;
-    assert_finding(HEARS("UserUpdated", "null"), false, NULL);
-    assert_finding(HEARS("UserUpdated", "'id,name'"), false, NULL);
-    assert_finding(HEARS("UserUpdated", "'id,names'"), false, "did you mean 'name'?");
-    assert_finding(HEARS("UserGrew", "'id,anything'"), false, NULL);
-    assert_finding(HEARS("UserCreated", "null"), false, "which users does not publish");
+    assert_finding(SUBSCRIBES("UserUpdated", "null"), false, NULL);
+    assert_finding(SUBSCRIBES("UserUpdated", "'id,name'"), false, NULL);
+    assert_finding(SUBSCRIBES("UserUpdated", "'id,names'"), false, "did you mean 'name'?");
+    assert_finding(SUBSCRIBES("UserGrew", "'id,anything'"), false, NULL);
+    assert_finding(SUBSCRIBES("UserCreated", "null"), false, "which users does not publish");
 }
 
 static void steps_before_the_pivot_can_be_undone_where_they_were_done(void **state)
@@ -181,7 +181,7 @@ static void what_is_declared_is_granted_and_nothing_else(void **state)
                    "{'gateway': ['public'], 'operator': ['*']}");
     assert_callers(users_callers(ASKS("/users/{user_id}"), NULL, 0),
                    "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /users/{id:int}']}");
-    assert_callers(users_callers(HEARS("UserUpdated", "null"), NULL, 0),
+    assert_callers(users_callers(SUBSCRIBES("UserUpdated", "null"), NULL, 0),
                    "{'gateway': ['public'], 'operator': ['*'], 'orders': ['GET /_freehold/feed']}");
     assert_callers(
         users_callers(SAGA("{'name': 'a', " COUNT ", " UNCOUNT "}, {'name': 'b', " COUNT "}"), NULL,

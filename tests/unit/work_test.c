@@ -297,7 +297,7 @@ static void a_rerun_hears_the_same_time_and_randomness(void **state)
 
 static int asked, asked_before_first_write;
 
-static void hears(fh_work *w)
+static void subscribes(fh_work *w)
 {
     asked++;
     fiber_yield(); /* as a call to another service would */
@@ -321,7 +321,7 @@ static void run_batch(void *argument)
     struct batch *batch = argument;
     fh_work works[8], *pointers[8];
     for (int i = 0; i < 8; i++) {
-        work_init(&works[i], &batch->fixture->context, hears);
+        work_init(&works[i], &batch->fixture->context, subscribes);
         json_arena_set(&works[i].kept);
         works[i].body =
             json_pack("{s:i, s:o}", "id", batch->ids[i], "name", json_sprintf("%d", batch->ids[i]));

@@ -173,7 +173,8 @@ static void product_deleted(fh_work *w)
     mark_gone(w, json_string_value(json_object_get(fh_event_data(w), "id")));
 }
 
-/* ---- Beginning anew with what there is (docs/guide/events.md) ------------------------------------ */
+/* ---- Beginning anew with what there is (docs/guide/events.md)
+ * ------------------------------------ */
 
 /* A product that there is now. One that is known keeps its stock, which nobody else has; shown as
  * another one, it is told again. */
@@ -260,9 +261,9 @@ FH_SERVICE(inventory, .model = FH_DOCUMENT, .collections = {{"stock"}}, .setting
            .publishes = {{"StockChanged", 1, stock_shape, .key = "id", .state = every_stock},
                          {"StockLow", 1, stock_shape, .key = "id", .state = every_low_stock},
                          {"StockRefilled", 1, stock_shape, .key = "id"}},
-           .hears = {{"products", "ProductCreated", product_created, .fields = "id,stock",
-                      .upsert = product_is, .gone = product_gone, .held = products_held},
-                     {"products", "ProductDeleted", product_deleted, .fields = "id",
-                      .covered_by = "ProductCreated"}},
+           .subscribes = {{"products", "ProductCreated", product_created, .fields = "id,stock",
+                           .upsert = product_is, .gone = product_gone, .held = products_held},
+                          {"products", "ProductDeleted", product_deleted, .fields = "id",
+                           .covered_by = "ProductCreated"}},
            .asks = {{"products", "/api/products/{id}"}},
            .takes_over = {{"products", "/api/products", take_over_stock, "reserve"}});

@@ -260,7 +260,8 @@ static void product_renamed(fh_work *w)
             fh_event_data(w));
 }
 
-/* ---- Beginning anew with what there is (docs/guide/events.md) ------------------------------------ */
+/* ---- Beginning anew with what there is (docs/guide/events.md)
+ * ------------------------------------ */
 
 /* The name of a product that is gone stays, as it does when that is told. */
 static void user_gone(fh_work *w)
@@ -357,25 +358,26 @@ static const fh_field answer_shape[] = {{"id", FH_INT},
                                         {"items", FH_ARRAY, .of = answered_item_shape},
                                         {0}};
 
-FH_SERVICE(
-    orders, .model = FH_RELATIONAL,
-    .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape,
-                .answer = {202, answer_shape}},
-               {"POST", "/api/carts/{user_id:int}/checkout", check_out, .body = check_out_shape,
-                .answer = {202, answer_shape}},
-               {"GET", "/api/orders", get_orders, .query = page_shape,
-                .answer = {200, .each = answer_shape}},
-               {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape}}},
-    .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
-                  {"OrderConfirmed", 1, order_shape, .key = "id", .state = every_confirmed_order},
-                  {"OrderCancelled", 1, order_shape, .key = "id"}},
-    .hears = {{"users", "UserUpdated", user_renamed, .fields = "id,name", .upsert = user_renamed,
-               .gone = user_gone, .held = users_held},
-              {"users", "UserDeleted", user_deleted, .fields = "id", .covered_by = "UserUpdated"},
-              {"products", "ProductUpdated", product_renamed, .fields = "id,name",
-               .upsert = product_renamed}},
-    .asks = {{"users", "/api/users/{user_id}"},
-             {"products", "/api/products?ids={ids}"},
-             {"carts", "/api/carts/{user_id}?behind={behind}"}},
-    .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2},
-              {"place_order", place_order_steps_1, .undone = cancel_order}});
+FH_SERVICE(orders, .model = FH_RELATIONAL,
+           .routes = {{"POST", "/api/orders", place_order, .body = place_order_shape,
+                       .answer = {202, answer_shape}},
+                      {"POST", "/api/carts/{user_id:int}/checkout", check_out,
+                       .body = check_out_shape, .answer = {202, answer_shape}},
+                      {"GET", "/api/orders", get_orders, .query = page_shape,
+                       .answer = {200, .each = answer_shape}},
+                      {"GET", "/api/orders/{id:int}", get_order, .answer = {200, answer_shape}}},
+           .publishes = {{"OrderCreated", 1, order_shape, .key = "id"},
+                         {"OrderConfirmed", 1, order_shape, .key = "id",
+                          .state = every_confirmed_order},
+                         {"OrderCancelled", 1, order_shape, .key = "id"}},
+           .subscribes = {{"users", "UserUpdated", user_renamed, .fields = "id,name",
+                           .upsert = user_renamed, .gone = user_gone, .held = users_held},
+                          {"users", "UserDeleted", user_deleted, .fields = "id",
+                           .covered_by = "UserUpdated"},
+                          {"products", "ProductUpdated", product_renamed, .fields = "id,name",
+                           .upsert = product_renamed}},
+           .asks = {{"users", "/api/users/{user_id}"},
+                    {"products", "/api/products?ids={ids}"},
+                    {"carts", "/api/carts/{user_id}?behind={behind}"}},
+           .sagas = {{"place_order", place_order_steps, .undone = cancel_order, .version = 2},
+                     {"place_order", place_order_steps_1, .undone = cancel_order}});

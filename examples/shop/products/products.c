@@ -183,9 +183,9 @@ FH_SERVICE(products, .model = FH_DOCUMENT, .collections = {{"products", {"catego
            .publishes = {{"ProductCreated", 1, product_shape, .key = "id", .state = every_product},
                          {"ProductUpdated", 1, product_shape, .key = "id", .state = every_product},
                          {"ProductDeleted", 1, deleted_shape, .key = "id"}},
-           .hears = {{"inventory", "StockChanged", stock_changed, .fields = "id,quantity",
-                      .upsert = stock_changed},
-                     {"inventory", "StockLow", stock_low, .fields = "id", .upsert = stock_low,
-                      .gone = stock_not_low, .held = marked_as_low},
-                     {"inventory", "StockRefilled", stock_refilled, .fields = "id",
-                      .covered_by = "StockLow"}});
+           .subscribes = {{"inventory", "StockChanged", stock_changed, .fields = "id,quantity",
+                           .upsert = stock_changed},
+                          {"inventory", "StockLow", stock_low, .fields = "id", .upsert = stock_low,
+                           .gone = stock_not_low, .held = marked_as_low},
+                          {"inventory", "StockRefilled", stock_refilled, .fields = "id",
+                           .covered_by = "StockLow"}});

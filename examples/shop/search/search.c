@@ -121,9 +121,9 @@ static const fh_field found_shape[] = {
 FH_SERVICE(search, .model = FH_RELATIONAL,
            .routes = {{"GET", "/api/search", search, .query = search_shape,
                        .answer = {200, .each = found_shape}}},
-           .hears = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
-                      .upsert = product_heard, .gone = product_gone, .held = products_held},
-                     {"products", "ProductCreated", product_heard, .fields = SHOWN,
-                      .covered_by = "ProductUpdated"},
-                     {"products", "ProductDeleted", product_deleted, .fields = "id",
-                      .covered_by = "ProductUpdated"}});
+           .subscribes = {{"products", "ProductUpdated", product_heard, .fields = SHOWN,
+                           .upsert = product_heard, .gone = product_gone, .held = products_held},
+                          {"products", "ProductCreated", product_heard, .fields = SHOWN,
+                           .covered_by = "ProductUpdated"},
+                          {"products", "ProductDeleted", product_deleted, .fields = "id",
+                           .covered_by = "ProductUpdated"}});

@@ -130,20 +130,21 @@ static const fh_field bought_shape[] = {
     {"order_id", FH_INT}, {"total", FH_INT}, {"created_at", FH_STRING}, {0}};
 static const fh_field user_deleted[] = {{"id", FH_INT}, {0}};
 
-FH_SERVICE(
-    users, .model = FH_RELATIONAL,
-    .routes = {{"POST", "/api/users", create_user, .body = user_shape, .answer = {201, kept_shape}},
-               {"GET", "/api/users", get_users, .query = ids_shape,
-                .answer = {200, .each = kept_shape}},
-               {"GET", "/api/users/{id:int}", get_user, .answer = {200, kept_shape}},
-               {"PATCH", "/api/users/{id:int}", change_user, .body = change_shape,
-                .answer = {200, kept_shape}},
-               {"DELETE", "/api/users/{id:int}", delete_user, .answer = {204}},
-               {"POST", "/api/users/{id:int}/orders/increment", count_order,
-                .audience = FH_SERVICES, .answer = {204}},
-               {"GET", "/api/users/{id:int}/orders/history", get_history, .query = history_page,
-                .answer = {200, .each = bought_shape}}},
-    .publishes = {{"UserUpdated", 1, kept_shape, .key = "id", .state = every_user},
-                  {"UserDeleted", 1, user_deleted, .key = "id"}},
-    .hears = {{"orders", "OrderConfirmed", order_confirmed, .fields = "id,user_id,total,created_at",
-               .upsert = order_confirmed, .gone = order_gone, .held = orders_held}});
+FH_SERVICE(users, .model = FH_RELATIONAL,
+           .routes = {{"POST", "/api/users", create_user, .body = user_shape,
+                       .answer = {201, kept_shape}},
+                      {"GET", "/api/users", get_users, .query = ids_shape,
+                       .answer = {200, .each = kept_shape}},
+                      {"GET", "/api/users/{id:int}", get_user, .answer = {200, kept_shape}},
+                      {"PATCH", "/api/users/{id:int}", change_user, .body = change_shape,
+                       .answer = {200, kept_shape}},
+                      {"DELETE", "/api/users/{id:int}", delete_user, .answer = {204}},
+                      {"POST", "/api/users/{id:int}/orders/increment", count_order,
+                       .audience = FH_SERVICES, .answer = {204}},
+                      {"GET", "/api/users/{id:int}/orders/history", get_history,
+                       .query = history_page, .answer = {200, .each = bought_shape}}},
+           .publishes = {{"UserUpdated", 1, kept_shape, .key = "id", .state = every_user},
+                         {"UserDeleted", 1, user_deleted, .key = "id"}},
+           .subscribes = {{"orders", "OrderConfirmed", order_confirmed,
+                           .fields = "id,user_id,total,created_at", .upsert = order_confirmed,
+                           .gone = order_gone, .held = orders_held}});

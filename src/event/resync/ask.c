@@ -17,14 +17,14 @@
 void resync_ask_init(struct resync_asking *asking, struct subscription *s,
                      const struct ledger_resync *at, int limit)
 {
-    *asking =
-        (struct resync_asking){.subscription = s, .heard = s->heard[at->type], .limit = limit};
+    *asking = (struct resync_asking){
+        .subscription = s, .subscribed = s->subscribed[at->type], .limit = limit};
     struct text *path = &asking->path;
     const char *separator = "&fields=";
     text_init(path, PATH_SIZE_MAX);
     text_printf(path, SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=",
                 s->manager->context->service->name, s->partition, limit);
-    subscription_encode(path, asking->heard->type);
+    subscription_encode(path, asking->subscribed->type);
     if (limit > 0) {
         text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",
                     s->cursor.incarnation, s->cursor.position, at->seen_position, at->seen_id);
@@ -33,7 +33,7 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
             subscription_encode(path, at->after);
         }
     }
-    subscription_add_fields(path, asking->heard, &separator);
+    subscription_add_fields(path, asking->subscribed, &separator);
     FH_ASSERT(!path->overflow);
 }
 
@@ -47,7 +47,7 @@ static void asking_refused(struct resync_asking *asking, const struct world_requ
     const char *detail = json_string_at(problem, "detail");
     asking->fault = request->status == 500;
     snprintf(asking->reason, sizeof asking->reason, "%s answers the snapshot of %s with %d%s%s",
-             s->source, asking->heard->type, request->status, detail ? ": " : ".",
+             s->source, asking->subscribed->type, request->status, detail ? ": " : ".",
              detail ? detail : "");
     json_decref(problem);
 }
@@ -69,8 +69,8 @@ void resync_ask_run(struct resync_asking *asking)
     world_request_wait(context->world, &request);
     asking->anew = request.status == 409;
     if (request.status == 200) {
-        asking->fault = page_parse(&request, asking->heard->type, RESYNC_ROWS_MAX, &asking->page,
-                                   &error) != FH_OK;
+        asking->fault = page_parse(&request, asking->subscribed->type, RESYNC_ROWS_MAX,
+                                   &asking->page, &error) != FH_OK;
         if (asking->fault)
             snprintf(asking->reason, sizeof asking->reason,
                      "%s answered the snapshot with what can't be read: %s", s->source,

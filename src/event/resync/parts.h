@@ -39,7 +39,7 @@ void resync_sweep(struct subscription *subscription);
 /* One question, and what came of it: a page; or the round begins anew; or why neither. */
 struct resync_asking {
     struct subscription *subscription;
-    const struct fh_heard *heard;
+    const struct fh_subscription *subscribed;
     struct text path;
     struct page_read *page;
     int limit;

@@ -42,35 +42,36 @@
 
 /* ---- what is declared ---------------------------------------------------------------------- */
 
-enum fh_code resync_check(const fh_service *service, const struct fh_heard *heard,
+enum fh_code resync_check(const fh_service *service, const struct fh_subscription *subscribed,
                           struct fh_error *error)
 {
-    if ((heard->gone || heard->held) && (!heard->gone || !heard->held || !heard->upsert))
+    if ((subscribed->gone || subscribed->held) &&
+        (!subscribed->gone || !subscribed->held || !subscribed->upsert))
         return error_set(error, FH_INVALID,
                          "`hears` of %s %s: `gone` and `held` come together, beside `upsert`.",
-                         heard->service, heard->type);
-    if (!heard->covered_by)
+                         subscribed->service, subscribed->type);
+    if (!subscribed->covered_by)
         return FH_OK;
-    for (size_t i = 0; i < HEARD_MAX; i++) {
-        const struct fh_heard *other = &service->hears[i];
-        if (other->service && strcmp(other->service, heard->service) == 0 && other->upsert &&
-            strcmp(other->type, heard->covered_by) == 0)
+    for (size_t i = 0; i < SUBSCRIBED_MAX; i++) {
+        const struct fh_subscription *other = &service->subscribes[i];
+        if (other->service && strcmp(other->service, subscribed->service) == 0 && other->upsert &&
+            strcmp(other->type, subscribed->covered_by) == 0)
             return FH_OK;
     }
     return error_set(error, FH_INVALID,
                      "`hears` of %s %s is covered by %s, which is not heard with an `upsert`.",
-                     heard->service, heard->type, heard->covered_by);
+                     subscribed->service, subscribed->type, subscribed->covered_by);
 }
 
 bool resync_possible(const struct subscription *s, char *ret_why, size_t size)
 {
-    for (int i = 0; i < s->heard_count; i++) {
-        if (s->heard[i]->upsert || s->heard[i]->covered_by)
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (s->subscribed[i]->upsert || s->subscribed[i]->covered_by)
             continue;
         snprintf(ret_why, size,
                  "nothing is declared that takes over the publisher's state for %s (`upsert`, or "
                  "`covered_by`)",
-                 s->heard[i]->type);
+                 s->subscribed[i]->type);
         return false;
     }
     return true;
@@ -79,19 +80,19 @@ bool resync_possible(const struct subscription *s, char *ret_why, size_t size)
 /* The index of the declaration whose state has in it what events of `type` tell; -1: none. */
 static int type_of(const struct subscription *s, const char *type)
 {
-    for (int i = 0; i < s->heard_count; i++) {
-        if (strcmp(s->heard[i]->type, type) != 0)
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (strcmp(s->subscribed[i]->type, type) != 0)
             continue;
-        return s->heard[i]->upsert || !s->heard[i]->covered_by
+        return s->subscribed[i]->upsert || !s->subscribed[i]->covered_by
                    ? i
-                   : type_of(s, s->heard[i]->covered_by);
+                   : type_of(s, s->subscribed[i]->covered_by);
     }
     return -1;
 }
 
 int64_t resync_next_type(const struct subscription *s, int64_t index)
 {
-    while (index < s->heard_count && !s->heard[index]->upsert)
+    while (index < s->subscribed_count && !s->subscribed[index]->upsert)
         index++;
     return index;
 }
@@ -274,7 +275,7 @@ int resync_at_once(const struct subscription *s)
 /* The rows of one page, and then the place behind it. False: what failed is asked for again. */
 static bool apply_page(struct subscription *s, const struct page_read *page)
 {
-    const struct fh_heard *heard = s->heard[s->resync.type];
+    const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
     int done = 0;
     do {
         int left = page->count - done;
@@ -292,7 +293,7 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
             memcpy(fence.next.seen_id, page->position_id, ID_SIZE);
         }
         CRASH_POINT("round.page_there");
-        if (!resync_work(s, &fence, page->rows + done, count, heard->upsert))
+        if (!resync_work(s, &fence, page->rows + done, count, subscribed->upsert))
             return false;
         CRASH_POINT("round.page_applied");
         done += count;

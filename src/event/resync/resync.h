@@ -22,7 +22,7 @@
  * what is missing. */
 bool resync_possible(const struct subscription *subscription, char *ret_why, size_t size);
 /* What is declared wrongly of one entry of `hears`. Pure. */
-enum fh_code resync_check(const fh_service *service, const struct fh_heard *heard,
+enum fh_code resync_check(const fh_service *service, const struct fh_subscription *subscribed,
                           struct fh_error *error);
 
 /* On the applier's fiber, which has the share. Reads where the round stands: it goes on with one

@@ -23,7 +23,7 @@ static struct ledger_resync behind_sweep(const struct subscription *s)
 {
     struct ledger_resync next = s->resync;
     next.type = resync_next_type(s, s->resync.type + 1);
-    next.phase = next.type < s->heard_count ? LEDGER_PAGES : LEDGER_FOLLOW;
+    next.phase = next.type < s->subscribed_count ? LEDGER_PAGES : LEDGER_FOLLOW;
     next.after[0] = '\0';
     return next;
 }
@@ -53,7 +53,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
     char key[LEDGER_AFTER_SIZE - 1];
     if (!json_is_array(list))
         return error_set(error, FH_INVALID, "`held` of %s answers no array.",
-                         s->heard[s->resync.type]->type);
+                         s->subscribed[s->resync.type]->type);
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
         int64_t position;
         const json_t *value = json_array_get(list, i);
@@ -63,7 +63,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
             return error_set(error, FH_INVALID,
                              "`held` of %s answers what is no key: integers, or texts of up to %d "
                              "bytes.",
-                             s->heard[s->resync.type]->type, LEDGER_AFTER_SIZE - 2);
+                             s->subscribed[s->resync.type]->type, LEDGER_AFTER_SIZE - 2);
         snprintf(sweep->after, sizeof sweep->after, "%c%s", s->resync.after[0], key);
         if (s->partition_count > 1 &&
             envelope_partition(key, s->partition_count) != s->partition_index)
@@ -124,8 +124,8 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
 /* Until all of them are given up, a work after the other; then the place behind them. */
 static void sweep_keys(struct subscription *s, struct sweep *sweep)
 {
-    const struct fh_heard *heard = s->heard[s->resync.type];
-    struct batch_event *events = gone_events(sweep, heard->type);
+    const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
+    struct batch_event *events = gone_events(sweep, subscribed->type);
     int count = (int)json_array_size(sweep->keys), done = 0;
     int64_t resync = s->resync.resync;
     while (subscription_goes_on(s) && subscription_resyncs(s) && s->resync.resync == resync) {
@@ -140,7 +140,7 @@ static void sweep_keys(struct subscription *s, struct sweep *sweep)
             snprintf(fence.next.after, sizeof fence.next.after, "%c%s", s->resync.after[0],
                      events[done + now - 1].key);
         CRASH_POINT("round.sweep_there");
-        if (!resync_work(s, &fence, events + done, now, heard->gone))
+        if (!resync_work(s, &fence, events + done, now, subscribed->gone))
             return; /* looked for again */
         CRASH_POINT("round.swept");
         done += now;
@@ -151,15 +151,15 @@ static void sweep_keys(struct subscription *s, struct sweep *sweep)
 
 void resync_sweep(struct subscription *s)
 {
-    const struct fh_heard *heard = s->heard[s->resync.type];
+    const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
     struct sweep sweep = {.keys = NULL};
     struct fh_error error = {0};
-    if (!heard->held) {
+    if (!subscribed->held) {
         struct resync_fence fence = {.next = behind_sweep(s)};
         resync_work(s, &fence, NULL, 0, NULL);
         return;
     }
-    work_init(&sweep.w, s->manager->context, heard->held);
+    work_init(&sweep.w, s->manager->context, subscribed->held);
     sweep.w.read_only = true;
     sweep.keys = json_array();
     sweep.limit = portion_size(&s->rows, RESYNC_ROWS_MAX);

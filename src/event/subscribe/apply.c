@@ -39,9 +39,9 @@ void apply_ends(struct subscription *s)
 
 fh_handler *apply_handler(const struct subscription *s, const char *type)
 {
-    for (int i = 0; i < s->heard_count; i++) {
-        if (strcmp(s->heard[i]->type, type) == 0)
-            return s->heard[i]->handler;
+    for (int i = 0; i < s->subscribed_count; i++) {
+        if (strcmp(s->subscribed[i]->type, type) == 0)
+            return s->subscribed[i]->handler;
     }
     return NULL;
 }
@@ -107,7 +107,7 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
     *ret_failed = to_blame ? (int)(to_blame - works) : -1;
     for (int i = 0; i < heard_count; i++) {
         const struct batch_event *event = &events[heard[i] - works];
-        struct span span = {.kind = SPAN_HEARD,
+        struct span span = {.kind = SPAN_APPLIED,
                             .parent = event->trace,
                             .what = event->type,
                             .service = s->source,

@@ -26,13 +26,13 @@
 #include "shape/shape.h"
 #include "world/world.h"
 
-static const struct fh_heard *heard_of(const struct event_manager *manager, const char *source,
-                                       const char *type)
+static const struct fh_subscription *subscribed_of(const struct event_manager *manager,
+                                                   const char *source, const char *type)
 {
-    const struct fh_heard *heard = manager->context->service->hears;
-    for (size_t i = 0; i < HEARD_MAX && heard[i].service; i++) {
-        if (strcmp(heard[i].service, source) == 0 && strcmp(heard[i].type, type) == 0)
-            return &heard[i];
+    const struct fh_subscription *subscribed = manager->context->service->subscribes;
+    for (size_t i = 0; i < SUBSCRIBED_MAX && subscribed[i].service; i++) {
+        if (strcmp(subscribed[i].service, source) == 0 && strcmp(subscribed[i].type, type) == 0)
+            return &subscribed[i];
     }
     return NULL;
 }
@@ -55,16 +55,16 @@ static const fh_field *shape_of(struct arena *arena, const struct event_manager 
                                 const char *source, const char *type)
 {
     const json_t *schema = json_object_get(json_object_get(manager->schemas, source), type);
-    const struct fh_heard *heard = heard_of(manager, source, type);
+    const struct fh_subscription *subscribed = subscribed_of(manager, source, type);
     const fh_field *declared = schema ? shape_of_schema(arena, schema) : NULL;
     size_t count = 0, kept = 0;
-    if (!declared || !heard || !heard->fields)
+    if (!declared || !subscribed || !subscribed->fields)
         return declared;
     while (declared[count].name)
         count++;
     fh_field *wanted = arena_alloc(arena, (count + 1) * sizeof *wanted);
     for (size_t i = 0; i < count; i++) {
-        if (is_wanted(heard->fields, declared[i].name))
+        if (is_wanted(subscribed->fields, declared[i].name))
             wanted[kept++] = declared[i];
     }
     wanted[kept] = (fh_field){0};

@@ -31,7 +31,8 @@ void subscription_encode(struct text *out, const char *value)
 }
 
 /* "UserUpdated:id,UserUpdated:name": a type that needs all of its data is not named. */
-void subscription_add_fields(struct text *out, const struct fh_heard *heard, const char **separator)
+void subscription_add_fields(struct text *out, const struct fh_subscription *heard,
+                             const char **separator)
 {
     const char *at = heard->fields;
     while (at && *at) {
@@ -65,14 +66,14 @@ static void feed_path(const struct subscription *s, struct text *out)
     if (s->resync.phase == LEDGER_FOLLOW && s->resync.seen_position > s->fetched.position)
         text_printf(out, "&seen=%lld&seen_id=%s", (long long)s->resync.seen_position,
                     s->resync.seen_id);
-    for (int i = 0; i < s->heard_count; i++) {
+    for (int i = 0; i < s->subscribed_count; i++) {
         text_add(out, separator);
-        subscription_encode(out, s->heard[i]->type);
+        subscription_encode(out, s->subscribed[i]->type);
         separator = ",";
     }
     separator = "&fields=";
-    for (int i = 0; i < s->heard_count; i++)
-        subscription_add_fields(out, s->heard[i], &separator);
+    for (int i = 0; i < s->subscribed_count; i++)
+        subscription_add_fields(out, s->subscribed[i], &separator);
     /* The first answer comes at once: until then nobody knows how far there is to go. */
     text_printf(out, "&limit=%d&wait=%d", portion_size(&s->answers, SUBSCRIBE_BATCH_MAX),
                 s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);

@@ -402,18 +402,18 @@ static struct subscription *subscription_of(struct event_manager *manager, const
     return s;
 }
 
-static enum fh_code hear(struct event_manager *manager, const struct fh_heard *heard,
+static enum fh_code hear(struct event_manager *manager, const struct fh_subscription *subscribed,
                          struct fh_error *error)
 {
-    struct subscription *s = subscription_of(manager, heard->service);
-    if (!heard->type || !heard->handler)
+    struct subscription *s = subscription_of(manager, subscribed->service);
+    if (!subscribed->type || !subscribed->handler)
         return error_set(error, FH_INVALID, "`hears` of %s lacks a type or a handler.",
-                         heard->service);
-    if (apply_handler(s, heard->type))
-        return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", heard->type,
-                         heard->service);
-    s->heard[s->heard_count++] = heard;
-    return resync_check(manager->context->service, heard, error);
+                         subscribed->service);
+    if (apply_handler(s, subscribed->type))
+        return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", subscribed->type,
+                         subscribed->service);
+    s->subscribed[s->subscribed_count++] = subscribed;
+    return resync_check(manager->context->service, subscribed, error);
 }
 
 /* Makes one subscription of a source into all of its shares. */
@@ -449,9 +449,9 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
     const struct fh_service *service = manager->context->service;
     unsigned count = 1;
     enum fh_code declared = snapshot_check(service, error);
-    for (size_t i = 0; i < HEARD_MAX && declared == FH_OK; i++) {
-        if (service->hears[i].service)
-            declared = hear(manager, &service->hears[i], error);
+    for (size_t i = 0; i < SUBSCRIBED_MAX && declared == FH_OK; i++) {
+        if (service->subscribes[i].service)
+            declared = hear(manager, &service->subscribes[i], error);
     }
     if (declared != FH_OK)
         return declared;

@@ -23,7 +23,8 @@
 #include "work/work.h"
 
 #define NS_A_MS INT64_C(1000000)
-#define HEARD_MAX (sizeof(((struct fh_service *)NULL)->hears) / sizeof(struct fh_heard))
+#define SUBSCRIBED_MAX                                                                             \
+    (sizeof(((struct fh_service *)NULL)->subscribes) / sizeof(struct fh_subscription))
 #define REASON_SIZE 320
 
 /* What holds one side of a subscription up. */
@@ -47,8 +48,8 @@ struct subscription {
     bool reads, applies; /* such a fiber lives */
     uint64_t reader;     /* which one is it that reads: rises with each */
     int readers;         /* those of before that have not ended counted, too */
-    const struct fh_heard *heard[HEARD_MAX]; /* of this source */
-    int heard_count;
+    const struct fh_subscription *subscribed[SUBSCRIBED_MAX]; /* of this source */
+    int subscribed_count;
     struct ledger_cursor cursor, fetched, skipped;
     int64_t last;
     struct batch *first, *newest; /* fetched, not yet applied */
@@ -93,10 +94,10 @@ struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
 void subscription_drop(struct subscription *s);
 
 struct text;
-struct fh_heard;
+struct fh_subscription;
 void subscription_encode(struct text *out, const char *value); /* percent-encoded */
 /* "Type:field,Type:field" behind *separator, which is a comma then; nothing where all is needed. */
-void subscription_add_fields(struct text *out, const struct fh_heard *heard,
+void subscription_add_fields(struct text *out, const struct fh_subscription *subscribed,
                              const char **separator);
 
 /* On a fiber of its own. A reader of before that still waits for an answer is left to itself: what

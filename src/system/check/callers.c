@@ -122,7 +122,7 @@ static void grant_needs(struct system_file *file, json_t *matrix,
                         const struct system_service *service)
 {
     size_t i, j;
-    json_t *ask, *saga, *step, *heard, *taken;
+    json_t *ask, *saga, *step, *subscribed, *taken;
     json_array_foreach (json_object_get(service->description, "asks"), i, ask)
         grant_get(file, matrix, service->name, ask);
     json_array_foreach (json_object_get(service->description, "takes_over"), i, taken) {
@@ -133,10 +133,10 @@ static void grant_needs(struct system_file *file, json_t *matrix,
         json_array_foreach (json_object_get(saga, "steps"), j, step)
             grant_step(file, matrix, service->name, step);
     }
-    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
-        grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/feed");
-        if (json_is_true(json_object_get(heard, "snapshot")))
-            grant(matrix, text_at(heard, "service"), service->name, "GET /_freehold/snapshot");
+    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
+        grant(matrix, text_at(subscribed, "service"), service->name, "GET /_freehold/feed");
+        if (json_is_true(json_object_get(subscribed, "snapshot")))
+            grant(matrix, text_at(subscribed, "service"), service->name, "GET /_freehold/snapshot");
     }
 }
 

@@ -226,12 +226,12 @@ static void check_keys(const struct expectation *by, const struct system_service
     }
 }
 
-static void check_hears(struct expectation *by, const struct system_service *service)
+static void check_subscriptions(struct expectation *by, const struct system_service *service)
 {
     size_t i, j;
-    json_t *heard, *published;
-    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
-        const char *publisher = text_at(heard, "service"), *type = text_at(heard, "type");
+    json_t *subscribed, *published;
+    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
+        const char *publisher = text_at(subscribed, "service"), *type = text_at(subscribed, "type");
         const json_t *found = NULL;
         by->who = service->name;
         const json_t *description = find_service(by, publisher);
@@ -244,7 +244,7 @@ static void check_hears(struct expectation *by, const struct system_service *ser
                 found = published;
         }
         if (found)
-            check_fields(by, type, publisher, found, text_at(heard, "fields"));
+            check_fields(by, type, publisher, found, text_at(subscribed, "fields"));
         else
             findings_error(by->findings, by->place, "%s hears %s, which %s does not publish%s%s%s",
                            by->who, type, publisher, nearest.word ? "; did you mean '" : "",
@@ -462,7 +462,7 @@ void check_system(struct system_file *file, struct findings *findings)
         check_settings(&by, service);
         check_asks(&by, service);
         check_taken_over(&by, service);
-        check_hears(&by, service);
+        check_subscriptions(&by, service);
         check_keys(&by, service);
         json_array_foreach (json_object_get(service->description, "sagas"), j, saga)
             check_saga(&by, service, saga);

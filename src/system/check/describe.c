@@ -136,11 +136,12 @@ static const fh_field route_shape[] = {{"method", FH_STRING, .min = 1, .max = 16
                                        {0}};
 static const fh_field publishes_shape[] = {
     {"type", FH_STRING, .min = 1, .max = 256}, {"version", FH_INT}, {"*"}, {0}};
-static const fh_field hears_shape[] = {{"service", FH_STRING, .min = 1},
-                                       {"type", FH_STRING, .min = 1},
-                                       {"fields", FH_STRING, .optional = true, .nullable = true},
-                                       {"*"},
-                                       {0}};
+static const fh_field subscription_shape[] = {
+    {"service", FH_STRING, .min = 1},
+    {"type", FH_STRING, .min = 1},
+    {"fields", FH_STRING, .optional = true, .nullable = true},
+    {"*"},
+    {0}};
 static const fh_field asks_shape[] = {
     {"service", FH_STRING, .min = 1}, {"path", FH_STRING, .min = 1}, {"*"}, {0}};
 static const fh_field takes_over_shape[] = {{"service", FH_STRING, .min = 1},
@@ -166,7 +167,7 @@ static const fh_field description_shape[] = {
     {"model", FH_STRING, .one_of = model_names},
     {"routes", FH_ARRAY, .of = route_shape, .optional = true},
     {"publishes", FH_ARRAY, .of = publishes_shape, .optional = true},
-    {"hears", FH_ARRAY, .of = hears_shape, .optional = true},
+    {"hears", FH_ARRAY, .of = subscription_shape, .optional = true},
     {"asks", FH_ARRAY, .of = asks_shape, .optional = true},
     {"takes_over", FH_ARRAY, .of = takes_over_shape, .optional = true},
     {"sagas", FH_ARRAY, .of = saga_shape, .optional = true},
@@ -178,10 +179,11 @@ static void judge_form(struct system_service *service, json_t *said, struct find
     json_t *faults = shape_check(description_shape, said);
     if (faults) {
         json_t *first = json_array_get(faults, 0);
-        findings_error(findings, service->place,
-                       "%s --describe is not what docs/internals/processes.md asks for, at '%s': %s",
-                       service->program_path, json_string_value(json_object_get(first, "pointer")),
-                       json_string_value(json_object_get(first, "detail")));
+        findings_error(
+            findings, service->place,
+            "%s --describe is not what docs/internals/processes.md asks for, at '%s': %s",
+            service->program_path, json_string_value(json_object_get(first, "pointer")),
+            json_string_value(json_object_get(first, "detail")));
         json_decref(faults);
         return;
     }

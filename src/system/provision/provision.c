@@ -156,13 +156,13 @@ static json_t *config_json(const struct provision *provision, const struct syste
 
 /* The schemas of what a service hears, by publisher and type: an operator's word on a parked event
  * is measured by them. */
-static json_t *heard_json(struct system_file *file, const struct system_service *service)
+static json_t *subscribed_json(struct system_file *file, const struct system_service *service)
 {
-    json_t *all = json_object(), *heard, *published;
+    json_t *all = json_object(), *subscribed, *published;
     size_t i, j;
-    json_array_foreach (json_object_get(service->description, "hears"), i, heard) {
-        const char *source = json_string_at(heard, "service"),
-                   *type = json_string_at(heard, "type");
+    json_array_foreach (json_object_get(service->description, "hears"), i, subscribed) {
+        const char *source = json_string_at(subscribed, "service"),
+                   *type = json_string_at(subscribed, "type");
         const struct system_service *publisher = source ? system_file_service(file, source) : NULL;
         if (!publisher || !type)
             continue;
@@ -209,7 +209,7 @@ static enum fh_code write_service_config(const struct provision *provision,
                         service->migrations ? json_string(service->migrations) : json_null());
     json_object_set(config, "settings", service->settings);
     json_object_set(config, "retention", service->retention);
-    json_object_set_new(config, "heard", heard_json(options->file, service));
+    json_object_set_new(config, "heard", subscribed_json(options->file, service));
     if (goes_outside(service))
         json_object_set_new(config, "outside",
                             json_string(service->anywhere ? "anywhere" : "public"));

@@ -21,4 +21,4 @@ static const fh_field page_shape[] = {
 
 FH_SERVICE(listener, .model = FH_RELATIONAL,
            .routes = {{"GET", "/heard", get_heard, .query = page_shape}},
-           .hears = {{"ledger", "EntryWritten", entry_written, "series,number,value"}});
+           .subscribes = {{"ledger", "EntryWritten", entry_written, "series,number,value"}});

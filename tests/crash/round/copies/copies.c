@@ -38,5 +38,5 @@ static void get_copies(fh_work *w)
 }
 
 FH_SERVICE(copies, .model = FH_RELATIONAL, .routes = {{"GET", "/rows", get_copies}},
-           .hears = {{"items", "ItemChanged", item_changed, .upsert = item_is, .gone = item_gone,
-                      .held = items_held}});
+           .subscribes = {{"items", "ItemChanged", item_changed, .upsert = item_is,
+                           .gone = item_gone, .held = items_held}});

@@ -42,5 +42,5 @@ FH_SERVICE(hearer, LISTS_MODEL,
            .routes = {{"GET", "/hearer/lists/{list:int}", lists_get},
                       {"GET", "/hearer/lists", lists_get_page, .query = lists_page_shape},
                       {"GET", "/hearer/clock", get_clock}},
-           .hears = {{"recorder", "Appended", appended, "list,number,value,values",
-                      .upsert = list_is, .gone = list_gone, .held = lists_held}});
+           .subscribes = {{"recorder", "Appended", appended, "list,number,value,values",
+                           .upsert = list_is, .gone = list_gone, .held = lists_held}});

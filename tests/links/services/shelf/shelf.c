@@ -71,6 +71,6 @@ FH_SERVICE(shelf, .model = TALLY_MODEL,
                       {"POST", "/api/sent/{name}", send_off, .query = sent_query,
                        .audience = FH_SERVICES},
                       {"GET", "/api/tally", get_tally, .query = tally_query}},
-           .hears = {{"desk", "Made", made, "name", .upsert = is_there, .gone = is_gone,
-                      .held = get_names}},
+           .subscribes = {{"desk", "Made", made, "name", .upsert = is_there, .gone = is_gone,
+                           .held = get_names}},
            .collections = {{"tally"}});

@@ -56,4 +56,4 @@ FH_SERVICE(yard, .model = FH_KEY_VALUE,
                       {"POST", "/loads/{id:int}/off", .undo = unload, .audience = FH_SERVICES},
                       {"POST", "/checks/{id:int}", check, .audience = FH_SERVICES},
                       {"POST", "/checks/{id:int}/off", .undo = uncheck, .audience = FH_SERVICES}},
-           .hears = {{"quay", "CrateLanded", landed}, {"quay", "PierCounted", counted}});
+           .subscribes = {{"quay", "CrateLanded", landed}, {"quay", "PierCounted", counted}});

@@ -97,6 +97,6 @@ FH_SERVICE(builder, .model = FH_RELATIONAL,
            .routes = {{"POST", "/builds", start_build},
                       {"POST", "/crowns", start_crown},
                       {"POST", "/lifted", lift_curse, .body = curse_shape}},
-           .hears = {{"tower", "BlockPut", block_put}, {"tower", "BlockTaken", block_taken}},
+           .subscribes = {{"tower", "BlockPut", block_put}, {"tower", "BlockTaken", block_taken}},
            .sagas = {{"build", build_steps, .undone = give_up},
                      {"crown", crown_steps, .undone = give_up_crown}});
