@@ -83,8 +83,8 @@ static enum fh_code store_once(struct saga_manager *manager, struct arena *arena
                                struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code =
-        store_begin(manager->context->store, alone ? STORE_WRITE_ALONE : STORE_WRITE, &work, error);
+    enum fh_code code = store_begin(manager->context->store,
+                                    alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     code = put(manager, work, arena, abandon, error);

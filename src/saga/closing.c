@@ -175,12 +175,12 @@ static void narrow(struct ledger_caller *closed, const struct saga_closing *lagg
 /* What has ended stays so, and nothing is marked by what the work reads: it is guarded, and gets in
  * nobody's way. */
 static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
-                              const struct ledger_caller *closed, bool alone,
+                              const struct ledger_caller *closed, bool exclusive,
                               struct fh_error *error)
 {
     struct store_work *work;
     int64_t marked;
-    enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
+    enum store_mode mode = exclusive ? STORE_WRITE_EXCLUSIVE : STORE_WRITE_GUARDED;
     enum fh_code code = store_begin(manager->context->store, mode, &work, error);
     if (code)
         return code;

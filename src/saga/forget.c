@@ -23,7 +23,7 @@ static enum fh_code forget_slice(struct saga_manager *manager, int64_t number_ma
     struct store_work *work;
     enum fh_code code;
     do {
-        code = store_begin(context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &work,
+        code = store_begin(context->store, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work,
                            error);
         if (code != FH_OK)
             continue;

@@ -237,7 +237,7 @@ enum fh_code saga_record_load(struct saga_manager *manager, struct store_work *w
 /* store.c */
 /* Stores `next`, which the run's present state leads to: one attempt. FH_CONFLICT not retryable:
  * another instance runs the saga. `alone`: in a work of its own, beside which none writes. */
-enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool alone,
+enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool exclusive,
                         struct fh_error *error);
 
 /* ask.c */

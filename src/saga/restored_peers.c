@@ -74,8 +74,8 @@ enum fh_code saga_peer_store(struct saga_manager *manager, struct saga_target *t
     do {
         struct store_work *work;
         *error = (struct fh_error){0};
-        code = store_begin(manager->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
-                           &work, error);
+        code = store_begin(manager->context->store,
+                           tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
         if (code)
             continue;
         code = peer_put(manager, target, fields, look, work, error);
@@ -204,8 +204,8 @@ enum fh_code saga_restored_seen(struct saga_manager *manager, const struct resto
     do {
         struct store_work *work;
         *error = (struct fh_error){0};
-        code = store_begin(manager->context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE,
-                           &work, error);
+        code = store_begin(manager->context->store,
+                           tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
         if (code)
             continue;
         code = restored_seen(work, seen, error);

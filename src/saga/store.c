@@ -15,7 +15,7 @@
 #include "base/crash.h"
 #include "saga/manager.h"
 
-#define STORE_TOGETHER_MAX 32
+#define STORE_GROUP_MAX 32
 
 /* On the stack of the fiber that waits for it. */
 struct saga_storing {
@@ -62,7 +62,7 @@ static enum fh_code store_all(struct store *store, const struct saga_storing *fi
 static struct saga_storing *take(struct saga_manager *manager)
 {
     struct saga_storing *first = manager->storing_first, *last = first;
-    for (int i = 1; i < STORE_TOGETHER_MAX && last->following; i++)
+    for (int i = 1; i < STORE_GROUP_MAX && last->following; i++)
         last = last->following;
     manager->storing_first = last->following;
     if (!last->following)
@@ -86,7 +86,7 @@ static void store_taken(struct saga_manager *manager)
     }
 }
 
-static void store_together(struct saga_manager *manager, struct saga_storing *own)
+static void store_grouped(struct saga_manager *manager, struct saga_storing *own)
 {
     if (manager->storing_last)
         manager->storing_last->following = own;
@@ -105,16 +105,16 @@ static void store_together(struct saga_manager *manager, struct saga_storing *ow
     }
 }
 
-enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool alone,
+enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool exclusive,
                         struct fh_error *error)
 {
     struct saga_manager *manager = run->manager;
     struct store *store = manager->context->store;
     struct saga_storing own = {.run = run, .next = next};
-    enum store_mode mode = alone ? STORE_WRITE_ALONE : STORE_WRITE_GUARDED;
-    if (alone || !engine_can(store->engine, ENGINE_GUARDED))
+    enum store_mode mode = exclusive ? STORE_WRITE_EXCLUSIVE : STORE_WRITE_GUARDED;
+    if (exclusive || !engine_can(store->engine, ENGINE_GUARDED))
         return store_all(store, &own, mode, error);
-    store_together(manager, &own);
+    store_grouped(manager, &own);
     own.following = NULL;
     if (own.by_itself)
         return store_all(store, &own, mode, error);

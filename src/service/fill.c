@@ -104,7 +104,7 @@ enum fh_code service_store_become(struct store *from, struct store *to,
     char ancestors[LEDGER_ANCESTORS_SIZE];
     enum fh_code code = read_self(from, ancestors, error);
     if (code == FH_OK)
-        code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+        code = store_begin(to, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_meta_put(work, LEDGER_INCARNATION, from->incarnation, error);

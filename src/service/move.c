@@ -118,7 +118,7 @@ static enum fh_code marks_put(struct store *store, const struct store_mark *mark
                               struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (size_t i = 0; i < count && code == FH_OK; i++)

@@ -283,7 +283,7 @@ static enum fh_code restore_embedded(struct restoring *restoring)
 static enum fh_code mark(struct restoring *restoring, const char *name, const char *value)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(restoring->to, STORE_WRITE_ALONE, &work, &restoring->error);
+    enum fh_code code = store_begin(restoring->to, STORE_WRITE_EXCLUSIVE, &work, &restoring->error);
     if (code != FH_OK)
         return code;
     code = ledger_meta_put(work, name, value, &restoring->error);

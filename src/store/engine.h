@@ -22,8 +22,8 @@ struct store_ops;
 enum engine_ability {
     ENGINE_MANY_INSTANCES = 1 << 0, /* several processes may have one store open */
     ENGINE_GUARDED = 1 << 1,        /* knows STORE_WRITE_GUARDED */
-    ENGINE_TOGETHER = 1 << 2,       /* knows STORE_WRITE_TOGETHER */
-    ENGINE_HOLDS_ALONE =
+    ENGINE_GROUPED = 1 << 2,        /* knows STORE_WRITE_TOGETHER */
+    ENGINE_HOLDS_EXCLUSIVE =
         1 << 3, /* a STORE_WRITE_ALONE work keeps other processes' works off, too */
     ENGINE_ONE_DOCUMENT = 1 << 4, /* a commit changes one of the service's documents, not several */
     /* Each read of STORE_READ sees its own moment: that all were so at once is known of a work that

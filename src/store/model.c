@@ -178,7 +178,7 @@ enum fh_code model_prepare(struct store *store, const struct model_data *data,
                            struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = model_of(store->model)->prepare(work, data, error);

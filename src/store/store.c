@@ -68,8 +68,8 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
         }
     }
     enum fh_code code = FH_OK;
-    if (engine_can(store->engine, ENGINE_HOLDS_ALONE))
-        code = store->ops->begin(store, STORE_WRITE_ALONE, &hold->alone, error);
+    if (engine_can(store->engine, ENGINE_HOLDS_EXCLUSIVE))
+        code = store->ops->begin(store, STORE_WRITE_EXCLUSIVE, &hold->exclusive, error);
     if (code != FH_OK)
         store_release(store);
     return code;
@@ -77,9 +77,9 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
 
 void store_release(struct store *store)
 {
-    if (store->hold.alone)
-        store->ops->rollback(store->hold.alone);
-    store->hold.alone = NULL;
+    if (store->hold.exclusive)
+        store->ops->rollback(store->hold.exclusive);
+    store->hold.exclusive = NULL;
     store->hold.held = false;
     fiber_wake_all(&store->hold.waiting);
 }

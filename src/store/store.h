@@ -40,7 +40,7 @@ enum store_mode {
      * epoch = ...), and no others depend on what it has read: it need not be serializable. Engines
      * without `guarded` take it as STORE_WRITE. */
     STORE_WRITE_GUARDED,
-    STORE_WRITE_ALONE, /* with a commit of its own: for a work whose group failed */
+    STORE_WRITE_EXCLUSIVE, /* with a commit of its own: for a work whose group failed */
     /* Changes the schema: one such work at a time in all the store's processes, begun once the one
      * before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its statements may take
      * minutes, and each sees what is committed when it begins, so that none has to run again. */
@@ -49,7 +49,7 @@ enum store_mode {
      * remembers: then the work is `tentative`, and can come to FH_CONFLICT, retryable, whatever it
      * was told before. Whoever runs it again asks for STORE_WRITE. Engines without `together` take
      * it as that. */
-    STORE_WRITE_TOGETHER,
+    STORE_WRITE_GROUPED,
 };
 #define STORE_MIGRATE_WAIT_MS 600000
 #define STORE_TOO_BUSY "The store was busy for too long; nothing was done."
@@ -88,7 +88,7 @@ struct store_hold {
     bool held;
     int writing; /* works that have begun and not ended */
     struct fiber_queue waiting, quiet;
-    struct store_work *alone; /* of engines that hold so, or NULL */
+    struct store_work *exclusive; /* of engines that hold so, or NULL */
 };
 #define STORE_HOLD_MS_MAX 5000 /* for works to end, and for those that are held to go on */
 
@@ -202,7 +202,7 @@ static inline enum fh_code store_begin(struct store *store, enum store_mode mode
     if (!store_writes(mode))
         return store->ops->begin(store, mode, ret, error);
     if ((mode == STORE_WRITE_GUARDED && !engine_can(store->engine, ENGINE_GUARDED)) ||
-        (mode == STORE_WRITE_TOGETHER && !engine_can(store->engine, ENGINE_TOGETHER)))
+        (mode == STORE_WRITE_GROUPED && !engine_can(store->engine, ENGINE_GROUPED)))
         mode = STORE_WRITE;
     enum fh_code code = store->hold.held ? store_hold_pass(store, error) : FH_OK;
     if (code != FH_OK)

@@ -211,7 +211,7 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
     enum fh_code code;
     struct work_tries tries = {0};
     for (;;) {
-        enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;
+        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
         code = batch_once(context, &gate, fence, mode, ret_failed, &why);
         if (code != FH_CONFLICT || !why.retryable ||
             !work_retry(context, &tries, works[0]->deadline_ns))

@@ -131,7 +131,7 @@ static enum fh_code in_a_work(struct work_context *context,
     struct store_work *work;
     enum fh_code code;
     do {
-        enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;
+        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
         code = store_begin(context->store, mode, &work, error);
         if (code != FH_OK)
             continue;

@@ -38,7 +38,7 @@ enum fh_code keyvalue_sweep_slice(struct work_context *context, bool *ret_more,
     if (context->service->model != FH_KEY_VALUE || !keyvalue_engine(context->store)->sweep)
         return FH_OK;
     do { /* again while it meets works of others */
-        enum store_mode mode = tries.alone ? STORE_WRITE_ALONE : STORE_WRITE;
+        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
         removed = 0;
         code = sweep_once(context, mode, &removed, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));

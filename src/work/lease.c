@@ -60,7 +60,7 @@ static enum fh_code run(const struct statement *statement, struct fh_error *erro
     enum fh_code code;
     do {
         *error = (struct fh_error){0};
-        code = run_once(statement, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, error);
+        code = run_once(statement, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, deadline_ns));
     return code;
 }

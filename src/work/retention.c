@@ -110,7 +110,7 @@ static enum fh_code marks_put(struct work_context *context, const char *name,
     enum fh_code code;
     marks_format(marks, text);
     do {
-        code = store_begin(context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &work,
+        code = store_begin(context->store, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work,
                            error);
         if (code != FH_OK)
             continue;

@@ -34,7 +34,7 @@ static enum fh_code try_write(struct work_context *context, struct fh_error *err
 {
     char now[24];
     struct store_work *work;
-    enum fh_code code = store_begin(context->store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(context->store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     snprintf(now, sizeof now, "%" PRId64, world_wall_ms(context->world));

@@ -163,9 +163,9 @@ static void open_write(fh_work *w)
         w->phase = WORK_OPEN;
         return;
     }
-    enum store_mode mode = w->alone               ? STORE_WRITE_ALONE
+    enum store_mode mode = w->exclusive           ? STORE_WRITE_EXCLUSIVE
                            : w->apart || w->fence ? STORE_WRITE
-                                                  : STORE_WRITE_TOGETHER;
+                                                  : STORE_WRITE_GROUPED;
     bool was_in_time = is_in_time(w);
     if (store_begin(w->context->store, mode, &w->store_work, &error) != FH_OK) {
         w->by_store = true;
@@ -429,7 +429,7 @@ static enum fh_code record_refusal(fh_work *w)
     struct work_tries tries = {0};
     enum fh_code code;
     do {
-        code = refusal_try(w, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &error);
+        code = refusal_try(w, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &error);
     } while (code == FH_CONFLICT && error.retryable &&
              work_retry(w->context, &tries, w->deadline_ns));
     json_arena_set(before);
@@ -466,7 +466,7 @@ enum fh_code work_run(fh_work *w)
             w->by_store = false;
             break;
         }
-        w->alone = tries.alone;
+        w->exclusive = tries.alone;
         w->apart = true;
         w->context->counters.reruns++;
     }

@@ -106,7 +106,7 @@ struct fh_work {
     struct store_work *snapshot;   /* read-only: whoever runs it has opened this, and ends it */
     struct work_gate *gate;        /* in a batch: who may be open now; see work_batch */
     bool apart;                    /* an earlier run failed: not in others' transaction again */
-    bool alone;                    /* the group of an earlier run failed */
+    bool exclusive;                /* the group of an earlier run failed */
     int documents_changed;
     const char *document_changed; /* "collection/id" */
     struct work_hook *hooks_first, *hooks_last;

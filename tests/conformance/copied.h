@@ -130,7 +130,7 @@ static inline bool fill_ledger(struct conformance *c, struct store *store, char 
     struct store_work *work;
     return publish(c, store, "a", ids[0]) && publish(c, store, "b", ids[1]) &&
            publish(c, store, "a", ids[2]) && start_saga(c, store) &&
-           store_begin(store, STORE_WRITE_ALONE, &work, &c->error) == FH_OK &&
+           store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &c->error) == FH_OK &&
            committed(c, work, leave_marks(work, &c->error));
 }
 

@@ -23,7 +23,7 @@ static const struct document_ops *documents(struct conformance *c)
 
 static bool prepare(struct conformance *c, const struct fh_collection *collections, int count)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     if (!work)
         return false;
     if (documents(c)->prepare(work, collections, count, &c->error) == FH_OK)
@@ -326,7 +326,7 @@ static void buy(void *argument)
     struct buyer *buyer = argument;
     struct conformance *c = buyer->c;
     for (int tries = 0; tries < 100; tries++) {
-        struct store_work *work = conformance_begin(c, tries ? STORE_WRITE_ALONE : STORE_WRITE);
+        struct store_work *work = conformance_begin(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE);
         json_t *document = NULL;
         EXPECT(work);
         enum fh_code code =

@@ -19,7 +19,7 @@ static const struct fh_collection collections[] = {{.name = "things", .indexes =
 static bool prepare(struct conformance *c, struct store *store)
 {
     struct store_work *work;
-    return store_begin(store, STORE_WRITE_ALONE, &work, &c->error) == FH_OK &&
+    return store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &c->error) == FH_OK &&
            committed(c, work, document_engine(store)->prepare(work, collections, 2, &c->error));
 }
 
@@ -128,7 +128,7 @@ static void a_round_that_is_under_way_stays_where_it_can_go_on(struct conformanc
     struct store *from = open_embedded(c, "from");
     EXPECT(from && prepare(c, c->store));
     struct ledger_resync none = {0}, begun = {.resync = 1, .phase = LEDGER_PAGES};
-    EXPECT(store_begin(from, STORE_WRITE_ALONE, &work, &c->error) == FH_OK);
+    EXPECT(store_begin(from, STORE_WRITE_EXCLUSIVE, &work, &c->error) == FH_OK);
     EXPECT(committed(
         c, work,
         ledger_snapshots(from)->resync_move(work, "users", "0/1", &none, &begun, &c->error)));

@@ -22,7 +22,7 @@ static bool publish(struct conformance *c, const char *id)
 
 static bool renew(struct conformance *c, bool restored, char ret[ID_SIZE])
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     if (!work || ledger_incarnation_renew(work, restored, &c->error) != FH_OK ||
         conformance_commit(c, work) != FH_OK)
         return false;

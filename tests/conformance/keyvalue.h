@@ -25,7 +25,7 @@ static inline struct keyvalue_view begin(struct conformance *c, enum store_mode 
 
 static inline bool prepare(struct conformance *c)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     if (!work)
         return false;
     if (!kv(c)->prepare || kv(c)->prepare(work, &c->error) == FH_OK)

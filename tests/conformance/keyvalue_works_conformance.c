@@ -85,7 +85,7 @@ static void count(void *argument)
     struct counter *counter = argument;
     struct conformance *c = counter->c;
     for (int tries = 0; tries < 100; tries++) {
-        struct keyvalue_view view = begin(c, tries ? STORE_WRITE_ALONE : STORE_WRITE, 0);
+        struct keyvalue_view view = begin(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, 0);
         EXPECT(view.work);
         enum fh_code code = count_once(c, &view, counter->blindly);
         fiber_yield();
@@ -126,7 +126,7 @@ static void come(void *argument)
     struct conformance *c = one->c;
     const char *mine = one->blindly ? "left" : "right", *other = one->blindly ? "right" : "left";
     for (int tries = 0; tries < 100; tries++) {
-        struct keyvalue_view view = begin(c, tries ? STORE_WRITE_ALONE : STORE_WRITE, 0);
+        struct keyvalue_view view = begin(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, 0);
         json_t *value = NULL;
         EXPECT(view.work);
         enum fh_code code = kv(c)->get(&view, other, &value, &c->error);

@@ -16,7 +16,7 @@ static const struct fh_collection things = {"thing", {"v"}};
 
 static bool make_things(struct conformance *c)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     if (!work)
         return false;
     enum fh_code code = mongodb_documents.prepare(work, &things, 1, &c->error);
@@ -174,7 +174,8 @@ static void add_once(void *argument)
     for (int tries = 0; tries < 50 && !adder->done; tries++) {
         struct fh_error error;
         struct store_work *work;
-        if (store_begin(c->store, tries ? STORE_WRITE_ALONE : STORE_WRITE, &work, &error) != FH_OK)
+        if (store_begin(c->store, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, &error) !=
+            FH_OK)
             continue;
         enum fh_code code = add(work, adder->number % 2 ? "a" : "b", 1, &error);
         if (code == FH_OK)
@@ -256,7 +257,7 @@ static void an_events_mark_stands_or_falls_with_what_its_handler_changed(struct 
     EXPECT(insert(late, "{'id':'b','v':1}", &c->error) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
     EXPECT(conformance_commit(c, late) == FH_CONFLICT && c->error.retryable);
-    late = conformance_begin(c, STORE_WRITE_ALONE);
+    late = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     EXPECT(ledger_cursor_move(late, "users", "0/1", &none, &one, &c->error) == FH_CONFLICT);
     EXPECT(!c->error.retryable);
     EXPECT(ledger_cursor_move(late, "users", "0/1", &one, &two, &c->error) == FH_OK);
@@ -410,7 +411,7 @@ static void what_a_former_process_wrote_late_is_carried_on_by_who_meets_it(struc
     struct store_work *work = conformance_begin(c, STORE_WRITE);
     EXPECT(add(work, "a", 1, &c->error) == FH_CONFLICT && c->error.retryable);
     conformance_rollback(c, work);
-    work = conformance_begin(c, STORE_WRITE_ALONE);
+    work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     EXPECT(add(work, "a", 1, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
     EXPECT(committed(c, "a") == 4 && is_recorded(c, "x") && outbox_is(c, "1 e1<0"));
@@ -457,7 +458,7 @@ what_a_dead_process_changed_too_late_is_taken_back_by_who_meets_it(struct confor
         EXPECT(add(work, i ? "made" : "changed", 1, &c->error) == FH_CONFLICT &&
                c->error.retryable);
         conformance_rollback(c, work);
-        work = conformance_begin(c, STORE_WRITE_ALONE);
+        work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
         EXPECT(add(work, i ? "made" : "changed", 1, &c->error) == (i ? FH_NOT_FOUND : FH_OK));
         conformance_rollback(c, work);
     }

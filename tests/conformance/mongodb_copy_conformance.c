@@ -27,7 +27,7 @@ static const struct fh_collection things = {.name = "things", .indexes = {"kind"
 static bool prepare(struct conformance *c, struct store *store)
 {
     struct store_work *work;
-    return store_begin(store, STORE_WRITE_ALONE, &work, &c->error) == FH_OK &&
+    return store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &c->error) == FH_OK &&
            committed(c, work, document_engine(store)->prepare(work, &things, 1, &c->error));
 }
 

@@ -13,7 +13,7 @@ static const struct fh_collection things = {"thing", {"v"}};
 
 static bool make_things(struct conformance *c)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     return mongodb_documents.prepare(work, &things, 1, &c->error) == FH_OK &&
            conformance_commit(c, work) == FH_OK;
 }

@@ -154,7 +154,7 @@ static enum fh_code run(struct conformance *c, late_work *does, int n)
 {
     enum fh_code code = run_once(c, does, n, STORE_WRITE);
     if (code == FH_CONFLICT && c->error.retryable)
-        code = run_once(c, does, n, STORE_WRITE_ALONE);
+        code = run_once(c, does, n, STORE_WRITE_EXCLUSIVE);
     return code;
 }
 
@@ -255,7 +255,7 @@ static bool go_over(struct conformance *c, struct link *link, const char *marker
 
 static bool make_things(struct conformance *c)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     json_t *document = conformance_json("{'id':'a','v':0}");
     enum fh_code code = mongodb_documents.prepare(work, &things, 1, &c->error);
     bool made = code == FH_OK && conformance_commit(c, work) == FH_OK;

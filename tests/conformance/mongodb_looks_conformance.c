@@ -34,7 +34,7 @@ static void note_command(void *context, const char *data, size_t length)
 
 static bool make_things(struct conformance *c)
 {
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     enum fh_code code = work ? mongodb_documents.prepare(work, &things, 1, &c->error) : FH_INVALID;
     return code == FH_OK && conformance_commit(c, work) == FH_OK;
 }

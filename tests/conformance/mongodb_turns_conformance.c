@@ -53,7 +53,7 @@ static bool open_stores(struct conformance *c)
     if (mongodb_open_shared(c, &c->store) != FH_OK)
         return false;
     stores[0] = c->store;
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     if (!work || mongodb_documents.prepare(work, &things, 1, &c->error) != FH_OK ||
         conformance_commit(c, work) != FH_OK || !make_thing(c, "a") || !make_thing(c, "b"))
         return false;
@@ -143,7 +143,7 @@ static void write_once(void *argument)
     for (; writer->tries < 50 && !writer->done; writer->tries++) {
         struct fh_error error;
         struct store_work *work;
-        enum store_mode mode = writer->tries ? STORE_WRITE_ALONE : STORE_WRITE;
+        enum store_mode mode = writer->tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
         if (store_begin(writer->store, mode, &work, &error) != FH_OK)
             continue;
         enum fh_code code = write_all(work, writer, &error);

@@ -241,7 +241,7 @@ static void a_work_that_comes_to_its_first_statement_too_late_does_nothing(struc
     int64_t seen;
     struct sql_value values[] = {sql_integer(7), sql_integer(0)};
     EXPECT(prepare(c));
-    struct store_work *work = conformance_begin(c, STORE_WRITE_TOGETHER);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_GROUPED);
     EXPECT(work);
     work->deadline_ns = 1;
     enum fh_code code = sql_run(work, INSERT, values, 2, see, &seen, NULL, &c->error);
@@ -402,7 +402,7 @@ static void run_empty_and_stranger(void *argument)
     struct fh_error error;
     int64_t seen;
     struct sql_value good[] = {sql_integer(8), sql_integer(9)};
-    empty_code = stranger_code = store_begin(c->store, STORE_WRITE_TOGETHER, &work, &error);
+    empty_code = stranger_code = store_begin(c->store, STORE_WRITE_GROUPED, &work, &error);
     if (empty_code == FH_OK) {
         work->deadline_ns = 1; /* it is too late when the group is sent */
         empty_code = sql_run(work, INSERT, good, 2, see, &seen, NULL, &error);

@@ -70,7 +70,7 @@ static enum fh_code write_one(struct writer *writer, int value, struct fh_error 
 {
     struct store_work *work;
     struct sql_value values[] = {sql_integer(writer->number), sql_integer(value)};
-    enum store_mode mode = writer->number % 2 ? STORE_WRITE : STORE_WRITE_TOGETHER;
+    enum store_mode mode = writer->number % 2 ? STORE_WRITE : STORE_WRITE_GROUPED;
     enum fh_code code = store_begin(writer->c->store, mode, &work, error);
     int64_t changes;
     if (code != FH_OK)

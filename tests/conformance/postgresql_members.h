@@ -97,7 +97,7 @@ static inline void run_member(void *argument)
 {
     struct member *member = argument;
     struct world *world = member->store->world;
-    member->code = run_once(member, STORE_WRITE_TOGETHER);
+    member->code = run_once(member, STORE_WRITE_GROUPED);
     for (int i = 1; member->code == FH_CONFLICT && member->error.retryable && i < TRIES_MAX; i++) {
         fiber_sleep_until(world, world_in_ms(world, 1 + member->id));
         member->code = run_once(member, STORE_WRITE);

@@ -14,7 +14,7 @@
 
 #define FIBERS 8
 
-struct together {
+struct grouped {
     struct conformance *c;
     size_t size; /* of the value that each puts */
     int number, done;
@@ -31,28 +31,28 @@ static int connections_up(struct conformance *c)
 
 static void put_one(void *argument)
 {
-    struct together *together = argument;
-    char key[16], *text = malloc(together->size + 3);
+    struct grouped *grouped = argument;
+    char key[16], *text = malloc(grouped->size + 3);
     struct fh_error error;
-    struct keyvalue_view view = {NULL, world_wall_ms(together->c->harness.world)};
+    struct keyvalue_view view = {NULL, world_wall_ms(grouped->c->harness.world)};
     FH_ASSERT(text != NULL);
-    memset(text, 'a', together->size + 2);
-    text[0] = text[together->size + 1] = '"';
-    text[together->size + 2] = '\0';
-    snprintf(key, sizeof key, "v%d", together->number++);
-    if (store_begin(together->c->store, STORE_WRITE, &view.work, &error) == FH_OK &&
+    memset(text, 'a', grouped->size + 2);
+    text[0] = text[grouped->size + 1] = '"';
+    text[grouped->size + 2] = '\0';
+    snprintf(key, sizeof key, "v%d", grouped->number++);
+    if (store_begin(grouped->c->store, STORE_WRITE, &view.work, &error) == FH_OK &&
         redis_keyvalue.put(&view, key, text, false, &error) == FH_OK)
-        together->done += store_commit(view.work, &error) == FH_OK;
+        grouped->done += store_commit(view.work, &error) == FH_OK;
     free(text);
 }
 
 static bool all_put(struct conformance *c, size_t size)
 {
-    struct together together = {.c = c, .size = size};
+    struct grouped grouped = {.c = c, .size = size};
     for (int i = 0; i < FIBERS; i++)
-        conformance_start(c, put_one, &together);
+        conformance_start(c, put_one, &grouped);
     conformance_join(c);
-    return together.done == FIBERS;
+    return grouped.done == FIBERS;
 }
 
 static void small_works_share_a_connection_and_large_ones_take_others(struct conformance *c)
@@ -67,15 +67,15 @@ static void small_works_share_a_connection_and_large_ones_take_others(struct con
 
 static void read_one(void *argument)
 {
-    struct together *together = argument;
+    struct grouped *grouped = argument;
     redisReply *reply = NULL;
     struct redis_words question, commands;
     redis_words_init(&question);
     redis_words_init(&commands);
     redis_word(&question, "PING");
     redis_command_of(&commands, &question);
-    if (redis_read(redis_of(together->c->store), &commands, &reply, NULL) == FH_OK) {
-        together->done += redis_is(reply, REDIS_REPLY_STATUS) && strcmp(reply->str, "PONG") == 0;
+    if (redis_read(redis_of(grouped->c->store), &commands, &reply, NULL) == FH_OK) {
+        grouped->done += redis_is(reply, REDIS_REPLY_STATUS) && strcmp(reply->str, "PONG") == 0;
         hiredis.freeReplyObject(reply);
     }
     redis_words_release(&question);
@@ -84,8 +84,8 @@ static void read_one(void *argument)
 
 static void lose_all(void *argument)
 {
-    struct together *together = argument;
-    struct redis *redis = redis_of(together->c->store);
+    struct grouped *grouped = argument;
+    struct redis *redis = redis_of(grouped->c->store);
     for (int i = 0; i < redis->options.connections; i++)
         redis_connection_close(&redis->connections[i]);
 }
@@ -93,27 +93,27 @@ static void lose_all(void *argument)
 /* It would be sent on a link that is being made, before anybody has said who we are. */
 static void what_a_lost_connection_had_to_send_is_not_sent_on_the_next(struct conformance *c)
 {
-    struct together together = {.c = c};
-    conformance_start(c, read_one, &together);
-    conformance_start(c, lose_all, &together);
+    struct grouped grouped = {.c = c};
+    conformance_start(c, read_one, &grouped);
+    conformance_start(c, lose_all, &grouped);
     for (int i = 0; i < FIBERS; i++)
-        conformance_start(c, read_one, &together);
+        conformance_start(c, read_one, &grouped);
     conformance_join(c);
-    EXPECT(together.done == FIBERS + 1);
+    EXPECT(grouped.done == FIBERS + 1);
 }
 
 /* As when the server died and its word has not been heard yet: sending itself fails. */
 static void put_over_dead_links(void *argument)
 {
-    struct together *together = argument;
-    struct redis *redis = redis_of(together->c->store);
+    struct grouped *grouped = argument;
+    struct redis *redis = redis_of(grouped->c->store);
     enum fh_code code = FH_CONFLICT;
     struct fh_error error = {.retryable = true};
     char key[16];
-    snprintf(key, sizeof key, "v%d", together->number++);
+    snprintf(key, sizeof key, "v%d", grouped->number++);
     for (int i = 0; i < 50 && code == FH_CONFLICT && error.retryable; i++) {
-        struct keyvalue_view view = {NULL, world_wall_ms(together->c->harness.world)};
-        code = store_begin(together->c->store, STORE_WRITE, &view.work, &error);
+        struct keyvalue_view view = {NULL, world_wall_ms(grouped->c->harness.world)};
+        code = store_begin(grouped->c->store, STORE_WRITE, &view.work, &error);
         if (!code)
             code = redis_keyvalue.put(&view, key, "1", false, &error);
         for (int j = 0; j < redis->options.connections && i == 0; j++) {
@@ -123,17 +123,17 @@ static void put_over_dead_links(void *argument)
         if (!code)
             code = store_commit(view.work, &error);
     }
-    together->done += code == FH_OK;
+    grouped->done += code == FH_OK;
 }
 
 static void links_that_are_dead_when_a_call_is_sent_harm_nobody(struct conformance *c)
 {
     for (int count = 1; count <= 30; count += 7) {
-        struct together together = {.c = c};
+        struct grouped grouped = {.c = c};
         for (int i = 0; i < count; i++)
-            conformance_start(c, put_over_dead_links, &together);
+            conformance_start(c, put_over_dead_links, &grouped);
         conformance_join(c);
-        EXPECT(together.done == count && holds(c, "v0", "1"));
+        EXPECT(grouped.done == count && holds(c, "v0", "1"));
     }
 }
 
@@ -273,34 +273,34 @@ static void a_work_that_fails_in_the_script_leaves_the_others_standing(struct co
     begin_all(c, works, 3);
     bool put = puts_one(c, &works[0], "a", "1", NULL) && puts_one(c, &works[1], "n", "1", "e1") &&
                puts_one(c, &works[2], "b", "1", NULL);
-    bool together = commit_all(c, works, 3);
+    bool grouped = commit_all(c, works, 3);
     redisReply *removed = redis_tell(c, "DEL", key, (char *)NULL);
     bool told = redis_is(set, REDIS_REPLY_STATUS) && redis_is(removed, REDIS_REPLY_INTEGER);
     free(key);
     hiredis.freeReplyObject(set);
     hiredis.freeReplyObject(removed);
-    EXPECT(put && told && together);
+    EXPECT(put && told && grouped);
     EXPECT(works[0].code == FH_OK && works[1].code == FH_UNAVAILABLE && works[2].code == FH_OK);
     EXPECT(holds(c, "a", "1") && holds(c, "n", NULL) && holds(c, "b", "1"));
 }
 
 static void add_one(void *argument)
 {
-    struct together *together = argument;
+    struct grouped *grouped = argument;
     struct fh_error error;
-    struct keyvalue_view view = {NULL, world_wall_ms(together->c->harness.world)};
-    if (store_begin(together->c->store, STORE_WRITE, &view.work, &error) == FH_OK &&
+    struct keyvalue_view view = {NULL, world_wall_ms(grouped->c->harness.world)};
+    if (store_begin(grouped->c->store, STORE_WRITE, &view.work, &error) == FH_OK &&
         redis_keyvalue.add(&view, "n", 1, &error) == FH_OK)
-        together->done += store_commit(view.work, &error) == FH_OK;
+        grouped->done += store_commit(view.work, &error) == FH_OK;
 }
 
 static void more_works_than_a_call_takes_are_each_done_once(struct conformance *c)
 {
-    struct together together = {.c = c};
+    struct grouped grouped = {.c = c};
     for (int i = 0; i < 100; i++)
-        conformance_start(c, add_one, &together);
+        conformance_start(c, add_one, &grouped);
     conformance_join(c);
-    EXPECT(together.done == 100 && holds(c, "n", "100"));
+    EXPECT(grouped.done == 100 && holds(c, "n", "100"));
 }
 
 #define MANY 40 /* more than a call takes */

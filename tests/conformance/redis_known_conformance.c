@@ -14,15 +14,15 @@
 #define KEYS 4
 #define RANDOM_WORKS 600
 
-static struct keyvalue_view begin_together(struct conformance *c)
+static struct keyvalue_view begin_grouped(struct conformance *c)
 {
-    return begin(c, STORE_WRITE_TOGETHER, 0);
+    return begin(c, STORE_WRITE_GROUPED, 0);
 }
 
 /* Reads a key, so that it is remembered. */
 static bool looks_at(struct conformance *c, const char *key, const char *text)
 {
-    struct keyvalue_view view = begin_together(c);
+    struct keyvalue_view view = begin_grouped(c);
     bool well = view.work && shows(c, &view, key, text);
     return well && kv(c)->put(&view, "other", "1", false, &c->error) == FH_OK &&
            conformance_commit(c, view.work) == FH_OK;
@@ -55,7 +55,7 @@ static void what_the_process_has_written_is_not_asked_for(struct conformance *c)
     EXPECT(puts_field(c, "h", "a", "1") && looks_at(c, "h", "{\"a\": 1}"));
     int64_t asked = commands_asked(c, "hscan");
     for (int i = 0; i < 3; i++) {
-        struct keyvalue_view view = begin_together(c);
+        struct keyvalue_view view = begin_grouped(c);
         EXPECT(view.work && shows(c, &view, "h", i ? "{\"a\": 1, \"b\": 2}" : "{\"a\": 1}"));
         EXPECT(view.work->tentative);
         EXPECT(kv(c)->field_put(&view, "h", "b", "2", &c->error) == FH_OK);
@@ -76,11 +76,11 @@ static void works_that_only_read_or_run_again_ask(struct conformance *c)
 static void who_has_taken_what_another_process_changed_comes_to_nothing(struct conformance *c)
 {
     EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1") && another_writes(c, "v", "5"));
-    struct keyvalue_view view = begin_together(c);
+    struct keyvalue_view view = begin_grouped(c);
     EXPECT(view.work && shows(c, &view, "v", "1") && view.work->tentative);
     EXPECT(kv(c)->put(&view, "v", "2", true, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
-    view = begin_together(c); /* it was forgotten */
+    view = begin_grouped(c); /* it was forgotten */
     EXPECT(view.work && shows(c, &view, "v", "5") && !view.work->tentative);
     EXPECT(kv(c)->put(&view, "v", "6", true, &c->error) == FH_OK);
     EXPECT(conformance_commit(c, view.work) == FH_OK && holds(c, "v", "6"));
@@ -89,10 +89,10 @@ static void who_has_taken_what_another_process_changed_comes_to_nothing(struct c
 static void who_changes_nothing_is_told_so_too(struct conformance *c)
 {
     EXPECT(puts_value(c, "v", "1") && looks_at(c, "v", "1"));
-    struct keyvalue_view view = begin_together(c);
+    struct keyvalue_view view = begin_grouped(c);
     EXPECT(view.work && shows(c, &view, "v", "1") && conformance_commit(c, view.work) == FH_OK);
     EXPECT(another_writes(c, "v", "2"));
-    view = begin_together(c);
+    view = begin_grouped(c);
     EXPECT(view.work && shows(c, &view, "v", "1"));
     EXPECT(conformance_commit(c, view.work) == FH_CONFLICT && c->error.retryable);
 }
@@ -113,7 +113,7 @@ static void count_once(void *argument)
     struct keyvalue_view view = {NULL, world_wall_ms(c->harness.world)};
     json_t *fields = NULL;
     char text[24];
-    if (store_begin(c->store, STORE_WRITE_TOGETHER, &view.work, &error) != FH_OK)
+    if (store_begin(c->store, STORE_WRITE_GROUPED, &view.work, &error) != FH_OK)
         return;
     enum fh_code code = kv(c)->fields(&view, "h", &fields, &error);
     snprintf(text, sizeof text, "%lld",
@@ -229,7 +229,7 @@ static void what_is_remembered_is_what_is_there_whatever_works_do(struct conform
     unsigned seed = 7;
     int refused = 0, took = 0;
     for (int i = 0; i < RANDOM_WORKS; i++) {
-        struct keyvalue_view view = begin_together(c);
+        struct keyvalue_view view = begin_grouped(c);
         EXPECT(view.work != NULL);
         for (unsigned changes = 1 + draw(&seed, 4); changes; changes--) {
             if (draw(&seed, 2))
@@ -241,7 +241,7 @@ static void what_is_remembered_is_what_is_there_whatever_works_do(struct conform
         enum fh_code code = conformance_commit(c, view.work);
         EXPECT(code == FH_OK || (code == FH_CONFLICT && !c->error.retryable));
         refused += code != FH_OK;
-        char *known = all_keys(c, STORE_WRITE_TOGETHER), *there = all_keys(c, STORE_WRITE);
+        char *known = all_keys(c, STORE_WRITE_GROUPED), *there = all_keys(c, STORE_WRITE);
         bool same = strcmp(known, there) == 0;
         json_text_free(known);
         json_text_free(there);

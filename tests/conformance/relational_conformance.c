@@ -40,7 +40,7 @@ static void a_committed_work_is_there_whole_and_a_rolled_back_one_not_at_all(str
 static void a_work_of_its_own_commits_as_well(struct conformance *c)
 {
     make_items(c);
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     EXPECT(work);
     EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (1, 'a')", NULL) == FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
@@ -163,7 +163,7 @@ static void increment_often(void *argument)
     struct conformance *c = argument;
     for (int i = 0; i < INCREMENTS; i++) {
         int tries = 0;
-        while (!increment(c, tries ? STORE_WRITE_ALONE : STORE_WRITE)) {
+        while (!increment(c, tries ? STORE_WRITE_EXCLUSIVE : STORE_WRITE)) {
             EXPECT(c->error.code == FH_CONFLICT && c->error.retryable);
             EXPECT(++tries < 100);
         }
@@ -212,7 +212,7 @@ static void run_again_alone(struct member *members, int count)
 {
     for (int i = 0; i < count; i++) {
         if (members[i].code == FH_CONFLICT && members[i].error.retryable) {
-            members[i].mode = STORE_WRITE_ALONE;
+            members[i].mode = STORE_WRITE_EXCLUSIVE;
             run_member(&members[i]);
         }
     }
@@ -583,12 +583,12 @@ static void a_store_opened_again_keeps_everything_and_its_incarnation(struct con
 static void a_script_of_several_statements_is_one_work(struct conformance *c)
 {
     const struct sql_ops *sql = c->store->engine->sql;
-    struct store_work *work = conformance_begin(c, STORE_WRITE_ALONE);
+    struct store_work *work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     EXPECT(work);
     EXPECT(sql->script(work, "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);", &c->error) ==
            FH_OK);
     EXPECT(conformance_commit(c, work) == FH_OK);
-    work = conformance_begin(c, STORE_WRITE_ALONE);
+    work = conformance_begin(c, STORE_WRITE_EXCLUSIVE);
     EXPECT(work);
     EXPECT(sql->script(work, "INSERT INTO a VALUES (2); INSERT INTO nowhere VALUES (3);",
                        &c->error) != FH_OK);

@@ -181,7 +181,7 @@ static enum fh_code prepare(struct work_context *context, struct fh_error *error
 {
     struct model_data data = model_data_of(context->service);
     struct store_work *work;
-    enum fh_code code = store_begin(context->store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(context->store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code)
         return code;
     if (context->service->model == FH_RELATIONAL) {

@@ -40,7 +40,7 @@ static inline void fixture_open(void *argument)
     fixture->code =
         engine_embedded()->store->open(&options, context->world, &context->store, &fixture->error);
     if (fixture->code == FH_OK)
-        fixture->code = store_begin(context->store, STORE_WRITE_ALONE, &work, &fixture->error);
+        fixture->code = store_begin(context->store, STORE_WRITE_EXCLUSIVE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
     fixture->code = fixture_prepare(fixture, work);

@@ -78,7 +78,7 @@ static void renew(struct keeping *keeping)
     struct fixture *fixture = keeping->fixture;
     struct store *store = fixture->contexts[keeping->store].store;
     struct store_work *work;
-    fixture->code = store_begin(store, STORE_WRITE_ALONE, &work, &fixture->error);
+    fixture->code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, &fixture->error);
     if (!fixture->code)
         fixture->code = ledger_incarnation_renew(work, true, &fixture->error);
     if (!fixture->code)

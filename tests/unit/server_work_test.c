@@ -18,7 +18,7 @@ static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 struct played {
     struct store base;
     int conflicts; /* left, one a commit; -1: for ever */
-    int commits, alone, together, begun;
+    int commits, exclusive, grouped, begun;
     int failures; /* of the sequencer, left */
     int calls, busy, busy_most;
     int64_t position;
@@ -32,11 +32,11 @@ static enum fh_code play_begin(struct store *store, enum store_mode mode, struct
     *ret = malloc(sizeof **ret);
     FH_ASSERT(*ret != NULL);
     struct played *played = (struct played *)store;
-    **ret = (struct store_work){
-        .store = store, .mode = mode, .tentative = mode == STORE_WRITE_TOGETHER};
+    **ret =
+        (struct store_work){.store = store, .mode = mode, .tentative = mode == STORE_WRITE_GROUPED};
     played->begun++;
-    played->alone += mode == STORE_WRITE_ALONE;
-    played->together += mode == STORE_WRITE_TOGETHER;
+    played->exclusive += mode == STORE_WRITE_EXCLUSIVE;
+    played->grouped += mode == STORE_WRITE_GROUPED;
     return FH_OK;
 }
 
@@ -79,7 +79,7 @@ static const struct store_ops play_store = {.begin = play_begin,
                                             .sequence = play_sequence};
 
 static const struct engine play = {
-    .name = "play", .abilities = ENGINE_MANY_INSTANCES | ENGINE_TOGETHER, .store = &play_store};
+    .name = "play", .abilities = ENGINE_MANY_INSTANCES | ENGINE_GROUPED, .store = &play_store};
 
 struct fixture {
     struct harness harness;
@@ -203,12 +203,12 @@ static void a_work_that_meets_conflicts_gets_through(void **state)
     assert_int_equal(run.code, FH_OK);
     assert_int_equal(fixture->played.commits, 11);
     assert_int_equal(fixture->context.counters.reruns, 10);
-    assert_int_equal(fixture->played.alone, 2); /* from the ninth rerun on */
+    assert_int_equal(fixture->played.exclusive, 2); /* from the ninth rerun on */
     assert_true(run.told && run.position == 1);
     finish(fixture);
 }
 
-static void a_work_that_met_a_conflict_is_not_together_with_others_again(void **state)
+static void a_work_that_met_a_conflict_is_not_grouped_with_others_again(void **state)
 {
     struct fixture *fixture = *state;
     struct run run = {.fixture = fixture};
@@ -216,7 +216,7 @@ static void a_work_that_met_a_conflict_is_not_together_with_others_again(void **
     harness_run(&fixture->harness, run_work, &run);
     assert_int_equal(run.code, FH_OK);
     assert_int_equal(fixture->played.begun, 4);
-    assert_int_equal(fixture->played.together, 1);
+    assert_int_equal(fixture->played.grouped, 1);
     finish(fixture);
 }
 
@@ -305,8 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_work_that_meets_conflicts_gets_through, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_work_that_met_a_conflict_is_not_together_with_others_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_work_that_met_a_conflict_is_not_grouped_with_others_again,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refusal_because_of_what_may_never_be_is_not_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_work_that_never_gets_through_ends_by_its_deadline, set_up,

@@ -167,7 +167,7 @@ static void open_store(void *argument)
     if (engine_embedded()->store->open(&options, &fixture->node->world, &fixture->store, &error) !=
         FH_OK)
         return;
-    if (store_begin(fixture->store, STORE_WRITE_ALONE, &work, &error) != FH_OK)
+    if (store_begin(fixture->store, STORE_WRITE_EXCLUSIVE, &work, &error) != FH_OK)
         return;
     if (sql_run(work, "CREATE TABLE IF NOT EXISTS note (number INTEGER PRIMARY KEY, text TEXT)",
                 NULL, 0, NULL, NULL, NULL, &error) != FH_OK)

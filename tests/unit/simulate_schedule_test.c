@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Schedules (docs/internals/schedules.md) of one receiver's disk and clock: commands on the embedded engine,
- * on a simulated node. */
+/* Schedules (docs/internals/schedules.md) of one receiver's disk and clock: commands on the
+ * embedded engine, on a simulated node. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,7 @@ static void open_store(void *argument)
         .world = &fixture->node->world, .service = &service, .keys = work_keys_new()};
     if (engine_embedded()->store->open(&options, &fixture->node->world, &fixture->context.store,
                                        NULL) ||
-        store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, NULL))
+        store_begin(fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, NULL))
         return;
     sql_run(work, "CREATE TABLE IF NOT EXISTS effect (id INTEGER PRIMARY KEY, what TEXT)", NULL, 0,
             NULL, NULL, NULL, NULL);

@@ -213,7 +213,8 @@ static void bound_pages(void *argument)
 {
     struct fixture *fixture = argument;
     struct store_work *work;
-    fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
+    fixture->code =
+        store_begin(fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
     fixture->code = fixture->context.store->engine->sql->script(work, "PRAGMA max_page_count = 200",
@@ -437,7 +438,8 @@ static void run_script(void *argument)
 {
     struct fixture *fixture = argument;
     struct store_work *work;
-    fixture->code = store_begin(fixture->context.store, STORE_WRITE_ALONE, &work, &fixture->error);
+    fixture->code =
+        store_begin(fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, &fixture->error);
     if (fixture->code != FH_OK)
         return;
     fixture->code = fixture->context.store->engine->sql->script(

@@ -281,8 +281,8 @@ struct mariadb_store {
     struct fh_error down_why;
 
     /* Works that run alone: see work.c. */
-    int working, alone_waiting;
-    bool alone, exclusive;
+    int working, exclusive_waiting;
+    bool exclusive, beaten;
     struct fiber_queue turnstile;
 };
 

@@ -39,35 +39,35 @@ static struct mariadb_pool *pool_of(struct mariadb_store *store, enum store_mode
 
 static bool is_writing(enum store_mode mode)
 {
-    return mode == STORE_WRITE || mode == STORE_WRITE_ALONE;
+    return mode == STORE_WRITE || mode == STORE_WRITE_EXCLUSIVE;
 }
 
 /* ---- alone ---- */
 
 static bool must_wait(const struct mariadb_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_ALONE)
-        return store->alone || (store->exclusive && store->working);
-    return store->exclusive && (store->alone || store->alone_waiting);
+    if (mode == STORE_WRITE_EXCLUSIVE)
+        return store->exclusive || (store->beaten && store->working);
+    return store->beaten && (store->exclusive || store->exclusive_waiting);
 }
 
 static void turn_take(struct mariadb_store *store, enum store_mode mode)
 {
-    bool alone = mode == STORE_WRITE_ALONE;
-    store->alone_waiting += alone;
+    bool exclusive = mode == STORE_WRITE_EXCLUSIVE;
+    store->exclusive_waiting += exclusive;
     while (must_wait(store, mode))
         fiber_wait(&store->turnstile);
-    store->alone_waiting -= alone;
-    store->alone = store->alone || alone;
+    store->exclusive_waiting -= exclusive;
+    store->exclusive = store->exclusive || exclusive;
     store->working++;
 }
 
 static void turn_give(struct mariadb_store *store, enum store_mode mode, bool beaten)
 {
     store->working--;
-    if (mode == STORE_WRITE_ALONE) {
-        store->alone = false;
-        store->exclusive = beaten;
+    if (mode == STORE_WRITE_EXCLUSIVE) {
+        store->exclusive = false;
+        store->beaten = beaten;
     }
     fiber_wake_all(&store->turnstile);
 }

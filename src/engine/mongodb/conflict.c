@@ -32,39 +32,39 @@
 
 /* ---- The gate -------------------------------------------------------------------------------- */
 
-static bool is_closed(struct mongodb *mongodb, bool alone)
+static bool is_closed(struct mongodb *mongodb, bool exclusive)
 {
     if (!mongodb->ours)
         fiber_wake_all(&mongodb->turner);
-    return !mongodb->ours || mongodb->leaving || mongodb->alone ||
-           (alone ? mongodb->open > 0 : mongodb->alone_waiting > 0);
+    return !mongodb->ours || mongodb->leaving || mongodb->exclusive ||
+           (exclusive ? mongodb->open > 0 : mongodb->exclusive_waiting > 0);
 }
 
-enum fh_code mongodb_enter(struct mongodb *mongodb, bool alone, struct fh_error *error)
+enum fh_code mongodb_enter(struct mongodb *mongodb, bool exclusive, struct fh_error *error)
 {
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_WAIT_MS);
     mongodb->waiting++;
-    mongodb->alone_waiting += alone;
+    mongodb->exclusive_waiting += exclusive;
     bool in_time = true;
-    while (in_time && is_closed(mongodb, alone))
+    while (in_time && is_closed(mongodb, exclusive))
         in_time = fiber_wait_until(&mongodb->gate, mongodb->store.world, deadline_ns);
     mongodb->waiting--;
-    mongodb->alone_waiting -= alone;
+    mongodb->exclusive_waiting -= exclusive;
     if (!in_time) {
         fiber_wake_all(&mongodb->gate);
         return error_set(error, FH_UNAVAILABLE, "The store was busy for too long.");
     }
     mongodb->open++;
-    mongodb->alone = alone;
+    mongodb->exclusive = exclusive;
     return FH_OK;
 }
 
-void mongodb_leave(struct mongodb *mongodb, bool alone)
+void mongodb_leave(struct mongodb *mongodb, bool exclusive)
 {
     mongodb->open--;
-    if (alone)
-        mongodb->alone = false;
-    if (mongodb->open == 0 || alone)
+    if (exclusive)
+        mongodb->exclusive = false;
+    if (mongodb->open == 0 || exclusive)
         fiber_wake_all(&mongodb->gate);
     fiber_wake_all(&mongodb->turner);
 }

@@ -69,7 +69,7 @@ static enum fh_code prepare(struct mongodb *mongodb, struct fh_error *error)
     if (!code)
         code = mongodb_claim(mongodb, TURN_UNCLEAN, error);
     if (!code)
-        code = mongodb_begin(&mongodb->store, STORE_WRITE_ALONE, &work, error);
+        code = mongodb_begin(&mongodb->store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code)
         return code;
     code = ledger_prepare(work, mongodb->store.incarnation, error);
@@ -158,7 +158,7 @@ const struct engine engine_mongodb = {
     .name = "mongodb",
     .title = "MongoDB",
     .abilities =
-        ENGINE_MANY_INSTANCES | ENGINE_HOLDS_ALONE | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
+        ENGINE_MANY_INSTANCES | ENGINE_HOLDS_EXCLUSIVE | ENGINE_ONE_DOCUMENT | ENGINE_READS_APART,
     .models = 1u << FH_DOCUMENT,
     .store = &mongodb_store,
     .ledger = &mongodb_ledger,

@@ -102,8 +102,8 @@ struct mongodb {
     struct mongodb_work *works;    /* open for writing */
     struct mongodb_entry *entries; /* committing, or ended while a work is open that began before */
     uint64_t ended;                /* so many entries have */
-    int open, waiting, alone_waiting; /* works that write: begun, at the gate, of these alone */
-    bool alone;
+    int open, waiting, exclusive_waiting; /* works that write: begun, at the gate, of these alone */
+    bool exclusive;
     struct fiber_queue gate;
     struct fiber_queue decided; /* some entry's one write was */
 
@@ -290,8 +290,8 @@ static inline struct mongodb_work *mongodb_work_of(struct store_work *work)
 
 /* Through the gate: shared, or alone when all others have left. FH_UNAVAILABLE: it took too long.
  */
-enum fh_code mongodb_enter(struct mongodb *mongodb, bool alone, struct fh_error *error);
-void mongodb_leave(struct mongodb *mongodb, bool alone);
+enum fh_code mongodb_enter(struct mongodb *mongodb, bool exclusive, struct fh_error *error);
+void mongodb_leave(struct mongodb *mongodb, bool exclusive);
 /* First come, first served. NULL: it took too long. */
 struct mongodb_lock *mongodb_lock_take(struct mongodb *mongodb, const char *name);
 void mongodb_lock_give(struct mongodb *mongodb, struct mongodb_lock *lock);
@@ -315,7 +315,7 @@ void mongodb_rollback(struct store_work *work);
 void mongodb_work_free(struct mongodb_work *work);
 static inline bool mongodb_writes(const struct store_work *work)
 {
-    return work->mode == STORE_WRITE || work->mode == STORE_WRITE_ALONE;
+    return work->mode == STORE_WRITE || work->mode == STORE_WRITE_EXCLUSIVE;
 }
 /* FH_OK with NULL: there is none. New reference, on the heap. */
 enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,

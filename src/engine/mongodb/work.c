@@ -25,7 +25,7 @@ enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct sto
     struct mongodb *mongodb = mongodb_of(store);
     struct store_work work = {.store = store, .mode = mode};
     if (mongodb_writes(&work)) {
-        enum fh_code code = mongodb_enter(mongodb, mode == STORE_WRITE_ALONE, error);
+        enum fh_code code = mongodb_enter(mongodb, mode == STORE_WRITE_EXCLUSIVE, error);
         if (code)
             return code;
     }
@@ -46,12 +46,12 @@ void mongodb_rollback(struct store_work *work)
 {
     struct mongodb_work *own = mongodb_work_of(work);
     struct mongodb *mongodb = own->mongodb;
-    bool writes = mongodb_writes(work), alone = work->mode == STORE_WRITE_ALONE;
+    bool writes = mongodb_writes(work), exclusive = work->mode == STORE_WRITE_EXCLUSIVE;
     mongodb_work_free(own);
     if (!writes)
         return;
     mongodb_forget_ended(mongodb);
-    mongodb_leave(mongodb, alone);
+    mongodb_leave(mongodb, exclusive);
 }
 
 /* ---- What it remembers ----------------------------------------------------------------------- */

@@ -201,8 +201,8 @@ struct postgresql_store {
     uint64_t sequenced; /* ... and ended */
 
     /* STORE_WRITE works, and those that run alone. */
-    int writers, alone_waiting;
-    bool alone;
+    int writers, exclusive_waiting;
+    bool exclusive;
     struct fiber_queue turnstile;
     struct marks marks;
     int64_t marks_trimmed_ns;

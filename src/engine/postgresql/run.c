@@ -100,7 +100,7 @@ enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visi
 
 static struct postgresql_statement begin_statements[] = {
     BEGIN(STORE_READ, "REPEATABLE READ READ ONLY"), BEGIN(STORE_WRITE, "SERIALIZABLE"),
-    BEGIN(STORE_WRITE_GUARDED, "READ COMMITTED"),   BEGIN(STORE_WRITE_ALONE, "SERIALIZABLE"),
+    BEGIN(STORE_WRITE_GUARDED, "READ COMMITTED"),   BEGIN(STORE_WRITE_EXCLUSIVE, "SERIALIZABLE"),
     BEGIN(STORE_MIGRATE, "READ COMMITTED"),
 };
 

@@ -35,7 +35,7 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
     mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
     if (!mark->opening) /* the store is being opened: whoever asks again finds it made */
         return FH_OK;
-    bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_ALONE;
+    bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_EXCLUSIVE;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
     return postgresql_run(&work->base,
                           serializable

@@ -51,23 +51,23 @@ static struct postgresql_store *store_of(const struct postgresql_work *work)
 
 static bool must_wait(const struct postgresql_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_ALONE)
-        return store->alone || store->writers;
-    return store->alone || store->alone_waiting;
+    if (mode == STORE_WRITE_EXCLUSIVE)
+        return store->exclusive || store->writers;
+    return store->exclusive || store->exclusive_waiting;
 }
 
 static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mode mode,
                                    struct fh_error *error)
 {
-    bool alone = mode == STORE_WRITE_ALONE, passed = true;
+    bool exclusive = mode == STORE_WRITE_EXCLUSIVE, passed = true;
     int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_WAIT_MS);
-    store->alone_waiting += alone;
+    store->exclusive_waiting += exclusive;
     while (passed && must_wait(store, mode))
         passed = fiber_wait_until(&store->turnstile, store->base.world, deadline_ns);
-    store->alone_waiting -= alone;
+    store->exclusive_waiting -= exclusive;
     if (passed) {
-        store->alone = alone;
-        store->writers += !alone;
+        store->exclusive = exclusive;
+        store->writers += !exclusive;
         return FH_OK;
     }
     fiber_wake_all(&store->turnstile);
@@ -80,17 +80,17 @@ static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mo
 
 static void turnstile_leave(struct postgresql_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_ALONE)
-        store->alone = false;
+    if (mode == STORE_WRITE_EXCLUSIVE)
+        store->exclusive = false;
     else
         store->writers--;
-    if (store->turnstile.first && !(store->alone_waiting && store->writers))
+    if (store->turnstile.first && !(store->exclusive_waiting && store->writers))
         fiber_wake_all(&store->turnstile);
 }
 
 static bool is_write(enum store_mode mode)
 {
-    return mode == STORE_WRITE || mode == STORE_WRITE_GUARDED || mode == STORE_WRITE_ALONE;
+    return mode == STORE_WRITE || mode == STORE_WRITE_GUARDED || mode == STORE_WRITE_EXCLUSIVE;
 }
 
 /* ---- The lock of migrations ------------------------------------------------------------------ */
@@ -162,7 +162,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     struct postgresql_work *work = calloc(1, sizeof *work);
     FH_ASSERT(work != NULL);
     *ret = NULL;
-    work->together = mode == STORE_WRITE_TOGETHER;
+    work->together = mode == STORE_WRITE_GROUPED;
     if (work->together)
         mode = STORE_WRITE;
     work->base = (struct store_work){.store = base, .mode = mode};

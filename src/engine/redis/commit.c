@@ -18,10 +18,10 @@
 #include "base/crash.h"
 #include "engine/redis/copy.h"
 
-#define TOGETHER_MAX 32
-#define TOGETHER_MAX_IDLE 12 /* the server has none: so that it works while others are made */
-#define GROUP_SIZE ((size_t)4 << 10)         /* of most groups, about */
-#define TOGETHER_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
+#define GROUP_MAX 32
+#define GROUP_MAX_IDLE 12 /* the server has none: so that it works while others are made */
+#define GROUP_SIZE ((size_t)4 << 10)      /* of most groups, about */
+#define GROUP_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
 
 /* A work in its group; it is on its fiber's stack. */
 struct member {
@@ -276,8 +276,7 @@ static void lead(struct redis *redis, struct member *member)
 
 static bool has_room(const struct redis_group *group, size_t size)
 {
-    return group && group->count < TOGETHER_MAX &&
-           group->works.text.length + size <= TOGETHER_SIZE_MAX;
+    return group && group->count < GROUP_MAX && group->works.text.length + size <= GROUP_SIZE_MAX;
 }
 
 static enum fh_code commit(struct redis_work *own, struct fh_error *error)
@@ -312,7 +311,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
         return member.code;
     }
     join(redis->gathering, &member);
-    if (redis->gathering->count >= (redis->calling ? TOGETHER_MAX : TOGETHER_MAX_IDLE))
+    if (redis->gathering->count >= (redis->calling ? GROUP_MAX : GROUP_MAX_IDLE))
         run_group(redis->gathering);
     while (!member.ended)
         fiber_park();

@@ -93,7 +93,7 @@ static enum fh_code prepare(struct redis *redis, struct fh_error *error)
     struct store_work *work;
     enum fh_code code;
     do { /* another process may open the store in the same moment */
-        code = redis_begin(&redis->store, STORE_WRITE_ALONE, &work, error);
+        code = redis_begin(&redis->store, STORE_WRITE_EXCLUSIVE, &work, error);
         if (code)
             return code;
         code = ledger_prepare(work, redis->store.incarnation, error);
@@ -182,7 +182,7 @@ static const struct store_ops redis_store = {
 const struct engine engine_redis = {
     .name = "redis",
     .title = "Redis",
-    .abilities = ENGINE_MANY_INSTANCES | ENGINE_TOGETHER | ENGINE_READS_APART,
+    .abilities = ENGINE_MANY_INSTANCES | ENGINE_GROUPED | ENGINE_READS_APART,
     .models = 1u << FH_KEY_VALUE,
     .store = &redis_store,
     .ledger = &redis_ledger,

@@ -137,8 +137,8 @@ struct redis {
     struct redis_slot answered;    /* the last call that was answered */
     struct redis_slot stands;      /* ... that has written; number 0: none has */
     int slot_count;
-    int open, alone_waiting; /* writing works */
-    bool alone;
+    int open, exclusive_waiting; /* writing works */
+    bool exclusive;
     struct fiber_queue gate;
 
     struct redis_placed placed[REDIS_PLACED_MAX];

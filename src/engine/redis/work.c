@@ -26,22 +26,22 @@ struct redis_read {
 /* ---- Through the gate ---------------------------------------------------------------------------
  */
 
-static enum fh_code enter(struct redis *redis, bool alone, struct fh_error *error)
+static enum fh_code enter(struct redis *redis, bool exclusive, struct fh_error *error)
 {
     struct world *world = redis->store.world;
     int64_t deadline_ns = world_in_ms(world, REDIS_WAIT_MS);
-    redis->alone_waiting += alone;
-    while (redis->alone || (alone ? redis->open > 0 : redis->alone_waiting > 0)) {
+    redis->exclusive_waiting += exclusive;
+    while (redis->exclusive || (exclusive ? redis->open > 0 : redis->exclusive_waiting > 0)) {
         if (!fiber_wait_until(&redis->gate, world, deadline_ns)) {
-            redis->alone_waiting -= alone;
+            redis->exclusive_waiting -= exclusive;
             fiber_wake_all(&redis->gate);
             return error_set(error, FH_UNAVAILABLE,
                              "Works in the store's way did not end within %d s.",
                              REDIS_WAIT_MS / 1000);
         }
     }
-    redis->alone_waiting -= alone;
-    redis->alone = alone;
+    redis->exclusive_waiting -= exclusive;
+    redis->exclusive = exclusive;
     redis->open++;
     return FH_OK;
 }
@@ -61,7 +61,7 @@ static void steps_release(struct redis_steps *steps)
 
 static bool goes_alone(enum store_mode mode)
 {
-    return mode == STORE_WRITE_ALONE || mode == STORE_MIGRATE;
+    return mode == STORE_WRITE_EXCLUSIVE || mode == STORE_MIGRATE;
 }
 
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,
@@ -108,7 +108,7 @@ void redis_rollback(struct store_work *work)
     free(own->published);
     if (redis_writes(work)) {
         redis->open--;
-        redis->alone = false;
+        redis->exclusive = false;
         fiber_wake_all(&redis->gate);
     }
     free(own);

@@ -132,7 +132,7 @@ static void sqlite_close(struct store *base)
 static enum fh_code provision(struct sqlite_store *store, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(&store->base, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(&store->base, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_prepare(work, store->base.incarnation, error);

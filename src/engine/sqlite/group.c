@@ -67,7 +67,7 @@ static struct fh_error rerun_error(void)
 static void group_idle(struct sqlite_store *store)
 {
     store->state = GROUP_IDLE;
-    store->alone = false;
+    store->exclusive = false;
     fiber_wake_all(&store->turnstile);
 }
 
@@ -129,7 +129,7 @@ static void commit_early(void *argument)
 static void commit_failed(struct sqlite_store *store)
 {
     struct fh_error error;
-    if (store->alone) {
+    if (store->exclusive) {
         sqlite_error(store->writer.db, store->commit_result, &error);
         if (error.code == FH_UNSUPPORTED)
             error.code = FH_UNAVAILABLE;
@@ -208,29 +208,29 @@ void sqlite_group_init(struct sqlite_store *store)
 
 static bool must_wait(const struct sqlite_store *store, enum store_mode mode)
 {
-    if (store->state == GROUP_BUSY || store->active || store->alone)
+    if (store->state == GROUP_BUSY || store->active || store->exclusive)
         return true;
-    if (mode == STORE_WRITE_ALONE)
+    if (mode == STORE_WRITE_EXCLUSIVE)
         return store->state != GROUP_IDLE;
-    return store->state == GROUP_IDLE && store->alone_waiting > 0;
+    return store->state == GROUP_IDLE && store->exclusive_waiting > 0;
 }
 
 static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode,
                                 struct fh_error *error)
 {
-    if (mode == STORE_WRITE_ALONE)
-        store->alone_waiting++;
+    if (mode == STORE_WRITE_EXCLUSIVE)
+        store->exclusive_waiting++;
     while (must_wait(store, mode))
         fiber_wait(&store->turnstile);
-    if (mode == STORE_WRITE_ALONE)
-        store->alone_waiting--;
+    if (mode == STORE_WRITE_EXCLUSIVE)
+        store->exclusive_waiting--;
     int result = SQLITE_OK;
     if (store->state == GROUP_IDLE) {
         result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");
         if (result == SQLITE_OK) {
             CRASH_POINT("group.begun");
             store->state = GROUP_OPEN;
-            store->alone = mode == STORE_WRITE_ALONE;
+            store->exclusive = mode == STORE_WRITE_EXCLUSIVE;
         }
     }
     if (result == SQLITE_OK)
@@ -283,7 +283,7 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
         mode = STORE_READ; /* a snapshot of its own costs no more here */
     work->migrates = mode == STORE_MIGRATE;
     if (mode == STORE_MIGRATE)
-        mode = STORE_WRITE_ALONE; /* there is one process, and one writer */
+        mode = STORE_WRITE_EXCLUSIVE; /* there is one process, and one writer */
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
     enum fh_code code;
@@ -316,9 +316,9 @@ static void active_end(struct sqlite_store *store)
 {
     store->active = NULL;
     if (store->state == GROUP_IDLE)
-        store->alone = false; /* the group broke under it */
+        store->exclusive = false; /* the group broke under it */
     if (store->state == GROUP_OPEN) {
-        if (store->alone || store->member_count >= SQLITE_GROUP_MAX)
+        if (store->exclusive || store->member_count >= SQLITE_GROUP_MAX)
             turn_commit(&store->turn);
         else
             world_turn(store->base.world, &store->turn);
@@ -366,9 +366,9 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
     }
     FH_ASSERT(store->active == work);
     if (sqlite_group_broke(store)) {
-        bool alone = base->mode == STORE_WRITE_ALONE;
+        bool exclusive = base->mode == STORE_WRITE_EXCLUSIVE;
         struct fh_error broken = rerun_error();
-        if (alone)
+        if (exclusive)
             error_set(&broken, FH_CONFLICT, "A statement rolled the work back.");
         if (error)
             *error = broken;

@@ -60,8 +60,8 @@ struct sqlite_store {
     /* The group: see group.c. */
     enum sqlite_group state;
     struct sqlite_work *active; /* between begin and commit */
-    bool alone;                 /* the open group takes one work only */
-    int alone_waiting;
+    bool exclusive;             /* the open group takes one work only */
+    int exclusive_waiting;
     struct sqlite_work *members, **members_end;
     int member_count;
     struct fiber_queue turnstile;

@@ -328,7 +328,8 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     statement_done(connection, sql, statement);
     if (code == FH_OK && ret_changes)
         *ret_changes = sqlite3_total_changes64(connection->db) - before;
-    if (code != FH_OK && !reading && sqlite_group_broke(store) && work->mode != STORE_WRITE_ALONE) {
+    if (code != FH_OK && !reading && sqlite_group_broke(store) &&
+        work->mode != STORE_WRITE_EXCLUSIVE) {
         code = error_set(error, FH_CONFLICT, "The group's transaction was rolled back.");
         if (error)
             error->retryable = true;

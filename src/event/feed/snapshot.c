@@ -348,7 +348,7 @@ static enum fh_code read_page(struct event_manager *manager, struct page *page,
         bool again;
         int most = portion_size(portion, SNAPSHOT_ROWS_MAX);
         page->limit = page->limit < most ? page->limit : most;
-        enum store_mode mode = tries < SNAPSHOT_TRIES_BESIDE ? STORE_WRITE : STORE_WRITE_ALONE;
+        enum store_mode mode = tries < SNAPSHOT_TRIES_BESIDE ? STORE_WRITE : STORE_WRITE_EXCLUSIVE;
         enum fh_code code = make_page(manager, page, mode, &again, error);
         if (code == FH_OK && !again) {
             if (page->limit > 0 && (int)json_array_size(page->keys) == page->limit)

@@ -113,7 +113,7 @@ static enum fh_code slice(struct event_manager *manager, int64_t through, int64_
     struct store_work *work;
     enum fh_code code;
     do {
-        code = store_begin(context->store, tries.alone ? STORE_WRITE_ALONE : STORE_WRITE, &work,
+        code = store_begin(context->store, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work,
                            error);
         if (code != FH_OK)
             continue;

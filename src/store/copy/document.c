@@ -86,7 +86,7 @@ static enum fh_code insert_some(struct store *store, const char *collection, con
                                 size_t first, size_t count, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (size_t i = first; i < first + count && i < json_array_size(list) && code == FH_OK; i++)
@@ -161,7 +161,7 @@ static enum fh_code remove_documents(void *context, const json_t *list, struct f
     size_t i;
     json_t *document;
     bool existed;
-    enum fh_code code = store_begin(emptying->store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(emptying->store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     json_array_foreach (list, i, document) {

@@ -74,7 +74,7 @@ static enum fh_code write_one(struct copying *copying, const struct copied_key *
     struct store *to = copying->options->to;
     enum fh_code code = FH_OK;
     if (!copying->work)
-        code = store_begin(to, STORE_WRITE_ALONE, &copying->work, error);
+        code = store_begin(to, STORE_WRITE_EXCLUSIVE, &copying->work, error);
     if (code != FH_OK)
         return code;
     struct keyvalue_view view = {copying->work, 1}; /* nothing that is copied has ended */

@@ -167,7 +167,7 @@ static enum fh_code sql_empty(struct store *store, struct fh_error *error)
     static const char *const statements[] = {"DELETE FROM kv_key", "DELETE FROM kv_field",
                                              "DELETE FROM kv_member", "DELETE FROM kv_gone"};
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < 4 && code == FH_OK; i++)

@@ -150,7 +150,7 @@ static enum fh_code sql_write(struct store *store, const struct copied_ledger *l
     struct store_work *work;
     struct text sql;
     int width = copied_column_count(ledger);
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     insert_statement(&sql, ledger);
@@ -176,7 +176,7 @@ static enum fh_code sql_empty(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
     char sql[96];
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++) {
@@ -198,7 +198,7 @@ static enum fh_code sql_number(struct store *store, int64_t position, int64_t tr
     char text[24] = "";
     if (trimmed > 0)
         snprintf(text, sizeof text, "%lld", (long long)trimmed);
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_do(work, ledger_sql(work, LEDGER_COUNTER_SET), &value, 1, NULL, error);

@@ -264,7 +264,7 @@ static enum fh_code slice_write_once(struct store *to, const char *sql, int colu
                                      const struct slice *slice, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(to, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < slice->count && code == FH_OK; i++)
@@ -310,7 +310,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
 {
     struct store_work *work;
     struct store *to = copying->options->to;
-    enum fh_code code = store_begin(to, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(to, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = copying->count - 1; i >= 0 && code == FH_OK; i--) {
@@ -382,7 +382,7 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
     if (trimmed > 0)
         snprintf(text, sizeof text, "%lld", (long long)trimmed);
     if (code == FH_OK)
-        code = store_begin(copying->options->to, STORE_WRITE_ALONE, &work, error);
+        code = store_begin(copying->options->to, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     struct sql_value value = sql_integer(position);

@@ -174,7 +174,7 @@ static enum fh_code write_ledger(struct store *store, const struct copied_ledger
                                  const struct sql_value *rows, int count, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < count && code == FH_OK; i++)
@@ -186,7 +186,7 @@ static enum fh_code number(struct store *store, int64_t position, int64_t trimme
                            const char *trimmed_id, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = toy_put(work, TOY_COUNTER, TOY_OUTBOX,
@@ -202,7 +202,7 @@ static enum fh_code number(struct store *store, int64_t position, int64_t trimme
 static enum fh_code empty(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     for (int i = 0; i < copied_ledger_count && code == FH_OK; i++)
@@ -242,7 +242,7 @@ static enum fh_code clear_documents(struct store *store, const char *collection,
                                     struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     char table[TOY_TABLE_SIZE];
@@ -256,7 +256,7 @@ static enum fh_code insert_documents(struct store *store, const char *collection
                                      const json_t *list, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     size_t index;

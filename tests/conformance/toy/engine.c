@@ -52,7 +52,7 @@ static struct toy_shelf *shelf_of(const char *folder)
 static enum fh_code prepare(struct store *store, struct fh_error *error)
 {
     struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_ALONE, &work, error);
+    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
     if (code != FH_OK)
         return code;
     code = ledger_prepare(work, store->incarnation, error);
