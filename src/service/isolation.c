@@ -84,7 +84,7 @@ static bool take_paths(const json_t *body, struct trying *trying)
 {
     const json_t *paths = json_object_get(body, "paths");
     size_t count = json_array_size(paths);
-    if (!json_is_array(paths) || count > PROVE_PATHS_MAX)
+    if (!json_is_array(paths) || count > VERIFY_PATHS_MAX)
         return false;
     trying->tried = calloc(count ? count : 1, sizeof *trying->tried);
     FH_ASSERT(trying->tried != NULL);
@@ -97,7 +97,7 @@ static bool take_paths(const json_t *body, struct trying *trying)
     return true;
 }
 
-void prove_answer(struct runtime *runtime, struct exchange *exchange)
+void verify_answer(struct runtime *runtime, struct exchange *exchange)
 {
     const struct http_incoming *incoming = exchange_request(exchange);
     struct fh_error error;

@@ -17,8 +17,8 @@
 
 #include "service/runtime.h"
 
-#define PROVE_PATHS_MAX 4096
+#define VERIFY_PATHS_MAX 4096
 
-void prove_answer(struct runtime *runtime, struct exchange *exchange);
+void verify_answer(struct runtime *runtime, struct exchange *exchange);
 
 #endif

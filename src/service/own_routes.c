@@ -225,7 +225,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
                   {"POST", "/_freehold/saga/abandon", false, FH_OPERATORS, operators_saga_abandon},
                   {"POST", "/_freehold/saga/compensate", false, FH_OPERATORS, operators_saga_undo},
                   {"POST", SERVICE_BACKUP_PATH, false, FH_OPERATORS, backup_answer},
-                  {"POST", "/_freehold/prove", false, FH_OPERATORS, prove_answer}};
+                  {"POST", "/_freehold/prove", false, FH_OPERATORS, verify_answer}};
     const struct http_incoming *incoming = exchange_request(exchange);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, incoming->path) != 0)

@@ -16,8 +16,8 @@
 #include "system/verify/verify.h"
 #include "system/verify/servers.h"
 
-#define PROVE_MS_MAX 30000
-#define PROVING_MAX 512 /* processes */
+#define VERIFY_MS_MAX 30000
+#define VERIFYING_MAX 512 /* processes */
 
 static void keep(void *context, const json_t *line)
 {
@@ -27,73 +27,73 @@ static void keep(void *context, const json_t *line)
 }
 
 /* Who is asked to try, and what they answer. */
-struct proving {
-    struct cli_ask asks[PROVING_MAX];
-    const struct system_service *asked[PROVING_MAX];
+struct verifying {
+    struct cli_ask asks[VERIFYING_MAX];
+    const struct system_service *asked[VERIFYING_MAX];
     size_t count;
 };
 
-static void ask_to_prove(struct proving *proving, const struct system_service *service,
-                         const char *address, const json_t *paths)
+static void ask_to_verify(struct verifying *verifying, const struct system_service *service,
+                          const char *address, const json_t *paths)
 {
-    if (proving->count == PROVING_MAX)
+    if (verifying->count == VERIFYING_MAX)
         return;
-    proving->asked[proving->count] = service;
-    proving->asks[proving->count++] = (struct cli_ask){.service = service->name,
-                                                       .address = address,
-                                                       .method = "POST",
-                                                       .path = "/_freehold/prove",
-                                                       .body = json_text(paths)};
+    verifying->asked[verifying->count] = service;
+    verifying->asks[verifying->count++] = (struct cli_ask){.service = service->name,
+                                                           .address = address,
+                                                           .method = "POST",
+                                                           .path = "/_freehold/prove",
+                                                           .body = json_text(paths)};
 }
 
 /* Each instance that has an address of its own, else whoever answers. */
-static void ask_service(struct proving *proving, const struct system_service *service,
+static void ask_service(struct verifying *verifying, const struct system_service *service,
                         const json_t *process, const json_t *paths)
 {
-    size_t i, before = proving->count;
+    size_t i, before = verifying->count;
     json_t *instance;
     json_array_foreach (json_at(process, "instances"), i, instance) {
         const char *address = json_string_at(instance, "address");
         if (address && json_is_true(json_at(instance, "ready")))
-            ask_to_prove(proving, service, address, paths);
+            ask_to_verify(verifying, service, address, paths);
     }
-    if (proving->count == before)
-        ask_to_prove(proving, service, json_string_at(process, "address"), paths);
+    if (verifying->count == before)
+        ask_to_verify(verifying, service, json_string_at(process, "address"), paths);
 }
 
 /* Every live process of a service tries to open what is not its own. */
-static void prove_all(struct system_file *file, const struct state *state, const json_t *status,
-                      struct findings *findings, json_t *not_proved)
+static void verify_all(struct system_file *file, const struct state *state, const json_t *status,
+                       struct findings *findings, json_t *not_verified)
 {
-    struct proving *proving = calloc(1, sizeof *proving);
+    struct verifying *verifying = calloc(1, sizeof *verifying);
     size_t i;
     json_t *process, *answer;
-    FH_ASSERT(proving != NULL);
+    FH_ASSERT(verifying != NULL);
     json_array_foreach (json_at(status, "services"), i, process) {
         const struct system_service *service =
             system_file_service(file, json_string_at(process, "name"));
         if (!service || !json_is_true(json_at(process, "ready")))
             continue; /* live_check has said so */
-        json_t *paths = prove_paths(file, state, service);
-        ask_service(proving, service, process, paths);
+        json_t *paths = verify_paths(file, state, service);
+        ask_service(verifying, service, process, paths);
         json_decref(paths);
     }
-    cli_ask_all(state, proving->asks, proving->count, PROVE_MS_MAX);
-    for (i = 0; i < proving->count; i++) {
-        struct cli_ask *ask = &proving->asks[i];
+    cli_ask_all(state, verifying->asks, verifying->count, VERIFY_MS_MAX);
+    for (i = 0; i < verifying->count; i++) {
+        struct cli_ask *ask = &verifying->asks[i];
         answer = NULL;
         if (ask->status == 200)
             json_parse(ask->answer, strlen(ask->answer), &answer, NULL);
         if (answer)
-            prove_judge(proving->asked[i], answer, findings, not_proved);
+            verify_judge(verifying->asked[i], answer, findings, not_verified);
         else
-            findings_error(findings, proving->asked[i]->place, "%s at %s proved nothing: %s",
-                           proving->asked[i]->name, ask->address, ask->answer);
+            findings_error(findings, verifying->asked[i]->place, "%s at %s proved nothing: %s",
+                           verifying->asked[i]->name, ask->address, ask->answer);
         json_decref(answer);
         json_text_free((char *)(uintptr_t)ask->body);
         free(ask->answer);
     }
-    free(proving);
+    free(verifying);
 }
 
 /* What each store has applied tells which migrations are new. */
@@ -116,7 +116,7 @@ static void check_migrations(struct system_file *file, const struct state *state
                                          .path = "/_freehold/state",
                                          .headers = {{"Freehold-From", KEYS_OPERATOR}}};
     }
-    cli_ask_all(state, asks, count, PROVE_MS_MAX);
+    cli_ask_all(state, asks, count, VERIFY_MS_MAX);
     for (i = 0; i < count; i++) {
         json_int_t applied = -1;
         answer = NULL;
@@ -133,7 +133,7 @@ static void check_migrations(struct system_file *file, const struct state *state
 }
 
 static int check_live(struct system_file *file, const char *folder, struct findings *findings,
-                      json_t *not_proved)
+                      json_t *not_verified)
 {
     struct state state;
     json_t *status = NULL;
@@ -147,8 +147,8 @@ static int check_live(struct system_file *file, const char *folder, struct findi
         cli_fail(code, "the system has just stopped");
     if (code == CLI_DONE) {
         live_check(file, &state, status, findings);
-        prove_all(file, &state, status, findings, not_proved);
-        prove_servers(file, &state, status, findings);
+        verify_all(file, &state, status, findings, not_verified);
+        verify_servers(file, &state, status, findings);
         check_migrations(file, &state, status, findings);
     }
     json_decref(status);
@@ -181,7 +181,7 @@ static void print_callers(struct system_file *file)
 }
 
 static void print_json(struct system_file *file, const struct findings *findings,
-                       json_t *not_proved, json_t *not_judged)
+                       json_t *not_verified, json_t *not_judged)
 {
     json_t *all = findings_json(findings);
     if (file) {
@@ -193,8 +193,8 @@ static void print_json(struct system_file *file, const struct findings *findings
         json_object_set_new(all, "sagas", json_integer((json_int_t)counts.sagas));
         json_object_set_new(all, "callers", callers_matrix(file));
     }
-    if (file && not_proved)
-        json_object_set(all, "not_proved", not_proved);
+    if (file && not_verified)
+        json_object_set(all, "not_proved", not_verified);
     if (file && not_judged)
         json_object_set(all, "not_judged", not_judged);
     cli_print_json(all);
@@ -221,18 +221,18 @@ static void print_open(const char *what, const json_t *sentences)
 }
 
 static void print_result(struct system_file *file, const struct findings *findings,
-                         const json_t *not_proved, const json_t *not_judged)
+                         const json_t *not_verified, const json_t *not_judged)
 {
     cli_print_findings(findings);
     if (!file || findings->errors) {
         print_counts(findings);
-        print_open("Not proved", not_proved);
+        print_open("Not proved", not_verified);
         print_open("Not judged", not_judged);
         return;
     }
     struct check_counts counts = check_count(file);
     printf("%s%s fits together%s%s: %zu %s, %zu %s (%zu public), %zu %s, %zu %s, %zu %s.\n",
-           cli_colour(stdout, CLI_GREEN), file->name, not_proved ? " and runs as described" : "",
+           cli_colour(stdout, CLI_GREEN), file->name, not_verified ? " and runs as described" : "",
            cli_colour(stdout, CLI_PLAIN), counts.services,
            plural(counts.services, "service", "services"), counts.routes,
            plural(counts.routes, "route", "routes"), counts.public_routes, counts.subscriptions,
@@ -242,7 +242,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
-    print_open("Not proved", not_proved);
+    print_open("Not proved", not_verified);
     print_open("Not judged", not_judged);
 }
 
@@ -257,20 +257,20 @@ static int run(const struct cli_command *command, char **words, const char **val
                                            .programs = cli_value(command, values, "--programs"),
                                            .state = cli_value(command, values, "--state")},
                     &findings);
-    json_t *not_proved = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
-    int code = file && live ? check_live(file, folder, &findings, not_proved) : CLI_DONE;
+    json_t *not_verified = live ? json_array() : NULL, *not_judged = live ? NULL : json_array();
+    int code = file && live ? check_live(file, folder, &findings, not_verified) : CLI_DONE;
     if (file && !live)
         migrations_check_recorded(
             file, folder ? folder : cli_default_state(&file->arena, file->folder, file->name),
             &findings, not_judged);
     if (code == CLI_DONE) {
         if (cli_value(command, values, "--json"))
-            print_json(file, &findings, not_proved, not_judged);
+            print_json(file, &findings, not_verified, not_judged);
         else
-            print_result(file, &findings, not_proved, not_judged);
+            print_result(file, &findings, not_verified, not_judged);
         code = findings.errors ? CLI_FAILED : CLI_DONE;
     }
-    json_decref(not_proved);
+    json_decref(not_verified);
     json_decref(not_judged);
     system_file_free(file);
     findings_release(&findings);

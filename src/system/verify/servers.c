@@ -19,7 +19,7 @@
 
 #define ROOM_SHARE_MAX 80 /* per cent of a server's connections */
 
-struct proving {
+struct verifying {
     const struct system_file *file;
     const json_t *status;
     struct findings *findings;
@@ -45,7 +45,7 @@ static json_t *read_stores(const struct system_file *file, const struct state *s
     return stores;
 }
 
-static void try_store(const struct proving *by, const struct system_service *owner,
+static void try_store(const struct verifying *by, const struct system_service *owner,
                       const json_t *store)
 {
     const struct server_kind *kind = server_kind(server_text(store, "engine"));
@@ -84,7 +84,7 @@ static bool same_server(const json_t *a, const json_t *b)
            server_port(a, 0) == server_port(b, 0);
 }
 
-static int processes_of(const struct proving *by, const struct system_service *service)
+static int processes_of(const struct verifying *by, const struct system_service *service)
 {
     size_t i;
     json_t *process;
@@ -97,7 +97,7 @@ static int processes_of(const struct proving *by, const struct system_service *s
 }
 
 /* Of all services on the server of `store`; *ret_first: the first of them. */
-static int count_needed(const struct proving *by, const json_t *store,
+static int count_needed(const struct verifying *by, const json_t *store,
                         const struct system_service **ret_first)
 {
     int needed = 0;
@@ -116,7 +116,7 @@ static int count_needed(const struct proving *by, const json_t *store,
     return needed;
 }
 
-static void check_room(const struct proving *by, const struct system_service *service,
+static void check_room(const struct verifying *by, const struct system_service *service,
                        const json_t *store)
 {
     const struct server_kind *kind = server_kind(server_text(store, "engine"));
@@ -142,10 +142,10 @@ static void check_room(const struct proving *by, const struct system_service *se
                          room.connections_max, room.connections, needed);
 }
 
-void prove_servers(const struct system_file *file, const struct state *state, const json_t *status,
-                   struct findings *findings)
+void verify_servers(const struct system_file *file, const struct state *state, const json_t *status,
+                    struct findings *findings)
 {
-    struct proving by = {
+    struct verifying by = {
         .file = file, .status = status, .findings = findings, .stores = read_stores(file, state)};
     for (size_t i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];

@@ -11,7 +11,7 @@
 
 /* An error for each store that lets another's credentials in, or that can't be asked; a warning for
  * each server whose connections may run out. `status` is the answer of `up`. */
-void prove_servers(const struct system_file *file, const struct state *state, const json_t *status,
-                   struct findings *findings);
+void verify_servers(const struct system_file *file, const struct state *state, const json_t *status,
+                    struct findings *findings);
 
 #endif

@@ -36,7 +36,7 @@ static void add_part(json_t *paths, const struct state *state, const char *part)
     add_path(paths, state->folder, part);
     DIR *directory = opendir(folder);
     struct dirent *entry;
-    for (int i = 0; directory && i < PROVE_FILES_MAX && (entry = readdir(directory));) {
+    for (int i = 0; directory && i < VERIFY_FILES_MAX && (entry = readdir(directory));) {
         if (entry->d_name[0] == '.')
             continue;
         add_path(paths, folder, entry->d_name);
@@ -67,8 +67,8 @@ static void add_servers(json_t *paths, const struct state *state)
     closedir(directory);
 }
 
-json_t *prove_paths(const struct system_file *file, const struct state *state,
-                    const struct system_service *service)
+json_t *verify_paths(const struct system_file *file, const struct state *state,
+                     const struct system_service *service)
 {
     static const char *const whole[] = {KEYS_FILE, "system.json", "up.lock"};
     json_t *paths = json_array(), *question = json_object();
@@ -103,16 +103,16 @@ static void add_once(json_t *list, const char *sentence)
 }
 
 /* The gateway's door is the public's: it is not asked. */
-static void add_gaps(int abi, json_t *not_proved)
+static void add_gaps(int abi, json_t *not_verified)
 {
     for (const char *const *gap = confine_gaps(abi); *gap; gap++)
-        add_once(not_proved, *gap);
-    add_once(not_proved,
+        add_once(not_verified, *gap);
+    add_once(not_verified,
              "the gateway's own confinement was not tried: it has no door for operators");
 }
 
-void prove_judge(const struct system_service *service, const json_t *answer,
-                 struct findings *findings, json_t *not_proved)
+void verify_judge(const struct system_service *service, const json_t *answer,
+                  struct findings *findings, json_t *not_verified)
 {
     json_int_t abi = 0;
     json_t *tried;
@@ -140,5 +140,5 @@ void prove_judge(const struct system_service *service, const json_t *answer,
                          service->name, open_count);
     if (json_array_size(json_at(answer, "tried")) == 0)
         findings_error(findings, service->place, "%s tried nothing", service->name);
-    add_gaps(confined ? (int)abi : 0, not_proved);
+    add_gaps(confined ? (int)abi : 0, not_verified);
 }

@@ -9,15 +9,15 @@
 #include "system/file/file.h"
 #include "system/provision/state.h"
 
-#define PROVE_FILES_MAX 64 /* of one folder */
+#define VERIFY_FILES_MAX 64 /* of one folder */
 
 /* {"paths": [...]} for POST /_freehold/prove (service/isolation.h): the state folder, the keys, and
  * every other part's folder and all that lies in it. New reference. */
-json_t *prove_paths(const struct system_file *file, const struct state *state,
-                    const struct system_service *service);
+json_t *verify_paths(const struct system_file *file, const struct state *state,
+                     const struct system_service *service);
 /* An error for each path that is open to it. What its kernel can't prove is added to `not_proved`,
  * an array of half sentences, each once. */
-void prove_judge(const struct system_service *service, const json_t *answer,
-                 struct findings *findings, json_t *not_proved);
+void verify_judge(const struct system_service *service, const json_t *answer,
+                  struct findings *findings, json_t *not_verified);
 
 #endif
