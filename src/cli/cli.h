@@ -41,7 +41,7 @@ struct cli_command {
 extern const struct cli_command cli_up, cli_move, cli_status, cli_stop, cli_call, cli_check,
     cli_gateway, cli_simulate, cli_test, cli_parked, cli_saga, cli_scale, cli_upgrade, cli_keep,
     cli_migrate, cli_config, cli_new, cli_help, cli_version, cli_complete, cli_logs, cli_trace,
-    cli_events, cli_restored, cli_backup, cli_restore;
+    cli_events, cli_restore_report, cli_backup, cli_restore;
 
 /* What FILE is when it is left out. */
 #define CLI_SYSTEM_FILE "freehold.yaml"
@@ -133,7 +133,7 @@ int cli_operator_list(struct cli_operator *asking, const char *service, const ch
                       bool as_json);
 /* What restores have left for a person, of all services: restored.c. *ret is set whatever is
  * returned: what could be had. */
-int cli_restored_take(struct cli_operator *asking, json_t **ret);
-void cli_restored_print(const json_t *reports);
+int cli_restore_report_take(struct cli_operator *asking, json_t **ret);
+void cli_restore_report_print(const json_t *reports);
 
 #endif

@@ -258,12 +258,12 @@ static void tell_rest(struct restore *restore)
     json_t *reports = NULL;
     if (cli_operator_begin(&asking, restore->state.folder) != CLI_DONE)
         return;
-    cli_restored_take(&asking, &reports);
+    cli_restore_report_take(&asking, &reports);
     cli_operator_end(&asking);
     if (restore->quiet)
         json_object_set(restore->told, "left", reports);
     else
-        cli_restored_print(reports);
+        cli_restore_report_print(reports);
     json_decref(reports);
     if (!restore->quiet)
         printf("`freehold restored` tells that again, and what is found out later.\n");

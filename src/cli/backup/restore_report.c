@@ -113,7 +113,7 @@ static int take_report(struct cli_operator *asking, const char *service, char **
     return code;
 }
 
-int cli_restored_take(struct cli_operator *asking, json_t **ret)
+int cli_restore_report_take(struct cli_operator *asking, json_t **ret)
 {
     size_t i;
     json_t *service, *report;
@@ -129,7 +129,7 @@ int cli_restored_take(struct cli_operator *asking, json_t **ret)
     return code;
 }
 
-void cli_restored_print(const json_t *reports)
+void cli_restore_report_print(const json_t *reports)
 {
     size_t i;
     json_t *report;
@@ -175,7 +175,7 @@ static int run(const struct cli_command *command, char **words, const char **val
         if (code == CLI_DONE)
             json_array_append_new(reports, report);
     } else {
-        code = cli_restored_take(&asking, &reports);
+        code = cli_restore_report_take(&asking, &reports);
     }
     if (cli_value(command, values, "--lines")) {
         print_lines(reports);
@@ -184,7 +184,7 @@ static int run(const struct cli_command *command, char **words, const char **val
         cli_print_json(told);
         json_decref(told);
     } else if (json_array_size(reports) > 0) {
-        cli_restored_print(reports);
+        cli_restore_report_print(reports);
         if (seen && code == CLI_DONE)
             printf("That is seen, and gone from the report of %s.\n", words[0]);
     }
@@ -193,7 +193,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     return code;
 }
 
-const struct cli_command cli_restored = {
+const struct cli_command cli_restore_report = {
     .name = "restored",
     .words = "[SERVICE [ID...]]",
     .words_max = CLI_WORDS_MAX,
