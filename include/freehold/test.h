@@ -3,10 +3,11 @@
 #define FREEHOLD_TEST_H
 
 /*
- * Tests of services, on the simulator: the services unchanged, each test with stores of its own, on
- * virtual time. A test is straight-line code; it ends at the first thing that is not as expected.
- * Each is run for several seeds: the same steps, with other delays, orders and deaths. At its end
- * the system must come to rest with nothing parked. See docs/guide/testing.md; `freehold test` runs them.
+ * Tests of services, on the simulator: the services are unchanged, each test has stores of its own,
+ * and time is virtual. A test is straight-line code; it ends at the first unmet expectation. It is
+ * run for several seeds: the same steps, but other delays, orders of events and crashes. At its end
+ * the system must become idle with nothing parked. See docs/guide/testing.md; `freehold test` runs
+ * the tests.
  *
  *     FH_TEST_OF(orders, a_cancelled_order_says_why)
  *     {
@@ -17,8 +18,8 @@
  *         fh_test_expect_event(t, "orders", "OrderCancelled", json_pack("{s:s}", "reason", "..."));
  *     }
  *
- * JSON that is given is taken over (json_pack can stand in the call). JSON that is returned belongs
- * to the test: it lives until its end and is not released.
+ * These calls take ownership of JSON arguments, so json_pack can stand in the call. JSON that they
+ * return belongs to the test: it lives until the test's end and must not be released.
  */
 
 #include <freehold.h>
@@ -30,7 +31,7 @@ extern "C" {
 typedef struct fh_test fh_test;
 
 struct fh_test_case {
-    const char *service; /* which alone runs, others are stubs; NULL: all run */
+    const char *service; /* only this one runs, the others are stubs; NULL: all run */
     const char *name, *file;
     int line;
     void (*body)(fh_test *t);
@@ -38,8 +39,8 @@ struct fh_test_case {
 
 /* A test of the whole system: all its services run. */
 #define FH_TEST(test_name) FH_TEST_CASE(fh_test_all_##test_name, NULL, #test_name)
-/* A test of one service. The others are stubs: they publish what the test says, and answer what it
- * says, as far as their own declarations allow it. */
+/* A test of one service. The others are stubs: they publish and answer what the test says, as far
+ * as their own declarations allow. */
 #define FH_TEST_OF(service_name, test_name)                                                        \
     FH_TEST_CASE(fh_test_##service_name##_##test_name, #service_name, #test_name)
 
@@ -53,49 +54,49 @@ struct fh_test_case {
 
 /* ---- What happens ---- */
 
-/* "POST /api/orders?x=1" to a service that runs, answered with `status`. The answer's body, or
- * NULL. What is no GET has a key and is sent again until it is answered (when a status below 500
- * is expected), so that the test may crash the service meanwhile. */
+/* Sends "POST /api/orders?x=1" to a running service, which must answer with `status`. Returns the
+ * answer's body, or NULL. Any method but GET has a key and is repeated until it is answered (if
+ * `status` is below 500), so the test may crash the service meanwhile. */
 FH_API json_t *fh_test_request(fh_test *t, int status, const char *service, const char *request,
                                json_t *body);
-/* As if a handler of that service had published it, and committed. It must fit the declared shape.
- */
+/* As if a handler of that service had published the event and committed. `data` must fit the
+ * declared shape. */
 FH_API void fh_test_publish(fh_test *t, const char *service, const char *type, json_t *data);
-/* What a stub answers from now on, until it is said otherwise: "GET /api/users/{id}". The service
- * must declare such a route, and an answer of that status and shape. A step is done below 400,
- * refused below 500, and tried again from there on. An undo is done unless it is said otherwise. */
+/* What a stub answers from now on: "GET /api/users/{id}". The service must declare this route, and
+ * an answer of this status and shape. Below 400 the step is done, below 500 it is refused, and from
+ * 500 on it is retried. An undo is answered as done unless the test says otherwise. */
 FH_API void fh_test_stub(fh_test *t, const char *service, const char *request, int status,
                          json_t *body);
-/* Time goes on, and everything with it. */
+/* Lets time pass. */
 FH_API void fh_test_skip_time(fh_test *t, int seconds);
-/* Until no saga is on its way and all events are applied. */
+/* Waits until no saga is running and all events are applied. */
 FH_API void fh_test_rest(fh_test *t);
-/* The machine's power goes, now; the service is started again. */
+/* The machine loses power now, and the service is started again. */
 FH_API void fh_test_crash(fh_test *t, const char *service);
-/* The same at some step of what it does next, another one for each seed. */
+/* The same, or a kill, at some step of what the service does next, another one for each seed. */
 FH_API void fh_test_crash_soon(fh_test *t, const char *service);
-/* It does nothing and answers nobody for so long. */
+/* The service does nothing and answers nobody for that many seconds. */
 FH_API void fh_test_pause(fh_test *t, const char *service, int seconds);
-/* From here on anything may fail, as in a simulation (docs/internals/simulation.md), until it is ended. */
+/* Between these two anything may fail, as in a simulation (docs/internals/simulation.md). */
 FH_API void fh_test_faults_begin(fh_test *t);
 FH_API void fh_test_faults_end(fh_test *t);
 
 /* ---- What must hold ---- */
 
 FH_API void fh_test_expect(fh_test *t, bool holds, const char *format, ...) FH_PRINTF(3, 4);
-/* The value has all that `expected` has: members of objects, elements of arrays. */
+/* The value has everything that `expected` has; an array has exactly as many elements. */
 FH_API void fh_test_expect_json(fh_test *t, json_t *value, json_t *expected);
-/* The service publishes, within a minute, or has published such an event: its data has all that
- * `data` has (NULL: anything). The data. */
+/* The service has published such an event, or does so within a minute: its data has everything that
+ * `data` has (NULL: any data). Returns the event's data. */
 FH_API json_t *fh_test_expect_event(fh_test *t, const char *service, const char *type,
                                     json_t *data);
-/* When all is at rest: exactly so many events of that type were published. */
+/* When idle: exactly this many events of that type were published. */
 FH_API void fh_test_expect_events(fh_test *t, const char *service, const char *type, int count);
-/* When all is at rest: a stub was asked so often; the attempts of one command count once. */
+/* When idle: a stub was asked this often; all attempts of one command count once. */
 FH_API void fh_test_expect_asked(fh_test *t, const char *service, const char *request, int count);
-/* When all is at rest: so many events are parked there, and so many sagas. Without it: none. */
+/* When idle: this many events and sagas are parked there. Without this call: none. */
 FH_API void fh_test_expect_parked(fh_test *t, const char *service, int events, int sagas);
-/* Rows of a service's store, read past the service: an array of objects. */
+/* Rows of a service's store, read directly, not through the service: an array of objects. */
 FH_API json_t *fh_test_rows(fh_test *t, const char *service, const char *sql);
 
 #ifdef __cplusplus

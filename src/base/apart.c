@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two bounds, so that clocks at the edge are not told of again and again: who is apart stays so
- * until he is half as far. */
+/* Two bounds, so that clocks near the limit are not reported again and again: clocks that are apart
+ * stay so until they are half as far apart. */
 
 #include "base/apart.h"
 
@@ -30,7 +30,7 @@ bool apart_note(struct apart *apart, int64_t ahead_ms, bool measured, int64_t no
     return apart->is != was;
 }
 
-/* Of two units, the smaller one left away where there is none of it. */
+/* Two units; the smaller one is omitted if it is zero. */
 static void span_text(char *out, size_t size, int64_t large, const char *name, int64_t small,
                       const char *small_name)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks of 8 KiB and more, bump allocation, freed together. Blocks double so that a large work
- * takes few of them. A freed standard block is kept for the next work (a short list), since
- * thousands of small works a second would otherwise go through malloc for nothing.
+ * Blocks of 8 KiB and more, bump allocation, freed together. Blocks double in size so that a large
+ * unit of work needs few of them. Some freed blocks of the smallest size are kept for reuse, since
+ * thousands of small units of work per second would otherwise call malloc for nothing.
  */
 
 #include "base/arena.h"
@@ -17,7 +17,7 @@
 
 struct arena_block {
     struct arena_block *older;
-    size_t size; /* with this head */
+    size_t size; /* including this header */
     _Alignas(16) char data[];
 };
 

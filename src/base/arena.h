@@ -3,8 +3,8 @@
 #define BASE_ARENA_H
 
 /*
- * Memory by lifetime: what one work allocates is freed at once when the work has ended.
- * Bounded: past `size_max` bytes an allocation returns NULL.
+ * Memory by lifetime: all that one unit of work allocates is freed together when it ends. Bounded:
+ * beyond `size_max` bytes an allocation returns NULL.
  */
 
 #include <stdbool.h>
@@ -17,18 +17,19 @@ struct arena {
     char *next, *end;           /* the free part of the newest block */
     size_t size;                /* bytes taken from malloc */
     size_t size_max;
-    bool refused; /* an allocation was: what was being made may lack a part */
+    bool refused; /* an allocation was refused: what was being built may be incomplete */
 };
 
 #define ARENA_SIZE_MAX ((size_t)64 << 20)
 
 void arena_init(struct arena *arena, size_t size_max);
 void arena_release(struct arena *arena);
-/* Aligned to 16 bytes, not cleared. NULL past the bound or without memory. */
+/* Aligned to 16 bytes, not cleared. NULL beyond the bound or if memory runs out. */
 void *arena_try_alloc(struct arena *arena, size_t size);
-/* The same, cleared, and never NULL: for small things. What grows with input is bounded before. */
+/* The same, cleared, and never NULL: for small things. Sizes that grow with input are bounded
+ * first. */
 void *arena_alloc(struct arena *arena, size_t size);
-char *arena_copy(struct arena *arena, const char *text, size_t length); /* with a NUL behind it */
+char *arena_copy(struct arena *arena, const char *text, size_t length); /* adds a NUL */
 char *arena_text(struct arena *arena, const char *text);
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

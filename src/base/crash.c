@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks for its orders at every point: a file read costs a test nothing, and a service need not be
- * started anew to be armed. Called from any thread. */
+/* Reads its orders at every point: a file read costs a test nothing, and a service need not be
+ * restarted to be armed. Called from any thread. */
 
 #define _GNU_SOURCE
 #include "base/crash.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling errors, and the end of a program whose own invariant is broken. */
+/* Fills in errors, and aborts a program whose own invariant is broken. */
 
 #define _GNU_SOURCE
 #include "base/error.h"

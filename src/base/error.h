@@ -3,8 +3,9 @@
 #define BASE_ERROR_H
 
 /*
- * How functions below the handlers fail: they return a code, and fill one error only on failure.
- * They do not log; the room that decides what a failure means logs it once. `error` may be NULL.
+ * How functions below the handlers fail: they return a code, and fill in the error only on failure.
+ * They do not log; the layer that decides what a failure means logs it once. `error` is never NULL:
+ * pass ERROR_UNHEEDED to ignore it.
  */
 
 #include <stdbool.h>
@@ -14,29 +15,29 @@ enum fh_code {
     FH_INVALID, /* the caller's input is wrong */
     FH_NOT_FOUND,
     FH_CONFLICT,        /* a constraint, a lock, a broken group: see retryable */
-    FH_UNAVAILABLE,     /* a store, a disk or a service that is not there now */
-    FH_OUTCOME_UNKNOWN, /* inside an engine: the link died in COMMIT; store_commit waits it out */
+    FH_UNAVAILABLE,     /* a store, a disk or a service that is unavailable now */
+    FH_OUTCOME_UNKNOWN, /* inside an engine: connection lost in COMMIT; store_commit resolves it */
     FH_UNSUPPORTED,
     FH_NO_MEMORY
 };
 
 struct fh_error {
     enum fh_code code; /* what callers branch on */
-    bool retryable;    /* safe to repeat the same call */
+    bool retryable;    /* repeating the same call is safe */
     char native[24];   /* SQLSTATE or errno name, for the log */
-    char field[64];    /* the column or field that a constraint names, or "" */
-    char message[256]; /* one whole sentence that says what to do; never a secret */
+    char field[64];    /* the column or field that the constraint names, or "" */
+    char message[256]; /* one sentence that says what to do; never a secret */
 };
 
 /* Fills `error` when it is not NULL; returns `code`, so that failing is one statement. */
 enum fh_code error_set(struct fh_error *error, enum fh_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same with the text and name of an errno value appended. */
+/* The same, and appends the text of an errno value. */
 enum fh_code error_set_errno(struct fh_error *error, enum fh_code code, int number,
                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 const char *error_code_name(enum fh_code code);
 
-/* Programmer errors: kept in release builds. */
+/* For programmer errors: also checked in release builds. */
 #define FH_ASSERT(condition)                                                                       \
     do {                                                                                           \
         if (!(condition))                                                                          \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids: 48 bits of milliseconds, 74 of randomness. */
+/* Ids: 48 bits of milliseconds, 74 bits of randomness. */
 
 #include "base/id.h"
 

@@ -2,12 +2,12 @@
 #ifndef BASE_ID_H
 #define BASE_ID_H
 
-/* Time-ordered ids, RFC 9562 version 7, as 36 characters of text. Pure: time and randomness are
- * given. */
+/* Time-ordered ids (RFC 9562, version 7) as 36 characters of text. Pure: the caller passes time and
+ * randomness. */
 
 #include <stdint.h>
 
-#define ID_SIZE 37 /* with the NUL */
+#define ID_SIZE 37 /* includes the NUL */
 
 void id_format(char out[static ID_SIZE], int64_t wall_ms, const unsigned char random[static 10]);
 

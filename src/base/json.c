@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * jansson's allocator is global to the process, and other libraries (libjwt) use jansson too. So
- * every allocation carries a 16-byte head that says whether an arena owns it: memory from an
- * arena is never passed to free, and memory from malloc never forgotten, whoever frees it when.
+ * every allocation has a 16-byte header that says whether an arena owns it: whoever frees it and
+ * whenever, an arena's memory is never passed to free, and malloc'ed memory never leaks.
  */
 
 #define _GNU_SOURCE
@@ -22,10 +22,11 @@ struct head {
 static _Thread_local struct arena *current;
 
 /*
- * jansson 2.14 does not look whether the text of the token it is reading could grow, and aborts the
- * process where it could not. That text alone grows to powers of two; so what has such a size and
- * no place in the arena any more comes from the heap while a parse goes on, and the parse fails
- * afterwards. Values of such sizes (strings of 15 bytes at worst) take less than the budget.
+ * jansson 2.14 does not check whether it could grow the text of the token it is reading, and aborts
+ * the process if it could not. Only that text grows to powers of two. So while parsing, an
+ * allocation of such a size that no longer fits into the arena comes from the heap, and the parse
+ * fails afterwards. Values that happen to have such sizes (strings of 15 bytes at worst) stay
+ * within the budget.
  */
 #define RESCUE_PER_BYTE 8
 #define RESCUE_SIZE_MIN ((size_t)4096)
@@ -81,7 +82,7 @@ struct arena *json_arena_set(struct arena *arena)
     return before;
 }
 
-/* jansson would recurse as deep as 2,048, far beyond a fiber's stack. */
+/* jansson would recurse up to 2,048 levels, far beyond a fiber's stack. */
 static bool nesting_is_bounded(const char *text, size_t length)
 {
     int depth = 0;
@@ -107,7 +108,8 @@ static bool nesting_is_bounded(const char *text, size_t length)
 
 #define DIGITS_MAX 18
 
-/* As jansson would read it: most values that are kept by themselves are one. NULL: it is none. */
+/* Reads an integer as jansson would: most values that are stored on their own are integers. NULL:
+ * not one. */
 static json_t *whole_number(const char *text, size_t length)
 {
     bool negative = length > 1 && text[0] == '-';
@@ -130,7 +132,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
     if (!nesting_is_bounded(text, length))
         return error_set(error, FH_INVALID, "The JSON is nested deeper than %d levels.",
                          JSON_DEPTH_MAX);
-    /* Behind a number jansson would take it for the end. */
+    /* After a number, jansson would take a NUL for the end. */
     const char *zero = length ? memchr(text, '\0', length) : NULL;
     if (zero)
         return error_set(error, FH_INVALID, "Not valid JSON: byte %zu is NUL.",
@@ -150,7 +152,7 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         json_decref(value);
         value = NULL;
     }
-    if (!value && (rescued || !why.text[0])) /* jansson says nothing where it got no memory */
+    if (!value && (rescued || !why.text[0])) /* no reason: jansson got no memory */
         return error_set(error, FH_NO_MEMORY, "The JSON takes more memory than one work may have.");
     if (!value)
         return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
@@ -174,7 +176,7 @@ static int append(const char *piece, size_t length, void *text)
 
 static void write_string(struct text *text, const char *string, size_t length)
 {
-    static const char shorts[] = "btn\0fr"; /* from 8 on */
+    static const char shorts[] = "btn\0fr"; /* for control characters from 8 on */
     const char *end = string + length, *plain = string;
     text_append(text, "\"", 1);
     for (const char *at = string; at < end; at++) {
@@ -198,7 +200,7 @@ static bool write_object(struct text *text, const json_t *object, int depth)
 {
     bool written = true;
     const char *separator = "{";
-    json_t *own = (json_t *)(uintptr_t)object; /* jansson's iterators want it so */
+    json_t *own = (json_t *)(uintptr_t)object; /* jansson's iterators need non-const */
     for (void *at = json_object_iter(own); at && written; at = json_object_iter_next(own, at)) {
         text_append(text, separator, 1);
         separator = ",";
@@ -224,9 +226,9 @@ static bool write_array(struct text *text, const json_t *array, int depth)
     return written;
 }
 
-/* As jansson's json_dump does with JSON_COMPACT | JSON_ENCODE_ANY. That prints each container's
- * address into a table, to find those that contain themselves, which takes most of its time. Those
- * are too deep here. */
+/* Same output as jansson's json_dump with JSON_COMPACT | JSON_ENCODE_ANY. That one prints each
+ * container's address into a table, to find containers that contain themselves, which takes most of
+ * its time. Here those exceed the depth limit. */
 static bool write_value(struct text *text, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {
@@ -255,7 +257,7 @@ static bool write_value(struct text *text, const json_t *value, int depth)
     return false;
 }
 
-/* Grows on the heap and is copied once: an arena would keep every smaller copy of it. */
+/* Grows on the heap and is copied once: an arena would keep every smaller version of it. */
 char *json_text(const json_t *value)
 {
     struct text text;
@@ -300,7 +302,7 @@ static bool copy_elements(json_t *copy, const json_t *array, int depth)
 
 static json_t *copy_of(const json_t *value, int depth)
 {
-    json_t *own = (json_t *)(uintptr_t)value; /* jansson's iterators want it so */
+    json_t *own = (json_t *)(uintptr_t)value; /* jansson's iterators need non-const */
     if (!json_is_object(value) && !json_is_array(value))
         return json_copy(own);
     if (depth >= DEPTH_MAX)

@@ -3,9 +3,9 @@
 #define BASE_LIBRARY_H
 
 /*
- * Client libraries that are loaded when they are needed, and never unloaded: whoever does not need
- * one carries nothing of it. Their functions are named in one list, from which the pointers are
- * declared with the types that the library's own header gives, and the table below is made.
+ * Client libraries that are loaded on demand and never unloaded, so that programs that don't need
+ * one don't depend on it. One list names a library's functions; it is used both to declare pointers
+ * with the types from the library's own header and to fill the table below.
  */
 
 #include <stddef.h>
@@ -17,8 +17,8 @@ struct library_symbol {
     void **address;
 };
 
-/* `package`: what a person installs who lacks it. FH_UNSUPPORTED: it is not there, or has not all
- * of the symbols; says which. */
+/* `package`: what to install if the library is missing. FH_UNSUPPORTED: the library or one of its
+ * symbols is missing; the message says which. */
 enum fh_code library_load(const char *file, const char *package,
                           const struct library_symbol *symbols, size_t count,
                           struct fh_error *error);

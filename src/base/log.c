@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one write(2) a line, so that lines of several processes on one file do not mix. Line
- * breaks inside a message become spaces; a longer line is cut. Its time is for readers alone and
- * decides nothing, which is why it may be taken outside the world seam.
+ * The log: one write(2) per line, so that lines of several processes in one file do not mix. Line
+ * breaks inside a message become spaces; a line that is too long is cut. Its time is only for
+ * readers and decides nothing, so it need not come from the world (world/world.h).
  */
 
 #include "base/log.h"
@@ -73,5 +73,5 @@ void log_line(enum log_level level, const char *format, ...)
     }
     line[end++] = '\n';
     if (write(STDERR_FILENO, line, end) < 0)
-        return; /* nobody left to tell */
+        return; /* there is nowhere left to report it */
 }

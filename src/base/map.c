@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chained buckets and a list through all entries in the order they came. A map of few entries has
- * no buckets: the list is gone through. */
+/* Chained buckets, and a list of all entries in insertion order. A small map has no buckets: its
+ * list is searched. */
 
 #include "base/map.h"
 
@@ -41,7 +41,7 @@ void map_release(struct map *map)
     map_init(map);
 }
 
-#define LISTED_MAX 8 /* entries without buckets */
+#define LISTED_MAX 8 /* entries in a map without buckets */
 #define BUCKETS_MIN ((size_t)16)
 
 static bool is(const struct map_entry *entry, const char *key, uint64_t hash)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a portion shrinks and grows: halved by who saw it fail, doubled once `needed` of its size
- * have come through. `needed` doubles each time that growing failed and is halved when it did not,
- * so at a steady bound one portion in PORTION_NEEDED_MAX fails. */
+/* How a portion shrinks and grows: the caller that sees it fail passes the next size (usually
+ * half); it is doubled once `needed` portions of its size have succeeded. `needed` doubles each
+ * time growing fails and is halved each time it succeeds, so with a constant bound one portion in
+ * PORTION_NEEDED_MAX fails. */
 
 #include "base/portion.h"
 
@@ -13,7 +14,7 @@ int portion_size(const struct portion *portion, int most)
 void portion_passed(struct portion *portion, int size)
 {
     if (!portion->size || size < portion->size)
-        return; /* it was bounded otherwise: that tells nothing of a larger one */
+        return; /* something else limited it: that says nothing about a larger one */
     if (portion->grew && portion->needed > 1)
         portion->needed /= 2;
     portion->grew = 0;

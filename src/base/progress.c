@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rate is that of the whole work so far, and the time left is what the rest takes at it: calm
- * figures, which a slow start spoils for a while and a pause for good, are better to read than
- * quick ones. The bar takes what the words leave of the terminal's width.
+ * The rate is the average of all the work so far, and the time left assumes that the rest goes at
+ * this rate. Steady figures read better than quick ones, even though a slow start distorts them for
+ * a while and a pause for good. The bar takes the width that the words leave.
  */
 
 #define _GNU_SOURCE
@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DRAWN_NS 100000000    /* between two looks of a line on a terminal */
+#define DRAWN_NS 100000000    /* between two redraws on a terminal */
 #define WRITTEN_NS 5000000000 /* between two lines elsewhere */
-#define RATE_SECONDS_MIN 0.5  /* before that a rate says nothing */
+#define RATE_SECONDS_MIN 0.5  /* before this the rate means nothing */
 #define BAR_MIN 6
 #define BAR_MAX 24
 #define NUMBER_SIZE 32
@@ -67,7 +67,7 @@ static void format_pace(const struct progress *progress, double seconds, char *o
         snprintf(out + length, size - (size_t)length, ", %.0fh left", left / 3600);
 }
 
-/* "[######......]", of what `room` columns allow; "" when that is too little. */
+/* "[######......]", as wide as `room` columns allow; "" if that is too narrow. */
 static void format_bar(double part, int room, char out[static BAR_MAX + 3])
 {
     int width = room - 2 < BAR_MAX ? room - 2 : BAR_MAX;
@@ -137,7 +137,7 @@ void progress_reach(struct progress *progress, int64_t done)
     if (now - progress->drawn_ns < (progress->width ? DRAWN_NS : WRITTEN_NS))
         return;
     progress->drawn_ns = now;
-    /* One column is left free: a line that ends in the last one moves some terminals on. */
+    /* One column is left free: some terminals scroll when a line ends in the last one. */
     progress_line(progress, (double)(now - progress->began_ns) / 1e9,
                   progress->width ? progress->width - 1 : 0, line);
     fprintf(progress->stream, progress->width ? "\r%s\033[K" : "%s\n", line);

@@ -3,9 +3,9 @@
 #define BASE_PROGRESS_H
 
 /*
- * How far long work has come, for the person who waits for it: on a terminal one line of standard
- * error that is drawn again and goes away at the end, elsewhere a plain line every few seconds.
- * Only one is drawn at a time. What came of the work is for its owner to say.
+ * The progress of long work, for the person who waits for it: on a terminal one line of standard
+ * error that is redrawn and disappears at the end, elsewhere a plain line every few seconds. Only
+ * one is drawn at a time. The caller reports the outcome.
  */
 
 #include <stdbool.h>
@@ -15,39 +15,38 @@
 
 #define PROGRESS_LINE_SIZE 256
 
-/* How far long work has come, as who does it tells who shows it. */
+/* The progress of long work, as the process that does it reports it to the one that shows it. */
 struct course {
     int64_t done;
-    int64_t total;  /* 0: not known */
-    bool guessed;   /* the total */
-    const char *of; /* what it is at: a table */
+    int64_t total;  /* 0: unknown */
+    bool guessed;   /* `total` is an estimate */
+    const char *of; /* what is being worked on: a table */
 };
 
 struct progress {
-    const char *what; /* "users"; may be another one as it goes */
+    const char *what; /* "users"; may change on the way */
     const char *unit; /* "rows" */
     int64_t done;
-    int64_t total; /* 0: not known; may become known as it goes */
-    bool guessed;  /* the total is an estimate: said so, and forgotten once it was passed */
-    FILE *stream;  /* NULL: it says nothing */
-    int width;     /* of the terminal; 0: it is none */
+    int64_t total; /* 0: unknown; may become known on the way */
+    bool guessed; /* the total is an estimate: the line says so, and omits it once it is exceeded */
+    FILE *stream; /* NULL: shows nothing */
+    int width;    /* of the terminal; 0: not a terminal */
     bool drawn;
     int64_t began_ns, drawn_ns;
 };
 
-/* `quiet`: says nothing, as with --json. The texts are borrowed until the end. */
+/* `quiet`: shows nothing, as with --json. The strings must live until progress_end. */
 void progress_begin(struct progress *progress, const char *what, const char *unit, int64_t total,
                     bool quiet);
-/* It has come to `done`. Cheap: draws only when it is time to. */
+/* `done` is reached. Cheap: draws only when it is time to. */
 void progress_reach(struct progress *progress, int64_t done);
-/* The same as another process told it; what began anew is shown so. */
+/* The same, as another process reported it. If that one started over, so does the rate. */
 void progress_follow(struct progress *progress, const struct course *course);
-/* Takes the line away before something else is written; the next reach draws it again. */
+/* Removes the line before something else is written; the next progress_reach redraws it. */
 void progress_hide(struct progress *progress);
 void progress_end(struct progress *progress);
 
-/* The line itself after `seconds`, without a bar when `width` is 0, and never wider than it is
- * otherwise. */
+/* The line itself after `seconds`: without a bar if `width` is 0, else at most `width` wide. */
 void progress_line(const struct progress *progress, double seconds, int width,
                    char out[static PROGRESS_LINE_SIZE]);
 

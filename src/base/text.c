@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The growing string: doubles up to its bound. */
+/* The growing string: its capacity doubles up to its bound. */
 
 #include "base/text.h"
 

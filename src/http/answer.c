@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers in the form that libmicrohttpd sends. The body is copied once, into memory that the
- * library frees when it was sent, since the caller's arena ends with the call. Refusals are
- * problem documents (RFC 9457), like every other failure that leaves a service.
+ * library frees after sending, since the caller's arena ends with the call. Refusals are problem
+ * documents (RFC 9457), like every other failure that leaves a service.
  */
 
 #define _GNU_SOURCE
@@ -45,7 +45,7 @@ struct MHD_Response *answer_problem(int status, const char *detail, bool close)
     return response;
 }
 
-/* The first header that can't be sent; NULL: all were added. */
+/* Returns the first header that can't be sent; NULL: all were added. */
 static const char *add_headers(struct MHD_Response *response, const struct http_answer *answer,
                                bool close)
 {
@@ -68,7 +68,7 @@ struct MHD_Response *answer_new(const struct http_answer *answer, bool close, in
 {
     FH_ASSERT(answer->status >= 200 && answer->status <= 599);
     *ret_status = answer->status;
-    /* The library only reads what it is told to copy. */
+    /* The library copies the body and does not change it. */
     void *body = (void *)(uintptr_t)answer->body;
     struct MHD_Response *response =
         answer->body_length
@@ -103,8 +103,8 @@ void answer_last_words(struct MHD_Connection *native, int status, const char *de
         (void)!send(socket, text.data, text.length, MSG_NOSIGNAL | MSG_DONTWAIT);
     text_release(&text);
     shutdown(socket, SHUT_WR);
-    /* Closing a socket with unread input resets the connection, and a reset may overtake the
-     * answer: read what is already there. */
+    /* Closing a socket with unread input resets the connection, and the reset may overtake the
+     * answer: so read the input that is already there. */
     char unread[4096];
     for (size_t taken = 0; taken < UNREAD_SIZE_MAX; taken += sizeof unread)
         if (recv(socket, unread, sizeof unread, MSG_DONTWAIT) <= 0)

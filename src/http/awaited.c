@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections whose request is awaited, so that none is awaited for ever. libmicrohttpd closes a
- * connection that is silent; one that sends a byte now and then it would keep. So each stands here
- * in one list, in the order of time: since it was opened, since its last answer, or since the
- * request line came. The time is the same for all, so the first is always the next to be cut off:
- * with 408 if a request had begun. It is also the one that gives way to a new one where there are
- * too many.
+ * Connections whose request is awaited, so that none is awaited forever. libmicrohttpd closes a
+ * silent connection, but would keep one that sends a byte now and then. So they are all in one
+ * list, in order of time: since the connection was opened, since its last answer, or since its
+ * request line arrived. The timeout is the same for all, so the first is always the next to be cut
+ * off: with 408 if a request had begun. If there are too many connections, the first also gives way
+ * to a new one.
  *
- * The library has no call to close a connection. The socket is shut down, and the library sees
- * that.
+ * The library has no call to close a connection. So the socket is shut down, which the library
+ * notices.
  */
 
 #include <sys/ioctl.h>
@@ -82,8 +82,8 @@ void awaited_cut_off(struct http_awaited *awaited, uint64_t now_ms)
         cut_off(awaited, awaited->first, 408, "The request did not come whole in time.");
 }
 
-/* A chunk's size line that fills its whole memory (an extension without end) makes the library try
- * again and again, without reading on. What it leaves unread over two looks it will never read. */
+/* If a chunk's size line fills its whole memory (an endless extension), the library retries forever
+ * without reading on. Input that is still unread at the second check will never be read. */
 void awaited_cut_off_stuck(struct http_awaited *awaited)
 {
     struct http_connection *next;

@@ -2,19 +2,19 @@
 /*
  * The client: libcurl's multi interface, driven by the libuv loop.
  *
- * A request is a transfer: one easy handle, taken from a list of idle ones and set anew for what
- * differs, so that a request costs no handle. http_client_send only queues it; one turn before the
- * loop sleeps starts all that were queued, with one call into libcurl. `done` is always called
- * later, from the loop, never from inside http_client_send (but while the client is being freed).
+ * A request is a transfer with an easy handle, which is taken from an idle list and set up only for
+ * what differs, so that a request needs no new handle. http_client_send only queues it; one turn
+ * before the loop sleeps starts all queued transfers, with one call into libcurl. `done` is always
+ * called later, from the loop, never from inside http_client_send (except while the client is being
+ * freed).
  *
- * libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one address;
- * requests beyond that wait inside libcurl, and their time runs. When a kept connection turns out
- * to have been closed by the other side before any answer came, libcurl would send the request
- * again; it is stopped from that, since the other side may have done it: nothing is sent twice
- * here.
+ * libcurl keeps connections alive, at most HTTP_CLIENT_CONNECTIONS_MAX to one address; further
+ * requests wait inside libcurl, and their time runs. If a kept connection turns out to have been
+ * closed by the other side before any answer arrived, libcurl would send the request again. That is
+ * prevented, because the other side may have executed it: nothing is sent twice here.
  *
- * The deadline is ours: one timer of the world for each transfer, exact to the millisecond. libcurl
- * gets none of its own, since a second clock could only disagree.
+ * Deadlines are kept here: one timer of the world per transfer, exact to the millisecond. libcurl
+ * gets no timeout, since a second clock could only disagree.
  */
 
 #define _GNU_SOURCE
@@ -43,8 +43,8 @@ static void unlink_transfer(struct http_client *client, struct transfer *transfe
         client->open_last = transfer->previous;
 }
 
-/* `done` may send again; it may free the client, whose memory stays until its handles are closed.
- */
+/* `done` may send again. It may also free the client, whose memory stays until its handles are
+ * closed. */
 static void finish(struct transfer *transfer)
 {
     struct http_client *client = transfer->client;
@@ -55,7 +55,7 @@ static void finish(struct transfer *transfer)
     transfer->added = false;
     unlink_transfer(client, transfer);
     transfer_fill_in(transfer);
-    /* The answer is the transfer's: it is idle only when `done` has returned. */
+    /* The answer is in the transfer's memory, so that is not reusable until `done` has returned. */
     request->done(request);
     transfer_clear(transfer);
     if (client->closing || client->idle_count == TRANSFERS_IDLE_MAX) {
@@ -134,14 +134,14 @@ static void start(struct http_client *client, struct transfer *transfer)
     client->failed = transfer;
 }
 
-/* All that was queued is started, then what could not be is told. */
+/* Starts all queued transfers, then reports those that could not be started. */
 static void on_turn(struct world_turn *turn)
 {
     struct http_client *client = turn->owner;
     if (client->closing)
         return;
     struct transfer *first = NULL;
-    /* Queued ones stand at the end: those before them were started by an earlier turn. */
+    /* Queued ones are at the end: an earlier turn has started those before them. */
     for (struct transfer *at = client->open_last; at && at->queued; at = at->previous)
         first = at;
     bool started = false;
@@ -206,7 +206,7 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *context)
     return 0;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------ */
+/* ---- Creating and freeing ------------------------------------------------------------------- */
 
 static void address_free(struct client_address *address)
 {

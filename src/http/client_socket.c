@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl's sockets in the loop. A connection's uv_poll lives as long as the connection, and goes
- * on being polled for reading while libcurl keeps the connection for later: the next request on it
- * then costs no epoll_ctl. If something happens on it meanwhile, it can only be its end, which
- * libcurl finds out by itself before it uses the connection again; the polling stops.
+ * libcurl's sockets in the loop. A connection's uv_poll lives as long as the connection, and keeps
+ * polling for input while libcurl keeps the connection for reuse: so the next request on it needs
+ * no epoll_ctl. If anything happens on it in that time, it can only be the connection's end.
+ * libcurl notices that before it uses the connection again; here polling stops.
  *
- * Sockets that were not opened here (a resolver's) are closed without a word to us, so those are
- * forgotten as soon as libcurl loses interest.
+ * libcurl closes sockets that were not opened here (a resolver's) without notice, so these are
+ * forgotten as soon as it loses interest.
  */
 
 #define _GNU_SOURCE
@@ -29,7 +29,7 @@ static void socket_forget(struct client_socket *socket)
 {
     struct http_client *client = socket->client;
     client->sockets[socket->fd] = NULL;
-    uv_poll_stop(&socket->poll); /* before the descriptor is closed, and may be another's */
+    uv_poll_stop(&socket->poll); /* before the descriptor is closed and reused */
     uv_close((uv_handle_t *)&socket->poll, on_socket_closed);
 }
 
@@ -37,7 +37,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct client_socket *socket = poll->data;
     if (!socket->wanted) {
-        /* A kept connection that the other side has closed, which libcurl will find out. */
+        /* The other side has closed a kept connection: libcurl will notice. */
         uv_poll_stop(poll);
         socket->polled = 0;
         return;
@@ -75,8 +75,8 @@ static struct client_socket *socket_of(struct http_client *client, int fd)
     return socket;
 }
 
-/* What libcurl waits for. A connection that it keeps for later goes on being polled for reading,
- * so that its next request costs no system call here. */
+/* What libcurl waits for. A connection that it keeps for reuse is still polled for input, so that
+ * its next request needs no system call here. */
 int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned)
 {
     (void)easy;
@@ -92,7 +92,7 @@ int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
         wanted |= UV_WRITABLE;
     socket->wanted = wanted;
     if (!socket->connection && what == CURL_POLL_REMOVE) {
-        socket_forget(socket); /* a resolver's: closed without a word to us */
+        socket_forget(socket); /* a resolver's: closed without notice */
         return 0;
     }
     int polled = wanted ? wanted : socket->polled & UV_READABLE;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server takes, where nothing else is said, and how many connections a process can hold.
- * Each takes a descriptor, and a process that has none left can't open its store's files or ask
- * another service: so connections never take the last ones. The soft limit, often 1,024, is raised
- * as far as the hard one allows and the connections need.
+ * A server's default limits, and how many connections a process can hold. Each connection takes a
+ * descriptor, and without any left a process can't open its store's files or send requests to other
+ * services; so connections never get the last ones. The soft limit, often 1,024, is raised to what
+ * the connections need, as far as the hard limit allows.
  */
 
 #include <sys/resource.h>

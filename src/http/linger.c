@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets on which an answer was given before the request had come whole. Who still sends would be
- * told by the kernel that the connection was reset, which takes the answer from it that it has not
- * read yet. So what comes is read on and dropped, until the client has read the answer and closed,
- * or for so long and so much that nobody who means well is cut off, and nobody gets more of the
- * process than that.
+ * Sockets on which an answer was sent before the whole request had arrived. If the socket were
+ * closed, the kernel would reset the connection of a client that is still sending, and the client
+ * could lose the answer before reading it. So input is read and discarded until the client has read
+ * the answer and closed, or up to limits that are generous for honest clients and bound what others
+ * can take.
  *
- * The library closes its descriptor of the connection; this is a second one.
+ * The library closes its own descriptor of the connection; this is a duplicate.
  */
 
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 #define READS_A_TURN 16
 
 struct lingering {
-    struct http_linger *linger; /* NULL: its server is gone */
+    struct http_linger *linger; /* NULL: already ended */
     struct lingering *previous, *next;
     int socket, handles;
     size_t dropped;

@@ -2,16 +2,17 @@
 /*
  * Paths and queries: pure functions of text.
  *
- * The one rule behind all of it: split first, decode afterwards. A raw path is cut at its '/'
- * characters, a raw query at '&' and '=', and each piece is decoded by itself, once. So an encoded
- * separator is data and never structure, and a value that was inserted by path_fill comes out of
- * path_match and path_query as the same value, or was refused.
+ * One rule applies everywhere: split first, decode afterwards. A raw path is split at '/', a raw
+ * query at '&' and '=', and each piece is decoded separately, once. So an encoded separator is
+ * data, never structure, and path_match and path_query return each value that path_fill inserts
+ * unchanged, unless path_fill refuses it.
  *
- * What would not survive that journey is refused at both ends: NUL, text that is not UTF-8, empty
- * segments, and "." and ".." (intermediaries may remove such segments, encoded or not).
+ * Anything that would not survive this round trip is refused at both ends: NUL, text that is not
+ * UTF-8, empty segments, and "." and ".." (intermediaries may remove such segments, encoded or
+ * not).
  *
- * Matching looks at the literal segments first and makes values only when all of those fit, since
- * a router tries many patterns for one path.
+ * Matching compares literal segments first and makes values only if all of those fit, since a
+ * router tries many patterns on one path.
  */
 
 #define _GNU_SOURCE
@@ -42,7 +43,7 @@ static int hex_value(char c)
     return -1;
 }
 
-/* Decodes into `out`, which has room for the slice's length. NULL, or what is wrong. */
+/* Decodes into `out`, which must be as long as the slice. Returns NULL, or what is wrong. */
 static const char *decode(struct slice raw, bool plus_is_space, char *out, size_t *ret_length)
 {
     size_t length = 0;
@@ -87,7 +88,7 @@ static json_t *decoded_string(struct slice raw, bool plus_is_space, const char *
 
 /* ---- Matching -------------------------------------------------------------------------------- */
 
-/* Takes the next segment off *rest, which stands behind a '/'. False at the end. */
+/* Takes the next segment from *rest, which follows a '/'. False at the end. */
 static bool next_segment(const char **rest, struct slice *ret)
 {
     if (!*rest)
@@ -103,7 +104,7 @@ static bool is_name(struct slice segment)
     return segment.length > 2 && segment.at[0] == '{' && segment.at[segment.length - 1] == '}';
 }
 
-/* Escapes in a literal segment are allowed: "/api/%75sers" is "/api/users" (RFC 3986, 6.2.2.2). */
+/* Literal segments may contain escapes: "/api/%75sers" is "/api/users" (RFC 3986, 6.2.2.2). */
 static bool literal_fits(struct slice literal, struct slice segment)
 {
     if (literal.length == segment.length)
@@ -136,7 +137,7 @@ static bool parse_integer(const char *text, size_t length, json_int_t *ret)
     if (digits < 1 || digits > INTEGER_DIGITS_MAX)
         return false;
     if (text[i] == '0' && (digits > 1 || negative))
-        return false; /* one number, one path */
+        return false; /* one number has one path */
     json_int_t value = 0;
     for (; i < length; i++) {
         if (text[i] < '0' || text[i] > '9')
@@ -147,7 +148,7 @@ static bool parse_integer(const char *text, size_t length, json_int_t *ret)
     return true;
 }
 
-/* "{id:int}" takes a segment: puts it into `values`, or does not fit. */
+/* Puts the segment into `values` under the name in "{id}" or "{id:int}". False: it does not fit. */
 static bool take_value(struct slice name, struct slice segment, json_t *values)
 {
     struct slice inside = {name.at + 1, name.length - 2};
@@ -288,7 +289,7 @@ enum fh_code path_check(const char *pattern, struct fh_error *error)
 
 /* ---- Queries --------------------------------------------------------------------------------- */
 
-/* One "name=value" into `parameters`. */
+/* Adds one "name=value" to `parameters`. */
 static enum fh_code take_parameter(struct slice part, json_t *parameters, struct fh_error *error)
 {
     const char *equals = memchr(part.at, '=', part.length);

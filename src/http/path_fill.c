@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filling templates from JSON: the way back of path.c. Everything but unreserved characters is
- * percent-encoded, so an inserted value never ends a segment or a parameter; what path_match and
- * path_query would not give back as the same value is refused here, where it can be named.
+ * Fills templates from JSON: the inverse of path.c. Everything but unreserved characters is
+ * percent-encoded, so an inserted value never ends a segment or a parameter. A value that would not
+ * come back unchanged from path_match and path_query is refused here, where it can be named.
  */
 
 #include <string.h>
@@ -27,7 +27,7 @@ static void append_encoded(struct text *text, const char *data, size_t length)
     }
 }
 
-/* NULL, or what is unfit about it. */
+/* NULL, or why the value can't be inserted. */
 static const char *append_plain(struct text *text, const json_t *value, bool in_list)
 {
     switch (json_typeof(value)) {
@@ -86,7 +86,7 @@ static json_t *look_up(const char *name, json_t *const *objects, int count)
     return NULL;
 }
 
-/* Inserts the value of the name that stands at `open`; *ret_rest is what follows its '}'. */
+/* Inserts the value of the name at `open`; *ret_rest is what follows its '}'. */
 static enum fh_code insert(struct text *text, const char *template, const char *open,
                            json_t *const *objects, int count, const char **ret_rest,
                            struct fh_error *error)
@@ -119,7 +119,7 @@ static enum fh_code insert(struct text *text, const char *template, const char *
                          template, name, unfit);
     if (memchr(template, '?', (size_t)(open - template)) || text->overflow)
         return FH_OK;
-    /* What fills a whole segment must not be taken for no segment or for a step upwards. */
+    /* A value that fills a whole segment must not leave it empty or mean a step up. */
     bool whole = text->data[before - 1] == '/' && strchr("/?", **ret_rest);
     if (whole && (text->length == before || is_dots(text->data + before, text->length - before)))
         return error_set(

@@ -2,7 +2,7 @@
 #ifndef HTTP_PATH_TEXT_H
 #define HTTP_PATH_TEXT_H
 
-/* What patterns and templates agree on about the characters of a path (RFC 3986, 2.3 and 5.2.4). */
+/* Rules for characters of a path that patterns and templates share (RFC 3986, 2.3 and 5.2.4). */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a client would rather have (RFC 7240), as far as it is honoured: to wait for the end. */
+/* A client's preferences (RFC 7240). Only one is honoured: how long to wait for the result. */
 
 #define _GNU_SOURCE
 #include "http/prefer.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See public.h. An IPv6 address that only wraps an IPv4 one is as public as that. */
+/* See public.h. An IPv6 address that only wraps an IPv4 address is public if that one is. */
 
 #include "http/public.h"
 
@@ -13,7 +13,7 @@ struct network {
     int bits;
 };
 
-/* RFC 6890 and the registry it founded, RFC 5771 (multicast). */
+/* RFC 6890 and the registries it created; RFC 5771 (multicast). */
 static const struct network closed_v4[] = {
     {{0}, 8},
     {{10}, 8},
@@ -34,8 +34,8 @@ static const struct network closed_v4[] = {
 
 static const struct network closed_v6[] = {
     {{0}, 8},                 /* unspecified, loopback, IPv4-compatible */
-    {{0x01}, 8},              /* 100::/64 discards */
-    {{0x20, 0x01, 0x00}, 23}, /* protocol assignments, Teredo among them */
+    {{0x01}, 8},              /* includes 100::/64, which discards */
+    {{0x20, 0x01, 0x00}, 23}, /* protocol assignments, including Teredo */
     {{0x20, 0x01, 0x0d, 0xb8}, 32},
     {{0xfc}, 7},
     {{0xfe, 0x80}, 10},

@@ -2,8 +2,8 @@
 #ifndef HTTP_PUBLIC_H
 #define HTTP_PUBLIC_H
 
-/* Which addresses are on the public Internet: those that IANA's registries of special-purpose
- * addresses (RFC 6890) say are globally reachable, and no multicast. Pure. */
+/* Which addresses are on the public Internet: those that are globally reachable according to IANA's
+ * registries of special-purpose addresses (RFC 6890), without multicast. Pure. */
 
 #include <stdbool.h>
 #include <sys/socket.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request from its head to its last byte: what libmicrohttpd has parsed is checked again, since
- * it is lenient where two readers of the same bytes could come to different ends (RFC 9112, 11.2),
- * and copied into one allocation; the body, when there is one, is the second.
+ * A request from its head to its last byte. libmicrohttpd is lenient where two readers of the same
+ * bytes could come to different results (RFC 9112, 11.2), so its output is checked again. Then it
+ * is copied into one allocation; the body, if any, is a second one.
  *
- * Refused here: a method or a header's name that is no token (so also "Content-Length :"), control
- * characters in a value or in the target, HTTP/1.1 without exactly one Host, two Content-Lengths,
- * a Content-Length beside a Transfer-Encoding, any Transfer-Encoding but "chunked", two of a header
- * that decides who asks for what, a head or a body beyond the limits. A body whose length is
- * announced is refused before it is read.
+ * Refused here: a method or a header's name that is not a token (including "Content-Length :"),
+ * control characters in a value or in the target, HTTP/1.1 without exactly one Host, two
+ * Content-Lengths, a Content-Length together with a Transfer-Encoding, any Transfer-Encoding but
+ * "chunked", duplicates of a header that decides who asks for what, a head or a body beyond the
+ * limits. A body that is announced as too long is refused before it is read.
  *
- * The target is used as it came: the library hands out a decoded path, in which an encoded slash
+ * The target is used as it arrived: in the decoded path that the library offers, an encoded slash
  * and %00 can't be told from real ones.
  */
 
@@ -76,13 +76,13 @@ bool connection_keep_target(struct http_connection *connection, const char *targ
 
 /* ---- The head -------------------------------------------------------------------------------- */
 
-/* While the headers are copied. */
+/* State while the headers are copied. */
 struct head {
     struct http_request *request;
     struct http_refusal *refusal;
     char *text; /* the next free byte */
     int hosts, lengths, encodings;
-    unsigned singles; /* bit i: singles[i] has come */
+    unsigned singles; /* bit i: singles[i] has been seen */
     uint64_t length;
     bool chunked;
 };
@@ -96,12 +96,12 @@ static char *copy(struct head *head, const char *text, size_t length)
     return at;
 }
 
-/* Headers that decide who asks, for what and how often: two of one could be read as either. */
+/* Headers that decide who asks for what, and how often: duplicates would be ambiguous. */
 static const char *const singles[] = {"Content-Type",     "Authorization",     "Idempotency-Key",
                                       "Freehold-From",    "Freehold-To",       "Freehold-Undo",
                                       "Freehold-Attempt", "Freehold-Deadline", "Freehold-Token"};
 
-/* Most names differ in their first letter, and many are compared for each request. */
+/* Most names differ in their first letter, and each request takes many comparisons. */
 static bool is_name(const char *name, const char *wanted)
 {
     return ((*name ^ *wanted) & ~0x20) == 0 && strcasecmp(name, wanted) == 0;
@@ -125,7 +125,7 @@ static void note_framing(struct head *head, const char *name, size_t name_length
         head->hosts++;
     } else if (name_length == 14 && strcasecmp(name, "Content-Length") == 0) {
         head->lengths++;
-        head->length = strtoull(value, NULL, 10); /* digits alone: the library has seen to that */
+        head->length = strtoull(value, NULL, 10); /* only digits: the library has checked */
     } else if (name_length == 17 && strcasecmp(name, "Transfer-Encoding") == 0) {
         head->encodings++;
         head->chunked = strcasecmp(value, "chunked") == 0;
@@ -147,7 +147,7 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
         value = "";
         value_length = 0;
     }
-    /* Space at the end is no part of a value; the library has left it there. */
+    /* Trailing space is not part of a value, but the library leaves it there. */
     while (value_length && (value[value_length - 1] == ' ' || value[value_length - 1] == '\t'))
         value_length--;
     if (has_control_characters(value, value_length, false)) {
@@ -161,7 +161,7 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     return note_single(head, header->name) ? MHD_YES : MHD_NO;
 }
 
-/* Path and query of the raw target: "/path?query", or the same behind "http://host". */
+/* Path and query of the raw target: "/path?query", or the same after "http://host". */
 static bool take_target(struct head *head, const char *target)
 {
     struct http_incoming *incoming = &head->request->incoming;
@@ -244,8 +244,8 @@ struct http_request *request_new(struct http_connection *connection, const char 
                head_size, header_count, limits->header_size_max, REQUEST_HEADERS_MAX);
         return NULL;
     }
-    /* Every text in the head is followed by at least one byte there, which its NUL replaces; a
-     * header without a value and a method that was cut need one more. */
+    /* In the head, every text is followed by at least one byte, which its NUL replaces; a header
+     * without a value and a method that was cut need one more. */
     size_t headers_size = (size_t)header_count * sizeof(struct http_header);
     size_t text_size = head_size + 2 * (size_t)header_count + strlen(connection->target) + 8;
     struct http_request *request = malloc(sizeof *request + headers_size + text_size);

@@ -2,30 +2,30 @@
 /*
  * The server: libmicrohttpd in its external-epoll mode, inside the libuv loop.
  *
- * The library's epoll descriptor is polled by the loop; when it is readable, MHD_run does what is
- * due. A request that is whole is handed over from inside MHD_run. When the handler has replied by
- * the time it returns, the answer goes out at once; otherwise the connection is suspended, and
- * http_reply resumes it. A resumed connection is only looked at by the next MHD_run, so the first
- * reply posts a turn, and one MHD_run before the loop sleeps serves all replies made until then.
+ * The loop polls the library's epoll descriptor; when it is readable, MHD_run does what is due. A
+ * complete request is handed over from inside MHD_run. If the handler has replied by the time it
+ * returns, the answer is sent at once; otherwise the connection is suspended, and http_reply
+ * resumes it. Only the next MHD_run attends to a resumed connection, so the first reply posts a
+ * turn, and one MHD_run before the loop sleeps serves all replies made until then.
  *
  *     reading -> handing -> answered           (the handler replied at once)
  *                handing -> parked -> answered (later; the client may be gone by then, which is
- *                                               seen only when the answer is written)
+ *                                               noticed only when the answer is written)
  *
- * Time: the library closes connections that are silent; those that trickle are cut off by
- * awaited.c. At the limit of connections the one that has been awaited longest gives way, so that
- * idle ones keep nobody out.
+ * Time: the library closes silent connections; awaited.c cuts off those that trickle. At the limit
+ * of connections the one that has been awaited longest gives way, so that idle ones keep nobody
+ * out.
  *
- * Drain: the listening socket is given back (never closed here), whoever has just connected or
- * begun to ask still is answered, answers carry "Connection: close", and those past the grace are
- * answered 503 by the server itself. MHD_stop_daemon aborts the
- * process when a connection is suspended, so nothing is suspended when it is called.
+ * Drain: the listening socket is released (never closed here). Clients that have just connected or
+ * begun a request are still answered. Answers carry "Connection: close". After the grace period the
+ * server itself answers the remaining requests with 503. MHD_stop_daemon aborts the process if a
+ * connection is suspended, so none is when it is called.
  *
- * What the library refuses by itself, before it asks us, has an HTML page and can't be replaced
- * with this version: a request line or header line without the expected separators, an unknown
- * HTTP version (505), a Content-Length that is no number, a malformed chunk, and a head of more
- * than twice the limit (431). Heads up to that are read and refused by request.c. A header line
- * with nothing before its ':' is dropped by the library, unseen by us.
+ * Some requests are refused by the library before it calls us, with an HTML page that this version
+ * can't replace: a request line or header line without the expected separators, an unknown HTTP
+ * version (505), a Content-Length that is not a number, a malformed chunk, and a head of more than
+ * twice the limit (431). Smaller heads are read, and refused by request.c. The library silently
+ * drops a header line that has nothing before its ':'.
  */
 
 #define _GNU_SOURCE
@@ -37,12 +37,12 @@
 
 #include "http/request.h"
 
-/* While it drains: for requests that are just coming. */
+/* While draining: how long to wait for requests that are just arriving. */
 #define BEGINNING_MS_MAX 1000
-/* How often MHD_run goes on at once while it has work left, before others on the loop get a turn:
- * a resumed connection takes two. */
+/* How many times in a row MHD_run is called while it has work left, before others on the loop get a
+ * turn: a resumed connection takes two. */
 #define RUN_ROUNDS_MAX 4
-/* After so many runs that left work to be done at once, a look at who is stuck. */
+/* After this many runs that left work due at once, look for stuck connections. */
 #define SPINS_MAX 64
 #define UNTRUSTED "This takes requests from the system's own processes only, by their certificates."
 
@@ -61,9 +61,9 @@ struct http_server {
     struct http_linger linger;
     struct http_request *handed_first;
     unsigned connections, unanswered, unsent;
-    bool closed;    /* a connection was, in this run */
+    bool closed;    /* a connection was closed in this run */
     bool mutual;    /* clients need a certificate */
-    unsigned spins; /* timers in a row after which the library had work left at once */
+    unsigned spins; /* runs in a row after which the library had work left due at once */
     bool draining, freed;
     struct world_timer grace, beginning;
     bool grace_over, beginning_over;
@@ -83,12 +83,12 @@ static void arm_timer(struct http_server *server, bool native_due, uint64_t nati
     uint64_t cut_off_ms = awaited_due_ms(&server->awaited);
     if (cut_off_ms < due_ms)
         due_ms = cut_off_ms;
-    /* Deadlines move on with every request. A timer that fires early just looks again. */
+    /* Deadlines move with every request. A timer that fires too early is simply armed again. */
     if (due_ms == UINT64_MAX)
         uv_timer_stop(&server->timer);
     else if (!uv_is_active((uv_handle_t *)&server->timer) || due_ms < server->timer_due_ms) {
         server->timer_due_ms = due_ms;
-        /* Never at once: libuv would run it in the same turn, before any descriptor, for ever. */
+        /* Never 0: libuv would run it in the same turn, before any descriptor, again and again. */
         uv_timer_start(&server->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 1, 0);
     }
 }
@@ -100,7 +100,7 @@ static bool is_drained(const struct http_server *server)
     return server->unsent == 0 && (server->beginning_over || !awaited_begins(&server->awaited));
 }
 
-/* The last thing that a callback does: `drained` may free the server. */
+/* Must be the last call of a callback: `drained` may free the server. */
 static void run(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG left_ms = 0;
@@ -167,7 +167,7 @@ static void on_connection(void *context, struct MHD_Connection *native, void **s
         connection = calloc(1, sizeof *connection);
         *socket_context = connection;
         if (!connection)
-            return; /* its first request line finds that out */
+            return; /* on_request finds out */
         connection->server = server;
         connection->native = native;
         server->connections++;
@@ -184,7 +184,7 @@ static void on_connection(void *context, struct MHD_Connection *native, void **s
     }
 }
 
-/* The request line has come: its target, before the library decodes it in place. */
+/* The request line has arrived: keeps its target before the library decodes it in place. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *native)
 {
     struct http_server *server = context;
@@ -192,7 +192,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     if (connection) {
         awaited_append(&server->awaited, connection, true, uv_now(server->loop));
         if (!connection_keep_target(connection, target ? target : "") && connection->target)
-            connection->target[0] = '\0'; /* refused as no path */
+            connection->target[0] = '\0'; /* refused: not a path */
     }
     return NULL;
 }
@@ -216,7 +216,7 @@ static enum MHD_Result give_answer(struct http_request *request)
 {
     struct MHD_Response *response = request->response;
     if (!response)
-        return MHD_NO; /* no memory for it */
+        return MHD_NO; /* out of memory */
     request->response = NULL;
     request->phase = REQUEST_ANSWERED;
     enum MHD_Result queued =
@@ -273,7 +273,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *native, 
     }
     if (*data_length) {
         connection_of(native)->stuck = false;
-        /* The library takes no answer in the middle of a body. */
+        /* The library accepts no answer in the middle of a body. */
         if (!request_take_body(request, data, *data_length, &server->limits, &refusal))
             return linger_refuse(&server->linger, server->loop, native, &refusal);
         *data_length = 0;
@@ -339,7 +339,7 @@ void http_reply(struct http_request *request, const struct http_answer *answer)
     }
     if (request->abandoned) {
         if (request->native)
-            return; /* its 503 is on the way; freed when it was sent */
+            return; /* its 503 is being sent; on_completed frees it */
         if (server)
             handed_remove(request);
         request_free(request);
@@ -418,7 +418,7 @@ void http_server_free(struct http_server *server)
     server->freed = true;
     linger_end(&server->linger);
     abandon_unanswered(server);
-    /* Resumed connections leave the suspended list only here. */
+    /* Only this call takes resumed connections off the suspended list. */
     MHD_run(server->daemon);
     uv_poll_stop(&server->poll); /* before the library closes its descriptor */
     MHD_stop_daemon(server->daemon);
@@ -436,9 +436,8 @@ static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd
     struct MHD_OptionItem secure[TLS_OPTIONS];
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | tls_options(tls, secure);
     server->mutual = flags & MHD_USE_TLS && tls->trusted;
-    /* A connection's memory holds the head twice over (the raw text and the library's list) and
-     * the answer's headers; twice the limit leaves room to read and refuse a head that is larger.
-     */
+    /* A connection's memory holds the head twice (the raw text and the library's list) and the
+     * answer's headers. Twice the limit leaves enough room to read and refuse a larger head. */
     return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, secure,
                             MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
                             server->limits.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -454,7 +453,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
                              struct fh_error *error)
 {
     *ret = NULL;
-    /* accept must not block the loop when a connection vanishes before it is taken. */
+    /* accept must not block the loop if a connection vanishes before it is accepted. */
     int flags = fcntl(listen_fd, F_GETFL);
     if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return error_set_errno(error, FH_INVALID, errno, "Descriptor %d is no listening socket",
@@ -485,7 +484,7 @@ enum fh_code http_server_new(uv_loop_t *loop, struct world *world, int listen_fd
     FH_ASSERT(uv_poll_init(loop, &server->poll, epoll_fd) == 0);
     server->open_handles = 2;
     FH_ASSERT(uv_poll_start(&server->poll, UV_READABLE, on_readable) == 0);
-    /* The library watches the listening socket from its first run on. */
+    /* The library watches the listening socket only after its first run. */
     world_turn(world, &server->turn);
     *ret = server;
     return FH_OK;

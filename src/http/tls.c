@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's side of TLS is GnuTLS', by way of libmicrohttpd, which asks a client for its
- * certificate but takes those that show none: whether one is of this system's authority is judged
- * here, once for each connection, before its first request is read on.
+ * The server's TLS is GnuTLS, used through libmicrohttpd, which asks clients for a certificate but
+ * accepts those that show none. So whether a client's certificate is from the system's authority is
+ * checked here, once per connection, when its first request's head has arrived.
  *
- * The texts are read once, when a process starts: their files may be out of its reach afterwards.
+ * The files are read once, when a process starts: later they may be out of its reach.
  */
 
 #define _GNU_SOURCE

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request on its way: an easy handle of libcurl, what is sent and what has come. Everything
- * that is the same for all requests is set once, when the handle is made; libcurl's own defaults
- * that do not fit (Accept, Expect, proxies from the environment, squeezing of "/../") are off.
+ * One request in progress: libcurl's easy handle, the data to send and the data received. Options
+ * that are the same for all requests are set once, when the handle is made; libcurl's unwanted
+ * defaults (Accept, Expect, proxies from the environment, collapsing of "/../") are turned off.
  *
- * Every buffer has a bound. Buffers are kept for the next request while they are small.
+ * Every buffer has a bound. Small buffers are kept for the next request.
  */
 
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@
 
 #define BUFFER_KEPT_MAX ((size_t)32 << 10)
 #define SENT_LENGTH_MAX ((size_t)32 << 10)
-/* Below the server's idle timeout, so that a kept connection is seldom found closed. */
+/* Less than the server's idle timeout, so that a kept connection is seldom found closed. */
 #define CONNECTION_AGE_S_MAX 50L
 
 void transfer_fail(struct transfer *transfer, const char *format, ...)
@@ -33,7 +33,7 @@ void transfer_fail(struct transfer *transfer, const char *format, ...)
     va_end(args);
 }
 
-/* ---- What comes ------------------------------------------------------------------------------ */
+/* ---- Receiving ------------------------------------------------------------------------------ */
 
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
@@ -81,7 +81,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
     struct transfer *transfer = context;
     size_t length = size * count;
     if (length > 5 && memcmp(data, "HTTP/", 5) == 0) {
-        /* A status line: what came before was an interim answer. */
+        /* A status line: the headers so far were an interim answer's. */
         transfer->header_count = 0;
         text_clear(&transfer->head);
     } else {
@@ -90,9 +90,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
     return transfer->failure[0] ? 0 : length;
 }
 
-/* Called before a request goes out, and again when libcurl wants to send it once more because a
- * kept connection broke before any answer. Whoever got it may have done it before dying: whether
- * it may be sent again is for the rooms above to decide. */
+/* Called before a request is sent, and again if libcurl wants to resend it because a kept
+ * connection broke before any answer. The receiver may have executed it before it died: only the
+ * layers above can decide whether to resend it. */
 static int on_sending(void *context, char *ip, char *own_ip, int port, int own_port)
 {
     struct transfer *transfer = context;
@@ -195,7 +195,7 @@ void transfer_clear(struct transfer *transfer)
     transfer->failure[0] = '\0';
 }
 
-/* ---- What is sent ---------------------------------------------------------------------------- */
+/* ---- Sending -------------------------------------------------------------------------------- */
 
 static bool has_header(const struct world_request *request, const char *name)
 {
@@ -222,7 +222,7 @@ static void add_line(struct transfer *transfer, size_t *places, int *count, cons
     text_add(&transfer->sent, name);
     text_add(&transfer->sent, ":");
     if (value) {
-        /* An empty value has a form of its own in libcurl; "name:" would take the header out. */
+        /* libcurl writes an empty header as "name;"; "name:" would remove the header. */
         if (!*value)
             transfer->sent.data[transfer->sent.length - 1] = ';';
         else
@@ -232,7 +232,7 @@ static void add_line(struct transfer *transfer, size_t *places, int *count, cons
     text_append(&transfer->sent, "", 1);
 }
 
-/* The list is made in the transfer's own memory: libcurl only reads it. */
+/* The list is built in the transfer's own memory: libcurl only reads it. */
 static bool set_headers(struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
@@ -240,7 +240,7 @@ static bool set_headers(struct transfer *transfer)
     int count = 0;
     add_line(transfer, places, &count, "Accept", NULL);
     add_line(transfer, places, &count, "Expect", NULL);
-    if (!request->body) /* libcurl calls even an empty one a form */
+    if (!request->body) /* libcurl labels even an empty body a form */
         add_line(transfer, places, &count, "Content-Type", NULL);
     else if (!has_header(request, "Content-Type"))
         add_line(transfer, places, &count, "Content-Type", "application/json");

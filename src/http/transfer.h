@@ -3,8 +3,8 @@
 #define HTTP_TRANSFER_H
 
 /*
- * What the client's files share. A transfer is one request on its way: taken from the client's
- * idle list, queued until the next turn, added to libcurl, ended, told, and idle again.
+ * Shared by the client's files. A transfer is one request in progress: taken from the client's idle
+ * list, queued until the next turn, added to libcurl, finished, reported by `done`, and idle again.
  */
 
 #include <curl/curl.h>
@@ -22,19 +22,19 @@ struct transfer {
     struct http_client *client;
     struct world_request *request;
     CURL *easy;
-    struct transfer *previous, *next; /* among the open ones; idle ones: next alone */
+    struct transfer *previous, *next; /* in the list of open ones; idle ones use only `next` */
     struct transfer *next_failed;
     bool queued;  /* until the next turn */
-    bool added;   /* libcurl has it */
-    bool sending; /* it has gone out, once */
+    bool added;   /* to libcurl */
+    bool sending; /* it has been sent once */
     struct world_timer deadline;
-    struct text sent; /* the header lines, each with its NUL */
+    struct text sent; /* the header lines, each ending with NUL */
     struct curl_slist lines[WORLD_HEADERS_MAX + 4];
     char failure[192]; /* "": none */
     struct text answer;
-    struct text head; /* names and values, each with its NUL */
+    struct text head; /* names and values, each ending with NUL */
     struct {
-        size_t name, value; /* places in `head`, which moves while it grows */
+        size_t name, value; /* offsets in `head`, which moves as it grows */
     } places[ANSWER_HEADERS_MAX];
     struct world_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
@@ -44,13 +44,13 @@ struct client_socket {
     struct http_client *client;
     uv_poll_t poll;
     int fd;
-    int wanted;      /* by libcurl, as uv's events */
+    int wanted;      /* by libcurl, as uv events */
     int polled;      /* by the loop */
-    bool connection; /* opened here; else a resolver's */
+    bool connection; /* opened here; otherwise a resolver's */
 };
 
-/* Where a service is. By TLS its URL has its name, for its certificate, and `connect_to` says where
- * that is. */
+/* Where a service is. With TLS the URL contains its name, which its certificate must bear, and
+ * `connect_to` its address. */
 struct client_address {
     char *base; /* "http://127.0.0.1:4711", "https://orders:4711" */
     struct curl_slist *connect_to;
@@ -66,39 +66,40 @@ struct http_client {
     bool closing;
     struct {
         const char *name;
-        const char *(*sign)(void *context, const char *service); /* NULL: nobody signs */
+        const char *(*sign)(void *context, const char *service); /* NULL: no such header */
         void *context;
     } signer;
     const struct http_tls *tls; /* NULL: plain HTTP */
     enum http_outside outside;
-    struct map addresses;                    /* by service: struct client_address */
-    struct transfer *open_first, *open_last; /* the queued ones at the end */
-    struct transfer *failed;                 /* of the open ones, could not be started */
+    struct map addresses;                    /* by service name: struct client_address */
+    struct transfer *open_first, *open_last; /* queued ones are at the end */
+    struct transfer *failed;                 /* open ones that could not be started */
     struct transfer *idle;
     int idle_count;
-    struct client_socket **sockets; /* by descriptor */
+    struct client_socket **sockets; /* indexed by descriptor */
     int socket_count;
     int references; /* handles not yet closed */
 };
 
 struct transfer *transfer_new(struct http_client *client); /* never NULL */
 void transfer_free(struct transfer *transfer);
-/* Sets the easy handle for the request; `address` NULL: it has a URL. False: a failure was
- * recorded. */
+/* Sets up the easy handle for the request; `address` is NULL if it has a URL. False: failed, and
+ * the reason is recorded. */
 bool transfer_prepare(struct transfer *transfer, const struct client_address *address);
-/* Records why there is no answer; the first reason stays. */
+/* Records why there is no answer; the first reason is kept. */
 void transfer_fail(struct transfer *transfer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void transfer_ended(struct transfer *transfer, CURLcode code);
-/* Fills in the request's part that `done` reads. */
+/* Fills in the part of the request that `done` reads. */
 void transfer_fill_in(struct transfer *transfer);
-void transfer_clear(struct transfer *transfer); /* ready to be used again */
+void transfer_clear(struct transfer *transfer); /* ready for reuse */
 
-/* libcurl's callbacks for sockets; `context` is the transfer, to close one the client. */
+/* libcurl's callbacks to open and close sockets; `context` is the transfer or the client,
+ * respectively. */
 curl_socket_t client_open_socket(void *context, curlsocktype purpose,
                                  struct curl_sockaddr *address);
 int client_close_socket(void *context, curl_socket_t fd);
-/* libcurl's sockets in the loop: what it waits for. */
+/* libcurl's callback to watch a socket; see client_socket.c. */
 int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned);
 void client_run(struct http_client *client, int socket, int events);
 void client_unref(struct http_client *client);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request from memory: the server's own struct without server and library, in one block with its
+/* A request from memory: the server's own struct, without server and library, in one block with its
  * headers and texts. */
 
 #define _GNU_SOURCE

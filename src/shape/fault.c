@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Faults: where a value does not fit, as a JSON Pointer (RFC 6901) or a parameter's name, and a
- * sentence. Names and values come from outside, so each is cut at a bound, and a cut never leaves
- * half a UTF-8 character, which no JSON string can hold.
+ * sentence. Names and values come from outside, so each is cut at a bound, but never inside a UTF-8
+ * character: half a character can't be in a JSON string.
  */
 
 #include <string.h>
@@ -14,7 +14,7 @@
 #define NAME_LENGTH_MAX ((size_t)1024)
 #define QUOTED_LENGTH_MAX ((size_t)40)
 
-/* How many of the first `length_max` bytes of valid UTF-8 are whole characters. */
+/* Of the first `length_max` bytes of valid UTF-8, how many are whole characters. */
 static size_t utf8_cut(const char *text, size_t length, size_t length_max)
 {
     if (length <= length_max)
@@ -43,7 +43,8 @@ static void add_pointer(struct text *pointer, const struct shape_place *place)
         text_printf(pointer, "%zu", place->index);
         return;
     }
-    /* Only an unknown field's name, always the last one, can be long; the others are a shape's. */
+    /* Only an unknown field's name, which is always the last, can be long; all others are a
+     * shape's. */
     size_t left = utf8_cut(place->name, strlen(place->name), NAME_LENGTH_MAX);
     for (const char *at = place->name; left > 0;) {
         size_t plain = strcspn(at, "~/");

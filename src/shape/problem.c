@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Problem documents: the one form of every refusal and failure that leaves a service. A detail may
- * quote what a client sent or what a library said, cut anywhere, so bytes that are not UTF-8 are
- * replaced instead of making the document impossible.
+ * Problem documents: every refusal and failure that leaves a service has this form. A detail may
+ * quote text from a client or a library, cut anywhere, so bytes that are not UTF-8 are replaced;
+ * otherwise no document could be made.
  */
 
 #include "shape/problem.h"
@@ -63,7 +63,7 @@ const char *problem_title(int status)
     return "Error";
 }
 
-/* How long the UTF-8 character at `at` is; 0 when the bytes there are none (RFC 3629). */
+/* The length of the UTF-8 character at `at`; 0 if there is no valid one (RFC 3629). */
 static size_t character_size(const unsigned char *at, size_t left)
 {
     if (at[0] < 0x80)
@@ -71,7 +71,7 @@ static size_t character_size(const unsigned char *at, size_t left)
     size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
     if (at[0] < 0xc2 || at[0] > 0xf4 || size > left)
         return 0;
-    /* Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte. */
+    /* The second byte reveals overlong forms, surrogates and characters beyond U+10FFFF. */
     unsigned char lowest = at[0] == 0xe0 ? 0xa0 : at[0] == 0xf0 ? 0x90 : 0x80;
     unsigned char highest = at[0] == 0xed ? 0x9f : at[0] == 0xf4 ? 0x8f : 0xbf;
     if (at[1] < lowest || at[1] > highest)

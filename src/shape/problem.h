@@ -8,9 +8,9 @@
 
 #define PROBLEM_CONTENT_TYPE "application/problem+json"
 
-/* title is the status' own phrase. detail may be NULL; errors (array of faults) may be NULL and is
- * not stolen. New reference. */
+/* title is the status's standard phrase. detail may be NULL. errors (an array of faults) may be
+ * NULL; its reference is not stolen. Returns a new reference. */
 json_t *problem_new(int status, const char *detail, json_t *errors);
-const char *problem_title(int status); /* "Not Found"; "Error" for an unknown one */
+const char *problem_title(int status); /* "Not Found"; "Error" for an unknown status */
 
 #endif

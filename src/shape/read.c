@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A shape out of its own JSON Schema: the way back from schema.c, for who has another service's
- * description and not its declaration. What that file writes is read as it was meant, but for the
- * least length of a text, of which the schema knows the fourth; whatever else a schema of another
- * making says is left out, so that the shape is never stricter than the schema.
+ * Reads a shape from its own JSON Schema: the inverse of schema.c, for callers that have another
+ * service's description but not its declaration. Schemas written by schema.c keep their meaning,
+ * except for a string's least length, of which the schema has only a quarter (see there). Anything
+ * else that a schema may say is ignored.
  */
 
 #include <string.h>
@@ -27,7 +27,7 @@ static bool is_of(const json_t *type, const char *name)
     return false;
 }
 
-/* Of one type, or of one and null; FH_ANY otherwise. */
+/* For one type, or one type and null; otherwise FH_ANY. */
 static enum fh_type read_type(const json_t *schema)
 {
     static const struct {
@@ -56,10 +56,10 @@ static void read_bounds(fh_field *field, const json_t *schema, const char *least
     if (!has_min && !has_max)
         return;
     field->min = min;
-    field->max = has_max || min <= 0 ? max : 0; /* a max below its min is none */
+    field->max = has_max || min <= 0 ? max : 0; /* a max below its min means none */
 }
 
-/* NULL where it is not a list of texts, as null beside them. */
+/* NULL unless it is a list of strings, possibly with null. */
 static const char *const *read_one_of(struct arena *arena, const json_t *schema)
 {
     const json_t *values = json_object_get(schema, "enum");
@@ -100,7 +100,7 @@ static fh_field read_field(struct arena *arena, const json_t *schema, int depth)
     return field;
 }
 
-/* NULL: nothing is said of what is in it. */
+/* NULL: the schema says nothing about the object's fields. */
 static const fh_field *read_object(struct arena *arena, const json_t *schema, int depth)
 {
     json_t *properties = json_object_get(schema, "properties"), *property;

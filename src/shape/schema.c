@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A shape as a JSON Schema of draft 2020-12. Whatever shape_check takes, the schema takes. The
- * other way round it is as strict but for two things that JSON Schema cannot say: lengths, which
- * shapes count in bytes and JSON Schema in characters (so a schema's bounds are the widest that can
- * hold, and its description names the bytes), and a shape inside itself, which is cut off as any
- * object where it comes again.
+ * A shape as a JSON Schema (draft 2020-12). The schema accepts everything that shape_check accepts,
+ * and is equally strict except for two things that JSON Schema can't express. Shapes count lengths
+ * in bytes, JSON Schema in characters: the schema has the widest bounds that can hold, and its
+ * description gives the bytes. And a shape inside itself is cut off: its second occurrence is any
+ * object.
  */
 
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 
 #define UTF8_CHARACTER_SIZE_MAX 4
 
-/* The shapes around a field, innermost first: what ends the walk when a shape holds itself. */
+/* The shapes around a field, innermost first: ends the walk when a shape contains itself. */
 struct around {
     const struct around *outer;
     const fh_field *shape;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking a JSON value against a shape. One walk over both; a `struct shape_place` on the stack
- * for each level says where the walk is, so that a value that fits costs no allocation and a JSON
- * Pointer is spelled out only for a fault. The walk is as deep as the value, which parsing has
- * bounded.
+ * Checks a JSON value against a shape, in one walk over both. A `struct shape_place` on the stack
+ * for each level says where the walk is, so a value that fits costs no allocation, and a JSON
+ * Pointer is built only for a fault. The walk is as deep as the value, whose depth the parser has
+ * limited.
  *
- * A fault says what was expected and what was found; up to SHAPE_FAULTS_MAX are collected, since a
- * caller who hears of all of them at once mends all of them at once.
+ * A fault says what was expected and what was found. Up to SHAPE_FAULTS_MAX faults are collected,
+ * so that a caller can fix all of them at once.
  *
- * Query parameters go the same way after a first step has turned their text into the types that
- * the shape names. A bound that the shape leaves at 0 beside one that is set reads as it stands,
- * except that a max below its min means none: {.min = 1} is "1 or more".
+ * Query parameters are first converted from text to the types that the shape names, and then
+ * checked in the same way. If only one of min and max is set, the other one, 0, is a bound too,
+ * unless that puts max below min, which means no upper bound: {.min = 1} is "1 or more".
  *
- * To add a type: its name in type_expected, what fits it in type_fits and check_value, its form in
- * schema.c, and, when it may stand in a query, how its text is read in query_value.
+ * To add a type: add its name to type_expected, what fits it to type_fits and check_value, its form
+ * to schema.c, and, if a query may have it, how its text is read to query_value.
  */
 
 #include "shape/shape.h"
@@ -324,7 +324,7 @@ static bool parse_integer(const char *text, size_t length, json_int_t *ret)
     return errno == 0;
 }
 
-/* "1,2,3" as an array; NULL when an element is empty. No text at all is no element. */
+/* "1,2,3" as an array; NULL if an element is empty. An empty text is an empty array. */
 static json_t *split_list(const char *text, size_t length)
 {
     json_t *list = json_array();
@@ -342,7 +342,7 @@ static json_t *split_list(const char *text, size_t length)
     return list;
 }
 
-/* The typed value of a parameter, or NULL when its text is none of that type. New reference. */
+/* A parameter's typed value, or NULL if its text has no such value. New reference. */
 static json_t *query_value(const fh_field *field, json_t *string)
 {
     const char *text = json_string_value(string);
@@ -399,8 +399,8 @@ json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret)
             fault_query_value(&faults, &below, field, string);
     }
     *ret = NULL;
-    /* The types are right from here on; what could not be typed is absent and must not be said to
-     * be missing as well. */
+    /* All types are right from here on. A parameter that could not be converted is absent from
+     * `typed` and must not be reported as missing, too. */
     if (!faults.found)
         check_object(&faults, &whole, shape, typed);
     if (faults.found) {

@@ -3,8 +3,8 @@
 #define SHAPE_SHAPE_H
 
 /*
- * Shapes: whether a JSON value is what a declaration says (fh_field of freehold.h), and if not,
- * every place where it is not, up to SHAPE_FAULTS_MAX, as JSON Pointers (RFC 6901) with a sentence.
+ * Shapes: whether a JSON value is as declared (fh_field of freehold.h); if not, up to
+ * SHAPE_FAULTS_MAX places where it is not, each as a JSON Pointer (RFC 6901) with a sentence.
  */
 
 #include <jansson.h>
@@ -14,17 +14,19 @@
 
 #define SHAPE_FAULTS_MAX 20
 
-/* NULL when `value` fits; else a new array of {"pointer": "/items/0/quantity", "detail": "..."}.
- * Where it fits and `value` holds an absent optional field, nothing is added. */
+/* NULL if `value` fits, otherwise a new array of {"pointer": "/items/0/quantity", "detail": "..."}.
+ * Never changes `value`. */
 json_t *shape_check(const fh_field *shape, const json_t *value);
-/* Query parameters, an object of strings (path_query), into an object typed by `shape`. Faults'
- * "pointer" is replaced by "parameter". NULL faults: *ret is a new object. */
+/* Converts query parameters, an object of strings (path_query), to an object typed by `shape`, and
+ * checks it. Faults have "parameter" instead of "pointer". If it returns NULL, *ret is a new
+ * object. */
 json_t *shape_query(const fh_field *shape, const json_t *strings, json_t **ret);
 /* The shape as a JSON Schema (2020-12), for --describe and OpenAPI. New reference. */
 json_t *shape_schema(const fh_field *shape);
-/* The shape that shape_schema made `schema` of, on `arena`; its texts are borrowed from `schema`.
- * What else a schema may say is not looked at. NULL: it says nothing of an object's fields. */
-#define SHAPE_READ_DEPTH_MAX 32 /* what is deeper may be anything */
+/* The shape that shape_schema turned into `schema`, in `arena`; its strings are borrowed from
+ * `schema`. Anything else that a schema may say is ignored. NULL: says nothing about the object's
+ * fields. */
+#define SHAPE_READ_DEPTH_MAX 32 /* anything goes at deeper levels */
 const fh_field *shape_of_schema(struct arena *arena, const json_t *schema);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fibers on Boost.Context's two C symbols. A fiber object sits at the top of its own stack's
- * mapping; when its function returns it goes back to a short free list with its context still
- * alive, and the next start only gives it another function: no mapping, no new context.
+ * Fibers on Boost.Context's two C symbols. A fiber object lies at the top of its own stack's
+ * mapping. When the fiber's function returns, the object goes to a short free list with its context
+ * still alive; starting the next fiber only gives it another function: no new mapping, no new
+ * context.
  *
- * The arena that jansson allocates from belongs to the fiber: it is put away at every switch.
+ * Each fiber has its own current arena for jansson's allocations: it is saved at every switch.
  *
  *     new -> ready -> running -> parked -> ready ... -> idle (in the free list) -> ready ...
  *
- * A touch of the guard page below a stack ends the process with a line that says so.
+ * Touching the guard page below a stack ends the process with a message that says so.
  */
 
 #define _GNU_SOURCE
@@ -46,9 +47,9 @@ struct transfer {
 struct transfer jump_fcontext(fcontext to, void *data);
 fcontext make_fcontext(void *stack_top, size_t size, void (*entry)(struct transfer));
 
-#define GUARD_SIZE ((size_t)64 << 10) /* more than any one frame: none steps over it */
-#define IDLE_MAX 2048                 /* a batch of each share of a subscription */
-#define IDLE_KEPT 32                  /* by fibers_trim */
+#define GUARD_SIZE ((size_t)64 << 10) /* larger than any stack frame: none can step over it */
+#define IDLE_MAX 2048                 /* enough for a batch of each partition of a subscription */
+#define IDLE_KEPT 32                  /* that many remain after fibers_trim */
 
 struct fiber {
     struct fibers *fibers;
@@ -68,7 +69,7 @@ struct fibers {
     struct fiber *ready_first, *ready_last;
     struct fiber *idle;
     size_t idle_count, alive;
-    size_t idle_unused; /* the fewest idle ones since fibers_trim last looked */
+    size_t idle_unused; /* the lowest idle_count since the last fibers_trim */
     void (*wake)(void *);
     void *wake_context;
     fcontext scheduler;
@@ -123,7 +124,7 @@ struct fibers *fibers_new(void (*wake)(void *), void *context)
 static void fiber_unmap(struct fiber *fiber)
 {
 #ifdef FIBER_ASAN
-    /* Another stack may be mapped here, and would inherit what this one's frames left poisoned. */
+    /* The next stack mapped here would inherit what this one's frames left poisoned. */
     ASAN_UNPOISON_MEMORY_REGION(fiber->mapping + GUARD_SIZE, FIBER_STACK_SIZE);
     __lsan_unregister_root_region(fiber->mapping + GUARD_SIZE, FIBER_STACK_SIZE);
 #endif
@@ -160,7 +161,7 @@ size_t fibers_alive(const struct fibers *fibers)
     return fibers->alive;
 }
 
-/* From a fiber back to the loop. `ending` lets the sanitizer drop the fiber's fake frames. */
+/* From a fiber back to the loop. `ending` lets the sanitizer discard the fiber's fake frames. */
 static void switch_to_scheduler(struct fiber *fiber, bool ending)
 {
     struct fibers *fibers = fiber->fibers;
@@ -210,7 +211,7 @@ static struct fiber *fiber_new(struct fibers *fibers)
         return NULL;
     }
 #ifdef FIBER_ASAN
-    /* What only a fiber that waits knows of is no leak. */
+    /* Memory that only a parked fiber refers to is not a leak. */
     __lsan_register_root_region(mapping + GUARD_SIZE, FIBER_STACK_SIZE);
 #endif
     size_t head = (sizeof(struct fiber) + 63) & ~(size_t)63;
@@ -328,7 +329,7 @@ void fiber_yield(void)
 
 struct fiber_waiter {
     struct fiber *fiber;
-    struct fiber_queue *queue; /* NULL: woken, and no longer in it */
+    struct fiber_queue *queue; /* NULL: woken, and no longer in a queue */
     struct fiber_waiter *next, *previous;
 };
 
@@ -382,7 +383,7 @@ static void waiter_timed_out(struct world_timer *timer)
 {
     struct fiber_waiter *waiter = timer->owner;
     if (!waiter->queue)
-        return; /* woken in the same turn */
+        return; /* was already woken in this turn */
     queue_remove(waiter);
     fiber_ready(waiter->fiber);
     timer->owner = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Durable files as the kernel has them: what a store needs beside the files that SQLite opens. A
- * copy is whole and durable, or an error; what a failed one leaves is its caller's to remove. */
+/* Durable files on the kernel's file system: what a store needs besides the files that SQLite
+ * opens. A copy is complete and durable, or an error is returned; the caller removes what a failed
+ * one leaves. */
 
 #define _GNU_SOURCE
 #include "world/world.h"

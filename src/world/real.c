@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The real world on libuv. Timers are a binary heap behind one uv_timer, so that thousands of
- * deadlines cost no handles. Fibers run in the loop's prepare and check phases, that is, after
- * whatever made them ready and before the loop sleeps; turns run once no fiber is ready, for a
- * bounded time, so that no load keeps the loop from its timers and signals.
+ * The real world on libuv. All timers are in one binary heap with a single uv_timer, so thousands
+ * of deadlines need no handles. Fibers run in the loop's prepare and check phases: after whatever
+ * made them ready, and before the loop sleeps. Turns run once no fiber is ready, for a bounded
+ * time, so that no load keeps the loop from its timers and signals.
  */
 
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #include "base/log.h"
 
 #define RANDOM_SIZE 1024
-#define TURNS_NS_MAX ((int64_t)1000000) /* in one phase, before the loop looks at all else */
+#define TURNS_NS_MAX ((int64_t)1000000) /* per phase, before the loop attends to all else */
 
 struct real {
     struct world world;
@@ -27,7 +27,7 @@ struct real {
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_check_t check;
-    /* Active while a fiber is ready or a turn posted: the loop goes on, unsleeping. */
+    /* Active while a fiber is ready or a turn is posted: keeps the loop from sleeping. */
     uv_idle_t due;
     struct world_timer **heap;
     size_t heap_count, heap_capacity;
@@ -74,7 +74,7 @@ static void ask_random(void *buffer, size_t length)
     }
 }
 
-/* Each request takes some bytes, so the system is asked for many at once. */
+/* Each request needs a few bytes, so many are fetched from the system at once. */
 static void real_random(struct world *world, void *buffer, size_t length)
 {
     struct real *real = real_of(world);
@@ -88,7 +88,7 @@ static void real_random(struct world *world, void *buffer, size_t length)
     }
     unsigned char *at = real->random + sizeof real->random - real->random_left;
     memcpy(buffer, at, length);
-    explicit_bzero(at, length); /* what was given out is nobody else's */
+    explicit_bzero(at, length); /* bytes that were handed out must not be found again */
     real->random_left -= length;
 }
 
@@ -174,7 +174,8 @@ static void real_timer_stop(struct world *world, struct world_timer *timer)
         return;
     bool was_first = timer->place == 0;
     heap_remove(real, timer->place);
-    /* An empty heap must not keep the loop alive; a later first timer is found when it fires. */
+    /* An empty heap must not keep the loop alive. If other timers remain, uv_timer fires too early
+     * and is armed again. */
     if (was_first && !real->heap_count)
         uv_timer_stop(&real->timer);
 }
@@ -228,7 +229,7 @@ static void real_job(struct world *world, struct world_job *job)
 
 static void on_due(uv_idle_t *handle)
 {
-    (void)handle; /* run_all does what is due */
+    (void)handle; /* run_all does the work */
 }
 
 static void on_wake(void *context)
@@ -249,7 +250,7 @@ static void real_turn(struct world *world, struct world_turn *turn)
     real->turn_last = &turn->next;
 }
 
-/* Each turn posted by now, once, and the fibers it makes ready. */
+/* Runs each turn posted so far once, and after each the fibers it made ready. */
 static void turns_run(struct real *real)
 {
     struct world_turn *turn = real->turn_first;
@@ -264,8 +265,8 @@ static void turns_run(struct real *real)
     }
 }
 
-/* Under load a server's turn posts the next one, for ever: past the bound the loop first looks at
- * its timers, signals, descriptors and finished jobs. */
+/* Under load a server's turn posts the next one without end. So beyond TURNS_NS_MAX the loop first
+ * attends to its timers, signals, descriptors and finished jobs. */
 static void run_all(struct real *real)
 {
     fibers_run(real->world.fibers);

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "world/world.h"
 
-/* Requests need a sender; the room that has one puts it in (see http/client.h). Until then they
- * fail at once. */
+/* Sends requests. The layer that can (http/client.h) installs it; before that, all requests fail at
+ * once. */
 typedef void world_sender(void *sender, struct world_request *request);
 
 struct world *world_real_new(uv_loop_t *loop, struct fh_error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of hosts. The system's resolver blocks, for seconds when a name server is away, so it is
- * asked off the loop. */
+/* Looks up host names. The system's resolver blocks, for seconds if a name server is away, so it
+ * runs off the loop. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fibers do with the world: wait for a blocking job or for a request's answer. The same for
- * the real world and any other. */
+/* How fibers wait, in any world: for a blocking job, a descriptor or a request's answer. */
 
 #include "world/world.h"
 
@@ -37,7 +36,7 @@ void world_blocking(struct world *world, void (*run)(void *), void *owner)
     fiber_park();
 }
 
-/* Descriptor or deadline, whichever comes first. */
+/* Waits for a descriptor or a deadline, whichever comes first. */
 struct watching {
     struct world *world;
     struct world_poll poll;
@@ -81,7 +80,7 @@ struct waiting {
     bool parked, done;
 };
 
-/* One block: the headers' array, their texts, the answer. */
+/* One block: the array of headers, their strings, the failure, the answer. */
 static void answer_keep(struct world_request *request)
 {
     size_t count = request->answer_header_count;
@@ -155,7 +154,7 @@ const char *world_answer_header(const struct world_request *request, const char 
 
 uint64_t world_random_below(struct world *world, uint64_t limit)
 {
-    uint64_t value, floor = -limit % limit; /* values below would favour small results */
+    uint64_t value, floor = -limit % limit; /* below it, small results would be more likely */
     do {
         world_random(world, &value, sizeof value);
     } while (value < floor);

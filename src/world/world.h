@@ -4,10 +4,11 @@
 
 /*
  * The seam between Freehold and the world: time, randomness, timers, blocking jobs, requests
- * between services, and (by the name of a SQLite VFS) durable files. Everything above this room
- * reaches those only here, so that a simulated world, driven by a seed, can take its place.
+ * between services, and durable files (those of SQLite by the name of a VFS). Everything above this
+ * layer reaches them only through this seam, so that a simulated world, driven by a seed, can
+ * replace the real one.
  *
- * Deadlines count monotonic nanoseconds. The wall clock is for people and for ids: it may jump,
+ * Deadlines are in monotonic nanoseconds. The wall clock is only for people and ids: it may jump,
  * and nothing expires by it.
  */
 
@@ -21,17 +22,17 @@ struct text;
 
 struct world;
 
-/* Embedded in what it serves. `fire` runs on the loop, outside fibers; a timer fires once. */
+/* Embedded in its user's struct. `fire` runs on the loop, outside fibers; a timer fires once. */
 struct world_timer {
     void (*fire)(struct world_timer *timer);
     void *owner;
     int64_t at_ns;
-    void *native; /* the world's own: set to NULL before first use */
+    void *native; /* for the world's own use: set to NULL before first use */
     size_t place;
 };
 
-/* Work that can only block. `run` is called off the loop and must touch nothing else; `done`
- * afterwards on the loop. In a simulated world `run` is a fiber's code. */
+/* Work that must block. `run` is called off the loop and must not touch anything else; then `done`
+ * is called on the loop. In a simulated world `run` runs in a fiber. */
 struct world_job {
     void (*run)(struct world_job *job);
     void (*done)(struct world_job *job);
@@ -39,8 +40,8 @@ struct world_job {
     void *native;
 };
 
-/* Called on the loop once all ready fibers have run, before the loop sleeps. Posted at most once
- * until called. */
+/* Called on the loop once all ready fibers have run, before the loop sleeps. Posting it again
+ * before it is called has no effect. */
 struct world_turn {
     void (*run)(struct world_turn *turn);
     void *owner;
@@ -48,16 +49,16 @@ struct world_turn {
     bool posted;
 };
 
-/* Watches a descriptor, mostly one that a client library of an engine owns. `ready` runs on the
- * loop, outside fibers, as long as it is watched and something of `events` holds (errors and the
- * other end's leaving count as both). */
+/* Watches a descriptor, usually one that an engine's client library owns. `ready` runs on the loop,
+ * outside fibers, as long as the descriptor is watched and any of `events` holds (an error or a
+ * hangup counts as both). */
 #define WORLD_READABLE 1u
 #define WORLD_WRITABLE 2u
 struct world_poll {
     int fd;
     void (*ready)(struct world_poll *poll, unsigned events);
     void *owner;
-    void *native; /* the world's own: set to NULL before first use */
+    void *native; /* for the world's own use: set to NULL before first use */
 };
 
 #define WORLD_HEADERS_MAX 16
@@ -66,15 +67,15 @@ struct world_header {
     const char *name, *value;
 };
 
-/* A request from this service to another one. All inputs are borrowed until `done`. */
+/* A request from this service to another. All inputs are borrowed until `done`. */
 struct world_request {
-    const char *service; /* by name: discovery is the world's */
+    const char *service; /* its name: the world finds its address */
     const char *method;
-    const char *path; /* with its query, encoded */
-    /* Instead of service and path: "https://...", outside of the system. Nothing there is known to
-     * keep Freehold's protocol. */
+    const char *path; /* includes the query, encoded */
+    /* Instead of service and path: "https://...", a URL outside the system. Its server can't be
+     * assumed to follow Freehold's protocol. */
     const char *url;
-    struct world_header headers[WORLD_HEADERS_MAX]; /* up to the first NULL name */
+    struct world_header headers[WORLD_HEADERS_MAX]; /* ends at the first NULL name */
     const char *body;                               /* NULL: none; JSON otherwise */
     size_t body_length;
     int64_t deadline_ns;
@@ -82,10 +83,10 @@ struct world_request {
     void (*done)(struct world_request *request);
     void *owner;
 
-    /* Filled in before `done`, valid until it returns. */
+    /* Filled in before `done`, and valid until it returns. */
     int status;          /* 0: no answer, see failure */
     const char *failure; /* "connection refused", "deadline passed", ... */
-    bool unsent;         /* no answer, and no byte was sent: no connection was made */
+    bool unsent;         /* no answer, and no byte was sent: there was no connection */
     const char *answer;
     size_t answer_length;
     const struct world_header *answer_headers; /* names in lower case */
@@ -98,41 +99,42 @@ struct world_ops {
     int64_t (*wall_ms)(struct world *world);
     void (*random)(struct world *world, void *buffer, size_t length);
     void (*timer_start)(struct world *world, struct world_timer *timer, int64_t at_ns);
-    void (*timer_stop)(struct world *world, struct world_timer *timer); /* fine when not started */
+    void (*timer_stop)(struct world *world, struct world_timer *timer); /* even if not started */
     void (*job)(struct world *world, struct world_job *job);
     void (*turn)(struct world *world, struct world_turn *turn);
-    /* Started again: other events. Stopped before the descriptor is closed. Simulated worlds have
-     * none, as they have no servers: NULL. */
+    /* Starting again changes the events. Stop before closing the descriptor. In a simulated world
+     * the descriptors are pseudo descriptors (simulate/socket.h). */
     void (*poll_start)(struct world *world, struct world_poll *poll, unsigned events);
-    void (*poll_stop)(struct world *world, struct world_poll *poll); /* fine when not started */
+    void (*poll_stop)(struct world *world, struct world_poll *poll); /* even if not started */
     void (*request)(struct world *world, struct world_request *request);
-    /* A promise could be broken by going on (a failed fsync): ends the process at once, from any
-     * thread; what is durable is found again at the next start. */
+    /* For when going on could break a promise (after a failed fsync): ends the process at once,
+     * from any thread. The next start continues with what is durable. */
     void (*fatal)(struct world *world, const char *why);
 };
 
-/* Durable files beside those that SQLite opens. All block; they give 0 or an errno value. */
+/* Durable files other than those that SQLite opens. All of these block, and return 0 or an errno
+ * value. */
 struct world_files {
-    /* For the life of the process. EWOULDBLOCK: another process has it. The file is made. */
+    /* Holds for the life of the process. EWOULDBLOCK: another process has it. Creates the file. */
     int (*lock)(struct world *world, const char *path, int *ret_lock);
     void (*unlock)(struct world *world, int lock);
     int (*size)(struct world *world, const char *path, int64_t *ret);
-    /* Writes all of `from` to the new file `to` and syncs it. */
+    /* Writes all of `from` to a new file `to` and syncs it. */
     int (*copy_synced)(struct world *world, const char *from, const char *to);
     int (*rename)(struct world *world, const char *from, const char *to); /* replaces */
     int (*remove)(struct world *world, const char *path);
     int (*sync_folder)(struct world *world, const char *folder);
-    /* All of it, appended. EFBIG: it is longer than `ret` may become. */
+    /* Appends the whole file to `ret`. EFBIG: it exceeds the bound of `ret`. */
     int (*read)(struct world *world, const char *path, struct text *ret);
-    /* A file of these bytes, synced, in the place of what was there: whole or not at all. */
+    /* Atomically replaces the file with a synced one that holds these bytes. */
     int (*replace)(struct world *world, const char *path, const char *data, size_t length);
 };
-extern const struct world_files world_files_real; /* the kernel's */
+extern const struct world_files world_files_real; /* the kernel's files */
 
 struct world {
     const struct world_ops *ops;
     struct fibers *fibers;
-    const char *vfs; /* SQLite's name of the files' VFS; NULL: the system's */
+    const char *vfs; /* the name of SQLite's VFS for the files; NULL: the system's */
     const struct world_files *files;
 };
 
@@ -181,21 +183,21 @@ static inline int64_t world_in_ms(struct world *world, int64_t ms)
     return world_monotonic_ns(world) + ms * 1000000;
 }
 
-/* Parks the fiber until something of `events` holds for the descriptor, and tells what; 0: the
- * deadline came first (negative: there is none). */
+/* Parks the fiber until any of `events` holds for the descriptor, and returns those that do; 0: the
+ * deadline came first (negative: no deadline). */
 unsigned world_wait_for(struct world *world, int fd, unsigned events, int64_t deadline_ns);
-/* The address of a host, as numbers: for a fiber, parked while a name is looked up. NULL, or why
- * there is none. */
+/* Finds the numeric address of a host. Parks the fiber during a look-up. Returns NULL, or the
+ * reason for a failure. */
 #define WORLD_ADDRESS_SIZE 64
 const char *world_resolve(struct world *world, const char *host,
                           char ret_address[static WORLD_ADDRESS_SIZE]);
-/* Off the loop and back, for a fiber: parks it while `run(owner)` blocks elsewhere. */
+/* Parks the fiber while `run(owner)` blocks off the loop. */
 void world_blocking(struct world *world, void (*run)(void *), void *owner);
-/* Sends and parks the fiber until answer or deadline. `request->answer` and the headers are
- * copied to the heap: world_request_release frees them. */
+/* Sends the request and parks the fiber until the answer or the deadline. The answer, its headers
+ * and `failure` are copied to the heap: world_request_release frees them. */
 void world_request_wait(struct world *world, struct world_request *request);
 void world_request_release(struct world_request *request);
-/* A header of an answer, by lower-case name, or NULL. */
+/* The value of an answer's header (name in lower case), or NULL. */
 const char *world_answer_header(const struct world_request *request, const char *name);
 /* Uniform in [0, limit). limit > 0. */
 uint64_t world_random_below(struct world *world, uint64_t limit);
