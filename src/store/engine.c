@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engines there are: those that are built in, in the order of src/engine/meson.build, and
- * those that somebody has added. One that lacks a part ends the process when it is registered, not
- * when that part is first needed.
+ * The list of engines: those built in, in the order of src/engine/meson.build, then those
+ * registered later. An engine that lacks a required part ends the process when it is registered,
+ * not when the part is first needed.
  */
 
 #include "store/engine.h"
@@ -33,7 +33,7 @@ static const struct engine *find(const char *name)
     return NULL;
 }
 
-/* Those that its ledger_statement says may be NULL are not among them. */
+/* Statements that ledger_statement says may be NULL are not among these. */
 static void check_dialect(const struct sql_dialect *dialect)
 {
     static const enum ledger_statement needed[] = {
@@ -71,8 +71,7 @@ static void add(const struct engine *engine)
     FH_ASSERT(engine->models);
     for (const struct model *model = NULL; (model = model_next(model));)
         FH_ASSERT(!(engine->models & (1u << model->id)) || model->is_served(engine));
-    FH_ASSERT(sql ||
-              engine->copied_ledger); /* not in tables: copied by whoever knows where it is */
+    FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&
                           server->enter && server->provide && server->trespass && server->room));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store that is copied, moved or restored is another one from then on: its events go their own
- * way behind the cut, so its positions must not be taken for those of the store it comes from. It
- * gets a new incarnation, and remembers the former ones with the position up to which their events
- * are its own.
+ * A store that is copied, moved or restored is a different store from then on: after the cut its
+ * events differ, so its positions must not be taken for those of the store it comes from. It gets a
+ * new incarnation, and remembers the former ones with the position up to which their events are its
+ * own.
  *
- * Ids are ordered by time, and receivers refuse what comes from an older incarnation than the
- * newest they have seen. So a new one is always above those before it, though the clock has stepped
- * back.
+ * Ids are ordered by time, and receivers refuse everything from an incarnation older than the
+ * newest they have seen. So a new one is always higher than those before it, even if the clock has
+ * stepped back.
  */
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "base/json.h"
 #include "store/ledger.h"
 
-/* The millisecond that an id was made in; -1: it is none. */
+/* The millisecond in which an id was made; -1: it is not an id. */
 static int64_t made_ms(const char *id)
 {
     unsigned high, low;

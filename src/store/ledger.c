@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger's functions: each asks the implementation that the work's engine names. */
+/* The parts of the ledger that are the same on all engines. */
 
 #include "store/ledger.h"
 
@@ -61,9 +61,9 @@ enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *
     return work->store->engine->ledger->outbox_append(work, event, error);
 }
 
-/* A server sends all the rows that it was asked for, whoever wants no more of them; and an event
- * has up to a mebibyte. So not more are asked for at once than are a few mebibytes, as far as the
- * last ones read tell how large the next ones will be. */
+/* A server sends all rows of a query, even if the reader stops early; and an event can be as large
+ * as a mebibyte. So each query asks for no more than a few mebibytes, judging the size of the next
+ * events by the last ones read. */
 #define SLICE_ROWS_MAX 256
 #define SLICE_SIZE ((size_t)2 << 20)
 
@@ -91,7 +91,7 @@ static int slice_rows(struct store *store)
     return store->outbox_rows ? store->outbox_rows : SLICE_ROWS_MAX / 4;
 }
 
-/* At most twice as many next time. */
+/* Grows at most twofold each time. */
 static void learn(struct store *store, const struct slice *slice)
 {
     if (slice->rows == 0)

@@ -3,11 +3,11 @@
 #define STORE_LEDGER_H
 
 /*
- * The ledger: what Freehold itself keeps in a service's store, beside the service's own data and
- * committed together with it. Tables carry the prefix fh_. Each engine names the implementation
- * that keeps it: relational engines (and models built on one) share that of relational/ledger*.c.
+ * The ledger: what Freehold itself keeps in a service's store, next to the service's own data and
+ * committed together with it. Tables have the prefix fh_. Each engine names the implementation that
+ * keeps it: relational engines (and models built on one) share that of relational/ledger*.c.
  *
- * All functions run inside an open work. Text in results lives in the given arena.
+ * All functions run inside an open unit of work. Text in results lives in the given arena.
  */
 
 #include <jansson.h>
@@ -26,17 +26,17 @@ enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZ
 #define LEDGER_INCARNATION "incarnation"
 #define LEDGER_TRIMMED_POSITION "trimmed_position"
 #define LEDGER_TRIMMED_ID "trimmed_id"
-/* The incarnations that this store was before, as a JSON array of {"incarnation", "position"}: up
- * to that position its events are the same. With "restored": true where a backup of that one was
- * restored: what it did behind the position is lost here, and others may know of it. */
+/* The store's earlier incarnations, as a JSON array of {"incarnation", "position"}: up to that
+ * position the events are the same. With "restored": true if a backup of that one was restored:
+ * what it did after the position is lost here, and others may know of it. */
 #define LEDGER_ANCESTORS "ancestors"
 #define LEDGER_ANCESTORS_SIZE 8192
-/* A store that is being moved, or was, to another engine: which. Its service does not open it. */
+/* The engine that a store is being moved to, or was moved to. Its service does not open it. */
 #define LEDGER_MOVING "moving_to"
 #define LEDGER_MOVED "moved_to"
-/* A store that takes another one's place, and is not whole yet: the other one's incarnation. */
+/* A store that takes another one's place and is not complete yet: the other one's incarnation. */
 #define LEDGER_UNFINISHED "unfinished"
-/* The name of the restore by which the store came to be what it is: it is not done twice. */
+/* The name of the restore that produced this store, so that it is not done twice. */
 #define LEDGER_RESTORED "restored_by"
 
 /* What the store knows of itself, by name: "" for what was never put. */
@@ -44,16 +44,16 @@ enum fh_code ledger_meta_get(struct store_work *work, const char *name, char *re
                              struct fh_error *error);
 enum fh_code ledger_meta_put(struct store_work *work, const char *name, const char *value,
                              struct fh_error *error);
-/* A new incarnation, newer than those before; the present one is an ancestor from now on, up to the
+/* A new incarnation, newer than all before it; the present one becomes an ancestor, up to the
  * store's present position. store->incarnation stays as it was when the store was opened. */
 enum fh_code ledger_incarnation_renew(struct store_work *work, bool restored,
                                       struct fh_error *error);
-/* The same, and newer than the incarnation `above` too: that of the store whose place this one
+/* The same, and also newer than the incarnation `above`: that of the store whose place this one
  * takes, which others have seen. NULL: there was none. */
 enum fh_code ledger_incarnation_renew_above(struct store_work *work, bool restored,
                                             const char *above, struct fh_error *error);
 /* Up to which position this store's events are those of an earlier incarnation of it, which was
- * moved or restored: FH_NOT_FOUND when it never was that one. */
+ * moved or restored. FH_NOT_FOUND: it never had that incarnation. */
 enum fh_code ledger_ancestor_cut(struct store_work *work, const char *incarnation, int64_t *ret,
                                  struct fh_error *error);
 /* The last position given out. */
@@ -62,8 +62,8 @@ enum fh_code ledger_position(struct store_work *work, int64_t *ret, struct fh_er
 /* ---- outbox -------------------------------------------------------------------------------- */
 
 struct ledger_event {
-    int64_t position; /* dense, 1 and up; never given out twice */
-    int64_t previous; /* position of the same key's event before, 0: none */
+    int64_t position; /* dense, from 1; never assigned twice */
+    int64_t previous; /* position of the previous event of its key, 0: none */
     int64_t time_ms;
     int version;
     const char *id;   /* random */
@@ -71,15 +71,15 @@ struct ledger_event {
     const char *key;
     const char *data;          /* JSON text */
     const char *trace;         /* traceparent, or NULL */
-    struct ledger_event *next; /* to append too; NULL: none */
+    struct ledger_event *next; /* the next one to append; NULL: none */
 };
 
 /* The work's last statements: the event, and those that follow it in its list. Fills position and
  * previous; on engines whose sequencer gives positions after the commit both stay 0. */
 enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *events,
                                   struct fh_error *error);
-/* Events with position > after, at most `limit` of them, in order, each given to visit; its
- * return false ends. What has no position yet is in no outbox that anyone reads. */
+/* Shows visit the events with position > after, at most `limit`, in order; it returns false to
+ * stop. Events that have no position yet are in no outbox that anyone reads. */
 enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
                                 bool (*visit)(void *context, const struct ledger_event *event),
                                 void *context, struct fh_error *error);
@@ -135,13 +135,13 @@ enum fh_code ledger_cursor_take(struct store_work *work, const char *source, con
 
 /* ---- leases: engines with many instances ----------------------------------------------------- */
 
-/* What one instance at a time has. An instance has itself, under LEDGER_INSTANCE and its number,
- * and shows there that it lives. See work/lease.h. */
+/* What one instance has at a time. Each instance also has a lease on itself, named LEDGER_INSTANCE
+ * and its number, which it renews to show that it is alive. See work/lease.h. */
 struct ledger_lease {
     const char *name;  /* "share users 0/8" */
-    const char *owner; /* the life of an instance, "0.3f9a0c12"; "": nobody */
+    const char *owner; /* an instance's session, "0.3f9a0c12"; "": nobody */
     int64_t epoch;     /* one more with each owner */
-    int64_t beat;      /* of an instance: how often it was renewed */
+    int64_t beat;      /* an instance's own lease: how often it was renewed */
     const char *note;  /* JSON text that the owner wrote, or "" */
 };
 #define LEDGER_INSTANCE "instance "
@@ -165,17 +165,17 @@ enum fh_code ledger_lease_drop(struct store_work *work, const char *name, const 
 
 /* ---- parked events ------------------------------------------------------------------------- */
 
-/* An event whose handler kept failing, or that waits behind one of its key that did. */
+/* An event whose handler kept failing, or that waits for an earlier one of its key that did. */
 struct ledger_parked {
     const char *source, *partition, *key;
     int64_t position;
     const char *event_id, *type;
-    int64_t time_ms;   /* the event's own; 0: it told none that can be read */
-    int64_t attempts;  /* 0: it waits behind one that failed */
+    int64_t time_ms;   /* the event's own; 0: it has none that can be read */
+    int64_t attempts;  /* 0: it waits for one that failed */
     const char *error; /* of the last attempt, or "" */
     int64_t parked_ms;
-    const char *event; /* the envelope as it came, JSON text */
-    int64_t waiting;   /* read only: how many events are parked under its key, itself included */
+    const char *event; /* the envelope as received, JSON text */
+    int64_t waiting;   /* only when read: how many events are parked under its key, including it */
 };
 
 struct ledger_parked_counts {
@@ -228,7 +228,7 @@ struct ledger_command {
     int64_t attempt;
     int64_t created_ms;
     enum ledger_outcome outcome;
-    const char *digest;      /* hex; of method, path, body */
+    const char *digest;      /* hex; of method, path and body */
     const char *request;     /* body as JSON text, or NULL */
     const char *answer;      /* {"status", "headers", "body"} as JSON text, or NULL */
     const char *undo_answer; /* or NULL */
@@ -276,7 +276,7 @@ enum fh_code ledger_callers_read(struct store_work *work,
 /* The newest present incarnation seen of a caller ("" none), and storing a newer one. */
 enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
                                   char ret_incarnation[ID_SIZE], struct fh_error *error);
-/* Both at once. */
+/* ledger_caller_newest and ledger_caller_get in one call. */
 enum fh_code ledger_caller_look(struct store_work *work, struct arena *arena, const char *caller,
                                 const char *birth, char ret_incarnation[ID_SIZE],
                                 struct ledger_caller *ret, struct fh_error *error);
@@ -286,15 +286,15 @@ enum fh_code ledger_caller_set_newest(struct store_work *work, const char *calle
 /* ---- sagas --------------------------------------------------------------------------------- */
 
 struct ledger_saga {
-    const char *birth;    /* incarnation in which it began */
-    int64_t number;       /* the position of its start in the outbox */
-    const char *start_id; /* the id of the event there; "" in stores that were made without */
+    const char *birth;    /* incarnation in which it started */
+    int64_t number;       /* the position of its start event in the outbox */
+    const char *start_id; /* that event's id; "" in stores created before there was one */
     const char *name;
     const char *input;  /* JSON text */
     const char *state;  /* JSON text: see saga/decide.h */
     const char *status; /* "running", "compensating", "ended", "undone", "parked", "abandoned" */
     int64_t epoch;
-    int64_t deadline_ms; /* wall clock, for people; the runner counts what is left */
+    int64_t deadline_ms; /* wall clock, for display; the runner counts the time left */
     int64_t updated_ms;
 };
 
@@ -309,7 +309,7 @@ struct ledger_step {
     const char *request;  /* {"method","path","body","undo_path"}: stored before it is sent */
     const char *state;    /* "stored", "sent", "done", "refused", "undone", "never" */
     const char *answer;   /* {"status","body"} or NULL */
-    const char *receiver; /* its incarnation as the answer told, or NULL */
+    const char *receiver; /* its incarnation as the answer gave it, or NULL */
     int64_t receiver_position;
 };
 
@@ -320,9 +320,9 @@ struct ledger_step {
 enum fh_code ledger_saga_start(struct store_work *work, struct ledger_event *event,
                                struct ledger_saga *saga, const struct ledger_step *steps, int count,
                                struct fh_error *error);
-/* Where its epoch is saga->epoch and it is not over: "ended", "undone" and "abandoned" are for
- * ever. Else FH_CONFLICT, not retryable: at once; or whatever the work does next fails with it, at
- * the latest its commit, and error->native is LEDGER_FENCED. */
+/* Updates the saga if its epoch is saga->epoch and it is not over: "ended", "undone" and
+ * "abandoned" are final. Otherwise FH_CONFLICT, not retryable: at once, or from whatever the unit
+ * of work does next, its commit at the latest; error->native is LEDGER_FENCED. */
 #define LEDGER_FENCED "FH001"
 #define LEDGER_SAGA_FENCED "The saga is over, or another instance runs it now."
 enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
@@ -355,9 +355,9 @@ enum fh_code ledger_saga_take(struct store_work *work, const char *birth, int64_
                               const char *owner, struct fh_error *error);
 struct ledger_open {
     const char *owner; /* NULL: of all */
-    const char *birth; /* behind this one; NULL: from the first on */
+    const char *birth; /* after this one; NULL: from the first */
     int64_t number;
-    int limit; /* no more are needed now; 0: all */
+    int limit; /* how many are needed now; 0: all */
 };
 /* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). An
  * engine for which it is no less work may visit more than the limit. */
@@ -403,7 +403,7 @@ enum fh_code ledger_migration_put(struct store_work *work, int64_t version, cons
 
 /* ---- implementations ----------------------------------------------------------------------- */
 
-/* What an engine's table has: a slot for each function above, without its prefix. */
+/* The slots of an engine's table: one for each function above, without its prefix. */
 /* clang-format off */
 #define LEDGER_FUNCTIONS(X) \
     X(prepare) X(position) X(outbox_append) X(outbox_read) X(outbox_trimmed) X(outbox_id_at) \
@@ -428,8 +428,8 @@ struct ledger_ops {
     LEDGER_FUNCTIONS(LEDGER_SLOT)
 #undef LEDGER_SLOT
     const struct ledger_snapshot_ops *snapshots; /* ledger_snapshot.h */
-    const struct record_ops *records;            /* records/records.h; NULL: it is kept otherwise */
-    __typeof__(ledger_caller_look) *caller_look; /* NULL: caller_newest and caller_get are asked */
+    const struct record_ops *records;            /* records/records.h; NULL: not kept as records */
+    __typeof__(ledger_caller_look) *caller_look; /* NULL: calls caller_newest and caller_get */
 };
 
 #endif

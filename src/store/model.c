@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The models there are, a row each. A model without a row does not compile (model_of), and a row
+ * The list of models, one row each. A model without a row does not compile (model_of), and a row
  * that lacks a part ends the process when the first engine is registered (engine.c).
  */
 

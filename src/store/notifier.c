@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file has a place for each process: eight bytes, a count of its own rings. To ring is to write
- * the next count there. Everybody watches the file (inotify), and when it was written to reads
- * all places: if one that is another's has changed since, somebody has rung. So nobody is woken by
- * itself, several rings at once are heard once, and no ring hides another one.
+ * The file has a place for each process: eight bytes, a count of its notifications. To notify, a
+ * process writes its next count there. Every process watches the file (inotify) and reads all
+ * places after a write: if another process's place has changed, somebody has notified. So nobody is
+ * woken by its own notifications, several at once count as one, and none hides another.
  *
- * A place is the process's whose open file has locked those bytes: the kernel frees it whoever
- * dies, and however. Who takes it next goes on from the count that stands there.
+ * A place belongs to the process whose open file has locked those bytes: the kernel frees it
+ * however the process dies. The next one to take it continues from the count it finds.
  *
- * Nothing is synced, and nothing rests on what the file says. It may be cut, written over or
- * removed: then some rings are not heard, or one is that nobody rang.
+ * Nothing is synced, and nothing depends on the file's content. It may be truncated, overwritten or
+ * removed: then some notifications are missed, or one arrives that nobody sent.
  */
 
 #define _GNU_SOURCE
@@ -26,14 +26,14 @@
 #include "store/store.h"
 
 #define PLACES 128           /* processes of one service at once */
-#define NOTICES_SIZE 4096    /* read at once; a notice of a file without a name has 16 */
-#define NOTICES_READS_MAX 16 /* in one turn of the loop: what is left calls again */
+#define NOTICES_SIZE 4096    /* read at once; a notice about a file without a name takes 16 */
+#define NOTICES_READS_MAX 16 /* in one turn of the loop: if more is left, it is called again */
 
 struct store_notifier {
-    struct world_poll poll; /* of inotify */
+    struct world_poll poll; /* inotify's */
     int file;
     int place;
-    uint64_t seen[PLACES]; /* our own included */
+    uint64_t seen[PLACES]; /* including our own */
 };
 
 static void release(struct store_notifier *notifier)
@@ -45,7 +45,7 @@ static void release(struct store_notifier *notifier)
     free(notifier);
 }
 
-/* Places behind the file's end were never rung. */
+/* Places beyond the end of the file have never been written. */
 static bool read_places(const struct store_notifier *notifier, uint64_t counts[static PLACES])
 {
     memset(counts, 0, PLACES * sizeof *counts);
@@ -72,7 +72,7 @@ static void on_written(struct world_poll *poll, unsigned events)
     for (int i = 0; i < NOTICES_READS_MAX && got > 0; i++)
         got = read(poll->fd, notices, sizeof notices);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-        world_poll_stop(store->world, poll); /* it would call for ever */
+        world_poll_stop(store->world, poll); /* otherwise it would be called for ever */
     if (others_rang(store->notifier))
         store_notify_listeners(store);
 }
@@ -104,7 +104,7 @@ static enum fh_code prepare(struct store_notifier *notifier, const char *path,
     if (notifier->poll.fd < 0 || inotify_add_watch(notifier->poll.fd, path, IN_MODIFY) < 0)
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be watched", path);
     if (!read_places(notifier,
-                     notifier->seen)) /* watched first, so that no ring falls in between */
+                     notifier->seen)) /* after the watch, so that no write in between is missed */
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be read", path);
     return FH_OK;
 }
@@ -136,7 +136,7 @@ void store_notifier_notify(struct store *store)
     do
         written = pwrite(notifier->file, count, sizeof *count,
                          (off_t)notifier->place * (off_t)sizeof *notifier->seen);
-    while (written < 0 && errno == EINTR); /* a full disk: the others look, sooner or later */
+    while (written < 0 && errno == EINTR); /* a full disk: the others poll, sooner or later */
 }
 
 void store_notifier_close(struct store *store)

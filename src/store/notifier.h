@@ -3,9 +3,10 @@
 #define STORE_NOTIFIER_H
 
 /*
- * A bell between the processes of one service, for engines whose server tells nobody that positions
- * were given (ENGINE_TELLS): who has given some rings it, and the others' store_heard is called.
- * It is a hint: whoever misses it finds the positions when it looks the next time.
+ * Notifies the other processes of a service that positions were assigned, for engines whose server
+ * does not (those without ENGINE_NOTIFIES): the process that assigned them calls
+ * store_notifier_notify, and store_notify_listeners is called in the others. It is only a hint: a
+ * process that misses it finds the positions when it next polls.
  */
 
 #include "base/error.h"
@@ -14,10 +15,11 @@ struct store;
 
 #define NOTIFIER_FILE "bell" /* in the service's own folder */
 
-/* `path`: a file that all of them open; it is made if it is not there. From now on the store hears
- * the others, and store_sequence rings. Where it can't (FH_UNAVAILABLE), nothing has changed. */
+/* `path`: a file that all of them open, created if it is missing. From now on the store's listeners
+ * are notified by the others, and store_sequence notifies the others. FH_UNAVAILABLE: nothing has
+ * changed. */
 enum fh_code store_notifier_open(struct store *store, const char *path, struct fh_error *error);
-void store_notifier_notify(struct store *store); /* fine without a bell */
+void store_notifier_notify(struct store *store); /* fine without a notifier */
 void store_notifier_close(struct store *store);
 
 #endif

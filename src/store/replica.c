@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How old a replica is, it can't say itself: what it has not heard of, it does not miss. So the
- * primary is asked where its log stands, at a time t, and then each replica whether it has come so
- * far: if so, whatever was committed before t is there. Only functions that any user of the server
- * may call are needed, and no clock but the process' own.
+ * A replica can't say itself how old it is: it does not know what it has not received. So the
+ * primary is asked for its log's position, at a time t, and then each replica whether it has got
+ * that far: if so, it has everything that was committed before t. This needs only functions that
+ * any user of the server may call, and no clock but the process's own.
  *
- * A look is made when a read comes and the last look is a third of the permitted age ago; reads go
- * on meanwhile. If the last one is older than that age, the read waits for it, for a moment: then
- * one that has no fresh replica goes to the primary. So an idle service asks nobody anything.
+ * A new check starts when a read comes and the last check ended a third of the permitted age ago;
+ * reads go on meanwhile. If the last check is older than that age, the read waits for the new one,
+ * for a limited time; if then no replica is fresh, it goes to the primary. So an idle service asks
+ * nobody anything.
  *
- *     primary answers, replica fresh      the replica, one after the other
+ *     primary answers, replica fresh      the replicas in turn
  *     primary answers, no replica fresh   the primary
- *     primary gone, a replica was fresh   that replica, and the work says how old it may be
+ *     primary gone, a replica was fresh   the youngest one; the result says how old it may be
  *     primary gone, none ever was         the primary: the error is its own
  *
- * A replica is a store of its own, opened without making or changing anything in it. It has to be
- * of the primary's incarnation: another store's replica would answer with other data.
+ * A replica is a store of its own, opened without creating or changing anything in it. It must be
+ * of the primary's incarnation: a replica of another store would return other data.
  */
 
 #include "store/replica.h"
@@ -27,18 +28,18 @@
 #include "base/json.h"
 #include "store/relational/sql.h"
 
-#define POSITION_SIZE 512  /* MariaDB: 30 bytes for each server that ever wrote there */
-#define LOOK_WAIT_MS 1000  /* a read waits so long for a look */
-#define OPEN_AGAIN_MS 2000 /* between two tries to reach one that did not answer */
-#define GONE_LOOK_MS 500   /* between two looks while the primary is gone */
+#define POSITION_SIZE 512  /* MariaDB: 30 bytes for each server that ever wrote to it */
+#define LOOK_WAIT_MS 1000  /* how long a read waits for a check */
+#define OPEN_AGAIN_MS 2000 /* between two attempts to reach one that did not answer */
+#define GONE_LOOK_MS 500   /* between two checks while the primary is gone */
 #define MS_NS INT64_C(1000000)
 
 struct replica {
     struct store *store; /* NULL: not reached */
     json_t *server;      /* its configuration */
-    int64_t fresh_ns;    /* it has all that was committed before; INT64_MIN: not known */
+    int64_t fresh_ns;    /* it has everything that was committed before; INT64_MIN: not known */
     int64_t tried_ns;
-    bool said; /* why it is not reached */
+    bool said; /* that it is unreached, and why, was reported */
 };
 
 struct store_replicas {
@@ -47,15 +48,15 @@ struct store_replicas {
     struct replica all[REPLICAS_MAX];
     int count, next;
     int64_t staleness_ns;
-    int64_t began_ns, looked_ns; /* the last look, and the end of the last that has ended */
+    int64_t began_ns, looked_ns; /* the last check's start; and when the last one ended */
     bool looking, primary_gone, closing;
-    bool said_mute; /* that the primary tells no position */
+    bool said_mute; /* that the primary reports no position was reported */
     uint64_t reads;
     void (*told)(const char *sentence);
-    struct fiber_queue lookers; /* who waits for the look, and who closes */
+    struct fiber_queue lookers; /* readers that wait for the check, and store_replicas_close */
 };
 
-/* ---- looking --------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 static bool take_text(void *context, const struct sql_row *row)
 {
@@ -82,7 +83,7 @@ static enum fh_code ask(struct store *store, const char *sql, const struct sql_v
     return code;
 }
 
-/* Once, until it was reached. */
+/* Reports it once, until the replica is reached again. */
 static void say_unreached(const struct store_replicas *replicas, struct replica *replica,
                           const char *why)
 {
@@ -167,7 +168,7 @@ static void start_looking(struct store_replicas *replicas)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The next one that is no older than `age_ns`; NULL: none. */
+/* The next replica in turn that is no older than `age_ns`; NULL: none. */
 static struct replica *choose(struct store_replicas *replicas, int64_t now_ns, int64_t age_ns)
 {
     for (int i = 0; i < replicas->count; i++) {
@@ -193,7 +194,7 @@ static struct replica *youngest(struct store_replicas *replicas)
     return found;
 }
 
-/* A primary that has said nothing for so long may say nothing for a long time. */
+/* A primary that has not answered for this long may not answer for much longer. */
 static bool is_gone(const struct store_replicas *replicas, int64_t now_ns)
 {
     return replicas->primary_gone ||
@@ -255,7 +256,7 @@ void store_replicas_view(const struct store *store, struct store_replicas_view *
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* The primary's configuration, with another place. */
+/* The primary's configuration with a replica's address. */
 static json_t *server_at(const json_t *primary, const json_t *place)
 {
     json_t *server = json_deep_copy(primary);

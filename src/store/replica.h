@@ -4,28 +4,29 @@
 
 /*
  * Read replicas: other servers that follow the store's own (the primary) by the engine's own
- * replication. Single statements of GETs go to them while they are known to have all that the
- * primary had `staleness_ms` ago; everything else, and every other read, goes to the primary. When
- * the primary is gone, reads go on there, and say how old they may be.
+ * replication. Single statements of GETs go to them while they are known to have everything that
+ * the primary had `staleness_ms` ago; everything else, and every other read, goes to the primary.
+ * When the primary is gone, those reads continue on replicas and say how old they may be.
  */
 
 #include "store/store.h"
 
 #define REPLICAS_MAX 8
-#define REPLICA_STALENESS_MS 1000 /* where the configuration does not say */
+#define REPLICA_STALENESS_MS 1000 /* the default */
 
 struct store_replicas;
 
-/* Reads "replicas" ([{"host", "port"}]) and "staleness_ms" of the store's configuration, which is
- * borrowed while the store is open; NULL where it has none. A replica that does not answer now is
- * tried again when it is needed; `told` hears of replicas and primaries that go and come. On a
- * fiber. FH_INVALID, FH_UNSUPPORTED: what is wrong there. */
+/* Reads "replicas" ([{"host", "port"}]) and "staleness_ms" from the store's configuration, which is
+ * borrowed while the store is open. Without replicas store->replicas stays NULL. A replica that
+ * does not answer now is tried again when it is needed; `told` gets a sentence when a replica can't
+ * be read, or the primary goes or comes back. On a fiber. FH_INVALID, FH_UNSUPPORTED: what is wrong
+ * in the configuration. */
 enum fh_code store_replicas_open(struct store *store, const struct store_options *options,
                                  void (*told)(const char *sentence), struct fh_error *error);
-/* What is known of them, for the metrics. */
+/* Their state, for the metrics. */
 struct store_replicas_view {
     int count, fresh; /* fresh: may be read now */
-    uint64_t reads;   /* that they have taken */
+    uint64_t reads;   /* served by them */
     bool primary_gone;
 };
 void store_replicas_view(const struct store *store, struct store_replicas_view *ret);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Poking the sequencer of a server engine, after commits that published. The engine is asked by
- * one fiber at a time. Those who come meanwhile queue up; when the call has returned, the first of
- * them asks for all that wait, so that under load one statement numbers the events of many works.
+ * Calls a server engine's sequencer after commits that published. One fiber calls it at a time.
+ * Others queue up; when the call has returned, the first of them asks for all that wait, so that
+ * under load one statement numbers the events of many units of work.
  *
- * The statement must begin after the commits it is asked for: so nobody joins a call that is under
- * way already. But a call numbers whatever it finds committed, also what is asked for only after it
- * has begun. Engines tell that too: it is kept for a while, and who then asks for it need not.
+ * The call must begin after the commits that it is asked about, so nobody joins a call that is
+ * under way. But a call numbers everything that it finds committed, including events that are asked
+ * for only after it began. Engines report these too: they are kept for a while, and whoever asks
+ * for them later need not call.
  *
- * After a failure a fiber asks again, later and later, until it has succeeded. A process that dies
- * before leaves its events to whoever asks next: another one, or itself when it has started anew.
+ * After a failure a fiber retries, at growing intervals, until it succeeds. If the process dies
+ * before that, its events get their positions from whoever calls next: another process, or this one
+ * when it has restarted.
  */
 
 #include "store/sequence.h"
@@ -22,8 +24,8 @@
 #include "store/notifier.h"
 #include "store/store.h"
 
-#define PLACED_MAX 4096 /* told by one statement; a single work may ask for more */
-#define ROUNDS_MAX 100  /* slices numbered for one call: a million events were left behind */
+#define PLACED_MAX 4096 /* asked for by one statement; one unit of work may need more */
+#define ROUNDS_MAX 100  /* slices numbered in one call: a million events had been left */
 
 #define TOLD_MAX 1024 /* positions kept that nobody has asked for yet */
 
@@ -46,13 +48,13 @@ struct told {
 
 struct store_sequencer {
     bool busy;
-    struct waiting *first, **end; /* not taken yet */
+    struct waiting *first, **end; /* not taken by a call yet */
     struct fiber_queue queue;
     struct told *told; /* TOLD_MAX of them, the oldest replaced first; NULL: none yet */
     int told_next;
     struct map told_by_id;
-    bool owing;   /* a fiber asks again */
-    bool closing; /* ... and shall end */
+    bool owing;   /* a fiber retries */
+    bool closing; /* ... and must end */
     struct fiber_queue again;
 };
 
@@ -76,7 +78,7 @@ static bool all_told(const struct store_placed *placed, int count)
     return true;
 }
 
-/* ---- Told before it was asked ---------------------------------------------------------------- */
+/* ---- Reported before it was asked for -------------------------------------------------------- */
 
 void store_sequence_told(struct store *store, const char *event_id, int64_t position)
 {
@@ -96,7 +98,7 @@ void store_sequence_told(struct store *store, const char *event_id, int64_t posi
     map_put(&sequencer->told_by_id, told->event_id, told);
 }
 
-/* The call that told has failed: perhaps nothing of it stands. */
+/* The call that reported them has failed: its positions may not have been committed. */
 static void forget_told(struct store_sequencer *sequencer)
 {
     map_release(&sequencer->told_by_id);
@@ -105,8 +107,8 @@ static void forget_told(struct store_sequencer *sequencer)
     sequencer->told_next = 0;
 }
 
-/* Fills in what is known by now. While no call is under way: what one tells stands when it has
- * returned. */
+/* Fills in the positions known by now. Not while a call is under way: what it reports is certain
+ * only when it has returned. */
 static void look_up(struct store_sequencer *sequencer, struct store_placed *placed, int count)
 {
     for (int i = 0; i < count && sequencer->told_by_id.count; i++) {
@@ -119,7 +121,7 @@ static void look_up(struct store_sequencer *sequencer, struct store_placed *plac
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
 
-/* Slice after slice, until all are told. */
+/* Slice after slice, until all have their positions. */
 static enum fh_code ask(struct store *store, struct store_placed *placed, int count,
                         struct fh_error *error)
 {
@@ -134,7 +136,7 @@ static enum fh_code ask(struct store *store, struct store_placed *placed, int co
                      "Events of committed works are not found in the outbox of the store.");
 }
 
-/* The first ones that wait, as many as one statement tells. */
+/* Takes the first ones that wait, as many as one statement can answer. */
 static struct waiting *take(struct store_sequencer *sequencer, int *ret_count)
 {
     struct waiting *taken = sequencer->first, **end = &sequencer->first;
@@ -151,7 +153,7 @@ static struct waiting *take(struct store_sequencer *sequencer, int *ret_count)
     return taken;
 }
 
-/* Those whose events the call before this one has found: nothing is asked for them. */
+/* Removes those whose events earlier calls have numbered: they need no call. */
 static struct waiting *leave_told(struct store_sequencer *sequencer, struct waiting *taken,
                                   int *count)
 {
@@ -185,7 +187,7 @@ static void ask_for(struct store *store, struct waiting *taken, int count)
         store_notifier_notify(store);
     at = 0;
     for (struct waiting *each = taken, *next; each; each = next) {
-        next = each->next; /* `each` is of a fiber that ends with it */
+        next = each->next; /* `each` is on its fiber's stack, which may go once `told` is set */
         if (each->count)
             memcpy(each->placed, placed + at, (size_t)each->count * sizeof *placed);
         at += each->count;

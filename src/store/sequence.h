@@ -6,7 +6,7 @@
 
 struct store;
 
-/* Before the store is closed; waits for what is under way. */
+/* Call it before the store is closed; waits for a retry that is under way. */
 void store_sequencer_close(struct store *store);
 
 #endif

@@ -3,12 +3,12 @@
 #define STORE_SERVER_H
 
 /*
- * Database servers, by kind: how a private one is made and run, how a service's database and user
- * are made on one, and how it is proved that nobody else's let in. Everything here blocks: it is
- * for the time before `up` turns its loop, for a server's keeper, and for `check`.
+ * Database servers, by kind: how a private one is created and run, how a service's database and
+ * user are created on one, and how it is verified that no other service can enter. Everything here
+ * blocks: it is for the time before `up` runs its loop, for the server supervisor, and for `check`.
  *
- * Who reaches what is a "store" as services have it in their configuration (docs/internals/processes.md):
- * {"host", "port", "user", "password", "database", "schema", "tls"}.
+ * Where a store is, and as which user to connect, is a "store" as in services' configuration
+ * (docs/internals/processes.md): {"host", "port", "user", "password", "database", "schema", "tls"}.
  */
 
 #include <jansson.h>
@@ -21,16 +21,16 @@
 #define SERVER_CONNECT_S_MAX 5
 #define SERVER_OPEN_SIZE 256
 
-/* A private server, about to be made or run, in the folder in which its keeper stands. */
+/* A private server that is about to be created or run, in its supervisor's working folder. */
 struct server_own {
     struct arena *arena;
-    const char *programs; /* the folder of its programs */
+    const char *programs; /* the folder with its programs */
     const char *folder;   /* absolute */
-    const char *data;     /* absolute: where its data are, or are to be made */
+    const char *data;     /* absolute: where its data are, or will be created */
     int port;             /* on the loopback address */
-    const char *password; /* of SERVER_SUPERUSER */
+    const char *password; /* SERVER_SUPERUSER's */
     const json_t *settings;
-    const json_t *stores; /* that it will be asked to provide */
+    const json_t *stores; /* that it will have to provide */
 };
 #define SERVER_SUPERUSER "freehold"
 
@@ -38,77 +38,77 @@ struct server_command {
     struct arena *arena;
     const char *arguments[SERVER_ARGUMENTS_MAX + 1]; /* ends with NULL */
     size_t count;
-    /* What only an environment can tell it: the server's own, which only its user reads. */
+    /* A secret that it can take only from the environment: its own, which only its user can
+     * read. */
     const char *secret_name, *secret;
 };
 void server_argument(struct server_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* PREFIXkey=value, of server_own's settings. */
+/* Adds PREFIXkey=value for each of own's settings, each after a `flag` (NULL: none). */
 void server_argument_setting(struct server_command *command, const char *prefix, const char *key,
                              const json_t *value);
-/* A file in own->folder, for what belongs on no command line; mode 0600. The keeper removes it when
- * the command has done with it: when the server is made, and when it answers. */
+/* Writes a file in own->folder, mode 0600, for what must not be on a command line. The supervisor
+ * removes it when the command no longer needs it: when the server is created, or answers. */
 #define SERVER_SECRET "secret"
 enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error);
 
-/* What a server can say of its connections. */
+/* What a server can report about its connections. */
 struct server_room {
     int connections_max; /* for users that are not superusers */
     int connections;     /* now */
 };
 
 struct server_kind {
-    const char *engine;   /* as the system file has it */
-    const char *settings; /* of a store that only it has, with spaces; "": none */
-    const char *install;  /* what a person does who lacks it */
-    const char *user;     /* the package's own: as root, the server runs as it; NULL: a nameless
+    const char *engine;   /* as system files spell it */
+    const char *settings; /* of a store, that only this kind has, separated by spaces; "": none */
+    const char *install;  /* what an operator does if it is missing */
+    const char *user;     /* the package's own: as root, the server runs as it; NULL: as a nameless
                            * one of its own */
-    int port;             /* where others' servers usually are */
-    bool schemas;         /* a database can hold several services apart */
-    bool userless;        /* a store that is given as it is may have no user */
-    const char *lacks;    /* what a private one can't promise, as `check` says it; NULL: nothing */
-    int stop_signal;      /* ends it in order, clients or no clients */
-    int death_signal;     /* ends it at once; what it does on its keeper's death */
-    /* How many connections a process with "connections": n may have: n for works, and the engine's
-     * others for reads, for the sequencer, and to settle what a lost one has come to. */
+    int port;             /* the usual port of servers that are not private */
+    bool schemas;         /* one database can keep several services separate */
+    bool userless;        /* on an existing server, a store may have no user */
+    const char *lacks;    /* what a private one can't promise, as `check` puts it; NULL: nothing */
+    int stop_signal;      /* ends it cleanly, even with clients connected */
+    int death_signal;     /* ends it at once; sent to it when its supervisor dies */
+    /* How many connections a process configured with "connections": n may have: n for units of
+     * work, plus the engine's own for reads, for the sequencer, and to settle lost commits. */
     int (*connections)(int n);
 
-    /* The folder of its programs; NULL: it is not installed. */
+    /* The folder with its programs; NULL: it is not installed. */
     const char *(*programs)(struct arena *arena);
-    /* The command that makes an empty server in own->data. */
+    /* The command that creates an empty server in own->data. */
     enum fh_code (*make)(const struct server_own *own, struct server_command *command,
                          struct fh_error *error);
     /* The command that runs it. It stays in the foreground and writes its log to standard error. */
     enum fh_code (*run)(const struct server_own *own, struct server_command *command,
                         struct fh_error *error);
 
-    /* Does it let `as` in? FH_UNAVAILABLE: nobody answers there. FH_CONFLICT: it refuses. */
+    /* Can `as` enter? FH_UNAVAILABLE: nothing answers there. FH_CONFLICT: it is refused. */
     enum fh_code (*enter)(const json_t *as, struct fh_error *error);
-    /* Makes what is missing of a store's database, schema and user, takes all public rights away,
-     * and proves that the user gets in. `admin` may make databases and users; `is_private`: the
-     * server is freehold's own. Doing it again changes nothing. */
+    /* Creates what is missing of a store's database, schema and user, and revokes all public
+     * rights. `admin` may create databases and users; `is_private`: the server is freehold's own.
+     * Doing it again changes nothing. Called by server_provide. */
     enum fh_code (*provide)(const json_t *admin, const json_t *store, bool is_private,
                             struct fh_error *error);
-    /* What `as` reaches of another's `store`, by trying, in words; "" when all was refused. That
-     * the store itself is there has to be known (enter). */
+    /* Tries to reach another service's `store` as `as`: what it could reach, in words; "" when
+     * everything was refused. A refusal counts only if the store is known to be there (enter). */
     enum fh_code (*trespass)(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
                              struct fh_error *error);
-    /* FH_UNSUPPORTED: it does not tell. */
+    /* A number that the server does not report is below 0. Called by server_room. */
     enum fh_code (*room)(const json_t *as, struct server_room *ret, struct fh_error *error);
 };
 
-/* By an engine's name; NULL: it is embedded, unknown, or not built in. */
+/* By an engine's name; NULL: the engine is embedded, unknown, or not built in. */
 const struct server_kind *server_kind(const char *engine);
 
-/* After providing: what came of entering as the store's user. A refusal means that the user was
- * there before, and is not ours. */
+/* A `make` for servers that create everything else when they start. */
 enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_error *error);
 
-/* Enters as the store's user, and says which server it is that does not answer, or refuses. */
+/* Enters as the store's user; an error names the server that does not answer, or refuses. */
 enum fh_code server_try(const struct server_kind *kind, const json_t *store,
                         struct fh_error *error);
 
-/* A text of a store, "" when it is not there. */
+/* A text from a store, "" if it is missing. */
 const char *server_text(const json_t *store, const char *key);
 int server_port(const json_t *store, int usual);
 

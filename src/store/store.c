@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all engines' stores do alike. */
+/* What the stores of all engines have in common. */
 
 #include "store/store.h"
 
@@ -50,7 +50,7 @@ int64_t store_committing_since(const struct store *store, const struct fiber *fi
     return each ? each->began_ns : 0;
 }
 
-/* ---- holding works off ----------------------------------------------------------------------- */
+/* ---- holding writes off ---------------------------------------------------------------------- */
 
 enum fh_code store_hold(struct store *store, struct fh_error *error)
 {

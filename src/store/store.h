@@ -3,16 +3,16 @@
 #define STORE_STORE_H
 
 /*
- * A store: the one database that a service owns. The rooms above use the dispatchers at the
- * end and never know which engine it is on.
+ * A store: the one database that a service owns. The layers above use the dispatchers at the end of
+ * this file and never know which engine they are on.
  *
- * Every unit of work is serializable and atomic. `commit` returns only when it is decided what
- * became of the work: it is durable, or nothing of it was done and never will be. As long as that
- * is not known (the link has died inside, and the server is away) it waits, without a deadline;
- * who can't wait so long, a client, is told so by whoever has its request (service/undecided.c).
- * So no caller has to bear in mind that an outcome may be unknown. Until it is decided nothing of
- * the work may be told to anyone. Functions may park the calling fiber, except where an engine says
- * otherwise.
+ * Every unit of work is serializable and atomic. `commit` returns only when the outcome is decided:
+ * the unit of work is durable, or nothing of it was done and nothing ever will be. While the
+ * outcome is unknown (the link died during the commit, and the server is away) it waits, without a
+ * deadline; a client that can't wait so long is told so by the layer that holds its request
+ * (service/undecided.c). So no caller has to reckon with an unknown outcome. Until it is decided,
+ * nothing about the unit of work may be reported to anyone. Functions may park the calling fiber,
+ * except where an engine says otherwise.
  */
 
 #include <jansson.h>
@@ -30,20 +30,15 @@
 struct relational_cache;
 struct store_notifier;
 
+/* What a unit of work sees of others' changes (isolation), and what else it may do (flags). A mode
+ * is one isolation level with some flags; the valid combinations are in the table `modes` of
+ * store.c. README.md says what each is used for. */
 enum store_mode {
-    STORE_READ, /* a snapshot of committed rows; commit and rollback both end it */
-    /* Committed rows too, but each statement may see those of its own moment: what a server gives
-     * over connections that many share. Handlers of GET read so. */
+    STORE_READ, /* commit and rollback both end it */
     STORE_READ_COMMITTED,
     STORE_WRITE, /* may share its commit with others */
-    /* Changes only rows whose owner it is, by statements that look whether it still is (WHERE
-     * epoch = ...), and no others depend on what it has read: it need not be serializable. Engines
-     * without `guarded` take it as STORE_WRITE. */
     STORE_WRITE_GUARDED,
-    STORE_WRITE_EXCLUSIVE, /* with a commit of its own: for a work whose group failed */
-    /* Changes the schema: one such work at a time in all the store's processes, begun once the one
-     * before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its statements may take
-     * minutes, and each sees what is committed when it begins, so that none has to run again. */
+    STORE_WRITE_EXCLUSIVE,
     STORE_MIGRATE,
     /* As STORE_WRITE, and may share the transaction of others too, or read what this process
      * remembers: then the work is `tentative`, and can come to FH_CONFLICT, retryable, whatever it
@@ -59,38 +54,38 @@ struct store_options {
     const char *folder; /* embedded engines: the service's own folder, which exists */
     const char *name;   /* embedded engines: "backup" for backup.db there; NULL: "store" */
     enum fh_model model;
-    /* Server engines: where the store is and as whom it is reached, the configuration's "store"
+    /* Server engines: where the store is and which user connects, the configuration's "store"
      * (docs/internals/processes.md). Borrowed while the store is open. */
     const json_t *server;
     const char *instance; /* which of the service's processes this is: "0"; NULL: the only one */
-    /* A server that follows the store's own: only read, as STORE_READ_COMMITTED, and nothing is
-     * made there; its incarnation is. */
+    /* A server that follows the store's own: it is only read, as STORE_READ_COMMITTED, and nothing
+     * is created there except by replication. It has the primary's incarnation. */
     bool replica;
 };
 #define STORE_INSTANCE_SIZE 32
 
-/* An event of a committed work, and where it came to stand in the store's one order. */
+/* An event of a committed unit of work, and its position in the store's one order. */
 struct store_placed {
     const char *event_id;
     int64_t position; /* 0: not known */
 };
 
-/* Who wants to hear of positions that no work of this process was told: another process has given
- * them, or the sequencer could not be reached before. `heard` must not park. */
+/* Is notified of positions that no unit of work of this process received: another process assigned
+ * them, or the sequencer could not be reached earlier. `heard` must not park. */
 struct store_listener {
     void (*heard)(void *context);
     void *context;
     struct store_listener *next;
 };
 
-/* Works that write can be held off for a while: those that have begun go on. */
+/* Units of work that write can be held off for a while; those that have begun go on. */
 struct store_hold {
     bool held;
-    int writing; /* works that have begun and not ended */
+    int writing; /* units of work that have begun and not ended */
     struct fiber_queue waiting, quiet;
-    struct store_work *exclusive; /* of engines that hold so, or NULL */
+    struct store_work *exclusive; /* on engines with ENGINE_HOLDS_EXCLUSIVE; else NULL */
 };
-#define STORE_HOLD_MS_MAX 5000 /* for works to end, and for those that are held to go on */
+#define STORE_HOLD_MS_MAX 5000 /* for units of work to end; for held ones to go on */
 
 struct store {
     const struct engine *engine;
@@ -102,15 +97,16 @@ struct store {
     char instance[STORE_INSTANCE_SIZE];  /* which process this is, "0" when it is the only one */
     struct store_sequencer *sequencer;   /* of sequence.c; freed by store_close */
     struct store_listener *listeners;
-    struct store_notifier *notifier; /* of bell.c, NULL: none; freed by store_close */
-    struct store_replicas *replicas; /* of replica.c, NULL: none; freed by store_close */
+    struct store_notifier *notifier; /* of notifier.c; NULL: none; freed by store_close */
+    struct store_replicas *replicas; /* of replica.c; NULL: none; freed by store_close */
     struct store_hold hold;
-    int outbox_rows;                     /* to be read of the outbox at once: see ledger.c */
+    int outbox_rows;                     /* how many outbox rows to read at once: see ledger.c */
     struct store_committing *committing; /* the newest first */
-    const char *lacks; /* what this server can't promise, a sentence for people; NULL: nothing */
+    const char *lacks; /* what this server can't promise, as a sentence; NULL: nothing */
 };
 
-/* A commit of a work that writes, from when it began until it is decided: on its fiber's stack. */
+/* A commit of a unit of work that writes, from its start until it is decided; on its fiber's
+ * stack. */
 struct store_committing {
     const struct fiber *fiber;
     int64_t began_ns;
@@ -120,74 +116,72 @@ struct store_committing {
 struct store_work {
     struct store *store;
     enum store_mode mode;
-    int64_t stale_ms; /* what it reads may be so old; 0: not older than it may be (replica.h) */
-    /* It has read what may not be so: what others of its transaction have written, which may never
-     * be committed, or what is only remembered. If it is rolled back, what made it fail may not be
-     * so: it is to be run again, apart. */
+    int64_t stale_ms; /* its reads may be this old; 0: no older than permitted (replica.h) */
+    /* It has read data that may not hold: what others in its transaction have written, which may
+     * never be committed, or what is only remembered. If it fails, the failure may come from such
+     * data: rerun it separately. */
     bool tentative;
-    /* Engines that connect, or wait for others, with the first statement do nothing later than
-     * that: it fails with FH_UNAVAILABLE. 0: at any time. */
+    /* Engines that connect or wait for others at the first statement do neither after this time:
+     * the statement fails with FH_UNAVAILABLE. 0: no deadline. */
     int64_t deadline_ns;
 };
 
-/* Of a copy that takes long: how far it has come, set from another thread than the loop's, and
- * whether it shall end early (FH_UNAVAILABLE). */
+/* Progress of a long copy, set from a thread other than the loop's, and whether to stop it early
+ * (FH_UNAVAILABLE). */
 struct store_watch {
     _Atomic int64_t done, total; /* in pages of STORE_PAGE_SIZE; or in rows, the total a guess */
-    _Atomic int64_t rows;        /* of the service's own, in the copy: known when it is whole */
+    _Atomic int64_t rows;        /* the service's own rows in the copy: known when it is complete */
     atomic_bool stop;
 };
 #define STORE_PAGE_SIZE 4096
 
 struct store_ops {
-    /* Loads the engine's client library, before the process confines itself and before any thread
-     * lives. NULL: it has none. FH_UNSUPPORTED: it is not installed. */
+    /* Loads the engine's client library, before the process confines itself and starts any thread.
+     * NULL: it has none. FH_UNSUPPORTED: it is not installed. */
     enum fh_code (*load)(struct fh_error *error);
 
-    /* Opens, recovers, provisions what a new store needs (ledger.h's tables), and makes durable
-     * whatever it will show. */
+    /* Opens and recovers the store, provisions what a new one needs (ledger.h's tables), and makes
+     * everything that it will show durable. */
     enum fh_code (*open)(const struct store_options *options, struct world *world,
                          struct store **ret, struct fh_error *error);
-    /* All works have ended. */
+    /* All units of work have ended. */
     void (*close)(struct store *store);
     enum fh_code (*begin)(struct store *store, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error);
-    /* Ends the work whatever it returns, and returns only when that is decided, however long the
-     * server is away. FH_OK: durable. FH_CONFLICT with retryable: nothing was done, run it again,
-     * alone. Others: nothing was done, nor will be. */
+    /* Ends the unit of work whatever it returns, and returns only when the outcome is decided,
+     * however long the server is away. FH_OK: durable. Retryable FH_CONFLICT: nothing was done;
+     * rerun it, alone. Others: nothing was done, and nothing will be. */
     enum fh_code (*commit)(struct store_work *work, struct fh_error *error);
     void (*rollback)(struct store_work *work);
-    /* The sequencer (docs/internals/store.md). Gives committed events their positions,
-     * STORE_SEQUENCE_SLICE of them at the most, and tells those of `placed`, whose works this
-     * process has committed, as far as they are known then. Called by one fiber at a time
-     * (store_sequence). FH_UNAVAILABLE: it is done later, nothing is lost. NULL: the commit has
-     * done it, and events know their positions inside the work (engines with one writer). */
+    /* The sequencer (docs/internals/store.md). Gives committed events their positions, at most
+     * STORE_SEQUENCE_SLICE of them, and fills in the positions of `placed`, events of units of work
+     * that this process has committed, as far as they are known then. Called by one fiber at a time
+     * (store_sequence). FH_UNAVAILABLE: it will be done later, nothing is lost. NULL: the commit
+     * assigns positions, and events know theirs inside the unit of work (engines with one
+     * writer). */
     enum fh_code (*sequence)(struct store *store, struct store_placed *placed, int count,
                              struct fh_error *error);
-    /* What time it is on the server, in ms since 1970; nothing rests on it alone, since it may be
-     * set as every clock. FH_UNSUPPORTED: it does not tell. NULL: there is no server. */
+    /* The server's time in ms since 1970. Nothing depends on it alone, since any clock may be set.
+     * FH_UNSUPPORTED: the server does not report it. NULL: there is no server. */
     enum fh_code (*clock)(struct store *store, int64_t *ret_ms, struct fh_error *error);
-    /* All that the store holds at one moment, as one file at `path`, which is made anew, whole and
-     * durable, and read again; off the loop, while the store is used. It is a store of the embedded
-     * engine (engine_embedded), as every backup is. NULL: the store is copied into one row by row.
-     */
+    /* Writes everything that the store holds at one moment to one new file at `path`, complete and
+     * durable, and reads it again; off the loop, while the store is in use. The file is a store of
+     * the embedded engine (engine_embedded), as every backup is. NULL: a backup copies the store
+     * row by row. */
     enum fh_code (*copy_file)(struct store *store, const char *path, struct store_watch *watch,
                               struct fh_error *error);
 };
 #define STORE_SEQUENCE_SLICE 10000
 
-/* For engines, when they open: the fields that all stores have. */
+/* For an engine's `open`: sets the fields that all stores have. */
 void store_init(struct store *store, const struct engine *engine,
                 const struct store_options *options, struct world *world);
-
-/* Returns when no work of this process writes any more, nor another's where the engine can see to
- * that (holds_alone); from then on those that want to wait, up to
- * STORE_HOLD_MS_MAX, and fail with FH_UNAVAILABLE. FH_UNAVAILABLE, and nothing is held: works do
- * not end, or it is held already. On a fiber. */
+/* Then, in a unit of work of that mode: creates what a new store lacks of its ledger, and reads its
+ * incarnation. Repeats it where another process opens the store at the same moment. */
 enum fh_code store_hold(struct store *store, struct fh_error *error);
 void store_release(struct store *store); /* fine when it is not held */
 
-/* For the dispatchers below. */
+/* Only for the dispatchers below. */
 enum fh_code store_hold_pass(struct store *store, struct fh_error *error);
 void store_hold_ended(struct store *store);
 
@@ -213,11 +207,11 @@ static inline enum fh_code store_begin(struct store *store, enum store_mode mode
         store_hold_ended(store);
     return code;
 }
-/* STORE_READ_COMMITTED, at a replica if one may be read now: replica.h. */
+/* STORE_READ_COMMITTED, on a replica if one may be read now: replica.h. */
 enum fh_code store_begin_anywhere(struct store *store, struct store_work **ret,
                                   struct fh_error *error);
 enum fh_code store_commit(struct store_work *work, struct fh_error *error);
-/* Since when this fiber waits for a commit of its own to be decided; 0: it does not. */
+/* Since when this fiber has been waiting for its own commit to be decided; 0: it is not. */
 int64_t store_committing_since(const struct store *store, const struct fiber *fiber);
 static inline void store_rollback(struct store_work *work)
 {
@@ -229,23 +223,24 @@ static inline void store_rollback(struct store_work *work)
 }
 void store_close(struct store *store);
 
-/* Through the engine's sequencer, shared by those who call at once; returns when all of `placed`
- * are told, or with FH_UNAVAILABLE: then their positions may stay 0, and it is tried again, and
- * again, until it is done and the listeners have heard of it. FH_OK at once on engines without a
- * sequencer. `count` 0: what others have left without a position gets one. */
+/* Asks the engine's sequencer, in one call for all that ask at the same time. Returns when all of
+ * `placed` have their positions, or with FH_UNAVAILABLE: then some may stay 0, and it is retried
+ * until it succeeds and the listeners have been notified. FH_OK at once on engines without a
+ * sequencer. With `count` 0, up to STORE_SEQUENCE_SLICE events that others have left without
+ * positions get them. */
 enum fh_code store_sequence(struct store *store, struct store_placed *placed, int count,
                             struct fh_error *error);
 
-/* For engines' `sequence`: a position that was given to an event which nobody has asked for yet. If
- * it is a work's of this process, whose commit has just been answered, it spares asking. */
+/* For engines' `sequence`: the position of an event that nobody has asked for yet. If it belongs to
+ * a unit of work of this process whose commit has just been answered, that one need not ask. */
 void store_sequence_told(struct store *store, const char *event_id, int64_t position);
 
 void store_listen(struct store *store, struct store_listener *listener);
 void store_unlisten(struct store *store, struct store_listener *listener);
-void store_notify_listeners(struct store *store); /* tells the listeners */
+void store_notify_listeners(struct store *store);
 
-/* What was read back is not what was written (a page's checksum, say): a FH_UNAVAILABLE that no
- * repetition mends. Engines begin error->native with this word. */
+/* What was read is not what was written (a page's checksum is wrong, say): an FH_UNAVAILABLE that
+ * repeating does not mend. Engines begin error->native with this word. */
 #define STORE_DAMAGED "DAMAGED"
 static inline bool store_is_damaged(const struct fh_error *error)
 {

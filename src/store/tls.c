@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Three client libraries have one OpenSSL below them and tell of its failures in texts alone: so
- * what went wrong is known by words of theirs, and what is not known is told as they tell it.
- * Redis' links are GnuTLS', whose words join them. libpq does not say whether a certificate has
- * expired or is another authority's.
- */
+/* The TLS settings of a link, and the messages when it fails. */
 
 #include "store/tls.h"
 
@@ -19,7 +14,7 @@ bool store_is_here(const char *host)
            strncmp(host, "127.", 4) == 0;
 }
 
-/* ---- what is wanted -------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 json_t *store_tls_json(const json_t *said, const char *host)
 {
@@ -139,7 +134,7 @@ bool store_tls_failed(const char *host, const char *said, struct fh_error *error
                   "name it in tls.certificate, and its key in tls.key.",
                   host);
         break;
-    case HUNG_UP: /* MongoDB's protocol has no word for either */
+    case HUNG_UP:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s takes no TLS (then say tls: { mode: off }), or wants a "
                   "certificate of the service that it knows (tls.certificate).",

@@ -3,9 +3,9 @@
 #define STORE_TLS_H
 
 /*
- * Links to a store's server by TLS, as the configuration's "store" says: {"tls": {"mode": "off" |
- * "verify", "ca", "certificate", "key"}}. What is not said is the safe thing: beyond this machine
- * links are by TLS, and "verify" always means both, whose authority and which host.
+ * TLS links to a store's server, as the configuration's "store" says: {"tls": {"mode": "off" |
+ * "verify", "ca", "certificate", "key"}}. The defaults are safe: links to other machines use TLS,
+ * and "verify" always verifies both the authority and the host name.
  */
 
 #include <jansson.h>
@@ -13,22 +13,22 @@
 
 #include "base/error.h"
 
-#define STORE_TLS_CA "/etc/ssl/certs/ca-certificates.crt" /* whom the system trusts */
-#define STORE_TLS_NATIVE "TLS"                            /* error.native of such a failure */
+#define STORE_TLS_CA "/etc/ssl/certs/ca-certificates.crt" /* what the system trusts */
+#define STORE_TLS_NATIVE "TLS"                            /* error->native of a TLS failure */
 
 struct store_tls {
     bool verify;
     char ca[512];                    /* never "" where `verify` is true */
-    char certificate[512], key[512]; /* of the service itself; "": none */
+    char certificate[512], key[512]; /* the service's own; "": none */
 };
 
 /* A socket's path, or a loopback address. */
 bool store_is_here(const char *host);
 
-/* "tls" of whoever is at `host`, whole: as it is `said` (NULL: it is not), or as it has to be. New
+/* The complete "tls" for a server at `host`: `said`, or the default if that is NULL. New
  * reference. */
 json_t *store_tls_json(const json_t *said, const char *host);
-/* FH_INVALID with what is wrong. */
+/* FH_INVALID says what is wrong. */
 enum fh_code store_tls_read(const json_t *server, struct store_tls *ret, struct fh_error *error);
 
 /* Of a link by TLS. True: what a client library `said` is about that, and `error` is a sentence

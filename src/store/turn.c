@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file's first byte is locked by whoever has the turn, its second one, shared, by those who
- * want it; the locks are of the open file, so the kernel gives them back whoever dies. The first
- * byte says 'u' as long as somebody has the turn: who takes it and finds that knows that its
- * predecessor has died, and otherwise reads what it has left, the mark. All watch the file
- * (inotify), and who wants the turn or gives it back writes the second byte to stir them.
+ * The process that has the turn locks the file's first byte; those that want it lock the second
+ * byte, shared. The locks belong to the open file, so the kernel releases them however a process
+ * dies. The first byte says 'u' while somebody has the turn: a process that takes it and finds that
+ * knows that the previous holder has died; otherwise it reads the mark that was left. All processes
+ * watch the file (inotify); one that wants the turn or gives it back writes the second byte to wake
+ * them.
  *
- * What the bytes say need not outlive the machine: whoever opens a store looks at all of it.
+ * The bytes need not survive a crash of the machine: a process that opens a store checks all of it
+ * anyway.
  */
 
 #define _GNU_SOURCE
@@ -18,9 +20,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define HAVING 0 /* the bytes */
+#define HAVING 0 /* offsets in the file */
 #define WANTING 1
-#define MARK 8 /* an int64_t; there when the first byte says 'c' */
+#define MARK 8 /* an int64_t; valid when the first byte says 'c' */
 #define UNCLEAN 'u'
 #define CLEAN 'c'
 #define NOTICES_SIZE 4096
@@ -28,7 +30,7 @@
 
 struct store_turn {
     struct world *world;
-    struct world_poll poll; /* of inotify */
+    struct world_poll poll; /* inotify's */
     int file;
     void (*stirred)(void *context);
     void *context;
@@ -40,14 +42,15 @@ static bool lock(const struct store_turn *turn, short type, off_t byte)
     return fcntl(turn->file, F_OFD_SETLK, &lock) == 0;
 }
 
-/* By another process; our own locks are none here. */
+/* By another process; our own locks don't count. */
 static bool is_locked(const struct store_turn *turn, off_t byte)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     return fcntl(turn->file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* One byte into a file that has a block: nothing that fails is lost but a hint, see turn.h. */
+/* Writes one byte into a block that the file already has. If it fails, only a hint is lost, see
+ * turn.h. */
 static bool write_byte(const struct store_turn *turn, off_t byte, char what)
 {
     ssize_t written;
@@ -92,7 +95,8 @@ static enum fh_code prepare(struct store_turn *turn, const char *path, struct fh
     watch(turn, path);
     if (pread(turn->file, bytes, sizeof bytes, 0) == sizeof bytes)
         return FH_OK;
-    /* New: it gets its block now, so that later writes need no room. The first one is unclean. */
+    /* New: write now, so that the file gets its block and later writes need no space. It begins as
+     * unclean. */
     if (!write_byte(turn, HAVING, UNCLEAN) || !write_byte(turn, WANTING, 0))
         return error_set_errno(error, FH_UNAVAILABLE, errno, "%.150s can't be written", path);
     return FH_OK;
@@ -153,7 +157,7 @@ bool store_turn_take(struct store_turn *turn, int64_t *ret_mark)
     *ret_mark = read_mark(turn);
     if (*ret_mark == TURN_UNCLEAN || write_byte(turn, HAVING, UNCLEAN))
         return true;
-    lock(turn, F_UNLCK, HAVING); /* nobody would know that we had it */
+    lock(turn, F_UNLCK, HAVING); /* otherwise our death would go unnoticed */
     return false;
 }
 

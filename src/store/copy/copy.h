@@ -3,39 +3,38 @@
 #define STORE_COPY_COPY_H
 
 /*
- * A whole relational store copied into another one, of whichever engines: the service's own tables,
- * and with them the ledger's outbox, inbox, command records and sagas. Both schemas are there
- * already; the target's rows, if an earlier attempt left any, are replaced. Afterwards the two
- * were read and compared.
+ * Copies a whole relational store into another one, of any engines: the service's own tables, and
+ * with them the ledger's outbox, inbox, command records and sagas. Both schemas exist already; rows
+ * that an earlier attempt left in the target are replaced. Then both are read and compared.
  */
 
 #include "base/progress.h"
 #include "store/relational/sql.h"
 
-/* Rows that were written, or read again; in both passes it is the same row. */
+/* Rows that were written, or read again to compare; each row goes through both passes. */
 struct copy_step {
-    int count; /* of course.of */
+    int count; /* part of course.of */
     bool again;
-    struct course course; /* of the whole: a row that was only written is half done */
+    struct course course; /* of the whole copy: a row that was only written is half done */
 };
 
-/* How far it has come; zero at first. */
+/* Progress so far; zero at first. */
 struct copy_count {
-    int64_t total, passed; /* rows that there are; that were written, and that were read again */
-    bool guessed;          /* the total */
+    int64_t total, passed; /* rows that exist; rows written plus rows read again */
+    bool guessed;          /* the total is an estimate */
 };
 
 struct copy_options {
-    struct store *from; /* nobody else writes it meanwhile, but where the engine has snapshots */
+    struct store *from; /* nobody else writes to it meanwhile, except if the engine has snapshots */
     struct store *to;   /* nobody else uses it */
-    /* The moment that is copied stands: from now on others may write `from`. Engines without
-     * snapshots never call it. NULL: nobody waits. */
+    /* The copied moment is fixed: from now on others may write to `from`. Never called if the
+     * engine has no snapshots. NULL: nobody waits for it. */
     void (*began)(void *context);
-    /* Before each slice: whether it shall end early (FH_UNAVAILABLE). NULL: never. */
+    /* Called before each slice: true stops the copy (FH_UNAVAILABLE). NULL: never. */
     bool (*stopped)(void *context);
-    /* After each slice, if it is counted. */
+    /* Called after each slice, if `count` is set. */
     void (*told)(void *context, const struct copy_step *step);
-    struct copy_count *count; /* NULL: nobody is told */
+    struct copy_count *count; /* NULL: no progress is reported */
     void *context;
 };
 
@@ -45,11 +44,11 @@ struct copy_result {
 };
 
 /* FH_UNSUPPORTED: the schemas don't fit, or a table has no primary key; says which. FH_CONFLICT,
- * not retryable: a table's rows are not the same on both sides; says which. */
+ * not retryable: a table's rows differ; says which. */
 enum fh_code relational_copy(const struct copy_options *options, struct copy_result *ret,
                              struct fh_error *error);
 enum fh_code copy_stopped(const struct copy_options *options, struct fh_error *error);
-/* So many rows more are there; and of `table` so many more were written, or read again. */
+/* Counts rows that exist; and rows of `table` that were written, or (`again`) read again. */
 void copy_found(const struct copy_options *options, int64_t rows, bool guessed);
 void copy_passed(const struct copy_options *options, const char *table, int count, bool again);
 

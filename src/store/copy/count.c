@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far a copy has come, and whether it goes on: for the copies of all models. */
+/* The progress of a copy, and whether it was stopped: for the copies of all models. */
 
 #include "store/copy/copy.h"
 

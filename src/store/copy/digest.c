@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums, so that the order in which rows are read does not matter; 128 bits of them, so that chance
- * does not. */
+/* Sums, so that the order in which rows are read does not matter; of 128 bits, so that equal sums
+ * by chance don't, either. */
 
 #include "store/copy/digest.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-/* What is the same wherever it is stored. */
+/* Hashes the value in a form that is the same in every engine. */
 static void hash_value(crypto_generichash_state *state, const struct sql_value *value)
 {
     char number[40];

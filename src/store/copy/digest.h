@@ -2,8 +2,8 @@
 #ifndef STORE_COPY_DIGEST_H
 #define STORE_COPY_DIGEST_H
 
-/* Rows told apart from other rows, whatever their order and wherever they are stored: by sums of
- * hashes. JSON in a text counts by what it says. */
+/* Compares sets of rows, whatever their order and wherever they are stored, by sums of hashes. JSON
+ * in a text counts by its meaning, not its spelling. */
 
 #include "store/relational/sql.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Documents are read through the model's own operations, and written so where an engine's work
- * takes several of them; to MongoDB's past its works, which change one.
- * Each side is read whole, and its digests are compared: of what was read and written, and of what
- * is then read back.
+ * Documents are read through the model's own operations, and written through them where one of the
+ * engine's units of work can change several; into MongoDB they are written without its units of
+ * work, which change only one. Each side is read completely, and digests are compared: that of the
+ * documents read and written, and that of those read back.
  */
 
 #include "store/copy/document.h"
@@ -16,11 +16,11 @@
 
 #define FIND_LIMIT 200
 #define STATEMENT_SIZE 128
-#define WORK_DOCUMENTS 100 /* in one work */
+#define WORK_DOCUMENTS 100 /* in one unit of work */
 
 struct copying {
     const struct copy_options *options;
-    const char *name; /* of a collection */
+    const char *name; /* of the collection */
     struct digest *digest;
     bool writes;
 };
@@ -46,7 +46,7 @@ static enum fh_code find_some(struct store *store, const char *collection,
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;
-    do { /* fewer where they are large */
+    do { /* smaller slices if the documents are large */
         code = document_engine(store)->find(work, collection, find, ret, &why);
     } while (code == FH_INVALID && strcmp(why.field, "limit") == 0 && find->limit > 1 &&
              (find->limit = (find->limit + 3) / 4) > 0);
@@ -56,7 +56,7 @@ static enum fh_code find_some(struct store *store, const char *collection,
     return code;
 }
 
-/* Documents in slices of what a find answers; the visitor's heap is theirs. */
+/* Visits documents in slices of one find; the visitor gets them on the heap. */
 typedef enum fh_code visit_documents(void *context, const json_t *documents,
                                      struct fh_error *error);
 
@@ -208,9 +208,9 @@ static enum fh_code count_rows(struct store *store, const char *collection, int6
 const struct copied_documents_ops copied_documents_sql = {
     .count = count_rows, .clear = clear_in_works, .insert = insert_in_works};
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- everything ------------------------------------------------------------------------------ */
 
-/* For who waits alone: what can't be counted is found out when it is read. */
+/* Only for the progress: an error here comes up again when the documents are read. */
 static void count_all(const struct copy_options *options, const struct fh_collection *collections,
                       int count)
 {
@@ -224,7 +224,7 @@ static void count_all(const struct copy_options *options, const struct fh_collec
     }
 }
 
-/* One collection: over, and read again. */
+/* Copies one collection, then reads it again. */
 static enum fh_code copy_one(const struct copy_options *options, const char *name,
                              struct copy_result *ret, struct fh_error *error)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys are read as each engine finds them, part by part, and go through the model's own operations
- * into the target, many in a work: each engine keeps them as it does. A key's time is set behind
- * its last part, so that no key ends half copied.
+ * Keys are read in each engine's own way, part by part, and written to the target through the
+ * model's own operations, many in one unit of work. A key's time is set after its last part, so
+ * that no key expires half copied.
  *
- * Then each is read once more on both sides. Keys end while that goes on, by the clock of this
- * machine or of a server: one that is gone from the target at about its time is no difference.
+ * Then each key is read once more on both sides. Keys expire while this goes on, by the clock of
+ * this machine or of a server: one that disappears from the target at about its time is no
+ * difference.
  */
 
 #include "store/copy/keyvalue.h"
@@ -14,8 +15,8 @@
 
 #include "store/copy/digest.h"
 
-#define KEYS "keys"        /* what they are called to those who hear of the progress */
-#define WORK_PARTS_MAX 500 /* that one work writes */
+#define KEYS "keys"        /* their name in progress reports */
+#define WORK_PARTS_MAX 500 /* that one unit of work writes */
 #define WORK_SIZE_MAX ((size_t)4 << 20)
 #define CLOCKS_DIFFER_MS 60000
 
@@ -67,7 +68,7 @@ static enum fh_code write_part(const struct keyvalue_view *view, const struct co
     return FH_OK;
 }
 
-/* Counts what it takes; a work that is full is committed. */
+/* Writes a part, or (NULL) the key's time; commits a unit of work that is full. */
 static enum fh_code write_one(struct copying *copying, const struct copied_key *key,
                               const struct copied_part *part, struct fh_error *error)
 {
@@ -77,7 +78,7 @@ static enum fh_code write_one(struct copying *copying, const struct copied_key *
         code = store_begin(to, STORE_WRITE_EXCLUSIVE, &copying->work, error);
     if (code != FH_OK)
         return code;
-    struct keyvalue_view view = {copying->work, 1}; /* nothing that is copied has ended */
+    struct keyvalue_view view = {copying->work, 1}; /* so nothing counts as expired */
     code = part ? write_part(&view, key, part, error)
                 : keyvalue_engine(to)->expire(&view, key->name, key->ends_ms, error);
     copying->work_parts++;
@@ -117,7 +118,7 @@ static enum fh_code copy_names(void *context, const char *const *names, int coun
         if (code == FH_OK && written.key.ends_ms)
             code = write_one(copying, &written.key, NULL, error);
         copying->keys += code == FH_OK;
-        if (code == FH_NOT_FOUND) /* it has ended */
+        if (code == FH_NOT_FOUND) /* it has expired */
             code = FH_OK;
     }
     if (code == FH_OK)
@@ -149,7 +150,7 @@ static enum fh_code see_parts(void *context, const struct copied_key *key,
     return FH_OK;
 }
 
-/* A key that is not there is NONE. */
+/* A key that does not exist is NONE. */
 static enum fh_code see(struct store *store, const char *name, struct seen *ret,
                         struct fh_error *error)
 {
@@ -160,7 +161,7 @@ static enum fh_code see(struct store *store, const char *name, struct seen *ret,
 
 static bool are_alike(const struct seen *source, const struct seen *target, int64_t at_ms)
 {
-    if (source->kind == KEYVALUE_NONE) /* it has ended since it was listed */
+    if (source->kind == KEYVALUE_NONE) /* it has expired since it was listed */
         return true;
     if (target->kind == KEYVALUE_NONE)
         return source->ends_ms && source->ends_ms <= at_ms + CLOCKS_DIFFER_MS;
@@ -186,17 +187,17 @@ static enum fh_code compare_names(void *context, const char *const *names, int c
     return code;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------
- */
+/* ---- Everything
+ * ------------------------------------------------------------------------------- */
 
-/* For who waits alone: what can't be counted is found out when it is read. */
+/* Only for the progress: an error here comes up again when the keys are read. */
 static void count_all(const struct copy_options *options)
 {
     struct fh_error error;
     int64_t keys = 0;
     copy_ledger_count(options);
     ops_of(options->from)->count(options->from, &keys, &error);
-    copy_found(options, keys, true); /* some end meanwhile */
+    copy_found(options, keys, true); /* some expire meanwhile */
 }
 
 enum fh_code keyvalue_copy(const struct copy_options *options, struct copy_result *ret,

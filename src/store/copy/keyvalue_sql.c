@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys and values in SQLite's tables (engine.c), for who copies them. Each slice is read in a work
- * of its own and copied out of it: what is done with it may take its time. */
+/* Copies of keys and values in SQLite's tables (keyvalue/engine.c). Each slice is read in a unit of
+ * work of its own and copied out of it, since its use may take long. */
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "store/copy/keyvalue.h"
 #include "store/keyvalue/engine.h"
 
-#define SLICE_SIZE_MAX ((size_t)8 << 20) /* of texts; one more may come beyond it */
+#define SLICE_SIZE_MAX ((size_t)8 << 20) /* of texts; one more may exceed it */
 
 struct slice {
     struct arena arena;
@@ -31,7 +31,7 @@ static void slice_free(struct slice *slice)
     free(slice);
 }
 
-/* Rows of a name, and a text or a number. False ends the slice: it has enough. */
+/* Rows of a name, and a text or a number. False stops: the slice is full. */
 static bool take_row(void *context, const struct sql_row *row)
 {
     struct slice *slice = context;
@@ -96,7 +96,7 @@ static enum fh_code sql_names(struct store *store, int64_t now_ms, copied_names 
 
 struct head {
     struct copied_key key;
-    int64_t number; /* 0: it is not there */
+    int64_t number; /* 0: it does not exist */
     struct slice *slice;
 };
 
@@ -112,7 +112,7 @@ static bool take_head(void *context, const struct sql_row *row)
     return false;
 }
 
-/* Fields or members, behind each other. */
+/* Fields or members, slice by slice. */
 static enum fh_code read_parts(struct store *store, struct head *head, copied_parts *visit,
                                void *context, struct fh_error *error)
 {

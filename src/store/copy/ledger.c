@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the ledger consists of, for who copies it: the columns of engine/sqlite/ledger_schema.c, and
- * the fields of the records of records/ledger*.c, which have the same names. Not here is what a
- * store says of itself (fh_meta, fh_counter: move.c and `number`), what its processes hold
- * (fh_lease, fh_work), and what is made with the collections. Parked events stand before their
- * keys, of which one column is made of them.
+ * The parts of the ledger that are copied: the columns of engine/sqlite/ledger_schema.c, and the
+ * fields of the records of records/ledger*.c, which have the same names. Not included are a store's
+ * facts about itself (fh_meta, fh_counter: move.c and `number`), the tables of its processes
+ * (fh_lease, fh_work), and what preparing its collections creates. fh_parked comes before
+ * fh_parked_key, which has a column computed from it.
  *
- * Each side is read whole, and its digests are compared: of what was read and written, and of what
- * is then read back.
+ * Each side is read completely, and digests are compared: that of the rows read and written, and
+ * that of the rows read back.
  */
 
 #include "store/copy/ledger.h"
@@ -188,7 +188,7 @@ static enum fh_code copy_numbers(const struct copy_options *options, struct fh_e
                : code;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- everything ------------------------------------------------------------------------------ */
 
 enum fh_code copy_differs(const struct copy_options *options, const char *name, int64_t there,
                           int64_t here, struct fh_error *error)
@@ -199,7 +199,7 @@ enum fh_code copy_differs(const struct copy_options *options, const char *name, 
                      there == here ? ", not all alike" : "");
 }
 
-/* One table: over, and read again. */
+/* Copies one table, then reads it again. */
 static enum fh_code copy_one(const struct copy_options *options, const struct copied_ledger *ledger,
                              struct copy_result *ret, struct fh_error *error)
 {

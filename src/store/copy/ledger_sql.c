@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger in SQLite's tables, for who copies it: read by its primary keys, slice by slice. */
+/* Copies of the ledger in SQLite's tables, read slice by slice in the order of its primary keys. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static int column_named(const struct copied_ledger *ledger, const char *name)
     return at;
 }
 
-/* False ends the slice: it has enough. */
+/* False stops: the slice is full. */
 static bool take_row(void *context, const struct sql_row *row)
 {
     struct slice *slice = context;
@@ -99,7 +99,7 @@ static enum fh_code sql_read(struct store *store, const struct copied_ledger *le
                              copied_slice *use, void *context, struct fh_error *error)
 {
     struct sql_value key[COPIED_PARTS_MAX];
-    struct slice *slices = calloc(2, sizeof *slices); /* the last row of one begins the other */
+    struct slice *slices = calloc(2, sizeof *slices); /* in turn */
     FH_ASSERT(slices != NULL);
     for (int i = 0; i < 2; i++)
         arena_init(&slices[i].arena, COPIED_SIZE_MAX * 4);
@@ -189,7 +189,7 @@ static enum fh_code sql_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* Of what was trimmed, meta tells, which is the mover's to write. */
+/* The trimmed position is in meta, the rest of which is written by whoever makes the copy. */
 static enum fh_code sql_number(struct store *store, int64_t position, int64_t trimmed,
                                const char *trimmed_id, struct fh_error *error)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Table by table, parents before children, in slices in the order of the primary key: each slice
- * is read in the source's one snapshot and written by a work of the target. Nothing is finished by
- * it: whoever asked marks the target as whole afterwards, so a copy that died begins anew, and
- * empties the tables first.
+ * Table by table, parents before children, in slices in the order of the primary key: each slice is
+ * read in the source's one snapshot and written by a unit of work of the target. This does not
+ * finish the target: the caller marks it as complete afterwards, so a copy that died is started
+ * again, and empties the tables first.
  *
- * Proof: each row read from the source is hashed, the target is read again when its tables are
- * full, and the sums of the hashes have to be the same. They do not depend on the order, which
- * engines have different ideas of. JSON is compared as a value, since PostgreSQL rewrites it.
+ * Verification: each row read from the source is hashed, the target is read again when its tables
+ * are full, and the sums of the hashes must be equal. Sums don't depend on the order, in which
+ * engines differ. JSON is compared by value, since PostgreSQL rewrites it.
  *
- * The ledger's tables are the same on all engines but for what numbers events: an embedded outbox
- * knows positions alone, a server's has a `seq` besides, in the same order.
+ * The ledger's tables are the same on all engines except for the numbering of events: an embedded
+ * outbox has only positions, a server's also has `seq`, in the same order.
  */
 
 #include "store/copy/copy.h"
@@ -29,24 +29,25 @@
 #define SLICE_SIZE_MAX ((size_t)64 << 20)
 #define STATEMENT_LENGTH_MAX ((size_t)1 << 20)
 #define RERUNS_MAX 8
-#define MOMENTS_MAX 400 /* looked for one at which all events have positions */
+#define MOMENTS_MAX 400 /* tried, to find one at which all events have positions */
 #define MOMENT_WAIT_MS 5
 #define OUTBOX "fh_outbox"
-#define SEQ "seq" /* of a server's outbox */
+#define SEQ "seq" /* a column of servers' outboxes */
 
-/* Of each store alone: what it is, what was applied to it, who is at work in it. */
+/* Each store's own: what it is, what was applied to it, which processes use it. */
 static const char *const own_tables[] = {"fh_meta",           "fh_counter", "fh_migration",
                                          "fh_migration_open", "fh_work",    "fh_key_lock",
                                          "fh_lease",          "fh_mark",    "fh_opening"};
-/* Each key's last position; servers' works don't know it. */
+/* Each key's last position: the table has another name on servers, where units of work don't know
+ * it. */
 static const char *const renamed[][2] = {{"fh_last_of_key", "fh_place"}};
 
 struct copied_table {
     const struct catalog_table *from, *to;
-    const char **columns; /* of both */
+    const char **columns; /* in both */
     int column_count;
     struct digest source;
-    int64_t next; /* that the source gives out itself; 0: none */
+    int64_t next; /* the next number of the source's own counter; 0: none */
 };
 
 struct copying {
@@ -55,7 +56,7 @@ struct copying {
     struct catalog from, to;
     struct copied_table *tables; /* parents first */
     int count;
-    struct store_work *reading; /* of the source */
+    struct store_work *reading; /* in the source */
 };
 
 /* ---- which tables, which columns ------------------------------------------------------------- */
@@ -89,7 +90,7 @@ static enum fh_code match_columns(struct copying *copying, struct copied_table *
     for (int i = 0; i < table->from->column_count; i++) {
         const char *column = table->from->columns[i];
         if (strcmp(table->from->name, OUTBOX) == 0 && strcmp(column, SEQ) == 0)
-            continue; /* each server's own: what is written gets its position for it */
+            continue; /* each server has its own: the copy gets the position instead */
         if (catalog_has_column(table->to, column))
             table->columns[table->column_count++] = column;
         else
@@ -133,7 +134,7 @@ static enum fh_code match_tables(struct copying *copying, struct fh_error *error
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* A slice of rows, each the table's columns and behind them its key's. */
+/* Rows, each with the table's columns followed by those of its key. */
 struct slice {
     struct arena arena;
     int width, count;
@@ -167,7 +168,7 @@ static void add_places(struct text *sql, int count)
         text_printf(sql, i == 1 ? "?%d" : ", ?%d", i);
 }
 
-/* The rows behind the key of `last` (NULL: from the first on). */
+/* The rows after the key of `last` (NULL: from the first). */
 static enum fh_code slice_read(struct store_work *work, const struct catalog_table *table,
                                const struct copied_table *copied, const struct sql_value *last,
                                struct slice *slice, struct fh_error *error)
@@ -201,7 +202,7 @@ static enum fh_code slice_read(struct store_work *work, const struct catalog_tab
     return code;
 }
 
-/* Each slice of a table, to `use`. */
+/* Passes each slice of a table to `use`. */
 static enum fh_code table_read(struct store_work *work, const struct catalog_table *table,
                                struct copied_table *copied, struct digest *digest,
                                enum fh_code (*use)(void *context, struct copied_table *copied,
@@ -209,7 +210,7 @@ static enum fh_code table_read(struct store_work *work, const struct catalog_tab
                                                    struct fh_error *error),
                                void *context, struct fh_error *error)
 {
-    struct slice slices[2]; /* the last one's last key is where the next begins */
+    struct slice slices[2]; /* in turn: one's last key is where the other begins */
     arena_init(&slices[0].arena, SLICE_SIZE_MAX);
     arena_init(&slices[1].arena, SLICE_SIZE_MAX);
     const struct sql_value *last = NULL;
@@ -247,7 +248,7 @@ static void insert_statement(struct text *sql, const struct sql_dialect *dialect
     text_add(sql, " (");
     add_list(sql, dialect, copied->columns, copied->column_count);
     text_add(sql, has_seq(copied) ? ", " SEQ ")" : ")");
-    /* Numbers that a column gives out itself are kept. */
+    /* Allows explicit values in columns that count. */
     text_add(sql, dialect->overriding);
     text_add(sql, " VALUES (");
     add_places(sql, copied->column_count);
@@ -305,7 +306,7 @@ static enum fh_code slice_read_again(void *context, struct copied_table *copied,
     return copy_stopped(copying->options, error);
 }
 
-/* Children first. */
+/* Deletes children before parents. */
 static enum fh_code empty_target(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work;
@@ -329,7 +330,7 @@ static enum fh_code empty_target(struct copying *copying, struct fh_error *error
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-/* One moment of the source, which the first statement fixes. */
+/* Begins to read one moment of the source, which the first statement fixes. */
 static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struct fh_error *error)
 {
     struct store *from = copying->options->from;
@@ -348,8 +349,9 @@ static enum fh_code see_moment(struct copying *copying, int64_t *ret_left, struc
     return code;
 }
 
-/* Events without a position would get one in the old store only, and others in the new one. Where
- * works go on meanwhile a moment has to be found at which there are none. */
+/* An event without a position would get one in the old store, and perhaps a different one in the
+ * new store. If units of work go on meanwhile, a moment must be found at which there is no such
+ * event. */
 static enum fh_code begin_reading(struct copying *copying, struct fh_error *error)
 {
     struct world *world = copying->options->from->world;
@@ -369,8 +371,9 @@ static enum fh_code begin_reading(struct copying *copying, struct fh_error *erro
                      "other instances publish without a pause.");
 }
 
-/* What a table's counter has given out must not come again, though the row be deleted. All of it
- * was read before: a server ends a work that stands still while another store is asked. */
+/* A number that a table's counter has given out must not come again, even if its row was deleted.
+ * The source's counters were all read before: a server ends a transaction that is idle while
+ * another store works. */
 static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error)
 {
     struct store_work *work;
@@ -403,9 +406,9 @@ static enum fh_code copy_numbers(struct copying *copying, struct fh_error *error
     return code;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- everything ------------------------------------------------------------------------------ */
 
-/* By a server's own statistics; where there are none, counting is quick. */
+/* Uses a server's own statistics; where there are none, counting is fast. */
 static enum fh_code count_rows(struct copying *copying, struct fh_error *error)
 {
     const struct sql_dialect *dialect = sql_dialect_of(copying->options->from);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making an update's changes, with MongoDB's meaning.
+ * Makes an update's changes, with MongoDB's meaning.
  *
- * They are made in the order of their paths: so new fields come to stand in the order of their
- * names, as MongoDB makes them, whichever operators name them.
+ * They are made in the order of their paths: so new fields are added in the order of their names,
+ * as MongoDB does, whatever operators name them.
  *
- * Two rules are stricter than MongoDB's. Whole numbers stay whole: $inc and $mul of an integer by
- * a real number are refused, so that no amount becomes a real by accident, and so is overflow.
- * And `id` never changes.
+ * Two rules are stricter than MongoDB's. Integers stay integers: $inc and $mul of an integer by a
+ * real number are refused, so that no amount becomes a real by accident, and so is overflow. And
+ * `id` never changes.
  *
- * A document is changed in place, and is of no use when a change failed midway: callers throw it
- * away. Values are copied out of the update, so that later changes of one never show in the other.
+ * A document is changed in place, and is useless if a change failed midway: callers discard it.
+ * Values are copied out of the update, so that later changes of one never show in the other.
  */
 
 #define _GNU_SOURCE
@@ -31,11 +31,11 @@ struct place {
     json_t *parent; /* an object or an array; NULL: the path leads nowhere */
     const char *name;
     size_t index;
-    json_t *value; /* NULL: nothing is there yet */
+    json_t *value; /* NULL: it has no value yet */
     bool through_array;
 };
 
-/* One part further: into `container`. False: it can hold no such part. */
+/* Follows one part of the path, into `container`. False: it can't have such a part. */
 static bool step(struct place *place, json_t *container, const char *part, size_t length)
 {
     place->parent = NULL;
@@ -57,7 +57,7 @@ static bool step(struct place *place, json_t *container, const char *part, size_
     return true;
 }
 
-/* Takes `value` over. */
+/* Takes ownership of `value`. */
 static enum fh_code put(const struct place *place, size_t length, json_t *value,
                         struct fh_error *error)
 {
@@ -83,8 +83,8 @@ static enum fh_code put(const struct place *place, size_t length, json_t *value,
     return FH_OK;
 }
 
-/* Finds what `path` names. With `create` objects are made for parts on the way that are missing,
- * and a way that cannot be is FH_CONFLICT; without, *ret has no parent then. */
+/* Finds the place that `path` names. With `create`, missing parts on the way become objects, and a
+ * path that is impossible is FH_CONFLICT; without, *ret then has no parent. */
 static enum fh_code find_place(json_t *document, const char *path, bool create, struct place *ret,
                                struct fh_error *error)
 {
@@ -179,7 +179,7 @@ static enum fh_code compute_integer(const struct change *change, const json_t *v
     return FH_OK;
 }
 
-/* $inc, $mul. Where nothing was, $inc leaves its argument and $mul a zero of its kind. */
+/* $inc, $mul. If there was no value, $inc leaves its argument and $mul a zero of its kind. */
 static enum fh_code compute(const struct change *change, const json_t *value, json_t **ret,
                             struct fh_error *error)
 {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * document_sql: documents kept by a relational engine, through sql_run. SQLite's today.
+ * document_sql: documents kept by a relational engine, through sql_run. Today only SQLite uses it.
  *
- *     fh_document_index  collection, field     one row a collection (field '') and index
+ *     fh_document_index  collection, field     a row for each collection (field '') and index
  *     doc_NAME           id, body              the documents, as JSON text
  *     key_NAME           field, key, id        for each index and document the keys of key.h
  *
- * Indexes are rows of our own and not the engine's indexes on expressions, because a document can
- * have several keys in one (its arrays' elements), because the bytes of a key order as MongoDB
- * orders values, whatever an engine makes of types and collations, and because an update that
- * leaves the indexed fields alone, the usual one, then touches no index. doc_NAME has a rowid: as
- * WITHOUT ROWID, bodies beyond 1 KB took three times as long to write and twice the room.
+ * Indexes are rows of our own and not the engine's indexes on expressions, for three reasons: a
+ * document can have several keys in one (its arrays' elements); the bytes of a key sort as MongoDB
+ * sorts values, whatever an engine does with types and collations; and an update that leaves the
+ * indexed fields alone, as most do, touches no index. doc_NAME has a rowid: as WITHOUT ROWID,
+ * bodies above 1 KB took three times as long to write and twice the space.
  *
  * Invariant: a document's rows in key_NAME are exactly document_keys_init of its body for each
- * index of its collection, and one DOCUMENT_KEY_MANY for each where these are several. All of it
- * changes in the one work that changes the document, so a crash leaves all or nothing.
+ * index of its collection, and one DOCUMENT_KEY_MANY for each index where these are several. All of
+ * it changes in the one unit of work that changes the document, so a crash leaves all or nothing.
  *
  * Names reach SQL only after engine_name_check; everything else is bound.
  */
@@ -117,7 +117,7 @@ static enum fh_code engine_get(struct store_work *work, const char *name, const 
     struct sql_value value = sql_text(id);
     snprintf(sql, sizeof sql, "SELECT body FROM doc_%s WHERE id = ?1", name);
     code = sql_run(work, sql, &value, 1, read_body, &read, NULL, error);
-    if (code == FH_UNSUPPORTED) { /* no such table: say so in the words of documents */
+    if (code == FH_UNSUPPORTED) { /* no such table: report the missing collection instead */
         struct engine_collection collection;
         enum fh_code why = engine_collection_read(work, name, &collection, error);
         return why ? why : code;
@@ -181,7 +181,7 @@ static enum fh_code engine_insert(struct store_work *work, const char *name, con
     return code ? code : engine_indexes_change(work, &collection, id, NULL, document, error);
 }
 
-/* `document` is what is stored; it becomes what shall be. */
+/* Changes `document` from the stored one to the updated one, and stores it. */
 static enum fh_code document_rewrite(struct store_work *work,
                                      const struct engine_collection *collection, const char *id,
                                      json_t *document, const json_t *update, struct fh_error *error)
@@ -202,7 +202,7 @@ static enum fh_code document_rewrite(struct store_work *work,
     return code;
 }
 
-/* On the heap: the document is there twice for a while, and a work's arena is bounded. */
+/* On the heap: the document exists twice for a while, and a unit of work's arena is bounded. */
 static enum fh_code update_on_heap(struct store_work *work, const char *name, const char *id,
                                    const json_t *filter, const json_t *update, json_t **ret,
                                    struct fh_error *error)

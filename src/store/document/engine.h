@@ -2,8 +2,8 @@
 #ifndef STORE_DOCUMENT_ENGINE_H
 #define STORE_DOCUMENT_ENGINE_H
 
-/* What the files of document_sql share: a collection as the store knows it, and how a find goes
- * about it. The tables are described in engine.c. */
+/* What the files of document_sql share: a collection as the store knows it, and how a find chooses
+ * its candidates. The tables are described in engine.c. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -23,15 +23,16 @@ struct engine_collection {
     int field_count;
 };
 
-/* FH_INVALID when it can't be one: nothing else of a name's comes into SQL's text. */
+/* FH_INVALID: it can't be a collection's name. Only checked names get into the text of SQL. */
 enum fh_code engine_name_check(const char *name, struct fh_error *error);
 /* FH_INVALID when there is no such collection. `name` is borrowed. */
 enum fh_code engine_collection_read(struct store_work *work, const char *name,
                                     struct engine_collection *ret, struct fh_error *error);
-/* An index of `path` among the collection's fields, or -1. */
+/* Which of the collection's indexes is on `path`, or -1. */
 int engine_field(const struct engine_collection *collection, const char *path);
 
-/* From the keys of the document as it was to those as it is. Either may be NULL: made, removed. */
+/* Replaces the keys of the old document by those of the new one. Either may be NULL: the document
+ * is inserted, removed. */
 enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,
                                  const char *id, const json_t *old, const json_t *new,
                                  struct fh_error *error);
@@ -49,17 +50,17 @@ enum fh_code engine_find(struct store_work *work, const char *name,
 
 #define PLAN_POINTS_MAX 16
 
-/* Keys that a document must have one of, or lie between: low <= key < high. */
+/* The document must have a key within these bounds: low <= key < high. */
 struct plan_range {
-    struct text low, high; /* without data: not bounded by the filter on this side */
-    int kind;              /* of both */
+    struct text low, high; /* without data: the filter has no bound on this side */
+    int kind;              /* of both bounds */
 };
 
 /*
- * The candidates of a find: what its filter implies and its collection's indexes can tell, never
- * fewer than match. Ids: the document's id is one of these. Points: the document has one of these
- * keys in the index on points_field. Ranges, one for each index: the document has keys, maybe
- * different ones for the two sides.
+ * The candidates of a find: what its filter implies, as far as the collection's indexes can tell;
+ * never fewer than match. Ids: the document's id is one of these. Points: the document has one of
+ * these keys in the index on points_field. Ranges, one for each index: the document has keys within
+ * the bounds, perhaps different keys for the two bounds.
  */
 struct plan {
     bool by_id;

@@ -2,17 +2,17 @@
 /*
  * Filters in MongoDB's operators: the subset of docs/guide/documents.md, with MongoDB's meaning.
  *
- * A filter is a conjunction of conditions. A condition upon a path holds when ANY value that the
- * path reaches satisfies it: {"tags": "new"} holds for {"tags": ["old", "new"]}. The negative
- * operators ($ne, $nin, $not, {$exists: false}) are exact negations of their positive ones, so
- * {"tags": {"$ne": "new"}} does not hold there. Two conditions upon one path may be satisfied by
- * two different elements; $elemMatch demands one element for all of them.
+ * A filter is a conjunction of conditions. A condition on a path holds if ANY value that the path
+ * reaches satisfies it: {"tags": "new"} holds for {"tags": ["old", "new"]}. The negative operators
+ * ($ne, $nin, $not, {$exists: false}) are exact negations of their positive ones, so {"tags":
+ * {"$ne": "new"}} does not hold there. Two conditions on one path may be satisfied by two different
+ * elements; $elemMatch demands one element for all of them.
  *
- * Values are compared within their own kind only: {"price": {"$gt": 5}} is never true of strings.
- * null equals what is missing.
+ * Values are compared only with others of their own kind: {"price": {"$gt": 5}} is never true of
+ * strings. null equals a missing value.
  *
- * The form of a filter is checked as a whole before anything is compared, so that whether a wrong
- * filter is refused does not depend on the data. What is checked need not be looked at again.
+ * The whole form of a filter is checked before anything is compared, so that whether a wrong filter
+ * is refused does not depend on the data. Later code need not check it again.
  *
  * To add an operator: a row in `operators`, its argument's form in check_argument, its meaning in
  * holds.
@@ -92,13 +92,14 @@ bool document_is_logical(const json_t *value)
     return is_logical(first_name(value));
 }
 
-/* ---- Its form -------------------------------------------------------------------------------- */
+/* ---- Form ------------------------------------------------------------------------------------ */
 
 static enum fh_code check_filter(const json_t *filter, int depth, struct fh_error *error);
 static enum fh_code check_operators(const json_t *condition, const char *path, int depth,
                                     struct fh_error *error);
 
-/* What stored values are compared with. A wrong name in it is the filter's, not a document's. */
+/* A value to compare stored values with. A wrong name in it is the filter's mistake, not a
+ * document's. */
 static enum fh_code check_literal(const json_t *value, const char *path, struct fh_error *error)
 {
     struct fh_error why;
@@ -251,10 +252,11 @@ static enum fh_code check_filter(const json_t *filter, int depth, struct fh_erro
         if (is_logical(name))
             code = check_logical(name, condition, depth + 1, error);
         else if (*name == '$')
-            code = error_set(error, FH_INVALID,
-                             "'%.40s' is none of the filter operators of docs/guide/documents.md that "
-                             "stand before all fields: $and, $or, $nor.",
-                             name);
+            code =
+                error_set(error, FH_INVALID,
+                          "'%.40s' is none of the filter operators of docs/guide/documents.md that "
+                          "stand before all fields: $and, $or, $nor.",
+                          name);
         else
             code = check_condition(name, condition, depth, error);
     }
@@ -272,12 +274,12 @@ enum fh_code document_filter_check(const json_t *filter, struct fh_error *error)
     return filter ? check_filter(filter, 0, error) : FH_OK;
 }
 
-/* ---- Its meaning ----------------------------------------------------------------------------- */
+/* ---- Meaning --------------------------------------------------------------------------------- */
 
-/* What a condition is held against: all that `path` reaches in `value`, or `value` itself. */
+/* What a condition is tested on: everything that `path` reaches in `value`, or `value` itself. */
 struct subject {
     const json_t *value;
-    const char *path; /* NULL: the value itself, as the element of an $elemMatch */
+    const char *path; /* NULL: the value itself, as an element of $elemMatch */
 };
 
 struct test {
@@ -338,7 +340,7 @@ static bool test_value(void *context, const json_t *value)
     case FILTER_NIN:
     case FILTER_NOT:
     case FILTER_ALL:
-        break; /* made of the others by holds */
+        break; /* composed of the others by holds */
     }
     FH_ASSERT(false);
     return false;
@@ -349,7 +351,7 @@ static bool any(const struct subject *subject, enum filter_kind kind, const json
     struct test test = {kind, argument};
     if (!subject->path)
         return test_value(&test, subject->value);
-    /* An array's own size, existence and elements are not those of its elements. */
+    /* These ask for the array's own size, existence and elements, not those of its elements. */
     bool whole = kind == FILTER_SIZE || kind == FILTER_EXISTS || kind == FILTER_ELEM_MATCH;
     return document_each(subject->value, subject->path,
                          whole ? DOCUMENT_LEAF_WHOLE : DOCUMENT_LEAF_BOTH, test_value, &test);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding documents. One of these ways, the first that fits:
+ * Finds documents, in the first of these ways that fits:
  *
  *     ids      the filter names the ids: each is fetched
  *     points   it names values of an indexed field: their keys' documents, in the order of ids
- *     walk     the sort is by one indexed field: its keys in order, from and to where the filter
- *              allows; a document is taken at the key that it sorts by
- *     range    the filter bounds an indexed field: the documents with keys between
+ *     walk     the sort is by one indexed field: its keys in order, within the filter's bounds;
+ *              a document is taken at the key that it sorts by
+ *     range    the filter bounds an indexed field: the documents with keys within the bounds
  *     scan     all documents, in the order of ids
  *
- * The evaluator decides about each candidate. Where candidates come in the order that is wanted
- * the first `limit` that match are the answer, and the statement ends there. Otherwise the best
- * `limit` seen so far are kept, so memory is bounded by the limit, whatever the collection holds.
+ * The evaluator decides on each candidate. Where candidates come in the wanted order, the first
+ * `limit` that match are the result, and the statement is stopped there. Otherwise the best `limit`
+ * seen so far are kept, so memory is bounded by the limit, whatever the collection holds.
  */
 
 #include <stdio.h>
@@ -30,17 +30,17 @@ struct finder {
     struct plan plan;
 
     struct page page;
-    struct text after_key; /* of a walk: the key at which the document to go on behind stands */
-    bool walking;          /* a row's third column is the key at which it stands */
-    char last_id[DOCUMENT_ID_LENGTH_MAX + 1]; /* two points of one document follow each other */
+    struct text after_key; /* in a walk: the key of the document to continue after */
+    bool walking;          /* a row's third column is the key at which it was found */
+    char last_id[DOCUMENT_ID_LENGTH_MAX + 1]; /* one document's rows may be consecutive */
 
     enum fh_code code;
     struct fh_error *error;
 };
 
-/* ---- Going on behind ------------------------------------------------------------------------- */
+/* ---- Continuing after a document ------------------------------------------------------------- */
 
-/* Where a walk has `document`. */
+/* The key at which a walk takes `document`. */
 static enum fh_code walk_key(const struct finder *finder, const json_t *document, struct text *key,
                              struct fh_error *error)
 {
@@ -55,7 +55,7 @@ static enum fh_code walk_key(const struct finder *finder, const json_t *document
     return FH_OK;
 }
 
-/* The document to go on behind. By id alone it need not be there any more. */
+/* Reads the document to continue after. If only ids are compared, it need not exist any more. */
 static enum fh_code read_after(struct finder *finder, struct fh_error *error)
 {
     const char *after = finder->find->after;
@@ -75,7 +75,7 @@ static enum fh_code read_after(struct finder *finder, struct fh_error *error)
 
 /* ---- Candidates ------------------------------------------------------------------------------ */
 
-/* A walk meets a document at each of its keys and takes it at one of them. */
+/* A walk meets a document at each of its keys and takes it only at the one it sorts by. */
 static bool stands_here(struct finder *finder, const json_t *document, const struct sql_value *key)
 {
     struct text own;
@@ -86,7 +86,7 @@ static bool stands_here(struct finder *finder, const json_t *document, const str
     return here;
 }
 
-/* A sql_visit: id, body, and when walking key. */
+/* A sql_visit: id, body, and in a walk the key. */
 static bool candidate(void *context, const struct sql_row *row)
 {
     struct finder *finder = context;
@@ -171,8 +171,8 @@ static bool see_row(void *context, const struct sql_row *row)
     return false;
 }
 
-/* Whether any document has several keys in an index. Only where none has is it implied that one
- * key lies between both bounds of a range. */
+/* Whether any document has several keys in an index. Only if none has must one key lie within both
+ * bounds of a range. */
 static enum fh_code has_many(struct finder *finder, int field, bool *ret)
 {
     static const char many[] = {(char)DOCUMENT_KEY_MANY};
@@ -189,7 +189,7 @@ struct bounds {
     struct sql_value low, high; /* low <= key < high */
 };
 
-/* All keys, or what `range` leaves of its kind's. */
+/* The bounds of all keys, or of `range` and the keys of its kind. */
 static void bounds_init(struct bounds *bounds, const struct plan_range *range)
 {
     bounds->low_kind[0] = (char)(range && range->kind ? range->kind : DOCUMENT_KEY_EMPTY);
@@ -205,7 +205,8 @@ static int compare_blobs(const struct sql_value *left, const struct text *right)
     return document_key_compare(left->text, left->length, right->data, right->length);
 }
 
-/* From one end to the other; ids are never empty, so (key, '') stands before all of its key. */
+/* From one bound to the other; ids are never empty, so (key, '') comes before all rows of its
+ * key. */
 static enum fh_code find_between(struct finder *finder, int field, const struct bounds *bounds)
 {
     char sql[ENGINE_SQL_SIZE];
@@ -290,7 +291,7 @@ static enum fh_code find_candidates(struct finder *finder)
     return find_scan(finder);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------- */
+/* ---- Everything ------------------------------------------------------------------------------ */
 
 enum fh_code engine_find(struct store_work *work, const char *name,
                          const struct document_find *find, json_t **ret, struct fh_error *error)
@@ -305,7 +306,7 @@ enum fh_code engine_find(struct store_work *work, const char *name,
         return code;
     }
     text_init(&finder.after_key, DOCUMENT_KEY_SIZE_MAX);
-    /* Candidates are many and a work's arena is bounded, so they live on the heap. */
+    /* There are many candidates, and a unit of work's arena is bounded, so they are on the heap. */
     struct arena *arena = json_arena_set(NULL);
     plan_init(&finder.plan, &finder.collection, find->filter);
     code = read_after(&finder, error);

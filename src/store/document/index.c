@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows of key_NAME, kept to what engine.c says of them: a document's old keys and its new ones
- * are both computed, and only what differs is written.
+ * Keeps the rows of key_NAME as engine.c describes them: a document's old and new keys are both
+ * computed, and only the differences are written.
  */
 
 #include <stdio.h>
@@ -38,7 +38,7 @@ static enum fh_code key_delete(struct store_work *work, const char *collection, 
 
 static const char many_key[] = {(char)DOCUMENT_KEY_MANY};
 
-/* From the keys that a document had to those it has. Both are ascending: one walk over the two. */
+/* Replaces the old keys by the new ones. Both are ascending, so one pass over the two is enough. */
 static enum fh_code keys_change(struct store_work *work, const char *collection, const char *field,
                                 const char *id, const struct document_keys *old,
                                 const struct document_keys *new, struct fh_error *error)

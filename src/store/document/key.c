@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of values. A key is the kind, one byte, and then
+ * Keys of values. A key is the kind, one byte, followed by
  *
  *     null              nothing
  *     number            the greatest double that is not above it, 8 bytes made to order as
- *                       unsigned; then what an integer is more than that double, 2 bytes. So 1
- *                       and 1.0 have one key, and integers beyond 2^53 each their own.
+ *                       unsigned; then the difference between an integer and that double, 2 bytes.
+ *                       So 1 and 1.0 have the same key, and integers beyond 2^53 each their own.
  *     string            its bytes, 00 written as 00 ff, and 00 01 at the end
  *     object            for each field: kind, name as a string, value without its kind; then 00
  *     array             for each element: kind, value; then 00
  *     boolean           0 or 1
  *
  * which orders objects and arrays as MongoDB does. An empty array as a whole is DOCUMENT_KEY_EMPTY:
- * a sort has it before null.
+ * a sort puts it before null.
  */
 
 #include "store/document/key.h"
@@ -24,7 +24,7 @@
 
 #include "store/document/value.h"
 
-#define SEVERAL_MIN 8 /* room for so many keys to begin with */
+#define SEVERAL_MIN 8 /* initial capacity, in keys */
 
 static void append_byte(struct text *key, int byte)
 {
@@ -130,7 +130,7 @@ int document_key_compare(const char *left, size_t left_length, const char *right
 
 /* ---- A document's keys ----------------------------------------------------------------------- */
 
-/* Where the key that was appended last belongs; -1 when it is there already. */
+/* Where the key appended last belongs; -1: it is there already. */
 static int find_room(const struct document_keys *keys, struct document_key key)
 {
     int low = 0, high = keys->count;
@@ -166,7 +166,7 @@ static bool add_key(void *context, const json_t *value)
     int room = find_room(keys, key);
     if (room < 0)
         return false;
-    /* Room grows at powers of two. */
+    /* The capacity grows at powers of two. */
     if (keys->count >= SEVERAL_MIN && (keys->count & (keys->count - 1)) == 0) {
         struct document_key *items =
             realloc(keys->items, (size_t)keys->count * 2 * sizeof *keys->items);

@@ -3,8 +3,8 @@
 #define STORE_DOCUMENT_KEY_H
 
 /*
- * Keys: bytes that compare with memcmp as their values compare with document_compare. Indexes of
- * any engine that can order bytes are made of them, and so is every sort.
+ * Keys: bytes that compare with memcmp as their values do with document_compare. They make up the
+ * indexes of any engine that can order bytes, and every sort.
  */
 
 #include <jansson.h>
@@ -14,17 +14,17 @@
 #include "base/error.h"
 #include "base/text.h"
 
-/* How many keys one document may have in one index: the elements of its arrays. */
+/* How many keys one document may have in one index: one for each element of its arrays. */
 #define DOCUMENT_KEYS_MAX 1000
 #define DOCUMENT_KEY_SIZE_MAX ((size_t)1 << 20)
 
-#define DOCUMENT_KEY_EMPTY 0x01 /* of an empty array; other keys begin with their kind */
+#define DOCUMENT_KEY_EMPTY 0x01 /* an empty array's key; other keys begin with their kind */
 #define DOCUMENT_KEY_END 0x08   /* above all kinds */
-/* Stands beside the keys of a document that has several in one index. */
+/* Put next to the keys of a document that has several in one index. */
 #define DOCUMENT_KEY_MANY 0xff
 
-/* Appends the key of `value` (NULL: missing, the same as null). No key is the beginning of
- * another, so several can follow each other in one. */
+/* Appends the key of `value` (NULL: missing, the same as null). No key is a prefix of another, so
+ * several can be joined into one. */
 void document_key_append(struct text *key, const json_t *value);
 /* The same for a document's id, which is compared as a string. */
 void document_key_append_string(struct text *key, const char *string, size_t length);
@@ -41,7 +41,7 @@ struct document_keys {
     bool overflow;
 };
 
-/* FH_INVALID with the field when there are too many, or they are too long. */
+/* FH_INVALID with the field: there are too many, or they are too long. */
 enum fh_code document_keys_init(struct document_keys *keys, const json_t *document,
                                 const char *path, struct fh_error *error);
 void document_keys_release(struct document_keys *keys);

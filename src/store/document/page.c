@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best `limit` of the documents that a find has looked at, kept sorted by rank. */
+/* The best `limit` of the documents that a find has examined, sorted by rank. */
 
 #include "store/document/page.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Planning a find: what must be true of a document's id or keys for the filter to hold. Only the
- * filter's outer conjunction is looked at ($and included): what stands below $or, $nor, $not or a
- * negative operator implies nothing here. The evaluator of filter.c decides about every candidate,
- * so a plan may allow too much, never too little. It is pure: no statement is run.
+ * Plans a find: what must be true of a document's id or keys for the filter to match. Only the
+ * filter's outer conjunction is examined ($and included): conditions below $or, $nor, $not or a
+ * negative operator imply nothing here. The evaluator of filter.c decides on every candidate, so a
+ * plan may allow too much, never too little. It is pure: no statement is run.
  *
- * That a document with {"a": v} matching has a key for it follows from key.h: its keys are those of
- * all values that the path reaches, which is what conditions are held against. Arrays as a whole
+ * That a document matching {"a": v} has a key for it follows from key.h: its keys are those of all
+ * values that the path reaches, and conditions are tested on the same values. Arrays as a whole
  * have no key, so a comparison with an array implies nothing.
  */
 
@@ -25,7 +25,7 @@ static bool all_strings(const json_t *list)
     return true;
 }
 
-/* `values` is a list of what the id may be. */
+/* `values` lists what the id may be. */
 static void plan_ids(struct plan *plan, const json_t *values)
 {
     size_t count = json_array_size(values);
@@ -56,11 +56,12 @@ static void plan_points(struct plan *plan, int field, const json_t *values)
         text_init(&plan->points[i], DOCUMENT_KEY_SIZE_MAX);
         document_key_append(&plan->points[i], json_array_get(values, i));
         if (plan->points[i].overflow)
-            text_clear(&plan->points[i]); /* no document can have it: its key would be too long */
+            text_clear(&plan->points[i]); /* no document can have this key: it would be too long */
     }
 }
 
-/* Nothing begins with a whole key but that key: a byte behind it makes "greater" of "at least". */
+/* No key is a prefix of another, so appending a byte to a bound turns "at least" into "greater
+ * than". */
 static void plan_bound(struct plan_range *range, const char *operator_name, const json_t *value)
 {
     bool low = operator_name[1] == 'g', equal = operator_name[3] == 'e';

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a store's collections and indexes what the service declares, in the one work that the
- * room above has opened for it: a crash leaves them as they were.
+ * Makes a store's collections and indexes match what the service declares, in the one unit of work
+ * that the layer above has opened for it: a crash leaves them as they were.
  */
 
 #include <stdio.h>
@@ -27,8 +27,8 @@ static bool read_next(void *context, const struct sql_row *row)
     return false;
 }
 
-/* Keys for all documents that are there: one at a time, so that memory does not depend on how many
- * there are. */
+/* Adds the keys of all existing documents, one document at a time, so that memory does not depend
+ * on their number. */
 static enum fh_code index_build(struct store_work *work, const char *name, const char *field,
                                 struct fh_error *error)
 {

@@ -2,10 +2,10 @@
 /*
  * The order in which documents are found.
  *
- * Order is that of one string of bytes a document, its rank: the keys of the fields sorted by
- * (an array's least, or greatest when descending), inverted where the sort descends, then the id,
- * which makes it total. To go on behind a document is to take greater ranks only. Ties are ordered
- * by id, in the direction of the first field of the sort, so that an index can be walked either
+ * It is the order of one byte string per document, its rank: the keys of the fields sorted by (an
+ * array's least, or greatest if descending), inverted where the sort descends, then the id, which
+ * makes the order total. To continue after a document is to take only greater ranks. Ties are
+ * ordered by id, in the direction of the sort's first field, so that an index can be walked either
  * way.
  */
 
@@ -41,7 +41,7 @@ enum fh_code rank_order_read(struct rank_order *order, const json_t *sort, struc
     }
     order->descending = order->fields[0].descending;
     if (strcmp(order->fields[0].path, "id") == 0)
-        order->count = 0; /* ids are unique: nothing behind them counts */
+        order->count = 0; /* ids are unique: later fields don't matter */
     return FH_OK;
 }
 

@@ -2,7 +2,7 @@
 #ifndef STORE_DOCUMENT_RANK_H
 #define STORE_DOCUMENT_RANK_H
 
-/* A sort, read, and the rank that it gives each document: see rank.c. */
+/* A sort as read, and the rank that it gives each document: see rank.c. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -22,11 +22,11 @@ struct rank_field {
 
 struct rank_order {
     struct rank_field fields[RANK_FIELDS_MAX];
-    int count;       /* 0: by id alone */
-    bool descending; /* of the first field, and so of ids */
+    int count;       /* 0: only by id */
+    bool descending; /* that of the first field, and so of ids */
 };
 
-/* *order comes cleared. NULL: by id. FH_INVALID says what is wrong. */
+/* *order must be cleared. NULL: by id. FH_INVALID says what is wrong. */
 enum fh_code rank_order_read(struct rank_order *order, const json_t *sort, struct fh_error *error);
 /* Appends to `rank`, which has room for RANK_SIZE_MAX. */
 enum fh_code rank_document(const struct rank_order *order, const json_t *document,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading updates in MongoDB's operators: the subset of docs/guide/documents.md.
+ * Reads updates in MongoDB's operators: the subset of docs/guide/documents.md.
  *
- * An update becomes a list of changes, one a path, sorted by path; neighbours in that order show
- * every conflict (one path that is another or leads to it), which is refused. Its form is checked
- * as a whole, so that whether a wrong update is refused does not depend on the data.
+ * An update becomes a list of changes, one for each path, sorted by path; comparing neighbours then
+ * finds every conflict (a path that equals another or is its prefix), which is refused. The whole
+ * form is checked first, so that whether a wrong update is refused does not depend on the data.
  *
  * To add an operator: a row in `operators`, its argument's form in check_argument, its meaning in
  * change.c.
@@ -32,7 +32,7 @@ static const struct {
     {"$rename", UPDATE_RENAME},
 };
 
-/* ---- Its form -------------------------------------------------------------------------------- */
+/* ---- Form ------------------------------------------------------------------------------------ */
 
 static enum fh_code check_stored(const char *path, const json_t *value, struct fh_error *error)
 {
@@ -44,7 +44,7 @@ static enum fh_code check_stored(const char *path, const json_t *value, struct f
     return document_place_below(error, path);
 }
 
-/* $push and $addToSet: a value, or {"$each": [values]} and nothing beside it. */
+/* $push and $addToSet: a value, or {"$each": [values]} and nothing else. */
 static enum fh_code check_elements(const char *name, const char *path, const json_t *argument,
                                    struct fh_error *error)
 {
@@ -183,7 +183,7 @@ static enum fh_code read_operator(struct changes *changes, const char *name, con
     return code;
 }
 
-/* Numbers by their value and before names, so that an array grows from its end. */
+/* Numbers by value and before names, so that an array grows at its end. */
 static int compare_parts(const char *left, size_t left_length, const char *right,
                          size_t right_length)
 {
@@ -194,7 +194,7 @@ static int compare_parts(const char *left, size_t left_length, const char *right
     return order ? order : left_length < right_length ? -1 : left_length > right_length;
 }
 
-/* Part by part; a path stands directly before all those that it leads to. */
+/* Part by part; a path comes directly before all those that it is a prefix of. */
 static int compare_paths(const char *left, const char *right)
 {
     for (;;) {

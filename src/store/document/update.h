@@ -2,7 +2,7 @@
 #ifndef STORE_DOCUMENT_UPDATE_H
 #define STORE_DOCUMENT_UPDATE_H
 
-/* An update, read: what update.c makes of its JSON and change.c does to a document. */
+/* An update as read: update.c makes it from JSON, change.c applies it to a document. */
 
 #include <jansson.h>
 #include <string.h>
@@ -23,7 +23,7 @@ enum update_kind {
     UPDATE_ADD_TO_SET,
     UPDATE_POP,
     UPDATE_RENAME,
-    UPDATE_RENAMED /* the path that a $rename takes away: made together with UPDATE_RENAME */
+    UPDATE_RENAMED /* the path that a $rename removes: added together with UPDATE_RENAME */
 };
 
 struct change {
@@ -34,17 +34,17 @@ struct change {
     const char *from; /* UPDATE_RENAME: the old path */
 };
 
-/* Sorted by path; no path is another one or leads to it. */
+/* Sorted by path; no path equals another one or is its prefix. */
 struct changes {
     struct change items[DOCUMENT_CHANGES_MAX];
     size_t count;
 };
 
-/* Text in it is borrowed from `update`. */
+/* The changes borrow their texts from `update`. */
 enum fh_code update_read(struct changes *changes, const json_t *update, struct fh_error *error);
 
-/* Sets error->field: the named field's value, or its name, is what is wrong. A client may have
- * sent it; a wrong operator is always the service's own mistake and names no field. */
+/* Sets error->field: that field's value, or its name, is wrong. A client may have sent it; a wrong
+ * operator is always the service's own mistake and names no field. */
 static inline enum fh_code update_at_field(struct fh_error *error, enum fh_code code,
                                            const char *path)
 {

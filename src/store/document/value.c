@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order and places of values, as MongoDB has them, so that a service whose documents move from
- * the embedded engine to a MongoDB server gets the same answers. Where its manual is silent the
- * rules are those of its matcher (ElementPath, BSONElement::compareElements), written anew.
+ * The order of values and the meaning of paths, as in MongoDB, so that a service whose documents
+ * move from the embedded engine to a MongoDB server gets the same answers. Where its manual is
+ * silent the rules are those of its matcher (ElementPath, BSONElement::compareElements), written
+ * from scratch.
  *
- * Invariant: all recursion is bounded, by JSON_DEPTH_MAX for what was parsed or checked, and by
- * DOCUMENT_PATH_PARTS_MAX for paths.
+ * Invariant: all recursion is bounded, by JSON_DEPTH_MAX for values that were parsed or checked,
+ * and by DOCUMENT_PATH_PARTS_MAX for paths.
  */
 
 #define _GNU_SOURCE
@@ -68,7 +69,7 @@ static int compare_sizes(size_t left, size_t right)
     return left < right ? -1 : left > right;
 }
 
-/* Converting the integer would round it beyond 2^53. */
+/* Compares without converting the integer, which would round it beyond 2^53. */
 static int compare_integer_real(json_int_t integer, double real)
 {
     if (real >= 9223372036854775808.0)
@@ -157,7 +158,7 @@ int document_compare(const json_t *left, const json_t *right)
     return json_is_true(left) - json_is_true(right);
 }
 
-/* ---- Places ---------------------------------------------------------------------------------- */
+/* ---- Paths ----------------------------------------------------------------------------------- */
 
 int document_index(const char *part, size_t length)
 {
@@ -186,16 +187,16 @@ static bool visit_leaf(const struct walk *walk, const json_t *value)
     for (size_t i = 0; i < count; i++)
         if (walk->visit(walk->context, json_array_get(value, i)))
             return true;
-    /* An index holds the empty array as itself: there is nothing else to find it by. */
+    /* An index has the empty array itself: there is nothing else to find it by. */
     return (walk->leaf == DOCUMENT_LEAF_BOTH || count == 0) && walk->visit(walk->context, value);
 }
 
 static bool walk_from(const struct walk *walk, const json_t *value, const char *path);
 
 /*
- * `path` goes on inside an array. Its objects are each entered with the whole rest, and the
- * element that the next part numbers with what follows that part: MongoDB looks at both, in this
- * order. Arrays and scalars among the elements are not entered otherwise.
+ * `path` continues inside an array: with the whole rest into each of its objects, and with what
+ * follows the next part into the element that this part numbers. MongoDB follows both, in this
+ * order. Other arrays and scalars among the elements are not entered.
  */
 static bool walk_array(const struct walk *walk, const json_t *array, const char *path)
 {
@@ -208,7 +209,7 @@ static bool walk_array(const struct walk *walk, const json_t *array, const char 
             return true;
         if (index < 0 || (size_t)index != i)
             continue;
-        if (!*end) { /* what a number names is taken as it is, arrays too */
+        if (!*end) { /* an element named by number is taken as it is, even an array */
             if (walk->visit(walk->context, element))
                 return true;
         } else if (json_is_object(element) || json_is_array(element)) {
@@ -276,10 +277,10 @@ enum fh_code document_path_check(const char *path, struct fh_error *error)
     }
 }
 
-#define WHOLE "document" /* as field: a place that can't be named */
+#define WHOLE "document" /* error->field for a place that can't be named */
 
-/* Puts a name before the place in error->field, which is a JSON Pointer without its first '/'. When
- * both do not fit, what is further in is left out: a place further up is true as well. */
+/* Puts a name in front of the place in error->field, which is a JSON Pointer without its first '/'.
+ * If both do not fit, the inner part is left out: a place further out is correct, too. */
 static void place_within(struct fh_error *error, const char *name)
 {
     char place[sizeof error->field];
@@ -307,7 +308,7 @@ static void place_whole(struct fh_error *error)
         memcpy(error->field, WHOLE, sizeof WHOLE);
 }
 
-/* The first name of an operator's form, with its place. */
+/* Finds the first name that begins with '$', with its place. */
 static enum fh_code check_names(const json_t *value, struct fh_error *error)
 {
     char number[24];

@@ -2,19 +2,19 @@
 /*
  * keyvalue_sql: keys and values in SQLite, through sql_run.
  *
- *     kv_key      number, key, kind, value, ends     one row a key that is there or has ended
+ *     kv_key      number, key, kind, value, ends     one row per key that exists or has expired
  *     kv_field    number, field, value               the fields of hashes
  *     kv_member   number, member, score              the members of sorted sets
- *     kv_gone     number                             lives that ended; their rows are still there
+ *     kv_gone     number                             ended lifetimes whose rows are still there
  *
- * Fields and members belong to a number, and not to a key: to one life of the key. Numbers are
- * never given again (AUTOINCREMENT). So a key of any size ends with one row: its own is deleted
- * and its number goes to kv_gone. What it held can be read by nobody from then on, and is removed
- * by `sweep` in slices, as is what has expired.
+ * Fields and members belong to a number, not to a key: to one lifetime of the key. Numbers are
+ * never reused (AUTOINCREMENT). So a key of any size is removed by one row: its own is deleted and
+ * its number goes to kv_gone. From then on nobody can read what it held, and `sweep` removes that
+ * in slices, as it does with expired keys.
  *
  * Invariants: a hash or sorted set in kv_key has at least one field or member; a row of kv_field or
- * kv_member has its number in kv_key or in kv_gone. Everything changes in the one work that changes
- * the key, so a crash leaves all or nothing.
+ * kv_member has its number in kv_key or in kv_gone. Everything changes in the one unit of work that
+ * changes the key, so a crash leaves all or nothing.
  */
 
 #include <stdio.h>
@@ -68,7 +68,7 @@ struct head {
     int64_t number;
     enum keyvalue_kind kind; /* NONE: there is no row, and number is 0 */
     int64_t ends_ms;         /* 0: never */
-    bool ended;              /* the row is there, the key is not */
+    bool ended;              /* the row exists, but the key has expired */
 };
 
 static bool read_head(void *context, const struct sql_row *row)
@@ -96,7 +96,6 @@ static bool is_there(const struct head *head)
     return head->kind != KEYVALUE_NONE && !head->ended;
 }
 
-/* The number of a key that is there and of that kind; 0: there is no such key. */
 enum fh_code keyvalue_head_read(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind wanted, int64_t *ret_number,
                                 struct fh_error *error)
@@ -112,7 +111,7 @@ enum fh_code keyvalue_head_read(const struct keyvalue_view *view, const char *ke
     return FH_OK;
 }
 
-/* Ends a life: one row, whatever it holds. */
+/* Ends a lifetime: one row, however large the key is. */
 static enum fh_code bury(const struct keyvalue_view *view, const struct head *head,
                          struct fh_error *error)
 {
@@ -136,7 +135,6 @@ static enum fh_code head_insert(const struct keyvalue_view *view, const char *ke
                    values, 3, keyvalue_read_integer, ret_number, NULL, error);
 }
 
-/* The same for a write: a key that is not there comes. */
 enum fh_code keyvalue_head_make(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind wanted, int64_t *ret_number,
                                 struct fh_error *error)
@@ -153,7 +151,6 @@ enum fh_code keyvalue_head_make(const struct keyvalue_view *view, const char *ke
     return code ? code : head_insert(view, key, wanted, NULL, ret_number, error);
 }
 
-/* Behind the removal of a part: `sql` finds another one, or the key is not there any more. */
 enum fh_code keyvalue_end_if_empty(const struct keyvalue_view *view, const char *sql,
                                    int64_t number, struct fh_error *error)
 {

@@ -12,21 +12,21 @@
 enum fh_code keyvalue_run(const struct keyvalue_view *view, const char *sql,
                           const struct sql_value *values, int count, int64_t *ret_changes,
                           struct fh_error *error);
-/* The same with a number as the only value. */
+/* The same with an integer as the only value. */
 enum fh_code keyvalue_run_on(const struct keyvalue_view *view, const char *sql, int64_t number,
                              int64_t *ret_changes, struct fh_error *error);
 /* A sql_visit: the first column of the first row, into an int64_t. */
 bool keyvalue_read_integer(void *context, const struct sql_row *row);
 
-/* The number of a key that is there and of that kind; 0: there is no such key. */
+/* The number of an existing key of that kind; 0: there is no such key. */
 enum fh_code keyvalue_head_read(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind wanted, int64_t *ret_number,
                                 struct fh_error *error);
-/* The same for a write: a key that is not there comes. */
+/* The same for a write: a key that does not exist is created. */
 enum fh_code keyvalue_head_make(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind wanted, int64_t *ret_number,
                                 struct fh_error *error);
-/* Behind the removal of a part: `sql` finds another one, or the key is not there any more. */
+/* After the removal of a part: unless `sql` finds another one, removes the key. */
 enum fh_code keyvalue_end_if_empty(const struct keyvalue_view *view, const char *sql,
                                    int64_t number, struct fh_error *error);
 /* The value in the first column of the first row; NULL: there is none. */

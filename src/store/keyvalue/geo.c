@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A circle's cells: of all grids of 2^n by 2^n cells the finest is taken whose cells are not
- * narrower, nor lower, than the circle's half is wide and high at its widest. Then the circle
- * lies within the cell of its center and the eight around it. The grid closes at the 180th
- * meridian and ends at the greatest latitudes; where the circle holds a pole it is as wide as the
- * grid, and everything is searched.
+ * Cells that cover a circle: of all grids of 2^n by 2^n cells, take the finest whose cells are at
+ * least as wide and as high as half the circle at its widest. Then the circle lies within the cell
+ * of its center and the eight around it. The grid wraps around at the 180th meridian and ends at
+ * the greatest latitudes; a circle that contains a pole is as wide as the grid, and everything is
+ * searched.
  */
 
 #include "store/keyvalue/geo.h"
@@ -18,7 +18,7 @@
 #define CELLS (INT64_C(1) << BITS)
 #define LONGITUDE_SPAN 360.0
 #define LATITUDE_SPAN (2 * GEO_LATITUDE_MAX)
-#define A_LITTLE_MORE 1.000001 /* beyond what the distance's own rounding could lose */
+#define A_LITTLE_MORE 1.000001 /* more than the rounding of distances could lose */
 
 static double radians(double degrees)
 {
@@ -132,7 +132,7 @@ int geo_ranges(struct geo_place center, double radius_m,
         if (row < 0 || row >= cells)
             continue;
         int64_t min = interleave(column, row) * places;
-        if (!is_among(ranges, count, min)) /* a coarse grid's neighbours are the same cells */
+        if (!is_among(ranges, count, min)) /* in a coarse grid neighbours can be the same cell */
             ranges[count++] = (struct geo_range){min, min + places - 1};
     }
     return count;

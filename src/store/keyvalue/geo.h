@@ -3,10 +3,9 @@
 #define STORE_KEYVALUE_GEO_H
 
 /*
- * Places on the earth as scores of a sorted set, in the form that Redis gives them (GEOADD): each
- * coordinate in 26 bits, taken alternately, longitude first. So the places of one cell of a grid,
- * however coarse, have scores that follow on each other, and a circle is covered by the ranges of
- * at most nine cells.
+ * Places on the earth as scores of a sorted set, in Redis's form (GEOADD): 26 bits for each
+ * coordinate, interleaved, longitude first. So the places of one cell of a grid, however coarse,
+ * have consecutive scores, and the ranges of at most nine cells cover a circle.
  */
 
 #include <stdbool.h>
@@ -30,7 +29,7 @@ double geo_distance_m(struct geo_place from, struct geo_place to);
 struct geo_range {
     int64_t min, max; /* scores, both included */
 };
-/* Ranges that do not overlap and hold all places within the circle, and more. Returns how many.
+/* Ranges that do not overlap and contain all places within the circle, and more. Returns how many.
  * radius_m: 0..GEO_RADIUS_M_MAX. */
 int geo_ranges(struct geo_place center, double radius_m,
                struct geo_range ranges[static GEO_RANGES_MAX]);

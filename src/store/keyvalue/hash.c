@@ -58,7 +58,7 @@ static bool read_field(void *context, const struct sql_row *row)
     return read->code == FH_OK;
 }
 
-/* One statement for key and fields: reading a hash whole is what is done most. */
+/* One statement for key and fields: reading a whole hash is the most frequent operation. */
 enum fh_code keyvalue_fields(const struct keyvalue_view *view, const char *key, json_t **ret,
                              struct fh_error *error)
 {

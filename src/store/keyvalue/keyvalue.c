@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What engines of the key-value model share: what may be kept, and how it is refused. */
+/* What the engines of the key-value model share: which names and values are allowed, and the errors
+ * for others. */
 
 #include "store/keyvalue/keyvalue.h"
 
@@ -21,7 +22,7 @@ static enum fh_code refuse(struct fh_error *error, const char *field, const char
     return FH_INVALID;
 }
 
-/* Jansson makes strings of UTF-8 alone. */
+/* Jansson makes strings only of UTF-8. */
 static bool is_utf8(const char *text)
 {
     struct arena *before = json_arena_set(NULL);

@@ -6,7 +6,7 @@
 enum fh_code keyvalue_score(const struct keyvalue_view *view, const char *key, const char *member,
                             int64_t *ret, struct fh_error *error)
 {
-    int64_t number, score = INT64_MIN; /* which is no score */
+    int64_t number, score = INT64_MIN; /* not a possible score */
     *ret = 0;
     enum fh_code code = keyvalue_head_read(view, key, KEYVALUE_SORTED, &number, error);
     if (code)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking away what is kept of keys that are not there any more, in slices: first the keys whose
- * time has come, whose lives end with that, then what lives that ended have left, the oldest first.
- * A slice is one work; a crash between two leaves the rest to the next.
+ * Removes in slices what is stored of keys that no longer exist: first expired keys, whose
+ * lifetimes end with that, then what ended lifetimes have left, the oldest first. A slice is one
+ * unit of work; after a crash between two the next one continues.
  */
 
 #include "store/keyvalue/engine.h"
 
-/* One key's end touches so many rows: its own, two indexes' and that of kv_gone. */
+/* Rows that one key's end changes: its own, those of two indexes, and that of kv_gone. */
 #define KEY_ROWS 4
 #define SWEPT_KEYS (KEYVALUE_SWEEP_ROWS / KEY_ROWS)
 _Static_assert(SWEPT_KEYS *KEY_ROWS == KEYVALUE_SWEEP_ROWS, "a slice of keys alone is a full one");
 
-/* Expired keys become lives that ended: the same keys in both statements. */
+/* Ends the lifetimes of expired keys: the same keys in both statements. */
 static enum fh_code sweep_keys(const struct keyvalue_view *view, int64_t *ret_ended,
                                struct fh_error *error)
 {
@@ -38,7 +38,7 @@ static enum fh_code sweep_rows(const struct keyvalue_view *view, const char *sql
     return code;
 }
 
-/* One life that ended, as far as the slice reaches. */
+/* Removes what one ended lifetime has left, as far as the slice allows. */
 static enum fh_code sweep_life(const struct keyvalue_view *view, int64_t number, int64_t *removed,
                                struct fh_error *error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger as records: what is yet to be closed of sagas, and what may be forgotten of them. */
+/* The ledger as records: which sagas are still to be closed, and which may be forgotten. */
 
 #include <string.h>
 
@@ -33,8 +33,9 @@ static bool add_number(void *context, json_t *saga)
     return true;
 }
 
-/* The end is read before what is open: a saga that ends in between is told as open once more. One
- * with a lower number that is not there yet can't be: they come in the order of their numbers. */
+/* The highest ended number is read before the open ones: a saga that ends in between is just
+ * reported as open once more. None with a lower number can appear later: they come in the order of
+ * their numbers. */
 enum fh_code records_sagas_closable(struct store_work *work, struct arena *arena, const char *birth,
                                     struct ledger_caller *ret, struct fh_error *error)
 {
@@ -59,7 +60,7 @@ enum fh_code records_sagas_closable(struct store_work *work, struct arena *arena
     return code;
 }
 
-/* What has ended does not change but for this mark, so nothing depends on how it is found. */
+/* A saga that has ended changes only by this mark, so nothing depends on how it is found. */
 enum fh_code records_sagas_closed(struct store_work *work, const char *birth,
                                   const struct ledger_caller *closed, int64_t *ret_marked,
                                   struct fh_error *error)
@@ -92,14 +93,14 @@ enum fh_code records_sagas_closed(struct store_work *work, const char *birth,
 
 /* ---- Whom to tell ---------------------------------------------------------------------------- */
 
-/* Sagas whose steps are looked at, one after the other. */
+/* Goes through the steps of sagas, one saga after another. */
 struct looking {
     struct store_work *work;
     bool (*look)(struct looking *looking, const json_t *step);
     const json_t *saga;
     enum fh_code code;
     struct fh_error *error;
-    bool over; /* look has ended it */
+    bool over; /* look has stopped it */
 };
 
 static bool look_at_step(void *context, json_t *step)
@@ -126,7 +127,7 @@ static enum fh_code look_at_steps(struct looking *looking, enum record_list list
 }
 
 struct unclosed {
-    struct looking looking; /* first */
+    struct looking looking; /* must be first */
     json_t *pairs;          /* {birth: {target: true}} */
 };
 
@@ -167,7 +168,7 @@ enum fh_code records_sagas_unclosed(struct store_work *work,
 /* ---- What restored receivers may have lost --------------------------------------------------- */
 
 struct answered {
-    struct looking looking; /* first */
+    struct looking looking; /* must be first */
     const char *target, *present;
     bool (*visit)(void *context, const struct ledger_saga *saga, const struct ledger_step *step);
     void *context;
@@ -219,7 +220,7 @@ static enum fh_code forget(struct store_work *work, const char *saga, struct fh_
     return code ? code : records_put(work, SAGAS, saga, NULL, error);
 }
 
-/* What has ended and is closed does not change any more. */
+/* A saga that has ended and is closed never changes again. */
 enum fh_code records_sagas_forget(struct store_work *work, int64_t number_max, int64_t before_ms,
                                   int limit, struct ledger_counts *ret_removed,
                                   struct fh_error *error)

@@ -51,7 +51,7 @@ enum fh_code records_command_get(struct store_work *work, struct arena *arena, c
     return FH_OK;
 }
 
-/* A record keeps its birth, its number and its time of making. */
+/* A record keeps its birth, its number and its creation time. */
 enum fh_code records_command_put(struct store_work *work, const struct ledger_command *command,
                                  struct fh_error *error)
 {
@@ -81,7 +81,8 @@ enum fh_code records_command_put(struct store_work *work, const struct ledger_co
     return code;
 }
 
-/* That it finds the same at the commit keeps it from removing one that a client has made anew. */
+/* Reads the records so that the commit checks them: one that a client has created anew is not
+ * removed. */
 enum fh_code records_commands_expire(struct store_work *work, int64_t before_ms, int limit,
                                      int64_t *ret_removed, struct fh_error *error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger as records: cursors, and leases. That a cursor or a lease is still where its mover has
- * read it is checked, as all that a work reads, when the engine commits.
+ * The ledger as records: cursors and leases. The engine checks at the commit that a cursor or a
+ * lease is still as it was read, as it checks all reads.
  */
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger as records: parked events. parked_key has a record for each key whose events wait: how
- * many they are, where the first one is, and when that was published. It is there exactly as long
- * as there are events of its key.
+ * The ledger as records: parked events. parked_key has a record for each key with parked events:
+ * their number, the first one's position, and when that one was published. It exists exactly as
+ * long as the key has parked events.
  */
 
 #include <stdio.h>
@@ -155,7 +155,7 @@ static enum fh_code events_of(struct store_work *work, const json_t *key, int li
     return records_gather(work, &range, ret, error);
 }
 
-/* The key without its first event. */
+/* Updates the key's record after its first event was removed. */
 static enum fh_code key_take(struct store_work *work, const char *id, const json_t *key,
                              bool *ret_unparked, struct fh_error *error)
 {
@@ -176,7 +176,7 @@ static enum fh_code key_take(struct store_work *work, const char *id, const json
     return code;
 }
 
-/* As it was read: nobody has tried or edited it since. */
+/* Gets the event if nobody has tried or edited it since it was read. */
 static enum fh_code get_as_read(struct store_work *work, const struct ledger_parked *parked,
                                 char id[static RECORD_ID_SIZE], json_t **ret,
                                 struct fh_error *error)
@@ -285,7 +285,7 @@ static enum fh_code visit_first(struct store_work *work, const json_t *key,
                                  record_integer(key, "first"), record_text(key, "key"), error);
     if (!code)
         code = records_get(work, EVENTS, id, &event, error);
-    if (!code && event) { /* else it was taken just now */
+    if (!code && event) { /* else it has just been taken */
         struct ledger_parked parked = parked_of(event, false, record_integer(key, "events"));
         *goes_on = visit(context, &parked);
     }
@@ -314,7 +314,8 @@ enum fh_code records_parked_keys(struct store_work *work, const char *source, in
     return code;
 }
 
-/* A key's events are in one share, as long as their subscription has the same shares. */
+/* A key's events are in one partition, as long as their subscription keeps its number of
+ * partitions. */
 enum fh_code records_parked_events(struct store_work *work, const char *source, const char *key,
                                    int limit,
                                    bool (*visit)(void *context, const struct ledger_parked *parked),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger as records: sagas and their steps' elements. A saga that starts is numbered by its
- * event's position, which only the engine's commit gives, or who carries on behind it: so beginning
- * one is the engine's.
+ * The ledger as records: sagas and the elements of their steps. A saga's number is its start
+ * event's position, which is assigned only by the engine's commit or after it; so starting a saga
+ * is the engine's task.
  */
 
 #include <stdio.h>
@@ -46,8 +46,6 @@ json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
                        (json_int_t)saga->deadline_ms, "updated_ms", (json_int_t)saga->updated_ms,
                        "closed", 0, "start_id", start_id, "owner", store->instance);
 }
-
-/* ---- One saga -------------------------------------------------------------------------------- */
 
 bool record_saga_is_over(const char *status)
 {

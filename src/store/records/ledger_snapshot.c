@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger as records: the rounds of subscriptions. Where keys stand is the engine's to tell. */
+/* The ledger as records: the resyncs of subscriptions. Keys' positions come from the engine. */
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of the ledger: making them, reading what is in them, and changing some of it. */
+/* Records of the ledger: creating them, reading their fields, and changing some. */
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,11 +4,10 @@
 
 /*
  * The ledger of the engines that keep it as records: JSON objects, by table and id. ledger*.c here
- * are the ledger's functions; an engine gives the records (struct record_ops), and the few
- * functions in which it is not like the others: how events are published and read, and sagas begin.
+ * implement the ledger's functions. An engine provides the records (struct record_ops), and the
+ * few functions in which engines differ: how events are published and read, and how sagas start.
  *
- * Tables and ids (parts stand behind each other with U+001F between them; numbers have 19 digits,
- * steps and elements 9):
+ * Tables and ids (parts joined by U+001F; numbers have 19 digits, steps and elements 9):
  *
  *     meta           "incarnation", "format", ...; "trimmed" (position, event_id)
  *     subscriber     name, share                    cursor         source, share
@@ -19,7 +18,7 @@
  *     migration      version                        round          source, share
  *     applied        source, share, type, key
  *
- * On engines that keep parked events by key (parked_by_key) the key stands before the position.
+ * On engines that keep parked events by key (parked_by_key) the key comes before the position.
  */
 
 #include <inttypes.h>
@@ -30,70 +29,71 @@
 #define RECORD_ID_SIZE 2048
 #define RECORD_SEPARATOR "\x1f"
 #define RECORD_NUMBER "%019" PRId64
-#define RECORDS_CHANGED_MAX 1000 /* by a work that changes what it finds; the rest comes later */
+#define RECORDS_CHANGED_MAX 1000 /* by one unit of work; the rest comes later */
 
-/* Which of a table's records are meant. */
+/* Which of a table's records to visit. */
 enum record_list {
-    RECORDS_ALL,       /* but of meta, caller*, command, round and saga */
+    RECORDS_ALL,       /* not for meta, caller*, command, round and saga */
     RECORDS_OPEN,      /* sagas "running", "compensating" or "parked" */
     RECORDS_OVER,      /* sagas "ended", "undone" or "abandoned" */
-    RECORDS_AT_REST,   /* sagas that nobody carries on: all but "running" and "compensating" */
-    RECORDS_UNCLOSED,  /* of those that are over: "closed" is 0 */
-    RECORDS_CLOSED,    /* ... is 1 */
-    RECORDS_STARTED,   /* all sagas: by the ids of their starts */
-    RECORDS_OF_CLIENT, /* commands of outside clients ("birth" is "") */
+    RECORDS_AT_REST,   /* sagas that nobody carries on: all except "running" and "compensating" */
+    RECORDS_UNCLOSED,  /* sagas that are over, with "closed" 0 */
+    RECORDS_CLOSED,    /* ... with "closed" 1 */
+    RECORDS_STARTED,   /* all sagas, by the ids of their start events */
+    RECORDS_OF_CLIENT, /* all other commands; only records_commands_read asks for it */
 };
 
 struct record_field {
     const char *name, *value;
 };
 
-/* Records in the order of their ids, or, of RECORDS_CLOSED and RECORDS_OF_CLIENT, the oldest first
- * where the engine can tell. All that is given must hold. */
+/* Records in the order of their ids; RECORDS_CLOSED and RECORDS_OF_CLIENT oldest first if the
+ * engine can do that. All conditions that are given must hold. */
 struct record_range {
     const char *table;
     enum record_list list;
-    const char *within; /* of RECORDS_ALL: ids that begin so, with a separator behind it */
-    /* Fields that have these values: of RECORDS_ALL the first parts of the id, in their order; of
-     * sagas the birth, and its start_id behind that. */
+    const char *within; /* with RECORDS_ALL: ids that begin with this and a separator */
+    /* Fields that must have these values: with RECORDS_ALL the first parts of the id, in order; for
+     * sagas the birth, then the start_id. */
     struct record_field fields[3];
-    struct record_field also; /* any other one */
-    int64_t below; /* sagas: the number; of clients' commands created_ms; 0: whatever it is */
-    /* Sagas: updated_ms is below this; 0: whatever it is. Others may count for the limit. */
+    struct record_field also; /* any other field */
+    int64_t below; /* sagas: their number is below this; clients' commands: created_ms is; 0: any */
+    /* Sagas: updated_ms is below this; 0: any. Sagas that fail this may count towards the limit. */
     int64_t before_ms;
     int limit; /* up to RECORDS_CHANGED_MAX; 0: all */
     bool last_first;
-    bool looks; /* the work does not depend on what it finds */
+    bool looks; /* the unit of work does not depend on what it finds */
 };
 
-/* What an engine gives. Reads see the work's own changes; JSON is on the heap. */
+/* What an engine provides. Reads see the unit of work's own changes; JSON is on the heap. */
 struct record_ops {
     bool parked_by_key;
-    bool numbers_steps; /* "number" stands in a step too, not only in its id */
+    bool numbers_steps; /* "number" is also a field of a step, not only part of its id */
 
-    /* FH_OK with NULL: there is none. New reference, not to be changed. */
+    /* FH_OK with NULL: no such record. New reference, not to be changed. */
     enum fh_code (*get)(struct store_work *work, const char *table, const char *id, json_t **ret,
                         struct fh_error *error);
-    /* Takes `record` (without its id; NULL: removes it). */
+    /* Takes ownership of `record` (without its id; NULL: removes it). */
     enum fh_code (*put)(struct store_work *work, const char *table, const char *id, json_t *record,
                         struct fh_error *error);
-    /* Each with its "id", and only as long as visit runs, unless it takes a reference; visit's
-     * false ends. In as few round trips as the engine can. */
+    /* Each with its "id", valid only while visit runs, unless that takes a reference; visit returns
+     * false to stop. In as few round trips as the engine can. */
     enum fh_code (*each)(struct store_work *work, const struct record_range *range,
                          bool (*visit)(void *context, json_t *record), void *context,
                          struct fh_error *error);
-    /* At the commit: removes all whose ids begin with `within` and a separator, however many. Not
-     * those that the work itself has put, and it goes on to see the others. */
+    /* At the commit: removes all records whose ids begin with `within` and a separator, however
+     * many, except those that this unit of work has put itself. It still sees the others. */
     enum fh_code (*clear)(struct store_work *work, const char *table, const char *within,
                           struct fh_error *error);
 
-    /* At the commit: removes the events up to `through`. */
+    /* At the commit: removes the events up to position `through`. */
     enum fh_code (*outbox_clear)(struct store_work *work, int64_t through, struct fh_error *error);
-    /* Removes the commands that `closed` closes, some of them later where they are too many for a
-     * work. None comes any more under a number that is closed. */
+    /* Removes the commands with numbers up to `through` except those in the array `still_open`; if
+     * they are too many for one unit of work, some of them later. No new command comes with such a
+     * number. */
     enum fh_code (*commands_close)(struct store_work *work, const char *caller, const char *birth,
                                    const struct ledger_caller *closed, struct fh_error *error);
-    /* ledger_snapshot.h: `keys` is the array, not empty. */
+    /* See ledger_snapshot.h; `keys` is an array that is not empty. */
     enum fh_code (*key_places)(struct store_work *work, const json_t *keys,
                                bool (*visit)(void *context, const char *key, int64_t position),
                                void *context, struct fh_error *error);
@@ -101,7 +101,7 @@ struct record_ops {
                                  struct fh_error *error);
 };
 
-/* What records alone answer. The others of LEDGER_FUNCTIONS are the engine's own, and so is
+/* Functions that need only records. The rest of LEDGER_FUNCTIONS are the engine's own, and so is
  * `prepare`, which may be records_prepare. */
 /* clang-format off */
 #define RECORDS_FUNCTIONS(X) \
@@ -122,13 +122,13 @@ LEDGER_SLOT(prepare) /* an engine may have more to do */
 #define RECORDS_SLOT(name) .name = records_##name,
 extern const struct ledger_snapshot_ops records_snapshots;
 
-/* ---- For engines, and among these files ------------------------------------------------------ */
+/* ---- For engines, and shared by these files -------------------------------------------------- */
 
 /* json_pack on the heap, whatever arena is set. Never NULL. */
 json_t *record_pack(const char *format, ...);
-/* NULL and 0 where it has none. */
+/* NULL and 0 if it has none. */
 const char *record_text(const json_t *record, const char *name);
-/* The same where there has to be one: "" in a record that is damaged. */
+/* For a field that must exist: "" if the record is damaged. */
 static inline const char *record_word(const json_t *record, const char *name)
 {
     const char *text = record_text(record, name);
@@ -136,25 +136,26 @@ static inline const char *record_word(const json_t *record, const char *name)
 }
 int64_t record_integer(const json_t *record, const char *name);
 const char *record_copy(struct arena *arena, const json_t *record, const char *name);
-/* Parts of an id. FH_INVALID: together they are too long. */
+/* Joins the parts of an id. FH_INVALID: it is too long. */
 enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, const char *format,
                        ...) __attribute__((format(printf, 3, 4)));
-/* A saga's number stands in its record's id. */
+/* A saga's number, from its record's id. */
 int64_t record_number(const json_t *saga);
-/* One with this status will never change again. */
+/* Whether a saga with this status will never change again. */
 bool record_saga_is_over(const char *status);
-/* The number that all up to `number` are below. Sagas' numbers begin with 1. */
+/* The exclusive bound that includes all numbers up to `number`. Sagas' numbers begin with 1. */
 static inline int64_t record_behind(int64_t number)
 {
     return number < 0 ? 1 : number < INT64_MAX ? number + 1 : number;
 }
-/* Whether the array of numbers has it. */
+/* Whether the array of numbers contains it. */
 bool record_names(const json_t *numbers, int64_t number);
 
-/* The record is `before` (heap, or NULL) with `values` (taken) in place of what it has. */
+/* Puts the record `before` (on the heap, or NULL) with its fields replaced by those of `values`
+ * (taken). */
 enum fh_code records_set(struct store_work *work, const char *table, const char *id,
                          const json_t *before, json_t *values, struct fh_error *error);
-/* A range as an array on the heap. */
+/* The records of a range as an array on the heap. */
 enum fh_code records_gather(struct store_work *work, const struct record_range *range, json_t **ret,
                             struct fh_error *error);
 
@@ -188,12 +189,12 @@ json_t *records_step(const struct ledger_step *step);
 #define RECORD_PLACE_SIZE 48
 void records_step_place(char place[static RECORD_PLACE_SIZE], int step, int element);
 
-/* Events as they are read: positions are dense, so where one is missing, it was trimmed since the
- * reader was judged (FH_UNAVAILABLE). */
+/* Checks events as they are read: positions are dense, so one that is missing was trimmed since the
+ * reader was checked (FH_UNAVAILABLE). */
 struct records_reading {
     bool (*visit)(void *context, const struct ledger_event *event);
     void *context;
-    int64_t next; /* the position that must come */
+    int64_t next; /* the position that must come next */
     int left;
     bool goes_on;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each engine's catalog, asked in its own words (dialect.h). Names come back as they are; whoever
- * puts one into a statement quotes it.
+ * Queries each engine's catalog with its dialect's statements (dialect.h). Names are returned
+ * unquoted; code that puts one into a statement quotes it.
  */
 
 #include "store/relational/catalog.h"
@@ -35,7 +35,7 @@ static void names_init(struct names *names, struct arena *arena, int max)
     names->names = arena_alloc(arena, (size_t)max * sizeof *names->names);
 }
 
-/* One name a row, of what `sql` asks about the table. */
+/* The names that the query `sql` returns for the table, one per row. */
 static enum fh_code read_names(struct store_work *work, struct arena *arena, const char *sql,
                                const struct catalog_table *table, struct names *ret,
                                struct fh_error *error)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on relational engines: meta, outbox and cursors. See docs of the tables in
- * docs/internals/store.md. Positions are dense and come from the one row of fh_counter, never from
- * rowids: a trimmed table would give those out again. With one writer the work itself is the
- * sequencer, so an event's position is final once its work is committed. Servers have many writers,
- * and a sequencer of their own: see engine/postgresql/ledger_schema.c.
+ * The ledger on relational engines: meta, outbox and cursors; docs/internals/store.md describes the
+ * tables. Positions are dense and come from the one row of fh_counter, never from rowids, which a
+ * trimmed table would give out again. With one writer the unit of work itself is the sequencer, so
+ * an event's position is final when its unit of work commits. Servers have many writers and a
+ * sequencer: see engine/postgresql/ledger_schema.c.
  */
 
 #include <inttypes.h>
@@ -100,8 +100,8 @@ static enum fh_code run_scripts(struct store_work *work, const char *const *scri
     return code;
 }
 
-/* The format is written last: where changes of the schema commit at once, a crash among them
- * leaves a store whose tables are still to be made. */
+/* The format is written last: where changes of the schema commit at once, a crash between them
+ * leaves a store whose tables are still to be created. */
 static enum fh_code prepare_tables(struct store_work *work, struct fh_error *error)
 {
     const struct sql_ops *sql = work->store->engine->sql;
@@ -187,8 +187,8 @@ unsigned ledger_key_lock(const char *key)
     return hash % LEDGER_KEY_LOCKS;
 }
 
-/* Works that publish events of one key do so one after the other: each holds the key's lock until
- * it is committed, and draws seq from the outbox while it holds it. */
+/* Units of work that publish events of one key do so one after another: each holds the key's lock
+ * until it has committed, and draws seq from the outbox while it holds the lock. */
 static enum fh_code lock_keys(struct store_work *work, const struct ledger_event *events,
                               struct fh_error *error)
 {
@@ -198,7 +198,7 @@ static enum fh_code lock_keys(struct store_work *work, const struct ledger_event
     enum fh_code code = FH_OK;
     for (int i = 0; i < LEDGER_KEY_LOCKS && code == FH_OK; i++) {
         struct sql_value stripe[] = {sql_integer(i)};
-        if (locked[i]) /* in this order, so that two works don't wait for each other */
+        if (locked[i]) /* in this order, so that units of work don't deadlock */
             code = ledger_do(work, ledger_sql(work, LEDGER_KEY_LOCK), stripe, 1, NULL, error);
     }
     return code;
@@ -215,7 +215,7 @@ enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledg
                      NULL, error);
 }
 
-/* False: there is no statement for it. */
+/* False: the dialect has no statement for it. */
 static bool append_locked(struct store_work *work, const struct ledger_event *event,
                           enum fh_code *ret, struct fh_error *error)
 {
@@ -418,9 +418,10 @@ enum fh_code sql_ledger_cursor_move(struct store_work *work, const char *source,
                                  sql_integer(old->epoch)};
     int64_t moved = 0;
     enum fh_code code = FH_OK;
-    if (!old->incarnation[0] && !old->epoch) /* one that was taken is there */
+    if (!old->incarnation[0] && !old->epoch) /* a cursor that was taken exists */
         code = ledger_do(work, ledger_sql(work, LEDGER_CURSOR_BEGIN), values, 6, &moved, error);
-    /* So is one that was made for a share and has never moved, and came here with its store. */
+    /* A cursor that was created for a partition exists too: it has never moved, and was copied with
+     * its store. */
     if (code == FH_OK && !moved)
         code = ledger_do(work,
                          "UPDATE fh_cursor SET incarnation = ?3, position = ?4, event_id = ?5,"
@@ -462,7 +463,7 @@ enum fh_code sql_ledger_migration_put(struct store_work *work, int64_t version, 
 {
     struct sql_value values[] = {sql_integer(version), sql_text(name), sql_text(checksum),
                                  sql_integer(now_ms)};
-    int64_t inserted; /* asked for: a conflict is told here and now, not with the commit */
+    int64_t inserted; /* requested, so that a conflict is reported here and not at the commit */
     const char *sql = "INSERT INTO fh_migration (version, name, checksum, applied_ms)"
                       " VALUES (?1, ?2, ?3, ?4)";
     return ledger_do(work, sql, values, LEDGER_COUNT(values), &inserted, error);

@@ -16,8 +16,8 @@ extern const struct ledger_ops ledger_relational;
 
 #define LEDGER_COUNT(values) ((int)(sizeof(values) / sizeof((values)[0])))
 
-/* What many works look up near each other is looked up in a statement of its own, beside the work,
- * where that is right: see conflicts_by_page. */
+/* Rows that many units of work look up close to each other are looked up in a separate statement
+ * outside the unit of work, where that is correct: see conflicts_by_page. */
 static inline bool ledger_looks_beside(const struct store_work *work)
 {
     return work->store->engine->sql->conflicts_by_page &&
@@ -26,29 +26,29 @@ static inline bool ledger_looks_beside(const struct store_work *work)
 
 extern const struct ledger_snapshot_ops ledger_relational_snapshots;
 
-/* Runs a statement that gives no rows. */
+/* Runs a statement that returns no rows. */
 static inline enum fh_code ledger_do(struct store_work *work, const char *sql,
                                      const struct sql_value *values, int count,
                                      int64_t *ret_changes, struct fh_error *error)
 {
     return sql_run(work, sql, values, count, NULL, NULL, ret_changes, error);
 }
-/* The first column of the first row as an integer; FH_NOT_FOUND without a row. */
+/* The first column of the first row as an integer; FH_NOT_FOUND if there is no row. */
 enum fh_code ledger_integer(struct store_work *work, const char *sql,
                             const struct sql_value *values, int count, int64_t *ret,
                             struct fh_error *error);
-/* The first column as text into a buffer, "" for NULL; FH_NOT_FOUND (and "") without a row. */
+/* The first column as text into a buffer, "" for NULL; FH_NOT_FOUND (and "") if there is no row. */
 enum fh_code ledger_text(struct store_work *work, const char *sql, const struct sql_value *values,
                          int count, char *ret, size_t size, struct fh_error *error);
-/* A row of the outbox to which the sequencer gives a position later; takes no locks. */
+/* Adds an outbox row to which the sequencer will give a position; takes no locks. */
 enum fh_code ledger_append_unnumbered(struct store_work *work, const struct ledger_event *event,
                                       struct fh_error *error);
-/* What a work publishes, as its last statements. */
+/* Appends a unit of work's events, as its last statements. */
 enum fh_code ledger_append(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
-/* Which of the LEDGER_KEY_LOCKS is the key's. */
+/* Which of the LEDGER_KEY_LOCKS belongs to the key. */
 unsigned ledger_key_lock(const char *key);
-/* A column's text, on the arena; NULL for NULL. */
+/* A column's text, on the arena; NULL for SQL's NULL. */
 const char *ledger_copy(struct arena *arena, const struct sql_value *value);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on relational engines: command records and what callers have closed. A record is
- * found by (caller, key); services' records also carry the saga's birth incarnation and number,
- * by which a closing deletes them.
+ * The ledger on relational engines: command records and what callers have closed. A record is found
+ * by (caller, key); services' records also have the saga's birth incarnation and number, by which a
+ * closing deletes them.
  *
- * MariaDB's serializable works lock the gap in which they have looked in vain, so that of two which
- * then write there one would always have to run again: there the look is the writing of an empty
- * record, which the outcome fills. One that stays empty says nothing and is expired by its age.
+ * MariaDB's serializable transactions lock the gap where they have found nothing, so of two that
+ * then write there one would always have to be rerun. There the lookup inserts an empty record,
+ * which the outcome fills; one that stays empty means nothing and expires by its age.
  *
- * Where works remember what they have read by the page (ledger_looks_beside), two that look for
- * records which are not there yet, and then write them to that same page, would always conflict. So
- * there the look is a statement of its own beside the work, behind the work's snapshot: what the
- * snapshot shows, it sees. A record that comes between the two is one that the
- * work can't see and so can't write either: the server ends it as a conflict.
+ * Where serializable transactions record their reads by page (ledger_looks_beside), two that look
+ * for records that don't exist yet, and then write them to the same page, would always conflict.
+ * There the lookup is a separate statement outside the unit of work, after its snapshot was taken:
+ * it sees everything that the snapshot shows. A record that appears after the snapshot is one that
+ * the unit of work can't see and so can't write either: the server ends it with a conflict.
  */
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ static bool take_command(void *context, const struct sql_row *row)
     const struct sql_value *v = row->values;
     struct arena *arena = found->arena;
     if (!v[4].text[0])
-        return true; /* only claimed */
+        return true; /* only claimed, still empty */
     found->found = true;
     *found->command = (struct ledger_command){.birth = ledger_copy(arena, &v[0]),
                                               .number = v[1].integer,
@@ -53,7 +53,8 @@ static bool ignore(void *context, const struct sql_row *row)
     return true;
 }
 
-/* Of a service, its newest incarnation was read in the work: so the work has its snapshot. */
+/* Makes sure that the unit of work has its snapshot. For a service's command it has one: the
+ * caller's newest incarnation was read before. */
 static enum fh_code look_beside(struct store_work *work, const char *caller,
                                 struct store_work **ret, struct fh_error *error)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on relational engines: leases, and the fences that a new owner puts up. No clock is
- * asked: whether an instance lives is what others see of its beats. Each statement tells by the
- * rows that it has changed whether it came in time.
+ * The ledger on relational engines: leases, and how a new owner fences off the old one. No clock is
+ * used: others judge whether an instance is alive by its beats. Each statement knows by the number
+ * of rows it changed whether it came in time.
  */
 
 #include "store/relational/ledger.h"
@@ -34,7 +34,7 @@ enum fh_code sql_ledger_leases_get(struct store_work *work,
                    0, visit_lease, &to, NULL, error);
 }
 
-/* It must have changed something. */
+/* A statement that must change something. */
 static enum fh_code change(struct store_work *work, const char *sql, const struct sql_value *values,
                            int count, struct fh_error *error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parked events: fh_parked_key names the keys whose events wait and how many they are, fh_parked
- * holds the events. A key is there exactly as long as it has events: whoever takes the last one
- * takes the key, in the same work. Works that apply and works that retry both look at fh_parked_key
- * first; with one writer that look is the lock.
+ * Parked events: fh_parked_key has the keys with parked events and how many there are, fh_parked
+ * the events. A key exists exactly as long as it has events: whoever takes the last one removes the
+ * key, in the same unit of work. Units of work that apply and those that retry both read
+ * fh_parked_key first; with one writer that is the lock.
  */
 
 #include <inttypes.h>
@@ -197,7 +197,8 @@ enum fh_code sql_ledger_parked_keys(struct store_work *work, const char *source,
                    values, 2, visit_key, &to, NULL, error);
 }
 
-/* Where a key is parked: in one share, as long as its subscription has the same shares. */
+/* The partitions with a key's events: one, as long as the subscription keeps its number of
+ * partitions. */
 #define PARTITION_SIZE 33 /* MariaDB's column has 32 characters */
 #define PARTITIONS_MAX 16
 
@@ -234,8 +235,8 @@ static bool visit_event_of_key(void *context, const struct sql_row *row)
     return visiting->goes_on;
 }
 
-/* Two looks, each of which goes only through what it finds: the first event of a key is one row to
- * read, however many wait behind it. */
+/* Two queries, each of which reads only the rows it returns: the first event of a key is one row to
+ * read, however many wait after it. */
 enum fh_code
 sql_ledger_parked_events(struct store_work *work, const char *source, const char *key, int limit,
                          bool (*visit)(void *context, const struct ledger_parked *parked),

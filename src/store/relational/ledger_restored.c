@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger on relational engines: what restored receivers may have lost. */
+/* The ledger on relational engines: answers that restored receivers may have lost. */
 
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger on relational engines: sagas, their steps' elements, and what is yet to be closed. */
+/* The ledger on relational engines: sagas, the elements of their steps, and what is still to be
+ * closed. */
 
 #include <string.h>
 
@@ -29,8 +30,8 @@ static enum fh_code insert(struct store_work *work, const struct ledger_saga *sa
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
-/* What the sequencer makes rows of: see engine/postgresql/ledger_schema.c. New reference, or NULL.
- */
+/* What the sequencer makes the saga's rows from: see engine/postgresql/ledger_schema.c. New
+ * reference, or NULL. */
 static json_t *start_data(const struct store_work *work, const struct ledger_saga *saga,
                           const struct ledger_step *steps, int count)
 {
@@ -54,7 +55,7 @@ static json_t *start_data(const struct store_work *work, const struct ledger_sag
     return NULL;
 }
 
-/* Its key is its own: sagas don't wait for each other. */
+/* The event's id is its key: sagas don't wait for each other. */
 static enum fh_code start_unnumbered(struct store_work *work, const struct ledger_event *event,
                                      const struct ledger_saga *saga,
                                      const struct ledger_step *steps, int count,
@@ -95,7 +96,7 @@ enum fh_code sql_ledger_saga_start(struct store_work *work, struct ledger_event 
     return code;
 }
 
-/* Where the row lies, found beside the work; "": not now. */
+/* The row's physical place, looked up outside the unit of work; "": not there now. */
 static enum fh_code saga_place(struct store_work *work, const struct sql_value *values,
                                char ret[SAGA_PLACE_SIZE], struct fh_error *error)
 {
@@ -110,8 +111,9 @@ static enum fh_code saga_place(struct store_work *work, const struct sql_value *
     return code == FH_NOT_FOUND ? FH_OK : code;
 }
 
-/* With a statement that fails itself. In a work that is serializable by the row's place, which
- * conflicts with nobody; if it was moved since, the work runs again. */
+/* Uses the statement that itself fails if it changes nothing. In a serializable unit of work it
+ * finds the row by its physical place, which conflicts with nobody; if the row has moved, the unit
+ * of work is rerun. */
 static enum fh_code saga_advance(struct store_work *work, struct sql_value *values, int count,
                                  struct fh_error *error)
 {
@@ -305,8 +307,8 @@ enum fh_code sql_ledger_saga_take(struct store_work *work, const char *birth, in
                      values, LEDGER_COUNT(values), NULL, error);
 }
 
-/* Of each status from there on in their index, and no further than needed: there may be tens of
- * thousands of open sagas, which are read some hundreds at a time. */
+/* Reads each status's index from the given saga on, and no further than needed: there may be tens
+ * of thousands of open sagas, which are read a few hundred at a time. */
 #define OPEN_OF(status, owned, name)                                                               \
     "SELECT * FROM (SELECT " SAGA_COLUMNS " FROM fh_saga WHERE status = '" status "'" owned        \
     " AND (birth, number) > (?1, ?2) ORDER BY birth, number LIMIT ?3) AS " name
@@ -415,7 +417,7 @@ struct forgetting {
     int count, limit;
 };
 
-/* In the order of their numbers: behind the first that is too young all are. */
+/* In the order of their numbers: after the first that is above number_max all are. */
 static bool take_forgotten(void *context, const struct sql_row *row)
 {
     struct forgetting *f = context;

@@ -3,22 +3,23 @@
 #define STORE_RELATIONAL_LEDGER_SCHEMA_H
 
 /*
- * The ledger's tables, which each dialect has in its own words. Scripts are run one after the
- * other, up to a NULL; each may be run again, after a crash between them. `meta` makes fh_meta,
- * which says whether the others are there, and is run at each opening.
+ * The ledger's tables, written separately in each dialect. Scripts are run in order, up to a NULL;
+ * each can be run again after a crash between them. `meta` creates fh_meta, which says whether the
+ * others exist, and is run each time the store is opened.
  */
 
 struct ledger_schema {
     const char *meta;
     const char *const *tables;
-    const char *format;         /* what fh_meta has for these tables */
-    const char *before;         /* the format that can be upgraded; NULL: there was none */
-    const char *const *upgrade; /* from that one; then the tables' scripts are run */
-    const char *lacking; /* formats, "3 4", for which running the tables' scripts is enough */
+    const char *format;         /* fh_meta's format with these tables */
+    const char *before;         /* the format that can be upgraded; NULL: none */
+    const char *const *upgrade; /* upgrades that one; the tables' scripts run after it */
+    const char *lacking;        /* formats, "3 4", that need nothing but the tables' scripts */
 };
 
-/* Locks of keys (MariaDB: rows of fh_key_lock): works that publish events of a key wait there for
- * each other. Written into the schema: it can't be changed while works of before are under way. */
+/* Locks of keys (MariaDB: rows of fh_key_lock): units of work that publish events of one key wait
+ * for each other there. The number is part of the schema: it can't change while units of work with
+ * the old one are running. */
 #define LEDGER_KEY_LOCKS 512
 
 #endif

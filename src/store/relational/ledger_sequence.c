@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One call of a server engine's sequencer: the events that it tells the positions of come back as
- * rows. MariaDB's is told which are wanted, a JSON array of their ids. PostgreSQL's tells what it
- * has numbered, which mostly is what was wanted: only what another process's call was quicker to
- * number is then asked for.
+ * One call of a server's sequencer, which returns positions as rows of event and position.
+ * MariaDB's takes the events that are asked for, as a JSON array of ids. PostgreSQL's returns what
+ * it has numbered, which mostly is what was asked for; only events that another process's call
+ * numbered first are then asked for by id.
  *
- * And the server's time.
+ * Also the server's time.
  */
 
 #include "base/json.h"
@@ -13,7 +13,7 @@
 #include "store/relational/ledger.h"
 #include "store/relational/ledger_sql.h"
 
-/* "" never, NULL when there is no memory. */
+/* Never ""; NULL: no memory. */
 static char *ids_text(const struct store_placed *placed, int count)
 {
     json_t *ids = json_array();
@@ -26,7 +26,7 @@ static char *ids_text(const struct store_placed *placed, int count)
 
 struct answer {
     struct store *store;
-    struct map by_id; /* of what is asked for: struct store_placed */
+    struct map by_id; /* struct store_placed of the events that are asked for */
 };
 
 static bool take_position(void *context, const struct sql_row *row)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger on relational engines: where keys stand, and the rounds of subscriptions. */
+/* The ledger on relational engines: keys' positions, and the resyncs of subscriptions. */
 
 #include <stdio.h>
 #include <string.h>

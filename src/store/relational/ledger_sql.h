@@ -3,9 +3,9 @@
 #define STORE_RELATIONAL_LEDGER_SQL_H
 
 /*
- * The ledger's words of SQL that differ between dialects. What is the same in all of them stands
- * where it is run. Written so that it need not differ: `key`, which MariaDB reserves, always with
- * its table before it (fh_outbox.key), which only lists of columns can't have.
+ * The ledger's statements that differ between dialects; the common ones are where they are run. To
+ * keep them common, `key`, which MariaDB reserves, always has its table in front (fh_outbox.key);
+ * only in lists of columns that is not possible.
  */
 
 #include "store/relational/sql.h"
@@ -16,16 +16,16 @@
 enum ledger_statement {
     LEDGER_META_PUT,
     LEDGER_OUTBOX_APPEND, /* engines with a sequencer: 1 id, type, version, key, 5 time_ms, data,
-                             trace */
-    LEDGER_OUTBOX_APPEND_LOCKED, /* the same, of a single event: takes the lock of 8 stripe first.
-                                    NULL: LEDGER_KEY_LOCK is sent before it */
-    LEDGER_OUTBOX_APPEND_ALL,    /* of many events: arrays, as PostgreSQL writes them, of 1 stripes,
-                                    2 to 8 what LEDGER_OUTBOX_APPEND has; 9: 1, if they may get
-                                    positions at once. The first one's; NULL: they did not */
-    LEDGER_COUNTER_SET,          /* 1: the last position, of a store that was copied */
+                           * trace */
+    LEDGER_OUTBOX_APPEND_LOCKED, /* the same for a single event: takes the lock of 8 stripe first.
+                                  * NULL: LEDGER_KEY_LOCK is sent before it */
+    LEDGER_OUTBOX_APPEND_ALL,    /* for many events: arrays in PostgreSQL's syntax, 1 stripes, 2 to
+                                  * 8 as in LEDGER_OUTBOX_APPEND; 9: 1 if they may get positions at
+                                  * once. Returns the first one's position; NULL: they got none */
+    LEDGER_COUNTER_SET,          /* 1: the last position, for a store that was copied */
     LEDGER_SUBSCRIBER_PUT,
     LEDGER_KEY_PLACES,       /* 1: keys as a JSON array; rows of key and position */
-    LEDGER_KEYS_UNSEQUENCED, /* the same, as rows of key: events without a position yet */
+    LEDGER_KEYS_UNSEQUENCED, /* the same, as rows of key: those with events without a position */
     LEDGER_RESYNC_BEGIN,
     LEDGER_APPLIED_PUT,
     LEDGER_APPLIED_CLEAR,
@@ -35,8 +35,8 @@ enum ledger_statement {
     LEDGER_PARKED_PUT,
     LEDGER_PARKED_COUNT,
     LEDGER_COMMAND_CLAIM, /* the record of 1 caller, 2 key, or a new one without outcome; as a row
-                             of birth, number, attempt, created_ms, outcome, digest, request,
-                             answer, undo_answer. NULL: to look for it is enough */
+                           * of birth, number, attempt, created_ms, outcome, digest, request,
+                           * answer, undo_answer. NULL: a plain lookup is enough */
     LEDGER_KEY_LOCK,
     LEDGER_COMMAND_PUT,
     LEDGER_COMMANDS_EXPIRE,
@@ -45,35 +45,36 @@ enum ledger_statement {
     LEDGER_NEWEST_PUT,
     LEDGER_STEP_PUT,
     LEDGER_SAGAS_CLOSED,
-    LEDGER_SAGA_ADVANCE,    /* as ledger_saga_update: the statement itself fails where it changes
-                               nothing, so nobody waits for it. NULL: it is asked */
-    LEDGER_SAGA_ADVANCE_AT, /* the same, of the row that lies at 8 */
-    /* Autocommitted, outside of works: gives positions to STORE_SEQUENCE_SLICE events at the most,
-     * and rows to the sagas among them. MariaDB's takes 1: ids as a JSON array, of which it tells
-     * those that have a position by then, as rows of event_id and position. PostgreSQL's tells the
-     * same of those that it has numbered itself; for others there is LEDGER_PLACED, which takes
-     * the ids. */
+    LEDGER_SAGA_ADVANCE,    /* as ledger_saga_update: the statement itself fails if it changes
+                             * nothing, so its result need not be awaited. NULL: the number of
+                             * changed rows is checked */
+    LEDGER_SAGA_ADVANCE_AT, /* the same, for the row at physical place 8 */
+    /* Run separately, outside units of work, and committed at once: assigns positions to at most
+     * STORE_SEQUENCE_SLICE events, and creates the rows of the sagas among them. MariaDB's takes 1:
+     * ids as a JSON array, and returns those that have a position by then, as rows of event_id and
+     * position. PostgreSQL's returns such rows for the events that it has numbered itself; for
+     * others there is LEDGER_PLACED, which takes the ids. */
     LEDGER_SEQUENCE,
     LEDGER_PLACED,
-    LEDGER_CLOCK, /* the server's, in ms since 1970; NULL: there is no server */
+    LEDGER_CLOCK, /* the server's time in ms since 1970; NULL: there is no server */
     LEDGER_STATEMENTS
 };
 
-/* In the words of the work's engine. */
+/* The statement in the dialect of the unit of work's engine. */
 static inline const char *ledger_sql(const struct store_work *work, enum ledger_statement statement)
 {
     return sql_dialect_of(work->store)->ledger[statement];
 }
 
-/* A statement outside of works, committed by itself, at READ COMMITTED. */
+/* Runs a statement outside units of work, committed separately, at READ COMMITTED. */
 typedef enum fh_code ledger_run(struct store *store, const char *sql,
                                 const struct sql_value *values, int count, sql_visit *visit,
                                 void *context, struct fh_error *error);
-/* What server engines' store_ops.sequence does, with the engine's own way to run a statement. */
+/* store_ops.sequence for relational servers, given the engine's own way to run a statement. */
 enum fh_code ledger_sequence(struct store *store, ledger_run *run, struct store_placed *placed,
                              int count, struct fh_error *error);
 
-/* What store_ops.clock does on relational servers. */
+/* store_ops.clock for relational servers. */
 enum fh_code ledger_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
 
 #endif

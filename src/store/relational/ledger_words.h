@@ -3,8 +3,8 @@
 #define STORE_RELATIONAL_LEDGER_WORDS_H
 
 /*
- * Statements of the ledger (ledger_sql.h) that dialects have in common, as their tables of them are
- * written: whole, or but for how a list of ?n, a JSON array, is read as rows.
+ * Statements of the ledger (ledger_sql.h) that dialects share, in the form in which their tables
+ * list them: complete, or with a parameter for how a list ?n, a JSON array, is read as rows.
  */
 
 #define LEDGER_KEY_PLACES_OF(table, list)                                                          \
@@ -18,7 +18,7 @@
     "UPDATE fh_saga SET closed = 1 WHERE closed = 0 AND birth = ?1 AND number <= ?2"               \
     " AND status IN " LEDGER_SAGA_OVER " AND number NOT IN " list
 
-/* Those that a dialect shares which knows INSERT ... ON CONFLICT. */
+/* Shared by dialects that have INSERT ... ON CONFLICT. */
 #define LEDGER_ON_CONFLICT                                                                         \
     [LEDGER_META_PUT] = "INSERT INTO fh_meta (name, value) VALUES (?1, ?2)"                        \
                         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",                \

@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settling on servers. When the link dies inside COMMIT, nobody knows whether the work stands; the
- * server may even commit it later. So each work leaves a mark, a row of fh_mark, in the message
- * that has its COMMIT. To find out, settling puts a row into the same place, over another link:
+ * Settling on servers. When the link dies during COMMIT, nobody knows whether the unit of work is
+ * committed; the server may even commit it later. So each unit of work leaves a mark, a row of
+ * fh_mark, in the message with its COMMIT. To find out, settling puts a row into the same place,
+ * over another link:
  *
  *     opening  number  never
- *     17       4       NULL         work 4 of opening 17 has committed
+ *     17       4       NULL         unit of work 4 of opening 17 has committed
  *     17       5       12:00:03     settling was first: it has not, and never will, as its own mark
  *                                   finds the place taken
  *
- * Whoever is second sees what the first has written, and leaves it. That the place is taken says
- * nothing: the row may be settling's own, whose answer was lost. Settling's write is a
- * change even where the row was there, so that its answer comes behind whatever made the row
- * durable. It asks until it has an answer, for as long as the server is away.
+ * The second one sees what the first has written, and leaves it. That the place is taken proves
+ * nothing: the row may be settling's own, whose answer was lost. Settling writes even if the row
+ * exists already, so that its answer comes only after that row is durable. It asks until it has an
+ * answer, however long the server is away.
  *
- * An opening is a process's time with a store: a random number, in fh_opening before the first mark
- * is. Works are numbered within it. Nobody's clock has a say in what is removed:
+ * An opening is a process's session with a store: a random number, in fh_opening before its first
+ * mark. Units of work are numbered within it. No process's clock decides what is removed:
  *
- *     a work's mark             by the opening itself, once it is decided; by nobody else while
+ *     a unit of work's mark     by the opening itself, once it is decided; by nobody else while
  *                               the opening is in fh_opening
  *     a row of settling         a month later: longer than any link keeps a message
- *     an opening                by any process, when it was not seen for a day of the server's
- *                               clock; and then its works' marks. It says hourly that it lives.
+ *     an opening                by any process, if by the server's clock it was not seen for a day;
+ *                               then its marks. An opening is recorded as alive hourly.
  *
- * Settling writes only while its opening is there, and holds it there meanwhile. A process that was
- * paused for longer, or whose server's clock has leapt, finds its opening gone: a mark that is not
- * there may have been, and it ends itself. Its next start reads all anew, as after a crash. If it
- * has nothing to settle then, it takes a new opening.
+ * Settling writes only while its opening exists, and locks the opening's row meanwhile. A process
+ * that was paused for longer, or whose server's clock has jumped, finds its opening gone: then a
+ * missing mark may have existed, and the process ends itself. Its next start reads everything
+ * again, as after a crash. If it has nothing to settle, it just takes a new opening.
  *
- * Killed while it settles: nobody was told anything, so either outcome is right, and the row stays.
+ * If the process dies while it settles, nothing was reported to anyone, so either outcome is
+ * right, and the row stays.
  *
- * Programs of before had their marks in fh_work, trimmed by their own clocks. They know nothing of
- * these tables, nor these programs of theirs.
+ * Earlier versions of the programs, which may run alongside, have their marks in fh_work and do not
+ * know these tables. Today's programs create and trim fh_work, but put nothing into it.
  */
 
 #include "store/relational/mark.h"

@@ -3,16 +3,16 @@
 #define STORE_RELATIONAL_MARK_H
 
 /*
- * Marks: what a work leaves on a server so that its COMMIT can be settled, and what settling goes
- * by. See mark.c.
+ * Marks: what a unit of work leaves on a server so that the outcome of its COMMIT can be settled.
+ * See mark.c.
  */
 
 #include "base/error.h"
 #include "world/world.h"
 
-#define MARK_SEEN_NS (3600 * (int64_t)1000000000) /* so often an opening says that it lives */
+#define MARK_SEEN_NS (3600 * (int64_t)1000000000) /* how often an opening is recorded as alive */
 
-/* Of a work whose COMMIT is not answered yet. */
+/* For a unit of work whose COMMIT is not answered yet. */
 struct mark {
     int64_t opening, number; /* 0: it has none */
     struct mark *next, *before;
@@ -20,28 +20,29 @@ struct mark {
 
 struct marks {
     int64_t opening; /* this process's, in fh_opening; 0: none yet */
-    int64_t last;    /* the number given last */
+    int64_t last;    /* the last number given */
     struct mark *first, *end;
     int64_t seen_ns; /* when the opening was last seen in the store */
 };
 
 int64_t mark_opening_id(struct world *world); /* a new one, above 0 */
-/* The next number; nothing, while there is no opening. Left when the outcome is decided. */
+/* mark_take gives the next number, or none while there is no opening; mark_leave is called when the
+ * outcome is decided. */
 void mark_take(struct marks *marks, struct mark *mark);
 void mark_leave(struct marks *marks, struct mark *mark);
-/* All numbers below are decided: nobody will ask for their marks. */
+/* The outcomes of all lower numbers are decided: nobody will ask for their marks. */
 int64_t marks_decided(const struct marks *marks);
 bool marks_are_due(const struct marks *marks, struct world *world);
 
-/* What a server has said of a mark. */
+/* What a server has answered about a mark. */
 enum mark_said {
-    MARK_UNKNOWN, /* it could not be asked, or the work is still open: ask again */
-    MARK_STANDS,  /* the work wrote it, and has committed */
-    MARK_NEVER,   /* settling wrote it: the work has not committed, and can't any more */
-    MARK_GONE,    /* neither is there, and the opening's marks were removed: nobody knows */
+    MARK_UNKNOWN, /* it could not be asked, or the unit of work is still open: ask again */
+    MARK_STANDS,  /* the unit of work wrote it, and has committed */
+    MARK_NEVER,   /* settling wrote it: the unit of work has not committed, and can't any more */
+    MARK_GONE,    /* there is neither, and the opening's marks were removed: nobody knows */
 };
 
-/* As a server says it: "stands", "never" or NULL. */
+/* The server's answer: "stands", "never" or NULL. */
 enum mark_said mark_said(const char *text);
 
 struct settling {
@@ -50,13 +51,13 @@ struct settling {
     int pause_ms;
     bool told;
 };
-/* Between two attempts. `why` the last one failed. */
+/* Waits between two attempts; `why`: the last one's error. */
 void settling_wait(struct settling *settling, const struct fh_error *why);
-/* Of a work that has no mark, since the store was only being opened: FH_UNAVAILABLE, retryable.
- * Whoever opens it again has the lock of migrations first, which the dead link's session has until
- * it has ended. */
+/* For a unit of work without a mark, when the store was only being opened: FH_UNAVAILABLE,
+ * retryable. The next opening first needs the lock of migrations, which the dead link's session
+ * holds until it has ended. */
 enum fh_code settling_none(struct fh_error *error);
-/* FH_OK, or FH_CONFLICT, retryable; of one that is gone it does not return. */
+/* FH_OK, or retryable FH_CONFLICT; for MARK_GONE it does not return. */
 enum fh_code settling_end(const struct settling *settling, enum mark_said said,
                           struct fh_error *error);
 

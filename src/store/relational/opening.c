@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This process's opening of the store, and the removal of those that were not seen for a day: see
- * mark.c. It is done over the sequencer's link, each statement by itself, where the sequencer is
- * called; which it is twice a minute where nothing happens.
+ * This process's opening of the store, and the removal of openings that were not seen for a day:
+ * see mark.c. It is done over the sequencer's link, each statement separately, whenever the
+ * sequencer is called, which happens several times a minute even on an idle store.
  *
- * An opening's row goes first, and the marks of what has no row behind that: killed in between, the
- * next one removes them. A late or second copy of any of these finds nothing, or removes what may
- * be removed at any time.
+ * An opening's row is removed first, then the marks that have no opening: if the process dies in
+ * between, the next one removes them. A late or second copy of any of these statements finds
+ * nothing, or removes what may be removed at any time.
  */
 
 #include "store/relational/opening.h"

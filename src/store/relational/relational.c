@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQL with :names. A statement's text is compiled once: names become numbered parameters, and
- * "IN (:names)" becomes the engine's way to take a list in one parameter, so that one text is one
- * prepared statement however long the list is. What stands in quotes or comments, and "::", is left
- * alone. Values are always bound, never pasted.
+ * SQL with :names. Each text is compiled once: names become numbered parameters, and "IN (:names)"
+ * becomes the engine's way to take a list in one parameter, so that one text is one prepared
+ * statement however long the list is. Quoted text, comments and "::" are left alone. Values are
+ * always bound, never pasted.
  */
 
 #include "store/relational/relational.h"
@@ -33,7 +33,7 @@ struct compiled {
 
 struct relational_cache {
     struct map compiled; /* by the text as written */
-    struct recent {      /* the same, found by where the text lay */
+    struct recent {      /* the same, by the text's address */
         const char *place;
         struct compiled *compiled;
     } recent[RECENT];
@@ -68,7 +68,7 @@ void relational_cache_free(struct relational_cache *cache)
     free(cache);
 }
 
-/* How many characters from `at` on are a quoted text or a comment; 0: none begins here. */
+/* The length of the quoted text or comment that begins at `at`; 0: none does. */
 static size_t skipped(const char *at)
 {
     const char *end = NULL;
@@ -90,7 +90,7 @@ static bool is_name(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* Whether `sql` so far ends in "IN (" and a ")" follows: then the "(" is at *ret_open. */
+/* Whether `sql` so far ends in "IN (" and a ")" follows; *ret_open is then the offset of "(". */
 static bool is_list(const struct text *sql, const char *behind, size_t *ret_open)
 {
     size_t at = sql->length;
@@ -120,7 +120,8 @@ static int name_number(struct compiled *compiled, const char *name, size_t lengt
     return compiled->count++;
 }
 
-/* What would end the group of works that the handler's is one of, or change how it is stored. */
+/* Statements that would end the transaction that the handler may share with others, or change how
+ * the store works. */
 static bool is_control(const char *sql)
 {
     static const char *const words[] = {"ATTACH", "BEGIN",   "COMMIT",   "DETACH",    "END",
@@ -208,7 +209,7 @@ static json_t *value_named(const char *name, json_t *const *objects, int count)
     return NULL;
 }
 
-/* *ret_text is freed by the caller when not NULL. */
+/* The caller frees *ret_text if it is not NULL. */
 static struct sql_value bound(const json_t *value, char **ret_text)
 {
     *ret_text = NULL;

@@ -11,12 +11,12 @@
 #define RELATIONAL_ROWS_MAX 10000
 #define RELATIONAL_NAMES_MAX 64
 
-/* Rows as a new array (ret_rows may be NULL: they are not wanted). row_max: more is FH_UNSUPPORTED.
- * FH_UNSUPPORTED names a parameter that none of the objects has, and wrong SQL. */
+/* Rows as a new array (ret_rows may be NULL: not wanted); more than row_max are FH_UNSUPPORTED.
+ * FH_UNSUPPORTED also names a parameter that none of the objects has, and wrong SQL. */
 enum fh_code relational_run(struct store_work *work, const char *sql, json_t *const *objects,
                             int count, int row_max, json_t **ret_rows, int64_t *ret_changes,
                             struct fh_error *error);
 
-void relational_cache_free(struct relational_cache *cache); /* of a store; NULL is fine */
+void relational_cache_free(struct relational_cache *cache); /* a store's; NULL is fine */
 
 #endif

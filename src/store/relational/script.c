@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One pass over the text, token by token. A semicolon ends a statement, but for one inside the
- * body of a trigger, a routine or an event: from BEGIN or CASE to the END that belongs to it.
- * "END IF", "END LOOP" and their like close what has not been counted. What is never closed (a
- * quote, a comment) reaches to the end of the text: the engine will say so.
+ * One pass over the text, token by token. A semicolon ends a statement, except inside the body of a
+ * trigger, a routine or an event: from BEGIN or CASE to its END. "END IF", "END LOOP" and the like
+ * close blocks that are not counted. A quote or comment that is never closed extends to the end of
+ * the text: the engine will report it.
  */
 
 #include "store/relational/script.h"
@@ -32,8 +32,8 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* Behind the closing quote; one that is doubled, or escaped where backslashes do, closes nothing.
- */
+/* The length including the closing quote. A quote that is doubled, or escaped where backslashes
+ * escape, does not close. */
 static size_t quoted_length(const char *at, char close, bool backslashes)
 {
     size_t i = 1;
@@ -68,7 +68,7 @@ static size_t block_comment_length(const char *at, bool nested)
     return i;
 }
 
-/* $tag$ ... $tag$; 0: this dollar begins no quote ($1, say) */
+/* $tag$ ... $tag$; 0: this dollar begins no quote (as in $1) */
 static size_t dollar_length(const char *at)
 {
     size_t tag = 1;
@@ -91,7 +91,7 @@ static enum token word_token(const char *at, const struct sql_dialect *dialect, 
     size_t length = 1;
     while (is_word(at[length]) || at[length] == '$')
         length++;
-    /* E'...' takes backslashes; other prefixes (x'', b'', U&'') are a word and a quote. */
+    /* E'...' has backslash escapes; other prefixes (x'', b'', U&'') are a word and a quote. */
     bool escapes = length == 1 && (*at == 'e' || *at == 'E') && has(dialect, SQL_ESCAPE_STRINGS);
     if (escapes && at[1] == '\'') {
         *ret_length = 1 + quoted_length(at + 1, '\'', true);
@@ -101,7 +101,7 @@ static enum token word_token(const char *at, const struct sql_dialect *dialect, 
     return TOKEN_WORD;
 }
 
-/* A comment that holds SQL (of one version of MariaDB) is a part of the statement. */
+/* A comment that contains SQL (for a version of MariaDB) is part of the statement. */
 static enum token comment_token(const char *at, const struct sql_dialect *dialect,
                                 size_t *ret_length)
 {
@@ -169,7 +169,7 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
-/* What is known of a statement while it is read: whether it has a body, and how deep we are. */
+/* What is known of a statement so far: whether it has a body, and how deeply nested we are. */
 struct body {
     int words, depth;
     bool creates, has;
@@ -190,7 +190,7 @@ static void body_word(struct body *body, const char *word)
     if (body->creates && is_one_of(word, with_bodies))
         body->has = true;
     if (body->has || is_one_of(word, without))
-        body->creates = false; /* it is known what this creates */
+        body->creates = false; /* now it is known what it creates */
     if (body->has && strcmp(word, "BEGIN") == 0)
         body->depth++;
     else if (body->has && strcmp(word, "CASE") == 0 && !after_end)
@@ -198,7 +198,7 @@ static void body_word(struct body *body, const char *word)
     else if (body->depth > 0 && strcmp(word, "END") == 0)
         body->depth--;
     else if (body->has && after_end && is_one_of(word, uncounted))
-        body->depth++; /* that END has closed none of those counted */
+        body->depth++; /* that END closed no counted block */
     memcpy(body->last, word, SCRIPT_WORD_SIZE);
 }
 
@@ -250,7 +250,7 @@ bool script_next(struct script *script, struct script_statement *ret)
     return true;
 }
 
-/* The words of a statement, one after the other; false: no more. */
+/* The next word of a statement; false: no more. */
 static bool next_word(const struct script_statement *statement, const struct sql_dialect *dialect,
                       size_t *at, char ret[SCRIPT_WORD_SIZE])
 {

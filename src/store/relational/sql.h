@@ -3,9 +3,9 @@
 #define STORE_SQL_H
 
 /*
- * Running SQL inside a unit of work: what the relational model, the ledger and models built on a
- * relational engine stand on. Statements are prepared once a text and kept; parameters are ?1, ?2,
- * each used once or more; engines whose own parameters look otherwise rewrite the text.
+ * Running SQL inside a unit of work: the base of the relational model, the ledger and models built
+ * on a relational engine. Each text is prepared once and kept. Parameters are ?1, ?2, each used
+ * once or more; engines with another syntax rewrite the text.
  */
 
 #include <stdbool.h>
@@ -23,7 +23,7 @@ struct sql_value {
     enum sql_kind kind;
     int64_t integer;
     double real;
-    const char *text; /* also a blob's bytes; need not end in NUL when given, does when received */
+    const char *text; /* also a blob's bytes; ends in NUL when received, need not when given */
     size_t length;
 };
 
@@ -34,39 +34,40 @@ struct sql_row {
     const struct sql_value *values;
 };
 
-/* Called for each row; what it points to is valid until it returns. False ends the statement. */
+/* Called for each row; what it points to is valid until it returns. False stops the statement. */
 typedef bool sql_visit(void *context, const struct sql_row *row);
 
 struct sql_ops {
     const struct sql_dialect *dialect;
-    /* How "IN (:ids)" is written, with the number of the parameter, bound to a JSON array. */
+    /* How "IN (:ids)" is written, with the number of the parameter, which is bound to a JSON
+     * array. */
     const char *list_format;
-    /* visit may be NULL; ret_changes may be NULL. A constraint is FH_CONFLICT (not retryable) with
-     * error->field; a missing value (NOT NULL) FH_INVALID with the field; wrong SQL
+    /* visit may be NULL; ret_changes may be NULL. A violated constraint is FH_CONFLICT (not
+     * retryable) with error->field; a missing value (NOT NULL) FH_INVALID with the field; wrong SQL
      * FH_UNSUPPORTED; a group that broke, a deadlock or a serialization failure FH_CONFLICT,
      * retryable. A statement whose rows and changes nobody wants (both NULL) may be sent later,
      * together with the next one or the commit, which then report its error. On some engines a
-     * statement that fails ends the transaction: then all that follows in the work fails with its
-     * error, and nothing but the rollback is left. */
+     * failed statement ends the transaction: then everything that follows in the unit of work fails
+     * with the same error, and only the rollback is left. */
     enum fh_code (*run)(struct store_work *work, const char *sql, const struct sql_value *values,
                         int count, sql_visit *visit, void *context, int64_t *ret_changes,
                         struct fh_error *error);
     /* One statement or several at once, no parameters and no rows: migrations. */
     enum fh_code (*script)(struct store_work *work, const char *sql, struct fh_error *error);
-    /* Called first in a STORE_READ work, it lets that stand still between two statements while
-     * another store takes what was read. NULL: it may without. */
+    /* Called first in a STORE_READ unit of work: allows it to be idle between two statements while
+     * another store takes the rows. NULL: it always may be. */
     enum fh_code (*patient)(struct store_work *work, struct fh_error *error);
-    /* A statement that refuses to run in a transaction (CREATE INDEX CONCURRENTLY), in an open
-     * STORE_MIGRATE work: commits what the work has done, runs it, and goes on with a new
-     * transaction and the same lock. NULL: the engine has no such statements. */
+    /* For a statement that refuses to run in a transaction (CREATE INDEX CONCURRENTLY), in an open
+     * STORE_MIGRATE unit of work: commits its changes so far, runs the statement, and continues in
+     * a new transaction with the same lock. NULL: the engine has no such statements. */
     enum fh_code (*outside)(struct store_work *work, const char *sql, struct fh_error *error);
-    /* Takes the place of ledger_append (ledger.h) for what a work publishes. NULL: nothing does. */
+    /* Replaces ledger_append (ledger.h). NULL: nothing does. */
     enum fh_code (*append)(struct store_work *work, struct ledger_event *events,
                            struct fh_error *error);
-    /* A serializable work remembers what it has read by the pages of indexes, and conflicts with
-     * all others that write there. */
+    /* A serializable unit of work records its reads by index pages, and conflicts with all others
+     * that write to those pages. */
     bool conflicts_by_page;
-    /* Statements that change the schema commit what stands before them, and themselves. */
+    /* Statements that change the schema commit everything before them, and themselves. */
     bool schema_commits;
 };
 
@@ -93,7 +94,7 @@ static inline struct sql_value sql_integer(int64_t integer)
 {
     return (struct sql_value){.kind = SQL_INTEGER, .integer = integer};
 }
-/* NULL is SQL's NULL. */
+/* A NULL pointer becomes SQL's NULL. */
 struct sql_value sql_text(const char *text);
 
 #endif
