@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values for a statement's places. The elements of a list are given as texts, numbers too: against
- * a constant text the server compares in the column's own type, so that {"ids": ["5", 7]} finds
- * integers and texts alike, by their index.
+ * Binds values to a statement's places. The elements of a list are bound as texts, numbers
+ * included: the server compares a constant text in the column's own type, so that {"ids": ["5", 7]}
+ * finds integers and texts alike, using their index.
  *
- * A time that Freehold writes ("2026-11-20T11:25:39.123Z") is refused by a DATETIME or TIMESTAMP
- * column for its Z, though sessions are in UTC. Only the server knows which parameters go to such a
- * column, and it tells by that very error: see run_learning in statement.c. What goes to a
- * TEXT column stays as it is.
+ * A DATETIME or TIMESTAMP column refuses a time as Freehold writes it ("2026-11-20T11:25:39.123Z")
+ * because of its Z, though sessions are in UTC. Only the server knows which parameters go to such
+ * columns, and only that error tells: see run_learning in statement.c. A value for a TEXT column is
+ * sent unchanged.
  */
 
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #include "base/json.h"
 #include "engine/mariadb/internal.h"
 
-/* The binding's pointer is not const, though nothing is written through it. */
+/* The binding's pointer is not const, but nothing is written through it. */
 static void *lent(const void *pointer)
 {
     return (void *)(uintptr_t)pointer;

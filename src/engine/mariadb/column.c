@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a row's columns are and how they become values. Integers, reals and texts come in the
- * protocol's binary form, decimals as text. Times are written as Freehold writes them elsewhere:
- * 2026-11-20T11:25:39.123Z (sessions count in UTC). TINYINT(1), which is what MariaDB makes of
- * BOOLEAN, and BIT(1) are "BOOLEAN"; LONGTEXT that the server knows to be JSON is "JSON".
+ * The columns of a result and how they become values. Integers, reals and texts arrive in the
+ * protocol's binary form, decimals as text. Times are written as everywhere in Freehold:
+ * 2026-11-20T11:25:39.123Z (sessions are in UTC). TINYINT(1), which is MariaDB's BOOLEAN, and
+ * BIT(1) are "BOOLEAN"; a LONGTEXT that the server knows to be JSON is "JSON".
  *
- * Buffers belong to the prepared statement, grow with what comes, and shrink after a large value.
+ * Buffers belong to the prepared statement, grow with the values, and shrink after a large one.
  */
 
 #include <stdio.h>
@@ -40,9 +40,9 @@ struct mariadb_column {
         float real4;
         MYSQL_TIME time;
     } fixed;
-    char written[40]; /* of a time, a large integer */
+    char written[40]; /* text of a time or a large integer */
     char *buffer;
-    size_t size; /* of buffer, without the NUL behind it */
+    size_t size; /* of buffer, not counting its final NUL */
     unsigned long length;
     my_bool null, cut;
 };
@@ -55,7 +55,7 @@ static bool is_attribute(const MYSQL_FIELD *field, enum mariadb_field_attr_t att
            found.length == strlen(text) && memcmp(found.str, text, found.length) == 0;
 }
 
-/* UUID and INET6 come as text, though without a character set. */
+/* UUID and INET6 arrive as text, though without a character set. */
 static bool is_named_type(const MYSQL_FIELD *field)
 {
     MARIADB_CONST_STRING found = {0};
@@ -185,7 +185,7 @@ void mariadb_columns_name(const struct mariadb_statement *statement, const char 
     }
 }
 
-/* The shortest text that reads back as the same float: 0.1 is not 0.10000000149011612. */
+/* The shortest text that reads back as the same float: 0.1, not 0.10000000149011612. */
 static double widened(float value)
 {
     char text[32];
@@ -239,7 +239,7 @@ static struct sql_value value_of(struct mariadb_column *column)
 {
     switch (column->kind) {
     case KIND_UNSIGNED:
-        if (column->fixed.integer < 0) { /* beyond what an integer holds: its digits */
+        if (column->fixed.integer < 0) { /* too large for an integer: its digits */
             snprintf(column->written, sizeof column->written, "%llu",
                      (unsigned long long)column->fixed.integer);
             return written_text(column);
@@ -265,7 +265,7 @@ static struct sql_value value_of(struct mariadb_column *column)
                               .length = column->length};
 }
 
-/* The whole of a value for which the buffer was too small. */
+/* Fetches a value again, whole, when its buffer was too small. */
 static bool grow(struct mariadb_statement *statement, int i)
 {
     struct mariadb_column *column = &statement->columns[i];

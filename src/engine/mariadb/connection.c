@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One link to a MariaDB server, on fibers: the client library's nonblocking calls tell what they
- * wait for, and the fiber parks until its socket or its deadline comes. The socket is watched all
- * the time: while somebody waits, for his sake; while nobody does, because a server that leaves
- * (restarted, or tired of an idle link) is then seen before the link is used again.
+ * One link to a MariaDB server, on fibers: the client library's nonblocking calls say what they
+ * wait for, and the fiber parks until its socket is ready or its deadline comes. The socket is
+ * always watched: for a waiting fiber, or else to notice a server that leaves (restarted, or
+ * closing an idle link) before the link is used again.
  *
- * A link whose state is not known (an answer came late or not at all) is `broken` and used no
- * more: the server rolls back what was open on it.
+ * A link in an unknown state (an answer came late or not at all) is `broken` and not used again:
+ * the server rolls back what was open on it.
  *
- * Passwords are given to the library and nobody else: no message, log line or list of processes
- * has them. The methods that would send one in clear text are refused.
+ * Passwords go only to the library: they appear in no message, log line or process list.
+ * Authentication methods that would send one in clear text are refused.
  */
 
 #include <errmsg.h>
@@ -55,7 +55,7 @@ static void on_ready(struct world_poll *poll, unsigned events)
         wait_ends(connection, events);
         return;
     }
-    /* Either its rows are being read just now, or nobody has asked it anything and it leaves. */
+    /* Either its rows are being read, or it is idle and the server leaves. */
     unwatch(connection);
     if (!connection->running && connection->mysql)
         connection->broken = true;
@@ -88,9 +88,9 @@ int mariadb_wait(struct mariadb_connection *connection, int status)
     world_timer_start(connection->store->base.world, &connection->timer, connection->deadline_ns);
     fiber_park();
     if (!connection->connected)
-        unwatch(connection); /* should this address fail, the next has a socket of its own */
+        unwatch(connection); /* if this address fails, the next one gets another socket */
     if (!connection->held) {
-        connection->broken = true; /* what comes later would answer another question */
+        connection->broken = true; /* a later answer would be taken for that of another request */
         return MYSQL_WAIT_TIMEOUT;
     }
     return (connection->held & WORLD_READABLE ? MYSQL_WAIT_READ : 0) |
@@ -150,7 +150,7 @@ static void set_options(struct mariadb_connection *connection)
     unsigned long packet = MARIADB_PACKET_SIZE_MAX;
     mariadb.mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL);
     mariadb.mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mariadb.mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* "localhost" is no socket */
+    mariadb.mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
     mariadb.mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &none);
     mariadb.mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
     mariadb.mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
@@ -166,9 +166,9 @@ static void set_options(struct mariadb_connection *connection)
     mariadb.mysql_options(mysql, MYSQL_OPT_SSL_KEY, store->tls.key);
 }
 
-/* SQL that was written for another engine means the same here: "names" in double quotes, || joins
- * texts, a backslash is one, texts are compared byte by byte, a value that does not fit is an
- * error, and times are UTC. */
+/* Makes SQL written for another engine mean the same here: "names" in double quotes, ||
+ * concatenates texts, a backslash is an ordinary character, texts compare byte by byte, a value
+ * that does not fit is an error, and times are UTC. */
 static enum fh_code set_session(struct mariadb_connection *connection, struct fh_error *error)
 {
     static const char *const of_use[] = {
@@ -192,8 +192,8 @@ static enum fh_code set_session(struct mariadb_connection *connection, struct fh
     return mariadb_query(connection, sql, NULL, NULL, error);
 }
 
-/* The library is given the address; with TLS the name, which the certificate is for, and looks it
- * up again, when the answer is at hand. */
+/* The library gets the resolved address; with TLS it gets the name, which the certificate is for,
+ * and resolves that itself, by then from a cache. */
 static enum fh_code look_up(struct mariadb_store *store, char ret[static WORLD_ADDRESS_SIZE],
                             struct fh_error *error)
 {

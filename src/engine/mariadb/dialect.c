@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * MariaDB's dialect; its catalog is information_schema.
- */
+/* MariaDB's dialect. Its catalog is information_schema. */
 
 #include <inttypes.h>
 
@@ -20,7 +18,7 @@ static enum fh_code next_number(struct store_work *work, const struct catalog_ta
                           table, ret, error);
 }
 
-/* It commits. */
+/* ALTER TABLE commits the transaction. */
 static enum fh_code set_next_number(struct store_work *work, const struct catalog_table *table,
                                     int64_t next, struct fh_error *error)
 {
@@ -49,7 +47,7 @@ const struct sql_dialect mariadb_dialect = {
     .columns = "SELECT column_name FROM information_schema.columns"
                " WHERE table_schema = database() AND table_name = ?1"
                " AND is_generated = 'NEVER' ORDER BY ordinal_position",
-    /* 10.11 can crash on two tables of its catalog in one statement. */
+    /* 10.11 can crash when one statement joins two tables of its catalog. */
     .key = "SELECT column_name FROM information_schema.statistics"
            " WHERE table_schema = database() AND table_name = ?1"
            " AND index_name = 'PRIMARY' ORDER BY seq_in_index",

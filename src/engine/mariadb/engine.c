@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine for MariaDB servers. One file an idea:
+ * The engine for MariaDB servers. Its files, one concern each:
  *
- *     mariadb_options     where the server is, and whether it keeps what it acknowledges
- *     mariadb_library     the client library, loaded when the engine is chosen
- *     mariadb_connection  one link: the library's nonblocking calls on fibers
- *     mariadb_pool        links of one use: for works, for reading
- *     mariadb_text        a statement's text as the server is given it
- *     mariadb_bind, mariadb_column, mariadb_statement   values in, rows out
- *     mariadb_error       the server's errors as ours
- *     mariadb_work        begin, commit, rollback
- *     mariadb_settle      what became of a COMMIT that nobody answered (mark.c)
- *     mariadb_opening     whose the marks are, and who removes them
+ *     options.c     where the server is, and whether it keeps what it acknowledges
+ *     library.c     the client library, loaded when the engine is chosen
+ *     connection.c  one link: the library's nonblocking calls on fibers
+ *     pool.c        links of one use: for units of work, for reading
+ *     text.c        a statement's text in the form the server takes
+ *     bind.c, column.c, statement.c   values in, rows out
+ *     error.c       maps the server's errors to ours
+ *     work.c        begin, commit, rollback
+ *     settle.c      the outcome of a COMMIT that was not answered (mark.c)
+ *     opening.c     which process owns the marks, and who removes them
  *
- * All is one thread and many fibers; whoever waits for the server parks. The protocol answers one
- * request after the other on a link, so that works side by side need a link each; the server
- * groups their syncs.
+ * There is one thread with many fibers; a fiber that waits for the server parks. On one link the
+ * protocol answers one request after the other, so concurrent units of work need a link each; the
+ * server groups their syncs.
  *
- * Opening waits for a server that is starting, and takes the lock of migrations while the ledger's
- * tables are made: instances may start together.
+ * Opening waits for a server that is starting, and holds the migration lock while it creates the
+ * ledger's tables: instances may start together.
  */
 
 #include <errmsg.h>
@@ -57,8 +57,8 @@ static void take_first(void *context, char **row)
         snprintf(found, 64, "%s", row[0]);
 }
 
-/* A new store compares texts byte by byte; one whose tables were made otherwise stays as it is.
- * Tables of other engines know no transactions. */
+/* A new store compares texts byte by byte; one that already has tables stays as it is. Tables of
+ * storage engines other than InnoDB have no transactions. */
 static enum fh_code prepare_database(struct mariadb_connection *connection, struct fh_error *error)
 {
     char table[64] = "", foreign[64] = "";
@@ -112,7 +112,7 @@ static enum fh_code read_incarnation(struct mariadb_store *store, struct fh_erro
     return code;
 }
 
-/* What a server says, or does not, that is only starting: "HY000 2002". */
+/* Whether the error ("HY000 2002") may come from a server that is only starting. */
 static bool may_be_starting(const struct fh_error *error)
 {
     static const long numbers[] = {
@@ -163,7 +163,7 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
 
 /* ---- the sequencer ---- */
 
-/* On a link of its own: again, should that have died since the last time. */
+/* On a link of its own; connects again if that died since the last time. */
 enum fh_code mariadb_run_alone(struct store *base, const char *sql, const struct sql_value *values,
                                int count, sql_visit *visit, void *context, struct fh_error *error)
 {

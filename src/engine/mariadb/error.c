@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server's errors as ours: one table, by the server's number. Names of fields are taken from
- * the message, which quotes them; for a duplicate the server names only the key, and is asked for
- * the key's first column.
+ * Maps the server's errors to ours, by their number. Names of fields are taken from the message,
+ * which quotes them. For a duplicate the server names only the key, so it is asked for the key's
+ * first column.
  */
 
 #include <ctype.h>
@@ -13,7 +13,7 @@
 
 #include "engine/mariadb/internal.h"
 
-#define ER_CONSTRAINT_FAILED_MARIADB 4025 /* CHECK; the header's name differs between versions */
+#define ER_CONSTRAINT_FAILED_MARIADB 4025 /* CHECK; the header's name for it varies by version */
 
 static bool is_in(unsigned number, const unsigned *numbers)
 {
@@ -48,9 +48,9 @@ bool mariadb_is_gone(unsigned number)
     return is_in(number, gone);
 }
 
-/* Also of a work that is beaten where it waits for its next AUTO_INCREMENT, behind somebody's
- * INSERT ... SELECT: then InnoDB has rolled the whole transaction back, and the server says no more
- * than that it could not read the value. */
+/* ER_AUTOINC_READ_FAILED: a transaction lost a conflict while it waited for its next AUTO_INCREMENT
+ * value during another's INSERT ... SELECT. InnoDB has then rolled the whole transaction back, but
+ * the server says only that it could not read the value. */
 bool mariadb_is_lost(unsigned number)
 {
     static const unsigned lost[] = {ER_LOCK_DEADLOCK,     ER_LOCK_WAIT_TIMEOUT,   ER_CHECKREAD,
@@ -58,7 +58,7 @@ bool mariadb_is_lost(unsigned number)
     return is_in(number, lost);
 }
 
-/* What stands in the n-th pair of quotes from `from` on: `a`.`b` is two. */
+/* Copies the text in the n-th pair of quotes from `from` on: `a`.`b` are two pairs. */
 static bool quoted_name(const char *from, const char *quotes, int n, char *field, size_t size)
 {
     for (const char *at = from; (at = strpbrk(at, quotes)) != NULL;) {
@@ -75,8 +75,8 @@ static bool quoted_name(const char *from, const char *quotes, int n, char *field
 }
 
 /* "... for column `db`.`person`.`age` at row 1", "... for column 'age' at row 1",
- * "Column 'email' cannot be null", "Field 'email' doesn't have a default value"; others, which are
- * of an expression, name none. */
+ * "Column 'email' cannot be null", "Field 'email' doesn't have a default value". Messages about
+ * expressions name no column. */
 static void column_of(const char *message, char *field, size_t size)
 {
     const char *at = strstr(message, "olumn ");
@@ -87,7 +87,7 @@ static void column_of(const char *message, char *field, size_t size)
         field[0] = '\0';
 }
 
-/* "CONSTRAINT `name` failed for `db`.`table`"; of a column's own: `table.column` */
+/* "CONSTRAINT `name` failed for `db`.`table`"; a column's own constraint: `table.column` */
 static void rule_of(const char *message, char *field, size_t size)
 {
     char name[192];
@@ -98,16 +98,17 @@ static void rule_of(const char *message, char *field, size_t size)
     snprintf(field, size, "%.*s", (int)size - 1, dot ? dot + 1 : name);
 }
 
-/* "... FOREIGN KEY (`item_id`) REFERENCES ..." of the row that refers; none of one referred to. */
+/* "... FOREIGN KEY (`item_id`) REFERENCES ..." for the referring row; no field for a referenced
+ * one. */
 static void reference_of(unsigned number, const char *message, char *field, size_t size)
 {
     const char *at = strstr(message, "FOREIGN KEY (");
     field[0] = '\0';
     if (at && (number == ER_NO_REFERENCED_ROW || number == ER_NO_REFERENCED_ROW_2))
-        quoted_name(at, "`\"", 0, field, size); /* as sql_mode has it */
+        quoted_name(at, "`\"", 0, field, size); /* depends on sql_mode */
 }
 
-/* "Duplicate entry 'a' for key 'name'": the last word, as an entry may have quotes. */
+/* "Duplicate entry 'a' for key 'name'": the last match, since the entry may contain quotes. */
 static void key_of(const char *message, char *key, size_t size)
 {
     const char *at = NULL;
@@ -135,7 +136,7 @@ static enum fh_code value_fail(const struct mariadb_failure *failure, struct fh_
 static enum fh_code rule_fail(const struct mariadb_failure *failure, struct fh_error *error)
 {
     char field[64] = "";
-    if (failure->number == ER_SIGNAL_EXCEPTION) { /* a trigger's own words */
+    if (failure->number == ER_SIGNAL_EXCEPTION) { /* a trigger's own message */
         error_set(error, FH_CONFLICT, "The store forbids it: %.180s.", failure->message);
     } else if (failure->number == ER_CONSTRAINT_FAILED_MARIADB) {
         rule_of(failure->message, field, sizeof field);
@@ -174,7 +175,7 @@ static enum fh_code unavailable(const struct mariadb_store *store,
     case ER_DISK_FULL:
     case ER_RECORD_FILE_FULL:
         return error_set(error, FH_UNAVAILABLE, "The store's disk is full.");
-    case CR_SERVER_LOST: /* so it ends a link whose certificate it does not know */
+    case CR_SERVER_LOST: /* this is how it ends a link with an unknown certificate */
     case CR_SSL_CONNECTION_ERROR:
         if ((store->tls.certificate[0] || failure->number == CR_SSL_CONNECTION_ERROR) &&
             store_tls_failed(store->host, what, error))
@@ -265,9 +266,9 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
     return code;
 }
 
-/* ---- which column a key is of ---- */
+/* ---- which column a key is for ---- */
 
-/* The table that INSERT INTO, REPLACE INTO or UPDATE names, without its quotes and its schema. */
+/* The table named by INSERT INTO, REPLACE INTO or UPDATE, without quotes and schema. */
 static bool table_of(const char *sql, char *table, size_t size)
 {
     static const char *const before[] = {"INTO", "UPDATE", NULL};
@@ -300,7 +301,7 @@ static void take_column(void *context, char **row)
         snprintf(field, sizeof((struct fh_error *)0)->field, "%s", row[0]);
 }
 
-/* A name as text in single quotes: they are doubled, and backslashes mean nothing. */
+/* Appends a name as a quoted text: single quotes are doubled, and backslashes are ordinary. */
 static void add_quoted(struct text *sql, const char *name)
 {
     text_add(sql, "'");

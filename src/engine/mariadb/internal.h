@@ -2,7 +2,7 @@
 #ifndef ENGINE_MARIADB_INTERNAL_H
 #define ENGINE_MARIADB_INTERNAL_H
 
-/* What the files of the MariaDB engine share. engine.c says how they work together. */
+/* Shared by the files of the MariaDB engine. engine.c says how they work together. */
 
 #include <mysql.h>
 
@@ -17,23 +17,23 @@ extern const struct sql_dialect mariadb_dialect;
 extern const struct ledger_schema mariadb_ledger_schema;
 extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 
-/* Waits and bounds. Their order matters: a lock is given up before a statement is, and both before
- * nobody waits for the answer any more. */
+/* Timeouts and limits. Their order matters: the server gives up a lock before a statement, and both
+ * before the client stops waiting for the answer. */
 #define MARIADB_CONNECT_MS 10000
 #define MARIADB_STATEMENT_MS 40000
 #define MARIADB_MIGRATION_MS 3600000
-#define MARIADB_POOL_WAIT_MS 10000  /* for a connection that is free */
-#define MARIADB_LOCK_WAIT_S 10      /* of the server, for a row that another work holds */
-#define MARIADB_IDLE_S 2            /* of the server, between two statements of a work */
-#define MARIADB_MIGRATION_IDLE_S 10 /* the same of a migration, with the lock that it holds */
+#define MARIADB_POOL_WAIT_MS 10000  /* for a free connection */
+#define MARIADB_LOCK_WAIT_S 10      /* server: for a row that another unit of work holds */
+#define MARIADB_IDLE_S 2            /* server: idle between two statements of a unit of work */
+#define MARIADB_MIGRATION_IDLE_S 10 /* the same for a migration, with the lock that it holds */
 #define MARIADB_OPEN_MS 30000       /* for a server that is starting */
 #define MARIADB_BACKOFF_MS_MIN 20
 #define MARIADB_BACKOFF_MS_MAX 1000
-#define MARIADB_CONNECTIONS 8 /* for works, where the configuration does not say */
+#define MARIADB_CONNECTIONS 8 /* default number, for units of work */
 #define MARIADB_CONNECTIONS_MAX 256
-#define MARIADB_TEXTS_MAX 256 /* statements known to a store, and prepared on a connection */
+#define MARIADB_TEXTS_MAX 256 /* statements a store knows, and prepares on a connection */
 #define MARIADB_RECENT 256
-#define MARIADB_PARAMETERS_MAX 256 /* numbered ones of a statement */
+#define MARIADB_PARAMETERS_MAX 256 /* numbered parameters of a statement */
 #define MARIADB_COLUMNS_MAX 256
 #define MARIADB_LIST_MAX 32768 /* elements of a list in one statement */
 #define MARIADB_PACKET_SIZE_MAX ((size_t)64 << 20)
@@ -44,8 +44,9 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 #define MARIADB_FUNCTIONS(X) \
     X(mysql_server_init) X(mysql_init) X(mysql_options) X(mysql_optionsv) X(mysql_close) \
     X(mysql_errno) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
-    X(mysql_get_server_info) X(mysql_real_connect_start) X(mysql_real_connect_cont) \
-    X(mysql_real_query_start) X(mysql_real_query_cont) X(mysql_store_result_start) \
+    X(mysql_get_server_info) X(mysql_real_connect_start) \
+    X(mysql_real_connect_cont) X(mysql_real_query_start) \
+    X(mysql_real_query_cont) X(mysql_store_result_start) \
     X(mysql_store_result_cont) X(mysql_free_result) X(mysql_fetch_row) X(mysql_fetch_lengths) \
     X(mysql_num_fields) X(mysql_field_count) X(mysql_next_result_start) X(mysql_next_result_cont) \
     X(mysql_more_results) X(mysql_stmt_init) X(mysql_stmt_prepare_start) \
@@ -68,24 +69,24 @@ extern struct mariadb_library mariadb;
 
 enum fh_code mariadb_load(struct fh_error *error);
 
-/* ---- text.c: a statement's text as the server is given it ---- */
+/* ---- text.c: a statement's text in the form the server takes ---- */
 
 struct mariadb_position {
     int parameter; /* from 0 */
-    int element;   /* of a list, or its last if it has fewer; -1: the parameter is a value */
-    bool instant;  /* goes to a DATETIME: given without its Z */
+    int element;   /* of a list; the last one if it has fewer; -1: the parameter is a value */
+    bool instant;  /* goes into a DATETIME: sent without its Z */
 };
 
 struct mariadb_text {
-    uint64_t serial; /* never given out twice in a store */
-    int slot;        /* where each connection keeps it prepared */
+    uint64_t serial; /* never reused within a store */
+    int slot;        /* where each connection keeps its prepared statement */
     int users;
-    bool recently; /* used since the clock's hand passed */
+    bool recently; /* used since the clock hand last passed */
     char *key, *sql;
-    bool list;    /* has "IN (list)": each number of places has a text of its own */
+    bool list;    /* has "IN (list)": each number of places needs its own text */
     bool control; /* begins or ends a transaction, or changes the session */
-    bool schema;  /* commits what stands before it */
-    bool reads;   /* SELECT: changes nothing */
+    bool schema;  /* commits the preceding statements */
+    bool reads;   /* SELECT and the like: changes nothing */
     int parameter_count, position_count;
     struct mariadb_position *positions;
 };
@@ -103,19 +104,19 @@ struct mariadb_texts {
 
 #define MARIADB_LIST_FORMAT "(?%d...)"
 
-/* The text of `sql`, one user more; FH_UNSUPPORTED: it is not one that can be run. `sizes`: how
- * many places each parameter that is a list has; NULL: ask text->list first. */
+/* Finds or makes the text for `sql`, and adds a user. FH_UNSUPPORTED: it can't be run. `sizes`: the
+ * number of places for each parameter that is a list; NULL: see text->list first. */
 enum fh_code mariadb_text_get(struct mariadb_texts *texts, const char *sql, const int *sizes,
                               struct mariadb_text **ret, struct fh_error *error);
-void mariadb_text_put(struct mariadb_text *text); /* one user less */
+void mariadb_text_put(struct mariadb_text *text); /* removes a user */
 void mariadb_texts_release(struct mariadb_texts *texts);
 
 /* ---- connection.c: one link to the server ---- */
 
 enum mariadb_use {
-    MARIADB_WORKS,      /* SERIALIZABLE, a transaction from each first statement on */
-    MARIADB_READS,      /* snapshots, and single statements; changes nothing */
-    MARIADB_SEQUENCER,  /* READ COMMITTED, each statement by itself */
+    MARIADB_WORKS,      /* SERIALIZABLE; a transaction from each first statement on */
+    MARIADB_READS,      /* snapshots and single statements, read-only */
+    MARIADB_SEQUENCER,  /* READ COMMITTED; each statement commits on its own */
     MARIADB_MIGRATIONS, /* READ COMMITTED, in transactions */
 };
 
@@ -133,14 +134,14 @@ struct mariadb_connection {
     struct mariadb_store *store;
     enum mariadb_use use;
     MYSQL *mysql;
-    int64_t deadline_ns; /* of what is asked now */
+    int64_t deadline_ns; /* for the request in progress */
     int64_t statement_ms;
     bool connected;
-    bool broken;  /* the link is gone, or what is on it is not known */
+    bool broken;  /* the link is gone, or its state is unknown */
     bool running; /* a statement's rows are being read */
     struct mariadb_connection *next;
     struct mariadb_statement *statements[MARIADB_TEXTS_MAX];
-    struct mark left; /* of the last work, which it has left in fh_mark; opening 0: none */
+    struct mark left; /* the mark its last unit of work left in fh_mark; opening 0: none */
 
     struct world_poll poll;
     struct world_timer timer;
@@ -151,16 +152,16 @@ struct mariadb_connection {
 /* A new link, ready for its use. */
 enum fh_code mariadb_connection_new(struct mariadb_store *store, enum mariadb_use use,
                                     struct mariadb_connection **ret, struct fh_error *error);
-void mariadb_connection_free(
-    struct mariadb_connection *connection); /* does not wait; NULL is fine */
-/* The link is gone, and its socket may be closed already: it is watched no more, at once, for its
- * number may be given to another. */
+/* Does not wait; NULL is allowed. */
+void mariadb_connection_free(struct mariadb_connection *connection);
+/* The link is gone, and its socket may be closed already. Stop watching it at once: its descriptor
+ * may be reused. */
 void mariadb_connection_break(struct mariadb_connection *connection);
-/* Nobody asks it anything now: should the server leave, it is seen. */
+/* The link is idle: watch it, to notice when the server leaves. */
 void mariadb_watch_idle(struct mariadb_connection *connection);
 /* Parks until the library may go on; `status` and the result are MYSQL_WAIT_*. */
 int mariadb_wait(struct mariadb_connection *connection, int status);
-/* Calls NAME_start and NAME_cont until it has ended; _WITH: with arguments behind the object. */
+/* Calls NAME_start and NAME_cont until done; _WITH passes further arguments after the object. */
 #define MARIADB_WAITING(connection, name, ret, object)                                             \
     MARIADB_CONTINUED(connection, name, ret, object, mariadb.name##_start(ret, object))
 #define MARIADB_WAITING_WITH(connection, name, ret, object, ...)                                   \
@@ -172,8 +173,8 @@ int mariadb_wait(struct mariadb_connection *connection, int status);
             status_ = mariadb.name##_cont(ret, object, mariadb_wait(connection, status_));         \
     } while (0)
 
-/* Text without parameters, several statements or one; `row` (may be NULL) is given each row of
- * texts, NULL where SQL's NULL is. */
+/* Runs one or more statements without parameters. `row` (may be NULL) gets each row as texts, with
+ * NULL pointers for SQL's NULL. */
 typedef void mariadb_row(void *context, char **row);
 enum fh_code mariadb_query(struct mariadb_connection *connection, const char *sql, mariadb_row *row,
                            void *context, struct fh_error *error);
@@ -190,9 +191,9 @@ struct mariadb_pool {
 enum fh_code mariadb_acquire(struct mariadb_store *store, struct mariadb_pool *pool,
                              struct mariadb_connection **ret, struct fh_error *error);
 void mariadb_release(struct mariadb_pool *pool, struct mariadb_connection *connection);
-void mariadb_pool_release(struct mariadb_pool *pool); /* none is in use */
+void mariadb_pool_release(struct mariadb_pool *pool); /* call when none is in use */
 
-/* ---- error.c: the server's errors as ours ---- */
+/* ---- error.c: maps the server's errors to ours ---- */
 
 struct mariadb_failure {
     unsigned number;
@@ -202,24 +203,27 @@ struct mariadb_failure {
 
 enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error);
-bool mariadb_is_gone(unsigned number); /* the link, not the statement */
-bool mariadb_is_lost(unsigned number); /* the transaction: run the work again */
-/* A duplicate's key as the field it is of, by asking the server. `sql`: what failed. */
+/* Whether TLS failed, going by the library's message `said`: store_tls_failed. */
+bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */
+bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit of work again */
+/* For a duplicate key, asks the server which column it is, and sets that as the error's field.
+ * `sql`: the statement that failed. */
 void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
                         const struct mariadb_failure *failure, struct fh_error *error);
 
 /* ---- statement.c, bind.c, column.c ---- */
 
-/* On failure `failure` has the server's own words, number 0 if it said none. */
+/* On failure `failure` has the server's own error; number 0: it gave none. */
 enum fh_code mariadb_run(struct mariadb_connection *connection, const char *sql,
                          const struct sql_value *values, int count, sql_visit *visit, void *context,
                          int64_t *ret_changes, struct mariadb_failure *failure,
                          struct fh_error *error);
-void mariadb_statements_release(struct mariadb_connection *connection); /* the link is closed */
+/* Call it after the link is closed. */
+void mariadb_statements_release(struct mariadb_connection *connection);
 
-/* The lists among the parameters, taken apart. */
+/* The parameters that are lists, parsed. */
 struct mariadb_lists {
-    json_t *arrays[MARIADB_PARAMETERS_MAX]; /* NULL: a value */
+    json_t *arrays[MARIADB_PARAMETERS_MAX]; /* NULL: the parameter is a value */
     int places[MARIADB_PARAMETERS_MAX];
 };
 struct mariadb_bound {
@@ -228,19 +232,20 @@ struct mariadb_bound {
         int64_t integer;
         double real;
     } * numbers;
-    char **texts; /* those made for it, or NULL */
+    char **texts; /* allocated for it, or NULL */
     int count;
 };
 enum fh_code mariadb_bind(const struct mariadb_text *text, const struct sql_value *values,
                           const struct mariadb_lists *lists, struct mariadb_bound *ret,
                           struct fh_error *error);
 void mariadb_bound_release(struct mariadb_bound *bound);
-/* Whether the server refused a time for how JSON writes it, and whether it can be this one. */
+/* mariadb_refuses_instant: whether the server refused a time because of its JSON notation.
+ * mariadb_may_be_instant: whether it may have been this one. */
 bool mariadb_refuses_instant(const struct mariadb_failure *failure);
 bool mariadb_may_be_instant(const struct mariadb_text *text, int i, const struct sql_value *values,
                             const struct mariadb_failure *failure);
 
-/* Once executed: fits the buffers to what comes. */
+/* After execution: fits the buffers to the result's columns. */
 enum fh_code mariadb_columns_bind(struct mariadb_statement *statement, struct fh_error *error);
 /* After each fetch. False: a value could not be read. */
 bool mariadb_columns_read(struct mariadb_statement *statement, bool truncated,
@@ -254,10 +259,10 @@ void mariadb_columns_free(struct mariadb_statement *statement);
 
 struct mariadb_work {
     struct store_work base;
-    struct mariadb_connection *connection; /* NULL between two statements that share */
+    struct mariadb_connection *connection; /* NULL between two STORE_READ_COMMITTED statements */
     bool wrote;                            /* a statement may have changed something */
-    int statements;                        /* that have ended, well or not */
-    int64_t asked_ns;                      /* when the last of them was sent */
+    int statements;                        /* completed, successfully or not */
+    int64_t asked_ns;                      /* when the latest one was sent */
     bool lost;                             /* the transaction is gone: nothing more may run */
     struct fh_error lost_why;
 };
@@ -265,22 +270,22 @@ struct mariadb_work {
 struct mariadb_store {
     struct store base;
     struct mariadb_texts texts;
-    bool replica; /* only read, from a server that follows the store's own */
+    bool replica; /* read-only, from a server that follows the store's own */
     struct mariadb_pool works, reads;
     struct mariadb_connection *sequencer;
     struct marks marks;
 
-    /* Where it is: options.c. */
+    /* The server's address: options.c. */
     char host[256], socket[128], user[128], password[256], database[80];
     unsigned port;
     struct store_tls tls;
 
-    /* A server that can't be reached is not asked at once again. */
+    /* After a failed attempt to connect: when the next is due, and why it failed. */
     int64_t down_until_ns;
     int backoff_ms;
     struct fh_error down_why;
 
-    /* Works that run alone: see work.c. */
+    /* Exclusive units of work, and whether the last one lost a conflict: see work.c. */
     int working, exclusive_waiting;
     bool exclusive, beaten;
     struct fiber_queue turnstile;
@@ -294,24 +299,24 @@ enum fh_code mariadb_work_run(struct store_work *work, const char *sql,
                               const struct sql_value *values, int count, sql_visit *visit,
                               void *context, int64_t *ret_changes, struct fh_error *error);
 enum fh_code mariadb_script(struct store_work *work, const char *sql, struct fh_error *error);
-/* Whether the work of this mark, whose COMMIT nobody has answered, was committed: FH_OK;
- * FH_CONFLICT, retryable: it was not, and never will be. Waits for the server as long as it takes.
- */
+/* Whether the unit of work with this mark, whose COMMIT was not answered, committed: FH_OK;
+ * FH_CONFLICT, retryable: it did not and never will. Waits for the server as long as needed. */
 enum fh_code mariadb_settle(struct mariadb_store *store, const struct mark *mark,
                             struct fh_error *error);
 
-/* opening.c: in fh_opening, from before the first mark. */
+/* opening.c: adds this process to fh_opening, before its first mark. */
 enum fh_code mariadb_opening_new(struct mariadb_store *store, struct fh_error *error);
-/* Now and then: says that it lives, and removes what others have left. By one fiber at a time. */
-void mariadb_opening_keep(struct mariadb_store *store);
-/* engine.c: a statement by itself, over a link of its own; sent once more if that breaks. By one
+/* Now and then, records that this process is alive and removes what others left. Called by one
  * fiber at a time. */
+void mariadb_opening_keep(struct mariadb_store *store);
+/* engine.c: runs one statement in a transaction of its own over the sequencer's link, and retries
+ * it once if that breaks. Called by one fiber at a time. */
 enum fh_code mariadb_run_alone(struct store *store, const char *sql, const struct sql_value *values,
                                int count, sql_visit *visit, void *context, struct fh_error *error);
 
 enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
                              struct fh_error *error);
-/* Refuses a server that would lose what it has acknowledged. */
+/* Refuses a server that could lose acknowledged commits. */
 enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_error *error);
 
 extern const struct engine engine_mariadb;

@@ -3,13 +3,13 @@
  * The ledger's tables in MariaDB, and its sequencer: see engine/postgresql/ledger_schema.c for how
  * it keeps the order.
  *
- * fh_sequence is a procedure, so that it is one statement to the one who calls it, and ends by
- * itself when nobody waits for it any more. It collects what it will number with INSERT ... SELECT,
- * which at READ COMMITTED reads committed rows and waits for nobody. The UPDATE after it waits for
- * the works whose rows it comes by: so it comes to its own alone, by their primary keys.
+ * fh_sequence is a procedure, so that it is a single statement for its caller, and completes even
+ * if the caller no longer waits. It collects the rows to number with INSERT ... SELECT, which at
+ * READ COMMITTED reads committed rows without waiting. The UPDATE after that waits for any
+ * transaction whose rows it touches, so it reaches only its own, by their primary keys.
  *
- * Texts compare byte by byte, without padding: "a" and "a " are two keys. A statement that
- * changes the schema commits; fh_meta's format is written when all of them have been run.
+ * Texts compare byte by byte, without padding: "a" and "a " are two keys. A statement that changes
+ * the schema commits; fh_meta's format is written once all of them have run.
  */
 
 #include <stddef.h>
@@ -19,10 +19,11 @@
 #define TABLE_OPTIONS                                                                              \
     " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 #define ID "VARCHAR(36)"
-#define SERVICE "VARCHAR(128)" /* or a share, a state: names that Freehold gives */
+#define SERVICE "VARCHAR(128)" /* also for partitions and states: names that Freehold assigns */
 #define KEY "VARCHAR(512)"
 
-/* With the tables of mark.c, which stores of before lack: they change nothing that those need. */
+/* Includes the tables of mark.c, which earlier stores lack: adding them changes nothing that
+ * earlier programs need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name VARCHAR(64) PRIMARY KEY, "
     "  value TEXT NOT NULL)" TABLE_OPTIONS ";"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The statements of the ledger in MariaDB's words.
+ * The ledger's statements in MariaDB's SQL.
  *
- * Upserts are ON DUPLICATE KEY UPDATE; VALUES(x) is what was to be inserted. INSERT IGNORE only
- * where no value can be too long, for it would be cut in silence.
+ * Upserts are ON DUPLICATE KEY UPDATE; VALUES(x) is the value that would have been inserted. INSERT
+ * IGNORE only where no value can be too long, because it would silently be truncated.
  */
 
 #include "engine/mariadb/internal.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MariaDB's client library, Connector/C. It is not linked: a process that has another engine
- * carries nothing of it. Loaded once, before the process confines itself, and never unloaded; what
- * it may load itself later (authentication plugins) lies below /usr/lib, which stays readable.
+ * MariaDB's client library, Connector/C. It is not linked: a process with another engine carries
+ * nothing of it. It is loaded once, before the process confines itself, and never unloaded;
+ * whatever it loads later (authentication plugins) is below /usr/lib, which stays readable.
  */
 
 #include "base/library.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What opening.c says to MariaDB, whose UPDATE returns nothing.
+ * The statements of store/relational/opening.c for MariaDB, whose UPDATE returns nothing.
  *
- * A connection's last mark goes in the next work's COMMIT (work.c); those of links that
- * died go with the opening. Which openings are gone is read without locks, as a work's mark that is
- * not committed is nobody's yet; then the marks of each are removed by their key.
+ * A connection's last mark is removed by the next COMMIT on it (work.c); marks of links that died
+ * are removed with their opening. The openings that are gone are read without locks, since a mark
+ * that is not committed belongs to nobody yet; then the marks of each are removed by key.
  */
 
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include "engine/mariadb/internal.h"
 #include "store/relational/opening.h"
 
-#define GONE_MAX 64 /* openings whose marks are removed at once; the others an hour later */
-/* Marks of programs of before, which settle nothing after a day. */
+#define GONE_MAX 64 /* openings whose marks are removed at once; the rest follow an hour later */
+/* Marks of earlier programs, which settle nothing after a day. */
 #define FORMER_KEPT_MS "172800000"
 
 struct gone {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the store's server is, out of the service's configuration, and whether the server keeps
- * what it acknowledges. The latter is looked at whenever a link is made: a server can come back
- * with other settings.
+ * Where the store's server is, from the service's configuration, and whether the server keeps what
+ * it acknowledges. The latter is checked on each new link: a server can come back with other
+ * settings.
  */
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "engine/mariadb/internal.h"
 
 #define PORT 3306
-#define SOCKET "mysqld.sock" /* in a folder that is named as the host */
+#define SOCKET "mysqld.sock" /* in the folder given as the host */
 #define VERSION_MIN 1006     /* 10.6 */
 
 /* ---- where it is ---- */
@@ -93,11 +93,11 @@ enum fh_code mariadb_options(struct mariadb_store *store, const json_t *server,
     return code;
 }
 
-/* ---- whether it keeps its word ---- */
+/* ---- whether it is durable ---- */
 
 struct setting {
     const char *name;
-    const char *wanted; /* NULL: looked at otherwise */
+    const char *wanted; /* NULL: checked differently */
     char value[64];
 };
 
@@ -152,7 +152,7 @@ enum fh_code mariadb_check(struct mariadb_connection *connection, struct fh_erro
         take_settings, &found, error);
     if (code == FH_OK)
         code = check_version(found.version, error);
-    if (code != FH_OK || connection->store->replica) /* whatever it loses it gets again */
+    if (code != FH_OK || connection->store->replica) /* it can fetch again whatever it loses */
         return code;
     const struct setting *settings = found.settings;
     if (strcmp(settings[FLUSH].value, "1") != 0 && strcmp(settings[FLUSH].value, "3") != 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of one use: opened when they are needed, kept, and waited for in order when all are
- * busy. After a failed attempt to connect nobody tries again for a while that grows with each
- * failure, so that a server that starts is not stormed; whoever needs a connection meanwhile hears
- * the failure at once, or, if there are others, waits for one of those: a server that gives no more
- * connections is served with those there are.
+ * Connections of one use: opened on demand, kept, and queued for when all are busy. After a failed
+ * attempt to connect, nobody tries again for a while that grows with each failure, so that a
+ * starting server is not stormed. Until then a fiber that needs a connection gets the last error at
+ * once or, if there are other connections, waits for one of those: so if the server allows no more
+ * connections, the existing ones still serve.
  */
 
 #include <stdlib.h>

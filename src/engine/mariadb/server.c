@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MariaDB. A service's user has all rights in its own database and none elsewhere; there are no
- * anonymous users and no `test` on a private server. Databases have no owner here, so one that is
- * there without its user is taken for somebody else's: users are made first.
+ * MariaDB servers. A service's user has all rights in its own database and none elsewhere; a
+ * private server has no anonymous users and no `test` database. Databases have no owner here, so
+ * one that exists without its user is taken for somebody else's: users are created first.
  *
- * A private server is told of its superuser by a file that it runs at each start, since a new one
+ * A private server gets its superuser from a file that it runs at each start, since a new server
  * lets root in without a password.
  */
 
@@ -93,26 +93,25 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     server_argument(command, "--collation-server=utf8mb4_nopad_bin");
     json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
         server_argument_setting(command, "--", key, value);
-    /* The last word is ours: who may reach it, and whether what it committed is safe, are no
-     * matters of taste. */
+    /* Set last, so that no configured setting can override who may reach the server, or the
+     * durability of its commits. */
     server_argument(command, "--datadir=%s", own->data);
-    /* Whichever MariaDB starts deletes the temporary tables that are in its tmpdir: in /tmp those
-     * of every other server of the machine, under whose statements they then are gone. */
+    /* Any MariaDB server that starts deletes the temporary tables in its tmpdir: in /tmp, those of
+     * every other server on the machine, even while statements use them. */
     server_argument(command, "--tmpdir=%s", own->data);
     server_argument(command, "--init-file=%s/" SERVER_SECRET, own->folder);
     server_argument(command, "--bind-address=127.0.0.1");
     server_argument(command, "--port=%d", own->port);
-    server_argument(command, "--socket=socket"); /* in its data, where nobody else comes */
+    server_argument(command, "--socket=socket"); /* in its data folder, closed to others */
     server_argument(command, "--pid-file=pid");
     server_argument(command, "--skip-name-resolve");
     server_argument(command, "--innodb-flush-log-at-trx-commit=1");
     return server_secret(own, first, error);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
-/* The server knows who asks, and does not let him in there. */
+/* The server knows the user and denies access. */
 static bool is_refusal(unsigned number)
 {
     static const unsigned refusals[] = {1044, 1045, 1049, 1130, 1142, 1227, 1251, 1698};
@@ -126,7 +125,7 @@ static bool is_refusal(unsigned number)
 static enum fh_code failed(MYSQL *link, struct fh_error *error)
 {
     unsigned number = p_mysql_errno(link);
-    /* From 2000 on they are the client's own: nobody answered. */
+    /* Numbers from 2000 on are the client's own: the server did not answer. */
     bool answered = number > 0 && number < 2000 && number != 1040;
     enum fh_code code =
         error_set(error, is_refusal(number) || answered ? FH_CONFLICT : FH_UNAVAILABLE,
@@ -168,7 +167,7 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
     FH_ASSERT(link != NULL);
     p_mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     p_mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    p_mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* "localhost" is no socket */
+    p_mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
     set_tls(link, json_object_get(as, "tls"));
     if (p_mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
                              server_text(as, "password"), database,
@@ -184,7 +183,7 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
     return code;
 }
 
-/* The first column of the first row in `text`, "" when there is none; NULL: not wanted. */
+/* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
 static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t size,
                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -200,7 +199,7 @@ static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t 
     if (p_mysql_real_query(link, statement, (unsigned long)length) != 0)
         return failed(link, error);
     MYSQL_RES *result = p_mysql_store_result(link);
-    if (!result && p_mysql_errno(link) != 0) /* no answer is not "there is none" */
+    if (!result && p_mysql_errno(link) != 0) /* a missing answer is not an empty one */
         return failed(link, error);
     MYSQL_ROW row = result ? p_mysql_fetch_row(result) : NULL;
     if (text)
@@ -224,10 +223,9 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
     return code;
 }
 
-/* ---- Providing ----------------------------------------------------------------------------------
- */
+/* ---- Providing ------------------------------------------------------------------------------- */
 
-/* The database of a GRANT is a pattern, in which '_' is any character. */
+/* The database in a GRANT is a pattern, in which '_' stands for any character. */
 static void write_pattern(char out[NAME_SIZE], const char *name)
 {
     size_t at = 0;
@@ -263,7 +261,7 @@ static enum fh_code make_user(MYSQL *link, const json_t *store, struct fh_error 
 static enum fh_code provide(const json_t *admin, const json_t *store, bool is_private,
                             struct fh_error *error)
 {
-    (void)is_private; /* a private one has no public rights from the start */
+    (void)is_private; /* a private server never has public rights */
     const char *database = server_text(store, "database");
     char pattern[NAME_SIZE];
     MYSQL *link;
@@ -284,8 +282,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
 }
 
-/* ---- Proving ------------------------------------------------------------------------------------
- */
+/* ---- Verifying isolation --------------------------------------------------------------------- */
 
 static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
                              struct fh_error *error)
@@ -293,13 +290,13 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     json_t *there = json_copy((json_t *)(uintptr_t)store);
     json_object_set(there, "user", json_object_get(as, "user"));
     json_object_set(there, "password", json_object_get(as, "password"));
-    /* Any right at anything in a database lets its holder choose it. */
+    /* Any right to anything in a database lets a user select it. */
     enum fh_code code = enter(there, error);
     json_decref(there);
     *ret = '\0';
     if (code == FH_OK)
         snprintf(ret, SERVER_OPEN_SIZE, "enter the database %s", server_text(store, "database"));
-    return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+    return code == FH_CONFLICT ? FH_OK : code; /* refused, as it must be */
 }
 
 static int connections(int n)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of a work whose COMMIT nobody answered: see mark.c. To look whether its mark is there
- * is not enough: its request may still lie in the server's socket, and be carried out after the
- * look. So a row is put into the same place, over another link, in one request:
+ * Settles a COMMIT that was not answered: see mark.c. To check whether its mark is there is not
+ * enough: the request may still lie in the server's socket, and run after the check. So settling
+ * writes a row with the same key, over another link, in one request:
  *
- *     INSERT    at the mark's place, if the opening is still there, and nothing where it is taken;
- *               holds the opening's row, and waits until the work in flight has ended
- *     UPDATE    of what is there now, whoever wrote it
+ *     INSERT    with the mark's key, if the opening still exists; nothing if the key is taken. It
+ *               locks the opening's row, and waits until the transaction in flight has ended
+ *     UPDATE    the row that is there now, whoever wrote it
  *     SELECT    who wrote it
  *     COMMIT
  *
- * A committed row can be seen a moment before the server has synced it. So the update is a
- * change, whose commit syncs all that was written before. The link is one of those for works,
- * whose own has been given up: so it needs none that the server may not have. One that has failed
- * in the midst is not used again: the server ends what was open on it.
+ * A committed row can be visible a moment before the server has synced it. The update makes this a
+ * change, whose commit syncs everything written before. The link is one of those for units of work,
+ * after the unit has given up its own: so it needs none beyond what the server can provide. A link
+ * that fails midway is not used again: the server ends what was open on it.
  */
 
 #include <stdio.h>

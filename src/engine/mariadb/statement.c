@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running one prepared statement on one connection: prepared once a text and connection, executed,
- * its rows fetched one by one as they come, never held together. Rows that nobody wants any more
- * are read and dropped, as the protocol asks.
+ * Runs a prepared statement on a connection: it is prepared once for each text and connection,
+ * executed, and its rows are fetched one by one as they come, never collected. Rows no longer
+ * wanted are read and dropped, as the protocol demands.
  */
 
 #include <mysqld_error.h>
@@ -12,8 +12,9 @@
 #include "base/json.h"
 #include "engine/mariadb/internal.h"
 
-/* Why the statement failed: asked at once, for freeing it would forget that. What fails while rows
- * are fetched (a deadlock, a link that dies) the library notes at the link alone. False always. */
+/* Records why the statement failed, at once, since freeing it would lose that. For failures while
+ * rows are fetched (a deadlock, a link that dies) the library sets the error only on the link.
+ * Always returns false. */
 static bool note_failure(const struct mariadb_connection *connection, MYSQL_STMT *stmt,
                          struct mariadb_failure *failure)
 {
@@ -83,7 +84,7 @@ static bool statement_get(struct mariadb_connection *connection, const struct ma
         return true;
     if (failure->number != ER_MAX_PREPARED_STMT_COUNT_REACHED)
         return false;
-    for (int i = 0; i < MARIADB_TEXTS_MAX; i++) /* the server's limit: leave room to others too */
+    for (int i = 0; i < MARIADB_TEXTS_MAX; i++) /* the server's limit: leave room for others, too */
         statement_drop(connection, i);
     return prepare(connection, text, ret, failure);
 }
@@ -94,7 +95,7 @@ struct reading {
     int64_t rows;
 };
 
-/* False: `failure` says why, or it is ours and in `error`. */
+/* False: `failure` says why; or the error is ours, in `error`. */
 static bool fetch_all(struct mariadb_connection *connection, struct mariadb_statement *statement,
                       struct reading *reading, struct mariadb_failure *failure,
                       struct fh_error *error)
@@ -124,7 +125,7 @@ static bool fetch_all(struct mariadb_connection *connection, struct mariadb_stat
     }
 }
 
-/* What a CALL gives beyond the first rows: the statement's own end among it. */
+/* Drops further results of a CALL, the last of which is the statement's own status. */
 static bool finish(struct mariadb_connection *connection, struct mariadb_statement *statement,
                    struct mariadb_failure *failure)
 {
@@ -140,7 +141,7 @@ static bool finish(struct mariadb_connection *connection, struct mariadb_stateme
     return true;
 }
 
-/* False: as fetch_all. */
+/* False: as for fetch_all. */
 static bool execute(struct mariadb_connection *connection, struct mariadb_statement *statement,
                     struct mariadb_bound *bound, struct reading *reading, int64_t *ret_changes,
                     struct mariadb_failure *failure, struct fh_error *error)
@@ -159,13 +160,13 @@ static bool execute(struct mariadb_connection *connection, struct mariadb_statem
     }
     bool fine = fetch_all(connection, statement, reading, failure, error);
     if (!fine && error->code == FH_OK)
-        return false; /* there is nothing to finish */
+        return false; /* nothing is left to finish */
     if (fine && ret_changes)
         *ret_changes = reading->rows;
     return finish(connection, statement, failure) && fine;
 }
 
-/* The lists among the values, and how many places each takes: up to a power of two. */
+/* Parses the values that are lists. Each gets a number of places rounded up to a power of two. */
 static enum fh_code take_lists(const struct mariadb_text *text, const struct sql_value *values,
                                struct mariadb_lists *lists, struct fh_error *error)
 {
@@ -197,7 +198,7 @@ static void lists_release(struct mariadb_lists *lists)
     free(lists);
 }
 
-/* The text for lists as long as these. */
+/* Gets the text for lists of these lengths. */
 static enum fh_code take_variant(struct mariadb_connection *connection, const char *sql,
                                  const struct sql_value *values, struct mariadb_text **text,
                                  struct mariadb_lists **ret, struct fh_error *error)
@@ -264,9 +265,9 @@ static enum fh_code run_once(struct running *running, struct mariadb_failure *fa
                     &running->reading, running->ret_changes, failure, error);
 }
 
-/* Finds out which of the statement's times have to be given without their Z, once a text: one by
- * one, keeping what changes the server's words; at last all, should several make it say the same. A
- * statement that fails has done nothing, so it may be tried. */
+/* Learns, once for each text, which of the statement's times must be sent without their Z: tries
+ * one after the other, keeping those that change the server's message; finally all, in case several
+ * cause the same message. A statement that fails has done nothing, so it may be tried. */
 static enum fh_code run_learning(struct running *running, struct mariadb_failure *failure,
                                  struct fh_error *error)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statements as the server is given them. Freehold numbers parameters (?1, ?2, each used once or
- * more); the server knows only "?", so each becomes one and a table of positions says which value
- * goes where. "IN (?3...)", how the relational model writes a list here, becomes as many as the
- * list has elements, up to a power of two (the last one is repeated): so the server's planner sees
- * a plain IN, compares in the column's own type and uses its index, and a text has few variants. (A
- * list in one JSON parameter was tried: no index is used.)
+ * Statements in the form the server takes. Freehold numbers parameters (?1, ?2, each used once or
+ * more); the server knows only "?", so each becomes one, and a table of positions says which value
+ * goes where. "IN (?3...)", how the relational model writes a list here, becomes as many places as
+ * the list has elements, rounded up to a power of two (the last element is repeated): so the
+ * server's planner sees a plain IN, compares in the column's own type and uses its index, and a
+ * text has few variants. (A list in a single JSON parameter was tried: it uses no index.)
  *
- * What stands in quotes and comments is left alone. Sessions have ANSI_QUOTES and
- * NO_BACKSLASH_ESCAPES set, so that quotes mean what they mean on the other engines.
+ * Text in quotes and comments is left alone. Sessions set ANSI_QUOTES and NO_BACKSLASH_ESCAPES, so
+ * that quotes mean the same as on other engines.
  *
- * A text is found by where it lies, then by what it says. There are MARIADB_TEXTS_MAX slots, and a
- * clock's hand that frees one not used since it last passed.
+ * A text is found by its address, then by its content. There are MARIADB_TEXTS_MAX slots, and a
+ * clock hand frees one not used since it last passed.
  */
 
 #include <ctype.h>
@@ -87,7 +87,7 @@ static void add_list(struct mariadb_text *text, struct text *sql, int parameter,
     text_add(sql, size ? ")" : EMPTY_LIST);
 }
 
-/* "?12" -> 11 and 3 characters; -1: no number, or one too large. */
+/* "?12" -> 11, and 3 characters; -1: no number, or one too large. */
 static int number_at(const char *at, size_t *ret_length)
 {
     size_t i = 1;
@@ -156,7 +156,7 @@ static void forget(struct mariadb_texts *texts, struct mariadb_text *text)
     text_free(text);
 }
 
-/* A slot for one more. There are more slots than works that could use them all. */
+/* Finds or frees a slot; -1: every slot's statement is running. */
 static int free_slot(struct mariadb_texts *texts)
 {
     for (int i = 0; i < 3 * MARIADB_TEXTS_MAX; i++) {
@@ -198,7 +198,7 @@ static enum fh_code text_new(struct mariadb_texts *texts, const char *key, const
     return FH_OK;
 }
 
-/* How long its lists are is part of what the text says. */
+/* The lengths of its lists are part of the key. */
 static char *variant_key(const char *sql, const int *sizes)
 {
     struct text key;

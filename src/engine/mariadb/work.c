@@ -2,20 +2,20 @@
 /*
  * Units of work on MariaDB.
  *
- * A work takes a connection when it begins and has it to its end. Its transaction begins with its
- * first statement (autocommit is off), at SERIALIZABLE: InnoDB then locks what is read, and two
- * works that cannot stand one after the other meet as a deadlock or a wait that ends; one of them
- * is rolled back by the server and runs again. What has lost its transaction runs nothing more:
- * the next statement would begin a new one without the first half.
+ * A unit of work takes a connection when it begins and keeps it to the end. Its transaction begins
+ * with its first statement (autocommit is off), at SERIALIZABLE: InnoDB locks everything read, so
+ * two units that can't be ordered one after the other meet in a deadlock or a lock wait that times
+ * out; one of them is rolled back and runs again. A unit that lost its transaction
+ * runs no more statements: the next would begin a new transaction without the first half.
  *
- * A run again is "alone": one at a time, and, once one of those was beaten too, with no other work
- * of this process beside it, so that somebody always gets on.
+ * A retry is exclusive: one at a time and, once such a retry lost a conflict too, with no other
+ * unit of this process beside it, so that there is always progress.
  *
- * COMMIT and the work's mark (in place of the one that the connection left before) go in one
- * request, in this order: DELETE, INSERT, COMMIT; the server stops at the first that fails. Should
- * the link die before the answer, or none come, settling tells what became of it and makes the
- * other way impossible, for as long as the server is away: see settle.c. A commit returns
- * when it is decided. The server answers after its log is synced (innodb_flush_log_at_trx_commit,
+ * COMMIT goes in one request with the unit's mark, which replaces the mark that the connection left
+ * before. The order is DELETE, INSERT, COMMIT; the server stops at the first that fails. If the
+ * link dies before the answer, or none comes, settling determines the outcome and rules out the
+ * other one, for as long as the server is away: see settle.c. A commit returns once the outcome is
+ * decided. The server answers after its log is synced (innodb_flush_log_at_trx_commit, which is
  * checked).
  *
  * Single statements (STORE_READ_COMMITTED) borrow a connection each; a snapshot keeps one.
@@ -42,7 +42,7 @@ static bool is_writing(enum store_mode mode)
     return mode == STORE_WRITE || mode == STORE_WRITE_EXCLUSIVE;
 }
 
-/* ---- alone ---- */
+/* ---- exclusive units of work ---- */
 
 static bool must_wait(const struct mariadb_store *store, enum store_mode mode)
 {
@@ -79,7 +79,7 @@ static void take_text(void *context, char **row)
     snprintf(context, 8, "%s", row[0] ? row[0] : "");
 }
 
-/* One at a time in all processes: by a lock of the server that its connection holds. */
+/* Only one process migrates at a time: the connection holds a lock of the server. */
 static enum fh_code migrate_begin(struct mariadb_store *store, struct mariadb_work *work,
                                   struct fh_error *error)
 {
@@ -154,7 +154,8 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
 
 /* ---- statements ---- */
 
-/* A link that had died before the work's first statement has taken nothing of it away. */
+/* If the link died no later than in the unit's first statement, nothing of the unit is lost: takes
+ * another connection. */
 static bool renew(struct mariadb_work *work, const struct mariadb_failure *failure)
 {
     struct mariadb_store *store = store_of(&work->base);
@@ -167,7 +168,7 @@ static bool renew(struct mariadb_work *work, const struct mariadb_failure *failu
     return mariadb_acquire(store, pool_of(store, mode), &work->connection, NULL) == FH_OK;
 }
 
-/* What the text begins with decides whether it may run in a handler's work. */
+/* The text's first word decides whether it may run in a handler's unit of work. */
 static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_reads,
                           bool *ret_schema, struct fh_error *error)
 {
@@ -192,9 +193,9 @@ static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_
     return FH_OK;
 }
 
-/* A work that stood still for so long (a machine that is overloaded) has lost its transaction to
- * the server, and nothing else is amiss: it runs again. Told by when the statement before was sent,
- * since the server counts from when it answered. */
+/* Whether the server ended the transaction because the unit stood idle for too long (an overloaded
+ * machine): nothing else is wrong, and it runs again. Measured from when the previous statement was
+ * sent; the server counts from its answer. */
 static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns,
                         const struct mariadb_failure *failure)
 {
@@ -271,7 +272,7 @@ enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
         if (work->connection)
             mariadb_release(&store->reads, work->connection);
         work->connection = NULL;
-        work->lost = false; /* the next one stands by itself */
+        work->lost = false; /* the next one is independent */
     }
     if (code != FH_OK && error)
         *error = why;
@@ -313,7 +314,7 @@ static void finish(struct mariadb_work *work, bool beaten)
     struct mariadb_store *store = store_of(&work->base);
     enum store_mode mode = work->base.mode;
     if (mode == STORE_MIGRATE)
-        mariadb_connection_free(work->connection); /* and its lock */
+        mariadb_connection_free(work->connection); /* which also releases its lock */
     else if (work->connection)
         mariadb_release(pool_of(store, mode), work->connection);
     if (is_writing(mode))
@@ -335,7 +336,7 @@ void mariadb_rollback(struct store_work *base)
     struct mariadb_work *work = (struct mariadb_work *)base;
     bool beaten = work->lost && work->lost_why.code == FH_CONFLICT;
     if (base->mode == STORE_READ)
-        work->statements = 1; /* its snapshot */
+        work->statements = 1; /* so that its snapshot is rolled back */
     roll_back(work);
     finish(work, beaten);
 }
@@ -348,8 +349,8 @@ static enum fh_code run_again(struct fh_error *error)
     return FH_CONFLICT;
 }
 
-/* The link died, or the server failed, before it had said that the work is committed. The link is
- * given up first: who settles needs one. */
+/* The link died, or the server failed, before it confirmed the commit. The link is given up first:
+ * settling needs one. */
 static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
                            struct fh_error *error)
 {

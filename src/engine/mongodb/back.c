@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What takes a document back that a dead process has changed too late. Its one write was on its way
- * when it was killed; its successor found nothing of it, said so in the counter (`recovered`), and
- * has gone on, mostly with the same things: the client has repeated its key, the saga's handler has
- * run again. Then the write arrives, and finds the version that it names, since the successor has
- * changed other documents, or has not come to this one yet. To carry it on would do all of it
- * twice; so it has never been.
+ * Undoes a write of a dead process that arrived too late. Its one write was on its way when it was
+ * killed; its successor found no trace of it, recorded that in the counter (`recovered`), and went
+ * on, mostly with the same requests: the client has repeated its key, the saga's handler has run
+ * again. Then the write arrives, and still finds the version that it names, because the successor
+ * has changed other documents, or has not reached this one yet. Carrying the entry on would do
+ * everything twice; so it counts as never written.
  *
- * Therefore each entry in a document of the service tells what its write has replaced:
+ * Therefore each entry in a document of the service says what its write has replaced:
  *
  *     back: {made: true}          there was no document
- *     back: {before, came}        these fields were otherwise, or were there; these were not
+ *     back: {before, came}        the fields changed or removed, as they were; the fields added
  *
- * Whoever meets an entry of an epoch up to `recovered` writes the document as it was, with a
- * version of its own, where the entry still is in it; nothing else of the entry is done. That can
- * be repeated, and comes too late where the entry is out. Until somebody who writes meets it, or
- * the store is opened, a GET sees the change.
+ * Whatever finds an entry of an epoch up to `recovered` writes the document as it was, with a
+ * version of its own, if the entry is still in it; nothing else of the entry is done. That can be
+ * repeated, and has no effect once the entry is out. A GET sees the change until a unit of work
+ * that writes reads the document, or the store is opened.
  *
- * An entry without `back` is carried on: an earlier version of the program wrote it, or it had no
- * room in the document.
+ * An entry without `back` is carried on: an earlier version of the program wrote it, or the
+ * document had no room for it.
  */
 
 #include <string.h>
@@ -26,7 +26,7 @@
 #include "base/json.h"
 #include "engine/mongodb/internal.h"
 
-/* The fields of `of` that are not the same in `other`; `missing`: only those that it has not. */
+/* The fields of `of` that differ in `other`; `missing`: only those that `other` lacks. */
 static json_t *fields_apart(const json_t *of, const json_t *other, bool missing)
 {
     json_t *found = json_object(), *value;
@@ -67,7 +67,7 @@ bool mongodb_back_append(bson_t *entry, const struct mongodb_change *change,
     return fits;
 }
 
-/* ---- Taking back ----------------------------------------------------------------------------- */
+/* ---- Undoing --------------------------------------------------------------------------------- */
 
 static void append_own(bson_t *to, const char *version, int64_t order, bool removed)
 {

@@ -2,16 +2,16 @@
 /*
  * JSON and BSON.
  *
- *     integer ↔ int64    real ↔ double    the rest as it is; int32, which others write, is read
+ *     integer ↔ int64    real ↔ double    the rest as it is; int32, written by others, is read
  *
- * Fields keep their order. MongoDB and its kin do not take every name that a document may have, so
- * a few are written otherwise: "%" is "%25", "." is "%2E", the empty name is "%", and at a
- * document's root "_id" and "_fh", which are the engine's, begin with "%5F". Nothing else is
- * changed, so that other programs that read the database meet what the service wrote.
+ * Fields keep their order. MongoDB and compatible servers do not accept every name that a document
+ * may have, so a few are written differently: "%" is "%25", "." is "%2E", the empty name is "%",
+ * and at a document's root "_id" and "_fh", which are the engine's, begin with "%5F". Nothing else
+ * is changed, so that other programs that read the database see what the service wrote.
  *
- * Of a filter only what compares with strings, booleans and integers that a double holds exactly
- * goes to the server, joined by $and and $or, and $exists: candidates. The evaluator of the model
- * decides about each, so a find gives the same on every server.
+ * Only part of a filter goes to the server: comparisons with strings, booleans, and integers that
+ * a double holds exactly, and $and and $or of those. That yields candidates; the model's evaluator
+ * decides about each, so a find gives the same result on every server.
  */
 
 #include "engine/mongodb/bson.h"
@@ -23,14 +23,12 @@
 #include "store/document/filter.h"
 #include "store/document/value.h"
 
-#define NAME_SIZE_MAX                                                                              \
-    ((size_t)1 << 22) /* three bytes for each of a name in the largest document                    \
-                       */
+#define NAME_SIZE_MAX ((size_t)1 << 22) /* of the longest name, encoded */
 #define EXACT_MAX ((json_int_t)1 << 53)
 #define WRAP "%a"
 #define PATH_SIZE (3 * DOCUMENT_PATH_LENGTH_MAX + 8)
 
-/* ---- Fields that are read as they are -------------------------------------------------------- */
+/* ---- Reading single fields ------------------------------------------------------------------- */
 
 int64_t mongodb_integer_at(const bson_t *document, const char *name)
 {
@@ -89,7 +87,7 @@ static void add_encoded(struct text *out, const char *name, bool dots)
     }
 }
 
-/* The name itself where it can stay, else made in `made`. */
+/* The name itself if it can stay as it is, else its encoding in `made`. */
 static const char *encoded(const char *name, bool root, struct text *made)
 {
     bool own = root && is_own(name);
@@ -278,7 +276,7 @@ static json_t *object_of(bson_iter_t *at, bool root, const char *id)
     return NULL;
 }
 
-/* What stands for an array in an array on servers that have none of these. */
+/* The object that stands for an array in an array on servers that do not support these. */
 static bool is_wrapped(const bson_iter_t *at, bson_iter_t *ret_array)
 {
     bson_iter_t child;
@@ -359,7 +357,7 @@ static bool is_asked(const char *operator_name, const json_t *operand)
     return strcmp(operator_name, "$in") == 0 && are_plain(operand);
 }
 
-/* A list of conditions that all must hold. */
+/* A list of conditions that must all hold. */
 struct conditions {
     bson_t *list;
     int count;
@@ -372,8 +370,8 @@ static void begin_condition(struct conditions *to, bson_t *condition)
     mongoc.bson_append_document_begin(to->list, number, -1, condition);
 }
 
-/* Each by itself: two may be met by two elements of an array, which not all servers know of two
- * that stand together. */
+/* Each operator is a condition of its own: different elements of an array may meet two of them, and
+ * not all servers allow for that when the two are in one object. */
 static void append_operators(struct conditions *to, const char *path, const json_t *operators)
 {
     bson_t condition, child;
@@ -402,7 +400,7 @@ static int count_conditions(const json_t *filter)
     return counted.count;
 }
 
-/* All branches must say something. */
+/* Every branch must have a condition for the server; otherwise the $or says nothing. */
 static void append_or(struct conditions *to, const json_t *branches)
 {
     bson_t condition, list, branch;

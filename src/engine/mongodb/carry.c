@@ -1,41 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carrying on what works' writes carry: the steps behind their commits, for many works at once. One
- * job at a time takes them, so that it alone gives out positions.
+ * Carrying on the entries that commits have written: the steps after the commits, for many units
+ * of work at once. One job at a time takes them, so that it alone gives out positions.
  *
  *     1  numbered   the events become rows of fh_outbox, under the next positions (their _id)
- *     2  made       documents of the service that works make are inserted, where they are missing
+ *     2  made       new documents of the service are inserted, where they are missing
  *        begun      so are sagas that began, under their numbers
- *     3  recorded   records of the ledger are put, or removed, as the works left them
+ *     3  recorded   records of the ledger are put or removed, as the units of work left them
  *     4  placed     each key's last position, for `prev` of its next event
  *     5  counted    the counter is moved: from here on the feed shows the events
  *     6  trimmed    the entries are taken out of the documents that carried them
  *
- * After a death anywhere, or an attempt whose end is not known, all steps are taken again: rows
- * beyond the counter are counted first, rows of these works are found by work and index and keep
- * their positions, what 2 finds it leaves, and 3 to 6 can be repeated. That is right because until
- * 6 is known to be done no other work may change the same records.
+ * After a death at any point, or an attempt of unknown outcome, all steps are taken again: rows
+ * beyond the counter are counted first, rows of these units of work are found by work and index
+ * and keep their positions, step 2 leaves what it finds, and 3 to 6 can be repeated. That is
+ * correct because until 6 is known to be done, no other unit of work may change the same records.
  *
- * Of an attempt whose end is not known each message may still come, however late, behind others'
- * works on the same records. It finds nothing to do:
+ * After an attempt of unknown outcome each of its messages may still arrive, however late, even
+ * after later units of work on the same records. It finds nothing to do:
  *
  *     1  its positions are taken; or trimmed, where nobody reads any more
- *     2  the document or saga is there, or what its removal has left (record.c)
- *     3  the records are newer, or gone with something in their place (record.c)
+ *     2  the document or saga is there, or the marker that its removal left (record.c)
+ *     3  the records are newer, or gone with a marker in their place (record.c)
  *     4  a place only rises
- *     5  so does the counter, and it is of another epoch in another turn
- *     6  it names the work whose entry it takes out, and the epoch in which it is carried on
+ *     5  so does the counter, and in another turn it has another epoch
+ *     6  it names the unit of work whose entry it takes out, and the epoch that carries it on
  *
- * So a record has to tell, before it is sent again, that a copy of it may come (record.c);
- * and whoever dies then must leave the entry to who does the same. So nothing is sent again but 6
- * once all before it was answered; and 6 names the epoch, which whoever finds an entry makes his
- * own before anything else: it can't be taken out under his hands. One that is out by then was
- * whole. One that counts as never made keeps its epoch, by which the next one knows it, too, should
- * this process die before it is out.
+ * So before a record is sent again, it must be marked: a copy of it may arrive (record.c). A
+ * process that dies at that point must leave the entry to one that does the same. So nothing is
+ * sent again except 6, once everything before it was answered. And 6 names the epoch, which a
+ * process that finds an entry changes to its own before anything else: then no late copy of 6 can
+ * take the entry out while the process works on it. An entry that is out by then was carried on in
+ * full. One that counts as never written keeps its epoch, so that the next process recognises it,
+ * too, should this one die before it is out.
  *
  * The counter names the turn that owns it (epoch). When another process has opened the store, 5
- * finds nothing to move, 1 meets positions that are taken, and 3 meets records that are newer: this
- * process has to end.
+ * finds nothing to move, 1 meets positions that are taken, and 3 meets newer records: this process
+ * has to end.
  */
 
 #include <stdio.h>
@@ -91,7 +92,7 @@ void carry_bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
     mongoc.bson_destroy(&options);
 }
 
-/* Whether all that was refused was so for a document of the same _id. */
+/* Whether every refusal was for a document of the same _id. */
 static bool is_all_taken(const bson_t *reply)
 {
     enum { DUPLICATE = 11000 };
@@ -196,10 +197,10 @@ void carry_visit(struct carrying *c, const char *collection, const bson_t *filte
     mongoc.bson_destroy(&options);
 }
 
-/* ---- 6: the carriers ------------------------------------------------------------------------- */
+/* ---- 6: taking entries out ------------------------------------------------------------------- */
 
-/* What carried it goes with it, if it was there for nothing else. But a late copy of what made it
- * has to find it there: then it stays, and says so where the service's document may be removed. */
+/* Removes the carrier too, if it exists for nothing else. But if a late copy of the request that
+ * created it may arrive, that copy has to find it: then it stays, marked. */
 static void trim_one(struct carry_bulk *bulk, struct carrying *c,
                      const struct mongodb_carried *item)
 {
@@ -210,7 +211,8 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     mongoc.bson_init(&update);
     mongoc.bson_append_utf8(&selector, "_id", -1, item->document_id, -1);
     mongoc.bson_append_utf8(&selector, "_fh.work.id", -1, item->id, -1);
-    if (!item->never) /* which stays of its own epoch, so that whoever finds it knows it, too */
+    /* A `never` entry keeps its own epoch, so that another process that finds it knows it, too. */
+    if (!item->never)
         mongoc.bson_append_int64(&selector, "_fh.work.epoch", -1, c->carry->epoch);
     mongoc.bson_append_document_begin(&update, "$unset", -1, &part);
     mongoc.bson_append_utf8(&part, "_fh.work", -1, "", 0);
@@ -218,7 +220,8 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     if (item->late) {
         mongoc.bson_append_document_begin(&update, "$set", -1, &part);
         mongoc.bson_append_bool(&part, "_fh.late", -1, true);
-        if (alone) /* until when it has to be there: claim.c */
+        /* How long it has to be there: claim.c. */
+        if (alone)
             mongoc.bson_append_int64(&part, "_fh.epoch", -1, c->carry->epoch);
         mongoc.bson_append_document_end(&update, &part);
     }
@@ -237,13 +240,13 @@ static void trim_one(struct carry_bulk *bulk, struct carrying *c,
     mongoc.bson_destroy(&update);
 }
 
-/* What carried it, was there for nothing else, and has nothing to tell. */
+/* A carrier that exists for nothing else, and needs no marker. */
 static bool is_only_removed(const struct mongodb_carried *item)
 {
     return strcmp(item->collection, MONGODB_WORKS) == 0 && !item->late && !item->back;
 }
 
-/* All such at once: the server looks through them once, and makes it durable once. */
+/* All of these at once: the server searches once, and syncs once. */
 static void trim_works(struct carrying *c)
 {
     struct carry_bulk bulk;
@@ -324,7 +327,7 @@ static bool is_stamped(const struct mongodb_carried *item, struct carrying *c)
     return stamped;
 }
 
-/* What was found becomes this epoch's. */
+/* Stamps the entries that were found with this epoch. */
 static void stamp_left(struct carrying *c)
 {
     for (int i = 0; i < c->carry->count && !c->code; i++) {

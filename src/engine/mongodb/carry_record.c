@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What works leave in other documents than the one that carries it: documents of the service that
- * they make, and records of the ledger that they put or remove (a step of carry.c each).
+ * Writes of an entry to documents other than the one that carries it: new documents of the
+ * service, and records of the ledger that are put or removed (a step of carry.c each).
  *
- * What the work has found missing is inserted, and only where that is refused looked for. A server
- * may have to go through the whole collection to find a document, even by its _id (FerretDB 1 on
- * SQLite does); that one is there it knows by the index.
+ * A document that the unit of work found missing is inserted, and searched for only if that is
+ * refused. A server may have to scan the whole collection to find a document, even by its _id
+ * (FerretDB 1 on SQLite does); that an _id is taken it knows from the index.
  *
- *     what is found            is
- *     nothing                  made
+ *     found                    action
+ *     nothing                  created
  *     a record, not newer      changed, or removed, and then has this number (record.c)
- *     a document, not newer    replaced: an earlier attempt has made it; or somebody whose request
- *                              came too late, and whom nobody waits for
- *     what is newer            left alone
+ *     a document, not newer    replaced: an earlier attempt has created it, or a request that came
+ *                              too late, and that nobody waits for
+ *     anything newer           left alone
  *
- * An attempt whose end is not known may have inserted it, and may yet: behind one it is told so
- * (_fh.late) in whatever comes to be there.
+ * An attempt of unknown outcome may have inserted it, or may yet do so: after one, whatever is
+ * written there is marked `_fh.late`.
  */
 
 #include "base/crash.h"
@@ -37,7 +37,7 @@ static void append_late(bson_t *selector, bool is_so)
     mongoc.bson_append_document_end(selector, &late);
 }
 
-/* Those of which a late copy may come stay, unseen. */
+/* Documents of which a late copy may arrive stay, hidden. */
 static void bury_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector,
                       int64_t order)
 {
@@ -72,7 +72,7 @@ static void record_range(struct carry_bulk *bulk, struct carrying *c, const char
     mongoc.bson_destroy(filter);
 }
 
-/* Once: no late copy of it can come. Where that is not told, it is not known. */
+/* `once`: no late copy of it can arrive. Without it, one might. */
 static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_t *write,
                         int64_t order)
 {
@@ -99,7 +99,8 @@ static void record_gone(struct carry_bulk *bulk, struct carrying *c, const bson_
     mongoc.bson_destroy(&selector);
 }
 
-/* {_id, fields, _fh}; `fields` of a document of the service have _fh, a record gets its own. */
+/* {_id, fields, _fh}; the `fields` of a document of the service include _fh, a record gets its
+ * own. */
 static bson_t *new_document(const char *id, const bson_t *fields, int64_t order)
 {
     bson_iter_t at;
@@ -138,7 +139,7 @@ static void put_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
     mongoc.bson_destroy(&update);
 }
 
-/* In the place of whatever is older. */
+/* Replaces whatever is older. */
 static void replace_one(struct carry_bulk *bulk, struct carrying *c, const char *id,
                         const bson_t *fields, int64_t order)
 {
@@ -157,8 +158,8 @@ static void replace_one(struct carry_bulk *bulk, struct carrying *c, const char 
     mongoc.bson_destroy(told);
 }
 
-/* What was not there is inserted: so nobody has to look for it. Behind a refusal, and where an
- * earlier attempt may have made it, it is written as all else is. */
+/* A document that did not exist is inserted: so the server need not search for it. After a refusal,
+ * and where an earlier attempt may have created it, it is written like everything else. */
 static bool is_inserted(const struct carrying *c, const bson_t *write, bool makes)
 {
     bson_iter_t at;
@@ -207,9 +208,9 @@ static void record_once(struct carrying *c)
     carry_bulks_end(c, &bulks);
 }
 
-/* What is refused for another of its _id may have met a late copy that came in between: then it
- * finds that one now. Else the record is newer: so it is when another process has the store, or
- * when it is this entry that comes late. */
+/* A refused insert may have met a late copy that arrived in between: the second try finds that. If
+ * it is refused, too, the record is newer: another process has the store, or this entry itself
+ * comes late. */
 void carry_twice(struct carrying *c, void (*once)(struct carrying *c))
 {
     c->newer = false;

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose the store is, and the numbers that order its writes. All of it stands in one document, the
+ * Who owns the store, and the numbers that order its writes. All of it is in one document, the
  * counter {_id: "counter", position, epoch, order, recovered, copy}:
  *
- *     position    the last that the feed shows
- *     epoch       one more with each turn: a former owner that lives on finds it moved when it next
- *                 gives out a position, and ends
+ *     position    the last one that the feed shows
+ *     epoch       one more with each turn: a former owner that is still running finds it moved when
+ *                 it next gives out a position, and ends
  *     order       numbers up to this one have been given to some turn
- *     recovered   whatever was written in epochs up to this one has been carried on
+ *     recovered   everything written in epochs up to this one has been carried on
  *     copy        the number of the last copying into the store (copy_begin.c)
  *
- * Each entry, and each record that it writes, carries a number that is above those of all entries
- * which it could have read; so of two writes of a record the later one is known by its number
- * (record.c). Turns take the numbers by blocks, in the write that raises the epoch; what is
- * left of a block when its turn ends is lost.
+ * Each entry, and each record that it writes, carries a number above those of all entries that it
+ * could have read; so the numbers tell which of two writes of a record is the later one
+ * (record.c). Turns take the numbers in blocks, in the write that raises the epoch; the rest of a
+ * block is lost when its turn ends.
  *
- * An entry that appears in epoch `recovered` or below was not there when all that these had left
- * was looked for: its process had died, or was taken for dead, and nobody was told of it. So it
- * counts as never written (settle.c), and what it has changed is taken back
+ * An entry that appears with an epoch up to `recovered` was not there when everything left by
+ * those epochs was searched for: its process had died, or was taken for dead, and nobody was told
+ * that it committed. So it counts as never written (settle.c), and what it has changed is undone
  * (back.c).
  *
- * All of this can be repeated, and can come late: each change names the epoch that it moves or that
- * it is of, and a block that was taken twice is lost. A program of an earlier version raises the
- * epoch as well, where it is not that of the turn before, and leaves the other fields alone.
+ * All of this can be repeated, and can arrive late: each change names the epoch that it moves or
+ * belongs to, and a block that was taken twice is lost. A program of an earlier version raises the
+ * epoch too, unless it is still that of the turn before, and leaves the other fields alone.
  */
 
 #include "engine/mongodb/internal.h"
 #include "store/turn.h"
 
 #define BLOCK (INT64_C(1) << 20)
-/* So a store that is made anew begins above its former life's numbers. */
+/* So a store that is created anew begins above the numbers of its former incarnation. */
 #define ORDER_FIRST_SHIFT 20
 
 struct claiming {
@@ -73,8 +73,7 @@ static enum fh_code read_counter(struct claiming *claiming, mongoc_collection_t 
 /* ---- Changing the counter -------------------------------------------------------------------- */
 
 /* {findAndModify, query: {_id, epoch?}, update: {$set?, $inc: {order}}, new: true}: one round trip
- * that says what is there then, with the connection's write concern. `epoch` negative: whatever it
- * is. */
+ * that returns the result, with the connection's write concern. `epoch` negative: any. */
 static void append_change(bson_t *command, int64_t epoch, const bson_t *set)
 {
     bson_t query, update, increment;
@@ -203,10 +202,10 @@ enum fh_code mongodb_claim(struct mongodb *mongodb, int64_t known, struct fh_err
     return FH_OK;
 }
 
-/* ---- Behind a recovery ----------------------------------------------------------------------- */
+/* ---- After a recovery ------------------------------------------------------------------------ */
 
-/* What once carried an entry and was left so that its late copy would find it there: that copy is
- * known by its epoch now. */
+/* Removes former carriers that were kept for their late copies to find: those copies are now
+ * recognised by their epoch. */
 static enum fh_code sweep(const struct mongodb_call *call, int64_t recovered,
                           struct fh_error *error)
 {
@@ -255,7 +254,7 @@ enum fh_code mongodb_claim_recovered(struct mongodb *mongodb, struct fh_error *e
 int64_t mongodb_since(const struct mongodb *mongodb, const char *collection)
 {
     static const char *const apart[] = {MONGODB_META, MONGODB_WORKS, MONGODB_DECLARED, "fh_lease",
-                                        "fh_migration"}; /* nobody copies these */
+                                        "fh_migration"}; /* not copied */
     for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
         if (strcmp(collection, apart[i]) == 0)
             return 0;

@@ -4,10 +4,11 @@
  *
  * Each client of the library has one connection and is used by one job of the pool at a time; one
  * that could not reach the server is made anew. None has threads of its own or wakes up while it is
- * idle. Whoever finds none free waits in line.
+ * idle. A fiber that finds none free waits in a queue.
  *
  * Writes ask for the majority and its journals, reads for what a majority has: an answer of the
- * server's is final. The library never repeats a write: that is for those who know what it means.
+ * server's is final. The library never repeats a write: that is up to callers who know what the
+ * write means.
  */
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct mongodb_client {
     struct mongodb_client *next;
 };
 
-/* ---- Where and as whom ----------------------------------------------------------------------- */
+/* ---- Address and user ------------------------------------------------------------------------ */
 
 static void add_encoded(struct text *out, const char *value)
 {
@@ -118,7 +119,7 @@ enum fh_code mongodb_uri_new(const json_t *server, mongoc_uri_t **ret, struct fh
 
 /* ---- What errors mean ------------------------------------------------------------------------ */
 
-/* The server is going away, or is no primary. */
+/* The server is shutting down, or is not the primary. */
 static bool is_away(uint32_t code)
 {
     static const uint32_t codes[] = {6,     7,     89,    91,    189,   262,  9001,
@@ -187,7 +188,7 @@ static void job_run(void *argument)
     else
         job->code = error_set(&job->error, FH_UNAVAILABLE, "No connection could be made.");
     if (job->code == FH_UNAVAILABLE && job->client->native) {
-        /* One that has failed would not try again for 5 s, though the server may be back. */
+        /* A failed one would not retry for 5 s, though the server may be back. */
         mongoc.mongoc_client_destroy(job->client->native);
         job->client->native = NULL;
     }
@@ -287,7 +288,7 @@ void mongodb_back_off(struct mongodb *mongodb, int tries)
     fiber_sleep_until(world, world_in_ms(world, pause_ms));
 }
 
-/* ---- First contact, and the end -------------------------------------------------------------- */
+/* ---- Connecting and disconnecting ------------------------------------------------------------ */
 
 struct greeting {
     struct mongodb_call call; /* first */
@@ -341,7 +342,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
     return code;
 }
 
-/* Off the loop: each says goodbye to its server first. */
+/* Off the event loop: each client takes leave of its server first. */
 static void destroy_run(void *argument)
 {
     for (struct mongodb_client *client = argument; client; client = client->next) {

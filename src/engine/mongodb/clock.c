@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What time it is on the server: a part of its greeting, which needs no right and changes nothing.
- */
+/* The server's time: part of its reply to isMaster, which needs no privilege and changes
+ * nothing. */
 
 #include "engine/mongodb/internal.h"
 

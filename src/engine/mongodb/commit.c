@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Committing: all that a work leaves behind is in ONE write of ONE document, which any server makes
- * atomically.
+ * Committing: all that a unit of work changes is in ONE write of ONE document, which any server
+ * makes atomically.
  *
  *     it changes            the one write
- *     a document            that document, guarded by its version; with it, under _fh.work, goes
- *                           what the work leaves elsewhere: its entry
+ *     a document            that document, guarded by its version; under _fh.work it also holds
+ *                           everything else that the unit of work changes: its entry
  *     none, one record      that record of the ledger
  *     none, several         a document in fh_work that holds the entry and nothing else
- *     it makes a document,  the same; the document is one of the entry's writes, and there before
- *     and something else    anybody hears of the work
+ *     it creates one,       the same; the document is one of the entry's writes, and exists
+ *     and something else    before anybody learns of the unit of work
  *
  * An entry is {id, at, epoch, writes: [{collection, id, document | gone} | {collection, range}],
- * events: [...], back: what brings its document back (back.c)}. A document in `writes` that
- * has _fh is one of the service, which the work makes; `new`: a record that was not there. Behind
- * the one write it is carried on (settle.c) and then taken out of the document. Its number
- * (`at`) is drawn when the work is valid: so it is above that of every work that has written what
- * this one has read or writes.
+ * events: [...], back: how to restore its document (back.c)}. A document in `writes` that has _fh
+ * is a new one of the service; `new`: a record that did not exist. After the one write the entry
+ * is carried on (settle.c) and then taken out of the document. Its number (`at`) is drawn when the
+ * unit of work is valid: so it is above that of every unit of work that wrote anything that this
+ * one reads or writes.
  *
  *     killed before the write     no trace
- *     killed behind it            all of it: what was not carried on yet is, at the next opening
+ *     killed after it             all of it: the rest is carried on at the next opening
  */
 
 #include <stdio.h>
@@ -51,7 +51,7 @@ static bool append_change(bson_t *list, int index, const struct mongodb_change *
             mongoc.bson_append_bool(&item, "new", -1, true);
     } else {
         mongoc.bson_append_bool(&item, "gone", -1, true);
-        if (change->known && !change->late) /* then its removal leaves nothing: carry.c */
+        if (change->known && !change->late) /* then its removal leaves no marker: carry_record.c */
             mongoc.bson_append_bool(&item, "once", -1, true);
     }
     return mongoc.bson_append_document_end(list, &item) && fits;
@@ -64,7 +64,7 @@ static void append_own(bson_t *document, const struct mongodb_entry *entry, bson
     mongoc.bson_append_int64(ret, "at", -1, entry->order);
 }
 
-/* The service's document as it is to be, _fh too. */
+/* The new document of the service, including _fh. */
 static bool append_made(bson_t *list, int index, const struct mongodb_change *change,
                         const struct mongodb_entry *entry)
 {
@@ -82,7 +82,7 @@ static bool append_made(bson_t *list, int index, const struct mongodb_change *ch
     return mongoc.bson_append_document_end(list, &item) && fits;
 }
 
-/* A filter is a server's own: its names stay as they are. */
+/* A filter is in the server's own terms: its names stay as they are. */
 static bool append_range(bson_t *list, int index, const json_t *range)
 {
     bson_t item;
@@ -167,7 +167,7 @@ static bson_t *record_bson(const struct mongodb_change *change)
     return NULL;
 }
 
-/* What was only looked at is no change. */
+/* A document that was only read is no change. */
 static void drop_untouched(struct mongodb_work *own)
 {
     struct mongodb_change **at = &own->changes, *untouched = NULL;
@@ -228,14 +228,14 @@ static enum fh_code plan_alone(struct mongodb_entry *entry, struct fh_error *err
     return entry->document ? FH_OK : too_large(error);
 }
 
-/* The service's document is one that was not there, and of which no copy can come: it is made
- * behind the one write. Else its carrier would have to be looked for again. */
+/* A new document of the service, of which no late copy can arrive: it is created after the one
+ * write. Otherwise its carrier would have to be searched for again. */
 static bool is_made(const struct mongodb_change *user)
 {
     return user && user->new && !*user->version && !user->late;
 }
 
-/* Which document, and what of it. */
+/* Which document to write, and with what content. */
 static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work *own,
                          struct fh_error *error)
 {
@@ -257,7 +257,7 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
         return entry->carried ? plan_alone(entry, error) : too_large(error);
     if (user && entry->carried && plan_document(entry, user, NULL) == FH_OK)
         return FH_OK;
-    if (user && (records || more)) { /* without what would bring it back */
+    if (user && (records || more)) { /* try without `back` */
         if (entry->carried)
             mongoc.bson_destroy(entry->carried);
         entry->carried = entry_bson(own, entry, NULL);
@@ -267,15 +267,15 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
     return user ? plan_document(entry, user, error) : plan_alone(entry, error);
 }
 
-/* ---- Validation, and the order of things ----------------------------------------------------- */
+/* ---- Validation and numbering ---------------------------------------------------------------- */
 
 static int compare_names(const void *left, const void *right)
 {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* Events of one key are numbered in the order in which their works were valid. Internal ones have
- * no reader who minds. */
+/* Events of one key are numbered in the order in which their units of work became valid. The order
+ * of internal ones matters to no reader. */
 static enum fh_code lock_keys(struct mongodb_entry *entry, const struct mongodb_work *own,
                               struct fh_error *error)
 {
@@ -328,7 +328,7 @@ static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *o
     return plan(entry, own, error);
 }
 
-/* The entry takes over what it needs of the work. */
+/* The entry takes over what it needs from the unit of work. */
 static void take_over(struct mongodb_entry *entry, struct mongodb_work *own)
 {
     entry->changes = own->changes;
@@ -350,7 +350,7 @@ static struct mongodb_entry *entry_new(struct mongodb *mongodb)
     return entry;
 }
 
-/* Who hears that it is done finds what it has made. */
+/* Whether the caller can be told of the commit: a new document has to exist by then. */
 static bool is_over(const struct mongodb_entry *entry)
 {
     return entry->ended || entry->recorded || !entry->mongodb->carrying ||

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Works side by side in this process, which is the only one that writes, as long as it is its turn
- * (turn.c).
+ * Concurrent units of work in this process, which is the only one that writes, as long as it has
+ * the turn (turn.c).
  *
- * A work reads what is committed and remembers what it read. When it commits it is valid if nothing
- * of that has been changed since by a work that has ended, nor is being changed by one that is
- * committing; otherwise it is run again. So each valid work is as if it had happened at the one
- * moment of its validation: works are serializable, in the order in which they were valid.
+ * A unit of work reads committed data and remembers what it read. When it commits, it is valid if
+ * none of that has been changed since by one that has ended, nor is being changed by one that is
+ * committing; otherwise it is rerun. So each valid unit of work is as if it had happened at the
+ * one moment of its validation: they are serializable, in the order in which they became valid.
  *
  *     open      reads; its changes are in memory
  *     valid     an entry: others' reads of what it changes are no longer valid
  *     decided   its one write is acknowledged
- *     ended     carried on: nothing of it is left but in its own collections
+ *     ended     carried on: all its changes are in their own collections
  *
- * An entry is kept after its end while a work is open that began before it. What a find read is
- * its filter: a change conflicts with it when the document matches it before or afterwards.
+ * An entry is kept after its end while a unit of work is open that began earlier. A find is
+ * remembered by its filter: a change conflicts with it when the document matches before or after.
  *
- * Locks are in memory, first come, first served: of the one document that a work changes, from its
- * first change to the entry's end; and of the keys of its events, in the order of the keys, from
- * its validation on. Nobody who holds a key's waits for a document's, so nobody waits in a circle.
+ * Locks are in memory, first come, first served: on the one document that a unit of work changes,
+ * from its first change to the entry's end; and on the keys of its events, taken in the order of
+ * the keys, from its validation on. No holder of a key's lock waits for a document's, so there are
+ * no deadlocks.
  *
- * A work that is run again is alone: it waits until all others have left, and they wait for it. So
- * it is valid, whatever it has read.
+ * A rerun is exclusive: it waits until all others have left, and they wait for it. So it is valid,
+ * whatever it has read.
  */
 
 #include <stdlib.h>
@@ -74,7 +75,7 @@ void mongodb_leave(struct mongodb *mongodb, bool exclusive)
 struct mongodb_lock {
     char *name;
     struct fiber_queue queue;
-    int users; /* the holder and those who wait */
+    int users; /* the holder and those that wait */
     bool held;
 };
 

@@ -39,7 +39,7 @@ static bool take_document(struct mongodb_visit *visit, const bson_t *document)
     return reading->count < COPIED_ROWS_MAX && reading->size < COPIED_SIZE_MAX;
 }
 
-/* Those behind `last` (NULL: from the beginning); positions up to `through` (0: all). */
+/* Those after `last` (NULL: from the beginning); positions up to `through` (0: all). */
 static enum fh_code read_some(struct store *store, const struct copied_ledger *ledger,
                               const bson_t *last, int64_t through, struct reading *reading,
                               struct fh_error *error)
@@ -57,7 +57,7 @@ static enum fh_code read_some(struct store *store, const struct copied_ledger *l
         mongoc.bson_append_document_end(&filter, &part);
     }
     reading->since = mongodb_since(mongodb_of(store), ledger->collection);
-    if (!ledger->numbered) { /* what is gone, and only kept for late copies of it */
+    if (!ledger->numbered) { /* removed ones, kept only for their late copies to find */
         mongoc.bson_append_document_begin(&filter, "_fh.removed", -1, &part);
         mongoc.bson_append_bool(&part, "$exists", -1, false);
         mongoc.bson_append_document_end(&filter, &part);
@@ -105,7 +105,7 @@ static enum fh_code use_rows(const struct copied_ledger *ledger, const struct re
     return code;
 }
 
-/* Up to where the outbox is one: what lies beyond the counter is in nobody's. */
+/* The outbox ends at the counter: rows beyond it do not belong to it. */
 static enum fh_code counted(struct store *store, int64_t *ret, struct fh_error *error)
 {
     struct store_work *work;
@@ -185,16 +185,17 @@ static enum fh_code draw(struct store *store, int64_t *ret, struct fh_error *err
     return code;
 }
 
-/* Any number of one collection's documents, at once. */
+/* Any number of documents of one collection, at once. */
 struct writing {
     struct mongodb_call call; /* first */
     const char *collection;
-    bson_t *documents; /* to insert; NULL: all that is there goes, written below `order` */
+    bson_t *documents; /* to insert; NULL: removes everything written below `order` */
     int count, done;
     int64_t order, since;
 };
 
-/* Before those that are not done yet: all that meets `first`; NULL: nothing. */
+/* First removes everything that meets `first` (NULL: nothing), then inserts the documents not yet
+ * done. */
 static enum fh_code insert_once(struct writing *writing, const bson_t *first,
                                 struct fh_error *error)
 {
@@ -218,7 +219,7 @@ static enum fh_code insert_once(struct writing *writing, const bson_t *first,
     return taken ? FH_OK : mongodb_failed(&why, error);
 }
 
-/* Where one of an _id is there already, it has come from an earlier copier in between. */
+/* A duplicate _id has been inserted in between by an earlier copier. */
 static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
 {
     struct writing *writing = (struct writing *)call;
@@ -235,7 +236,7 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     return code;
 }
 
-/* For the copying that this process has begun, if the store has seen no other one since. */
+/* Only if this process began the store's latest copying. */
 static enum fh_code insert_all(struct store *store, struct writing *writing, struct fh_error *error)
 {
     struct mongodb *mongodb = mongodb_of(store);
@@ -305,7 +306,7 @@ static void append_column(bson_t *document, const struct copied_column *column,
         mongoc.bson_append_utf8(document, column->name, -1, value->text, (int)value->length);
 }
 
-/* Not initialised. They are aligned more strictly than what malloc gives. */
+/* Not initialised. bson_t needs a stricter alignment than malloc's. */
 static bson_t *documents_new(int count)
 {
     bson_t *documents = aligned_alloc(_Alignof(bson_t), ((size_t)count + 1) * sizeof *documents);
@@ -378,8 +379,7 @@ static enum fh_code insert_documents(struct store *store, const char *collection
     return code;
 }
 
-/* ---- emptying -----------------------------------------------------------------------------------
- */
+/* ---- emptying -------------------------------------------------------------------------------- */
 
 static enum fh_code end_documents(struct store *store, struct fh_error *error)
 {

@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A copying into a store: its beginning, its numbers, and why nothing comes of one that is over.
+ * Copying into a store: its beginning, its numbers, and why a copier that is over does no harm.
  *
- * A copier makes documents of which nobody knows before, in any number. It may be killed, and the
- * next one copy something else; then the service serves from that. So each copying draws a number,
- * above all that were drawn before, and puts it into the counter (`copy`) before it empties the
- * store. What is in the collections that are copied, and carries a number up to this one, is not
- * there: all who read take it so (mongodb_since), and who writes on its place finds it older.
+ * A copier creates any number of documents that nobody knows of before. It may be killed, and the
+ * next one may copy something else; then the service serves from that. So each copying draws a
+ * number, above all drawn before, and puts it into the counter (`copy`) before it empties the
+ * store. In the collections that are copied, anything with a number up to this one counts as
+ * absent: all readers treat it so (mongodb_since), and a write in its place finds it older.
  *
  *     killed before the counter    nothing was changed
- *     killed behind it             the store is empty; the next copying begins as this one did
+ *     killed after it              the store is empty; the next copying begins as this one did
  *
- * What an earlier copier has sent, and what works had sent before, changes nothing when it comes:
+ * Messages that an earlier copier, or units of work before it, have sent change nothing on
+ * arrival:
  *
  *     the counter's number         names the epoch, which the next process has raised; and only
  *                                  rises
- *     emptying                     leaves what carries a higher number than its own, events and
+ *     emptying                     leaves everything with a higher number than its own, events and
  *                                  keys' places included
- *     documents, records, places   are not there
+ *     documents, records, places   count as absent
  *     events                       find their positions taken; or trimmed, where nobody reads; or
- *                                  are not there (number.c)
+ *                                  count as absent (number.c)
  *     the position                 names the epoch
- *     what was trimmed             finds a newer record
+ *     the trimmed position         finds a newer record
  *
- * A copier that was paused and goes on draws from the numbers that it had; once it has others, the
- * counter has told it that another copying has begun.
+ * A copier that was paused and goes on draws from the numbers that it had; to get more it has to
+ * ask the counter, which tells it that another copying has begun.
  */
 
 #include "engine/mongodb/internal.h"
 
 struct numbering {
     struct mongodb_call call; /* first */
-    int64_t copy;             /* 0: that of this call */
+    int64_t copy;             /* 0: the number of this call */
     int64_t position, trimmed, epoch, order;
     const char *trimmed_id;
 };
@@ -54,7 +55,7 @@ static enum fh_code update_meta(const struct mongodb_call *call, const bson_t *s
     return found ? FH_OK : error_set(error, FH_UNAVAILABLE, "The store is another process's now.");
 }
 
-/* As long as this turn lasts: the next one takes it up. */
+/* While this turn lasts: the next one reads it. */
 static enum fh_code update_counter(const struct numbering *numbering, const char *operator_name,
                                    const char *field, int64_t value, struct fh_error *error)
 {
@@ -72,7 +73,7 @@ static enum fh_code update_counter(const struct numbering *numbering, const char
     return code;
 }
 
-/* Within a work, which the turn does not go away under. */
+/* Inside a unit of work, so that the turn can't end during the call. */
 static enum fh_code call_in_turn(struct store *store, struct numbering *numbering,
                                  struct fh_error *error)
 {
@@ -118,7 +119,7 @@ enum fh_code mongodb_copy_check(const struct mongodb *mongodb, struct fh_error *
                            "Another process has begun to copy into the store.");
 }
 
-/* Only so that the counter is asked for: it says so already. */
+/* Only to consult the counter: it has this number already. */
 enum fh_code mongodb_copy_end(struct store *store, struct fh_error *error)
 {
     struct numbering numbering = {.call.run = announce_run, .copy = mongodb_of(store)->copy};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The document model's operations. What an update makes of a document is computed here, by the code
- * that does it on every engine, and the whole document is written: so an operator means the same
- * whatever server this is, and a server needs to know none of them.
+ * The document model's operations. The effect of an update is computed here, by the code that does
+ * it on every engine, and the whole document is written: so an operator means the same on every
+ * server, and a server needs to know none of them.
  *
  * The collections that a service has declared are in fh_collection, and in memory. An index is the
- * server's own; fields of names that the server does not take are indexed under the name that is
+ * server's own; fields whose names the server does not accept are indexed under the name that is
  * stored (bson.c).
  */
 
@@ -19,11 +19,11 @@
 #include "store/document/value.h"
 
 #define INDEX_PREFIX "fh_"
-#define ENTRIES "_fh.work.id" /* what a work has left in a document: see commit.c */
+#define ENTRIES "_fh.work.id" /* the entry of a unit of work in a document: see commit.c */
 #define PATH_SIZE (3 * ENGINE_FIELD_SIZE)
 #define INDEX_NAME_SIZE (PATH_SIZE + sizeof INDEX_PREFIX)
 
-/* ---- What is declared ------------------------------------------------------------------------ */
+/* ---- Declared collections -------------------------------------------------------------------- */
 
 static struct engine_collection *collection_of(struct mongodb *mongodb, const char *name)
 {
@@ -67,7 +67,7 @@ static enum fh_code check_declaration(const struct fh_collection *declared, stru
     return code;
 }
 
-/* ---- Making collections and indexes ---------------------------------------------------------- */
+/* ---- Creating collections and indexes -------------------------------------------------------- */
 
 struct indexing {
     struct mongodb_call call; /* first */
@@ -76,7 +76,7 @@ struct indexing {
     int make_count, drop_count;
 };
 
-/* The name under which it is stored, and the index's own. */
+/* The path under which the field is stored, and the index's name. */
 static void index_names(const char *field, char path[static PATH_SIZE],
                         char name[static INDEX_NAME_SIZE])
 {
@@ -96,7 +96,7 @@ static bool command(const struct mongodb_call *call, const bson_t *command, bson
     return done;
 }
 
-/* One a command: FerretDB 1.24 drops the connection when some of several are there. */
+/* One per command: FerretDB 1.24 drops the connection when only some of several exist. */
 static bool make_index(const struct indexing *indexing, const char *field, bson_error_t *why)
 {
     bson_t create, list, index, key;
@@ -242,7 +242,7 @@ static enum fh_code not_found(const char *collection, const char *id, struct fh_
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s' in %s.", id, collection);
 }
 
-/* A copy of what is on the heap, in the arena that is set. */
+/* Copies a document from the heap into the arena that is set. */
 static enum fh_code hand_out(const json_t *document, json_t **ret, struct fh_error *error)
 {
     *ret = json_copy_all(document);
@@ -291,7 +291,7 @@ static void change_to(struct mongodb_change *change, json_t *document)
     change->new = document;
 }
 
-/* One whose id was `drawn` for it is not there. */
+/* `drawn`: its id was generated for it, so it does not exist yet. */
 static enum fh_code insert_one(struct store_work *work, const char *collection,
                                const json_t *document, bool drawn, struct fh_error *error)
 {
@@ -327,7 +327,7 @@ static enum fh_code add(struct store_work *work, const char *collection, const j
     return insert_one(work, collection, document, true, error);
 }
 
-/* On the heap: the document is there twice for a while, and a work's arena is bounded. */
+/* On the heap: the document exists twice for a while, and a unit of work's arena is bounded. */
 static enum fh_code update_on_heap(struct store_work *work, const char *collection, const char *id,
                                    const json_t *filter, const json_t *how,
                                    struct mongodb_change **ret, struct fh_error *error)

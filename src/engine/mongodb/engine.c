@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The MongoDB engine: opening and closing a store. Why it is built as it is, what is promised and
- * what was tried against which server is told in docs/operate/engines/mongodb.md.
+ * The MongoDB engine: opening and closing a store. docs/operate/engines/mongodb.md explains why it
+ * is built like this, what is promised and what was tested against which server.
  *
  * One process at a time writes into a store: the only one that has it open, or the one whose turn
- * it is (turn.c); claim.c makes it known whose it is.
+ * it is (turn.c); claim.c records which one that is.
  */
 
 #include "engine/mongodb/internal.h"
@@ -82,7 +82,7 @@ static enum fh_code prepare(struct mongodb *mongodb, struct fh_error *error)
     code = mongodb_commit(work, error);
     if (!code)
         code = mongodb_recover(mongodb, error);
-    /* Once more: an earlier process may have given it another one, and died before that arrived. */
+    /* Once more: an earlier process may have changed it, and died before that write arrived. */
     if (!code)
         code = mongodb_begin(&mongodb->store, STORE_READ, &work, error);
     if (code)

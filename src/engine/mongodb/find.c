@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finding. The server is asked for what the filter implies, in the order of ids where that is the
- * order that is wanted; the model's evaluator decides about each document that comes, on the pool's
- * thread. Other orders are made here, of all that match: memory is bounded by the limit, and how
- * many are looked at by PAGE_SCANNED_MAX.
+ * Finding. The server is asked for candidates implied by the filter, in the order of ids if that is
+ * the order wanted; the model's evaluator decides about each document, on the pool's thread. Other
+ * orders are sorted here, over all matches: the limit bounds the memory, PAGE_SCANNED_MAX the
+ * number of documents examined.
  *
- * What the work itself has changed is looked at as it is in the work.
+ * The unit of work's own changes are evaluated as it sees them.
  */
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct finding {
     bool ledger;
     int64_t since;
     bool sorted;     /* the server was asked for the order of ids */
-    bool disordered; /* and has another one */
+    bool disordered; /* but has a different one */
     char last_id[RECORD_ID_SIZE];
     enum fh_code code;
     struct fh_error *error;
@@ -34,7 +34,7 @@ struct finding {
 static bool take_candidate(struct finding *finding, const char *id, const bson_t *stored)
 {
     if (mongodb_change_of(finding->own, finding->name, id))
-        return true; /* it was looked at as the work sees it */
+        return true; /* already evaluated as the unit of work sees it */
     json_t *document = mongodb_object(stored, finding->ledger ? id : NULL);
     if (!document)
         finding->code =
@@ -99,7 +99,7 @@ static enum fh_code ask_server(struct finding *finding, struct fh_error *error)
     return code ? code : finding->code;
 }
 
-/* The work's own documents, as they are in it. */
+/* The unit of work's own documents, as it has changed them. */
 static enum fh_code take_own_changes(struct finding *finding, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
@@ -137,7 +137,7 @@ static enum fh_code find_in_order(struct finding *finding, struct fh_error *erro
     return code ? code : ask_server(finding, error);
 }
 
-/* The server's order of ids is not that of bytes: all of them are looked at. */
+/* The server's order of ids is not the order of bytes: examines all of them. */
 static enum fh_code find_in_disorder(struct finding *finding, struct fh_error *error)
 {
     struct rank_order order = finding->page.order;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on MongoDB: what is not as on all engines that keep it as records (store/records,
- * which says what its tables and _ids are). Collections beside those:
+ * The ledger on MongoDB: the parts that differ from other engines that keep it as records
+ * (store/records explains its tables and _ids). Collections in addition to those:
  *
- *     fh_meta           also "counter" (position, epoch)
- *     fh_outbox         the position
+ *     collection        _id                                 content
+ *     fh_meta           also "counter"                      position, epoch
+ *     fh_outbox         the position                        an event
  *     fh_place          an event's key                      its last position
  *     fh_collection     a declared collection
- *     fh_work           a work (commit.c)
+ *     fh_work           a unit of work (commit.c)
  *
- * Events are given positions behind the commit (carry.c). Rows beyond the counter are in no
- * outbox that anyone reads; the counter is in memory as long as it is this process's turn, because
- * no other one moves it then.
+ * Events get their positions after the commit (carry.c). Rows beyond the counter are not part of
+ * the outbox. The counter is kept in memory while it is this process's turn, because no other
+ * process moves it then.
  */
 
 #include <inttypes.h>
@@ -51,8 +52,8 @@ static json_t *event_json(const struct ledger_event *event)
     return packed;
 }
 
-/* Of its key there can't have been any before: it was drawn for the document that the work makes.
- */
+/* Its key can't have had any before: it was generated for a document that the unit of work
+ * creates. */
 static bool is_first(struct store_work *work, const char *key)
 {
     const struct mongodb_change *change = mongodb_work_of(work)->changes;
@@ -90,7 +91,7 @@ static bool take_row(struct mongodb_visit *visit, const bson_t *row)
     return rows->count < SLICE;
 }
 
-/* The rows with positions from `first` to `last`, as many as go into a slice. */
+/* The rows with positions from `first` to `last`, up to SLICE of them. */
 static enum fh_code read_rows(struct store_work *work, int64_t first, int64_t last,
                               struct rows *rows, struct fh_error *error)
 {
@@ -186,8 +187,8 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_i
 
 /* ---- Sagas ----------------------------------------------------------------------------------- */
 
-/* A saga that starts is part of its event: it becomes documents when the event is given its
- * position, which is the saga's number (number.c). */
+/* A saga that starts is part of its event: it becomes documents when the event gets its position,
+ * which is the saga's number (number.c). */
 static json_t *steps_json(const struct ledger_step *steps, int count)
 {
     json_t *list = record_pack("[]");
@@ -248,7 +249,7 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
     return code;
 }
 
-/* The work's own sagas, as it has left them so far. */
+/* Adjusts the counts for the sagas that the unit of work itself has changed. */
 static void count_own(const struct mongodb_work *own, int64_t counts[static STATUSES])
 {
     for (const struct mongodb_change *change = own->changes; change; change = change->next) {
@@ -279,12 +280,12 @@ static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *r
     return FH_OK;
 }
 
-/* ---- Where keys stand ------------------------------------------------------------------------ */
+/* ---- Last positions of keys ------------------------------------------------------------------ */
 
-/* A key's last position is written behind the one write that publishes its event (carry.c).
- * Whoever is between the two holds the key's lock: of such a key it is told that its event has no
- * position yet. A work that has read rows as well learns at its commit whether any of them was
- * changed beside it. */
+/* A key's last position is written after the one write that publishes its event (carry.c). Between
+ * the two, the publisher holds the key's lock: for such a key the answer is that its event has no
+ * position yet. A unit of work that has also read rows learns at its commit whether any of them was
+ * changed concurrently. */
 
 struct place {
     char *key;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether an entry that was found in a document is one (commit.c says what it is made of).
- * What this process has made itself is; what stands in a store may have been written by anybody
- * who gets in there, or be damaged. All that carries entries on, or takes them back, relies on this
- * look: who opens such a store, or needs such a document, is told which one it is.
+ * Checks whether an entry found in a document is well formed (commit.c describes entries). One that
+ * this process wrote is; but anything in a store may have been written by anyone with access to it,
+ * or be damaged. Everything that carries on or undoes entries relies on this check: it reports the
+ * damaged document when the store is opened or the document is needed.
  */
 
 #include "engine/mongodb/internal.h"
@@ -15,7 +15,7 @@ static bool has_texts(const bson_t *document, const char *const *names)
     return *names == NULL;
 }
 
-/* Whether it is a list of documents that are as they should be, or is not there. */
+/* Whether the field is absent, or a list of documents that all pass `is_one`. */
 static bool is_list(const bson_t *document, const char *name, bool (*is_one)(const bson_t *item))
 {
     bson_iter_t at, list;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MongoDB's client library. It is not linked: a process that has another engine carries nothing of
- * it. Loaded once, before the process confines itself, and never unloaded.
+ * MongoDB's client library. It is not linked: a process that uses another engine does not load it.
+ * Loaded once, before the process confines itself, and never unloaded.
  *
- * Its calls block, so they run on the pool's threads; there are more of those than libuv would
- * start by itself, since each waits for a server most of the time. How many is read when the first
- * job is given to the pool, which is later than this.
+ * Its calls block, so they run on the pool's threads; there are more of those than libuv's default,
+ * since each waits for a server most of the time. libuv reads their number when the pool gets its
+ * first job, which is later than this.
  */
 
 #include "engine/mongodb/library.h"
@@ -20,9 +20,7 @@
 struct mongodb_library mongoc;
 
 static const struct library_symbol symbols[] = {
-#define MONGODB_SYMBOL(name)                                                                       \
-    {#name, (void **)&mongoc.name}, /* libbson's too: it depends on that                           \
-                                     */
+#define MONGODB_SYMBOL(name) {#name, (void **)&mongoc.name}, /* libbson's, too */
     MONGODB_FUNCTIONS(MONGODB_SYMBOL)
 #undef MONGODB_SYMBOL
 };
@@ -38,7 +36,7 @@ enum fh_code mongodb_load(struct fh_error *error)
         return code;
     setenv("UV_THREADPOOL_SIZE", THREADS, 0);
     mongoc.mongoc_init();
-    mongoc.mongoc_log_set_handler(NULL, NULL); /* errors are returned; the room above logs */
+    mongoc.mongoc_log_set_handler(NULL, NULL); /* errors are returned; the layer above logs */
     loaded = true;
     return FH_OK;
 }

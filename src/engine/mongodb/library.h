@@ -2,8 +2,8 @@
 #ifndef ENGINE_MONGODB_LIBRARY_H
 #define ENGINE_MONGODB_LIBRARY_H
 
-/* MongoDB's client library as a table of its functions: it is loaded when it is chosen. Calls read
- * `mongoc.bson_new()`. */
+/* MongoDB's client library as a table of its functions, loaded when the engine is chosen. Calls
+ * read `mongoc.bson_new()`. */
 
 #include <mongoc/mongoc.h>
 
@@ -44,7 +44,7 @@ struct mongodb_library {
 };
 extern struct mongodb_library mongoc;
 
-/* Before the process confines itself and before any thread lives. */
+/* Call it before the process confines itself and before any thread runs. */
 enum fh_code mongodb_load(struct fh_error *error);
 
 #endif

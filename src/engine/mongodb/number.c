@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Positions: the steps 1, 4 and 5 of carry.c, the sagas of 2, and finding out how far an
- * earlier attempt at them came. Rows of fh_outbox have their position as _id, so none is given
- * twice; the ones up to the counter are what anybody reads.
+ * Positions: steps 1, 4 and 5 of carry.c, the sagas of 2, and finding out how far an earlier
+ * attempt at them got. Rows of fh_outbox have their position as _id, so none is given twice;
+ * readers see those up to the counter.
  *
- * Rows and places carry numbers as records do, so that what once was to empty the store leaves them
- * alone (copy_begin.c); and by these it is known what was sent before the store was copied
- * into, and came later. Such a row may stand beyond the counter, such a place where a key has none:
- * it is removed before the position is given out, or the place is raised.
+ * Rows and places carry numbers as records do, so that a late request to empty the store leaves
+ * them alone (copy_begin.c). The numbers also tell which ones were sent before the store was copied
+ * into, and arrived later: strays. A stray row may be beyond the counter: it is removed before its
+ * position is given out. A stray place may exist for a key that has none: it is removed before the
+ * key's place is raised.
  */
 
 #include <stdio.h>
@@ -17,9 +18,9 @@
 #include "base/crash.h"
 #include "engine/mongodb/carry.h"
 
-/* ---- What is not there ----------------------------------------------------------------------- */
+/* ---- Strays ---------------------------------------------------------------------------------- */
 
-/* Whenever this comes, too: what it finds is never there. */
+/* Harmless even if it arrives late: what it finds never counts as present. */
 static void remove_strays(struct carrying *c, const char *collection)
 {
     struct carry_bulk bulk;
@@ -36,7 +37,7 @@ static void remove_strays(struct carrying *c, const char *collection)
     c->strays = false;
 }
 
-/* Takes note of it. */
+/* Notes in `c` that there was one. */
 static bool is_stray(struct carrying *c, const bson_t *document)
 {
     bool stray = mongodb_record_is_stray(document, c->carry->since);
@@ -67,14 +68,14 @@ static void take_place(struct carrying *c, const bson_t *document)
         place->position = position;
 }
 
-/* Whether the key has had no event. Behind an attempt whose end is not known it may have this one.
- */
+/* Whether the key has had no event before. After an attempt of unknown outcome it may have this
+ * one. */
 static bool is_first(const struct carrying *c, const struct carry_event *event)
 {
     return event->starts || (event->first && !c->carry->uncertain);
 }
 
-/* What the keys' last positions were. */
+/* Reads the keys' last positions so far. */
 static void read_places(struct carrying *c)
 {
     bson_t filter, in, list;
@@ -98,9 +99,9 @@ static void read_places(struct carrying *c)
         remove_strays(c, MONGODB_PLACES);
 }
 
-/* One that comes between the look and this is not raised: that is refused, and done again without
- * it. Not so on FerretDB 1, which looks and writes apart in any case, and finds by an _id alone
- * much faster. */
+/* Keeps a stray that arrives between the read and this write from being raised: the upsert is
+ * refused, and repeated after removing it. Not on FerretDB 1, which reads and writes in separate
+ * steps in any case, and finds by _id alone much faster. */
 static void write_guard(struct carrying *c, bson_t *selector)
 {
     if (c->carry->since && c->carry->call.nesting == MONGODB_NESTED)
@@ -208,7 +209,7 @@ void carry_read_counter(struct carrying *c)
     mongoc.bson_destroy(&filter);
 }
 
-/* Rows that an earlier attempt has written, and perhaps not counted. */
+/* Counts rows that an earlier attempt wrote, and perhaps did not count. */
 void carry_count_rows(struct carrying *c)
 {
     bson_t filter, behind;
@@ -352,8 +353,8 @@ void carry_number_events(struct carrying *c)
 
 /* ---- 2: sagas -------------------------------------------------------------------------------- */
 
-/* {"$setOnInsert": {what the work wrote, number}} under an _id that begins with birth and number.
- */
+/* {"$setOnInsert": {the fields of the unit of work, number}} under an _id that begins with birth
+ * and number. */
 static void begin_one(struct carry_bulk *bulk, struct carrying *c, const struct carry_event *event,
                       const bson_iter_t *at)
 {
@@ -404,7 +405,7 @@ void carry_begin_sagas(struct carrying *c)
         }
         begin_one(&sagas, c, event, &at);
     }
-    carry_bulk_end(&steps, c); /* a saga that is there is whole */
+    carry_bulk_end(&steps, c); /* steps first: a saga that exists is complete */
     carry_bulk_end(&sagas, c);
     CRASH_POINT("mongodb.begun");
 }

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes a late write of a record lose. A request whose link has died may reach the server
- * after its repetition, and after later works. So each record carries the number of the entry that
- * wrote it (claim.c), and no write of it finds one that was written by a later number:
+ * Why a late write of a record loses. A request whose connection has died may reach the server
+ * after its repetition, and after later units of work. So each record carries the number of the
+ * entry that wrote it (claim.c), and no write matches a record with a higher number:
  *
- *     put       update where _id, and _fh.at is not above mine, made where there is none: fields
- * and _fh.at. A later record is not found, so one of its _id would be made, which is refused
+ *     put       an upsert, selected by _id and _fh.at not above mine, of fields and _fh.at; a later
+ *               record does not match, so the upsert would insert the same _id, which is refused
  *     removed   the same selector
- *     ranges    the same, and _fh.at is not mine: what the work itself has put stays
+ *     ranges    the same, and _fh.at is not mine: what the unit of work itself has put stays
  *
- * A record without a number is older than all: an earlier version of the program has written it.
+ * A record without a number is older than all: an earlier version of the program wrote it.
  *
  * A removal leaves nothing that a late copy of an earlier put could be compared with. But copies
- * there are only of what was sent twice; and who sends it again knows that, whether it is the same
- * process or the one that finds what a dead one has left. Then the put says so in the record
- * (_fh.late), which later puts leave as it is; and in the place of such a record its removal leaves
- * {_id, _fh: {at, removed, late}}, which nobody sees.
+ * exist only of requests that were sent twice, and the sender knows that, whether it is the same
+ * process or one that finds what a dead one has left. Then the put marks the record (_fh.late),
+ * and later puts keep the mark; removing such a record leaves {_id, _fh: {at, removed, late}} in
+ * its place, which is hidden.
  *
- * A document of the service is guarded by its version, which no two works share; but one that is
- * made behind its work's one write (carry_record.c) by its number, as a record. A late copy
- * of what made it would find it removed; so that is told and kept in the same way.
+ * A document of the service is guarded by its version, which no two units of work share; but one
+ * that is created after the one write (carry_record.c) is guarded by its number, like a record. A
+ * late copy of the request that created it would find it removed; so it is marked and kept in the
+ * same way.
  */
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of the ledger as documents: a table is a collection with fh_ before its name, an id the
- * document's _id. What a work reads of them it reads through mongodb_get and mongodb_find, and so
- * sees its own changes. A range is one find with a filter, or several where all are wanted.
+ * document's _id. A unit of work reads them through mongodb_get and mongodb_find, and so sees its
+ * own changes. A range is one find with a filter, or several if all are wanted.
  */
 
 #include <stdio.h>
@@ -49,7 +49,7 @@ static const struct {
     [RECORDS_CLOSED] = {{"ended", "undone", "abandoned"}, true, 1},
 };
 
-/* Ids that begin so, with a separator behind it. */
+/* Ids that begin with `within` and a separator. */
 static json_t *ids_within(const char *within)
 {
     char low[RECORD_ID_SIZE + 2], high[RECORD_ID_SIZE + 2];
@@ -105,7 +105,7 @@ static json_t *filter_of(const struct record_range *range)
 
 /* ---- Finding --------------------------------------------------------------------------------- */
 
-/* Fewer where they are large: a find answers a few megabytes at the most. */
+/* Reads fewer if they are large: a find returns a few megabytes at most. */
 static enum fh_code slice(struct store_work *work, const char *collection,
                           struct document_find *find, bool looks, json_t **ret,
                           struct fh_error *error)
@@ -187,8 +187,8 @@ static enum fh_code clear(struct store_work *work, const char *table, const char
                                 error);
 }
 
-/* Who retries a parked event reads its key's document first: so keys are removed one by one, that
- * the two meet; and what is behind them as one range. */
+/* A retry of a parked event reads its key's document first: so keys are removed one by one, for the
+ * two to conflict; and the events of the keys as one range. */
 static enum fh_code parked_clear(struct store_work *work, const char *source, const char *share,
                                  struct fh_error *error)
 {
@@ -208,7 +208,7 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
     return code;
 }
 
-/* In the server's words: it is the server that removes them, once the closing is committed. */
+/* In the server's terms: the server removes them, once the closing is committed. */
 static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
                                    const struct ledger_caller *closed, struct fh_error *error)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MongoDB, and what speaks its protocol. A service's user is one of its own database, with the
- * roles readWrite and dbAdmin there and none elsewhere. A store that is given as it is may have no
- * user, on a server without access control; then nobody is kept out, and `check --live` says so.
+ * MongoDB, and servers that speak its protocol. A service's user belongs to its own database, with
+ * the roles readWrite and dbAdmin there and none elsewhere. An existing store may have no user, on
+ * a server without access control; then nobody is kept out, and `check --live` says so.
  *
  * Private servers are FerretDB 1.x with its SQLite backend: Debian has no mongod. FerretDB knows
- * users but no rights: whoever is let in reaches all that is there. So on one that is shared
- * nothing is kept apart, but a private one lets in its own service alone. It takes its superuser
- * from its environment, which nobody reads but itself and root.
+ * users but no privileges: anyone let in can reach everything. So a shared one isolates nothing,
+ * but a private one lets in its own service alone. It takes its superuser from its environment,
+ * which only it and root can read.
  */
 
 #define _GNU_SOURCE
@@ -27,13 +27,12 @@
 
 static int connections(int n)
 {
-    return n; /* works, reads and all else share them */
+    return n; /* shared by units of work, reads and everything else */
 }
 
-/* ---- A private one ------------------------------------------------------------------------------
- */
+/* ---- A private server ------------------------------------------------------------------------ */
 
-/* It is in no package of Debian's, so wherever the PATH has it. */
+/* No Debian package contains it, so it may be anywhere on the PATH. */
 static const char *programs(struct arena *arena)
 {
     const char *path = getenv("PATH");
@@ -47,7 +46,6 @@ static const char *programs(struct arena *arena)
     return NULL;
 }
 
-/* It makes what it needs when it starts. */
 static enum fh_code make(const struct server_own *own, struct server_command *command,
                          struct fh_error *error)
 {
@@ -67,7 +65,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     server_argument(command, "--log-level=error");
     json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
         server_argument_setting(command, "--", key, value);
-    /* The last word is ours: who may reach it is not a matter of taste. */
+    /* Ours come last and so prevail: who may reach the server must not depend on settings. */
     server_argument(command, "--handler=sqlite");
     server_argument(command, "--sqlite-url=file:%s/", own->data);
     server_argument(command, "--state-dir=%s", own->data);
@@ -82,10 +80,10 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     return FH_OK;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
-/* A refusal is known by what the server says: whoever is not let in is told so at once. */
+/* Tells a refusal from an unreachable server by the error: a refused user gets an answer at
+ * once. */
 static enum fh_code failed(const bson_error_t *why, struct fh_error *error)
 {
     enum { UNAUTHORIZED = 13, AUTHENTICATION = 18 };
@@ -95,8 +93,8 @@ static enum fh_code failed(const bson_error_t *why, struct fh_error *error)
                      why->message);
 }
 
-/* One command in `database`, which is taken. The reply is the caller's to destroy, whatever came of
- * it. */
+/* Runs one command in `database`; takes `command`. The caller destroys the reply, whatever the
+ * outcome. */
 static enum fh_code ask(const json_t *as, const char *database, json_t *command, bson_t *reply,
                         struct fh_error *error)
 {
@@ -126,7 +124,7 @@ static enum fh_code ask(const json_t *as, const char *database, json_t *command,
     return code;
 }
 
-/* The same, when what is answered is of no interest. */
+/* The same, if the reply is of no interest. */
 static enum fh_code tell(const json_t *as, const char *database, json_t *command,
                          struct fh_error *error)
 {
@@ -137,7 +135,7 @@ static enum fh_code tell(const json_t *as, const char *database, json_t *command
     return code;
 }
 
-/* Without a database: who makes the others' users. */
+/* Without a database: the user that creates the others. */
 static enum fh_code enter(const json_t *as, struct fh_error *error)
 {
     const char *database = server_text(as, "database");
@@ -145,8 +143,7 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
                 error);
 }
 
-/* ---- Providing ----------------------------------------------------------------------------------
- */
+/* ---- Providing ------------------------------------------------------------------------------- */
 
 static enum fh_code look(const json_t *admin, const char *database, json_t *command,
                          const char *found, bool *ret, struct fh_error *error)
@@ -199,8 +196,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
 }
 
-/* ---- Proving ------------------------------------------------------------------------------------
- */
+/* ---- Verifying isolation --------------------------------------------------------------------- */
 
 static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],
                              struct fh_error *error)

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who carries entries on, and when: one fiber, as long as the store is open. It takes all that have
- * been decided so far as one job; those that are decided meanwhile are the next one's. So under
- * load the steps behind many commits cost as much as those behind one.
+ * Who carries entries on, and when: one fiber, as long as the store is open. It takes all entries
+ * decided so far as one job; those decided during the job are in the next one. So under load the
+ * steps after many commits cost as much as those after one.
  *
- * An attempt that fails is repeated until it succeeds: the works are committed, and nobody else may
- * touch what they touch before they have ended. Whoever waits for them hears that they are durable
- * after the first attempt all the same; positions that are not known then are found later.
+ * A failed attempt is repeated until it succeeds: the units of work are committed, and no others
+ * may touch the same documents until they have ended. Their callers learn after the first attempt
+ * that they are durable all the same; positions not known by then are looked up later.
  *
- * What others have left may have been carried on in part, whichever job it is in: a job with any
- * of it looks first how far that came, as one does behind an attempt whose end is not known. The
- * first job of all looks for rows beyond the counter; of works of its own nobody has sent anything.
+ * Entries that others have left may have been carried on in part: a job that contains any first
+ * checks how far that got, as after an attempt of unknown outcome. The very first job also looks
+ * for rows beyond the counter; for this process's own units of work nothing has been sent yet.
  *
- * What a process has left behind is found by the index on _fh.work.id when the store is opened; and
- * by a work that locks such a document, if its writer had been taken for dead too early. Once all
- * that was left has been carried on, the counter says so (claim.c); an entry of that time
- * that is found later is none: the request that makes it had been under way when it was looked
- * for, and everybody was told, and has gone on, as if it were not there. If it has changed a
- * document, that is taken back (back.c).
+ * Entries that a process has left are found by the index on _fh.work.id when the store is opened;
+ * and by a unit of work that locks such a document, if its writer had been taken for dead too
+ * early. Once everything left has been carried on, the counter says so (claim.c). An entry of that
+ * time found later does not count: its request was still under way during the search, and everybody
+ * was told, and has gone on, as if it did not exist. If it has changed a document, that is undone
+ * (back.c).
  */
 
 #include <stdio.h>
@@ -90,7 +90,7 @@ static enum fh_code carry_first(struct mongodb *mongodb, int count, struct fh_er
         remember_placed(mongodb, &carry);
     }
     if ((!code || carry.counted) &&
-        late) /* whoever published them may have gone on without their positions */
+        late) /* their publishers may have gone on without their positions */
         store_notify_listeners(&mongodb->store);
     free(carry.placed);
     return code;
@@ -104,11 +104,11 @@ static void end_first(struct mongodb *mongodb, int count)
         if (!mongodb->first)
             mongodb->last = NULL;
         mongodb_entry_ends(entry);
-        mongodb_entry_release(entry); /* the queue's */
+        mongodb_entry_release(entry); /* the queue's reference */
     }
 }
 
-/* One attempt at all that are there. */
+/* One attempt at all entries that are queued. */
 static enum fh_code carry_all(struct mongodb *mongodb)
 {
     struct fh_error error;
@@ -123,7 +123,7 @@ static enum fh_code carry_all(struct mongodb *mongodb)
     return code;
 }
 
-/* As long as the store is open; when it closes, what can be carried on still is. */
+/* As long as the store is open; when it closes, makes one last attempt. */
 static void carry_on(void *argument)
 {
     struct mongodb *mongodb = argument;
@@ -160,7 +160,7 @@ void mongodb_settle(struct mongodb_entry *entry)
     fiber_wake_all(&mongodb->for_entries);
 }
 
-/* ---- What others have left ------------------------------------------------------------------- */
+/* ---- Entries left by others ------------------------------------------------------------------ */
 
 static char *copy_text(const char *text)
 {
@@ -169,7 +169,7 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* An entry without numbers is an earlier version's: nothing that has them can have come before. */
+/* An entry without an epoch is from an earlier version of the program, and never counts as late. */
 static bool comes_late(const struct mongodb *mongodb, const bson_t *carried)
 {
     int64_t epoch = mongodb_integer_at(carried, "epoch");
@@ -187,7 +187,7 @@ bson_t *mongodb_settle_back(struct mongodb *mongodb, const bson_t *document, con
     return mongodb_back_document(document, carried, version, mongodb_integer_at(carried, "at"));
 }
 
-/* Nothing but its id: it is taken out, and that is all. */
+/* Only its id: the entry is taken out, and nothing else is done. */
 static bson_t *without_content(const bson_t *carried)
 {
     bson_iter_t at;
@@ -197,10 +197,11 @@ static bson_t *without_content(const bson_t *carried)
     return empty;
 }
 
-/* Who has read what it writes has to read it again. Of a range there is a change without an id,
- * which every find in its collection may have seen. Who has read by its id what is in a range need
- * not read it again, as with works of this process: the work that removes it changes, with it, the
- * record by which the reader was to know (a caller's closing, a round, a parked key). */
+/* Units of work that have read what it writes have to read it again. A range gets a change without
+ * an id, which any find in its collection may have seen. A read by id of something in a range need
+ * not be repeated, as with units of work of this process: the one that removes the range also
+ * changes the record that such a reader depends on (a caller's closing, a resync pass, a parked
+ * key). */
 static void add_changes(struct mongodb_change *change, const bson_t *carried)
 {
     bson_iter_t list, write, at;
@@ -209,7 +210,7 @@ static void add_changes(struct mongodb_change *change, const bson_t *carried)
         return;
     while (mongoc.bson_iter_next(&write)) {
         const char *names[] = {"collection", "id"}, *texts[] = {"", ""};
-        for (int i = 0; i < 2; i++) { /* all of it is what it should be: left.c */
+        for (int i = 0; i < 2; i++) { /* left.c has checked its form */
             if (mongoc.bson_iter_recurse(&write, &at) && mongoc.bson_iter_find(&at, names[i]))
                 texts[i] = mongodb_text_of(&at);
         }
@@ -221,7 +222,7 @@ static void add_changes(struct mongodb_change *change, const bson_t *carried)
     }
 }
 
-/* As if this process had written it; and copies of what made it may come. */
+/* As if this process had written it, except that late copies of its write may arrive. */
 static struct mongodb_entry *entry_left(struct mongodb *mongodb, const struct mongodb_left *left)
 {
     const bson_t *carried = left->carried;
@@ -341,14 +342,15 @@ enum fh_code mongodb_recover(struct mongodb *mongodb, struct fh_error *error)
     return code ? code : mongodb_claim_recovered(mongodb, error);
 }
 
-/* ---- Positions for those who ask ------------------------------------------------------------- */
+/* ---- Looking up positions -------------------------------------------------------------------- */
 
 static const struct mongodb_placed *placed_at(const struct mongodb *mongodb, uint64_t place)
 {
     return &mongodb->placed[place % MONGODB_PLACED_MAX];
 }
 
-/* Who asks for many asks in their order: they stand behind each other, from *at on. */
+/* Callers ask for several in the order in which they are stored: they follow each other, from *at
+ * on. */
 static int64_t position_of(const struct mongodb *mongodb, const char *event_id, uint64_t *at)
 {
     uint64_t known = mongodb->placed_count;

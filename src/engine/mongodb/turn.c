@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several processes of one service on one store take turns: works that write begin in the process
- * that has the turn (store/turn.h), and are carried on to their end before it gives the turn back.
- * So all that is kept in memory about works side by side (conflict.c) holds as if there
- * were one process, and no two meet at the server, whose guarded update need not be a single step.
+ * Several processes of one service on one store take turns: units of work that write begin in the
+ * process that has the turn (store/turn.h), and are carried on to their end before it gives the
+ * turn back. So what conflict.c keeps in memory is as good as with a single process, and no two
+ * processes write to the server at once, whose guarded update need not be a single step.
  *
- *     away ──a work waits at the gate──▸ wanting ──the lock──▸ beginning ──claimed──▸ ours
- *       ▴                                                                              │
- *       └────────── all is carried on ◂── leaving: the gate is closed ◂── others want it
+ *     away ──one waits at the gate──▸ wanting ──the lock──▸ beginning ──claimed──▸ ours
+ *       ▴                                                                           │
+ *       └──────── all is carried on ◂── leaving: the gate is closed ◂── others want it
  *
- * Who has the turn keeps it while nobody wants it. A turn begins by raising the counter's epoch:
- * one write, where it is still that of the turn before. Else a process has opened the store which
- * takes no part (it runs elsewhere), and is fenced by it. If the one before has died with the turn,
- * what was left is carried on first.
+ * The owner keeps the turn while nobody else wants it. A turn begins by raising the counter's
+ * epoch: one write, if it is still that of the turn before. Otherwise a process that takes no part
+ * in the turns (it runs elsewhere) has opened the store, and this fences it. If the previous owner
+ * died with the turn, what it left is carried on first.
  *
  *     killed with the turn     the kernel gives it back; the next one finds it unclean
- *     paused with the turn     the others' works wait, until it goes on or `up` has killed it
+ *     paused with the turn     the others' units of work wait, until it goes on or `up` kills it
  *
- * A server may carry out what a process has sent just before it was killed. So after a death the
- * next turn begins TURN_GRACE_MS later; what comes later still meets the documents' versions, newer
- * records, or an epoch that has been recovered (claim.c).
+ * A server may carry out requests that a process sent just before it was killed. So after a death
+ * the next turn begins TURN_GRACE_MS later; requests that arrive even later still meet the
+ * documents' versions, newer records, or an epoch that has been recovered (claim.c).
  */
 
 #include <stdio.h>
@@ -28,11 +28,11 @@
 #include "engine/mongodb/internal.h"
 #include "store/turn.h"
 
-#define TURN_SLICE_MS 30  /* kept so long, though others want it: a turn costs a request */
+#define TURN_SLICE_MS 30  /* kept this long even if others want it: a turn costs a request */
 #define TURN_RETRY_MS 50  /* a death is not announced */
-#define TURN_DEFER_MS 100 /* who has given it back lets another one take it */
+#define TURN_DEFER_MS 100 /* the previous owner lets another one take it */
 #define TURN_GRACE_MS 1000
-#define TRIES_LATER 4 /* the server is away: as if it had been asked so often */
+#define TRIES_LATER 4 /* the server is away: back off as after this many tries */
 
 static void stirred(void *context)
 {
@@ -49,7 +49,7 @@ static void sleep_ms(struct mongodb *mongodb, int ms)
     fiber_wait_until(&mongodb->turner, mongodb->store.world, world_in_ms(mongodb->store.world, ms));
 }
 
-/* Until something may have changed. */
+/* Waits until something may have changed. */
 static void wait_stirred(struct mongodb *mongodb)
 {
     if (store_turn_is_watched(mongodb->turn))
@@ -79,8 +79,8 @@ static enum fh_code read_collections(struct mongodb *mongodb, struct fh_error *e
     return code;
 }
 
-/* Until nothing is left: what was found and not carried on yet must not become another's. False:
- * the store closes. */
+/* Until nothing is left: an entry found and not yet carried on must not be left to another turn.
+ * False: the store closes. */
 static bool carry_on_left(struct mongodb *mongodb)
 {
     enum fh_code code = FH_UNAVAILABLE;
@@ -109,7 +109,7 @@ static enum fh_code begin_turn(struct mongodb *mongodb, int64_t mark, struct fh_
     mongodb->ours = true;
     mongodb->turned_ns = world_monotonic_ns(mongodb->store.world);
     fiber_wake_all(&mongodb->gate);
-    if (unclean) { /* events of the dead may have got their positions */
+    if (unclean) { /* events of the dead process may have got their positions */
         store_notify_listeners(&mongodb->store);
         store_notifier_notify(&mongodb->store);
     }
@@ -147,7 +147,7 @@ static void get_turn(struct mongodb *mongodb)
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
-/* Those who want it are woken by the kernel, sooner or later. */
+/* The kernel wakes those that want it, sooner or later. */
 static void let_others(struct mongodb *mongodb)
 {
     int64_t until_ns = world_in_ms(mongodb->store.world, TURN_DEFER_MS);

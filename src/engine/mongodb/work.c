@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a work sees: what is committed, and its own changes over it. Changes stay in memory until
- * the commit; reading the ledger's documents remembers them here too, so that they are read once.
+ * What a unit of work sees: committed data, overlaid by its own changes. Changes stay in memory
+ * until the commit; documents of the ledger that it has read are remembered here too, so that each
+ * is read once.
  *
- * The service's document is different: the first change locks it, reads it as it is then, and every
- * later one starts from there.
+ * The service's document is different: the first change locks it, reads its current state, and
+ * every later change builds on that.
  *
- * Reading works remember nothing. Each of their reads waits until what others were writing to the
- * same place is decided, so that nobody is told what a crash of the server could take back.
+ * Read-only units of work remember nothing. Each of their reads waits until pending writes to the
+ * same place are decided, so that nobody sees what a crash of the server could undo.
  */
 
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include "base/json.h"
 #include "engine/mongodb/internal.h"
 
-/* ---- Beginning and giving up ----------------------------------------------------------------- */
+/* ---- Beginning and rolling back -------------------------------------------------------------- */
 
 enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                            struct fh_error *error)
@@ -54,7 +55,7 @@ void mongodb_rollback(struct store_work *work)
     mongodb_leave(mongodb, exclusive);
 }
 
-/* ---- What it remembers ----------------------------------------------------------------------- */
+/* ---- Reads and changes ----------------------------------------------------------------------- */
 
 static char *copy_text(const char *text)
 {
@@ -63,7 +64,7 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* Before the read: what ends while it is under way counts as later. */
+/* Before the read: an entry that ends during it counts as later. */
 void mongodb_note_read(struct mongodb_work *own, const char *collection, const char *id,
                        const json_t *filter)
 {
@@ -113,8 +114,8 @@ struct fetching {
     int64_t since;
     json_t *document;
     char version[ID_SIZE];
-    bson_t *carried; /* or NULL */
-    bson_t *back;    /* what it was before, where it was changed too late; or NULL */
+    bson_t *carried; /* the entry in it, or NULL */
+    bson_t *back;    /* the document before a change that came too late; or NULL */
     struct fh_error damage;
 };
 
@@ -197,7 +198,7 @@ static enum fh_code changed_meanwhile(struct fh_error *error)
     return FH_CONFLICT;
 }
 
-/* An entry of a process that died, or was taken for dead: the work begins anew behind it. Takes
+/* An entry of a process that died, or was taken for dead: the unit of work is rerun after it. Takes
  * `lock`. */
 static enum fh_code settle_fetched(struct mongodb *mongodb, const char *collection,
                                    struct fetching *fetching, struct mongodb_lock *lock,
@@ -268,14 +269,14 @@ enum fh_code mongodb_put(struct store_work *work, const char *collection, const 
     json_arena_set(arena);
     json_decref(change->new);
     change->new = document;
-    if (!document && !change->known) /* whatever it is: it shall not be */
+    if (!document && !change->known) /* whatever it is, it is to be removed */
         change->old = json_null();
     return FH_OK;
 }
 
-/* ---- The document that it changes ------------------------------------------------------------ */
+/* ---- The changed document -------------------------------------------------------------------- */
 
-/* What was locked and then left as it is need not be the one document. */
+/* A document that was locked and then left unchanged need not be the one document. */
 static enum fh_code drop_untouched(struct mongodb_work *own, struct fh_error *error)
 {
     struct mongodb_change **at = &own->changes;
@@ -312,8 +313,8 @@ static enum fh_code lock(struct mongodb_work *own, const char *collection, const
                      collection);
 }
 
-/* Nothing else of the service is changed by the work, and this by no other one. *ret NULL: what it
- * is is not known yet. */
+/* Makes sure that the unit of work changes no other document of the service, and locks this one.
+ * *ret NULL: its content has not been read yet. */
 static enum fh_code begin_change(struct store_work *work, const char *collection, const char *id,
                                  struct mongodb_change **ret, struct fh_error *error)
 {
@@ -367,7 +368,7 @@ enum fh_code mongodb_change_get(struct store_work *work, const char *collection,
     return FH_OK;
 }
 
-/* ---- Beside documents ------------------------------------------------------------------------ */
+/* ---- Everything else ------------------------------------------------------------------------- */
 
 static enum fh_code append(struct store_work *work, json_t **list, json_t *item,
                            struct fh_error *error)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A work's one write, and certainty about it.
+ * A unit of work's one write, and certainty about its outcome.
  *
- * Whether it was made is always known in the end. A document's version is the id of the work that
- * wrote it, so what was sent can be sent again, which does it once, and then be looked for. A
- * server that goes away meanwhile is waited for, as long as it takes: nobody is told before it is
- * known, and until then nobody may touch what it touches.
+ * Whether it was made is always known in the end. A document's version is the id of the unit of
+ * work that wrote it, so a request can be sent again, which takes effect once, and the result can
+ * be looked up. If the server goes away, we wait for as long as it takes: the caller is told
+ * nothing before the outcome is known, and until then no others may touch the same documents.
  *
- * What is found in place of an answer counts only when a majority has it.
+ * A result that is looked up in place of an answer counts only when a majority has it.
  *
- * Of a write that was sent twice a copy may come when all is over, and others have written since:
+ * If a write was sent twice, a copy may arrive when all is over, and others have written since:
  *
- *     REPLACE, DELETE     the version is no longer the one that they name, and never again
- *     INSERT              the document is there, or what its removal has left: a repetition tells
- *                         the document that it has to be so (_fh.late)
+ *     REPLACE, DELETE     the version is no longer the one that they name, and never will be again
+ *     INSERT              the document is there, or the marker that its removal left: a repetition
+ *                         sets _fh.late in the document for that
  *     PUT, DROP, BURY     the record is newer: record.c
  */
 
@@ -25,8 +25,8 @@
 struct writing {
     struct mongodb_call call; /* first */
     const struct mongodb_entry *entry;
-    bool again; /* an attempt before this one may have been made, or may still be */
-    bool done;  /* else there was nothing at that version */
+    bool again; /* an earlier attempt may have succeeded, or may still */
+    bool done;  /* false: there was nothing with that version */
 };
 
 static bool insert_once(mongoc_collection_t *collection, const struct writing *writing,
@@ -123,8 +123,8 @@ static enum fh_code write_run(struct mongodb_call *call, struct fh_error *error)
     return code;
 }
 
-/* Whoever has made the document that an INSERT meets: it has to be there when copies of that come.
- */
+/* Marks the document that an INSERT met, whoever created it: it has to stay until copies of the
+ * INSERT have arrived. */
 static enum fh_code mark_run(struct mongodb_call *call, struct fh_error *error)
 {
     const struct mongodb_entry *entry = ((struct writing *)call)->entry;
@@ -187,7 +187,7 @@ static enum fh_code look(struct mongodb_entry *entry, const char *level, bool *r
     return code;
 }
 
-/* After a repetition that found nothing to write: was it an earlier attempt? */
+/* After a repetition that found nothing to write: had an earlier attempt written it? */
 static enum fh_code look_whose(struct mongodb_entry *entry, bool *ret_ours, struct fh_error *error)
 {
     bool durable;
@@ -212,7 +212,7 @@ static enum fh_code find_out(struct mongodb_entry *entry, bool *ret_done, struct
     return code;
 }
 
-/* One attempt; `again`: one before it may have been made. FH_UNAVAILABLE: still unknown. */
+/* One attempt; `again`: an earlier one may have succeeded. FH_UNAVAILABLE: still unknown. */
 static enum fh_code attempt(struct mongodb_entry *entry, bool again, bool *ret_done,
                             struct fh_error *error)
 {

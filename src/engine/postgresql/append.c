@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the works of a group publish goes into the outbox by one statement, fh_append, in the order
- * of the works. It takes the locks of all their keys, in the order in which a single work takes its
- * own (ledger.c), so that nobody waits in a circle. Where it can it gives them their positions, too
- * (ledger_schema.c says when); which is known when COMMIT is answered.
+ * Writes the events of a group's units of work to the outbox with one statement, fh_append, in the
+ * order of the units. It locks all their keys in the same order as a single unit of work does
+ * (ledger.c), so there can be no deadlock. Where possible it also assigns their positions
+ * (ledger_schema.c says when); whether it did is known when COMMIT is answered.
  */
 
 #include <inttypes.h>
@@ -15,12 +15,12 @@
 #include "store/relational/ledger_sql.h"
 #include "engine/postgresql/internal.h"
 
-#define STRIPES 0 /* the first array; then the columns of an event */
+#define STRIPES 0 /* the first array; the columns of an event follow */
 #define ARRAYS 8
 #define NUMBERING_APART_MAX 64 /* groups */
 #define ARRAY_SIZE_MAX (TEXT_LENGTH_MAX * 2)
 
-/* One more element of an array; NULL is NULL. */
+/* Appends an element to an array; a NULL pointer becomes SQL's NULL. */
 static void add(struct text *array, const char *value)
 {
     text_append(array, array->length ? "," : "{", 1);
@@ -134,9 +134,10 @@ static void numbering_failed(struct postgresql_gather *gather)
         gather->apart_next = NUMBERING_APART_MAX;
 }
 
-/* A group that is to number its events begins behind the sequencer's call: else its snapshot is
- * from before. For one call it waits; if there is another by then, the sequencer is in demand. The
- * first one begins behind a group that does not number its own. False: it is to wait. */
+/* A group that numbers its events must begin after the sequencer's call, or its snapshot is too
+ * old. So it waits for that one call; if another has started by then, the sequencer is in demand,
+ * and the group leaves the numbering to it. The first numbering group begins after any group that
+ * does not number. False: it must wait. */
 bool postgresql_numbering_gate(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;

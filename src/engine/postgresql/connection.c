@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making and losing connections.
+ * Connecting and disconnecting.
  *
- *     DOWN --postgresql_connect--> CONNECTING --session set, settings checked--> UP --broken-->
- * DOWN
+ *     DOWN --postgresql_connect--> CONNECTING --session set, settings checked--> UP
+ *     UP --broken--> DOWN
  *
- * A connection that broke is made anew by the next who needs it. After a failed attempt the next is
- * due only after a while, which doubles up to a second and is random, so that the instances of a
- * system don't all come back in the same moment; until then everybody is told the last reason at
- * once.
+ * The next user of a broken connection reconnects it. After a failed attempt, the next is due only
+ * after a delay, which doubles up to about a second and is random, so that the instances of a
+ * system don't all return at the same moment. Until then everybody gets the last error at once.
  *
- * What a session is set to, and what it is refused for (fsync and synchronous_commit must be on,
- * the server must not be a standby), is looked at on every new connection: the settings may have
- * changed since the store was opened, and the server may be another one.
+ * Every new connection sets up its session and checks the server (fsync and synchronous_commit must
+ * be on, and it must not be a standby): the settings may have changed since the store was opened,
+ * and it may be another server.
  */
 
 #define _GNU_SOURCE
@@ -57,11 +56,11 @@ static PGconn *start(const struct postgresql_store *store, const char *address)
     parameter(&parameters, "dbname", options->database);
     parameter(&parameters, "user", options->user);
     parameter(&parameters, "password", options->password);
-    parameter(&parameters, "passfile", "/dev/null"); /* no other password than the configured one */
+    parameter(&parameters, "passfile", "/dev/null"); /* only the configured password counts */
     parameter(&parameters, "application_name", store->application);
     parameter(&parameters, "client_encoding", "UTF8");
     parameter(&parameters, "gssencmode", "disable");
-    /* A link that was cut without a word is noticed within about ten seconds. */
+    /* A link that was cut silently is noticed within about ten seconds. */
     parameter(&parameters, "keepalives_idle", "5");
     parameter(&parameters, "keepalives_interval", "2");
     parameter(&parameters, "keepalives_count", "3");
@@ -88,7 +87,7 @@ static enum fh_code establish(struct postgresql_connection *connection, int64_t 
     if (why)
         return postgresql_connect_error(store, why, error);
     connection->pg = start(store, address);
-    /* So that a refusal tells its SQLSTATE. */
+    /* So that a refusal includes its SQLSTATE. */
     postgresql_pq.PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE);
     PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
     while (postgresql_pq.PQstatus(connection->pg) != CONNECTION_BAD) {
@@ -107,7 +106,7 @@ static enum fh_code establish(struct postgresql_connection *connection, int64_t 
 
 /* ---- The session ----------------------------------------------------------------------------- */
 
-/* Of notices, only the server's last words to an idle connection count. */
+/* Ignores notices, except the server's last words to an idle connection. */
 static void take_notice(void *context, const PGresult *result)
 {
     struct postgresql_connection *connection = context;
@@ -146,7 +145,7 @@ static enum fh_code session_check(const struct postgresql_store *store,
                          "The store's server is PostgreSQL %d; 12 is the oldest that will do.",
                          session->version / 10000);
     if (store->replica)
-        return FH_OK; /* whatever it loses it gets again */
+        return FH_OK; /* it can fetch again whatever it loses */
     if (strcmp(session->fsync, "on") != 0)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's server has fsync=%s, and would lose committed works with "
@@ -319,9 +318,9 @@ enum fh_code postgresql_connect_first(struct postgresql_connection *connection, 
     }
 }
 
-/* ---- Without pipeline ------------------------------------------------------------------------ */
+/* ---- Outside the pipeline -------------------------------------------------------------------- */
 
-/* The next result; false: the connection is gone or the deadline has come. */
+/* Gets the next result. False: the connection is gone, or the deadline has passed. */
 static bool next_result(struct postgresql_connection *connection, int64_t deadline_ns,
                         PGresult **ret)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * PostgreSQL's dialect. The catalog is asked about the schema that the role works in.
- */
+/* PostgreSQL's dialect. It queries the catalog for the schema in which the role works. */
 
 #include "engine/postgresql/internal.h"
 #include "store/relational/catalog.h"
@@ -58,8 +56,8 @@ const struct sql_dialect postgresql_dialect = {
     .parents = "SELECT DISTINCT CAST(p.relname AS text) FROM pg_constraint f"
                " JOIN pg_class p ON p.oid = f.confrelid WHERE f.contype = 'f'"
                " AND f.conrelid = CAST(quote_ident(?1) AS regclass)",
-    /* The first statistic is that of the last ANALYZE (-1: there was none), the second counts
-     * what has been committed since the server keeps it. */
+    /* reltuples is from the last ANALYZE (-1: there was none); pg_stat_get_live_tuples counts what
+     * was committed since the server started counting. */
     .rows = "SELECT CAST(coalesce(sum(greatest(CAST(c.reltuples AS bigint),"
             " pg_stat_get_live_tuples(c.oid), 0)), 0) AS bigint) FROM pg_class c"
             " WHERE c.relkind = 'r'"

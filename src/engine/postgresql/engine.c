@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PostgreSQL engine: a store is a database, or a schema of one, that several instances of the
- * service share. What each file does: internal.h.
+ * The PostgreSQL engine: a store is a database, or a schema in one, shared by several instances of
+ * the service. What each file does: internal.h.
  *
- * Opening waits for a server that starts, looks at its version and settings, and makes the ledger's
- * tables under the lock of migrations, so that ten instances may start at once.
+ * Opening waits for a server that is starting, checks its version and settings, and creates the
+ * ledger's tables under the migration lock, so that ten instances may start at once.
  */
 
 #include <stdio.h>
@@ -39,8 +39,8 @@ static void destroy(struct postgresql_store *store)
     free(store);
 }
 
-/* A reader's sync may still be posted for the end of the turn, or the fiber that listens be about
- * to end: then the store ends with the last of them. */
+/* A reader's sync may still be posted for the end of the turn, or the listening fiber be about to
+ * end: the last of them then destroys the store. */
 static bool is_in_use(const struct postgresql_store *store)
 {
     bool used = store->listens || store->gather.turn.posted;
@@ -96,8 +96,8 @@ static void connection_init(struct postgresql_connection *connection,
     postgresql_pipeline_init(connection);
 }
 
-/* Two connections that are up at once, and one process of the server for both: a pooler gives each
- * transaction whichever is free. Settings, prepared statements and locks would be another's. */
+/* Two connections open at once with the same backend: a pooler assigns each transaction whichever
+ * backend is free, so settings, prepared statements and locks would end up in another's session. */
 static enum fh_code sessions_check(const struct postgresql_store *store, struct fh_error *error)
 {
     if (store->works[0].state != CONNECTION_UP ||
@@ -120,6 +120,7 @@ static enum fh_code read_incarnation(struct postgresql_store *store, struct fh_e
     return code;
 }
 
+/* Opens the store's own server: waits for it, provisions it, and listens to it. */
 static enum fh_code provision(struct postgresql_store *store, struct fh_error *error)
 {
     struct store_work *work;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PostgreSQL's errors as ours, by SQLSTATE (the manual's appendix A). Its own words are passed on
- * only where they can't hold a value: a value may be a secret, and messages go to clients. Which
- * column a constraint is about stands in the detail, "Key (email)=(...)", whatever language the
- * server speaks.
+ * Maps PostgreSQL's errors to ours, by SQLSTATE (the manual's appendix A). Its message is passed on
+ * only where it can't contain a value: a value may be a secret, and messages reach clients. The
+ * column that a constraint is about is read from the detail, "Key (email)=(...)", which has the
+ * same shape in whatever language the server speaks.
  */
 
 #include <stdio.h>
@@ -200,7 +200,7 @@ enum fh_code postgresql_idle_error(struct fh_error *error)
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
 
-/* libpq tells of a refusal in text alone; as verbose as it was asked to be, with the SQLSTATE:
+/* libpq reports a refusal as text only; made verbose, it includes the SQLSTATE:
  * "... FATAL:  28P01: password authentication failed for user ...\nLOCATION: ..." */
 static const char *state_in(const char *message, char ret[6])
 {
@@ -208,7 +208,7 @@ static const char *state_in(const char *message, char ret[6])
         size_t length = strspn(at + 1, " ");
         const char *state = at + 1 + length;
         if (length && strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
-            strcspn(state, "0123456789") < 5 && state[5] == ':') { /* and not "FATAL:" */
+            strcspn(state, "0123456789") < 5 && state[5] == ':') { /* but not "FATAL:" */
             memcpy(ret, state, 5);
             ret[5] = '\0';
             return state + 6 + strspn(state + 6, " ");

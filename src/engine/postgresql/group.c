@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Groups: works of one statement each that share a transaction, and so its BEGIN, its COMMIT, the
- * server's sync and the two messages.
+ * Groups: units of work of one statement each that share a transaction, and so its BEGIN, its
+ * COMMIT, the server's sync and the two messages.
  *
- *     gather    a work's first statement is not sent but waits, while a group is under way
+ *     gather    while a group is under way, a unit's first statement waits instead of being sent
  *     begin     BEGIN and the statements of all that wait go out in one message
- *     end       each handler goes on with its own answer, and ends; what it publishes is kept
+ *     end       each handler continues with its own answer, and ends; its events are kept
  *     commit    once all have ended: their events in one statement, one mark, COMMIT
  *
- * On the server the works run one after the other, each as a whole: its one statement. All of them
- * had begun before the transaction's snapshot is taken, so each sees whatever was answered to
- * anybody before. Nobody joins a group that is sent: its snapshot could be older than the work.
+ * On the server the units run one after the other, each complete in its one statement. All of them
+ * began before the transaction's snapshot is taken, so each sees everything answered to anybody
+ * before that. None may join a group already sent: its snapshot could be older than the unit.
  *
- * The next group goes out over the same connection, right behind the COMMIT of the one before: so
- * the server has its statements at hand when it has synced, and runs them while the process still
- * sends the answers of the former one. Never two at once: works of one process don't conflict in
- * groups.
+ * The next group goes out over the same connection, right after the COMMIT of the previous one: so
+ * the server has its statements at hand once it has synced, and runs them while the process still
+ * sends the previous answers. There are never two open at once: units of one process don't conflict
+ * in groups.
  *
- * Who comes when no group is under way and nobody else has come has a transaction of its own; or is
- * a group alone, while groups number their own events. It waits for nobody, but for one call of the
- * sequencer where the next group is to number its events.
+ * A unit that comes alone, with no group under way, gets its own transaction; or, while groups
+ * number their own events, it is a group of one. It waits only where the next group is to number
+ * its events, and then for a single call of the sequencer.
  *
- * The statement for the events gives them their positions, if no others can be before them: then
- * no call of the sequencer and no second sync stands between COMMIT and the answers. It can't while
- * works that are in no group publish. A group that tried in vain leaves it to the sequencer, as
- * some after it do: twice as many each time.
+ * The statement that appends the events also assigns their positions, unless other events may
+ * precede them: then no sequencer call and no second sync comes between COMMIT and the answers. It
+ * can't while ungrouped units publish. A group that tried in vain leaves it to the sequencer, and
+ * so do some groups after it: twice as many each time.
  *
- * Which works have one statement? That is seen of those that ran by themselves, and remembered of
- * the statement with which they begin. One that another has ever followed never joins again.
+ * Which units have a single statement is learnt from those that ran ungrouped, and remembered with
+ * the statement they begin with. A statement that was ever followed by another never joins again.
  *
  * What may go wrong:
- * - A statement fails, a handler refuses, or asks for a second statement after all: the transaction
- *   is rolled back, and all its works run again, each in a transaction of its own. They see what
- *   others of the group have written, which may never be: so no failure in a group is told.
- * - Others hold a lock that a statement needs: after LOCK_MS it fails. So two groups, or a group
- * and a work, never wait for each other for long.
+ * - A statement fails, a handler refuses, or runs a second statement after all: the transaction is
+ *   rolled back, and all its units run again, each in its own transaction. A member may have seen
+ *   writes of others that never come to be, so no failure in a group is reported to a client.
+ * - Others hold a lock that a statement needs: it fails after LOCK_WAIT. So two groups, or a group
+ *   and a unit of work, never wait for each other for long.
  * - COMMIT is not answered: the group's mark settles it for all (settle.c).
- * - A statement is slow: others wait for its group no longer than wait_ms, as long as they are
- *   not sent behind its COMMIT.
- * The statement at fault stays out of groups for a while: twice as long each time.
+ * - A statement is slow: others wait for its group no longer than wait_ms, unless they were already
+ *   sent after its COMMIT.
+ * A statement at fault stays out of groups for a while, twice as long each time.
  */
 
 #include <stdio.h>
@@ -49,20 +49,21 @@
 #include "engine/postgresql/internal.h"
 
 #define GROUP_MAX 64
-#define APART_MIN 16 /* works that begin with a statement which was at fault */
+#define APART_MIN 16 /* units kept out of groups by a statement at fault */
 #define APART_MAX 4096
 
 static struct postgresql_statement lock_briefly =
     POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '10ms'");
 static struct postgresql_statement lock_patiently =
     POSTGRESQL_OWN_STATEMENT(9, "LOCK PATIENTLY", "SET LOCAL lock_timeout TO DEFAULT");
-/* At the end of each work, which is a statement's: none may need what comes behind it. */
+/* Runs at the end of each unit of work, that is of each statement, so that none relies on later
+ * ones. */
 static struct postgresql_statement look_at_once =
     POSTGRESQL_OWN_STATEMENT(10, "LOOK AT ONCE", "SET CONSTRAINTS ALL IMMEDIATE");
 
 enum gathered_as { GATHERED_WAITS, GATHERED_CHOSEN, GATHERED_LEADS, GATHERED_APART, GATHERED_SENT };
 
-/* A work's first statement, while it waits on its fiber's stack. */
+/* A unit's first statement, while it waits on its fiber's stack. */
 struct postgresql_gathered {
     struct postgresql_work *work;
     struct postgresql_statement *statement;
@@ -72,16 +73,16 @@ struct postgresql_gathered {
     enum gathered_as as;
     struct fiber_queue waiting;
     struct postgresql_call *call;
-    struct postgresql_gathered *next; /* in the queue, and then in the group to be */
+    struct postgresql_gathered *next; /* in the queue, then in the group being formed */
 };
 
 struct postgresql_group {
-    struct postgresql_work *carrier; /* whose transaction it is */
+    struct postgresql_work *carrier; /* owns the transaction */
     struct postgresql_work *first, **end;
-    int users; /* works that are in it */
-    int open;  /* of them: not ended yet */
+    int users; /* members not freed yet */
+    int open;  /* members that have not ended */
     int64_t answered_ns;
-    bool numbers; /* its events may get their positions in the transaction */
+    bool numbers; /* may assign positions in its transaction */
     bool broken, over;
     struct fiber_queue ended;
     enum fh_code code;
@@ -155,7 +156,7 @@ static void go_on(struct postgresql_gathered *gathered, enum gathered_as as)
     fiber_wake_all(&gathered->waiting);
 }
 
-/* Its events are numbered, from `first` on; 0: they were not. */
+/* The group's events have the positions from `first` on; 0: they have none yet. */
 static void numbered(struct postgresql_store *store, const struct postgresql_group *group,
                      int64_t first)
 {
@@ -166,8 +167,8 @@ static void numbered(struct postgresql_store *store, const struct postgresql_gro
     }
 }
 
-/* Those who wait are a group from now on, as many as fit into one. Who is alone is one only if its
- * events get their positions by that. */
+/* Makes a group of the waiting statements, as many as fit. One waiting alone becomes a group only
+ * if its events thereby get their positions. */
 void postgresql_gathered(struct postgresql_store *store)
 {
     struct postgresql_gather *gather = &store->gather;
@@ -222,7 +223,7 @@ static void group_over(struct postgresql_store *store)
     postgresql_gather_look(store);
 }
 
-/* Behind the COMMIT of the group before, if that is under way. */
+/* Goes after the COMMIT of the previous group, if that is under way. */
 static void follow(struct postgresql_store *store, struct postgresql_work *carrier)
 {
     struct postgresql_work *before = store->gather.committing;
@@ -293,7 +294,7 @@ static bool send(struct postgresql_group *group, struct postgresql_gathered *gat
     return true;
 }
 
-/* By the first of those who wait, for all of them. */
+/* Run by the first one waiting, on behalf of all. */
 static void lead(struct postgresql_store *store, struct postgresql_gathered *own)
 {
     struct postgresql_group *group = group_new(store);
@@ -303,7 +304,7 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
     bool good = postgresql_work_begin(carrier, NULL) == FH_OK && send_own(carrier, &lock_briefly) &&
                 send_own(carrier, &look_at_once);
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
-        next = gathered->next; /* on the stack of a fiber that goes on */
+        next = gathered->next; /* it is on the stack of a fiber that go_on resumes */
         go_on(gathered, good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);
     }
     if (group->users) {
@@ -333,7 +334,7 @@ static enum fh_code member_answer(struct postgresql_work *work, struct postgresq
     postgresql_call_rows(call, visit, context);
     struct postgresql_store *store = store_of(work);
     int64_t now_ns = world_monotonic_ns(store->base.world);
-    if (group->answered_ns < store->gather.committed_ns) /* it was sent behind that */
+    if (group->answered_ns < store->gather.committed_ns) /* it was sent after that COMMIT */
         group->answered_ns = store->gather.committed_ns;
     bool failed = call->code != FH_OK || call->aborted;
     bool is_slow = now_ns - group->answered_ns > store->gather.slow_ms * INT64_C(1000000);
@@ -430,7 +431,7 @@ static enum fh_code commit(struct postgresql_store *store, struct postgresql_gro
     return code == FH_OK || code == FH_UNAVAILABLE ? code : again(&group->error);
 }
 
-/* The last of its works has ended. */
+/* The last of its units of work has ended. */
 static void group_end(struct postgresql_store *store, struct postgresql_group *group)
 {
     if (group->broken) {
@@ -458,7 +459,7 @@ enum fh_code postgresql_group_commit(struct postgresql_work *work, struct fh_err
     return code;
 }
 
-/* Its handler has failed, or it has broken the group itself. */
+/* The member's handler failed, or it has broken the group already. */
 void postgresql_group_rollback(struct postgresql_work *work)
 {
     struct postgresql_group *group = work->group;

@@ -11,15 +11,16 @@
 extern const struct ledger_schema postgresql_ledger_schema;
 extern const char *const postgresql_ledger_statements[LEDGER_STATEMENTS];
 
-/* The class of the locks of keys (LEDGER_KEY_LOCKS of them); the lock that is held shared from
- * before seq is drawn from the outbox to the transaction's end; and that of whoever gives
+/* KEYS: the class of the key locks (LEDGER_KEY_LOCKS of them). DRAWING: held shared from before seq
+ * is drawn from the outbox until the transaction ends. NUMBERING: held by whoever assigns
  * positions. */
 #define POSTGRESQL_KEYS "hashtext('freehold.keys.' || current_schema())"
 #define POSTGRESQL_DRAWING POSTGRESQL_KEYS ", 512"
 #define POSTGRESQL_NUMBERING POSTGRESQL_KEYS ", 513"
 
-/* The sequencer tells here of new positions, with the schema's name, while more than one process
- * holds the advisory lock of those who listen; a group that numbers its own always does. */
+/* The channel announces new positions, with the schema's name. The sequencer notifies it while more
+ * than one process holds the listeners' advisory lock; a group that numbers its own events always
+ * does. */
 #define POSTGRESQL_CHANNEL "freehold_positions"
 #define POSTGRESQL_LISTENERS "hashtextextended('freehold.listeners.' || current_schema(), 0)"
 

@@ -2,55 +2,57 @@
 /*
  * The ledger's tables in PostgreSQL, and its sequencer.
  *
- * A work inserts its events without a position. fh_sequence, called after commits in a statement
- * of its own, gives them theirs. It takes the lock of numbering, and locks the counter's row by an
- * update (a lock of the row would leave a mark in it); the statement after that has a fresh
- * snapshot, which sees all that the sequencer before it has committed. In one statement both would
- * go wrong: the snapshot is older than the wait for the lock. That needs READ COMMITTED.
+ * A unit of work inserts its events without positions. fh_sequence, called after commits in a
+ * separate statement, assigns them. It takes the NUMBERING lock, and then locks the counter's row
+ * by an update (a row lock would leave a mark in the row). The statement after that has a fresh
+ * snapshot, which sees everything that the previous sequencer committed; in a single statement the
+ * snapshot would be older than the wait for the lock. This needs READ COMMITTED.
  *
- * It numbers in the order of seq. Works that publish events of one key draw seq while they hold
- * a lock of the key's until they commit, so that the order of a key is that of its works.
- * What a work has read of another's was committed, so it has a lower seq than what the work writes.
- * A sequence with a cache would break both.
+ * It numbers in the order of seq. Units of work that publish events of one key draw seq while they
+ * hold a lock for that key until they commit, so that the order within a key is that of the units.
+ * What a unit has read of another's events was committed, so it has a lower seq than what the unit
+ * writes. A sequence with a cache would break both.
  *
- * Transaction ids decide nothing: an old transaction, in whichever database of the server, does not
- * hold the feed up.
+ * Transaction ids decide nothing: an old transaction, in any database of the server, does not hold
+ * the feed up.
  *
- * Each process holds the lock of listeners shared, over the connection that it listens on: who can
- * have it alone has nobody to tell. For NOTIFY lets the server commit one after the other.
+ * Each process holds the LISTENERS lock shared, on the connection on which it listens: a process
+ * that can take it exclusively has nobody to notify. This matters because NOTIFY makes the server
+ * commit one transaction after the other.
  *
- * Nobody else changes a row that has no position yet, so it is found again by where it lies. What
- * has none is in a small index of its own; by seq alone nobody looks.
+ * Nobody else changes a row without a position, so fh_sequence finds it again by its ctid. Rows
+ * without a position have a small index of their own; nothing searches by seq alone.
  *
- * It tells what it has numbered; asked for `wanted`, also what others have. Its plans are kept, and
- * would be those of an empty outbox: the connection for it plans without sequential scans, and
- * without bitmaps, which read what was numbered since the last vacuum over and over: an index scan
- * marks it as dead and is done with it. (As settings of the function they would be made and unmade
- * with each call.)
+ * It returns what it has numbered; given `wanted`, also what others have. Its plans are cached, and
+ * would be those for an empty outbox: so its connection plans without sequential scans, and without
+ * bitmaps, which would read the rows numbered since the last vacuum over and over, while an index
+ * scan marks them dead and then skips them. (As settings of the function, they would be set and
+ * reset with each call.)
  *
- * Works of a group number their own events in the transaction that writes them (fh_append): one
- * sync instead of two, and no row is written twice. That is right when no event without a position
- * can be before them, and theirs are the next positions. fh_counter's `drawn` says that all of seq
- * up to it have positions or will never be. What draws seq holds the lock of drawing shared, up to
- * its end (a trigger takes it, before a statement's first row): where fh_drawn has it alone for a
- * moment, nobody is between drawing and commit, and what the sequence stands at then becomes
- * `drawn` once fh_sequence has numbered all that is committed. fh_append takes the lock of
- * numbering if nobody has it, sees by the row's xmax whether anybody has changed the counter since
- * the transaction's snapshot, and draws; if these are the numbers right behind `drawn`, nobody has
- * drawn since. Else it leaves its events to fh_sequence, like all others. A number that was drawn
- * and is never written (a work that is rolled back) makes fh_append wait for the next call of
- * fh_sequence.
+ * The units of work of a group number their own events in the transaction that writes them
+ * (fh_append): one sync instead of two, and no row is written twice. That is correct when no event
+ * without a position can precede them, and theirs are the next positions. fh_counter's `drawn` says
+ * that every seq up to it has a position or will never be used. Whatever draws seq holds the
+ * DRAWING lock shared until it ends (a trigger takes it, before a statement's first row). If
+ * fh_drawn gets it exclusively for a moment, no transaction is between drawing and commit, and the
+ * sequence's value at that moment becomes `drawn` once fh_sequence has numbered everything
+ * committed. fh_append takes the NUMBERING lock if it is free, sees by the row's xmax whether the
+ * counter has changed since the transaction's snapshot, and draws; if these are the numbers right
+ * after `drawn`, nobody else has drawn since. Otherwise it leaves its events to fh_sequence, like
+ * everyone else. A number that was drawn and is never written (the unit was rolled back) makes
+ * fh_append wait for the next call of fh_sequence.
  *
- * A saga's start has a key of its own, which comes only once: fh_place does not keep it.
+ * A saga's start has a key of its own, which occurs only once: fh_place does not keep it.
  *
- * fh_fence lets a statement fail that should have changed a saga's row and did not, so that those
- * behind it, COMMIT too, need not wait for its answer. Rows of sagas are changed some times and
- * then never again; room in their pages keeps the first of these changes out of the indexes.
+ * fh_fence makes a statement fail that should have changed a saga's row and did not, so that later
+ * ones, even COMMIT, need not wait for its answer. Rows of sagas change a few times and then never
+ * again; free space in their pages keeps the first of these changes out of the indexes.
  *
  * fh_recent: the server remembers what finished transactions have read while an older one is open,
- * but of no more than ten times max_connections of them. Of those before it forgets which conflicts
- * they had part in (predicate.c, OldCommittedSxact). All that have begun since the snapshot, and
- * all that were open then, are fewer as long as the id looked at here was not given yet.
+ * but only for ten times max_connections of them. Of those before that it forgets which conflicts
+ * they took part in (predicate.c, OldCommittedSxact). The transactions that began since our
+ * snapshot, and those open then, are fewer as long as the id checked here has not been assigned
+ * yet.
  */
 
 #include <stddef.h>
@@ -60,10 +62,10 @@
 
 #define STARTED "freehold.saga.started"
 #define SLICE "10000" /* events numbered by one call */
-#define ASIDE "FH003" /* ends a block, so that its lock is free again; nobody sees it */
+#define ASIDE "FH003" /* leaves a block, so that its lock is released; never reported */
 
-/* With what works leave their marks by, and stores of before lack: it changes nothing that those
- * need. */
+/* Run at each opening, since earlier stores lack the tables for marks: adding them changes nothing
+ * that earlier programs need. */
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS fh_opening (opening BIGINT PRIMARY KEY, process TEXT NOT NULL,"
@@ -175,7 +177,7 @@ static const char fence[] =
     "END\n"
     "$fence$;";
 
-/* By a trigger: so it holds for works of older programs, too. */
+/* A trigger, so that it also applies to units of work of older programs. */
 static const char drawing[] =
     "CREATE OR REPLACE FUNCTION fh_drawing() RETURNS trigger LANGUAGE plpgsql AS $drawing$\n"
     "BEGIN\n"
@@ -334,8 +336,8 @@ static const char append[] =
 
 static const char *const tables[] = {events, works, fence, drawing, drawn, sequence, append, NULL};
 
-/* From format 2: the index held what has no position, too. Pages that are there stay as full as
- * they are. */
+/* From format 2, whose index also held rows without a position. Existing pages stay as full as they
+ * are. */
 static const char *const upgrade[] = {"DROP INDEX IF EXISTS fh_outbox_position;"
                                       "ALTER TABLE fh_saga SET (fillfactor = 50);"
                                       "ALTER TABLE fh_saga_step SET (fillfactor = 60);",

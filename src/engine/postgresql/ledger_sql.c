@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The statements of the ledger in PostgreSQL's words.
- */
+/* The ledger's statements in PostgreSQL's SQL. */
 
 #include "engine/postgresql/ledger.h"
 #include "store/relational/ledger_words.h"
@@ -14,8 +12,8 @@
 #define LISTED_NUMBERS(number)                                                                     \
     "(SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(" number " AS jsonb)))"
 
-/* fh_fence tells a row that was moved, which is tried again, from one whose epoch is another. One
- * that is over is for ever: it is told to have another epoch, too. */
+/* fh_fence distinguishes a row that was moved, which is retried, from one with another epoch. A
+ * saga that is over stays over: it is reported as having another epoch, too. */
 #define ADVANCE(where)                                                                             \
     "WITH moved AS (UPDATE fh_saga SET state = ?4, status = ?5, deadline_ms = ?6,"                 \
     " updated_ms = ?7 WHERE birth = ?1 AND number = ?2 AND epoch = ?3"                             \
@@ -29,7 +27,7 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_OUTBOX_APPEND] =
         "INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    /* The lock is had before seq is drawn: rows come from `locked` when it is there. */
+    /* The lock is taken before seq is drawn: the insert's row comes from `locked`. */
     [LEDGER_OUTBOX_APPEND_LOCKED] = "WITH locked AS MATERIALIZED (SELECT " KEY_LOCK(
         "?8") ")"
               " INSERT INTO fh_outbox (event_id, type, version, key, time_ms, data, trace)"
@@ -42,7 +40,7 @@ const char *const postgresql_ledger_statements[LEDGER_STATEMENTS] = {
     [LEDGER_COUNTER_SET] = "UPDATE fh_counter SET position = ?1, drawn = -1 WHERE one = 1",
     [LEDGER_KEY_PLACES] = LEDGER_KEY_PLACES_OF("fh_place", LISTED_TEXTS),
     [LEDGER_KEYS_UNSEQUENCED] = LEDGER_KEYS_UNSEQUENCED_OF(LISTED_TEXTS),
-    /* A row's lock would write the row. */
+    /* A row lock would write the row. */
     [LEDGER_KEY_LOCK] = "SELECT " KEY_LOCK("?1"),
     [LEDGER_CALLER_DELETE] = LEDGER_CALLER_DELETE_OF(LISTED_NUMBERS("?4")),
     [LEDGER_SAGAS_CLOSED] = LEDGER_SAGAS_CLOSED_OF(LISTED_NUMBERS("?3")),

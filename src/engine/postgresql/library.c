@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See library.h. The library stays loaded until the process ends: nothing of it could be
- * taken back from a process that has used it. */
+/* See library.h. The library stays loaded until the process ends: it can't be unloaded safely once
+ * used. */
 
 #include "engine/postgresql/library.h"
 
@@ -18,7 +18,7 @@ static const struct library_symbol symbols[] = {
 
 enum fh_code postgresql_load(struct fh_error *error)
 {
-    if (postgresql_pq.PQtransactionStatus) /* the last one; in a simulation, a model's */
+    if (postgresql_pq.PQtransactionStatus) /* the last in the list; simulations set a model */
         return FH_OK;
     return library_load(LIBRARY, "libpq5", symbols, sizeof symbols / sizeof symbols[0], error);
 }

@@ -3,9 +3,9 @@
 #define ENGINE_POSTGRESQL_LIBRARY_H
 
 /*
- * libpq, loaded when PostgreSQL is chosen and not before: a process without it pays nothing. What
- * is called stands in one list, from which the table of pointers is made with the types that the
- * library's own header declares. A function of a newer libpq than 14 must not be named here.
+ * libpq, loaded only when PostgreSQL is chosen: a process without it pays nothing. One list names
+ * the functions used; the table of pointers is built from it, with the types in the library's own
+ * header. Don't name functions newer than libpq 14.
  */
 
 #include <libpq-fe.h>
@@ -63,7 +63,7 @@ struct postgresql_library {
 
 extern struct postgresql_library postgresql_pq; /* filled once, by postgresql_load */
 
-/* FH_UNSUPPORTED: libpq is not installed, or too old. */
+/* FH_UNSUPPORTED: libpq is missing or too old. */
 enum fh_code postgresql_load(struct fh_error *error);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What opening.c says to PostgreSQL. */
+/* The statements of store/relational/opening.c for PostgreSQL. */
 
 #include "store/relational/opening.h"
 #include "engine/postgresql/internal.h"
 
-/* Marks of programs of before, which were trimmed by those; a settled one was a day ahead. */
+/* Keeps marks of earlier programs for two days: those programs trimmed them themselves, and settled
+ * marks were dated a day ahead. */
 #define FORMER_KEPT_MS "172800000"
 
 static const char *const removals[] = {

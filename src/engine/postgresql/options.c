@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The configuration's "store" as PostgreSQL understands it (docs/operate/engines/postgresql.md).
- */
+/* Reads the configuration's "store" for PostgreSQL (docs/operate/engines/postgresql.md). */
 
 #include <stdio.h>
 #include <string.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection as a pipeline: calls are written one behind the other into libpq's buffer, a sync
- * sends them, and their answers come back in order. Whoever wants an answer parks until its call
- * has results; what nobody waits for is freed here when it is answered.
+ * A connection as a pipeline: calls are written one after another into libpq's buffer, a sync sends
+ * them, and their answers come back in order. A fiber that wants an answer parks until its call has
+ * results; a call nobody waits for is freed here when it is answered.
  *
  *     postgresql_call      statement 1 ┐
  *     postgresql_call      statement 2 ├ a section: when one fails, the server skips the rest of
  * it, postgresql_sync      sync        ┘ and their calls end as `aborted`
  *
- * A call is a few groups of results (enum postgresql_stage): a statement that this connection has
- * not prepared yet is prepared in the same breath. Rows come singly (libpq's single-row mode) and
- * in the chunks that the socket has them: no result is held whole, unless who wants it is parked.
+ * A call has a few groups of results (enum postgresql_stage): a statement not yet prepared on this
+ * connection is prepared along with it. Rows come singly (libpq's single-row mode), as the socket
+ * delivers them; results accumulate only while the fiber that wants them is parked.
  *
- * Invariant: the calls in the list are exactly those that libpq has in its own queue, in order.
- * When the connection breaks, all of them end as `lost`: whether they ran is not known.
+ * Invariant: the calls in the list are exactly those in libpq's own queue, in the same order. When
+ * the connection breaks, all of them end as `lost`: whether they ran is not known.
  */
 
 #include <stdio.h>
@@ -22,7 +22,7 @@
 
 #include "engine/postgresql/internal.h"
 
-/* Rows that nobody wants are cheap, but not for ever: then the connection is cut instead. */
+/* Unwanted rows are cheap to skip, but not without limit: beyond this the connection is closed. */
 #define DISCARD_MAX 100000
 #define NAME_SIZE 32
 
@@ -53,7 +53,7 @@ static void call_wake(struct postgresql_call *call)
         fiber_ready(waiting);
 }
 
-/* Its last group has come, or none will. */
+/* Its last group has come, or none ever will. */
 static void call_finish(struct postgresql_call *call)
 {
     call->connection->in_flight--;
@@ -114,7 +114,7 @@ static bool send_prepare(PGconn *pg, struct postgresql_call *call, const char *n
                                        count ? statement->types : NULL) == 1;
 }
 
-/* Under its name, if that is not done yet, in place of what was in its slot. */
+/* Prepares the statement under its name unless that is done, and replaces the one in its slot. */
 static bool send_prepare_named(struct postgresql_connection *connection,
                                struct postgresql_call *call, const char *name)
 {
@@ -182,7 +182,7 @@ static void flush(struct postgresql_connection *connection)
 {
     int left = postgresql_pq.PQflush(connection->pg);
     if (left < 0) {
-        postgresql_on_readable(connection); /* what the server said before it left */
+        postgresql_on_readable(connection); /* read what the server said before it left */
         return;
     }
     postgresql_watch(connection, left > 0);
@@ -250,10 +250,10 @@ static void take_changes(struct postgresql_call *call, PGresult *result)
     if (strncmp(status, "SELECT", 6) != 0)
         call->changes = strtoll(postgresql_pq.PQcmdTuples(result), NULL, 10);
     if (strcmp(status, "ROLLBACK") == 0)
-        call->changes = -1; /* the answer to COMMIT, when there was nothing to commit any more */
+        call->changes = -1; /* COMMIT was answered with ROLLBACK: nothing was left to commit */
 }
 
-/* Prepared before a table changed, or unknown to the server: the next call prepares it anew. */
+/* Prepared before a table changed, or unknown to the server: the next call prepares it again. */
 static bool is_stale(const struct postgresql_call *call, const PGresult *result,
                      const char *sqlstate)
 {
@@ -268,7 +268,7 @@ static bool is_stale(const struct postgresql_call *call, const PGresult *result,
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
-/* False: the connection is gone, which libpq says, or the server with its last words. */
+/* False: the connection is gone, as libpq or the server's last message says. */
 static bool take_error(struct postgresql_connection *connection, struct postgresql_call *call,
                        const PGresult *result)
 {
@@ -299,13 +299,13 @@ static void forget_prepared(struct postgresql_connection *connection, struct pos
 
 static void group_ended(struct postgresql_connection *connection, struct postgresql_call *call)
 {
-    call->stages &= call->stages - 1; /* the lowest is the one that came */
+    call->stages &= call->stages - 1; /* the lowest bit is the stage that ended */
     call->begun = false;
     if (!call->stages)
         first_finish(connection);
 }
 
-/* False: the connection is of no use any more. */
+/* False: the connection is unusable. */
 static bool take(struct postgresql_connection *connection, struct postgresql_call *call,
                  PGresult *result)
 {
@@ -375,7 +375,7 @@ static bool dispatch(struct postgresql_connection *connection)
         if (!take(connection, call, result))
             return false;
     }
-    postgresql_pq.PQisBusy(pg); /* reads what comes without being asked for */
+    postgresql_pq.PQisBusy(pg); /* takes in unsolicited messages */
     return true;
 }
 
@@ -426,7 +426,7 @@ void postgresql_drain(struct postgresql_connection *connection)
         last = call;
     if (!last)
         return;
-    FH_ASSERT(last->deferred); /* a sync */
+    FH_ASSERT(last->deferred); /* it is a sync */
     last->deferred = false;
     while (postgresql_call_next(last))
         ;

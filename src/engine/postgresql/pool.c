@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who gets which connection. Those for works are lent, first come, first served; they are made when
- * they are needed, up to the configured number. When the server takes no more of them, works share
- * those there are. Readers are shared: the one with the fewest calls under way is given.
+ * Assigns connections. Those for units of work are lent, first come, first served; they are opened
+ * on demand, up to the configured number. If the server accepts no more of them, units share those
+ * there are. Readers are shared: the one with the fewest calls in flight is used.
  *
- * Waiting is bounded: a work that gets no connection in time fails, and nothing was done.
+ * Waiting is bounded: a unit of work that gets no connection in time fails without having done
+ * anything.
  */
 
 #include "engine/postgresql/internal.h"
 
 #include <stdio.h>
 
-/* Calls under way on one reader; more of them wait. */
+/* Limit of calls in flight on one reader. */
 #define READER_CALLS_MAX 1024
 
 static bool may_connect(const struct postgresql_store *store)
@@ -28,7 +29,8 @@ static bool any_is_up(const struct postgresql_store *store)
     return false;
 }
 
-/* Up, or else to be made; NULL: none that is free. The first ones first, whose caches are warm. */
+/* One that is up, else one to connect; NULL: none is free. The first ones are preferred: their
+ * caches are warm. */
 static struct postgresql_connection *find_free(struct postgresql_store *store)
 {
     struct postgresql_connection *down = NULL;
@@ -60,7 +62,7 @@ static enum fh_code take_free(struct postgresql_store *store,
         connection->state == CONNECTION_UP ? FH_OK : postgresql_connect(connection, error);
     if (code != FH_OK)
         connection->taken = false;
-    /* Whoever waits may find another free one, or shall hear the reason too. */
+    /* A waiting fiber may find another one free, or must get this error too. */
     if (code != FH_OK || find_free(store))
         grant(store);
     return code;
@@ -73,9 +75,9 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
     int64_t deadline_ns = world_in_ms(world, POSTGRESQL_WAIT_MS);
     bool first = !store->works_free.first && !store->granted;
     for (;; first = true) {
-        /* Again after each that could not be made: meanwhile another one may have been given back
-         * to nobody, and nobody would wake us. It ends, since the next attempt is due only later.
-         */
+        /* Try again after each failed attempt: in the meantime another one may have been returned
+         * with nobody waiting, and no one would wake us. This ends, since the next attempt is due
+         * only later. */
         while (first && (*ret = find_free(store))) {
             enum fh_code code = take_free(store, *ret, error);
             if (code == FH_OK || !any_is_up(store))

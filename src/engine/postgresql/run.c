@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running a statement: in a work, on its own connection, and for reading handlers, on one that many
- * share.
+ * Running a statement: in a unit of work, on its own connection, and for reading handlers, on a
+ * connection that many share.
  *
- * In a work, a statement whose rows and changes nobody wants is only written behind the others; it
- * goes out with the next that has an answer, or with COMMIT. So a work takes as few round trips as
- * its reads allow. The first failure ends the transaction on the server: from then on everything in
- * the work fails with it.
+ * In a unit of work, a statement whose rows and change count nobody wants is only appended to the
+ * pipeline; it goes out with the next one that needs an answer, or with COMMIT. So a unit takes as
+ * few round trips as its reads allow. The first failure ends the transaction on the server: from
+ * then on everything in the unit fails with that error.
  *
- * On a reader, what the fibers of one turn of the loop have asked goes out with one sync, as one
- * section. A statement that fails takes those behind it in its section along; they only read, so
- * they are sent again, each with a sync of its own.
+ * On a reader, the statements of all fibers in one turn of the loop go out with one sync, as one
+ * section. A statement that fails takes the later ones of its section with it; since they only
+ * read, they are sent again, each with its own sync.
  */
 
 #include <stdio.h>
@@ -18,9 +18,9 @@
 
 #include "engine/postgresql/internal.h"
 
-#define DEFERRED_MAX 128 /* statements written and not answered, in one work */
+#define DEFERRED_MAX 128 /* unanswered statements in one unit of work */
 #define READ_TRIES 3
-#define SLOW_NS (20 * (int64_t)1000000) /* a statement that holds up those behind it */
+#define SLOW_NS (20 * (int64_t)1000000) /* a statement this slow holds up those after it */
 
 static enum fh_code pass_on(const struct fh_error *from, struct fh_error *error)
 {
@@ -29,7 +29,7 @@ static enum fh_code pass_on(const struct fh_error *from, struct fh_error *error)
     return from->code;
 }
 
-/* How a call of a work or of a reader ended. */
+/* The error with which a call ended. */
 static enum fh_code call_error(const struct postgresql_call *call, struct fh_error *error)
 {
     if (call->code != FH_OK)
@@ -39,7 +39,7 @@ static enum fh_code call_error(const struct postgresql_call *call, struct fh_err
     return FH_OK;
 }
 
-/* Rows are given to visit as they come. */
+/* Passes rows to `visit` as they come. */
 static bool visit_all(struct postgresql_call *call, sql_visit *visit, void *context)
 {
     bool visited = false;
@@ -93,7 +93,7 @@ enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visi
     return code;
 }
 
-/* ---- In a work ------------------------------------------------------------------------------- */
+/* ---- In a unit of work ----------------------------------------------------------------------- */
 
 #define BEGIN(mode, isolation)                                                                     \
     [mode] = POSTGRESQL_OWN_STATEMENT(mode, "BEGIN " #mode, "BEGIN ISOLATION LEVEL " isolation)
@@ -265,7 +265,7 @@ static enum fh_code work_run(struct postgresql_work *work, struct postgresql_sta
 
 /* ---- On a reader ----------------------------------------------------------------------------- */
 
-/* Others wait behind a slow one on each of them: then a connection of the works' is better. */
+/* Every reader is stuck on a slow statement: a connection of `works` is better then. */
 static bool is_held_up(const struct postgresql_store *store,
                        const struct postgresql_connection *reader)
 {
@@ -307,7 +307,7 @@ static enum fh_code read_try(struct postgresql_connection *reader,
     postgresql_parameters_release(&parameters);
     if (!call)
         return code == FH_OK ? postgresql_lost_error(error) : code;
-    if (how & POSTGRESQL_UNNAMED) /* the second time, alone */
+    if (how & POSTGRESQL_UNNAMED) /* a retry goes alone */
         postgresql_sync(reader);
     else
         world_turn(reader->store->base.world, &reader->turn);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sequencer's connection: each statement is committed by itself, at READ COMMITTED. Numbering
- * twice does no harm, so a statement whose connection broke is sent once more.
+ * The sequencer's connection: each statement commits on its own, at READ COMMITTED. Numbering twice
+ * does no harm, so a statement whose connection broke is sent once more.
  *
- * Over the same connection the process listens for positions that others have given (fh_sequence
- * notifies, while more than one process listens; fh_append always does): so nobody looks whether
- * there are any. It is kept up by a fiber of its own; once it is up again, the listeners look for
- * what they have missed.
+ * Over the same connection the process listens for positions that others have assigned (fh_sequence
+ * notifies while more than one process listens; fh_append always does), so nobody polls for them. A
+ * separate fiber keeps it connected; after each reconnection, the listeners look for what they have
+ * missed.
  */
 
 #include <string.h>

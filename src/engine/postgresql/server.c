@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PostgreSQL. A service's user is no superuser and may make neither databases nor users; its
- * database is its own and closed to PUBLIC, and so is the schema `public` in it. On a server with
- * the layout `schemas` there is one database for all, in which each user has a schema and no rights
- * outside of it.
+ * PostgreSQL servers. A service's user is no superuser and may create neither databases nor users;
+ * its database is its own and closed to PUBLIC, and so is the schema `public` in it. On a server
+ * with the layout `schemas`, one database serves all; each user has a schema in it and no rights
+ * outside.
  *
- * Every statement can be repeated: what is there is looked for first, and a crash in between is
- * mended by the next time. A user that is there already keeps its password, since it may be
- * somebody else's; that it is ours is proved at the end, by entering with the password that we
- * made. A user's password goes to the server as a SCRAM verifier, so that no log of it can tell.
+ * Every statement can be repeated: each checks first what already exists, and the next run repairs
+ * a crash in between. An existing user keeps its password, since it may belong to somebody else;
+ * logging in at the end with the password we made shows that it is ours. A user's password goes to
+ * the server as a SCRAM verifier, so that no log can reveal it.
  */
 
 #define _GNU_SOURCE
@@ -29,7 +29,7 @@
 #include "store/server.h"
 
 #define STATEMENT_SIZE_MAX ((size_t)4096)
-#define TABLES_MAX 1000 /* tried of one store */
+#define TABLES_MAX 1000 /* checked in one store */
 #define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
 
 #define SYMBOLS(X)                                                                                 \
@@ -106,8 +106,8 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     server_argument(command, "%s/postgres", own->programs);
     server_argument(command, "-D");
     server_argument(command, "%s", own->data);
-    /* A work that meets another is an error to the server, and run again: what it said is no news,
-     * and may be somebody's data. */
+    /* Two conflicting units of work are an error to the server, and one runs again: its statement
+     * is not worth logging, and may contain somebody's data. */
     server_argument(command, "-c");
     server_argument(command, "log_min_error_statement=panic");
     json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
@@ -124,8 +124,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     return FH_OK;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static const char *or_null(const char *text)
 {
@@ -143,7 +142,7 @@ static void find_state(const char *said, char state[static 6])
         snprintf(state, 6, "%s", at);
 }
 
-/* The server knows who asks, and does not let him in there. */
+/* The server knows the user and denies access. */
 static bool is_refusal(const char *state)
 {
     return strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
@@ -166,7 +165,7 @@ static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *err
     return code;
 }
 
-/* Not by PQconnectdb: it gives no SQLSTATE. */
+/* PQconnectdb gives no SQLSTATE. */
 static bool connect_link(PGconn *link)
 {
     pPQsetErrorVerbosity(link, PQERRORS_VERBOSE);
@@ -181,7 +180,7 @@ static bool connect_link(PGconn *link)
     }
 }
 
-/* With `database` for the one that `as` names. */
+/* Connects as `as` says, but to `database`. */
 static enum fh_code open_link(const json_t *as, const char *database, PGconn **ret,
                               struct fh_error *error)
 {
@@ -217,7 +216,7 @@ static enum fh_code open_link(const json_t *as, const char *database, PGconn **r
     return code;
 }
 
-/* The first column of the first row in `text`, "" when there is none; NULL: not wanted. */
+/* Stores the first column of the first row in `text`, "" if there is none; NULL: not wanted. */
 static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t size,
                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -262,8 +261,7 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
     return code;
 }
 
-/* ---- Providing ----------------------------------------------------------------------------------
- */
+/* ---- Providing ------------------------------------------------------------------------------- */
 
 struct provision_names {
     const char *user, *password, *database, *schema;
@@ -305,7 +303,7 @@ static enum fh_code make_database(PGconn *link, const struct provision_names *na
         return FH_OK;
     code = ask(link, error, super, sizeof super,
                "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
-    /* Who is no superuser can give things to those alone of whom he is a member. */
+    /* Without being superuser, a role can give things only to roles of which it is a member. */
     if (code == FH_OK && !*super && !*names->schema)
         code = TELL(link, error, "GRANT \"%s\" TO CURRENT_USER", names->user);
     if (code != FH_OK)
@@ -367,7 +365,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     enum fh_code code = open_link(admin, "postgres", &link, error);
     if (code != FH_OK)
         return code;
-    /* Notices that something is there already are no news. */
+    /* Suppresses notices that something already exists. */
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
         code = make_user(link, &names, error);
@@ -387,11 +385,10 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
 }
 
-/* ---- Proving ------------------------------------------------------------------------------------
- */
+/* ---- Verifying isolation --------------------------------------------------------------------- */
 
-/* What of a schema lets this user in: its tables are tried one by one, for reading; whether it may
- * write is asked. Their names stand in the catalogue, which everybody reads. */
+/* Lists what this user can do in somebody else's schema: it tries to read each table, and asks
+ * whether it may write. The tables' names are in the catalog, which everybody can read. */
 static enum fh_code try_schema(PGconn *link, const char *schema, struct text *open,
                                struct fh_error *error)
 {
@@ -436,7 +433,7 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
     enum fh_code code = open_link(there, database, &link, error);
     json_decref(there);
     if (code != FH_OK)
-        return code == FH_CONFLICT ? FH_OK : code; /* refused, as it should be */
+        return code == FH_CONFLICT ? FH_OK : code; /* refused, as it must be */
     text_init(&open, STATEMENT_SIZE_MAX);
     if (*schema)
         code = try_schema(link, schema, &open, error);
@@ -450,7 +447,7 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
 
 static int connections(int n)
 {
-    return n + 4; /* 2 for reads, 1 for the sequencer, 1 with which older programs settle */
+    return n + 4; /* 2 for reads, 1 for the sequencer, 1 with which earlier programs settle */
 }
 
 static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_error *error)

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Marks on PostgreSQL, and what became of a COMMIT that was not answered: see mark.c. A work's mark
- * goes out in one message with its COMMIT. Settling's row goes in over another connection: that
- * waits until the work in flight has ended. A server that has not noticed that the link is gone
- * would keep us waiting: after a second its backend is told to end.
+ * Marks on PostgreSQL, and how to settle a COMMIT that was not answered: see mark.c. A unit's mark
+ * goes out in one message with its COMMIT. Settling inserts its row over another connection, where
+ * the insert waits until the transaction in flight has ended. A server that has not noticed the
+ * broken link would keep us waiting: after a second we terminate that backend.
  *
- * Where the work's mark is there, its row is written once more as it is: the answer to that comes
- * behind the work's own log records, on the standby, too, where commits wait for one.
+ * If the unit's mark is there, its row is rewritten unchanged: the answer to that comes after the
+ * unit's own log records, also on the standby, where commits wait for one.
  *
- * Settling takes one of the works' connections, whose own has been given back: so it needs none
- * that the server may not have.
+ * Settling uses one of the connections for units of work, after the unit has given back its own: so
+ * it needs none beyond what the server can provide.
  *
- * The mark is the last that a work writes, and so where it is asked whether the server could still
- * tell all conflicts of what was written before (fh_recent, ledger_schema.c): of a work
- * that stood open while too many others ended it could not, and that one runs again. So would one
- * whose statements have come into another transaction than the one it began.
+ * The mark is the last thing that a unit writes, so its statement also checks whether the server
+ * could still detect all conflicts of the earlier writes (fh_recent, ledger_schema.c). If the unit
+ * stood open while too many others ended, the server could not, and the unit runs again. So does
+ * one whose statements ended up in another transaction than the one it began.
  *
- * Decided marks are removed now and then, behind a commit: not in works, whose reading of the marks
- * would make them conflict with one another.
+ * Decided marks are removed now and then, after a commit: not inside units of work, which would
+ * conflict with one another by reading the marks.
  */
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
                              struct fh_error *error)
 {
     mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
-    if (!mark->opening) /* the store is being opened: whoever asks again finds it made */
+    if (!mark->opening) /* the store is being opened: a retry finds whatever was made */
         return FH_OK;
     bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_EXCLUSIVE;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
@@ -72,7 +72,7 @@ void postgresql_marks_trim(struct postgresql_connection *connection)
     postgresql_parameters_release(&parameters);
 }
 
-/* ---- Finding out ----------------------------------------------------------------------------- */
+/* ---- Settling -------------------------------------------------------------------------------- */
 
 static void read_said(void *context, PGresult *result)
 {
@@ -83,7 +83,7 @@ static void read_said(void *context, PGresult *result)
                               : postgresql_pq.PQgetvalue(result, 0, 0));
 }
 
-/* The server's process may have got another's number meanwhile: none of our own has it. */
+/* The backend may have ended and its process id been reused: none of our own may be killed. */
 static void end_backend(struct postgresql_connection *connection, int backend, int64_t deadline_ns)
 {
     char sql[256];

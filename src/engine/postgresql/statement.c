@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statements of the PostgreSQL engine: their texts, found again by where they lay or by what they
- * say, and their parameters.
+ * Statements of the PostgreSQL engine: their texts, cached by address and by content, and their
+ * parameters.
  *
- * ?1 becomes $1, and "IN (?1[])", which is how sql_ops.list_format writes a list, "= ANY ($1)"
- * ("NOT IN": "<> ALL ($1)"), so that the server infers the element's type from what it is compared
- * with, whatever the JSON array holds. What stands in quotes, comments and dollar quotes is left
+ * ?1 becomes $1, and "IN (?1[])", which is how sql_ops.list_format writes a list, becomes "= ANY
+ * ($1)" ("NOT IN": "<> ALL ($1)"), so that the server infers the element's type from what it is
+ * compared with, whatever the JSON array holds. Text in quotes, comments and dollar quotes is left
  * alone.
  *
- * Parameters go as text of the types that the server infers: 1 is true where a boolean is wanted,
- * and "7" is a number where one is. Only for texts is it asked first, once a statement, which types
- * those are (a text may be meant as JSON, as bytes in base64, as an array).
+ * Parameters are sent as text, in the types that the server infers: 1 is true where it expects a
+ * boolean, and "7" is a number where it expects one. Only for texts is it asked first, once for
+ * each statement, which types those are (a text may be meant as JSON, as bytes in base64, as an
+ * array).
  */
 
 #include <ctype.h>
@@ -75,8 +76,7 @@ static size_t dollar_length(const char *at)
     return strlen(at);
 }
 
-/* How many characters from `at` on are left as they are; 0: none. `before` is what stands before.
- */
+/* How many characters from `at` on are left alone; 0: none. `before` is the preceding character. */
 static size_t left_alone(const char *at, char before)
 {
     if (*at == '\'' || *at == '"')
@@ -95,7 +95,7 @@ static size_t without_spaces(const char *data, size_t length)
     return length;
 }
 
-/* Whether the text ends in this word; then *length is that of what stands before it. */
+/* Whether the text ends in this word; then *length becomes the length before it. */
 static bool ends_in(const char *data, size_t *length, const char *word)
 {
     size_t end = without_spaces(data, *length), size = strlen(word);
@@ -171,7 +171,7 @@ void postgresql_statements_release(struct postgresql_statements *statements)
     *statements = (struct postgresql_statements){0};
 }
 
-/* The oldest one that nobody uses makes room. */
+/* Finds a slot, evicting the oldest statement not in use. */
 static bool slot_free(struct postgresql_statements *statements, int *ret)
 {
     for (int i = 0; i < POSTGRESQL_SLOTS; i++) {
@@ -195,7 +195,7 @@ static bool slot_free(struct postgresql_statements *statements, int *ret)
     return false;
 }
 
-/* What would end the work's transaction or change the session that others use after it. */
+/* Whether the statement would end the transaction or change the session, which others use later. */
 static bool is_control(const char *sql)
 {
     static const char *const words[] = {
@@ -257,7 +257,7 @@ bool postgresql_needs_types(const struct postgresql_statement *statement,
     return false;
 }
 
-/* The shortest text that reads back as the same number: 19.99 is meant as 19.99. */
+/* The shortest text that reads back as the same number: 19.99 stays 19.99. */
 static void write_real(char out[static 32], double real)
 {
     for (int digits = 15; digits <= 17; digits++) {
@@ -267,7 +267,7 @@ static void write_real(char out[static 32], double real)
     }
 }
 
-/* Valid JSON is taken as it is, and any other text as a JSON string. */
+/* Valid JSON is taken as it is, any other text as a JSON string. */
 static const char *as_json(struct arena *arena, const struct sql_value *value)
 {
     json_t *parsed = NULL;
@@ -315,7 +315,7 @@ static enum fh_code as_text(struct postgresql_parameters *parameters, int i, boo
     if (type == JSON || type == JSONB) {
         parameters->values[i] = as_json(arena, value);
     } else if (type == TEXT || type == VARCHAR) {
-        parameters->values[i] = value->text; /* binary: its length is told */
+        parameters->values[i] = value->text; /* binary, because that carries a length */
         parameters->lengths[i] = (int)value->length;
         parameters->formats[i] = 1;
     } else {

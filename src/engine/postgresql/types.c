@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PostgreSQL's types as the relational model has them, in both directions.
+ * PostgreSQL's types in terms of the relational model, in both directions.
  *
  *     boolean                    SQL_INTEGER, type "BOOLEAN"
  *     smallint, integer, bigint  SQL_INTEGER
- *     real, double precision     SQL_REAL; what is no number ("NaN") stays text
+ *     real, double precision     SQL_REAL; what is not a number ("NaN") stays text
  *     numeric                    SQL_TEXT, every digit of it; a sum of bigints, which is numeric
  *                                only here, is an integer again
  *     timestamptz, timestamp     SQL_TEXT, "2026-01-31T12:00:00.000Z", as fh_now writes it
@@ -37,7 +37,7 @@ enum kind {
     KIND_BYTES
 };
 
-/* Object ids of pg_type.dat: they are the same in every server. */
+/* Object ids from pg_type.dat: the same on every server. */
 static const struct type {
     Oid type, array;
     enum kind kind;
@@ -74,7 +74,7 @@ bool postgresql_is_array(Oid type)
 
 /* ---- Single values --------------------------------------------------------------------------- */
 
-/* "2026-01-31 12:00:00.5+00" -> "2026-01-31T12:00:00.500Z". Infinity stays, and what is BC. */
+/* "2026-01-31 12:00:00.5+00" -> "2026-01-31T12:00:00.500Z". Infinity stays as it is. */
 static void write_time(char out[static 48], const char *time)
 {
     size_t day = strcspn(time, " "), length = strcspn(time, "+");
@@ -88,7 +88,7 @@ static void write_time(char out[static 48], const char *time)
              digits ? "" : ".", digits >= 3 ? "" : &"000"[digits]);
 }
 
-/* "\x0aff" in place; its own text is always longer. */
+/* Decodes "\x0aff" in place; the bytes are shorter than their text. */
 static size_t decode_bytes(char *text, size_t length)
 {
     size_t bytes = 0;
@@ -107,7 +107,7 @@ static bool is_whole(const char *number)
 
 /* ---- Arrays ---------------------------------------------------------------------------------- */
 
-/* JSON escapes control characters, and an array's literal keeps them. */
+/* JSON escapes control characters; an array literal keeps them. */
 static void write_quoted(struct text *json, const char *text, size_t length, bool literal)
 {
     text_add(json, "\"");
@@ -170,7 +170,7 @@ static void write_element(struct text *json, char *text, size_t length, enum kin
         write_string(json, text, length);
 }
 
-/* One element from `at` on, unquoted in place; returns what stands behind it. */
+/* Reads one element at `at`, unquoting it in place; returns the position after it. */
 static char *read_element(struct text *json, char *at, enum kind kind)
 {
     char *end = at, *to = at;
@@ -190,11 +190,11 @@ static char *read_element(struct text *json, char *at, enum kind kind)
         text_add(json, "null");
     else
         write_element(json, at, length, kind);
-    *behind = stop; /* where nothing was escaped, it was the end of the text just now */
+    *behind = stop; /* if nothing was escaped, the NUL just written is here */
     return behind;
 }
 
-/* "{1,NULL,{...}}" as JSON. Bounds before it ("[0:1]={...}") are left out. */
+/* "{1,NULL,{...}}" as JSON. Bounds before it ("[0:1]={...}") are dropped. */
 static void array_as_json(struct text *json, char *text, enum kind kind)
 {
     char *at = strchr(text, '{');
@@ -273,7 +273,7 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
 
 struct column {
     enum kind kind;
-    bool array, own; /* own: a table's column, and no expression */
+    bool array, own; /* own: a table's column, not an expression */
 };
 
 static void read_text(const struct column *column, char *text, struct arena *arena,
@@ -294,7 +294,7 @@ static void read_text(const struct column *column, char *text, struct arena *are
     }
 }
 
-/* libpq's own memory is written to: the result is ours alone, and each value is read once. */
+/* Writes into libpq's memory: the result is ours, and each value is read only once. */
 static void read_value(const PGresult *result, int row, int i, const struct column *column,
                        struct arena *arena, struct sql_value *ret)
 {

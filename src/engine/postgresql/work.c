@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Works: one connection and one transaction each.
+ * Units of work: one connection and one transaction each.
  *
  *     begin      a connection is lent; nothing is sent
  *     run        BEGIN goes out with the first statement (run.c)
- *     commit     what was deferred, the work's mark and COMMIT go out in one message; its answer
- *                means durable, as synchronous_commit is on
- *     rollback   ROLLBACK is sent and not waited for: the next work's BEGIN stands behind it
+ *     commit     deferred statements, the unit's mark and COMMIT go out in one message; its answer
+ *                means durable, since synchronous_commit is on
+ *     rollback   ROLLBACK is sent without waiting for it: the next unit's BEGIN comes after it
  *
- * A COMMIT that was not answered is settled (settle.c), for as long as the server is
- * away: a commit returns when it is decided. So it is when the link seems to live and nothing comes
- * for longer than any statement may take. A link that dies before leaves nothing: the server rolls
- * back.
+ * A COMMIT that was not answered is settled (settle.c), for as long as the server is away: commit
+ * returns once the outcome is decided. The same happens when the link seems alive but nothing
+ * arrives for longer than any statement may take. A link that dies before COMMIT leaves nothing:
+ * the server rolls back.
  *
- * Works are serializable; of two that can't both be as if one came after the other, the server ends
- * one. It runs again alone: it waits until the other writing works of this process have ended, and
- * none begins meanwhile, so that a row everybody writes to is worked off one by one instead of
- * failing over and over.
+ * Units of work are serializable: if two can't both be as if one came after the other, the server
+ * aborts one. That one runs again, exclusively: it waits until the other writing units of this
+ * process have ended, and none begins while it runs, so that writers of a popular row take turns
+ * instead of failing over and over.
  *
- * Works that migrate hold an advisory lock of the database, one for each schema. It is tried for
- * again and again and not waited for: who waits inside the server holds a snapshot, which CREATE
- * INDEX CONCURRENTLY of the one at work would wait for.
+ * Migrations hold an advisory lock of the database, one for each schema. It is tried repeatedly
+ * rather than waited for: a transaction waiting inside the server holds a snapshot, for which
+ * CREATE INDEX CONCURRENTLY in the running migration would wait.
  */
 
 #include <stdio.h>
@@ -32,11 +32,11 @@
 #include "store/relational/script.h"
 
 #define LOCK_TRY_MS 50
-#define ANSWER_MS 10000            /* beside what its statements may take */
-#define ANSWER_MIGRATED_MS 3600000 /* whose statements have no bound */
+#define ANSWER_MS 10000            /* in addition to what its statements may take */
+#define ANSWER_MIGRATED_MS 3600000 /* statements of migrations have no bound */
 #define MIGRATIONS_LOCK "hashtextextended('freehold.migrations.' || current_schema(), 0)"
 
-/* The first slots are those of BEGIN, for each mode: run.c. */
+/* The first slots hold BEGIN for each isolation: run.c. */
 static struct postgresql_statement commit_statement =
     POSTGRESQL_OWN_STATEMENT(6, "COMMIT", "COMMIT");
 static struct postgresql_statement rollback_statement =
@@ -47,7 +47,7 @@ static struct postgresql_store *store_of(const struct postgresql_work *work)
     return (struct postgresql_store *)work->base.store;
 }
 
-/* ---- One alone ------------------------------------------------------------------------------- */
+/* ---- Exclusive units of work ----------------------------------------------------------------- */
 
 static bool must_wait(const struct postgresql_store *store, enum store_mode mode)
 {
@@ -93,7 +93,7 @@ static bool is_write(enum store_mode mode)
     return mode == STORE_WRITE || mode == STORE_WRITE_GUARDED || mode == STORE_WRITE_EXCLUSIVE;
 }
 
-/* ---- The lock of migrations ------------------------------------------------------------------ */
+/* ---- The migration lock ---------------------------------------------------------------------- */
 
 static void read_locked(void *context, PGresult *result)
 {
@@ -126,7 +126,7 @@ static void unlock(struct postgresql_work *work)
     char sql[160];
     snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
              store_of(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
-    /* Without an answer the connection is closed, and with it the lock. */
+    /* If there is no answer, the connection is closed, which releases the lock. */
     if (postgresql_simple(work->connection, sql, -1, NULL, NULL, NULL) != FH_OK)
         postgresql_disconnect(work->connection);
 }
@@ -191,7 +191,7 @@ static void send_rollback(struct postgresql_work *work)
     struct postgresql_connection *connection = work->connection;
     if (!work->begun || work->lost)
         return;
-    /* Its own section: what failed before it must not take it along. */
+    /* A section of its own: an earlier failure must not skip it. */
     postgresql_sync(connection);
     struct postgresql_call *call = postgresql_call(connection, &rollback_statement, NULL, 0);
     if (!call)
@@ -205,8 +205,8 @@ void postgresql_rollback(struct store_work *base)
     struct postgresql_work *work = (struct postgresql_work *)base;
     if (work->group)
         postgresql_group_rollback(work);
-    /* Of one whose connection was handed on: what it leaves there makes the next one's BEGIN fail,
-     * which then sends ROLLBACK; here it could come into somebody else's transaction. */
+    /* If the connection was handed on, don't roll back here: it could hit another's transaction.
+     * Whatever this one left there makes the next BEGIN fail, and its owner then sends ROLLBACK. */
     if (work->connection)
         send_rollback(work);
     postgresql_appended(work);
@@ -233,7 +233,7 @@ static void answer_wait(const struct postgresql_work *work, struct postgresql_ca
     world_timer_stop(world, &silence);
 }
 
-/* The next one needs none of it, and who settles needs one. */
+/* The unit's retry needs nothing from this connection, and settling needs a free one. */
 static void connection_leave(struct postgresql_work *work)
 {
     struct postgresql_connection *connection = work->connection;
@@ -244,7 +244,7 @@ static void connection_leave(struct postgresql_work *work)
     postgresql_give_back(connection);
 }
 
-/* Everything is sent; what has it come to? */
+/* Everything is sent: determines the outcome. */
 static enum fh_code commit_ended(struct postgresql_work *work, const struct postgresql_call *call,
                                  const struct mark *mark, int backend, struct fh_error *error)
 {
@@ -254,7 +254,7 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
     }
     if (call->code == FH_OK && !call->aborted && call->changes >= 0)
         return FH_OK;
-    if (!work->failed) {             /* else a statement before it did */
+    if (!work->failed) {             /* else an earlier statement did */
         work->begun = call->aborted; /* a COMMIT that fails has rolled back */
         postgresql_work_ended(work, call);
     }
@@ -357,7 +357,7 @@ static enum fh_code script_check(const char *sql, struct fh_error *error)
     return FH_OK;
 }
 
-/* Ends the work when it fails. */
+/* If it fails, the unit of work fails. */
 static enum fh_code simple(struct postgresql_work *work, const char *sql, struct fh_error *error)
 {
     struct fh_error why;
@@ -381,7 +381,7 @@ enum fh_code postgresql_script(struct store_work *base, const char *sql, struct 
     return code == FH_OK ? simple(work, sql, error) : code;
 }
 
-/* It holds no locks that anybody would wait for. */
+/* A read holds no locks that anybody would wait for. */
 enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;

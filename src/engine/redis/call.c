@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls of the script, and what became of them: whether a call was done is always told in the end,
- * or it is never done.
+ * Calls of the script, and their outcome: in the end it is always known that a call was done, or
+ * it is never done.
  *
  * - Each call that writes has a slot of its process and a number, higher than that of the slot's
- *   call before. The script writes the number, with what became of each work, beside what it does,
- *   and does nothing under one that is not higher.
- * - When the connection dies before the answer is there, the call may have been done, may still be
- *   under way, or lost. So the script is asked to settle it: it repeats the answers, or writes the
- *   number down as one that shall never be done. Both wait in the same line, and whoever is first
- *   wins. It is asked for as long as the server is away.
- * - A process makes its life known before its first call, under an id of its own each time, and the
- *   server does nothing for a life that it does not know. It keeps what it knows of one for thirty
- *   days, and is told to go on doing so once a day. So a call that comes later than that, by
- *   whatever clock, does nothing. Who asks too late what became of a call can't be told: that
- *   process ends, as after a crash. Who only has not written for so long takes another life.
+ *   call before. The script writes the number and the outcome of each unit of work along with its
+ *   changes, and does nothing for a number that is not higher.
+ * - When the connection dies before the answer arrives, the call may have been done, may still be
+ *   under way, or be lost. So the script is asked to settle it: it repeats the answers, or records
+ *   the number as one that must never be done. Whichever of the two the server runs first wins. It
+ *   is asked for as long as the server is away.
+ * - A process registers a new session id (`life`) before its first call, and the server ignores
+ *   the calls of a session that it does not know. It keeps a session's records for thirty days,
+ *   and is told once a day to keep them for another thirty. So a call that arrives later than
+ *   that, by any clock, does nothing. A process that asks for an outcome too late can't get it,
+ *   and ends, as after a crash. One that has merely not written for so long takes a new session
+ *   id.
  *
- *     killed before the script ran    no trace of any of its works
- *     killed behind it                all of them stand; events have their positions
+ *     killed before the script ran    no trace of any of its units of work
+ *     killed after it                 all of them are committed; events have their positions
  *
- * The server keeps what a script has written in its log as one transaction, which it leaves out
- * when it is started again and the end is missing.
+ * The server keeps the writes of a script in its log as one transaction, and drops it at a restart
+ * if its end is missing.
  */
 
 #define _GNU_SOURCE
@@ -30,13 +31,12 @@
 #include "engine/redis/internal.h"
 
 #define TRIES_MAX 3 /* to load the script again: others may flush the server's scripts */
-#define KEPT_NS (INT64_C(24) * 3600 * 1000000000) /* of the thirty days for which it is kept */
-#define KEPT_EACH 64     /* a call with a multiple of this as its number prolongs it */
-#define SETTLE_MS_MIN 20 /* between two attempts to ask, where the server can be reached */
+#define KEPT_NS (INT64_C(24) * 3600 * 1000000000) /* one of a session's thirty days */
+#define KEPT_EACH 64     /* a call whose number is a multiple of this extends that */
+#define SETTLE_MS_MIN 20 /* between two attempts to settle, while the server can be reached */
 #define SETTLE_MS_MAX 1000
 
-/* ---- Slots --------------------------------------------------------------------------------------
- */
+/* ---- Slots ----------------------------------------------------------------------------------- */
 
 static struct redis_slot *slot_take(struct redis *redis)
 {
@@ -66,7 +66,7 @@ static bool is_gone(const redisReply *reply)
     return redis_is(reply, REDIS_REPLY_STRING) && strcmp(reply->str, "gone") == 0;
 }
 
-/* The server does nothing for a life that it has forgotten: the next call makes another known. */
+/* The server does nothing for a session that it has forgotten: the next call registers another. */
 static void slot_answered(struct redis *redis, struct redis_slot *slot, const redisReply *reply)
 {
     if (is_gone(reply) && strcmp(slot->life, redis->life) == 0)
@@ -82,8 +82,7 @@ void redis_call_stands(struct redis *redis)
     redis->stands = redis->answered;
 }
 
-/* ---- Calling the script -------------------------------------------------------------------------
- */
+/* ---- Calling the script ---------------------------------------------------------------------- */
 
 static void head(struct redis_words *call, const struct redis *redis, const char *mode,
                  const struct redis_slot *slot)
@@ -103,7 +102,7 @@ static bool is_unknown_script(const redisReply *reply)
     return redis_is(reply, REDIS_REPLY_ERROR) && strncmp(reply->str, "NOSCRIPT", 8) == 0;
 }
 
-/* With the script before the call, where the server has forgotten it: then it was not run. */
+/* If the server has forgotten the script, the call was not run: sends the script before it. */
 static enum fh_code call_script(struct redis *redis, const struct redis_words *call,
                                 redisReply **ret, struct fh_error *error)
 {
@@ -133,8 +132,8 @@ static enum fh_code call_script(struct redis *redis, const struct redis_words *c
     return error_set(error, FH_UNAVAILABLE, "The store's Redis server forgets its scripts.");
 }
 
-/* Another life at each attempt: one whose answer was lost may come to be known late, and is
- * nobody's then. */
+/* A new id at each attempt: one whose answer was lost may still get registered, and is then
+ * unused. */
 enum fh_code redis_be_born(struct redis *redis, struct fh_error *error)
 {
     struct world *world = redis->store.world;
@@ -163,7 +162,7 @@ enum fh_code redis_be_born(struct redis *redis, struct fh_error *error)
     return FH_OK;
 }
 
-/* The link died in the call: what became of it, whenever that can be asked. */
+/* The connection died during the call: finds out the outcome, however long that takes. */
 static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
 {
     struct world *world = redis->store.world;
@@ -176,7 +175,7 @@ static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
          pause_ms = pause_ms * 2 < SETTLE_MS_MAX ? pause_ms * 2 : SETTLE_MS_MAX) {
         if (call_script(redis, &call, &reply, NULL))
             reply = NULL;
-        if (redis_is(reply, REDIS_REPLY_ERROR)) { /* it is loading, say */
+        if (redis_is(reply, REDIS_REPLY_ERROR)) { /* still loading, for example */
             hiredis.freeReplyObject(reply);
             reply = NULL;
         }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commit of works: those of this process that come to it in the same turn of the loop go to the
- * server in one call of the script, each with all that it has read and all that it shall write, and
- * share what a call costs. Each stands or falls for itself; they happen in the order in which they
- * came. What becomes of a call is always told in the end: call.c.
+ * Commits: the units of work of this process that reach it in the same turn of the loop go to the
+ * server in one call of the script, each with all its reads and writes, and share the cost of a
+ * call. Each succeeds or fails on its own, and they are executed in the order in which they came.
+ * The outcome of a call is always known in the end: call.c.
  *
  *     GATHERING (redis->gathering) --turn of the loop, or full--> CALLED --answer--> ended
  *
- * The work that makes it full, or else the first one, calls the script for all.
+ * The unit of work that fills the group, or else the first one, makes the call for all.
  */
 
 #define _GNU_SOURCE
@@ -19,11 +19,11 @@
 #include "engine/redis/copy.h"
 
 #define GROUP_MAX 32
-#define GROUP_MAX_IDLE 12 /* the server has none: so that it works while others are made */
+#define GROUP_MAX_IDLE 12 /* if the server has none: it works while others are prepared */
 #define GROUP_SIZE ((size_t)4 << 10)      /* of most groups, about */
-#define GROUP_SIZE_MAX ((size_t)64 << 10) /* a larger work goes by itself */
+#define GROUP_SIZE_MAX ((size_t)64 << 10) /* a larger unit of work goes on its own */
 
-/* A work in its group; it is on its fiber's stack. */
+/* A unit of work in its group; it is on its fiber's stack. */
 struct member {
     struct redis_work *own;
     struct fiber *fiber;
@@ -35,7 +35,7 @@ struct member {
 
 struct redis_group {
     struct redis *redis;
-    struct redis_words works; /* one behind the other */
+    struct redis_words works; /* one after the other */
     int count;
     bool writes;
     struct member *first, **end;
@@ -43,8 +43,7 @@ struct redis_group {
     bool turned, called;
 };
 
-/* ---- What it answers ----------------------------------------------------------------------------
- */
+/* ---- The answer ------------------------------------------------------------------------------ */
 
 static const char *word_at(const redisReply *reply, size_t index)
 {
@@ -61,7 +60,7 @@ static enum keyvalue_kind kind_of(const char *word)
                                        : KEYVALUE_NONE;
 }
 
-/* The service's key, or the whole one where it is another's. */
+/* The service's key, or the full name if it is another's. */
 static const char *key_of(const struct redis *redis, const char *name)
 {
     size_t length = strlen(redis->options.prefix);
@@ -145,7 +144,7 @@ static struct answers answers_of(const redisReply *reply)
     return (struct answers){reply, told ? strchrnul(reply->str, ' ') : NULL, 0};
 }
 
-/* " done 12 never 0": where it ends, it shall never be done. */
+/* " done 12 never 0": units of work beyond its end must never be done. */
 static enum fh_code outcome_told(struct redis_work *own, const char **told, struct fh_error *error)
 {
     bool done = strncmp(*told, " done ", 6) == 0;
@@ -171,8 +170,7 @@ static enum fh_code outcome_next(struct redis_work *own, struct answers *answers
     return at < reply->elements ? outcome(own, reply->element[at], error) : conflict(error);
 }
 
-/* ---- Committing ---------------------------------------------------------------------------------
- */
+/* ---- Committing ------------------------------------------------------------------------------ */
 
 static void add_text(struct text *text, const struct text *other)
 {
@@ -221,7 +219,7 @@ static void run_group(struct redis_group *group)
     struct answers answers = answers_of(code ? NULL : reply);
     bool wrote = false;
     for (struct member *member = group->first, *next; member; member = next) {
-        next = member->next; /* `member` is of a fiber that goes on */
+        next = member->next; /* `member` belongs to a fiber that goes on */
         if (code && member->error)
             *member->error = error;
         member->code = code ? code : outcome_next(member->own, &answers, member->error);
@@ -289,7 +287,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     if (writes(own))
         redis_copy_check(own);
     if (!writes(own) && checks < 2 && !own->work.tentative)
-        return FH_OK; /* one question has one moment */
+        return FH_OK; /* a single question was answered at a single moment */
     const struct redis_words *parts[] = {&own->checks.words, &own->operations.words, &own->events};
     size_t size = 0;
     int count = 0;
@@ -301,7 +299,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
     }
     bool large = overflow || size > REDIS_WORK_SIZE_MAX || count > REDIS_ARGUMENTS_MAX;
     if (large && own->work.tentative)
-        return conflict(error); /* it may be smaller than it remembers */
+        return conflict(error); /* it may be smaller when rerun without cached reads */
     if (large)
         return error_set(error, FH_INVALID,
                          "One work can't read and write more than %zu MiB on Redis.",
@@ -325,8 +323,7 @@ enum fh_code redis_commit(struct store_work *work, struct fh_error *error)
     return code;
 }
 
-/* ---- Positions for those who ask ----------------------------------------------------------------
- */
+/* ---- Looking up positions -------------------------------------------------------------------- */
 
 static int64_t position_of(const struct redis *redis, const char *event_id)
 {
@@ -340,7 +337,7 @@ static int64_t position_of(const struct redis *redis, const char *event_id)
     return 0;
 }
 
-/* The script has given them; the works of this process were told. */
+/* The script has given them; the answers told this process those of its own units of work. */
 enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,
                             struct fh_error *error)
 {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection, shared by all fibers: what they ask is sent in the order in which they came, and
- * the answers come in that order. So many questions are on their way at once, and the server syncs
- * its log once for all that it has read together.
+ * One connection, shared by all fibers: requests are sent in the order in which they came, and the
+ * answers arrive in that order. So many requests are under way at once, and the server syncs its
+ * log once for all that it has read together.
  *
  *     DOWN --make--> CONNECTING --session (session.c)--> UP --close--> DOWN
  *
- * What was asked in one turn of the loop is written at its end, and before it with what is sent at
- * once. A connection on which the oldest
- * question has had no answer for REDIS_ANSWER_MS is given up: whoever waits there hears that the
- * outcome is unknown.
+ * The requests of one turn of the loop are written at its end, or earlier together with one that
+ * is sent at once. A connection whose oldest request has had no answer for REDIS_ANSWER_MS is
+ * given up: all that wait for it are told that the outcome is unknown.
  */
 
 #define _GNU_SOURCE
@@ -32,15 +31,14 @@
 struct redis_call {
     redisReply **replies;
     int count, got;
-    size_t size; /* of the question */
+    size_t size; /* of the request */
     bool ended, lost;
     int64_t deadline_ns;
     struct fiber *fiber;
     struct redis_call *next;
 };
 
-/* ---- Words --------------------------------------------------------------------------------------
- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 void redis_words_init(struct redis_words *words)
 {
@@ -122,14 +120,13 @@ void redis_command(struct redis_words *commands, const char *first, ...)
     redis_words_release(&words);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------
- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void end_call(struct redis_call *call, bool lost)
 {
     call->ended = true;
     call->lost = lost;
-    if (call->fiber != fiber_self()) /* else it is just sending, and sees it when that is over */
+    if (call->fiber != fiber_self()) /* else it is still sending, and sees it afterwards */
         fiber_ready(call->fiber);
 }
 
@@ -146,7 +143,7 @@ static void on_timer(struct world_timer *timer)
     redis_connection_close(timer->owner);
 }
 
-/* False: the server says what nobody has asked for, or no protocol of ours. */
+/* False: the server sent an answer that was not asked for, or broke the protocol. */
 static bool take_replies(struct redis_connection *connection)
 {
     void *reply;
@@ -193,13 +190,12 @@ static void on_readable(struct redis_connection *connection)
             redis_connection_close(connection);
             return;
         }
-        if ((size_t)length < sizeof buffer && !connection->tls) /* which may hold more by itself */
+        if ((size_t)length < sizeof buffer && !connection->tls) /* TLS may have buffered more */
             return;
     }
 }
 
-/* ---- Questions ----------------------------------------------------------------------------------
- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void watch(struct redis_connection *connection, unsigned events)
 {
@@ -245,7 +241,7 @@ static void on_ready(struct world_poll *poll, unsigned events)
 static void on_turn(struct world_turn *turn)
 {
     struct redis_connection *connection = turn->owner;
-    if (connection->reader) /* else it was closed since, and may be on its way to be made anew */
+    if (connection->reader) /* else it was closed since, and may be reconnecting */
         send_rest(connection);
 }
 
@@ -288,8 +284,7 @@ enum fh_code redis_ask_at(struct redis_connection *connection, const struct redi
     return FH_OUTCOME_UNKNOWN;
 }
 
-/* ---- Making and closing -------------------------------------------------------------------------
- */
+/* ---- Making and closing ---------------------------------------------------------------------- */
 
 static const char *address_of(const struct redis *redis, struct sockaddr_storage *ret,
                               socklen_t *ret_length)
@@ -335,8 +330,8 @@ static enum fh_code failed(const struct redis *redis, const char *why, struct fh
     return FH_UNAVAILABLE;
 }
 
-/* A server without TLS may say nothing at all: so the wait is long, not to take a slow one for it.
- */
+/* A server without TLS may not answer at all: the wait is long, so as not to mistake a slow one for
+ * it. */
 static enum fh_code shake(struct redis_connection *connection, struct fh_error *error)
 {
     struct redis *redis = connection->redis;
@@ -417,7 +412,7 @@ void redis_connection_close(struct redis_connection *connection)
     hiredis.redisReaderFree(connection->reader);
     connection->reader = NULL;
     for (struct redis_call *call = connection->first, *next; call; call = next) {
-        next = call->next; /* `call` is of a fiber that ends with it */
+        next = call->next; /* `call` belongs to a fiber that ends with it */
         end_call(call, true);
     }
     connection->first = NULL;

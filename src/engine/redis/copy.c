@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger's records on Redis as rows, for who copies a store: as they are stored. They are read
- * past works; what is written is works that look at nothing but whose run it is
- * (copy_ask.c). Nobody else uses the store meanwhile, and what is written here is of no use
- * to anyone before the move says that it is whole.
+ * The ledger's records on Redis as rows, for copying a store: as they are stored. Reads bypass
+ * units of work; writes are units of work that check only whose run it is (copy_ask.c). Nobody else
+ * uses the store during that time, and nothing written here is used before the move declares the
+ * copy complete.
  *
- * A table's columns are the fields of its records, by their names, but for numbers that stand in
- * the record's id alone. The outbox is a stream, and keys' last positions are no records.
+ * A table's columns are the fields of its records, by their names, except numbers that are only in
+ * the record's id. The outbox is a stream, and keys' last positions are not records.
  */
 
 #include <inttypes.h>
@@ -19,12 +19,11 @@
 #include "engine/redis/record.h"
 
 #define NUMBER_SIZE 24
-#define COUNT "100" /* events that are read at once */
+#define COUNT "100" /* events read at once */
 
-/* ---- Ids ----------------------------------------------------------------------------------------
- */
+/* ---- Ids ------------------------------------------------------------------------------------- */
 
-/* As the files of the ledger have them: these parts in this order. */
+/* The order of parts that the files of the ledger use. */
 static const char *const *parts_of(const struct copied_ledger *ledger)
 {
     static const char *const parked[COPIED_PARTS_MAX] = {"source", "share", "key", "position"};
@@ -70,7 +69,7 @@ static enum fh_code id_of(const struct copied_ledger *ledger, const struct sql_v
     return code;
 }
 
-/* The number that is part of an id, of parts that hold no separator before it. */
+/* The number in an id; no part before it may contain a separator. */
 static int64_t number_in(const struct copied_ledger *ledger, const char *name, const char *id)
 {
     const char *const *parts = parts_of(ledger);
@@ -81,8 +80,7 @@ static int64_t number_in(const struct copied_ledger *ledger, const char *name, c
     return id ? strtoll(id, NULL, 10) : 0;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------
- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 struct rows {
     const struct copied_ledger *ledger;
@@ -90,7 +88,7 @@ struct rows {
     void *context;
     int width, count;
     struct sql_value values[COPIED_ROWS_MAX * COPIED_COLUMNS_MAX];
-    json_t *records[COPIED_ROWS_MAX]; /* of which their texts are */
+    json_t *records[COPIED_ROWS_MAX]; /* that own their texts */
 };
 
 static struct rows *rows_new(const struct copied_ledger *ledger, copied_slice *use, void *context)
@@ -145,7 +143,7 @@ static enum fh_code take_records(void *context, const redisReply *pairs, struct 
         if (rows->count == COPIED_ROWS_MAX)
             code = rows_use(rows, error);
     }
-    if (code == FH_OK) /* their ids are the answer's */
+    if (code == FH_OK) /* the answer owns their ids */
         code = rows_use(rows, error);
     json_arena_set(arena);
     return code;
@@ -165,8 +163,7 @@ static enum fh_code take_places(void *context, const redisReply *pairs, struct f
     return code == FH_OK ? rows_use(rows, error) : code;
 }
 
-/* ---- The stream ---------------------------------------------------------------------------------
- */
+/* ---- The stream ------------------------------------------------------------------------------ */
 
 static const char *field_named(const redisReply *entry, const char *name)
 {
@@ -238,8 +235,7 @@ static enum fh_code records_read(struct store *store, const struct copied_ledger
     return code;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 struct member_command {
     struct redis_members members; /* first */
@@ -258,7 +254,7 @@ static void add_member(struct redis_members *members, const char *order, const c
     free(key);
 }
 
-/* What names the record in orders. */
+/* The record's members in the orders. */
 static void member_commands(struct redis_work *own, const char *table, const char *id,
                             json_t *content, bool removes)
 {
@@ -358,8 +354,7 @@ static enum fh_code records_write(struct store *store, const struct copied_ledge
     return redis_copy_commit(work, code, error);
 }
 
-/* ---- Emptying -----------------------------------------------------------------------------------
- */
+/* ---- Emptying -------------------------------------------------------------------------------- */
 
 struct removing {
     struct store *store;
@@ -413,8 +408,7 @@ static enum fh_code records_empty(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------
- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 static enum fh_code records_number(struct store *store, int64_t position, int64_t trimmed,
                                    const char *trimmed_id, struct fh_error *error)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What those do who read or write a store as a whole.
+ * For those that read or write a store as a whole.
  *
- * Who copies into a store writes blindly, works with nothing that they have read. So each run of
- * copying has an id of its own, which stands in PREFIX:fh:copy, and each work that a process
- * commits once it has begun a run looks that it is still there. A run begins by putting its id in
- * the place of the one that it has read:
+ * A copier writes blindly, in units of work without reads. So each run of copying has an id of its
+ * own, kept in PREFIX:fh:copy, and once a process has begun a run, each unit of work that it
+ * commits checks that the id is still there. A run begins by replacing the id that it has read
+ * with its own:
  *
  *     killed before that    nothing was changed
- *     killed behind it      the next run begins, and empties the store. What the killed one has
- *                           sent and the server has not had yet finds another id, and does nothing;
- *                           nor does the beginning of a run that comes late
+ *     killed after it       the next run begins, and empties the store. Messages of the killed one
+ *                           that arrive later find another id, and do nothing; nor does a late
+ *                           beginning of a run
  */
 
 #include <stdio.h>
@@ -21,17 +21,16 @@
 #include "engine/redis/copy.h"
 
 #define CURSOR_SIZE 24
-#define COUNT "100" /* that one scan looks at; small hashes come whole */
+#define COUNT "100" /* examined by one scan; small hashes are returned whole */
 
-/* ---- Whose run it is ----------------------------------------------------------------------------
- */
+/* ---- The current run ------------------------------------------------------------------------- */
 
 static char *run_key(const struct redis *redis)
 {
     return redis_name(redis, "fh", "copy");
 }
 
-/* As checks of a script have it: an answer, and what it answers. */
+/* In the form of the script's checks: an expected answer, and its question. */
 void redis_copy_check(struct redis_work *own)
 {
     const char *run = own->redis->copy;
@@ -53,7 +52,7 @@ enum fh_code redis_copy_commit(struct store_work *work, enum fh_code code, struc
         return code;
     }
     code = store_commit(work, error);
-    if (code == FH_CONFLICT) /* or it never came: the whole is done again either way */
+    if (code == FH_CONFLICT) /* or the call never arrived: either way, all is copied again */
         code = error_set(error, FH_UNAVAILABLE,
                          "Another process has begun to copy into the store, or the store's Redis "
                          "server could not be reached.");
@@ -83,8 +82,7 @@ enum fh_code redis_copy_begin(struct store *store, struct fh_error *error)
     return code;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 enum fh_code redis_copy_scan(struct store *store, const char *key, redis_copy_pairs *visit,
                              void *context, struct fh_error *error)

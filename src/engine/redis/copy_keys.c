@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The service's keys on Redis, for who copies a store: found by the list of them (list.c),
- * read past works, since nobody changes them meanwhile. Keys end all the same.
+ * The service's keys on Redis, for copying a store: found by their list (list.c), and read
+ * bypassing units of work, since nobody changes them during that time. Keys still expire, though.
  */
 
 #include <stdio.h>
@@ -15,10 +15,9 @@
 #define TEXT_OF_IT(number) #number
 #define SCORE_SIZE 40
 
-/* ---- Members of a sorted set in order -----------------------------------------------------------
- */
+/* ---- Members of a sorted set in order -------------------------------------------------------- */
 
-/* How far it was read: behind `passed` members of this score. */
+/* How far it was read: past `passed` members of this score. */
 struct place {
     char score[SCORE_SIZE];
     long long passed;
@@ -40,7 +39,7 @@ static void pass(struct place *place, const redisReply *reply)
     snprintf(place->score, sizeof place->score, "%s", last);
 }
 
-/* Members with their scores, from the place on; passes them. */
+/* Members with their scores, from the place on; moves it past them. */
 static enum fh_code next_members(struct store *store, const char *key, const char *count,
                                  struct place *place, redisReply **ret, struct fh_error *error)
 {
@@ -61,8 +60,7 @@ static enum fh_code next_members(struct store *store, const char *key, const cha
     return code;
 }
 
-/* ---- Names --------------------------------------------------------------------------------------
- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static enum fh_code check_listed(struct store *store, struct fh_error *error)
 {
@@ -87,7 +85,7 @@ static enum fh_code redis_names(struct store *store, int64_t now_ms, copied_name
     char *key = redis_name(redis_of(store), "fh", "keys");
     struct place place = {.score = "-inf"};
     enum fh_code code = check_listed(store, error);
-    (void)now_ms; /* the list says nothing of what has ended */
+    (void)now_ms; /* the list does not say which keys have ended */
     for (bool more = true; more && code == FH_OK;) {
         redisReply *reply;
         code = next_members(store, key, TEXT_OF(COPIED_NAMES_MAX), &place, &reply, error);
@@ -105,8 +103,7 @@ static enum fh_code redis_names(struct store *store, int64_t now_ms, copied_name
     return code;
 }
 
-/* ---- One key ------------------------------------------------------------------------------------
- */
+/* ---- One key --------------------------------------------------------------------------------- */
 
 struct reading {
     struct copied_key key;
@@ -177,7 +174,7 @@ static enum fh_code read_value(struct store *store, const char *key, struct read
     return code;
 }
 
-/* Its kind as the server calls it, and its time. */
+/* The server's word for its kind, and its end time. */
 static enum fh_code look(struct store *store, const char *key, char ret_kind[static 16],
                          int64_t *ret_ends_ms, struct fh_error *error)
 {
@@ -229,8 +226,7 @@ static enum fh_code redis_key_read(struct store *store, const char *name, int64_
     return code;
 }
 
-/* ---- Emptying -----------------------------------------------------------------------------------
- */
+/* ---- Emptying -------------------------------------------------------------------------------- */
 
 static enum fh_code redis_empty(struct store *store, struct fh_error *error)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Redis engine: opening and closing a store. Why it is built as it is, what is promised and
- * what was tried is told in docs/operate/engines/redis.md.
+ * The Redis engine: opening and closing a store. docs/operate/engines/redis.md explains why it is
+ * built like this, what is promised and what was tested.
  *
- * Several processes may have a store open: the script of the commit (script.c) is what
- * decides between their works, and gives all of them one order.
+ * Several processes may have a store open: the script of the commit (script.c) decides between
+ * their units of work, and puts all of them in one order.
  */
 
 #include "engine/redis/internal.h"
@@ -15,8 +15,7 @@
 
 #include "base/json.h"
 
-/* ---- Options ------------------------------------------------------------------------------------
- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static enum fh_code copy(const json_t *server, const char *name, const char *otherwise, char *ret,
                          size_t size, struct fh_error *error)
@@ -85,8 +84,7 @@ static enum fh_code options_read(const json_t *server, struct redis_options *ret
     return code ? code : read_rest(server, ret, error);
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------
- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static enum fh_code prepare(struct redis *redis, struct fh_error *error)
 {
@@ -157,7 +155,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     if (!code)
         code = connect_all(redis, error);
     if (!code)
-        redis_be_born(redis, NULL); /* else with the first work that writes: memory is full, say */
+        redis_be_born(redis, NULL); /* else at the first write: memory may be full */
     if (!code)
         code = prepare(redis, error);
     if (code) {

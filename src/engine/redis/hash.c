@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "engine/redis/keyvalue.h"
 
-/* NULL: there is no such field. The text lives as long as the work and the field. */
+/* NULL: there is no such field. The text lives as long as the unit of work and the field. */
 static enum fh_code text_of(const struct keyvalue_view *view, struct redis_key *key,
                             const char *field, const char **ret, size_t *ret_length,
                             struct fh_error *error)
@@ -49,12 +49,11 @@ enum fh_code redis_field_get(const struct keyvalue_view *view, const char *name,
     return json_parse(text, length, ret, error);
 }
 
-/* A scan answers a small hash as a whole, with the cursor 0, and of a large one a part. */
+/* A scan returns a small hash as a whole, with the cursor 0, and part of a large one. */
 #define SMALL_HASH "HSCAN", key->server, "0", "COUNT", "64", NULL
 #define SMALL_HASH_WORDS "HSCAN", "0", "COUNT", "64", NULL
 
-/* ---- All fields ---------------------------------------------------------------------------------
- */
+/* ---- All fields ------------------------------------------------------------------------------ */
 
 struct field {
     const char *name, *text;
@@ -66,8 +65,8 @@ struct fields {
     size_t count;
 };
 
-/* The script gets a hash as one word, its fields and values with NULs between: none has one in it,
- * and each word more of a call takes the server a quarter of a microsecond. */
+/* The script gets a hash as one word, its fields and values separated by NULs: none contains one,
+ * and each additional word of a call costs the server a quarter of a microsecond. */
 static void check_whole(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words *words = &own->checks.words;
@@ -145,7 +144,7 @@ static int compare(const void *left, const void *right)
     return strcmp(((const struct field *)left)->name, ((const struct field *)right)->name);
 }
 
-/* `known` NULL: nothing of what the server has. */
+/* `known` NULL: ignores the server's content. */
 static void gather(struct fields *fields, const struct redis_key *key,
                    const struct redis_known *known)
 {
@@ -206,8 +205,7 @@ enum fh_code redis_fields(const struct keyvalue_view *view, const char *name, js
     return code;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 enum fh_code redis_field_put(const struct keyvalue_view *view, const char *name, const char *field,
                              const char *text, struct fh_error *error)
@@ -224,7 +222,7 @@ enum fh_code redis_field_put(const struct keyvalue_view *view, const char *name,
     return FH_OK;
 }
 
-/* Behind the removal of a field. */
+/* After the removal of a field. */
 static enum fh_code is_empty(const struct keyvalue_view *view, struct redis_key *key, bool *ret,
                              struct fh_error *error)
 {

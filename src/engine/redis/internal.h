@@ -3,20 +3,20 @@
 #define ENGINE_REDIS_INTERNAL_H
 
 /*
- * What the files of the Redis engine share. How they work together, and what holds after a crash,
- * is told in docs/operate/engines/redis.md.
+ * What the files of the Redis engine share. docs/operate/engines/redis.md explains how they work
+ * together, and what holds after a crash.
  *
- *     call.c        calls of the script, and what became of them
- *     library.c     the client library       commit.c     what a work leaves
- *     connection.c  sockets, answers         script.c     the script that writes it
- *     pool.c        which connection, anew   keyvalue*.c  the model's operations
- *     session.c     settings that must be    record.c     records of the ledger
- *     work.c        what a work has read     range.c      and where they are found
+ *     call.c        calls of the script, and their outcome
+ *     library.c     the client library       commit.c     committing, in groups
+ *     connection.c  sockets, answers         script.c     the script that commits
+ *     pool.c        choosing, reconnecting   keyvalue*.c  the model's operations
+ *     session.c     required settings        record.c     records of the ledger
+ *     work.c        a unit's recorded reads  range.c      and ranges of them
  *     engine.c      opening and closing      ledger*.c    the rest of the ledger
- *     known.c       the memory of keys       remember.c   what a work leaves in it
- *     tls.c         links by TLS             link.c       links for administrators
+ *     known.c       the cache of keys        remember.c   what a commit puts into it
+ *     tls.c         TLS connections          link.c       connections for administrators
  *     list.c        the list of all keys     copy*.c      copies of the store
- *     socket.c      what the kernel does
+ *     socket.c      system calls
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
@@ -33,27 +33,26 @@
 #define REDIS_CONNECTIONS 4 /* where the configuration does not say */
 #define REDIS_CONNECTIONS_MAX 64
 #define REDIS_CONNECT_MS 3000
-#define REDIS_ANSWER_MS 10000 /* an answer that takes longer: the connection is given up */
-#define REDIS_OPEN_MS 30000   /* for a server that is starting, and reads what it has kept */
-#define REDIS_WAIT_MS 30000   /* for works in the way of an alone one */
-#define REDIS_WORK_SIZE_MAX ((size_t)16 << 20) /* of all that one work reads and writes */
+#define REDIS_ANSWER_MS 10000 /* after this long without an answer the connection is given up */
+#define REDIS_OPEN_MS 30000   /* for a server that is starting, and loads its data */
+#define REDIS_WAIT_MS 30000   /* for units of work in the way of an exclusive one */
+#define REDIS_WORK_SIZE_MAX ((size_t)16 << 20) /* of all that one unit of work reads and writes */
 #define REDIS_ARGUMENTS_MAX 500000
-#define REDIS_PIECE_SIZE 16384 /* the server reads at most so much of a connection at once */
-#define REDIS_SENDING_MAX ((size_t)64 << 20) /* that waits to be sent, on one connection */
-#define REDIS_PLACED_MAX 16384               /* positions remembered for those who ask */
+#define REDIS_PIECE_SIZE 16384 /* the most that the server reads from a connection at once */
+#define REDIS_SENDING_MAX ((size_t)64 << 20) /* waiting to be sent, on one connection */
+#define REDIS_PLACED_MAX 16384               /* positions remembered for redis_sequence */
 #define REDIS_PREFIX_SIZE 80
 #define REDIS_TEXT_SIZE 256
 #define REDIS_DIGEST_SIZE 41
 #define REDIS_WORDS_MAX 8
 
-/* ---- Talking to the server ----------------------------------------------------------------------
- */
+/* ---- Talking to the server ------------------------------------------------------------------- */
 
-/* Words as the protocol has them, one behind the other; `count` words, or commands. */
+/* Words in the protocol's form, one after the other; `count` words, or commands. */
 struct redis_words {
     struct text text;
     int count;
-    bool now; /* it is sent at once, not with all others of the loop's turn */
+    bool now; /* sent at once, not at the end of the loop's turn */
 };
 
 void redis_words_init(struct redis_words *words);
@@ -62,9 +61,9 @@ void redis_word(struct redis_words *words, const char *word);
 void redis_word_of(struct redis_words *words, const char *data, size_t length);
 void redis_word_number(struct redis_words *words, int64_t number);
 void redis_words_add(struct redis_words *words, const struct redis_words *others);
-/* Appends one command: the words of which it is. */
+/* Appends one command, which consists of `words`. */
 void redis_command_of(struct redis_words *commands, const struct redis_words *words);
-/* The first line of a command of `count` words, which the caller puts behind it. */
+/* The first line of a command of `count` words, which the caller appends after it. */
 void redis_command_begin(struct redis_words *commands, int count);
 void redis_command(struct redis_words *commands, const char *first, ...) __attribute__((sentinel));
 
@@ -74,7 +73,7 @@ struct redis_options {
     char prefix[REDIS_PREFIX_SIZE]; /* the configuration's "database" */
     char user[REDIS_TEXT_SIZE], password[REDIS_TEXT_SIZE];
     int connections;
-    bool every_second; /* the system file says that a second of works may be lost */
+    bool every_second; /* the system file accepts the loss of a second of units of work */
     struct store_tls tls;
 };
 
@@ -86,10 +85,10 @@ struct redis_connection {
     struct redis *redis;
     enum redis_state state;
     int fd;
-    struct redis_tls *tls;     /* NULL: the link is not by TLS */
-    struct fh_error tls_error; /* why that has ended the link before it was up; FH_OK: it has not */
+    struct redis_tls *tls;     /* NULL: no TLS */
+    struct fh_error tls_error; /* why TLS ended it before it was up; FH_OK: it did not */
     unsigned watched;
-    redisReader *reader; /* NULL: there is no link, or not yet */
+    redisReader *reader; /* NULL: not connected (yet) */
     struct text sending;
     size_t sent;
     struct world_poll poll;
@@ -99,10 +98,10 @@ struct redis_connection {
     size_t asked_size;               /* of these */
 };
 
-/* An id towards the server: who has it numbers its calls of the script, and the server refuses one
- * that is not newer than the last it has heard of (script.c). */
+/* Identifies a sender to the server: its calls of the script are numbered, and the server refuses
+ * one whose number is not above the last it has seen (script.c). */
 struct redis_slot {
-    char life[ID_SIZE]; /* of the process, under which the call is numbered */
+    char life[ID_SIZE]; /* the process's session id, under which the call is numbered */
     int number;
     int64_t sequence;
     struct redis_slot *next;
@@ -116,14 +115,14 @@ struct redis_placed {
 struct redis {
     struct store store; /* first */
     struct redis_options options;
-    struct redis_trust *trust; /* NULL: links are not by TLS */
-    char life[ID_SIZE];        /* of this opening; a later one where the server has forgotten it */
+    struct redis_trust *trust; /* NULL: no TLS */
+    char life[ID_SIZE];        /* of this opening's session; a new one if the server forgot it */
     bool born;                 /* the server knows it */
-    int64_t kept_ns;           /* when it was last told to keep what it knows of it */
-    char copy[ID_SIZE];        /* the run of copying into it (copy_ask.c); "": none */
+    int64_t kept_ns;           /* when the server was last told to keep it */
+    char copy[ID_SIZE];        /* the run of copying into the store (copy_ask.c); "": none */
     char digest[REDIS_DIGEST_SIZE];
     struct redis_connection *connections;
-    int next; /* connection that is asked */
+    int next; /* index of the connection to use next */
 
     int failures; /* to connect, since the last success */
     int64_t retry_ns;
@@ -131,13 +130,13 @@ struct redis {
     struct fiber_queue connected;
 
     struct redis_memory memory;
-    struct redis_group *gathering; /* works that go to the server together; NULL: none do */
+    struct redis_group *gathering; /* units of work to be sent together; NULL: none */
     int calling;                   /* groups that are with the server */
     struct redis_slot *slots;      /* free ones */
     struct redis_slot answered;    /* the last call that was answered */
-    struct redis_slot stands;      /* ... that has written; number 0: none has */
+    struct redis_slot stands;      /* the last one that wrote; number 0: none */
     int slot_count;
-    int open, exclusive_waiting; /* writing works */
+    int open, exclusive_waiting; /* units of work that write */
     bool exclusive;
     struct fiber_queue gate;
 
@@ -151,30 +150,30 @@ static inline struct redis *redis_of(struct store *store)
 }
 
 /* Sends `commands` and parks the fiber until all their answers are there, or none will come.
- * FH_UNAVAILABLE: nothing was sent. FH_OUTCOME_UNKNOWN: the connection was lost meanwhile. Answers
- * are the caller's; an error of the server's is one of them. */
+ * FH_UNAVAILABLE: nothing was sent. FH_OUTCOME_UNKNOWN: the connection was lost. The caller owns
+ * the answers; an error of the server's is one of them. */
 enum fh_code redis_ask_at(struct redis_connection *connection, const struct redis_words *commands,
                           redisReply **ret_replies, struct fh_error *error);
 enum fh_code redis_ask(struct redis *redis, const struct redis_words *commands,
                        redisReply **ret_replies, struct fh_error *error);
-/* The same for what changes nothing: it is asked again once when the connection was lost, and
- * otherwise FH_UNAVAILABLE. */
+/* The same for commands that change nothing: asks once more if the connection was lost, and fails
+ * with FH_UNAVAILABLE otherwise. */
 enum fh_code redis_read(struct redis *redis, const struct redis_words *commands,
                         redisReply **ret_replies, struct fh_error *error);
 /* One command's answer, whatever it is. */
 enum fh_code redis_read_one(struct redis *redis, const struct redis_words *command,
                             redisReply **ret, struct fh_error *error);
 
-/* connection.c: makes the link, and gives it up (what waits hears so). */
+/* connection.c: makes the connection, and closes it (whatever waits for an answer is told). */
 enum fh_code redis_connection_make(struct redis_connection *connection, int64_t deadline_ns,
                                    struct fh_error *error);
 void redis_connection_close(struct redis_connection *connection);
-/* Redis 7 reads its log as the user `default`, and passes over each transaction there, which is all
- * that a script has written, where that user's rights do not suffice. */
+/* Redis 7 reads its log as the user `default`, and skips each transaction for which that user's
+ * rights do not suffice; everything that a script writes is a transaction. */
 #define REDIS_DEFAULT_USER                                                                         \
     "The Redis server's user `default` may not write, and the server would forget all works when " \
     "it is started again: give it its rights (ACL SETUSER default off resetpass ~* &* +@all)."
-/* session.c: who we are, and whether the server keeps what it is given. */
+/* session.c: logs in, and checks that the server keeps the data it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);
 enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
 /* pool.c */
@@ -184,27 +183,26 @@ static inline bool redis_is(const redisReply *reply, int type)
 {
     return reply && reply->type == type;
 }
-/* What the server refused, in words: FH_UNAVAILABLE where that may pass, FH_UNSUPPORTED where a
- * person has to mend it. `what` was tried. */
+/* Turns a refusal by the server into an error: FH_UNAVAILABLE if it may pass, FH_UNSUPPORTED if it
+ * needs an operator. `what` was tried. */
 enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error);
 
-/* ---- Works: work.c ------------------------------------------------------------------------------
- */
+/* ---- Units of work: work.c ------------------------------------------------------------------- */
 
-/* A question to the server whose answer the work remembers, unless it only `looks`. */
+/* A question to the server whose answer the unit of work will depend on, unless it only `looks`. */
 struct redis_question {
     const char *words[REDIS_WORDS_MAX];
     int count;
     bool looks;
-    bool ahead; /* asked before it is known whether it can be: an error tells nothing */
-    const redisReply *reply; /* the work's */
+    bool ahead; /* asked before it is known whether it applies: an error means nothing */
+    const redisReply *reply; /* owned by the unit of work */
 };
 
 struct redis_read;
 struct redis_record;
 
-/* Steps of the script: of each its letter in script.c and how many words it has, "H3W2", and
- * the words, one behind the other. */
+/* Steps of the script: `shape` has for each its letter in script.c and its number of words, "H3W2";
+ * `words` are the words of all, one after the other. */
 struct redis_steps {
     struct text shape;
     struct redis_words words;
@@ -219,13 +217,13 @@ struct redis_work {
     struct map reads; /* the command → struct redis_read */
     size_t read_size;
 
-    struct redis_steps checks;     /* what the script has to find so still */
-    struct redis_steps operations; /* and then does, in order */
-    struct map kinds; /* the server's key → the kind that it has to be to be written */
+    struct redis_steps checks;     /* the script requires that these still hold */
+    struct redis_steps operations; /* and then does these, in order */
+    struct map kinds; /* the server's key → the kind that it must have to be written */
 
     struct map records; /* "TABLE ID" → struct redis_record */
     struct map keys;    /* the service's → struct redis_key */
-    int64_t now_ms;     /* by which its keys are there or not; 0: it has looked at none */
+    int64_t now_ms;     /* the time by which its keys exist or have ended; 0: it has read none */
 
     struct redis_words events;
     int event_count;
@@ -244,34 +242,34 @@ static inline bool redis_writes(const struct store_work *work)
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                          struct fh_error *error);
 void redis_rollback(struct store_work *work);
-/* A work that was not brought to its commit. */
+/* A unit of work that was given up before its commit. */
 void redis_abandon(struct store_work *work);
 enum fh_code redis_see(struct redis_work *own, struct redis_question *questions, int count,
                        struct fh_error *error);
-/* One question, its words up to NULL; *ret is the work's. */
+/* One question, its words up to NULL; the unit of work owns *ret. */
 enum fh_code redis_see_one(struct redis_work *own, bool looks, const redisReply **ret,
                            struct fh_error *error, const char *first, ...)
     __attribute__((sentinel));
-/* A step of `count` words, which the caller puts behind `steps->words`. */
+/* Begins a step of `count` words, which the caller appends to `steps->words`. */
 void redis_step(struct redis_steps *steps, char letter, int count);
-/* A command of the script's, its words up to NULL. Its key has to be of `kind` or not there. */
+/* A command for the script, its words up to NULL. Its key must be of `kind` or not exist. */
 void redis_do(struct redis_work *own, const char *kind, const char *command, const char *key, ...)
     __attribute__((sentinel));
 void redis_needs(struct redis_work *own, const char *key, const char *kind);
-/* At the commit, when that is known of all keys: that they are of these kinds, or not there. */
+/* At the commit, when the kinds of all keys are known: checks that they are of these kinds, or do
+ * not exist. */
 void redis_needs_check(struct redis_work *own);
 /* "PREFIX:fh:NAME", "PREFIX:kv:NAME": malloc'ed. */
 char *redis_name(const struct redis *redis, const char *room, const char *name);
 
-/* ---- Records: record.c --------------------------------------------------------------------------
- */
+/* ---- Records: record.c ----------------------------------------------------------------------- */
 
-/* The ledger's are JSON objects, each a field of the hash of its table; sorted sets name them in
- * order. All reads see the work's own changes. */
+/* The ledger's records are JSON objects, each a field of its table's hash; sorted sets list them in
+ * order. All reads see the unit of work's own changes. */
 
 #define REDIS_RANGE_MAX 1000 /* read at once */
 
-/* As struct record_ops has them. */
+/* See struct record_ops. */
 enum fh_code redis_get(struct store_work *work, const char *table, const char *id, json_t **ret,
                        struct fh_error *error);
 enum fh_code redis_put(struct store_work *work, const char *table, const char *id, json_t *record,
@@ -288,34 +286,33 @@ struct redis_range {
     const char *below;  /* members before PREFIX + this; NULL: all with the prefix */
     int limit;          /* 0: all of them */
     bool last_first;
-    bool looks; /* the work does not depend on what it finds */
+    bool looks; /* the unit of work does not depend on the result */
 };
-/* The records that the members name, in the members' order, as an array of records with their
- * "id" (heap). */
+/* The records that the members name, in the members' order, as an array of records with their "id"
+ * (heap). */
 enum fh_code redis_range(struct store_work *work, const char *table,
                          const struct redis_range *range, json_t **ret, struct fh_error *error);
-/* How many members an order has, without the work depending on it. */
+/* How many members an order has; the unit of work does not depend on it. */
 enum fh_code redis_count(struct store_work *work, const char *order, int64_t *ret,
                          struct fh_error *error);
-/* At the commit: operations of all that was changed. */
+/* At the commit: adds the operations for all changed records. */
 void redis_records_write(struct redis_work *own);
 void redis_records_free(struct redis_work *own);
 
-/* ---- The model's keys: keyvalue.c ---------------------------------------------------------------
- */
+/* ---- The model's keys: keyvalue.c ------------------------------------------------------------ */
 
 void redis_keys_free(struct redis_work *own);
-/* At the commit: that the keys are of the kinds that the work has seen. Returns of how many that
- * need not be written; what these are needed to be is not asked either. */
+/* At the commit: checks that the keys are of the kinds that the unit of work has seen. Returns the
+ * number of keys that need neither this check nor one of redis_needs: comparing a whole hash checks
+ * its kind, too. */
 int redis_keys_check(struct redis_work *own);
-/* The work is on its way to the server, and its keys will be as it leaves them; or it came to
- * nothing, and nobody knows. */
+/* Once the unit of work is sent to the server: remembers its keys as it leaves them; or forgets
+ * them, if it failed and their state is unknown. */
 void redis_keys_remember(struct redis_work *own);
 void redis_keys_forget(struct redis_work *own);
 extern const struct keyvalue_ops redis_keyvalue;
 
-/* ---- The ledger: ledger.c, ledger_list.c --------------------------------------------------------
- */
+/* ---- The ledger: ledger.c, ledger_list.c ----------------------------------------------------- */
 
 extern const struct ledger_ops redis_ledger;
 extern const struct copied_ops redis_copied_ledger;
@@ -323,27 +320,25 @@ extern const struct copied_keys_ops redis_copied_keys;
 __typeof__(ledger_commands_read) redis_commands_read;
 __typeof__(ledger_callers_read) redis_callers_read;
 
-/* ---- The list of keys: list.c -------------------------------------------------------------------
- */
+/* ---- The list of keys: list.c ---------------------------------------------------------------- */
 
-/* In a store's meta, since it was provisioned: the list has all of its keys. */
+/* An entry of the store's meta, set since it was provisioned: the list is complete. */
 #define REDIS_LISTED "keys_listed"
 enum fh_code redis_sweep(const struct keyvalue_view *view, int64_t *ret_removed,
                          struct fh_error *error);
 
-/* ---- The commit: commit.c, script.c
- * -------------------------------------------------- */
+/* ---- The commit: commit.c, script.c ---------------------------------------------------------- */
 
 const char *redis_script(void);
-/* call.c: calls it for `count` works, the words of which are `works`; a call that `writes` is
- * settled when its answer was lost, however long that takes. FH_UNAVAILABLE: nothing was done, nor
- * will be. */
+/* call.c: calls the script for `count` units of work, whose words are `works`. If the answer to a
+ * call that `writes` is lost, finds out the outcome, however long that takes. FH_UNAVAILABLE:
+ * nothing was done, nor will be. */
 enum fh_code redis_call(struct redis *redis, bool writes, int count,
                         const struct redis_words *works, redisReply **ret, struct fh_error *error);
-/* The call that was just answered has written: a server that does not know it any more has gone
- * back. */
+/* The call that was just answered has written: if the server no longer knows it later, it has lost
+ * data. */
 void redis_call_stands(struct redis *redis);
-/* Makes a life known to the server, under which this process numbers its calls. */
+/* Registers a new session id with the server, under which this process numbers its calls. */
 enum fh_code redis_be_born(struct redis *redis, struct fh_error *error);
 enum fh_code redis_commit(struct store_work *work, struct fh_error *error);
 enum fh_code redis_sequence(struct store *store, struct store_placed *placed, int count,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key-value model on Redis: keys of any kind. See value.c, hash.c and
- * sorted.c for what they hold.
+ * The key-value model on Redis: keys of any kind. value.c, hash.c and sorted.c handle their
+ * contents.
  *
- * Writes are put down in the order in which they were made, for the script to do (script.c),
- * and beside that as what later reads of the work have to see. A write asks the server nothing:
- * that the key is of its kind is checked by the script. A read also remembers which kind it saw.
+ * Writes are recorded in the order in which they were made, for the script to do (script.c), and
+ * also as later reads of the unit of work have to see them. A write asks the server nothing: the
+ * script checks the key's kind. A read also remembers which kind it saw.
  */
 
 #include "engine/redis/keyvalue.h"
@@ -24,8 +24,7 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-/* ---- A key's changes ----------------------------------------------------------------------------
- */
+/* ---- A key's changes ------------------------------------------------------------------------- */
 
 static struct redis_key *key_new(const struct redis *redis, const char *name)
 {
@@ -148,8 +147,7 @@ void redis_item_put(struct redis_key *key, const char *name, const char *text, i
     *item = (struct redis_item){there, text ? copy_text(text) : NULL, score};
 }
 
-/* ---- Kinds --------------------------------------------------------------------------------------
- */
+/* ---- Kinds ----------------------------------------------------------------------------------- */
 
 static const struct {
     const char *word;
@@ -164,7 +162,7 @@ static const char *word_of(enum keyvalue_kind kind)
     return kinds[kind].word;
 }
 
-/* A hash that is compared whole is found to be one by that. */
+/* Comparing a whole hash also checks that it is one. */
 static bool is_told(struct redis_work *own, const struct redis_key *key)
 {
     if (!key->is_compared || key->known->kind != KEYVALUE_HASH || key->known->count == 0)
@@ -194,8 +192,7 @@ int redis_keys_check(struct redis_work *own)
     return found_anyway;
 }
 
-/* ---- What the server has ------------------------------------------------------------------------
- */
+/* ---- The server's state ---------------------------------------------------------------------- */
 
 static struct redis_known *recall(struct redis_work *own, struct redis_key *key)
 {
@@ -226,7 +223,7 @@ static enum fh_code ask_kind(struct redis_work *own, struct redis_key *key, stru
     return FH_OK;
 }
 
-/* Whatever the work has done. */
+/* Ignores the unit of work's changes. */
 static enum fh_code served(const struct keyvalue_view *view, struct redis_key *key,
                            enum keyvalue_kind *ret_kind, int64_t *ret_ends_ms,
                            struct fh_error *error)
@@ -305,8 +302,7 @@ const char *redis_key_needs(const struct redis_key *key, enum keyvalue_kind want
     return key->over ? "any" : word_of(wanted);
 }
 
-/* ---- Keys of any kind ---------------------------------------------------------------------------
- */
+/* ---- Keys of any kind ------------------------------------------------------------------------ */
 
 static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *key,
                             enum keyvalue_kind *ret, struct fh_error *error)
@@ -318,7 +314,7 @@ static enum fh_code kind_of(const struct keyvalue_view *view, struct redis_key *
     return served(view, key, ret, &ends_ms, error);
 }
 
-/* That the key, whose kind was read, ends at that time exactly. */
+/* Checks that the key, whose kind was read, ends at exactly that time. */
 static void check_time(struct redis_work *own, const struct redis_key *key)
 {
     if (!redis_writes(&own->work))
@@ -344,7 +340,7 @@ static enum fh_code key_look(const struct keyvalue_view *view, const char *name,
     }
     code = served(view, key, &kind, ret_expires_ms, error);
     if (!code && kind != *ret_kind)
-        *ret_expires_ms = 0; /* a value in place of another kind, whose time ended with it */
+        *ret_expires_ms = 0; /* a value that replaces another kind, whose end time went with it */
     check_time(redis_work_of(view->work), key);
     return code;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory is a list by use, the oldest of which is forgotten when it is full. */
+/* The cache is a list in order of use; the least recently used are forgotten when it is full. */
 
 #include "engine/redis/known.h"
 
@@ -10,13 +10,12 @@
 
 #define MEMORY_SIZE_MAX ((size_t)8 << 20)
 #define KNOWN_SIZE_MAX 4096 /* a larger one is not kept: the script compares all of it */
-#define KNOWN_SIZE_MORE 256 /* beside it and its key, twice: the map's and malloc's own, about */
-#define ASKED_MAX 1024      /* then both counts are halved: what was long ago counts less */
-#define MISTAKEN_SHARE 8    /* one of so many may be wrong before all ask again */
+#define KNOWN_SIZE_MORE 256 /* besides it and twice its key: overhead of map and malloc */
+#define ASKED_MAX 1024      /* then both counts are halved: so old ones count less */
+#define MISTAKEN_SHARE 8    /* at most one in this many may be wrong before all ask again */
 #define MISTAKEN_MIN 16
 
-/* ---- What is known of a key ---------------------------------------------------------------------
- */
+/* ---- States of keys -------------------------------------------------------------------------- */
 
 struct redis_known *redis_known_new(enum keyvalue_kind kind, int64_t time_ms,
                                     const char *const *words, size_t count)
@@ -53,8 +52,7 @@ void redis_known_unref(struct redis_known *known)
         free(known);
 }
 
-/* ---- The memory ---------------------------------------------------------------------------------
- */
+/* ---- The cache ------------------------------------------------------------------------------- */
 
 void redis_memory_init(struct redis_memory *memory)
 {

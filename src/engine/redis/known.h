@@ -3,14 +3,15 @@
 #define ENGINE_REDIS_KNOWN_H
 
 /*
- * What the server has, or had, of a key of the service's; and the process's memory of such.
+ * The server's present or past state of a key of the service's; and the process's cache of such
+ * states.
  *
- * The owner of a store mostly knows what is in it: it was the last to write there. So a work that
- * may be tentative (STORE_WRITE_TOGETHER) takes a key's content from the memory, where it is, and
- * asks nobody. That it was right is found out where everything that a work has read is looked at
- * again, in the script: then the work is done with one round trip. If it was not, since another
- * process has written or a work that was expected to stand did not, nothing is done, and the work
- * runs again and asks. So what is remembered may be wrong, and never does harm.
+ * The owner of a store mostly knows its content: it was the last to write there. So a unit of work
+ * that may be tentative (STORE_WRITE_GROUPED) takes a key's content from the cache, if it is there,
+ * and asks nobody. The script checks everything that a unit of work has read; if the cache was
+ * right, one round trip is enough. If it was not, because another process has written or an earlier
+ * unit of work that was expected to commit did not, nothing is done, and the unit of work is rerun
+ * and asks. So the cache may be wrong, and never does harm.
  */
 
 #include <stdbool.h>
@@ -20,21 +21,22 @@
 #include "base/map.h"
 #include "store/keyvalue/keyvalue.h"
 
-/* Never changed, and shared by all that look at it. */
+/* Never changed, and shared by all its users. */
 struct redis_known {
     unsigned references;
     enum keyvalue_kind kind; /* NONE: there is no such key */
     int64_t time_ms;         /* when it ends; below 0: never */
-    bool whole;              /* and this is all that it has: */
+    bool whole;              /* `words` are all of its content: */
     size_t count;
     const char *
-        *words; /* a value's text; of a hash each field and its text, in the server's order */
+        /* A value's text; of a hash each field and its text, in the server's order. */
+        *words;
     size_t size;
-    char *remembered; /* the key under which it stands in the memory, or NULL */
+    char *remembered; /* the key under which it is in the cache, or NULL */
     struct redis_known *newer, *older;
 };
 
-/* `words` NULL: not known; then it is whole only if there is nothing. They are copied. */
+/* `words` NULL: not known; then it is whole only if there is no such key. They are copied. */
 struct redis_known *redis_known_new(enum keyvalue_kind kind, int64_t time_ms,
                                     const char *const *words, size_t count);
 struct redis_known *redis_known_ref(struct redis_known *known);
@@ -44,16 +46,16 @@ struct redis_memory {
     struct map keys; /* the server's key → struct redis_known */
     struct redis_known *newest, *oldest;
     size_t size;
-    unsigned asked, mistaken; /* of late */
+    unsigned asked, mistaken; /* recently */
 };
 
 void redis_memory_init(struct redis_memory *memory);
 void redis_memory_release(struct redis_memory *memory);
-/* A reference, or NULL: nothing is remembered, or too much of it was wrong of late. */
+/* A reference, or NULL: it is not in the cache, or too much of the cache was wrong recently. */
 struct redis_known *redis_memory_get(struct redis_memory *memory, const char *key);
-/* `known` NULL, not whole, or large: it is forgotten. */
+/* If `known` is NULL, not whole, or large, the key is forgotten. */
 void redis_memory_put(struct redis_memory *memory, const char *key, struct redis_known *known);
-/* What a work took from it is not so any more. */
+/* Something that a unit of work took from the cache was outdated. */
 void redis_memory_mistaken(struct redis_memory *memory);
 
 #endif

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on Redis: what is not as on all engines that keep it as records (store/records). Keys
- * (behind PREFIX:fh:) beside a hash for each of its tables, and their orders (record.c):
+ * The ledger on Redis: the parts that differ from other engines that keep it as records
+ * (store/records). Keys (after PREFIX:fh:) in addition to a hash for each of its tables, and their
+ * orders (record.c):
  *
  *     counter           text: the last position given out
  *     outbox            stream: an event's position is its entry's id
  *     place             hash: an event's key → its last position
  *     keys              sorted set: the names of the service's keys (list.c)
- *     work:LIFE         hash: a slot → what became of its last work (script.c)
+ *     work:LIFE         hash: a slot → the outcome of its last call (script.c)
  *
- * The script of the commit numbers events: it is alone on the server while it runs, so positions
- * are dense, in the order of the commits, and there is no sequencer to wait for. A work's process
- * hears the positions with the script's answer.
+ * The script of the commit numbers events: nothing else runs on the server with it, so positions
+ * are dense, in the order of the commits, and there is no sequencer to wait for. The process gets
+ * its events' positions with the script's answer.
  */
 
 #include <inttypes.h>
@@ -22,10 +23,10 @@
 #include "base/json.h"
 #include "engine/redis/record.h"
 
-#define CLOSED_MAX 10000 /* commands that one closing removes */
+#define CLOSED_MAX 10000 /* commands removed by one closing */
 #define SLICE 500        /* entries of the stream read at once */
 
-/* Two that are asked again cost nothing: a work remembers what it has read. */
+/* Reading two of them again costs nothing: a unit of work remembers its reads. */
 static enum fh_code prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
                             struct fh_error *error)
 {
@@ -49,8 +50,8 @@ static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_er
 
 /* ---- Publishing ------------------------------------------------------------------------------ */
 
-/* Appends an event to what the work publishes. `rows` are commands whose words may hold the event's
- * position (row_word), done in the same script. */
+/* Appends an event to those that the unit of work publishes. `rows` are commands whose words may
+ * contain the event's position (row_word), done in the same script. */
 static void publish(struct redis_work *own, const struct ledger_event *event,
                     const struct redis_words *rows, int row_count)
 {
@@ -90,8 +91,8 @@ static enum fh_code outbox_append(struct store_work *work, struct ledger_event *
 
 /* ---- Sagas that start ------------------------------------------------------------------------ */
 
-/* One is numbered by its event's position, which the script of the commit gives: so its records are
- * rows of that event, with the number put in there. It stands in their ids alone. */
+/* A saga's number is its event's position, which the script of the commit gives: so its records are
+ * rows of that event, and the script inserts the number. It is only in their ids. */
 
 struct rows {
     struct redis_work *own;
@@ -107,7 +108,7 @@ static void row_word(struct redis_words *row, const char *prefix, bool position,
     redis_word(row, suffix);
 }
 
-/* A record whose id is `prefix`, the number, and `suffix`; `record` is taken. */
+/* A record whose id is `prefix`, the number, and `suffix`; takes `record`. */
 static void row_put(struct rows *rows, const char *table, const char *prefix, const char *suffix,
                     json_t *record)
 {
@@ -204,8 +205,8 @@ static const char *text_of(const redisReply *entry, const char *name)
     return text ? text : "";
 }
 
-/* Entries with positions from `first` on, `count` at the most. Not remembered, nor kept: *ret is
- * the caller's. */
+/* Entries with positions from `first` on, at most `count`. The unit of work does not record the
+ * read; *ret is the caller's. */
 static enum fh_code read_entries(struct store_work *work, int64_t first, const char *last,
                                  int count, redisReply **ret, struct fh_error *error)
 {
@@ -292,10 +293,10 @@ static enum fh_code outbox_clear(struct store_work *work, int64_t through, struc
     return FH_OK;
 }
 
-/* ---- What is closed, placed, parked ---------------------------------------------------------- */
+/* ---- Closings, places, parked events --------------------------------------------------------- */
 
-/* As many as one work takes away; the rest at the next closing, which finds them again. Nothing
- * depends on which are found. */
+/* As many as one unit of work removes; the next closing finds the rest. Nothing depends on which
+ * ones are found. */
 static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
                                    const struct ledger_caller *closed, struct fh_error *error)
 {
@@ -324,9 +325,9 @@ static enum fh_code commands_close(struct store_work *work, const char *caller, 
     return code;
 }
 
-/* They are remembered as all that a work reads: the script of its commit, which may be a work that
- * changes nothing, finds rows and positions to have been so at one moment. Every committed event
- * has its position. */
+/* These reads are recorded like any other: the script of the commit, even of a unit of work that
+ * changes nothing, checks that rows and positions are from one moment. Every committed event has
+ * its position. */
 static enum fh_code key_places(struct store_work *work, const json_t *keys,
                                bool (*visit)(void *context, const char *key, int64_t position),
                                void *context, struct fh_error *error)
@@ -351,8 +352,8 @@ static enum fh_code key_places(struct store_work *work, const json_t *keys,
     return code;
 }
 
-/* Who parks an event moves the cursor, and who retries one reads its key's record: both meet the
- * work that begins a round, whichever is first. */
+/* Parking an event moves the cursor, and retrying one reads its key's record: both conflict with
+ * the unit of work that begins a resync, whichever is first. */
 static enum fh_code parked_clear(struct store_work *work, const char *source, const char *partition,
                                  struct fh_error *error)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger on Redis: all commands of services, in the order of their ids, and all that is closed
- * of whom. Both are asked for seldom, by who restores or moves a boundary, so no order beside the
- * records is kept for them: works would pay for it. The whole hash is gone through for the ids,
- * and the records are then read as the visit comes to them.
+ * The ledger on Redis: all commands of services, in the order of their ids, and all closings of
+ * each caller. Both are needed rarely, when a boundary is restored or moved, so the records have no
+ * extra order for them: units of work would pay for it. The whole hash is scanned for the ids, and
+ * the records are then read as the visit reaches them.
  *
- * A work that writes depends on how many commands there are: one that comes meanwhile, and was not
- * told, makes it run again.
+ * A unit of work that writes depends on how many commands there are: if another is added after the
+ * listing, it is rerun.
  */
 
 #include <stdlib.h>
@@ -18,13 +18,12 @@
 
 #define COMMANDS "command"
 #define CALLERS "caller"
-#define PAGE 500 /* records that are read at once */
+#define PAGE 500 /* records read at once */
 
-/* ---- Which commands there are -------------------------------------------------------------------
- */
+/* ---- Listing commands ------------------------------------------------------------------------ */
 
 struct listing {
-    const char *after; /* the id behind which they are looked for */
+    const char *after; /* lists the ids after this one */
     struct map ids;
 };
 
@@ -57,7 +56,7 @@ static int compare(const void *left, const void *right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* The listing's own names. */
+/* Borrows the listing's names. */
 static const char **in_order(const struct listing *listing)
 {
     const char **list = calloc(listing->ids.count + 1, sizeof *list), *id;
@@ -95,10 +94,9 @@ static enum fh_code list_all(struct redis_work *own, struct listing *listing,
     return code;
 }
 
-/* ---- Reading them -------------------------------------------------------------------------------
- */
+/* ---- Reading them ---------------------------------------------------------------------------- */
 
-/* Past what works remember, which has a bound. */
+/* Bypasses the recorded reads, whose size is limited. */
 static enum fh_code fetch(struct redis_work *own, const char *const *ids, int count,
                           redisReply **replies, struct fh_error *error)
 {
@@ -183,10 +181,9 @@ enum fh_code redis_commands_read(struct store_work *work, const char *caller, co
     return code;
 }
 
-/* ---- Callers ------------------------------------------------------------------------------------
- */
+/* ---- Callers --------------------------------------------------------------------------------- */
 
-/* The server's records in place of which the work has its own are passed over. */
+/* Skips the server's records that the unit of work has changed. */
 static enum fh_code gather_callers(struct redis_work *own, json_t *callers, struct fh_error *error)
 {
     const struct redis_table *table = redis_table_of(CALLERS);

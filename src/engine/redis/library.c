@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Redis' client library. It is not linked: a process that has another engine carries nothing of it.
+/* Redis' client library. It is not linked: a process that uses another engine does not load it.
  * Loaded once, before the process confines itself, and never unloaded. */
 
 #include "engine/redis/library.h"

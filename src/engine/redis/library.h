@@ -2,8 +2,8 @@
 #ifndef ENGINE_REDIS_LIBRARY_H
 #define ENGINE_REDIS_LIBRARY_H
 
-/* What is taken of hiredis: the reader of the protocol's answers. The sockets are our own. It is
- * loaded when it is chosen; calls read `hiredis.redisReaderCreate()`. */
+/* The part of hiredis that is used: the parser of the protocol's answers. The sockets are our own.
+ * It is loaded when the engine is chosen; calls read `hiredis.redisReaderCreate()`. */
 
 #include <hiredis.h>
 
@@ -22,7 +22,7 @@ struct redis_library {
 };
 extern struct redis_library hiredis;
 
-/* Before the process confines itself. */
+/* Call it before the process confines itself. */
 enum fh_code redis_load(struct fh_error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every call blocks, each of its waits for a bounded time: for the time before a loop turns. */
+/* Every call blocks, with a time limit on each wait: for use while no loop is running. */
 
 #define _GNU_SOURCE
 #include "engine/redis/link.h"
@@ -25,15 +25,14 @@ struct redis_link {
     redisReader *reader;
 };
 
-/* ---- Connecting ---------------------------------------------------------------------------------
- */
+/* ---- Connecting ------------------------------------------------------------------------------ */
 
 static enum fh_code failed(const char *why, struct fh_error *error)
 {
     return error_set(error, FH_UNAVAILABLE, "Redis: %.120s", why);
 }
 
-/* False: in vain for as long as it may take. */
+/* False: it timed out or failed. */
 static bool wait_for(const struct redis_link *link, bool writable)
 {
     struct pollfd one = {.fd = link->fd, .events = writable ? POLLOUT : POLLIN};
@@ -47,7 +46,7 @@ static bool wait_for(const struct redis_link *link, bool writable)
 static enum fh_code connect_to(struct redis_link *link, const struct sockaddr *address,
                                socklen_t length, struct fh_error *error)
 {
-    const struct timeval most = {link->most_s, 0}; /* bounds connecting; the rest does not block */
+    const struct timeval most = {link->most_s, 0}; /* limits connecting; the rest does not block */
     link->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (link->fd >= 0)
         setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
@@ -139,8 +138,7 @@ void redis_link_close(struct redis_link *link)
     free(link);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static enum fh_code hung_up(struct redis_link *link, struct fh_error *error)
 {
@@ -189,6 +187,6 @@ enum fh_code redis_link_ask(struct redis_link *link, int count, const char *cons
     bool sent = send_all(link, commands.text.data, commands.text.length);
     redis_words_release(&command);
     redis_words_release(&commands);
-    *ret = sent || link->tls ? receive(link) : NULL; /* by TLS it may have said why */
+    *ret = sent || link->tls ? receive(link) : NULL; /* over TLS the server may have said why */
     return *ret ? FH_OK : hung_up(link, error);
 }

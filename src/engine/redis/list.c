@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The list of a service's keys on Redis: a sorted set of their names, each with a time before which
- * its key does not end. The script of the commit keeps it (script.c says how), and the server
- * removes keys that end without it: those names are found here by their times, in slices. A slice
- * is one work, whose script looks at each of the keys and puts down what is true of it then: that
- * it is gone, or when it ends now.
+ * its key does not end. The script of the commit maintains it (see script.c), and the server
+ * removes expired keys without it: the sweep here finds those names by their times, in slices. A
+ * slice is one unit of work, whose script checks each of the keys and updates the list: the key is
+ * gone, or when it ends now.
  */
 
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which connection is asked, and making anew what was lost. One is asked until it has as much to
- * answer as the server reads of a connection at once, then the next: many questions share a system
- * call on both sides, and since the server reads a piece of each connection before it syncs its
- * log, all that are under way share a sync.
+ * Choosing a connection, and reconnecting lost ones. One is used until it has as many requests
+ * pending as the server reads from a connection at once, then the next: many requests share a
+ * system call on both sides, and since the server reads a piece of each connection before it syncs
+ * its log, all that are under way share a sync.
  *
- * A connection that was lost is made anew by the next who comes round to it. After a failed attempt
- * the next is due only after a while, which doubles up to a second and is random, so that many
- * processes don't all come back at once; until then everybody is told the last reason at once.
+ * A lost connection is reconnected by the next fiber that gets to it. After a failed attempt the
+ * next one waits for a time that doubles up to a second and is random, so that many processes don't
+ * all come back at once; until then every request fails at once with the last reason.
  */
 
 #include "engine/redis/internal.h"
@@ -58,7 +58,7 @@ static bool is_full(const struct redis_connection *connection)
     return connection->state == REDIS_UP && connection->asked_size >= REDIS_PIECE_SIZE;
 }
 
-/* The next that is up; where none is, the next is made. */
+/* The next connection that is up; if none is, the next one is made. */
 static enum fh_code pick(struct redis *redis, struct redis_connection **ret, struct fh_error *error)
 {
     for (;;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of the ledger by their orders: see record.c. What a range finds on the server is
- * brought up to date by what the orders of the work's own records were and are. */
+/* Records of the ledger by their orders: see record.c. The members found on the server are updated
+ * by the unit of work's own records: old members go, new ones are added. */
 
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "engine/redis/record.h"
 
 struct found {
-    struct redis_members members; /* first: takes what the work's records have */
+    struct redis_members members; /* first: takes the members of the unit of work's records */
     const struct redis_range *range;
     struct map ids; /* members */
     bool adds;
@@ -36,7 +36,7 @@ static void take_change(struct redis_members *members, const char *order, const 
         map_remove(&found->ids, text);
 }
 
-/* Changed records in place of what the server has of them. */
+/* Replaces the server's members of changed records by the new ones. */
 static void apply_changes(const struct redis_work *own, struct found *found,
                           const struct redis_table *table)
 {
@@ -66,7 +66,7 @@ static int changes_of(const struct redis_work *own, const struct redis_table *ta
     return count;
 }
 
-/* One slice of the server's members, from `low` on; *ret_last: there is no more. */
+/* One slice of the server's members, from `low` on; *ret_last: there are no more. */
 static enum fh_code slice(struct redis_work *own, const struct redis_range *range, const char *low,
                           const char *high, int limit, struct found *found, char **ret_last,
                           struct fh_error *error)
@@ -93,7 +93,7 @@ static enum fh_code slice(struct redis_work *own, const struct redis_range *rang
     return FH_OK;
 }
 
-/* All the server's members within the range, or as many as are wanted. */
+/* All the server's members in the range, or as many as are wanted. */
 static enum fh_code find(struct redis_work *own, const struct redis_range *range, int wanted,
                          struct found *found, struct fh_error *error)
 {
@@ -146,7 +146,7 @@ static const char *id_of(const char *text)
     return end ? end + 1 : text;
 }
 
-/* The records that are not the work's own, asked for together. */
+/* The records that the unit of work has not changed, asked for together. */
 static enum fh_code fetch_all(struct redis_work *own, const struct redis_table *table,
                               const char *const *list, size_t count, bool looks,
                               struct fh_error *error)
@@ -222,8 +222,7 @@ enum fh_code redis_range(struct store_work *work, const char *table,
     return code;
 }
 
-/* ---- As the ledger asks for them ----------------------------------------------------------------
- */
+/* ---- The ledger's ranges --------------------------------------------------------------------- */
 
 static const char *const orders_of[][5] = {
     [RECORDS_OPEN] = {"saga:running", "saga:compensating", "saga:parked"},
@@ -235,7 +234,7 @@ static const char *const orders_of[][5] = {
     [RECORDS_OF_CLIENT] = {"command:created"},
 };
 
-/* Fields are the first parts of members; that of a saga's start ends with its last one. */
+/* Fields are the first parts of members; a member for a saga's start ends after its last field. */
 static enum fh_code prefix_of(const struct record_range *wanted, char prefix[static RECORD_ID_SIZE],
                               struct fh_error *error)
 {
@@ -259,7 +258,8 @@ static bool has(const json_t *record, const struct record_field *field)
     return !field->value || (value && strcmp(value, field->value) == 0);
 }
 
-/* What the members do not say: and a key may begin as another one does, with a separator behind. */
+/* Checks the conditions that members do not express: also, one key may be another's prefix, with a
+ * separator after it. */
 static bool is_wanted(const json_t *record, const struct record_range *wanted)
 {
     return has(record, &wanted->fields[0]) && has(record, &wanted->fields[1]) &&
@@ -273,7 +273,7 @@ static int by_id(const void *left, const void *right)
     return strcmp(record_text(*a, "id"), record_text(*b, "id"));
 }
 
-/* Of several orders, brought into one. */
+/* Merges several orders into one. */
 static void visit_all(json_t *all, const struct record_range *wanted, bool one_order,
                       bool (*visit)(void *context, json_t *record), void *context)
 {
@@ -326,8 +326,7 @@ enum fh_code redis_each(struct store_work *work, const struct record_range *want
     return code;
 }
 
-/* ---- How many -----------------------------------------------------------------------------------
- */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 struct counting {
     struct redis_members members; /* first */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of the ledger. A table is a hash: id → JSON text. What has to be found otherwise than by
- * its id stands in sorted sets beside it, all scores 0, so that members are in the order of their
- * bytes: an "order". A member is an id, or a prefix, U+001E, and an id.
+ * Records of the ledger. A table is a hash: id → JSON text. Records that have to be found by
+ * anything other than their id are in sorted sets too, all with score 0, so that members are in the
+ * order of their bytes: an "order". A member is an id, or a prefix, U+001E, and an id.
  *
- * A work keeps the records that it changes; at the commit they become operations of the script.
+ * A unit of work keeps the records that it changes; at the commit they become operations of the
+ * script.
  */
 
 #include <stdarg.h>
@@ -15,8 +16,7 @@
 #include "base/json.h"
 #include "engine/redis/record.h"
 
-/* ---- Orders of each table -----------------------------------------------------------------------
- */
+/* ---- Orders of each table -------------------------------------------------------------------- */
 
 static void member(struct redis_members *members, const char *order, const char *id,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -34,7 +34,7 @@ static void member(struct redis_members *members, const char *order, const char 
     members->take(members, order, text);
 }
 
-/* Outside clients' by age, services' by the number of the saga, but pending ones. */
+/* Those of external clients by age, those of services by the saga's number, except pending ones. */
 static void command_members(const char *id, const json_t *record, struct redis_members *members)
 {
     const char *birth = record_text(record, "birth");
@@ -63,8 +63,7 @@ static void saga_members(const char *id, const json_t *record, struct redis_memb
                start);
 }
 
-/* Of the tables whose records depend on nothing but their ids nothing needs to be read before they
- * are written. */
+/* In tables whose members depend only on the id, nothing needs to be read before a write. */
 static const struct redis_table tables[] = {
     {.name = "meta"},
     {.name = "caller"},
@@ -82,7 +81,6 @@ static const struct redis_table tables[] = {
     {.name = "saga", .members = saga_members},
 };
 
-/* NULL: what there was is not known, and may have been. */
 void redis_each_member(const struct redis_record *record, const json_t *content,
                        struct redis_members *members)
 {
@@ -101,8 +99,7 @@ const struct redis_table *redis_table_of(const char *name)
     error_assertion_failed("the ledger has such a table", __FILE__, __LINE__);
 }
 
-/* ---- One record ---------------------------------------------------------------------------------
- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 static char *record_name(const struct redis_table *table, const char *id)
 {
@@ -132,7 +129,6 @@ static json_t *parse(const redisReply *reply, struct fh_error *error, enum fh_co
     return value;
 }
 
-/* The server's, whatever the work has changed. */
 enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
                          bool looks, json_t **ret, struct fh_error *error)
 {
@@ -204,10 +200,9 @@ enum fh_code redis_clear(struct store_work *work, const char *table, const char 
     return FH_OK;
 }
 
-/* ---- The commit ---------------------------------------------------------------------------------
- */
+/* ---- The commit ------------------------------------------------------------------------------ */
 
-/* Members of what a record was or is; those of both are left alone. */
+/* Members of a record's old or new content; those in both are left alone. */
 struct differing {
     struct redis_members members; /* first */
     struct redis_work *own;

@@ -2,7 +2,7 @@
 #ifndef ENGINE_REDIS_RECORD_H
 #define ENGINE_REDIS_RECORD_H
 
-/* What record.c and range.c share. */
+/* Shared by record.c, range.c, the ledger and the copier. */
 
 #include "engine/redis/internal.h"
 
@@ -14,10 +14,10 @@ struct redis_table;
 struct redis_record {
     const struct redis_table *table;
     char *id;
-    json_t *old, *new; /* heap; NULL: there is none. Old: read only where the orders depend on it */
+    json_t *old, *new; /* heap; NULL: none. Old: read only where the orders depend on it */
 };
 
-/* A record's members: each is given to `take` with its order. */
+/* Visits a record's members: `take` gets each with its order. */
 struct redis_members {
     void (*take)(struct redis_members *members, const char *order, const char *member);
 };
@@ -29,13 +29,13 @@ struct redis_table {
 };
 
 const struct redis_table *redis_table_of(const char *name);
-/* `content` NULL: what there was is not known, and may have been. */
+/* `content` NULL: the previous content is unknown, so all that are possible. */
 void redis_each_member(const struct redis_record *record, const json_t *content,
                        struct redis_members *members);
-/* NULL: the work has not changed it. */
+/* NULL: the unit of work has not changed it. */
 struct redis_record *redis_changed(const struct redis_work *own, const struct redis_table *table,
                                    const char *id);
-/* What the server has, whatever the work has changed. */
+/* The server's record, regardless of the unit of work's changes. */
 enum fh_code redis_fetch(struct redis_work *own, const struct redis_table *table, const char *id,
                          bool looks, json_t **ret, struct fh_error *error);
 

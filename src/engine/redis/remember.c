@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a work leaves in the memory of keys (known.h), as soon as it is on its way to the
- * server: the works behind it see what it will have written. Should it come to nothing its keys are
- * forgotten, and whoever has seen them comes to nothing too; so does who is done before it, which
- * may be where calls go over several connections.
+ * Updates the cache of keys (known.h) as soon as a unit of work is sent to the server: later ones
+ * then see what it will have written. If it fails, its keys are forgotten, and any unit of work
+ * that has seen them fails too. So does one that the server runs before it, which can happen when
+ * calls go over several connections.
  */
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static struct redis_known *nothing(void)
     return redis_known_new(KEYVALUE_NONE, -2, NULL, 0);
 }
 
-/* The server's fields in their order, with the work's in their places or behind. */
+/* The server's fields in their order, with the unit of work's in their places or after them. */
 static struct redis_known *hash_after(const struct redis_key *key, const struct redis_known *base,
                                       int64_t time_ms)
 {
@@ -48,7 +48,7 @@ static struct redis_known *hash_after(const struct redis_key *key, const struct 
     return known;
 }
 
-/* A reference to what will be there; NULL: that can't be told. */
+/* A reference to the key's future state; NULL: it can't be predicted. */
 static struct redis_known *left_by_work(const struct redis_key *key, int64_t now_ms)
 {
     struct redis_known *base = key->known;
@@ -64,7 +64,7 @@ static struct redis_known *left_by_work(const struct redis_key *key, int64_t now
     int64_t time_ms = key->timed                ? (key->ends_ms ? key->ends_ms : -1)
                       : base->kind == key->kind ? base->time_ms
                                                 : -1;
-    if (key->kind == KEYVALUE_NONE) /* it was only given a time */
+    if (key->kind == KEYVALUE_NONE) /* only its end time was set */
         return redis_known_new(base->kind, time_ms, base->words, base->count);
     if (key->kind == KEYVALUE_VALUE && key->text)
         return redis_known_new(KEYVALUE_VALUE, time_ms, &(const char *){key->text}, 1);

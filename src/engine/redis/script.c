@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The script that makes works happen, each of them whole or not at all. The server runs one script
- * at a time and nothing beside it, but a script that fails midway keeps what it wrote. So of each
- * work it checks everything first and writes last:
+ * The script that commits units of work, each as a whole or not at all. The server runs one script
+ * at a time and nothing concurrently, but a script that fails midway keeps what it wrote. So for
+ * each unit of work it checks everything first and writes last:
  *
- * - Its first line lets the server refuse it before it begins where memory is full, the disk takes
- *   nothing, or the server is a replica.
- * - The call's own id: who sends works as SLOT of LIFE numbers its calls. A number that is not
- *   above the last one there was done already (its answers are repeated) or shall never be done.
- *   Of a life that it does not know it does nothing: what stands there of its calls may be gone.
- * - K, T, H, R: what the work has read is still so. (H compares a whole hash, told as one word, and
- *   finds by that that it is one and has not ended.) A: what it counts can be counted.
- * - W: every other key that will be written has the right kind or is not there. And the user's
- *   rights allow each command. So nothing that follows can fail.
- * - Then events get the next positions, the first of them before anything else is written: should
- *   the stream refuse it, there is no trace. Then the operations, in order.
- * - The next work finds what this one has left. One that can't be done, or that even fails, is told
- *   so and leaves no trace; the others stand. The id, with what became of each, comes last.
+ * - Its first line lets the server refuse it before it begins if memory is full, the disk rejects
+ *   writes, or the server is a replica.
+ * - The call's own id: the sender, SLOT of LIFE (its session), numbers its calls. A number that is
+ *   not above the slot's last was done already (its answers are repeated) or must never be done.
+ *   For a session that it does not know it does nothing: the record of its calls may be gone.
+ * - K, T, H, R: everything that the unit of work has read is unchanged. (H compares a whole hash,
+ *   sent as one word, and thereby checks that it is one and has not ended.) A: a counter can be
+ *   changed by the given amount.
+ * - W: every other key to be written has the right kind or does not exist. And the user's rights
+ *   allow each command. So nothing after this can fail.
+ * - Then events get the next positions, the first of them before anything else is written: if the
+ *   stream refuses it, there is no trace. Then the operations, in order.
+ * - The next unit of work sees the changes of this one. One that can't be done, or that even fails,
+ *   gets that as its answer and leaves no trace; the others are committed. The id, with the outcome
+ *   of each, comes last.
  *
- * A key whose time has come by the work's clock, though not by the server's, is taken for missing,
- * and removed before it is written.
+ * A key that has ended by the unit of work's clock, though not by the server's, counts as missing,
+ * and is removed before it is written.
  *
- * Nobody but an administrator may list a server's keys, so the names of the service's own stand in
- * a sorted set, `keys`: every key that is there has its name in it, with a score that is not above
- * the time at which the key ends (inf: never). It is brought up to date for keys that come, that
- * something is taken away from, or that are to end earlier than before; what ended by itself is
- * left to the sweep (list.c).
+ * Only an administrator may list a server's keys, so the names of the service's own are in a
+ * sorted set, `keys`: every existing key has its name in it, with a score not above the time at
+ * which the key ends (inf: never). The script updates it for keys that are created, that lose
+ * content, or whose end moves earlier; expired keys are left to the sweep (list.c).
  */
 
 #include "engine/redis/internal.h"
@@ -35,24 +36,25 @@
 /* clang-format off */
 /*
  * ARGV: mode, prefix, life, slot, number, works: count, each its shape, now_ms, and the words of
- *       its steps and events, one behind the other
- * mode: "work"; "look", which only checks; "settle", which asks what became of the works and, if
- *       they have not come, sees to it that they never will; "born", which makes the life known
+ *       its steps and events, one after the other
+ * mode: "work"; "look", which only checks; "settle", which asks for the outcome of the units of
+ *       work and, if they have not arrived, makes sure that they are never done; "born", which
+ *       registers the life (session id)
  *
- * shape: "CHECKS;OPERATIONS;EVENTS;WORDS". Most works of a call have the same, and it is gone
- *       through once: of each check and operation its letter and how many words it has, as in
- *       "H3W2"; then how many events there are, and how many words these have.
+ * shape: "CHECKS;OPERATIONS;EVENTS;WORDS". Most units of work of a call have the same one; it is
+ *       parsed once: of each check and operation its letter and its number of words, as in "H3W2";
+ *       then the number of events, and of their words.
  *   checks: K key kind | T key time_ms | H key size whole | R answer and its question |
  *       A key delta | W key kind
- *   operations: C a command | S key text keeps_time | L name: for the sweep, which removes what
- *       has ended by its clock | P hash order low high: all members of the order within, and
+ *   operations: C a command | S key text keeps_time | L name: for the sweep, which removes keys
+ *       that have ended by its clock | P hash order low high: all members of the order within, and
  *       their fields
  *   events: each key, fields of the stream's entry, rows
  *
- * answer: "gone": the life is not known, or not any more, and nothing was done. Or the number, and of each work " done FIRST_POSITION" or " never 0"; where there are no
- *       more words: never. Or, where a work came to nothing just now, of each one
- *       {"done", first position} | {"again"} | {"kind", key, is, wanted} | {"number", key} |
- *       {"sum", key} | {"right", command} | an error
+ * answer: "gone": the life is not known (any more), and nothing was done. Or the number, and for
+ *       each unit of work " done FIRST_POSITION" or " never 0"; beyond its end: never. Or, if one
+ *       of them failed just now, for each one {"done", first position} | {"again"} |
+ *       {"kind", key, is, wanted} | {"number", key} | {"sum", key} | {"right", command} | an error
  */
 static const char reading[] =
 "#!lua\n"
@@ -72,7 +74,7 @@ static const char reading[] =
 "end\n"
 "if mode == 'settle' then record() return told() end\n"
 "local base, now, wrote, served, names = 7, 0, false, prefix .. ':kv:', prefix .. ':fh:keys'\n"
-/* Of each step its letter, and behind which word of its work its first and last ones stand. */
+/* For each step its letter, and the offsets of its first and last words in its unit of work. */
 "local shapes = {}\n"
 "local function shape_of(word)\n"
 "  local shape = shapes[word]\n"
@@ -95,8 +97,8 @@ static const char reading[] =
 "end\n";
 
 static const char checking[] =
-/* What a key is at `now`, when it ends, and whether it is there all the same: asked once, since
- * nothing is written before all is checked. */
+/* A key's kind at `now`, its end time (`ends`), and whether it exists although it has ended
+ * (`over`): asked once, since nothing is written before all is checked. */
 "local kinds, ends, over, recordable\n"
 "local function kind_of(key, known)\n"
 "  local kind = kinds[key]\n"
@@ -109,8 +111,8 @@ static const char checking[] =
 "  kinds[key] = kind\n"
 "  return kind\n"
 "end\n"
-/* The service's keys among those that are written, with their names, as far as the list of all keys
- * may have to change. */
+/* The service's keys among those to be written, with their names, if their entries in the list of
+ * all keys may have to change. */
 "local listed\n"
 "local function list(key)\n"
 "  if string.sub(key, 1, #served) == served then listed[key] = string.sub(key, #served + 1) end\n"
@@ -128,7 +130,7 @@ static const char checking[] =
 "      local refused = reply.err\n"
 "      if refused and not string.find(refused, 'WRONGTYPE', 1, true) then error(reply) end\n"
 "      holds = #reply == size and not refused\n"
-"      if holds and table.concat(reply, '\\0') ~= whole then\n" /* it may be in another order */
+"      if holds and table.concat(reply, '\\0') ~= whole then\n" /* the fields may be in another order */
 "        local fields, words = {}, {}\n"
 "        for j = 1, size, 2 do fields[reply[j]] = reply[j + 1] end\n"
 "        for word in string.gmatch(whole .. '\\0', '([^%z]*)%z') do words[#words + 1] = word end\n"
@@ -145,7 +147,7 @@ static const char checking[] =
 "      end\n"
 "    elseif letter == 'K' then\n"
 "      holds = kind_of(key) == argv[first + 1]\n"
-"    elseif letter == 'R' then\n" /* `key` is the answer that is expected */
+"    elseif letter == 'R' then\n" /* `key` is the expected answer */
 "      text = text or function(reply)\n"
 "        local kind = type(reply)\n"
 "        if kind == 'string' then return '$' .. #reply .. ':' .. reply end\n"
@@ -162,7 +164,7 @@ static const char checking[] =
 "      holds = call('PEXPIRETIME', key) == tonumber(argv[first + 1])\n"
 "    elseif letter == 'A' then\n"
 "      local kind, delta = kind_of(key), tonumber(argv[first + 1])\n"
-"      if kind == 'none' or kind == 'string' then\n" /* of others W says that they aren't */
+"      if kind == 'none' or kind == 'string' then\n" /* W reports other kinds */
 "        local value = kind == 'none' and '0' or call('GET', key)\n"
 "        if not string.match(value, '^-?%d+$') or #value > 17 then\n"
 "          why = why or {'number', key}\n"
@@ -178,7 +180,7 @@ static const char checking[] =
 "  if why then return why end\n"
 "  if mode == 'look' then return {'done', '0'} end\n";
 
-/* The operations are gone through twice: for the rights, and to be done. */
+/* Goes through the operations to check the rights; `writing` then does them. */
 static const char judging[] =
 "  local denied\n"
 "  local function allowed(...)\n"

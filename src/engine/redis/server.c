@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redis. A service's "database" is the beginning of all its keys, and its user may name those keys
- * alone, and give the commands that the engine gives: none that looks over the whole server,
- * changes it, or tells its settings (among which are passwords). So what only CONFIG tells is
- * looked at here, as the administrator: whether the server throws nothing away and has on disk what
- * it answers.
+ * Redis. A service's "database" is the prefix of all its keys. Its user may access those keys
+ * alone, and use only the commands that the engine uses: none that reads or changes the server as a
+ * whole, or reveals its settings (which include passwords). So the settings that only CONFIG
+ * reveals are checked here, as the administrator: whether the server evicts nothing and has on disk
+ * what it acknowledges.
  *
- * Users are kept by the server itself if it has a file for them, or can rewrite its own settings. A
- * private one's all stand in the file that it reads when it starts, and that is removed then: so
- * nobody who comes the moment it answers is refused his password.
+ * The server keeps the users itself if it has a file for them, or can rewrite its own settings.
+ * Those of a private one are all in the file that it reads when it starts, which is removed
+ * afterwards: so a service that connects the moment the server answers can log in.
  */
 
 #define _GNU_SOURCE
@@ -27,7 +27,7 @@
 #define PROGRAM "redis-server"
 #define FOLDER "/usr/bin"
 
-/* What the engine asks of a server: see docs/operate/engines/redis.md. */
+/* The rights that the engine needs: see docs/operate/engines/redis.md. */
 static const char *const rights[] = {"+auth",          "+ping",
                                      "+info",          "+evalsha",
                                      "+script|load",   "+get",
@@ -49,11 +49,10 @@ static const char *const rights[] = {"+auth",          "+ping",
 
 static int connections(int n)
 {
-    return n; /* works and reads share them */
+    return n; /* shared by units of work and reads */
 }
 
-/* ---- A private one ------------------------------------------------------------------------------
- */
+/* ---- A private server ------------------------------------------------------------------------ */
 
 static const char *programs(struct arena *arena)
 {
@@ -76,7 +75,7 @@ static void setting(struct server_command *command, const char *key, const char 
     server_argument(command, "%s", value);
 }
 
-/* As the file of settings has them. */
+/* In the form of the file of settings. */
 static const char *users(const struct server_own *own)
 {
     struct arena *arena = own->arena;
@@ -108,8 +107,8 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
         setting(command, key, json_is_string(value) ? json_string_value(value) : number);
     }
-    /* The last word is ours: who may reach it, and whether what it answers is safe, are no matters
-     * of taste. */
+    /* Ours come last and so prevail: who may reach the server, and whether what it acknowledges is
+     * safe, must not depend on settings. */
     snprintf(number, sizeof number, "%d", own->port);
     setting(command, "bind", "127.0.0.1");
     setting(command, "port", number);
@@ -124,8 +123,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     return server_secret(own, users(own), error);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static const char *text_of(const redisReply *reply)
 {
@@ -146,14 +144,14 @@ static bool is_refusal(const redisReply *reply)
     return strstr(reply->str, "AUTH") != NULL; /* "ERR AUTH <password> called without ..." */
 }
 
-/* FH_OK with *ret, which is the caller's; a refusal is FH_CONFLICT. */
+/* FH_OK with *ret, which is the caller's; FH_CONFLICT if it was refused. */
 static enum fh_code ask(struct redis_link *link, int count, const char **words, redisReply **ret,
                         struct fh_error *error)
 {
     enum fh_code code = redis_link_ask(link, count, words, ret, error);
     if (code || !redis_is(*ret, REDIS_REPLY_ERROR))
         return code;
-    /* Its first word: the rest may repeat what it was sent. */
+    /* Only the first word: the rest may repeat the command's words. */
     code =
         error_set(error, is_refusal(*ret) ? FH_CONFLICT : FH_UNAVAILABLE, "Redis refused %s: %.*s.",
                   words[0], (int)strcspn((*ret)->str, " "), (*ret)->str);
@@ -178,7 +176,7 @@ static enum fh_code tell(struct redis_link *link, int count, const char **words,
         __VA_ARGS__                                                                                \
     }
 
-/* A link as `as` to where `at` is. */
+/* A connection to the server that `at` names, as the user that `as` names. */
 static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_link **ret,
                             struct fh_error *error)
 {
@@ -196,7 +194,7 @@ static enum fh_code link_to(const json_t *as, const json_t *at, struct redis_lin
         code = *user ? tell(link, WORDS("AUTH", user, password), error)
                      : tell(link, WORDS("AUTH", password), error);
     if (!code)
-        code = tell(link, WORDS("PING"), error); /* refused while it reads what it has kept */
+        code = tell(link, WORDS("PING"), error); /* refused while the server loads its data */
     if (code)
         redis_link_close(link);
     else
@@ -213,8 +211,7 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
     return code;
 }
 
-/* ---- Providing ----------------------------------------------------------------------------------
- */
+/* ---- Providing ------------------------------------------------------------------------------- */
 
 static enum fh_code check_setting(struct redis_link *link, const char *name, const char *wanted,
                                   const char *also, struct fh_error *error)
@@ -270,7 +267,7 @@ static enum fh_code set_user(struct redis_link *link, const json_t *store, struc
     return tell(link, count, words, error);
 }
 
-/* So that the users are there when the server is started again. */
+/* Makes the users survive a restart of the server. */
 static enum fh_code keep_users(struct redis_link *link, struct fh_error *error)
 {
     if (tell(link, WORDS("ACL", "SAVE"), NULL) == FH_OK ||
@@ -306,10 +303,9 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     return code ? code : server_entered(store, enter(store, error), error);
 }
 
-/* ---- Proving ------------------------------------------------------------------------------------
- */
+/* ---- Verifying isolation --------------------------------------------------------------------- */
 
-/* The server does not refuse it. */
+/* Whether the server permits it. */
 static bool may(struct redis_link *link, int count, const char **words)
 {
     return tell(link, count, words, NULL) == FH_OK;

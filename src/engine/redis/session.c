@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every new connection begins with: who we are, whether the server keeps what it is given, and
- * the script. The settings are looked at each time, because they may have changed since, and the
- * server may be another one:
+ * The beginning of every new connection: logging in, checking that the server keeps the data it is
+ * given, and the script. The settings are checked each time, because they may have changed since,
+ * and the server may be another one:
  *
- *     maxmemory-policy            noeviction: else it throws away what it was given
- *     appendonly                  yes: else a restart loses up to minutes of works
- *     appendfsync                 always: answers wait for the log's sync. everysec only where the
- *                                 system file says so: a power failure then takes back up to a
- *                                 second of works that were acknowledged
+ *     maxmemory-policy            noeviction: else it evicts data that it was given
+ *     appendonly                  yes: else a restart loses up to minutes of units of work
+ *     appendfsync                 always: answers wait for the log's sync. everysec only if the
+ *                                 system file says so: a power failure then loses up to a second
+ *                                 of acknowledged units of work
  *     no-appendfsync-on-rewrite   no: else nothing is synced while the log is rewritten
  *     the rights of `default`     all: Redis reads its log as that user (internal.h)
  *
- * And whether it still knows the last call of ours that has written: else it has gone back, and
- * this process ends, as after a crash.
+ * And whether it still knows our last call that has written: if not, it has lost data, and this
+ * process ends, as after a crash.
  *
- * INFO tells the first two to everybody. The rest is CONFIG GET's, which also tells passwords, and
- * which `freehold up` therefore gives no service a right to: it looks at them itself, as the
- * server's administrator (system/server_redis.c).
+ * INFO reveals the first two to everybody. The rest takes CONFIG GET, which also reveals
+ * passwords, and which `freehold up` therefore allows no service: it checks them itself, as the
+ * server's administrator (server.c).
  */
 
 #include <stdio.h>
@@ -77,7 +77,7 @@ enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_
     return FH_UNAVAILABLE;
 }
 
-/* The value of a line "NAME:VALUE" of INFO, "" when there is none. */
+/* The value of a line "NAME:VALUE" of INFO, "" if there is none. */
 static void info_of(const char *info, const char *name, char *ret, size_t size)
 {
     size_t length = strlen(name);
@@ -162,7 +162,7 @@ static enum fh_code check_config(const struct redis *redis, const redisReply *co
     return FH_OK;
 }
 
-/* What is not told is refused: it would show too late. */
+/* Anything but a clear yes is refused: the damage would show too late. */
 static enum fh_code check_rights(const redisReply *dry_run, struct fh_error *error)
 {
     if (redis_is(dry_run, REDIS_REPLY_STATUS) && strcmp(dry_run->str, "OK") == 0)
@@ -214,8 +214,8 @@ static enum fh_code look(struct redis_connection *connection, redisReply *const 
     return FH_OK;
 }
 
-/* What this process has in its memory, sagas that it carries above all, is of a past that is gone:
- * it must not go on with it. A life that is not known at all was forgotten (call.c). */
+/* The process's memory, above all the sagas that it runs, reflects a state that the server has
+ * lost: it must not go on. A session that is unknown altogether was forgotten (call.c). */
 static void check_past(struct redis *redis, const struct redis_slot *stands,
                        redisReply *const *replies)
 {
@@ -281,8 +281,8 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
     return code;
 }
 
-/* By INFO, to which services have the right, rather than by TIME, to which those of older systems
- * have none. */
+/* By INFO, which services have the right to, rather than TIME, which users of older systems do
+ * not. */
 enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
 {
     struct redis_words words;

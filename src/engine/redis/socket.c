@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's sockets, by TCP or by a path. */
+/* The kernel's sockets, over TCP or by a path. */
 
 #define _GNU_SOURCE
 #include "engine/redis/socket.h"
@@ -9,7 +9,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-/* A link that was cut without a word is noticed, idle or not. */
+/* So that a connection that was silently cut is noticed, idle or not. */
 static void keep_alive(int fd)
 {
     int on = 1, idle_s = 5, interval_s = 2, count = 3;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The key-value model on Redis: sorted sets. See keyvalue.c. Scores are integers that a
- * double holds exactly, as Redis keeps them; equal ones stand in the order of the members' bytes
+/* The key-value model on Redis: sorted sets. See keyvalue.c. Scores are integers that a double
+ * holds exactly, as Redis keeps them; members with equal scores are in the order of their bytes
  * there too. */
 
 #include <stdio.h>
@@ -47,8 +47,7 @@ enum fh_code redis_score(const struct keyvalue_view *view, const char *name, con
     return code;
 }
 
-/* ---- Ranges -------------------------------------------------------------------------------------
- */
+/* ---- Ranges ---------------------------------------------------------------------------------- */
 
 struct member {
     const char *name;
@@ -88,7 +87,7 @@ static int highest_first(const void *left, const void *right)
     return lowest_first(right, left);
 }
 
-/* The server's members and the work's, in order. */
+/* The server's members and the unit of work's, in order. */
 static void gather(struct page *page, const struct redis_key *key,
                    const struct keyvalue_range *range, const redisReply *reply)
 {
@@ -134,7 +133,7 @@ enum fh_code redis_members(const struct keyvalue_view *view, const char *name,
     int changed = (int)key->items.count;
     *ret = NULL;
     enum fh_code code = redis_key_reads(view, key, KEYVALUE_SORTED, &is_served, error);
-    if (!code && is_served) /* what the work has changed may stand before what is passed over */
+    if (!code && is_served) /* changed members may come before the skipped ones */
         code = served_members(view, key, range, changed ? 0 : range->skip,
                               changed ? range->skip + range->limit + changed : range->limit, &reply,
                               error);
@@ -146,8 +145,7 @@ enum fh_code redis_members(const struct keyvalue_view *view, const char *name,
     return FH_OK;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 enum fh_code redis_member_put(const struct keyvalue_view *view, const char *name,
                               const char *member, int64_t score, struct fh_error *error)
@@ -166,7 +164,7 @@ enum fh_code redis_member_put(const struct keyvalue_view *view, const char *name
     return FH_OK;
 }
 
-/* Behind the removal of a member. */
+/* After the removal of a member. */
 static enum fh_code is_empty(const struct keyvalue_view *view, struct redis_key *key, bool *ret,
                              struct fh_error *error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server that wants to know its clients says no to a stranger only behind the handshake, in TLS
- * 1.3, and then hangs up: so what it said last is looked for once more when a link has failed.
+ * In TLS 1.3 a server that requires client certificates rejects a client only after the handshake,
+ * and then hangs up: so when a connection has failed, its last alert is read.
  */
 
 #define _GNU_SOURCE
@@ -26,14 +26,13 @@ struct redis_trust {
 struct redis_tls {
     gnutls_session_t session;
     const char *host;
-    bool sends;  /* what was offered last is on its way */
-    bool shaken; /* and has received something since */
+    bool sends;  /* the bytes last offered are being sent */
+    bool shaken; /* the handshake is done; heard: and something was received since */
     bool heard;
-    char said[SAID_SIZE]; /* why it failed; "": not by TLS, as far as is known */
+    char said[SAID_SIZE];
 };
 
-/* ---- Whom we trust ------------------------------------------------------------------------------
- */
+/* ---- Trust ----------------------------------------------------------------------------------- */
 
 static enum fh_code read_files(struct redis_trust *trust, const struct store_tls *tls,
                                struct fh_error *error)
@@ -81,8 +80,7 @@ void redis_trust_free(struct redis_trust *trust)
     free(trust);
 }
 
-/* ---- A link -------------------------------------------------------------------------------------
- */
+/* ---- A connection ---------------------------------------------------------------------------- */
 
 static bool is_address(const char *host)
 {
@@ -102,7 +100,7 @@ struct redis_tls *redis_tls_new(const struct redis_trust *trust, const char *hos
     if (!is_address(host))
         FH_ASSERT(gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, host, strlen(host)) == 0);
     gnutls_session_set_verify_cert(tls->session, host, 0);
-    gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT); /* the callers' */
+    gnutls_handshake_set_timeout(tls->session, GNUTLS_INDEFINITE_TIMEOUT); /* callers limit it */
     gnutls_transport_set_int(tls->session, fd);
     return tls;
 }
@@ -115,9 +113,9 @@ void redis_tls_free(struct redis_tls *tls)
     free(tls);
 }
 
-/* ---- What went wrong ----------------------------------------------------------------------------
- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
+/* The first reason counts. */
 static void say(struct redis_tls *tls, const char *words)
 {
     if (!tls->said[0])
@@ -134,7 +132,8 @@ static void say_certificate(struct redis_tls *tls)
     gnutls_free(text.data);
 }
 
-/* The server does not like what it was shown, or not: which is all that it has against us. */
+/* The server rejects our certificate, or the lack of one: it can object to nothing else, except
+ * that no version is in common. */
 static void say_alert(struct redis_tls *tls)
 {
     gnutls_alert_description_t alert = gnutls_alert_get(tls->session);
@@ -143,7 +142,7 @@ static void say_alert(struct redis_tls *tls)
                                                   : "certificate required");
 }
 
-/* What a call of GnuTLS has returned, as read and write return it. */
+/* Turns the result of a GnuTLS call into that of read and write. */
 static ssize_t result(struct redis_tls *tls, ssize_t got)
 {
     if (got >= 0)

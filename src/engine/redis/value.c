@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The key-value model on Redis: values. See keyvalue.c. A value is a string of Redis that
- * holds JSON. */
+/* The key-value model on Redis: values. See keyvalue.c. A value is a Redis string that contains
+ * JSON. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static enum fh_code no_key(const char *name, struct fh_error *error)
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
 }
 
-/* That the value is this one, as a read of it would be remembered (work.c). */
+/* Checks that the value is this one, in the form of a recorded read (work.c). */
 static void check_value(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words *words = &own->checks.words;
@@ -128,7 +128,8 @@ static void check_sum(struct redis_work *own, const struct redis_key *key)
     redis_word_number(&own->checks.words, key->delta);
 }
 
-/* To what the server has then, without looking; to what the work has put itself, at once. */
+/* Adds to the value that the server has at the commit, without reading it; adds at once to a value
+ * that the unit of work itself has put. */
 enum fh_code redis_value_add(const struct keyvalue_view *view, const char *name, int64_t delta,
                              struct fh_error *error)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A work on Redis: what it has read, and what it will do. The server has no transactions that last:
- * reads go to it one by one, or to the memory of keys (known.h), and are remembered with
- * their answers; writes are kept here. At the commit one script finds everything that was read
- * still so, and then does all that was kept (script.c). So works are serializable, in the
- * order in which their scripts run, whichever process they are of. What a work asks twice it is
- * answered the same twice.
+ * A unit of work on Redis: its reads, and its pending writes. The server has no interactive
+ * transactions: reads go to it one by one, or to the cache of keys (known.h), and are recorded with
+ * their answers; writes are kept here. At the commit one script checks that everything read is
+ * unchanged, and then does all the writes (script.c). So units of work are serializable, in the
+ * order in which their scripts run, whichever process they belong to. A read that is repeated gets
+ * the same answer.
  *
- * Until its commit a work may have seen two moments. What it does then comes to nothing: it runs
- * again. After some attempts it does so as the only writing work of its process.
+ * Until its commit a unit of work may have seen two different moments. Then its commit fails: it is
+ * rerun. After some attempts it runs as the only one of its process that writes.
  */
 
 #include <stdarg.h>
@@ -23,8 +23,7 @@ struct redis_read {
     bool remembered; /* among the checks */
 };
 
-/* ---- Through the gate ---------------------------------------------------------------------------
- */
+/* ---- The gate -------------------------------------------------------------------------------- */
 
 static enum fh_code enter(struct redis *redis, bool exclusive, struct fh_error *error)
 {
@@ -114,7 +113,7 @@ void redis_rollback(struct store_work *work)
     free(own);
 }
 
-/* What it has only remembered may be what made it fail. */
+/* It may have failed because of what it took from the cache. */
 void redis_abandon(struct store_work *work)
 {
     if (work->tentative)
@@ -122,10 +121,9 @@ void redis_abandon(struct store_work *work)
     redis_rollback(work);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------
- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
-/* An answer as the script writes it too. */
+/* An answer in the form that the script produces too. */
 static void describe(struct text *text, const redisReply *reply)
 {
     switch (reply->type) {
@@ -187,7 +185,7 @@ static enum fh_code keep(struct redis_work *own, const char *command,
                          struct redis_question *question, redisReply *reply, struct fh_error *error)
 {
     struct redis_read *read = map_get(&own->reads, command);
-    if (read) { /* asked twice at once */
+    if (read) { /* the same question twice in one request */
         hiredis.freeReplyObject(reply);
     } else {
         read = calloc(1, sizeof *read);
@@ -224,7 +222,7 @@ static char *command_text(const struct redis_question *question)
     return text_take(&command.text);
 }
 
-/* Those of `questions` that are not known yet are asked together. */
+/* Asks together for those of `questions` whose answers are not recorded yet. */
 enum fh_code redis_see(struct redis_work *own, struct redis_question *questions, int count,
                        struct fh_error *error)
 {
@@ -277,8 +275,7 @@ enum fh_code redis_see_one(struct redis_work *own, bool looks, const redisReply 
     return code;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 char *redis_name(const struct redis *redis, const char *room, const char *name)
 {

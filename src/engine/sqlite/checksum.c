@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VFS between SQLite and the files. Only whole pages of the database and of its log are
- * looked at; everything else passes through, to whichever VFS lies under it.
+ * The VFS between SQLite and its files. It checks only whole pages of the database and of its log;
+ * everything else passes through to the VFS below.
  *
- *     database, write   the page's sum is put into its reserved bytes, in a copy
- *     database, read    the sum must hold; a page that the file ends in, or that lies behind its
- *                       end, is damage too, unless the file is still empty
- *     log, write        as SQLite has it: its sums are chained, and the reserved bytes are part of
- *                       what they cover, so nothing may be changed there
- *     log, read         the frame's sum must follow from the one before it
+ *     database, write   puts the page's sum into its reserved bytes, in a copy
+ *     database, read    the sum must match; a page cut short by the end of the file, or past it, is
+ *                       damaged too, unless the file is still empty
+ *     log, write        unchanged: SQLite's sums are chained, and cover the reserved bytes too
+ *     log, read         the frame's sum must follow from that of the previous frame
  *
- * A page that fails is SQLITE_CORRUPT: the statement that needs it fails and its work is rolled
- * back, others go on. The first 100 bytes, which SQLite reads alone before it knows the page size,
- * are read again with their page before anything is believed. A checkpoint reads from the log and
- * writes to the database, so a damaged frame stops it and is never given a fresh sum.
+ * A page that fails is SQLITE_CORRUPT: the statement that needs it fails and its unit of work is
+ * rolled back; others go on. SQLite reads the first 100 bytes separately, before it knows the page
+ * size; they are read again with their page before anything relies on them. A checkpoint reads from
+ * the log and writes to the database, so a damaged frame stops it and never gets a fresh sum.
  *
- * A crash in a checkpoint may leave a torn page in the database: it is still in the log then, and
- * SQLite takes it from there until the checkpoint has been finished and synced.
+ * A crash during a checkpoint may leave a torn page in the database. That page is still in the log,
+ * and SQLite reads it from there until the checkpoint is complete and synced.
  *
- * The writer's own frames are not looked at before it has synced them: a transaction that outgrew
- * the cache leaves sums for later, and writes them just before it commits.
+ * The writer's own frames are not checked before it syncs them: a transaction that outgrows the
+ * cache defers their sums and writes them just before it commits.
  */
 
 #include <stdio.h>
@@ -40,10 +39,10 @@ struct sqlite_checksum {
 struct checked_file {
     sqlite3_file base; /* first */
     bool is_log;
-    sqlite3_int64 unsynced_from; /* of a log: what this connection wrote since it last synced */
-    const char *path;            /* SQLite's, as long as the file is open */
+    sqlite3_int64 unsynced_from; /* log: lowest offset written here since the last sync */
+    const char *path;            /* SQLite's; valid while the file is open */
     char damage[PATH_SHOWN_MAX + 64];
-    _Alignas(8) unsigned char under[]; /* the file of the VFS below, aligned as SQLite aligns */
+    _Alignas(8) unsigned char under[]; /* the file of the VFS below, with SQLite's alignment */
 };
 
 static struct checked_file *file_of(sqlite3_file *base)
@@ -91,7 +90,7 @@ static int database_read(struct checked_file *file, void *buffer, int length, sq
     }
     if (result != SQLITE_OK)
         return result;
-    /* Another page size can only come from a damaged head. */
+    /* Only a damaged header can lead to another page size. */
     if (length != CHECKSUM_PAGE_SIZE || at % CHECKSUM_PAGE_SIZE != 0 ||
         !checksum_holds(buffer, (uint32_t)number))
         return damaged(file, "page", number);
@@ -224,7 +223,7 @@ static int index_unmap(sqlite3_file *base, int remove)
     return under(base)->pMethods->xShmUnmap(under(base), remove);
 }
 
-/* Version 2: nothing is mapped, so every page comes through xRead. */
+/* Version 2 has no memory mapping, so every page comes through xRead. */
 static const sqlite3_io_methods file_methods = {
     .iVersion = 2,
     .xClose = file_close,

@@ -3,11 +3,11 @@
 #define ENGINE_SQLITE_CHECKSUM_H
 
 /*
- * Checksums of what SQLite reads back: a VFS of the store's own over the world's.
+ * Checksums of everything SQLite reads back, as a VFS on top of the world's.
  *
- * A page of the database file ends in 8 reserved bytes: a sum of the other 4,088 and of the page's
- * number. A frame of the log carries SQLite's own sum, chained from the frame before, which SQLite
- * looks at only when it recovers; here it is looked at whenever a page is read from the log.
+ * A page of the database file ends in 8 reserved bytes: a sum of its other 4,088 bytes and of the
+ * page number. A frame of the log carries SQLite's own sum, chained from the previous frame. SQLite
+ * checks that only during recovery; this VFS checks it whenever a page is read from the log.
  */
 
 #include <sqlite3.h>
@@ -20,8 +20,8 @@
 
 /* ---- sum.c ---- */
 
-/* Any change within one aligned word of 8 bytes gives another sum, for certain; any other does but
- * once in about 2^64. */
+/* A change confined to one aligned 8-byte word always changes the sum; any other change goes
+ * unnoticed about once in 2^64. */
 uint64_t checksum_of_page(const unsigned char page[static CHECKSUM_PAGE_SIZE], uint32_t number);
 void checksum_write(unsigned char page[static CHECKSUM_PAGE_SIZE], uint32_t number);
 bool checksum_holds(const unsigned char page[static CHECKSUM_PAGE_SIZE], uint32_t number);
@@ -39,7 +39,7 @@ uint32_t log_integer(const unsigned char bytes[static 4]);
 struct log_sum log_sum_read(const unsigned char bytes[static 8]);
 struct log_sum log_sum_add(struct log_sum sum, const unsigned char *bytes, size_t length);
 bool log_sum_equal(struct log_sum a, struct log_sum b);
-/* What a frame's sum is when `before` was the sum of what precedes it. */
+/* The sum of a frame, where `before` is the sum up to it. */
 struct log_sum log_sum_of_frame(struct log_sum before, const unsigned char *head,
                                 const unsigned char *page);
 
@@ -47,21 +47,22 @@ struct log_sum log_sum_of_frame(struct log_sum before, const unsigned char *head
 
 struct sqlite_checksum; /* the VFS */
 
-/* Over the VFS of that name (NULL: the system's). NULL: no memory. Lives longer than any
- * connection that was opened through it. */
+/* On top of the VFS named `under` (NULL: the system's). Returns NULL without memory. Must outlive
+ * every connection opened through it. */
 struct sqlite_checksum *sqlite_checksum_new(const char *under);
 void sqlite_checksum_free(struct sqlite_checksum *checksum);
 const char *sqlite_checksum_name(const struct sqlite_checksum *checksum);
-/* What the connection has found damaged last, "page 17 of users/store.db", or NULL. */
+/* The damage most recently found through this connection, like "page 17 of users/store.db", or
+ * NULL. */
 const char *sqlite_checksum_damage(sqlite3 *db);
-/* The last two parts of a path: enough to know a store by. */
+/* The last two components of a path: enough to identify a store. */
 const char *sqlite_checksum_tail(const char *path);
 
 /* ---- log.c ---- */
 
-/* Before the log is recovered: SQLite would take a damaged frame for the log's end, and all that
- * was committed behind it would be gone in silence. FH_UNAVAILABLE with a sentence when frames
- * behind the first wrong one show that it had been durable. */
+/* Call it before the log is recovered. SQLite takes a damaged frame for the end of the log and
+ * silently drops every commit after it. FH_UNAVAILABLE, with a message, if frames after the first
+ * wrong one show that it was durable. */
 enum fh_code sqlite_log_check(struct world *world, const char *database_path,
                               struct fh_error *error);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A copy of the whole store, for a backup: page by page, in the pool, by connections of its own, so
- * that the loop and the works go on. The source's one read transaction is the moment that is
- * copied; what is committed meanwhile stays in the log, and the log grows until the copy has ended,
- * since no checkpoint can begin it anew under a reader.
+ * Copies the whole store for a backup: page by page, in the pool, over connections of its own, so
+ * that the loop and units of work go on. The copy shows the moment of the source's one read
+ * transaction. Later commits stay in the log, which grows until the copy ends, since no checkpoint
+ * can restart the log while a reader needs it.
  *
- * Each page is read through the sums of the store and gets its sum in the copy. When the copy is
- * durable it is opened again, and every page of it read: what can't be read is no backup. Whatever
- * goes wrong, the copy is removed; a process that dies leaves a file that nobody has called whole.
+ * Each page is read through the store's checksums and gets a checksum in the copy. Once the copy is
+ * durable it is reopened and every page is read: a copy that can't be read is no backup. Any
+ * failure removes the copy; a process that dies leaves a file that was never reported complete.
  */
 
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "engine/sqlite/internal.h"
 #include "store/model.h"
 
-#define COPY_PAGES 256 /* between two looks at whether to go on */
+#define COPY_PAGES 256 /* between two checks of watch->stop */
 
 struct copying {
     struct sqlite_store *store;
@@ -93,7 +93,8 @@ static enum fh_code copy_pages(struct copying *copying)
     return finished == SQLITE_OK ? FH_OK : failed(copying, copying->to, finished);
 }
 
-/* A page that can't be read fails the check itself; what SQLite finds wrong comes as a row. */
+/* An unreadable page makes the check itself fail; what SQLite finds inconsistent arrives as a
+ * row. */
 static int see_finding(void *context, int count, char **values, char **names)
 {
     struct copying *copying = context;
@@ -114,7 +115,7 @@ static enum fh_code read_again(struct copying *copying)
     return result == SQLITE_OK ? copying->error.code : failed(copying, copying->to, result);
 }
 
-/* ---- what is in it --------------------------------------------------------------------------- */
+/* ---- counting its content ---- */
 
 static int see_count(void *context, int count, char **values, char **names)
 {
@@ -124,7 +125,7 @@ static int see_count(void *context, int count, char **values, char **names)
     return 0;
 }
 
-/* Rows, documents or keys, whatever the model calls them; not what Freehold keeps beside them. */
+/* Rows, documents or keys, depending on the model; not Freehold's own tables. */
 static enum fh_code count_rows(struct copying *copying)
 {
     sqlite3_stmt *tables;

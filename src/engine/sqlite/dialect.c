@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * SQLite's dialect; its catalog is asked by pragma functions.
- */
+/* SQLite's dialect. Pragma functions read its catalog. */
 
 #include "engine/sqlite/internal.h"
 #include "store/relational/catalog.h"
@@ -9,7 +7,7 @@
 static enum fh_code next_number(struct store_work *work, const struct catalog_table *table,
                                 int64_t *ret, struct fh_error *error)
 {
-    /* The table is there only once some table has AUTOINCREMENT. */
+    /* sqlite_sequence exists only once some table has AUTOINCREMENT. */
     enum fh_code code = catalog_number(work,
                                        "SELECT count(*) FROM sqlite_master"
                                        " WHERE name = 'sqlite_sequence' AND ?1 <> ''",

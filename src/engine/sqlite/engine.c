@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The embedded engine: SQLite, one file in the service's own folder, one process at a time (an
- * flock on store.lock, held for the process' life, so that a second one fails at once and clearly).
+ * flock on store.lock, held for the process's life, so that a second process fails at once with a
+ * clear message).
  *
- * Connections, all on one thread: the writer, whose COMMIT alone leaves the thread (see
- * group.c), and readers, one a snapshot; SQLite makes a commit visible to readers only
- * after its fsync. Write-ahead log with synchronous=FULL. Nothing can be attached. Pages
- * carry checksums (see checksum.c). A store that is closed in order is checkpointed whole,
- * so that no log is left, whose last transaction alone could be damaged without being seen.
+ * Connections, all used from one thread: the writer, of which only COMMITs, checkpoints and
+ * migrations leave that thread (see group.c and statement.c), and readers, one for each snapshot.
+ * SQLite makes a commit visible to readers only after its fsync. Write-ahead log with
+ * synchronous=FULL. Nothing can be attached. Pages carry checksums (see checksum.c). An orderly
+ * close checkpoints the whole log and leaves none, because damage in a log's last transaction would
+ * go unnoticed.
  */
 
 #define _GNU_SOURCE
@@ -107,7 +109,7 @@ void sqlite_destroy(struct sqlite_store *store)
     FH_ASSERT(!store->active && !store->members && store->state != GROUP_BUSY);
     for (int i = 0; i < SQLITE_READERS_MAX; i++)
         connection_close(&store->readers[i]);
-    /* Failing leaves the log for the next start. */
+    /* A failure leaves the log for the next start. */
     if (store->whole)
         sqlite3_wal_checkpoint_v2(store->writer.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     connection_close(&store->writer);
@@ -117,14 +119,15 @@ void sqlite_destroy(struct sqlite_store *store)
     free(store);
 }
 
-/* No work is open, but the last group's checkpoint may be under way, or its turn still to come. */
+/* No unit of work is open, but the last group's checkpoint may be running, or its turn be
+ * pending. */
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
     while (fiber_self() && store->state == GROUP_BUSY)
         fiber_wait(&store->turnstile);
     if (store->turn.posted || store->state == GROUP_BUSY)
-        store->closing = true; /* then it ends with that */
+        store->closing = true; /* destroyed when that ends */
     else
         sqlite_destroy(store);
 }
@@ -150,8 +153,8 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     *ret = NULL;
     if (!store)
         return error_set(error, FH_NO_MEMORY, "No memory for a store.");
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
-                   0); /* a mutex a malloc; refused, and fine, but at first */
+    /* Spares a mutex at each malloc. Refused once SQLite is in use, which does no harm. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     store_init(&store->base, &engine_sqlite, options, world);
     store->lock = -1;
     snprintf(store->folder, sizeof store->folder, "%s", options->folder);

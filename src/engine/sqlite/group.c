@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group commit: many works, one fsync. Works run one after the other on the one writing
- * connection, each a savepoint inside one transaction, and every one of them waits for the
- * transaction's COMMIT, which runs off the loop while the next group's works queue up.
+ * Group commit: many units of work, one fsync. They run one after the other on the one writing
+ * connection, each in a savepoint inside a shared transaction, and each waits for that
+ * transaction's COMMIT. The COMMIT runs off the loop while the units of the next group queue up.
  *
- *     IDLE --begin--> OPEN --all ready works have joined, or it is full--> BUSY --durable--> IDLE
+ *     IDLE --begin--> OPEN --all ready units have joined, or it is full--> BUSY --durable--> IDLE
  *
  * What may go wrong:
- * - A work fails: its savepoint is rolled back, the others stand.
- * - A statement ends the whole transaction (OR ROLLBACK, a full disk): after each work, autocommit
- *   tells. All members, and the one at work, run again, each alone.
- * - A deferred constraint is open at a work's end: that work alone fails.
- * - COMMIT fails: nothing of the group happened; its members run again, each alone, and one that
- *   fails alone has failed.
- * - fsync fails: the process ends at once. It recovers from the log and never syncs again what the
- *   kernel may have dropped.
- * A process killed before COMMIT returned has answered nobody in the group.
+ * - A unit fails: its savepoint is rolled back; the others stand.
+ * - A statement ends the whole transaction (OR ROLLBACK, a full disk): autocommit shows it after
+ *   each unit. All members, and the active unit, run again, each alone.
+ * - A deferred constraint is violated at the end of a unit: only that unit fails.
+ * - COMMIT fails: nothing of the group took effect. Its members run again, each alone; one that
+ *   fails alone has failed for good.
+ * - fsync fails: the process ends at once. The next start recovers from the log and never relies on
+ *   syncing again pages that the kernel may have dropped.
+ * - The process is killed before COMMIT returns: it has answered none of the group's requests.
  *
- * Only this connection checkpoints (SQLite before 3.51.3 has a race between one connection's
- * checkpoint and another's write that resets the log), in the pool, between two groups.
+ * Only this connection checkpoints, in the pool, between two groups: SQLite before 3.51.3 has a
+ * race between one connection's checkpoint and another connection's write that resets the log.
  */
 
 #include <stdio.h>
@@ -77,7 +77,8 @@ bool sqlite_group_broke(struct sqlite_store *store)
         return store->state == GROUP_IDLE && store->active;
     struct fh_error error = rerun_error();
     members_finish(store, FH_CONFLICT, &error);
-    /* The active work goes on to its rollback, outside any transaction; none begins before. */
+    /* The active unit of work continues, outside any transaction, up to its rollback; none begins
+     * before. */
     store->state = GROUP_IDLE;
     return true;
 }
@@ -117,8 +118,8 @@ static void commit_run(struct world_job *job)
     CRASH_POINT("group.durable");
 }
 
-/* A fiber behind the works that the last commit kept waiting, and before the answers of that
- * commit: so the next commit is under way while the answers are sent. */
+/* Runs after the units of work that the last commit kept waiting, and before the answers of that
+ * commit are sent, so that the next commit is already under way. */
 static void commit_early(void *argument)
 {
     struct sqlite_store *store = argument;
@@ -179,10 +180,10 @@ static void turn_commit(struct world_turn *turn)
         return;
     }
     if (store->state != GROUP_OPEN || store->active)
-        return; /* busy: commit_done goes on; active: its commit posts another turn */
+        return; /* busy: commit_done continues; active: its commit posts another turn */
     if (store->member_count)
         commit_start(store);
-    else if (sqlite_simple(&store->writer, "ROLLBACK") == SQLITE_OK) /* all of it was refused */
+    else if (sqlite_simple(&store->writer, "ROLLBACK") == SQLITE_OK) /* no unit joined */
         group_idle(store);
     else
         world_fatal(store->base.world, "an empty transaction can't be rolled back");
@@ -239,12 +240,12 @@ static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode
         return FH_OK;
     enum fh_code code = sqlite_error(store->writer.db, result, error);
     if (store->state == GROUP_OPEN)
-        world_turn(store->base.world, &store->turn); /* it may have been begun for this one alone */
+        world_turn(store->base.world, &store->turn); /* perhaps opened just for this unit */
     fiber_wake_all(&store->turnstile);
     return code;
 }
 
-/* Each snapshot has a reader of its own: one begun later shows what was committed meanwhile. */
+/* Each snapshot has its own reader, so that a later one shows the commits made in between. */
 static enum fh_code read_begin(struct sqlite_store *store, struct sqlite_work *work,
                                struct fh_error *error)
 {
@@ -283,11 +284,11 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
         mode = STORE_READ; /* a snapshot of its own costs no more here */
     work->migrates = mode == STORE_MIGRATE;
     if (mode == STORE_MIGRATE)
-        mode = STORE_WRITE_EXCLUSIVE; /* there is one process, and one writer */
+        mode = STORE_WRITE_EXCLUSIVE;
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
     enum fh_code code;
-    if (mode == STORE_READ) {
+    if (mode == STORE_READ) { /* always a snapshot: it costs nothing extra here */
         code = read_begin(store, work, error);
     } else {
         work->connection = &store->writer;
@@ -311,12 +312,13 @@ static void read_end(struct sqlite_store *store, struct sqlite_work *work)
     fiber_wake_one(&store->readers_free);
 }
 
-/* The active work has left; whoever waited for it may go on, and the group closes in its turn. */
+/* The active unit of work has ended: those waiting for it may go on, and the group closes in its
+ * turn. */
 static void active_end(struct sqlite_store *store)
 {
     store->active = NULL;
     if (store->state == GROUP_IDLE)
-        store->exclusive = false; /* the group broke under it */
+        store->exclusive = false; /* the group broke during it */
     if (store->state == GROUP_OPEN) {
         if (store->exclusive || store->member_count >= SQLITE_GROUP_MAX)
             turn_commit(&store->turn);
@@ -339,7 +341,7 @@ void sqlite_rollback(struct store_work *base)
     if (!sqlite_group_broke(store) &&
         (sqlite_simple(&store->writer, "ROLLBACK TO work") != SQLITE_OK ||
          sqlite_simple(&store->writer, "RELEASE work") != SQLITE_OK)) {
-        /* What it changed can't be taken out alone; the others must not commit it. */
+        /* Its changes can't be undone separately, and the other units must not commit them. */
         sqlite_simple(&store->writer, "ROLLBACK");
         if (!sqlite_group_broke(store))
             world_fatal(store->base.world, "a work can't be rolled back");

@@ -2,7 +2,7 @@
 #ifndef ENGINE_SQLITE_INTERNAL_H
 #define ENGINE_SQLITE_INTERNAL_H
 
-/* What the files of the SQLite engine share. */
+/* Shared by the files of the SQLite engine. */
 
 #include <sqlite3.h>
 
@@ -16,18 +16,18 @@ extern const struct ledger_schema sqlite_ledger_schema;
 extern const char *const sqlite_ledger_statements[LEDGER_STATEMENTS];
 
 #define SQLITE_STATEMENTS_MAX 512
-#define SQLITE_GROUP_MAX 512          /* works in one commit */
-#define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames after which a checkpoint is made */
-#define SQLITE_READERS_MAX 8 /* snapshots at once; a handler does not wait while it reads */
+#define SQLITE_GROUP_MAX 512          /* units of work in one commit */
+#define SQLITE_CHECKPOINT_FRAMES 4000 /* WAL frames that trigger a checkpoint */
+#define SQLITE_READERS_MAX 8          /* open snapshots; a handler doesn't wait while it reads */
 
 #define SQLITE_RECENT 256
 
 struct sqlite_connection {
     sqlite3 *db;
-    bool taken;            /* a reader: its snapshot is open */
+    bool taken;            /* a reader whose snapshot is open */
     struct map statements; /* by text */
-    /* Found by where their text lay: the same place mostly holds the same text, and comparing one
-     * text is quicker than hashing it. */
+    /* A cache keyed by the address of the statement's text: an address mostly holds the same text
+     * again, and one comparison is quicker than hashing. */
     struct sqlite_recent {
         const char *place;
         sqlite3_stmt *statement;
@@ -40,7 +40,7 @@ struct sqlite_work {
     struct store_work base;
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
-    bool migrates;                        /* it was begun as STORE_MIGRATE */
+    bool migrates;
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     enum fh_code result;
     struct fh_error error;
@@ -49,18 +49,18 @@ struct sqlite_work {
 struct sqlite_store {
     struct store base;
     char folder[4096], path[4160]; /* of the database's file */
-    int lock;                      /* the world's, or -1 */
+    int lock;                      /* of the world's files, or -1 */
     struct sqlite_checksum *checksum;
     struct sqlite_connection writer;
-    struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened as they are needed */
+    struct sqlite_connection readers[SQLITE_READERS_MAX]; /* opened on demand */
     struct fiber_queue readers_free;
-    bool whole;   /* it was opened, and may be checkpointed when it is closed */
-    bool closing; /* closed by its owner while a turn or a checkpoint was still to come */
+    bool whole;   /* fully opened: close may checkpoint it */
+    bool closing; /* the owner closed it while a turn or a checkpoint was pending */
 
     /* The group: see group.c. */
     enum sqlite_group state;
-    struct sqlite_work *active; /* between begin and commit */
-    bool exclusive;             /* the open group takes one work only */
+    struct sqlite_work *active; /* between its begin and its commit */
+    bool exclusive;             /* the open group takes a single unit of work */
     int exclusive_waiting;
     struct sqlite_work *members, **members_end;
     int member_count;
@@ -77,7 +77,7 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
                                   const struct sql_value *values, int count, sql_visit *visit,
                                   void *context, int64_t *ret_changes, struct fh_error *error);
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error);
-/* No parameters, no rows; SQLite's code. */
+/* Runs a statement without parameters, discards its rows, and returns SQLite's code. */
 int sqlite_simple(struct sqlite_connection *connection, const char *sql);
 void sqlite_statements_release(struct sqlite_connection *connection);
 enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
@@ -85,7 +85,7 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error);
 /* engine.c */
 enum fh_code sqlite_connect(struct sqlite_store *store, struct sqlite_connection *connection,
                             bool writing, struct fh_error *error);
-void sqlite_destroy(struct sqlite_store *store); /* nothing is under way any more */
+void sqlite_destroy(struct sqlite_store *store); /* call only when nothing is pending */
 
 /* copy.c */
 enum fh_code sqlite_copy_file(struct store *store, const char *path, struct store_watch *watch,
@@ -97,12 +97,13 @@ enum fh_code sqlite_begin(struct store *store, enum store_mode mode, struct stor
 enum fh_code sqlite_commit(struct store_work *work, struct fh_error *error);
 void sqlite_rollback(struct store_work *work);
 void sqlite_group_init(struct sqlite_store *store);
-/* Whether the whole transaction is gone, as OR ROLLBACK or a full disk leave it: its members are
- * told to run again alone. True for the active work too. */
+/* Whether SQLite has ended the group's whole transaction, as OR ROLLBACK or a full disk makes it
+ * do. The members then fail with a retryable error and run again, each alone. Also true for the
+ * active unit of work. */
 bool sqlite_group_broke(struct sqlite_store *store);
 
-/* start.c: everything a killed process may have left unsynced, made durable before it is
- * opened. `path` is the database's. */
+/* start.c: syncs everything that a killed process may have left unsynced. Call it before the
+ * database at `path` is opened. */
 enum fh_code sqlite_make_durable(struct world *world, const char *folder, const char *path,
                                  struct fh_error *error);
 enum fh_code sqlite_sync_folder(struct world *world, const char *folder, struct fh_error *error);

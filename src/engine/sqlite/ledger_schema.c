@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger's tables in SQLite, whose one writer is its own sequencer: a work draws the positions
- * of its events itself, from the one row of fh_counter. What they hold: docs/internals/store.md.
+ * The ledger's tables in SQLite. The single writer is its own sequencer: a unit of work takes the
+ * positions of its events itself, from the single row of fh_counter. What the tables hold:
+ * docs/internals/store.md.
  */
 
 #include <stddef.h>
@@ -11,7 +12,7 @@
 static const char meta[] =
     "CREATE TABLE IF NOT EXISTS fh_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
-/* What format 1 lacks. */
+/* Columns added since format 1. */
 static const char *const upgrade[] = {
     "ALTER TABLE fh_saga ADD COLUMN start_id TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE fh_saga ADD COLUMN owner TEXT NOT NULL DEFAULT '';",

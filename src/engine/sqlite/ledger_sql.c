@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The statements of the ledger in SQLite's words.
- */
+/* The ledger's statements in SQLite's SQL. */
 
 #include "engine/sqlite/internal.h"
 #include "store/relational/ledger_words.h"

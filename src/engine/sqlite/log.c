@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking through a log before SQLite recovers it. SQLite believes frames up to the first whose sum
- * is wrong, and forgets the rest: right for what a crash has torn, wrong for what a disk has
- * spoiled. They are told apart by what follows. SQLite syncs each commit before it writes the next
- * transaction, so behind what a crash has torn there is at most the end of that one transaction.
- * Where a frame follows, with a sum that is right, upon a commit that is not before the first wrong
- * frame, the wrong frame had been durable: it is damaged.
+ * Checks a log before SQLite recovers it. SQLite trusts frames up to the first whose sum is wrong,
+ * and drops the rest: right for frames torn by a crash, wrong for frames spoiled by a disk. What
+ * follows tells the two apart. SQLite syncs each commit before it writes the next transaction, so
+ * after a frame torn by a crash there is at most the rest of that one transaction. If a frame with
+ * a correct sum follows a commit at or after the first wrong frame, the wrong frame was durable and
+ * is damaged.
  *
- * Likewise for the log's head: it is synced before the first frame is written.
+ * The same holds for the log's header, which is synced before the first frame is written.
  *
- * What can't be told apart is damage in the last transaction of a log that a crash has left: it is
- * taken for torn. A store that was closed leaves no log.
+ * Damage in the last transaction of a log left by a crash can't be told from tearing, and is taken
+ * for it. A store that was closed leaves no log.
  */
 
 #include <stdio.h>
@@ -46,14 +46,14 @@ static struct log_sum stored_sum(const struct log *log)
     return log_sum_read(log->frame + 16);
 }
 
-/* Whether the frame follows from `before` and is of this log's generation. */
+/* Whether the frame follows from `before` and belongs to this generation of the log. */
 static bool follows(const struct log *log, struct log_sum before, const unsigned char *salt)
 {
     return log_integer(log->frame) != 0 && memcmp(log->frame + 8, salt, 8) == 0 &&
            log_sum_equal(sum_after(log, before), stored_sum(log));
 }
 
-/* The first frame that is wrong; *ret_before: the sum before it. */
+/* The number of the first wrong frame; *ret_before: the sum up to it. */
 static sqlite3_int64 first_wrong(struct log *log, struct log_sum *ret_before)
 {
     sqlite3_int64 number = 0;
@@ -65,7 +65,7 @@ static sqlite3_int64 first_wrong(struct log *log, struct log_sum *ret_before)
     return number;
 }
 
-/* Whether what is wrong from `wrong` on had been followed by another transaction. */
+/* Whether another transaction follows the one whose frames are wrong from `wrong` on. */
 static bool was_durable(struct log *log, sqlite3_int64 wrong, struct log_sum before)
 {
     unsigned char salt[8];
@@ -82,7 +82,7 @@ static bool was_durable(struct log *log, sqlite3_int64 wrong, struct log_sum bef
     return false;
 }
 
-/* The head is wrong: whether any frame shows that it had been right. */
+/* The header is wrong: whether any frame shows that it was once right. */
 static bool head_was_durable(struct log *log)
 {
     struct log_sum zero = {0, 0};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Before a store is opened. A killed process may have written WAL frames that it never synced; the
- * kernel still has them, SQLite would serve them, and a power failure could then take back what
- * was served. After an fsync that failed, pages may even look clean and never be written. So a WAL
- * that is not empty is read, written to a new file, synced, renamed over the old one, and the
- * folder synced; only then is it opened. A log that is damaged is not touched: see log.c.
- * Dying anywhere in between leaves the old WAL in place.
+ * Done before a store is opened. A killed process may have written WAL frames that it never synced.
+ * The kernel still has them, so SQLite would serve them, and a power failure could then take back
+ * data already served. After a failed fsync, such pages may even look clean and never be written.
+ * So a WAL that is not empty is read, written to a new file, synced and renamed over the old one,
+ * and the folder is synced; only then is the store opened. A damaged log is left alone: see log.c.
+ * A crash at any point in between leaves a complete WAL in place.
  */
 
 #include <errno.h>
@@ -30,7 +30,7 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
     char wal[4200], copy[4200];
     snprintf(wal, sizeof wal, "%s-wal", path);
     snprintf(copy, sizeof copy, "%s-wal.copy", path);
-    files->remove(world, copy); /* of a start that died */
+    files->remove(world, copy); /* left by a start that died */
     int64_t size = 0;
     int failed = files->size(world, wal, &size);
     if (failed && failed != ENOENT)

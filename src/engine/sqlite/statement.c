@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statements of the SQLite engine: prepared once a text and connection, and SQLite's errors as
- * ours. A constraint's message names table and column ("UNIQUE constraint failed: users.email");
- * the column becomes the error's field.
+ * Statements of the SQLite engine, prepared once for each text and connection, and the mapping of
+ * SQLite's errors to ours. The message of a failed constraint names table and column ("UNIQUE
+ * constraint failed: users.email"); the column becomes the error's field.
  */
 
 #include <stdio.h>
@@ -54,7 +54,7 @@ static enum fh_code constraint_error(const char *message, int result, struct fh_
         error_set(error, code, "It refers to a row that is not there, or is referred to.");
         break;
     case SQLITE_CONSTRAINT_TRIGGER:
-        error_set(error, code, "%s", message); /* the trigger's own words */
+        error_set(error, code, "%s", message); /* the trigger's own message */
         break;
     default:
         error_set(error, code, "The rule %s of the store forbids it.", field);
@@ -64,7 +64,7 @@ static enum fh_code constraint_error(const char *message, int result, struct fh_
     return code;
 }
 
-/* For clients' eyes too: no more of a path than names the store. */
+/* Clients see this too: the path is cut to the part that identifies the store. */
 static enum fh_code damage_error(sqlite3 *db, struct fh_error *error)
 {
     const char *damage = sqlite_checksum_damage(db);
@@ -158,7 +158,8 @@ static bool any_is_stepping(const struct sqlite_connection *connection)
 static int statement_get(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret)
 {
     *ret = statement_find(connection, sql);
-    /* One that is still stepping further up (a visitor that runs the same text) is not shared. */
+    /* A statement that is still stepping further up the stack (a visitor runs the same text) can't
+     * be shared. */
     if (*ret && !sqlite3_stmt_busy(*ret))
         return SQLITE_OK;
     const char *rest;
@@ -171,7 +172,7 @@ static int statement_get(struct sqlite_connection *connection, const char *sql, 
         return SQLITE_MISUSE;
     }
     if (map_get(&connection->statements, sql))
-        return SQLITE_OK; /* a second one: finalized after use, see statement_done */
+        return SQLITE_OK; /* a second one: finalized after use by statement_done */
     if (connection->statements.count >= SQLITE_STATEMENTS_MAX) {
         if (any_is_stepping(connection))
             return SQLITE_OK; /* not kept either */
@@ -321,7 +322,8 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     }
     if (result == SQLITE_OK)
         result = step_all(statement, visit, context);
-    /* A transaction that outgrows the cache writes to the log early, and may sync its new head. */
+    /* A transaction that outgrows the cache writes to the log early, and may sync the log's new
+     * header. */
     if (result == SQLITE_IOERR_FSYNC)
         world_fatal(store->base.world, "fsync failed in a statement");
     enum fh_code code = result == SQLITE_DONE ? FH_OK : sqlite_error(connection->db, result, error);
@@ -359,8 +361,8 @@ static void script_run(void *owner)
     scripting->result = sqlite3_exec(scripting->db, scripting->sql, NULL, NULL, NULL);
 }
 
-/* Off the loop: a migration may take minutes, and the process says meanwhile that it lives. The
- * writer is this work's alone until it ends. */
+/* A migration runs off the loop: it may take minutes, and the process must keep reporting that it
+ * is alive. Nothing else uses the writer until the migration ends. */
 enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_error *error)
 {
     sqlite3 *db = ((struct sqlite_store *)work->store)->writer.db;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two sums. That of a page is ours: four lanes, each taking every fourth word by steps that are
- * one-to-one (exclusive or, odd multiplication, a shifted exclusive or), folded one into the other
- * the same way. So a change within one word can't be lost on the way to the sum. It costs a quarter
- * of a microsecond, which a reader pays for each page it has not cached.
+ * Two sums. The sum of a page is our own: four lanes, each taking every fourth word through
+ * one-to-one steps (exclusive or, multiplication by an odd number, exclusive or with a shift), then
+ * folded into one another the same way. So a change within a single word always reaches the sum. It
+ * takes a quarter of a microsecond, once for each page that a reader has not cached.
  *
- * That of the log's frames is SQLite's, in the machine's byte order, as its format says.
+ * The sum of a log frame is SQLite's, in the machine's byte order as the format demands.
  */
 
 #include <string.h>
