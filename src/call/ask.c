@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fh_get, fh_try_get and fh_get_each: what a handler asks of others before it uses its own store.
+ * fh_get, fh_try_get and fh_get_each: what a handler asks other services before it uses its own
+ * store.
  *
- * What was answered is recorded in the work, so that a rerun of the handler hears the same and
- * nobody is asked twice. A record says what was asked: a rerun that peeked at newer rows may ask
- * for something else, and then asks anew.
+ * Answers are recorded in the unit of work, so that a rerun of the handler sees the same answers
+ * and no service is asked twice. Each record contains its question: a rerun that peeked at newer
+ * rows may have another question, which is then asked.
  *
  * How an answer becomes a handler's result:
  *
@@ -25,14 +26,14 @@
 #include "shape/problem.h"
 #include "work/work.h"
 
-/* The public names are macros that end the list of objects. */
+/* The public names are macros that append the NULL. */
 #undef fh_get
 #undef fh_try_get
 
-/* What asking came to: recorded as {"asked", "status", "body" | "detail", "retry_after_s"}. */
+/* The result of asking: recorded as {"asked", "status", "body" | "detail", "retry_after_s"}. */
 struct asked {
     const char *service, *path;
-    int status; /* 200, or the problem's */
+    int status; /* 200, or that of the problem */
     int retry_after_s;
     const char *detail;
     json_t *body;
@@ -121,7 +122,7 @@ static void asked_from_json(fh_work *w, const struct call_answer *answer, struct
                                  asked->path, error.message));
 }
 
-/* On the handler's fiber. */
+/* Runs on the handler's fiber. */
 static void asked_from_answer(fh_work *w, const struct call_answer *answer, struct asked *asked)
 {
     const char *service = asked->service, *path = asked->path;
@@ -163,15 +164,15 @@ static void ask(fh_work *w, const char *template, json_t *const *objects, int co
         return;
     struct call_answer *answer = work_alloc(w, sizeof *answer);
     *answer = (struct call_answer){0};
-    fh_defer(w, release_answer, answer); /* whatever ends the handler on the way */
+    fh_defer(w, release_answer, answer); /* even if the handler ends before its release below */
     call_get(w->context->calls, asked->service, asked->path, w->trace, w->deadline_ns, answer);
     asked_from_answer(w, answer, asked);
     call_answer_release(answer);
     record(w, asked, question);
 }
 
-/* Where the request named what is not there: the last {name} of the path that is a field of the
- * body, as a JSON Pointer, or NULL. */
+/* The place in the request that names the missing resource: the last {name} of the path that is a
+ * field of the body, as a JSON Pointer, or NULL. */
 static const char *named_in_body(fh_work *w, const char *template)
 {
     const char *pointer = NULL;
@@ -184,7 +185,7 @@ static const char *named_in_body(fh_work *w, const char *template)
     return pointer;
 }
 
-/* Ends the handler with what went wrong. */
+/* Ends the handler with the problem. */
 static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const char *template)
 {
     if (asked->status == 404)
@@ -262,7 +263,7 @@ struct chunks {
     struct chunk *chunks;
 };
 
-/* A fiber that fetches one chunk after the other until none is left. */
+/* A fiber that fetches chunks until none is left. */
 static void fetch_chunks(void *argument)
 {
     struct chunks *all = argument;
@@ -276,7 +277,7 @@ static void fetch_chunks(void *argument)
     fiber_wake_all(&all->finished);
 }
 
-/* This fiber takes part; others help as far as there are fibers to be had. */
+/* This fiber takes part; others help if fibers are available. */
 static void fetch_all(struct chunks *all)
 {
     int helpers = (all->count < CALL_CHUNKS_BESIDE ? all->count : CALL_CHUNKS_BESIDE) - 1;
@@ -297,7 +298,7 @@ static const char *id_text(fh_work *w, const json_t *id)
     return json_string_length(id) > 0 ? json_string_value(id) : NULL;
 }
 
-/* The ids as an array of texts, each once, in their order. */
+/* The ids as an array of strings, in order, without duplicates. */
 static json_t *unique_ids(fh_work *w, const json_t *ids)
 {
     json_t *seen = json_object(), *unique = json_array();
@@ -335,7 +336,7 @@ static void split_ids(fh_work *w, const char *template, const json_t *ids, struc
     }
 }
 
-/* Adds one chunk's objects, by id. */
+/* Adds one chunk's objects to the body, by id. */
 static void gather(fh_work *w, struct asked *asked, const json_t *array)
 {
     size_t index;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring of seconds, and the state that follows from it. */
+/* A ring of one-second counters, and the breaker's state. */
 
 #include "call/breaker.h"
 
@@ -63,7 +63,7 @@ void breaker_answered(struct breaker *breaker, int64_t began_ns, int64_t now_ns)
     if (breaker->state != BREAKER_CLOSED) {
         breaker->state = BREAKER_CLOSED;
         breaker->pause_ms = 0;
-        for (int i = 0; i < BREAKER_WINDOW_S; i++) /* what was before says nothing any more */
+        for (int i = 0; i < BREAKER_WINDOW_S; i++) /* earlier failures no longer matter */
             breaker->seconds[i].ended = breaker->seconds[i].failed = 0;
     }
     breaker->consecutive = 0;
@@ -122,7 +122,7 @@ void breaker_forget(struct breaker *breaker, enum breaker_pass pass, int64_t now
 int64_t breaker_probe_ns(const struct breaker *breaker)
 {
     if (!breaker->slowest_ns)
-        return INT64_MAX / 2; /* nobody knows how long its answers take */
+        return INT64_MAX / 2; /* unknown how long its answers take */
     int64_t ns = 4 * breaker->slowest_ns;
     return ns > BREAKER_PROBE_MS_MIN * NS_A_MS ? ns : BREAKER_PROBE_MS_MIN * NS_A_MS;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One GET, with its retries, its deadline and its place in the line of its target.
+ * One GET, with its retries, its deadline and its place in its target's line.
  *
- * Nothing here is durable and nothing is changed by it: a GET that was lost, or answered twice,
- * leaves no trace. Who waits in line when the breaker opens is sent away at once: the places it
- * waits for are taken by calls that hang.
+ * Nothing here is durable, and a GET changes nothing: one that was lost, or answered twice, leaves
+ * no trace. Calls that wait in line when the breaker opens are sent away at once: the places they
+ * wait for are taken by calls that hang.
  */
 
 #include "call/get.h"
@@ -45,7 +45,7 @@ void call_manager_free(struct call_manager *manager)
     free(manager);
 }
 
-/* Their number is bounded by the services that the declaration names. */
+/* Bounded by the number of services in the declaration. */
 static struct call_target *target_of(struct call_manager *manager, const char *service)
 {
     struct call_target *target = map_get(&manager->targets, service);
@@ -71,7 +71,7 @@ static int retry_after_of(const struct world_request *request)
 {
     const char *value = world_answer_header(request, "retry-after");
     if (!value || !*value || value[strspn(value, "0123456789")] != '\0' || strlen(value) > 9)
-        return 0; /* a date is allowed too, but no service of ours sends one */
+        return 0; /* a date is allowed too, but our services never send one */
     return (int)strtol(value, NULL, 10);
 }
 
@@ -96,7 +96,7 @@ struct call {
     struct call_manager *manager;
     struct call_target *target;
     const char *service, *path, *trace;
-    int64_t deadline_ns; /* the margin taken off */
+    int64_t deadline_ns; /* less the margin */
 };
 
 static const char unhealthy[] = "it has not answered lately and is not asked for a moment";
@@ -108,7 +108,7 @@ static void refuse(struct call_answer *answer, const char *why)
     answer->retry_after_s = BREAKER_RETRY_AFTER_S;
 }
 
-/* A place in flight, with the breaker's leave. False: the answer says why not. */
+/* Takes a place in flight if the breaker permits. False: the answer says why not. */
 static bool may_be_sent(const struct call *call, enum breaker_pass *ret_pass,
                         struct call_answer *answer)
 {
@@ -122,7 +122,7 @@ static bool may_be_sent(const struct call *call, enum breaker_pass *ret_pass,
         answer_failed(answer, "too many calls to it are under way");
         return false;
     }
-    /* While it waited the breaker may have opened, and without waiting it counts the refusal. */
+    /* The breaker may have opened while it waited; if it did not wait, this counts the refusal. */
     *ret_pass = breaker_pass(&target->breaker, world_monotonic_ns(world));
     if (place == LINE_TAKEN && *ret_pass != BREAKER_REFUSE)
         return true;
@@ -148,7 +148,7 @@ void call_told(struct call_manager *manager, const char *service, bool answered,
     told(target_of(manager, service), manager->context->world, BREAKER_PASS, answered, began_ns);
 }
 
-/* No answer within no time at all says nothing. */
+/* A call that had almost no time says nothing about its target. */
 static bool is_fair(const struct world_request *request, int64_t began_ns, int64_t now_ns)
 {
     return now_ns < request->deadline_ns ||
@@ -207,7 +207,7 @@ static bool may_pass(int status)
     return status == 0 || status == 429 || status == 502 || status == 503 || status == 504;
 }
 
-/* Full jitter: anything up to 10 ms, then 100 ms, then 1 s. */
+/* Full jitter: from 0 to 10 ms, then to 100 ms, then to 1 s. */
 static int64_t pause_ns(struct world *world, int attempts)
 {
     int64_t most = CALL_RETRY_MS_MIN * NS_A_MS;

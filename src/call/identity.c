@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A token is verified once: what was proved is remembered by the token's text until the token is
- * over, so that a request costs one look into a map. Only proved ones are remembered: nobody
- * without a key can fill the cache.
+ * A token is verified once. It is then remembered by its text until it ends, so that a request
+ * costs one map lookup. Only verified tokens are remembered: nobody without a key can fill the
+ * cache.
  *
- * The wall clock may be set while services run, and nothing may break. A token ends by the wall
- * clock of its caller, so
- * - a caller makes a new one as soon as its wall clock has moved against the monotonic one,
- * - a proved one is remembered by the monotonic clock, which nobody sets,
- * - a receiver whose wall clock was set still goes by the former one for as long as a token lives:
- *   tokens under way at that moment are good.
- * None of it makes a token live longer than IDENTITY_LIFE_MS and IDENTITY_SKEW_MS of real time, but
- * for a clock that is set back to the very minutes for which an old token was made.
+ * The wall clock may be set while services run, and nothing may break. A token expires by its
+ * caller's wall clock, so
+ *   - a caller makes a new token as soon as its wall clock has moved against the monotonic one,
+ *   - a verified token is remembered by the monotonic clock, which nobody sets,
+ *   - a receiver whose wall clock was set also accepts its former time for as long as a token
+ *     lives: so tokens in flight at that moment stay valid.
+ * None of this keeps a token valid for longer than IDENTITY_LIFE_MS and twice IDENTITY_SKEW_MS of
+ * real time, except if a clock is set back to just the minutes for which an old token was made.
  */
 
 #include "call/identity.h"
@@ -87,7 +87,7 @@ struct receiver {
 
 struct identity_signer {
     char self[IDENTITY_NAME_LENGTH_MAX + 1];
-    struct map receivers; /* struct receiver */
+    struct map receivers; /* struct receiver by name */
 };
 
 static void release_values(struct map *map)
@@ -163,11 +163,11 @@ struct proved {
 
 struct identity_verifier {
     char self[IDENTITY_NAME_LENGTH_MAX + 1];
-    struct map callers; /* struct caller */
+    struct map callers; /* struct caller by name */
     struct map cache;   /* struct proved by token */
     int64_t offset_ms, former_offset_ms;
-    int64_t set_ns; /* when the wall clock was seen to have been set; INT64_MIN: never */
-    void (*heard)(void *context, const char *caller, int64_t ahead_ms); /* or NULL */
+    int64_t set_ns; /* when the wall clock was last found to have been set; INT64_MIN: never */
+    void (*heard)(void *context, const char *caller, int64_t ahead_ms); /* may be NULL */
     void *hearer;
 };
 
@@ -210,7 +210,8 @@ void identity_verifier_hear(struct identity_verifier *verifier,
     verifier->hearer = context;
 }
 
-/* A token is used for half of its life: between its making and then the caller's clock stands. */
+/* A token is used for half of its life, so the caller's clock is now between the token's making and
+ * half its life later. */
 static void tell_clock(const struct identity_verifier *verifier, const struct caller *caller,
                        int64_t expires_ms, int64_t wall_ms)
 {
@@ -234,7 +235,7 @@ static void look_at_clock(struct identity_verifier *verifier, struct identity_ti
     verifier->offset_ms = offset;
 }
 
-/* What is left of a token by a wall clock; not above 0: over, or from the future. */
+/* A token's remaining time by a wall clock; 0 or less: expired, or made in the future. */
 static int64_t left_ms(int64_t expires_ms, int64_t wall_ms)
 {
     int64_t left = expires_ms + IDENTITY_SKEW_MS - wall_ms;
@@ -267,7 +268,7 @@ static void remember(struct identity_verifier *verifier, const char *token,
     map_put(&verifier->cache, token, proved);
 }
 
-/* A part of a token up to the next dot. False: there is none, or it does not fit. */
+/* Takes a part of a token, up to the next dot. False: there is no dot, or the part does not fit. */
 static bool take_part(const char **at, char *out, size_t size)
 {
     size_t length = strcspn(*at, ".");
@@ -317,7 +318,7 @@ enum identity_verdict identity_verify(struct identity_verifier *verifier, const 
     }
     if (proved) {
         free(map_remove(&verifier->cache, token));
-        return IDENTITY_EXPIRED; /* whatever the wall clock was set to since */
+        return IDENTITY_EXPIRED; /* even if the wall clock was set since */
     }
     enum identity_verdict verdict = verify_anew(verifier, token, &caller, &expires_ms);
     if (verdict != IDENTITY_PROVED)

@@ -4,7 +4,7 @@
 #include "call/line.h"
 
 struct line_waiter {
-    struct fiber_queue queue; /* this one fiber */
+    struct fiber_queue queue; /* holds only this fiber */
     enum line_place place;
     struct line_waiter *previous, *next;
 };
@@ -34,7 +34,7 @@ enum line_place line_enter(struct line *line, struct world *world, int in_flight
     fiber_wait_until(&waiter.queue, world, deadline_ns);
     if (waiter.place == LINE_LATE)
         step_out(line, &waiter);
-    return waiter.place; /* TAKEN: the place was given, in_flight counts it already */
+    return waiter.place; /* TAKEN: the place was passed on, and is already in in_flight */
 }
 
 static void send_off(struct line *line, struct line_waiter *waiter, enum line_place place)

@@ -3,9 +3,9 @@
 #define CALL_LINE_H
 
 /*
- * The places of one target: so many calls may be in flight, others wait in line, first come, first
- * served. A place is handed from the one who leaves to the one who has waited longest, directly,
- * so that nobody who comes in between overtakes.
+ * The places in flight to one target: a limited number of calls may be in flight, others wait in
+ * line, first come, first served. A call that leaves passes its place directly to the one that has
+ * waited longest, so that no newcomer overtakes.
  */
 
 #include <stdint.h>
@@ -22,16 +22,16 @@ struct line {
 
 enum line_place {
     LINE_TAKEN,
-    LINE_FULL, /* as many wait as may */
+    LINE_FULL, /* the line is full */
     LINE_LATE, /* the deadline came first */
-    LINE_AWAY, /* line_turn_away while it waited */
+    LINE_AWAY, /* line_turn_away was called while it waited */
 };
 
-/* On a fiber. TAKEN: leave it with line_leave. */
+/* Call on a fiber. After LINE_TAKEN, call line_leave. */
 enum line_place line_enter(struct line *line, struct world *world, int in_flight_max,
                            int waiting_max, int64_t deadline_ns);
 void line_leave(struct line *line);
-/* All who wait go away: there is nothing to wait for. */
+/* Sends all waiters away: there is nothing to wait for. */
 void line_turn_away(struct line *line);
 
 #endif

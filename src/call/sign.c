@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the pure identity and the client: keys from a configuration, time from the world. */
+/* Connects the pure identity.c with the client: keys from a configuration, time from the world. */
 
 #include "call/sign.h"
 

@@ -2,7 +2,7 @@
 #ifndef CALL_SIGN_H
 #define CALL_SIGN_H
 
-/* Lets every request of a client carry its sender's identity. */
+/* Adds the sender's identity to every request of a client. */
 
 #include <jansson.h>
 
@@ -13,10 +13,10 @@ struct signing;
 
 struct identity_time identity_now(struct world *world);
 
-/* `keys` is {"SERVICE": "KEY IN HEX", ...}. FH_INVALID: one of them is none. The client signs until
- * it is freed; free the signing after it. */
+/* `keys` is {"SERVICE": "KEY IN HEX", ...}. FH_INVALID: one of them is not a key. The client signs
+ * until it is freed; only then free `signing`. */
 enum fh_code sign_requests(struct http_client *client, struct world *world, const char *self,
                            const json_t *keys, struct signing **ret, struct fh_error *error);
-void sign_free(struct signing *signing); /* NULL is fine */
+void sign_free(struct signing *signing); /* may be NULL */
 
 #endif

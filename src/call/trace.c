@@ -37,7 +37,7 @@ bool trace_parse(const char *text, struct trace *ret)
         return false;
     if (strcmp(version, "ff") == 0 || all_zeros(ret->id) || all_zeros(ret->span))
         return false;
-    /* Version 00 ends here; a later one may go on, behind another dash. */
+    /* Version 00 ends here; a later one may continue after another dash. */
     if (*at != '\0' && (strcmp(version, "00") == 0 || *at != '-'))
         return false;
     return sscanf(flags, "%2x", &ret->flags) == 1;
@@ -64,7 +64,7 @@ void trace_child(const char *parent, const unsigned char random[static TRACE_RAN
         trace.flags = 0;
     }
     hex_of(random + 16, 8, trace.span);
-    /* Of the flags only "sampled" is known; the others must be sent as 0. */
+    /* "sampled" is the only known flag; the others must be sent as 0. */
     char *at = stpcpy(out, "00-");
     at = stpcpy(stpcpy(at, trace.id), "-");
     at = stpcpy(stpcpy(at, trace.span), "-");

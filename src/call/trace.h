@@ -3,8 +3,8 @@
 #define CALL_TRACE_H
 
 /*
- * W3C Trace Context (https://www.w3.org/TR/trace-context/): the traceparent header, which ties
- * what several services did for one request together. Pure: randomness is given.
+ * W3C Trace Context (https://www.w3.org/TR/trace-context/): the traceparent header, which connects
+ * what several services did for one request. Pure: randomness is passed in.
  */
 
 #include <stdbool.h>
@@ -13,17 +13,17 @@
 #define TRACE_RANDOM_SIZE 24
 
 struct trace {
-    char id[33];   /* the whole trace */
-    char span[17]; /* who called */
+    char id[33];   /* of the whole trace */
+    char span[17]; /* of the caller */
     unsigned flags;
 };
 
-/* False for what the recommendation says must be ignored: wrong lengths, upper-case digits, an id
- * or span of zeros only, version ff. Later versions are read as far as this one goes. `text` may
- * be NULL. */
+/* False for headers that the recommendation says must be ignored: wrong lengths, upper-case digits,
+ * an id or span of only zeros, version ff. Of later versions, the part known in this one is read.
+ * `text` may be NULL. */
 bool trace_parse(const char *text, struct trace *ret);
-/* The header to pass on: the parent's trace with a span of its own; a new trace, not sampled, when
- * the parent is NULL or malformed. */
+/* Makes the header to pass on: the parent's trace with a new span. If the parent is NULL or
+ * malformed: a new trace, not sampled. */
 void trace_child(const char *parent, const unsigned char random[static TRACE_RANDOM_SIZE],
                  char out[static TRACE_SIZE]);
 

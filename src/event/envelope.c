@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes envelopes as text, directly: the stored data is spliced in as it is. The goal is 100,000
- * events a second, and building, printing and freeing a JSON tree for each would cost more than
- * all the rest together.
+ * Writes envelopes directly as text; the stored data is spliced in unchanged. The goal is 100,000
+ * events a second, and building, printing and freeing a JSON tree for each event would cost more
+ * than all the rest together.
  */
 
 #include "event/envelope.h"
@@ -13,8 +13,8 @@
 #define DAY_MS ((int64_t)86400000)
 #define TIME_MS_MAX INT64_C(253402300799999) /* the end of the year 9999 */
 
-/* Days since 1970 to the calendar and back, for the Gregorian calendar: years are counted from
- * March, so that the leap day is a year's last; 400 years have 146,097 days. */
+/* Converts days since 1970 to a Gregorian date and back. Years are counted from March, so that the
+ * leap day is a year's last; 400 years have 146,097 days. */
 static void date_of(int64_t days, int *year, int *month, int *day)
 {
     int64_t shifted = days + 719468; /* since 0000-03-01 */
@@ -98,7 +98,7 @@ static void add_integer(struct text *out, int64_t value)
     text_append(out, at, (size_t)(digits + sizeof digits - at));
 }
 
-/* CloudEvents' integers end at 2^31 - 1: what is beyond travels as a string of digits. */
+/* CloudEvents' integers end at 2^31 - 1: larger positions travel as strings of digits. */
 static void add_position(struct text *out, int64_t position)
 {
     const char *quote = position > INT32_MAX ? "\"" : "";

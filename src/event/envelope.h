@@ -17,12 +17,12 @@
 #include "store/ledger.h"
 
 #define ENVELOPE_TIME_SIZE 25 /* "2026-03-01T12:00:00.123Z" and the NUL */
-/* What an envelope takes beside data, key and names, at the most. */
+/* The most that an envelope adds to data, key and names. */
 #define ENVELOPE_FRAME_SIZE ((size_t)512)
 
-/* Years 1970 to 9999; what is outside is moved to the nearest. */
+/* Years 1970 to 9999; other times become the nearest of these. */
 void envelope_time(char out[static ENVELOPE_TIME_SIZE], int64_t wall_ms);
-/* Of that same form only. */
+/* Accepts only the form that envelope_time writes. */
 bool envelope_time_parse(const char *text, int64_t *ret_wall_ms);
 
 /* Appends one envelope. `fields` NULL: all of the data. */

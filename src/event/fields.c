@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Selects fields in the text itself: the data is copied as it was stored, without being parsed and
- * printed again. What is read here was printed by json_text when it was published, so it is valid
- * JSON without blanks; were it not, the scan would still end at its NUL.
+ * printed again. json_text printed it when it was published, so it is valid JSON without blanks;
+ * even if it were not, the scan would end at its NUL.
  */
 
 #include "event/fields.h"
@@ -60,7 +60,7 @@ static bool is_wanted(const struct fields *fields, const char *type, const char 
     return false;
 }
 
-/* Behind the string that begins at `at`, a quote. */
+/* The end of the string whose opening quote is at `at`. */
 static const char *after_string(const char *at)
 {
     for (at++; *at && *at != '"'; at++) {
@@ -70,7 +70,7 @@ static const char *after_string(const char *at)
     return *at ? at + 1 : at;
 }
 
-/* Behind the value that begins at `at`: at the comma or bracket that ends it. */
+/* The end of the value that begins at `at`: the comma or bracket that ends it. */
 static const char *after_value(const char *at)
 {
     int depth = 0;

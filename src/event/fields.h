@@ -3,8 +3,8 @@
 #define EVENT_FIELDS_H
 
 /*
- * Which fields of an event's data a subscriber gets: "id,name" for every type, "UserUpdated:id"
- * for one. A type that no entry names gets all of its data. Only fields at the top are named.
+ * Which fields of an event's data a subscriber gets: "id,name" for every type, "UserUpdated:id" for
+ * one. Of a type without any entry it gets all data. Only top-level fields can be named.
  */
 
 #include <jansson.h>
@@ -16,7 +16,7 @@
 #define FIELDS_MAX 256
 
 struct fields_entry {
-    const char *type; /* not ended by NUL; NULL: every type */
+    const char *type; /* not NUL-terminated; NULL: every type */
     size_t type_length;
     const char *name;
 };
@@ -26,12 +26,13 @@ struct fields {
     struct fields_entry entries[FIELDS_MAX];
 };
 
-/* From an array of strings, which it borrows. False: an empty or malformed entry, or too many. */
+/* From an array of strings, which is borrowed. False: an entry is empty or malformed, or there are
+ * too many. */
 bool fields_parse(const json_t *list, struct fields *ret);
-/* True when not all of this type's data is sent. */
+/* True when only part of this type's data is sent. */
 bool fields_selects(const struct fields *fields, const char *type);
-/* Appends the selected members of `data`, the text of a JSON object as json_text prints it,
- * untouched and in their order. */
+/* Appends the selected members of `data`, unchanged and in their order. `data` is a JSON object as
+ * json_text prints it. */
 void fields_write(const struct fields *fields, const char *type, const char *data,
                   struct text *out);
 

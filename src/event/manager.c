@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The room's life: start, draining, end, and what it shows of itself. */
+/* The manager's start, draining, end and reported state. */
 
 #include "event/manager.h"
 
@@ -25,7 +25,7 @@ struct event_manager *event_manager_new(struct work_context *context)
     return manager;
 }
 
-/* Others have published, or positions came late. */
+/* Other processes have published, or positions were assigned late. */
 static void heard(void *context)
 {
     struct event_manager *manager = context;
@@ -45,7 +45,8 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
 {
     struct store_work *work;
     int64_t position;
-    /* What a process that died has left without a position; if not now, then soon. */
+    /* Events that a dead process has left without positions; if this fails, it is tried again
+     * soon. */
     store_sequence(manager->context->store, NULL, 0, NULL);
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
@@ -174,7 +175,7 @@ static bool same_text(const json_t *a, const json_t *b, const char *name)
     return one && other && strcmp(one, other) == 0;
 }
 
-/* Another instance's word on it, where there is one. Takes `mine`. */
+/* What another instance reports about the partition, if anything. Takes `mine`. */
 static json_t *told_or(const json_t *told, json_t *mine)
 {
     size_t i;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving a parked saga up: what was done stays done, what was not is never asked for, and a person
- * has said why. It is closed at its receivers as one that has ended. Nothing of it is carried on
- * here, so its definition is not needed: what waits for a program that nobody will deploy again can
- * be given up too.
+ * Giving up a parked saga: what was done stays done, the rest is never asked for, and an operator
+ * has given the reason. At its receivers it is closed like one that has ended. It is not carried on
+ * here, so its definition is not needed: a saga that waits for a program nobody will deploy again
+ * can be given up too.
  *
- * One work, whose fence is the saga's epoch: it rises, so whoever has taken the saga up meanwhile,
- * by a retry, can store nothing more of it; and where somebody has stored something, it is not
- * parked any more.
+ * One transaction, guarded by the saga's epoch, which it raises: an instance that has resumed the
+ * saga in the meantime, by a retry, can store nothing more of it; and if it has stored something
+ * already, the saga is no longer parked.
  *
  *     killed before the commit is durable    it is parked, as before
- *     killed behind it                       it is abandoned; receivers are told after the restart
+ *     killed after it                        it is abandoned; a restart notifies its receivers
  */
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static bool take_target(void *context, const struct ledger_step *step)
     return true;
 }
 
-/* As it is, with who gave it up, when and why. */
+/* The row's state, plus who gave it up, when and why. */
 static const char *state_text(struct saga_manager *manager, const struct ledger_saga *row,
                               const struct saga_abandon *abandon, struct arena *arena)
 {
@@ -110,7 +110,7 @@ static enum fh_code read_targets(struct saga_manager *manager, const struct saga
     return code;
 }
 
-/* Its end is one of those that closings wait for: see closing.c. */
+/* Closings wait for this end as for others: see closing.c. */
 static enum fh_code end(struct saga_manager *manager, const struct saga_abandon *abandon,
                         const struct targets *targets, struct fh_error *error)
 {

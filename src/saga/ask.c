@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking: a stored request on its way, and what came back. The bytes are those that are stored;
- * only headers beside the key say who asks now (Freehold-From), which life of the receiver is
- * meant (Freehold-To), and how long there is.
+ * Asking: sending stored requests and receiving their answers. The bytes sent are those stored;
+ * only headers beside the key say who is asking now (Freehold-From), which incarnation of the
+ * receiver is meant (Freehold-To), and how much time there is.
  *
- * An answer without Freehold-Outcome decides nothing. One that tells another incarnation of the
- * receiver than the one that was meant is asked again at once: that is how it is learnt at first.
- * A request given up (its saga turned back meanwhile) goes on without anybody listening; its undo,
- * by key, is right whether it arrives before or after.
+ * An answer without Freehold-Outcome decides nothing. If it names another incarnation of the
+ * receiver than the one meant, the request is sent again at once: that is also how the incarnation
+ * is first learnt. A request that is given up (its saga has turned back since) continues, but its
+ * answer is ignored; its undo, by key, is right whether it arrives before or after.
  */
 
 #include <stdio.h>
@@ -23,8 +23,8 @@
 
 #define ASK_REDIRECTS_MAX 2
 #define OUTSIDE_ANSWER_MAX ((size_t)64 << 10)
-/* Targets outside share so many lines, by their hosts: a slow one holds up its own, and what is
- * kept in memory of them has a bound. */
+/* This many lines for targets outside, chosen by host: a slow host holds up only its own line, and
+ * the memory for them is bounded. */
 #define OUTSIDE_LINES 64
 #define ASK_KEY_SIZE (COMMAND_KEY_LENGTH_MAX + 1)
 
@@ -34,14 +34,14 @@ struct saga_ask {
     struct saga_target *target;
     int step, element, attempt;
     bool undo;
-    bool orphan; /* nobody listens any more */
+    bool orphan; /* its answer is ignored */
     int redirects;
     int64_t sent_ns;
-    struct saga_ask *next; /* waiting for its target */
+    struct saga_ask *next; /* waiting for space at its target */
     char key[ASK_KEY_SIZE];
     char attempt_text[16], deadline_text[24];
     char from[ID_SIZE + 128];
-    char to[ID_SIZE]; /* as it was sent */
+    char to[ID_SIZE]; /* as sent */
     char trace[SPANS_TRACE_SIZE];
 };
 
@@ -56,7 +56,7 @@ static int64_t ask_deadline_ns(const struct saga_ask *ask)
     return bounded && run->deadline_ns < deadline_ns ? run->deadline_ns : deadline_ns;
 }
 
-/* Outside nobody needs to know more than which request this is. */
+/* Outside, nobody needs to know more than which request this is. */
 static void set_headers_outside(struct saga_ask *ask)
 {
     struct world_header *headers = ask->request.headers;
@@ -65,7 +65,7 @@ static void set_headers_outside(struct saga_ask *ask)
     headers[2] = (struct world_header){NULL, NULL};
 }
 
-/* Each sending is a part of its own: step, element, direction, redirect, and try. */
+/* Each sending is a span part of its own: step, element, direction, redirect, and try. */
 static uint64_t number_of(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
@@ -104,7 +104,7 @@ static void send(struct saga_ask *ask)
     const struct saga_part *part = &run->parts[run->state.first[ask->step] + ask->element];
     ask->request = (struct world_request){
         .service = call->target,
-        /* Without an undo's route it is asked where it was done: see decide_again.c. */
+        /* Without an undo route, the undo goes to the step's own route: see decide.c. */
         .method = ask->undo && part->undo_path ? call->undo_method : call->method,
         .path = ask->undo && part->undo_path ? part->undo_path : part->path,
         .url = call->outside ? part->path : NULL,
@@ -135,7 +135,7 @@ static void free_ask(struct saga_ask *ask)
     saga_run_release(run);
 }
 
-/* What waited for a place goes now, unless nobody wants it any more. */
+/* Sends what waited for space, unless it is no longer wanted. */
 static void send_waiting(struct saga_manager *manager, struct saga_target *target)
 {
     while (target->waiting_first && target->in_flight < SAGA_TARGET_FLIGHT_MAX) {
@@ -172,7 +172,7 @@ static bool is_refusal(const struct saga_rules *rules, int step, int status)
     return false;
 }
 
-/* What an answer means; one from outside by its status alone. */
+/* What an answer means; from outside only its status counts. */
 static enum saga_outcome outcome_of(const struct saga_ask *ask)
 {
     const struct world_request *request = &ask->request;
@@ -206,7 +206,7 @@ static struct saga_heard *hear(const struct saga_ask *ask, enum saga_outcome out
     return heard;
 }
 
-/* The first time, without the URL, which may be a secret itself. */
+/* Logs only the first failure, and not the URL, which may itself be a secret. */
 static void say_undelivered(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
@@ -227,7 +227,7 @@ static void say_undelivered(const struct saga_ask *ask)
 static void keep_span(const struct saga_ask *ask)
 {
     const struct saga_run *run = ask->run;
-    bool outside = run->type->calls[ask->step].outside != NULL; /* a URL may be a secret itself */
+    bool outside = run->type->calls[ask->step].outside != NULL; /* the URL may itself be a secret */
     struct span span = {.kind = ask->undo ? SPAN_UNDO : SPAN_STEP,
                         .parent = run->trace,
                         .own = ask->trace,
@@ -251,7 +251,7 @@ static void answered(struct world_request *request)
     char incarnation[ID_SIZE] = "";
     int64_t position = 0;
     target->in_flight--;
-    /* Asks of this target know it then, too. */
+    /* Other calls to this target learn from it, too. */
     if (!manager->stopping && manager->context->calls && request->service)
         call_told(manager->context->calls, request->service, request->status != 0, ask->sent_ns);
     bool told = request->service &&
@@ -287,13 +287,14 @@ static struct saga_target *target_of(struct saga_run *run, int step, int element
     if (!call->outside)
         return saga_manager_target(run->manager, call->target);
     const char *url = run->parts[run->state.first[step] + element].path;
-    size_t length = strcspn(url, "/") + 2; /* "https://" */
+    size_t length = strcspn(url, "/") + 2; /* of "https://" */
     length += strcspn(url + length, "/?");
     unsigned line = 0;
     for (size_t i = 0; i < length; i++)
         line = line * 31 + (unsigned char)url[i];
     char name[32];
-    snprintf(name, sizeof name, "outside %u", line % OUTSIDE_LINES); /* no service's name */
+    snprintf(name, sizeof name, "outside %u",
+             line % OUTSIDE_LINES); /* no service can have this name */
     return saga_manager_target(run->manager, name);
 }
 
@@ -328,7 +329,7 @@ static void start(struct saga_run *run, int element, bool undo)
     ask->target->waiting_last = ask;
 }
 
-/* The other direction's, or a former attempt's, is given up. */
+/* Gives up a request of the other direction, or of a former attempt. */
 static bool under_way(struct saga_part *part, bool undo, int attempt)
 {
     struct saga_ask *ask = part->ask;

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Closing: receivers keep a saga's records until they are told that it has ended. One message
- * tells of many: everything up to a number has ended, but for a list. It is made from one snapshot
- * of the store, so it is true whatever else happens meanwhile.
+ * Closing: receivers keep a saga's records until they are notified that it has ended. One message
+ * covers many: everything up to a number has ended, except for a list. It is made from one snapshot
+ * of the store, so it stays true whatever else happens.
  *
- * For every pair of birth incarnation and target there is a generation, one more for each saga of
- * that birth that ended and had sent there. The pair is to be told while its generation is not the
- * one before the last snapshot that was told, or an end is being stored. In the store a saga is
- * marked as closed once every target has been told a snapshot in which it had ended (mark): at most
- * what the snapshot just told covers, and what the former ones told to pairs that lag cover too.
- * After a crash the pairs of all unmarked sagas are told once more; a closing told twice does
- * no harm.
+ * Every pair of birth incarnation and target has a generation, which rises by one for each ended
+ * saga of that birth that had sent to that target. A pair lags while its generation differs from
+ * the one just before the last snapshot it was sent, or while an end is being stored. The store
+ * marks a saga as closed once every target has been sent a snapshot in which it had ended (mark):
+ * only what the snapshot just sent covers, and the last ones sent to lagging pairs cover too. After
+ * a crash the pairs of all unmarked sagas are notified once more; a second closing does no harm.
  *
- * Where a service has several instances, one of them tells, for all (takeover.c). It does not hear
- * of the others' ends: instead, each snapshot also names the pairs of all that is unmarked in it,
- * and each of those has one generation more.
+ * If a service has several instances, one of them notifies on behalf of all (takeover.c). It does
+ * not learn when the others' sagas end: instead, each snapshot also lists the pairs of everything
+ * unmarked in it, and each of those pairs gets a new generation.
  */
 
 #include <stdio.h>
@@ -62,7 +61,7 @@ void saga_closing_free(struct saga_manager *manager)
     map_release(&manager->closings);
 }
 
-/* ---- Telling --------------------------------------------------------------------------------- */
+/* ---- Notifying ------------------------------------------------------------------------------- */
 
 struct snapshot {
     struct arena arena;
@@ -83,8 +82,8 @@ void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *aren
         arena_printf(arena, "%.*s]", (int)(end - closed->still_open), closed->still_open);
 }
 
-/* Where others run sagas too, the same snapshot tells whom the ended ones in it have sent to: they
- * lag until they have been told it, or a later one. */
+/* If other instances run sagas too, the same snapshot lists the targets of its ended ones: these
+ * lag until they have been sent this snapshot, or a later one. */
 static enum fh_code take_snapshot(struct saga_manager *manager, const char *birth,
                                   struct snapshot *snapshot, struct fh_error *error)
 {
@@ -157,7 +156,7 @@ static bool lags(const struct saga_closing *closing)
     return closing->ending > 0 || closing->generation != closing->told;
 }
 
-/* Both leave open what either does, up to the smaller number. */
+/* The result leaves open what either leaves open, and goes up to the smaller number. */
 static void narrow(struct ledger_caller *closed, const struct saga_closing *lagging,
                    struct arena *arena)
 {
@@ -172,8 +171,8 @@ static void narrow(struct ledger_caller *closed, const struct saga_closing *lagg
         arena_printf(arena, "%.*s%s%s", (int)length, one, empty ? "" : ",", other + 1);
 }
 
-/* What has ended stays so, and nothing is marked by what the work reads: it is guarded, and gets in
- * nobody's way. */
+/* An ended saga stays ended, and no mark depends on what this transaction reads: it can be guarded,
+ * and is in nobody's way. */
 static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
                               const struct ledger_caller *closed, bool exclusive,
                               struct fh_error *error)
@@ -199,7 +198,7 @@ bool saga_manager_tells(const struct saga_manager *manager)
     return !manager->stopping && (!manager->context->leases || manager->lease.state == LEASE_OURS);
 }
 
-/* What every target has been told by now. */
+/* Marks what every target has been notified of by now. */
 static void mark(struct saga_manager *manager, const char *birth, struct snapshot *snapshot)
 {
     struct ledger_caller closed = snapshot->closed;
@@ -221,7 +220,7 @@ static void mark(struct saga_manager *manager, const char *birth, struct snapsho
         code = mark_once(manager, birth, &closed, tries.alone, &error);
     } while (code == FH_CONFLICT && error.retryable && saga_manager_tells(manager) &&
              work_retry(manager->context, &tries, -1));
-    if (code) /* the next round does it again */
+    if (code) /* the next notification marks it */
         log_info("closed sagas could not be marked, and will be again: %s", error.message);
 }
 
@@ -260,9 +259,9 @@ static void tell(struct saga_manager *manager, struct saga_closing *closing)
     arena_release(&snapshot.arena);
 }
 
-/* ---- Rounds ---------------------------------------------------------------------------------- */
+/* ---- The closing fiber ----------------------------------------------------------------------- */
 
-/* The one that is due, or NULL and when the next one is (INT64_MAX: none lags). */
+/* The one that is due; or NULL, and when the next one is (INT64_MAX: none lags). */
 static struct saga_closing *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
@@ -282,12 +281,12 @@ static struct saga_closing *find_due(struct saga_manager *manager, int64_t *ret_
     return NULL;
 }
 
-/* Sagas of other instances end without a word here. */
+/* When other instances' sagas end, this process gets no notice. */
 static void look_for_ended(struct saga_manager *manager)
 {
     struct store_work *work;
     if (store_begin(manager->context->store, STORE_READ, &work, NULL) != FH_OK)
-        return; /* in a second again */
+        return; /* tried again in a second */
     ledger_sagas_unclosed(work, take_unclosed, manager, NULL);
     store_rollback(work);
 }
@@ -331,7 +330,7 @@ void saga_closing_take(struct saga_manager *manager)
     start_closings(manager);
 }
 
-/* Calls `visit` for each target that the saga has sent to, once. */
+/* Calls `visit` once for each target that the saga has sent to. */
 static void visit_targets(struct saga_run *run, const struct saga_state *state,
                           void (*visit)(struct saga_closing *closing, bool ended), bool ended)
 {
@@ -375,7 +374,7 @@ void saga_closing_begin(struct saga_run *run)
 void saga_closing_end(struct saga_run *run, bool ended)
 {
     if (run->manager->context->leases)
-        return; /* whoever tells looks for it in the store */
+        return; /* the instance that notifies finds it in the store */
     visit_targets(run, &run->state, end_one, ended);
     if (ended)
         start_closings(run->manager);
@@ -399,9 +398,8 @@ void saga_closing_came(struct saga_manager *manager, const char *birth, const ch
         start_closings(manager);
 }
 
-/* ---- After a start --------------------------------------------------------------------------- */
+/* ---- After a restart ------------------------------------------------------------------------- */
 
-/* Does a step of this program go to that service? */
 static bool goes_to(const struct saga_manager *manager, const char *name)
 {
     for (int i = 0; i < manager->type_count; i++) {
@@ -419,8 +417,8 @@ static void tell_resync(struct saga_manager *manager, const char *birth, const c
     closing_of(manager, birth, saga_manager_target(manager, target))->generation++;
 }
 
-/* Of a service that no step goes to any more, what it kept was moved to another one: all there are
- * now are told, and a closing that means nothing to its receiver does no harm. */
+/* If no step goes to that service any more, its records were moved to another one: then all present
+ * targets are notified; a closing that means nothing to its receiver does no harm. */
 static bool take_unclosed(void *context, const char *birth, const char *target)
 {
     struct saga_manager *manager = context;

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decision. A saga runs its steps in order, the elements of one step side by side, and either
- * ends, or turns back and is undone, or is parked for a person:
+ * The decision. A saga runs its steps in order, the elements of one step in parallel, and either
+ * ends, or turns back and is undone, or is parked for an operator:
  *
  *     running, step k     every element done           → step k + 1, or ended
  *                         a *no*, up to the pivot      → compensating, from step k down
- *                         a *no*, behind it            → parked
- *                         deadline, up to the pivot    → compensating; behind it → parked, but not
- *                                                        at a handler of its own
+ *                         a *no*, after it             → parked
+ *                         deadline, up to the pivot    → compensating; after it → parked, except
+ *                                                        at a run handler
  *                         closed, mismatch, fixed      → parked
  *     compensating        every sent element of step k undone or never → step k - 1, or the undone
  *                                                        handler, then undone
  *                         fixed, closed                → parked
  *     parked              an operator's retry          → in the direction in which it was going
- *                         an operator's skip           → the same, past the step under way
+ *                         an operator's skip           → the same, past the current step
  *                         an operator's compensate     → compensating, if all of it can be undone
  *
- * Whatever has no outcome, and every status that the step does not declare as a *no*, means: the
- * same again after a pause. Invariants: nothing is asked of a step before all earlier ones are
- * done; an element that may have been sent is never forgotten on the way back, refused ones
- * included (a late copy with a higher attempt could still run); a saga that has turned back never
- * turns again.
+ * An answer without an outcome, and any status that the step does not declare as a *no*, means: try
+ * the same again after a pause. Invariants: nothing is asked of a step before all earlier ones are
+ * done; an element that may have been sent is never forgotten on the way back, not even a refused
+ * one (a late copy with a higher attempt could still run); a saga that has turned back never turns
+ * again.
  *
  * After a restore of its own store (`lived`) a saga asks again from its first step, and on its way
- * back undoes every step, sent or not: the life that the restore has cut off may have sent it.
- * Where a receiver was restored, what it has lost is asked, or undone, there again.
+ * back undoes every step, sent or not: the incarnation that the restore cut off may have sent it.
+ * If a receiver was restored, it is asked again for what it has lost, or to undo that again.
  */
 
 #include "saga/decide.h"
@@ -59,7 +59,7 @@ void saga_state_copy(const struct saga_rules *rules, const struct saga_state *fr
     memcpy(elements, from->elements, from->first[rules->step_count] * sizeof *elements);
 }
 
-/* Lets stored elements of the step go, up to the bound. */
+/* Marks stored elements of the step as sent, up to the bound. */
 void decide_send_more(struct saga_state *state)
 {
     int sent = 0, count = saga_elements(state, state->step);
@@ -83,7 +83,7 @@ bool decide_all_done(const struct saga_state *state, int step)
     return true;
 }
 
-/* Step by step forward, past those without elements, and those that are done. */
+/* Goes forward, past steps that have no elements or are done. */
 void decide_begin(const struct saga_rules *rules, struct saga_state *state, int step)
 {
     while (step < rules->step_count && decide_all_done(state, step))
@@ -112,7 +112,7 @@ bool decide_needs_undo(const struct saga_element *element)
            element->state == SAGA_REFUSED;
 }
 
-/* Step by step back, past what needs no undo. */
+/* Goes back, past steps that need no undo. */
 void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
 {
     for (; state->step >= 0; state->step--) {
@@ -122,12 +122,13 @@ void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
             if (!decide_needs_undo(element))
                 continue;
             if (rules->steps[state->step].run)
-                element->state = SAGA_TAKEN_BACK; /* its effects are here: the undone handler's */
+                element->state =
+                    SAGA_TAKEN_BACK; /* its effects are here, for the undone handler to undo */
             else if (!rules->steps[state->step].undo && element->state == SAGA_REFUSED)
                 element->state = SAGA_NEVER;
             else
                 left =
-                    true; /* without an undo it is asked where it was done: `never`, or `fixed` */
+                    true; /* with no undo route, the step's own route answers `never` or `fixed` */
         }
         if (left && rules->steps[state->step].outside) {
             decide_park(
@@ -144,7 +145,7 @@ void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
         state->status = SAGA_UNDONE;
 }
 
-/* A step without undo, of which something was or may have been done: the pivot's own doubt. */
+/* The step has no undo, and some of it was done or may have been: the pivot itself is in doubt. */
 static bool cannot_go_back(const struct saga_rules *rules, const struct saga_state *state)
 {
     if (rules->steps[state->step].run || rules->steps[state->step].undo)
@@ -157,7 +158,7 @@ static bool cannot_go_back(const struct saga_rules *rules, const struct saga_sta
     return false;
 }
 
-/* What was cut off at the end may have been half a character. */
+/* Removes a character that was cut in half at the end. */
 static void mend_end(char text[static SAGA_TEXT_SIZE])
 {
     size_t length = strlen(text);
@@ -196,8 +197,8 @@ const char *decide_step_name(const struct saga_rules *rules, int step)
     return step >= 0 ? rules->steps[step].name : "undone";
 }
 
-/* Is any of that step done, or of a later one? Behind the one under way: only where that is asked
- * again after a restore. */
+/* Is any of that step done, or of a later one? Steps after the current one can be done only if the
+ * current one is being asked again after a restore. */
 static bool done_from(const struct saga_rules *rules, const struct saga_state *state, int step)
 {
     for (int at = state->first[step]; at < state->first[rules->step_count]; at++) {
@@ -228,7 +229,7 @@ static enum saga_verdict turn_back(const struct saga_rules *rules, struct saga_s
     return SAGA_CHANGED;
 }
 
-/* The step under way said no. */
+/* The current step was refused. */
 static enum saga_verdict refuse(const struct saga_rules *rules, struct saga_state *state,
                                 const struct saga_happening *happening)
 {
@@ -295,7 +296,7 @@ static enum saga_verdict answered(const struct saga_rules *rules, struct saga_st
         return refuse(rules, state, happening);
     case SAGA_OUTCOME_UNDONE:
     case SAGA_OUTCOME_NEVER:
-        element->state = SAGA_REFUSED; /* undone before it came: a *no* */
+        element->state = SAGA_REFUSED; /* undone before it arrived: a *no* */
         return refuse(rules, state, happening);
     case SAGA_OUTCOME_CLOSED:
     case SAGA_OUTCOME_MISMATCH:
@@ -332,7 +333,7 @@ static enum saga_verdict undo_answered(const struct saga_rules *rules, struct sa
                        outcome_meaning(happening->outcome));
 }
 
-/* Is it the answer to what is being asked now? */
+/* Takes only the answer to what is being asked now. */
 static enum saga_verdict hear(const struct saga_rules *rules, struct saga_state *state,
                               const struct saga_happening *happening)
 {
@@ -371,8 +372,8 @@ static enum saga_verdict handled(const struct saga_rules *rules, struct saga_sta
                        happening->status, happening->detail ? happening->detail : "");
 }
 
-/* Behind the pivot a handler of its own waits for nobody but its own store: time says nothing about
- * it, and a person could do no more than let it run. */
+/* After the pivot a run handler waits for nothing but its own store: its duration means nothing,
+ * and an operator could do no more than let it run. */
 bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *state)
 {
     return state->status == SAGA_RUNNING &&

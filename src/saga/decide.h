@@ -4,12 +4,12 @@
 
 /*
  * What a saga does next: pure functions from (rules, state, one happening) to the next state. No
- * time, no randomness, no store, no network, so that every order of happenings and every crash
- * between two of them can be walked through (tests/unit/saga_decide_test.c does).
+ * time, no randomness, no store, no network, so a test can walk through every order of happenings
+ * and every crash between two of them (tests/unit/saga_decide_test.c does).
  *
- * The state alone says what is due (saga_due, saga_element_due): whoever holds a stored state,
- * after a crash too, reads from it what to ask, undo or run. A happening that does not change the
- * state is either of no concern (a late answer) or means: the same again, after a pause.
+ * The state alone says what is due (saga_due, saga_element_due): from a stored state, even after a
+ * crash, one can read what to ask, undo or run. A happening that does not change the state either
+ * no longer matters (a late answer) or means: try the same again after a pause.
  */
 
 #include <stdbool.h>
@@ -18,22 +18,22 @@
 #include "freehold.h"
 
 #define SAGA_STEPS_MAX 32
-#define SAGA_ELEMENTS_MAX 1000 /* of one step */
-#define SAGA_PARALLEL_MAX 16   /* elements of one step under way at once */
-#define SAGA_TEXT_SIZE 224     /* a sentence */
+#define SAGA_ELEMENTS_MAX 1000 /* per step */
+#define SAGA_PARALLEL_MAX 16   /* elements of one step in progress at once */
+#define SAGA_TEXT_SIZE 224     /* one sentence */
 
-/* What of a definition decides. */
+/* The part of a definition that decides. */
 struct saga_rules {
     const char *name;
     int step_count;
     int pivot;   /* the last step whose *no* compensates; step_count: every step's does */
-    bool undone; /* a handler runs in the work that ends a compensated saga */
+    bool undone; /* a handler runs in the transaction that ends a compensated saga */
     struct {
         const char *name;
-        bool run;     /* runs here; otherwise a request */
-        bool undo;    /* has an undo route */
-        bool outside; /* goes out of the system, where nothing can be asked for or undone */
-        int no[8];    /* up to the first 0 */
+        bool run;     /* it runs here; otherwise it is a request */
+        bool undo;    /* it has an undo route */
+        bool outside; /* it leaves the system: nothing there can be asked about or undone */
+        int no[8];    /* ends at the first 0 */
     } steps[SAGA_STEPS_MAX];
 };
 
@@ -43,13 +43,13 @@ enum saga_status {
     SAGA_ENDED,
     SAGA_UNDONE,
     SAGA_PARKED,
-    SAGA_ABANDONED /* parked, and given up by a person: see abandon.c; nothing decides it here */
+    SAGA_ABANDONED /* parked, then given up by an operator: see abandon.c, not decided here */
 };
 
 enum saga_element_state {
     SAGA_UNSTORED, /* its step has not begun */
-    SAGA_STORED,   /* its request is stored, and was not sent */
-    SAGA_SENT,     /* may have been sent: doubtful until answered */
+    SAGA_STORED,   /* its request is stored, but has not been sent */
+    SAGA_SENT,     /* may have been sent: in doubt until answered */
     SAGA_DONE,
     SAGA_REFUSED,
     SAGA_TAKEN_BACK, /* its undo was answered `undone` */
@@ -57,22 +57,22 @@ enum saga_element_state {
 };
 
 struct saga_element {
-    int16_t state;   /* enum saga_element_state; no padding, so that states compare as bytes */
-    int16_t attempt; /* from 1; rises only by an operator's word */
+    int16_t state;   /* enum saga_element_state; no padding, so states compare as bytes */
+    int16_t attempt; /* from 1; only an operator raises it */
 };
 
 struct saga_state {
     enum saga_status status;
-    bool back;       /* it goes, or when parked was going, back */
-    bool lived;      /* its store was restored since it began: a lost life may have sent any step */
-    int step;        /* under way; -1: all undone, the undone handler is left */
-    int reason_step; /* the step that made it go back or park, -1: none */
+    bool back;       /* it is going back; if parked, it was going back */
+    bool lived;      /* its store was restored since: a lost incarnation may have sent any step */
+    int step;        /* the current one; -1: all undone, only the undone handler is left */
+    int reason_step; /* the step that made it go back or park; -1: none */
     int reason_status;
     char reason_detail[SAGA_TEXT_SIZE];
-    char why[SAGA_TEXT_SIZE]; /* one sentence: why it is parked */
+    char why[SAGA_TEXT_SIZE]; /* why it is parked, in one sentence */
     uint16_t
         first[SAGA_STEPS_MAX + 1]; /* each step's first element; the last: how many there are */
-    struct saga_element *elements; /* the caller's */
+    struct saga_element *elements; /* owned by the caller */
 };
 
 enum saga_outcome {
@@ -89,31 +89,31 @@ enum saga_outcome {
 
 enum saga_happened {
     SAGA_STARTED,
-    SAGA_ANSWERED,        /* or not: outcome none, status 0 */
+    SAGA_ANSWERED,        /* or not: then outcome none, status 0 */
     SAGA_HANDLED,         /* the run or undone handler succeeded */
     SAGA_HANDLER_REFUSED, /* with status and detail */
-    SAGA_HANDLER_FAILED,  /* for reasons that may pass */
+    SAGA_HANDLER_FAILED,  /* for a reason that may pass */
     SAGA_DEADLINE,
-    SAGA_BROKEN, /* it cannot be carried on as declared: detail says why */
+    SAGA_BROKEN, /* it can't be carried on as declared: `detail` says why */
     SAGA_RETRIED,
-    SAGA_SKIPPED,     /* a person has seen to what is under way: on, as if it were done */
-    SAGA_TURNED_BACK, /* a person wants it back; see saga_may_turn_back */
-    SAGA_RELIVED,     /* its store was restored: all is asked, or undone, once more */
-    SAGA_LOST         /* the receiver of that element was restored, and has lost what it answered */
+    SAGA_SKIPPED,     /* an operator has dealt with the current step: continue as if it were done */
+    SAGA_TURNED_BACK, /* an operator wants it undone; see saga_may_turn_back */
+    SAGA_RELIVED,     /* its store was restored: everything is asked, or undone, once more */
+    SAGA_LOST         /* the element's receiver was restored and has lost what it answered */
 };
 
 struct saga_happening {
     enum saga_happened what;
-    int step, element; /* SAGA_ANSWERED: of which; the element within its step */
+    int step, element; /* SAGA_ANSWERED: which one; the element within its step */
     int attempt;
-    bool undo; /* the answer to its undo */
+    bool undo; /* it answers the undo */
     enum saga_outcome outcome;
     int status;
     const char *detail; /* or NULL */
 };
 
 enum saga_verdict {
-    SAGA_IGNORE, /* of no concern any more */
+    SAGA_IGNORE, /* no longer matters */
     SAGA_AGAIN,  /* nothing to store: the same again after a pause */
     SAGA_CHANGED /* store the state, then do what is due */
 };
@@ -126,25 +126,26 @@ enum saga_due {
     SAGA_DUE_UNDONE   /* run the undone handler */
 };
 
-/* A saga before SAGA_STARTED. counts: elements of each step (1 where it has no `each`). `elements`
- * has room for all of them. */
+/* A saga before SAGA_STARTED. counts: elements of each step (1 if it has no `each`). `elements` has
+ * space for all of them. */
 void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
                      struct saga_element *elements);
-/* `elements` becomes the copy's; it has room. */
+/* The copy uses `elements`, which must be large enough. */
 void saga_state_copy(const struct saga_rules *rules, const struct saga_state *from,
                      struct saga_state *to, struct saga_element *elements);
 
 enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
                               const struct saga_happening *happening);
-/* May a parked saga be taken back? NULL, or in one sentence why not: it goes back already, or
- * something was done that nothing undoes. `why` is the sentence's room. */
+/* Can a parked saga be turned back? NULL, or one sentence why not: it is already going back, or
+ * something was done that nothing undoes. `why` is the buffer for the sentence. */
 const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga_state *state,
                                char why[static SAGA_TEXT_SIZE]);
-/* Does SAGA_DEADLINE mean anything to it as it is? */
+/* Does SAGA_DEADLINE have any effect in this state? */
 bool saga_minds_time(const struct saga_rules *rules, const struct saga_state *state);
 enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state);
-/* Of state->step, where that is SAGA_DUE_ASK or SAGA_DUE_UNDO: is this one to be sent until it is
- * answered? More than SAGA_PARALLEL_MAX may be: whoever sends keeps to that bound. */
+/* For elements of state->step while SAGA_DUE_ASK or SAGA_DUE_UNDO is due: does this one have to be
+ * sent until it is answered? More than SAGA_PARALLEL_MAX may have to: the sender keeps to that
+ * bound. */
 bool saga_element_due(const struct saga_rules *rules, const struct saga_state *state, int element);
 
 static inline int saga_elements(const struct saga_state *state, int step)
@@ -157,7 +158,7 @@ static inline struct saga_element *saga_element(const struct saga_state *state, 
     return &state->elements[state->first[step] + element];
 }
 
-enum saga_outcome saga_outcome_of(const char *text); /* Freehold-Outcome's value, or NULL */
+enum saga_outcome saga_outcome_of(const char *text); /* of Freehold-Outcome's value, or of NULL */
 /* As stored: "running", "compensating", "ended", "undone", "parked", "abandoned"; -1: none. */
 const char *saga_status_name(enum saga_status status);
 int saga_status_of(const char *name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decision, where something is done once more: at an operator's word on a parked saga, and
- * after a restore of the saga's own store (relive) or of a receiver (lose). Pure, as decide.c.
+ * The decisions by which something is done once more: when an operator acts on a parked saga, and
+ * after a restore of the saga's own store (relive) or of a receiver (lose). Pure, like decide.c.
  *
  *     own store restored   forward: every request again, from the first step, with the same keys.
- *                          Back: every step is undone, sent or not: a life that is lost may have
- *                          sent it. A parked saga waits for its person, and does the same then.
+ *                          Back: every step is undone, sent or not: a lost incarnation may have
+ *                          sent it. A parked saga waits for an operator, then does the same.
  *     receiver restored    forward: what it did is asked again. Back: what it undid is undone again
  */
 
@@ -13,8 +13,9 @@
 
 #include "saga/decide_parts.h"
 
-/* From the first step on, with the same requests: whoever has their answers repeats them. What ran
- * here, and what came back from outside, stands in the store and is not done again. */
+/* Asks again from the first step on, with the same requests: a receiver that has their answers
+ * repeats them. Steps that ran here, and answers from outside, are in the store and are not
+ * repeated. */
 static void ask_again(const struct saga_rules *rules, struct saga_state *state)
 {
     for (int step = 0; step < rules->step_count; step++) {
@@ -27,7 +28,7 @@ static void ask_again(const struct saga_rules *rules, struct saga_state *state)
     decide_begin(rules, state, 0);
 }
 
-/* A lost life may have sent any of its requests. `outside`: those too that go there. */
+/* A lost incarnation may have sent any of its requests. `outside`: including those sent outside. */
 void decide_doubt_all(const struct saga_rules *rules, struct saga_state *state, bool outside)
 {
     if (!state->lived)
@@ -52,7 +53,8 @@ static bool all_done_before(const struct saga_state *state, int step)
     return true;
 }
 
-/* Only a person lets attempts rise: receivers run a refused element again for it. */
+/* Only an operator raises attempts: a receiver runs a refused element again if its attempt is
+ * higher. */
 enum saga_verdict decide_retry(const struct saga_rules *rules, struct saga_state *state)
 {
     if (state->status != SAGA_PARKED)
@@ -73,14 +75,14 @@ enum saga_verdict decide_retry(const struct saga_rules *rules, struct saga_state
     }
     if (state->lived)
         ask_again(rules, state);
-    else if (!all_done_before(state, state->step)) /* some was lost meanwhile */
+    else if (!all_done_before(state, state->step)) /* some was lost since */
         decide_begin(rules, state, 0);
     else if (!rules->steps[state->step].run)
         decide_send_more(state);
     return SAGA_CHANGED;
 }
 
-/* What a person has seen to counts as done, or as undone on the way back. */
+/* What an operator has dealt with counts as done, or as undone on the way back. */
 enum saga_verdict decide_skip(const struct saga_rules *rules, struct saga_state *state)
 {
     if (state->status != SAGA_PARKED)
@@ -144,7 +146,7 @@ enum saga_verdict decide_take_back(const struct saga_rules *rules, struct saga_s
     return SAGA_CHANGED;
 }
 
-/* A parked one waits for its person, and then asks again (retry) or undoes all (take_back). */
+/* A parked saga waits for an operator, then asks again (retry) or undoes everything (take_back). */
 enum saga_verdict decide_relive(const struct saga_rules *rules, struct saga_state *state)
 {
     if (!state->lived || saga_due(rules, state) == SAGA_DUE_NOTHING)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Definitions. A definition is checked whole before a service starts, so that a saga never finds
+ * Definitions. The whole definition is checked before a service starts, so that a saga never finds
  * out half-way that it can't go back.
  *
- * Requests are made from the element and the saga's input alone, never from answers: so they can
- * be tried when the saga starts, and rendering one again gives the same bytes.
+ * Requests are made from the element and the saga's input alone, never from answers: so they can be
+ * tried when the saga starts, and rendering one again gives the same bytes.
  */
 
 #include "saga/definition.h"
@@ -26,7 +26,7 @@
 #define URL_LENGTH_MAX 2048
 
 static const int no_by_default[] = {402, 409, 422};
-static const int no_outside_by_default[] = {410}; /* gone: it shall not be asked again */
+static const int no_outside_by_default[] = {410}; /* Gone: it must not be asked again */
 
 /* "SERVICE METHOD /path" */
 static bool parse_call(struct arena *arena, const char *text, const char **ret_target,
@@ -153,8 +153,7 @@ static enum fh_code check_undos(struct saga_type *type, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- What it is known by ----------------------------------------------------------------------
- */
+/* ---- Digest ---------------------------------------------------------------------------------- */
 
 static void digest_bytes(uint64_t *digest, const void *bytes, size_t length)
 {
@@ -163,7 +162,7 @@ static void digest_bytes(uint64_t *digest, const void *bytes, size_t length)
         *digest = (*digest ^ at[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
 }
 
-/* With its end, so that "ab", "c" is not "a", "bc"; none is not "". */
+/* Includes the terminator, so that "ab", "c" differs from "a", "bc"; NULL differs from "". */
 static void digest_text(uint64_t *digest, const char *text)
 {
     digest_bytes(digest, text ? text : "\1", (text ? strlen(text) : 1) + 1);
@@ -194,8 +193,8 @@ static void digest_step(uint64_t *digest, const struct saga_type *type, int step
         digest_number(digest, no[i]);
 }
 
-/* All that a saga under way rests on. Whom a step goes to is not part of it: what it changes may
- * have moved to another service, with its records (docs/guide/boundaries.md). */
+/* Everything that a running saga depends on. The target service is not part of it: what a step
+ * changes may have moved to another service, with its records (docs/guide/boundaries.md). */
 static void init_digest(struct saga_type *type)
 {
     uint64_t digest = UINT64_C(0xcbf29ce484222325);
@@ -299,7 +298,7 @@ enum fh_code saga_type_counts(const struct saga_type *type, const json_t *input,
     return FH_OK;
 }
 
-/* A plain element ("ids": ["a", "b"]) is found under the name {element}. New reference. */
+/* An element that is no object ("ids": ["a", "b"]) gets the name {element}. New reference. */
 static json_t *element_of(const struct saga_call *call, const json_t *input, int element)
 {
     if (!call->each)
@@ -351,7 +350,7 @@ static enum fh_code render_body(const struct saga_type *type, int step, json_t *
     return code;
 }
 
-/* Without a user's name: what stands before an '@' is mostly a secret, and would be shown. */
+/* No user info: what comes before an '@' is often a secret, and would be shown. */
 bool fh_is_url(const char *text)
 {
     const char *host = strstr(text, "://");
@@ -410,7 +409,7 @@ enum fh_code saga_type_render(const struct saga_type *type, int step, int elemen
     return code;
 }
 
-/* ---- Which one a saga has ------------------------------------------------------------------- */
+/* ---- A saga's own definition ----------------------------------------------------------------- */
 
 struct saga_type *saga_manager_type(struct saga_manager *manager, const char *name)
 {
@@ -423,7 +422,7 @@ struct saga_type *saga_manager_type(struct saga_manager *manager, const char *na
     return newest;
 }
 
-/* Sagas of before there were versions are known by their steps. */
+/* Sagas that are older than versions are matched by their steps. */
 static bool began_with(const struct saga_type *type, const json_t *state)
 {
     const char *digest = json_string_at(state, "digest"), *steps = json_string_at(state, "steps");

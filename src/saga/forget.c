@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forgetting sagas that have ended, long after every receiver was told (closing.c). They are kept
- * so long because a receiver that is restored from a backup may have to ask, or be asked, for what
- * it has lost. A saga counts as old when its start is (age_position) and its end too, by the wall
- * clock: a step of that clock alone forgets nothing that has begun lately.
+ * Forgetting sagas that ended, long after every receiver was notified (closing.c). They are kept
+ * that long because a receiver restored from a backup may have to ask, or be asked, for what it has
+ * lost. A saga counts as old if both its start (age_position) and its end, by the wall clock, are
+ * old: so a jump of that clock alone never forgets a saga that began recently.
  *
  *     killed between two slices    the rest is forgotten later
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A service's own part in its sagas: run and undone handlers, and what they see. The handler's
- * work begins with the transition that follows from its success (by epoch: another instance that
- * has taken the saga over makes it fail), so its changes and the saga's progress are one commit.
- * A handler that refuses or fails leaves nothing, the transition neither.
+ * transaction begins with the transition that follows from its success (guarded by the epoch: it
+ * fails if another instance has taken the saga over), so its changes and the saga's progress are
+ * one commit. A handler that refuses or fails changes nothing, nor does the transition.
  */
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct handler_fence {
     struct work_fence fence; /* first */
     struct saga_run *run;
     const struct saga_state *after;
-    bool lost; /* the saga is another instance's */
+    bool lost; /* another instance has the saga */
 };
 
 static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
@@ -108,7 +108,7 @@ struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *
         saga_state_copy(rules, &after, state, state->elements);
         return happening;
     }
-    run->gone = run->gone || fence.lost; /* it may be so for another reason by now */
+    run->gone = run->gone || fence.lost; /* it may have gone for another reason by now */
     bool refused = happening.status >= 400 && happening.status < 500;
     happening.what = refused && !fence.lost ? SAGA_HANDLER_REFUSED : SAGA_HANDLER_FAILED;
     return happening;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whoever was passed over. Mostly a saga is carried on by who has started it, or is read at the
- * start; a fiber looks every LOOK_MS for those that nobody has:
+ * Sagas that were missed. Usually the process that starts a saga carries it on, or it is loaded at
+ * the start. Every LOOK_MS a fiber looks for those that nobody has loaded:
  *
- * - open sagas that could not be read, since the store was away when there was room for them;
- * - sagas without a number, of which there were too many to wait for each one (unnumbered.c), or
- *   for which there was no place: once all that is committed has its number, they are read;
- * - where there are several instances, rows of our own that are not in memory, whatever the reason:
- *   few rows are open then, and one question tells them.
+ * - open sagas that could not be read, because the store was away when there was space for them;
+ * - sagas without a number that were too many to wait for one by one (unnumbered.c), or did not fit
+ * into memory: they are read once everything committed has its number;
+ * - with several instances, our own rows that are not in memory, for whatever reason: few rows are
+ * open then, and one query finds them.
  *
- * What dead instances have left is looked for by takeover.c, as often.
+ * takeover.c looks for what dead instances have left.
  */
 
 #include "saga/manager.h"
 
 #define LOOK_MS 10000
-#define LOOK_RUNS_MAX 100 /* so many in memory: who is passed over is read when they get fewer */
+#define LOOK_RUNS_MAX 100 /* with more in memory, missed ones wait until there are fewer */
 
 static void look_once(struct saga_manager *manager)
 {

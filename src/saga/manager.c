@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room: which sagas are in memory, and who waits for them.
+ * The manager: which sagas are in memory, and who waits for them.
  *
- * Every saga that has not ended is in the store. In memory are those that can be carried on, up to
- * SAGAS_LOADED_MAX; when there are more, the room is crowded, and takes the rest in order of their
- * numbers as places get free. Parked ones stay in the store alone until a person says retry.
- * After a crash everything open is loaded again: elements that may have been sent are asked again.
+ * Every saga that has not ended is in the store. Those that can be carried on are in memory, up to
+ * SAGAS_LOADED_MAX; if there are more, the manager is crowded and loads the rest in order of their
+ * numbers as space becomes free. Parked ones stay in the store alone until an operator acts on
+ * them. After a crash everything open is loaded again: elements that may have been sent are asked
+ * again.
  */
 
 #include "saga/manager.h"
@@ -17,7 +18,7 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#define LOAD_SLICE 500 /* rows looked at in one snapshot */
+#define LOAD_SLICE 500 /* rows read in one snapshot */
 
 struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name)
 {
@@ -80,7 +81,7 @@ struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_ty
         elements += (size_t)counts[i];
     struct saga_run *run = calloc(1, sizeof *run);
     FH_ASSERT(run != NULL);
-    /* The stored state's elements, and two sets for states to come. */
+    /* The stored state's elements, and two sets for later states. */
     struct saga_element *all = calloc(3 * elements + 1, sizeof *all);
     run->parts = calloc(elements + 1, sizeof *run->parts);
     FH_ASSERT(all && run->parts);
@@ -190,9 +191,9 @@ struct loading {
     struct arena arena;
     struct ledger_saga rows[LOAD_SLICE];
     int count;
-    char birth[ID_SIZE]; /* behind this one */
+    char birth[ID_SIZE]; /* after this one */
     int64_t number;
-    int seen; /* with those that are in memory, and parked ones */
+    int seen; /* including those in memory, and parked ones */
     char seen_birth[ID_SIZE];
     int64_t seen_number;
 };
@@ -201,7 +202,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
 {
     struct loading *loading = context;
     char reference[ID_SIZE + 24];
-    loading->seen++; /* also what is passed over */
+    loading->seen++; /* even a row that is skipped */
     snprintf(loading->seen_birth, sizeof loading->seen_birth, "%s", row->birth);
     loading->seen_number = row->number;
     snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
@@ -217,7 +218,7 @@ static bool take_row(void *context, const struct ledger_saga *row)
     return loading->count < LOAD_SLICE;
 }
 
-/* A saga that can't be carried on as this program declares it: for a person. */
+/* Parks a saga that can't be carried on as this program declares it: it needs an operator. */
 static void park_row(struct saga_manager *manager, const struct ledger_saga *row, const char *why)
 {
     struct fh_error error;
@@ -253,7 +254,7 @@ static void park_row(struct saga_manager *manager, const struct ledger_saga *row
     json_decref(state);
 }
 
-/* What became of a row: loaded, or why not. */
+/* Loads the rows; fates[i] is FH_OK, or why row i was not loaded. */
 static enum fh_code load_rows(struct loading *loading, struct store_work *work,
                               struct fh_error *error, enum fh_code fates[static LOAD_SLICE],
                               struct fh_error *whys)
@@ -278,7 +279,7 @@ static enum fh_code load_rows(struct loading *loading, struct store_work *work,
     return FH_OK;
 }
 
-/* One slice; *ret_more tells whether there may be another. */
+/* Loads one slice; *ret_more: there may be another. */
 static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct fh_error *error)
 {
     struct store_work *work;
@@ -308,7 +309,7 @@ static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct f
     return code;
 }
 
-/* Everything open that is not in memory yet, as far as there is room. */
+/* Loads everything open that is not in memory yet, as long as there is space. */
 enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error)
 {
     struct loading *loading = calloc(1, sizeof *loading);
@@ -347,7 +348,7 @@ static void start_refill(struct saga_manager *manager)
         manager->refilling = fiber_start(manager->context->world->fibers, refill, manager);
 }
 
-/* ---- Beginning and end ----------------------------------------------------------------------- */
+/* ---- Start and stop -------------------------------------------------------------------------- */
 
 enum fh_code saga_manager_new(struct work_context *context, struct saga_manager **ret,
                               struct fh_error *error)

@@ -3,24 +3,24 @@
 #define SAGA_MANAGER_H
 
 /*
- * What the files of this room share: sagas in memory, and who does what with them.
+ * What the files of this layer share: sagas in memory, and which file does what with them.
  *
- *     definition.c  what a declared saga means           record.c   a saga's rows, there and back
+ *     definition.c  what a declared saga means           record.c   a saga's rows, written and read
  *     decide.c      what it does next                    start.c    fh_saga_start
  *     run.c         happenings in, transitions stored    ask.c      requests out, answers in
- *     handlers.c    run and undone handlers' works       closing.c  telling receivers what ended
- *     room.c        start, recovery, stop, counts       wait.c     waiting, retrying
- *     takeover.c    what instances that have died left
- *     store.c       transitions of many sagas, in one work
+ *     handlers.c    run and undone handlers              closing.c  notifying receivers of ends
+ *     manager.c     start, recovery, stop, counts        wait.c     waiting, retrying
+ *     takeover.c    sagas that dead instances left
+ *     store.c       transitions of many sagas, in one transaction
  *     unnumbered.c  sagas whose numbers are not known yet
- *     look.c        those that were passed over
- *     forget.c      sagas that have ended long ago
+ *     look.c        sagas that were missed
+ *     forget.c      sagas that ended long ago
  *     restored.c    restores, of this store and of receivers
- *     needed.c      which definitions those that are not over began with
+ *     needed.c      which definitions the sagas that are not over began with
  *
  * A loaded saga is one `struct saga_run`. Happenings (answers, its timer) queue up in it, and it
- * queues up in the room until one of at most SAGA_FIBERS_MAX fibers takes it: that one alone then
- * decides, stores, and sends what is due. Everything else runs on the loop and only queues.
+ * queues up in the manager until one of at most SAGA_FIBERS_MAX fibers takes it. Only that fiber
+ * then decides, stores, and sends what is due; everything else runs on the loop and only queues.
  */
 
 #include "base/map.h"
@@ -33,19 +33,19 @@ struct saga_ask;
 struct saga_storing;
 struct saga_unnumbered;
 
-/* Of one element. Text is on the heap. */
+/* One per element. Text is on the heap. */
 struct saga_part {
     char *path, *undo_path, *body; /* the stored request; path NULL: not made yet */
     char *answer;                  /* {"status", "body"}: the last one with an outcome, or NULL */
-    char receiver[ID_SIZE];        /* and who gave it, where */
+    char receiver[ID_SIZE];        /* which incarnation gave it, at which position */
     int64_t receiver_position;
-    struct saga_ask *ask; /* under way, or NULL */
+    struct saga_ask *ask; /* in progress, or NULL */
     int tries;            /* unanswered so far */
     int64_t retry_at_ns;  /* not before */
     bool dirty;           /* the answer is not stored yet */
 };
 
-/* Something that was heard, until it is stored. */
+/* A happening that has arrived, until it is stored. */
 struct saga_heard {
     struct saga_happening happening;
     char *answer; /* the raw body, or NULL; owned */
@@ -67,43 +67,43 @@ struct saga_run {
     int64_t deadline_ns;
     struct saga_state state;      /* as stored */
     struct saga_element *scratch; /* two sets, for states that are not stored yet */
-    struct saga_part *parts;      /* as many as elements */
+    struct saga_part *parts;      /* one for each element */
     struct saga_heard *heard_first, *heard_last;
-    int decided; /* so many of them, from the first, are in what is being stored */
-    int tries;   /* of the handler or the store that is due */
+    int decided; /* this many of them, from the first, are in the state being stored */
+    int tries;   /* of the handler or the store operation that is due */
     int64_t retry_at_ns;
     struct world_timer timer;
-    int64_t timer_at_ns; /* 0: it does not run; INT64_MAX: it need not */
+    int64_t timer_at_ns; /* 0: not running; INT64_MAX: not needed */
     bool queued, busy;
     bool gone;                  /* another instance runs it */
-    bool relives;               /* its store was restored since it was stored last */
+    bool relives;               /* its store was restored since it was last stored */
     struct fiber_queue waiting; /* for its end */
-    int references;             /* the room's, each ask's, each waiter's */
-    struct saga_run *next;      /* queued */
+    int references;             /* the manager's, each ask's, each waiter's */
+    struct saga_run *next;      /* in the queue */
 };
 
 /* A service that sagas send to. */
 struct saga_target {
     char *name;
-    char incarnation[ID_SIZE]; /* as its last answer told; "" before the first */
+    char incarnation[ID_SIZE]; /* as of its last answer; "" before the first */
     int in_flight;
     struct saga_ask *waiting_first, *waiting_last;
     /* Restores: see restored.c. */
-    bool untold;         /* it was not told yet that our store was restored */
-    bool looks;          /* it is another one than before: its lives are to be asked for */
-    char seen[ID_SIZE];  /* the newest incarnation of it that we know of, or "" */
-    struct lives *lives; /* of one that was restored; NULL: of none that we know of */
+    bool untold;         /* it has not been notified yet that our store was restored */
+    bool looks;          /* its incarnation has changed: ask for its former ones */
+    char seen[ID_SIZE];  /* its newest incarnation known here, or "" */
+    struct lives *lives; /* its incarnations, if it was restored; NULL: not that we know */
     int mending_tries;
     int64_t mending_at_ns; /* not before */
 };
 
-/* What a target still has to be told of the sagas born in one incarnation. */
+/* Which ends a target still has to learn of, for the sagas born in one incarnation. */
 struct saga_closing {
     char birth[ID_SIZE];
     struct saga_target *target;
     int ending;           /* sagas whose end is being stored */
     uint64_t generation;  /* one more for each end */
-    uint64_t told;        /* the generation before the snapshot that was told last */
+    uint64_t told;        /* the generation just before the last snapshot it was sent */
     int64_t told_through; /* and what that snapshot said: struct ledger_caller */
     char *told_open;
     int tries;
@@ -121,181 +121,183 @@ struct saga_manager {
     struct map runs;     /* reference → saga_run */
     struct saga_run *queue_first, *queue_last;
     int fibers;
-    bool crowded; /* some open sagas are in the store alone */
+    bool crowded; /* some open sagas are only in the store */
     bool closing_fiber, refilling;
-    /* Where there are other instances: who takes over the dead ones' sagas and tells receivers
-     * what has ended (takeover.c). */
+    /* With several instances: the one with this lease takes over dead instances' sagas and notifies
+     * receivers of ended ones (takeover.c). */
     struct lease lease;
     struct lease_watcher watcher;
     struct fiber_queue adoptable;
     bool adopting;
-    int strangers;          /* in the store, ours, and begun with definitions that we have not */
-    int64_t stranger_at_ns; /* since when there are some; 0: there are none */
-    int64_t looked_at_ns;   /* when they were looked at last */
-    int64_t handed;         /* so many of them were given to who has the definition */
-    int64_t handed_seen;    /* by the others, to anybody */
-    bool reload;            /* there may be something new of ours in the store */
+    int strangers;          /* in the store, ours, but begun with definitions we don't have */
+    int64_t stranger_at_ns; /* since when there have been any; 0: there are none */
+    int64_t looked_at_ns;   /* when we last looked at them */
+    int64_t handed;         /* how many of them we gave to instances that have the definition */
+    int64_t handed_seen;    /* the total that the others have handed over, to any instance */
+    bool reload;            /* the store may have something new of ours */
     struct saga_storing *storing_first, *storing_last; /* not taken yet; see store.c */
-    bool storing;                                      /* one work of them is under way */
+    bool storing;                                      /* one transaction of them is in progress */
     struct fiber_queue stored;
     struct saga_unnumbered *unnumbered; /* started here; see unnumbered.c */
     int unnumbered_count;
     int64_t read_through; /* the highest number of this incarnation whose row was read */
-    bool looking;         /* a fiber looks whether they have numbers now */
-    bool look_again;      /* something came since it began to */
-    int late_looks;       /* left, for those that were not kept and had no number then: look.c */
-    bool looks;           /* its fiber lives */
+    bool looking;         /* a fiber checks whether they have numbers now */
+    bool look_again;      /* something arrived since it began */
+    int late_looks;       /* how many remain, for sagas not kept that had no number: look.c */
+    bool looks;           /* its fiber is running */
     struct fiber_queue lookable;
     struct store_listener listener;
-    int reading;        /* fibers that make runs of rows */
-    struct map removed; /* references that left memory meanwhile */
-    /* This instance was taken for dead (takeover.c). What it ran may have a work under way, under
-     * an epoch that holds until somebody takes it over: it is not loaded a second time. */
-    bool away;           /* until it has a new life */
-    uint64_t deaths;     /* so many */
-    bool read_by_former; /* some of `reading` have begun in a former life */
+    int reading;        /* fibers that are making runs from rows */
+    struct map removed; /* references that left memory since then */
+    /* This instance was taken for dead (takeover.c). The sagas it ran may still have a unit of work
+     * in progress, under an epoch that is valid until another instance takes them over: they are
+     * not loaded a second time. */
+    bool away;           /* until it has a new session */
+    uint64_t deaths;     /* how often */
+    bool read_by_former; /* some of `reading` began in a former session */
     bool stopping;
-    struct fiber_queue stopped;  /* whoever waits for the fibers to end */
+    struct fiber_queue stopped;  /* those waiting for the fibers to end */
     struct fiber_queue closable; /* the closing fiber's pause */
     struct ledger_counts counts;
     uint64_t forgotten; /* by this process */
-    struct lives lives; /* this store's */
-    bool restored;      /* in one of them */
-    bool judges;        /* some receiver was restored: what it answered may be lost */
-    bool mending;       /* a fiber sees to restores */
+    struct lives lives; /* this store's incarnations */
+    bool restored;      /* one of them ended with a restore */
+    bool judges;        /* some receiver was restored: its answers may be lost */
+    bool mending;       /* a fiber is handling restores */
     struct fiber_queue mendable;
 };
 
 /* definition.c */
-/* The newest of that name; and the one that a stored saga began with, by what its row's state says
- * (NULL, with a sentence, when this program has it no more). */
+/* The newest of that name; and the one a stored saga began with, according to its row's state
+ * (NULL, with a sentence, if this program no longer has it). */
 struct saga_type *saga_manager_type(struct saga_manager *manager, const char *name);
 struct saga_type *saga_manager_type_of(struct saga_manager *manager, const char *name,
                                        const json_t *state, struct fh_error *error);
 
-/* room.c */
+/* manager.c */
 struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name);
-/* New, not in the room yet: everything is cleared but what is given. `input` is copied. */
+/* New, not in the manager yet: all zero except the arguments. `input` is copied. */
 struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_type *type,
                               const char *birth, int64_t number, const json_t *input,
                               const int *counts);
-void saga_run_release(struct saga_run *run); /* one reference less */
-/* Around reading rows and adding what they tell: what leaves memory in between is not added, as its
- * rows may have been read before its last transition. */
+void saga_run_release(struct saga_run *run); /* drops one reference */
+/* Call these around reading rows and adding runs made from them: a saga that leaves memory in
+ * between is not added, as its rows may have been read before its last transition. */
 void saga_manager_read_begin(struct saga_manager *manager);
 void saga_manager_read_end(struct saga_manager *manager);
-/* Into the room, which takes the reference over. False: it is there already, left meanwhile, or is
- * not ours any more; then the run is released. */
+/* Adds it to the manager, which takes over the reference. False: it is there already, has left
+ * since, or is no longer ours; then the run is released. */
 bool saga_manager_add(struct saga_manager *manager, struct saga_run *run);
-/* Ended, parked or gone: out of memory, and its waiters are told. */
+/* Ended, parked or gone: removes it from memory and wakes its waiters. */
 void saga_manager_remove(struct saga_manager *manager, struct saga_run *run);
-/* Into the room, and on its way. */
+/* Adds it to the manager and sets it going. */
 void saga_manager_begin(struct saga_manager *manager, struct saga_run *run);
 void saga_manager_refill(
-    struct saga_manager *manager); /* what is open in the store alone, if it may be */
+    struct saga_manager *manager); /* what is open only in the store, if it fits */
 void saga_manager_fiber_ended(struct saga_manager *manager);
 int64_t *saga_manager_count(struct saga_manager *manager, enum saga_status status);
 
 /* unnumbered.c */
-/* One that has started here and has no number yet, or was perhaps read from its rows by now. */
+/* For a saga started here that has no number yet, or whose row may already have been read. */
 #define SAGA_EPOCH_FIRST 1
 void saga_manager_await(struct saga_manager *manager, const char *birth, const char *start_id);
-void saga_manager_heard(void *manager);                  /* there are new positions in the store */
-void saga_unnumbered_free(struct saga_manager *manager); /* nobody waits any more */
+void saga_manager_heard(void *manager);                  /* the store has new positions */
+void saga_unnumbered_free(struct saga_manager *manager); /* drops all that wait */
 
 /* look.c */
-#define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may be behind */
+#define SAGA_LATE_LOOKS 3 /* the sequencer numbers so many at once, and may lag */
 void saga_look_start(struct saga_manager *manager);
 
 /* run.c */
 void saga_run_queue(struct saga_run *run);
-/* Takes the heard thing over. From anywhere. */
+/* Takes over `heard`. May be called from anywhere. */
 void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
-/* Sends what is due and sets the timer for what is due later. */
+/* Sends what is due now and sets the timer for what is due later. */
 void saga_run_go_on(struct saga_run *run);
 
 /* record.c */
-/* The saga's row from a state; text on the arena. */
+/* The saga's row for a state; text on the arena. */
 void saga_record_row(const struct saga_run *run, const struct saga_state *state,
                      struct arena *arena, struct ledger_saga *ret);
-/* Writes the row (the work's first statement, by epoch) and every element that differs from
- * run->state or has a new answer. */
+/* Writes the row (the transaction's first statement, guarded by the epoch) and every element that
+ * differs from run->state or has a new answer. */
 enum fh_code saga_record_put(struct store_work *work, const struct saga_run *run,
                              const struct saga_state *state, struct arena *arena,
                              struct fh_error *error);
 void saga_record_step(const struct saga_run *run, const struct saga_state *state, int step,
                       int element, struct arena *arena, struct ledger_step *ret);
-/* Makes the requests of elements that have begun; on the parts. FH_INVALID: it can't be made. */
+/* Makes the requests of elements that have begun, into the parts. FH_INVALID: one can't be made. */
 enum fh_code saga_record_render(struct saga_run *run, const struct saga_state *state,
                                 struct fh_error *error);
-/* A run from its rows, in its stored state. FH_UNSUPPORTED with a sentence: this program has not
- * the definition that it began with. FH_INVALID: it can't be read. */
+/* A run from its rows, in its stored state. FH_UNSUPPORTED with a sentence: this program does not
+ * have the definition that it began with. FH_INVALID: it can't be read. */
 enum fh_code saga_record_load(struct saga_manager *manager, struct store_work *work,
                               const struct ledger_saga *row, struct saga_run **ret,
                               struct fh_error *error);
 
 /* store.c */
-/* Stores `next`, which the run's present state leads to: one attempt. FH_CONFLICT not retryable:
- * another instance runs the saga. `alone`: in a work of its own, beside which none writes. */
+/* Stores `next`, the state that follows run->state: one attempt. FH_CONFLICT not retryable: another
+ * instance runs the saga. `exclusive`: in a transaction of its own, with no other writer beside
+ * it. */
 enum fh_code saga_store(struct saga_run *run, const struct saga_state *next, bool exclusive,
                         struct fh_error *error);
 
 /* ask.c */
-/* Sends what is due and not under way, and returns when the next of them may be sent, INT64_MAX
- * for none. */
+/* Sends what is due and not in progress. Returns when the next one may be sent; INT64_MAX: none. */
 int64_t saga_ask_due(struct saga_run *run);
 
 /* handlers.c */
-/* Runs the handler that is due in `state`, in one work with storing what comes after it.
- * SAGA_HANDLED: `state` is that, and stored. Else nothing was done; the happening says why. */
+/* Runs the handler that is due in `state`, and stores the state after it in the same transaction.
+ * SAGA_HANDLED: `state` is that one, stored. Otherwise nothing was done; the happening says why. */
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
                                        char detail[static SAGA_TEXT_SIZE]);
 
-/* takeover.c: NULL where there is one process, else the life whose sagas are ours. */
+/* takeover.c: the session whose sagas are ours; NULL if there is only one process. */
 const char *saga_takeover_owner(const struct saga_manager *manager);
 void saga_takeover_start(struct saga_manager *manager);
 void saga_takeover_stop(struct saga_manager *manager);
 void saga_takeover_told(struct saga_manager *manager); /* the closing fiber has ended */
-/* Of a saga whose definition this program has not: true when it is left to another instance. */
+/* For a saga whose definition this program lacks: true if it is left to another instance. */
 bool saga_takeover_leave(struct saga_manager *manager, const struct ledger_saga *row);
-/* Loads what is open, ours and not in memory. */
+/* Loads the open sagas that are ours and not in memory. */
 enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
 
 /* closing.c */
 enum fh_code saga_closing_recover(struct saga_manager *manager, struct store_work *work,
                                   struct fh_error *error);
-/* Where there are other instances: from now on we tell, as long as the lease is ours. */
+/* With several instances: from now on we notify receivers, as long as the lease is ours. */
 void saga_closing_take(struct saga_manager *manager);
-/* Around the work that stores a saga's end, so that no snapshot in between is taken for the end. */
+/* Call these around the transaction that stores a saga's end, so that a snapshot taken in between
+ * is not mistaken for one that includes the end. */
 void saga_closing_begin(struct saga_run *run);
 void saga_closing_end(struct saga_run *run, bool ended);
-/* The same for a saga that ends without a run: each target of its steps. */
+/* The same for a saga that ends without a run, for each target of its steps. */
 void saga_closing_expect(struct saga_manager *manager, const char *birth, const char *target);
 void saga_closing_came(struct saga_manager *manager, const char *birth, const char *target,
                        bool ended);
 void saga_closing_free(struct saga_manager *manager);
-/* Does this process tell receivers, for all instances? */
+/* Does this process notify receivers, on behalf of all instances? */
 bool saga_manager_tells(const struct saga_manager *manager);
-/* At most so many open numbers are told: what has ended behind them is told when some of these have
- * ended. */
+/* Keeps at most `most` open numbers: sagas that ended after these are reported once some of these
+ * have ended. */
 void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *arena);
-/* One closing. `more`: further members of the message (",\"name\":value"), or NULL. True: the
+/* Sends one closing. `more`: further members of the message (",\"name\":value"), or NULL. True: the
  * target has it; then *ret_answer is its body, unless ret_answer is NULL. */
 bool saga_closing_send(struct saga_manager *manager, const struct saga_target *target,
                        const char *birth, const struct ledger_caller *closed, const char *more,
                        json_t **ret_answer);
-/* The same with what is closed of that birth now. */
+/* The same, with what is closed of that birth now. */
 bool saga_closing_again(struct saga_manager *manager, const struct saga_target *target,
                         const char *birth, const char *more, json_t **ret_answer);
 
 /* restored.c */
-/* What is known of restores; before anything is loaded. */
+/* Reads what is known of restores; call it before anything is loaded. */
 enum fh_code saga_restored_recover(struct saga_manager *manager, struct store_work *work,
                                    struct fh_error *error);
 void saga_restored_start(struct saga_manager *manager);
-/* The target's incarnation was told by an answer. */
+/* An answer has revealed the target's incarnation. */
 void saga_restored_heard(struct saga_manager *manager, struct saga_target *target);
-/* Lets the state take in what restored receivers have lost. True: it has changed. */
+/* Applies to the state what restored receivers have lost. True: it has changed. */
 bool saga_restored_judge(struct saga_run *run, struct saga_state *next);
 
 #endif

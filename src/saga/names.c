@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What states and outcomes are called where they are stored and sent: these words outlive releases.
- */
+/* Names of states and outcomes, as they are stored and sent: these words must outlive releases. */
 
 #include <string.h>
 

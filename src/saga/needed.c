@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which definitions of this program the sagas that are not over began with: what a program that
- * shall replace it must have too. Read from the rows in one snapshot, those of all instances, the
- * parked ones too, as they are to be carried on some day. Sagas whose definition this program has
- * not are not its to tell of.
+ * Which of this program's definitions the sagas that are not over began with: a program that
+ * replaces it must have these too. Read from the rows in one snapshot, those of all instances and
+ * the parked ones included, since they are to continue some day. Sagas whose definition this
+ * program lacks are not counted.
  */
 
 #include <string.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sagas as rows. fh_saga holds where the whole stands, fh_saga_step one row for each element that
- * has begun: its request as it is sent, byte for byte, and the answer that decided.
+ * Sagas as rows. fh_saga holds the state of the whole saga, fh_saga_step one row for each element
+ * that has begun: its request byte for byte as it is sent, and the answer that decided.
  *
- * The row's `state` is a JSON object: step, back, left_ms (what is left of the deadline: the
- * runner counts monotonic time, so that a jump of the wall clock expires nothing), version and
- * digest of the definition that it began with and has to end on, steps (their names), and trace,
- * reason and why where there are any.
+ * The row's `state` is a JSON object: step, back, left_ms (what is left of the deadline: the runner
+ * counts monotonic time, so that a jump of the wall clock expires nothing), version and digest of
+ * the definition that it began with and must end on, steps (their names), and, if there are any,
+ * trace, reason, why, and life (the incarnation that stored it, if the saga was born in another).
  */
 
 #include <stdio.h>
@@ -262,7 +262,7 @@ static enum fh_code load_state(struct saga_run *run, const struct ledger_saga *r
     return code;
 }
 
-/* With the parts of the row that are JSON, taken apart. */
+/* `input` and `state` are the row's, parsed. */
 static enum fh_code load_parsed(struct saga_manager *manager, struct store_work *work,
                                 const struct ledger_saga *row, const json_t *input,
                                 const json_t *state, struct saga_run **ret, struct fh_error *error)

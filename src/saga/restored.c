@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Restores: of this store, and of services that sagas go to. The story is in
- * docs/operate/restored.md.
+ * Restores: of this store, and of services that sagas send to. docs/operate/restored.md explains
+ * them.
  *
- * This store was restored: its open sagas ask again (run.c, decide_again.c), and here a fiber tells
+ * If this store was restored, its open sagas ask again (run.c, decide_again.c), and a fiber here
+ * notifies
  *
- *   - every service that sagas go to: no saga of the lost part of a former life will ever go on.
- *     That is a closing above the cut; its receiver reports what it did for them (room work);
- *   - every service whose sagas come here: look what you have from me (announce).
+ *   - every service that sagas send to: no saga of the lost part of a former incarnation will ever
+ *     continue. That is a closing above the cut; its receiver reports what it did for them (work/);
+ *   - every service whose sagas come here, so that it checks what it has from us (announce).
  *
- * A service that sagas go to was restored: it says so, or any of its answers does (Freehold-At).
- * Then it is told again what is closed, and its answer to that tells which lives it had. From then
- * on every element whose answer it has lost is asked, or undone, there again (saga_restored_judge);
- * what it has lost of sagas that are over or parked is reported.
+ * If a service that sagas send to was restored, it says so, or any of its answers does
+ * (Freehold-At). Then it is sent again what is closed, and in its answer lists its former
+ * incarnations. From then on every element whose answer it has lost is asked, or undone, there
+ * again (saga_restored_judge); what it has lost of sagas that are over or parked is reported.
  *
- * What outlives the process stands in fh_meta (restored_peers.c). Each step is repeated until it is
- * durable, and does no harm twice:
+ * What must outlive the process is in fh_meta (restored_peers.c). Each step is repeated until it is
+ * durable, and is harmless if done twice:
  *
- *     killed before "told"        the peer is told once more: it has nothing more to report
- *     killed before "announced"   it had no answer, and announces itself again
- *     killed before "seen"        closings and the look are done again; the report is in that work
+ *     killed before "told"        the peer is notified once more: it has nothing more to report
+ *     killed before "announced"   it got no answer, and announces itself again
+ *     killed before "seen"        closings and the look are done again; the report is in the same
+ *                                 transaction as "seen"
  *
- * Of several instances the one with the lease "sagas" tells and reports; the others learn a
- * receiver's lives from their own answers, or from "peers".
+ * Of several instances the one with the lease "sagas" notifies and reports; the others learn of a
+ * receiver's incarnations from its answers to them, or from "peers".
  */
 
 #include "saga/restored_parts.h"
@@ -37,15 +39,14 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define PEERS_LOOK_MS 5000   /* how often other instances' words are looked for */
+#define PEERS_LOOK_MS 5000   /* how often to look for what other instances have stored */
 #define MENDING_PAUSE_MS 500 /* after a failure; doubled up to the bound */
 #define MENDING_PAUSE_MS_MAX 30000
 #define MENDING_TIMEOUT_MS 2000
 
 static void start_mending(struct saga_manager *manager);
 
-/* ---- Telling that this store was restored -----------------------------------------------------
- */
+/* ---- Notifying others that this store was restored ------------------------------------------- */
 
 static bool goes_to(const struct saga_manager *manager, const char *service)
 {
@@ -84,7 +85,7 @@ static bool add_open(void *context, const struct ledger_saga *saga)
     return true;
 }
 
-/* All of that life's sagas are closed for ever but for those that are open here. */
+/* All sagas of that incarnation are closed for ever, except those that are open here. */
 static enum fh_code above_cut(struct saga_manager *manager, const struct life *life,
                               struct arena *arena, struct ledger_caller *ret,
                               struct fh_error *error)
@@ -168,15 +169,14 @@ static bool tell_restored(struct saga_manager *manager, struct saga_target *targ
     return true;
 }
 
-/* ---- The fiber ---------------------------------------------------------------------------------
- */
+/* ---- The fiber ------------------------------------------------------------------------------- */
 
 static bool is_due(const struct saga_manager *manager, const struct saga_target *target)
 {
     return target->looks || (target->untold && saga_manager_tells(manager));
 }
 
-/* The first that is due; NULL, and when the next one is. */
+/* The first that is due; or NULL, and when the next one is. */
 static struct saga_target *find_due(struct saga_manager *manager, int64_t *ret_next_ns)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
@@ -215,13 +215,13 @@ static void see_to(struct saga_manager *manager, struct saga_target *target)
                            pause_ms / 2 + (int64_t)world_random_below(world, (uint64_t)pause_ms));
 }
 
-/* What other instances were told. */
+/* Reads what other instances have stored about peers. */
 static void look_at_peers(struct saga_manager *manager)
 {
     struct store_work *work;
     bool judged = manager->judges;
     if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
-        return; /* soon again */
+        return; /* tried again soon */
     saga_peers_take(manager, work, NULL);
     store_rollback(work);
     if (!judged)
@@ -261,14 +261,13 @@ static void start_mending(struct saga_manager *manager)
         manager->mending = fiber_start(manager->context->world->fibers, mend, manager);
 }
 
-/* ---- From outside the room ----------------------------------------------------------------------
- */
+/* ---- Entry points ---------------------------------------------------------------------------- */
 
 void saga_restored_heard(struct saga_manager *manager, struct saga_target *target)
 {
     bool known = target->seen[0] != '\0';
     if (strcmp(target->incarnation, target->seen) <= 0)
-        return; /* or an answer of a life before, which came late */
+        return; /* or this is a late answer from a former incarnation */
     memcpy(target->seen, target->incarnation, sizeof target->seen);
     if (!known)
         return;

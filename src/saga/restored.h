@@ -3,7 +3,7 @@
 #define SAGA_RESTORED_H
 
 /*
- * Restores, of this service's store and of services that its sagas go to: see restored.c and
+ * Restores, of this service's store and of services that its sagas send to: see restored.c and
  * docs/operate/restored.md. The report is in work/restored.h.
  */
 
@@ -14,24 +14,25 @@
 #include "saga/run.h"
 #include "work/restored.h"
 
-/* A receiver of sagas that was restored tells its callers: POST, Freehold-From says who. */
+/* Where a restored receiver of sagas notifies its callers: POST, Freehold-From says which
+ * service. */
 #define SAGA_RESTORED_PATH "/_freehold/restored/announce"
-/* What those may do whose sagas come here: they are told. */
+/* What services whose sagas come here are granted: they are the ones to notify. */
 #define SAGA_CALLER_GRANT "POST /_freehold/closed"
 
-/* `service` has announced that it was restored, and is `incarnation` now: FH_OK when that is
+/* `service` has announced that it was restored and is now `incarnation`. FH_OK once that is
  * durable; what follows from it is done afterwards. On a fiber. */
 enum fh_code saga_restored_announced(struct saga_manager *manager, const char *service,
                                      const char *incarnation, struct fh_error *error);
 
 /* {"service", "incarnation", "restored": [{"incarnation", "position"}], "untold": [service],
- * "looking": [service], "entries": [...], "left_out"}: what was restored, who was not told yet, of
- * whom it is still to be seen what a restore has lost there, and the report. New reference. On a
- * fiber. */
+ * "looking": [service], "entries": [...], "left_out"}: what was restored, which services have not
+ * been notified yet, of which it is not known yet what a restore has lost there, and the report.
+ * New reference. On a fiber. */
 enum fh_code saga_restored_show(struct saga_manager *manager, json_t **ret, struct fh_error *error);
-/* How many entries of the report nobody has seen yet, those left out too. On a fiber. */
+/* How many entries of the report no operator has seen yet, including those left out. On a fiber. */
 int64_t saga_restored_waits(struct saga_manager *manager);
-/* A person has seen to some of it. */
+/* An operator has seen to some entries. */
 enum fh_code saga_restored_seen(struct saga_manager *manager, const struct restored_seen *seen,
                                 struct fh_error *error);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is remembered of other services, for restores: fh_meta's "peers", one JSON object with a
- * member for each. {"payments": {"told": our incarnation, when it was told of our restore;
- * "announced": its incarnation, as it told us; "seen": the one that was seen to, with its
- * "ancestors"}}. And the report as it is shown.
+ * What is stored about other services, for restores: fh_meta's "peers", a JSON object with one
+ * member for each. {"payments": {"told": our incarnation when it was notified of our restore;
+ * "announced": its incarnation, as it announced it; "seen": the incarnation that was dealt with,
+ * and its "ancestors"}}. And the report as it is shown.
  */
 
 #include "saga/restored_parts.h"
@@ -16,12 +16,11 @@
 #include "work/batch.h"
 
 #define PEERS "peers"        /* in fh_meta */
-#define PEERS_SIZE_MAX 60000 /* of a MariaDB TEXT */
+#define PEERS_SIZE_MAX 60000 /* a MariaDB TEXT holds little more */
 
-/* ---- What is durable --------------------------------------------------------------------------
- */
+/* ---- Storage --------------------------------------------------------------------------------- */
 
-/* {} where there is none yet. On the heap; the caller has seen to the arena. */
+/* {} if there is none yet. On the heap: the caller has set the JSON arena to NULL. */
 static enum fh_code peers_read(struct store_work *work, json_t **ret, struct fh_error *error)
 {
     char *text = malloc(PEERS_SIZE_MAX + 1);
@@ -36,7 +35,7 @@ static enum fh_code peers_read(struct store_work *work, json_t **ret, struct fh_
     return code;
 }
 
-/* `fields` of one peer, and what the report gains with them. */
+/* Stores `fields` of one peer, and what they add to the report. */
 static enum fh_code peer_put(struct saga_manager *manager, struct saga_target *target,
                              json_t *fields, saga_peer_look *look, struct store_work *work,
                              struct fh_error *error)
@@ -65,7 +64,7 @@ static enum fh_code peer_put(struct saga_manager *manager, struct saga_target *t
     return code;
 }
 
-/* In a work of its own; `look` adds to the news what it finds in the same work, or is NULL. */
+/* In a transaction of its own; `look`, if not NULL, adds to the news what it finds in it. */
 enum fh_code saga_peer_store(struct saga_manager *manager, struct saga_target *target,
                              json_t *fields, saga_peer_look *look, struct fh_error *error)
 {
@@ -103,7 +102,7 @@ void saga_peer_lives(struct saga_manager *manager, struct saga_target *target, c
     manager->judges = true;
 }
 
-/* What stands of a peer, here and with other instances. */
+/* Takes over what is stored about a peer, by this instance or another. */
 static void take_peer(struct saga_manager *manager, struct saga_target *target,
                       const json_t *stored)
 {
@@ -136,8 +135,7 @@ enum fh_code saga_peers_take(struct saga_manager *manager, struct store_work *wo
     return code;
 }
 
-/* ---- The report ---------------------------------------------------------------------------------
- */
+/* ---- The report ------------------------------------------------------------------------------ */
 
 static json_t *lives_restored(const struct lives *lives)
 {
@@ -173,7 +171,7 @@ enum fh_code saga_restored_show(struct saga_manager *manager, json_t **ret, stru
         return code;
     code = restored_get(work, ret, error);
     if (!code)
-        code = saga_peers_take(manager, work, error); /* another instance may have told them */
+        code = saga_peers_take(manager, work, error); /* another instance may have notified them */
     store_rollback(work);
     if (code)
         return code;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A receiver of our sagas that was restored: what it has lost of what it answered us. The whole is
- * in restored.c.
+ * A receiver of our sagas that was restored: which of its answers to us it has lost. restored.c
+ * explains the whole.
  */
 
 #include "saga/restored_parts.h"
@@ -14,14 +14,12 @@
 #include "base/crash.h"
 #include "base/json.h"
 
-/* ---- A receiver that was restored --------------------------------------------------------------
- */
+/* ---- A receiver that was restored ------------------------------------------------------------ */
 
 struct over {
     struct saga_manager *manager;
     const struct saga_target *target;
-    const struct lives
-        *former; /* by which was judged before; NULL: there was nothing to judge by */
+    const struct lives *former; /* used for judging last time; NULL: there were none */
     struct restored_news *news;
 };
 
@@ -67,7 +65,7 @@ static bool see_answered(void *context, const struct ledger_saga *saga,
     bool undone = state == SAGA_TAKEN_BACK || state == SAGA_NEVER;
     if (over->former &&
         lives_lost(over->former, step->receiver, step->receiver_position) != LIVES_KEPT)
-        return true; /* it was told after the restore before this one */
+        return true; /* it was reported after the previous restore */
     if (lost != LIVES_KEPT && (state == SAGA_DONE || undone))
         tell_lost(over, saga, step, lost == LIVES_LOST);
     return true;
@@ -90,7 +88,8 @@ static enum fh_code look_for_lost(struct saga_manager *manager, struct saga_targ
     return code;
 }
 
-/* What is closed, of every life of ours; *ret_answer: what it told of its own. */
+/* Sends again what is closed, for each of our incarnations; *ret: its answer, with its
+ * incarnations. */
 static bool close_again(struct saga_manager *manager, const struct saga_target *target,
                         json_t **ret)
 {
@@ -140,8 +139,7 @@ bool saga_restored_look(struct saga_manager *manager, struct saga_target *target
     return known;
 }
 
-/* ---- Judging -----------------------------------------------------------------------------------
- */
+/* ---- Judging --------------------------------------------------------------------------------- */
 
 bool saga_restored_judge(struct saga_run *run, struct saga_state *next)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carrying one saga on. A fiber takes it, lets everything that was heard change a copy of its
- * state, stores that copy in one work, and only then does what the new state says is due.
+ * Carrying one saga on. A fiber takes it, applies everything that has arrived to a copy of its
+ * state, stores that copy in one transaction, and only then does what the new state says is due.
  *
  *     heard, timer → queue → decide on a copy → store (or run a handler, which stores) → adopt
  *                                                                     → send what is due, sleep
  *
- * What was heard stays queued until it is stored, so a store that is away for a minute loses
- * nothing in memory; a crash loses answers that were not stored, and asks again with the same
- * bytes under the same keys. Nothing is sent from a state that is not durable.
+ * What has arrived stays queued until it is stored, so a store that is away for a minute loses
+ * nothing in memory. A crash loses the answers that were not stored, and their requests are sent
+ * again with the same bytes under the same keys. Nothing is sent from a state that is not durable.
  */
 
 #include "saga/run.h"
@@ -23,8 +23,8 @@
 #include "saga/manager.h"
 #include "work/batch.h"
 
-#define STORE_TRIES_MS 2000   /* of one transition that meets conflicts */
-#define HANDLER_TOLD_EVERY 64 /* tries: some minutes, when they come seldom */
+#define STORE_TRIES_MS 2000   /* for one transition that meets conflicts */
+#define HANDLER_TOLD_EVERY 64 /* tries per log line: minutes, at full backoff */
 #define SAGA_LATE_MS 1000
 #define SAGA_GRACE_MS SAGA_BACKOFF_MS_MAX
 #define ANSWER_KEPT_MAX ((size_t)1 << 20) /* a longer body is not kept */
@@ -68,7 +68,7 @@ static void run_queued(void *argument)
         run->busy = false;
         if (run->heard_first && !run->gone && run->retry_at_ns == 0)
             saga_run_queue(run);
-        saga_run_release(run); /* the queue's */
+        saga_run_release(run); /* the queue's reference */
     }
     manager->fibers--;
     saga_manager_fiber_ended(manager);
@@ -104,7 +104,7 @@ void saga_run_hear(struct saga_run *run, struct saga_heard *heard)
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
-/* {"status", "body"} with the body as it came, and its problem's detail. */
+/* {"status", "body"} with the body as it came, and in `detail` the detail of its problem. */
 static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA_TEXT_SIZE])
 {
     struct text text;
@@ -125,7 +125,7 @@ static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA
     return text_take(&text);
 }
 
-/* `answer` NULL: of an undo. */
+/* `answer` NULL: it answers an undo. */
 static void take_answer(struct saga_run *run, const struct saga_heard *heard, char *answer)
 {
     const struct saga_happening *happening = &heard->happening;
@@ -151,8 +151,8 @@ static enum saga_verdict decide_heard(struct saga_run *run, struct saga_state *n
     happening->detail = detail;
     enum saga_verdict verdict = saga_decide(rules, next, happening);
     happening->detail = NULL;
-    /* What an undo answered is not kept: the step's own answer is what people look for. Where it
-     * was answered is: a restored receiver may have lost it. */
+    /* The answer to an undo is not kept: people look for the step's own answer. Its position is: a
+     * restored receiver may have lost it. */
     if (verdict == SAGA_CHANGED)
         take_answer(run, heard, happening->undo ? NULL : answer);
     if (verdict != SAGA_CHANGED || happening->undo)
@@ -176,10 +176,10 @@ static void pause_part(struct saga_run *run, const struct saga_happening *happen
     part->retry_at_ns = world_monotonic_ns(world) + backoff_ns(run->manager, part->tries, max_ms);
 }
 
-/* A deadline that is found long past, by whose timer nobody looked, passed while this process stood
- * still (stopped, its machine asleep) or could store nothing. What was answered meanwhile waits in
- * sockets that were not read yet, and nobody was asked: so there is as much time again as one more
- * try of everything takes. */
+/* A deadline that is more than SAGA_LATE_MS past when it is noticed passed while this process stood
+ * still (stopped, its machine asleep) or could not store. Answers from that time wait in sockets
+ * that have not been read yet, and nothing was asked: so the saga gets extra time, as long as one
+ * more try of everything takes. */
 static bool deadline_passed(struct saga_run *run, const struct saga_state *state)
 {
     struct world *world = run->manager->context->world;
@@ -194,8 +194,8 @@ static bool deadline_passed(struct saga_run *run, const struct saga_state *state
     return false;
 }
 
-/* All that was heard, and the deadline. What changes nothing is forgotten at once, the rest when
- * it is stored. */
+/* Applies everything that has arrived, and the deadline. What changes nothing is dropped at once,
+ * the rest once it is stored. */
 static bool decide_all(struct saga_run *run, struct saga_state *next)
 {
     struct saga_happening relived = {.what = SAGA_RELIVED};
@@ -270,7 +270,7 @@ static bool store_state(struct saga_run *run, const struct saga_state *next)
     return false;
 }
 
-/* The stored state becomes the run's. */
+/* The stored state becomes the run's state. */
 static void adopt(struct saga_run *run, const struct saga_state *next)
 {
     struct saga_manager *manager = run->manager;
@@ -302,7 +302,8 @@ static void adopt(struct saga_run *run, const struct saga_state *next)
 
 /* ---- Carrying on ----------------------------------------------------------------------------- */
 
-/* Tries the handler that is due in `next`. True: it ran, `next` is what came after it, stored. */
+/* Tries the handler that is due in `next`. True: it ran, and `next` is the state after it,
+ * stored. */
 static bool try_handler(struct saga_run *run, struct saga_state *next, bool *changed)
 {
     char detail[SAGA_TEXT_SIZE];
@@ -316,11 +317,11 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
         *changed = true;
         return false;
     }
-    if (run->tries % HANDLER_TOLD_EVERY == 0) /* behind the pivot nothing else tells of it */
+    if (run->tries % HANDLER_TOLD_EVERY == 0) /* after the pivot nothing else reports it */
         log_warning("saga %s %s: a handler failed, and runs again: %s", run->type->rules.name,
                     run->reference, detail);
     int tries = run->tries;
-    if (*changed && store_state(run, next)) { /* what was heard is not lost with it */
+    if (*changed && store_state(run, next)) { /* the answers must not be lost with it */
         adopt(run, next);
         run->tries = tries;
     }
@@ -330,7 +331,7 @@ static bool try_handler(struct saga_run *run, struct saga_state *next, bool *cha
     return false;
 }
 
-/* Lets what was heard change the state. True: look again at once. */
+/* Applies what has arrived to the state. True: look again at once. */
 static bool carry_on(struct saga_run *run)
 {
     const struct saga_rules *rules = &run->type->rules;
@@ -376,7 +377,7 @@ void saga_run_go_on(struct saga_run *run)
     if (run->deadline_ns < at_ns && saga_minds_time(&run->type->rules, &run->state))
         at_ns = run->deadline_ns;
     if (run->retry_at_ns)
-        at_ns = run->retry_at_ns; /* nothing can be stored before */
+        at_ns = run->retry_at_ns; /* nothing can be stored before that */
     if (run->timer_at_ns == at_ns)
         return;
     if (run->timer_at_ns)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Showing sagas. All is read from the rows in one snapshot, so it is what a restart would find:
- * a request that was sent and not answered is "sent", however often it has been asked.
+ * Showing sagas. Everything is read from the rows in one snapshot, so it is what a restart would
+ * find: a request that was sent and not answered is "sent", however often it has been sent.
  */
 
 #include "saga/show.h"
@@ -57,7 +57,7 @@ enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
     return code;
 }
 
-/* The n-th of "reserve,charge": "" when there is none. */
+/* The n-th of "reserve,charge", or "" if there is none. */
 static void step_name(const char *steps, int64_t n, char *out, size_t size)
 {
     const char *at = steps;
@@ -68,12 +68,12 @@ static void step_name(const char *steps, int64_t n, char *out, size_t size)
     snprintf(out, size, "%.*s", at && n == 0 ? (int)strcspn(at, ",") : 0, at ? at : "");
 }
 
-/* What is known of the step under way. */
+/* What is known of the current step. */
 struct under_way {
     json_t *steps; /* or NULL: only counted */
     int64_t step;
     int elements, open;
-    int all, left; /* of the whole saga: requests, and those that were not undone */
+    int all, left; /* of the whole saga: requests, and those not undone */
     char target[64];
     const char *names;
 };
@@ -126,7 +126,7 @@ static bool visit_step(void *context, const struct ledger_step *step)
     return true;
 }
 
-/* "it was answered 402 to step charge (declined)" */
+/* " because step charge came to 402 (declined)"; "" if there is no reason. */
 static void reason_of(const json_t *state, const char *names, char *out, size_t size)
 {
     json_int_t step = -1, status = 0;
@@ -141,7 +141,7 @@ static void reason_of(const json_t *state, const char *names, char *out, size_t 
              detail && *detail ? " (" : "", detail ? detail : "", detail && *detail ? ")" : "");
 }
 
-/* What stands and what does not, for whoever finds it years later. */
+/* What was done and not undone, for a reader who finds it years later. */
 static void say_abandoned(const json_t *state, const struct under_way *way,
                           char out[static WHY_SIZE])
 {
@@ -182,7 +182,7 @@ static void why_of(const struct ledger_saga *row, const json_t *state, const str
         snprintf(out, WHY_SIZE, "It is at step %s, %s.", name, where);
 }
 
-/* One saga's object; `steps` may be NULL. Takes it. */
+/* One saga's object. `steps`, which may be NULL, gets its steps. */
 static enum fh_code describe(struct store_work *work, const struct ledger_saga *row, json_t *steps,
                              json_t **ret, struct fh_error *error)
 {

@@ -2,7 +2,7 @@
 #ifndef SAGA_SHOW_H
 #define SAGA_SHOW_H
 
-/* Sagas as people read them: from their rows alone, whatever this process has in memory. */
+/* Sagas as operators read them: from their rows alone, whatever this process has in memory. */
 
 #include <jansson.h>
 
@@ -15,23 +15,23 @@
 struct saga_id {
     char birth[ID_SIZE];
     int64_t number;         /* 0: not known */
-    char start_id[ID_SIZE]; /* of the event of its start, when that was told in place of a number */
+    char start_id[ID_SIZE]; /* of its start event, if that was given instead of a number */
 };
 
-/* "BIRTH.NUMBER" or "BIRTH.~START", as in the Freehold-Saga header. FH_INVALID: it is none; NULL
- * neither. */
+/* "BIRTH.NUMBER" or "BIRTH.~START", as in the Freehold-Saga header. FH_INVALID: anything else, or
+ * NULL. */
 enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_error *error);
-/* Finds the number where only the start is known. FH_NOT_FOUND: there is none, or not yet. */
+/* Finds the number if only the start is known. FH_NOT_FOUND: there is none, or not yet. */
 enum fh_code saga_id_resolve(struct work_context *context, struct saga_id *id,
                              struct fh_error *error);
 
-/* Those that are not over, or of these only the ones of one status: {"sagas": [{"id", "name",
- * "status", "step", "why", "updated_ms", "age_s"}], "more"}. On a fiber. New reference. */
+/* Sagas that are not over, or only those of one status: {"sagas": [{"id", "name", "status", "step",
+ * "why", "updated_ms"}], "more"}. On a fiber. New reference. */
 enum fh_code saga_list(struct work_context *context, const char *status, json_t **ret,
                        struct fh_error *error);
-/* One: the same with "input", "deadline_ms" and "steps": [{"step", "element", "target", "state",
- * "attempt", "request", "answer"}]. `why` says in one sentence why it is where it is. FH_NOT_FOUND.
- * New reference. */
+/* One saga: the same with "input", "deadline_ms" and "steps": [{"step", "element", "target",
+ * "state", "attempt", "request", "answer"}]. "why" says in one sentence why it is where it is.
+ * FH_NOT_FOUND. New reference. */
 enum fh_code saga_show(struct work_context *context, const struct saga_id *id, json_t **ret,
                        struct fh_error *error);
 /* needed.c: {"definitions": [{"name", "version", "digest", "sagas": how many that are not over

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fh_saga_start: the saga begins in the handler's own work. Its number is the position of an
- * outbox row, its first step's requests are stored beside it, and only when all that is durable
- * does the room take it over. What the handler got wrong (an unknown saga, an input that some
- * step's request can't be made from) is said at once, before anything is stored.
+ * fh_saga_start: the saga begins in the handler's own transaction. Its number is the position of an
+ * outbox row, its first step's requests are stored with it, and only once all that is durable does
+ * the manager take it over. The handler's mistakes (an unknown saga, an input from which some
+ * step's request can't be made) are reported at once, before anything is stored.
  *
- * Until the commit everything is on the work's arena: a rerun starts from nothing.
+ * Until the commit everything is on the unit of work's arena: a rerun starts from nothing.
  *
- * The store may have its row long before this process hears that the commit is done, or what its
- * number is. Then the room may have read it, run it, and be done with it, when it is taken over
- * from here; and its epoch would still be the first. So where a row of so high a number was read,
- * that row says where the saga stands (unnumbered.c), and not what was started.
+ * The store may have the saga's row long before this process learns that the commit is done, or
+ * what the saga's number is. By then the manager may have read the row, run the saga and finished
+ * it, with its epoch still the first. So if a row with so high a number has been read, the row says
+ * where the saga is (unnumbered.c), not what was started here.
  */
 
 #include <stdint.h>
@@ -22,17 +22,17 @@
 #include "saga/manager.h"
 
 #define STARTED_TYPE "freehold.saga.started"
-#define STARTED_KEY "freehold.saga" /* one order over all sagas of a store */
+#define STARTED_KEY "freehold.saga" /* one order for all sagas of a store */
 
-/* A run that is not one yet: all of it is on the arena. */
+/* A run in the making: all of it is on the arena. */
 struct starting {
     struct saga_run run;
     int counts[SAGA_STEPS_MAX];
-    struct ledger_event event;      /* its start: it has its position once the work is committed */
-    char life[STORE_INSTANCE_SIZE]; /* whose it is, as its row says */
+    struct ledger_event event;      /* its start; it has a position once it is committed */
+    char life[STORE_INSTANCE_SIZE]; /* the session that owns it, as in its row */
 };
 
-/* Paths and bodies on the arena instead of the heap. */
+/* Paths and bodies, on the arena instead of the heap. */
 static void take_rendered(struct saga_part *part, const struct saga_rendered *rendered)
 {
     part->path = (char *)(uintptr_t)rendered->path;
@@ -40,7 +40,7 @@ static void take_rendered(struct saga_part *part, const struct saga_rendered *re
     part->body = (char *)(uintptr_t)rendered->body;
 }
 
-/* Makes every request once, so that a saga does not find out half-way that one can't be made. */
+/* Makes every request once, so that a saga never finds out half-way that one can't be made. */
 static void try_requests(fh_work *w, struct starting *starting)
 {
     struct saga_run *run = &starting->run;
@@ -98,7 +98,7 @@ static enum fh_code finish(fh_work *w, void *argument, struct fh_error *error)
         ledger_saga_start(w->store_work, &starting->event, &row, steps, count, error);
     work_appended(w, &starting->event);
     CRASH_POINT("start.recorded");
-    /* The answer may be recorded, so it says the same before and after the saga has its number. */
+    /* The answer may be recorded, so it is the same before and after the saga has its number. */
     const char *reference = row.number
                                 ? work_printf(w, "%s.%lld", run->birth, (long long)row.number)
                                 : work_printf(w, "%s.~%s", run->birth, starting->event.id);
@@ -142,11 +142,11 @@ static void committed(fh_work *w, void *argument)
         manager->stopping)
         return;
     if (manager->away || strcmp(starting->life, manager->context->store->instance) != 0)
-        return; /* its row is a dead life's, which somebody takes over */
+        return; /* its row belongs to a dead session: another instance adopts it */
     if (manager->runs.count >= SAGAS_LOADED_MAX) {
-        manager->crowded = true; /* it is in the store, and will be loaded when there is room */
+        manager->crowded = true; /* it is in the store, and loaded once there is space */
         if (!starting->event.position)
-            manager->late_looks = SAGA_LATE_LOOKS; /* or it will be there */
+            manager->late_looks = SAGA_LATE_LOOKS; /* or will be there */
         return;
     }
     if (starting->event.position <= manager->read_through) {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storing transitions. On engines where each commit is a round trip and a sync of its own, those
- * that many sagas wait for at the same time go into one work: while it is under way the next ones
- * gather, and whoever finds none under way takes them all.
+ * Storing transitions. On engines where each commit costs a round trip and a sync of its own, the
+ * transitions of many sagas go into one transaction: while one is in progress the next ones gather,
+ * and a fiber that finds none in progress takes those that wait.
  *
  * The members do not depend on each other: each changes only rows of its own saga, and only while
- * its epoch is this instance's. So they may be one transaction without being serializable. If that
- * fails, nothing of it is done, and each is stored again by itself: the one at fault fails alone.
+ * its epoch is this instance's. So they can share a transaction that is not serializable. If it
+ * fails, nothing of it is done, and each is stored again separately: only the one at fault fails.
  *
- *   killed before the commit   none of them has moved; what was heard is asked for again
- *   killed behind it           all of them have; what is due in their new states is sent
+ *   killed before the commit   none of them has moved; what had arrived is asked for again
+ *   killed after it            all of them have; what is due in their new states is sent
  */
 
 #include "base/crash.h"
@@ -23,7 +23,7 @@ struct saga_storing {
     const struct saga_state *next;
     struct saga_storing *following;
     bool told;
-    bool by_itself; /* it failed with others */
+    bool by_itself; /* it failed in a group: store it separately */
     enum fh_code code;
     struct fh_error error;
 };
@@ -58,7 +58,7 @@ static enum fh_code store_all(struct store *store, const struct saga_storing *fi
     return code;
 }
 
-/* The first ones that wait. */
+/* Takes the first ones that wait. */
 static struct saga_storing *take(struct saga_manager *manager)
 {
     struct saga_storing *first = manager->storing_first, *last = first;
@@ -78,7 +78,7 @@ static void store_taken(struct saga_manager *manager)
     bool many = first->following;
     enum fh_code code = store_all(manager->context->store, first, STORE_WRITE_GUARDED, &error);
     for (struct saga_storing *each = first, *next; each; each = next) {
-        next = each->following; /* `each` is of a fiber that goes on */
+        next = each->following; /* the fiber that owns `each` may go on */
         each->by_itself = many && code != FH_OK;
         each->code = code;
         each->error = error;

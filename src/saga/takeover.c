@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sagas where a service has several instances. Each instance runs those that it has started, and
- * each row names the life that does. Whoever has the lease "sagas" looks for rows of lives that are
- * no more (their instances died, left, or were taken for dead), makes them its own with the next
- * epoch, and loads them; and tells receivers what has ended (closing.c). The epoch is the fence: a
- * former owner that lives on can store nothing more of them.
+ * Sagas in a service with several instances. Each instance runs the sagas it has started, and each
+ * row names the session that runs it. The instance with the lease "sagas" looks for rows of
+ * sessions that are over (their instances died, left, or were taken for dead), makes them its own
+ * with the next epoch, and loads them; it also notifies receivers of ended sagas (closing.c). The
+ * epoch is the fence: a former owner that is still alive can store nothing more of them.
  *
- * A death between adopting and loading leaves rows of one more life that is no more.
+ * A death between adopting and loading leaves rows of one more session that is over.
  *
- * During an upgrade instances of an older and of a newer program live side by side, and one may
- * adopt a saga whose definition only the other's program has. Each tells the others which it has,
- * so the saga is handed over: the row gets the other's life, and the next epoch. Who hears that
- * somebody has handed over, or that somebody came or went, looks for rows of its own that it does
- * not know: so a death behind the handing over is no loss either. Where nobody has the definition
- * one that has it may be about to start again; after STRANGERS_MS_MAX the saga is parked.
+ * During an upgrade, instances of an older and a newer program run side by side, and one may adopt
+ * a saga whose definition only the other's program has. Each tells the others which definitions it
+ * has, so the saga is handed over: the row gets the other's session and the next epoch. An instance
+ * that learns of a handover, or that an instance came or went, looks for rows of its own that it
+ * does not know: so a death after the handover loses nothing either. If no instance has the
+ * definition, one that has it may be about to restart; after STRANGERS_MS_MAX the saga is parked.
  */
 
 #include <inttypes.h>
@@ -26,7 +26,7 @@
 #include "saga/manager.h"
 #include "work/batch.h"
 
-/* Rows can also come late, when the sequencer numbers what a dead instance has started. */
+/* Rows can also come late, when the sequencer numbers sagas that a dead instance has started. */
 #define ADOPT_INTERVAL_MS 5000
 #define STRANGERS_MS_MAX 30000
 #define STRANGERS_LOOK_MS 2000
@@ -72,7 +72,7 @@ static void adopt(struct saga_manager *manager)
         return;
     if (!code)
         log_info("%" PRId64 " sagas of instances that are no more go on here.", adopted);
-    manager->crowded = true; /* there is something in the store that is ours and not in memory */
+    manager->crowded = true; /* the store has something of ours that is not in memory */
 }
 
 static void give_up_ended(struct saga_manager *manager)
@@ -122,7 +122,7 @@ void saga_takeover_told(struct saga_manager *manager)
     give_up_ended(manager);
 }
 
-/* ---- Definitions that others have ------------------------------------------------------------ */
+/* ---- Definitions that other instances have --------------------------------------------------- */
 
 static json_t *tell(void *context)
 {
@@ -139,7 +139,7 @@ static json_t *tell(void *context)
 
 struct search {
     char tag[SAGA_TYPE_TAG_SIZE];
-    const char *life; /* of whom has it; NULL: nobody */
+    const char *life; /* of an instance that has it; NULL: none */
 };
 
 static void find_life(void *context, const json_t *told)
@@ -154,7 +154,7 @@ static void find_life(void *context, const json_t *told)
     }
 }
 
-/* NULL: nobody that we know of. */
+/* NULL: none that we know of. */
 static const char *life_with(const struct saga_manager *manager, const struct ledger_saga *row)
 {
     struct search search = {.life = NULL};
@@ -219,7 +219,7 @@ static void add_handed(void *context, const json_t *told)
     *(int64_t *)context += handed;
 }
 
-/* Is there anything of ours in the store that may be new to us? */
+/* Does the store have anything of ours that may be new to us? */
 static bool has_news(struct saga_manager *manager, bool changed)
 {
     int64_t handed = 0;
@@ -253,12 +253,12 @@ static void looked(void *context, bool changed)
     manager->reload |= has_news(manager, changed);
     if (manager->reload)
         reload(manager);
-    begin(manager); /* again, where there was no fiber for it */
+    begin(manager); /* again, in case no fiber could be started for it */
 }
 
-/* What we ran is others' by now, or will be: what is in memory of it is of no use. What has a work
- * under way may still come to one transition, as long as nobody has taken it over; so until then we
- * don't load it either, and least of all under the name that we had. */
+/* What we ran belongs to other instances by now, or soon will: what memory has of it is useless. A
+ * unit of work still in progress may complete one transition, as long as no instance has taken its
+ * saga over; until then we don't load it either, and least of all under our former session. */
 static void lost(void *context)
 {
     struct saga_manager *manager = context;

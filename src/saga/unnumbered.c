@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sagas whose start is durable and whose numbers are not known: the sequencer of the store could
- * not be asked behind the commit. Nothing is sent for them, as their keys hold their numbers. They
- * wait here until the store tells of new positions (store.h); then their rows are looked for, by
- * the ids of their starts. So are those that may have been run from their rows before their start
- * was told here (start.c).
+ * Sagas whose start is durable but whose numbers are not known: the store's sequencer could not be
+ * asked after the commit. Nothing is sent for them, because their keys contain their numbers. They
+ * wait here until the store reports new positions (store.h); then their rows are looked up by the
+ * ids of their start events. The same goes for sagas that may have been run from their rows before
+ * their start was reported here (start.c).
  *
- * What is found is carried on from where its rows say that it stands, if it is open and nobody has
- * taken it over; it may be over by now, or parked.
+ * A saga that is found continues from where its rows say it is, if it is open and no other instance
+ * has taken it over; by now it may be over, or parked.
  *
- * After a crash, or when there are too many, nothing of this matters: the sequencer has made rows
- * of them, or will, and open rows are loaded at the start.
+ * After a crash, or if there are too many, none of this matters: the sequencer has made rows of
+ * them, or will, and open rows are loaded at the start.
  */
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ static void look_soon(struct saga_manager *manager);
 void saga_manager_await(struct saga_manager *manager, const char *birth, const char *start_id)
 {
     if (manager->unnumbered_count >= UNNUMBERED_MAX) {
-        manager->late_looks = SAGA_LATE_LOOKS; /* its row is not there yet */
+        manager->late_looks = SAGA_LATE_LOOKS; /* its row does not exist yet */
         return;
     }
     struct saga_unnumbered *waiting = calloc(1, sizeof *waiting);
@@ -43,11 +43,11 @@ void saga_manager_await(struct saga_manager *manager, const char *birth, const c
     waiting->next = manager->unnumbered;
     manager->unnumbered = waiting;
     manager->unnumbered_count++;
-    look_soon(manager); /* its position may have come before it stood here */
+    look_soon(manager); /* its position may have come before it was listed here */
 }
 
-/* Its row is there. One that can't be read as this program declares it is parked by who reads all
- * that is open (room.c). */
+/* Its row exists. If it can't be read as this program declares it, the load of all open sagas parks
+ * it (manager.c). */
 static enum fh_code found(struct saga_manager *manager, struct store_work *work,
                           const struct ledger_saga *row, struct fh_error *error)
 {
@@ -89,7 +89,7 @@ static enum fh_code look_at_all(struct saga_manager *manager, struct store_work 
     enum fh_code code = FH_OK;
     struct saga_unnumbered *left = manager->unnumbered, *next;
     uint64_t deaths = manager->deaths;
-    manager->unnumbered = NULL; /* others may come meanwhile */
+    manager->unnumbered = NULL; /* others may be added meanwhile */
     for (struct saga_unnumbered *waiting = left; waiting; waiting = next) {
         enum fh_code fate = FH_NOT_FOUND;
         next = waiting->next;
@@ -126,7 +126,7 @@ static void look(void *argument)
     struct saga_manager *manager = argument;
     struct fh_error error;
     while (manager->look_again && manager->unnumbered && !manager->stopping) {
-        manager->look_again = false; /* until positions come while it looks */
+        manager->look_again = false; /* true again if positions come during the look */
         if (look_once(manager, &error) == FH_OK)
             continue;
         log_warning("Sagas that have started could not be looked for; this will be tried again: %s",

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for a saga's end, and an operator's word that a parked one shall go on. A saga that is
- * not in this process's memory (another instance runs it, or there are too many) is looked at in
- * the store now and then.
+ * Waiting for a saga's end, and an operator's commands for a parked one. A saga that is not in this
+ * process's memory (another instance runs it, or there are too many) is polled in the store.
  */
 
 #include <stdio.h>
@@ -12,7 +11,7 @@
 #include "saga/show.h"
 #include "work/batch.h"
 
-#define WAIT_LOOK_MS 100 /* how often a saga that is not in memory is looked at */
+#define WAIT_LOOK_MS 100 /* how often to poll a saga that is not in memory */
 
 static enum saga_status stored_status(struct work_context *context, const char *birth,
                                       int64_t number)
@@ -76,7 +75,7 @@ static enum fh_code refuse_unparked(const struct ledger_saga *row, struct fh_err
     return error_set(error, FH_CONFLICT, "The saga is not parked; it is %s.", row->status);
 }
 
-/* Whichever instance parked it: the one that is asked carries it on. */
+/* Whichever instance parked it, the one that was asked carries it on. */
 static enum fh_code take_once(struct saga_manager *manager, const char *birth, int64_t number,
                               struct fh_error *error)
 {
@@ -111,7 +110,7 @@ static enum fh_code take_parked(struct saga_manager *manager, const char *birth,
     return code;
 }
 
-/* Before anybody says that it is so. */
+/* Refuses at once what the saga could not do. */
 static enum fh_code refuse_word(struct saga_run *run, enum saga_happened word,
                                 struct fh_error *error)
 {

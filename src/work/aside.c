@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What handlers use beside request, store and answer: text in the work's arena, and waiting.
+ * What handlers use beside request, store and answer: text on the arena of the unit of work, and
+ * waiting.
  *
- * A handler that waits is still asking: the store's one writing transaction is never held while
- * time passes. The wait is remembered among the answers of others, so that a rerun, which hears
- * them again, does not wait again. The caller's deadline does not end it: what a slow bank does
- * late it does all the same, and the work that follows must say so.
+ * A handler that waits is still in its asking phase: the store's one writing transaction is never
+ * held while time passes. The wait is recorded among the answers of other services, so that a rerun
+ * does not wait again. The caller's deadline does not end the wait: a slow bank acts late all the
+ * same, and the rest of the unit of work must record that.
  */
 
 #include <stdarg.h>

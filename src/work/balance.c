@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers first, then keeping, then giving: three passes over each group. */
+/* Three passes over each group: work out shares, keep what can be kept, give out the rest. */
 
 #include "work/balance.h"
 
 #include "base/error.h"
 
-/* Over all groups, and in the present one. */
+/* Totals over all groups, and counts within the present group. */
 struct tally {
     int members, able_count;
     bool able[BALANCE_MEMBERS_MAX];
-    int total[BALANCE_MEMBERS_MAX]; /* given so far */
-    int held[BALANCE_MEMBERS_MAX];  /* had before */
-    int left[BALANCE_MEMBERS_MAX];  /* of its number */
+    int total[BALANCE_MEMBERS_MAX]; /* items given so far */
+    int held[BALANCE_MEMBERS_MAX];  /* items it had before */
+    int left[BALANCE_MEMBERS_MAX];  /* of its share */
 };
 
-/* Who gets one more than the others: who has more already, else who got the least elsewhere. */
+/* Which member gets one more than the others: one that already has more, else the one with the
+ * least from other groups. */
 static int find_next_larger(const struct tally *tally, int base)
 {
     int best = -1;

@@ -3,11 +3,12 @@
 #define WORK_BALANCE_H
 
 /*
- * Who of a service's instances should have what: a pure function of who has it now and who lives.
+ * Which of a service's instances should have which items: a pure function of the present owners and
+ * of which instances are alive.
  *
- * All that can be had stands in groups (the shares of one subscription are one). In each group the
- * numbers that two instances get differ by one at most, and nothing moves that need not: an
- * instance keeps what it has up to its number. Everyone who is given the same comes to the same.
+ * Items come in groups (the partitions of one subscription form one). Within each group the shares
+ * of any two instances differ by one at most, and nothing moves unnecessarily: an instance keeps
+ * what it has, up to its share. The same input gives the same result everywhere.
  */
 
 #include <stdbool.h>
@@ -15,15 +16,15 @@
 #define BALANCE_MEMBERS_MAX 256
 
 struct balance_item {
-    int group;  /* those of one group stand side by side */
-    int owner;  /* a member, from 0; -1: nobody who lives */
-    int wanted; /* filled in: the member that should have it, -1: none can */
+    int group;  /* items of one group are adjacent */
+    int owner;  /* a member, from 0; -1: no live member */
+    int wanted; /* result: the member that should have it; -1: none can */
 };
 
-/* Whether a member can have what is in a group: an older program may not know of it. */
+/* Whether a member can have items of a group: an older program may not know the group. */
 typedef bool balance_able(const void *context, int group, int member);
 
-/* `able` NULL: all are. What nobody can have is wanted by -1. */
+/* `able` NULL: every member is able. `wanted` is -1 for items that no member can have. */
 void balance(struct balance_item *items, int count, int members, balance_able *able,
              const void *context);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch: several works in one commit, for events. Each member's handler runs on a fiber of its
- * own, so that what they ask of others is asked side by side. At its first use of the store a
- * member stops at the gate. When all have come to the gate (or to their end), one work is opened,
- * its fence checked, and the members go on one after the other, in order, inside it.
+ * A batch: several units of work in one commit, used for events. Each member's handler runs on its
+ * own fiber, so that the members ask other services side by side. At its first use of the store a
+ * member stops at the gate. When all have reached the gate or their end, one transaction is opened,
+ * its fence is checked, and the members go on inside it, one after the other, in order.
  *
- * All or nothing: the first that fails ends the batch, and members still at the gate are ended.
+ * All or nothing: the first failure ends the batch, and members still at the gate are ended.
  */
 
 #include "work/batch.h"
@@ -25,7 +25,7 @@ struct member {
 struct work_gate {
     struct member *members;
     int count;
-    int asking; /* members that have not come to the gate or their end */
+    int asking; /* members that have reached neither the gate nor their end */
     struct fiber *coordinator;
     bool waiting; /* the coordinator is parked */
     bool cancelled;
@@ -76,7 +76,7 @@ static void member_run(void *argument)
     bool by_fence;
     member->fiber = fiber_self();
     work_handler_run(member->work, &by_fence);
-    member->work->store_work = NULL; /* the batch's, not its own */
+    member->work->store_work = NULL; /* the batch's, not the member's own */
     member->work->phase = WORK_ENDED;
     arrived(member, MEMBER_ENDED);
 }

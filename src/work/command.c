@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands at the receiver: a fence around the work that a keyed request runs in.
+ * Commands at the receiver: a fence around the transaction in which a keyed request runs.
  *
- * The work's first statements judge the request by what is stored (judge), its last one records
- * the answer (record). Both are in the one work that the handler's changes are in, so after a
- * crash either all of it is there, and the answer is repeated, or nothing, and it runs as if for
- * the first time. The look before the work (peek) only spares a repeat the handler's questions.
+ * The transaction's first statements judge the request by the stored state (judge); its last one
+ * records the answer (record). The handler's changes are in the same transaction, so after a crash
+ * either everything is there, and the answer is repeated, or nothing, and the request runs as if
+ * for the first time. The look before the transaction (peek) merely saves a repeat the handler's
+ * requests to other services.
  *
  *     stored         a step arrives                     its undo arrives
  *     nothing        closed: `closed`; else runs        closed: `closed`; else `never`, for good
@@ -14,9 +15,9 @@
  *     undone, never  `undone`, `never`: nothing runs    its answer again
  *     pending        `pending`                          `pending`
  *
- * Invariants: a sender older than the newest seen of its name, or one that means another
- * incarnation of this store, changes nothing and is told no outcome. A digest that differs is
- * `mismatch`, but for tombstones, which have none, and undos, which compare none.
+ * Invariants: a request from a sender older than the newest one seen under its name, or meant for
+ * another incarnation of this store, changes nothing and gets no outcome. A differing digest is
+ * `mismatch`, except for tombstones, which have no digest, and undos, which compare none.
  */
 
 #include "work/command.h"
@@ -35,34 +36,34 @@
 
 enum verdict {
     VERDICT_RUN,
-    VERDICT_OLDER,  /* its sender is a former life of the caller */
-    VERDICT_REPEAT, /* the recorded answer */
+    VERDICT_OLDER,  /* the sender is an earlier incarnation of the caller */
+    VERDICT_REPEAT, /* repeats the recorded answer */
     VERDICT_PENDING,
     VERDICT_MISMATCH,
     VERDICT_CLOSED,
-    VERDICT_TAKEN_BACK, /* a step behind its undo */
-    VERDICT_SETTLE,     /* an undo of what was never done: a tombstone is to be written */
-    VERDICT_SETTLED,    /* an undo answered before */
+    VERDICT_TAKEN_BACK, /* a step that arrives after its undo */
+    VERDICT_SETTLE,     /* an undo of a step never done: a tombstone must be written */
+    VERDICT_SETTLED,    /* a repeated undo */
     VERDICT_FIXED
 };
 
 struct command {
-    struct work_fence fence; /* first */
+    struct work_fence fence;
     const struct command_request *request;
     bool service, undo;
     const char *caller;
     const char *key;
-    struct command_key name; /* of a service's key */
-    const char *incarnation; /* the sender's, "" for outside clients */
+    struct command_key name; /* parsed from a service's key */
+    const char *incarnation; /* the sender's; "" for outside clients */
     int64_t attempt;
     char digest[COMMAND_DIGEST_SIZE];
 
     /* What the latest judgement found. */
     enum verdict verdict;
-    bool newer; /* the sender is newer than any seen */
+    bool newer; /* the sender is newer than any seen before */
     struct ledger_command record;
 
-    const char *outcome; /* to be told, NULL: none */
+    const char *outcome; /* for Freehold-Outcome; NULL: none */
 };
 
 /* ---- Answers --------------------------------------------------------------------------------- */
@@ -86,7 +87,7 @@ static void reply_problem(fh_work *w, int status, const char *detail)
     w->retry_after_s = status == 503 ? COMMAND_RETRY_AFTER_S : 0;
 }
 
-/* A recorded {"status", "headers", "body"}. */
+/* Answers with a recorded {"status", "headers", "body"}. */
 static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_error *error)
 {
     json_t *recorded = NULL;
@@ -106,7 +107,7 @@ static enum fh_code reply_recorded(fh_work *w, const char *answer, struct fh_err
     return FH_OK;
 }
 
-/* From the arena that is set. */
+/* On the arena currently set. */
 static char *recordable(const fh_work *w)
 {
     json_t *recorded = json_object();
@@ -170,7 +171,7 @@ static enum verdict judge_undo(const struct command *command, bool found,
     return VERDICT_SETTLED;
 }
 
-/* What an undo handler finds at hand: the step's request and answer, kept for reruns. */
+/* For the undo handler: the step's request and answer, kept for reruns. */
 static enum fh_code remember_undone(fh_work *w, const struct command *command,
                                     struct fh_error *error)
 {
@@ -189,7 +190,7 @@ static enum fh_code remember_undone(fh_work *w, const struct command *command,
     return code;
 }
 
-/* Fills what was found; writes nothing. */
+/* Fills in what it finds; writes nothing. */
 static enum fh_code judge(fh_work *w, struct command *command, struct store_work *work,
                           struct fh_error *error)
 {
@@ -226,7 +227,7 @@ static const char *repeated_outcome(const struct command *command)
     return ledger_outcome_name(command->record.outcome);
 }
 
-/* Answers in place of the handler, by the verdict. */
+/* Sets the answer that the verdict calls for in place of the handler's. */
 static enum fh_code answer(fh_work *w, struct command *command, struct fh_error *error)
 {
     switch (command->verdict) {
@@ -294,7 +295,7 @@ static enum fh_code put_record(fh_work *w, struct command *command, enum ledger_
     return code;
 }
 
-/* For Freehold-At. A sequencer tells it after the commit, without another round trip. */
+/* For Freehold-At. A sequencer reports it after the commit, without another round trip. */
 static enum fh_code see_position(fh_work *w, struct fh_error *error)
 {
     if (w->context->store->ops->sequence)
@@ -313,7 +314,7 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
             ledger_caller_set_newest(w->store_work, command->caller, command->incarnation, error);
     if (!code && command->verdict == VERDICT_RUN && command->undo &&
         w->handler != command->request->undo) {
-        /* It was done by another instance after the look before this work. */
+        /* Another instance did the step after the look before this transaction. */
         w->by_fence = true;
         return error_set(error, FH_UNAVAILABLE, "The request to be undone was still under way.");
     }
@@ -338,7 +339,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
     struct arena *before = json_arena_set(&w->kept);
     enum fh_code code = FH_OK;
     if (command->undo && refused) {
-        command->outcome = NULL; /* undoing failed: nothing is decided, it is asked again */
+        command->outcome = NULL; /* undoing failed: nothing is decided, and the caller asks again */
     } else if (command->undo) {
         command->record.undo_answer = recordable(w);
         command->outcome = "undone";
@@ -361,7 +362,7 @@ static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
     return code;
 }
 
-/* Only opens the work: the fence has the word. */
+/* A handler that only opens the transaction: the fence decides. */
 static void let_fence_decide(fh_work *w)
 {
     work_store_write(w);
@@ -412,14 +413,14 @@ static enum fh_code parse(fh_work *w, struct command *command, struct fh_error *
     return code;
 }
 
-/* A look at what is committed. True: it could be answered from that; so it is durable. */
+/* Looks at what is committed. True: that was enough to answer, and the answer is durable. */
 static bool peek(fh_work *w, struct command *command)
 {
     struct fh_error error = {0};
     struct store_work *work;
-    command->verdict = VERDICT_SETTLE; /* no undo runs that has not seen what it undoes */
+    command->verdict = VERDICT_SETTLE; /* no undo handler runs before it has seen what it undoes */
     if (store_begin(w->context->store, STORE_READ_COMMITTED, &work, &error) != FH_OK)
-        return false; /* the work will say so */
+        return false; /* the transaction will report it */
     enum fh_code code = judge(w, command, work, &error);
     store_rollback(work);
     if (code)
@@ -436,7 +437,7 @@ static bool peek(fh_work *w, struct command *command)
 static enum fh_code run_held(fh_work *w, struct command *command)
 {
     const struct command_request *request = command->request;
-    /* Where no handler asks or waits, running it up to the fence is cheaper than a look. */
+    /* Where handlers neither ask nor wait, running one up to the fence is cheaper than a look. */
     bool asks = w->context->service->asks[0].service != NULL || w->context->waits;
     bool looks = command->undo ? request->undo != NULL : asks;
     if (looks && peek(w, command))
@@ -448,7 +449,7 @@ static enum fh_code run_held(fh_work *w, struct command *command)
     command->outcome = NULL;
     w->fence = &command->fence;
     enum fh_code code = work_run(w);
-    w->fence = NULL; /* it lives no longer than this call */
+    w->fence = NULL; /* it does not outlive this call */
     if (!w->durable)
         command->outcome = NULL;
     return code;

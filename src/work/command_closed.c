@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where command records end. A service's records go when it closes the saga they belong to, in
- * the work that stores what is closed: from then on its late messages are answered `closed`, for
- * ever, by a row that does not grow with the number of sagas. Those of outside clients, who close
- * nothing, go by age: see expiry.c.
+ * Where command records end. A service's records are deleted when it closes the saga they belong
+ * to, in the transaction that stores the closing. From then on late messages of that saga are
+ * answered `closed`, for ever, from a row that does not grow with the number of sagas. Outside
+ * clients close nothing; their records expire: see expiry.c.
  *
- * A closing only closes (command_closed_merge), so closings may come twice and in any order. Only
- * one from a former life of the caller is turned away.
+ * Closings only ever close (command_closed_merge), so they may arrive twice and in any order. Only
+ * one from an earlier incarnation of the caller is turned away.
  *
- * A caller that was restored closes its former life above the cut: what was done here for sagas
- * that it knows nothing of any more is reported in the same work (restored_caller.c).
+ * A restored caller closes its former incarnation above the cut: whatever this service did for
+ * sagas that the caller no longer knows is reported in the same transaction (restored_caller.c).
  */
 
 #include <string.h>
@@ -23,11 +23,11 @@
 #include "work/restored.h"
 
 struct closing {
-    struct work_fence fence; /* first */
+    struct work_fence fence;
     const char *caller, *incarnation, *birth;
     struct ledger_caller told;
-    struct restored_caller restored; /* birth NULL: its sender was not */
-    bool asks_lives;                 /* the sender wants to know which lives this store had */
+    struct restored_caller restored; /* birth NULL: the sender was not restored */
+    bool asks_lives;                 /* the sender asks which incarnations this store has had */
 };
 
 static enum fh_code tell_lives(fh_work *w, json_t *body, struct fh_error *error)
@@ -96,7 +96,8 @@ static void let_fence_decide(fh_work *w)
     work_store_write(w);
 }
 
-/* Whatever it did not name would be taken for a life that no backup has kept, and be closed. */
+/* An incarnation missing from the list would be taken for one that no backup has kept, and would be
+ * closed: the list must name at least the birth and the present incarnation. */
 static bool knows_lives(const json_t *lives, const char *birth, const char *present)
 {
     size_t index;
@@ -112,7 +113,7 @@ static bool knows_lives(const json_t *lives, const char *birth, const char *pres
     return knows_birth && knows_present;
 }
 
-/* What the message says. */
+/* Parses and checks the message. */
 static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
                           struct fh_error *error)
 {
@@ -167,6 +168,6 @@ enum fh_code command_closed_run(fh_work *w, const char *from)
     w->fence = &closing.fence;
     code = work_run(w);
     CRASH_POINT("closing.durable");
-    w->fence = NULL; /* it lives no longer than this call */
+    w->fence = NULL; /* it does not outlive this call */
     return code;
 }

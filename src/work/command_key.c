@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys, digests and closings, without a store. A service's key names the saga (by the incarnation
- * in which it began, and its number), the step and the element; nothing in it changes when the
- * saga is asked again, by another instance, or after a restore.
+ * in which it began, and its number), the step and the element. Nothing in it changes when the saga
+ * asks again, from another instance, or after a restore.
  */
 
 #include "work/command_key.h"
@@ -108,7 +108,7 @@ bool command_from_parse(const char *from, char *name, size_t size, const char **
 
 static void digest_part(crypto_generichash_state *state, const char *part, size_t length)
 {
-    uint64_t prefix = length; /* so that no two different requests are the same bytes */
+    uint64_t prefix = length; /* so that different requests never hash the same bytes */
     crypto_generichash_update(state, (const unsigned char *)&prefix, sizeof prefix);
     crypto_generichash_update(state, (const unsigned char *)part, length);
 }
@@ -173,7 +173,8 @@ static enum fh_code parse_numbers(const char *text, struct numbers *ret, struct 
     return FH_OK;
 }
 
-/* Asked of every command, and there may be thousands of numbers: they ascend, so few are read. */
+/* Runs for every command, and there may be thousands of numbers: a binary search in the text, since
+ * the numbers ascend. */
 static bool is_among(const char *array, int64_t number)
 {
     const char *low = array + 1, *high = array + strlen(array) - 1; /* within the brackets */

@@ -2,7 +2,7 @@
 #ifndef WORK_COMMAND_KEY_H
 #define WORK_COMMAND_KEY_H
 
-/* The pure parts of commands: what a key says, what a request's digest is, and what is closed. */
+/* The pure parts of commands: parsing keys, digesting requests, deciding which sagas are closed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,28 +17,29 @@
 #define COMMAND_DIGEST_SIZE 65  /* BLAKE2b of 32 bytes, in hex, with its NUL */
 #define COMMAND_ATTEMPT_MAX 30000
 
-/* What a service's key says: "CALLER/BIRTH.NUMBER/STEP/ELEMENT". */
+/* A key sent by a service: "CALLER/BIRTH.NUMBER/STEP/ELEMENT". */
 struct command_key {
     char caller[COMMAND_CALLER_SIZE];
     char birth[ID_SIZE];
     int64_t number;
 };
 
-/* Any key: 1..COMMAND_KEY_LENGTH_MAX visible ASCII characters. FH_INVALID says what is wrong. */
+/* Checks any key: 1..COMMAND_KEY_LENGTH_MAX visible ASCII characters. FH_INVALID says what is
+ * wrong. */
 enum fh_code command_key_check(const char *header, const char *key, struct fh_error *error);
 enum fh_code command_key_parse(const char *key, struct command_key *ret, struct fh_error *error);
-/* Freehold-Attempt's value: 1 when absent. FH_INVALID when it is none. */
+/* The value of Freehold-Attempt; 1 when it is absent. FH_INVALID when it is malformed. */
 enum fh_code command_attempt_parse(const char *text, int64_t *ret, struct fh_error *error);
 
-/* Of method, path, query and body; never of headers. */
+/* Covers method, path, query and body, but never headers. */
 void command_digest(char out[static COMMAND_DIGEST_SIZE], const char *method, const char *path,
                     const char *query, const char *body, size_t body_length);
 
-/* True when `number` is closed: nothing of that saga is done any more, for ever. */
+/* True when `number` is closed: nothing is ever done for that saga again. */
 bool command_is_closed(const struct ledger_caller *closed, int64_t number);
-/* A closing only closes: closed_through becomes the larger, and still open is only what both
- * leave open. `still_open` of either is a JSON array of numbers; the result's is ascending and
- * from the arena. FH_INVALID when one of them is no such array. */
+/* Merges two closings. Closings only ever close: closed_through becomes the larger one, and a
+ * number stays open only if both leave it open. Each `still_open` is a JSON array of numbers; the
+ * result's is ascending and allocated on the arena. FH_INVALID when either is not such an array. */
 enum fh_code command_closed_merge(const struct ledger_caller *one,
                                   const struct ledger_caller *other, struct arena *arena,
                                   struct ledger_caller *ret, struct fh_error *error);

@@ -2,13 +2,14 @@
 /*
  * The document model as handlers see it.
  *
- * One work changes one document, on every engine: a server that is asked for the same later may
- * have no transactions over several. The same document may be changed again in its work; a change
- * of a second one is the handler's fault, and so is a filter or an update that is none.
+ * One unit of work changes one document, on every engine: a service may later move to a server
+ * without transactions over several documents. The same document may be changed again within the
+ * unit of work. Changing a second one is the handler's fault, and so is a malformed filter or
+ * update.
  *
- * A document made by a keyed command without an id of its own gets one derived from the key. So a
- * command that is repeated where its record is gone (another instance, a store restored) meets its
- * own document instead of making a second one.
+ * A document that a keyed command creates without an id gets one derived from the key. If the
+ * command is repeated where its record is gone (another instance, a restored store), it meets its
+ * own document instead of creating a second one.
  */
 
 #include <sodium.h>
@@ -31,8 +32,8 @@ static const struct document_ops *documents_of(fh_work *w)
     work_fail(w, &error);
 }
 
-/* A wrong filter, update or collection names no field: that is the handler's fault, and no
- * client's. An unfit value names its field and is answered with 422. */
+/* An error that names no field is a wrong filter, update or collection: the handler's fault, not
+ * the client's. An invalid value names its field and is answered with 422. */
 static _Noreturn void fail(fh_work *w, struct fh_error *error)
 {
     if (error->code == FH_INVALID && !error->field[0])
@@ -115,7 +116,8 @@ static _Noreturn void fail_second(fh_work *w, const char *name)
     work_fail(w, &error);
 }
 
-/* The name to remember once the change is made; fails if the work has changed another one. */
+/* The name to remember once the change is made; fails if the unit of work has changed another
+ * document. */
 static const char *may_change(fh_work *w, const char *collection, const char *id)
 {
     const char *name = work_printf(w, "%s/%s", collection, id);
@@ -139,7 +141,7 @@ static void derive_id(char out[static DERIVED_ID_SIZE], const char *service, con
     unsigned char hash[crypto_generichash_BYTES];
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, sizeof hash);
-    for (int i = 0; i < 3; i++) /* each with its NUL, so that no two triples read alike */
+    for (int i = 0; i < 3; i++) /* each with its NUL, so that no two triples hash the same bytes */
         crypto_generichash_update(&state, (const unsigned char *)parts[i], strlen(parts[i]) + 1);
     crypto_generichash_final(&state, hash, sizeof hash);
     unsigned pending = 0;
@@ -153,12 +155,13 @@ static void derive_id(char out[static DERIVED_ID_SIZE], const char *service, con
     *at = '\0';
 }
 
-/* `document` with an id, which stands first in it. `ret_drawn`: one that nothing else can have. */
+/* `document` with an id as its first member. `ret_drawn`: the id is new, and no other document has
+ * it. */
 static json_t *with_id(fh_work *w, const char *collection, json_t *document, bool *ret_drawn)
 {
     *ret_drawn = false;
     if (!json_is_object(document) || json_object_get(document, "id"))
-        return document; /* an id that is none is refused with the rest, by the engine */
+        return document; /* a malformed id is refused by the engine, with the rest */
     char derived[DERIVED_ID_SIZE];
     const char *id = derived;
     *ret_drawn = !w->command_key;
@@ -166,7 +169,7 @@ static json_t *with_id(fh_work *w, const char *collection, json_t *document, boo
         id = fh_id_new(w);
     else if (!w->documents_changed)
         derive_id(derived, w->context->service->name, collection, w->command_key);
-    else /* a second one would get the first one's id, and be taken for it */
+    else /* a second document would get the first one's id, and be taken for it */
         fail_second(w, work_printf(w, "a new one in %s", collection));
     json_t *complete = json_object();
     if (!complete || json_object_set_new(complete, "id", json_string(id)) != 0 ||
@@ -220,7 +223,8 @@ json_t *fh_try_doc_update(fh_work *w, const char *collection, const char *id, js
 {
     struct fh_error error;
     json_t *document = update_one(w, collection, id, filter, update, &error);
-    /* A conflict that names a field is the update's with what is stored there: no expected one. */
+    /* A conflict that names a field is between the update and the stored document: not an expected
+     * one. */
     bool expected = error.code == FH_NOT_FOUND ||
                     (error.code == FH_CONFLICT && !error.retryable && !error.field[0]);
     if (!document && !expected)

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How records of outside clients end: by age, since those clients close nothing.
+ * Outside clients' records expire, since those clients close nothing.
  *
- * They age by a clock of their own. It begins as the wall clock did and goes on with the monotonic
- * one, so that no step of the wall clock moves it. The store remembers where it stood, beside all
- * other clocks (a row of the ledger's meta: the wall clock, the monotonic one, and the store's
- * server's, where there is one), as of every start and every look for old records. A process that
- * starts goes on from there by what they say has passed since, the least of it: the monotonic one
- * counts on from process to process, and is behind where it does not (another boot, another
- * machine), or stands before what is remembered, which tells nothing.
+ * Records age by a clock of their own. It starts at the wall clock's time and advances with the
+ * monotonic clock, so that no step of the wall clock moves it. At every start and every look for
+ * old records the store records the clock's value together with all other clocks (a row of the
+ * ledger's meta: the wall clock, the monotonic clock, and the store server's, where there is one).
+ * A process that starts continues from there and adds the least time that any of these clocks says
+ * has passed. A monotonic clock continues from process to process. After a reboot or on another
+ * machine it may show too little time, or a value lower than the recorded one; the latter is
+ * ignored.
  *
- * So several instances of one store, each with a wall clock of its own, age records alike: to
- * forget what another one has just written, an instance's clock and the server's would have to be
- * wrong alike. An older program's row says nothing of the server's, and is believed as far as it
- * goes.
+ * So several instances of one store, each with its own wall clock, age records alike: for an
+ * instance to expire what another has just written, its clock and the server's would both have to
+ * be wrong in the same way. A row written by an older program lacks the server's clock; the clocks
+ * it does have are used.
  *
- *     killed before a work here is durable    the next start counts from the one before: the same
+ *     killed before the transaction is durable    the next start continues from the former row: the
+ *                                                 same
  *
- * What it can't tell: without a server, a wall clock that was set while the machine itself was off;
- * nor, of a machine that was suspended while others of the same store were not, that its monotonic
- * clock stood still.
+ * What this can't detect: without a server, a wall clock set while the machine itself was off; and,
+ * when a machine was suspended while others of the same store were not, that its monotonic clock
+ * stood still.
  */
 
 #include <inttypes.h>
@@ -60,8 +62,8 @@ static enum fh_code clock_keep(struct store_work *work, struct work_context *con
     return ledger_meta_put(work, CLOCK_NAME, text, error);
 }
 
-/* As the store's server has it. It is asked outside of works, and seldom; who can't be asked now
- * has told enough before, or there are the other clocks. */
+/* Asks for the store server's clock, outside of transactions and seldom. If the server can't be
+ * asked now, its former answer or the other clocks are enough. */
 static void look_at_server(struct work_context *context)
 {
     struct work_keys *keys = context->keys;
@@ -78,7 +80,8 @@ struct clocks {
     int64_t clock_ms, wall_ms, monotonic_ms, server_ms;
 };
 
-/* Since they stood so. `both`: the server's was remembered, and is known now. */
+/* The time that has passed since `before`. `both`: the server's clock was recorded and is known
+ * now. */
 static int64_t passed_ms(struct work_context *context, const struct clocks *before, bool both)
 {
     int64_t monotonic_ms = world_monotonic_ns(context->world) / NS_A_MS;
@@ -120,7 +123,6 @@ static enum fh_code remove_slice(struct store_work *work, struct work_context *c
     return code == FH_OK ? clock_keep(work, context, error) : code;
 }
 
-/* One work, and again while it meets those of other processes. */
 static enum fh_code in_a_work(struct work_context *context,
                               enum fh_code (*run)(struct store_work *work,
                                                   struct work_context *context, int64_t *ret,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys under way. Memory only: what makes a command happen once is its record in the store; this
- * spares a repeat that arrives early a conflict, or an answer before the first one is durable.
+ * Keys in progress. They are in memory only: a command happens once because of its record in the
+ * store. This only saves an early repeat from conflicting with the first request, or from being
+ * answered before the first is durable.
  */
 
 #include "work/keys.h"
@@ -13,7 +14,7 @@
 
 struct key_under_way {
     struct fiber_queue queue;
-    int users; /* the holder and those who wait */
+    int users; /* the holder and the waiters */
     bool held;
 };
 

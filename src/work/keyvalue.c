@@ -2,9 +2,9 @@
 /*
  * The key-value model as handlers see it: values, counters, hashes and expiry.
  *
- * Everything that comes in is looked at here, so that an engine gets what fits (keyvalue.h). What
- * is built on an engine's reads and writes is built here too, so that it is the same on all of
- * them: a counter whose sum is wanted is a read and a write.
+ * All arguments are checked here, so that an engine gets only valid ones (keyvalue.h). Operations
+ * composed of an engine's reads and writes are composed here too, so that they are the same on all
+ * engines: a counter that returns its sum is a read and a write.
  */
 
 #include "work/keyvalue.h"
@@ -63,7 +63,7 @@ static void must_be_key(fh_work *w, const char *key)
     keyvalue_must_be_name(w, "key", key);
 }
 
-/* The text lives as long as the work, whichever way the handler ends. */
+/* The text lives as long as the unit of work, however the handler ends. */
 static const char *text_of(fh_work *w, const json_t *value)
 {
     struct fh_error error;
@@ -84,7 +84,7 @@ static void must_have_done(fh_work *w, enum fh_code code, const struct fh_error 
         work_fail(w, error);
 }
 
-/* False: it was not there, which is an answer too. */
+/* False: it was not there, which is an answer as well. */
 static bool was_there(fh_work *w, enum fh_code code, const struct fh_error *error)
 {
     if (code != FH_OK && code != FH_NOT_FOUND)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking away what is kept of keys that have expired or were deleted, in works of their own: a
- * slice each, so that none holds up others for long. Nobody sees what they remove.
+ * Removing the data left over from keys that have expired or were deleted: a slice per transaction,
+ * so that none holds up others for long. No reader sees what they remove.
  *
- * By the wall clock, as works see it. A slice that dies before its commit leaves no trace, and the
- * next start goes on with it.
+ * Expiry goes by the wall clock, as in units of work. A slice that dies before its commit leaves no
+ * trace, and the next start continues with it.
  */
 
 #include "base/crash.h"

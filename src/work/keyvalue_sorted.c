@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sorted sets as handlers see them, and places, which are members with scores of their own kind.
+ * Sorted sets as handlers see them, and places, which are members whose scores encode a location.
  *
  * A search around a place reads the members of the cells that its circle touches, at most
- * SEARCHED_MAX, and measures each: what is near is decided here, the same on all engines.
+ * SEARCHED_MAX, and measures the distance to each: nearness is decided here, the same on all
+ * engines.
  */
 
 #include <math.h>
@@ -175,7 +176,7 @@ static size_t search(fh_work *w, const char *key, struct geo_place center, doubl
             .min = ranges[i].min, .max = ranges[i].max, .limit = SEARCHED_MAX};
         json_t *list = members(w, key, &range), *one;
         searched += json_array_size(list);
-        /* A range that is full may have more: both are answered the same way. */
+        /* A full range may have more: both cases get the same answer. */
         if (searched >= SEARCHED_MAX)
             keyvalue_refuse(w, "radius_m",
                             work_printf(w,

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of an instance among others. One fiber does all of it, every LEASE_TICK_MS:
+ * How an instance joins the others, stays among them, and leaves. One fiber does everything, every
+ * LEASE_TICK_MS:
  *
- *   renew      our own row: one beat more. Not ours any more: we were taken for dead; all is lost
- *   join       under a new life, when we have none; the place of one of our name only once that is
- *              dead, but for a process that starts: it has been told that it is this instance
- *   look       at all rows (lease_look.c)
- *   bury       who is dead: its row goes, unless it has stirred meanwhile
- *   give, take what others should have, and what we should have and nobody who lives has
+ *   renew      increments the beat in our own row. If the row is no longer ours, we were taken
+ *              for dead and have lost everything
+ *   join       under a new session, when we have none. While another session under our name is
+ *              alive we wait, except when a process starts: it was told to be this instance
+ *   look       reads all rows (lease_look.c)
+ *   bury       removes the rows of dead instances, unless they have beaten since
+ *   give, take gives back what others should have, and takes what we should have and no live
+ *              instance has
  *
- * A death between any two of these statements leaves rows whose owner's beats stop: others take
- * them over. Two who take the same at once: one statement changes a row, the other none.
+ * An instance that dies between any two of these statements leaves rows whose owner no longer
+ * beats, and others take them over. If two take the same lease at once, one statement changes a row
+ * and the other none.
  */
 
 #include "work/lease.h"
@@ -51,7 +55,7 @@ static enum fh_code run_once(const struct statement *statement, enum store_mode 
     return code;
 }
 
-/* What meets others' works for as long as a tick is left to the next one. */
+/* A statement that conflicts is retried for as long as a tick lasts. */
 static enum fh_code run(const struct statement *statement, struct fh_error *error)
 {
     struct work_context *context = statement->manager->context;
@@ -89,7 +93,7 @@ static enum fh_code run_drop(const struct statement *statement, struct store_wor
     return ledger_lease_drop(work, statement->name, statement->owner, statement->beat, error);
 }
 
-/* ---- what we have -------------------------------------------------------------------------- */
+/* ---- our leases ---------------------------------------------------------------------------- */
 
 static void end(struct lease *lease, bool lost)
 {
@@ -163,7 +167,7 @@ static void new_life(struct lease_manager *manager)
                            random[i]);
 }
 
-/* `look` has told who has our name. */
+/* lease_look has found out who owns the row with our name. */
 static enum fh_code join(struct lease_manager *manager, struct fh_error *error)
 {
     new_life(manager);
@@ -184,7 +188,7 @@ static enum fh_code join(struct lease_manager *manager, struct fh_error *error)
     return lease_look(manager, error);
 }
 
-/* After a loss: not as long as another process lives under our name. */
+/* After losing everything: not while another process is alive under our name. */
 static void join_again(struct lease_manager *manager)
 {
     struct fh_error error;
@@ -206,7 +210,7 @@ static int64_t tick_ms(const struct lease_manager *manager)
     return lease_members(manager) > 1 ? LEASE_TICK_MS : LEASE_TICK_ALONE_MS;
 }
 
-/* How often we beat, the groups that we know of, and what our watchers tell. NULL: as it was. */
+/* How often we beat, the groups we know, and what our watchers tell. NULL: unchanged. */
 static char *next_note(const struct lease_manager *manager)
 {
     json_t *note = json_object(), *knows = json_array(), *told = json_array();
@@ -236,7 +240,7 @@ static char *next_note(const struct lease_manager *manager)
     return text;
 }
 
-/* False: the store can't be reached; nobody else can take anything then either. */
+/* False: the store can't be reached; then nobody else can take anything either. */
 static bool renew(struct lease_manager *manager)
 {
     struct fh_error error;
@@ -276,11 +280,11 @@ static void bury_dead(struct lease_manager *manager)
                                       .owner = member->owner,
                                       .beat = member->beat};
         if (run(&statement, &error) != FH_OK)
-            continue; /* it has stirred, another one was quicker, or the store is away */
+            continue; /* it has beaten, another instance was quicker, or the store is away */
         log_warning("%s (%s) shows no life: what it had is taken over.", member->name,
                     member->owner);
         lease_member_forget(manager, i);
-        /* What it had committed and not had numbered. */
+        /* Events that it committed but that have no positions yet. */
         if (store_sequence(manager->context->store, NULL, 0, &error) != FH_OK)
             log_info("Its last events get their positions with the next ones: %s", error.message);
     }
@@ -307,7 +311,7 @@ static void take(struct lease_manager *manager, const struct lease_entry *entry)
     }
 }
 
-/* To nobody. False: the store is away. */
+/* Gives the lease to nobody. False: the store is away. */
 static bool give_back(struct lease_manager *manager, const char *name, int64_t epoch)
 {
     struct fh_error error;
@@ -340,7 +344,7 @@ static void settle(struct lease_manager *manager, const struct lease_entry *entr
     case LEASE_AWAY:
         if (entry->wanted && entry->free && !manager->draining)
             take(manager, entry);
-        else if (ours) /* it was taken, and not wanted any more then */
+        else if (ours) /* we took it, but did not want it any more by then */
             give_back(manager, lease->name, entry->epoch);
         break;
     case LEASE_ENDING:
@@ -370,7 +374,7 @@ static void tick(struct lease_manager *manager)
     if (!manager->joined)
         return;
     if (manager->told_tick_ms != tick_ms(manager) && !renew(manager))
-        return; /* others must know at once how soon to miss us */
+        return; /* others must learn at once how soon to take us for dead */
     bury_dead(manager);
     lease_plan(manager);
     for (int i = 0; i < manager->entry_count && manager->joined; i++) {
@@ -474,7 +478,7 @@ void lease_manager_free(struct lease_manager *manager)
     free(manager);
 }
 
-/* ---- what is known ------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------- */
 
 int lease_members(const struct lease_manager *manager)
 {

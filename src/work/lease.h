@@ -3,22 +3,23 @@
 #define WORK_LEASE_H
 
 /*
- * What one instance of a service at a time does: apply one share of a subscription's events, take
- * over sagas, forget old commands. On engines with many instances each such thing is a lease, a
- * row of the store's fh_lease, and this is who gets which. docs/operate/instances.md tells the
- * story.
+ * Work that only one instance of a service may do at a time: applying one partition of a
+ * subscription's events, taking over sagas, expiring old commands. On engines that allow many
+ * instances each of these is a lease, a row of the store's fh_lease. The lease manager decides
+ * which instance gets which lease. docs/operate/instances.md tells the story.
  *
- * An instance shows every LEASE_TICK_MS that it lives, by one statement; and looks at all rows.
- * One that has shown nothing new for three of its ticks, by the observer's own clock, is removed,
- * and what it had is taken. No clock of another machine, nor the wall's, decides anything. Nothing
- * rests on the observer being right: every taking raises an epoch, and every work that a lease is
- * for fails unless it knows the newest one. So whoever was removed and lives on does no harm; it
- * notices, gives up all it had, and joins anew.
+ * Every LEASE_TICK_MS an instance shows with one statement that it is alive, and reads all rows. An
+ * instance that has shown nothing new for three of its ticks, by the observer's own clock, is
+ * removed, and its leases are taken over. No other machine's clock and no wall clock decides
+ * anything. Nothing depends on the observer being right: each time a lease is taken its epoch
+ * rises, and every transaction done under a lease fails unless it knows the newest epoch. So an
+ * instance that was removed but is still alive does no harm: it notices, gives up all its leases,
+ * and joins again.
  *
- *   AWAY ──taken──▸ OURS ──someone else should have it, or has it──▸ ENDING ──lease_ended──▸ AWAY
+ *   AWAY ──taken──▸ OURS ──another should have it, or has it──▸ ENDING ──lease_ended──▸ AWAY
  *
- * An embedded store has one process: there is no room (NULL), what is added is ours at once, and
- * nothing is written.
+ * An embedded store has one process, and no lease manager (NULL): every lease added is ours at
+ * once, and nothing is written.
  */
 
 #include <jansson.h>
@@ -29,11 +30,12 @@
 #include "store/store.h"
 
 #define LEASE_TICK_MS 300
-#define LEASE_TICK_ALONE_MS 1000 /* while nobody else lives: there is nobody to take over */
-#define LEASE_DEAD_TICKS 3       /* of its own: 3.15, so that what is late by little is not dead */
-#define LEASE_LOOKS_MIN 3        /* a late look is no proof that others were late */
+/* While no other instance is alive, so that nothing can be taken over. */
+#define LEASE_TICK_ALONE_MS 1000
+#define LEASE_DEAD_TICKS 3 /* of its own; in fact 3.15: a slightly late beat is no death */
+#define LEASE_LOOKS_MIN 3  /* our own late look does not prove that others were late */
 #define LEASE_NAME_SIZE 96
-#define LEASES_MAX 2048 /* of one service: shares of all its subscriptions */
+#define LEASES_MAX 2048 /* of one service: partitions of all its subscriptions */
 #define LEASE_MEMBERS_MAX 128
 
 struct work_context;
@@ -42,63 +44,68 @@ struct lease_manager;
 enum lease_state { LEASE_AWAY, LEASE_OURS, LEASE_ENDING };
 
 struct lease {
-    /* "share users 0/8": what is before the last blank names what is spread evenly. */
+    /* "share users 0/8": the part before the last space names the group that is spread evenly. */
     char name[LEASE_NAME_SIZE];
-    /* In the work that takes it: its fences. NULL: it has none but its name. */
+    /* Runs in the transaction that takes the lease, to write its fences. NULL: the lease's own row
+     * is its only fence. */
     enum fh_code (*take)(struct lease *lease, struct store_work *work, int64_t epoch,
                          struct fh_error *error);
-    /* It is ours, with `epoch`. Must not park. */
+    /* The lease is ours now, under `epoch`. Must not park. */
     void (*taken)(struct lease *lease);
-    /* It is not ours any more: lease_ended once nothing of it is under way, perhaps at once. Must
-     * not park. */
+    /* The lease is no longer ours: call lease_ended once nothing is in progress under it, possibly
+     * at once. Must not park. */
     void (*ends)(struct lease *lease);
     void *owner;
 
-    /* lease.c's. */
+    /* Private to lease.c. */
     struct lease_manager *manager;
     enum lease_state state;
-    int64_t epoch; /* 0: embedded */
+    int64_t epoch; /* 0: embedded store */
     bool lost;     /* while ENDING: there is nothing to give back */
-    bool ended;    /* while ENDING: it can be given back */
+    bool ended;    /* while ENDING: ready to be given back */
     struct lease *next;
 };
 
-/* NULL where the store has one process. `instance` NULL: "0". */
+/* NULL where the store has only one process. `instance` NULL: "0". */
 struct lease_manager *lease_manager_new(struct work_context *context, const char *instance);
-/* Joins, under a life of its own that store->instance then names, and begins to look. On a fiber.
- */
+/* Joins under a new session, which store->instance then names, and begins to look at the rows. On a
+ * fiber. */
 enum fh_code lease_manager_start(struct lease_manager *manager, struct fh_error *error);
-/* Takes nothing more. From anywhere. */
+/* No more leases are taken. Callable from anywhere. */
 void lease_manager_drain(struct lease_manager *manager);
-/* Leaves, so that the others need not wait: when nothing of what was ours is under way any more.
- * Nothing is called afterwards. On a fiber. */
+/* Leaves, so that the others need not wait. Call it once nothing is in progress under any of our
+ * leases. No callback is called afterwards. On a fiber. */
 void lease_manager_stop(struct lease_manager *manager);
 void lease_manager_free(struct lease_manager *manager);
 
-/* From now on we may get it. `room` may be NULL. */
+/* From now on this instance may get the lease. `manager` may be NULL. */
 void lease_add(struct lease_manager *manager, struct lease *lease);
 void lease_ended(struct lease *lease);
-/* Ours by its row, but the store does not let us do what it is for: it ends, is given back, and can
- * be had anew, with a new epoch, at the next look. Calls `ends`. Nothing where it is not ours. */
+/* The lease is ours according to its row, but the store refuses what we do under it. Ends it and
+ * gives it back; at the next look it can be taken again, with a new epoch. Calls `ends`. Does
+ * nothing if the lease is not ours. */
 void lease_give_up(struct lease *lease);
 
-/* Who lives, ourselves included, as seen last; 1 where there is no room. */
+/* The number of live instances as of the last look, including this one; 1 without a lease
+ * manager. */
 int lease_members(const struct lease_manager *manager);
 
-/* What whoever uses leases wants to hear and to tell; all but context may be NULL. */
+/* Callbacks of a user of leases; all but context may be NULL. */
 struct lease_watcher {
-    /* At each look; `changed`: an instance came or went. */
+    /* Called at each look; `changed`: an instance came or went. */
     void (*looked)(void *context, bool changed);
-    /* We were taken for dead: all that was ours is others', sagas too. */
+    /* This instance was taken for dead: all its leases, including those of sagas, belong to others
+     * now. */
     void (*lost)(void *context);
-    /* What the others shall know of us: a new reference. */
+    /* What the other instances should know about us: a new reference. */
     json_t *(*tell)(void *context);
     void *context;
-    struct lease_watcher *next; /* lease.c's */
+    struct lease_watcher *next; /* private to lease.c */
 };
-/* Before the start. `watcher` is kept. */
+/* Before the start. `watcher` must outlive the manager. */
 void lease_watch(struct lease_manager *manager, struct lease_watcher *watcher);
-/* What the others' watchers have told, in no order; borrowed, until the next look. */
+/* Visits what the other instances' watchers have told, in no particular order; borrowed until the
+ * next look. */
 void lease_told(const struct lease_manager *manager,
                 void (*visit)(void *context, const json_t *told), void *context);
 

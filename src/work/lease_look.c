@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One look at the rows of fh_lease: who lives, and who should have what. It only reads; what is
- * decided from it may be old by then, and is tried by statements that compare epochs.
+ * One look at the rows of fh_lease: which instances are alive, and which should have what. It only
+ * reads. Decisions made from it may be outdated by the time they are carried out, so the statements
+ * that do so compare epochs.
  *
- * An instance that is not there yet, or knows nothing of a group, gets none of it: each tells in
- * its note which groups it knows.
+ * A group's leases go only to instances that are present and know the group: each lists in its note
+ * the groups it knows.
  */
 
 #include <stdlib.h>
@@ -83,7 +84,8 @@ static void take_note(struct lease_member *member, const char *text)
                           : LEASE_TICK_ALONE_MS;
 }
 
-/* What the former looks showed of it is kept. `seen` so many are in the present one's order. */
+/* Keeps what former looks learnt about the member. `seen`: how many members are already in the
+ * order of this look. */
 static void see_member(struct lease_manager *manager, const struct ledger_lease *row, int seen)
 {
     int64_t now_ns = world_monotonic_ns(manager->context->world);
@@ -117,7 +119,7 @@ static void see_member(struct lease_manager *manager, const struct ledger_lease 
 
 struct look {
     struct lease_manager *manager;
-    int seen; /* members */
+    int seen; /* members so far */
 };
 
 static struct lease *lease_named(const struct lease_manager *manager, const char *name)
@@ -198,7 +200,7 @@ enum fh_code lease_look(struct lease_manager *manager, struct fh_error *error)
 
 struct planning {
     const struct lease_manager *manager;
-    const char *groups[LEASES_MAX]; /* a name in each */
+    const char *groups[LEASES_MAX]; /* the name of one entry of each */
 };
 
 static bool same_group(const char *a, const char *b)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A work's memory: from the arena of its present run, or the work ends. */
+/* Memory of a unit of work: from the arena of its present run; when it runs out, the unit of work
+ * ends. */
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Positions of what a work has published. An embedded store gives them inside the work. A server's
- * sequencer does so after the commit, and only then may anyone hear of the events: so work.c and
- * batch.c ask for them before the hooks behind the commit run.
+ * Positions of published events. An embedded store assigns them inside the transaction. A server's
+ * sequencer does so after the commit, and only then may anyone see the events: so work.c and
+ * batch.c fetch the positions before they run the hooks that follow a commit.
  *
- * If that fails the work stands all the same. Its events keep position 0 here; the store gives
- * them theirs as soon as it can be reached, and tells those who listen (store.h).
+ * If fetching fails, the transaction still stands. Its events keep position 0 here; the store
+ * assigns positions as soon as it can be reached, and notifies its listeners (store.h).
  */
 
 #include <stdlib.h>
@@ -26,7 +26,8 @@ void work_appended(fh_work *w, struct ledger_event *events)
     w->appended = appended;
 }
 
-/* Visits the events of all the works: counts them, takes them down, or tells them. */
+/* Visits the events of all units of work: counts them, copies them to `placed`, or sets their
+ * positions from it. */
 static int each_event(fh_work *const *works, int count, struct store_placed *placed, bool told)
 {
     int at = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a rerun of a handler hears again: the time, the randomness and the answers of others are
- * those of its first run, so that it decides the same way.
+ * What a rerun of a handler sees again: the time, the randomness and the answers of other services
+ * are those of its first run, so that it decides the same way.
  */
 
 #include <sodium.h>

@@ -48,7 +48,7 @@ static json_t *run(fh_work *w, const char *sql, va_list args, int row_max, int64
     struct fh_error error;
     must_be_relational(w);
     int count = objects_of(w, args, objects);
-    struct store_work *work = work_store_read(w); /* which refuses to write in a GET */
+    struct store_work *work = work_store_read(w); /* in a GET it refuses writes */
     if (relational_run(work, sql, objects, count, row_max, row_max ? &rows : NULL, ret_changes,
                        &error) != FH_OK)
         work_fail(w, &error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a handler sees of its request, and how it answers. */
+/* How a handler sees its request, and how it answers. */
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -81,7 +81,7 @@ const char *fh_service_name(fh_work *w)
     return w->context->service->name;
 }
 
-/* The handler's own: what it does to it is nobody else's business. */
+/* A copy for the handler: changing it affects nobody else. */
 json_t *fh_settings(fh_work *w)
 {
     json_t *settings = json_copy_all(w->context->settings);
@@ -95,7 +95,7 @@ static void fault(fh_work *w, const char *message)
     work_fail(w, &error);
 }
 
-/* `element` from 0 on: of an array, the value's place in it. */
+/* `element`: the value's index in an array; -1: it is no element. */
 static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int element)
 {
     char before[16] = "";
@@ -110,7 +110,8 @@ static void must_fit(fh_work *w, const fh_field *shape, const json_t *value, int
                          json_string_at(fault_found, "pointer"), detail ? detail : "it is wrong."));
 }
 
-/* An undo's answer is its own, and so is a saga's or an event's handler's. */
+/* Checks a route's answer against its declaration. Undo, saga and event handlers are not
+ * checked. */
 static void keep_declared(fh_work *w, int status, const json_t *body)
 {
     const struct fh_answer *declared = w->route ? &w->route->answer : NULL;
@@ -145,8 +146,8 @@ void fh_reply(fh_work *w, int status, json_t *body)
     w->reply_body = body;
 }
 
-/* What HTTP allows (RFC 9110, 5.1 and 5.5), and what is not the server's own business: a work
- * must not be committed whose answer can't be sent. */
+/* Names that HTTP allows (RFC 9110, 5.1 and 5.5) and that the server does not set itself: a unit of
+ * work must not be committed if its answer can't be sent. */
 static bool header_name_fits(const char *name)
 {
     static const char *const own[] = {"Connection", "Content-Length", "Content-Type",

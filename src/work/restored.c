@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lives of a store, from what fh_meta says of its ancestors. */
+/* The incarnations (lives) of a store, from its ancestors in fh_meta. */
 
 #include "work/restored.h"
 
@@ -47,7 +47,7 @@ enum fh_code lives_read(struct store_work *work, const char *present, struct liv
     return code;
 }
 
-/* -1: it is none of them. */
+/* -1: not an earlier incarnation of this store. */
 static int place_of(const struct lives *lives, const char *incarnation)
 {
     for (int i = 0; i < lives->count; i++) {
@@ -78,7 +78,7 @@ enum lives_lost lives_lost(const struct lives *lives, const char *incarnation, i
     if (strcmp(incarnation, lives->present) >= 0) /* ids are ordered by time */
         return LIVES_KEPT;
     if (place < 0)
-        return LIVES_LOST; /* a life that a restore has skipped as a whole */
+        return LIVES_LOST; /* an incarnation that a restore has skipped entirely */
     const struct life *life = &lives->before[place];
     if (!life->restored || position < life->position)
         return LIVES_KEPT;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A caller that was restored: at its receiver. Sagas that began behind the caller's cut, and in
- * lives that no backup has kept, are known here alone. In the work that closes them for ever, this
- * says what was done for them: once their records are gone nobody else could.
+ * A restored caller, seen by its receiver. Only the receiver still knows the sagas that began after
+ * the caller's cut, or in incarnations that no backup has kept. The transaction that closes them
+ * for ever also reports what was done for them: once their records are gone, nobody else could.
  *
- *     done, pending        it was done here, and nobody goes on with it, or takes it back
- *     refused, undone, never   nothing is left of it: nothing is said
- *     closed before        it had ended; its records are gone, and what it did stays
+ *     done, pending            it was done here, and nobody continues it or takes it back
+ *     refused, undone, never   nothing is left of it: not reported
+ *     closed before            it had ended; its records are gone, and what it did stays
  */
 
 #include <inttypes.h>
@@ -18,14 +18,14 @@
 #include "work/command_key.h"
 #include "work/restored.h"
 
-#define BIRTHS_MAX                                                                                 \
-    64 /* lives of one caller that are closed at once; the rest at its next restore */
+/* Incarnations of one caller closed at once; the rest at its next restore. */
+#define BIRTHS_MAX 64
 
 struct hearing {
     const struct restored_caller *caller;
     const char *service;
     struct restored_news news;
-    char skipped[BIRTHS_MAX][ID_SIZE]; /* lives that the caller never heard of */
+    char skipped[BIRTHS_MAX][ID_SIZE]; /* incarnations that the caller has never heard of */
     int skipped_count;
 };
 
@@ -50,7 +50,7 @@ static void skip_life(struct hearing *hearing, const char *birth)
         snprintf(hearing->skipped[hearing->skipped_count++], ID_SIZE, "%s", birth);
 }
 
-/* Is that saga none that the caller knows? */
+/* Is that a saga that the caller does not know? */
 static bool is_lost(struct hearing *hearing, const char *birth, int64_t number)
 {
     if (strcmp(birth, hearing->caller->birth) == 0)
@@ -141,7 +141,7 @@ enum fh_code restored_caller_heard(struct store_work *work, const char *service,
     struct hearing hearing = {.caller = caller, .service = service};
     static const struct ledger_caller all = {.closed_through = RESTORED_NUMBER_MAX,
                                              .still_open = "[]"};
-    /* Records stand in the order of callers: "" begins before all of them. */
+    /* Records are ordered by caller; starting at key "" comes before all of this caller's. */
     enum fh_code code =
         ledger_commands_read(work, caller->caller, "", INT32_MAX, see_command, &hearing, error);
     if (!code)

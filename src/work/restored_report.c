@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report: JSON values under names of fh_meta, so that every engine has it without a table of
- * its own. The first page, "restored", is what there was before there were more; "restored.1" and
- * so on follow, and "restored.pages" says how many these are and how many entries they have. A
- * program of a former version knows the first page alone, and leaves the others as they are. Beyond
- * all pages the report says how much it leaves out.
+ * The report: JSON values under names in fh_meta, so that no engine needs a table for it. The first
+ * page, "restored", dates from when there was only one page; "restored.1" and so on follow, and
+ * "restored.pages" holds the number of these further pages and of their entries. An older program
+ * knows only the first page, and leaves the others alone. Entries beyond the last page are only
+ * counted.
  *
- * An entry has no number: its id is made of what it says, so that those of former versions have one
- * too. It grows in the work that finds something out, so it is never told twice and never lost:
+ * An entry has no number: its id is a hash of its content, so that entries written by older
+ * programs have one too. The report grows in the transaction that discovers something, so no entry
+ * is reported twice or lost:
  *
- *     killed before that work's commit   it is found out again
- *     killed behind it                   it is there, until somebody has seen it
+ *     killed before that transaction's commit   it is discovered again
+ *     killed after it                           it is there until somebody has seen it
  */
 
 #include <inttypes.h>
@@ -25,7 +26,7 @@
 #define PAGES "restored.pages"
 #define NAME_SIZE 32
 
-/* Behind the first page. */
+/* The pages after the first. */
 struct extent {
     int pages;
     int64_t entries;
@@ -53,7 +54,7 @@ void restored_news_release(struct restored_news *news)
     *news = (struct restored_news){0};
 }
 
-/* ---- Pages: on the heap, as all below; the caller has seen to the arena -----------------------
+/* ---- Pages: on the heap, like everything below; the caller has set the arena --------------------
  */
 
 static enum fh_code read_extent(struct store_work *work, struct extent *ret, struct fh_error *error)
@@ -159,7 +160,7 @@ static enum fh_code add_entry(struct growing *growing, const json_t *entry, int6
     return code;
 }
 
-/* What was left out stands in the first page. */
+/* The count of entries left out is in the first page. */
 static enum fh_code add_left_out(struct store_work *work, int64_t more, struct fh_error *error)
 {
     json_t *first;
@@ -258,7 +259,7 @@ enum fh_code restored_count(struct store_work *work, int64_t *ret, struct fh_err
     return code;
 }
 
-/* ---- What was seen ----------------------------------------------------------------------------
+/* ---- Entries that were seen --------------------------------------------------------------------
  */
 
 static bool is_seen(const json_t *entry, int64_t *first, const json_t *ids)
@@ -279,7 +280,7 @@ static bool is_seen(const json_t *entry, int64_t *first, const json_t *ids)
     return false;
 }
 
-/* Of one page. */
+/* Removes the seen entries from one page. */
 static enum fh_code see_page(struct store_work *work, int page, int64_t *first, const json_t *ids,
                              size_t *ret_left, struct fh_error *error)
 {

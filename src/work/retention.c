@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ages by marks: a row of the ledger's meta for each period, [[clock, position], ...], oldest
- * first. A new mark is made when the last one is an eighth of the period old and there are new
- * positions. Of those that are older than the period only the newest is kept: it tells all that
- * they do.
+ * Ages by marks: a row of the ledger's meta for each period, "clock position;..." with the oldest
+ * mark first. A new mark is made when the last one is an eighth of the period old and there are new
+ * positions. Of the marks older than the period only the newest is kept: it says all that the
+ * others do.
  *
- *     killed before a mark is durable    the next one is made later: what is old is believed
- * younger
+ *     killed before a mark is durable    the next one is made later, so ages are underestimated
  *
- * Two processes that do this at once overwrite each other's marks, of which each is true.
+ * Two processes that do this at once overwrite each other's marks; either's marks are true.
  */
 
 #include "work/retention.h"
@@ -80,7 +79,8 @@ static void marks_format(const struct marks *marks, char text[TEXT_SIZE])
                                    marks->marks[i].clock_ms, marks->marks[i].position);
 }
 
-/* Of those that are old enough the newest becomes the first. */
+/* Removes all marks that are old enough except the newest of them, and returns its position; 0: no
+ * mark is old enough. */
 static int64_t marks_pass(struct marks *marks, int64_t now_ms, int64_t period_ms)
 {
     int old = 0;

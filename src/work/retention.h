@@ -3,11 +3,12 @@
 #define WORK_RETENTION_H
 
 /*
- * How long a store keeps what nobody needs any more, and by what clock that is judged.
+ * How long a store keeps data that nobody needs any more, and by which clock that is judged.
  *
- * Ages are counted as positions: beside the store's last position it is remembered when it was seen
- * there (command_clock_ms: no step of the wall clock moves it). What stands at such a mark or
- * before it is at least as old as the mark. A store that publishes nothing writes no marks.
+ * Ages are measured in positions: the store records a mark, its last position together with the
+ * time at which it stood there (command_clock_ms, which no step of the wall clock moves).
+ * Everything at or before a mark is at least as old as the mark. A store that publishes nothing
+ * writes no marks.
  */
 
 #include <jansson.h>
@@ -17,34 +18,35 @@
 #include "work/work.h"
 
 struct retention {
-    /* Events that every subscriber has passed are kept so long all the same: for subscribers that
-     * are just being added. */
+    /* Events that every subscriber has passed are still kept this long, for subscribers that are
+     * just being added. */
     int64_t events_kept_ms;
-    /* No subscriber holds events for longer than this, or more of them: it is expired then. */
+    /* No subscriber can hold back events for longer than this, nor more events than this: beyond
+     * that it is expired. */
     int64_t events_kept_ms_max;
     int64_t events_max;
-    /* Ended sagas, of which every receiver has been told. A receiver that is restored from a backup
-     * asks for what it has lost: so no backup should be older. */
+    /* Ended sagas whose every receiver has been notified. A receiver that is restored from a backup
+     * asks for what it has lost, so no backup should be older than this. */
     int64_t sagas_kept_ms;
-    int64_t look_ms; /* how often it is seen to */
+    int64_t look_ms; /* how often retention is enforced */
 };
 
 #define RETENTION_EVENTS_KEPT_MS (INT64_C(3600) * 1000)
 #define RETENTION_EVENTS_KEPT_MS_MAX (INT64_C(7) * 24 * 3600 * 1000)
 #define RETENTION_EVENTS_MAX 10000000
 #define RETENTION_SAGAS_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000)
-#define RETENTION_LOOK_MS 10000 /* sooner where events are kept for less */
+#define RETENTION_LOOK_MS 10000 /* more often where events are kept for less */
 #define RETENTION_LOOK_MS_MIN 100
 
-/* A process's configuration, "retention": {"events_kept_ms", "events_kept_ms_max", "events_max",
- * "sagas_kept_ms", "look_ms"}; each may be missing. */
+/* Read from a process's configuration, "retention": {"events_kept_ms", "events_kept_ms_max",
+ * "events_max", "sagas_kept_ms", "look_ms"}; each member is optional. */
 struct retention retention_of(const json_t *config);
 
-/* Marks of a period: at most so many, so an age is told too low by up to an eighth of the period.
- */
+/* The most marks kept for one period; an age is underestimated by up to an eighth of the period. */
 #define AGE_MARKS_MAX 10
-/* The highest position that is `period_ms` old or older, as far as is known; 0: none. Period 0: the
- * last one. `name` tells this period from others of the same store. On a fiber; may write. */
+/* The highest position known to be at least `period_ms` old; 0: none. With period 0: the last
+ * position. `name` distinguishes this period from others of the same store. On a fiber; may
+ * write. */
 enum fh_code age_position(struct work_context *context, const char *name, int64_t period_ms,
                           int64_t *ret, struct fh_error *error);
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running again what met a conflict. An embedded store runs it alone at once: then there is nobody
- * left to conflict with. On a server others go on, and those that came into each other's way once
- * would do so again: so each waits a time drawn between nothing and a bound that doubles. After a
- * few tries a work asks to be alone in its process too, so that a long one comes to its end.
+ * Running a unit of work again after a conflict. An embedded store runs it exclusively at once:
+ * then there is nothing left to conflict with. On a server other processes go on, and transactions
+ * that collided once would collide again: so each waits for a random time below a bound that
+ * doubles. After a few tries it also asks to be exclusive within its process, so that a long one
+ * can finish.
  */
 
 #include "work/batch.h"
 
-#define ALONE_TRIES_MAX 5   /* embedded stores */
-#define SERVER_TRIES_MAX 60 /* half a minute of waiting at the most, where no deadline ends it */
-#define SHARED_TRIES_MAX 8  /* of these, without asking to be alone */
+#define ALONE_TRIES_MAX 5
+#define SERVER_TRIES_MAX 60 /* at most half a minute of waiting, where no deadline ends it */
+#define SHARED_TRIES_MAX 8  /* of these, before it asks to be exclusive */
 #define PAUSE_MS_MIN 2
 #define PAUSE_MS_MAX 1000
 
@@ -29,7 +30,7 @@ static int64_t pause_ns(struct world *world, int tries)
 bool work_retry(struct work_context *context, struct work_tries *tries, int64_t deadline_ns)
 {
     tries->count++;
-    if (!context->store->ops->sequence) { /* one writer: nobody else is left */
+    if (!context->store->ops->sequence) { /* one writer: nothing else can conflict */
         tries->alone = true;
         return tries->count <= ALONE_TRIES_MAX;
     }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rings of spans: the newest takes the oldest's place. Both lie in one image, which is memory, or a
- * file of the same size that is mapped in memory: keeping a span is the same copy in both, and what
- * was copied outlives the process however it ends. Nothing is ever synced: after the machine's own
- * death some may be missing or torn. So nothing in the file is believed: its size and its head must
- * be those of this build, or it begins anew; all lengths are the image's, and kinds are looked at.
+ * Rings of spans: the newest replaces the oldest. Both rings lie in one image, which is plain
+ * memory or a memory-mapped file of the same size. Keeping a span is the same copy in either case,
+ * and in a file the copy survives however the process ends. Nothing is ever synced: after a crash
+ * of the machine some spans may be missing or torn. So nothing in the file is trusted: its size and
+ * head must be those of this build, or it is started afresh; lengths always come from the image's
+ * layout, and kinds are checked.
  *
- * All blocks of the file are allocated before it is used, since a full disk would kill the process
- * at a copy; file systems that give changed blocks new places can't promise that, and get no file.
+ * All blocks of the file are allocated before it is used, since with a full disk a copy would kill
+ * the process. File systems that move changed blocks can't promise that, and get no file.
  */
 
 #define _GNU_SOURCE
@@ -42,11 +43,11 @@ struct kept {
 
 #define HEAD "freehold spans 1"
 
-/* Pages of it become memory when they are first written. */
+/* A page of it takes up memory only once it is written. */
 struct image {
     char head[16]; /* not terminated */
     uint64_t kept_size;
-    uint64_t reads_next, others_next; /* how many there ever were */
+    uint64_t reads_next, others_next; /* how many there have ever been */
     struct kept reads[SPANS_READS_MAX], others[SPANS_OTHERS_MAX];
 };
 
@@ -162,7 +163,7 @@ void spans_free(struct spans *spans)
 
 /* ---- Keeping ---- */
 
-/* What is too long is cut. */
+/* Cuts text that is too long. */
 static void copy(char *to, size_t size, const char *text)
 {
     to[0] = to[size - 1] = '\0';
@@ -219,8 +220,8 @@ bool spans_part(const char *parent, uint64_t number, char out[static SPANS_TRACE
 static const char *const kinds[] = {"request", "request", "ask",   "step",
                                     "undo",    "handler", "heard", "published"};
 
-/* Paths and keys come from outside and are shown on terminals: what is no visible ASCII becomes
- * '?'. A path's query is nobody's business. */
+/* Paths and keys come from outside and are shown on terminals: anything but visible ASCII becomes
+ * '?'. A path's query is left out. */
 static json_t *text_of(const char *text, size_t size, char end)
 {
     char plain[TEXT_SIZE];
@@ -254,7 +255,7 @@ static bool fits(const struct kept *kept, const char *trace, const char *key)
     return trace ? strncmp(kept->trace, trace, TRACE_LENGTH) == 0 : strcmp(kept->key, key) == 0;
 }
 
-/* False: there are more than are told. */
+/* False: there are more than fit in one answer. */
 static bool find_in(const struct ring *ring, const char *trace, const char *key, json_t *list)
 {
     uint64_t next = *ring->next, count = next < ring->size ? next : ring->size;

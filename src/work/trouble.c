@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Failures in a row are one trouble, which ends with the first work that goes well. A store that
- * fails under load fails thousands of times a second: the log has a line a minute of it. */
+/* Failures in a row are one trouble, which ends with the first unit of work that succeeds. A store
+ * that fails under load fails thousands of times a second: the log gets one line a minute. */
 
 #include "work/trouble.h"
 
@@ -51,7 +51,7 @@ void trouble_note(struct trouble troubles[static TROUBLE_KINDS], enum trouble_ki
         passed(trouble, kind, world_monotonic_ns(world));
 }
 
-/* A server's own words may be cut in the middle of a character. */
+/* A server's message may be cut in the middle of a character. */
 static json_t *text_of(const char *text)
 {
     size_t length = strlen(text);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a store serves again, of a service that nobody asks for anything. The read is of the
- * ledger's counter, from wherever GETs are read; the write is of a row of its meta, so that it
- * takes what any work takes: a lock, room on the disk, a commit. The row says when, and nobody
- * reads it: whichever instance wrote last, and whether the process died before or after it, is
- * the same to all.
+ * Finds out whether the store serves again, for a service that gets no requests. The read is of the
+ * ledger's counter, from wherever GETs are read; the write is to a row of its meta, so that it
+ * needs what any transaction needs: a lock, room on the disk, a commit. The row holds the time, but
+ * nobody reads it: it does not matter which instance wrote it last, or whether the process died
+ * before or after writing.
  *
- * What fails here is not counted as a work's failure, and leaves the trouble as it was told. Of a
- * conflict nothing follows: another process's work may have been done, or not.
+ * A failure here does not count as a failed unit of work, and leaves the trouble as it was
+ * reported. A conflict proves nothing: another process's transaction may have committed or not.
  */
 
 #include <inttypes.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ending a handler from inside a call. One in C is left by a jump; one in C++ may hold objects with
- * destructors, so its frames are unwound one by one, as pthread_exit does it: destructors run, and
- * `catch (...)` is entered. A handler that keeps there what ends it is ended all the same, from
- * where its catch ends.
+ * Ending a handler from inside a call. A handler in C is left by a jump. One in C++ may hold
+ * objects with destructors, so its frames are unwound one by one, as pthread_exit does: destructors
+ * run, and `catch (...)` is entered. A handler that swallows the exception there is ended all the
+ * same, when its catch ends.
  *
- * All that is needed for it lies in the work, since the stack below is given up on the way.
+ * Everything needed for this is stored in the unit of work, because the stack below is given up on
+ * the way.
  */
 
 #include "work/work.h"
@@ -27,6 +28,8 @@ static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
 
 static _Noreturn void unwind(fh_work *w);
 
+/* Does nothing for an unwinding that a newer one has replaced: a call inside the catch has ended
+ * the handler again. */
 static void on_caught(_Unwind_Reason_Code reason, struct _Unwind_Exception *exception)
 {
     (void)reason;

@@ -4,14 +4,14 @@
  *
  *     ASKING --first use of the store--> OPEN --handler returned--> finish, record, commit
  *        |                                 |
- *        +------ work_fail (longjmp) ------+--> rollback; a refusal of a fenced work is then
- *                                               recorded in a work of its own
+ *        +------ work_fail (longjmp) ------+--> rollback; a refusal by a fenced handler is then
+ *                                               recorded in a transaction of its own
  *
- * Dying before COMMIT is durable leaves no trace; dying after it leaves everything, and whoever
- * asks again under the same key gets the recorded answer.
+ * Dying before COMMIT is durable leaves no trace. Dying after it leaves everything, and a repeat
+ * under the same key gets the recorded answer.
  *
  * A conflict (a broken commit group, a serialization failure) runs the handler again from its
- * start: see retry.c. Its arena is emptied; the time, randomness and answers of others it heard are
+ * start: see retry.c. Its arena is emptied; the time, randomness and answers of other services are
  * kept, so that it decides the same way.
  */
 
@@ -28,7 +28,7 @@
 #include "work/batch.h"
 
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
-#define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* a byte is written as six at the most */
+#define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* escaping makes six bytes of one at most */
 #define HANDLER_FAULT "The service has a fault here; its log says which."
 
 enum { RAN_TO_ITS_END = 0, ENDED_BY_FAILURE, ENDED_BY_FENCE };
@@ -67,7 +67,7 @@ static int status_of(enum fh_code code)
     case FH_UNAVAILABLE:
     case FH_NO_MEMORY:
         return 503;
-    case FH_OUTCOME_UNKNOWN: /* no engine lets it out */
+    case FH_OUTCOME_UNKNOWN: /* engines resolve it themselves */
     case FH_UNSUPPORTED:
     case FH_OK:
         break;
@@ -90,10 +90,10 @@ static void set_problem(fh_work *w, const struct fh_error *error)
         errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
                            error->message);
     int status = status_of(error->code);
-    if (status == 500 && !w->snapshot) /* who runs it in his own has more to say of it */
+    if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
         log_error("a handler's fault: %s", error->message);
     else if (store_is_damaged(error))
-        log_error("%s", error->message); /* a person has to act, whoever asked */
+        log_error("%s", error->message); /* an operator has to act, whatever the request was */
     set_reply(w, status,
               problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
     if (status == 503 && !w->retry_after_s)
@@ -172,7 +172,7 @@ static void open_write(fh_work *w)
         work_fail(w, &error);
     }
     w->phase = WORK_OPEN;
-    /* Nobody waits for it any more. (A handler that came late by its own will goes on.) */
+    /* The client no longer waits. (A handler that had passed its deadline before goes on.) */
     if (was_in_time && !is_in_time(w))
         fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
     if (was_in_time && w->deadline_ns > 0)
@@ -280,8 +280,8 @@ static void run_begin(fh_work *w)
     memset(&w->failure, 0, sizeof w->failure);
 }
 
-/* Before the commit: a text this large could neither be recorded nor sent. Only a large arena can
- * hold one, so that most answers are not measured. */
+/* Before the commit: an answer this large could be neither recorded nor sent. Only a large arena
+ * can hold one, so most answers are not measured. */
 static void check_reply(fh_work *w)
 {
     if (!w->reply_body || w->arena.size < REPLY_MEASURED_SIZE_MIN)
@@ -306,7 +306,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     switch (_setjmp(fail_to)) {
     case RAN_TO_ITS_END: {
         w->handler(w);
-        /* jansson's calls fail in silence: an answer or a row could lack a part. */
+        /* jansson fails silently without memory: an answer or a row could lack a part. */
         if (w->arena.refused)
             fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
         check_reply(w);
@@ -346,7 +346,8 @@ void work_committed(fh_work *w)
     json_arena_set(before);
 }
 
-/* What made it fail may be the doing of another work, which has not come to be. */
+/* The failure may stem from reading another transaction's uncommitted changes, which never became
+ * durable. */
 static enum fh_code run_apart(fh_work *w)
 {
     error_set(&w->failure, FH_CONFLICT, "What the work has read was not committed.");
@@ -361,7 +362,7 @@ static void note_store(const fh_work *w, enum fh_code code, const struct fh_erro
                  w->context->world, code, error);
 }
 
-/* Ends what the run began: everything of it, or nothing. */
+/* Commits everything the run did, or rolls all of it back. */
 static enum fh_code run_end(fh_work *w, bool by_fence)
 {
     enum fh_code code = w->failure.code;
@@ -400,7 +401,7 @@ static bool is_refusal(const fh_work *w)
            !(w->failure.code == FH_CONFLICT && w->failure.retryable);
 }
 
-/* One attempt to record the refusal in w->reply_* in a work of its own. */
+/* One attempt to record the refusal in w->reply_*, in a transaction of its own. */
 static enum fh_code refusal_try(fh_work *w, enum store_mode mode, struct fh_error *error)
 {
     enum fh_code code = store_begin(w->context->store, mode, &w->store_work, error);

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The feed. One answer is one snapshot of the store: position, trimmed position, the id at the
- * cursor and the rows are read in it, so that nothing can be trimmed between the judgement and
- * the rows. When it holds nothing that the reader wants, the fiber waits for a commit of this
- * process, or for word of another's (look.c), and looks again.
+ * The feed is a user of the outbox's reader (outbox/reader.h), which judges the place and finds the
+ * events. Here a query becomes a reading, events become envelopes in a body, results become a
+ * status and headers, and a reading that found nothing becomes a long poll.
  *
- *   judged  200 | 409 | 410                      (in this order: 409 before 410)
- *   empty   wait for a commit, until `wait` is over, the service drains, or something of other
- *           types has been passed over for FEED_SKIPPED_HOLD_MS
- *
- * `done` is remembered in memory and written down by a fiber of its own, at most once a second,
- * never in an answer's path. After a crash the last second of it is lost, which only delays
- * trimming: a subscriber that is believed to be further back than it is loses nothing.
+ *   judged  200 | 409 | 410
+ *   empty   wait for a commit, until `wait` is over, the service drains, or events of other
+ *           types have been passed over for OUTBOX_SKIPPED_HOLD_MS
  */
 
 #include "event/feed/feed.h"
@@ -49,7 +44,7 @@ static const fh_field feed_shape[] = {
     {"wait", FH_INT, .min = 0, .max = FEED_WAIT_S_MAX, .optional = true},
     {0}};
 
-/* A subscriber as it last told. */
+/* One request, and what its answer is made from. */
 struct feed_subscriber {
     char name[FEED_NAME_LENGTH_MAX + 1], partition[17];
     int64_t done, seen;
@@ -57,7 +52,7 @@ struct feed_subscriber {
 };
 
 struct feed_query {
-    json_t *typed; /* what the texts below live in */
+    json_t *typed; /* the query; the texts point into it */
     const char *incarnation, *id, *name, *partition, *seen_id;
     int64_t after, done, seen;
     unsigned partition_index, partition_count;
@@ -78,7 +73,7 @@ struct feed_scan {
     int64_t last;
     int64_t next;
     char next_id[ID_SIZE];
-    bool continued; /* the cursor is of an ancestor, and its place the same in this store */
+    bool continued;
 };
 
 /* ---- the answer ---------------------------------------------------------------------------- */
@@ -115,6 +110,7 @@ void feed_answer_release(struct feed_answer *answer)
     answer->body = NULL;
 }
 
+/* Why the reader's place is refused; NULL: it is not refused. */
 static void answer_of_scan(struct event_manager *manager, struct feed_scan *scan,
                            struct feed_answer *answer)
 {
@@ -158,7 +154,7 @@ static const char *string_or(const json_t *typed, const char *name, const char *
     return value ? value : otherwise;
 }
 
-/* NULL, or what is wrong. */
+/* NULL, or a description of the error. */
 static const char *query_read(struct feed_query *query)
 {
     const json_t *typed = query->typed;
@@ -184,7 +180,7 @@ static const char *query_read(struct feed_query *query)
     return NULL;
 }
 
-/* False: the answer says what is wrong. */
+/* False: the answer describes the error. */
 static bool query_parse(struct feed_query *query, const json_t *strings, struct feed_answer *answer)
 {
     json_t *faults = shape_query(feed_shape, strings, &query->typed);
@@ -201,7 +197,7 @@ static bool query_parse(struct feed_query *query, const json_t *strings, struct 
     return false;
 }
 
-/* ---- one snapshot -------------------------------------------------------------------------- */
+/* ---- the body ------------------------------------------------------------------------------ */
 
 static bool is_wanted(const struct feed_query *query, const struct ledger_event *event)
 {
@@ -239,7 +235,8 @@ static bool scan_event(void *context, const struct ledger_event *event)
     return scan->count < scan->query->limit;
 }
 
-/* Whether the reader's cursor is a place in this store: sets status and why. */
+/* ---- the long poll ------------------------------------------------------------------------- */
+
 static enum fh_code scan_judge(struct feed_scan *scan, struct store_work *work,
                                struct fh_error *error)
 {

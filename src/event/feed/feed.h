@@ -3,12 +3,12 @@
 #define EVENT_FEED_FEED_H
 
 /*
- * GET /_freehold/feed: the outbox, read in order over HTTP by those who subscribe.
+ * GET /_freehold/feed: the outbox, read in order over HTTP by subscribers.
  *
- *   incarnation  of the store that the reader's cursor stands in; absent before the first contact
+ *   incarnation  of the store in which the reader's cursor lies; absent before the first contact
  *   after, id    the position read up to, and the id of the event there; absent: from the beginning
- *   done         what the reader has committed: only this will allow trimming
- *   name, share  who reads: recorded with `done`, "orders" and "0/1"
+ *   done         how far the reader has committed: only this allows trimming
+ *   name, share  the reader's name and partition, recorded with `done`: "orders" and "0/1"
  *   seen, seen_id  while a snapshot's rows lie ahead of the cursor: the highest position that they
  *                came from, judged as `after` is
  *   types        a list, absent: all; fields: see fields.h, absent: all
@@ -16,13 +16,14 @@
  *
  *   200  application/cloudevents-batch+json (envelope.h), `Freehold-Next: position,id` (scanned to,
  *        also past other types), `Freehold-Last: position`
- *   409  another incarnation, a cursor ahead, or another id at that position: resynchronise
- *   410  what follows `after` was trimmed: resynchronise
+ *   409  another incarnation, a cursor ahead, or another id at that position: resync
+ *   410  what follows `after` was trimmed: resync
  *   400  a parameter is wrong; 503 the store can't be read now
  *
- * Every answer that read the store carries `Freehold-Incarnation`. One to a cursor of an earlier
- * incarnation, in which this store's events up to there are the same, since it was moved whole,
- * carries `Freehold-Continues` with that one: the reader goes on in the present one.
+ * Every answer for which the store was read carries `Freehold-Incarnation`. If the cursor is of an
+ * earlier incarnation, but the store was moved whole, so that its events up to there are the same,
+ * the answer carries that incarnation in `Freehold-Continues`, and the reader goes on in the
+ * present one.
  */
 
 #include <jansson.h>
@@ -36,7 +37,7 @@
 #define FEED_LIMIT_MAX 1000
 #define FEED_LIMIT_DEFAULT 256
 #define FEED_WAIT_S_MAX 30
-/* An answer's body ends before it would pass this; one event is always sent. */
+/* An answer's body never exceeds this, except that one event is always sent. */
 #define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
 #define FEED_SCAN_MAX 4096        /* outbox rows looked at in one snapshot */
 #define FEED_READERS_MAX 1024     /* long polls; what comes beyond is answered at once */
@@ -58,20 +59,20 @@ struct feed_answer {
     size_t body_length;
     struct http_header headers[FEED_HEADERS_MAX];
     size_t header_count;
-    /* What headers point to. */
+    /* The headers point into these. */
     char incarnation[64], continues[64], next[64], last[24];
 };
 
-/* `query` is path_query's object. On a fiber, which it parks while it waits. */
+/* `query` is path_query's object. Runs on a fiber, and parks it while waiting. */
 void feed_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
 void feed_answer_release(struct feed_answer *answer);
 
-/* Within the room: one header more, whose texts live as long as the answer; a problem, which is
- * taken, in place of what was asked for. */
+/* Within the layer: adds a header, whose texts must live as long as the answer; answers with a
+ * problem, taking ownership of it. */
 void feed_header(struct feed_answer *answer, const char *name, const char *value);
 void feed_problem(struct feed_answer *answer, int status, json_t *problem);
-/* 503 where the next time may do, also of a reading work that the store's server ended: it is asked
- * again. */
+/* 503 if another try may succeed, also after the store's server aborted a reading transaction: the
+ * client asks again. Else 500. */
 int feed_status(const struct fh_error *error);
 /* Within the room: what a subscriber has committed (`done`) and read in this incarnation; written
  * down soon. */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A page is what the store held at one moment: rows, as the service's own handler lists them, and
- * the last position of each one's key. Where the engine has snapshots, one work reads both. Where
- * each read sees its own moment, a writing work does, which changes nothing: its commit finds out
- * whether all of it was so at once. If not, the page is read again.
+ * the last position of each row's key. If the engine has snapshots, one transaction reads both. If
+ * each read sees its own moment, a writing transaction that changes nothing reads them: its commit
+ * finds out whether they were all true at once. If not, the page is read again.
  *
- * A key whose newest event has no position yet would be told with an older one than its row
- * reflects, and that event would then be applied on top: such a page is read again. What is absent
- * from a page counts as well: a key that was removed is not there although its last event may have
- * no position yet. So where a sequencer gives positions, the page's own position is asked for
- * behind it, when all that the page held has one.
+ * If a key's newest event has no position yet, the row reflects that event but would be sent with
+ * an older position, and the event would then be applied a second time: such a page is read again.
+ * Rows missing from a page matter as well: a key may be missing because it was removed by an event
+ * that has no position yet. So where a sequencer assigns positions, the page's own position is read
+ * after the page, once everything that the page reflects has one.
  *
- * A page that is read again is half as long: so it meets fewer changes, and keys that change all
- * the time hold up only themselves. So is one that fails at anything but an outage: the handler's
- * memory, the answer's size, what the engine reads in one work are bounds in bytes, and the
- * service's author can't know how many rows meet them. How many rows of a type come through is
- * remembered for the pages behind, and tried upwards again (base/portion.h). What fails by itself
- * is told with its type and key, as far as that is known: it holds up what comes behind it, for a
- * page without it would mean that it is not there.
+ * A page that is read again is half as long: it meets fewer changes, and keys that change all the
+ * time hold up only themselves. The same happens after any failure except an outage: the handler's
+ * memory, the answer's size and what the engine reads in one transaction are limited in bytes, and
+ * the service's author can't know how many rows reach the limits. The number of rows of a type that
+ * worked is remembered for later pages, and raised again by and by (base/portion.h). A single row
+ * that fails is reported with its type and key, as far as they are known. It holds up all later
+ * rows, since a page without it would mean that its key does not exist.
  */
 
 #include "event/feed/snapshot.h"
@@ -41,7 +41,7 @@
 #include "work/batch.h"
 #include "world/world.h"
 
-#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* what comes before all keys */
+#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 #define HANDLER_MS_MAX 10000
 
 static const fh_field snapshot_shape[] = {
@@ -57,26 +57,26 @@ static const fh_field snapshot_shape[] = {
     {"fields", FH_LIST, .max = FIELDS_MAX, .optional = true},
     {0}};
 
-/* One page, and the work that lists its rows. */
+/* One page, and the unit of work that lists its rows. */
 struct page {
     fh_work w; /* first: it is cast from */
     const struct fh_published *published;
     const json_t *typed;
-    bool integers; /* the keys are */
+    bool integers; /* the keys are integers */
     unsigned partition_index, partition_count;
     int limit;
     struct fields fields;
     json_t *keys;      /* of the rows, in their order */
-    struct map places; /* key → position on the heap */
+    struct map places; /* key → its last position, on the heap */
     struct text body;  /* the answer's */
     int64_t position;
     char position_id[ID_SIZE];
     bool unsequenced;
     int status;
-    const char *why; /* not 200 */
+    const char *why; /* when the status is not 200 */
 };
 
-/* ---- what is declared ---------------------------------------------------------------------- */
+/* ---- declarations -------------------------------------------------------------------------- */
 
 static const fh_field *key_field(const struct fh_published *published)
 {
@@ -120,7 +120,7 @@ static json_int_t integer_or(const json_t *typed, const char *name, json_int_t o
     return value ? json_integer_value(value) : otherwise;
 }
 
-/* The handler, and what its rows must be. A fault of theirs is the handler's. */
+/* Runs the service's handler and checks its rows. Invalid rows are the handler's fault. */
 static void list_rows(fh_work *w)
 {
     struct page *page = (struct page *)w;
@@ -132,7 +132,7 @@ static void list_rows(fh_work *w)
                 page->published->type);
     page->keys = json_array();
     json_array_foreach (w->reply_body, i, row) {
-        if (json_is_object(row)) /* the key first: by it a fault is told */
+        if (json_is_object(row)) /* the key first, so that faults can name it */
             json_array_append_new(page->keys, json_string(outbox_key(w, page->published, row)));
         outbox_check_data(w, page->published, row);
     }
@@ -152,7 +152,7 @@ static void rows_begin(struct page *page, struct store_work *work)
     page->w.query = json_pack("{s:o, s:i}", "after", from, "limit", page->limit);
     json_arena_set(before);
     page->w.snapshot = work;
-    page->keys = NULL; /* of the run before */
+    page->keys = NULL; /* those of the run before */
 }
 
 static bool take_place(void *context, const char *key, int64_t position)
@@ -200,7 +200,7 @@ static enum fh_code read_rows(struct page *page, struct store_work *work, struct
     return code;
 }
 
-/* Where the round stands that asks: of this incarnation, and at a place of it? */
+/* Is the asking resync in this incarnation, and at a place of it? */
 static enum fh_code judge(struct page *page, struct store_work *work, struct fh_error *error)
 {
     const char *incarnation = json_string_value(json_object_get(page->typed, "incarnation"));
@@ -226,8 +226,8 @@ static enum fh_code read_position(struct page *page, struct store_work *work,
     return code == FH_OK ? place_id(work, page->position, page->position_id, error) : code;
 }
 
-/* Of an engine whose reads each see their own moment: the commit tells whether it was one. What a
- * handler that has seen several of them fails at is no fault of its own. */
+/* For an engine whose reads each see their own moment: the commit tells whether all saw the same
+ * state. If they did not, a handler's failure is not its own fault. */
 static enum fh_code read_rows_apart(struct page *page, struct store *store, enum store_mode mode,
                                     struct fh_error *error)
 {
@@ -266,7 +266,8 @@ static enum fh_code read_once(struct page *page, struct store *store, enum store
         code = read_rows_apart(page, store, mode, error);
     if (code != FH_OK || page->unsequenced || !wanted || !store->ops->sequence)
         return code;
-    code = store_sequence(store, NULL, 0, error); /* all that the page held */
+    /* Gives positions to all events that the page reflects. */
+    code = store_sequence(store, NULL, 0, error);
     if (code == FH_OK)
         code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
@@ -309,7 +310,7 @@ static void write_rows(struct page *page)
     text_add(body, "]}");
 }
 
-/* One row can't be told: which? */
+/* A single row fails: names its key. */
 static enum fh_code name_row(const struct page *page, enum fh_code code, struct fh_error *error)
 {
     struct fh_error why = *error;
@@ -323,7 +324,8 @@ static enum fh_code name_row(const struct page *page, enum fh_code code, struct 
                      after ? after : "", after ? "\"" : "", why.message);
 }
 
-/* One look at it, and what it comes to as an answer. */
+/* Reads the page once and writes the answer's body. *ret_again: its keys changed, or
+ * events had no positions yet. */
 static enum fh_code make_page(struct event_manager *manager, struct page *page,
                               enum store_mode mode, bool *ret_again, struct fh_error *error)
 {
@@ -387,7 +389,7 @@ static void answer_page(struct event_manager *manager, struct page *page, struct
     ret->body = text_take(&page->body);
 }
 
-/* NULL, or what is wrong; *ret_status says how. */
+/* NULL, or a description of the error; *ret_status is its status. */
 static const char *page_prepare(struct page *page, const struct work_context *context,
                                 int *ret_status)
 {

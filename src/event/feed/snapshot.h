@@ -3,25 +3,25 @@
 #define EVENT_FEED_SNAPSHOT_H
 
 /*
- * GET /_freehold/snapshot: what there is now, page by page, for subscribers that begin anew.
+ * GET /_freehold/snapshot: the present state, page by page, for subscribers that resync.
  *
  *   type         one that this service publishes with a declared `state`
- *   name, share  who reads; only keys of that share are sent
- *   after        the key behind which the page begins; absent: from the first
- *   limit        rows looked at, 0 to SNAPSHOT_ROWS_MAX; 0: nothing but where the store stands
- *   incarnation  of the store that the reader's round began in; absent: it begins
- *   done         where the round began: as far as the reader has committed
+ *   name, share  the reader's name and partition; only that partition's keys are sent
+ *   after        the page begins after this key; absent: with the first key
+ *   limit        rows looked at, 0 to SNAPSHOT_ROWS_MAX; 0: only where the store stands
+ *   incarnation  of the store in which the reader's resync began; absent: it begins now
+ *   done         where the resync began: how far the reader has committed
  *   seen, seen_id  the highest position that its pages came from so far
  *   fields       as in the feed
  *
  *   200  {"key": "integer" or "string", "after": the last key looked at, or null at the end,
  *         "rows": [{"type", "subject", "position", "data"}]}: `position` is that of the last event
- *         of its key, which the data reflects, 0 when it never had one. `Freehold-Position:
+ *         of the row's key, which the data reflects; 0 when there was none. `Freehold-Position:
  *         position,id`: where the store stood, at least, when the rows were read
  *   400, 404  a parameter is wrong; the type has no state
- *   409  another incarnation, or `seen` is no place of this store: begin anew
- *   503  the store can't be read now; or the page's keys changed, or their events waited for
- *        positions, each time that it was read
+ *   409  another incarnation, or `seen` is not a place of this store: begin again
+ *   503  the store can't be read now; or each time it was read, the page's keys changed, or their
+ *        events had no positions yet
  */
 
 #include <jansson.h>
@@ -32,14 +32,14 @@
 #define SNAPSHOT_CONTENT_TYPE "application/json"
 #define SNAPSHOT_ROWS_MAX 960
 #define SNAPSHOT_BODY_SIZE_MAX ((size_t)4 << 20)
-#define SNAPSHOT_TRIES_MAX 40   /* to read a page as it was at one moment, with all positions */
-#define SNAPSHOT_TRIES_BESIDE 8 /* of these, so many beside works that write */
+#define SNAPSHOT_TRIES_MAX 40   /* attempts to read a page as of one moment, with all positions */
+#define SNAPSHOT_TRIES_BESIDE 8 /* from this attempt on it excludes other writers */
 #define SNAPSHOT_PAUSE_MS 5
 
 /* On a fiber. Released by feed_answer_release. */
 void snapshot_answer(struct event_manager *manager, const json_t *query, struct feed_answer *ret);
 
-/* What is declared wrongly. Pure. */
+/* Finds errors in the declarations. Pure. */
 enum fh_code snapshot_check(const fh_service *service, struct fh_error *error);
 
 #endif

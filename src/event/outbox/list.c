@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One snapshot of the outbox, a bounded part of it at a time. */
+/* Lists a bounded part of the outbox, from one snapshot. */
 
 #include "event/outbox/list.h"
 
@@ -17,7 +17,7 @@ struct listing {
     size_t size;
 };
 
-/* Sagas' starts and the like are the store's own business. */
+/* Freehold's own events, such as sagas' starts, are not listed. */
 static bool is_wanted(const struct event_question *question, const struct ledger_event *event)
 {
     return strncmp(event->type, "freehold.", 9) != 0 &&

@@ -2,21 +2,22 @@
 #ifndef EVENT_OUTBOX_LIST_H
 #define EVENT_OUTBOX_LIST_H
 
-/* The outbox as operators read it: nobody's cursor, so it moves nothing and is recorded nowhere. */
+/* The outbox as operators read it. This reader has no cursor, so it moves nothing and is recorded
+ * nowhere. */
 
 #include <jansson.h>
 
 #include "event/manager.h"
 
-#define EVENT_LIST_MAX 1000                   /* told at once */
-#define EVENT_LIST_SCAN_MAX 10000             /* looked at for it */
-#define EVENT_LIST_SIZE_MAX ((size_t)4 << 20) /* of their data */
+#define EVENT_LIST_MAX 1000                   /* events in one answer */
+#define EVENT_LIST_SCAN_MAX 10000             /* events looked at for it */
+#define EVENT_LIST_SIZE_MAX ((size_t)4 << 20) /* of the listed events' data */
 
 struct event_question {
-    int64_t after; /* positions behind this one; what is trimmed is left out */
+    int64_t after; /* only later positions; trimmed events are left out */
     int limit;
     const char *type, *key; /* only these; NULL: any */
-    bool counts;            /* how many of each type, in place of the events */
+    bool counts;            /* counts of each type, in place of the events */
 };
 
 /* {"events": [envelope...] or "types": {"OrderCreated": 3}, "next": position scanned to, "last",

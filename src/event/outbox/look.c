@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hearing of events that other processes have published into the same store. A server engine may
- * tell of them itself (ENGINE_TELLS); where it does not, the processes ring a bell
- * (store/notifier.h), and whoever can't hear it looks at the store's last position: often while
- * events come, ever more seldom while none do, and only while someone waits for them in a long
- * poll. With a bell, too, that is looked at, seldom: some process may have none, or live on another
- * machine.
+ * Noticing events that other processes have published into the same store. Some server engines
+ * notify us themselves (ENGINE_NOTIFIES). On the others, processes signal a notifier
+ * (store/notifier.h), and a process that it can't reach polls the store's last position: often
+ * while events come, more and more rarely while none do, and only while a reader waits for them in
+ * a long poll. Even with a notifier there is a rare poll: some process may have no notifier, or run
+ * on another machine.
  *
- * Four times a minute, whoever waits or does not, positions are given to what has none: what a
- * process left so when it died behind a commit, or what it had sent off and the server committed
- * only when its successor had looked already. The next publisher mostly did that long ago. Every
- * instance does so, also the only one: nobody else may be there to come by.
+ * Four times a minute, whether readers wait or not, positions are assigned to events that have
+ * none. A process leaves such events when it dies after a commit, or when the server committed what
+ * it had sent only after its successor had looked. Usually the next publisher has assigned their
+ * positions long before. Every instance does this, even the only one: there may be no other to do
+ * it.
  *
- * Embedded stores have one process: there is nobody to hear of.
+ * Embedded stores have one process: nobody else publishes.
  */
 
 #include "event/manager.h"
@@ -40,7 +41,7 @@ static bool look(struct event_manager *manager)
     struct store_work *work;
     int64_t last = 0;
     if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
-        return false; /* those who want to read will hear why */
+        return false; /* readers will find out why themselves */
     enum fh_code code = ledger_position(work, &last, NULL);
     store_rollback(work);
     if (code != FH_OK || last <= manager->position)
@@ -71,7 +72,7 @@ static void looker(void *argument)
             store_sequence(manager->context->store, NULL, 0, NULL);
         }
         if (woken && !sweeps)
-            continue; /* someone waits now */
+            continue; /* a reader waits now */
         pause_ms = look(manager) ? pause_ms_min(manager) : pause_ms * 2;
         if (pause_ms > LOOK_MS_MAX)
             pause_ms = LOOK_MS_MAX;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Places are judged alike for cursors and for what a snapshot's pages came from. */
+/* Places are judged the same way for cursors and for the places that a snapshot's pages came
+ * from. */
 
 #include "event/outbox/place.h"
 

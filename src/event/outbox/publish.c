@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Publishing. fh_publish opens the work as any use of the store does, because an event is a
- * change of the store; then it only takes down what to write. The hook that runs when the handler
- * has ended appends to the outbox: last, because the position of an event is drawn there, and
- * whoever holds the rows that the event tells of must hold them already (docs/guide/work.md).
+ * Publishing. fh_publish opens the transaction, as any use of the store does, because an event is a
+ * change of the store; then it only notes what to write. The hook that runs after the handler
+ * appends to the outbox. That comes last because there the event draws its position, and by then
+ * the transaction must already hold the rows that the event reports on (docs/guide/work.md).
  *
- * A rerun of the handler publishes anew; what the first run had taken down was on its arena and is
- * gone. Ids come from the work's recorded seed, so that they are the same then.
+ * A rerun of the handler publishes afresh; the first run's notes were on its arena and are gone.
+ * Ids come from the recorded seed, so they are the same again.
  *
- * After a crash: the work's commit decides over its events as over its rows.
+ * After a crash: the transaction's commit decides over its events as over its rows.
  */
 
 #include "event/outbox/publish.h"
@@ -25,7 +25,7 @@
 #include "work/spans.h"
 #include "work/work.h"
 
-/* What one run of a handler has published; on the run's arena. */
+/* What one run of a handler has published; on that run's arena. */
 struct publishing {
     struct ledger_event *first, *last;
     int count;
@@ -95,8 +95,8 @@ void outbox_check_data(fh_work *w, const struct fh_published *published, const j
             published->type, pointer ? pointer : "", detail ? detail : "it is wrong.");
 }
 
-/* What it is made of came from somewhere: whoever asked hears which field it is, the log says of
- * which event. */
+/* The key's value came from the client or another service: the answer names the field, and the log
+ * names the event. */
 static _Noreturn void refuse_key(fh_work *w, const struct fh_published *published, const char *text,
                                  size_t length)
 {
@@ -120,7 +120,7 @@ static _Noreturn void refuse_key(fh_work *w, const struct fh_published *publishe
 const char *outbox_key(fh_work *w, const struct fh_published *published, const json_t *data)
 {
     if (!published->key)
-        return published->type; /* no key declared: all of a type in one order */
+        return published->type; /* no key declared: one order for all events of the type */
     const json_t *value = json_at(data, published->key);
     if (json_is_integer(value))
         return work_printf(w, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -155,7 +155,7 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
         .id = fh_id_new(w),
         .type = published->type,
         .key = memcpy(next + 1, key, key_length),
-        .data = text, /* of the run's arena, as all JSON in a handler */
+        .data = text, /* on the run's arena, like all JSON in a handler */
         .trace = w->trace,
     };
     if (publishing->last)
@@ -166,8 +166,8 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     publishing->count++;
 }
 
-/* A copy each: what a handler adds to it is of this run's arena, and must not be met by the next.
- */
+/* Each call makes a copy: what a handler adds to it is on this run's arena, and must not be seen by
+ * the next run. */
 static json_t *copy_of(fh_work *w, const char *what, const json_t *value)
 {
     if (!w->event)

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shares of a subscription read the same outbox, each for an eighth of it, mostly within the
- * same second. So rows that were read stay for a while, in chunks of ascending positions, and each
- * is read from the store once for all of them. One fiber reads on, the others wait for it.
+ * The partitions of a subscription all read the same outbox, each for its own fraction of the
+ * events, mostly within the same second. So rows that were read are kept for a while, in chunks of
+ * ascending positions, and each row is read from the store once for all partitions. One fiber reads
+ * on while the others wait for it.
  *
  *     chunk   every row in (from, through]; the next one's `from` is this one's `through`
  *
  * A row that has its position never changes, so it does not matter in whose snapshot it was read:
- * whoever comes later passes only what its own snapshot has, up to its `last`. Whether the reader's
- * cursor is a place in this store at all is judged before, in its own snapshot (feed.c).
+ * each reader visits only rows within its own snapshot, up to its `last`. Whether the reader's
+ * cursor is a place in this store at all is judged before, in its own snapshot (reader.c).
  *
- * But a server may go back: a standby takes over that lacks the last commits, and other events get
- * their positions. So whoever reads on reads the last row that is kept once more. Where another
- * event stands in its place, all of them go, and what was passed of them is told to nobody.
+ * But a server can go back in time: a standby without the last commits takes over, and other events
+ * get their positions. So a fiber that reads on reads the last kept row once more. If another event
+ * is in its place, all chunks are dropped, and readers that have visited rows of them report an
+ * error instead.
  *
- * Bounded by rows, chunks and bytes; the oldest chunk goes first. A reader behind them all reads
- * for itself. All of it is memory: a process that dies loses nothing.
+ * Bounded by rows, chunks and bytes; the oldest chunk goes first. A reader further back than all
+ * chunks reads from the store separately. All of it is in memory: a process that dies loses
+ * nothing.
  */
 
 #include "event/outbox/slice.h"
@@ -23,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE_MAX (SLICE_SIZE_MAX / 4) /* no row is added to one that is larger */
+#define CHUNK_SIZE_MAX (SLICE_SIZE_MAX / 4) /* no row is added to a chunk larger than this */
 
 struct chunk {
     struct arena arena; /* of the rows' texts */
@@ -35,8 +38,8 @@ struct chunk {
 struct event_slices {
     struct chunk *chunks[SLICE_CHUNKS_MAX + 1];
     int count;
-    bool reading;  /* a fiber reads behind the last chunk */
-    unsigned past; /* counts how often what was kept was not so any more */
+    bool reading;  /* a fiber is reading what follows the last chunk */
+    unsigned past; /* how often kept rows turned out to be no longer valid */
     struct fiber_queue readers;
 };
 
@@ -83,7 +86,7 @@ static void drop_all(struct event_slices *slices)
         drop_first(slices);
 }
 
-/* Down to what may be kept; the last chunk is. */
+/* Frees chunks down to the limits, but never the last one. */
 static void bound(struct event_slices *slices)
 {
     size_t size = 0;
@@ -95,7 +98,7 @@ static void bound(struct event_slices *slices)
     }
 }
 
-/* The one that has what comes behind `after`, or NULL. */
+/* The chunk that has the row after `after`, or NULL. */
 static const struct chunk *find(const struct event_slices *slices, int64_t after)
 {
     for (int i = slices->count - 1; i >= 0; i--) {
@@ -121,9 +124,9 @@ static const char *keep_text(struct arena *arena, const char *text)
 }
 
 struct reading {
-    struct chunk *chunk;            /* that grows */
-    const struct ledger_event *end; /* the last row that is kept, or NULL; read once more */
-    bool gone;                      /* another event stands in its place now */
+    struct chunk *chunk;            /* the one that grows */
+    const struct ledger_event *end; /* the last kept row, or NULL; read once more */
+    bool gone;                      /* another event is in its place now */
 };
 
 /* False: there is no room for more in this chunk. */
@@ -152,8 +155,8 @@ static bool keep_row(void *context, const struct ledger_event *event)
     return true;
 }
 
-/* The chunk that grows: the last one, or a new one behind `after`. What is there and does not end
- * where this one begins is of no use any more. */
+/* The chunk to extend after `after`: the last one, or a new one. Chunks that do not end at `after`
+ * are useless now, and are dropped. */
 static struct chunk *chunk_behind(struct event_slices *slices, int64_t after)
 {
     struct chunk *last = slices->count ? slices->chunks[slices->count - 1] : NULL;
@@ -176,7 +179,7 @@ static const struct ledger_event *end_of(const struct event_slices *slices)
     return NULL;
 }
 
-/* Reads rows behind `after`, for all who come. */
+/* Reads rows after `after`, for all readers. */
 static enum fh_code read_on(struct event_slices *slices, struct store_work *work, int64_t after,
                             struct fh_error *error)
 {
@@ -195,7 +198,7 @@ static enum fh_code read_on(struct event_slices *slices, struct store_work *work
     return code;
 }
 
-/* ---- What was read --------------------------------------------------------------------------- */
+/* ---- Visiting kept rows ---------------------------------------------------------------------- */
 
 static int first_behind(const struct chunk *chunk, int64_t after)
 {
@@ -249,7 +252,7 @@ enum fh_code slice_read(struct event_manager *manager, struct store_work *work, 
             read = false;
             if (!pass(&passing, chunk))
                 return FH_OK;
-        } else if (behind || read) { /* too far back, or too large to be kept */
+        } else if (behind || read) { /* too far back, or a row too large to be kept */
             return ledger_outbox_read(work, passing.at, passing.left, visit, context, error);
         } else if (slices->reading) {
             fiber_wait(&slices->readers);

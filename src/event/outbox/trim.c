@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which events nobody needs is read in one snapshot: the last position, what is trimmed, and what
- * subscribers have told (`done`, written down by the feed). `done` only ever grows, so what comes
- * out stays true while it is acted upon. Who asks for the first time meanwhile, and would have
- * begun further back, is told 410.
+ * One snapshot tells which events nobody needs: the last position, the trimmed position, and what
+ * subscribers have reported (`done`, subscribers.h). `done` only ever grows, so the result stays
+ * true while it is acted upon. A subscriber that asks for the first time in between, and would have
+ * begun further back, gets 410.
  *
- * A row that tells of another incarnation tells nothing of this one's positions. Its subscriber
- * will be answered with 409 and begin anew, from where the store stands then: it holds nothing.
+ * A row of another incarnation says nothing about this one's positions. Its subscriber will get 409
+ * and resync from wherever the store is then: it holds nothing back.
  *
- *     killed between two slices    the rest is trimmed by the next look
+ *     killed between two slices    the next look trims the rest
  */
 
 #include "event/outbox/trim.h"
@@ -26,8 +26,8 @@ struct look {
     struct event_manager *manager;
     const json_t *expected;
     int64_t last, trimmed;
-    int64_t passed; /* by everybody who is not expired */
-    json_t *list;   /* for people */
+    int64_t passed; /* by every subscriber that is not expired */
+    json_t *list;   /* for operators */
     json_t *told;   /* {name: true} */
     int64_t expired;
 };
@@ -38,7 +38,7 @@ static bool look_at(void *context, const struct ledger_subscriber *subscriber)
     const char *incarnation = look->manager->context->store->incarnation;
     bool here = strcmp(subscriber->incarnation, incarnation) == 0;
     if (look->expected && !json_object_get(look->expected, subscriber->name))
-        return true; /* it hears no more */
+        return true; /* it no longer subscribes */
     bool expired = here && subscriber->done < look->trimmed;
     if (here && !expired && subscriber->done < look->passed)
         look->passed = subscriber->done;
@@ -68,7 +68,7 @@ static enum fh_code look_run(struct look *look, struct fh_error *error)
     return code;
 }
 
-/* Whoever is declared to hear and has never asked begins at the beginning. */
+/* A declared subscriber that has never asked will begin at the beginning. */
 static void expect(struct look *look)
 {
     const char *name;
@@ -82,7 +82,7 @@ static void expect(struct look *look)
     }
 }
 
-/* The lowest position of what has to stay. */
+/* The position through which events may be trimmed. */
 static enum fh_code bound(const struct look *look, const struct retention *retention, int64_t *ret,
                           struct fh_error *error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a round asks its publisher: one page, behind which key and of how many rows at most; by
- * itself, or beside the works of the page before. */
+/* A resync's requests to its publisher: one page, after a key and with a limit of rows; either
+ * while nothing else happens, or while the page before is applied. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
     FH_ASSERT(!path->overflow);
 }
 
-/* What it says of itself, of a problem. */
+/* The reason includes the detail of the publisher's problem. */
 static void asking_refused(struct resync_asking *asking, const struct world_request *request)
 {
     const struct subscription *s = asking->subscription;
@@ -91,7 +91,7 @@ static void asking_entry(void *argument)
 {
     struct resync_asking *asking = argument;
     struct event_manager *manager = asking->subscription->manager;
-    resync_ask_run(asking); /* who waits may end it with that */
+    resync_ask_run(asking); /* `asking` may be gone after this, since its waiter is woken */
     event_manager_fiber_ends(manager);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a snapshot's answer. It came over the network: nothing in it is believed unchecked, because
+/* Parses a snapshot's answer. It came over the network: nothing in it is trusted unchecked, because
  * a row with a wrong position would hide events for ever. */
 
 #include "event/resync/page.h"
@@ -104,7 +104,7 @@ enum fh_code page_parse(const struct world_request *answer, const char *type, in
     *ret = NULL;
     if (!page)
         return error_set(error, FH_NO_MEMORY, "There is no memory for a page of a snapshot.");
-    arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* whatever one row's work could hold */
+    arena_init(&page->arena, 2 * ARENA_SIZE_MAX); /* as much as one row's unit of work could hold */
     enum fh_code code = headers_parse(answer, page, error);
     if (code == FH_OK) {
         struct arena *before = json_arena_set(&page->arena);

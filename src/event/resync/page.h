@@ -2,23 +2,24 @@
 #ifndef EVENT_RESYNC_PAGE_H
 #define EVENT_RESYNC_PAGE_H
 
-/* A page of a snapshot (snapshot.h) as its reader takes it: checked, in memory of its own. */
+/* A page of a snapshot (snapshot.h) as received: checked, in memory of its own. */
 
 #include "event/subscribe/batch.h"
 
 struct page_read {
-    struct arena arena; /* all of the below */
+    struct arena arena; /* of everything below */
     char incarnation[ID_SIZE];
     int64_t position; /* where the publisher stood */
     char position_id[ID_SIZE];
-    bool integers;     /* its keys are */
-    const char *after; /* the next page begins behind it; NULL: this was the last one */
+    bool integers;     /* the keys are integers */
+    const char *after; /* the next page begins after this key; NULL: this is the last page */
     int count;
-    struct batch_event *rows; /* `id` and `time_ms` stay empty; positions from 0 */
+    struct batch_event *rows; /* `id` and `time_ms` stay empty; positions may be 0 */
 };
 
-/* From a 200. FH_INVALID says what of it no snapshot answers: a missing header, no JSON, rows of
- * another type, without key or data, more than `count_max`, beyond the publisher's position. */
+/* Parses a 200 answer. FH_INVALID says why no snapshot would answer like that: a header is missing,
+ * the body is not JSON, rows have another type, no key or no data, are more than `count_max`, or
+ * lie beyond the publisher's position. */
 enum fh_code page_parse(const struct world_request *answer, const char *type, int count_max,
                         struct page_read **ret, struct fh_error *error);
 void page_free(struct page_read *page);

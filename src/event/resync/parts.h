@@ -2,7 +2,8 @@
 #ifndef EVENT_RESYNC_PARTS_H
 #define EVENT_RESYNC_PARTS_H
 
-/* What the files of a round share: round.c, and round_sweep.c, which gives up what is gone. */
+/* Shared by the files of a resync: resync.c, ask.c, and sweep.c, which gives up keys that are
+ * gone. */
 
 #include "base/text.h"
 #include "event/resync/resync.h"
@@ -13,47 +14,50 @@ struct page_read;
 struct resync_fence {
     struct work_fence fence; /* first: it is cast from */
     struct subscription *subscription;
-    struct ledger_cursor cursor; /* where it comes to */
+    struct ledger_cursor cursor; /* where the cursor moves to */
     struct ledger_resync next;
-    bool begins;                    /* a new round */
-    const struct batch_event *rows; /* to be noted as applied in it */
+    bool begins;                    /* starts a new resync pass */
+    const struct batch_event *rows; /* to be recorded as applied in this pass */
     int count;
     bool moved;
 };
 
-/* One work of the round: `events` go to `handler`; none: the fence alone. `next` is set, and so is
- * `cursor` where it begins; the rest of what is not said is filled in. True: it is durable. False:
- * nothing was done as far as is known, s->round stands where the store says, and it has paused. */
+/* Runs one transaction of the resync: `events` go to `handler`; without events, only the fence
+ * runs. The caller sets `next`, and also `cursor` if `begins`; the rest is filled in. True: it is
+ * durable. False: as far as is known nothing was done; s->resync is what the store says, and the
+ * fiber has paused. */
 bool resync_work(struct subscription *subscription, struct resync_fence *fence,
                  const struct batch_event *events, int count, fh_handler *handler);
-void resync_outage(struct subscription *subscription, const char *why); /* says so, and pauses */
-/* The same for what is no outage: rarer and rarer, for only a person can mend it. */
+/* Reports the outage, and pauses. */
+void resync_outage(struct subscription *subscription, const char *why);
+/* The same for a fault: the pauses grow much longer, since only an operator can mend it. */
 void resync_fault(struct subscription *subscription, const char *why);
-int resync_at_once(const struct subscription *subscription); /* handlers of one work */
-/* The first declaration from `index` on that has a state; heard_count: none. */
+int resync_at_once(const struct subscription *subscription); /* events per transaction */
+/* The first declaration from `index` on that has an `upsert`; subscribed_count: none. */
 int64_t resync_next_type(const struct subscription *subscription, int64_t index);
 
-/* One page of the keys that this service holds. */
+/* Sweeps one page of the keys that this service holds. */
 void resync_sweep(struct subscription *subscription);
 
-/* One question, and what came of it: a page; or the round begins anew; or why neither. */
+/* One request, and its outcome: a page; or the resync must begin again; or why neither. */
 struct resync_asking {
     struct subscription *subscription;
     const struct fh_subscription *subscribed;
     struct text path;
     struct page_read *page;
     int limit;
-    bool anew, fault; /* the publisher's, or that of what it told */
+    bool anew, fault; /* the publisher's fault, or that of its answer */
     char reason[REASON_SIZE];
     bool answered;
     struct fiber_queue waiting;
 };
 
-/* For the page behind `at`; `limit` 0: only where the publisher stands. */
+/* Asks for the page after `at`; `limit` 0: only where the publisher stands. */
 void resync_ask_init(struct resync_asking *asking, struct subscription *subscription,
                      const struct ledger_resync *at, int limit);
 void resync_ask_run(struct resync_asking *asking); /* parks */
-/* The page behind this one, beside its works. False: there is none, or no fiber for it. */
+/* Asks for the page after this one while this one is applied. False: there is none, or no fiber for
+ * it. */
 bool resync_ask_ahead(struct resync_asking *asking, struct subscription *subscription,
                       const struct page_read *page);
 void resync_ask_wait(struct resync_asking *asking);

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every step is one work: its first statements move the cursor from where it stands to the same
- * place (so that it is still ours) and the round from where this process believes it to be. So a
- * process of a former life, or one that lost the share, changes nothing.
+ * Every step is one transaction. Its first statements move the cursor from where it stands to the
+ * same place, which checks that it is still ours, and the resync from where this process believes
+ * it to be. So a process of an earlier session, or one that lost the partition, changes nothing.
  *
- * The work that begins a round empties what is parked of the share, and moves the cursor to where
- * the publisher stood: `done` of what follows holds its trimming there. A row replaces whatever was
- * known of its key before this round; within it no key comes twice, since the place of a page's
- * last row moves with its rows. Both publisher and subscriber may have been restored since: the
- * round notes the highest position that its pages came from, and asks with it until the cursor has
- * passed it. 409 then begins another round.
+ * The transaction that begins a resync deletes the partition's parked events, and moves the cursor
+ * to the publisher's position: later requests report it as `done`, which holds back trimming there.
+ * A row replaces whatever was known about its key before this resync pass. Within a pass no key
+ * comes twice, since the place within the pages moves in the same transaction as the rows. Both
+ * publisher and subscriber may be restored in between: the resync remembers the highest position
+ * that its pages came from, and sends it with its requests until the cursor has passed it. A 409
+ * then begins another pass.
  *
- * While a page is applied the next one is asked for. What it has is as of then, and its position
- * says so; it is used only if all rows before it were applied.
+ * While a page is applied the next one is fetched. That page is as of then, and its position says
+ * so; it is used only if all rows before it were applied.
  *
- *     killed between two works   the round goes on from the last page or sweep that is durable
- *     killed behind the last     the feed goes on from where the round began
+ *     killed between two transactions   the resync continues from the last durable page or sweep
+ *     killed after the last             the feed continues from where the resync began
  *
- * A handler of a round that fails is tried again, however long it takes: there is no event that
- * could be parked, and what comes behind would not be the publisher's state.
+ * If a handler fails during a resync it is tried again, however long it takes: there is no event to
+ * park, and continuing without the row would not give the publisher's state.
  */
 
 #include "event/resync/resync.h"
@@ -40,7 +41,7 @@
 #define RESYNC_FAULT_MS_MIN 100
 #define RESYNC_FAULT_MS_MAX (30 * 1000)
 
-/* ---- what is declared ---------------------------------------------------------------------- */
+/* ---- declarations -------------------------------------------------------------------------- */
 
 enum fh_code resync_check(const fh_service *service, const struct fh_subscription *subscribed,
                           struct fh_error *error)
@@ -77,7 +78,7 @@ bool resync_possible(const struct subscription *s, char *ret_why, size_t size)
     return true;
 }
 
-/* The index of the declaration whose state has in it what events of `type` tell; -1: none. */
+/* The index of the declaration whose state includes the effect of events of `type`; -1: none. */
 static int type_of(const struct subscription *s, const char *type)
 {
     for (int i = 0; i < s->subscribed_count; i++) {
@@ -121,7 +122,7 @@ void resync_outage(struct subscription *s, const char *why)
     subscription_pause(s, ++s->resync_tries, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
 
-/* It ends early when the share does. */
+/* The pause ends early if the partition does. */
 void resync_fault(struct subscription *s, const char *why)
 {
     struct world *world = subscription_world(s);
@@ -147,7 +148,7 @@ bool resync_load(struct subscription *s)
         if (code == FH_OK) {
             s->fenced = cursor.epoch != s->cursor.epoch;
             s->cursor = cursor;
-            if (!s->fenced) /* nothing else may come for long that would release it */
+            if (!s->fenced) /* nothing else might release it for a long time */
                 subscription_release_hold(s, &s->applying_hold);
             return !s->fenced;
         }
@@ -157,7 +158,7 @@ bool resync_load(struct subscription *s)
     return false;
 }
 
-/* ---- works --------------------------------------------------------------------------------- */
+/* ---- transactions -------------------------------------------------------------------------- */
 
 static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
                                 struct fh_error *error)
@@ -205,12 +206,13 @@ bool resync_work(struct subscription *s, struct resync_fence *fence,
         return true;
     }
     if (fence->moved) {
-        resync_load(s);                 /* somebody else has it */
-        subscription_pause(s, 1, 1, 1); /* whose commit may be under way */
+        resync_load(s);                 /* another process has moved it */
+        subscription_pause(s, 1, 1, 1); /* its commit may be in progress */
     } else if (is_outage) {
         resync_outage(s, error.message);
     } else {
-        /* Those before it come through; where the commit failed, it may have been too much. */
+        /* The events before the failed one can succeed; if the commit failed, they may have been
+         * too many. */
         if (count > 1)
             portion_failed(&s->together, failed > 0 ? failed : count / 2);
         snprintf(reason, sizeof reason, "A handler of the snapshot fails%s%s: %.200s",
@@ -256,7 +258,7 @@ static void begin(struct subscription *s)
              s->cursor.incarnation);
 }
 
-/* Behind the last page of a type: its sweep, or the next type, or the feed. */
+/* After the last page of a type: its sweep. */
 static struct ledger_resync behind_pages(const struct subscription *s, bool integers)
 {
     struct ledger_resync next = s->resync;
@@ -272,7 +274,8 @@ int resync_at_once(const struct subscription *s)
                : portion_size(&s->together, SUBSCRIBE_WORK_MAX);
 }
 
-/* The rows of one page, and then the place behind it. False: what failed is asked for again. */
+/* Applies the rows of one page, and moves to the place after it. False: the failed part is asked
+ * for again. */
 static bool apply_page(struct subscription *s, const struct page_read *page)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
@@ -301,8 +304,8 @@ static bool apply_page(struct subscription *s, const struct page_read *page)
     return done == page->count && subscription_goes_on(s);
 }
 
-/* Fewer rows may come through: of a publisher that does not try that itself, and of an answer that
- * takes too long, or too much memory. */
+/* Fewer rows may succeed: the publisher may not shorten pages itself, or the answer took too long
+ * or too much memory. */
 static void asking_failed(struct subscription *s, const struct resync_asking *asked)
 {
     if (asked->limit > 1)
@@ -313,7 +316,8 @@ static void asking_failed(struct subscription *s, const struct resync_asking *as
         resync_outage(s, asked->reason);
 }
 
-/* What one question brought; whether the next one has been asked, beside its works, and counts. */
+/* Handles the answer to one question. True: the next one has been asked while this page was
+ * applied, and can be used. */
 static bool take_page(struct subscription *s, const struct resync_asking *asked,
                       struct resync_asking *next)
 {
@@ -344,7 +348,7 @@ static void take_pages(struct subscription *s)
         asked = next;
 }
 
-/* ---- the round ----------------------------------------------------------------------------- */
+/* ---- the resync ----------------------------------------------------------------------------- */
 
 void resync_step(struct subscription *s)
 {
@@ -359,7 +363,8 @@ void resync_step(struct subscription *s)
     CRASH_POINT("round.over");
     subscription_drop(s);
     subscription_release_hold(s, &s->reading);
-    s->reading.state = SUBSCRIPTION_STARTING; /* its first answer tells how far there is to go */
+    /* The first answer says how many events there are to catch up with. */
+    s->reading.state = SUBSCRIPTION_STARTING;
     log_info("%s has taken over the state of %s, and follows its events from %" PRId64 ".",
              s->manager->context->service->name, s->source, s->cursor.position);
     fiber_wake_all(&s->for_space);
@@ -384,8 +389,8 @@ enum fh_code resync_compare(struct subscription *s, struct store_work *work,
     return code;
 }
 
-/* What was noted is removed in works whose fence is the round, as every step's is: so a process of
- * a former life takes nothing away that a later round has noted. */
+/* Removes the record of applied rows in transactions whose fence is the resync, as for every step:
+ * so a process of an earlier session removes nothing that a later resync pass has recorded. */
 bool resync_forget(struct subscription *s)
 {
     struct work_context *context = s->manager->context;
@@ -414,7 +419,7 @@ bool resync_forget(struct subscription *s)
         s->resync = next;
     } else {
         resync_load(s);
-        subscription_drop(s); /* the cursor may have been moved on beyond what is fetched */
+        subscription_drop(s); /* the cursor may be beyond what was fetched */
         subscription_pause(s, 1, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     }
     return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sweep of a round: the service's own handler lists the keys that it holds, page by page, and
- * those of this share that no page of the round had are given up by another one of its handlers.
- * While a round is under way no event is applied, so no key comes meanwhile.
+ * The sweep of a resync: the service's own handler lists the keys that it holds, page by page, and
+ * another of its handlers gives up those keys of this partition that no page of this resync pass
+ * had. No event is applied during a resync, so no key can appear in between.
  */
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "event/resync/parts.h"
 #include "work/batch.h"
 
-#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* what comes before all keys */
+#define FIRST_INTEGER (-(INT64_C(1) << 53)) /* less than all keys */
 
 static struct ledger_resync behind_sweep(const struct subscription *s)
 {
@@ -29,8 +29,8 @@ static struct ledger_resync behind_sweep(const struct subscription *s)
 }
 
 struct sweep {
-    fh_work w;    /* the one that lists what is held */
-    json_t *keys; /* of this share, not seen by the round: each as text */
+    fh_work w;    /* runs the handler that lists the held keys */
+    json_t *keys; /* of this partition, not seen in this pass: each as text */
     char after[LEDGER_AFTER_SIZE];
     int limit;
     bool ends;
@@ -57,7 +57,7 @@ static enum fh_code gather(struct subscription *s, struct sweep *sweep, struct s
     for (size_t i = 0; i < json_array_size(list) && code == FH_OK; i++) {
         int64_t position;
         const json_t *value = json_array_get(list, i);
-        if (json_object_size(value) == 1) /* a row of one column is its key as well */
+        if (json_object_size(value) == 1) /* a row with one column is accepted as its key */
             value = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)value));
         if (!key_text(value, key, sizeof key))
             return error_set(error, FH_INVALID,
@@ -105,7 +105,7 @@ static enum fh_code list_held(struct subscription *s, struct sweep *sweep, struc
     return code;
 }
 
-/* What is to be given up, as events whose data is {"key"}. On the sweep's arena. */
+/* The keys to give up, as events whose data is {"key"}. On the sweep's arena. */
 static struct batch_event *gone_events(struct sweep *sweep, const char *type)
 {
     size_t count = json_array_size(sweep->keys);
@@ -121,7 +121,7 @@ static struct batch_event *gone_events(struct sweep *sweep, const char *type)
     return events;
 }
 
-/* Until all of them are given up, a work after the other; then the place behind them. */
+/* Gives up all of them, one transaction after the other; then moves to the place after them. */
 static void sweep_keys(struct subscription *s, struct sweep *sweep)
 {
     const struct fh_subscription *subscribed = s->subscribed[s->resync.type];
@@ -141,7 +141,7 @@ static void sweep_keys(struct subscription *s, struct sweep *sweep)
                      events[done + now - 1].key);
         CRASH_POINT("round.sweep_there");
         if (!resync_work(s, &fence, events + done, now, subscribed->gone))
-            return; /* looked for again */
+            return; /* the sweep starts over from the stored place */
         CRASH_POINT("round.swept");
         done += now;
         if (last)
@@ -172,7 +172,7 @@ void resync_sweep(struct subscription *s)
         sweep_keys(s, &sweep);
     } else if (code == FH_UNAVAILABLE) {
         resync_outage(s, error.message);
-    } else { /* what it lists may be too much at once */
+    } else { /* it may list too much at once */
         if (sweep.limit > 1)
             portion_failed(&s->rows, sweep.limit / 2);
         resync_fault(s, error.message);

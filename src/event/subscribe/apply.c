@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Applying: the hearing side's durable half.
+ * Applying: the durable half of the subscribing side.
  *
- * The work's first statement moves the cursor from where this instance believes it to be, so an
- * event takes effect exactly once however often it is fetched. Then, before any handler, it looks
- * which of its events' keys are parked. That was looked at before as well, to know whose handlers
- * to start (they ask others before the work is open); if it has changed since, by a retry that
- * emptied a key's list, nothing is done and the plan is made anew. So an event of a parked key is
- * always behind those that wait, and an event of an unparked one behind those that were retried.
+ * The transaction's first statement moves the cursor from where this instance believes it to be, so
+ * an event takes effect exactly once however often it is fetched. Then, before any handler runs, it
+ * checks which of its events' keys are parked. That was looked up before as well, to know whose
+ * handlers to start (they ask other services before the transaction is opened). If it has changed
+ * since, because a retry emptied a key's list, nothing is done and the plan is made again. So an
+ * event of a parked key always comes after those that wait, and an event of an unparked key after
+ * those that were retried.
  *
- *   killed before the commit is durable   cursor and parked events as they were: fetched again
- *   killed behind it                      the cursor stands behind the events, and those that were
- *                                         parked are in the store: neither is fetched again
+ *   killed before the commit is durable   cursor and parked events are as before: fetched again
+ *   killed after it                       the cursor is past the events, and the parked ones are
+ *                                         in the store: none of them is fetched again
  */
 
 #include "event/subscribe/apply.h"
@@ -46,10 +47,10 @@ fh_handler *apply_handler(const struct subscription *s, const char *type)
     return NULL;
 }
 
-/* ---- handlers behind a fence --------------------------------------------------------------- */
+/* ---- handlers after a fence ---------------------------------------------------------------- */
 
-/* A failed handler is to blame, unless it met someone who isn't there (a fault of its own is 500),
- * or could not even begin. */
+/* A failed handler is to blame, unless it asked a service that is down (its own faults are 500), or
+ * could not even start. */
 static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_work *failed)
 {
     if (failed && code == FH_UNAVAILABLE)
@@ -133,8 +134,8 @@ enum fh_code apply_works(struct subscription *s, const struct batch_event *event
 struct cursor_fence {
     struct work_fence fence; /* first: it is cast from */
     const struct apply *apply;
-    const bool *parked;  /* the plan: whose keys are parked */
-    const bool *covered; /* and what a snapshot has brought already */
+    const bool *parked;  /* the plan: which events' keys are parked */
+    const bool *covered; /* and which events a snapshot already reflects */
     struct ledger_cursor next;
     bool moved, stale, full;
     int64_t parks;
@@ -183,7 +184,7 @@ static enum fh_code plan_check(struct store_work *work, struct cursor_fence *own
     return code;
 }
 
-/* The poison itself: its key is parked from here on. */
+/* Parks the failing event itself, and with it its key. */
 static enum fh_code poison_park(struct store_work *work, struct cursor_fence *own,
                                 struct fh_error *error)
 {
@@ -245,10 +246,10 @@ static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, boo
     return code;
 }
 
-/* ---- one work ------------------------------------------------------------------------------ */
+/* ---- one transaction ----------------------------------------------------------------------- */
 
-/* Whose keys are parked, as committed, and what a snapshot has brought already. Nobody looks while
- * nothing is known to be parked: the fence finds it out if that is wrong. */
+/* Which keys are parked, as committed, and which events a snapshot already reflects. Parked keys
+ * are not looked up while none are known: if that is wrong, the fence finds out. */
 static enum fh_code plan_make(const struct apply *apply, bool *parked, bool *covered,
                               struct fh_error *error)
 {

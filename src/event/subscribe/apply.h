@@ -3,8 +3,8 @@
 #define EVENT_SUBSCRIBE_APPLY_H
 
 /*
- * One work on a subscription's events: the cursor moves, events of parked keys are parked behind
- * those that wait already, the handlers of all others run; or none of it.
+ * One transaction on a subscription's events: the cursor moves, events of parked keys are parked
+ * after those that already wait, and the handlers of all others run; or none of this happens.
  */
 
 #include "event/subscribe/subscription.h"
@@ -13,9 +13,9 @@
 enum apply_verdict {
     APPLY_DONE,
     APPLY_OUTAGE, /* nothing was done, and the events are not to blame */
-    APPLY_FAILED, /* nothing was done, and one of them is: see `failed` */
-    APPLY_MOVED,  /* look where the cursor is */
-    APPLY_STALE,  /* nothing was done: a key was parked or unparked meanwhile. Again, at once */
+    APPLY_FAILED, /* nothing was done, and an event is to blame: see `failed` */
+    APPLY_MOVED,  /* read the cursor to find out what happened */
+    APPLY_STALE,  /* nothing was done: a key was parked or unparked in between; try again at once */
     APPLY_FULL,   /* nothing was done: no more may be parked */
 };
 
@@ -23,28 +23,28 @@ struct apply {
     struct subscription *subscription;
     const struct batch_event *events;
     int count;                 /* 0: only the cursor */
-    struct ledger_cursor next; /* where the cursor comes to; its epoch is left alone */
-    /* Not NULL: the one event is parked with this error, after so many attempts; no handler runs.
-     */
+    struct ledger_cursor next; /* where the cursor moves to; its epoch is ignored */
+    /* Not NULL: the single event is parked with this error, after so many attempts; its handler
+     * does not run. */
     const char *park_error;
     int park_attempts;
 
-    int failed; /* FAILED: the event's index, -1: none can be named */
+    int failed; /* FAILED: the event's index; -1: none can be named */
     struct fh_error error;
 };
 
 /* On a fiber. DONE: it is durable, and the subscription's cursor and counts are set. */
 enum apply_verdict apply_run(struct apply *apply);
 
-/* The handlers of `events` (or `instead`, where that is given) in one work behind `fence`, those
- * left out that `leave_out` (or NULL) says; where none is left, the fence alone. *ret_outage: the
+/* Runs the handlers of `events` (or `instead`, if given) in one transaction after `fence`, except
+ * for those marked in `leave_out` (or NULL); if none is left, only the fence runs. *ret_outage: the
  * events are not to blame. */
 enum fh_code apply_works(struct subscription *subscription, const struct batch_event *events,
                          int count, const bool *leave_out, fh_handler *instead,
                          struct work_fence *fence, int *ret_failed, bool *ret_outage,
                          struct fh_error *error);
 
-/* While it is busy its store must stay open: see event_room_wait. */
+/* While a subscription is busy its store must stay open: see event_manager_wait. */
 void apply_begins(struct subscription *subscription);
 void apply_ends(struct subscription *subscription);
 

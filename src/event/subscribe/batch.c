@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a feed's answer. It came over the network: nothing in it is believed unchecked, because a
- * cursor that moved wrongly would lose events for ever. */
+/* Checks what a bus delivered. It came from elsewhere: nothing in it is trusted unchecked, because
+ * a cursor that moved wrongly would lose events for ever. */
 
 #include "event/subscribe/batch.h"
 

@@ -2,7 +2,7 @@
 #ifndef EVENT_SUBSCRIBE_BATCH_H
 #define EVENT_SUBSCRIBE_BATCH_H
 
-/* What one answer of a feed brought, checked, in memory of its own. */
+/* The result of one fetch from a bus, checked, in memory of its own. */
 
 #include <jansson.h>
 #include <stdint.h>
@@ -15,19 +15,19 @@
 struct batch_event {
     json_t *envelope;
     int64_t position;
-    int64_t time_ms; /* 0: it told none that can be read */
+    int64_t time_ms; /* 0: missing or unreadable */
     const char *id, *type;
-    const char *key;   /* "": it told none */
+    const char *key;   /* "": missing */
     const char *trace; /* or NULL */
 };
 
 struct batch {
-    struct arena arena;        /* all of the below */
-    struct ledger_cursor next; /* where the reader is once these are applied; epoch left 0 */
-    int64_t last;              /* the publisher's last position */
+    struct arena arena;        /* of everything below */
+    struct ledger_cursor next; /* the reader's place once these are applied; epoch stays 0 */
+    int64_t last;              /* the publisher's last position, as far as the bus can tell */
     int count;
-    struct batch_event *events; /* positions ascending */
-    struct batch *following;    /* in a queue */
+    struct batch_event *events; /* in ascending order of position */
+    struct batch *following;    /* the next batch in a queue */
 };
 
 /* From a 200 to a request behind `after`. FH_INVALID says what of it no feed answers: a missing

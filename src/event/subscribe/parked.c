@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking at what is parked, and giving it up. Dropping is a work of its own, which takes what it
- * finds as the first of its key. It is said in the log before it is done; the event itself is with
- * its publisher until that trims it.
+ * Listing parked events, and dropping them. Dropping is a transaction of its own, which takes the
+ * event that it finds first under the key. It is logged before it is committed. The publisher still
+ * has the event until it is trimmed.
  */
 
 #include "event/subscribe/parked.h"
@@ -30,7 +30,7 @@ void parked_recount(struct subscription *s)
     apply_begins(s);
     if (store_begin(store_of(s->manager), STORE_READ, &work, NULL) == FH_OK) {
         bool read = ledger_parked_count(work, s->source, s->partition, &counts, NULL) == FH_OK;
-        if (read && mine == s->recounts) /* else one that began later knows better */
+        if (read && mine == s->recounts) /* else a later count knows better */
             s->parked = counts;
         store_rollback(work);
     }
@@ -195,10 +195,10 @@ enum fh_code parked_head(struct event_manager *manager, struct arena *arena, con
     return code;
 }
 
-/* ---- giving up ----------------------------------------------------------------------------- */
+/* ---- dropping ------------------------------------------------------------------------------ */
 
-/* The first of the key, found and taken by one work: so it sees what a retry has taken that is not
- * durable yet, and whoever tried it meanwhile, in vain, does not save it. */
+/* One transaction finds and takes the first event of the key. So it sees events that a retry has
+ * taken but not yet committed, and a failed retry in between does not save the event. */
 static enum fh_code drop_first(struct event_manager *manager, struct arena *arena,
                                const char *source, const char *key, struct ledger_parked *ret,
                                struct fh_error *error)
@@ -224,7 +224,7 @@ static enum fh_code drop_first(struct event_manager *manager, struct arena *aren
     return code;
 }
 
-/* Adds what was dropped to `list`. */
+/* Adds the dropped event to `list`. */
 static enum fh_code drop_one(struct event_manager *manager, const char *source, const char *key,
                              json_t *list, int64_t *left, struct fh_error *error)
 {
@@ -244,7 +244,7 @@ static enum fh_code drop_one(struct event_manager *manager, const char *source, 
     return code;
 }
 
-/* Who drops all of them does not mind that a retry took the last. */
+/* When dropping all, it is no error if a retry took the last one. */
 static enum fh_code drop_all(struct event_manager *manager, const char *source, const char *key,
                              json_t *list, int64_t *left, struct fh_error *error)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another text in place of what a handler can't bear: a person has seen what is wrong with an
- * event's data, and says what they should have been. The event keeps its id, its type and its place
- * in its key's order, and with it stands who changed it, when, and what the data were before. What
- * the first publisher said is always kept; of later changes the last ones.
+ * Replacing data that a handler can't process: an operator has seen what is wrong with an event's
+ * data, and supplies what they should have been. The event keeps its id, its type and its place in
+ * its key's order. With it is stored who changed it, when, and the data before the change. The
+ * publisher's original data are always kept; of later versions only the latest.
  *
  *   1. the first event of the key is read, and the new data are checked against its shape
- *   2. one work: the event with its new data, if nobody has tried or edited it since   (the fence)
+ *   2. one transaction: the event gets its new data, if not tried or edited since   (the fence)
  *   3. it is retried, as by an operator
  *
  *   killed before 2 is durable   nothing has changed
- *   killed behind it             the new data wait to be retried: by the next start, or a person
+ *   killed after it              the new data wait for a retry: at the next start, or an operator's
  *
  * A retry that read the event before 2 fails at its own fence, and reads it again.
  */
@@ -50,7 +50,8 @@ static bool is_wanted(const char *fields, const char *name)
     return fields == NULL;
 }
 
-/* What the publisher declares of it, as far as this service has asked for it. NULL: any object. */
+/* The publisher's declared shape of the type, limited to the fields this service has asked for.
+ * NULL: any object. */
 static const fh_field *shape_of(struct arena *arena, const struct event_manager *manager,
                                 const char *source, const char *type)
 {
@@ -91,8 +92,8 @@ static enum fh_code check(struct event_manager *manager, struct arena *arena,
     return FH_OK;
 }
 
-/* The event with its new data, as json_text: changes behind the first are forgotten, the oldest
- * before the others, where they are too many or too large. */
+/* The event with its new data, as json_text. If the edits are too many or too large, the oldest
+ * ones after the first are removed. */
 static char *change_event(const struct parked_change *change, json_t *event, int64_t now_ms)
 {
     json_t *edits = json_object_get(event, PARKED_EDITS);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Retrying what is parked. One work an event, in the order of its key:
+ * Retrying parked events. One transaction per event, in the order of its key:
  *
  *   1. take the event from its key's list, and the key with its last event   (the fence)
  *   2. its handler
  *
- * All or nothing, so a death in between leaves the event parked as it was. While a retry asks
- * other services its work isn't open, and new events of the key are parked behind: then step 1
- * finds that the list isn't empty yet, and the key stays parked until the retry has come to them.
+ * All or nothing, so a death in between leaves the event parked as it was. While the handler asks
+ * other services the transaction isn't open yet, and new events of the key are parked after it:
+ * then step 1 finds that the list isn't empty yet, and the key stays parked until the retry reaches
+ * them.
  */
 
 #include <stdio.h>
@@ -41,7 +42,7 @@ static enum fh_code take_fence_check(fh_work *w, struct work_fence *fence, bool 
     return code;
 }
 
-/* It stays where it was, with what it failed of now. */
+/* The event stays where it is, now with the new error. */
 static void note_failure(struct subscription *s, struct ledger_parked *parked, const char *why)
 {
     struct store_work *work;
@@ -51,7 +52,7 @@ static void note_failure(struct subscription *s, struct ledger_parked *parked, c
     s->manager->counters.failures++;
     enum fh_code code = store_begin(s->manager->context->store, STORE_WRITE, &work, &error);
     if (code != FH_OK)
-        return; /* the caller hears why; only the count is one too low */
+        return; /* the caller reports why it failed; only the count of attempts is one too low */
     code = ledger_parked_failed(work, parked, &error);
     CRASH_POINT("retry.failed");
     if (code == FH_OK)
@@ -83,7 +84,7 @@ static enum retried retry_event(struct subscription *s, struct ledger_parked *pa
     if (code == FH_OK)
         return RETRIED_APPLIED;
     if (fence.overtaken)
-        return RETRIED_OVERTAKEN; /* by whom: the list tells */
+        return RETRIED_OVERTAKEN; /* the list shows by whom */
     return outage ? RETRIED_OUTAGE : RETRIED_FAILED;
 }
 
@@ -92,7 +93,7 @@ struct progress {
     char why[sizeof(((struct fh_error *)NULL)->message)]; /* "": nothing went wrong */
 };
 
-/* One event. False: no more of this key now. */
+/* Retries one event. False: no more of this key now. */
 static bool retry_next(struct subscription *s, const char *key, struct progress *progress,
                        int *overtaken)
 {
@@ -132,7 +133,7 @@ static bool retry_next(struct subscription *s, const char *key, struct progress 
     return goes_on;
 }
 
-/* All of a key, until one fails or the time is over. */
+/* Retries all of a key, until one fails or time runs out. */
 static void retry_key(struct subscription *s, const char *key, int64_t deadline_ns,
                       struct progress *progress)
 {
@@ -149,7 +150,8 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
     parked_recount(s);
 }
 
-/* The share of a key. Whoever's it is now: the list of a key is a fence of its own. */
+/* The partition that a key belongs to. It need not be ours now: the key's list is a fence of its
+ * own. */
 static struct subscription *find(struct event_manager *manager, const char *source, const char *key)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
@@ -160,7 +162,7 @@ static struct subscription *find(struct event_manager *manager, const char *sour
     return NULL;
 }
 
-/* Adds what came of one key. */
+/* Retries one key and adds the result to `all`. */
 static void retry_told(struct event_manager *manager, const char *source, const char *key,
                        int64_t deadline_ns, json_t *all, int64_t *applied)
 {

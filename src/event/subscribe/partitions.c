@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instances that start together and all find no cursors: their works are serializable, so one makes
- * them, and the others run again and find them.
+ * Instances may start together and all find no cursors. Their transactions are serializable: one
+ * creates the cursors, and the others run again and find them.
  */
 
 #include "event/subscribe/partitions.h"
@@ -14,7 +14,7 @@
 #include "work/work.h"
 
 struct found {
-    unsigned count, partitions; /* cursors; and what they say there are */
+    unsigned count, partitions; /* number of cursors; and of partitions by their names */
 };
 
 static bool take_partition(void *context, const char *partition)
@@ -26,7 +26,7 @@ static bool take_partition(void *context, const char *partition)
     return true;
 }
 
-/* In an embedded store the one cursor is made by its first move. */
+/* In an embedded store the first move creates the only cursor. */
 static enum fh_code make_cursors(struct store_work *work, const char *source, bool many,
                                  struct found *ret, struct fh_error *error)
 {

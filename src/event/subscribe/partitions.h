@@ -3,17 +3,17 @@
 #define EVENT_SUBSCRIBE_PARTITIONS_H
 
 /*
- * Into how many shares a subscription is divided. An event's share is told by its key, so the order
- * of a key is kept however many instances apply. The number is fixed when the subscription first
- * begins, by its cursors: with another one, keys would change their cursors in between.
+ * How many partitions a subscription has. An event's key determines its partition, so a key's order
+ * is kept however many instances apply events. The number is fixed by the cursors created when the
+ * subscription first starts: with another number, keys would switch cursors midway.
  */
 
 #include "base/error.h"
 #include "event/manager.h"
 
-#define PARTITIONS_AT_BIRTH 8 /* where the engine takes several instances; else 1 */
+#define PARTITIONS_AT_BIRTH 8 /* where the engine allows several instances; else 1 */
 
-/* Makes the cursors of a new subscription. On a fiber. */
+/* Counts the partitions; creates the cursors of a new subscription. On a fiber. */
 enum fh_code partitions_count(struct event_manager *manager, const char *source, unsigned *ret,
                               struct fh_error *error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader: asks the publisher's feed behind what was fetched and queues what it answers, so that
- * the next batch is there while one is applied. It changes nothing durable: whatever is lost here
- * is asked for again.
+ * The reader: asks the bus for what follows what was fetched, and queues the batches, so that the
+ * next one is there while one is applied. It changes nothing durable: anything lost here is asked
+ * for again.
  */
 
 #include <stdio.h>
@@ -77,7 +77,7 @@ static void feed_path(const struct subscription *s, struct text *out)
     /* The first answer comes at once: until then nobody knows how far there is to go. */
     text_printf(out, "&limit=%d&wait=%d", portion_size(&s->answers, SUBSCRIBE_BATCH_MAX),
                 s->reading.state == SUBSCRIPTION_FOLLOWING ? SUBSCRIBE_WAIT_S : 0);
-    FH_ASSERT(!out->overflow); /* at most 32 short names */
+    FH_ASSERT(!out->overflow);
 }
 
 static void take_batch(struct subscription *s, struct batch *batch)
@@ -97,7 +97,7 @@ static void take_batch(struct subscription *s, struct batch *batch)
     fiber_wake_all(&s->for_batches);
 }
 
-/* The events that come next are not those that would follow what was applied. */
+/* The next events do not follow those that were applied. */
 static void refuse(struct subscription *s, int status)
 {
     char reason[REASON_SIZE], why[REASON_SIZE / 2] = "";
@@ -114,6 +114,7 @@ static void refuse(struct subscription *s, int status)
     fiber_wake_all(&s->for_parking);
 }
 
+/* Asks one question. False: it failed, and `why` says why. */
 static void unreachable(const struct subscription *s, const struct world_request *request,
                         char reason[REASON_SIZE])
 {
@@ -173,8 +174,8 @@ static bool read_once(struct subscription *s, char reason[REASON_SIZE])
     return good;
 }
 
-/* An answer that told nothing new before its time (the publisher drains) must not be asked for
- * again at once. */
+/* If a wait ends early without anything new (the publisher drains), the question is not repeated at
+ * once. */
 static void read_on(struct subscription *s, int *failures)
 {
     char reason[REASON_SIZE] = "";
@@ -197,7 +198,7 @@ static void reader(void *argument)
     struct subscription *s = argument;
     int failures = 0;
     uint64_t own = ++s->reader;
-    s->generation++; /* what one of before has asked for meanwhile counts no more */
+    s->generation++; /* answers to earlier readers' questions no longer count */
     while (subscription_goes_on(s) && s->reader == own) {
         if (subscription_resyncs(s) || s->queued >= SUBSCRIBE_PREFETCH_MAX)
             fiber_wait(&s->for_space);
@@ -210,8 +211,9 @@ static void reader(void *argument)
     event_manager_fiber_ends(s->manager);
 }
 
-/* Given up and ours again during one long poll: who waits for that would stand still meanwhile.
- * Only when it happens again and again does the same fiber read on. */
+/* If a partition is given up and ours again during one long poll, waiting for that poll would hold
+ * up its events, so a new fiber reads. Only if that happens again and again does the last one
+ * continue. */
 void subscription_begin_reading(struct subscription *s)
 {
     for (int n = 1; (!s->reads || s->readers < READERS_MAX) && subscription_goes_on(s); n++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A subscription's life: reading its cursor, applying what its reader brings (one work at a time,
- * see apply.c), and what is done when that does not succeed.
+ * A subscription from start to end: reading its cursor, applying what its reader delivers (one
+ * transaction at a time, see apply.c), and handling failures.
  *
- * `done` names only what a commit has returned for, which is durable then: the publisher may trim
- * it. Attempts on a failing event are counted in memory: a restart begins to count anew.
+ * `done` names only what a returned commit has made durable: the publisher may trim it. Attempts on
+ * a failing event are counted in memory: a restart counts from zero.
  */
 
 #include "event/subscribe/subscribe.h"
@@ -45,7 +45,7 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
     return code;
 }
 
-/* Until it can be read. False: the subscription ends first. */
+/* Tries until it can be read. False: the subscription ended first. */
 static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *ret)
 {
     struct fh_error error;
@@ -60,9 +60,9 @@ static bool cursor_read_patiently(struct subscription *s, struct ledger_cursor *
 
 /* ---- applying ------------------------------------------------------------------------------ */
 
-/* After APPLY_MOVED: reads the cursor. True: it stands at `next`, where it should have come to;
- * false: it stands where it was, and the same is tried again, or elsewhere (*ret_elsewhere), or
- * the subscription ends. */
+/* After APPLY_MOVED: reads the cursor. True: it is at `next`, as intended. False: it is where it
+ * was, so the same is tried again; or it is elsewhere (*ret_elsewhere); or the subscription
+ * ends. */
 static bool was_applied(struct subscription *s, const struct ledger_cursor *next,
                         bool *ret_elsewhere)
 {
@@ -86,18 +86,18 @@ static bool was_applied(struct subscription *s, const struct ledger_cursor *next
     return applied;
 }
 
-/* How far the attempts on what comes next have come. */
+/* The state of the attempts on the next events. */
 struct attempts {
-    int together;    /* events of the next work at the most */
-    int failures;    /* of the one event, in works of its own */
-    int interrupted; /* by outages and others' commits, in a row: these count nothing */
-    bool parks;      /* it is parked next */
+    int together;    /* the most events in the next transaction */
+    int failures;    /* of the single event, tried in its own transactions */
+    int interrupted; /* by outages and others' commits, in a row: not counted as failures */
+    bool parks;      /* the next attempt parks it */
     char why[sizeof(((struct fh_error *)NULL)->message)];
 };
 
 static const struct attempts fresh = {.together = SUBSCRIBE_WORK_MAX};
 
-/* An event has failed in a work of its own. */
+/* An event has failed in a transaction of its own. */
 static void event_failed(struct subscription *s, const struct apply *apply,
                          struct attempts *attempts)
 {
@@ -116,16 +116,16 @@ static void event_failed(struct subscription *s, const struct apply *apply,
         subscription_pause(s, n, SUBSCRIBE_FAILURE_MS_MIN, SUBSCRIBE_FAILURE_MS_MAX);
 }
 
-/* Some handler of several failed: those before it are applied first, then it is alone. */
+/* One of several handlers failed: those before it are applied first, then it is tried alone. */
 static void events_failed(const struct apply *apply, struct attempts *attempts)
 {
-    if (apply->failed < 0) /* the commit refused: whose fault that is shows by halving */
+    if (apply->failed < 0) /* the commit refused: halving finds the culprit */
         attempts->together = apply->count / 2;
     else
         attempts->together = apply->failed > 0 ? apply->failed : 1;
 }
 
-/* The event is tried again when there is room for it, and now and then without. */
+/* The event is tried again when there is room to park it, and now and then without room. */
 static void wait_for_room(struct subscription *s, const struct apply *apply,
                           struct attempts *attempts)
 {
@@ -146,7 +146,7 @@ static void outage_met(struct subscription *s, int n, const struct fh_error *err
     subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
 }
 
-/* Where the cursor stands behind the first `count` of what is left of a batch. */
+/* The cursor's place after the next `count` events of a batch of which `done` are applied. */
 static struct ledger_cursor cursor_behind(const struct batch *batch, int done, int count)
 {
     struct ledger_cursor next = batch->next;
@@ -158,8 +158,8 @@ static struct ledger_cursor cursor_behind(const struct batch *batch, int done, i
     return next;
 }
 
-/* What comes before an event that meets an outage goes on; and so does half of a work that met
- * others until it gave up: a shorter one comes between them. */
+/* Events before the one that met an outage are applied first. A transaction that met conflicts
+ * until it gave up is halved: a shorter one is more likely to succeed. */
 static void interrupted(struct subscription *s, const struct apply *apply,
                         struct attempts *attempts)
 {
@@ -169,7 +169,7 @@ static void interrupted(struct subscription *s, const struct apply *apply,
         attempts->together = apply->failed;
     else if (beaten && apply->count > 1)
         attempts->together = apply->count / 2;
-    else if (apply->error.code == FH_CONFLICT) /* another's commit is under way: soon over */
+    else if (apply->error.code == FH_CONFLICT) /* another commit is in progress: soon over */
         subscription_pause(s, n, SUBSCRIBE_RETRY_MS_MIN, SUBSCRIBE_RETRY_MS_MAX);
     else
         outage_met(s, n, &apply->error);
@@ -187,7 +187,7 @@ static void applied(struct subscription *s, const struct apply *apply, struct at
     subscription_release_hold(s, &s->applying_hold);
 }
 
-/* One work. False: the cursor turned out to be elsewhere. */
+/* One transaction. False: the cursor is elsewhere. */
 static bool apply_next(struct subscription *s, struct attempts *attempts)
 {
     const struct batch *batch = s->applying;
@@ -236,8 +236,8 @@ static bool apply_next(struct subscription *s, struct attempts *attempts)
     return true;
 }
 
-/* All of s->applying, however long it takes; returns early when the subscription ends or the
- * cursor turned out to be elsewhere. */
+/* Applies all of s->applying, however long it takes; returns early when the subscription ends or
+ * the cursor is elsewhere. */
 static void batch_apply(struct subscription *s)
 {
     struct attempts attempts = fresh;
@@ -247,7 +247,7 @@ static void batch_apply(struct subscription *s)
     }
 }
 
-/* The cursor alone, past what nobody hears. */
+/* Moves only the cursor, past events of other types. */
 static void skip_apply(struct subscription *s)
 {
     bool elsewhere = false;
@@ -259,7 +259,7 @@ static void skip_apply(struct subscription *s)
     if (verdict == APPLY_DONE || (elsewhere && !s->fenced))
         subscription_release_hold(s, &s->applying_hold);
     else if (verdict != APPLY_MOVED)
-        outage_met(s, 1, &apply.error); /* the next round comes in a second */
+        outage_met(s, 1, &apply.error); /* the next attempt comes in a second */
 }
 
 static void apply_what_came(struct subscription *s)
@@ -280,9 +280,10 @@ static void apply_what_came(struct subscription *s)
     }
 }
 
-/* ---- a share's life ------------------------------------------------------------------------ */
+/* ---- a partition's life ------------------------------------------------------------------------
+ */
 
-/* The cursor is where its owner left it; from now on it knows our epoch. */
+/* Reads the cursor, left by its former owner; it must have our lease's epoch by now. */
 static bool cursor_is_ours(struct subscription *s)
 {
     if (!cursor_read_patiently(s, &s->cursor))
@@ -301,8 +302,8 @@ static void tell_fenced(struct subscription *s)
     subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, reason);
 }
 
-/* Reads the cursor, lets the reader begin there, and applies what it brings, as long as the share
- * is ours. */
+/* Reads the cursor, starts the reader there, and applies what it delivers, while the partition is
+ * ours. */
 static void applier(void *argument)
 {
     struct subscription *s = argument;
@@ -340,7 +341,7 @@ static void begin_applying(struct subscription *s)
 static void partition_taken(struct lease *lease)
 {
     struct subscription *s = lease->owner;
-    s->fenced = s->resyncs = false; /* whoever had it meanwhile may have seen to that */
+    s->fenced = s->resyncs = false; /* an owner in between may have resolved it */
     s->reading.state = SUBSCRIPTION_STARTING;
     s->reading.reason[0] = '\0';
     begin_applying(s);
@@ -356,7 +357,7 @@ static void partition_ends(struct lease *lease)
         lease_ended(lease);
 }
 
-/* The fence: works that know an older epoch move the cursor no more. */
+/* The fence: transactions that know an older epoch can't move the cursor any more. */
 static enum fh_code partition_take(struct lease *lease, struct store_work *work, int64_t epoch,
                                    struct fh_error *error)
 {
@@ -364,9 +365,10 @@ static enum fh_code partition_take(struct lease *lease, struct store_work *work,
     return ledger_cursor_take(work, s->source, s->partition, epoch, error);
 }
 
-/* One that is ours and found no fiber gets another chance. One that is ours and fenced would stand
- * still for ever, whatever put the cursor where it is: it is given back, and who takes it, mostly
- * we, gives the cursor a new epoch. Was it another's all the time, giving it back does nothing. */
+/* A partition of ours that found no fiber gets another chance. One that is ours but fenced would
+ * stand still for ever, however the cursor got its epoch: it is given back, and the next owner,
+ * usually we again, gives the cursor a new epoch. If it belonged to another all along, giving it
+ * back does nothing. */
 void subscribe_looked(struct event_manager *manager)
 {
     for (struct subscription *s = manager->subscriptions; s; s = s->next) {
@@ -416,7 +418,7 @@ static enum fh_code hear(struct event_manager *manager, const struct fh_subscrip
     return resync_check(manager->context->service, subscribed, error);
 }
 
-/* Makes one subscription of a source into all of its shares. */
+/* Turns a source's one subscription into all of its partitions. */
 static struct subscription *spread(struct subscription *s, unsigned count)
 {
     s->partition_count = count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What reader and applier of a subscription do to it, and what is told of it. */
+/* The operations of a subscription's reader and applier on it, and its reported state. */
 
 #include "event/subscribe/subscription.h"
 
@@ -102,7 +102,7 @@ void subscription_drop(struct subscription *s)
     s->generation++;
 }
 
-/* ---- what is known ------------------------------------------------------------------------- */
+/* ---- reported state ------------------------------------------------------------------------ */
 
 const struct subscription *subscription_next(const struct event_manager *manager,
                                              const struct subscription *subscription)
@@ -123,16 +123,16 @@ static int64_t age_ms(const struct subscription *s, int64_t wall_ms)
     return age > 0 ? age : 0;
 }
 
-/* Whatever it is that would have to be known or done for it to go on. */
+/* For whatever reason it can't go on. */
 static bool stands_still(const struct subscription *s)
 {
     return !subscription_is_ours(s) || s->fenced || s->reading.state != SUBSCRIPTION_FOLLOWING ||
            is_held(&s->applying_hold);
 }
 
-/* The age of the oldest event that is known and not applied, parked or not. Where none is known
- * and the subscription stands still, there may be some since the publisher last answered: that is
- * told then. */
+/* The age of the oldest event that is known and not applied, parked or not. If none is known but
+ * the subscription stands still, there may be events published since the publisher last answered:
+ * then it is the time since that answer. */
 static int64_t lag_ms(const struct subscription *s)
 {
     const struct batch_event *oldest = NULL;
@@ -148,7 +148,7 @@ static int64_t lag_ms(const struct subscription *s)
     return lag > parked ? lag : parked;
 }
 
-/* What hasn't begun after so long is told why. */
+/* A subscription that hasn't begun after STARTING_MS gets a reason. */
 static const char *reason_of(const struct subscription *s, const struct hold *hold)
 {
     if (hold->state != SUBSCRIPTION_STARTING || lag_ms(s) < STARTING_MS)
