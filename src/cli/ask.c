@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from the command to services, on a loop that lives as long as they take. */
+/* Sends requests from the command to services, on a loop of its own. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,8 @@ static void send_ask(struct world *world, struct asking *asking, int64_t deadlin
     world->ops->request(world, &asking->request);
 }
 
-/* Every request has its own deadline; this only keeps the loop turning until the first is sent. */
+/* Each request has its own deadline; this timer only keeps the loop running until the first is
+ * sent. */
 static void keep_turning(struct world_timer *timer)
 {
     (void)timer;
@@ -60,7 +61,7 @@ static bool all_answered(const struct cli_ask *asks, size_t count)
     return true;
 }
 
-/* The operator is whoever may read the state folder's keys. */
+/* Whoever can read the keys in the state folder is the operator. */
 static struct signing *sign_as_operator(const struct state *state, struct http_client *client,
                                         struct world *world)
 {
@@ -77,7 +78,7 @@ static struct signing *sign_as_operator(const struct state *state, struct http_c
     return signing;
 }
 
-/* By what the operator is known where links are by TLS. */
+/* The operator's certificate, where links use TLS. */
 static struct http_tls links(const struct state *state)
 {
     struct fh_error error;

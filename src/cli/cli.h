@@ -3,8 +3,8 @@
 #define CLI_CLI_H
 
 /*
- * What the commands of `freehold` share: how they are declared, how their words are read, how they
- * speak. Answers go to standard output, everything else to standard error.
+ * Shared by the commands of `freehold`: how they are declared, how their words are read, how they
+ * print. Answers go to standard output, everything else to standard error.
  */
 
 #include <jansson.h>
@@ -21,18 +21,18 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_RUNNING = 3 };
 #define CLI_WORDS_MAX 24
 #define CLI_OPTIONS_MAX 8
 
-/* An option, "--state" and its "DIR"; without a placeholder it is a flag. */
+/* An option: "--state" and its placeholder "DIR"; without a placeholder it is a flag. */
 struct cli_option {
     const char *name, *placeholder, *help;
-    char letter; /* 'f': -f means the same; 0: none does */
+    char letter; /* 'f': -f means the same; 0: no letter does */
 };
 
 struct cli_command {
     const char *name;
-    const char *words; /* "SERVICE METHOD PATH"; [FILE] may be left out */
+    const char *words; /* "SERVICE METHOD PATH"; [FILE] is optional */
     int words_min, words_max;
     const char *summary; /* one line, for the list of commands */
-    const char *text;    /* for its own --help, below the summary */
+    const char *text;    /* for its own --help, after the summary */
     struct cli_option options[CLI_OPTIONS_MAX];
     bool hidden;
     int (*run)(const struct cli_command *command, char **words, const char **values);
@@ -43,75 +43,72 @@ extern const struct cli_command cli_up, cli_move, cli_status, cli_stop, cli_call
     cli_migrate, cli_config, cli_new, cli_help, cli_version, cli_complete, cli_logs, cli_trace,
     cli_events, cli_restore_report, cli_backup, cli_restore;
 
-/* What FILE is when it is left out. */
+/* The default for FILE. */
 #define CLI_SYSTEM_FILE "freehold.yaml"
 
-/* The value of an option as it was given; "" for a flag that was; NULL when it was not. */
+/* The value given for an option; "" for a flag that was given; NULL if it was not given. */
 const char *cli_value(const struct cli_command *command, const char **values, const char *option);
 
-/* ---- Speaking ----------------------------------------------------------------------------------
- */
+/* ---- Printing ------------------------------------------------------------------------------- */
 
 enum cli_colour { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_DIM };
 
-/* An escape sequence, or "" where there is no terminal or NO_COLOR is set. */
+/* An escape sequence, or "" if it is not a terminal or NO_COLOR is set. */
 const char *cli_colour(FILE *stream, enum cli_colour colour);
-/* Of a terminal, in columns; 0: it is none, so a line may have any length. */
+/* The terminal's width in columns; 0: not a terminal, so a line may have any length. */
 int cli_width(FILE *stream);
 /* "freehold: ..." on standard error. Returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_print_findings(const struct findings *findings);
 void cli_print_json(const json_t *value); /* one line, on standard output */
-/* Who it is, by their system's name, for what is kept of what they do. */
+/* The user's name on this machine, for records of what they do. */
 const char *cli_person(void);
-/* The wall clock, for what people read. */
+/* The wall clock, for display. */
 int64_t cli_now_ms(void);
-/* "17s", "3h"; "-" for what is no integer. */
+/* "17s", "3h"; "-" if it is not an integer. */
 void cli_format_span(char *out, size_t size, const json_t *seconds);
 
-/* ---- Finding the running system ----------------------------------------------------------------
- */
+/* ---- Finding the running system ------------------------------------------------------------- */
 
-/* The state folder that `folder` (--state) names, or the one of the only system that runs below
+/* Opens the state folder given as `folder` (--state), or that of the only system running in
  * ./.freehold. CLI_DONE, or the exit code after saying why not. */
 int cli_find_state(const char *folder, struct state *state);
-/* The same for what can be done without `up`: a system that is stopped will do, where it is the
- * only one below ./.freehold. */
+/* The same for commands that do not need `up`: accepts a stopped system too, if it is the only one
+ * in ./.freehold. */
 int cli_open_state(const char *folder, struct state *state);
-/* Where the system of the file in `file_folder` keeps its state by default. */
+/* The default state folder of the system whose file is in `file_folder`. */
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system);
 
-/* Sends {"command": command} to the running `up` and hands each line of its answer to `take` until
- * the end. CLI_NOT_RUNNING (nothing is said) when there is none. */
+/* Sends {"command": command} to the running `up` and passes each line of its answer to `take` until
+ * the end. CLI_NOT_RUNNING if there is no `up`; that is not reported. */
 int cli_control(const struct state *state, const char *command,
                 void (*take)(void *context, const json_t *line), void *context);
-/* The same with more to say, which is taken; `timeout_ms` is the longest silence. */
+/* The same with a full request, which is taken; `timeout_ms` is the longest silence. */
 int cli_control_request(const struct state *state, json_t *request, int timeout_ms,
                         void (*take)(void *context, const json_t *line), void *context);
 
-/* ---- Asking services ---------------------------------------------------------------------------
- */
+/* ---- Asking services ------------------------------------------------------------------------ */
 
 #define CLI_HEADERS_MAX 4
 
 struct cli_ask {
     const char *service, *address, *method, *path;
     const char *body;                        /* NULL: none */
-    const char *headers[CLI_HEADERS_MAX][2]; /* up to the first NULL */
+    const char *headers[CLI_HEADERS_MAX][2]; /* ended by NULL */
     int status;                              /* 0: no answer */
-    char *answer; /* malloc'ed text, "" when there was none; or, with status 0, why */
+    char *answer; /* malloc'ed text, "" if it is empty; or, with status 0, the reason */
 };
 
-/* As the operator of the system in `state`, all side by side; returns when each has its answer. The
- * caller frees the answers. */
+/* Sends all requests side by side, as the operator of the system in `state`, and returns when each
+ * has an answer. The caller frees the answers. */
 void cli_ask_all(const struct state *state, struct cli_ask *asks, size_t count, int timeout_ms);
 
-/* The address of a service or of the gateway, by what `up` recorded in system.json. NULL after
- * saying that there is none of that name. Borrowed from `system`. */
+/* The address of a service or of the gateway, as `up` recorded it in system.json. NULL if there is
+ * none of that name, which is reported. Borrowed from `system`. */
 const char *cli_service_address(const json_t *system, const char *name);
 
-/* A running system and an operator who asks its services: all return an exit code, and have said
- * what is wrong when it is not CLI_DONE. */
+/* A running system, and an operator who sends requests to its services. All functions return an
+ * exit code, and have reported what is wrong if it is not CLI_DONE. */
 struct cli_operator {
     struct state state;
     json_t *system; /* system.json */
@@ -119,20 +116,20 @@ struct cli_operator {
 };
 int cli_operator_begin(struct cli_operator *asking, const char *state_folder);
 void cli_operator_end(struct cli_operator *asking);
-/* GET fills `path` from `values`, POST sends them; they are taken. CLI_DONE: the body of a 200, a
- * new reference. */
+/* GET fills `path` from `values`, POST sends them as the body; they are taken. CLI_DONE: the body
+ * of a 200 answer, a new reference. */
 int cli_operator_ask(struct cli_operator *asking, const char *service, const char *method,
                      const char *path, json_t *values, json_t **ret);
-/* GET of all services: the objects of their answers' `list`s, each with its "service". *ret is set
- * whatever is returned: what could be had. */
+/* GET from all services: the objects of the `list` in each answer, each with its "service". *ret is
+ * set in any case, to what could be got. */
 int cli_operator_ask_all(struct cli_operator *asking, const char *path, const char *list,
                          json_t **ret);
-/* The `list`s of one service (NULL: of all), printed as {named: [...]} or by `print`. */
+/* The `list` of one service (NULL: of all), printed as {named: [...]} or by `print`. */
 int cli_operator_list(struct cli_operator *asking, const char *service, const char *path,
                       const char *list, const char *named, void (*print)(const json_t *list),
                       bool as_json);
-/* What restores have left for a person, of all services: restored.c. *ret is set whatever is
- * returned: what could be had. */
+/* What restores have left for an operator to do, from all services: restore_report.c. *ret is set
+ * in any case, to what could be got. */
 int cli_restore_report_take(struct cli_operator *asking, json_t **ret);
 void cli_restore_report_print(const json_t *reports);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold complete: the words that may stand where a shell's cursor is, one a line; "@files" for
- * the shell's own completion of paths, "@folders" for that of folders. It reads the same tables as
+ * freehold complete: the possible words at a shell's cursor, one per line; "@files" stands for the
+ * shell's own completion of paths, "@folders" for that of folders. It reads the same tables as
  * everything else, so whatever is declared is completed. Services are those of the running system,
- * or of the system file that the line or this folder has. It never says what is wrong: nobody would
- * see it in its place.
+ * or of the system file on the command line or in this folder. It never reports errors: they would
+ * only disturb the command line.
  */
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "cli/words.h"
 #include "system/file/file.h"
 
-static const char *typed; /* what the word begins with */
+static const char *typed; /* the beginning of the word at the cursor */
 
 static bool offer(void *unused, const char *word)
 {
@@ -75,11 +75,11 @@ static const struct cli_option *option_of(const struct cli_command *command, con
     return NULL;
 }
 
-/* The line so far: the words before the one at the cursor, without options. */
+/* The line so far: the words before the cursor, without options. */
 struct line {
     const char *words[CLI_WORDS_MAX], *state;
     int count;
-    const struct cli_option *open; /* an option whose value is at the cursor */
+    const struct cli_option *open; /* the option whose value is at the cursor */
 };
 
 static void read_line(const struct cli_command *command, char **given, int count, struct line *line)

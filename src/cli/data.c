@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON that a person gives: on the command line, in a file, or on standard input. */
+/* JSON given by the user: on the command line, in a file, or on standard input. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `up` tells of a change, line by line: see system/supervise/control.h. */
+/* What `up` reports on a change, line by line: see system/supervise/control.h. */
 
 #include "cli/follow.h"
 

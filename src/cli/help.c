@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold help: all that there is to say of commands, from their tables: the list, one command,
- * the manual page, and the same as JSON for whoever makes something of it.
+ * freehold help: all documentation of commands, from their tables: the list, one command, the
+ * manual page, and the same as JSON for other tools.
  */
 
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static void print_json_of(const struct cli_command *command)
 
 /* ---- The manual page (man(7)) ---- */
 
-/* A backslash is roff's own, a dot or quote that begins a line a request, and a hyphen stays one
- * that can be copied. */
+/* Escapes for roff: a backslash, a dot or quote at the start of a line, and hyphens, so that they
+ * can be copied. */
 static void print_roff(const char *text)
 {
     bool begins = true;

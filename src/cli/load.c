@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One stage after the other: what a later one would say about a broken earlier one is noise. */
+/* One stage after another: what a later stage would report about a broken earlier one is noise. */
 
 #define _GNU_SOURCE
 #include "cli/load.h"

@@ -2,31 +2,32 @@
 #ifndef CLI_LOAD_H
 #define CLI_LOAD_H
 
-/* What `check` and `up` both begin with: the file, its programs, and whether they fit together. */
+/* The start of both `check` and `up`: load the file and its programs, and check that they fit
+ * together. */
 
 #include "system/provision/provision.h"
 
 struct load_options {
-    const char *path, *profile; /* profile: may be NULL, as all that follows */
-    const char *programs;       /* where else programs may be */
-    const char *state;          /* the state folder; NULL: the usual one */
-    /* Services that shall be where the file says, ended by NULL, whatever `freehold move` has done;
+    const char *path, *profile; /* profile: may be NULL, like all that follow */
+    const char *programs;       /* another folder to look for programs in */
+    const char *state;          /* the state folder; NULL: the default */
+    /* Services to be left where the file says, ended by NULL, whatever `freehold move` has done;
      * with `abandon` even those whose move is under way. */
     const char *const *leave;
     bool abandon;
 };
 
-/* The system as its file says, and where moves have gone beyond that (system/move/moved.h). NULL when
- * there was an error; everything found is in `findings`. */
+/* The system as its file describes it, with services where moves have put them
+ * (system/move/moved.h). NULL if there was an error; everything found is in `findings`. */
 struct system_file *load_system(const struct load_options *options, struct findings *findings);
-/* The environment without what the file takes from it: those values are for the services that name
- * them. On the file's arena. */
+/* The environment without the variables that the file uses: their values are for the services that
+ * name them. On the file's arena. */
 char **load_environment(struct system_file *file);
-/* Stores are no source code: keeps .freehold beside a system file out of git by itself. For state
- * folders that nobody has named. */
+/* Stores are not source code: keeps .freehold next to a system file out of git automatically. For
+ * default state folders, not those the user has named. */
 void load_hide(const struct provision *provision);
 
-/* Says that the file has no such service, and which has a name near to it: CLI_USAGE. */
+/* Reports that the file has no such service, and the nearest name: CLI_USAGE. */
 int load_no_service(const struct system_file *file, const char *name);
 
 #endif

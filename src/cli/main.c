@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command: finds which of its commands is meant, reads its options, and runs it. */
+/* The command `freehold`: finds the subcommand, reads its options, and runs it. */
 
 #include <string.h>
 
@@ -52,7 +52,7 @@ static bool is_option(const struct cli_option *option, const char *given, size_t
     return strncmp(option->name, given, length) == 0 && option->name[length] == '\0';
 }
 
-/* Takes argv[*at], an option, and its value. CLI_DONE, or a usage error. */
+/* Reads the option at argv[*at], and its value. CLI_DONE, or a usage error. */
 static int take_option(const struct cli_command *command, char **argv, int argc, int *at,
                        const char **values)
 {

@@ -13,8 +13,8 @@
 #include "system/supervise/control.h"
 #include "system/provision/keys.h"
 
-/* Between two lines of an answer: a stop's are as far apart as a service's grace. */
-#define ANSWER_MS_MAX 30000 /* of a busy machine; one that is stopped never answers */
+/* Longest time between two lines of an answer: when stopping, a service's grace. */
+#define ANSWER_MS_MAX 30000 /* for a busy machine; a stopped process (SIGSTOP) never answers */
 #define STOP_ANSWER_MS_MAX 30000
 
 const char *cli_default_state(struct arena *arena, const char *file_folder, const char *system)
@@ -31,7 +31,7 @@ static bool is_running(const struct state *state)
     return true;
 }
 
-/* The systems below ./.freehold, running or all of them; the last one's state in *ret. */
+/* Finds the systems in ./.freehold, running ones or all; *ret: the last one's state. */
 static int find_systems(bool running, struct state *ret, struct text *names)
 {
     DIR *folder = opendir(".freehold");
@@ -124,7 +124,8 @@ int cli_open_state(const char *folder, struct state *state)
     return code;
 }
 
-/* The next line into `line`, without its newline. False at the end or after too long a silence. */
+/* Reads the next line into `line`, without its newline. False at the end, or after too long a
+ * silence. */
 static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ahead)
 {
     for (;;) {
@@ -133,7 +134,7 @@ static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ah
             size_t length = (size_t)(newline - ahead->data);
             text_clear(line);
             text_append(line, ahead->data, length);
-            memmove(ahead->data, newline + 1, ahead->length - length); /* and the NUL */
+            memmove(ahead->data, newline + 1, ahead->length - length); /* including the NUL */
             ahead->length -= length + 1;
             return true;
         }
@@ -150,7 +151,7 @@ static bool read_line(int fd, int timeout_ms, struct text *line, struct text *ah
     }
 }
 
-/* Sends it and hands each line of the answer to `take`. True: there was an answer. */
+/* Sends it and passes each line of the answer to `take`. True: there was an answer. */
 static bool converse(int fd, const json_t *request, int timeout_ms,
                      void (*take)(void *context, const json_t *line), void *context)
 {

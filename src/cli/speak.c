@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the commands speak: colours only where a person looks, places as compilers write them. */
+/* How the commands print: colours only on a terminal, places in the form that compilers use. */
 
 #include <pwd.h>
 #include <stdarg.h>
@@ -100,5 +100,5 @@ const char *cli_value(const struct cli_command *command, const char **values, co
         if (strcmp(command->options[i].name, option) == 0)
             return values[i];
     }
-    abort(); /* a command that asks for an option it did not declare */
+    abort(); /* a command asks for an option it has not declared */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words that a command takes, read from its table: "list|show SERVICE [SOURCE KEY]" names a
- * choice and three placeholders, of which two may be left out; "SERVICE ..." goes on. Help, the
- * suggestions for a wrong word, completion and the manual all stand on this one line.
+ * Parses the words that a command takes from its table: "list|show SERVICE [SOURCE KEY]" names a
+ * choice and three placeholders, two of them optional; "SERVICE ..." may repeat. Help, the
+ * suggestions for a wrong word, completion and the manual page all rely on this one line.
  */
 
 #include "cli/words.h"
@@ -20,7 +20,7 @@ bool words_form(const struct cli_command *command, int index, char out[static WO
     for (int i = 0; *(at += strspn(at, " []")); i++) {
         size_t length = strcspn(at, " []");
         if (length == 3 && strncmp(at, "...", 3) == 0)
-            return out[0] != '\0'; /* as the one before */
+            return out[0] != '\0'; /* the same as the one before */
         snprintf(out, WORDS_FORM_SIZE, "%.*s", (int)length, at);
         if (i == index)
             return true;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pure half of composition. A declaration is read once, at start, and whatever could fail in
- * every single answer (an unknown name, a circle) is refused there.
+ * The pure half of composition. A declaration is read once, at start, and anything that would fail
+ * in every answer (an unknown name, a circle) is refused then.
  *
- * Which part waits for which follows from the names in its template and in `each`: a name before
- * the first '.' or '[' is a part, or one of the path's own. Parts are bits of one word, so that
- * "what can be started now" is a few operations, and a circle shows as: nothing can be started.
+ * The dependencies between parts follow from the names in a part's template and in `each`: a name
+ * before the first '.' or '[' is a part, or a name in the composition's path. Parts are bits of one
+ * word, so finding those that can be started takes a few operations, and a circle shows as parts
+ * that can never be started.
  */
 
 #include "gateway/compose.h"
@@ -24,7 +25,7 @@ static int part_named(const struct compose *compose, const char *name, size_t le
     return -1;
 }
 
-/* Is `name` one of the pattern's own, "{name}" or "{name:int}"? */
+/* Whether the pattern contains `name`, as "{name}" or "{name:int}". */
 static bool pattern_has(const char *pattern, const char *name, size_t length)
 {
     for (const char *open = strchr(pattern, '{'); open; open = strchr(open + 1, '{'))
@@ -41,7 +42,7 @@ static enum fh_code refuse(struct fh_error *error, const struct compose *compose
                      compose->pattern, part->name, what);
 }
 
-/* Makes `part` wait for the part that `path` begins with. */
+/* Makes `part` depend on the part that `path` begins with. */
 static enum fh_code depend_on(const struct compose *compose, struct compose_part *part,
                               const char *path, struct fh_error *error)
 {
@@ -193,7 +194,7 @@ static enum fh_code parse_name(struct compose *compose, const json_t *declared,
     return FH_OK;
 }
 
-/* What may be missing must not decide whether there is an answer at all. */
+/* A part that may be missing must not decide whether there is an answer at all. */
 static enum fh_code refuse_weak_grounds(const struct compose *compose, struct fh_error *error)
 {
     uint32_t required = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From what has come to what is asked next, and from many rows to one list: the path language and
- * the merging of batches. Pure, and linear: ids that repeat are found by a map, since a page of
+ * From the answers so far to the next requests, and from many rows to one list: the path language
+ * and the merging of batches. Pure, and linear: duplicate ids are found with a map, since a page of
  * orders names the same few products again and again.
  */
 
@@ -50,7 +50,7 @@ struct gathering {
     struct map seen;
     struct fh_error *error;
     enum fh_code code;
-    bool found; /* the path led somewhere, if only to an empty array */
+    bool found; /* the path leads to something, even if only to an empty array */
 };
 
 static void gather_id(struct gathering *gathering, const json_t *id)
@@ -77,7 +77,7 @@ static void gather_id(struct gathering *gathering, const json_t *id)
     json_array_append(gathering->ids, (json_t *)(uintptr_t)id);
 }
 
-/* `value` is where the path has led so far. Depth is bounded by the path's own length. */
+/* `value` is where the path has led so far. The recursion is bounded by the path's length. */
 static void gather(struct gathering *gathering, const json_t *value, const char *path)
 {
     while (gathering->code == FH_OK && value && !json_is_null(value)) {

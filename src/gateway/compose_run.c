@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fetching a composition's parts. The request's own fiber starts every part that nothing is missing
- * for, waits until one has come, and starts what that made possible. A call is a fiber of its own;
- * a part is several calls only when it has more than COMPOSE_IDS_PER_CALL ids.
+ * Fetches the parts of a composition. The request's own fiber starts every part that lacks nothing,
+ * waits until one has finished, and starts those that this made possible. Each call is a fiber of
+ * its own; a part takes several calls only if it has more than COMPOSE_IDS_PER_CALL ids.
  *
  *     part:  waiting -> started -> finished, as one of
- *                there     a value, or null: there is nothing to refer to, or it is gone (404)
+ *                there     a value, or null: it refers to nothing, or that is gone (404, 410)
  *                missing   it failed, was late, or refers to a part that is missing
  *
- * A required part that fails ends the answer at once, with that part's status. Calls still under
- * way then end by themselves, by their own deadlines; so the run is counted, not owned, and
- * whatever calls use is copied into it: the request may be gone before them.
+ * If a required part fails, the request is answered at once with that part's status. Calls still in
+ * flight then end on their own, by their own deadlines. So the run counts its users, and everything
+ * that calls need is copied into it: it may outlive the request.
  */
 
 #include "gateway/compose_run.h"
@@ -25,7 +25,7 @@
 #include "http/path.h"
 
 #define TARGET_LENGTH_MAX ((size_t)64 << 10)
-/* Kept of the deadline to put the answer together when parts use all they may. */
+/* Reserved from the deadline to assemble the answer if parts use all their time. */
 #define ASSEMBLE_MS 50
 
 struct run {
@@ -33,26 +33,26 @@ struct run {
     struct world *world;
     const struct compose *compose;
     struct arena arena;
-    json_t *values; /* the path's names, and the parts that are there */
+    json_t *values; /* the names in the path, and the parts that are there */
     uint32_t started, finished, missing;
-    unsigned pending[COMPOSE_PARTS_MAX]; /* calls under way */
+    unsigned pending[COMPOSE_PARTS_MAX]; /* calls in flight */
     struct call *calls[COMPOSE_PARTS_MAX];
     unsigned call_count[COMPOSE_PARTS_MAX];
     json_t *ids[COMPOSE_PARTS_MAX];
-    struct fiber_queue changed; /* the request's fiber */
+    struct fiber_queue changed; /* wakes the request's fiber */
     const char *query, *trace, *authorization, *cache_control;
     int64_t deadline_ns;
-    struct call *failed;                 /* of a required part; the answer is its answer */
-    const struct compose_part *unusable; /* required, and its answer makes no sense */
+    struct call *failed;                 /* of a required part: its answer becomes the answer */
+    const struct compose_part *unusable; /* a required part whose answer makes no sense */
 };
 
-/* Lives in the run's arena. */
+/* Allocated in the run's arena. */
 struct call {
     struct run *run;
     int part;
     enum upstream_outcome outcome;
     struct world_request request;
-    json_t *answer; /* NULL: it failed */
+    json_t *answer; /* NULL: the call failed */
 };
 
 static void run_unuse(struct run *run)
@@ -82,7 +82,7 @@ static void finish_part(struct run *run, int part, json_t *value)
     fiber_wake_one(&run->changed);
 }
 
-/* The part makes no sense: an answer that is no JSON, an id that is an object. */
+/* The part makes no sense: its answer is not JSON, or an id is an object. */
 static void spoil_part(struct run *run, int part, const struct fh_error *error)
 {
     const struct compose_part *declared = &run->compose->parts[part];
@@ -181,7 +181,7 @@ static void prepare_call(struct call *call, const char *target)
         *header++ = (struct world_header){"Cache-Control", run->cache_control};
 }
 
-/* The target of one call; `ids` NULL for a plain one. */
+/* The target of one call; `ids` is NULL for a plain one. */
 static enum fh_code fill_target(struct run *run, const struct compose_part *part, json_t *ids,
                                 const char **ret, struct fh_error *error)
 {
@@ -227,7 +227,7 @@ static void start_calls(struct run *run, int part, struct call *calls, unsigned 
         conclude_part(run, part);
 }
 
-/* Makes the calls that the part needs; *ret_count 0 means none: its value is null or empty. */
+/* Makes the part's calls; *ret_count 0: none, because its value is null or empty. */
 static enum fh_code plan_calls(struct run *run, int part, struct call **ret, unsigned *ret_count,
                                struct fh_error *error)
 {

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_COMPOSE_RUN_H
 #define GATEWAY_COMPOSE_RUN_H
 
-/* The answer to a struct gateway_exchange whose route is composed: the entry of a fiber. */
+/* Answers a struct gateway_exchange whose route is a composition: a fiber's entry function. */
 void compose_run(void *exchange);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway routes by the descriptions that `up` gave it, so it can tell of its routes by them
- * alone: no service is asked, and one that is away is in the documents all the same. Of routes
- * there are the public ones and the compositions; a composition's answer is made of what the routes
- * of its parts declare.
+ * The gateway routes by the descriptions it got from `up`, so these are enough to document its
+ * routes: no service is asked, and one that is away is still documented. The documented routes are
+ * the public ones and the compositions; the schema of a composition's answer is made of those that
+ * its parts' routes declare.
  *
  * The page is three files of our own, and its policy lets it load nothing else.
  */
@@ -28,9 +28,9 @@ static void put(json_t *object, const char *name, json_t *value)
     FH_ASSERT(result == 0);
 }
 
-/* ---- What a composition answers ---- */
+/* ---- Schemas of compositions ---- */
 
-/* What the public GET that a part asks is declared to answer; {} where it says nothing. */
+/* What the public GET route that a part uses declares as its answer; {} if it declares nothing. */
 static json_t *part_schema(const json_t *services, const struct compose_part *part)
 {
     const json_t *best = NULL;
@@ -80,7 +80,7 @@ static void add_compositions(struct openapi *openapi, const json_t *config)
         struct compose *compose;
         struct fh_error error;
         if (compose_parse(declared, &compose, &error) != FH_OK)
-            continue; /* the gateway has not started with it */
+            continue; /* the gateway would not have started with it */
         openapi_add_get(openapi, compose->pattern, COMPOSED_TAG,
                         "Composed of several services' answers.",
                         composed_schema(json_object_get(config, "services"), compose));
@@ -130,7 +130,7 @@ void documents_release(struct documents *documents)
     *documents = (struct documents){0};
 }
 
-/* Makes `*text` if it is not there yet; NULL: there are no documents. */
+/* Makes `*text` when first needed; NULL: there are no documents. */
 static const char *made(struct documents *documents, char **text,
                         json_t *(*make)(const json_t *config))
 {
@@ -139,7 +139,7 @@ static const char *made(struct documents *documents, char **text,
         *text = json_text(document);
         json_decref(document);
     }
-    if (documents->openapi && documents->asyncapi) { /* nothing is left to be made of it */
+    if (documents->openapi && documents->asyncapi) { /* it is no longer needed */
         json_decref(documents->config);
         documents->config = NULL;
     }

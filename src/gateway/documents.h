@@ -3,9 +3,9 @@
 #define GATEWAY_DOCUMENTS_H
 
 /*
- * What the gateway tells of itself: /openapi.json and /asyncapi.json of the whole system, merged
- * from the descriptions it was given, and /docs, a page that shows them. They are made when they
- * are first asked for.
+ * The gateway's description of the system: /openapi.json and /asyncapi.json, merged from the
+ * descriptions of all services, and /docs, a page that shows them. They are made when first
+ * requested.
  */
 
 #include <jansson.h>
@@ -14,19 +14,19 @@
 #include "http/server.h"
 
 struct documents {
-    json_t *config; /* until both are made; NULL from the start: there shall be none */
+    json_t *config; /* until both are made; NULL from the start: there are no documents */
     char *openapi, *asyncapi;
 };
 
-/* Keeps a reference to `config`. With "documents": false in it, there are none. */
+/* Keeps a reference to `config`. If that has "documents": false, there are none. */
 void documents_init(struct documents *documents, json_t *config);
 void documents_release(struct documents *documents);
 
-/* The answer to a GET of this path, whose texts live until documents_release; false: it is none of
- * ours. */
+/* The answer to a GET of this path; its text lives until documents_release. False: not a path of
+ * the documents. */
 bool documents_answer(struct documents *documents, const char *path, struct http_answer *ret);
 
-/* Of the page, see tools/embed. */
+/* The page's files, see tools/embed. */
 extern const char documents_page_html[], documents_page_css[], documents_page_js[];
 extern const size_t documents_page_html_length, documents_page_css_length, documents_page_js_length;
 

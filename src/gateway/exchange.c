@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every exchange is answered exactly once, here, whichever way it went; so this is also the one
- * place where requests are counted. Of a service's answer only named headers go out: what a
- * service says to other services (Freehold-*) stays inside.
+ * Every exchange ends here, with exactly one answer; so this is also the only place where requests
+ * are counted. Of a service's answer only the headers named here are passed on: what services tell
+ * each other (Freehold-*) stays inside.
  */
 
 #include "gateway/exchange.h"
@@ -46,7 +46,7 @@ static const char *traceparent_of(const struct gateway_exchange *exchange)
     return http_request_header(exchange->incoming.request, "traceparent");
 }
 
-/* The client's trace, or a new one, with a span of the gateway's own. */
+/* The client's trace, or a new one, with a new span of the gateway. */
 static void begin_span(struct gateway_exchange *exchange)
 {
     unsigned char random[TRACE_RANDOM_SIZE];
@@ -74,7 +74,7 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
 {
     exchange->route = route;
     int64_t deadline_ms = route->deadline_ms;
-    /* A client that would rather wait may do so on top of it. */
+    /* A client that prefers to wait may add that time. */
     deadline_ms += 1000 * prefer_wait_s(http_request_header(exchange->incoming.request, "Prefer"));
     exchange->deadline_ns = exchange->incoming.received_ns + deadline_ms * 1000000;
     begin_span(exchange);
@@ -127,7 +127,7 @@ void gateway_pass_on(struct gateway_exchange *exchange, const struct world_reque
     struct http_header headers[PASSED_ON];
     size_t count = 0;
     if (world_answer_header(answered, "freehold-refused")) {
-        /* It was this gateway that was not let in: nothing that its client could mend. */
+        /* The service refused this gateway: its client can't do anything about that. */
         gateway_problem(exchange, 502, NULL, NULL, "The service %s does not take this gateway.",
                         answered->service);
         return;

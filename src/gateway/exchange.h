@@ -19,10 +19,10 @@ struct gateway_exchange {
     struct world *world;
     struct gateway_metrics *metrics;
     struct spans *spans;
-    const struct route *route; /* NULL: nobody's */
+    const struct route *route; /* NULL: no route */
     struct http_incoming incoming;
     int64_t deadline_ns;
-    char trace[TRACE_SIZE]; /* the traceparent that goes on: the client's trace, or a new one */
+    char trace[TRACE_SIZE]; /* the traceparent to pass on: of the client's trace, or a new one */
 };
 
 struct gateway_exchange *gateway_exchange_new(struct world *world, struct gateway_metrics *metrics,
@@ -33,12 +33,12 @@ void gateway_exchange_route(struct gateway_exchange *exchange, const struct rout
 
 /* Each of these answers, counts, and frees the exchange. */
 void gateway_reply(struct gateway_exchange *exchange, const struct http_answer *answer);
-/* allow: the header Allow, or NULL. service: who did not answer, or NULL; with it goes Retry-After.
- */
+/* allow: the header Allow, or NULL. service: the one that did not answer, or NULL; adds
+ * Retry-After. */
 void gateway_problem(struct gateway_exchange *exchange, int status, const char *allow,
                      const char *service, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* A service's answer, as far as the public may see it. */
+/* A service's answer, limited to what the public may see. */
 void gateway_pass_on(struct gateway_exchange *exchange, const struct world_request *answered);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway's process: one loop, one fiber a request. It keeps nothing that a restart could lose,
- * but for what traces tell of it, which lies in a file beside its configuration.
+ * The gateway's process: one loop, and one fiber per request. It keeps nothing that a restart could
+ * lose, except its trace spans, which are in a file next to its configuration.
  *
- * Order at the door: the gateway's own three paths; then whatever is reserved or malformed is
- * refused; then the routes. What is not public is answered exactly as what does not exist.
+ * Order of checks: the gateway's own three paths; then reserved or malformed paths are refused;
+ * then the routes. A path that is not public is answered exactly like one that does not exist.
  *
- * Drain: no new connections, /readyz says 503, every request taken is answered, then the process
- * ends. Calls whose answer nobody waits for any more (a composition that failed early) are
- * not waited for.
+ * Drain: no new connections, /readyz answers 503, every accepted request is answered, then the
+ * process ends. It does not wait for calls whose answer is no longer needed (of a composition that
+ * failed early).
  */
 
 #include "gateway/gateway.h"
@@ -36,7 +36,7 @@ struct gateway {
     uv_loop_t loop;
     struct world *world;
     struct http_tls links; /* to the services */
-    struct http_tls door;  /* what clients see; plain HTTP without */
+    struct http_tls door;  /* for clients; without it, plain HTTP */
     struct http_client *client;
     struct signing *signing;
     struct http_server *server;
@@ -75,7 +75,7 @@ static void reply_metrics(struct gateway *gateway, struct gateway_exchange *exch
     text_release(&text);
 }
 
-/* The gateway's own paths, and what is reserved below them. */
+/* The gateway's own paths, and those reserved below them. */
 static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     static const char up[] = "{\"status\":\"ok\"}", down[] = "{\"status\":\"draining\"}";
@@ -93,7 +93,7 @@ static void reply_own(struct gateway *gateway, struct gateway_exchange *exchange
         reply_metrics(gateway, exchange);
 }
 
-/* No route: the documents, where a service has not taken their paths for its own. */
+/* No route: the documents, unless a service has a route at their path. */
 static void reply_unrouted(struct gateway *gateway, struct gateway_exchange *exchange)
 {
     struct http_answer answer;
@@ -180,7 +180,7 @@ static enum fh_code set_addresses(struct gateway *gateway, const json_t *config,
     return FH_OK;
 }
 
-/* Everything up to the first request. What was made is released by `stop`, whatever failed. */
+/* Everything up to the first request. On failure `release` frees what was made. */
 static enum fh_code start_serving(struct gateway *gateway, const json_t *config, int *ret_listen_fd,
                                   struct fh_error *error)
 {
@@ -216,7 +216,7 @@ static enum fh_code start_serving(struct gateway *gateway, const json_t *config,
     return code;
 }
 
-/* Calls that nobody waits for any more are fibers still; they end with the process. */
+/* Calls whose answer is no longer needed are still fibers; they end with the process. */
 static void release(struct gateway *gateway, int listen_fd)
 {
     if (gateway->server)
@@ -240,7 +240,7 @@ static void release(struct gateway *gateway, int listen_fd)
         close(listen_fd);
 }
 
-/* Beside its configuration; "instance" is of one that runs beside another for an upgrade. */
+/* Next to its configuration; "instance" is set if it runs beside another one during an upgrade. */
 static int open_spans(const char *config_path, const json_t *config)
 {
     char path[4400];
@@ -271,7 +271,7 @@ int gateway_main(const char *config_path)
         return PROCESS_EXIT_CONFIGURATION;
     }
     gateway.spans_fd = open_spans(config_path, config);
-    /* It has read all that it ever reads. */
+    /* It has read all files that it will ever read. */
     struct confinement confinement;
     if (confine_by(config, NULL, NULL, &confinement, &error) != FH_OK) {
         log_error("%s", error.message);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters that only grow, kept per service; a scrape reads them on the loop, between requests. */
+/* Counters that only grow, per service; a scrape reads them on the loop, between requests. */
 
 #include "gateway/metrics.h"
 
@@ -21,7 +21,7 @@ static const struct {
 
 struct service_metrics {
     uint64_t requests[CLASSES];
-    uint64_t durations[BUCKETS + 1]; /* not yet summed up */
+    uint64_t durations[BUCKETS + 1]; /* per bucket, not cumulative */
     int64_t duration_ns;
 };
 

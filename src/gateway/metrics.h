@@ -2,8 +2,7 @@
 #ifndef GATEWAY_METRICS_H
 #define GATEWAY_METRICS_H
 
-/* What the gateway counts, as Prometheus' text: requests and durations by service and status class.
- */
+/* The gateway's counters as Prometheus text: requests and durations by service and status class. */
 
 #include <stdint.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request to one service. Path, query and body go as they came. Of the headers only those named
- * here: hop-by-hop ones are not for the service, and none from outside may look like what services
- * say to each other (Freehold-*).
+ * One request to one service. Path, query and body are passed on unchanged. Of the headers, only
+ * those named here: hop-by-hop headers are not for the service, and none from outside may look like
+ * those that services send each other (Freehold-*).
  */
 
 #include "gateway/proxy.h"
@@ -23,7 +23,7 @@ _Static_assert(PASSED + 2 <= WORLD_HEADERS_MAX, "traceparent and the deadline ha
 
 static const char *method_for_service(const char *method)
 {
-    return strcmp(method, "HEAD") == 0 ? "GET" : method; /* the server leaves the body out */
+    return strcmp(method, "HEAD") == 0 ? "GET" : method; /* the server omits the body */
 }
 
 static void give_headers(const struct gateway_exchange *exchange, struct world_request *request)
@@ -35,7 +35,7 @@ static void give_headers(const struct gateway_exchange *exchange, struct world_r
         if (value)
             request->headers[count++] = (struct world_header){passed[i], value};
     }
-    /* What came without a type does not get one on the way. */
+    /* A body without a type must not get one on the way. */
     if (request->body && !http_request_header(exchange->incoming.request, "Content-Type"))
         request->headers[count++] = (struct world_header){"Content-Type", ""};
 }

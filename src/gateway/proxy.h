@@ -2,7 +2,7 @@
 #ifndef GATEWAY_PROXY_H
 #define GATEWAY_PROXY_H
 
-/* A routed struct gateway_exchange to its service and back: the entry of a fiber. */
+/* Passes a routed struct gateway_exchange to its service and answers it: entry of a fiber. */
 void proxy_run(void *exchange);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table is sorted once: more literal segments first, then what is literal further left. So the
- * first fit is the most literal one, and the order never depends on how the services are listed.
+ * The table is sorted once: routes with more literal segments first, then those that are literal
+ * further left. So the first fit is the most literal one, in whatever order the services are
+ * listed.
  *
- * A path goes to its service exactly as it came. Two programs must then read the same text the same
- * way: a '#' would end the path for whoever parses the URL next, and a route that is nobody's
- * business would answer. Such paths are refused before they are matched. And a public
- * /users/{id} must not carry a request to an internal /users/merge: see is_shadowed.
+ * A path goes to its service exactly as it arrived. So both programs must read the same text in the
+ * same way: a '#' would end the path for a program that parses the URL again, and a route that is
+ * not public would answer. Such paths are refused before matching. And a public /users/{id} must
+ * not carry a request to an internal /users/merge: see is_shadowed.
  */
 
 #include "gateway/routes.h"
@@ -46,7 +47,7 @@ bool routes_path_is_reserved(const char *path)
     return false;
 }
 
-/* Patterns that take the same paths: names differ, places do not. */
+/* Patterns that match the same paths: they differ only in their names. */
 static bool is_same_pattern(const char *a, const char *b)
 {
     for (;;) {
@@ -113,7 +114,7 @@ static int compare_routes(const void *left, const void *right)
         x++;
         y++;
     }
-    /* Where they part: literal before named; and of two names, the one that takes integers only. */
+    /* Where they first differ: a literal before a name; of two names, the one for integers only. */
     if ((*x == '{') != (*y == '{'))
         return *x == '{' ? 1 : -1;
     if ((*x == ':') != (*y == ':'))
@@ -175,7 +176,7 @@ static enum fh_code add_services(struct routes *routes, const json_t *config,
     return FH_OK;
 }
 
-/* A part asks a service that there is, for a route that it offers to the public. */
+/* A part must use a public route of an existing service. */
 static enum fh_code resolve_part(struct routes *routes, const struct compose *compose,
                                  struct compose_part *part, struct fh_error *error)
 {
@@ -263,8 +264,8 @@ static void allow_add(struct text *allow, const char *method)
     text_printf(allow, "%s%s", allow->length ? ", " : "", method);
 }
 
-/* A hidden route of the same service would take this request there: at least as literal, and which
- * of two equals a service takes is not for the gateway to guess. */
+/* Whether the service would take this request to a hidden route: one that is at least as literal.
+ * If two are equally literal, the gateway does not guess which of them the service takes. */
 static bool is_shadowed(const struct routes *routes, const struct route *route, const char *path)
 {
     for (size_t i = 0; i < routes->count; i++) {
@@ -307,7 +308,7 @@ enum routes_verdict routes_find(const struct routes *routes, const char *method,
         allow_add(allow, route->method);
         verdict = ROUTES_OTHER_METHOD;
     }
-    /* An internal route is 404, whatever else is public at its path. */
+    /* An internal route is answered 404, whatever else is public at its path. */
     return is_hidden(routes, method, path) ? ROUTES_UNKNOWN : verdict;
 }
 

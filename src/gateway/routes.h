@@ -3,9 +3,9 @@
 #define GATEWAY_ROUTES_H
 
 /*
- * What the gateway lets through: the public routes of every service, and the compositions. Other
- * audiences' routes are known only so that no public route with a {name} can stand in for them;
- * nothing can tell them from routes that do not exist.
+ * What the gateway lets through: the public routes of all services, and the compositions. Routes of
+ * other audiences are known only so that no public route with a {name} stands in for them; outside
+ * they can't be told from routes that do not exist.
  */
 
 #include <jansson.h>
@@ -29,32 +29,33 @@ struct route {
     struct compose *compose;
     int literals;
     int deadline_ms;
-    bool hidden; /* not for the public */
+    bool hidden; /* not public */
 };
 
 struct routes {
-    struct route *list; /* where several fit a path, the one that comes first wins */
+    struct route *list; /* sorted: of several that fit a path, the first wins */
     size_t count;
-    struct map upstreams; /* by service; owned */
+    struct map upstreams; /* by service name; owned */
     struct arena arena;
 };
 
-/* From the gateway's configuration ("services", "peers", "compose"). FH_INVALID: a sentence. */
+/* From the gateway's configuration ("services", "peers", "compose"). FH_INVALID: a sentence says
+ * what is wrong. */
 enum fh_code routes_init(struct routes *routes, const json_t *config, struct fh_error *error);
 void routes_release(struct routes *routes);
 
 enum routes_verdict { ROUTES_FOUND, ROUTES_UNKNOWN, ROUTES_OTHER_METHOD };
 
-/* `path` is raw. HEAD finds what GET would. ROUTES_OTHER_METHOD: the methods there are, "GET,
- * PATCH", are added to `allow`. */
+/* `path` is raw. HEAD finds the route of GET. ROUTES_OTHER_METHOD: adds the methods that exist
+ * ("GET, PATCH") to `allow`. */
 enum routes_verdict routes_find(const struct routes *routes, const char *method, const char *path,
                                 const struct route **ret, struct text *allow);
 
-/* Its first segment, decoded, is the gateway's own: livez, readyz, metrics, _freehold. Nothing
- * below it is ever passed on. */
+/* Whether its first segment, decoded, is reserved for the gateway: livez, readyz, metrics,
+ * _freehold. Nothing below these is ever passed on. */
 bool routes_path_is_reserved(const char *path);
-/* Made of what RFC 3986 allows in a path, or of printable ASCII without '#' in a query: what is
- * passed on raw must mean the same to the one who receives it. */
+/* Whether it has only characters that RFC 3986 allows in a path, or, for a query, printable ASCII
+ * without '#': raw text that is passed on must mean the same to its receiver. */
 bool routes_path_is_sound(const char *path);
 bool routes_query_is_sound(const char *query);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A place in flight is given back while a call waits before its next attempt: a service that is
- * away fills no places. One that hangs would fill all of them, until its breaker opens; then who
- * waits for a place is sent away at once.
+ * A call gives up its place in flight while it pauses before its next attempt, so a service that is
+ * away fills no places. A service that hangs fills all of them until its breaker opens; then all
+ * calls that wait for a place are sent away at once.
  *
- * What is sent again: anything whose connection was never made (the service did not see it), and
- * what is repeatable (a GET, or a request that carries an Idempotency-Key) when the connection
- * broke before the answer. Any other broken connection may have done its work, and only the client
+ * What is sent again: anything for which no connection was made (the service did not see it), and a
+ * repeatable request (a GET, or one with an Idempotency-Key) whose connection broke before the
+ * answer. Any other request with a broken connection may have been executed, and only the client
  * can know what to do about that.
  */
 
@@ -38,7 +38,7 @@ void upstream_free(struct upstream *upstream)
 
 #define NS_A_MS INT64_C(1000000)
 
-/* A place in flight, with the breaker's leave: ANSWERED, or why not. */
+/* Takes a place in flight if the breaker permits: ANSWERED, or why not. */
 static enum upstream_outcome enter(struct upstream *upstream, struct world *world,
                                    int64_t deadline_ns, enum breaker_pass *ret_pass)
 {
@@ -59,7 +59,7 @@ static enum upstream_outcome enter(struct upstream *upstream, struct world *worl
     return UPSTREAM_AWAY;
 }
 
-/* What the breaker learns of an attempt. No answer within no time at all says nothing. */
+/* Reports an attempt to the breaker. A call that had almost no time says nothing. */
 static void tell(struct upstream *upstream, struct world *world, enum breaker_pass pass,
                  const struct world_request *request, int64_t began_ns)
 {
@@ -74,7 +74,7 @@ static void tell(struct upstream *upstream, struct world *world, enum breaker_pa
     }
 }
 
-/* Sends it, and waits for the answer; a probe that may be sent again not for long. */
+/* Sends it and waits for the answer; not for long if it is a probe that may be repeated. */
 static void send(struct upstream *upstream, struct world *world, struct world_request *request,
                  enum breaker_pass pass, bool repeatable)
 {
@@ -88,8 +88,8 @@ static void send(struct upstream *upstream, struct world *world, struct world_re
     request->deadline_ns = deadline_ns;
 }
 
-/* Between half and all of a delay that doubles: those who failed together do not return together.
- */
+/* Between half of a doubling delay and all of it, so that requests that failed together are not
+ * repeated together. */
 static int64_t backoff_ms(struct world *world, int attempt)
 {
     int64_t delay_ms = (int64_t)UPSTREAM_BACKOFF_MS_MIN << attempt;
@@ -98,13 +98,13 @@ static int64_t backoff_ms(struct world *world, int attempt)
     return delay_ms / 2 + (int64_t)world_random_below(world, (uint64_t)delay_ms / 2 + 1);
 }
 
-/* A process that ends has not begun with it; another one listens where it did. */
+/* A process that is ending has not executed it; another one now listens at its address. */
 static bool turned_away(const struct world_request *request)
 {
     return request->status == 503 && world_answer_header(request, "freehold-turned-away");
 }
 
-/* One attempt, with the time that is left as the service's deadline. */
+/* One attempt; the time left becomes the service's deadline. */
 static enum upstream_outcome attempt(struct upstream *upstream, struct world *world,
                                      struct world_request *request, bool repeatable)
 {

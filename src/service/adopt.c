@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Adopting what Flyway or Liquibase has done. Nothing of the schema is changed: one work under the
- * lock of migrations reads the other tool's table and the engine's catalog, and writes rows into
+ * Adopting what Flyway or Liquibase has done. The schema is not changed: one transaction, under the
+ * lock for migrations, reads the other tool's table and the engine's catalog, and writes rows into
  * fh_migration. Killed before its commit it has done nothing; after it, doing it again finds its
  * own rows and writes none.
  *
- * It refuses rather than guesses: every migration up to the version has to be in the other tool's
- * table, as done; nothing beyond may be there; and what the migrations make has to exist. Further
- * than names it does not look: a column of another type is not seen.
+ * It refuses rather than guesses: every migration up to the version must be in the other tool's
+ * table as done; nothing later may be there; and what the migrations make must exist. It compares
+ * only names: a column of another type is not noticed.
  */
 
 #include "service/adopt.h"
@@ -27,11 +27,11 @@
 #include "store/ledger.h"
 #include "store/relational/catalog.h"
 
-#define HISTORY_MAX 10000 /* rows of the other tool's */
+#define HISTORY_MAX 10000 /* rows of the other tool's table */
 
 struct history {
     const char *tool, *table;
-    int64_t done[HISTORY_MAX]; /* numbers of migrations, in the order of their doing */
+    int64_t done[HISTORY_MAX]; /* numbers of migrations, in the order in which they were done */
     int count;
     int64_t baseline; /* Flyway: all up to this one counts as done */
     struct fh_error error;
@@ -76,8 +76,8 @@ static bool full(struct history *history)
     return true;
 }
 
-/* version, type, success. Repeatable migrations have no version, and the making of the schema is
- * none. */
+/* version, type, success. Repeatable migrations have no version, and creating the schema is not a
+ * migration. */
 static bool see_flyway(void *context, const struct sql_row *row)
 {
     struct history *history = context;
@@ -127,7 +127,7 @@ static bool see_liquibase(void *context, const struct sql_row *row)
     return history->error.code == FH_OK;
 }
 
-/* As the engine has its name: Liquibase's is in capitals where they matter. */
+/* The table's name as the engine has it: Liquibase's is in capitals where case matters. */
 static const struct catalog_table *find_table(const struct catalog *catalog, const char *name)
 {
     for (int i = 0; i < catalog->count; i++) {
@@ -168,7 +168,7 @@ static enum fh_code read_history(struct adopting *adopting, struct store_work *w
     return code;
 }
 
-/* ---- whether they fit ------------------------------------------------------------------------ */
+/* ---- whether both agree ---------------------------------------------------------------------- */
 
 static enum fh_code compare_history(const struct adopting *adopting, struct fh_error *error)
 {
@@ -266,9 +266,9 @@ static enum fh_code check(struct adopting *adopting, struct store_work *work, bo
     return code;
 }
 
-/* ---- writing it down ------------------------------------------------------------------------- */
+/* ---- recording them -------------------------------------------------------------------------- */
 
-/* Ends the work. */
+/* Ends the unit of work. */
 static enum fh_code record(struct adopting *adopting, struct store_work *work, int *ret_adopted,
                            struct fh_error *error)
 {

@@ -3,8 +3,8 @@
 #define SERVICE_ADOPT_H
 
 /*
- * A store that another tool has migrated so far: its record of that is read, and the migrations
- * that stand in it are written down as applied, without being run (docs/operate/migrations.md).
+ * A store that another tool has migrated so far: that tool's record is read, and its migrations are
+ * recorded as applied, without being run (docs/operate/migrations.md).
  *
  *     "flyway"      flyway_schema_history: the version n there is the migration numbered n here
  *     "liquibase"   databasechangelog: the n-th changeset there is the migration numbered n here
@@ -14,17 +14,17 @@
 
 #include "service/migration.h"
 
-/* All migrations up to `version`, in one work: all or none. Before that it is seen that the other
- * tool has done them all and has come to `version`, no further, and that the tables and columns
- * that they make are there. FH_INVALID says what is not as it should be, and then nothing was
- * written. What was adopted before is left as it is, so it can be repeated. On a fiber. */
+/* Records all migrations up to `version`, in one transaction: all or none. First it checks that the
+ * other tool has done them all and nothing after `version`, and that the tables and columns they
+ * make exist. FH_INVALID says what is wrong, and then nothing was written. What was adopted before
+ * stays as it is, so this can be repeated. On a fiber. */
 enum fh_code service_adopt(struct store *store, const char *folder, const char *from,
                            int64_t version, int *ret_adopted, struct fh_error *error);
 
-/* adopt_tables.c: adds to `tables`, an object, what the migration makes and takes away:
- * {"orders": {"file": "0001_orders.sql", "columns": {"id": "0001_orders.sql"}}}, all names in
- * small letters. Read are the statements that make, alter, rename and drop tables; columns whose
- * values are computed are left out. */
+/* adopt_tables.c: adds to `tables`, an object, what the migration creates, and removes what it
+ * drops: {"orders": {"file": "0001_orders.sql", "columns": {"id": "0001_orders.sql"}}}, all names
+ * in lower case. It reads the statements that create, alter, rename and drop tables; computed
+ * columns are left out. */
 void adopt_tables_read(json_t *tables, const struct migration *migration,
                        const struct sql_dialect *dialect);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which tables and columns migrations leave behind, read from their SQL with no more knowledge of
- * it than that takes: a statement is cut into words, quoted names and marks, and
+ * Which tables and columns exist after migrations, read from their SQL with as little knowledge of
+ * it as that takes: a statement is cut into words, quoted names and punctuation, and
  *
  *     CREATE TABLE a (b ..., ...)     DROP TABLE a, ...        RENAME TABLE a TO b, ...
  *     ALTER TABLE a ADD [COLUMN] b ..., DROP [COLUMN] b, RENAME [COLUMN] b TO c, RENAME TO c,
  *                   CHANGE [COLUMN] b c ...
  *
- * are followed; everything else is passed over. So what it expects is there, as far as the
- * migrations were done; what it did not understand it does not expect. Names may be qualified; the
- * last part counts. Case does not: engines fold it in ways of their own.
+ * are followed; everything else is skipped. So what it expects exists, if the migrations were done;
+ * what it did not understand it does not expect. Names may be qualified; the last part counts. Case
+ * does not: engines fold it in different ways.
  */
 
 #define _GNU_SOURCE
@@ -20,20 +20,20 @@
 #include <string.h>
 #include <strings.h>
 
-#define TOKEN_SIZE 68 /* names are up to 64 bytes; longer ones are cut, on both engines too */
+#define TOKEN_SIZE 68 /* names are up to 64 bytes; longer ones are cut, as both engines do */
 
 struct reader {
     json_t *tables;
     const char *file;
     const char *at, *end;
     const struct sql_dialect *dialect;
-    /* The token that was read last. */
+    /* The token read last. */
     char token[TOKEN_SIZE];
     bool quoted; /* a name in quotes, never a keyword */
     bool over;
 };
 
-/* ---- words and marks ------------------------------------------------------------------------- */
+/* ---- words and punctuation ------------------------------------------------------------------- */
 
 static bool is_word(char c)
 {
@@ -71,7 +71,7 @@ static void keep(struct reader *reader, size_t *length, char c)
         reader->token[(*length)++] = (char)tolower((unsigned char)c);
 }
 
-/* Up to the closing quote, which stands for itself where it is doubled. */
+/* Up to the closing quote; a doubled one stands for itself. */
 static void take_quoted(struct reader *reader, char close)
 {
     size_t length = 0;
@@ -90,7 +90,7 @@ static void take_quoted(struct reader *reader, char close)
     reader->quoted = true;
 }
 
-/* $tag$ ... $tag$. False: it is none. */
+/* $tag$ ... $tag$. False: it is not one. */
 static bool take_dollars(struct reader *reader)
 {
     char tag[TOKEN_SIZE];
@@ -109,7 +109,7 @@ static bool take_dollars(struct reader *reader)
     return true;
 }
 
-/* The next token, in small letters; "" and `over` behind the last one. */
+/* The next token, in lower case; after the last one "", and `over` is set. */
 static void next(struct reader *reader)
 {
     size_t length = 0;
@@ -177,8 +177,8 @@ static void take_name(struct reader *reader, char ret[static TOKEN_SIZE])
     }
 }
 
-/* To the comma or the closing bracket that ends what is read now, which is left. True: somewhere
- * in it a value is said to be computed. */
+/* Skips to the comma or closing bracket that ends the present item, without taking it. True: the
+ * item declares a computed value. */
 static bool skip_item(struct reader *reader)
 {
     bool computed = false;
@@ -192,7 +192,7 @@ static bool skip_item(struct reader *reader)
     return computed;
 }
 
-/* ---- what they leave behind ------------------------------------------------------------------ */
+/* ---- tables and columns ---------------------------------------------------------------------- */
 
 static json_t *table_of(struct reader *reader, const char *name)
 {
@@ -201,7 +201,7 @@ static json_t *table_of(struct reader *reader, const char *name)
         table = json_object();
         json_object_set_new(table, "file", json_string_nocheck(reader->file));
         json_object_set_new(table, "columns", json_object());
-        json_object_set_new_nocheck(reader->tables, name, table); /* whatever its bytes are */
+        json_object_set_new_nocheck(reader->tables, name, table); /* whatever bytes it has */
     }
     return table;
 }
@@ -220,12 +220,12 @@ static void rename_key(json_t *object, const char *from, const char *to)
         json_object_set_new_nocheck(object, to, value);
 }
 
-/* What begins an item of a table that is no column. */
+/* First words of a table's items that are not columns. */
 static const char *const no_columns[] = {"primary", "unique",  "key",        "index", "check",
                                          "foreign", "exclude", "constraint", "like",  "fulltext",
                                          "spatial", "period",  NULL};
 
-/* From a column's name on. */
+/* Reads a column, from its name on. */
 static void column(struct reader *reader, json_t *table)
 {
     char name[TOKEN_SIZE];
@@ -238,7 +238,7 @@ static void column(struct reader *reader, json_t *table)
         add_column(reader, table, name);
 }
 
-/* Behind the opening bracket. */
+/* Reads the list after the opening bracket. */
 static void columns(struct reader *reader, json_t *table)
 {
     while (!reader->over && !is(reader, ")")) {
@@ -258,7 +258,7 @@ static void create(struct reader *reader)
         next(reader);
     }
     if (!take(reader, "table"))
-        return; /* a temporary one is gone with its session */
+        return; /* a temporary table ends with its session */
     take_if_exists(reader);
     take_name(reader, name);
     json_t *table = table_of(reader, name);

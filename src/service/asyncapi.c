@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptions as AsyncAPI. A channel is a type of event of one service, "orders.OrderCreated": its
- * address is the publisher's feed, its one message the envelope with that type's data. An operation
- * is a service that sends it, or one that hears it, with a handler's own choice of fields.
+ * Descriptions as AsyncAPI. A channel is an event type of one service, "orders.OrderCreated": its
+ * address is the publisher's feed, its only message the envelope with that type's data. An
+ * operation is a service that publishes it, or one that subscribes to it, with a handler's own
+ * choice of fields.
  *
- * Schemas are AsyncAPI's own kind (JSON Schema of draft 7 and a little more): what shapes need of
+ * Schemas are of AsyncAPI's own kind (JSON Schema draft 7 and a little more): what shapes need of
  * JSON Schema is in both.
  */
 
@@ -50,7 +51,7 @@ static json_t *reference(const char *channel, const char *message)
     return object;
 }
 
-/* CloudEvents' integers end at 2^31 - 1; what is beyond travels as digits. */
+/* CloudEvents' integers end at 2^31 - 1; larger ones are sent as strings of digits. */
 static json_t *position_schema(const char *description)
 {
     return json_pack("{s:[s, s], s:s}", "type", "integer", "string", "description", description);
@@ -143,7 +144,7 @@ void asyncapi_add_published(json_t *document, const json_t *description)
     }
 }
 
-/* The fields that are asked for, "id,name", each of any type. */
+/* The fields asked for, "id,name", each of any type. */
 static json_t *asked_schema(const char *fields)
 {
     json_t *properties = json_object();

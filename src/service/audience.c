@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request is taken when its token is good, its Freehold-From (if any) names the token's caller,
+ * A request is accepted if its token is good, its Freehold-From (if any) names the token's caller,
  * and one of that caller's grants fits: "*", "public" for a public route, or the route itself,
- * "METHOD PATTERN", behind "undo " where the request undoes. A grant to do is none to undo.
+ * "METHOD PATTERN", after "undo " if the request undoes. A grant to do is not one to undo.
  *
- * In an open service (for development) a request without token gets the public routes.
+ * In an open service (for development) a request without a token gets the public routes.
  */
 
 #include "service/audience.h"
@@ -74,7 +74,7 @@ void audience_hear(struct audience *audience,
         identity_verifier_hear(audience->verifier, heard, context);
 }
 
-/* By what it says of itself: a program that was started without keys. */
+/* Believes what the request says: for a program that was started without keys. */
 static int believe(const char *from, const struct audience_route *route, const char **ret_why)
 {
     *ret_why = "This resource is not for everyone.";

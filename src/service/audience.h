@@ -3,8 +3,9 @@
 #define SERVICE_AUDIENCE_H
 
 /*
- * Who may ask a service for what: callers prove themselves with tokens (call/identity.h), and each
- * has the routes that `up` granted it (system/check/callers.h) and no other. Deny is the default.
+ * Who may ask a service for what: callers prove their identity with tokens (call/identity.h), and
+ * each may use the routes that `up` granted it (system/check/callers.h) and no others. Deny is the
+ * default.
  */
 
 #include <jansson.h>
@@ -19,27 +20,27 @@
 
 struct audience;
 
-/* From a configuration's "keys", "callers" and "open" (docs/internals/processes.md); `config` must outlive
- * it. *ret NULL with FH_OK: it has no "keys", so everybody is believed. */
+/* From a configuration's "keys", "callers" and "open" (docs/internals/processes.md); `config` must
+ * outlive it. *ret NULL with FH_OK: it has no "keys", so every caller is believed. */
 enum fh_code audience_new(const char *service, const json_t *config, struct world *world,
                           struct audience **ret, struct fh_error *error);
 void audience_free(struct audience *audience); /* NULL is fine */
 uint64_t audience_refused(const struct audience *audience);
 
-/* As identity_verifier_hear. NULL is fine. */
+/* Like identity_verifier_hear. NULL is fine. */
 void audience_hear(struct audience *audience,
                    void (*heard)(void *context, const char *caller, int64_t ahead_ms),
                    void *context);
 
-/* A route as its declaration has it. */
+/* A route as declared. */
 struct audience_route {
     const char *method, *pattern;
     enum fh_audience audience;
 };
 
-/* May this request have the route? `route` NULL: there is none, only who asks is looked at.
- * 0: it may. 401: nobody proved that he asks; 403: he may not; with a sentence. With `audience`
- * NULL what a request says of itself is believed. */
+/* May this request use the route? `route` NULL: there is none, only the caller is checked. 0: it
+ * may. 401: the caller did not prove its identity; 403: it may not; both with a sentence. With
+ * `audience` NULL a request is believed. */
 int audience_judge(struct audience *audience, const struct http_request *request,
                    const struct audience_route *route, const char **ret_why);
 

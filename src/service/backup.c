@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An embedded store is copied page by page in the pool; a server's is copied row by row into an
- * embedded one, as a move would, from the server's own snapshot. Works are held off only until that
- * snapshot stands, so that no event in it is without its position; where an engine has no snapshot
- * they are held off until the copy has ended.
+ * An embedded store is copied page by page in the pool. A server's is copied row by row into an
+ * embedded one, as by a move, from the server's own snapshot. Writers are held off only until that
+ * snapshot exists, so that every event in it has its position; if an engine has no snapshot, they
+ * are held off until the copy has ended.
  *
- * A file is called whole by the word "done" in SERVICE_BACKUP_STATUS, which is written behind it.
- * A process that dies before leaves a file that the next backup removes.
+ * The word "done" in SERVICE_BACKUP_STATUS, written after the file, says that the file is complete.
+ * If a process dies before, the next backup removes its file.
  */
 
 #include "service/backup.h"
@@ -23,7 +23,7 @@
 #include "service/fill.h"
 #include "store/ledger.h"
 
-#define TOLD_MS 500 /* between two words on how far it has come */
+#define TOLD_MS 500 /* between two progress reports */
 #define ATTEMPTS_MAX 3
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -59,7 +59,7 @@ enum fh_code service_backup_close(struct store *store, const char *folder, const
     struct world_turn turn = {.run = on_turn, .owner = fiber_self()};
     int64_t size = 0;
     char path[4300];
-    world_turn(world, &turn); /* a store is closed when the loop has turned since its last work */
+    world_turn(world, &turn); /* the loop must turn once before a used store is closed */
     fiber_park();
     store_close(store);
     snprintf(path, sizeof path, "%s/%s.db-wal", folder, name);
@@ -102,9 +102,9 @@ static enum fh_code facts_read(struct store *copy, struct backup_facts *ret, str
 /* ---- row by row ------------------------------------------------------------------------------ */
 
 struct rows {
-    struct store *store; /* that is held */
+    struct store *store; /* the one that is held */
     struct store_watch *watch;
-    int64_t own; /* written, of the service's own */
+    int64_t own; /* rows written, of the service's own data */
 };
 
 static void began(void *context)
@@ -191,7 +191,7 @@ static enum fh_code backup_file(const fh_service *service, struct store *store, 
     return code == FH_OK ? closed : code;
 }
 
-/* A server ends a snapshot that it takes for left, or works did not end for a while. */
+/* A server may end a snapshot that it thinks abandoned; or writers did not end for a while. */
 static bool may_pass(enum fh_code code, const struct fh_error *error)
 {
     return code == FH_UNAVAILABLE || (code == FH_CONFLICT && error->retryable);
@@ -228,14 +228,14 @@ struct backup {
     struct store_watch watch;
     struct backup_facts facts;
     bool ended;
-    struct fh_error error; /* FH_OK: it is whole */
+    struct fh_error error; /* FH_OK: it is complete */
     struct fiber_queue sleep;
-    json_t *status;         /* what is being written */
-    struct fh_error untold; /* FH_OK: it could be */
+    json_t *status;         /* being written */
+    struct fh_error untold; /* FH_OK: it was written */
     const char *folder;
 };
 
-/* A simulated process has no number; and what it writes is the same in each run of a seed. */
+/* A simulated process has no number, and must write the same in each run of a seed. */
 static int process_of(const struct backup *backup)
 {
     return backup->runtime->world->vfs ? 0 : (int)getpid();
@@ -267,7 +267,8 @@ static json_t *status_of(const struct backup *backup)
     return status;
 }
 
-/* On a full disk the word before makes room for the last one, for which somebody waits. */
+/* On a full disk, removing the last status makes space for the final one, which somebody waits
+ * for. */
 static void write_status(void *owner)
 {
     struct backup *backup = owner;
@@ -295,7 +296,7 @@ static void tell_status(struct backup *backup)
     json_arena_set(arena);
 }
 
-/* Tells how far it has come until it has ended, and ends it early when the process ends. */
+/* Reports progress until the backup has ended, and ends it early if the process is ending. */
 static void tell_until_ended(struct backup *backup)
 {
     struct runtime *runtime = backup->runtime;
@@ -357,7 +358,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     struct backup *backup = runtime->backup = begin(runtime);
     char body[ID_SIZE + 16];
     int length = snprintf(body, sizeof body, "{\"id\":\"%s\"}", backup->id);
-    tell_status(backup); /* so that nobody reads the one before */
+    tell_status(backup); /* so that nobody reads the previous status */
     if (backup->untold.code != FH_OK) {
         exchange_problem(exchange, 503, backup->untold.message);
         runtime->backup = NULL;
@@ -373,7 +374,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
     exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
 }
 
-/* ---- while it does not ----------------------------------------------------------------------- */
+/* ---- while it does not serve ----------------------------------------------------------------- */
 
 enum fh_code backup_alone(struct runtime *runtime, json_t *result, struct fh_error *error)
 {

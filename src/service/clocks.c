@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is wrong can't be known from two clocks. The store's server is believed, as are callers of
- * whom more than half say so: then it is our clock that is off. Else it is that caller's.
+ * Two clocks alone can't tell which is wrong. The store's server is believed; if its clock is not
+ * known, so are callers if more than half of them differ: then our clock is off. Otherwise the
+ * caller's is.
  *
- * The log says it once, and once more when what callers say turns out to be so by the server.
+ * The log reports a difference once, and once more if the server confirms what callers say.
  *
- * A server's answer says something only of the time between question and answer: by so much the
- * clocks may differ and be right. Callers that nothing was heard of for CLOCKS_KEPT_NS are
- * forgotten; they may have been mended, or be no more.
+ * The server answers at some moment between question and answer: a difference within that time is
+ * none. Callers not heard from for CLOCKS_KEPT_NS are forgotten; they may have been mended, or may
+ * no longer exist.
  */
 
 #include "service/clocks.h"
@@ -32,9 +33,9 @@ struct clocks {
     struct runtime *runtime;
     struct apart server;
     bool server_known;
-    struct map callers; /* struct apart by name: only of those that hold a key */
-    int64_t look_ns;    /* when the server is asked next */
-    /* The log has said that it differs: by what callers say, 1, or as measured, 2. */
+    struct map callers; /* struct apart by name: only of callers that hold a key */
+    int64_t look_ns;    /* when to ask the server next */
+    /* The difference that the log has reported: 1 if by callers, 2 if as measured. */
     int told;
 };
 
@@ -117,7 +118,7 @@ static void on_heard(void *context, const char *caller, int64_t ahead_ms)
     struct clocks *clocks = context;
     struct apart *apart = map_get(&clocks->callers, caller);
     if (strcmp(caller, "operator") == 0)
-        return; /* a person's machine, wherever it is */
+        return; /* an operator's machine, wherever it is */
     if (!apart) {
         apart = calloc(1, sizeof *apart);
         FH_ASSERT(apart != NULL);
@@ -172,7 +173,7 @@ void clocks_look(struct clocks *clocks)
         apart_note(&clocks->server, ahead_ms, true, now_ns(clocks));
     }
     clocks->look_ns = now_ns(clocks) + CLOCKS_LOOK_NS;
-    say(clocks); /* of callers that are heard of no more, too */
+    say(clocks); /* some callers may have been forgotten, too */
 }
 
 json_t *clocks_show(struct clocks *clocks)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Debian 12's header knows Landlock's second version; the later ones' bits are written down here,
- * and the kernel is asked which it has. What is handled and not allowed by a rule is refused.
+ * Debian 12's header has Landlock's second version; the bits of later ones are defined here, and
+ * the kernel is asked which version it has. What is handled and not allowed by a rule is refused.
  *
- * Read besides a service's own files: /dev/urandom, from which SQLite seeds itself; without it it
- * goes on in silence with the time and the pid. Everything else that a program reads (libraries,
- * configuration) was read before; but see PUBLIC_FILES.
+ * Besides a service's own files, /dev/urandom must be readable: SQLite seeds itself from it, and
+ * without it silently uses the time and the pid. Everything else that a program reads (libraries,
+ * configuration) has been read by then; but see PUBLIC_FILES.
  */
 
 #define _GNU_SOURCE
@@ -46,7 +46,8 @@
 #define SANITIZED 0
 #endif
 
-/* The kernel's struct as of version 6; earlier ones take it when what they do not know is 0. */
+/* The kernel's struct as of version 6; older kernels accept it if the fields they don't know are
+ * 0. */
 struct ruleset {
     uint64_t handled_access_fs, handled_access_net, scoped;
 };
@@ -72,7 +73,7 @@ static enum fh_code allow(int ruleset, uint64_t handled, const char *path, uint6
                                               .parent_fd = open(path, O_PATH | O_CLOEXEC)};
     bool file =
         rule.parent_fd >= 0 && fstat(rule.parent_fd, &status) == 0 && !S_ISDIR(status.st_mode);
-    if (file) /* rights of folders are an error there */
+    if (file) /* for a file, folder rights are an error */
         rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
     long result = rule.parent_fd < 0 ? -1
                                      : syscall(SYS_landlock_add_rule, ruleset,
@@ -85,7 +86,7 @@ static enum fh_code allow(int ruleset, uint64_t handled, const char *path, uint6
                : error_set_errno(error, FH_INVALID, number, "%s can't be kept in reach", path);
 }
 
-/* 0: it can't be told. */
+/* 0: not known. */
 static int count_threads(void)
 {
     int count = 0;
@@ -137,7 +138,7 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
         if (access(*also, F_OK) == 0)
             code = allow(ruleset, handled, *also, ACCESS_READ, error);
     }
-    if (code == FH_OK && SANITIZED) /* to look for leaks at the end */
+    if (code == FH_OK && SANITIZED) /* the leak check at the end reads it */
         code = allow(ruleset, handled, "/proc", ACCESS_READ, error);
     if (code == FH_OK)
         code = close_in(ruleset, error);
@@ -146,8 +147,8 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
     return code;
 }
 
-/* What client libraries read when they connect anew: names' addresses, certificates, and plugins of
- * their own. All of it everybody may read, but for the keys that the configuration names. */
+/* What client libraries read when they reconnect: name resolution, certificates, and their plugins.
+ * All of it is world-readable, except for the keys that the configuration names. */
 #define PUBLIC_FILES                                                                               \
     "/usr/lib", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/resolv.conf", "/etc/hosts",        \
         "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf"

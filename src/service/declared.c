@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each object file says by its layout where the members of its declarations are, and how large
- * their rows. Where that is as here, the declaration is used as it stands; else it is copied, row
- * by row, and with it the shapes and steps that it points to.
+ * The layout in each object file says where the members of its declarations are, and how large
+ * their rows. If that is as here, the declaration is used as it is; otherwise it is copied, row by
+ * row, together with the shapes and steps that it points to.
  *
- * What may differ under one FH_ABI: a struct's last fields, the number of rows, and members of
- * fh_service that are new at the end of the layout's list. Of that the older side knows nothing, so
- * a declaration that is newer than the library is refused.
+ * Under one FH_ABI these may differ: a struct's last fields, the number of rows, and members of
+ * fh_service that are new at the end of the layout's list. The older side knows nothing of those,
+ * so a declaration that is newer than the library is refused.
  */
 
 #include "service/declared.h"
@@ -23,7 +23,7 @@ struct copied_shape {
 
 struct reading {
     const struct fh_layout *layout;
-    struct copied_shape *shapes; /* a shape may have itself in it */
+    struct copied_shape *shapes; /* a shape may contain itself */
 };
 
 static void *allocate(size_t count, size_t size)
@@ -33,8 +33,8 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-/* Rows of `size` bytes up to one whose first member, its name, is NULL; copied as rows of
- * `our_size`, with one that ends them. */
+/* Rows of `size` bytes, up to one whose first member, its name, is NULL; copied as rows of
+ * `our_size`, with a terminating one. */
 static void *copy_rows(const void *from, size_t size, size_t our_size)
 {
     size_t count = 0;
@@ -95,7 +95,7 @@ static void read_steps(const struct fh_layout *layout, fh_service *to)
     }
 }
 
-/* The declaration's own layout is smaller than ours somewhere, and larger nowhere. */
+/* For a declaration whose layout is smaller than ours somewhere, and larger nowhere. */
 static const fh_service *read_older(const fh_service *declared)
 {
     struct reading reading = {.layout = declared->layout};
@@ -134,7 +134,7 @@ static bool is_ours(const struct fh_layout *layout)
                   fh_layout.count * sizeof fh_layout.members[0]) == 0;
 }
 
-/* Nothing but the number is looked at before it is known to be ours. */
+/* Looks only at the ABI number until that is known to be ours. */
 static enum fh_code read_one(const fh_service *declared, const fh_service **ret,
                              struct fh_error *error)
 {

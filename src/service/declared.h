@@ -3,9 +3,9 @@
 #define SERVICE_DECLARED_H
 
 /*
- * The services that a program's object files declare, as this library knows them. An object file
- * may have been compiled with an older freehold.h, in which structs had fewer fields: what it did
- * not know is zero.
+ * The services that a program's object files declare, in this library's layout. An object file may
+ * have been compiled with an older freehold.h, whose structs had fewer fields: those that it did
+ * not know are zero.
  */
 
 #include <stddef.h>
@@ -18,11 +18,11 @@ struct declared {
     size_t count;
 };
 
-/* Of the section that FH_SERVICE writes. Kept as long as the process. FH_UNSUPPORTED: one was
- * compiled with a freehold.h that does not go with this library; says what to do. */
+/* Reads the section that FH_SERVICE writes. Kept as long as the process. FH_UNSUPPORTED: one was
+ * compiled with a freehold.h that does not fit this library; says what to do. */
 enum fh_code declared_read(const fh_service *const *begin, const fh_service *const *end,
                            struct declared *ret, struct fh_error *error);
-/* By its name; NULL: there is none. */
+/* Finds one by name; NULL: there is none. */
 const fh_service *declared_find(const struct declared *declared, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A declaration as JSON: what `--describe` prints and everyone else goes by
+/* A declaration as JSON: what `--describe` prints, and everything else relies on
  * (docs/internals/processes.md). */
 
 #include <stdint.h>
@@ -108,7 +108,7 @@ static json_t *describe_collection(const struct fh_collection *collection)
     return object;
 }
 
-/* Each list ends at its first empty row or its last one. */
+/* Each list ends at its first empty row, or after its last. */
 #define DESCRIBE_ALL(object, name, rows, is_there, describe)                                       \
     do {                                                                                           \
         json_t *list = json_array();                                                               \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One request, from arrival to answer, on a fiber of its own: route, query, body and shape; then
- * the handler as a unit of work, or as a command where the request has an identity; then the
- * answer, which by then is durable. `Prefer: wait=N` (RFC 7240) lets a client wait for the end of
- * the saga that its request began, and get what the Location names instead of the promise of it.
+ * the handler as a unit of work, or as a command if the request has an identity; then the answer,
+ * which by then is durable. With `Prefer: wait=N` (RFC 7240) a client waits for the end of the saga
+ * that its request began, and gets the resource that Location names instead of the promise of it.
  */
 
 #define _GNU_SOURCE
@@ -33,11 +33,11 @@
 
 struct exchange {
     struct runtime *runtime;
-    struct http_incoming *incoming; /* lives until http_reply, or until it is let go */
-    struct undecided_request waits; /* its client, for a commit */
+    struct http_incoming *incoming; /* valid until http_reply, or until it is let go */
+    struct undecided_request waits; /* its client, which waits for a commit */
     struct runtime_route *route;
     fh_work work;
-    json_t *unfit; /* a problem with which the handler shall fail */
+    json_t *unfit; /* a problem with which the handler must fail */
     char trace[TRACE_SIZE];
 };
 
@@ -93,7 +93,7 @@ static void answer_json(struct exchange *exchange, int status, const json_t *bod
         exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
         return;
     }
-    /* On the heap: a text grows by copying, and an arena would keep every copy of a large one. */
+    /* On the heap: text grows by copying, and an arena would keep every copy of a large one. */
     struct arena *before = json_arena_set(NULL);
     char *text = json_text(body);
     json_arena_set(before);
@@ -132,7 +132,7 @@ void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct ht
     answer_json(exchange, w->reply_status, w->reply_body, headers, count);
 }
 
-/* Nothing of the work may be told, not even that it was refused: a receiver's outcome least. */
+/* Reveals nothing of the outcome, not even a refusal, and sends no Freehold-Outcome. */
 void exchange_answer_undecided(struct undecided_request *request)
 {
     struct exchange *exchange =
@@ -140,7 +140,7 @@ void exchange_answer_undecided(struct undecided_request *request)
     static const struct http_header later = {"Retry-After", "1"};
     bool keyed = header(exchange, "Idempotency-Key") || header(exchange, "Freehold-Undo");
     struct arena *before = json_arena_set(NULL);
-    http_request_keep(exchange->incoming->request); /* its fiber goes on */
+    http_request_keep(exchange->incoming->request); /* its fiber is still running */
     answer_problem(exchange, 503,
                    keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
                          : UNDECIDED
@@ -158,7 +158,7 @@ static bool method_fits(const struct fh_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-/* GET brings HEAD. Several patterns may fit one path. */
+/* GET implies HEAD. Several patterns may fit one path. */
 static void allow(char *allowed, size_t size, const char *method)
 {
     if (strstr(allowed, method))
@@ -168,7 +168,7 @@ static void allow(char *allowed, size_t size, const char *method)
              strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-/* NULL: no route; then *ret_allowed is not empty when the path has others. */
+/* NULL: no route; then *ret_allowed is not empty if the path has routes for other methods. */
 static struct runtime_route *route_find(struct runtime *runtime, const char *method,
                                         const char *path, json_t **ret_values, char *ret_allowed,
                                         size_t size)
@@ -198,7 +198,7 @@ bool exchange_refused(struct exchange *exchange, const struct audience_route *ro
     return status != 0;
 }
 
-/* ---- from bytes to a work ---- */
+/* ---- from bytes to a unit of work ---- */
 
 static bool media_type_fits(const char *content_type)
 {
@@ -211,7 +211,7 @@ static bool media_type_fits(const char *content_type)
             strncasecmp(content_type + length - 5, "+json", 5) == 0);
 }
 
-/* 0: fits. Else the status, with *ret_problem. */
+/* 0: fits. Otherwise the status, with *ret_problem. */
 static int take_query(struct exchange *exchange, json_t **ret_problem)
 {
     struct fh_error error;
@@ -267,7 +267,7 @@ static void fail_unfit(fh_work *w)
     work_fail_problem(w, (int)status, exchange->unfit);
 }
 
-/* Of a route that undoes and does nothing else. */
+/* For a route that can only undo. */
 static void fail_undoes(fh_work *w)
 {
     fh_fail(w, 400, "This route only undoes a step: Freehold-Undo is missing.");
@@ -335,7 +335,7 @@ static const char *reply_header(const fh_work *w, const char *name)
     return NULL;
 }
 
-/* What Location names, as its own GET handler answers it. False: it was not found. */
+/* Answers with what Location names, as its own GET handler does. False: not found. */
 static bool answer_location(struct exchange *exchange, const char *location, int seconds)
 {
     struct runtime *runtime = exchange->runtime;
@@ -351,7 +351,7 @@ static bool answer_location(struct exchange *exchange, const char *location, int
         second.handler = route->route->handler;
         second.route = route->route;
         second.read_only = true;
-        second.fresh = true; /* what it reads was only just written */
+        second.fresh = true; /* what it reads was written just now */
         second.deadline_ns = world_in_ms(runtime->world, RUNTIME_DEADLINE_MS);
         found = work_run(&second) == FH_OK;
     }
@@ -378,7 +378,7 @@ static bool wait_for_saga(struct exchange *exchange)
            answer_location(exchange, location, seconds);
 }
 
-/* ---- the whole ---- */
+/* ---- one exchange ---- */
 
 static void run_work(struct exchange *exchange, json_t *path)
 {
@@ -412,7 +412,7 @@ void exchange_wrong_method(struct exchange *exchange, const char *allowed)
                    1);
 }
 
-/* By the one who may have it, of those that there are. */
+/* Finds the route, checks that the caller may use it, and serves it. */
 static void exchange_serve(struct exchange *exchange)
 {
     struct runtime *runtime = exchange->runtime;
@@ -455,8 +455,8 @@ static void exchange_run(void *argument)
     runtime->exchanges--;
 }
 
-/* Nothing was done with it. `elsewhere`: another process listens where this one did, so it may be
- * sent again at once, whatever it asks. */
+/* Nothing was done for it. `elsewhere`: another process listens where this one did, so the request
+ * may be sent again at once, whatever it is. */
 static void turn_away(struct http_incoming *incoming, const char *body, bool elsewhere)
 {
     struct http_header headers[] = {{"Retry-After", "1"}, {"Freehold-Turned-Away", "1"}};
@@ -476,7 +476,7 @@ static void turn_away(struct http_incoming *incoming, const char *body, bool els
 void exchange_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
-    if (runtime->requests_drained) { /* on a connection that was kept: the store may be closed */
+    if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
         turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
         return;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole store made out of another one; and what a store says of itself, which no copying of rows
- * takes along. */
+/* Making a store from another one, including what a store records about itself, which copying rows
+ * does not cover. */
 
 #include "service/fill.h"
 
@@ -12,7 +12,7 @@
 #include "store/ledger.h"
 #include "store/model.h"
 
-#define TOLD_MS 300 /* between two words on how far it has come */
+#define TOLD_MS 300 /* between two progress reports */
 #define LOGGED_MS 2000
 
 enum fh_code service_store_prepare(const fh_service *service, struct store *store,
@@ -54,7 +54,7 @@ void fill_told(void *context, const struct copy_step *step)
     filling->watch->told(filling->watch->context, course);
 }
 
-/* ---- what a store knows of itself ------------------------------------------------------------ */
+/* ---- what a store records about itself ------------------------------------------------------- */
 
 static bool see_migration(void *context, int64_t version, const char *name, const char *checksum)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trying, on both kinds of threads, and telling. */
+/* Tries, on both kinds of threads, and reports. */
 
 #define _GNU_SOURCE
 #include "service/isolation.h"
@@ -14,7 +14,7 @@
 
 #define OPEN 0
 
-/* What opening came to: OPEN, or the errno. */
+/* The result of opening: OPEN, or the errno. */
 struct tried {
     const char *path;
     int read, write;
@@ -46,7 +46,7 @@ static void try_all(void *argument)
     for (size_t i = 0; i < trying->count; i++) {
         struct tried *tried = &trying->tried[i];
         int read = try_open(tried->path, O_RDONLY), write = try_write(tried->path);
-        /* What one thread reaches is open, whatever the others say. */
+        /* What one thread can reach is open, whatever the others report. */
         tried->read = tried->read == OPEN ? OPEN : read;
         tried->write = tried->write == OPEN ? OPEN : write;
     }
@@ -79,7 +79,7 @@ static json_t *answer_json(const struct runtime *runtime, const struct trying *t
     return answer;
 }
 
-/* False: the paths are not what they should be. */
+/* False: `paths` is not what it should be. */
 static bool take_paths(const json_t *body, struct trying *trying)
 {
     const json_t *paths = json_object_get(body, "paths");

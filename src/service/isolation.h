@@ -4,15 +4,14 @@
 
 /*
  * POST /_freehold/prove, for operators: the live process tries to open files that it must not
- * reach, and says what came of it. There is no way to see a process's confinement from outside.
+ * reach, and reports the results. A process's confinement can't be seen from outside.
  *
  *   {"paths": ["/..."]}
  *   {"service", "pid", "uid", "landlock": {"abi", "confined"},
  *    "tried": [{"path", "read": "EACCES" | "open", "write": ...}]}
  *
- * A folder is "written" by making a file in it that has no name. Nothing is read, written or left
- * behind. Each is tried by the thread that answers and by one of the pool's: Landlock confines
- * threads.
+ * A folder is "written" by creating an unnamed file in it. Nothing is read, written or left over.
+ * Both the answering thread and one of the pool's try each path: Landlock confines threads.
  */
 
 #include "service/runtime.h"

@@ -107,7 +107,7 @@ static void write_works(struct text *text, const struct runtime *runtime)
                 "1: the store's own server does not answer.", replicas.primary_gone);
 }
 
-/* Of what this instance applies; the others tell of theirs. */
+/* For a subscription that this instance applies; the others report theirs. */
 static void write_source(struct text *text, const char *name, const json_t *subscription)
 {
     const char *partition = json_string_at(subscription, "share");

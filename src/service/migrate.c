@@ -2,15 +2,15 @@
 /*
  * Migrations: numbered SQL files beside the service (migration.h), each applied once, in order.
  *
- * Each is applied in a work of its own together with its row in fh_migration: dying in between
- * leaves it wholly applied or not at all. Where the engine can't do that, it goes statement by
- * statement: migrate_steps.c. The work is a STORE_MIGRATE: of several processes that start
- * together one applies the next migration while the others wait, and then they look again.
+ * Each is applied in one transaction with its row in fh_migration: a death in between leaves it
+ * wholly applied or not at all. If the engine can't do that, it is applied statement by statement:
+ * migrate_steps.c. It is a STORE_MIGRATE unit of work: of several processes that start together,
+ * one applies the next migration while the others wait, and then look again.
  *
- * An applied file that has changed or is gone is an error, since the store could then not be made
- * again; so is a new file with a lower number. Where a store has several processes, one of an
- * older version may start beside newer ones: what they applied is newer than all that it knows,
- * and no error, for migrations are made so that the version before runs on (docs/operate/migrations.md).
+ * It is an error if an applied file has changed or is gone, since the store could then not be
+ * rebuilt; so is a new file with a lower number. If a store has several processes, one of an older
+ * version may start beside newer ones: migrations newer than all that it knows are no error,
+ * because migrations must not break the version before them (docs/operate/migrations.md).
  */
 
 #define _GNU_SOURCE
@@ -26,9 +26,9 @@
 #include "service/runtime.h"
 #include "store/ledger.h"
 
-#define MIGRATE_ATTEMPTS_MAX 20 /* while others hold locks on what is to be changed */
+#define MIGRATE_ATTEMPTS_MAX 20 /* while others hold locks on what must change */
 #define MIGRATE_PAUSE_MS 500
-#define MIGRATE_TOLD_MS 10000 /* between two words on how long one has been under way */
+#define MIGRATE_TOLD_MS 10000 /* between two reports about a long migration */
 
 struct migrate {
     struct store *store;
@@ -36,7 +36,7 @@ struct migrate {
     int64_t newest_applied;
     int unknown; /* applied by a newer version */
     struct fh_error error;
-    const struct migration *at; /* the one under way, since when */
+    const struct migration *at; /* the current one, and since when */
     int64_t at_since_ns;
     struct world_timer tell;
 };
@@ -132,8 +132,8 @@ enum fh_code migrate_statement(struct store_work *work, const struct script_stat
     return code;
 }
 
-/* What has to wait for a lock makes all who come later wait too: so it does not wait for long, and
- * is tried again. */
+/* A statement that waits for a lock makes all later ones wait too: so it does not wait long, and is
+ * tried again. */
 static enum fh_code bound_locks(struct store_work *work, struct fh_error *error)
 {
     const struct sql_ops *sql = work->store->engine->sql;
@@ -177,7 +177,7 @@ static enum fh_code record(struct store_work *work, const struct migration *migr
                                 world_wall_ms(work->store->world), error);
 }
 
-/* Ends the work. */
+/* Ends the unit of work. */
 static enum fh_code apply_whole(struct store_work *work, const struct migration *migration,
                                 struct fh_error *error)
 {
@@ -197,7 +197,7 @@ static enum fh_code apply_whole(struct store_work *work, const struct migration 
     return code;
 }
 
-/* ---- Saying that it goes on ---- */
+/* ---- Progress ---- */
 
 static void on_tell(struct world_timer *timer)
 {
@@ -208,7 +208,7 @@ static void on_tell(struct world_timer *timer)
     world_timer_start(world, &migrate->tell, world_in_ms(world, MIGRATE_TOLD_MS));
 }
 
-/* Its steps count as one. */
+/* All steps of one migration count as one. */
 static void watch(struct migrate *migrate, const struct migration *next)
 {
     struct world *world = migrate->store->world;

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Migrations that can't be one transaction: all of MariaDB's, whose statements that change the
- * schema commit, and on PostgreSQL those that are noted as "alone". They go statement by statement,
- * each in a work of its own, and fh_migration_open keeps how far they are:
+ * Migrations that can't be one transaction: all of MariaDB's, where statements that change the
+ * schema commit, and on PostgreSQL those noted as "alone". They are applied statement by statement,
+ * in a transaction each, and fh_migration_open records their progress:
  *
- *     done      statements that stand; `checksum` is that of the file up to their end
+ *     done      statements that are done; `checksum` is that of the file up to their end
  *     running   0, or the statement (done + 1) that has been begun
  *
  * A statement that only changes rows commits together with `done`. One that changes the schema
  * can't: `running` is committed before it, `done` after it. So:
  *
- *     the link dies       behind it, before `done` is committed: this process knows that it
- *                         stands, and counts it over another link
- *     it fails            nothing of it stands (these statements are atomic). What is before it
- *                         stands, and the next start goes on with it; it may be mended in the file,
- *                         and so may what comes after it.
- *     the process dies    nobody knows whether it was done. If it says so itself (IF NOT EXISTS, IF
- *                         EXISTS, OR REPLACE), it is run again; else a person has to look, and
- *                         to mend the file so or the store.
+ *     the link dies       after it, before `done` is committed: this process knows that it is
+ *                         done, and records that over another link
+ *     it fails            nothing of it is done (these statements are atomic). Those before it
+ *                         are, and the next start continues with it; it may be corrected in the
+ *                         file, and so may those after it.
+ *     the process dies    nobody knows whether it was done. If it allows for that itself (IF NOT
+ *                         EXISTS, IF EXISTS, OR REPLACE), it is run again; otherwise an operator
+ *                         must look, and correct the file that way, or the store.
  *
- * A dead process' statement may still run in the server: its session holds the lock as long.
+ * A dead process's statement may still be running in the server: its session holds the lock until
+ * it ends.
  */
 
 #include "service/migration.h"
@@ -135,8 +136,8 @@ static bool changes_rows_only(const struct script_statement *statement,
     return false;
 }
 
-/* Whether it may be run when it has been done already. One that builds an index beside the
- * running system leaves a name behind even when it fails. */
+/* Can it be run again after it was done? One that builds an index concurrently leaves a name behind
+ * even if it fails. */
 static bool repeats(const struct script_statement *statement, const struct sql_dialect *dialect)
 {
     if (script_has_word(statement, dialect, "CONCURRENTLY"))
@@ -157,7 +158,7 @@ static enum fh_code refuse_unknown(const struct migration *migration,
                      migration->name, statement->number, statement->line);
 }
 
-/* In a work of its own; another process may have had the lock since, and have gone on. */
+/* In a transaction of its own; another process may have had the lock since, and gone on. */
 static enum fh_code note_once(struct store *store, const struct progress *progress, int64_t running,
                               struct fh_error *error)
 {
@@ -177,8 +178,8 @@ static enum fh_code note_once(struct store *store, const struct progress *progre
     return code;
 }
 
-/* What became of the statement that is noted as running: nobody else knows. If it can't be noted,
- * it is found as running, and a person looks. */
+/* Records the result of the statement marked as running, which no one else knows. If that can't be
+ * recorded, the mark stays, and an operator has to look. */
 static enum fh_code note(struct store *store, const struct progress *progress, int64_t running,
                          struct fh_error *error)
 {
@@ -216,8 +217,8 @@ static enum fh_code step_commit(struct store_work *work, struct fh_error *error)
     return code;
 }
 
-/* The statement stands. If it has committed by itself and its count comes to nothing, it is counted
- * behind it. */
+/* The statement is done. If it committed by itself and recording it failed, that is repeated
+ * separately. */
 static enum fh_code count(struct store_work *work, const struct progress *progress, bool commits,
                           struct fh_error *error)
 {
@@ -226,14 +227,14 @@ static enum fh_code count(struct store_work *work, const struct progress *progre
     return code != FH_OK && commits ? note(store, progress, progress->done, error) : code;
 }
 
-/* Nothing of the statement stands: the next start may run it again. */
+/* Nothing of the statement is done: the next start may run it again. */
 static void note_failed(struct store *store, const struct progress *progress, int64_t running)
 {
     struct fh_error unheeded = {0};
     note(store, progress, running, &unheeded);
 }
 
-/* Ends the work. */
+/* Ends the unit of work. */
 static enum fh_code run_statement(struct store_work *work, const struct migration *migration,
                                   const struct script_statement *statement,
                                   struct progress *progress, struct fh_error *error)
@@ -248,7 +249,7 @@ static enum fh_code run_statement(struct store_work *work, const struct migratio
         progress->running = statement->number;
         code = save(work, progress, &why);
     }
-    CRASH_POINT("steps.begun"); /* `running` is committed by the statement itself */
+    CRASH_POINT("steps.begun"); /* the statement itself commits `running` */
     if (code == FH_OK)
         code = migrate_statement(work, statement, commits && sql->outside, &why);
     CRASH_POINT("steps.run");

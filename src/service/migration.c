@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a folder of migrations, and the notes in them. A note that nobody knows is an error: what
- * it was to say would be lost in silence. */
+/* Reads a folder of migrations, and their notes. An unknown note is an error: otherwise it would be
+ * ignored silently. */
 
 #define _GNU_SOURCE
 #include "service/migration.h"
@@ -71,7 +71,7 @@ static enum fh_code read_file(const char *path, struct migration *migration, str
 
 /* ---- Notes ---- */
 
-/* The next note among the comments before a statement: its text behind the colon. */
+/* The next note among the comments before a statement: its text after the colon. */
 static bool note_next(const char **at, const char *end, const char **ret, size_t *ret_length)
 {
     while (*at < end) {
@@ -118,7 +118,7 @@ bool migration_breaks(const struct migration *migration, const struct script_sta
     return false;
 }
 
-/* Those between two statements, or behind the last one. */
+/* Reads the notes between two statements, or after the last one. */
 static enum fh_code read_gap(struct migration *migration, size_t start, const char *end, bool first,
                              struct fh_error *error)
 {
@@ -155,7 +155,7 @@ static enum fh_code read_notes(struct migration *migration, const struct sql_dia
 
 /* ---- The folder ---- */
 
-/* "0001_create_orders.sql" -> 1; 0: no migration's name */
+/* "0001_create_orders.sql" -> 1; 0: not a migration's name */
 static int64_t version_of(const char *name)
 {
     size_t digits = strspn(name, "0123456789"), length = strlen(name);
@@ -165,7 +165,7 @@ static int64_t version_of(const char *name)
     return strtoll(name, NULL, 10);
 }
 
-/* `variant`: the engine's name, when it is the engine's own folder; else NULL. */
+/* `variant`: the engine's name, if this is the engine's own folder; otherwise NULL. */
 static enum fh_code add_file(struct migrations *all, const char *folder, const char *name,
                              const char *variant, struct fh_error *error)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store is moved in five durable steps, each repeatable, and known by what stands in fh_meta:
+ * A store is moved in five durable steps. Each can be repeated, and marks in fh_meta tell which are
+ * done:
  *
  *   1. old: moving_to = the new engine    from here on no service opens it
  *   2. new: unfinished = the old one's incarnation
@@ -8,13 +9,13 @@
  *   4. new: an incarnation of its own, the old one among its ancestors, unfinished = ""
  *   5. old: moved_to = the new engine     for ever
  *
- * A process that dies in between is followed by one that begins at the first step whose words are
- * not there. Before 4 the old store is the store, and a person can say so (abandon); from 4 on the
- * new one is. Never are both: 1 comes before anything can serve from the new one. Abandoned behind
- * 4, while nobody has served from the new one yet, the old store is the store again, and the new
- * one, without the mark of 1 in the old one, is one that is in use: it is never gone on with.
+ * If a process dies in between, the next one begins at the first step whose marks are missing.
+ * Before 4 the old store is the valid one, and an operator can keep it so (abandon); from 4 on the
+ * new one is. Never both: 1 comes before anything can serve from the new one. If a move is
+ * abandoned after 4, before the new store has served, the old store is valid again; and the new
+ * one, as the old one lacks the mark of 1, counts as a store in use: no move continues with it.
  *
- * A new store must be one that no service has used, or that was moved away: what is in it is
+ * The new store must be one that no service has used, or that was moved away: its contents are
  * replaced.
  */
 
@@ -58,7 +59,7 @@ enum fh_code service_store_open(const fh_service *service, const json_t *config,
     return engine->store->open(&options, world, ret, error);
 }
 
-/* ---- what a store knows of a move ------------------------------------------------------------ */
+/* ---- a store's marks of a move --------------------------------------------------------------- */
 
 struct marks {
     char moving[META_SIZE], moved[META_SIZE], unfinished[META_SIZE];
@@ -113,7 +114,7 @@ enum fh_code service_store_serves(struct store *store, struct fh_error *error)
     return FH_OK;
 }
 
-/* All of them, in one work. */
+/* Writes all of them, in one transaction. */
 static enum fh_code marks_put(struct store *store, const struct store_mark *marks, size_t count,
                               struct fh_error *error)
 {
@@ -133,7 +134,7 @@ static enum fh_code marks_put(struct store *store, const struct store_mark *mark
 
 struct moving {
     const fh_service *service;
-    const json_t *from_config, *to_config; /* to: NULL to abandon */
+    const json_t *from_config, *to_config; /* to: NULL when abandoning */
     struct world *world;
     struct store *from, *to;
     struct marks old, new;
@@ -144,7 +145,7 @@ struct moving {
 
 static bool has_ancestor(const struct marks *marks, const char *incarnation)
 {
-    return strstr(marks->ancestors, incarnation) != NULL; /* ids are 36 characters of their own */
+    return strstr(marks->ancestors, incarnation) != NULL; /* ids are 36 characters each */
 }
 
 static enum fh_code begin_old(struct moving *moving)
@@ -172,11 +173,11 @@ static bool is_marked(const struct moving *moving)
     return strcmp(moving->new.unfinished, moving->from->incarnation) == 0;
 }
 
-/* Before the old one is marked: by that mark a new one that is whole is taken for this move's. */
+/* Before the old store is marked: with that mark a complete new store counts as this move's. */
 static enum fh_code may_fill(struct moving *moving)
 {
     bool used;
-    bool left = moving->new.moved[0] != '\0'; /* its service went elsewhere, and comes back */
+    bool left = moving->new.moved[0] != '\0'; /* its service moved elsewhere, and is coming back */
     if (is_marked(moving))
         return FH_OK;
     enum fh_code code = service_store_used(moving->service, moving->to, &used, &moving->error);
@@ -213,7 +214,7 @@ static enum fh_code fill_new(struct moving *moving)
                : code;
 }
 
-/* The last moment at which the old store is the store is before this commit. */
+/* Until this commit the old store is the valid one. */
 static enum fh_code finish_new(struct moving *moving)
 {
     static const struct store_mark marks[] = {{LEDGER_MOVED, ""}, {LEDGER_UNFINISHED, ""}};
@@ -249,7 +250,7 @@ static enum fh_code move_all(struct moving *moving)
     enum fh_code code = open_both(moving);
     if (code != FH_OK)
         return code;
-    /* Whole by a move that was abandoned, it is no store to go on with: the old one has served. */
+    /* Without the mark, a complete store is of an abandoned move: the old one has served since. */
     bool begun = moving->old.moving[0] || moving->old.moved[0];
     bool whole = begun && !moving->new.unfinished[0] &&
                  has_ancestor(&moving->new, moving->from->incarnation);
@@ -281,7 +282,7 @@ static enum fh_code abandon(struct moving *moving)
     return code == FH_OK ? marks_put(moving->from, marks, 1, &moving->error) : code;
 }
 
-/* Of several instances the first one moves; the others start again until it has. */
+/* Of several instances the first one moves; the others restart until it has. */
 static enum fh_code await_first(struct moving *moving)
 {
     const char *incarnation = json_string_at(moving->from_config, "incarnation");
@@ -298,15 +299,14 @@ static enum fh_code await_first(struct moving *moving)
     return error_set(error, FH_UNAVAILABLE, "The first instance is moving the store.");
 }
 
-/* ---- inside a service that starts --------------------------------------------------------------
- */
+/* ---- inside a service that starts ------------------------------------------------------------ */
 
 static void on_turn(struct world_turn *turn)
 {
     fiber_ready(turn->owner);
 }
 
-/* A store is closed when the loop has turned since its last work. */
+/* The loop must turn once between a store's last use and its closing. */
 static void close_stores(struct moving *moving)
 {
     struct world_turn turn = {.run = on_turn, .owner = fiber_self()};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A description as OpenAPI. Nothing is said here that the runtime does not do: what a route takes
- * is what exchange.c checks, what it answers is what it declares (fh_reply keeps to that), and
- * everything that goes wrong is a problem document.
+ * A description as OpenAPI. It says only what the runtime does: what a route takes is what
+ * exchange.c checks, what it answers is what it declares (fh_reply keeps to that), and every error
+ * is a problem document.
  *
- * OpenAPI knows one operation for a method and a path whose names do not count, while two patterns
- * ("/a/{id:int}", "/a/{name}") may share one: then the first one that is added stands, and tells of
- * the other. Schemas are written out where they are used; a shape has no name to refer to it by.
+ * OpenAPI has one operation per method and path, where names do not count, but two patterns
+ * ("/a/{id:int}", "/a/{name}") may share one: then the first one added stays, and mentions the
+ * other. Schemas are written out where they are used; a shape has no name to refer to.
  */
 
 #include "service/openapi.h"
@@ -22,7 +22,7 @@
 #include "call/identity.h"
 #include "work/command.h"
 
-#define NAME_LENGTH_MAX ((size_t)4096) /* of anything made of a path */
+#define NAME_LENGTH_MAX ((size_t)4096) /* of anything made from a path */
 
 static void put(json_t *object, const char *name, json_t *value)
 {
@@ -98,7 +98,7 @@ static json_t *parameter(const char *in, const char *name, size_t length, bool r
     return object;
 }
 
-/* Types as `pattern` has them, named as in `path`, which differs from it in names alone. */
+/* Types from `pattern`, names from `path`, which differ only in names. */
 static json_t *path_parameters(const char *pattern, const char *path)
 {
     json_t *parameters = json_array();
@@ -241,7 +241,7 @@ static json_t *responses_of(const json_t *route, const json_t *description, bool
 
 /* ---- Operations ---- */
 
-/* "orders_post_api_orders_id": what generators of clients name a function after. */
+/* "orders_post_api_orders_id": client generators name functions after it. */
 static json_t *operation_id(struct openapi *openapi, const char *tag, const char *method,
                             const char *path)
 {
@@ -266,7 +266,7 @@ static json_t *operation_id(struct openapi *openapi, const char *tag, const char
     return value;
 }
 
-/* {"path", "item"}: where the operations of a pattern belong. */
+/* {"path", "item"}: where the operations of a pattern go. */
 static json_t *path_item(struct openapi *openapi, const char *pattern)
 {
     char *bare = path_of(pattern, true);
@@ -283,7 +283,7 @@ static json_t *path_item(struct openapi *openapi, const char *pattern)
     return known;
 }
 
-/* Whose operations these are: named once there is one. */
+/* Adds the tag of a service's operations, once there is one. */
 static void add_tag(struct openapi *openapi, const char *tag)
 {
     json_t *tags = json_object_get(openapi->document, "tags");
@@ -359,7 +359,7 @@ void openapi_add_get(struct openapi *openapi, const char *pattern, const char *t
 
 /* ---- The document ---- */
 
-/* RFC 9457, with the faults of what was sent: see shape/problem.h. */
+/* RFC 9457, with the faults found in the request: see shape/problem.h. */
 static json_t *problem_schema(void)
 {
     json_t *fault = json_pack(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What operators ask: parameters in, the rooms' own words out. */
+/* What operators ask: parameters in, the managers' own answers out. */
 
 #include "service/operators.h"
 
@@ -17,7 +17,7 @@
 #include "shape/problem.h"
 #include "work/spans.h"
 
-/* Answers with `value`, which it takes, or with what went wrong. */
+/* Answers with `value` (stolen), or with the error. */
 static void answer(struct exchange *exchange, enum fh_code code, json_t *value,
                    const struct fh_error *error)
 {
@@ -35,7 +35,7 @@ static void answer(struct exchange *exchange, enum fh_code code, json_t *value,
     exchange_problem(exchange, status, error->message);
 }
 
-/* The parameters of a GET. NULL: it is answered. */
+/* The parameters of a GET. NULL: it has been answered. */
 static json_t *query_of(struct exchange *exchange)
 {
     struct fh_error error;
@@ -46,7 +46,7 @@ static json_t *query_of(struct exchange *exchange)
     return NULL;
 }
 
-/* The body of a POST: an object. NULL: it is answered. */
+/* The body of a POST: an object. NULL: it has been answered. */
 static json_t *body_of(struct exchange *exchange)
 {
     const struct http_incoming *incoming = exchange_request(exchange);
@@ -159,7 +159,8 @@ void operators_parked_edit(struct runtime *runtime, struct exchange *exchange)
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-/* An integer among the parameters, or `other` where it was not given. False: it is none. */
+/* An integer parameter; *ret stays as it is if there is none. False: not an integer, or above
+ * `most`. */
 static bool take_number(const json_t *query, const char *name, int64_t most, int64_t *ret)
 {
     const char *given = json_string_at(query, name);
@@ -170,7 +171,7 @@ static bool take_number(const json_t *query, const char *name, int64_t most, int
     return given[0] >= '0' && given[0] <= '9' && !*end && *ret <= most;
 }
 
-/* Where none is asked for by a type that this program publishes: what it does. */
+/* If the type asked for is not one that this program publishes, adds those that it does. */
 static void tell_types(const struct runtime *runtime, const char *type, json_t *page)
 {
     json_t *known = json_array();
@@ -234,7 +235,7 @@ void operators_spans(struct runtime *runtime, struct exchange *exchange)
 
 /* ---- restores ------------------------------------------------------------------------------ */
 
-/* Leaves the `limit` entries behind the one with the id `after` (NULL: the first ones) in a report,
+/* Leaves in a report the `limit` entries after the one with the id `after` (NULL: the first ones),
  * and says whether there are more. */
 static void cut_entries(json_t *report, const char *after, size_t limit)
 {

@@ -3,8 +3,8 @@
 #define SERVICE_OPERATORS_H
 
 /*
- * Routes for operators: what is parked and what sagas do, and their word on it. Answers are the
- * JSON of event/subscribe/parked.h and saga/show.h.
+ * Routes for operators: what is parked, what sagas do, and commands for both. Answers are the JSON
+ * of event/subscribe/parked.h and saga/show.h.
  *
  *   GET  /_freehold/parked?source=&key=    all, a source's, or one key with its events
  *   POST /_freehold/parked/retry           {"source", "key"}, both or neither
@@ -14,15 +14,14 @@
  *   GET  /_freehold/spans?trace= or ?key=  what this process did lately: work/spans.h
  *   GET  /_freehold/restored               what was restored, and the report: saga/restored.h
  *   POST /_freehold/restored/seen          {"entries": 3, "ids": [...], "left_out": 0}: the first
- *                                          three were seen, those too, and that none was left out
+ *                                          three were seen, and these, and that none was left out
  *   GET  /_freehold/sagas?status=parked    those that are not over, or of one status
  *   GET  /_freehold/definitions            the definitions that those began with (saga_needed)
  *   GET  /_freehold/saga?id=BIRTH.NUMBER   one, with its steps
  *   POST /_freehold/saga/retry             {"id"}; and /skip, /compensate
  *   POST /_freehold/saga/abandon           {"id", "why", "by"}
  *
- * 400: wrong parameters; 404: there is no such thing; 409: it is not parked; 503: the store can't
- * be used now.
+ * 400: wrong parameters; 404: not found; 409: it is not parked; 503: the store can't be used now.
  */
 
 #include "service/runtime.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The routes that every service has: for operators /livez, /readyz, /metrics and its documents, for
- * services the
- * feed, the state and the closing of sagas. None of them is known to the gateway.
+ * The routes that every service has: for operators /livez, /readyz, /metrics, its documents and
+ * operators.h's; for services the feed, the snapshot, the state, and what sagas need. The gateway
+ * serves none of them.
  */
 
 #include <stdlib.h>
@@ -97,7 +97,7 @@ static void state(struct runtime *runtime, struct exchange *exchange)
         exchange_problem(exchange, 403, "For services and operators: Freehold-From is missing.");
         return;
     }
-    /* In this order: what the sagas published that are counted as over has its position by then. */
+    /* In this order: events published by sagas counted as over have their positions by then. */
     saga_counts_read(runtime->context.sagas, &sagas);
     json_t *object = event_manager_state(runtime->context.events);
     json_object_set_new(object, "service", json_string(runtime->service->name));
@@ -129,7 +129,7 @@ static void answer_document(struct exchange *exchange, json_t *document)
     json_decref(document);
 }
 
-/* Both documents are made when they are asked for, which is seldom, and not kept. */
+/* Both documents are made when asked for, which is seldom, and not kept. */
 static void openapi(struct runtime *runtime, struct exchange *exchange)
 {
     struct openapi made;
@@ -175,7 +175,7 @@ static void closed(struct runtime *runtime, struct exchange *exchange)
     work_release(&w);
 }
 
-/* A service that our sagas go to says that it was restored. */
+/* A service that our sagas send to says that it was restored. */
 static void restored(struct runtime *runtime, struct exchange *exchange)
 {
     char name[COMMAND_CALLER_SIZE];
@@ -194,7 +194,7 @@ bool own_route(struct runtime *runtime, struct exchange *exchange)
 {
     static const struct {
         const char *method, *path;
-        bool open; /* to whoever reaches the port: it tells nothing of what is stored */
+        bool open; /* to all who reach the port: it reveals nothing of the store */
         enum fh_audience audience;
         void (*answer)(struct runtime *runtime, struct exchange *exchange);
     } routes[] = {{"GET", "/livez", true, FH_OPERATORS, live},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process' side of the control channel. A beat is written from the loop: a loop that hangs, or
- * a process that was stopped, goes silent, and the starter kills it. The channel's end means
- * that the starter has died: nobody would restart or stop this process any more, so it drains.
+ * The process's side of the control channel. The loop writes a beat: if the loop hangs, or the
+ * process was stopped, the beats end, and the starter kills it. If the channel ends, the starter
+ * has died: nothing would restart or stop this process any more, so it drains.
  */
 
 #define _GNU_SOURCE
@@ -38,7 +38,7 @@ static enum fh_code file_read(struct world *world, const char *path, struct text
                               struct fh_error *error)
 {
     int failed = files_of(world)->read(world, path, text);
-    /* What a disk can't read now is there all the same, and may be read at the next start. */
+    /* A file that the disk can't read now still exists, and may be readable at the next start. */
     enum fh_code code = failed == EIO ? FH_UNAVAILABLE : FH_INVALID;
     return failed ? error_set_errno(error, code, failed, "The configuration %s can't be read", path)
                   : FH_OK;
@@ -158,7 +158,7 @@ static void control_send(struct process *process, const char *line)
 {
     if (process->control_fd < 0)
         return;
-    /* A full channel loses a beat; a closed one is noticed by on_control. */
+    /* A full channel loses a beat; on_control notices a closed one. */
     if (send(process->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
 }
@@ -179,7 +179,7 @@ static void on_beat(uv_timer_t *handle)
 {
     struct process *process = handle->data;
     control_send(process, process->works ? "working\n" : "beat\n");
-    if (process->clock) { /* apart from the beat, whose words older ones of `up` know */
+    if (process->clock) { /* a line of its own: an older `up` knows only the beat's words */
         char line[32];
         snprintf(line, sizeof line, "clock %lld\n", (long long)world_wall_ms(process->clock));
         control_send(process, line);
@@ -195,7 +195,7 @@ enum fh_code process_start(struct process *process, uv_loop_t *loop, int control
     *process =
         (struct process){.loop = loop, .control_fd = control_fd, .stop = stop, .context = context};
     signal(SIGPIPE, SIG_IGN);
-    /* It may run as /proc/self/fd/7, and be "7" to ps and top then. */
+    /* It may run as /proc/self/fd/7, and would be "7" to ps and top. */
     prctl(PR_SET_NAME, program_invocation_short_name);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(loop, &process->signals[i]);
@@ -260,7 +260,7 @@ void process_end(struct process *process)
     for (int i = 0; i < 2; i++) {
         int number = process->signals[i].signum;
         uv_close((uv_handle_t *)&process->signals[i], NULL);
-        /* Closed, it would kill: who asks twice must not turn a good end into a bad one. */
+        /* Without a handler the signal would kill: a second one must not spoil an orderly end. */
         if (number)
             signal(number, SIG_IGN);
     }

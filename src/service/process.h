@@ -3,8 +3,9 @@
 #define SERVICE_PROCESS_H
 
 /*
- * What every process that `freehold up` starts has in common (docs/internals/processes.md): a configuration
- * file, a listening socket, the control channel with its heartbeat, signals, and exit codes.
+ * What every process that `freehold up` starts has in common (docs/internals/processes.md): a
+ * configuration file, a listening socket, the control channel with its heartbeat, signals, and exit
+ * codes.
  */
 
 #include <jansson.h>
@@ -14,17 +15,15 @@
 #include "base/error.h"
 #include "base/progress.h"
 
-#define PROCESS_EXIT_FAILED 1         /* a restart may mend it */
+#define PROCESS_EXIT_FAILED 1         /* a restart may help */
 #define PROCESS_EXIT_CONFIGURATION 78 /* it won't */
 #define PROCESS_BEAT_MS 1000
-#define PROCESS_GRACE_MS 10000 /* for requests under way, when draining */
+#define PROCESS_GRACE_MS 10000 /* for requests in progress, when draining */
 
-/* In a service's folder: {"engine", "incarnation", "store"} of the store that it served from last.
- */
+/* In a service's folder: {"engine", "incarnation", "store"} of the store it last served from. */
 #define PROCESS_STORE_FILE "store.json"
 struct world;
-/* A JSON file, replaced as a whole or not at all; mode 0600. `world` NULL: of the kernel's files.
- */
+/* Writes a JSON file, replacing it entirely or not at all; mode 0600. `world` NULL: real files. */
 enum fh_code process_write(struct world *world, const char *folder, const char *name,
                            const json_t *value, struct fh_error *error);
 /* Reads a configuration file: a JSON object with "freehold": 1. New reference. */
@@ -36,10 +35,10 @@ enum fh_code process_config_read(struct world *world, const char *path, json_t *
 enum fh_code process_listen(const json_t *config, const char *address, int *ret_fd,
                             struct fh_error *error);
 
-/* "own_listen_fd": where this process alone is reached; -1: it has none. */
+/* "own_listen_fd": reaches this process only; -1: it has none. */
 enum fh_code process_listen_own(const json_t *config, int *ret_fd, struct fh_error *error);
 
-/* Zero-initialised before process_start; lives until process_end's handles are closed. */
+/* Zero-initialised before process_start; must live until process_end's handles are closed. */
 struct process {
     uv_loop_t *loop;
     uv_signal_t signals[2];
@@ -48,22 +47,24 @@ struct process {
     int control_fd; /* -1: started by hand */
     bool stopping, works;
     void (*stop)(void *context);
-    void (*beaten)(void *context); /* with each beat, or NULL: may be set after process_start */
-    struct world *clock; /* `up` is told its wall clock with each beat; may be set as that */
+    void (*beaten)(void *context); /* at each beat, or NULL; may be set after process_start */
+    struct world *clock;           /* `up` gets its wall clock at each beat; may be set later too */
     void *context;
 };
 
-/* SIGTERM, SIGINT and the end of whoever started us call `stop` once, on the loop. control_fd
- * may be -1. SIGPIPE is ignored. */
+/* SIGTERM, SIGINT and the end of the starting process call `stop` once, on the loop. control_fd may
+ * be -1. SIGPIPE is ignored. */
 enum fh_code process_start(struct process *process, uv_loop_t *loop, int control_fd,
                            void (*stop)(void *context), void *context, struct fh_error *error);
-/* While it works at what may take its time before it is ready (a migration, a move), it says so. */
+/* While something that may take long runs before it is ready (a migration, a move), it says so. */
 void process_works(struct process *process, bool works);
 /* How far that has come, in rows. */
 void process_tell(struct process *process, const struct course *course);
 void process_ready(struct process *process); /* tells the starter; beats from now on */
 /* Asks to stop, as SIGTERM does. */
 void process_stop(struct process *process);
-void process_end(struct process *process); /* closes its handles: run the loop once more after */
+/* Closes its handles: run the loop once more afterwards. Does nothing if it has ended or not
+ * started. */
+void process_end(struct process *process);
 
 #endif

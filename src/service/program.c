@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A service's program: `main` for whatever FH_SERVICE the program links, on a loop with sockets.
- * What the service itself does is runtime.c's.
+ * A service's program: whatever FH_SERVICE it links, on a loop with sockets. `main` (main.c) calls
+ * it. What the service itself does is in runtime.c.
  */
 
 #define _GNU_SOURCE
@@ -30,12 +30,12 @@ struct program {
     struct runtime runtime; /* the first: a program is found from its runtime */
     uv_loop_t loop;
     struct process process;
-    int listen_fd, own_fd;   /* shared with other instances; and this one's own, or -1 */
-    struct http_server *own; /* at own_fd, or NULL; the other one is the runtime's */
+    int listen_fd, own_fd;   /* shared with other instances; and this one's own; or -1 */
+    struct http_server *own; /* at own_fd, or NULL; the runtime has the other one */
     int undrained;           /* of the two */
-    struct http_tls tls;     /* of the links to others and from them */
+    struct http_tls tls;     /* for the links to others and from them */
     struct http_client *client;
-    struct http_client *outside; /* for what is outside of the system, or NULL */
+    struct http_client *outside; /* for URLs outside the system, or NULL */
     struct signing *signing;
     int exit_code; /* of a task */
 };
@@ -47,12 +47,12 @@ static struct program *program_of(struct runtime *runtime)
 
 /* ---- the runtime's host ---- */
 
-/* Runs it at once: what needs not wait is answered before its connection would be suspended. */
+/* Runs it at once: what need not wait is answered before its connection would be suspended. */
 static void on_incoming(void *context, struct http_incoming *incoming)
 {
     struct runtime *runtime = context;
     exchange_incoming(runtime, incoming);
-    /* The last ones are turned away while the server is freed, which a fiber does. */
+    /* The last ones are turned away while the server is being freed, on a fiber. */
     if (!runtime->requests_drained)
         fibers_run(runtime->world->fibers);
 }
@@ -170,7 +170,7 @@ static void set_peers(struct program *program)
     }
 }
 
-/* While files can still be read: what the engine needs of its client library. */
+/* Loads what the engine needs of its client library, while files can still be read. */
 static enum fh_code load_engine(const json_t *config, struct fh_error *error)
 {
     const char *names[] = {json_string_at(config, "engine"), json_string_at(config, "from.engine")};
@@ -189,6 +189,8 @@ static void send_request(void *context, struct world_request *request)
     http_client_send(request->url && program->outside ? program->outside : program->client,
                      request);
 }
+
+/* ---- its parts ---- */
 
 static enum fh_code open_clients(struct program *program, struct world *world,
                                  struct fh_error *error)
@@ -229,6 +231,7 @@ static void loop_close_handle(uv_handle_t *handle, void *unused)
         log_warning("a handle was left open (%s)", uv_handle_type_name(uv_handle_get_type(handle)));
 }
 
+/* Handles that the other parts have closed need one more turn of the loop. */
 static int serve(const fh_service *service, const json_t *config, const char *listen)
 {
     struct fh_error error = {0};
@@ -355,7 +358,7 @@ int main(int count, char **words)
     struct declared declared;
     struct fh_error error;
     json_memory_init();
-    umask(077); /* what it writes is its own */
+    umask(077); /* only its own user may read what it writes */
     if (sodium_init() < 0)
         return PROCESS_EXIT_FAILED;
     if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {

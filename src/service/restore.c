@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backup's file is an embedded store. First it is brought up to the program's migrations; what
- * fails until then has touched nothing else, so the order is given up and the store serves on.
+ * The backup's file is an embedded store. First the program's migrations are applied to it; a
+ * failure up to then has touched nothing else, so the order is given up and the store continues to
+ * serve.
  *
  * Embedded: the file gets its new incarnation, and takes the store's place.
  *   1. file: a new incarnation, the backup's among its ancestors, restored_by = the order
@@ -9,14 +10,14 @@
  *   3. the file is renamed to store.db
  *
  * On a server: the store itself is filled from the file.
- *   1. what is in the store is backed up into replaced-ID.db
+ *   1. the store's contents are backed up into replaced-ID.db
  *   2. store: unfinished = the order       from here on no service opens it
  *   3. store: emptied, filled, read again and compared
  *   4. store: a new incarnation as above, restored_by = the order, unfinished = ""
  *
- * Behind both the result is written, and the order removed: until then a process that dies is
- * followed by one that begins at the first step whose words are not there. Each step can be
- * repeated. The new incarnation is above that of the store that was replaced, which others know.
+ * After either, the result is written and the order removed: if a process dies before that, the
+ * next one begins at the first step whose marks are missing. Each step can be repeated. The new
+ * incarnation is higher than that of the replaced store, which others know.
  */
 
 #include "service/restore.h"
@@ -34,7 +35,7 @@
 #include "store/ledger.h"
 
 #define META_SIZE 128
-#define AWAITED_MS_MAX 600000 /* that another instance restores */
+#define AWAITED_MS_MAX 600000 /* to wait for another instance's restore */
 #define LOOK_MS 100
 
 struct restoring {
@@ -49,7 +50,7 @@ struct restoring {
     bool keeps;    /* there was something to keep */
     struct store *from, *to;
     struct backup_facts facts;
-    bool touched; /* the store is not what it was any more */
+    bool touched; /* the store is no longer what it was */
     struct fh_error error;
 };
 
@@ -107,7 +108,7 @@ static enum fh_code result_write(struct restoring *restoring, const char *why)
     return code;
 }
 
-/* Nothing is to be done any more: neither the file nor the order is needed. */
+/* Nothing is left to do: neither the file nor the order is needed. */
 static enum fh_code order_end(struct restoring *restoring)
 {
     char path[4300];
@@ -149,7 +150,7 @@ static enum fh_code file_close(struct restoring *restoring)
     return code;
 }
 
-/* ---- what a store says of itself ------------------------------------------------------------- */
+/* ---- a store's marks ------------------------------------------------------------------------- */
 
 struct marks {
     char restored[META_SIZE], unfinished[META_SIZE], moved[META_SIZE];
@@ -177,7 +178,7 @@ static enum fh_code marks_read(struct restoring *restoring, struct store *store,
     return code;
 }
 
-/* What was read from the backup into `to` becomes a store of its own. */
+/* Makes `to`, read from the backup, a store of its own. */
 static enum fh_code become(struct restoring *restoring, struct store *to, const char *above)
 {
     struct marks marks;
@@ -230,7 +231,7 @@ static enum fh_code sync_folder(struct restoring *restoring)
                   : FH_OK;
 }
 
-/* The log goes with its store; what SQLite keeps in memory beside them goes for good. */
+/* The write-ahead log moves with its store; the shared-memory file is removed. */
 static enum fh_code swap(struct restoring *restoring)
 {
     char beside[4300];
@@ -264,7 +265,7 @@ static enum fh_code restore_embedded(struct restoring *restoring)
     int lock;
     struct world *world = restoring->world;
     if (!is_there(restoring, restoring->file, ".db") && is_there(restoring, "store", ".db"))
-        return FH_OK; /* it is in its place */
+        return FH_OK; /* it is in place */
     restoring->touched = is_there(restoring, restoring->kept, ".db");
     path_of(restoring, "store", ".lock", path);
     int failed = world->files->lock(world, path, &lock);
@@ -346,8 +347,8 @@ static enum fh_code restore_into(struct restoring *restoring, const struct marks
     return code;
 }
 
-/* Behind a failure: the store can't be had now, so it can't serve either, and it is tried again;
- * else it was the backup's file, or the folder's disk, that failed. */
+/* After a failure: true if the store can't be reached, so it can't serve either and the next start
+ * tries again; false if the backup's file or the folder's disk failed. */
 static bool is_gone(struct restoring *restoring)
 {
     struct marks marks;
@@ -366,7 +367,7 @@ static enum fh_code restore_server(struct restoring *restoring)
     if (code == FH_OK)
         code = marks_read(restoring, restoring->to, &marks);
     if (code != FH_OK) {
-        restoring->touched = true; /* the store can't be had: it can't serve either */
+        restoring->touched = true; /* the store can't be reached: it can't serve either */
         return code;
     }
     restoring->touched = marks.unfinished[0] != '\0';
@@ -399,7 +400,7 @@ static void close_stores(struct restoring *restoring)
     store_close(restoring->to);
 }
 
-/* A store that was not touched goes on to serve; else the order stays, for the next start. */
+/* If the store was not touched, it serves; otherwise the order stays, for the next start. */
 static enum fh_code give_up(struct restoring *restoring)
 {
     struct fh_error why = restoring->error;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A service's life, on whatever world it is given. It starts in this order, on a fiber: store
+ * A service's lifetime, on whatever world it is given. It starts in this order, on a fiber: store
  * (recovered and locked), migrations, events, sagas; only then it answers. It ends in the reverse
- * one. A process that dies anywhere in between starts over from what is durable.
+ * order. If a process dies anywhere in between, the next one starts from what is durable.
  *
- * Where requests come from and how a process ends is its host's: main.c on a loop with sockets,
- * or a simulation.
+ * Its host decides where requests come from and how a process ends: program.c on a loop with
+ * sockets, or a simulation.
  */
 
 #define _GNU_SOURCE
@@ -37,7 +37,7 @@
 
 static void drain_finish(void *argument);
 
-/* Behind both: no request is open any more, and no saga is being stored. */
+/* Continues once no request is open any more, and no saga is being stored. */
 static void drain_next(struct runtime *runtime)
 {
     if (runtime->requests_drained && runtime->sagas_stopped &&
@@ -50,8 +50,8 @@ static void drain_finish(void *argument)
     struct runtime *runtime = argument;
     event_manager_wait(runtime->context.events);
     lease_manager_stop(runtime->context.leases); /* the others take over what was ours */
-    runtime->host->silence(runtime);             /* what is still asked of others fails now */
-    /* Requests that the server has given up live on, in handlers that wait: they use all below. */
+    runtime->host->silence(runtime);             /* requests to others still in progress fail now */
+    /* Handlers of requests that the server gave up may still wait, and use everything below. */
     while (runtime->exchanges || !event_manager_ended(runtime->context.events) ||
            runtime->expiring || runtime->backup)
         fiber_sleep_until(runtime->world, world_in_ms(runtime->world, 1));
@@ -83,8 +83,8 @@ static void sagas_stop(void *argument)
     drain_next(runtime);
 }
 
-/* All is answered that could be, and what was acknowledged is durable: the next start goes on from
- * there, as after a crash. */
+/* Everything was answered that could be, and what was acknowledged is durable: the next start
+ * continues from there, as after a crash. */
 static void on_drain_end(struct world_timer *timer)
 {
     struct runtime *runtime = timer->owner;
@@ -97,7 +97,7 @@ void runtime_stop(struct runtime *runtime)
     bool was_ready = runtime->phase == RUNTIME_READY;
     runtime->phase = RUNTIME_DRAINING;
     if (!was_ready)
-        return; /* the fiber that starts sees it */
+        return; /* the starting fiber sees it */
     log_info("draining");
     runtime->drain_end = (struct world_timer){.fire = on_drain_end, .owner = runtime};
     world_timer_start(runtime->world, &runtime->drain_end,
@@ -140,7 +140,7 @@ static enum fh_code open_replicas(struct runtime *runtime, struct fh_error *erro
     return store_replicas_open(runtime->context.store, &options, say_of_replicas, error);
 }
 
-/* Without it the others are heard of when somebody looks. Simulated stores have one process. */
+/* Without it others' events are noticed only when polled. Simulated stores have one process. */
 static void open_notifier(struct runtime *runtime)
 {
     char path[4400];
@@ -187,7 +187,7 @@ static enum fh_code prepare_store(struct runtime *runtime, struct fh_error *erro
     return code;
 }
 
-/* Before anything else: a service that was set up wrongly touches nothing. */
+/* Before anything else: a service with wrong settings touches nothing. */
 static enum fh_code take_settings(struct runtime *runtime, struct fh_error *error)
 {
     static const fh_field nothing[] = {{0}};
@@ -207,7 +207,7 @@ static enum fh_code take_settings(struct runtime *runtime, struct fh_error *erro
     return FH_INVALID;
 }
 
-/* A move copies all there is, and a migration may write an index: they take what they take. */
+/* A move copies everything, and a migration may build an index: they take as long as they take. */
 static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
 {
     if (runtime->host->works)
@@ -218,7 +218,7 @@ static enum fh_code start_store(struct runtime *runtime, struct fh_error *error)
     return code;
 }
 
-/* From another service, which may be starting too: as long as it takes. */
+/* From another service, which may be starting too: it takes as long as it takes. */
 static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *error)
 {
     if (!runtime->service->takes_over[0].service)
@@ -231,7 +231,7 @@ static enum fh_code take_over_all(struct runtime *runtime, struct fh_error *erro
     return code;
 }
 
-/* Simulated processes have no files but their stores'. */
+/* Simulated processes have no files except their stores'. */
 static int open_spans(const struct runtime *runtime)
 {
     char path[4400];
@@ -272,7 +272,7 @@ static enum fh_code start_managers(struct runtime *runtime, struct fh_error *err
 static void start_failed(struct runtime *runtime, const struct fh_error *error)
 {
     log_error("can't start: %s", error->message);
-    /* Nothing was answered yet and every commit stands: ending at once is the same as a crash. */
+    /* Nothing was answered yet and all commits are durable: ending at once is like a crash. */
     bool for_ever = error->code == FH_INVALID || error->code == FH_UNSUPPORTED;
     runtime->host->fail(runtime, for_ever ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED);
 }

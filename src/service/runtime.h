@@ -3,8 +3,8 @@
 #define SERVICE_RUNTIME_H
 
 /*
- * One running service: its declaration, its store, and the rooms that work for it, on any world.
- * What the files of this room share, and what a host of it (main.c, a simulation) calls.
+ * One running service: its declaration, its store, and the managers that work for it, on any world.
+ * What the files of this layer share, and what its host (program.c, a simulation) calls.
  */
 
 #include "http/server.h"
@@ -22,11 +22,11 @@
 
 enum runtime_phase { RUNTIME_STARTING, RUNTIME_READY, RUNTIME_DRAINING };
 
-/* Counted per route; Prometheus' form comes from metrics.c. */
+/* Counted per route; metrics.c formats them for Prometheus. */
 struct runtime_route {
     const struct fh_route *route;
     uint64_t by_class[6];                  /* 2xx is [2] */
-    uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulated */
+    uint64_t by_duration[RUNTIME_BUCKETS]; /* not cumulative */
     double seconds;
 };
 
@@ -34,17 +34,17 @@ struct runtime;
 
 /* Where requests come from, and how a process ends. */
 struct runtime_host {
-    /* All stands: from now on requests are handed to exchange_incoming. On a fiber. */
+    /* Everything is ready: from now on requests go to exchange_incoming. On a fiber. */
     enum fh_code (*serve)(struct runtime *runtime, struct fh_error *error);
-    /* It begins, or has ended, what may take its time before it is ready. NULL: nobody waits. */
+    /* Something that may take long begins, or has ended, before it is ready. NULL: not reported. */
     void (*works)(struct runtime *runtime, bool works);
-    /* So far it has come with that: so many rows of `what`. NULL: nobody waits. */
+    /* How far that has come. NULL: not reported. */
     void (*told)(struct runtime *runtime, const struct course *course);
     void (*ready)(struct runtime *runtime);
-    /* No new requests. Calls runtime_requests_drained when all those taken have been answered, or
-     * within PROCESS_GRACE_MS. */
+    /* No new requests. Calls runtime_requests_drained once all accepted ones have been answered, at
+     * most PROCESS_GRACE_MS later. */
     void (*drain)(struct runtime *runtime);
-    /* No request goes out any more; those under way fail. On a fiber. */
+    /* No request goes out any more; those in progress fail. On a fiber. */
     void (*silence)(struct runtime *runtime);
     /* Everything is closed. On a fiber. */
     void (*ended)(struct runtime *runtime);
@@ -60,59 +60,59 @@ struct runtime {
     const json_t *config;
     const char *engine;
     struct confinement confinement;
-    struct audience *audience;  /* the host's; NULL: everybody is believed */
+    struct audience *audience;  /* the host's; NULL: every caller is believed */
     struct clocks *clocks;      /* NULL until it has its store */
-    struct http_server *server; /* NULL: the host's requests come another way */
+    struct http_server *server; /* NULL: the host receives requests another way */
     enum runtime_phase phase;
     struct runtime_route routes[RUNTIME_ROUTES_MAX]; /* most literal pattern first */
     int route_count;
     bool requests_drained, sagas_stopped; /* both: the rest can be closed */
     unsigned exchanges;                   /* fibers of requests, answered or not */
-    struct undecided_requests requests;   /* the same */
-    bool expiring;                        /* the fiber of upkeep.h lives */
-    struct backup *backup;                /* of backup.c: one that is being made, or NULL */
-    struct lease expiry;                  /* whose turn it is */
+    struct undecided_requests requests;   /* the same requests */
+    bool expiring;                        /* the fiber of upkeep.h is running */
+    struct backup *backup;                /* of backup.c: the one being made, or NULL */
+    struct lease expiry;                  /* for upkeep by one instance at a time */
     struct fiber_queue expire_sleep;
-    struct world_timer drain_end; /* when it has to be over */
+    struct world_timer drain_end; /* when draining has to be over */
 };
 
-/* runtime.c. All but `runtime` is borrowed. */
+/* runtime.c. Everything but `runtime` is borrowed. */
 void runtime_init(struct runtime *runtime, const fh_service *service, const json_t *config,
                   struct world *world, const struct runtime_host *host);
-bool runtime_start(struct runtime *runtime); /* on a fiber of its own; false: there was none */
-void runtime_stop(struct runtime *runtime);  /* once; while it starts, too */
+bool runtime_start(struct runtime *runtime); /* on its own fiber; false: none left */
+void runtime_stop(struct runtime *runtime);  /* once; also while it starts */
 void runtime_requests_drained(struct runtime *runtime);
 
 /* describe.c: what `--describe` prints. New reference. */
 json_t *service_describe(const fh_service *service);
 
-/* migrate.c: applies what is new in `folder` (NULL: nothing), each in a work of its own. On a
- * fiber. FH_INVALID: a file is wrong, changed or missing; says which. */
+/* migrate.c: applies what is new in `folder` (NULL: nothing), each in a transaction of its own if
+ * the engine can. On a fiber. FH_INVALID: a file is wrong, changed or missing; says which. */
 enum fh_code service_migrate(struct store *store, const char *folder, int *ret_applied,
                              struct fh_error *error);
-/* The newest that was applied to the store; 0: none, -1: it can't be read now. On a fiber. */
+/* The newest one applied to the store; 0: none, -1: it can't be read now. On a fiber. */
 int64_t service_migrated(struct store *store);
 
-/* exchange.c: one request, from arrival to answer. An http_handler's function. */
+/* exchange.c: one request, from arrival to answer. Used as an http_handler's function. */
 void exchange_incoming(void *runtime, struct http_incoming *incoming);
-/* To a client that waits for a commit which is not decided: undecided.c. */
+/* Answers a client that waits for an undecided commit: undecided.c. */
 void exchange_answer_undecided(struct undecided_request *request);
-/* For the system's routes: answers and is done with it. `body` may be NULL and is not kept. */
+/* For the system's routes: sends the answer. `body` may be NULL and is not kept. */
 struct exchange;
 void exchange_answer(struct exchange *exchange, int status, const char *content_type,
                      const char *body, size_t length, const struct http_header *headers,
                      size_t header_count);
 void exchange_problem(struct exchange *exchange, int status, const char *detail);
-/* What a work came to. */
+/* The result of a unit of work. */
 void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more);
 /* 405; `allowed` is the Allow header's value. */
 void exchange_wrong_method(struct exchange *exchange, const char *allowed);
 struct http_incoming *exchange_request(struct exchange *exchange);
-/* Answers whoever may not have this route; `route` NULL: any. False: he may. */
+/* Answers a caller that may not use this route; `route` NULL: any. False: it may use it. */
 struct audience_route;
 bool exchange_refused(struct exchange *exchange, const struct audience_route *route);
 
-/* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: not one of them. On a fiber. */
+/* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: none of these. On a fiber. */
 bool own_route(struct runtime *runtime, struct exchange *exchange);
 
 /* metrics.c: Prometheus' text format. malloc'ed. */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A boundary moves: one service keeps from now on what another kept, and what was recorded there of
- * the commands on it. docs/guide/boundaries.md tells what people do; this is what the services do.
+ * A boundary moves: from now on one service keeps what another kept, and the records of the
+ * commands on it. docs/guide/boundaries.md says what developers do; this is what the services do.
  *
- * The giver's new program does not serve the moved routes any more, so there nothing changes: what
- * it has can be read in pages, again and again. The taker reads, before it hears or answers
- * anything, for the first time and only then:
+ * The giver's new program no longer serves the moved routes, so nothing changes there: its data can
+ * be read in pages, again and again. Before the taker applies or answers anything for the first
+ * time, and only then, it reads
  *
- *     1. each thing in the giver's list, for its own handler, in a work of its own
- *     2. each command's record, in a work of its own, unless there is one under that key
- *     3. of each caller what is closed and which incarnation is the newest
- *     4. that it has all of it: from then on it never asks again
+ *     1. each item of the giver's list, for its own handler, in a transaction each
+ *     2. each command's record, in a transaction each, unless it has one under that key
+ *     3. for each caller what is closed, and its newest incarnation
+ *     4. and marks that it has all of it: from then on it never asks again
  *
- * A page is asked for of PAGE_ROWS rows at the most: of fewer where the giver can't tell as many,
- * or this side can't read them, down to one (base/portion.h).
+ * It asks for pages of at most PAGE_ROWS rows: of fewer if the giver can't send that many, or this
+ * side can't read them, down to one (base/portion.h).
  *
- * Each work of 1 to 3 does nothing when it has been done, and each of 2 and 3 looks for 4 first: so
- * what crashes in between begins anew, and another process of the same service that is slower can't
- * write what was into what is by now.
+ * Each transaction of 1 to 3 does nothing if it was done before, and those of 2 and 3 first look
+ * for 4: so after a crash everything is simply done again, and a slower process of the same service
+ * can't overwrite present records with past ones.
  */
 
 #include "service/take_over.h"
@@ -35,15 +35,15 @@
 #include "work/command_key.h"
 
 #define PAGE_ROWS 100
-#define PAGE_SIZE_MAX ((size_t)4 << 20)     /* about; a record more */
-#define ANSWER_SIZE_MAX ((size_t)128 << 20) /* an answer that is kept, as a text in a text */
+#define PAGE_SIZE_MAX ((size_t)4 << 20)     /* approximately; one more record */
+#define ANSWER_SIZE_MAX ((size_t)128 << 20) /* a recorded answer is text within text */
 #define ASK_MS 5000
 #define PAUSE_MS_MIN 20
 #define PAUSE_MS_MAX 2000
 #define TAKE_OVER_MAX 4
 #define DONE_SIZE 8
 #define TEMPLATE_SIZE 1024
-#define MARK_SIZE 65 /* a name in the store's meta: of whom, and which step */
+#define MARK_SIZE 65 /* a name in the store's meta: the service, and the step */
 #define AS_MARK "taken_over %s %.20s"
 
 /* ---- The giver ------------------------------------------------------------------------------- */
@@ -51,8 +51,7 @@
 struct page {
     const char *step;
     json_t *commands, *callers;
-    char caller[COMMAND_CALLER_SIZE],
-        key[COMMAND_KEY_LENGTH_MAX + 1]; /* the last that was looked at */
+    char caller[COMMAND_CALLER_SIZE], key[COMMAND_KEY_LENGTH_MAX + 1]; /* the last one read */
     int looked_at;
     size_t size;
     bool pending;
@@ -166,12 +165,12 @@ struct taking {
     struct runtime *runtime;
     const struct fh_taken_over *what;
     struct portion portion;
-    bool too_much; /* what was asked last: fewer rows may come through */
+    bool too_much; /* the last request may have asked for too many rows */
     char mark[MARK_SIZE];
     int64_t rows, commands;
 };
 
-/* A GET of the giver, its target filled from `values` (taken). *ret is new. */
+/* A GET to the giver, its target filled from `values` (stolen). *ret is new. */
 static enum fh_code ask(struct taking *taking, const char *template, json_t *values, json_t **ret,
                         struct fh_error *error)
 {
@@ -242,7 +241,7 @@ static enum fh_code take_list(struct taking *taking, const json_t *list, struct 
     return code;
 }
 
-/* The rows behind `after` (NULL: the first): as many as come through. */
+/* The rows after `after` (NULL: the first): as many as come through. */
 static enum fh_code ask_list(struct taking *taking, const char *template, json_t *after,
                              int *ret_limit, json_t **ret, struct fh_error *error)
 {
@@ -282,7 +281,7 @@ static enum fh_code take_rows(struct taking *taking, struct fh_error *error)
     return code;
 }
 
-/* FH_CONFLICT: somebody has taken all of it. */
+/* FH_CONFLICT: all of it has been taken already. */
 static enum fh_code begin(const struct taking *taking, struct store_work **ret,
                           struct fh_error *error)
 {
@@ -457,7 +456,7 @@ static enum fh_code take_all(struct taking *taking, bool *ret_done, struct fh_er
     return code;
 }
 
-/* Until it is done: the giver may be starting too. */
+/* Repeats until it is done: the giver may be starting too. */
 static enum fh_code take_patiently(struct taking *taking, struct fh_error *error)
 {
     struct runtime *runtime = taking->runtime;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One task, from opening the store to the file that says what came of it. That file is the only
- * thing that a task itself leaves: killed before it is written, it has told nothing, and can be
- * done again, since applying and adopting can (migrate.c, adopt.c).
+ * One task, from opening the store to the file with the result. That file is the only thing that a
+ * task itself leaves: killed before writing it, the task has reported nothing and can be done
+ * again, since applying and adopting can (migrate.c, adopt.c).
  */
 
 #define _GNU_SOURCE
@@ -99,7 +99,7 @@ void migrations_answer(struct runtime *runtime, struct exchange *exchange)
     }
 }
 
-/* ---- what is left in the folder -------------------------------------------------------------- */
+/* ---- records in the folder ------------------------------------------------------------------- */
 
 void service_record_store(const struct runtime *runtime)
 {
@@ -121,7 +121,7 @@ void service_record_store(const struct runtime *runtime)
 
 /* ---- the task -------------------------------------------------------------------------------- */
 
-/* A file that is not there yet is not made to look into it. */
+/* Is there a store? Opening one that does not exist would create its file. */
 static bool is_there(const struct runtime *runtime)
 {
     char path[4200];
@@ -158,7 +158,7 @@ static enum fh_code change(struct runtime *runtime, json_t *result, struct fh_er
     return code;
 }
 
-/* What is not settled before the next start has no one state that a backup could hold. */
+/* Refuses while a move or a restore is pending: there is no single state to back up then. */
 static enum fh_code check_settled(const struct runtime *runtime, struct fh_error *error)
 {
     char path[4300];
@@ -227,7 +227,7 @@ static enum fh_code work_on_store(struct runtime *runtime, json_t *result, struc
         return code;
     if (!looks)
         code = change(runtime, result, error);
-    /* Where it failed too: how far it has come is what one wants to know then. */
+    /* Even after a failure: then it matters how far it has come. */
     enum fh_code seen =
         service_migrations(runtime->context.store, &told, code == FH_OK ? error : &unseen);
     if (seen == FH_OK)
@@ -245,7 +245,7 @@ int service_task(struct runtime *runtime)
     enum fh_code code = work_on_store(runtime, result, &error);
     if (code != FH_OK) {
         log_error("%s", error.message);
-        json_t *why = json_string(error.message); /* none: a name in it is no UTF-8 */
+        json_t *why = json_string(error.message); /* NULL: a name in it is not UTF-8 */
         json_object_set_new(result, "error", why ? why : json_string("It failed; see its log."));
     }
     if (process_write(runtime->world, json_string_at(runtime->config, "folder"),

@@ -3,17 +3,17 @@
 #define SERVICE_TASK_H
 
 /*
- * What a service's program does to its store instead of serving, when its configuration says so:
+ * What a service's program does to its store instead of serving, if its configuration says so:
  *
- *     "task": {"do": "look"}                                      tells what its store has
+ *     "task": {"do": "look"}                                      reports what its store has
  *     "task": {"do": "apply"}                                     applies what is new
  *     "task": {"do": "adopt", "from": "flyway", "version": 12}    see adopt.h
  *     "task": {"do": "backup"}                                    see backup.h
  *
- * It is the service's own process that does it: with its user, its confinement and its way to the
- * store, while nobody else serves from it. What came of it stands in the service's folder, in
- * SERVICE_TASK_RESULT: what service_migrations tells (with "store": false where there is no store
- * yet), "applied_now" or "adopted_now", or "backup"; and "error", a sentence, when it failed.
+ * The service's own process does it: with its user, its confinement and its access to the store,
+ * while no other process serves from it. The result is in the service's folder, in
+ * SERVICE_TASK_RESULT: what service_migrations reports (with "store": false if there is no store
+ * yet), "applied_now" or "adopted_now", or "backup"; and "error", a sentence, if it failed.
  */
 
 #include "service/runtime.h"
@@ -21,15 +21,15 @@
 #define SERVICE_TASK_RESULT "task-result.json"
 
 /* What was applied to the store, and what was begun: {"engine", "applied": [{"version", "name",
- * "checksum", "applied_ms"}], "open": [{"version", "name", "done", "running"}]}. A relational one.
- * On a fiber. New reference. */
+ * "checksum", "applied_ms"}], "open": [{"version", "name", "done", "running"}]}. For a relational
+ * store. On a fiber. New reference. */
 enum fh_code service_migrations(struct store *store, json_t **ret, struct fh_error *error);
-/* GET /_freehold/migrations: the same to operators. 404: another model; 503: the store can't be
+/* GET /_freehold/migrations: the same for operators. 404: another model; 503: the store can't be
  * used now. */
 struct exchange;
 void migrations_answer(struct runtime *runtime, struct exchange *exchange);
-/* Leaves in the service's folder which engine has its data, for the next `up`, and its newest
- * migration, for `check`. What can't be written is looked at then as if nothing were known. */
+/* Records in the service's folder which engine has its data, for the next `up`, and its newest
+ * migration, for `check`. If that can't be written, they treat it as unknown. */
 void service_record_store(const struct runtime *runtime);
 
 /* The exit code. On a fiber; the store is closed when it returns. */

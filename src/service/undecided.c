@@ -4,8 +4,8 @@
  * their list. So a request costs no more than its place there, and one whose time is over is
  * answered at most a second late.
  *
- *     WAITING --its time is over, and its commit under way--> ANSWERED --decided--> ended
- *        +---------------------------------- decided ----------------------------------+
+ *     WAITING --its time is over during its commit--> ANSWERED --decided--> ended
+ *        +---------------------------------- decided -------------------------+
  */
 
 #include "service/undecided.h"

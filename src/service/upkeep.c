@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One fiber, and a lease for it where there are several instances. What can't be done now is done
- * by a later round: it is said in the log when it begins to fail.
+ * One fiber, and a lease for it if there are several instances. What can't be done now is done at a
+ * later pass; the log reports only when it begins to fail.
  */
 
 #include "service/upkeep.h"
@@ -20,12 +20,12 @@
 struct upkeep {
     struct runtime *runtime;
     struct retention retention;
-    json_t *expected; /* who is declared to hear: {name: true}; NULL: that is not known */
+    json_t *expected; /* declared subscribers: {name: true}; NULL: not known */
     int64_t expire_ns;
     bool failing;
 };
 
-/* Whom `up` has granted the feed. */
+/* The services to which `up` has granted the feed. */
 static json_t *expected_of(const json_t *config)
 {
     json_t *callers = json_object_get(config, "callers"), *grants, *grant;
@@ -43,7 +43,7 @@ static json_t *expected_of(const json_t *config)
     return expected;
 }
 
-/* What is kept of expired keys: a slice after the other, as long as this process is asked to. */
+/* Removes expired keys slice by slice, as long as this process is the one to do it. */
 static enum fh_code sweep_keys(struct runtime *runtime, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
@@ -100,7 +100,7 @@ static void run(void *argument)
         if (runtime->phase == RUNTIME_READY && runtime->expiry.state == LEASE_OURS)
             keep_up(&upkeep);
         if (runtime->phase != RUNTIME_READY)
-            break; /* its wake-up came while the store was busy */
+            break; /* it was woken while the store was busy */
         fiber_wait_until(&runtime->expire_sleep, runtime->world,
                          world_in_ms(runtime->world, upkeep.retention.look_ms));
     }

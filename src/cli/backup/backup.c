@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold backup: the stores of a system's services, each as it is at one moment. Running services
- * are asked for theirs, one after the other; of a stopped system see backup_stopped.c. */
+/* freehold backup: the stores of a system's services, each as of one moment. Running services are
+ * asked for theirs, one after another; for a stopped system see stopped.c. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,7 @@
 #define LOOK_MS 100
 #define NOT_KNOWN (-1)
 
-/* ---- one service ----------------------------------------------------------------------------- */
+/* ---- One service ---------------------------------------------------------------------------- */
 
 struct asked {
     struct taking taking;
@@ -32,7 +32,7 @@ static bool is_over(pid_t pid)
     return pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH);
 }
 
-/* What the service's process has written of this backup last; NULL: nothing yet. */
+/* What the service's process last wrote about this backup; NULL: nothing yet. */
 static json_t *look(const struct asked *asked)
 {
     json_t *status;
@@ -51,7 +51,7 @@ static bool is_copying(const json_t *status)
     return !state || strcmp(state, "copying") == 0;
 }
 
-/* Until it is done; the process whose work it is may die meanwhile. */
+/* Waits until it is done; the process that does it may die in the meantime. */
 static int await_copy(const struct asked *asked, json_t **ret)
 {
     struct progress progress = {0};
@@ -60,7 +60,7 @@ static int await_copy(const struct asked *asked, json_t **ret)
     json_t *status = look(asked);
     progress_begin(&progress, service, "rows", 0, asked->taking.quiet);
     while (is_copying(status)) {
-        if (status) /* there is none for a moment where the disk is full */
+        if (status) /* on a full disk there is none for a moment */
             pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
         bool over = pid != NOT_KNOWN && is_over(pid);
         taking_tell(&progress, status);
@@ -68,7 +68,7 @@ static int await_copy(const struct asked *asked, json_t **ret)
         poll(NULL, 0, LOOK_MS);
         status = look(asked);
         if (over && is_copying(status))
-            break; /* it said nothing more before it ended */
+            break; /* it wrote nothing more before it ended */
     }
     progress_end(&progress);
     const char *state = json_string_at(status, "state"), *why = json_string_at(status, "error");
@@ -119,7 +119,7 @@ static int take_one(struct cli_operator *asking, const char *service, int folder
     return code;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
+/* ---- All services --------------------------------------------------------------------------- */
 
 static int take_all(struct cli_operator *asking, char **words, int folder_fd, bool quiet,
                     json_t *entries)
@@ -201,7 +201,7 @@ static bool runs(const struct state *state)
     return true;
 }
 
-/* A running system or a stopped one. */
+/* Finds out whether the system is running or stopped. */
 static int begin(struct backup *backup)
 {
     struct fh_error error;

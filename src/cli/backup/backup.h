@@ -3,9 +3,8 @@
 #define CLI_BACKUP_BACKUP_H
 
 /*
- * What the backup of a running system (backup.c) and of a stopped one (backup_stopped.c) share: a
- * service's process makes the file in the service's folder, and from there it is taken into the
- * backup's.
+ * Shared by the backup of a running system (backup.c) and of a stopped one (stopped.c): a service's
+ * process writes the file in the service's folder, and from there it is moved into the backup.
  */
 
 #include <jansson.h>
@@ -16,26 +15,26 @@
 struct taking {
     const json_t *system; /* system.json */
     const char *service;
-    int folder_fd, service_fd; /* of the backup, and the service's own */
+    int folder_fd, service_fd; /* the backup's, and the service's own */
     bool quiet;
 };
 
-/* Opens the service's folder. An exit code, after saying what is wrong. */
+/* Opens the service's folder. An exit code, after reporting any error. */
 int taking_begin(struct taking *taking, const struct state *state);
-/* Whether the engine (in *ret_engine; may be NULL) can't show all of a store at one moment. */
+/* Whether the engine (in *ret_engine; may be NULL) can't show all of a store as of one moment. */
 bool taking_shows_no_moment(const struct taking *taking, const char **ret_engine);
-/* How far it has come by SERVICE_BACKUP_STATUS, or NULL: nothing is known yet. */
+/* Shows the progress in SERVICE_BACKUP_STATUS, or NULL if nothing is known yet. */
 void taking_tell(struct progress *progress, const json_t *status);
-/* The file that the service's process has made, into the backup; `entries` gets what the manifest
- * says of it. `status` is what that process has said at last. An exit code. */
+/* Moves the file that the service's process has written into the backup, and adds its manifest
+ * entry to `entries`. `status` is the last status of that process. An exit code. */
 int taking_file(const struct taking *taking, const json_t *status, json_t *entries);
 
-/* Of a system whose state folder nobody has locked: its programs are run for that alone. */
+/* For a system that is stopped: its programs are run only for the backup. */
 struct backup_stopped {
     const struct state *state;
     const json_t *system;
-    const char *file, *programs; /* as the options say; NULL: what the last `up` had */
-    char **words;                /* none: all services that the last `up` had */
+    const char *file, *programs; /* from the options; NULL: as in the last `up` */
+    char **words;                /* empty: all services of the last `up` */
     int folder_fd;
     bool quiet;
 };

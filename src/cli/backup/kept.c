@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A backup's folder, as a person is told of it. */
+/* Shows the user a backup's folder. */
 
 #include "cli/backup/kept.h"
 

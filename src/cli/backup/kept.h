@@ -2,8 +2,7 @@
 #ifndef CLI_BACKUP_KEPT_H
 #define CLI_BACKUP_KEPT_H
 
-/* What `backup` and `restore` share: reading through a backup's files, and telling what it holds.
- */
+/* Shared by `backup` and `restore`: reading through a backup's files, and showing what it holds. */
 
 #include <jansson.h>
 
@@ -13,18 +12,18 @@
 struct kept_reading {
     struct progress progress;
 };
-/* How far a file has been read: for backup_told. */
+/* Shows how far a file has been read: for backup_told. */
 void kept_begin(struct kept_reading *reading, const char *service, bool quiet);
 void kept_told(void *context, int64_t done, int64_t total);
 void kept_end(struct kept_reading *reading);
 
 #define KEPT_TIME_SIZE 32
-/* When one was taken, as a manifest's "taken_ms" says. */
+/* When a backup was taken, from a manifest's "taken_ms". */
 void kept_format_time(const json_t *said, char out[static KEPT_TIME_SIZE]);
 void kept_print(const json_t *manifest, const char *folder, bool as_json);
-/* Checks the files of `words` (none: of all services) and tells what the backup holds. */
+/* Checks the files of `words` (none: of all services) and shows what the backup holds. */
 int kept_check(const char *folder, char **words, bool as_json);
-/* The files of a backup that was opened. The exit code, after saying what is damaged. */
+/* Checks files of an open backup. The exit code, after reporting any damage. */
 int kept_check_files(const json_t *manifest, int folder_fd, char **words, bool quiet);
 
 #endif

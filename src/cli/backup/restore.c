@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold restore: backups in the place of services' stores. All that can be known to be wrong is
- * found before anything is touched; then each service alone is stopped, restored and started.
+ * freehold restore: puts backups in place of services' stores. Whatever can be known to be wrong is
+ * found before anything is touched; then the services are stopped, restored and started, one at a
+ * time.
  */
 
 #define _GNU_SOURCE
@@ -21,7 +22,7 @@
 #include "system/supervise/child.h"
 #include "system/backup/restore.h"
 
-/* A restore takes what it takes; `up` answers when it is over, or is gone. */
+/* A restore may take as long as it needs; `up` answers when it is over, or has ended itself. */
 #define RESTORE_ANSWER_MS_MAX (24 * 3600 * 1000)
 
 struct restore {
@@ -30,7 +31,7 @@ struct restore {
     const char *folder;
     int folder_fd;
     bool running, quiet;
-    json_t *told, *done; /* all that --json tells; in it, by service, what came of each */
+    json_t *told, *done; /* all that --json prints; inside it, the outcome for each service */
 };
 
 static const json_t *entry_of(const struct restore *restore, const char *service)
@@ -47,7 +48,7 @@ static int open_service(const struct restore *restore, const char *service, int 
                                    service, restore->state.folder, strerror(errno));
 }
 
-/* ---- what can be known before ---------------------------------------------------------------- */
+/* ---- Checks before the restore -------------------------------------------------------------- */
 
 static const json_t *described(const struct restore *restore, const char *service)
 {
@@ -60,10 +61,10 @@ static const json_t *described(const struct restore *restore, const char *servic
     return NULL;
 }
 
-/* The program can't read a store that a newer one has changed. */
+/* A program can't read a store that a newer version has changed. */
 static int check_migration(const struct restore *restore, const char *service, const json_t *entry)
 {
-    const struct engine *engine = engine_embedded(); /* what a backup is kept in */
+    const struct engine *engine = engine_embedded(); /* the engine that backup files use */
     struct migrations all = {0};
     struct fh_error error;
     json_t *config = NULL;
@@ -123,7 +124,7 @@ static int check_all(const struct restore *restore, char **words)
                : code;
 }
 
-/* ---- a person's word ------------------------------------------------------------------------- */
+/* ---- Confirmation --------------------------------------------------------------------------- */
 
 static int confirm(const struct restore *restore, char **words, bool yes)
 {
@@ -151,9 +152,9 @@ static int confirm(const struct restore *restore, char **words, bool yes)
     return cli_fail(CLI_FAILED, "nothing was restored");
 }
 
-/* ---- one service ----------------------------------------------------------------------------- */
+/* ---- One service ---------------------------------------------------------------------------- */
 
-/* By the running `up`, which stops the service's processes for it. */
+/* Has the running `up` do it, which stops the service's processes first. */
 static int order_running(const struct restore *restore, const char *service)
 {
     struct following asked = {.service = service, .quiet = restore->quiet};
@@ -171,7 +172,7 @@ static int order_running(const struct restore *restore, const char *service)
     return code;
 }
 
-/* For the next `up`; none may begin meanwhile. */
+/* Orders it for the next `up`; holds the lock, so that none can begin meanwhile. */
 static int order_stopped(struct restore *restore, int service_fd)
 {
     struct fh_error error;
@@ -251,7 +252,7 @@ static int restore_all(struct restore *restore, char **words)
     return code;
 }
 
-/* What follows for others, as far as it is known by now. */
+/* Shows the consequences for other services, as far as known now. */
 static void tell_rest(struct restore *restore)
 {
     struct cli_operator asking;
@@ -269,7 +270,7 @@ static void tell_rest(struct restore *restore)
         printf("`freehold restored` tells that again, and what is found out later.\n");
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- The whole restore ---------------------------------------------------------------------- */
 
 static bool runs(const struct state *state)
 {

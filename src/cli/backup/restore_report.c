@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold restored: what restores from backups have left for a person to do. */
+/* freehold restore-report: what restores from backups have left for an operator to do. */
 
 #include <string.h>
 
@@ -55,8 +55,8 @@ static int ask_report(struct cli_operator *asking, const char *service, json_t *
     return cli_operator_ask(asking, service, "GET", "/_freehold/restored", json_object(), ret);
 }
 
-/* Only those of the report that were named, or, of no names, all of them. False: one is not there.
- */
+/* Keeps only the entries of the report that were named; without names, all of them. False: one does
+ * not exist. */
 static bool choose(json_t *report, char **ids)
 {
     json_t *all = json_object_get(report, "entries"), *chosen = json_array(), *entry;
@@ -81,7 +81,7 @@ static bool choose(json_t *report, char **ids)
     return true;
 }
 
-/* Takes what `report` shows as seen. */
+/* Marks the entries of `report` as seen. */
 static int see(struct cli_operator *asking, const char *service, const json_t *report)
 {
     json_t *left, *ids = json_array(), *entry;
@@ -97,8 +97,8 @@ static int see(struct cli_operator *asking, const char *service, const json_t *r
     return code;
 }
 
-/* One service's report, or those entries of it; with `seen`, they are then taken as seen. *ret: it,
- * a new reference. */
+/* One service's report, or the named entries of it; with `seen`, marks them as seen. *ret: the
+ * report, a new reference. */
 static int take_report(struct cli_operator *asking, const char *service, char **ids, bool seen,
                        json_t **ret)
 {
@@ -145,7 +145,7 @@ void cli_restore_report_print(const json_t *reports)
         printf("No restore has left anything to do.\n");
 }
 
-/* Each entry by itself, with its service's name. */
+/* Each entry on its own line, with its service's name. */
 static void print_lines(const json_t *reports)
 {
     size_t i, j;

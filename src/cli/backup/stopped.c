@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stopped system's stores are read by the services' own programs, each run for that alone as
- * system/supervise/tasks.h does: with the service's user, its confinement and its way to the store. The state
- * folder is locked from before the first until all files are taken, so no `up` can begin meanwhile.
- * What the last `up` left is gone by: the file, its profile, the configurations. Nothing is
- * changed.
+ * A stopped system's stores are read by the services' own programs, each run only for this, by
+ * system/supervise/tasks.h: with the service's user, its confinement and its configured access to
+ * the store. The state folder stays locked from before the first until all files are taken, so no
+ * `up` can begin meanwhile. The file, its profile and the configurations are those of the last
+ * `up`. Nothing is changed.
  */
 
 #include "cli/backup/backup.h"
@@ -36,7 +36,7 @@ static void say(void *context, enum supervise_level level, const char *text)
             cli_colour(stderr, CLI_PLAIN));
 }
 
-/* The first that still copies is the one that is shown: they work side by side. */
+/* They work side by side; shows the first that is still copying. */
 static void look(void *context)
 {
     struct stopped *stopped = context;
@@ -58,7 +58,7 @@ static void look(void *context)
     }
 }
 
-/* ---- whose stores ---------------------------------------------------------------------------- */
+/* ---- Whose stores --------------------------------------------------------------------------- */
 
 static int choose_one(struct stopped *stopped, const char *name)
 {
@@ -72,7 +72,8 @@ static int choose_one(struct stopped *stopped, const char *name)
     if (stopped->provision->parts[n].folder_fd < 0)
         return cli_fail(CLI_FAILED, "%s has no store yet: it was never started", name);
     stopped->chosen[n] = true;
-    unlinkat(stopped->provision->parts[n].folder_fd, SERVICE_BACKUP_STATUS, 0); /* of before */
+    unlinkat(stopped->provision->parts[n].folder_fd, SERVICE_BACKUP_STATUS,
+             0); /* from an earlier backup */
     return CLI_DONE;
 }
 
@@ -91,7 +92,7 @@ static int choose(struct stopped *stopped)
     return code;
 }
 
-/* ---- making and taking ----------------------------------------------------------------------- */
+/* ---- Making and taking ---------------------------------------------------------------------- */
 
 static int make_files(struct stopped *stopped)
 {
@@ -140,7 +141,7 @@ static int take_files(struct stopped *stopped, json_t *entries)
     return code;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- The whole backup ----------------------------------------------------------------------- */
 
 static int open_system(struct stopped *stopped)
 {
@@ -150,7 +151,7 @@ static int open_system(struct stopped *stopped)
     struct provision_options options = {
         .file = stopped->file,
         .state_folder = stopped->options->state->folder,
-        .listen = "127.0.0.1:0", /* nobody will */
+        .listen = "127.0.0.1:0", /* never used: nobody listens */
         .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena))};
     const char *name = json_string_at(stopped->options->system, "system");
     if (!name || strcmp(name, stopped->file->name) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One service's part of a backup, whoever made its file. */
+/* One service's part of a backup, whether the system is running or stopped. */
 
 #define _GNU_SOURCE
 #include "cli/backup/backup.h"

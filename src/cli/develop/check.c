@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold check: the file, the programs, and with --live the running system. */
+/* freehold check: checks the file, the programs, and with --live the running system. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static void keep(void *context, const json_t *line)
         *status = json_copy_out(line);
 }
 
-/* Who is asked to try, and what they answer. */
+/* The processes asked to try, and their answers. */
 struct verifying {
     struct cli_ask asks[VERIFYING_MAX];
     const struct system_service *asked[VERIFYING_MAX];
@@ -46,7 +46,7 @@ static void ask_to_verify(struct verifying *verifying, const struct system_servi
                                                            .body = json_text(paths)};
 }
 
-/* Each instance that has an address of its own, else whoever answers. */
+/* Asks each instance that has an address of its own; otherwise any process of the service. */
 static void ask_service(struct verifying *verifying, const struct system_service *service,
                         const json_t *process, const json_t *paths)
 {
@@ -73,7 +73,7 @@ static void verify_all(struct system_file *file, const struct state *state, cons
         const struct system_service *service =
             system_file_service(file, json_string_at(process, "name"));
         if (!service || !json_is_true(json_at(process, "ready")))
-            continue; /* live_check has said so */
+            continue; /* live_check has reported it */
         json_t *paths = verify_paths(file, state, service);
         ask_service(verifying, service, process, paths);
         json_decref(paths);
@@ -96,7 +96,7 @@ static void verify_all(struct system_file *file, const struct state *state, cons
     free(verifying);
 }
 
-/* What each store has applied tells which migrations are new. */
+/* The newest migration in each store tells which migrations are new. */
 static void check_migrations(struct system_file *file, const struct state *state,
                              const json_t *status, struct findings *findings)
 {
@@ -156,7 +156,7 @@ static int check_live(struct system_file *file, const char *folder, struct findi
     return code;
 }
 
-/* Each receiver, each of its callers, and what that one may have of it. */
+/* Each receiver, each of its callers, and what that caller may use. */
 static void print_callers(struct system_file *file)
 {
     const char *receiver, *caller;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold config: what the system file may have in it, for editors. */
+/* freehold config: what the system file may contain, for editors. */
 
 #include "cli/cli.h"
 #include "system/file/file.h"
 
 static int run(const struct cli_command *command, char **words, const char **values)
 {
-    (void)words; /* "schema", as words.c has seen to */
+    (void)words; /* "schema", as words.c has checked */
     json_t *schema = system_file_schema();
     if (cli_value(command, values, "--json")) {
         cli_print_json(schema);

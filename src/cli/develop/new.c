@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold new: a system, and services in it, from templates. All that is to be written is made
- * first and looked at: where one of the files is there already, nothing is written. The system file
- * and meson.build are people's own: a line is added to each behind the one that opens the list, and
- * the new system file is read before it takes the old one's place.
+ * freehold new: creates a system, and services in it, from templates. All files are first prepared
+ * in memory: if one of the new ones exists already, nothing is written. The system file and
+ * meson.build belong to the user: a line is added to each, after the one that opens the list, and
+ * the new system file is parsed before it replaces the old one.
  */
 
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@
 struct file {
     const char *path;
     char *text;   /* malloc'ed */
-    bool changes; /* it is there, and this takes its place */
+    bool changes; /* it exists, and this replaces it */
 };
 
 struct making {
@@ -73,7 +73,7 @@ static void add(struct making *making, const char *template, const char *path)
     making->files[making->count++] = (struct file){path, filled(making, at->text), false};
 }
 
-/* For the editor that the system file's first line speaks to; see config.c. */
+/* For editors, which find it by the system file's first line; see config.c. */
 static void add_schema(struct making *making, const char *path)
 {
     json_t *schema = system_file_schema();
@@ -105,10 +105,10 @@ static char *read_whole(const char *path)
     return text;
 }
 
-/* ---- Lines that are added to lists ---- */
+/* ---- Adding lines to lists ---- */
 
-/* The line of `text` that begins so and has nothing but a comment behind it; the start of the next
- * one. NULL: there is none. */
+/* Finds the line of `text` that starts with `begins`, followed by nothing but a comment; returns
+ * its end, where the newline is. NULL: there is none. */
 static const char *behind_line(const char *text, const char *begins)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
@@ -123,7 +123,7 @@ static const char *behind_line(const char *text, const char *begins)
     return NULL;
 }
 
-/* What stands before the first line of the list: its entries are all as far in. */
+/* The indentation of the list's first line; the other entries have the same. */
 static size_t indentation(const char *list)
 {
     while (*list == '\n') {
@@ -135,7 +135,7 @@ static size_t indentation(const char *list)
     return 2;
 }
 
-/* Adds a line to the list that the line `begins` opens in `path`. */
+/* Adds a line to the list in `path` that is opened by the line `begins`. */
 static int add_line(struct making *making, const char *path, const char *begins, const char *line)
 {
     char *text = read_whole(path), *changed;
@@ -186,7 +186,7 @@ static bool write_whole(const char *path, const char *text)
     return (fd < 0 || close(fd) == 0) && written;
 }
 
-/* A changed system file is written beside the old one, read, and only then takes its place. */
+/* A changed system file is written next to the old one, parsed, and only then replaces it. */
 static int replace(struct making *making, const struct file *file)
 {
     const char *beside = arena_printf(&making->arena, "%s.new", file->path);
@@ -209,7 +209,7 @@ static int replace(struct making *making, const struct file *file)
     return code;
 }
 
-/* New files first: a service that the system file names has them all. */
+/* New files first, so that a service named in the system file has all of its files. */
 static int write_all(struct making *making)
 {
     int code = none_is_there(making);
@@ -268,7 +268,7 @@ static bool ends(const char *word, const char *end)
     return length > end_length + 1 && strcmp(word + length - end_length, end) == 0;
 }
 
-/* "note" for "notes", "category" for "categories"; what has no plural stays. */
+/* "note" for "notes", "category" for "categories"; other names stay as they are. */
 static const char *one_of(struct arena *arena, const char *name)
 {
     int length = (int)strlen(name);
@@ -281,7 +281,7 @@ static const char *one_of(struct arena *arena, const char *name)
     return name;
 }
 
-/* "OrderLine" for "order_line": as events are named. */
+/* "OrderLine" for "order_line": the way events are named. */
 static const char *event_of(struct arena *arena, const char *one)
 {
     char *event = arena_copy(arena, one, strlen(one)), *to = event;
@@ -302,8 +302,8 @@ static bool is_one_of(const char *name, const char *const *names)
     return *names != NULL;
 }
 
-/* What a variable is named that holds one: "note" for "notes", but no word that means something
- * else there, such as "return" for "returns". */
+/* The name of a variable that holds one: "note" for "notes", but not a word with another meaning in
+ * C, such as "return" for "returns". */
 static const char *variable_of(const char *one)
 {
     static const char *const meant[] = {
@@ -316,15 +316,15 @@ static const char *variable_of(const char *one)
     return is_one_of(one, meant) ? "one" : one;
 }
 
-/* Its name is also part of names in C, its table's, and those of its program and its folder. */
+/* The name also becomes part of C identifiers, and names the table, the program and the folder. */
 static int check_service_name(const char *name)
 {
-    /* As the build's own targets, of which Meson has most, and as what `up` runs. */
+    /* Targets of the build, most of them Meson's own, and names that `up` uses. */
     static const char *const taken[] = {
         "benchmark", "build", "clean", "coverage",    "dist", "distcheck", "freehold",  "gateway",
         "install",   "main",  "phony", "reconfigure", "test", "tests",     "uninstall", NULL};
     static const char *const of_servers[] = {
-        /* SQLite would take these */
+        /* SQLite would accept these */
         "any",    "array",    "both",      "call",  "change", "condition", "databases", "end",
         "grant",  "interval", "keys",      "kill",  "lines",  "load",      "lock",      "loop",
         "only",   "option",   "procedure", "range", "read",   "reads",     "return",    "schemas",
@@ -343,7 +343,7 @@ static int check_service_name(const char *name)
     return CLI_DONE;
 }
 
-/* Those of other engines than the embedded one in a folder each. */
+/* Migrations for engines other than the embedded one are in a folder of their own. */
 static void add_migrations(struct making *making, const char *name)
 {
     const char *embedded = engine_embedded()->name;

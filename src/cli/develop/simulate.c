@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold simulate and freehold test: start the system's own simulation, or its tests: programs
- * that link its services. */
+/* freehold simulate and freehold test: run the system's own simulation, or its tests, which are
+ * programs that link its services. */
 
 #include <errno.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 
 #define ARGUMENTS_MAX 16
 
-/* The options as they were given, to a program that reads the same ones. */
+/* Passes the options on to the program, which takes the same ones. */
 static int start(const struct cli_command *command, const char *path, const char *file,
                  const char **values)
 {

@@ -3,13 +3,13 @@
 #define CLI_DEVELOP_TEMPLATE_H
 
 /* The files that `freehold new` writes, from src/cli/templates and, as "ENGINE/service.sql", from
- * the folders of engines; names in them stand as @NAME@. */
+ * the folders of engines; placeholders in them are written @NAME@. */
 
 struct template
 {
     const char *name, *text;
 };
 
-extern const struct template templates[]; /* ends with {0} */
+extern const struct template templates[]; /* ended by {0} */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold events: what a service has published, read by an operator from its outbox. Nothing is
- * recorded of it, and no subscriber's place moves.
+ * freehold events: what a service has published, read by an operator from its outbox. Reading
+ * leaves no record, and moves no subscriber's cursor.
  */
 
 #include <poll.h>
@@ -24,9 +24,10 @@ struct reading {
     struct cli_operator asking;
     const char *service, *type, *key;
     bool json;
-    long long next, last, trimmed; /* as the last page told */
+    long long next, last, trimmed; /* from the last page */
     bool found;
-    json_t *publishes; /* all that the service's program does, if nothing of `type`; else NULL */
+    json_t *publishes; /* all types that the service's program publishes, if `type` is not among
+                        * them; else NULL */
 };
 
 static long long number(const json_t *object, const char *name)
@@ -69,7 +70,8 @@ static int read_page(struct reading *reading, long long after, bool counts, json
     return CLI_DONE;
 }
 
-/* A type of an older program may still be there; one that is not is a mistyped one. */
+/* Events of a type that only an older program published may still exist; if there are none, the
+ * type is mistyped. */
 static int check_type(const struct reading *reading)
 {
     if (!reading->publishes || reading->found || reading->key)
@@ -104,7 +106,7 @@ static void print_short(const struct reading *reading, const json_t *event)
            number(event, "position"), cli_colour(stdout, CLI_PLAIN), text(event, "time"),
            cli_colour(stdout, CLI_GREEN), text(event, "type"), cli_colour(stdout, CLI_PLAIN),
            text(event, "subject"));
-    int room = cli_width(stdout) - 76; /* the columns before */
+    int room = cli_width(stdout) - 76; /* the width of the columns before it */
     if (room > 0 && (int)strlen(data) > room)
         printf("%.*s...\n", room > 10 ? room - 3 : 7, data);
     else
@@ -123,7 +125,7 @@ static void print_whole(const struct reading *reading, const json_t *event)
     json_text_free(all);
 }
 
-/* Those from `after` to the end are added to `kept`, of which only the last `most` stay. */
+/* Adds the events from `after` to the end to `kept`, keeping only the last `most`. */
 static int read_from(struct reading *reading, long long after, long long most, json_t *kept)
 {
     json_t *page, *event;
@@ -164,8 +166,8 @@ static int show_from(struct reading *reading, long long after, long long most,
     return code;
 }
 
-/* Not all positions are events' (sagas begin at some), and not all events are asked for: from ever
- * further back, until there are as many. */
+/* Not every position is an event's (sagas begin at some), and not every event is asked for: so
+ * start further and further back, until there are enough. */
 static int show_last(struct reading *reading, long long most)
 {
     for (long long back = most;; back *= 4) {
@@ -188,7 +190,7 @@ static int tail(struct reading *reading, const char *count, bool follow)
     struct pollfd reader = {STDOUT_FILENO, 0, 0};
     if (count && !read_number(count, TAIL_MAX, &most))
         return cli_fail(CLI_USAGE, "--count '%s' is no number from 0 to %d", count, TAIL_MAX);
-    int code = read_page(reading, 0, true, &page); /* where it begins and ends */
+    int code = read_page(reading, 0, true, &page); /* for the first and last positions */
     if (code != CLI_DONE)
         return code;
     json_decref(page);

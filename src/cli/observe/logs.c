@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold logs: what all processes have logged, merged, filtered and followed. */
+/* freehold logs: the logs of all processes, merged, filtered and followed. */
 
 #define _GNU_SOURCE
 #include "cli/observe/logs.h"
@@ -18,7 +18,7 @@
 #define NAME_WIDTH_MAX 20
 
 struct filter {
-    char **names; /* up to NULL; none: all */
+    char **names; /* ended by NULL; empty: all */
     enum log_level level;
     const char *text;
     char since[LOGS_TIME_SIZE];
@@ -26,9 +26,9 @@ struct filter {
     int name_width;
 };
 
-/* ---- What is wanted ---- */
+/* ---- The filter ---- */
 
-/* "90s", "15m", "2h", "3d" ago; or the beginning of a time as logs have it. */
+/* "90s", "15m", "2h", "3d" ago; or the beginning of a time as in logs. */
 static int read_since(const char *given, char out[static LOGS_TIME_SIZE])
 {
     static const char units[] = "smhd";
@@ -71,7 +71,7 @@ static int read_filter(const struct cli_command *command, char **words, const ch
     return since ? read_since(since, filter->since) : CLI_DONE;
 }
 
-/* Every name is one that has logged. */
+/* Checks that each name has a log. */
 static int know_names(const struct logs *logs, char **names)
 {
     for (; *names; names++) {
@@ -100,9 +100,9 @@ static bool is_wanted(const struct filter *filter, const struct logs_source *sou
             strcasestr(source->name, filter->text));
 }
 
-/* ---- Showing ---- */
+/* ---- Output ---- */
 
-/* What a server says need not be UTF-8. */
+/* A server's output need not be UTF-8. */
 static json_t *json_of(const char *text)
 {
     json_t *value = json_string(text);
@@ -149,7 +149,7 @@ static void show(struct logs *logs, const struct filter *filter)
     fflush(stdout);
 }
 
-/* Until Ctrl-C, or whoever reads is gone. */
+/* Until Ctrl-C, or until the reader of our output is gone. */
 static void follow(struct logs *logs, const struct filter *filter)
 {
     struct pollfd reader = {STDOUT_FILENO, 0, 0};

@@ -3,9 +3,9 @@
 #define CLI_OBSERVE_LOGS_H
 
 /*
- * What all processes of a system have logged, as one stream in the order of its times. A line that
- * begins with no time (what a sanitizer says, a server's second line) belongs to the one before it
- * in its file.
+ * The logs of all processes of a system, as one stream in time order. A line that does not start
+ * with a time (a sanitizer's output, a server's second line) belongs to the line before it in its
+ * file.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 
-#define LOGS_SOURCES_MAX 512 /* files that are read side by side */
+#define LOGS_SOURCES_MAX 512 /* files read side by side */
 #define LOGS_TIME_SIZE 25    /* "2026-11-20T15:12:13.464Z" */
 #define LOGS_NAME_SIZE 64
 
@@ -30,7 +30,7 @@ struct logs_source {
     char *buffer;
     size_t size;
     struct logs_line line;
-    bool waiting; /* `line` was read and not yet taken */
+    bool waiting; /* `line` has been read but not returned yet */
 };
 
 struct logs {
@@ -38,15 +38,15 @@ struct logs {
     size_t count;
 };
 
-/* Of the state folder, whether it runs or not. */
+/* Opens the logs in the state folder, whether the system is running or not. */
 void logs_open(struct logs *logs, int folder_fd);
 void logs_release(struct logs *logs);
-/* The next line of all; it lives until the next call. False: there is none now; lines that are
- * written later are found by calling again. */
+/* The next line of all; valid until the next call. False: none for now; call again for lines
+ * written later. */
 bool logs_next(struct logs *logs, const struct logs_source **ret_source, struct logs_line *ret);
-/* Is it a line of this service, process or server? */
+/* Whether it is the log of this service, process or server. */
 bool logs_is_of(const struct logs_source *source, const char *name);
-/* "error" ... "debug"; -1: no such level. */
+/* "error" ... "debug"; -1: there is no such level. */
 int logs_level_of(const char *name);
 const char *logs_level_name(enum log_level level);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading many logs as one. Each file is read line by line, and of all lines that wait the one with
- * the smallest time is next: memory is one line a file, whatever their size. `up` bounds a log by
- * copying it to log.1 and cutting it, so a file that has become shorter is read from its start.
+ * Reads many logs as one. Each file is read line by line, and of all waiting lines the one with the
+ * smallest time is next: this needs memory for one line per file, whatever their size. `up` bounds
+ * a log by copying it to log.1 and truncating it, so a file that has become shorter is read from
+ * its start.
  */
 
 #define _GNU_SOURCE
@@ -66,7 +67,7 @@ static void add(struct logs *logs, int folder_fd, const char *file, const char *
         fclose(source->old);
 }
 
-/* The logs of a part's processes: "log", and "log-1" of its second. */
+/* The logs of a part's processes: "log", and "log-1" for the second. */
 static void add_part(struct logs *logs, int folder_fd, const char *part)
 {
     struct dirent *entry;
@@ -130,7 +131,8 @@ void logs_release(struct logs *logs)
 
 /* ---- Lines ---- */
 
-/* Nothing that moves a cursor or changes a colour comes from a log to a terminal. */
+/* Control characters from a log must not reach the terminal, where they could move the cursor or
+ * change colours. */
 static void make_plain(char *text, ssize_t length)
 {
     for (ssize_t i = 0; i < length; i++) {
@@ -139,7 +141,7 @@ static void make_plain(char *text, ssize_t length)
     }
 }
 
-/* A line that is not whole yet is left for later. */
+/* An incomplete line is left for later. */
 static ssize_t read_whole_line(struct logs_source *source)
 {
     struct stat status;
@@ -148,7 +150,7 @@ static ssize_t read_whole_line(struct logs_source *source)
     if (!source->old && fstat(fileno(file), &status) == 0 && status.st_size < start) {
         start = 0;
         rewind(file);
-        fflush(file); /* what was buffered is no longer there */
+        fflush(file); /* discard what was buffered: the file has been truncated */
     }
     clearerr(file);
     ssize_t length = getline(&source->buffer, &source->size, file);
@@ -166,7 +168,8 @@ static ssize_t read_whole_line(struct logs_source *source)
     return -1;
 }
 
-/* "2026-11-20T15:12:13.464Z", or as servers write it: a space for the T, no fraction, any zone. */
+/* "2026-11-20T15:12:13.464Z", or as servers write it: a space instead of T, no fraction, any
+ * zone. */
 static size_t take_time(const char *text, char out[static LOGS_TIME_SIZE])
 {
     static const char form[] = "dddd-dd-dd dd:dd:dd";
@@ -187,14 +190,14 @@ static size_t take_time(const char *text, char out[static LOGS_TIME_SIZE])
     return length + (text[length] == 'Z');
 }
 
-/* "TIME level name: text". What has no level of ours keeps `info`, and all its text. */
+/* "TIME level name: text". A line without one of our levels gets `info`, and keeps all its text. */
 static void understand(struct logs_source *source)
 {
     struct logs_line *line = &source->line;
     size_t length = take_time(source->buffer, line->time);
     line->text = source->buffer + length + strspn(source->buffer + length, " ");
     if (!length)
-        return; /* it belongs to the one before */
+        return; /* it belongs to the line before */
     line->level = LOG_LEVEL_INFO;
     for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
         size_t named = strlen(level_names[i]);

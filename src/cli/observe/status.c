@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold status: what `up` knows of its processes, and what the services say of themselves. */
+/* freehold status: what `up` knows of its processes, and what the services report of themselves. */
 
 #include <poll.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include "system/file/file.h"
 
 #define STATE_MS_MAX 2000
-#define LOOK_MS 1000 /* between two looks of the live table */
+#define LOOK_MS 1000 /* between updates of the live table */
 
 static void keep(void *context, const json_t *line)
 {
@@ -38,7 +38,7 @@ static void ask(struct asking *asking, json_t *process, const char *path)
                                                      .headers = {{"Freehold-From", "operator"}}};
 }
 
-/* Whom it does not call at the moment, by the gauge of its circuit breakers. */
+/* The services it refuses to call at the moment, from the gauge of its circuit breakers. */
 static json_t *refused_in(const char *metrics)
 {
     static const char gauge[] = "breaker{service=\"";
@@ -63,8 +63,9 @@ static void take(json_t *process, const struct cli_ask *ask)
         json_object_set_new(process, "state", state);
 }
 
-/* Asks every ready service for /_freehold/state and puts the answer in as "state"; for the table
- * whom it refuses to call, too, and the gateway likewise, as "refuses". */
+/* Asks every ready service for /_freehold/state and stores the answer as "state". For the table
+ * (`refuses`) also asks services and the gateway which services they refuse to call, stored as
+ * "refuses". */
 static void add_states(const struct state *folder, json_t *status, bool refuses)
 {
     struct asking *asking = calloc(1, sizeof *asking);
@@ -101,9 +102,9 @@ static bool all_ready(const json_t *status)
     return ready;
 }
 
-/* ---- Once, or as it goes ---- */
+/* ---- Once, or live ---- */
 
-/* What `up` and the services say now. */
+/* What `up` and the services report now. */
 static int look(const struct state *state, bool refuses, json_t **ret)
 {
     *ret = NULL;
@@ -138,8 +139,8 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-/* On a screen of its own, whose lines the terminal cuts at its width; the last look stays behind
- * when it ends. */
+/* On the terminal's alternate screen, with long lines cut off; the last table stays on the normal
+ * screen afterwards. */
 static int show_live(const struct state *state)
 {
     static const char enter[] = "\033[?1049h\033[?7l\033[?25l",

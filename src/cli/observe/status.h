@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
-/* What `up` and the services said (status.c), for a person: no line is wider than `width`, as long
- * as that is at least 80; 0: a line may have any length. */
+/* Prints what `up` and the services reported (status.c): no line is wider than `width`, which must
+ * be at least 80; 0: a line may have any length. */
 void status_print(const json_t *status, int width);
 
 #endif

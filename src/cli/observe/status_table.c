@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row for each process, and below them a sentence for each thing that wants a person: events and
- * sagas that are parked, subscriptions that stand still, calls that are refused, programs that were
- * not taken. So the columns hold what changes, and 80 of them are enough; a wider terminal, and
- * what is no terminal, gets positions and addresses as well.
+ * A row for each process, and after them a sentence for each thing that needs an operator: parked
+ * events and sagas, subscriptions that make no progress, refused calls, programs that were not
+ * taken. So the columns only hold what changes, and 80 characters suffice; a wider terminal, and
+ * output that is not a terminal, also gets positions and addresses.
  */
 
 #include "cli/observe/status.h"
@@ -18,7 +18,7 @@
 #include "cli/cli.h"
 
 #define NAME_WIDTH 20
-#define POSITION_WIDTH 11 /* with the space before it */
+#define POSITION_WIDTH 11 /* including the space before it */
 #define ADDRESS_WIDTH 23
 #define NOTE_SIZE 1024
 
@@ -32,7 +32,7 @@ static long long number(const json_t *value, const char *path)
     return (long long)json_integer_value(json_at(value, path));
 }
 
-/* ---- cells ----------------------------------------------------------------------------------- */
+/* ---- Cells ---------------------------------------------------------------------------------- */
 
 /* "9999", "12k", "3M": four columns. */
 static void format_count(char out[static 8], long long count)
@@ -45,8 +45,8 @@ static void format_count(char out[static 8], long long count)
         snprintf(out, 8, "%lldM", count / 1000000 > 999 ? 999 : count / 1000000);
 }
 
-/* Events waiting over all subscriptions, and the largest lag: "3 (12ms)"; "? (2m)" where something
- * stands still and nobody knows what waits. */
+/* Events waiting over all subscriptions, and the largest lag: "3 (12ms)"; "? (2m)" if a
+ * subscription makes no progress and the number waiting is unknown. */
 static void format_unapplied(char *out, size_t size, const json_t *state)
 {
     long long depth = 0, lag_ms = 0;
@@ -88,7 +88,7 @@ static void format_sagas(char *out, size_t size, const json_t *state)
     snprintf(out, size, "%s open", count);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------ */
+/* ---- Rows ----------------------------------------------------------------------------------- */
 
 static void print_name(const char *name)
 {
@@ -127,7 +127,7 @@ static void print_rest(const struct table *table, const json_t *process, const c
     printf("\n");
 }
 
-/* The processes of a service that has several, each below it. */
+/* A service's processes, if it has several, each on a line after it. */
 static void print_instances(const struct table *table, const json_t *service)
 {
     size_t i;
@@ -161,9 +161,9 @@ static void print_row(const struct table *table, const json_t *process, bool ser
     print_instances(table, process);
 }
 
-/* ---- what wants a person --------------------------------------------------------------------- */
+/* ---- What needs an operator ----------------------------------------------------------------- */
 
-/* A sentence, in lines that the terminal holds; those after the first are indented. */
+/* Prints a sentence, wrapped to the terminal's width; lines after the first are indented. */
 static void note(const struct table *table, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void note(const struct table *table, const char *format, ...)
@@ -193,7 +193,7 @@ static void note_end(const struct table *table, const json_t *service)
         note(table, "%s %s.", json_string_at(service, "name"), last_end);
 }
 
-/* What its store did not serve, since a work last went well. */
+/* What its store has failed to serve since the last success. */
 static void note_trouble(const struct table *table, const json_t *service)
 {
     const char *kind;
@@ -244,8 +244,8 @@ static bool same(const json_t *a, const json_t *b, const char *name)
     return json_equal(json_object_get(a, name), json_object_get(b, name)) != 0;
 }
 
-/* How many of them stand still as this one does, for the same reason; 0: an earlier one was told.
- */
+/* How many of them make no progress for the same reason as this one; 0: an earlier one counted
+ * it. */
 static size_t count_alike(const json_t *subscriptions, const json_t *one)
 {
     size_t i, count = 0;
@@ -263,7 +263,7 @@ static size_t count_alike(const json_t *subscriptions, const json_t *one)
     return count;
 }
 
-/* Subscriptions that do not go on, with their own words for why. */
+/* Subscriptions that make no progress, with the reasons they give. */
 static void note_standing(const struct table *table, const json_t *service)
 {
     size_t i;
@@ -283,7 +283,7 @@ static void note_standing(const struct table *table, const json_t *service)
     }
 }
 
-/* Subscribers for whom events are gone that they have not applied. */
+/* Subscribers that have lost events they had not applied. */
 static void note_expired(const struct table *table, const json_t *service)
 {
     size_t i;
@@ -312,7 +312,8 @@ static void note_older(const struct table *table, const json_t *service)
              refused ? ": " : "; freehold upgrade takes the new one.", refused ? refused : "");
 }
 
-/* What `up` sees of each process, and what the service hears from its store and its callers. */
+/* What `up` observes of each process, and what the service learns from its store and its
+ * callers. */
 static void note_clock(const struct table *table, const json_t *service)
 {
     char span[APART_TEXT_SIZE];
@@ -344,7 +345,7 @@ static void note_moved(const struct table *table, const json_t *service)
              json_string_at(file, "path"), number(file, "line"));
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- The whole table ------------------------------------------------------------------------ */
 
 static void print_head(const struct table *table, const json_t *status)
 {

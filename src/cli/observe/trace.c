@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold trace: one request through all services, as a tree. Every process is asked for what it
- * kept of the trace (work/spans.h); a part lies below what carried its parent's span, and what
- * nobody kept the parent of stands at the left. All times are of one clock, the machine's.
+ * freehold trace: one request through all services, as a tree. Every process is asked for the spans
+ * it kept of the trace (work/spans.h); a span is shown under its parent, or at the left if no
+ * process kept the parent. All times come from one clock, the machine's.
  */
 
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #include "work/spans.h"
 
 #define TRACE_MS_MAX 5000
-#define TRACES_MAX 10     /* shown of one key */
-#define PROCESSES_MAX 512 /* asked */
+#define TRACES_MAX 10     /* shown per key */
+#define PROCESSES_MAX 512 /* to ask */
 #define DEPTH_MAX 32
 #define TRACE_LENGTH 32
 
@@ -96,8 +96,8 @@ static void take(const struct cli_ask *ask, json_t *all)
     json_decref(body);
 }
 
-/* The gateway answers clients alone, so it is not asked: what it keeps lies in its folder. It knows
- * traces and no keys: `trace` may be NULL. */
+/* The gateway only answers clients, so it is not asked: its spans are read from its folder. It
+ * knows traces but not keys: `trace` may be NULL. */
 static void take_gateway(const struct state *state, const char *file, const char *trace,
                          json_t *all)
 {
@@ -115,7 +115,7 @@ static void take_gateway(const struct state *state, const char *file, const char
     spans_free(spans);
 }
 
-/* What all processes kept of it, the oldest first. */
+/* All spans that processes kept of it, oldest first. */
 static int ask_all(struct cli_operator *operator, const char * path, const char *trace,
                    json_t **ret)
 {
@@ -129,7 +129,7 @@ static int ask_all(struct cli_operator *operator, const char * path, const char 
         cli_fail(code, "the system has just stopped");
     json_array_foreach (json_at(status, "services"), i, service) {
         const json_t *instances = json_at(service, "instances");
-        if (json_array_size(instances) <= 1) /* it has no address of its own */
+        if (json_array_size(instances) <= 1) /* then it has no address of its own */
             instances = NULL;
         json_array_foreach (instances, j, instance)
             add(asking, text(service, "name"), instance, path);
@@ -138,7 +138,8 @@ static int ask_all(struct cli_operator *operator, const char * path, const char 
     }
     cli_ask_all(&operator->state, asking->asks, asking->count, TRACE_MS_MAX);
     take_gateway(&operator->state, SPANS_FILE, trace, *ret);
-    take_gateway(&operator->state, SPANS_FILE "-1", trace, *ret); /* beside it in an upgrade */
+    take_gateway(&operator->state, SPANS_FILE "-1", trace,
+                 *ret); /* a second process runs beside it during an upgrade */
     for (i = 0; i < asking->count; i++) {
         take(&asking->asks[i], *ret);
         free(asking->asks[i].answer);
@@ -267,7 +268,7 @@ static bool is_trace(const char *id)
     return strlen(id) == TRACE_LENGTH && strspn(id, "0123456789abcdef") == TRACE_LENGTH;
 }
 
-/* The traces that something with this key was part of; of a traceparent, its own. */
+/* The traces that something with this key was part of; for a traceparent, its own trace. */
 static int find_traces(struct cli_operator *operator, const char * id, json_t **ret)
 {
     json_t *spans, *span, *known;

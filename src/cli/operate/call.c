@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold call: an operator's request, straight to the service, past the gateway. */
+/* freehold call: an operator's request, sent straight to the service, not through the gateway. */
 
 #include <ctype.h>
 #include <stdlib.h>

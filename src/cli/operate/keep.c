@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process that keeps a private database server, which `up` starts. */
+/* The supervisor process of a private database server, which `up` starts. */
 
 #include "cli/cli.h"
 #include "system/servers/supervisor.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold migrate. Whoever has a store open is asked: the running service by a route of
- * operators'; of a stopped system the service's own program, run for that alone (system/supervise/tasks.h).
- * What it tells is laid beside the files by system/check/migrations_state.c.
+ * freehold migrate. A store's migrations are asked of the process that has it open: of the running
+ * service, through an operators' route; or, in a stopped system, of the service's own program, run
+ * only for this (system/supervise/tasks.h). system/check/migrations_state.c compares the result
+ * with the files.
  */
 
 #include <stdlib.h>
@@ -27,7 +28,7 @@ struct migrate {
     const char *folder; /* the state folder */
     bool chosen[PROVISION_PARTS_MAX];
     bool running;
-    json_t *has;      /* {"users": what it told} */
+    json_t *has;      /* {"users": its result} */
     json_t *services; /* see migrate.h */
     int code;
 };
@@ -55,7 +56,7 @@ static void say_plainly(void *context, const char *text)
     say(context, SUPERVISE_STEP, text);
 }
 
-/* ---- asking the running system ---- */
+/* ---- Asking the running system ---- */
 
 static bool find_running(const struct migrate *migrate, struct state *ret)
 {
@@ -118,7 +119,7 @@ static int ask_services(struct migrate *migrate, const struct state *state)
     return CLI_DONE;
 }
 
-/* ---- asking the stopped one ---- */
+/* ---- Asking the stopped one ---- */
 
 static json_t *task_of(const struct migrate *migrate)
 {
@@ -164,7 +165,7 @@ static int ask_stopped(struct migrate *migrate)
     struct provision_options options = {
         .file = migrate->file,
         .state_folder = migrate->folder,
-        .listen = "127.0.0.1:0", /* nobody will */
+        .listen = "127.0.0.1:0", /* never used: nobody listens */
         .command = arena_printf(arena, "%s/freehold", programs_own_folder(arena)),
         .say = say_plainly};
     struct provision *provision = NULL;
@@ -174,7 +175,7 @@ static int ask_stopped(struct migrate *migrate)
     enum fh_code code = looks ? tasks_open(&options, &provision, &holder, &error)
                               : provision_system(&options, &provision, &holder, &error);
     if (looks && code == FH_NOT_FOUND)
-        return CLI_DONE; /* nothing was ever started: there is no store */
+        return CLI_DONE; /* nothing was ever started, so there is no store */
     if (code == FH_CONFLICT)
         return refuse_running(migrate, holder);
     if (code != FH_OK)
@@ -198,7 +199,7 @@ static int ask_all(struct migrate *migrate)
     return code;
 }
 
-/* ---- putting it together ---- */
+/* ---- Putting it together ---- */
 
 static json_t *where_of(const struct migrate *migrate, const struct system_service *service)
 {
@@ -227,7 +228,8 @@ static void fail_one(struct migrate *migrate, json_t *item, const char *why)
     migrate->code = cli_fail(CLI_FAILED, "%s: %s", json_string_at(item, "service"), why);
 }
 
-/* The files that the system file means now would be laid beside another engine's. */
+/* Otherwise the files for the engine in the system file would be compared with another engine's
+ * store. */
 static bool is_elsewhere(struct migrate *migrate, const struct system_service *service,
                          const json_t *has, json_t *item)
 {
@@ -273,7 +275,7 @@ static void put_together(struct migrate *migrate, const struct system_service *s
         if (migrations_hinders(migration))
             migrate->code = CLI_FAILED;
     }
-    /* What never had a store has no older version that could break. */
+    /* If there was never a store, there is no older version that could break. */
     if (is(migrate, "plan") && applied > 0)
         migrations_check_new(migrate->file, service, applied, findings);
 }
@@ -296,7 +298,7 @@ static void show(const struct migrate *migrate, const struct findings *findings)
     }
 }
 
-/* ---- the command ---- */
+/* ---- The command ---- */
 
 static int choose(struct migrate *migrate, char **names)
 {
@@ -314,7 +316,7 @@ static int choose(struct migrate *migrate, char **names)
     return CLI_DONE;
 }
 
-/* What only one of the actions takes. */
+/* Checks options that only some of the actions take. */
 static int check_options(const struct migrate *migrate, char **names)
 {
     const char *from = cli_value(migrate->command, migrate->values, "--from");

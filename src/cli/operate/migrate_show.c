@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `freehold migrate` found, for people. */
+/* Prints the results of `freehold migrate` for people. */
 
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void print_todo(const json_t *migration)
                cli_colour(stdout, CLI_PLAIN));
 }
 
-/* The service and its store; false: it has no migrations, and that is said. */
+/* The service and its store; false: it has no migrations, which is printed. */
 static bool print_service(const json_t *service)
 {
     printf("%s%s%s  %s, %s", cli_colour(stdout, CLI_BOLD), json_string_at(service, "service"),
@@ -61,7 +61,7 @@ static bool print_service(const json_t *service)
     return false;
 }
 
-/* ---- plan ---- */
+/* ---- Plan ---- */
 
 static void print_sql(const char *sql)
 {
@@ -115,7 +115,7 @@ void migrate_show_plan(const json_t *services, bool running)
                        : "The next `freehold up` applies them, or `freehold migrate apply`.");
 }
 
-/* ---- state ---- */
+/* ---- State ---- */
 
 static void print_line(const json_t *service, const json_t *migration)
 {
@@ -141,7 +141,7 @@ void migrate_show_state(const json_t *services)
     }
 }
 
-/* ---- apply, adopt ---- */
+/* ---- Apply, adopt ---- */
 
 void migrate_show_done(const json_t *services)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold move: a service's store to another engine, while the system runs or, with FILE, when it
- * is started. The running `up` does it, and goes on with it when whoever has asked is gone.
+ * freehold move: moves a service's store to another engine, while the system runs or, with FILE,
+ * when it is started. The running `up` does it, and goes on with it even if the client is gone.
  */
 
 #include <stdint.h>
@@ -13,7 +13,7 @@
 #include "cli/follow.h"
 #include "cli/operate/up.h"
 
-/* A server is made, a process drains, a slice is copied: it speaks more often than this. */
+/* A server is made, a process drains, a slice is copied: `up` reports more often than this. */
 #define MOVE_ANSWER_MS_MAX (600 * 1000)
 
 static int64_t number(const json_t *line, const char *name)
@@ -21,7 +21,7 @@ static int64_t number(const json_t *line, const char *name)
     return json_integer_value(json_object_get(line, name));
 }
 
-/* What is left for a person to do. */
+/* What is left for the operator to do. */
 static void tell_file(const json_t *moved)
 {
     const json_t *file = json_object_get(moved, "file");
@@ -88,7 +88,7 @@ static int move_running(const struct cli_command *command, const char *service, 
     return code;
 }
 
-/* Of a service no name has a '/' or a '.'. */
+/* No service's name has a '/' or a '.'. */
 static bool is_file(const char *word)
 {
     return strpbrk(word, "/.") != NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking one service, or all of them, what only operators may: what `parked` and `saga` share. */
+/* Requests to one service, or to all, that only operators may make: shared by `parked` and
+ * `saga`. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,7 @@ void cli_operator_end(struct cli_operator *asking)
     state_close(&asking->state);
 }
 
-/* The answer's body, or why there is none that is of use. */
+/* The answer's body, or an error if it is not usable. */
 static int take(const struct cli_ask *ask, json_t **ret)
 {
     json_t *body = NULL, *fault;

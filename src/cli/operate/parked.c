@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold parked: events whose handlers keep failing, and an operator's word on them. */
+/* freehold parked: events whose handlers keep failing, and the operator's decisions on them. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static const char *text(const json_t *object, const char *name)
     return value ? value : "-";
 }
 
-/* ---- list ---- */
+/* ---- List ---- */
 
 static void print_list(const json_t *list)
 {
@@ -47,7 +47,7 @@ static int list(struct cli_operator *asking, const char *service, bool as_json)
                              as_json);
 }
 
-/* ---- show ---- */
+/* ---- Show ---- */
 
 /* Who has changed it, and what it was before. */
 static void print_edits(const json_t *event)
@@ -112,7 +112,7 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
     return CLI_DONE;
 }
 
-/* ---- retry ---- */
+/* ---- Retry ---- */
 
 int parked_retried(struct cli_operator *asking, char **words, const char *path, json_t *wanted,
                    bool as_json)
@@ -146,7 +146,7 @@ static int retry(struct cli_operator *asking, char **words, bool as_json)
                           words[2] ? names(words) : json_object(), as_json);
 }
 
-/* ---- drop ---- */
+/* ---- Drop ---- */
 
 static bool confirmed(char **words, bool all)
 {
@@ -186,7 +186,7 @@ static int drop(struct cli_operator *asking, char **words, bool all, bool yes, b
     return CLI_DONE;
 }
 
-/* ---- the command ---- */
+/* ---- The command ---- */
 
 static int count_words(char **words)
 {
@@ -196,7 +196,7 @@ static int count_words(char **words)
     return count;
 }
 
-/* What each of them takes: so many words, itself among them. */
+/* How many words each action takes, including itself. */
 static const struct form {
     const char *name, *words;
     int least, most;
@@ -206,13 +206,13 @@ static const struct form {
              {"retry", "SERVICE [SOURCE KEY]", 2, 4},
              {"drop", "SERVICE SOURCE KEY", 4, 4}};
 
-/* CLI_DONE, or what is wrong with the words has been said. */
+/* CLI_DONE, or a usage error, which has been reported. */
 static int check(char **words, bool confirms, bool gives)
 {
     const struct form *form = forms;
     int count = count_words(words);
     while (strcmp(form->name, words[0]) != 0)
-        form++; /* it is one of them: words.c has looked */
+        form++; /* it is one of them: words.c has checked */
     if (count < form->least || count > form->most || count == 3)
         return cli_fail(CLI_USAGE, "usage: freehold parked %s %s", form->name, form->words);
     if (confirms && strcmp(words[0], "drop") != 0)

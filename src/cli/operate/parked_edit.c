@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold parked edit: the data of the first event under a key, changed by a person: in an editor,
- * or as --data. The service checks them and keeps what they were before.
+ * freehold parked edit: changes the data of the first event of a key, in an editor or with --data.
+ * The service checks the new data and keeps the old.
  *
- * The file that the editor gets is of its owner alone. It is removed when the change is made or
- * given up; where the change is refused it stays, and is named: nobody types twice.
+ * Only its owner can read the file that the editor gets. It is removed once the change is made, or
+ * given up; if the change is refused, the file stays and its name is printed, so nobody has to type
+ * it again.
  */
 
 #define _GNU_SOURCE
@@ -47,7 +48,7 @@ static int write_file(char path[static PATH_SIZE], const json_t *data)
     return cli_fail(CLI_FAILED, "%s can't be written", path);
 }
 
-/* As git does: what stands in EDITOR may have arguments of its own. */
+/* As in git: EDITOR may contain arguments of its own. */
 static int run_editor(const char *path)
 {
     int status;
@@ -65,7 +66,7 @@ static int run_editor(const char *path)
     return cli_fail(CLI_FAILED, "the editor '%s' failed; EDITOR names another one", editor());
 }
 
-/* *ret: what the person made of `data`; the file stays. */
+/* *ret: the edited data, NULL if they equal `data`. The file stays. */
 static int edit_file(const char *path, const json_t *data, json_t **ret)
 {
     struct fh_error error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold saga: where sagas stand and why, and an operator's word on those that are parked. */
+/* freehold saga: where sagas stand and why, and the operator's decisions on parked ones. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +76,7 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
     return CLI_DONE;
 }
 
-/* Each word is a route of its name. */
+/* Each word names a route. */
 static int operate(struct cli_operator *asking, char **words, const char *why, bool as_json)
 {
     json_t *body, *id = json_pack("{s:s, s:s*}", "id", words[2], "why", why);
@@ -97,7 +97,7 @@ static int operate(struct cli_operator *asking, char **words, const char *why, b
     return CLI_DONE;
 }
 
-/* What can't be taken back is confirmed. */
+/* Actions that can't be taken back are confirmed. */
 static int confirm(char **words, bool yes)
 {
     static const struct {

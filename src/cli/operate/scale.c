@@ -7,7 +7,7 @@
 #include "cli/operate/change.h"
 #include "system/supervise/child.h"
 
-/* Between two lines: a process starts, or drains. */
+/* Longest time between two lines: a process starts, or drains. */
 #define CHANGE_ANSWER_MS_MAX (CHILD_START_MS_MAX + CHILD_GRACE_MS_MAX)
 
 struct change {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold stop: asks the running `up` to stop, and shows how it goes. */
+/* freehold stop: asks the running `up` to stop, and shows the progress. */
 
 #include "base/json.h"
 #include "cli/cli.h"

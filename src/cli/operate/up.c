@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * freehold up. With --detach, the process that was started forks at once and waits for one byte:
- * the child does everything, still speaking to the terminal, so that whatever goes wrong is seen;
- * when the system is ready it turns to STATE/up.log and sends the byte.
+ * freehold up. With --detach, the process forks at once and waits for one byte: the child does
+ * everything, still printing to the terminal, so that errors are seen; when the system is ready the
+ * child switches to STATE/up.log and sends the byte.
  */
 
 #define _GNU_SOURCE
@@ -30,15 +30,14 @@ struct up {
     struct provision *provision;
     int ready_fd; /* --detach: where the byte goes; -1 otherwise */
     bool logging; /* detached and ready */
-    bool json;    /* one object when it is ready, and no word before */
+    bool json;    /* prints one object when it is ready, and nothing before */
     bool up;
-    const char *const *moving; /* whose stores may be moved; NULL: nobody's */
-    struct progress progress;  /* of the move, or restore, that is under way */
+    const char *const *moving; /* services whose stores may be moved; NULL: none */
+    struct progress progress;  /* of the current move or restore */
     char what[PROGRESS_LINE_SIZE / 2];
 };
 
-/* ---- Speaking ----------------------------------------------------------------------------------
- */
+/* ---- Printing ------------------------------------------------------------------------------- */
 
 static void say(void *context, enum supervise_level level, const char *text)
 {
@@ -75,8 +74,7 @@ static void tell_work(void *context, const char *service, const struct course *c
     progress_follow(&up->progress, course);
 }
 
-/* ---- Detaching ---------------------------------------------------------------------------------
- */
+/* ---- Detaching ------------------------------------------------------------------------------ */
 
 static volatile sig_atomic_t detached_pid;
 
@@ -86,7 +84,7 @@ static void pass_on(int number)
         kill((pid_t)detached_pid, number);
 }
 
-/* In the process that was started: returns its exit code. */
+/* In the original process: returns its exit code. */
 static int await_detached(pid_t pid, int ready_fd)
 {
     char byte;
@@ -105,7 +103,7 @@ static int await_detached(pid_t pid, int ready_fd)
         if (errno != EINTR)
             return CLI_FAILED;
     }
-    /* Stopped before it was ready is no success, whatever its own exit code. */
+    /* Being stopped before it was ready is a failure, whatever the child's exit code. */
     return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : CLI_FAILED;
 }
 
@@ -160,12 +158,11 @@ static void ready(void *context)
     turn_to_log(up);
     log_info("%s is up, pid %d", up->file->name, (int)getpid());
     if (write(up->ready_fd, "R", 1) < 0)
-        log_warning("whoever started it is gone"); /* it stays up all the same */
+        log_warning("whoever started it is gone"); /* it stays up anyway */
     close(up->ready_fd);
 }
 
-/* ---- Starting ----------------------------------------------------------------------------------
- */
+/* ---- Starting ------------------------------------------------------------------------------- */
 
 static int refuse(const struct up *up, const char *folder, const char *listen, enum fh_code code,
                   pid_t holder, const struct fh_error *error)

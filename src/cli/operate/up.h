@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-/* As `up`, with FILE and the services whose stores are moved at the start. */
+/* Like `up`, with FILE and the services whose stores are moved at the start. */
 int up_move(const struct cli_command *command, char **words, const char **values);
 
 #endif

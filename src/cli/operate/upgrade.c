@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* freehold upgrade: a service's processes replaced by what their program is now. */
+/* freehold upgrade: replaces a service's processes by its present program. */
 
 #include "cli/operate/change.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files first, then the manifest: written beside its place, synced, renamed, and the folder synced.
- * Who dies before that leaves a folder that nobody takes for a backup. What comes from a service's
- * folder is looked at as it is opened, not before: the service could put a link there.
+ * Files first, then the manifest: written under another name, synced, renamed, and the folder
+ * synced. A crash before that leaves a folder that nobody takes for a backup. Files from a
+ * service's folder are checked after opening them, not before: the service could put a link there.
  */
 
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 
 #define READ_SIZE ((size_t)1 << 20)
 
-/* ---- the folder ------------------------------------------------------------------------------ */
+/* ---- The folder ----------------------------------------------------------------------------- */
 
 static bool is_empty(int folder_fd)
 {
@@ -36,7 +36,7 @@ static bool is_empty(int folder_fd)
         count++;
     if (folder)
         closedir(folder);
-    return folder && count <= 2; /* itself and the one above */
+    return folder && count <= 2; /* "." and ".." */
 }
 
 static enum fh_code folder_open(const char *folder, int *ret_fd, struct fh_error *error)
@@ -68,7 +68,7 @@ enum fh_code backup_folder_make(const char *folder, int *ret_fd, struct fh_error
                      folder);
 }
 
-/* ---- the manifest ---------------------------------------------------------------------------- */
+/* ---- The manifest --------------------------------------------------------------------------- */
 
 static bool is_count(const json_t *said, const char *name)
 {
@@ -161,7 +161,7 @@ enum fh_code backup_finish(const char *folder, int folder_fd, const json_t *mani
     return code;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- Files ---------------------------------------------------------------------------------- */
 
 static enum fh_code file_open(int folder_fd, const char *name, int *ret_fd, int64_t *ret_size,
                               struct fh_error *error)
@@ -193,7 +193,8 @@ static bool write_whole(int fd, const unsigned char *data, size_t length)
     return true;
 }
 
-/* All of `from`, hashed, and written to `to` unless that is negative. 0, or an errno value. */
+/* Reads and hashes all of `from`, and writes it to `to` unless that is negative. 0, or an errno
+ * value. */
 static int read_through(int from, int to, int64_t size, backup_told *told, void *context,
                         char ret_sum[static BACKUP_SUM_SIZE])
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file first, then the order beside its place, then the rename: who dies in between leaves what
- * the next restore removes. */
+/* The file first, then the order under another name, then the rename: a crash in between leaves
+ * files that the next restore removes. */
 
 #define _GNU_SOURCE
 #include "system/backup/restore.h"
@@ -20,7 +20,7 @@
 
 #define READY SERVICE_RESTORE_ORDER ".ready"
 
-/* Of restores that were not ordered, or have ended. */
+/* Removes the files of restores that were not ordered, or have ended. */
 static void remove_others(int service_fd)
 {
     json_t *order = NULL;
@@ -38,7 +38,7 @@ static void remove_others(int service_fd)
     json_decref(order);
 }
 
-/* The folder's own user reads them. */
+/* The service's user, who owns the folder, has to read them. */
 static enum fh_code give(int service_fd, const char *name, struct fh_error *error)
 {
     struct stat folder;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The statements are read in their order, each by libpg_query, whose tree comes as JSON. What the
- * new migrations have made so far is remembered: a table ("orders") or a column ("orders.total"),
- * with whether it has a default and may be NULL. What is made by them is unknown to the version
- * that runs, and may be changed; but for what binds that version's own writing (a column that must
- * have a value).
+ * The statements are read in order, each by libpg_query, whose tree comes as JSON. What the new
+ * migrations have created so far is remembered: a table ("orders") or a column ("orders.total"),
+ * with whether it has a default and may be NULL. The running version does not know these, so they
+ * may be changed, except where that constrains what it writes itself (a column that must have a
+ * value).
  *
- * A statement that the parser does not read is reported as not judged, never passed over; so is
- * one that runs code (DO). Statements that only change rows are not judged: no schema is broken.
+ * A statement that the parser can't read is reported as not judged, never passed over; so is one
+ * that runs code (DO). Statements that only change rows are not judged: they break no schema.
  */
 
 #include "system/check/breaks.h"
@@ -73,8 +73,7 @@ static void report_unread(struct reading *reading, const char *why)
     reading->visit(reading->context, &breaking);
 }
 
-/* ---- Names, and what the new migrations have made ---------------------------------------------
- */
+/* ---- Names, and what the new migrations have created ---------------------------------------- */
 
 const char *breaks_text_at(const json_t *object, const char *key)
 {
@@ -99,7 +98,7 @@ void breaks_column_name(const char *table, const char *column, char ret[BREAKS_N
     snprintf(ret, BREAKS_NAME_SIZE, "%.120s.%.70s", table, column);
 }
 
-/* A list of the parts of a name. */
+/* A name given as a list of its parts. */
 static void list_name(const json_t *parts, char ret[BREAKS_NAME_SIZE])
 {
     size_t i, length = 0;
@@ -112,7 +111,7 @@ static void list_name(const json_t *parts, char ret[BREAKS_NAME_SIZE])
     }
 }
 
-/* Of what is not a table in a statement: each kind of object is named in its own way. */
+/* The name of an object that is not a table: each kind is named in its own way. */
 static void object_name(const json_t *object, char ret[BREAKS_NAME_SIZE])
 {
     const json_t *parts = json_at(object, "List.items");
@@ -143,8 +142,7 @@ bool breaks_is_new(const struct reading *reading, const char *name)
     return made && made->is_new;
 }
 
-/* ---- Other statements -------------------------------------------------------------------------
- */
+/* ---- Other statements ----------------------------------------------------------------------- */
 
 static void make_table(struct reading *reading, const json_t *relation)
 {
@@ -196,7 +194,7 @@ static void drop(struct reading *reading, const json_t *statement)
             break;
     }
     if (type == sizeof types / sizeof *types)
-        return; /* an index, a trigger, a cast: no statement names them */
+        return; /* an index, a trigger, a cast: statements don't name them */
     json_array_foreach (json_object_get(statement, "objects"), i, object) {
         object_name(object, name);
         if (!breaks_is_new(reading, name))
@@ -228,7 +226,7 @@ static void rename_any(struct reading *reading, const json_t *statement)
         breaks_column_name(table, to, renamed);
     else
         snprintf(renamed, sizeof renamed, "%.190s", to);
-    breaks_made_add(reading, renamed)->is_new = true; /* by that name nobody knows it */
+    breaks_made_add(reading, renamed)->is_new = true; /* nobody knows it by that name */
 }
 
 static void set_schema(struct reading *reading, const json_t *statement)
@@ -302,8 +300,7 @@ static void judge(struct reading *reading, const json_t *tree)
     }
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------
- */
+/* ---- Reading -------------------------------------------------------------------------------- */
 
 static bool changes_rows(const struct script_statement *statement,
                          const struct sql_dialect *dialect)

@@ -3,30 +3,31 @@
 #define SYSTEM_CHECK_BREAKS_H
 
 /*
- * Which statements of new migrations break the version of a service that still runs while they
- * are applied, and goes on beside the new one for a while (docs/operate/migrations.md). Judged by what
- * PostgreSQL's own parser reads; of other engines' SQL, what it reads too.
+ * Finds statements in new migrations that break the version of a service that is still running
+ * while they are applied, and that goes on beside the new one for a while
+ * (docs/operate/migrations.md). Statements are parsed by PostgreSQL's own parser; other engines'
+ * SQL as far as it can read it.
  */
 
 #include "service/migration.h"
 
-/* What is found in one statement; valid while it is visited. */
+/* A finding in one statement; valid during the visit. */
 struct breaking {
     const struct migration *migration;
     int line;
-    bool judged;         /* false: it could not be read, and nothing but `why` is set */
+    bool judged;         /* false: it could not be parsed, and only `why` is set */
     const char *what;    /* "drops the column orders.total" */
     const char *why;     /* "whose statements may still name it" */
-    const char *instead; /* whole sentences: how to do it in two steps */
-    /* The note before it that says that this is known, or NULL. */
+    const char *instead; /* full sentences: how to do it in two steps */
+    /* The reason given in the comment before it that acknowledges the break, or NULL. */
     const char *reason;
     int reason_length;
 };
 
 bool breaks_built_in(void);
 
-/* Of the migrations newer than `applied`. Tables and columns that they make themselves are theirs
- * to change. */
+/* For the migrations newer than `applied`. They may change tables and columns that they create
+ * themselves. */
 void breaks_find(const struct migrations *all, int64_t applied, const struct sql_dialect *dialect,
                  void (*visit)(void *context, const struct breaking *breaking), void *context);
 

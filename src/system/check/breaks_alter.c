@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ALTER TABLE. Of a table that the new migrations have made everything may be changed. A new column
- * of an older table may be changed too, as nobody reads it; but what binds writers binds those who
- * do not know of it: a value that must be there, a key that the default of a column breaks.
+ * ALTER TABLE. Anything may be changed in a table that the new migrations have created. A new
+ * column of an older table may be changed too, since the running version does not read it. But
+ * constraints on writing bind that version as well, though it does not know of them: a required
+ * value, a key that the column's default violates.
  */
 
 #include <string.h>
@@ -46,7 +47,8 @@ static void add_column(struct reading *reading, const char *table, const json_t 
                       " with a constraint on its default");
 }
 
-/* A key with a new column that stays NULL binds nobody who does not know of that. */
+/* A key with a new column that stays NULL does not constrain a version that does not know the
+ * column. */
 bool breaks_bind(const struct reading *reading, const char *table, const json_t *columns)
 {
     size_t i;

@@ -2,7 +2,7 @@
 #ifndef SYSTEM_CHECK_BREAKS_READ_H
 #define SYSTEM_CHECK_BREAKS_READ_H
 
-/* What the two files that judge statements share: trees of libpg_query, as JSON. */
+/* Shared by the two files that judge statements: parse trees of libpg_query, as JSON. */
 
 #include <jansson.h>
 
@@ -11,7 +11,7 @@
 
 #define BREAKS_NAME_SIZE 200
 
-/* A table or a column, by its name, that the new migrations have made or changed. */
+/* A table or column, by name, that the new migrations have created or changed. */
 struct made {
     bool is_new, has_default, not_null;
 };
@@ -24,7 +24,7 @@ struct reading {
     struct map made;
 };
 
-/* Why a kind of change breaks, and how it is done instead. */
+/* The kinds of change, each with why it breaks, and what to do instead. */
 enum change {
     CHANGE_DROP,
     CHANGE_RENAME,
@@ -40,9 +40,9 @@ enum change {
 void breaks_report(struct reading *reading, enum change change, const char *before,
                    const char *name, const char *after);
 
-const char *breaks_text_at(const json_t *object, const char *key); /* "": none */
-const char *breaks_text_of(const json_t *node);                    /* of a String */
-/* "orders" of a RangeVar; a schema's name comes before it. */
+const char *breaks_text_at(const json_t *object, const char *key); /* "" if there is none */
+const char *breaks_text_of(const json_t *node);                    /* of a String node */
+/* "orders" for a RangeVar; with a schema, "schema.orders". */
 void breaks_table_name(const json_t *relation, char ret[BREAKS_NAME_SIZE]);
 void breaks_column_name(const char *table, const char *column, char ret[BREAKS_NAME_SIZE]);
 struct made *breaks_made_add(struct reading *reading, const char *name);
@@ -50,7 +50,7 @@ bool breaks_is_new(const struct reading *reading, const char *name);
 
 /* breaks_alter.c */
 void breaks_alter_table(struct reading *reading, const json_t *statement);
-/* Whether a key over these columns binds a version that does not know the newest ones. */
+/* Whether a key over these columns constrains a version that does not know the newest ones. */
 bool breaks_bind(const struct reading *reading, const char *table, const json_t *columns);
 
 #endif

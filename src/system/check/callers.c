@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The matrix is made of descriptions alone, so that `check` shows what `up` will grant. A need that
- * no route serves grants nothing; that it is a mistake is check.c's to say.
+ * The matrix is built only from descriptions, so that `check` shows what `up` will grant. A need
+ * that no route serves grants nothing; check.c reports it as a mistake.
  */
 
 #include "system/check/callers.h"
@@ -20,8 +20,7 @@ static const char *text_at(const json_t *object, const char *key)
     return text && *text ? text : NULL;
 }
 
-/* ---- Targets and routes ------------------------------------------------------------------------
- */
+/* ---- Targets and routes --------------------------------------------------------------------- */
 
 static bool take_word(const char **text, char *word, size_t size)
 {
@@ -60,8 +59,7 @@ const json_t *callers_route(const json_t *description, const char *method, const
     return best;
 }
 
-/* ---- The matrix --------------------------------------------------------------------------------
- */
+/* ---- The matrix ----------------------------------------------------------------------------- */
 
 static void grant(json_t *matrix, const char *receiver, const char *caller, const char *what)
 {
@@ -151,7 +149,7 @@ static void grant_public(json_t *matrix, const struct system_service *service)
     grant(matrix, service->name, KEYS_OPERATOR, "*");
 }
 
-/* What is declared, whatever the file takes away. */
+/* What is declared, regardless of what the file takes away. */
 static json_t *needs(struct system_file *file)
 {
     json_t *matrix = json_object();
@@ -164,8 +162,7 @@ static json_t *needs(struct system_file *file)
     return matrix;
 }
 
-/* ---- What the file takes away ------------------------------------------------------------------
- */
+/* ---- What the file takes away --------------------------------------------------------------- */
 
 bool callers_take(const struct system_service *service, const char *caller)
 {
@@ -178,7 +175,8 @@ bool callers_take(const struct system_service *service, const char *caller)
     return false;
 }
 
-/* Whom sagas send to may tell their service that it was restored: that needs nobody's leave. */
+/* A service that sagas send to may announce to their service that it was restored, whatever the
+ * file says. */
 static void grant_announcing(struct system_file *file, json_t *matrix,
                              const struct system_service *service)
 {
@@ -250,7 +248,7 @@ void callers_check(struct system_file *file, struct findings *findings)
         const struct system_service *service = &file->services[i];
         check_names(file, service, findings);
         json_object_foreach (json_object_get(matrix, service->name), caller, grants) {
-            /* Closing its public routes to the gateway is what the list may be for. */
+            /* The list may well be there to close its public routes to the gateway. */
             if (!callers_take(service, caller) && strcmp(caller, KEYS_GATEWAY) != 0)
                 findings_error(findings, service->place,
                                "%s needs %s of %s, which services.%s.callers does not let through; "

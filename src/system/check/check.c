@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every expectation is looked up in the description of the service it names. A finding tells who
- * expects, what, of whom, and the nearest thing there is. Places are the services' and parts' in
+ * expects what of whom, and the nearest match there is. Places are those of services and parts in
  * the system file: what a program declares has no place in it.
  *
- * A template ("/api/users/{user_id}?full={full}") is served by a route whose literal segments are
- * the same and whose names take the template's; its query must use the route's own parameters.
+ * A template ("/api/users/{user_id}?full={full}") is served by a route with the same literal
+ * segments, whose names take the template's; its query may only use the route's own parameters.
  */
 
 #define _GNU_SOURCE
@@ -31,7 +31,7 @@
 
 #define SETTINGS_SHAPE_SIZE_MAX ((size_t)1 << 20)
 
-/* Who expects something, for messages: "orders: saga place_order, step reserve". */
+/* Names the party with the expectation, for messages: "orders: saga place_order, step reserve". */
 struct expectation {
     struct system_file *file;
     struct findings *findings;
@@ -60,10 +60,9 @@ static const json_t *find_service(const struct expectation *by, const char *name
     return NULL;
 }
 
-/* ---- Routes ------------------------------------------------------------------------------------
- */
+/* ---- Routes --------------------------------------------------------------------------------- */
 
-/* A schema that does not say which properties there are alone takes any. */
+/* A schema that does not rule out additional properties accepts any. */
 static bool is_open(const json_t *schema)
 {
     return !json_is_false(json_object_get(schema, "additionalProperties"));
@@ -106,7 +105,7 @@ static void report_no_route(const struct expectation *by, const json_t *descript
                    !other_method && nearest.word ? nearest.word : "", "");
 }
 
-/* The route that serves the target, with a finding when there is none or it is not for services. */
+/* The route that serves the target; a finding if there is none or it is only for operators. */
 static const json_t *find_route(const struct expectation *by, const struct callers_target *target)
 {
     const json_t *description = find_service(by, target->service);
@@ -125,8 +124,7 @@ static const json_t *find_route(const struct expectation *by, const struct calle
     return best;
 }
 
-/* ---- Asks and subscriptions --------------------------------------------------------------------
- */
+/* ---- Asks and subscriptions ----------------------------------------------------------------- */
 
 static void check_asks(struct expectation *by, const struct system_service *service)
 {
@@ -142,8 +140,8 @@ static void check_asks(struct expectation *by, const struct system_service *serv
     }
 }
 
-/* What was moved must not be changed where it was: no saga's step of that name may go there still.
- */
+/* A step that was taken over must not be changed at its old service any more: no saga may still
+ * send a step of that name there. */
 static void check_left_alone(const struct expectation *by, const json_t *sagas, const char *giver,
                              const char *name)
 {
@@ -188,7 +186,8 @@ static void check_fields(const struct expectation *by, const char *type, const c
         return;
     while (*fields) {
         size_t length = strcspn(fields, ",");
-        /* "address.city": what is inside is the field's own shape. */
+        /* For "address.city" only the first part is checked; what is inside is the field's own
+         * shape. */
         size_t head = strcspn(fields, ".,");
         char name[128];
         snprintf(name, sizeof name, "%.*s", (int)(head < 127 ? head : 127), fields);
@@ -207,7 +206,7 @@ static void check_fields(const struct expectation *by, const char *type, const c
     }
 }
 
-/* What can be known of an event's key before any is published. */
+/* Checks what can be known of an event's key before any is published. */
 static void check_keys(const struct expectation *by, const struct system_service *service)
 {
     size_t i;
@@ -252,8 +251,7 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
     }
 }
 
-/* ---- Sagas -------------------------------------------------------------------------------------
- */
+/* ---- Sagas ---------------------------------------------------------------------------------- */
 
 static void check_undo(const struct expectation *by, const char *undo,
                        const struct callers_target *call)
@@ -340,8 +338,7 @@ static void check_saga(struct expectation *by, const struct system_service *serv
     }
 }
 
-/* ---- The gateway -------------------------------------------------------------------------------
- */
+/* ---- The gateway ---------------------------------------------------------------------------- */
 
 static void check_composition(struct expectation *by, const struct system_composition *composition)
 {
@@ -377,7 +374,7 @@ static void check_composition(struct expectation *by, const struct system_compos
     compose_free(parsed);
 }
 
-/* All that the gateway would refuse, by asking it. */
+/* Finds everything that the gateway would refuse, by running its own code. */
 static void check_gateway(struct expectation *by)
 {
     struct fh_error error;
@@ -402,8 +399,7 @@ static void check_gateway(struct expectation *by)
     json_decref(config);
 }
 
-/* ------------------------------------------------------------------------------------------------
- */
+/* ---- The store and the settings ------------------------------------------------------------- */
 
 static void check_model(const struct expectation *by, const struct system_service *service)
 {
@@ -428,7 +424,7 @@ static void check_store(const struct expectation *by, const struct system_servic
     migrations_check(service, by->findings);
 }
 
-/* As the service itself does when it starts. */
+/* The same check as the service makes at its start. */
 static void check_settings(const struct expectation *by, const struct system_service *service)
 {
     static const fh_field nothing[] = {{0}};

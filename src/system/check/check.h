@@ -2,12 +2,12 @@
 #ifndef SYSTEM_CHECK_CHECK_H
 #define SYSTEM_CHECK_CHECK_H
 
-/* Whether the programs of a system fit together: everything that one of them expects of another is
- * there. What would otherwise be found out at run time, by a customer. */
+/* Whether the programs of a system fit together: whatever one expects of another is there.
+ * Otherwise customers would find out at run time. */
 
 #include "system/file/file.h"
 
-/* All services have been described. */
+/* All services must have been described. */
 void check_system(struct system_file *file, struct findings *findings);
 
 struct check_counts {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One loop of its own, one child a program, their standard output and error through pipes. A
- * program is done when it has exited and both pipes have ended; one that says too much or takes
- * too long is killed. Nothing outlives describe_programs.
+ * A loop of its own, one child per program, with standard output and error through pipes. A program
+ * is done when it has exited and both pipes have ended; one that says too much or takes too long is
+ * killed. Nothing outlives describe_programs.
  */
 
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ static void lose_patience(struct world_timer *timer)
     struct asked *asked = timer->owner;
     asked->late = true;
     kill_it(asked);
-    /* Its own children may hold the pipes: what they might still say is not waited for. */
+    /* Its own children may hold the pipes open: don't wait for what they might still say. */
     uv_close((uv_handle_t *)&asked->output, NULL);
     uv_close((uv_handle_t *)&asked->errors, NULL);
 }
@@ -122,8 +122,7 @@ static void ask(struct asked *asked, uv_loop_t *loop, struct world *world)
     world_timer_start(world, &asked->patience, world_in_ms(world, asked->time_ms_max));
 }
 
-/* ---- The form of a description -----------------------------------------------------------------
- */
+/* ---- The form of a description -------------------------------------------------------------- */
 
 static const char *const model_names[] = {"relational", "document", "key-value", NULL};
 static const char *const audience_names[] = {"public", "services", "operators", NULL};
@@ -208,7 +207,7 @@ static const char *last_line(struct text *text)
     return newline ? newline + 1 : text->data;
 }
 
-/* What was asked is what is held, then. */
+/* The loader's message names the library, but not the remedy. */
 static bool is_there_still(const struct system_service *service)
 {
     struct program_file now = program_file_look(service->program_path);

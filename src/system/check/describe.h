@@ -3,9 +3,9 @@
 #define SYSTEM_CHECK_DESCRIBE_H
 
 /*
- * Asks every program what it is: PROGRAM --describe, all side by side, each bounded in output and
- * time. What comes back is checked to have the form of docs/internals/processes.md, so that those who read a
- * description afterwards need not doubt its types.
+ * Asks every program to describe itself: PROGRAM --describe, all side by side, each limited in
+ * output and time. The replies are checked to have the form of docs/internals/processes.md, so that
+ * later readers of a description can rely on its types.
  */
 
 #include "system/file/file.h"
@@ -13,10 +13,10 @@
 #define DESCRIBE_SIZE_MAX ((size_t)1 << 20)
 #define DESCRIBE_TIME_MS_MAX 10000
 
-/* Sets `description` of every service whose program_path is known; a finding for each that fails.
- */
+/* Sets `description` of every service whose program_path is known; adds a finding for each that
+ * fails. */
 void describe_programs(struct system_file *file, struct findings *findings);
-/* The same for one, in at most `time_ms_max`; nothing else goes on meanwhile. */
+/* The same for one service, in at most `time_ms_max`; blocks until then. */
 void describe_program(struct system_service *service, int time_ms_max, struct findings *findings);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A break is an error where an older version may run beside the new one; where a store has one
- * process it is a warning: the older one has ended by then, but there is no way back to it. A break
- * that its migration owns up to is shown as a warning, with its reason.
+ * A break is an error where an older version may run beside the new one. Where a store has one
+ * process it is a warning: the older version has ended by then, but there is no way back to it. A
+ * break that its migration acknowledges is shown as a warning, with its reason.
  *
- * What a store has applied, only it knows: `check --live` asks its service. Without that it is what
- * the service wrote into its folder when it last was ready, which is as true as the folder is the
- * system's own: where the system runs elsewhere, nothing is known, and that is said.
+ * Only a store knows which migrations it has applied: `check --live` asks its service. Otherwise we
+ * use what the service recorded in its folder when it was last ready, which is only right if the
+ * system runs with this state folder. Where it runs elsewhere, nothing is known, and we say so.
  */
 
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@ struct check {
     struct findings *findings;
 };
 
-/* One that is not built in, or has no SQL, is found fault with elsewhere. */
+/* An engine that is not built in, or has no SQL, is reported elsewhere. */
 static const struct engine *engine_of(const char *name)
 {
     const struct engine *named = engine_named(name);
@@ -100,7 +100,7 @@ void migrations_check_new(struct system_file *file, const struct system_service 
     if (!service->migrations ||
         migrations_read(service->migrations, service->engine, migrations_dialect(service->engine),
                         &all, &ignored) != FH_OK)
-        return; /* migrations_check has said so */
+        return; /* migrations_check has reported it */
     for (int i = 0; i < all.count; i++)
         count += all.rows[i].version > applied;
     if (count && !breaks_built_in())
@@ -112,8 +112,7 @@ void migrations_check_new(struct system_file *file, const struct system_service 
     migrations_release(&all);
 }
 
-/* ---- by what was written down ------------------------------------------------------------------
- */
+/* ---- By what was recorded ------------------------------------------------------------------- */
 
 static bool any_of(const struct system_file *file)
 {

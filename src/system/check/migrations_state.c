@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a store has and what the files say, laid beside each other as the next start will
- * (service/migrate.c), but all at once and without an end at the first fault. */
+/* Compares the store's migrations with the files, as the next start will (service/migrate.c), but
+ * all at once and without stopping at the first fault. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 struct laying {
     struct migrations all;
     const struct sql_dialect *dialect;
-    bool many; /* of processes: a newer version may have been here */
+    bool many; /* it may have several processes, so a newer version may have been here */
     bool sql;
     json_int_t newest_applied;
     json_t *list;
@@ -61,9 +61,9 @@ static void say(json_t *item, const char *todo)
     json_object_set_new(item, "todo", json_string(todo));
 }
 
-/* ---- one that has a file --------------------------------------------------------------------- */
+/* ---- Migrations with a file ----------------------------------------------------------------- */
 
-/* How many statements it has, and the line of the one behind the first `done`; 0: there is none. */
+/* How many statements it has, and the line of the one after the first `done`; 0: there is none. */
 static int count_statements(const struct laying *laying, const struct migration *migration,
                             json_int_t done, int *ret_line)
 {
@@ -133,7 +133,7 @@ static void lay_file(struct laying *laying, const struct migration *migration, c
         json_object_set_new(item, "sql", json_string(migration->sql));
 }
 
-/* ---- one that has none ----------------------------------------------------------------------- */
+/* ---- Migrations without one ----------------------------------------------------------------- */
 
 static void lay_fileless(struct laying *laying, const json_t *row, bool applied)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding programs. PATH plays no part: a service's name is too easily some other command's. */
+/* Finds programs. PATH is not searched: a service may easily have the name of some other
+ * command. */
 
 #define _GNU_SOURCE
 #include "system/check/programs.h"
@@ -70,7 +71,7 @@ static void report_missing(const struct system_service *service, const char *con
     text_release(&places);
 }
 
-/* The first of them that is a program, absolute, from the file's arena; NULL: none is. */
+/* The first that is a program, absolute, from the file's arena; NULL: none. */
 static const char *first_program(struct system_file *file, const char *const *looked, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

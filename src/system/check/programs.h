@@ -4,18 +4,19 @@
 
 /*
  * Where services' programs are found. A program with a slash is relative to the system file's
- * folder. A bare NAME is looked for, in this order, as EXTRA/NAME (--programs), FOLDER/NAME,
+ * folder. A bare NAME is searched, in this order, as EXTRA/NAME (--programs), FOLDER/NAME,
  * BIN/examples/SYSTEM/NAME and BIN/NAME, where FOLDER is the file's and BIN the command's own.
  */
 
 #include "system/file/file.h"
 
-/* The folder that holds the running command, absolute, from `arena`. */
+/* The folder of the running command, absolute, from `arena`. */
 const char *programs_own_folder(struct arena *arena);
-/* Sets every service's program_path; a finding for each that is nowhere. `extra` may be NULL. */
+/* Sets every service's program_path; adds a finding for each that is not found. `extra` may be
+ * NULL. */
 void programs_find(struct system_file *file, const char *extra, struct findings *findings);
-/* Where a program of that name is found: so, or beside a service's program that the file names with
- * a slash; NULL: nowhere. */
+/* Where a program of that name is found: as above, or next to a service's program that the file
+ * names with a slash; NULL: nowhere. */
 const char *programs_find_one(struct system_file *file, const char *program, const char *extra);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parsing addresses and opening the sockets that `up` holds for its services. They stay open while
- * a service restarts, so connections wait in the backlog instead of failing.
+ * Parses addresses and opens the sockets that `up` holds for its services. The sockets stay open
+ * while a service restarts, so connections wait in the backlog instead of failing.
  */
 
 #define _GNU_SOURCE

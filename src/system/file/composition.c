@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A composition of the system file in the form that the gateway reads (docs/guide/gateway.md). */
+/* Turns a composition of the system file into the form that the gateway reads
+ * (docs/guide/gateway.md). */
 
 #include "system/file/file.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The system file's own shape, as tables of keys. Services are read before profiles (the tables'
- * order, not the file's), so that the chosen profile's values replace theirs, and servers last (see
- * file_servers.c); profiles that were
- * not chosen are read into a scratch service, so that their mistakes are found too, but their
- * environment and engines need not be there.
+ * The shape of the system file, as tables of keys. Keys are read in the tables' order, not the
+ * file's: services before profiles, so that the chosen profile's values replace theirs, and servers
+ * after both (see servers.c). Profiles that are not chosen are read into a scratch service, so that
+ * their mistakes are found too, but the environment variables they use need not be set, nor their
+ * engines be available.
  */
 
 #define _GNU_SOURCE
@@ -110,7 +110,7 @@ static void read_callers(struct yaml_reader *reader, yaml_node_t *node, const ch
 {
     struct system_service *service = into;
     service->callers_restricted = true;
-    service->caller_count = 0; /* a profile's list replaces */
+    service->caller_count = 0; /* a profile's list replaces the service's */
     yaml_read_list(reader, node, what, SYSTEM_CALLERS_MAX, read_caller, into);
 }
 
@@ -122,7 +122,7 @@ static void read_open(struct yaml_reader *reader, yaml_node_t *node, const char 
 static void read_outside(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                          void *into)
 {
-    /* Addresses of the public Internet alone; or this machine and its network, too. */
+    /* Only public Internet addresses, or also this machine and its network. */
     static const char *const kinds[] = {"public", "anywhere", NULL};
     ((struct system_service *)into)->anywhere = yaml_word(reader, node, what, kinds) == 1;
 }
@@ -175,7 +175,7 @@ static void read_retention(struct yaml_reader *reader, yaml_node_t *node, const 
                                            {"events_max", read_events_max, false},
                                            {"sagas_kept_s", read_sagas_s, false}};
     struct system_service *service = into;
-    if (!service->retention) /* a profile's values replace single ones */
+    if (!service->retention) /* a profile replaces individual values */
         service->retention = json_object();
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), service->retention);
 }
@@ -218,7 +218,7 @@ static void read_service(struct yaml_reader *reader, yaml_node_t *key, const cha
                                        .settings_place = place,
                                        .store.connections = SYSTEM_CONNECTIONS_DEFAULT,
                                        .instances = 1};
-    /* "users:" with nothing behind it: everything as usual. */
+    /* "users:" followed by nothing: all defaults. */
     if (!yaml_nothing(reader, value))
         read_service_keys(reader, value, what, service);
 }
@@ -238,7 +238,7 @@ static void read_services(struct yaml_reader *reader, yaml_node_t *node, const c
 
 struct profile_reading {
     struct system_file *file;
-    bool chosen; /* the profile being read is the one in use */
+    bool chosen; /* the profile being read is the chosen one */
 };
 
 static void read_override(struct yaml_reader *reader, yaml_node_t *key, const char *name,
@@ -286,8 +286,7 @@ static void read_profiles(struct yaml_reader *reader, yaml_node_t *node, const c
     yaml_read_names(reader, node, what, PROFILES_MAX, read_profile, &reading);
 }
 
-/* ---- What the values must be together ----------------------------------------------------------
- */
+/* ---- Checks across values ------------------------------------------------------------------ */
 
 static void settle_migrations(struct system_file *file, struct system_service *service,
                               struct findings *findings)
@@ -388,7 +387,7 @@ struct system_file *system_file_read(const char *path, const char *profile,
 
 json_t *system_file_schema(void)
 {
-    struct system_file *file = file_new(); /* what is read of nothing */
+    struct system_file *file = file_new(); /* a scratch target: nothing is read into it */
     struct findings findings = {0};
     struct yaml_reader reader = {
         .findings = &findings, .arena = &file->arena, .schema = json_object()};

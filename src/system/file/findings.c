@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collecting what was found wrong. Errors push warnings out when there is room for one only. */
+/* Collects findings. When the list is full, an error displaces a warning. */
 
 #define _GNU_SOURCE
 #include "system/file/findings.h"

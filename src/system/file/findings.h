@@ -3,9 +3,9 @@
 #define SYSTEM_FILE_FINDINGS_H
 
 /*
- * What was found wrong in a system file or among its programs: errors and warnings, each one
- * sentence with the place it is about. Collected instead of returned one by one, so that a person
- * mends several at once. At most FINDINGS_MAX are kept; all are counted.
+ * The faults found in a system file or its programs: errors and warnings, each one sentence and the
+ * place it is about. They are collected rather than returned one at a time, so that several can be
+ * fixed at once. At most FINDINGS_MAX are kept; all are counted.
  */
 
 #include <jansson.h>
@@ -28,7 +28,7 @@ struct finding {
 struct findings {
     struct finding items[FINDINGS_MAX];
     size_t count;
-    size_t errors, warnings; /* all of them, kept or not */
+    size_t errors, warnings; /* all, including those not kept */
 };
 
 void findings_release(struct findings *findings);

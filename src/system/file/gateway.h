@@ -2,7 +2,7 @@
 #ifndef SYSTEM_FILE_GATEWAY_H
 #define SYSTEM_FILE_GATEWAY_H
 
-/* For file.c: the key "gateway", into a struct system_file. */
+/* For file.c: reads the key "gateway" into a struct system_file. */
 
 #include "system/file/yaml.h"
 

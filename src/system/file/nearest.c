@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Edit distance with neighbour swaps (optimal string alignment), three rows at a time. */
+/* Edit distance with swaps of neighbours (optimal string alignment), keeping three rows at a
+ * time. */
 
 #include "system/file/nearest.h"
 

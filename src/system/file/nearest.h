@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* How many letters must be changed, added, dropped, or swapped with their neighbour. Words beyond
- * 64 letters are as far apart as can be. */
+/* How many letters must be changed, added, dropped, or swapped with their neighbour. A word longer
+ * than 64 letters is at the greatest distance from any other. */
 size_t nearest_distance(const char *a, const char *b);
 
 struct nearest {
@@ -16,7 +16,7 @@ struct nearest {
     size_t distance;
 };
 
-/* Offer each known word; `word` stays NULL when none is near enough to be a slip of the finger. */
+/* Offer each known word; `word` stays NULL if none is close enough to be a typing mistake. */
 struct nearest nearest_begin(const char *wanted);
 void nearest_offer(struct nearest *nearest, const char *known);
 

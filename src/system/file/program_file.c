@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opened as a path (O_PATH): that takes no right to read it, and is enough to run it. */
+/* Programs are opened with O_PATH, which needs no read permission and is enough to execute them. */
 
 #define _GNU_SOURCE
 #include "system/file/program_file.h"

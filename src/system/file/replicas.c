@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store's read replicas in the system file: the servers that follow its own. */
+/* A store's read replicas in the system file: the servers that replicate its own. */
 
 #include "store/replica.h"
 #include "system/file/servers.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The part of the system file that says where stores are: each service's `engine` and `store`, and
- * `servers`, which several services may share. Servers are read last, when it is known which of
- * them the chosen profile uses: the environment of those that it does not use need not be there.
+ * `servers`, which several services may share. Servers are read last, once it is known which of
+ * them the chosen profile uses: environment variables of the others need not be set.
  *
- * A service on a server engine that names no server gets a private one of its own, under its name.
+ * A service on a server engine that names no server gets its own private one, named after it.
  */
 
 #define _GNU_SOURCE
@@ -19,10 +19,9 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define STALENESS_MS_MAX 3600000
 #define STATEMENT_TIMEOUT_MS_MAX 86400000
-#define DATABASE_LENGTH_MAX 63 /* of every engine the least: PostgreSQL's */
+#define DATABASE_LENGTH_MAX 63 /* the smallest limit of all engines: PostgreSQL's */
 
-/* ---- Addresses: the same keys for a server and for a store that is given as it is -------------
- */
+/* ---- Addresses: the same keys for a server and for an existing store ------------------------ */
 
 static void read_host(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
@@ -94,15 +93,14 @@ static void read_tls(struct yaml_reader *reader, yaml_node_t *node, const char *
     yaml_read_mapping(reader, node, what, keys, COUNT(keys), address->tls);
 }
 
-/* ---- Stores -----------------------------------------------------------------------------------
- */
+/* ---- Stores --------------------------------------------------------------------------------- */
 
 void file_read_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *into)
 {
     struct system_service *service = into;
     service->engine = yaml_text(reader, node, what);
     service->engine_place = yaml_place(reader, node);
-    /* A profile that moves a service elsewhere does not keep it where it was. */
+    /* A profile that puts a service on another engine does not inherit the old store's place. */
     file_store_release(&service->store);
     service->store.connections = SYSTEM_CONNECTIONS_DEFAULT;
 }
@@ -191,8 +189,7 @@ void file_store_release(struct system_store *store)
     *store = (struct system_store){0};
 }
 
-/* ---- Servers ----------------------------------------------------------------------------------
- */
+/* ---- Servers -------------------------------------------------------------------------------- */
 
 static void read_server_engine(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                                void *into)
@@ -295,8 +292,7 @@ void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char
     yaml_read_names(reader, node, what, SYSTEM_SERVERS_DECLARED_MAX, read_server, into);
 }
 
-/* ---- What they must be together ---------------------------------------------------------------
- */
+/* ---- Checks across values ------------------------------------------------------------------ */
 
 static const char *built_in(struct arena *arena)
 {
@@ -324,7 +320,7 @@ static const struct engine *settle_engine(struct system_file *file, struct syste
     for (const struct engine *one = NULL; (one = engine_next(one));)
         nearest_offer(&nearest, one->name);
     for (const char *const *lacking = engines_lacking; *lacking; lacking++) {
-        if (strcmp(*lacking, service->engine) == 0) { /* asking for one is no typo */
+        if (strcmp(*lacking, service->engine) == 0) { /* asking for it is not a typo */
             findings_error(findings, service->engine_place,
                            "services.%s: the engine '%s' is not built in; this freehold has %s",
                            service->name, service->engine, built_in(&file->arena));
@@ -332,7 +328,7 @@ static const struct engine *settle_engine(struct system_file *file, struct syste
         }
         nearest_offer(&nearest, *lacking);
     }
-    /* The name may be an environment variable's value, and is not told. */
+    /* The name may come from an environment variable, so it is not shown. */
     if (nearest.word)
         findings_error(findings, service->engine_place,
                        "services.%s: there is no engine of this name; did you mean '%s'?",
@@ -399,7 +395,7 @@ static void check_installed(struct system_file *file, const struct system_servic
                        service->name, kind->engine, kind->install);
 }
 
-/* What a server lacks that is there already, its service says when it starts. */
+/* For an existing server, the service itself reports at its start what the server lacks. */
 static void check_promises(const struct system_service *service, const struct system_server *server,
                            struct findings *findings)
 {
@@ -426,7 +422,7 @@ static bool has_setting(const struct engine *engine, const char *setting)
     return engine->server && strstr(engine->server->settings, setting) != NULL;
 }
 
-/* One that only some engine has. */
+/* A setting that only some engine has. */
 static void check_setting(const struct system_service *service, const struct engine *engine,
                           const char *setting, struct findings *findings)
 {
@@ -471,7 +467,7 @@ void file_settle_store(struct system_file *file, struct system_service *service,
     }
     if (service->store.address.host) {
         check_given(service, findings);
-        return; /* it is there already */
+        return; /* an existing store */
     }
     if (strlen(file->name) + 1 + strlen(service->name) > DATABASE_LENGTH_MAX)
         findings_error(findings, service->place,

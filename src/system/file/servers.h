@@ -2,7 +2,7 @@
 #ifndef SYSTEM_FILE_SERVERS_H
 #define SYSTEM_FILE_SERVERS_H
 
-/* The readers of engines, stores and servers, for file.c alone. */
+/* The readers of engines, stores and servers, only for file.c. */
 
 #include "system/file/file.h"
 #include "system/file/yaml.h"
@@ -12,10 +12,10 @@ void file_read_engine(struct yaml_reader *reader, yaml_node_t *node, const char 
 void file_read_store(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                      void *service);
 void file_read_servers(struct yaml_reader *reader, yaml_node_t *node, const char *what, void *file);
-/* After all is read. Makes the private servers of services that name none. */
+/* Once the whole file is read. Also creates the private servers of services that name none. */
 void file_settle_store(struct system_file *file, struct system_service *service,
                        struct findings *findings);
-/* Into a struct system_store, whose list is empty: file_replicas.c. */
+/* Into a struct system_store whose list is empty: replicas.c. */
 void file_read_replicas(struct yaml_reader *reader, yaml_node_t *node, const char *what,
                         void *store);
 void file_store_release(struct system_store *store);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading YAML with places. libyaml's document form keeps a mark for every node and does not merge
- * equal keys, so each fault can be told where it stands. Aliases are resolved by libyaml to the
- * same node, which may even be its own ancestor: everything that walks is bounded in depth and
- * count. A value out of the environment is never part of a message; messages quote the file.
+ * Reads YAML with places. libyaml's document form keeps a mark for every node and does not merge
+ * equal keys, so each fault can be reported where it stands. libyaml resolves an alias to the same
+ * node, which may even be its own ancestor, so every walk is bounded in depth and count. A value
+ * from the environment never appears in a message; messages quote the file.
  */
 
 #define _GNU_SOURCE
@@ -214,8 +214,7 @@ void yaml_read_list(struct yaml_reader *reader, yaml_node_t *node, const char *w
              into);
 }
 
-/* ---- Scalars -----------------------------------------------------------------------------------
- */
+/* ---- Scalars -------------------------------------------------------------------------------- */
 
 static bool note_variable(struct yaml_reader *reader, const char *name)
 {
@@ -229,7 +228,8 @@ static bool note_variable(struct yaml_reader *reader, const char *name)
     return true;
 }
 
-/* Text behind "${" up to and with "}"; NULL with a finding. Appends the variable's value. */
+/* Takes the text after "${" and returns the text after its "}", or NULL with a finding. Appends the
+ * variable's value to `out`. */
 static const char *expand_variable(struct yaml_reader *reader, const yaml_node_t *node,
                                    const char *what, const char *from, struct text *out)
 {
@@ -378,8 +378,7 @@ bool yaml_nothing(struct yaml_reader *reader, const yaml_node_t *node)
     return false;
 }
 
-/* ---- Free values -------------------------------------------------------------------------------
- */
+/* ---- Free values ---------------------------------------------------------------------------- */
 
 struct json_walk {
     struct yaml_reader *reader;
@@ -396,7 +395,7 @@ static json_t *plain_json(const char *text)
         return json_true();
     if (strcmp(text, "false") == 0)
         return json_false();
-    /* JSON's own number syntax, and nothing else: 007 and 1_000 are texts. */
+    /* Only JSON's own number syntax: 007 and 1_000 are texts. */
     if (*text == '-' || isdigit((unsigned char)*text)) {
         json_t *number = json_loads(text, JSON_DECODE_ANY, NULL);
         if (json_is_number(number))

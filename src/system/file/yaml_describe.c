@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a file's reader would take, as JSON Schema (2020-12). The reader's functions run without a
- * document: mappings, names and lists call what reads their values, and each of these comes to one
- * of the functions here, which writes into reader->schema, the place of that value.
+ * Describes what a file's reader accepts, as JSON Schema (2020-12). The reader's functions run
+ * without a document: mappings, names and lists call the functions that read their values, and each
+ * of those ends in a function here, which writes into reader->schema, the schema of that value.
  *
- * What a text may be is wider in YAML than in JSON: `password: 12345` is one. What must hold
- * between values (a server that a store names) is beyond a schema, and stays with `freehold check`.
+ * A text may be more in YAML than in JSON: `password: 12345` is one. Conditions across values (a
+ * server that a store names) are beyond a schema, and are left to `freehold check`.
  */
 
 #include "base/error.h"
@@ -19,7 +19,7 @@ static void put(json_t *object, const char *name, json_t *value)
     FH_ASSERT(result == 0);
 }
 
-/* Beside a type that is there already: either. */
+/* If there is a type already, the schema accepts either. */
 void yaml_describe_type(struct yaml_reader *reader, const char *type)
 {
     json_t *known = json_object_get(reader->schema, "type");

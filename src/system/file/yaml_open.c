@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a YAML file: bounded, regular, one document, and otherwise the place where it goes wrong.
- */
+/* Opens a YAML file: a regular file, of bounded size, with one document. Otherwise reports the
+ * place of the fault. */
 
 #include "system/file/yaml.h"
 
@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-/* What libyaml tells of the place where no text may begin, in words that help. */
+/* A clearer wording for libyaml's message about a character that can't start a token. */
 static const char *explained(const char *problem, int character)
 {
     bool no_token = strcmp(problem, "found character that cannot start any token") == 0;
@@ -20,7 +20,7 @@ static const char *explained(const char *problem, int character)
     return no_token ? "no text begins with this character unless it stands in quotes" : problem;
 }
 
-/* The place of the byte at `offset`, as a person counts. */
+/* The place of the byte at `offset`, with columns counted in characters. */
 static struct place place_of(const char *path, FILE *stream, size_t offset)
 {
     struct place place = {path, 1, 1};

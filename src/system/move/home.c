@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file is read a second time, as a whole: what it says is judged as at the start. That second
- * one lives as long as the first, which has texts of it from then on. */
+/* The whole file is read a second time, so it is checked as at the start. That second reading lives
+ * as long as the first, which borrows texts from it. */
 
 #include "system/move/home.h"
 
@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "system/file/servers.h"
 
-/* Takes it out of the file's servers; without a name where there is none. */
+/* Removes it from the file's servers; the result has no name if there is none. */
 static struct system_server take_private(struct system_file *file,
                                          const struct system_service *service)
 {
@@ -30,7 +30,7 @@ static void release_server(struct system_server *server)
     *server = (struct system_server){0};
 }
 
-/* As if the file said this engine, and nothing of a store. */
+/* As if the file named this engine, and said nothing of a store. */
 static void say_engine(struct system_file *there, struct system_service *service, const char *to,
                        struct findings *findings)
 {
@@ -43,7 +43,7 @@ static void say_engine(struct system_file *there, struct system_service *service
     file_settle_store(there, service, findings);
 }
 
-/* A server of the file's, that several services may share. */
+/* Adds a server that several services may share to the file. */
 static void lend_server(struct system_file *file, struct system_server *theirs,
                         struct findings *findings)
 {
@@ -69,7 +69,7 @@ static void lend_server(struct system_file *file, struct system_server *theirs,
     theirs->settings = theirs->address.tls = NULL;
 }
 
-/* What the home's values were taken from is for nobody's environment. */
+/* No process may inherit the environment variables that the home's values came from. */
 static void lend_variables(struct system_file *file, const struct system_file *there)
 {
     size_t count = file->variable_count + there->variable_count;

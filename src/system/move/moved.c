@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file that can't be read is none: the stores themselves know which of them may serve. */
+/* A file that can't be read counts as empty: the stores themselves know which of them may serve. */
 
 #define _GNU_SOURCE
 #include "system/move/moved.h"
@@ -58,7 +58,7 @@ enum fh_code moved_record(const struct state *state, json_t *moved, const char *
     } else {
         json_object_del(moved, service);
     }
-    /* A file less needs no room on a disk that is full. */
+    /* Removing the file needs no room on a full disk. */
     return json_object_size(moved) ? state_write_durable(state->folder_fd, MOVED_FILE, moved, error)
                                    : forget_all(state, error);
 }
@@ -83,14 +83,14 @@ static void apply_one(struct system_file *file, struct system_service *service, 
     struct findings unused = {0};
     bool agrees = to && strcmp(to, service->engine) == 0;
     if (!says || !to || (!agrees && strcmp(says, service->engine) != 0))
-        return; /* the file has the last word */
+        return; /* the file wins */
     bool read = home_read(file, service, profile ? profile : file->profile, as_said ? NULL : to,
                           &home, agrees ? &unused : findings);
     findings_release(&unused);
     if (!read)
         return;
     if (home_same(&before, &home)) {
-        home_release(&home); /* it says it by now */
+        home_release(&home); /* the file agrees by now */
         return;
     }
     service->moved_from = home_words(&file->arena, service, &before);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `up` does about a store whose engine is not the file's any more. The moving itself is the
- * service's own: service/move.c. */
+/* What `up` does about a store whose engine is no longer the file's. The service itself does the
+ * moving: service/move.c. */
 
 #define _GNU_SOURCE
 #include "system/move/moving.h"
@@ -32,8 +32,9 @@ bool moving_moves(const struct provision *provision, const char *service)
            is_named(provision->options.moving, service);
 }
 
-/* Is anybody there who lets the service in? Its process would wait for long for a server that is
- * down. A private one is started with the system. */
+/* Asks whether the new server is there and lets the service in: the service's process would wait
+ * long for a server that is down. A private one is started with the system, so it need not be
+ * asked. */
 static enum fh_code may_enter(const struct provision *provision,
                               const struct system_service *service, struct fh_error *error)
 {
@@ -48,7 +49,7 @@ static enum fh_code may_enter(const struct provision *provision,
     return error_set(error, why.code, "%.40s can't be moved: %s", service->name, why.message);
 }
 
-/* To the person who has asked for the move of this service. */
+/* To the operator who asked for the move of this service. */
 static void say_of(const struct provision_options *options, const struct system_service *service,
                    const char *from)
 {
@@ -78,7 +79,7 @@ enum fh_code moving_configure(const struct provision *provision,
     if (abandons)
         json_object_set_new(config, "abandon_move", json_true());
     if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
-        return FH_OK; /* it has not served yet */
+        return FH_OK; /* it has never served */
     const char *engine = json_string_at(record, "engine");
     bool elsewhere = engine && strcmp(engine, service->engine) != 0;
     enum fh_code code = FH_OK;
@@ -103,8 +104,7 @@ enum fh_code moving_configure(const struct provision *provision,
     return code;
 }
 
-/* ---- servers that the file does not name any more ----------------------------------------------
- */
+/* ---- Servers that the file no longer names -------------------------------------------------- */
 
 static bool has_server(const struct provision *provision, const char *name)
 {
@@ -115,7 +115,7 @@ static bool has_server(const struct provision *provision, const char *name)
     return false;
 }
 
-/* Its keeper's configuration is there from the last `up` that named it, and serves again. */
+/* Its supervisor's configuration remains from the last `up` that named it, and is used again. */
 static enum fh_code keep_server(struct provision *provision, const char *command,
                                 const char *folder_name, int folder_fd, const json_t *config,
                                 struct fh_error *error)
@@ -141,7 +141,7 @@ static enum fh_code keep_server(struct provision *provision, const char *command
     return code;
 }
 
-/* The one that listens where the store is, of those in the state folder. */
+/* Finds the server in the state folder that listens where the store is. */
 enum fh_code moving_keep_server(struct provision *provision, const char *command,
                                 const json_t *store, struct fh_error *error)
 {

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a move under a running system, and what holds when `up` dies behind each:
+ * The steps of a move in a running system, and the result if `up` dies after each:
  *
- *     the new server gets ready, or lets us in          nothing has happened
- *     the service drains and ends; its socket stays     nothing has happened
- *     moves.json says "moving"; durable                 the next `up` moves it at its start
- *     its configuration says where from and where to
- *     one process moves the store (service/move.c), and serves from the new one
- *     moves.json says "moved", or nothing where the     the service is there
- *     file says the new engine already
+ *  the new server gets ready, or lets us in          nothing has happened
+ *  the service drains and ends; its socket stays     nothing has happened
+ *  moves.json says "moving"; durable                 the next `up` moves it at its start
+ *  its configuration says where from and where to    the same
+ *  one process moves the store (service/move.c),     the same
+ *  and serves from the new one
+ *  moves.json says "moved", or nothing if the        the service is there
+ *  file says the new engine already
  *
- * When that process does not get ready, it goes back, if it can:
+ * If that process does not get ready, the service goes back, if it can:
  *
- *     moves.json says "back"; durable                   the next `up` takes the move back
- *     its configuration says the old store, and to take back what was begun there
- *     one process does, and serves from the old one     the same
- *     moves.json says nothing of it                     the service is where it was
+ *  moves.json says "back"; durable                   the next `up` takes the move back
+ *  its configuration names the old store, and says   the same
+ *  to take back what was begun there
+ *  one process does so, and serves from the old one  the same
+ *  moves.json has no entry                           the service is where it was
  *
- * The process refuses to take back a move that was over: then the new store has the data, and it is
- * started there until it gets ready. Only one process runs while a move may still be taken back, so
- * that none has served from the new store by then.
+ * The process refuses to take back a move that was complete: then the new store has the data, and
+ * the service is started there until it gets ready. Only one process runs while a move may still be
+ * taken back, so that none has served from the new store by then.
  */
 
 #include "system/move/relocate_parts.h"
@@ -46,7 +48,7 @@ static void trouble(struct supervisor *supervisor, const struct fh_error *error)
     supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s: %s", name, error->message);
 }
 
-/* `entry` without a state is copied. */
+/* Copies the entry before adding the state. */
 static enum fh_code record(struct supervisor *supervisor, enum moved_state state,
                            struct fh_error *error)
 {
@@ -56,8 +58,7 @@ static enum fh_code record(struct supervisor *supervisor, enum moved_state state
                         entry, state, error);
 }
 
-/* ---- Homes ------------------------------------------------------------------------------------
- */
+/* ---- Homes ---------------------------------------------------------------------------------- */
 
 void relocation_swap(struct supervisor *supervisor)
 {
@@ -89,7 +90,8 @@ void relocate_release(struct supervisor *supervisor)
     relocation_end(supervisor);
 }
 
-/* Servers of other users pass through the state folder, as long as there are any. */
+/* Servers that run as other users need to pass through the state folder; once there are none, it is
+ * private again. */
 static void close_folder(const struct supervisor *supervisor)
 {
     const struct system_file *file = relocation_file(supervisor);
@@ -99,7 +101,7 @@ static void close_folder(const struct supervisor *supervisor)
                                  "the state folder can't be made private again");
 }
 
-/* Nobody has anything there now. */
+/* No store is on this server any more. */
 static void stop_server(struct supervisor *supervisor, struct instances *server)
 {
     if (!server)
@@ -109,10 +111,9 @@ static void stop_server(struct supervisor *supervisor, struct instances *server)
     supervisor_tend(supervisor, server);
 }
 
-/* ---- Going there -------------------------------------------------------------------------------
- */
+/* ---- Going there ---------------------------------------------------------------------------- */
 
-/* While none of its processes runs. Not FH_OK: they start as they were configured before. */
+/* While none of its processes runs. If it fails, they start with their earlier configuration. */
 static enum fh_code rehouse(struct supervisor *supervisor, struct fh_error *error)
 {
     enum fh_code code =
@@ -123,7 +124,7 @@ static enum fh_code rehouse(struct supervisor *supervisor, struct fh_error *erro
                          : code;
 }
 
-/* What could not be begun: as if nobody had asked. */
+/* The move could not begin: everything goes on as if nobody had asked. */
 void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why)
 {
     struct relocation *relocation = &supervisor->relocation;
@@ -139,7 +140,7 @@ void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why
     stop_server(supervisor, server);
 }
 
-/* It stands still already, and starts as it was: its configuration is the one of before. */
+/* The service is already stopped, and starts as it was, with its earlier configuration. */
 static void stay(struct supervisor *supervisor, const struct fh_error *why)
 {
     struct fh_error error;
@@ -192,8 +193,7 @@ void relocation_leave(struct supervisor *supervisor)
     part(supervisor, hand_over);
 }
 
-/* ---- What it has come to -----------------------------------------------------------------------
- */
+/* ---- Outcomes ------------------------------------------------------------------------------- */
 
 static int64_t paused_ms(const struct supervisor *supervisor)
 {
@@ -272,8 +272,7 @@ static void returned(struct supervisor *supervisor)
     stop_server(supervisor, server);
 }
 
-/* ---- Going back --------------------------------------------------------------------------------
- */
+/* ---- Going back ----------------------------------------------------------------------------- */
 
 static void hand_back(struct instances *instances)
 {
@@ -282,14 +281,14 @@ static void hand_back(struct instances *instances)
     struct relocation *relocation = &supervisor->relocation;
     instances->alone = true;
     CRASH_POINT("relocate.failed");
-    /* Not even that can be written on a full disk, perhaps: then the next `up` would move again,
-     * and find an old store from which it can. */
+    /* A full disk may prevent even this: then the next `up` would move again, and find an old store
+     * that it can move from. */
     if (record(supervisor, MOVED_BACK, &error) != FH_OK)
         trouble(supervisor, &error);
     CRASH_POINT("relocate.turned");
     relocation_swap(supervisor);
     if (rehouse(supervisor, &error) != FH_OK) {
-        trouble(supervisor, &error); /* and it tries to move again, until this can be written */
+        trouble(supervisor, &error); /* then it tries to move again, until this can be written */
         relocation_swap(supervisor);
         relocation->phase = RELOCATION_MOVING;
         if (instances_rehouse(instances, relocation_takes_many(relocation->to), &error) != FH_OK ||
@@ -322,7 +321,7 @@ static void go_forward(struct supervisor *supervisor)
     part(supervisor, hand_over);
 }
 
-/* The last that the process had to say. */
+/* The last message of the process. */
 static void why_not(const struct child *child, char ret[static RELOCATION_WHY_SIZE])
 {
     static const char mark[] = "can't start: ";
@@ -349,7 +348,7 @@ static void failed(struct supervisor *supervisor)
     } else if (relocation->phase == RELOCATION_BACK &&
                instances->children[0]->state == CHILD_GIVEN_UP) {
         go_forward(supervisor);
-    } else { /* whichever store has the data, it is tried until it can be had */
+    } else { /* whichever store has the data, keep trying until it can be opened */
         supervisor_say(supervisor, SUPERVISE_TROUBLE, name, "%s does not get ready: %s", name, why);
         control_done(supervisor->control, name, why);
     }
@@ -382,7 +381,7 @@ bool relocate_takes(struct supervisor *supervisor, struct instances *instances,
     if (instances != relocation_instances(supervisor))
         return false;
     if (relocation->phase == RELOCATION_SERVER)
-        return true; /* it goes on as it was; whoever has asked for the move waits for that */
+        return true; /* it goes on as it was; clients waiting for the move keep waiting */
     if (news == INSTANCES_PARTED_FAILED)
         failed(supervisor);
     else if (news == INSTANCES_SETTLED && relocation->phase == RELOCATION_BACK)

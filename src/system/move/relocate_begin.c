@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a move begins: all that can be known to be wrong with the new home is found while the service
- * serves, and its server is ready before it stops. And what the next `up` makes of one that was
- * under way: it went on, or went back, while the service started.
+ * How a move begins: whatever can be known to be wrong with the new home is found while the service
+ * still serves, and the new server is ready before the service stops. And what the next `up` does
+ * about a move that was under way: it was completed, or taken back, while the service started.
  */
 
 #include <string.h>
@@ -23,7 +23,7 @@ static enum fh_code first_error(const struct findings *findings, const char *nam
     return FH_OK;
 }
 
-/* What can be known to be wrong with the new home, which the service has in the file by now. */
+/* Checks the new home, which the service already has in the file. */
 static enum fh_code check_home(struct supervisor *supervisor, struct fh_error *error)
 {
     struct findings findings = {0};
@@ -44,7 +44,7 @@ static enum fh_code check_home(struct supervisor *supervisor, struct fh_error *e
     return code;
 }
 
-/* The private server that the service's store is on, by the file; NULL: on none. */
+/* The private server that the service's store is on, according to the file; *ret NULL: none. */
 static enum fh_code server_of(struct supervisor *supervisor, struct instances **ret,
                               struct fh_error *error)
 {
@@ -69,7 +69,7 @@ static enum fh_code settle(struct supervisor *supervisor, struct fh_error *error
     return code;
 }
 
-/* Others may have theirs there, too, and had it before. */
+/* A shared server may hold other services' stores too, so it stays. */
 static bool is_own(const struct relocation *relocation, const struct system_service *service)
 {
     return relocation->old_server && strcmp(service->store.server, service->name) == 0;
@@ -86,7 +86,7 @@ static void start_server(struct supervisor *supervisor)
     }
     relocation->started = !instances_ready(server) || !server->wanted;
     server->wanted = 1;
-    server->parted = true; /* it is told when it does not get ready */
+    server->parted = true; /* so that we are told if it does not get ready */
     supervisor_tend(supervisor, server);
 }
 
@@ -122,7 +122,7 @@ static enum fh_code begin(struct supervisor *supervisor, const json_t *request,
     return code;
 }
 
-/* As far as it has come: what is behind the last moment at which it can be is said at the end. */
+/* Abandons it if it still can be; if the move turns out to be past that point, its end says so. */
 static enum fh_code abandon(struct supervisor *supervisor, size_t service, struct fh_error *error)
 {
     struct fh_error why;
@@ -162,8 +162,7 @@ enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const
     return code;
 }
 
-/* ---- After a death of `up` --------------------------------------------------------------------
- */
+/* ---- After `up` has died -------------------------------------------------------------------- */
 
 void relocate_came_up(struct supervisor *supervisor)
 {

@@ -2,7 +2,7 @@
 #ifndef SYSTEM_MOVE_RELOCATE_PARTS_H
 #define SYSTEM_MOVE_RELOCATE_PARTS_H
 
-/* For the files that relocate.h is made of. */
+/* Shared by the files that implement relocate.h. */
 
 #include "system/supervise/supervisor.h"
 
@@ -22,15 +22,16 @@ static inline struct instances *relocation_instances(struct supervisor *supervis
 }
 
 bool relocation_takes_many(const char *engine);
-/* The service has the other home in the file, and its processes get the other store. */
+/* Gives the service its other home in the file, and its processes the other store. */
 void relocation_swap(struct supervisor *supervisor);
-/* All is ready: its requests wait from here on. */
+/* All is ready: stops the service and moves it. Its requests wait from here on. */
 void relocation_leave(struct supervisor *supervisor);
-/* It is not begun after all, and the service goes on; while that has the new home in the file. */
+/* Calls the move off before it has begun, while the service has the new home in the file; the
+ * service goes on. */
 void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why);
 void relocation_go_back(struct supervisor *supervisor, const char *why);
 void relocation_end(struct supervisor *supervisor);
-/* Looks whether there is anybody where the store shall go, and leaves then, or cancels. */
+/* Asks whether the store's new server is there and lets the service in; then leaves, or cancels. */
 void relocation_reach(struct supervisor *supervisor);
 void relocation_reach_end(struct relocation *relocation);
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is anybody there where a service's store shall go, and lets it in? That is asked off the loop and
- * before the service stops: whoever asks for a move to a server that is down, or with a wrong
- * password, is told so within seconds, and no request has waited. A server that is just starting
- * has those seconds. Private ones need not be asked: `up` waits until they are ready.
+ * Is a server there where a service's store is to go, and does it let the service in? That is asked
+ * off the loop and before the service stops: a move to a server that is down, or with a wrong
+ * password, is refused within seconds, and no request has waited. A server that is just starting
+ * gets those seconds. Private ones need not be asked: `up` waits until they are ready.
  *
- *     asked → nobody answers → some time later asked again, until the seconds are over
- *           → anything else  → the move goes on, or is cancelled
+ *  asked → no answer      → asked again after a pause, until REACH_MS are over
+ *        → anything else  → the move goes on, or is cancelled
  *
- * A move that is cancelled meanwhile ends this at once, or leaves the one asking that is under way
- * to end by itself.
+ * A move cancelled in the meantime ends this at once, or lets the attempt under way run out.
  */
 
 #include <stdlib.h>
@@ -104,7 +103,7 @@ void relocation_reach_end(struct relocation *relocation)
 {
     struct reaching *reaching = relocation->reaching;
     relocation->reaching = NULL;
-    if (reaching && reaching->pausing) { /* its timer would keep an `up` that stops */
+    if (reaching && reaching->pausing) { /* its timer would keep a stopping `up` alive */
         world_timer_stop(reaching->supervisor->world, &reaching->timer);
         reaching->supervisor = NULL;
         reaching_free(reaching);

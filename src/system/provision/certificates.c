@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates are made by `up`, each time it starts: what is there is kept as long as it is of
- * the present authority and has a third of its time left, so a system that is started once in two
- * years never meets an end. Making them costs a millisecond each.
+ * `up` sees to the certificates each time it starts: it keeps those that are from the present
+ * authority and have a third of their time left, so a system that is started at least once in two
+ * years never sees one expire. Making them takes a millisecond each.
  *
- * A key and its certificate are two files. A process killed between the two leaves a pair that
- * does not fit; that is seen here (the public keys are compared) and made anew. Each file is
- * written whole or not at all.
+ * A key and its certificate are two files. If a process is killed between writing the two, the pair
+ * does not match; that is noticed here (the public keys are compared) and a new pair is made. Each
+ * file is written whole or not at all.
  *
- * The authority's key never leaves STATE/.tls, which is its owner's alone: who has it can pretend
- * to be any service. The clocks of a system's processes are one machine's; certificates begin a day
- * early all the same, for those that are not.
+ * The authority's key never leaves STATE/.tls, which only its owner can read: whoever has it can
+ * pretend to be any service. The processes of a system share one machine's clock; still,
+ * certificates are valid from a day earlier, for those that do not.
  */
 
 #define _GNU_SOURCE
@@ -58,7 +58,7 @@ static void pair_release(struct pair *pair)
     *pair = (struct pair){0};
 }
 
-/* ---- files ---- */
+/* ---- Files ---- */
 
 static enum fh_code open_folder(int parent_fd, const char *name, int *ret_fd,
                                 struct fh_error *error)
@@ -153,7 +153,7 @@ static enum fh_code pair_write(int folder_fd, const struct pair *pair, struct fh
                          : code;
 }
 
-/* ---- what is still good ---- */
+/* ---- What is still good ---- */
 
 static bool has_time_left(gnutls_x509_crt_t certificate)
 {
@@ -180,9 +180,9 @@ static bool is_by(const struct pair *pair, const struct pair *authority, const c
            status == 0 && gnutls_x509_crt_check_hostname(pair->certificate, name);
 }
 
-/* ---- making ---- */
+/* ---- Making ---- */
 
-/* What an authority's certificate and a process' have in common. */
+/* What the certificates of an authority and of a process have in common. */
 static int fill_in(struct pair *pair, const char *name, int days)
 {
     unsigned char serial[SERIAL_SIZE], id[64];
@@ -241,7 +241,7 @@ static int make_process(struct pair *pair, const struct pair *authority, const c
                        : result;
 }
 
-/* `authority` NULL: of itself. */
+/* `authority` NULL: self-signed. */
 static enum fh_code pair_make(struct pair *ret, const struct pair *authority, const char *name,
                               struct fh_error *error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request to the running process, on a loop that lives as long as it takes. */
+/* Makes one request to the running process, on a loop of its own. */
 
 #include "system/provision/definitions.h"
 
@@ -36,7 +36,8 @@ static bool has(const json_t *sagas, const json_t *definition)
     return false;
 }
 
-/* Those of a program of before there were versions are told by their steps, as ever. */
+/* Definitions of a program from before there were versions are identified by their steps, as
+ * before. */
 static bool takes_away(const json_t *before, const json_t *after)
 {
     size_t i;
@@ -48,8 +49,7 @@ static bool takes_away(const json_t *before, const json_t *after)
     return false;
 }
 
-/* ---- Asking ------------------------------------------------------------------------------------
- */
+/* ---- Asking --------------------------------------------------------------------------------- */
 
 struct question {
     struct world_request request;
@@ -70,7 +70,7 @@ static void answered(struct world_request *request)
         snprintf(question->why, sizeof question->why, "it answered %d", request->status);
 }
 
-/* The request has its own deadline; this keeps the loop turning until it is sent. */
+/* The request has its own deadline; this timer keeps the loop running until it is sent. */
 static void keep_turning(struct world_timer *timer)
 {
     (void)timer;
@@ -96,7 +96,7 @@ static void send_and_wait(struct question *question, uv_loop_t *loop, struct wor
     world_timer_stop(world, &turning);
 }
 
-/* As the operator, whose keys and certificate are in the state folder. */
+/* Asks as the operator, whose keys and certificate are in the state folder. */
 static enum fh_code ask_as_operator(struct question *question, const struct state *state,
                                     const char *service, const char *address, uv_loop_t *loop,
                                     struct world *world, struct fh_error *error)
@@ -153,8 +153,7 @@ static enum fh_code ask(const struct state *state, const char *service, const ch
     return code;
 }
 
-/* ---- Judging -----------------------------------------------------------------------------------
- */
+/* ---- Judging -------------------------------------------------------------------------------- */
 
 /* "2 of place_order version 1, 1 of close version 3" */
 static size_t list_missing(const json_t *needed, const json_t *after, struct text *out)

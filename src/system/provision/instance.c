@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pid is written by `up` after the start: killed in between, it leaves an empty file with a
- * lock. The process ends by itself because its control descriptor is closed, but may take its time
- * over what it waits for; so it is looked for by the lock that it has. */
+/* `up` writes the pid after the start: if killed in between, it leaves an empty file with a lock.
+ * The process ends on its own because its control descriptor is closed, but may take its time over
+ * what it waits for. And since it inherits the file open for writing, it could name another process
+ * there, which root would then kill. So a pid is only believed if that process holds the lock. */
 
 #define _GNU_SOURCE
 #include "system/provision/instance.h"
@@ -50,10 +51,10 @@ void instance_record(int fd, pid_t pid)
     char text[32];
     int length = snprintf(text, sizeof text, "%d\n", (int)pid);
     if (pwrite(fd, text, (size_t)length, 0) != length)
-        return; /* as if killed before: see above */
+        return; /* as if killed before it: see above */
 }
 
-/* Whether it has the lock by this descriptor: proc_pid_fdinfo(5). */
+/* Whether it holds the lock through this descriptor: proc_pid_fdinfo(5). */
 static bool is_locked_by(const char *pid, const char *descriptor)
 {
     char path[80], line[160];
@@ -73,7 +74,7 @@ static bool holds(const char *pid, const struct stat *wanted)
     struct stat found;
     bool held = false;
     snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
-    DIR *descriptors = opendir(path); /* of another user's process: nothing is seen */
+    DIR *descriptors = opendir(path);
     const struct dirent *entry;
     while (descriptors && !held && (entry = readdir(descriptors))) {
         held = fstatat(dirfd(descriptors), entry->d_name, &found, 0) == 0 &&
@@ -85,7 +86,7 @@ static bool holds(const char *pid, const struct stat *wanted)
     return held;
 }
 
-/* -1: it is not found. */
+/* -1: not found. Tries `said` first. */
 static pid_t holder_of(int fd)
 {
     struct stat wanted;
@@ -93,7 +94,7 @@ static pid_t holder_of(int fd)
     DIR *processes = fstat(fd, &wanted) == 0 ? opendir("/proc") : NULL;
     const struct dirent *entry;
     while (processes && pid < 0 && (entry = readdir(processes))) {
-        pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: no process */
+        pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: not a process */
         if (one > 0 && one != getpid() && holds(entry->d_name, &wanted))
             pid = one;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys are random and independent: one that is known says nothing about another. They outlive the
- * system's restarts, so that an operator's tools and a process that is late need not care; a key is
- * made anew by taking it out of the file, while the system is down. A crash before the file is
- * replaced leaves the former one; nobody has been given a new key by then.
+ * Keys are random and independent: knowing one says nothing about another. They outlive restarts of
+ * the system, so that an operator's tools and a late process need not care; to renew a key, remove
+ * it from the file while the system is down. A crash before the file is replaced leaves the former
+ * one; nobody has been given a new key yet.
  */
 
 #include "system/provision/keys.h"

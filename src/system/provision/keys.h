@@ -3,10 +3,10 @@
 #define SYSTEM_PROVISION_KEYS_H
 
 /*
- * The keys by which the processes of a system know each other, one for each ordered pair: of
- * services, and of the gateway and the operator with each service. STATE/keys.json has them all,
- * for its owner alone: {"freehold": 1, "keys": {"CALLER": {"RECEIVER": "64 hex digits"}}}. A
- * process gets its own, in its configuration.
+ * The keys by which the processes of a system authenticate each other, one for each ordered pair:
+ * of services, and of the gateway and the operator with each service. STATE/keys.json has them all,
+ * readable only by its owner: {"freehold": 1, "keys": {"CALLER": {"RECEIVER": "64 hex digits"}}}. A
+ * process gets its own in its configuration.
  */
 
 #include <jansson.h>
@@ -18,21 +18,21 @@
 #define KEYS_GATEWAY "gateway"
 #define KEYS_OPERATOR "operator"
 #define KEYS_UP                                                                                    \
-    "_up" /* no service's name: by its key with the operator `up` obeys control.sock               \
-           */
+    "_up" /* can't be a service's name: the key between the operator and `up`, for control.sock */
 
-/* {"CALLER": {"RECEIVER": ...}} for all of the file's services: those there were, new ones for
- * those missing. They are durable when this returns. New reference. */
+/* {"CALLER": {"RECEIVER": ...}} for all services of the file: existing keys, and new ones for
+ * missing pairs. The file has them when this returns, though it has not been synced. New
+ * reference. */
 enum fh_code keys_make(const struct state *state, const struct system_file *file, json_t **ret,
                        struct fh_error *error);
-/* FH_NOT_FOUND: no `up` has made any. New reference. */
+/* FH_NOT_FOUND: no `up` has made any yet. New reference. */
 enum fh_code keys_read(const struct state *state, json_t **ret, struct fh_error *error);
 
-/* The key by which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
+/* The key with which the operator commands `up`; NULL: there is none. Borrowed from `keys`. */
 const char *keys_of_up(const json_t *keys);
 
-/* Of these keys, and of who may call whom (callers.h), what one process gets: {"RECEIVER": key},
- * and {"CALLER": key}. New references. */
+/* The part of these keys that one process gets, by who may call whom (callers.h): {"RECEIVER":
+ * key}, and {"CALLER": key}. New references. */
 json_t *keys_to_call(const json_t *keys, const json_t *matrix, const char *caller);
 json_t *keys_to_take(const json_t *keys, const json_t *matrix, const char *receiver);
 

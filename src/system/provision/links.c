@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services listen on the loopback address alone, where nobody listens in, so their links are plain
- * unless the file says otherwise. With TLS both sides show a certificate in the process' name; the
- * tokens between them stay what says who may do what.
+ * Services listen only on the loopback address, where nobody can eavesdrop, so their links are
+ * plain unless the file says otherwise. With TLS both sides present a certificate in the process's
+ * name; what each may do is still decided by the tokens they exchange.
  */
 
 #define _GNU_SOURCE

@@ -3,23 +3,25 @@
 #define SYSTEM_PROVISION_LINKS_H
 
 /*
- * The links between a system's processes, by TLS where the file says `links: tls`: certificates for
- * each, and for the operator; and the gateway's public door. docs/operate/security.md tells what for.
+ * The links between a system's processes, over TLS where the file says `links: tls`: certificates
+ * for each process, and for the operator; and the gateway's public port. docs/operate/security.md
+ * explains the purpose.
  */
 
 #include "system/provision/provision.h"
 
-#define LINKS_OPERATOR "operator" /* a folder of CERTIFICATES_FOLDER */
+#define LINKS_OPERATOR "operator" /* a folder in CERTIFICATES_FOLDER */
 
-/* Certificates for all parts and the operator, where the links are by TLS. */
+/* Makes certificates for all parts and the operator, if the links use TLS. */
 enum fh_code links_prepare(const struct provision *provision, const struct system_file *file,
                            struct fh_error *error);
-/* Their places, into a part's configuration. */
+/* Adds the paths of a part's certificate files to its configuration. */
 void links_configure(const struct provision_part *part, const struct system_file *file,
                      json_t *config);
-/* Those of the operator, for whom `freehold` speaks; NULL: the links are plain. New reference. */
+/* The paths for the operator, whom the command `freehold` acts for; NULL: the links are plain. New
+ * reference. */
 json_t *links_of_operator(const struct state *state);
-/* What may be seen or changed by others on the way. */
+/* Warns of links on which others could read or change the traffic. */
 void links_check(const struct system_file *file, struct findings *findings);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In this order: the lock; then what an earlier `up` left alive is waited for, and killed if it
- * lingers (it may hold stores' locks and the gateway's address); then folders, sockets, and last
- * the configurations, which name the sockets. Doing all of it again is harmless, so nothing has to
- * be undone after a crash anywhere in between.
+ * In this order: the lock; then waiting for processes that an earlier `up` left alive, and killing
+ * them if they linger (they may hold stores' locks and the gateway's address); then folders,
+ * sockets, and last the configurations, which name the sockets. Doing it all again is harmless, so
+ * a crash anywhere in between needs no undoing.
  */
 
 #define _GNU_SOURCE
@@ -31,8 +31,7 @@
 
 #define POLL_MS 10
 
-/* ---- What an earlier up left -------------------------------------------------------------------
- */
+/* ---- Processes left by an earlier up -------------------------------------------------------- */
 
 static size_t count_survivor(const struct provision_part *part, int instance, bool kill_it)
 {
@@ -46,7 +45,7 @@ static size_t count_survivors(const struct provision *provision, bool kill_them)
 {
     size_t count = 0;
     for (size_t i = 0; i < provision->part_count; i++) {
-        /* One more than there may be: an upgrade's. */
+        /* One more than the maximum: an upgrade's. */
         for (int instance = 0; instance <= SYSTEM_INSTANCES_MAX; instance++)
             count += count_survivor(&provision->parts[i], instance, kill_them);
     }
@@ -75,8 +74,7 @@ static enum fh_code await_survivors(const struct provision *provision,
                      provision->state.folder);
 }
 
-/* ---- Folders and sockets -----------------------------------------------------------------------
- */
+/* ---- Folders and sockets -------------------------------------------------------------------- */
 
 static enum fh_code refuse_other_system(const struct provision *provision,
                                         const struct system_file *file, struct fh_error *error)
@@ -126,8 +124,7 @@ static enum fh_code open_sockets(struct provision *provision,
     return FH_OK;
 }
 
-/* ---- Configurations ----------------------------------------------------------------------------
- */
+/* ---- Configurations ------------------------------------------------------------------------- */
 
 static json_t *peers_json(const struct provision *provision)
 {
@@ -138,7 +135,7 @@ static json_t *peers_json(const struct provision *provision)
     return peers;
 }
 
-/* Who may call whom, and the keys that prove it. */
+/* Who may call whom, and the keys to authenticate them. */
 struct grants {
     json_t *matrix, *keys;
 };
@@ -154,8 +151,8 @@ static json_t *config_json(const struct provision *provision, const struct syste
     return config;
 }
 
-/* The schemas of what a service hears, by publisher and type: an operator's word on a parked event
- * is measured by them. */
+/* The schemas of the events a service subscribes to, by publisher and type: what an operator makes
+ * of a parked event is checked against them. */
 static json_t *subscribed_json(struct system_file *file, const struct system_service *service)
 {
     json_t *all = json_object(), *subscribed, *published;
@@ -202,7 +199,7 @@ static enum fh_code write_service_config(const struct provision *provision,
     json_object_set_new(config, "service", json_string(service->name));
     json_object_set_new(config, "engine", json_string(service->engine));
     const struct engine *engine = engine_named(service->engine);
-    if (engine && engine_can(engine, ENGINE_MANY_INSTANCES)) /* child.c gives it */
+    if (engine && engine_can(engine, ENGINE_MANY_INSTANCES)) /* child.c passes it */
         json_object_set_new(config, "own_listen_fd", json_integer(6));
     json_object_set_new(config, "folder", json_string(part->folder));
     json_object_set_new(config, "migrations",
@@ -382,7 +379,7 @@ enum fh_code provision_configure_service(struct provision *provision, size_t ser
     struct system_file *file = provision->options.file;
     struct provision_part *part = &provision->parts[service];
     struct grants grants = {.matrix = provision->granted};
-    provision->options.moving = NULL; /* as below */
+    provision->options.moving = NULL; /* see provision_configure */
     provision->options.abandon = false;
     enum fh_code code = keys_read(&provision->state, &grants.keys, error);
     if (code == FH_OK)
@@ -396,7 +393,7 @@ enum fh_code provision_configure_service(struct provision *provision, size_t ser
 
 enum fh_code provision_configure(struct provision *provision, struct fh_error *error)
 {
-    provision->options.moving = NULL; /* whatever was to be moved was, or is being moved still */
+    provision->options.moving = NULL; /* every move asked for is done, or is under way */
     provision->options.abandon = false;
     return write_configs(provision, &provision->options, error);
 }

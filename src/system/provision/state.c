@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock is flock(2) on up.lock: it goes with the process, so a killed `up` leaves nothing to
- * clean. Its descriptor is close-on-exec, so that services never hold it. Whether an `up` runs is
- * asked by connecting to control.sock, never by trying the lock: a prober could be in the way of an
- * `up` that starts at that moment.
+ * The lock is flock(2) on up.lock: it ends with the process, so a killed `up` leaves nothing to
+ * clean up. Its descriptor is close-on-exec, so services never hold it. To find out whether an `up`
+ * is running, connect to control.sock; never try the lock, since that could get in the way of an
+ * `up` starting at that moment.
  *
  * Socket addresses have room for 107 bytes of path; /proc/self/fd/N/control.sock is always short.
  */

@@ -4,7 +4,7 @@
 
 /*
  * The state folder of a system: one `up` holds its lock, and leaves there what status, stop, call
- * and check need to find it. See docs/internals/processes.md for what lies in it.
+ * and check need to find it. docs/internals/processes.md lists its files.
  */
 
 #include <jansson.h>
@@ -21,19 +21,20 @@ struct state {
     int lock_fd; /* -1: not locked */
 };
 
-/* Makes the folder (0700) and its parents where missing. A folder with anything else in it is
- * refused: its mode would be changed. */
+/* Makes the folder (0700) and its parents if missing. Refuses a folder with anything else in it,
+ * since its mode would be changed. */
 enum fh_code state_create(struct state *state, const char *folder, struct fh_error *error);
 /* FH_NOT_FOUND: there is none. */
 enum fh_code state_open(struct state *state, const char *folder, struct fh_error *error);
 void state_close(struct state *state);
 
-/* FH_CONFLICT: another `up` runs, *ret_holder is its pid (0: unknown). The kernel releases the lock
- * of one that died. */
+/* FH_CONFLICT: another `up` is running, *ret_holder is its pid (0: unknown). The kernel releases
+ * the lock of one that died. */
 enum fh_code state_lock(struct state *state, pid_t *ret_holder, struct fh_error *error);
 void state_unlock(struct state *state);
 
-/* Replaced as a whole or not at all; mode 0600. `name` is relative to the folder of `folder_fd`. */
+/* Replaces the file as a whole or not at all; mode 0600. `name` is relative to the folder of
+ * `folder_fd`. */
 enum fh_code state_write_json(int folder_fd, const char *name, const json_t *value,
                               struct fh_error *error);
 /* The same, and durable when it returns. */
@@ -41,8 +42,9 @@ enum fh_code state_write_durable(int folder_fd, const char *name, const json_t *
                                  struct fh_error *error);
 enum fh_code state_read_json(int folder_fd, const char *name, json_t **ret, struct fh_error *error);
 
-/* control.sock: a listening socket (an old one is replaced), and a connection to it. Connecting
- * fails with FH_NOT_FOUND when no `up` listens. The folder's path may be of any length. */
+/* control.sock: a listening socket (replaces an old one; the caller listens), and a connection to
+ * it. Connecting fails with FH_NOT_FOUND if no `up` listens. The folder's path may be of any
+ * length. */
 enum fh_code state_control_listen(struct state *state, int *ret_fd, struct fh_error *error);
 enum fh_code state_control_connect(const struct state *state, int *ret_fd, struct fh_error *error);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in a folder is given away each time the system comes up, by the process's place in the
- * file: a service that moves there takes its files along, and taking `isolation` out gives them
- * back. Only plain files with one name are given: a service that was taken over may have left links
- * behind, and this is root.
+ * The files in a folder are given to a user each time the system comes up, by the process's place
+ * in the system file: a service that changes place keeps its files, and removing `isolation` gives
+ * them back. Only regular files with a single link are given: a compromised service may have left
+ * links behind, and this runs as root.
  */
 
 #define _GNU_SOURCE
@@ -20,14 +20,14 @@
 
 #include "system/provision/provision.h"
 
-#define STATE_MODE 0711 /* through it, not into it */
+#define STATE_MODE 0711 /* others may pass through it, not list it */
 
 uid_t users_of(const struct system_file *file, size_t part)
 {
     return file->users ? (uid_t)(USERS_FIRST + part) : 0;
 }
 
-/* Every folder on the way to `path`, which is changed, must let others through. */
+/* Every folder on the way to `path` must let others through. Overwrites `path`. */
 static enum fh_code check_passable(char *path, const char *who, const char *what,
                                    const char *instead, struct fh_error *error)
 {
@@ -43,7 +43,7 @@ static enum fh_code check_passable(char *path, const char *who, const char *what
     return FH_OK;
 }
 
-/* To this program too: as another user it keeps a server, or is the gateway. */
+/* The way to this program too: as another user it supervises a server, or is the gateway. */
 static enum fh_code check_ways(const struct state *state, const char *who, struct fh_error *error)
 {
     char path[PATH_MAX];
@@ -83,7 +83,8 @@ static bool is_given(uid_t owner)
     return owner >= USERS_FIRST && owner < USERS_FIRST + PROVISION_PARTS_MAX;
 }
 
-/* Is it ours to give, and not there already? Nobody's files are taken but a former user's. */
+/* Whether it is ours to give, and not already given. Files are only taken back from users of this
+ * kind. */
 static bool is_to_give(const struct stat *status, uid_t user)
 {
     return status->st_uid != user && (user || is_given(status->st_uid));

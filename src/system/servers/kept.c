@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * servers.json is replaced and durable before anything is made with what it holds, so a crash
- * leaves no server whose password is lost, and no user whose password nobody knows.
+ * servers.json is replaced and durable before anything is created with its values, so a crash
+ * leaves no server or user whose password is lost.
  *
- * Ports are chosen below those that the kernel gives to outgoing connections: a server that is
- * started again must not find its own taken.
+ * Ports are chosen below those that the kernel assigns to outgoing connections: a restarted server
+ * must not find its own port taken.
  */
 
 #define _GNU_SOURCE

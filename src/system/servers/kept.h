@@ -2,20 +2,20 @@
 #ifndef SYSTEM_SERVERS_KEPT_H
 #define SYSTEM_SERVERS_KEPT_H
 
-/* What servers need that is made up once: STATE/servers.json, {"freehold": 1, "passwords": {...},
- * "ports": {...}, "provided": {...}}. */
+/* What servers need that is chosen once and then kept: STATE/servers.json, {"freehold": 1,
+ * "passwords": {...}, "ports": {...}, "provided": {...}}. */
 
 #include <jansson.h>
 
 #include "system/provision/state.h"
 
-/* What there is, or the beginning of it. New reference. */
+/* Reads the file, or starts an empty one. New reference. */
 enum fh_code kept_read(const struct state *state, json_t **ret, struct fh_error *error);
 /* Durable when it returns. */
 enum fh_code kept_write(const struct state *state, const json_t *kept, struct fh_error *error);
-/* The password of that name, made up where there is none. Borrowed from `kept`. */
+/* The password of that name, generated if there is none. Borrowed from `kept`. */
 json_t *kept_secret(json_t *kept, const char *key);
-/* The port of that name; another one where it is taken by now. */
+/* The port of that name; a new one if it has been taken. */
 enum fh_code kept_port(json_t *kept, const char *key, int *ret, struct fh_error *error);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A private server lies in STATE/.servers/NAME-ENGINE, outside of its service's folder: whoever
- * could write there would be the server's superuser, whom nothing confines. NAME is the service's,
- * or that of the server in the system file; the engine is part of it, so that a profile with
- * another engine finds another folder and leaves this one as it is.
+ * A private server is in STATE/.servers/NAME-ENGINE, outside its service's folder: whoever can
+ * write there is as powerful as the server's superuser, whom nothing confines. NAME is the
+ * service's, or that of the server in the system file; the engine is part of the name, so that a
+ * profile with another engine gets another folder and leaves this one as it is.
  */
 
 #define _GNU_SOURCE
@@ -39,7 +39,7 @@ bool servers_pass(const struct system_file *file)
     return false;
 }
 
-/* What a server is called in the state folder. */
+/* The name of a server in the state folder. */
 static const char *key_of(struct arena *arena, const struct system_server *server)
 {
     return arena_printf(arena, "%s-%s", server->name, server->engine);
@@ -60,8 +60,7 @@ static struct provision_part *part_named(struct provision *provision, const char
     return NULL;
 }
 
-/* ---- Folders -----------------------------------------------------------------------------------
- */
+/* ---- Folders -------------------------------------------------------------------------------- */
 
 enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
                                struct fh_error *error)
@@ -138,8 +137,7 @@ enum fh_code servers_make_parts(struct provision *provision, const struct system
     return code;
 }
 
-/* ---- Stores -------------------------------------------------------------------------------------
- */
+/* ---- Stores --------------------------------------------------------------------------------- */
 
 static json_t *address_json(const struct system_address *address, int usual_port)
 {
@@ -175,7 +173,8 @@ static json_t *store_on(struct configuring *by, const struct system_service *ser
     return store;
 }
 
-/* Each by its own place: one may be beyond this machine though the primary is not. */
+/* TLS is decided for each replica by its own host: one may be on another machine even if the
+ * primary is not. */
 static json_t *replicas_json(const json_t *places, const json_t *said)
 {
     json_t *replicas = json_deep_copy(places), *replica;
@@ -237,8 +236,7 @@ static json_t *stores_of(const struct configuring *by, const struct system_serve
     return stores;
 }
 
-/* ---- Private servers ----------------------------------------------------------------------------
- */
+/* ---- Private servers ------------------------------------------------------------------------ */
 
 static enum fh_code write_supervisor(const struct configuring *by,
                                      const struct system_server *server,
@@ -269,8 +267,7 @@ static enum fh_code write_supervisor(const struct configuring *by,
     return code;
 }
 
-/* ---- Existing servers ---------------------------------------------------------------------------
- */
+/* ---- Existing servers ----------------------------------------------------------------------- */
 
 static enum fh_code provide(const struct configuring *by, const struct system_server *server,
                             const struct system_service *service, struct fh_error *error)
@@ -312,8 +309,7 @@ static enum fh_code provide_existing(const struct configuring *by, struct fh_err
     return code == FH_OK ? kept_write(&by->provision->state, by->kept, error) : code;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------
- */
+/* ---- The whole system ----------------------------------------------------------------------- */
 
 static void say_where(const struct configuring *by, const struct system_service *service)
 {
@@ -393,10 +389,10 @@ enum fh_code servers_configure(struct provision *provision, const struct provisi
     return code;
 }
 
-/* ---- One of them, while the others run ---------------------------------------------------------
- */
+/* ---- One service, while the others run ------------------------------------------------------ */
 
-/* Its keeper makes what is needed on it when it starts; on one that runs it is made here. */
+/* If the server is not running, its supervisor provisions the store at its start; otherwise it is
+ * done here. */
 static enum fh_code add_to_private(struct configuring *by, const struct system_service *service,
                                    const struct system_server *server, struct fh_error *error)
 {

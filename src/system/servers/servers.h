@@ -3,36 +3,38 @@
 #define SYSTEM_SERVERS_SERVERS_H
 
 /*
- * The servers that a system's stores are on, provided: private ones get a folder, a port and a
- * superuser, and a keeper that `up` runs; on existing ones each service's database and user are
- * made at once. What was made up on the way (ports, passwords) is kept in STATE/servers.json.
+ * Provisions the servers that a system's stores are on: private ones get a folder, a port and a
+ * superuser, and a supervisor that `up` runs; on existing ones each service's database and user are
+ * created right away. Generated ports and passwords are kept in STATE/servers.json.
  */
 
 #include "system/provision/provision.h"
 #include "store/server.h"
 
-#define SERVERS_FOLDER ".servers" /* no service's name */
+#define SERVERS_FOLDER ".servers" /* can't be a service's name */
 #define SERVERS_FILE "servers.json"
 
-/* Folders of private servers: provision->servers, each with its user. */
+/* Makes the folders of private servers: provision->servers, each with its user. */
 enum fh_code servers_make_parts(struct provision *provision, const struct system_file *file,
                                 struct fh_error *error);
-/* Ports, passwords, the keepers' configurations, and provision->stores. Provides on existing
- * servers; one that does not answer is no fault if it was provided before. */
+/* Sets ports, passwords, the supervisors' configurations, and provision->stores. Provisions stores
+ * on existing servers; one that does not answer is no error if the store was provisioned before. */
 enum fh_code servers_configure(struct provision *provision, const struct provision_options *options,
                                struct fh_error *error);
-/* The same for one service whose store was named anew, while the system runs: its
- * provision->stores, and its place on its server, whether that runs or is still to be started. */
+/* The same for one service that was given another store while the system runs: its
+ * provision->stores, and its database and user on its server, whether that is running or still to
+ * be started. */
 enum fh_code servers_configure_one(struct provision *provision,
                                    const struct system_service *service, struct fh_error *error);
-/* The private server that a service's store is on, among provision->servers; NULL: on none. */
+/* The private server that a service's store is on, among provision->servers; NULL: none. */
 const struct provision_part *servers_part(struct provision *provision,
                                           const struct system_service *service);
 
-/* As whom a server of this kind runs, when root starts it. */
+/* Sets the user that a server of this kind runs as when root starts it. */
 enum fh_code servers_find_user(const struct server_kind *kind, struct provision_part *part,
                                struct fh_error *error);
-/* Does `up`, as root, run servers as other users, who have to pass through the state folder? */
+/* Whether `up`, as root, runs servers as other users, who must be able to pass through the state
+ * folder. */
 bool servers_pass(const struct system_file *file);
 
 #endif

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MAKING ──made──▸ STARTING ──answers, stores are provided──▸ READY
- *     any ──SIGTERM, or `up` is gone──▸ STOPPING ──the server has ended──▸ exit
- *     any ──the server has ended──▸ exit 1, and `up` starts a new keeper
+ * MAKING ──made──▸ STARTING ──answers, stores are provisioned──▸ READY
+ *  any ──SIGTERM, or `up` is gone──▸ STOPPING ──the server has ended──▸ exit
+ *  any ──the server has ended──▸ exit 1, and `up` starts a new supervisor
  *
- * A new server is made in data.new and renamed when it is made, with a file "unfinished" beside it
- * until it has first been READY (some make the last of themselves at their first start); a keeper
- * that finds either begins anew. Nobody has been told of the server by then. When the keeper itself
- * is killed, the kernel ends the server at once (PR_SET_PDEATHSIG), and what it had committed is
- * recovered at its next start: a server without a keeper would be one that nobody stops. A keeper
- * that comes too early, while the former server is still ending, fails on its lock and is started
- * again.
+ * A new server is made in data.new, which is renamed once it is complete, with a file "unfinished"
+ * next to it until it has first been READY (some servers finish their setup at their first start).
+ * A supervisor that finds no data, or "unfinished", starts over: nobody has been told of the server
+ * yet. If the supervisor itself is killed, the kernel ends the server at once (PR_SET_PDEATHSIG),
+ * and the server recovers what it had committed at its next start: otherwise a server without a
+ * supervisor would be left that nobody stops. A supervisor that starts too early, while the former
+ * server is still ending, fails on the server's lock and is started again.
  *
- * While it is MAKING and STARTING it says that it is working, and `up` is patient with it:
- * recovering a large store takes what it takes. All calls to the server block, each for a few
- * seconds at the most.
+ * While MAKING and STARTING it reports that it is working, and `up` waits: recovering a large store
+ * may take as long as it needs. All calls to the server block, each for a few seconds at most.
  */
 
 #define _GNU_SOURCE
@@ -42,7 +41,7 @@
 #define DATA "data"
 #define DATA_NEW "data.new"
 #define UNFINISHED "unfinished"
-#define TRY_MS 100 /* between looks at a server that starts */
+#define TRY_MS 100 /* between attempts to reach a starting server */
 #define FOLDERS_OPEN_MAX 16
 
 enum phase { MAKING, STARTING, READY, STOPPING };
@@ -52,23 +51,22 @@ struct server_supervisor {
     const struct server_kind *kind;
     struct arena arena;
     struct server_own own;
-    json_t *admin; /* as whom the server is told what to do */
+    json_t *admin; /* address and credentials for administering the server */
     enum phase phase;
     int exit_code; /* after STOPPING */
-    pid_t pid;     /* of what runs now: the maker, then the server */
+    pid_t pid;     /* of the current child: the program that makes the server, then the server */
     int signal_fd, control_fd;
     sigset_t signals, before;
 };
 
 static void tell_up(const struct server_supervisor *supervisor, const char *line)
 {
-    /* A full channel loses a beat; a closed one is seen by poll. */
+    /* A full channel loses a heartbeat; poll notices a closed one. */
     if (send(supervisor->control_fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return;
 }
 
-/* ---- The server's process ----------------------------------------------------------------------
- */
+/* ---- The server's process ------------------------------------------------------------------- */
 
 static enum fh_code spawn(struct server_supervisor *supervisor,
                           const struct server_command *command, int signal, struct fh_error *error)
@@ -140,15 +138,14 @@ static void stop(struct server_supervisor *supervisor)
 {
     if (supervisor->phase == STOPPING)
         return;
-    /* A maker is a script with children: the whole group. */
+    /* The program that makes it is a script with children: signal the whole group. */
     if (supervisor->pid)
         kill(supervisor->phase == MAKING ? -supervisor->pid : supervisor->pid,
              supervisor->phase == MAKING ? SIGTERM : supervisor->kind->stop_signal);
     supervisor->phase = STOPPING;
 }
 
-/* ---- Getting ready ------------------------------------------------------------------------------
- */
+/* ---- Getting ready -------------------------------------------------------------------------- */
 
 static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_error *error)
 {
@@ -163,13 +160,13 @@ static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_
     return code;
 }
 
-/* Before anybody is told: what is written to it from now on must never be taken for a half-made
- * server's, not even after a loss of power. */
+/* Before anyone is told: data written from now on must never be taken for a half-made server's, not
+ * even after a power failure. */
 static enum fh_code mark_finished(struct fh_error *error)
 {
     unlink(SERVER_SECRET);
     if (unlink(UNFINISHED) != 0)
-        return FH_OK; /* it has been so for long */
+        return FH_OK; /* it was finished before */
     int folder = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool durable = folder >= 0 && fsync(folder) == 0;
     int number = errno;
@@ -184,7 +181,7 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
 {
     enum fh_code code = supervisor->kind->enter(supervisor->admin, error);
     if (code == FH_UNAVAILABLE)
-        return FH_OK; /* it does not answer yet; or it has ended, which is heard of */
+        return FH_OK; /* it does not answer yet; or it has ended, which reap() will notice */
     if (code == FH_OK)
         code = provide_all(supervisor, error);
     if (code == FH_OK)
@@ -196,10 +193,9 @@ static enum fh_code try_ready(struct server_supervisor *supervisor, struct fh_er
     return code;
 }
 
-/* ---- The loop
- * ------------------------------------------------------------------------------------ */
+/* ---- The loop ------------------------------------------------------------------------------- */
 
-/* What has ended, and so whether to go on: -1, or the exit code. */
+/* Handles the end of a child. Returns -1 to go on, or the exit code. */
 static int reap(struct server_supervisor *supervisor, struct fh_error *error)
 {
     int status;
@@ -288,7 +284,7 @@ static enum fh_code prepare(struct server_supervisor *supervisor, struct fh_erro
     json_int_t control_fd = -1;
     json_integer_at(supervisor->config, "control_fd", &control_fd);
     supervisor->control_fd = (int)control_fd;
-    for (int fd = 3; fd < 6; fd++) /* `up` gave them to this process alone */
+    for (int fd = 3; fd < 6; fd++) /* `up` meant these for this process only */
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     supervisor->signal_fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     return supervisor->signal_fd < 0

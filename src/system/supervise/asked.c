@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scaling is one service's matter. An upgrade may take others with it (renewal.h), one part after
- * the other, and its client hears of all; so there is one upgrade at a time in a system.
+ * Scaling concerns one service. An upgrade may involve others (renewal.h), one part after another,
+ * and its client is told about all of them; so only one upgrade runs at a time in a system.
  */
 
 #include "system/supervise/asked.h"
@@ -17,8 +17,7 @@
 static const char *const phase_names[] = {"starting", "starting", "starting", "up",
                                           "stopping", "stopping", "stopping", "stopped"};
 
-/* ---- An upgrade under way ----------------------------------------------------------------------
- */
+/* ---- An upgrade under way ------------------------------------------------------------------- */
 
 static const char *upgraded_name(const struct supervisor *supervisor)
 {
@@ -31,7 +30,7 @@ static bool is_renewed(const struct supervisor *supervisor, const struct instanc
     return renewal->count && &supervisor->all[renewal->parts[renewal->at]] == instances;
 }
 
-/* The part whose turn it is. */
+/* Upgrades the part whose turn it is. */
 static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *error)
 {
     struct renewal *renewal = &supervisor->renewal;
@@ -49,7 +48,7 @@ void asked_settled(struct supervisor *supervisor, struct instances *instances)
     struct fh_error error;
     const char *name = instances->part->name;
     if (!is_renewed(supervisor, instances)) {
-        /* Whose turn comes yet is settled in vain. */
+        /* If this is the service being upgraded, its turn comes later: not done yet. */
         if (!supervisor->renewal.count || strcmp(name, upgraded_name(supervisor)) != 0)
             control_done(supervisor->control, name, NULL);
     } else if (!renewal_next(&supervisor->renewal)) {
@@ -71,7 +70,7 @@ void asked_failed(struct supervisor *supervisor, struct instances *instances)
     instances_try_again(instances);
 }
 
-/* Of a restore: what it left undone stands in the service's folder. */
+/* After a restore: what is still undone stays in the service's folder. */
 void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
@@ -80,10 +79,9 @@ void asked_not_restored(struct supervisor *supervisor, struct instances *instanc
                  "it does not get ready; see its log in the state folder");
 }
 
-/* ---- Answers -----------------------------------------------------------------------------------
- */
+/* ---- Answers -------------------------------------------------------------------------------- */
 
-/* What the system file says otherwise; null: it agrees. */
+/* What the system file says of the store instead; null: the file agrees. */
 static json_t *moved_json(const struct system_service *service)
 {
     if (!service->moved_from)
@@ -107,7 +105,7 @@ static json_t *status(void *context)
     }
     for (size_t i = 0; i < supervisor->server_count; i++) {
         const struct instances *server = &supervisor->servers[i];
-        if (server->wanted || !instances_ended(server)) /* else its store was moved away */
+        if (server->wanted || !instances_ended(server)) /* otherwise its store was moved away */
             json_array_append_new(servers, instances_json(server));
     }
     json_object_set_new(all, "system", json_string(file->name));
@@ -173,7 +171,8 @@ enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool f
     return renew_one(supervisor, error);
 }
 
-/* By itself, or because somebody else has asked: then its end is the answer to this one too. */
+/* The upgrade was started automatically or at another client's request: its end answers this
+ * request too. */
 static bool is_under_way(const struct supervisor *supervisor, size_t service)
 {
     const struct provision_part *part = supervisor->all[service].part;
@@ -182,8 +181,8 @@ static bool is_under_way(const struct supervisor *supervisor, size_t service)
            program_file_same(&now, &part->program->file);
 }
 
-/* While none of the service's processes runs: the order stands from here on, also for the next up.
- */
+/* While none of the service's processes runs: from here on the restore is durably ordered, for the
+ * next `up` too. */
 static void order(struct instances *instances)
 {
     struct fh_error error;
@@ -220,7 +219,7 @@ static enum fh_code change_asked(void *context, const char *command, const char 
 {
     struct supervisor *supervisor = context;
     bool upgrade = strcmp(command, "upgrade") == 0;
-    /* The gateway, which is the last, is no service, but has a program too. */
+    /* The gateway, the last part, is not a service, but has a program too. */
     size_t parts = supervisor->count - (upgrade ? 0 : 1), service = 0;
     while (service < parts && strcmp(supervisor->all[service].part->name, name) != 0)
         service++;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process has descriptors 3 (its listening socket), 4 (the control pair) and 5 (the lock that
- * says it lives), and writes its log itself, so that nothing of it is lost when `up` dies. The log
- * is bounded by copying it to log.1 and cutting it, which works under an O_APPEND writer.
+ * A process gets descriptors 3 (its listening socket), 4 (the control pair) and 5 (the lock that
+ * shows it is alive). It writes its log itself, so that nothing is lost when `up` dies. The log is
+ * bounded by copying it to log.1 and truncating it, which is safe with an O_APPEND writer.
  *
- * Silence is judged by the monotonic clock, and never on the first look, since `up` itself may have
- * been held up: heartbeats that wait to be read are read first. A process that would run if the
- * machine let it is slow, not silent: on a busy machine, killing it would only make more work. It
- * is given longer, though not for ever, since one in an endless loop looks the same.
+ * Silence is measured on the monotonic clock, and never acted on at first sight, since `up` itself
+ * may have been held up: heartbeats waiting to be read are read first. A process that would run if
+ * the machine let it is slow, not silent: on a busy machine, killing it would only make more work.
+ * It gets longer, but not for ever, since an endless loop looks the same.
  *
  * A process has ended when both its handles are closed; only then may the next one start.
  *
- * A process is started from the program that was checked (part->program), never from whatever bears
- * its name by now: an upgrade takes that. One that was replaced is run by the descriptor that holds
- * it, where a script's interpreter finds it too. One that was overwritten in its place is gone.
+ * A process is started from the program that was checked (part->program), never from whatever has
+ * its name by now: that is for an upgrade to take. If the file was replaced, the program is run
+ * through the descriptor that holds it, where a script's interpreter finds it too. If it was
+ * overwritten in place, it is gone.
  */
 
 #define _GNU_SOURCE
@@ -31,7 +32,7 @@
 #include "system/provision/instance.h"
 
 #define NS_PER_MS 1000000
-#define LATE_MS 1000 /* a timer that fires later than this: the loop itself stood still */
+#define LATE_MS 1000 /* a timer that fires later than this: the loop itself was held up */
 #define DOUBT_MS 100 /* meanwhile it reads what has come */
 #define HELD_FD 7
 #define HELD_PATH "/proc/self/fd/7"
@@ -89,15 +90,14 @@ void child_release(struct child *child)
     child->log_fd = child->own_fd = -1;
 }
 
-/* Never after it was reaped: its pid may be another's by then. */
+/* Never once it has been reaped: its pid may be another's by then. */
 static void send_signal(struct child *child, int signal)
 {
     if (child->pid && !uv_is_closing((uv_handle_t *)&child->process))
         uv_process_kill(&child->process, signal);
 }
 
-/* ---- Endings -----------------------------------------------------------------------------------
- */
+/* ---- Endings -------------------------------------------------------------------------------- */
 
 static void begin(struct child *child);
 
@@ -108,8 +108,8 @@ static void begin_again(struct world_timer *timer)
     begin(child);
 }
 
-/* Exponential, half of it by chance, so that services that died together do not come back so. One
- * that has served is taken over within two seconds, however often it was killed. */
+/* Exponential, half of it random, so that services that died together do not all come back at once.
+ * One that had been ready is back within two seconds, however often it was killed. */
 static int64_t backoff_ms(struct child *child)
 {
     int shift = child->failures < 10 ? child->failures : 10;
@@ -177,11 +177,11 @@ static void process_exited(uv_process_t *process, int64_t code, int signal)
         uv_close((uv_handle_t *)&child->control, handle_closed);
 }
 
-/* ---- Watching ----------------------------------------------------------------------------------
- */
+/* ---- Watching ------------------------------------------------------------------------------- */
 
-/* Its main thread, which beats, is to run (R) or waits for a disk (D); proc_pid_stat(5). One that
- * was stopped (T) or waits for something else (S) has no such excuse. */
+/* Its main thread, which sends the heartbeats, is runnable (R) or waits for a disk (D);
+ * proc_pid_stat(5). A stopped one (T), or one that waits for anything else (S), has no such
+ * excuse. */
 static bool waits_for_the_machine(const struct child *child)
 {
     char path[32], text[128];
@@ -232,8 +232,8 @@ static void take_work(struct child *child)
         child->works(child, &course);
 }
 
-/* "clock 1763737200123": what time it is there, by the process's own wall clock. What waited to be
- * read, since we stood still, tells of a time that is past: apart.h counts on that. */
+/* "clock 1763737200123": the process's own wall clock. If we were held up, lines that waited to be
+ * read tell a time that is past: apart.h allows for that. */
 static void take_clock(struct child *child)
 {
     int64_t its_ms = strtoll(child->line + strlen("clock"), NULL, 10);
@@ -254,8 +254,8 @@ static void take_line(struct child *child)
     bool works = word == strlen("working") && strncmp(child->line, "working", word) == 0;
     if (!ready && !works && strcmp(child->line, "beat") != 0)
         return;
-    /* While starting, beats do not count: they must not keep a start alive for ever. But a database
-     * server that recovers, or a migration, takes what it takes. */
+    /* While it starts, heartbeats do not count: they must not keep a start alive for ever. But
+     * "working" does: a database server's recovery or a migration may take as long as it needs. */
     if (child->state == CHILD_READY || ready || works)
         child->heard_ns = world_monotonic_ns(child->world);
     child_log_bound(child);
@@ -280,7 +280,7 @@ static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *bu
 {
     struct child *child = stream->data;
     if (length < 0) {
-        /* The exit follows; one that closed it and lives on falls silent. */
+        /* The exit follows; a process that closed it and lives on falls silent. */
         if (!uv_is_closing((uv_handle_t *)stream))
             uv_close((uv_handle_t *)stream, handle_closed);
         return;
@@ -293,10 +293,9 @@ static void take_control(uv_stream_t *stream, ssize_t length, const uv_buf_t *bu
     }
 }
 
-/* ---- Starting and stopping ---------------------------------------------------------------------
- */
+/* ---- Starting and stopping ------------------------------------------------------------------ */
 
-/* Which file is started; false: what was checked is there no more. */
+/* Chooses the file to start; false: the program that was checked is gone. */
 static bool choose_program(struct child *child)
 {
     const struct program_held *checked = child->part->program;
@@ -332,7 +331,7 @@ static int spawn(struct child *child, int lock_fd)
     if (child->from_held)
         stdio[HELD_FD] =
             (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = child->part->program->fd};
-    /* A session of its own: Ctrl-C at the terminal is for `up`, which stops in order. */
+    /* A session of its own: Ctrl-C at the terminal is for `up`, which stops everything in order. */
     uv_process_options_t options = {.exit_cb = process_exited,
                                     .file = child->from_held ? held : arguments[0],
                                     .args = arguments,
@@ -359,10 +358,11 @@ static void complain(struct child *child, const char *text)
     if (length > (int)sizeof line - 1)
         length = (int)sizeof line - 1;
     if (write(child->log_fd, line, (size_t)length) < 0)
-        return; /* a full disk; what follows says it too */
+        return; /* a full disk; later messages say so too */
 }
 
-/* It was executed before uv_spawn returned: what its name says now is what runs, or newer. */
+/* It was executed before uv_spawn returned, so the file its name stands for now is the one that
+ * runs, or a newer one. */
 static void end_if_unchecked(struct child *child)
 {
     struct program_file now = program_file_look(child->part->arguments[0]);
@@ -373,7 +373,7 @@ static void end_if_unchecked(struct child *child)
     send_signal(child, SIGKILL);
 }
 
-/* No process came to be: it counts as one that ended at once. */
+/* No process was created: treat it as one that ended at once. */
 static void fail_to_start(struct child *child, const char *why)
 {
     complain(child, why);
@@ -382,7 +382,7 @@ static void fail_to_start(struct child *child, const char *why)
     uv_close((uv_handle_t *)&child->control, handle_closed);
 }
 
-/* Nothing was even tried. */
+/* Nothing was even started. */
 static void end_before_start(struct child *child, const char *why)
 {
     complain(child, why);
@@ -406,7 +406,7 @@ static void begin(struct child *child)
         end_before_start(child, "the program was overwritten, and is not started unchecked");
         return;
     }
-    /* Another instance's configuration is the first one's, as that is by now. */
+    /* The configuration of a further instance is derived from the first one's current one. */
     enum fh_code code = child->instance
                             ? instance_configure(child->part->folder_fd, child->part->stem,
                                                  child->instance, child->part->user, &error)

@@ -3,7 +3,7 @@
 #define SYSTEM_SUPERVISE_CHILD_H
 
 /*
- * One supervised process: started, watched, started again when it dies, stopped when asked to.
+ * One supervised process: started, watched, restarted when it dies, stopped on request.
  *
  *   IDLE ──start──▸ STARTING ──"ready"──▸ READY
  *                      │ exit, silence      │ exit, silence
@@ -26,12 +26,12 @@
 
 #define CHILD_START_MS_MAX 60000
 #define CHILD_SILENCE_MS_MAX 5000  /* without a heartbeat */
-#define CHILD_STARVED_MS_MAX 30000 /* as that, while it waits for a processor or a disk */
+#define CHILD_STARVED_MS_MAX 30000 /* the same, while it waits for a processor or a disk */
 #define CHILD_GRACE_MS_MAX 15000   /* from SIGTERM to SIGKILL */
 #define CHILD_BACKOFF_MS_MIN 100
 #define CHILD_BACKOFF_MS_MAX 10000
-#define CHILD_BACKOFF_SERVED_MS_MAX 1000 /* of one that had been ready */
-#define CHILD_STEADY_MS 30000 /* ready for so long: the next backoff begins small again */
+#define CHILD_BACKOFF_SERVED_MS_MAX 1000 /* if it had been ready */
+#define CHILD_STEADY_MS 30000 /* after this long ready, the next backoff starts small again */
 #define CHILD_LOG_SIZE_MAX (8 << 20)
 #define CHILD_EXIT_CONFIGURATION 78
 
@@ -48,17 +48,18 @@ enum child_state {
 struct child {
     const struct provision_part *part;
     int instance; /* which of the part's processes it is */
-    /* Besides the part's address, which it shares with others, it has one of its own. */
+    /* It has an address of its own, besides the part's, which it shares with the other
+     * instances. */
     bool addressed;
-    bool once; /* it ends by itself: never READY, and not started again */
+    bool once; /* ends on its own: never READY, and not restarted */
     struct world *world;
     uv_loop_t *loop;
     char **environment;
     /* Called on the loop after each change of state. */
     void (*changed)(struct child *child);
-    /* While it starts it says how far its work has come: `done` of `what`. NULL: nobody listens. */
+    /* While it starts, it reports its progress: `done` of `what`. May be NULL. */
     void (*works)(struct child *child, const struct course *course);
-    /* Its wall clock differs from ours, or agrees again: `clock`. NULL: nobody listens. */
+    /* Its wall clock has started to differ from ours, or agrees again: see `clock`. May be NULL. */
     void (*clock_set)(struct child *child);
     void *owner;
 
@@ -66,43 +67,43 @@ struct child {
     uv_process_t process;
     uv_pipe_t control;
     int open_handles; /* of the two above */
-    int pid;          /* 0: none runs */
+    int pid;          /* 0: not running */
     int restarts;
-    int failures; /* endings in a row without a steady time in between */
+    int failures; /* times it ended in a row without a steady time in between */
     int64_t started_ns, ready_ns, heard_ns;
-    int64_t doubted_ns; /* the `heard_ns` behind which silence was noticed once */
+    int64_t doubted_ns; /* the `heard_ns` after which silence was noticed once */
     int64_t start_took_ms, wait_ms;
-    struct world_timer timer; /* silence, backoff or grace, by state */
+    struct world_timer timer; /* for silence, backoff or grace, depending on the state */
     bool killed_for_silence;
-    int silent_s; /* for so long it was */
+    int silent_s; /* how long it had been silent */
     int64_t exit_code;
     int exit_signal;
-    char why[128];            /* how it ended last: "was killed by SIGKILL"; "" when it never did */
-    struct program_file runs; /* what it was started from last */
-    bool from_held;           /* and that is no longer what the program's name says */
-    bool overwritten;         /* it was not started: what was checked is gone */
-    char config[PROVISION_PATH_SIZE]; /* of another instance than the first */
+    char why[128];            /* how it last ended: "was killed by SIGKILL"; "" if it never did */
+    struct program_file runs; /* the file it was last started from */
+    bool from_held;           /* and the program's name now stands for another file */
+    bool overwritten;         /* it was not started: the program that was checked is gone */
+    char config[PROVISION_PATH_SIZE]; /* of an instance other than the first */
     char own_address[ADDRESS_TEXT_SIZE];
-    int own_fd; /* listens there; -1: it has none */
+    int own_fd; /* listens on own_address; -1: none */
     int log_fd;
-    int64_t log_start;  /* where the present process' part of the log begins */
-    struct apart clock; /* of the present process; it is ahead of ours */
-    char line[128];     /* what has come of a control line so far */
+    int64_t log_start;  /* where the current process's part of the log begins */
+    struct apart clock; /* the current process's, relative to ours */
+    char line[128];     /* the part of a control line received so far */
     size_t line_length;
     char buffer[256];
 };
 
 const char *child_state_name(enum child_state state);
-/* part, instance, world, ... are set */
+/* part, instance, world, ... must be set */
 enum fh_code child_init(struct child *child, struct fh_error *error);
-void child_release(
-    struct child *child);              /* IDLE, GIVEN_UP or ENDED, and the loop has turned since */
-void child_start(struct child *child); /* IDLE or ENDED */
-void child_stop(struct child *child);  /* SIGTERM, and SIGKILL after the grace; ends in ENDED */
-void child_kill(struct child *child);  /* for the impatient: SIGKILL now; only while STOPPING */
-/* The last lines that the present or last process wrote to its log, at most `count`. */
+void child_release(struct child *child); /* IDLE, GIVEN_UP or ENDED, and the loop has run since */
+void child_start(struct child *child);   /* in IDLE or ENDED */
+void child_stop(struct child *child);    /* SIGTERM, then SIGKILL after the grace; ends in ENDED */
+void child_kill(struct child *child);    /* SIGKILL at once; only while STOPPING */
+/* The last lines that the current process, or else the last one, wrote to its log; at most
+ * `count`. */
 void child_last_lines(const struct child *child, int count, struct text *out);
 int64_t child_log_size(const struct child *child);
-void child_log_bound(struct child *child); /* cuts it where it has become too long */
+void child_log_bound(struct child *child); /* cuts it if it has become too long */
 
 #endif

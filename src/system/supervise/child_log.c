@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a supervised process writes to its standard error, kept within a bound beside its folder. */
+/* What a supervised process writes to its standard error: a log of bounded size in its folder. */
 
 #define _GNU_SOURCE
 #include "system/supervise/child.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A few clients on a private socket. Each write owns its text; a client that does not read is cut
- * off by its own closing, since nothing is ever waited for but the kernel's buffer. */
+/* A few clients on a private socket. Each write owns its text. Nothing ever waits for a client:
+ * what it does not read is buffered, and past UNSENT_SIZE_MAX it is cut off. */
 
 #include "system/supervise/control.h"
 
@@ -20,7 +20,7 @@ struct client {
     struct control *control;
     struct client *next;
     bool stops;                         /* asked to stop */
-    char service[CONTROL_SERVICE_SIZE]; /* of which it asked for a change; "" none */
+    char service[CONTROL_SERVICE_SIZE]; /* it asked for a change of this one; "" none */
     bool answered;
     char line[CONTROL_LINE_SIZE_MAX];
     size_t line_length;
@@ -170,7 +170,7 @@ static void take(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     client->line_length += (size_t)length;
     char *newline = memchr(client->line, '\n', client->line_length);
     if (client->answered) {
-        client->line_length = 0; /* one command a connection */
+        client->line_length = 0; /* one command per connection */
     } else if (newline) {
         client->line_length = (size_t)(newline - client->line);
         answer(client);

@@ -4,18 +4,20 @@
 
 /*
  * control.sock: how status, stop, scale, upgrade, move, restore and check talk to `up`. One JSON
- * object a line each way:
+ * object per line in each direction; each request also has the "key" that control_new was given:
+ *
  *   {"command": "status"}  → the status, then the end
  *   {"command": "stop"}    → {"progress": "..."} as it goes, {"stopped": true}, then the end
- *   {"command": "scale", "service": "orders", "instances": 3}, {"command": "upgrade", "service":
- * ...}, {"command": "restore", "service": ...} (what lies ready in its folder: restore.h)
+ *   {"command": "scale", "service": "orders", "instances": 3}
+ *   {"command": "upgrade", "service": "orders", "force": true or absent}
+ *   {"command": "restore", "service": "orders"} (what lies ready in its folder: restore.h)
  *                          → {"progress": "..."} as it goes, {"done": true} or {"error": "..."}
- *   {"command": "move", "service": "orders", "to": "mariadb" or absent, "profile": NAME or absent,
- *    "abandon": true or absent}
- *                          → the same; {"progress", "done", "total", "guessed", "of"} tells of rows
- * (total 0: not known), and the end is {"done": true, "moved": {...}}, or {"error": "...", "back":
- * true} Anything else →
- * {"error": "..."}, then the end.
+ *   {"command": "move", "service": "orders", "to": "mariadb" or absent,
+ *    "profile": NAME or absent, "abandon": true or absent}
+ *                          → the same; {"progress", "done", "total", "guessed", "of"} reports rows
+ *                            (total 0: unknown); the last line is {"done": true, "moved": {...}}
+ *                            or {"error": "...", "back": true}
+ *   anything else          → {"error": "..."}, then the end
  */
 
 #include <jansson.h>
@@ -34,27 +36,28 @@ struct control_handler {
     json_t *(*status)(void *context); /* new reference */
     void (*stop)(void *context);
     /* A change of one service: "scale", "upgrade", "move" or "restore". FH_OK: control_done will
-     * tell its end, perhaps before this returns. */
+     * report its end, perhaps before this returns. */
     enum fh_code (*change)(void *context, const char *command, const char *service,
                            const json_t *request, struct fh_error *error);
     void *context;
 };
 
-/* Takes `listen_fd` over. Who does not send `key` (copied) is refused: Landlock keeps no confined
- * process from connecting. */
+/* Takes over `listen_fd`. Clients that do not send `key` (copied) are refused: Landlock does not
+ * keep a confined process from connecting. */
 enum fh_code control_new(uv_loop_t *loop, int listen_fd, const char *key,
                          struct control_handler handler, struct control **ret,
                          struct fh_error *error);
-/* To all who asked to stop; or, with a service, for a change of it. */
+/* To all clients that asked to stop; or, given a service, to those that asked for a change of
+ * it. */
 void control_progress(struct control *control, const char *service, const char *text);
-/* The same of work that has come so far, in rows. */
+/* The same, for progress in rows. */
 void control_work(struct control *control, const char *service, const struct course *course);
-/* To those: it is done, or why not (NULL: it is done). */
+/* To the same clients: it is done (`error` is NULL), or why not. */
 void control_done(struct control *control, const char *service, const char *error);
-/* To those: the last line (taken), which says how it ended. */
+/* To the same clients: the last line (taken), which says how it ended. */
 void control_answer(struct control *control, const char *service, json_t *line);
-/* Answers those who asked to stop, takes no more clients, and frees itself when all is sent: turn
- * the loop until it has nothing left. */
+/* Answers the clients that asked to stop, accepts no more, and frees itself once everything is
+ * sent: run the loop until it is empty. */
 void control_end(struct control *control);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which processes should run is told by three numbers (wanted, surge, upgraded); tending compares
- * that with what runs and does the next thing, so that whatever dies or fails in between is just
- * one more difference. A child's memory stays until the end: numbers come back.
+ * Which processes should run follows from a few numbers (wanted, surge, upgraded). Tending compares
+ * that with what runs and takes the next step, so whatever dies or fails in between is just one
+ * more difference. A child's memory stays until the end, since its number may be used again.
  *
- * After a crash of `up` an upgrade is forgotten: the next `up` starts everything anew.
+ * After a crash of `up` an upgrade is forgotten: the next `up` starts everything afresh.
  */
 
 #include "system/supervise/instances.h"
@@ -76,8 +76,7 @@ void instances_start(struct instances *instances)
     }
 }
 
-/* ---- tending ----------------------------------------------------------------------------------
- */
+/* ---- tending -------------------------------------------------------------------------------- */
 
 static void tend_one(struct instances *instances, int number)
 {
@@ -90,7 +89,7 @@ static void tend_one(struct instances *instances, int number)
     }
 }
 
-/* Changes that come of starting and stopping are looked at when all have been tended. */
+/* Changes caused by starting and stopping are looked at once all have been tended. */
 static void tend_all(struct instances *instances)
 {
     do {
@@ -121,7 +120,7 @@ static bool upgrade_fails(const struct instances *instances)
     return fails;
 }
 
-/* The next of the old ones, or the end of the upgrade. */
+/* Replaces the next old one, or ends the upgrade. */
 static void upgrade_next(struct instances *instances)
 {
     while (instances->upgraded < instances->wanted &&
@@ -144,7 +143,7 @@ static bool none_runs(const struct instances *instances)
     return true;
 }
 
-/* They start again once none runs any more; or do not get ready then. */
+/* They start again once none runs; then they may fail to get ready. */
 static enum instances_news tend_parted(struct instances *instances)
 {
     if (instances->parting && none_runs(instances)) {
@@ -186,8 +185,7 @@ enum instances_news instances_tend(struct instances *instances)
     return news;
 }
 
-/* ---- what is asked ----------------------------------------------------------------------------
- */
+/* ---- Requests ------------------------------------------------------------------------------- */
 
 static enum fh_code refuse_upgrading(const struct instances *instances, struct fh_error *error)
 {
@@ -244,7 +242,7 @@ enum fh_code instances_upgrade(struct instances *instances, struct fh_error *err
     }
     instances->upgraded = 0;
     instances->upgrade_began_ns = world_monotonic_ns(instances->model.world);
-    instances_try_again(instances); /* how often the older program has failed does not count */
+    instances_try_again(instances); /* failures of the older program do not count */
     return FH_OK;
 }
 
@@ -295,8 +293,7 @@ void instances_kill(struct instances *instances)
     }
 }
 
-/* ---- what is told -----------------------------------------------------------------------------
- */
+/* ---- Reports -------------------------------------------------------------------------------- */
 
 bool instances_ready(const struct instances *instances)
 {
@@ -378,7 +375,7 @@ static json_t *child_json(const struct child *child)
     return item;
 }
 
-/* The one that tells most of the whole: the first that is not ready. */
+/* The one that says most about the whole: the first that is not ready. */
 static const struct child *worst_of(const struct instances *instances)
 {
     for (int i = 0; i < limit_of(instances); i++) {

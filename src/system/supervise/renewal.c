@@ -3,18 +3,18 @@
  * A process reads its configuration when it starts. So when a new program needs more of others than
  * the old one did, the order is
  *
- *     1. keys for new pairs and all configurations, with old and new grants together; durable
- *     2. those whose callers have changed are started again, one service after the other
- *     3. the service itself
- *     4. the gateway, if it serves other routes now
+ *  1. keys for new pairs and all configurations are written, with old and new grants together
+ *  2. services whose callers have changed are restarted, one service after another
+ *  3. the service itself
+ *  4. the gateway, if the service's routes have changed
  *
- * and nobody calls anyone who does not know him. What the new program needs no more is taken away
- * by the next `up`: processes of the old one still need it until 3 is over.
+ * and nobody calls a service that does not know its caller yet. What the new program no longer
+ * needs is taken away by the next `up`: processes of the old one still need it until 3 is over.
  *
- * The older program and what it said of itself are kept until that is over. Where a part does not
- * get ready, the service is the older one again: processes that die are started from that.
+ * The older program and its description are kept until that is over. If a part does not get ready,
+ * the service goes back to the older one: processes that die are started from that.
  *
- * Killed in between, the next `up` asks all programs again and starts everything anew.
+ * If `up` is killed in between, the next one asks all programs again and starts everything afresh.
  */
 
 #include "system/supervise/renewal.h"
@@ -33,7 +33,7 @@ static bool differ(const json_t *before, const json_t *now, const char *key)
     return one != other && !json_equal(one, other);
 }
 
-/* The service is as its program said before, and that one runs. Both are taken. */
+/* Gives the service its earlier description and program back. Takes both. */
 static void take_back(struct system_service *service, json_t *before, struct program_held older)
 {
     json_decref(service->description);
@@ -53,7 +53,7 @@ static enum fh_code first_fault(const struct findings *findings, const char *ser
     return FH_OK;
 }
 
-/* Sets the service's description to what its program says now, and holds that program. */
+/* Sets the service's description to what its program says now, and holds that program open. */
 static enum fh_code describe_again(struct system_file *file, struct system_service *service,
                                    const json_t *before, struct fh_error *error)
 {
@@ -168,7 +168,7 @@ bool renewal_take_back(struct renewal *renewal, struct provision *provision)
         take_back(own, renewal->before, renewal->older);
         renewal->before = NULL;
         renewal->older = (struct program_held){0};
-        /* What can't be written stays as the new program needs it, which is more. */
+        /* If that can't be written, it stays as the new program needs it, which is more. */
         if (differs && provision_renew(provision, changed, &error) != FH_OK)
             provision->options.say(provision->options.context, error.message);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* {"orders": {"file": 2, "instances": 4}}; a file that can't be read is none. */
+/* {"orders": {"file": 2, "instances": 4}}; a file that can't be read counts as empty. */
 
 #include "system/supervise/scale.h"
 

@@ -3,9 +3,9 @@
 #define SYSTEM_SUPERVISE_SCALE_H
 
 /*
- * How many instances a service has: what the system file says, or what `freehold scale` said last.
- * That word is kept in STATE/scale.json beside the file's number of that time, and holds until the
- * file says another one: whoever edits the file afterwards means it.
+ * How many instances a service has: the number in the system file, or the last one given to
+ * `freehold scale`. The latter is kept in STATE/scale.json together with the file's number at that
+ * time, and holds until the file has another number: a later edit of the file is taken as intended.
  */
 
 #include "system/file/file.h"

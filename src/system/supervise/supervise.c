@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One loop, no threads. The phases, each left by one condition:
+ * One loop, no threads. The phases, and the condition that ends each:
  *
- *   SERVING   private database servers start      all ready            → STARTING
- *   STARTING  the services start side by side     all ready            → OPENING
- *   OPENING   the gateway starts                  it is ready          → UP
- *   UP        what dies is started again, what    SIGTERM, SIGINT,
- *             is asked for is changed             SIGHUP, stop         → CLOSING (from any phase)
- *   CLOSING   the gateway drains and ends         it has ended         → STOPPING
- *   STOPPING  the services drain and end          all have ended       → SETTLING
- *   SETTLING  the servers end                     all have ended       → the loop ends
+ *   SERVING   private database servers start         all are ready     → STARTING
+ *   STARTING  the services start side by side        all are ready     → OPENING
+ *   OPENING   the gateway starts                     it is ready       → UP
+ *   UP        what dies is restarted, requested      SIGTERM, SIGINT,
+ *             changes are made                       SIGHUP, stop      → CLOSING (from any phase)
+ *   CLOSING   the gateway drains and ends            it has ended      → STOPPING
+ *   STOPPING  the services drain and end             all have ended    → SETTLING
+ *   SETTLING  the servers end                        all have ended    → the loop ends
  *
- * What gives up (exit code 78) before UP ends everything: the system was never up, and a person is
- * looking. Later the others go on without it.
+ * A process that gives up (exit code 78) before UP ends everything: the system was never up, and
+ * the operator is watching. Later the others go on without it.
  *
  * After a crash of this process nothing needs repair: the kernel closes the control pairs, so the
- * services drain and end, and releases the lock, so the next `up` goes on (see provision.c).
+ * services drain and end, and releases the lock, so the next `up` can go on (see provision.c).
  */
 
 #define _GNU_SOURCE
@@ -87,8 +87,7 @@ static bool servers_all(const struct supervisor *supervisor,
     return all_of(supervisor->servers, supervisor->server_count, are);
 }
 
-/* ---- Phases ------------------------------------------------------------------------------------
- */
+/* ---- Phases --------------------------------------------------------------------------------- */
 
 static void finish(struct supervisor *supervisor)
 {
@@ -98,14 +97,14 @@ static void finish(struct supervisor *supervisor)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     struct state *state = &supervisor->options->provision->state;
     unlinkat(state->folder_fd, "control.sock", 0);
-    /* Whoever hears that it has stopped may start anew at once. */
+    /* A client that is told it has stopped may start it again at once. */
     state_unlock(state);
     if (supervisor->control)
         control_end(supervisor->control);
     supervisor->control = NULL;
 }
 
-/* Goes on to the next phase when the present one's condition holds. Called after every change. */
+/* Enters the next phase when the current one's condition holds. Called after every change. */
 static void advance(struct supervisor *supervisor)
 {
     struct instances *gateway = supervisor_gateway(supervisor);
@@ -138,7 +137,7 @@ static void advance(struct supervisor *supervisor)
         finish(supervisor);
 }
 
-/* While the system is up: what one service's processes have come to. */
+/* While the system is up: acts on what one service's processes have come to. */
 void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
 {
     if (supervisor->phase != UP)
@@ -174,7 +173,7 @@ void supervisor_stop(struct supervisor *supervisor)
     advance(supervisor);
 }
 
-/* A second signal: no more grace. */
+/* On a second signal: no more grace. */
 static void kill_all(struct supervisor *supervisor)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
@@ -193,8 +192,7 @@ static void fail(struct supervisor *supervisor)
     supervisor_stop(supervisor);
 }
 
-/* ---- What happens to the children
- * ---------------------------------------------------------------- */
+/* ---- Changes of the children ---------------------------------------------------------------- */
 
 static void show_log(struct supervisor *supervisor, const struct child *child)
 {
@@ -272,7 +270,7 @@ static void child_changed(struct child *child)
         supervisor_say(supervisor, SUPERVISE_STEP, child->part->name, "stopping %s", name);
         break;
     case CHILD_ENDED:
-        /* SIGTERM ends one that has not yet come to handle it. */
+        /* SIGTERM ends a process that does not handle it yet. */
         if (child->exit_code != 0 || (child->exit_signal && child->exit_signal != SIGTERM))
             supervisor_say(supervisor, SUPERVISE_TROUBLE, child->part->name, "%s %s while stopping",
                            name, child->why);
@@ -310,8 +308,7 @@ static void child_clock_set(struct child *child)
                        "the clock of %s agrees with this system's again", name);
 }
 
-/* ---- Running
- * ------------------------------------------------------------------------------------- */
+/* ---- Running -------------------------------------------------------------------------------- */
 
 static void signalled(uv_signal_t *handle, int number)
 {
@@ -363,7 +360,7 @@ struct instances *supervisor_server(struct supervisor *supervisor,
     return instances_init(server, error) == FH_OK ? server : NULL;
 }
 
-/* What runs of the n-th part. */
+/* Prepares the processes of the n-th part. */
 static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct fh_error *error)
 {
     const struct supervise_options *options = supervisor->options;

@@ -2,7 +2,7 @@
 #ifndef SYSTEM_SUPERVISE_SUPERVISOR_H
 #define SYSTEM_SUPERVISE_SUPERVISOR_H
 
-/* What supervise.c runs, for the files that it is made of. */
+/* The state of supervise.c, shared by the files that make it up. */
 
 #include "system/supervise/control.h"
 #include "system/supervise/instances.h"
@@ -23,12 +23,12 @@ struct supervisor {
     uv_signal_t signals[SUPERVISOR_SIGNALS];
     enum phase phase;
     bool failed;
-    size_t count; /* of services, and the gateway, which is the last */
+    size_t count; /* of services and the gateway, which is the last */
     struct instances all[PROVISION_PARTS_MAX];
     size_t server_count;
     struct instances servers[SYSTEM_SERVERS_MAX];
-    struct renewal renewal;       /* the upgrade that is under way: one at a time */
-    struct relocation relocation; /* the move that is under way: one at a time */
+    struct renewal renewal;       /* the current upgrade: only one at a time */
+    struct relocation relocation; /* the current move: only one at a time */
     struct watch watch;
 };
 
@@ -37,13 +37,13 @@ static inline struct instances *supervisor_gateway(struct supervisor *supervisor
     return &supervisor->all[supervisor->count - 1];
 }
 
-/* To the person before `up`, and to whoever has asked for what goes on now: with the whole system,
- * or with `service` (NULL: it is about none). */
+/* To the operator at the terminal of `up`, and to the clients whose request this is about: the
+ * whole system's (while it stops), or that of `service` (NULL: none). */
 void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* After each change of one service's processes while the system is up. */
 void supervisor_tend(struct supervisor *supervisor, struct instances *instances);
-/* What runs of a private server, perhaps nothing yet; NULL with an error. */
+/* The processes of a private server, perhaps none started yet; NULL with an error. */
 struct instances *supervisor_server(struct supervisor *supervisor,
                                     const struct provision_part *part, struct fh_error *error);
 void supervisor_stop(struct supervisor *supervisor);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One loop, no threads; the phases follow each other as the children end:
+ * One loop, no threads; the phases follow one another as the children change:
  *
- *   SERVING   the servers start       all ready          → WORKING
- *   WORKING   the programs work       all have ended     → SETTLING
- *   SETTLING  the servers stop        all have ended     → the loop ends
+ *   SERVING   the servers start       all are ready     → WORKING
+ *   WORKING   the programs work       all have ended    → SETTLING
+ *   SETTLING  the servers stop        all have ended    → the loop ends
  *
- * A signal, or a server that can't be started, ends what there is in the same order; a second
- * signal kills. After a crash of this process the kernel ends the rest, as with `up`.
+ * A signal, or a server that can't be started, ends everything in the same order; a second signal
+ * kills. After a crash of this process the kernel ends the rest, as with `up`.
  */
 
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@
 #define LOOK_MS 200
 
 struct task {
-    struct provision_part part; /* as the service's own, with another configuration */
+    struct provision_part part; /* the service's own part, with another configuration */
     struct child child;
 };
 
@@ -47,7 +47,7 @@ struct tasks {
     size_t count;
     struct child servers[SYSTEM_SERVERS_MAX];
     size_t server_count;
-    struct fh_error error; /* why it was given up */
+    struct fh_error error; /* why the run was abandoned */
 };
 
 static void say(const struct tasks *tasks, enum supervise_level level, const char *text)
@@ -55,7 +55,7 @@ static void say(const struct tasks *tasks, enum supervise_level level, const cha
     tasks->options->say(tasks->options->context, level, text);
 }
 
-/* ---- phases ---------------------------------------------------------------------------------- */
+/* ---- Phases --------------------------------------------------------------------------------- */
 
 static void finish(struct tasks *tasks)
 {
@@ -90,7 +90,8 @@ static bool tasks_have_ended(const struct tasks *tasks)
     return true;
 }
 
-/* Called after every change. Starting and stopping change too: so each phase is entered once. */
+/* Called after every change. Starting and stopping cause changes too, so this re-enters itself:
+ * each phase is set first, and entered once. */
 static void advance(struct tasks *tasks)
 {
     if (tasks->phase == TASKS_SERVING && servers_are(tasks, CHILD_READY)) {
@@ -132,7 +133,7 @@ static void signalled(uv_signal_t *handle, int number)
     give_up(tasks);
 }
 
-/* ---- children -------------------------------------------------------------------------------- */
+/* ---- Children ------------------------------------------------------------------------------- */
 
 static void task_changed(struct child *child)
 {
@@ -183,7 +184,7 @@ static enum fh_code prepare_child(struct tasks *tasks, struct child *child,
     return child_init(child, error);
 }
 
-/* The service's own configuration, as a task without sockets. */
+/* The service's own configuration, with the task and without sockets. */
 static enum fh_code configure(struct tasks *tasks, struct task *task, struct fh_error *error)
 {
     json_t *config;
@@ -216,7 +217,7 @@ static enum fh_code prepare_task(struct tasks *tasks, const struct provision_par
     return code;
 }
 
-/* The private server that the store is on, if it is on one and is not among them yet. */
+/* The private server of the store, if it has one that is not prepared yet. */
 static enum fh_code prepare_server(struct tasks *tasks, const json_t *store, struct fh_error *error)
 {
     struct provision *provision = tasks->options->provision;
@@ -262,7 +263,7 @@ static enum fh_code prepare(struct tasks *tasks, struct fh_error *error)
     return FH_OK;
 }
 
-/* ---- what came of it ------------------------------------------------------------------------- */
+/* ---- Results -------------------------------------------------------------------------------- */
 
 static json_t *result_of(struct tasks *tasks, const struct task *task)
 {

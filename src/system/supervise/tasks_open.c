@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A system as its last `up` left it, to look into its stores. Nothing is written but the lock. */
+/* Opens a system as its last `up` left it, to look into its stores. Writes nothing but the lock. */
 
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stat of each program a second: cheap, and the same on every file system, where a notification
- * would not come from another machine's or tell of a folder that was renamed over.
+ * A stat of each program every second: cheap, and it works on every file system, whereas
+ * notifications don't come from another machine or for a folder that was replaced by renaming.
  *
- * A service is due when its file has been the same for WATCH_LOOKS_SETTLED looks, and is another
- * one than any of its processes runs or than was asked what it is. Those that are due are upgraded
- * one after the other: there is one upgrade at a time. A program that is whole but never gets ready
- * is tried once. After a crash of `up` nothing is left of it: the next one starts what is there.
+ * A service is due when its file has been the same for WATCH_LOOKS_SETTLED polls, and differs from
+ * the one that any of its processes runs or that was last asked for its description. Those due are
+ * upgraded one after another, since only one upgrade runs at a time. A program that is complete but
+ * never gets ready is tried once. Nothing survives a crash of `up`: the next one starts what is
+ * there.
  *
- * A process that dies meanwhile is started again from the program that was checked before, if that
- * is still there (child.c); so it can be asked what its sagas need, and is waited for.
+ * A process that dies while its new program is refused is restarted from the program checked
+ * before, if that is still there (child.c), so that it can be asked about its sagas; until it is
+ * up, the upgrade waits.
  */
 
 #include "system/supervise/watch.h"
@@ -44,12 +46,12 @@ static void look(struct watched *watched, const char *path)
     }
 }
 
-/* By hand means: not unasked, as long as there is another one to run. */
+/* `by hand` means: not without a request, as long as there is another program to run. */
 static bool may_be_taken(const struct supervisor *supervisor, size_t part)
 {
     const struct instances *instances = &supervisor->all[part];
     bool overwritten = instances_overwritten(instances);
-    return !instances->parting && /* it is restored just now */
+    return !instances->parting && /* it is being restored */
            (overwritten || !instances_restart(instances)) &&
            (overwritten || !supervisor->options->file->upgrades_by_hand);
 }

@@ -3,11 +3,11 @@
 #define SYSTEM_SUPERVISE_WATCH_H
 
 /*
- * Programs that are replaced while their services run, freehold itself as the gateway's too. A look
- * now and then tells which files are others than those that run; a service is then upgraded as if
- * the operator had asked for it, unless the system file says `upgrade: by hand`. What can't be is
- * tried again, less and less often: it may be half copied, need a program that is not replaced yet,
- * or sagas may have to end first.
+ * Notices programs that are replaced while their services run, including freehold itself, the
+ * gateway's program. Polling tells which files differ from those that run; such a service is then
+ * upgraded as if the operator had asked for it, unless the system file says `upgrade: by hand`. If
+ * it can't be upgraded, it is retried less and less often: the file may be half copied, may need
+ * another program that is not replaced yet, or sagas may have to end first.
  */
 
 #include <jansson.h>
@@ -17,16 +17,16 @@
 #include "world/world.h"
 
 #define WATCH_LOOK_MS 1000
-#define WATCH_LOOKS_SETTLED 2 /* a file that was the same so often is taken for whole */
+#define WATCH_LOOKS_SETTLED 2 /* a file unchanged for this many polls is taken to be complete */
 #define WATCH_AGAIN_MS_MIN 2000
 #define WATCH_AGAIN_MS_MAX 60000
 
 struct watched {
     struct program_file seen;
-    int looks; /* since it is this one, up to WATCH_LOOKS_SETTLED */
+    int looks; /* since it last changed, up to WATCH_LOOKS_SETTLED */
     int64_t pause_ms, again_ns;
-    struct program_file failed; /* what did not get ready: not tried again */
-    char why[256];              /* it was refused last; "" not at all */
+    struct program_file failed; /* a program that did not get ready: not tried again */
+    char why[256];              /* why it was last refused; "" if it was not */
 };
 
 struct watch {
@@ -40,8 +40,8 @@ void watch_start(struct supervisor *supervisor);
 void watch_stop(struct supervisor *supervisor);
 /* An upgrade of this part has failed. */
 void watch_failed(struct supervisor *supervisor, size_t part);
-/* {"older": does it run an older program than is on disk, "refused": why that is not taken}. New
- * reference. */
+/* {"older": whether it runs an older program than the one on disk, "refused": why that is not
+ * taken}. New reference. */
 json_t *watch_json(const struct supervisor *supervisor, size_t part);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking at a running system from outside: whether it is the one that the file describes, who may
- * read what lies in its state folder, and whether each process was given its own keys and grants
- * and no others. What can only be proved by trying from inside is prove.c's.
+ * Checks a running system from outside: whether it is the one the file describes, who may read the
+ * files in its state folder, and whether each process was given exactly its own keys and grants.
+ * What can only be verified by trying from inside is in verify.c.
  */
 
 #include "system/verify/live.h"
@@ -45,7 +45,7 @@ static void check_mode(const struct state *state, struct place place, const char
                        name, (unsigned)status.st_mode & 0777, (unsigned)expected);
 }
 
-/* A part's folder and what must be there; and the store, where it lies in the folder. */
+/* A part's folder and the files that must be there; and the store, if it is in the folder. */
 static void check_modes(const struct state *state, struct place place, const char *part,
                         const char *const *files, struct findings *findings)
 {
@@ -60,10 +60,9 @@ static void check_modes(const struct state *state, struct place place, const cha
         check_mode(state, place, name, 0600, findings);
 }
 
-/* ---- Keys and grants ---------------------------------------------------------------------------
- */
+/* ---- Keys and grants ------------------------------------------------------------------------ */
 
-/* Does any text in `value` equal `key`? */
+/* Whether any text in `value` equals `key`. */
 static bool holds(const json_t *value, const char *key)
 {
     const char *text = json_string_value(value), *unused;
@@ -137,7 +136,7 @@ static void check_configs(struct system_file *file, const struct state *state,
         const struct system_service *service = &file->services[i];
         snprintf(name, sizeof name, "%s/service.json", service->name);
         if (state_read_json(state->folder_fd, name, &config, NULL) != FH_OK)
-            continue; /* its mode was looked at: not being there was said */
+            continue; /* checking its mode has already reported that it is missing */
         check_keys(service->place, service->name, config, keys, findings);
         check_grants(service, config, matrix, findings);
         json_decref(config);
@@ -150,7 +149,7 @@ static void check_configs(struct system_file *file, const struct state *state,
     json_decref(keys);
 }
 
-/* The configurations of the other processes of a service, which hold the same secrets. */
+/* The configurations of a service's other instances, which hold the same secrets. */
 static void check_instances(const struct system_service *service, const struct state *state,
                             const json_t *process, struct findings *findings)
 {
@@ -203,7 +202,7 @@ static void check_servers(const struct system_file *file, const struct state *st
         const char *name = json_string_at(process, "name");
         const char *phase = json_string_at(process, "phase");
         bool leaving = phase && strcmp(phase, child_state_name(CHILD_STOPPING)) == 0;
-        if (leaving) /* what was on it was moved away */
+        if (leaving) /* what was on it has been moved away */
             continue;
         if (!json_is_true(json_at(process, "ready")))
             findings_error(findings, whole, "the server %s is not ready (%s)", name,
@@ -234,7 +233,8 @@ void live_check(struct system_file *file, const struct state *state, const json_
                        json_string_at(status, "gateway.phase"));
     static const char *const gateway_files[] = {"gateway.json", NULL};
     check_modes(state, whole, "gateway", gateway_files, findings);
-    bool ending = geteuid() == 0 && json_array_size(json_at(status, "servers")); /* it stops yet */
+    bool ending =
+        geteuid() == 0 && json_array_size(json_at(status, "servers")); /* it is still stopping */
     check_mode(state, whole, ".", file->users || servers_pass(file) || ending ? 0711 : 0700,
                findings);
     check_servers(file, state, status, findings);

@@ -4,7 +4,7 @@
 
 /*
  * Whether a running system is what its file says: every service is there and ready, runs the
- * program that lies there now, and its folder is closed to others.
+ * program now on disk, and its folder is closed to others.
  */
 
 #include <jansson.h>
@@ -12,7 +12,7 @@
 #include "system/file/file.h"
 #include "system/provision/state.h"
 
-/* `status` is the answer of `up`. */
+/* `status` is the reply of `up`. */
 void live_check(struct system_file *file, const struct state *state, const json_t *status,
                 struct findings *findings);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The credentials are those that the live services have, read from their configurations. A refusal
- * proves nothing of a server that lets nobody in, so each store is entered with its own credentials
- * first.
+ * The credentials are those of the live services, read from their configurations. If a server lets
+ * nobody in, a refusal verifies nothing, so each store is first entered with its own credentials.
  *
- * What connections may come to is a sum: each process of a service may have as many as its
- * "connections" says, and a few of the engine's. A server that has room for fewer refuses somebody
- * sooner or later, and always at the busiest time; so it is said while there is room.
+ * How many connections may be opened is a sum: each process of a service may have as many as its
+ * "connections" says, plus a few of the engine's own. A server with room for fewer refuses someone
+ * sooner or later, and always at the busiest time, so this warns while there is still room.
  */
 
 #include "system/verify/servers.h"
@@ -34,7 +33,7 @@ static json_t *read_stores(const struct system_file *file, const struct state *s
         const char *service = file->services[i].name;
         snprintf(name, sizeof name, "%s/service.json", service);
         if (state_read_json(state->folder_fd, name, &config, NULL) != FH_OK)
-            continue; /* live_check has said so */
+            continue; /* live_check has reported it */
         if (json_object_get(config, "store") && server_kind(server_text(config, "engine")))
             json_object_set(stores, service, json_object_get(config, "store"));
         if (json_object_get(stores, service))
@@ -75,8 +74,7 @@ static void try_store(const struct verifying *by, const struct system_service *o
     }
 }
 
-/* ---- Connections --------------------------------------------------------------------------------
- */
+/* ---- Connections ---------------------------------------------------------------------------- */
 
 static bool same_server(const json_t *a, const json_t *b)
 {
@@ -96,7 +94,7 @@ static int processes_of(const struct verifying *by, const struct system_service 
     return service->instances;
 }
 
-/* Of all services on the server of `store`; *ret_first: the first of them. */
+/* By all services on the server of `store`; *ret_first: the first of them. */
 static int count_needed(const struct verifying *by, const json_t *store,
                         const struct system_service **ret_first)
 {
@@ -125,10 +123,10 @@ static void check_room(const struct verifying *by, const struct system_service *
     struct fh_error error = {0};
     int needed = count_needed(by, store, &first);
     if (first != service)
-        return; /* each server once */
+        return; /* check each server once */
     enum fh_code code = kind->room(store, &room, &error);
     if (code == FH_UNSUPPORTED)
-        return; /* it has no limit that it tells of */
+        return; /* it reports no limit */
     if (code != FH_OK)
         findings_warning(by->findings, service->place,
                          "the connections of the server of %s were not counted: %s", service->name,

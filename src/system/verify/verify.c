@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in the folders is listed when it is asked, so that a new kind of file is tried without
- * anyone thinking of it. A path that has vanished meanwhile is no proof and no fault.
+ * The files in the folders are listed at the time of the check, so that a new kind of file is tried
+ * without anyone having to think of it. A path that has vanished in the meantime counts neither
+ * way.
  *
- * Where the kernel has no Landlock nothing keeps processes of one user apart: that is said as a
- * warning, since nobody has lifted anything.
+ * Where the kernel has no Landlock, nothing keeps processes of one user apart. That is a warning,
+ * not an error, since nobody has lifted the confinement.
  */
 
 #define _GNU_SOURCE
@@ -46,7 +47,7 @@ static void add_part(json_t *paths, const struct state *state, const char *part)
         closedir(directory);
 }
 
-/* Its own server's too: who can write there is the server's master. */
+/* Its own server's folder too: whoever can write there controls the server. */
 static void add_servers(json_t *paths, const struct state *state)
 {
     char folder[4352], part[320];
@@ -102,7 +103,7 @@ static void add_once(json_t *list, const char *sentence)
     json_array_append_new(list, json_string(sentence));
 }
 
-/* The gateway's door is the public's: it is not asked. */
+/* The gateway's port is the public's: it has no endpoint for this. */
 static void add_gaps(int abi, json_t *not_verified)
 {
     for (const char *const *gap = confine_gaps(abi); *gap; gap++)
