@@ -141,7 +141,6 @@ static enum fh_model first_model(const struct conformance_engine *engine)
                                                 : FH_KEY_VALUE;
 }
 
-/* In `model`; 0: in the first that each engine has, or in every one. */
 static int run_cases(const char *name, enum fh_model model, bool every_model,
                      const struct conformance_row *rows, size_t count)
 {

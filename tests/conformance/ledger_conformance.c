@@ -300,7 +300,7 @@ static void a_cursor_moves_only_from_where_it_is(struct conformance *c)
     EXPECT(now.position == 0);
 }
 
-/* As one that was made for its share and comes with a store that was moved. */
+/* As one that was made for its partition and comes with a store that was moved. */
 static void a_cursor_that_was_made_and_never_moved_moves(struct conformance *c)
 {
     struct ledger_cursor none = {0}, first = cursor_at(10, 0);

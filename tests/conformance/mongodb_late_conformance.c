@@ -149,7 +149,7 @@ static enum fh_code run_once(struct conformance *c, late_work *does, int n, enum
     return code;
 }
 
-/* As the room above does it: again, and alone, where another work was in the way. */
+/* As the layer above does it: again, and alone, where another work was in the way. */
 static enum fh_code run(struct conformance *c, late_work *does, int n)
 {
     enum fh_code code = run_once(c, does, n, STORE_WRITE);

@@ -207,7 +207,7 @@ static void run_member(void *argument)
         store_rollback(work);
 }
 
-/* What a room above does with a member that a broken group took with it. */
+/* What a layer above does with a member that a broken group took with it. */
 static void run_again_alone(struct member *members, int count)
 {
     for (int i = 0; i < count; i++) {

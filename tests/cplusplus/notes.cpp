@@ -67,6 +67,7 @@ void put_note(fh_work *w)
     fh_reply(w, 200, nullptr);
 }
 
+/* So is one that asks for more where it was caught, which ends it once more, and once more. */
 void get_note(fh_work *w)
 {
     Counted sql("SELECT id, text FROM notes WHERE id = :id");

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commits whose outcome somebody does not hear, on real servers, where it hurts most: while the server is away for
 longer than anybody waits for an answer, when the process is killed with its COMMIT on its way, which arrives when its
-successor has gone on, and when it is told to end meanwhile.
+successor has gone on, and when it is asked to end meanwhile.
 
 Services, links and what must be found are those of the link points (tests/links). A COMMIT is known here by what was
 tallied in its work. All engines are tried side by side, since they mostly wait; each case is told by a test of its own."""
@@ -159,7 +159,7 @@ async def events_told_to_nobody_get_their_positions(bed):
     await bed.right(name, {"made several": (1, 1)})
 
 
-# ---- It is told to end meanwhile ----------------------------------------------------------------
+# ---- It is asked to end meanwhile ----------------------------------------------------------------
 
 async def who_is_told_to_end_does_not_wait_for_a_commit(bed):
     name = bed.new_name()

@@ -376,7 +376,7 @@ static inline int64_t cursor_of(struct service *service)
     return service_count(service, "SELECT coalesce(max(position), 0) FROM fh_cursor");
 }
 
-/* Another instance has the share of users from now on. On the loop: with harness_run. */
+/* Another instance has the partition of users from now on. On the loop: with harness_run. */
 static inline void take_over_entry(void *argument)
 {
     struct fixture *fixture = argument;

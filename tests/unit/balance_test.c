@@ -59,7 +59,7 @@ static void two_become_three_and_only_what_must_moves(void **state)
 static void what_a_dead_one_had_goes_to_the_others_alone(void **state)
 {
     (void)state;
-    /* The third of three has died: its shares are nobody's. */
+    /* The third of three has died: its partitions are nobody's. */
     expect("000-111-", 2, "00001111");
     expect("0011--22", 3, "00110122");
 }

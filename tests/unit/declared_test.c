@@ -100,6 +100,7 @@ static void a_declaration_of_this_header_is_used_as_it_stands(void **state)
     release(&declared);
 }
 
+/* One that was forgotten in the list would be read of no object file but those of this header. */
 static void what_an_older_declaration_says_is_read_and_the_rest_is_zero(void **state)
 {
     struct declared declared;

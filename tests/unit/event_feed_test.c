@@ -366,7 +366,7 @@ static void publish_many(fh_work *w)
         fh_publish(w, "UserUpdated", json_pack("{s:i, s:s}", "id", next_id, "name", "Ann"));
 }
 
-/* Reads what a share has behind `from` to the end, and counts each position of an event. */
+/* Reads what a partition has behind `from` to the end, and counts each position of an event. */
 static struct asking read_partition(struct fixture *fixture, const char *partition,
                                     const struct asking *from, int *counts)
 {
@@ -542,8 +542,7 @@ static void a_cursor_ahead_of_its_source_is_refused(void **state)
     json_decref(state_now);
 }
 
-/* As after a store's file was copied back by hand: the same incarnation and position, another
- * event. */
+/* As if a store's file was copied back by hand: same incarnation and position, another event. */
 static void another_event_at_the_cursors_position_is_refused(void **state)
 {
     struct fixture *fixture = *state;

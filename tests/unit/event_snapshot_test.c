@@ -92,7 +92,7 @@ static void what_changes_between_pages_takes_effect_once(void **state)
     }
 }
 
-/* What a round has noted of keys is forgotten when the cursor is behind it. */
+/* What a resync has noted of keys is forgotten when the cursor is behind it. */
 static bool nothing_is_noted(void *argument)
 {
     struct fixture *fixture = argument;
@@ -236,7 +236,7 @@ static void a_store_that_goes_another_way_during_a_snapshot_is_noticed(void **st
     fixture->hook = live_another_life;
     open_search(fixture);
     expect_same(fixture);
-    assert_int_equal(fixture->pages, 7); /* two and a refused one; four of the round anew */
+    assert_int_equal(fixture->pages, 7); /* two and a refused one; four of the resync anew */
     close_search(fixture);
 }
 
@@ -322,7 +322,7 @@ static void a_paused_instance_of_a_former_life_changes_nothing(void **state)
     close_search(fixture);
 }
 
-/* Another life has begun a round since, and noted a key of it. */
+/* Another life has begun a resync since, and noted a key of it. */
 static void begin_another_resync(fh_work *w)
 {
     fh_exec(w, "UPDATE fh_round SET round = round + 1, phase = 1", NULL);
@@ -359,7 +359,7 @@ static const struct store_ops *real_ops;
 static struct store_ops away_ops;
 static const struct service *away_from;
 #define AWAY 4
-static int away; /* so many of its works find the store away, as soon as a round is over */
+static int away; /* so many of its works find the store away, as soon as a resync is over */
 
 static enum fh_code begin_away(struct store *store, enum store_mode mode, struct store_work **ret,
                                struct fh_error *error)
@@ -407,8 +407,8 @@ static struct fiber_queue for_refusal;
 static bool forgetting, refused;
 static struct fixture *changed;
 
-/* The first work that forgets what a round has noted fails once the publisher has refused the
- * feed, which is not the one that the round was about. */
+/* The first work that forgets what a resync has noted fails once the publisher has refused the
+ * feed, which is not the one that the resync was about. */
 static enum fh_code begin_until_refused(struct store *store, enum store_mode mode,
                                         struct store_work **ret, struct fh_error *error)
 {

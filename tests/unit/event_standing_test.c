@@ -35,7 +35,8 @@ static void leave_entry(void *argument)
     lease_manager_stop(((struct service *)argument)->context.leases);
 }
 
-/* In the order of a program that ends: the leases know of the shares until they are given back. */
+/* In the order of a program that ends: the leases know of the partitions until they are given back.
+ */
 static void close_instance(struct fixture *fixture)
 {
     struct service *service = &fixture->orders;

@@ -3,7 +3,7 @@
 #define TESTS_HTTP_SUPPORT_H
 
 /*
- * What the tests of room http share: a listening socket, a client that sends bytes as they are
+ * What the tests of layer `http` share: a listening socket, a client that sends bytes as they are
  * and collects what comes back, and a server whose handler echoes, holds or answers later.
  */
 

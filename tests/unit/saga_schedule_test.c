@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Schedules (docs/internals/schedules.md) that need an initiator, its receivers, and what lies between them.
+/* Schedules (docs/internals/schedules.md) that need an initiator, its receivers, and what lies
+ * between them.
  */
 
 #include "../support/fake_world.h"

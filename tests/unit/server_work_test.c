@@ -220,6 +220,7 @@ static void a_work_that_met_a_conflict_is_not_grouped_with_others_again(void **s
     finish(fixture);
 }
 
+/* It knows groups, and not what is guarded. */
 static void a_refusal_because_of_what_may_never_be_is_not_told(void **state)
 {
     struct fixture *fixture = *state;
