@@ -153,7 +153,8 @@ enum fh_code json_parse(const char *text, size_t length, json_t **ret, struct fh
         value = NULL;
     }
     if (!value && (rescued || !why.text[0])) /* no reason: jansson got no memory */
-        return error_set(error, FH_NO_MEMORY, "The JSON takes more memory than one work may have.");
+        return error_set(error, FH_NO_MEMORY,
+                         "The JSON needs more memory than one unit of work may have.");
     if (!value)
         return error_set(error, FH_INVALID, "Not valid JSON: line %d, column %d: %.160s.", why.line,
                          why.column, why.text);

@@ -78,7 +78,7 @@ static bool heard_before(fh_work *w, struct asked *asked, const char *question)
     asked->detail = json_string_at(record, "detail");
     asked->body = json_deep_copy(json_object_get(record, "body"));
     if (asked->status == 200 && !asked->body)
-        fh_fail(w, 500, "There is no memory left in this work for the answer of %s.",
+        fh_fail(w, 500, "This unit of work has no memory left for the answer of %s.",
                 asked->service);
     return true;
 }
@@ -89,7 +89,7 @@ static void record(fh_work *w, const struct asked *asked, const char *question)
                                asked->status, "retry_after_s", asked->retry_after_s, "body",
                                asked->body, "detail", asked->detail);
     if (!record)
-        fh_fail(w, 500, "There is no memory left in this work for the answer of %s.",
+        fh_fail(w, 500, "This unit of work has no memory left for the answer of %s.",
                 asked->service);
     work_asked_record(w, record);
 }

@@ -187,7 +187,7 @@ static json_t *told_or(const json_t *told, json_t *mine)
         return json_incref(theirs);
     }
     json_object_set_new(mine, "state", json_string("waiting"));
-    json_object_set_new(mine, "reason", json_string("No instance has this share now."));
+    json_object_set_new(mine, "reason", json_string("No instance has this partition now."));
     return mine;
 }
 

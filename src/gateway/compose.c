@@ -97,7 +97,7 @@ static enum fh_code parse_each(struct compose *compose, struct compose_part *par
     const json_t *each = json_object_get(declared, "each");
     const json_t *id = json_object_get(declared, "id");
     if (!each && id)
-        return refuse(error, compose, part, "\"id\" is of use with \"each\" alone.");
+        return refuse(error, compose, part, "\"id\" is of use only with \"each\".");
     if (!each)
         return FH_OK;
     const char *path = json_string_value(each);

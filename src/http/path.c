@@ -259,11 +259,10 @@ static enum fh_code check_literal(const char *pattern, struct slice segment, str
         fits = is_unreserved(segment.at[i]);
     if (fits)
         return FH_OK;
-    return error_set(
-        error, FH_INVALID,
-        "The path %s has the segment \"%.*s\": expected letters, digits, '-', '.', '_', "
-        "'~', or a {name} alone.",
-        pattern, (int)segment.length, segment.at);
+    return error_set(error, FH_INVALID,
+                     "The path %s has the segment \"%.*s\": expected letters, digits, '-', '.', "
+                     "'_', '~', or nothing but a {name}.",
+                     pattern, (int)segment.length, segment.at);
 }
 
 enum fh_code path_check(const char *pattern, struct fh_error *error)

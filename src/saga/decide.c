@@ -131,11 +131,10 @@ void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
                     true; /* with no undo route, the step's own route answers `never` or `fixed` */
         }
         if (left && rules->steps[state->step].outside) {
-            decide_park(
-                state,
-                "Step %s goes out of the system, where it was done or may have been by the life "
-                "before the restore, and nothing undoes it.",
-                rules->steps[state->step].name);
+            decide_park(state,
+                        "Step %s goes out of the system: it was or may have been done there before "
+                        "the restore, and nothing undoes it.",
+                        rules->steps[state->step].name);
             return;
         }
         if (left)

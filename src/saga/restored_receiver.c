@@ -45,12 +45,12 @@ static void tell_lost(const struct over *over, const struct ledger_saga *saga,
                  over->manager->context->service->name, id);
     else if (done)
         snprintf(todo, sizeof todo,
-                 "Look in %s whether it is there, by the saga's input, and enter it by hand, or "
-                 "take back what the saga did elsewhere.",
+                 "Check in %s whether it is there, by the saga's input, and enter it by hand, or "
+                 "undo by hand what the saga did elsewhere.",
                  receiver);
     else
         snprintf(todo, sizeof todo,
-                 "Look in %s whether what was undone stands there again, and take it back by hand.",
+                 "Check in %s whether what was undone is there again, and undo it by hand.",
                  receiver);
     restored_news_add(over->news, &(struct restored_entry){
                                       .peer = receiver, .saga = id, .what = what, .todo = todo});

@@ -188,8 +188,9 @@ static bool deadline_passed(struct saga_run *run, const struct saga_state *state
         return false;
     if (late_ns < SAGA_LATE_MS * INT64_C(1000000))
         return true;
-    log_info("saga %s %s: its deadline passed while nobody looked; it has %d s more",
-             run->type->rules.name, run->reference, SAGA_GRACE_MS / 1000);
+    log_info(
+        "saga %s %s: its deadline passed while this process was not running it; it has %d s more",
+        run->type->rules.name, run->reference, SAGA_GRACE_MS / 1000);
     run->deadline_ns = world_in_ms(world, SAGA_GRACE_MS);
     return false;
 }

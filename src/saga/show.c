@@ -32,8 +32,8 @@ enum fh_code saga_id_parse(const char *text, struct saga_id *ret, struct fh_erro
         memcpy(ret->start_id, dot + 2, sizeof ret->start_id);
     if (!by_start && (!end || *end))
         return error_set(error, FH_INVALID,
-                         "`id` must be a saga's, BIRTH.NUMBER or BIRTH.~START, as Freehold-Saga "
-                         "and the list of sagas tell it.");
+                         "`id` must be a saga's, BIRTH.NUMBER or BIRTH.~START, as in Freehold-Saga "
+                         "and the list of sagas.");
     return FH_OK;
 }
 
@@ -167,7 +167,7 @@ static void why_of(const struct ledger_saga *row, const json_t *state, const str
     else
         snprintf(where, sizeof where, "which runs here");
     if (strcmp(row->status, "parked") == 0)
-        snprintf(out, WHY_SIZE, "It waits for a person: %s", parked ? parked : "nobody said why.");
+        snprintf(out, WHY_SIZE, "It needs an operator: %s", parked ? parked : "nobody said why.");
     else if (strcmp(row->status, "abandoned") == 0)
         say_abandoned(state, way, out);
     else if (strcmp(row->status, "ended") == 0)

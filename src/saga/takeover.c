@@ -66,7 +66,7 @@ static void adopt(struct saga_manager *manager)
     } while (code == FH_CONFLICT && error.retryable && !manager->stopping &&
              work_retry(manager->context, &tries, -1));
     if (code)
-        log_warning("Sagas of dead instances could not be looked for, and will be again: %s",
+        log_warning("Dead instances' sagas could not be searched for; this will be tried again: %s",
                     error.message);
     if (!code && adopted == 0)
         return;

@@ -129,8 +129,9 @@ static void look(void *argument)
         manager->look_again = false; /* true again if positions come during the look */
         if (look_once(manager, &error) == FH_OK)
             continue;
-        log_warning("Sagas that have started could not be looked for; this will be tried again: %s",
-                    error.message);
+        log_warning(
+            "Sagas that have started could not be searched for; this will be tried again: %s",
+            error.message);
         manager->look_again = true;
         fiber_wait_until(&manager->adoptable, manager->context->world,
                          world_in_ms(manager->context->world, LOOK_AGAIN_MS));

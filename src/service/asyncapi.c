@@ -74,7 +74,7 @@ static json_t *envelope_schema(const char *service, const char *type, json_t *da
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         json_array_append_new(names, json_string(required[i]));
     put(json_object_get(properties, "subject"), "description",
-        json_string("The key: events of one key are heard in their order."));
+        json_string("The key: events of one key are applied in their order."));
     put(properties, "specversion", constant("string", json_string("1.0")));
     put(properties, "source", constant("string", json_sprintf("/%s", service)));
     put(properties, "type", constant("string", json_string(type)));

@@ -114,8 +114,8 @@ static int judge(struct audience *audience, const struct http_request *request,
     const char *from = http_request_header(request, "Freehold-From");
     bool undo = http_request_header(request, "Freehold-Undo") != NULL;
     if (!token) {
-        *ret_why = "This service takes requests from the system's gateway, services and operators "
-                   "alone: a " IDENTITY_HEADER " is missing.";
+        *ret_why = "This service takes requests only from the system's gateway, services and "
+                   "operators: a " IDENTITY_HEADER " is missing.";
         bool plain = !from && !undo && (!route || route->audience == FH_PUBLIC);
         return audience->open && plain ? 0 : 401;
     }

@@ -370,7 +370,7 @@ void backup_answer(struct runtime *runtime, struct exchange *exchange)
         backup->ended = true;
     }
     if (!fiber_start(runtime->world->fibers, tell, backup))
-        world_fatal(runtime->world, "no fiber to tell of a backup on");
+        world_fatal(runtime->world, "no fiber to report a backup on");
     exchange_answer(exchange, 200, NULL, body, (size_t)length, NULL, 0);
 }
 

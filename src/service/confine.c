@@ -112,11 +112,10 @@ enum fh_code confine(const char *folder, const char *readable, const char *const
     *ret = (struct confinement){.abi = ask_abi()};
     int threads = count_threads();
     if (threads != 1)
-        return error_set(
-            error, FH_CONFLICT,
-            "The process has %d threads before it is confined, and Landlock would hold "
-            "this one alone.",
-            threads);
+        return error_set(error, FH_CONFLICT,
+                         "The process has %d threads before it is confined, and Landlock would "
+                         "confine only this one.",
+                         threads);
     if (ret->abi == 0) {
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         return FH_OK;

@@ -139,7 +139,7 @@ static void write_events(struct text *text, const struct runtime *runtime)
     write_value(text, "freehold_events_applied_total", "counter", "Events of others applied.",
                 manager->counters.applied);
     write_value(text, "freehold_events_parked_total", "counter",
-                "Events of others parked, those behind a failed one included.",
+                "Parked events of other services, those after a failed one included.",
                 manager->counters.parked);
     write_value(text, "freehold_events_retried_total", "counter",
                 "Parked events applied after all.", manager->counters.retried);
@@ -147,7 +147,7 @@ static void write_events(struct text *text, const struct runtime *runtime)
                 "Events removed from the outbox because nobody needs them.",
                 (uint64_t)manager->trimmed.removed);
     write_value(text, "freehold_subscribers_expired", "gauge",
-                "Subscribers, or shares of them, behind what is kept of events.",
+                "Subscribers, or partitions of them, that lag behind the events that are kept.",
                 (uint64_t)manager->trimmed.expired);
     json_t *own = event_manager_own(manager), *subscription;
     size_t i;

@@ -153,7 +153,7 @@ static void open_notifier(struct runtime *runtime)
         return;
     snprintf(path, sizeof path, "%s/" NOTIFIER_FILE, folder);
     if (store_notifier_open(store, path, &error) != FH_OK)
-        log_warning("Other instances' events are heard of up to a second late: %s", error.message);
+        log_warning("Other instances' events are noticed up to a second late: %s", error.message);
 }
 
 static void tell_move(void *context, const struct course *course)

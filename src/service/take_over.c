@@ -322,7 +322,7 @@ static enum fh_code take_one_command(struct taking *taking, const json_t *told,
     if (!command.caller || !command.key || !command.birth || !outcome ||
         !json_integer_at(told, "number", &number) || !json_integer_at(told, "attempt", &attempt) ||
         !json_integer_at(told, "created_ms", &created_ms))
-        return error_set(error, FH_INVALID, "%s tells of a command that is none.",
+        return error_set(error, FH_INVALID, "%s reports a command that is none.",
                          taking->what->service);
     command.number = number;
     command.attempt = attempt;
@@ -354,7 +354,7 @@ static enum fh_code take_one_caller(struct taking *taking, const json_t *told,
     char known[ID_SIZE] = "";
     if (!caller || !birth || !newest || !closed.still_open ||
         !json_integer_at(told, "closed_through", &through))
-        return error_set(error, FH_INVALID, "%s tells of a caller that is none.",
+        return error_set(error, FH_INVALID, "%s reports a caller that is none.",
                          taking->what->service);
     closed.closed_through = through;
     enum fh_code code = begin(taking, &work, error);
@@ -464,7 +464,7 @@ static enum fh_code take_patiently(struct taking *taking, struct fh_error *error
     bool done = false;
     while (!done) {
         if (runtime->phase == RUNTIME_DRAINING)
-            return error_set(error, FH_UNAVAILABLE, "It was told to end before it began.");
+            return error_set(error, FH_UNAVAILABLE, "It was asked to end before it began.");
         if (take_all(taking, &done, error) == FH_OK)
             continue;
         if (pause_ms == PAUSE_MS_MAX)

@@ -40,10 +40,9 @@ static void look(struct world_timer *timer)
         requests->answered++;
     }
     if (requests->answered > 0 && !was_told)
-        log_warning(
-            "The store's server does not say whether works were committed: their clients are "
-            "answered 503 and told to ask again. What follows from these works waits "
-            "until it does.");
+        log_warning("The store's server does not say whether some transactions were committed: "
+                    "their clients are answered 503 and asked to try again. What follows from "
+                    "these transactions waits until it does.");
     if (requests->first)
         look_later(runtime);
 }
@@ -85,7 +84,7 @@ void undecided_leave(struct runtime *runtime, struct undecided_request *request)
         requests->last = request->previous;
     requests->answered -= request->answered;
     if (request->answered && requests->answered == 0)
-        log_info("It is known again of every work whether it was committed.");
+        log_info("It is known again of every transaction whether it was committed.");
 }
 
 void undecided_stop(struct runtime *runtime)

@@ -205,7 +205,7 @@ void run_node_restart(struct run_node *node)
 {
     if (!node->life || node->life->runtime.phase == RUNTIME_DRAINING)
         return;
-    simulate_say(&node->run->simulate, node->node, "is told to end");
+    simulate_say(&node->run->simulate, node->node, "is asked to end");
     runtime_stop(&node->life->runtime);
 }
 

@@ -27,8 +27,8 @@ struct simulate_server *simulate_server_new(const char *engine, struct simulate 
     char lacks[160];
     if (model && !model->make) {
         snprintf(lacks, sizeof lacks,
-                 "This build can't simulate %.40s: headers that its model needs were missing "
-                 "(src/simulate/meson.build).",
+                 "This freehold can't simulate %.40s: it was built without the headers that its "
+                 "model needs (make deps installs them).",
                  engine);
         failed(context, lacks);
     } else if (model && (server = model->make(simulate, failed, context)) != NULL) {

@@ -103,8 +103,8 @@ void wire_faults_draw(struct simulate_wire *wire)
     wire->faults.torn = rate(simulate);
     wire->faults.slow = rate(simulate);
     simulate_say(simulate, NULL,
-                 "server: of a million messages %u cut before, %u behind, %u swallowed, %u held, "
-                 "%u torn, %u slow",
+                 "server: of a million messages %u cut before, %u after, %u swallowed, %u held, %u "
+                 "torn, %u slow",
                  wire->faults.cut_before, wire->faults.cut_behind, wire->faults.swallowed,
                  wire->faults.held, wire->faults.torn, wire->faults.slow);
 }

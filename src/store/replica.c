@@ -134,7 +134,7 @@ static void look(struct store_replicas *replicas)
                             : "the primary answers again");
     replicas->primary_gone = gone;
     if (!gone && !position[0] && !replicas->said_mute)
-        replicas->told("the primary does not tell where its log stands (MariaDB: log_bin is off): "
+        replicas->told("the primary does not report its log's position (MariaDB: log_bin is off): "
                        "its replicas are not read");
     replicas->said_mute = !gone && !position[0];
     for (int i = 0; i < replicas->count && !gone && !replicas->closing; i++) {

@@ -133,7 +133,7 @@ static enum fh_code ask(struct store *store, struct store_placed *placed, int co
             return code;
     }
     return error_set(error, FH_UNAVAILABLE,
-                     "Events of committed works are not found in the outbox of the store.");
+                     "Events of committed transactions are missing from the store's outbox.");
 }
 
 /* Takes the first ones that wait, as many as one statement can answer. */

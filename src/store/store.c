@@ -57,14 +57,15 @@ enum fh_code store_hold(struct store *store, struct fh_error *error)
     struct store_hold *hold = &store->hold;
     int64_t until = world_in_ms(store->world, STORE_HOLD_MS_MAX);
     if (hold->held)
-        return error_set(error, FH_UNAVAILABLE, "The store's works are held off already.");
+        return error_set(error, FH_UNAVAILABLE, "The store's transactions are held already.");
     hold->held = true;
     while (hold->writing > 0) {
         if (!fiber_wait_until(&hold->quiet, store->world, until)) {
             store_release(store);
-            return error_set(error, FH_UNAVAILABLE,
-                             "The store's works did not end within %d s, so it was not held.",
-                             STORE_HOLD_MS_MAX / 1000);
+            return error_set(
+                error, FH_UNAVAILABLE,
+                "The store's transactions did not end within %d s, so it was not held.",
+                STORE_HOLD_MS_MAX / 1000);
         }
     }
     enum fh_code code = FH_OK;

@@ -44,7 +44,7 @@ static _Noreturn void fail(fh_work *w, struct fh_error *error)
 static _Noreturn void fail_memory(fh_work *w)
 {
     struct fh_error error;
-    error_set(&error, FH_NO_MEMORY, "The document does not fit into the work.");
+    error_set(&error, FH_NO_MEMORY, "The document does not fit into the unit of work's memory.");
     work_fail(w, &error);
 }
 
@@ -110,8 +110,8 @@ static _Noreturn void fail_second(fh_work *w, const char *name)
 {
     struct fh_error error;
     error_set(&error, FH_UNSUPPORTED,
-              "One work changes one document: this one has changed %.80s and would change %.80s. "
-              "Keep what changes together in one document, or use an event or a saga.",
+              "One unit of work changes one document: this one has changed %.80s and would change "
+              "%.80s. Keep what changes together in one document, or use an event or a saga.",
               w->document_changed, name);
     work_fail(w, &error);
 }

@@ -138,7 +138,8 @@ void lease_add(struct lease_manager *manager, struct lease *lease)
 
 static void lose_all(struct lease_manager *manager)
 {
-    log_warning("This instance was taken for dead: what it had is others' now; it begins anew.");
+    log_warning("This instance was taken for dead, and others have taken over its leases: it "
+                "starts again as a new one.");
     manager->joined = false;
     for (struct lease *lease = manager->leases; lease; lease = lease->next) {
         if (lease->state == LEASE_OURS) {
@@ -196,7 +197,7 @@ static void join_again(struct lease_manager *manager)
     if (other && !lease_member_dead(manager, other)) {
         if (!manager->shut_out)
             log_warning("Another process is instance %s of this service: this one applies no "
-                        "events and runs no sagas as long as that lives.",
+                        "events and runs no sagas while that one lives.",
                         manager->instance);
         manager->shut_out = true;
         return;
@@ -281,7 +282,7 @@ static void bury_dead(struct lease_manager *manager)
                                       .beat = member->beat};
         if (run(&statement, &error) != FH_OK)
             continue; /* it has beaten, another instance was quicker, or the store is away */
-        log_warning("%s (%s) shows no life: what it had is taken over.", member->name,
+        log_warning("%s (%s) does not respond: its leases are taken over.", member->name,
                     member->owner);
         lease_member_forget(manager, i);
         /* Events that it committed but that have no positions yet. */
@@ -436,7 +437,7 @@ enum fh_code lease_manager_start(struct lease_manager *manager, struct fh_error 
         return code;
     manager->alive = fiber_start(manager->context->world->fibers, live, manager);
     if (!manager->alive)
-        return error_set(error, FH_NO_MEMORY, "There is no fiber left for this instance's life.");
+        return error_set(error, FH_NO_MEMORY, "There is no fiber left for this instance's leases.");
     return FH_OK;
 }
 

@@ -73,16 +73,15 @@ static void tell_command(struct hearing *hearing, const struct ledger_command *c
              "restored: the key is %.160s.",
              hearing->service, pending ? "is still carrying out" : "did",
              step ? step + 1 : command->key, saga, hearing->caller->caller, command->key);
-    restored_news_add(
-        &hearing->news,
-        &(struct restored_entry){
-            .peer = hearing->caller->caller,
-            .saga = saga,
-            .what = what,
-            .todo = pending ? "Wait until it has ended, look what it did, and take it back by hand "
-                              "or enter in the caller what it belongs to."
-                            : "Look for what was done under that key, and take it back by hand or "
-                              "enter in the caller what it belongs to."});
+    restored_news_add(&hearing->news,
+                      &(struct restored_entry){
+                          .peer = hearing->caller->caller,
+                          .saga = saga,
+                          .what = what,
+                          .todo = pending ? "Wait until it has ended, check what it did, and undo "
+                                            "it by hand or enter in the caller what it belongs to."
+                                          : "Check what was done under that key, and undo it by "
+                                            "hand or enter in the caller what it belongs to."});
 }
 
 static bool see_command(void *context, const struct ledger_command *command)

@@ -15,7 +15,8 @@ static const struct {
     const char *name, *failing, *again;
 } kinds[TROUBLE_KINDS] = {
     [TROUBLE_READS] = {"reads", "The store answers no reads", "The store answers reads again"},
-    [TROUBLE_WRITES] = {"writes", "The store takes no works", "The store takes works again"}};
+    [TROUBLE_WRITES] = {"writes", "The store takes no transactions",
+                        "The store takes transactions again"}};
 
 static void failed(struct trouble *trouble, enum trouble_kind kind, int64_t now_ns,
                    const struct fh_error *error)

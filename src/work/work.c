@@ -143,8 +143,8 @@ void work_must_be_asking(fh_work *w, const char *what)
         return;
     fail_with(w, FH_UNSUPPORTED,
               work_printf(w,
-                          "%s was called after the store was used: ask others first, then use "
-                          "the own store (fh_peek looks without using it).",
+                          "%s was called after the store was used: ask other services first, then "
+                          "use the own store (fh_peek reads without using it).",
                           what));
 }
 
@@ -350,7 +350,7 @@ void work_committed(fh_work *w)
  * durable. */
 static enum fh_code run_apart(fh_work *w)
 {
-    error_set(&w->failure, FH_CONFLICT, "What the work has read was not committed.");
+    error_set(&w->failure, FH_CONFLICT, "What the unit of work has read was not committed.");
     w->failure.retryable = true;
     set_problem(w, &w->failure);
     return FH_CONFLICT;
@@ -461,7 +461,8 @@ enum fh_code work_run(fh_work *w)
         if (code != FH_CONFLICT || !w->failure.retryable)
             break;
         if (!work_retry(w->context, &tries, w->deadline_ns)) {
-            error_set(&w->failure, FH_UNAVAILABLE, "The work met conflicts again and again.");
+            error_set(&w->failure, FH_UNAVAILABLE,
+                      "The unit of work conflicted with others again and again.");
             set_problem(w, &w->failure);
             code = FH_UNAVAILABLE;
             w->by_store = false;

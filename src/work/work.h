@@ -156,7 +156,7 @@ _Noreturn void work_fail(fh_work *w, const struct fh_error *error); /* maps code
 /* Returns to where the handler was called, over all its frames: unwind.c. `how`: for setjmp. */
 _Noreturn void work_end_handler(fh_work *w, int how);
 _Noreturn void work_fail_problem(fh_work *w, int status, json_t *problem);
-#define WORK_MEMORY_FAULT "The work needs more memory than it may have."
+#define WORK_MEMORY_FAULT "The unit of work needs more memory than it may have."
 void *work_alloc(fh_work *w, size_t size);
 char *work_printf(fh_work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *work_vprintf(fh_work *w, const char *format, va_list args)

@@ -437,7 +437,7 @@ static void a_work_that_stood_still_runs_again(struct conformance *c)
     EXPECT(connection->broken);
     for (int i = 0; i < 2; i++) {
         EXPECT(conformance_exec(c, work, "INSERT INTO item VALUES (2)", NULL) == FH_CONFLICT);
-        EXPECT(c->error.retryable && strstr(c->error.message, "The work stood still"));
+        EXPECT(c->error.retryable && strstr(c->error.message, "was idle between two statements"));
     }
     EXPECT(conformance_commit(c, work) == FH_CONFLICT && c->error.retryable);
     conformance_reads(c, "SELECT id FROM item", "[]");

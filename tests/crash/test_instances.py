@@ -217,7 +217,7 @@ def test_an_instance_killed_and_others_paused_lose_nothing_and_double_nothing(sy
         print(system.logs())
         raise
     log = "\n".join(path.read_text() for path in pathlib.Path(system.state).glob("orders/log*"))
-    assert "shows no life: what it had is taken over" in log
+    assert "does not respond: its leases are taken over" in log
     assert TAKEN_FOR_DEAD in log
 
 

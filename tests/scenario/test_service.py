@@ -467,7 +467,7 @@ def test_a_full_disk_refuses_writes_keeps_answering_reads_and_recovers_by_itself
     trouble = trouble_of(users)
     assert list(trouble) == ["writes"] and trouble["writes"]["failures"] >= 69, trouble
     assert trouble["writes"]["why"] == "The store's disk is full."
-    assert users.log.read_text().count("The store takes no works: The store's disk is full.") == 1
+    assert users.log.read_text().count("The store takes no transactions: The store's disk is full.") == 1
     wait_for("it has lasted long enough for a word on its end", lambda: trouble_of(users)["writes"]["since_ms"] >= 1000)
     filler.unlink()
     wait_for("it finds out itself that there is room again", lambda: trouble_of(users) == {})
@@ -475,7 +475,7 @@ def test_a_full_disk_refuses_writes_keeps_answering_reads_and_recovers_by_itself
         assert users.add(name, key=key).status == 201, "the same key may be tried again"
         acknowledged.append(name)
     assert trouble_of(users) == {}
-    assert "The store takes works again, after " in users.log.read_text()
+    assert "The store takes transactions again, after " in users.log.read_text()
     assert users.end(signal.SIGKILL) == -signal.SIGKILL
     assert users.start().ask("GET", f"/api/users/{ids[0]}").status == 200
     assert users.end() == 0

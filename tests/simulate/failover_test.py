@@ -29,7 +29,7 @@ def nothing_is_there_in_part_or_twice_and_who_can_not_follow_says_so():
 
 def a_process_whose_last_works_are_gone_says_so_and_begins_anew():
     """Else a saga that is gone would be carried on from its memory."""
-    return "has gone back behind works that it had acknowledged" in simulate("--seed", *ENDS, "--trace").stdout
+    return "has lost writes that it had acknowledged" in simulate("--seed", *ENDS, "--trace").stdout
 
 
 CASES = [nothing_is_there_in_part_or_twice_and_who_can_not_follow_says_so]

@@ -17,7 +17,7 @@ import sys
 import tap
 
 PROGRAM, FILE = sys.argv[1:3]
-FATES = {1: "cut before it", 2: "cut behind it", 3: "lost, and nobody is told", 4: "cut, and it comes late",
+FATES = {1: "cut before it", 2: "cut behind it", 3: "lost, and nobody is notified", 4: "cut, and it comes late",
          5: "cut, and refused for a while"}
 WANTED = os.environ.get("FREEHOLD_LINKS", "50,25")
 SINGLES, PAIRS = (10 ** 9, 10 ** 9) if WANTED == "all" else (int(part) for part in WANTED.split(","))

@@ -273,7 +273,7 @@ static void a_wrong_event_is_the_programs_fault(void **state)
                   {publish_misshapen, "does not fit its declared shape"},
                   {publish_no_object, "must be an object"},
                   {publish_too_many, "at most 10000 events"},
-                  {hear_nothing, "hears no event"}};
+                  {hear_nothing, "handles no event"}};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct service_run run = service_do(&fixture->service, faults[i].handler);
         assert_int_equal(run.status, 500);

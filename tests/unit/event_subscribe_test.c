@@ -266,7 +266,8 @@ static enum fh_code commit_a_few(struct store_work *work, struct fh_error *error
     sql_run(work, "SELECT count(*) FROM seen", NULL, 0, read_count, &rows, NULL, NULL);
     if (rows - rows_before > FEW) {
         honest->rollback(work);
-        error_set(error, FH_CONFLICT, "The work met another one on the same rows.");
+        error_set(error, FH_CONFLICT,
+                  "The transaction conflicted with another one on the same rows.");
         error->retryable = true;
         return FH_CONFLICT;
     }

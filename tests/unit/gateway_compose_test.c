@@ -98,7 +98,7 @@ static void a_wrong_declaration_is_refused_with_a_sentence_that_names_the_place(
     assert_refused(PARTS("{\"name\": \"x\", \"get\": \"a /{ids}\", \"each\": \"o..p\"}"),
                    "\"each\" is a path such as");
     assert_refused(PARTS("{\"name\": \"x\", \"get\": \"a /\", \"id\": \"p\"}"),
-                   "with \"each\" alone");
+                   "only with \"each\"");
     assert_refused(PARTS("{\"name\": \"x\", \"get\": \"a /\", \"requird\": true}"),
                    "\"requird\" is not known");
     assert_refused(PARTS("{\"name\": \"x\", \"get\": \"a /\", \"required\": 1}"), "true or false");

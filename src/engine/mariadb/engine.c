@@ -77,9 +77,9 @@ static enum fh_code prepare_database(struct mariadb_connection *connection, stru
                              " LIMIT 1",
                              take_first, foreign, error);
     if (code == FH_OK && foreign[0])
-        return error_set(error, FH_UNSUPPORTED,
-                         "The table %s is not kept by InnoDB: a work could not roll it back.",
-                         foreign);
+        return error_set(
+            error, FH_UNSUPPORTED,
+            "The table %s is not kept by InnoDB: a unit of work could not roll it back.", foreign);
     return code;
 }
 

@@ -233,15 +233,15 @@ static enum fh_code classify(const struct mariadb_store *store,
     if (mariadb_is_lost(failure->number)) {
         error_set(error, FH_CONFLICT,
                   failure->number == ER_AUTOINC_READ_FAILED
-                      ? "The work met another one in the store where it was to get its next "
+                      ? "The transaction conflicted with another one over the next "
                         "AUTO_INCREMENT, or there are none left."
-                      : "The work met another one in the store.");
+                      : "The transaction conflicted with another one.");
         if (error)
             error->retryable = true;
         return FH_CONFLICT;
     }
     if (failure->number == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION)
-        return error_set(error, FH_UNSUPPORTED, "A reading work can't change the store.");
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     if (failure->number == ER_NET_PACKET_TOO_LARGE)
         return error_set(error, FH_INVALID,
                          "A value is too large for the store (max_allowed_packet).");

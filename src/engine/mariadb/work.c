@@ -132,7 +132,7 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
     enum fh_code code = FH_OK;
     *ret = NULL;
     if (!work)
-        return error_set(error, FH_NO_MEMORY, "No memory for a work.");
+        return error_set(error, FH_NO_MEMORY, "No memory for a unit of work.");
     work->base = (struct store_work){.store = base, .mode = mode};
     if (is_writing(mode))
         turn_take(store, mode);
@@ -182,13 +182,13 @@ static enum fh_code judge(struct mariadb_work *work, const char *sql, bool *ret_
     mariadb_text_put(text);
     if (control)
         return error_set(error, FH_UNSUPPORTED,
-                         "Freehold begins and ends the work and keeps the session: \"%.40s\" can't "
-                         "be run in it.",
+                         "Freehold begins and ends the transaction and owns the session: \"%.40s\" "
+                         "can't be run in it.",
                          sql);
     if (*ret_schema && work->wrote && is_writing(work->base.mode))
         return error_set(error, FH_UNSUPPORTED,
-                         "MariaDB commits what stands before a statement that changes the schema: "
-                         "\"%.40s\" can't be run behind others of the work.",
+                         "MariaDB commits implicitly before a statement that changes the schema: "
+                         "\"%.40s\" can't follow other statements of a unit of work.",
                          sql);
     return FH_OK;
 }
@@ -207,7 +207,8 @@ static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns
 static enum fh_code idle_fail(struct fh_error *error)
 {
     error_set(error, FH_CONFLICT,
-              "The work stood still between two statements, and the store's server ended it.");
+              "The transaction was idle between two statements for too long, and the "
+              "store's server ended it.");
     error->retryable = true;
     return FH_CONFLICT;
 }
@@ -343,7 +344,7 @@ void mariadb_rollback(struct store_work *base)
 
 static enum fh_code run_again(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "The link to the store ended before the work did.");
+    error_set(error, FH_CONFLICT, "The connection to the store ended before the transaction did.");
     if (error)
         error->retryable = true;
     return FH_CONFLICT;

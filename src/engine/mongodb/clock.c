@@ -20,7 +20,7 @@ static enum fh_code ask(struct mongodb_call *call, struct fh_error *error)
         mongoc.bson_iter_type(&at) == BSON_TYPE_DATE_TIME)
         asked->now_ms = mongoc.bson_iter_date_time(&at);
     else if (!code)
-        code = error_set(error, FH_UNSUPPORTED, "The server does not tell its time.");
+        code = error_set(error, FH_UNSUPPORTED, "The server does not report its time.");
     mongoc.bson_destroy(&reply);
     return code;
 }

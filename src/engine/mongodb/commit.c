@@ -187,7 +187,7 @@ static void drop_untouched(struct mongodb_work *own)
 static enum fh_code too_large(struct fh_error *error)
 {
     return error_set(error, FH_UNSUPPORTED,
-                     "The work writes more than fits into one document of MongoDB: %d MiB.",
+                     "The unit of work writes more than fits into one document of MongoDB: %d MiB.",
                      MONGODB_DOCUMENT_SIZE_MAX >> 20);
 }
 
@@ -318,7 +318,8 @@ static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *o
     if (!code)
         code = lock_keys(entry, own, error);
     if (!code && !mongodb_is_valid(own)) {
-        code = error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+        code =
+            error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
         if (error)
             error->retryable = true;
     }
@@ -385,7 +386,8 @@ enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error)
         if (own->changes || own->events || own->ranges) {
             code = commit_changes(own, error);
         } else if (!mongodb_is_valid(own)) {
-            code = error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+            code = error_set(error, FH_CONFLICT,
+                             "What the unit of work has read was changed meanwhile.");
             if (error)
                 error->retryable = true;
         }

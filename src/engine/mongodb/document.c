@@ -247,7 +247,8 @@ static enum fh_code hand_out(const json_t *document, json_t **ret, struct fh_err
 {
     *ret = json_copy_all(document);
     return *ret ? FH_OK
-                : error_set(error, FH_NO_MEMORY, "The document does not fit into the work.");
+                : error_set(error, FH_NO_MEMORY,
+                            "The document does not fit into the unit of work's memory.");
 }
 
 static enum fh_code get(struct store_work *work, const char *collection, const char *id,

@@ -100,7 +100,7 @@ enum fh_code mongodb_left_read(const char *collection, const bson_t *document, b
     if (!*ret_any || (id && mongodb_document_at(&own, "work", ret) && is_entry(ret)))
         return FH_OK;
     return error_set(error, FH_INVALID,
-                     "What a work has left in '%.80s' of %.40s is not such as works leave: the "
-                     "store is damaged.",
+                     "What a unit of work has left in '%.80s' of %.40s is not what units of work "
+                     "leave: the store is damaged.",
                      id ? id : "?", collection);
 }

@@ -378,7 +378,7 @@ enum fh_code mongodb_sequence(struct store *store, struct store_placed *placed, 
         placed[i].position = position_of(mongodb, placed[i].event_id, &at);
         if (!placed[i].position)
             return error_set(error, FH_UNAVAILABLE,
-                             "The events of committed works are numbered later.");
+                             "The events of committed transactions are numbered later.");
     }
     return FH_OK;
 }

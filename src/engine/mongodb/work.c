@@ -192,7 +192,7 @@ static void fetched_release(struct fetching *fetching)
 
 static enum fh_code changed_meanwhile(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+    error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
     if (error)
         error->retryable = true;
     return FH_CONFLICT;
@@ -248,7 +248,7 @@ static enum fh_code must_write(const struct store_work *work, struct fh_error *e
 {
     if (mongodb_writes(work))
         return FH_OK;
-    return error_set(error, FH_UNSUPPORTED, "A work that reads changes nothing.");
+    return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
 }
 
 enum fh_code mongodb_put(struct store_work *work, const char *collection, const char *id,
@@ -286,9 +286,10 @@ static enum fh_code drop_untouched(struct mongodb_work *own, struct fh_error *er
     if (!change)
         return FH_OK;
     if (!mongodb_is_untouched(change))
-        return error_set(error, FH_UNSUPPORTED,
-                         "One work changes one document: this one has changed '%.80s' in %s.",
-                         change->id, change->collection);
+        return error_set(
+            error, FH_UNSUPPORTED,
+            "One unit of work changes one document: this one has changed '%.80s' in %s.",
+            change->id, change->collection);
     *at = change->next;
     json_decref(change->old);
     json_decref(change->new);

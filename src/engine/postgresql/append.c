@@ -82,7 +82,8 @@ static enum fh_code send(struct postgresql_work *work, struct text arrays[ARRAYS
     for (int i = 0; i < ARRAYS; i++) {
         text_append(&arrays[i], "}", 1);
         if (arrays[i].overflow)
-            return error_set(error, FH_CONFLICT, "The works of one transaction tell too much.");
+            return error_set(error, FH_CONFLICT,
+                             "The units of work of one transaction publish too much.");
         values[i] = (struct sql_value){
             .kind = SQL_TEXT, .text = arrays[i].data, .length = arrays[i].length};
     }

@@ -148,13 +148,13 @@ static enum fh_code session_check(const struct postgresql_store *store,
         return FH_OK; /* it can fetch again whatever it loses */
     if (strcmp(session->fsync, "on") != 0)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's server has fsync=%s, and would lose committed works with "
-                         "its power: set fsync=on.",
+                         "The store's server has fsync=%s and would lose committed transactions in "
+                         "a power failure: set fsync=on.",
                          session->fsync);
     if (strcmp(session->commit, "off") == 0)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's server has synchronous_commit=off for this user or "
-                         "database, and would lose committed works with its power: set it to on.");
+                         "The store's server has synchronous_commit=off for this user or database "
+                         "and would lose committed transactions in a power failure: set it to on.");
     if (session->standby) {
         error_set(error, FH_UNAVAILABLE,
                   "The store's server is a standby, which takes no writes: it waits to be "

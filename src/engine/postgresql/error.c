@@ -138,7 +138,8 @@ static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
         return value_error(sqlstate, error);
     case KIND_AGAIN:
         return retryable(
-            error, error_set(error, FH_CONFLICT, "The work met another one on the same rows."));
+            error, error_set(error, FH_CONFLICT,
+                             "The transaction conflicted with another one on the same rows."));
     case KIND_GONE:
         return retryable(error,
                          error_set(error, FH_UNAVAILABLE,
@@ -150,7 +151,7 @@ static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
     case KIND_FULL:
         return error_set(error, FH_UNAVAILABLE, "The store's disk is full.");
     case KIND_READ_ONLY:
-        return error_set(error, FH_UNSUPPORTED, "A reading work can't change the store.");
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     case KIND_RIGHTS:
         return error_set(error, FH_UNSUPPORTED, "The store's user lacks a right: %.160s.", message);
     case KIND_RAISED:
@@ -193,7 +194,8 @@ enum fh_code postgresql_lost_error(struct fh_error *error)
 enum fh_code postgresql_idle_error(struct fh_error *error)
 {
     error_set(error, FH_CONFLICT,
-              "The work stood still between two statements, and the store's server ended it.");
+              "The transaction was idle between two statements for too long, and the store's "
+              "server ended it.");
     snprintf(error->native, sizeof error->native, IDLE);
     return retryable(error, FH_CONFLICT);
 }

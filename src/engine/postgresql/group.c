@@ -96,7 +96,8 @@ static struct postgresql_store *store_of(const struct postgresql_work *work)
 
 static enum fh_code again(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "The transaction that several works shared was rolled back.");
+    error_set(error, FH_CONFLICT,
+              "The transaction that several units of work shared was rolled back.");
     if (error)
         error->retryable = true;
     return FH_CONFLICT;

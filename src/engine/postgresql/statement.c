@@ -227,8 +227,8 @@ enum fh_code postgresql_statement_get(struct postgresql_store *store, const char
         int slot;
         if (is_control(text))
             return error_set(error, FH_UNSUPPORTED,
-                             "Freehold begins and ends the work and keeps the session: \"%.40s\" "
-                             "can't be run in it.",
+                             "Freehold begins and ends the transaction and owns the session: "
+                             "\"%.40s\" can't be run in it.",
                              text);
         if (!slot_free(statements, &slot))
             return error_set(error, FH_UNAVAILABLE, "More than %d statements are under way.",

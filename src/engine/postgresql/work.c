@@ -259,7 +259,7 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
         postgresql_work_ended(work, call);
     }
     if (!work->failed)
-        return error_set(error, FH_CONFLICT, "The work's transaction was rolled back.");
+        return error_set(error, FH_CONFLICT, "The unit of work's transaction was rolled back.");
     if (error)
         *error = work->error;
     return work->error.code;
@@ -374,7 +374,7 @@ enum fh_code postgresql_script(struct store_work *base, const char *sql, struct 
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
     if (!is_write(base->mode) && base->mode != STORE_MIGRATE)
-        return error_set(error, FH_UNSUPPORTED, "A reading work can't change the store.");
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     enum fh_code code = script_check(sql, error);
     if (code == FH_OK)
         code = postgresql_work_begin(work, error);

@@ -185,8 +185,8 @@ static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
     }
     redis_words_release(&call);
     if (is_gone(reply))
-        world_fatal(world, "the store's Redis server has forgotten this process, and can't tell "
-                           "what became of its last works");
+        world_fatal(world, "the store's Redis server has forgotten this process, and can't report "
+                           "what became of its last units of work");
     return reply;
 }
 

@@ -71,7 +71,7 @@ static const char *key_of(const struct redis *redis, const char *name)
 
 static enum fh_code conflict(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "What the work has read was changed meanwhile.");
+    error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
     if (error)
         error->retryable = true;
     return FH_CONFLICT;
@@ -302,7 +302,7 @@ static enum fh_code commit(struct redis_work *own, struct fh_error *error)
         return conflict(error); /* it may be smaller when rerun without cached reads */
     if (large)
         return error_set(error, FH_INVALID,
-                         "One work can't read and write more than %zu MiB on Redis.",
+                         "One unit of work can't read and write more than %zu MiB on Redis.",
                          REDIS_WORK_SIZE_MAX >> 20);
     if (!has_room(redis->gathering, size)) {
         lead(redis, &member);

@@ -171,7 +171,8 @@ void redis_connection_close(struct redis_connection *connection);
 /* Redis 7 reads its log as the user `default`, and skips each transaction for which that user's
  * rights do not suffice; everything that a script writes is a transaction. */
 #define REDIS_DEFAULT_USER                                                                         \
-    "The Redis server's user `default` may not write, and the server would forget all works when " \
+    "The Redis server's user `default` may not write, and the server would forget all writes "     \
+    "when "                                                                                        \
     "it is started again: give it its rights (ACL SETUSER default off resetpass ~* &* +@all)."
 /* session.c: logs in, and checks that the server keeps the data it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);

@@ -70,7 +70,7 @@ enum fh_code redis_key_open(const struct keyvalue_view *view, const char *name,
 {
     *ret = key_of(view, name);
     if (!redis_writes(view->work))
-        return error_set(error, FH_UNSUPPORTED, "A work that only reads can't change '%.100s'.",
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change '%.100s'.",
                          name);
     if (is_past(view, *ret)) {
         redis_do(redis_work_of(view->work), "any", "DEL", (*ret)->server, NULL);

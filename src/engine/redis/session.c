@@ -107,8 +107,8 @@ static enum fh_code check_info(const char *info, struct fh_error *error)
                          version);
     if (strcmp(cluster, "1") == 0)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's server is part of a Redis Cluster, which spreads a work's "
-                         "keys over servers: a single server is needed.");
+                         "The store's server is part of a Redis Cluster, which spreads the keys of "
+                         "a unit of work over servers: a single server is needed.");
     if (strcmp(loading, "0") != 0 || strcmp(role, "master") != 0) {
         error_set(
             error, FH_UNAVAILABLE,
@@ -124,8 +124,8 @@ static enum fh_code check_info(const char *info, struct fh_error *error)
                          policy);
     if (strcmp(appends, "1") != 0)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's Redis server has appendonly no, and would lose committed "
-                         "works when it ends: set appendonly yes.");
+                         "The store's Redis server has appendonly no and would lose committed "
+                         "writes when it ends: set appendonly yes.");
     return FH_OK;
 }
 
@@ -148,8 +148,8 @@ static enum fh_code check_config(const struct redis *redis, const redisReply *co
                    (strcmp(syncs, "everysec") == 0 && redis->options.every_second);
     if (!allowed)
         return error_set(error, FH_UNSUPPORTED,
-                         "The store's Redis server has appendfsync %s, and would lose acknowledged "
-                         "works with its power: set it to always%s.",
+                         "The store's Redis server has appendfsync %s and would lose acknowledged "
+                         "writes in a power failure: set it to always%s.",
                          syncs,
                          strcmp(syncs, "everysec") == 0
                              ? ", or say appendfsync: everysec in the system file"
@@ -168,7 +168,7 @@ static enum fh_code check_rights(const redisReply *dry_run, struct fh_error *err
     if (redis_is(dry_run, REDIS_REPLY_STATUS) && strcmp(dry_run->str, "OK") == 0)
         return FH_OK;
     if (redis_is(dry_run, REDIS_REPLY_ERROR))
-        return redis_refused(dry_run, "to tell the rights of its user `default`", error);
+        return redis_refused(dry_run, "to report the rights of its user `default`", error);
     return error_set(error, FH_UNSUPPORTED, REDIS_DEFAULT_USER);
 }
 
@@ -200,7 +200,7 @@ static enum fh_code look(struct redis_connection *connection, redisReply *const 
     struct redis *redis = connection->redis;
     const redisReply *script = replies[QUESTION_SCRIPT];
     if (!redis_is(replies[QUESTION_INFO], REDIS_REPLY_STRING))
-        return redis_refused(replies[QUESTION_INFO], "to tell its state", error);
+        return redis_refused(replies[QUESTION_INFO], "to report its state", error);
     enum fh_code code = check_info(replies[QUESTION_INFO]->str, error);
     if (!code)
         code = check_config(redis, replies[QUESTION_CONFIG], error);
@@ -209,7 +209,7 @@ static enum fh_code look(struct redis_connection *connection, redisReply *const 
     if (code)
         return code;
     if (!redis_is(script, REDIS_REPLY_STRING) || script->len != REDIS_DIGEST_SIZE - 1)
-        return redis_refused(script, "the script of the works", error);
+        return redis_refused(script, "the script that runs units of work", error);
     memcpy(redis->digest, script->str, REDIS_DIGEST_SIZE);
     return FH_OK;
 }
@@ -225,9 +225,9 @@ static void check_past(struct redis *redis, const struct redis_slot *stands,
     int64_t last = redis_is(call, REDIS_REPLY_STRING) ? strtoll(call->str, NULL, 10) : 0;
     if (stands->number && known && told && last < stands->sequence)
         world_fatal(redis->store.world,
-                    "the store's Redis server has gone back behind works that it had acknowledged "
-                    "(a replica took over that lacks them, or the end of its log was lost): they "
-                    "are gone, and this process begins anew with what is there");
+                    "the store's Redis server has lost writes that it had acknowledged (a replica "
+                    "that lacks them took over, or the end of its log was lost): this process "
+                    "starts again with what is there");
 }
 
 static void ask_past(struct redis_words *commands, const struct redis *redis,
@@ -300,5 +300,5 @@ enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *
     hiredis.freeReplyObject(reply);
     *ret_ms = strtoll(text, NULL, 10) / 1000;
     return *ret_ms > 0 ? FH_OK
-                       : error_set(error, FH_UNSUPPORTED, "The server does not tell its time.");
+                       : error_set(error, FH_UNSUPPORTED, "The server does not report its time.");
 }

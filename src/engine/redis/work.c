@@ -169,7 +169,8 @@ static void remember(struct redis_work *own, const struct redis_question *questi
 
 static enum fh_code too_large(struct fh_error *error)
 {
-    return error_set(error, FH_INVALID, "One work can't read and write more than %zu MiB on Redis.",
+    return error_set(error, FH_INVALID,
+                     "One unit of work can't read and write more than %zu MiB on Redis.",
                      REDIS_WORK_SIZE_MAX >> 20);
 }
 

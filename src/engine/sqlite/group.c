@@ -279,7 +279,7 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
     struct sqlite_work *work = calloc(1, sizeof *work);
     *ret = NULL;
     if (!work)
-        return error_set(error, FH_NO_MEMORY, "No memory for a work.");
+        return error_set(error, FH_NO_MEMORY, "No memory for a unit of work.");
     if (mode == STORE_READ_COMMITTED)
         mode = STORE_READ; /* a snapshot of its own costs no more here */
     work->migrates = mode == STORE_MIGRATE;
@@ -344,7 +344,7 @@ void sqlite_rollback(struct store_work *base)
         /* Its changes can't be undone separately, and the other units must not commit them. */
         sqlite_simple(&store->writer, "ROLLBACK");
         if (!sqlite_group_broke(store))
-            world_fatal(store->base.world, "a work can't be rolled back");
+            world_fatal(store->base.world, "a transaction can't be rolled back");
     }
     free(work);
     active_end(store);
@@ -371,7 +371,7 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
         bool exclusive = base->mode == STORE_WRITE_EXCLUSIVE;
         struct fh_error broken = rerun_error();
         if (exclusive)
-            error_set(&broken, FH_CONFLICT, "A statement rolled the work back.");
+            error_set(&broken, FH_CONFLICT, "A statement rolled the transaction back.");
         if (error)
             *error = broken;
         sqlite_rollback(base);

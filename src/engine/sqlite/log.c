@@ -123,7 +123,7 @@ static enum fh_code judge(struct log *log, const char *path, struct fh_error *er
     if (!was_durable(log, wrong, before))
         return FH_OK;
     return error_set(error, FH_UNAVAILABLE,
-                     "Frame %lld of the log %s is damaged, and others were committed behind it: "
+                     "Frame %lld of the log %s is damaged, and others were committed after it: "
                      "restore the store from a backup.",
                      (long long)wrong + 1, name);
 }
@@ -154,7 +154,7 @@ enum fh_code sqlite_log_check(struct world *world, const char *database_path,
     sqlite3_file *file = vfs ? calloc(1, (size_t)vfs->szOsFile) : NULL;
     enum fh_code code;
     if (!name || !log || !file) {
-        code = error_set(error, FH_NO_MEMORY, "No memory to look through the log %s.", path);
+        code = error_set(error, FH_NO_MEMORY, "No memory to read through the log %s.", path);
     } else {
         log->file = file;
         int flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE;

@@ -35,7 +35,7 @@ enum fh_code sqlite_make_durable(struct world *world, const char *folder, const 
     int failed = files->size(world, wal, &size);
     if (failed && failed != ENOENT)
         return error_set_errno(error, FH_UNAVAILABLE, failed,
-                               "The store's log %s can't be looked at", wal);
+                               "The store's log %s can't be examined", wal);
     if (failed || size == 0)
         return FH_OK;
     CRASH_POINT("log.found");

@@ -311,7 +311,7 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
         return sqlite_error(connection->db, result, error);
     if (reading && !sqlite3_stmt_readonly(statement)) {
         statement_done(connection, sql, statement);
-        return error_set(error, FH_UNSUPPORTED, "A reading work can't change the store.");
+        return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     }
     int64_t before = sqlite3_total_changes64(connection->db);
     result = bind_all(statement, values, count);

@@ -140,7 +140,7 @@ static void list_rows(fh_work *w)
     const char *after = json_string_value(json_object_get(page->typed, "after"));
     if (count > 0 && after &&
         strcmp(json_string_value(json_array_get(page->keys, count - 1)), after) == 0)
-        fh_fail(w, 500, "The state of %s does not go on behind `after`.", page->published->type);
+        fh_fail(w, 500, "The state of %s does not continue after `after`.", page->published->type);
 }
 
 static void rows_begin(struct page *page, struct store_work *work)
@@ -211,10 +211,11 @@ static enum fh_code judge(struct page *page, struct store_work *work, struct fh_
     page->status = 200;
     if (incarnation && strcmp(incarnation, work->store->incarnation) != 0) {
         page->status = 409;
-        page->why = "The snapshot was begun in another incarnation of this store: begin anew.";
+        page->why = "The snapshot was begun in another incarnation of this store: begin again.";
     } else if (code == FH_OK && (place == PLACE_AHEAD || place == PLACE_ANOTHER)) {
         page->status = 409;
-        page->why = "The snapshot was begun in a store that went another way: begin anew.";
+        page->why =
+            "The snapshot was begun in a store whose history has diverged since: begin again.";
     }
     return code;
 }
@@ -317,10 +318,10 @@ static enum fh_code name_row(const struct page *page, enum fh_code code, struct 
     const char *key = page->keys ? json_string_value(json_array_get(page->keys, 0)) : NULL;
     const char *after = json_string_value(json_object_get(page->typed, "after"));
     if (key)
-        return error_set(error, code, "The state of %.64s can't be told for the key \"%.64s\": %s",
+        return error_set(error, code, "The state of %.64s can't be given for the key \"%.64s\": %s",
                          page->published->type, key, why.message);
-    return error_set(error, code, "The state of %.64s can't be told %s%.64s%s: %s",
-                     page->published->type, after ? "behind the key \"" : "for its first key",
+    return error_set(error, code, "The state of %.64s can't be given %s%.64s%s: %s",
+                     page->published->type, after ? "after the key \"" : "for its first key",
                      after ? after : "", after ? "\"" : "", why.message);
 }
 

@@ -106,7 +106,7 @@ static _Noreturn void refuse_key(fh_work *w, const struct fh_published *publishe
                   published->key);
     else if (strlen(text) != length)
         error_set(&error, FH_INVALID,
-                  "\"%s\" holds NUL (behind %zu bytes), and it is the key of an event.",
+                  "\"%s\" holds NUL (after %zu bytes), and it is the key of an event.",
                   published->key, strlen(text));
     else
         error_set(&error, FH_INVALID,
@@ -141,7 +141,7 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
     outbox_check_data(w, published, data);
     struct publishing *publishing = publishing_of(w);
     if (publishing->count >= OUTBOX_EVENTS_MAX)
-        fh_fail(w, 500, "One work publishes at most %d events.", OUTBOX_EVENTS_MAX);
+        fh_fail(w, 500, "One unit of work publishes at most %d events.", OUTBOX_EVENTS_MAX);
     const char *key = outbox_key(w, published, data);
     size_t key_length = strlen(key) + 1;
     char *text = json_text(data);
@@ -171,10 +171,10 @@ void fh_publish(fh_work *w, const char *type, json_t *data)
 static json_t *copy_of(fh_work *w, const char *what, const json_t *value)
 {
     if (!w->event)
-        fh_fail(w, 500, "%s is for handlers of `hears`: this one hears no event.", what);
+        fh_fail(w, 500, "%s is for handlers of `subscribes`: this one handles no event.", what);
     json_t *copy = json_deep_copy(value);
     if (!copy)
-        fh_fail(w, 500, "There is no memory left in this work for the event it hears.");
+        fh_fail(w, 500, "This unit of work has no memory left for the event that it handles.");
     return copy;
 }
 

@@ -245,7 +245,7 @@ enum fh_code slice_read(struct event_manager *manager, struct store_work *work, 
     for (bool read = false; passing.left > 0 && passing.at < last;) {
         if (slices->past != past)
             return error_set(error, FH_UNAVAILABLE,
-                             "The store's server has gone back behind events that it had told.");
+                             "The store's server has lost events that others have already read.");
         const struct chunk *chunk = find(slices, passing.at);
         bool behind = slices->count && passing.at < slices->chunks[0]->from;
         if (chunk) {

@@ -132,10 +132,9 @@ static void say(struct event_manager *manager, const struct look *look)
 {
     struct event_trimmed *trimmed = &manager->trimmed;
     if (look->expired > trimmed->expired)
-        log_warning(
-            "%lld subscribers (or shares of them) have fallen behind what is kept of events "
-            "here, and are expired: they must come back by a snapshot.",
-            (long long)look->expired);
+        log_warning("%lld subscribers (or partitions of them) lag behind the events that are kept "
+                    "here, and have expired: they must resync from a snapshot.",
+                    (long long)look->expired);
     json_decref(trimmed->subscribers);
     trimmed->subscribers = json_incref(look->list);
     trimmed->expired = look->expired;

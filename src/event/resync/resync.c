@@ -49,7 +49,7 @@ enum fh_code resync_check(const fh_service *service, const struct fh_subscriptio
     if ((subscribed->gone || subscribed->held) &&
         (!subscribed->gone || !subscribed->held || !subscribed->upsert))
         return error_set(error, FH_INVALID,
-                         "`hears` of %s %s: `gone` and `held` come together, beside `upsert`.",
+                         "`subscribes` to %s %s: `gone` and `held` go together, and need `upsert`.",
                          subscribed->service, subscribed->type);
     if (!subscribed->covered_by)
         return FH_OK;
@@ -60,7 +60,8 @@ enum fh_code resync_check(const fh_service *service, const struct fh_subscriptio
             return FH_OK;
     }
     return error_set(error, FH_INVALID,
-                     "`hears` of %s %s is covered by %s, which is not heard with an `upsert`.",
+                     "`subscribes` to %s %s is covered by %s, to which there is no subscription "
+                     "with an `upsert`.",
                      subscribed->service, subscribed->type, subscribed->covered_by);
 }
 

@@ -90,7 +90,7 @@ static enum fh_code events_parse(json_t *list, int64_t after, int count_max, str
         if (code != FH_OK)
             return code;
         if (event->position <= after)
-            return error_set(error, FH_INVALID, "Its events are not in order behind %lld.",
+            return error_set(error, FH_INVALID, "Its events are not in order after %lld.",
                              (long long)after);
         after = event->position;
     }

@@ -218,7 +218,7 @@ static enum fh_code drop_first(struct event_manager *manager, struct arena *aren
     }
     log_warning("An operator drops the parked event %s %s of %s at %lld, key %s: %s", ret->type,
                 ret->event_id, source, (long long)ret->position, key,
-                *ret->error ? ret->error : "it waited behind another one");
+                *ret->error ? ret->error : "it waited for another one");
     code = store_commit(work, error);
     CRASH_POINT("drop.durable");
     return code;

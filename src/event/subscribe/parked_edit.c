@@ -78,8 +78,8 @@ static enum fh_code check(struct event_manager *manager, struct arena *arena,
 {
     if (change->position && change->position != parked->position)
         return error_set(error, FH_CONFLICT,
-                         "The event at %lld is not the first under this key any more, that at %lld "
-                         "is: look at it first.",
+                         "The event at %lld is no longer the first under this key, that at %lld "
+                         "is: look at that one first.",
                          (long long)change->position, (long long)parked->position);
     if (!json_is_object(change->data))
         return error_set(error, FH_INVALID, "The data of an event must be a JSON object.");

@@ -172,7 +172,7 @@ static void retry_told(struct event_manager *manager, const char *source, const 
         retry_key(s, key, deadline_ns, &progress);
     else
         snprintf(progress.why, sizeof progress.why,
-                 "Nobody here hears %s any more: what is parked of it can only be dropped.",
+                 "Nothing here subscribes to %s any more: its parked events can only be dropped.",
                  source);
     json_t *told = json_pack("{s:s, s:s, s:I, s:I}", "source", source, "key", key, "applied",
                              (json_int_t)progress.applied, "left", (json_int_t)progress.left);

@@ -73,10 +73,10 @@ enum fh_code partitions_count(struct event_manager *manager, const char *source,
         code = try_once(manager, source, &found, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
     if (code == FH_OK && (found.partitions < 1 || found.partitions > FEED_SHARES_MAX))
-        code = error_set(error, FH_INVALID,
-                         "The cursors of %s in the store are for %u shares; there can be from 1 "
-                         "to %d.",
-                         source, found.partitions, FEED_SHARES_MAX);
+        code = error_set(
+            error, FH_INVALID,
+            "The cursors of %s in the store are for %u partitions; there can be from 1 to %d.",
+            source, found.partitions, FEED_SHARES_MAX);
     if (code == FH_OK)
         *ret = found.partitions;
     return code;

@@ -296,8 +296,8 @@ static void tell_fenced(struct subscription *s)
 {
     char reason[REASON_SIZE];
     snprintf(reason, sizeof reason,
-             "Another instance has taken this share over: its cursor is of epoch %lld, our lease "
-             "of %lld.",
+             "Another instance has taken over this partition: its cursor is of epoch %lld, our "
+             "lease of %lld.",
              (long long)s->cursor.epoch, (long long)s->lease.epoch);
     subscription_hold(s, &s->applying_hold, SUBSCRIPTION_WAITING, reason);
 }
@@ -377,11 +377,10 @@ void subscribe_looked(struct event_manager *manager)
         if (!s->fenced) {
             begin_applying(s);
         } else if (!s->applies && !manager->draining) {
-            log_warning("This instance has the lease of share %s of %s, but the share's cursor has "
-                        "epoch %lld and not the lease's %lld: the lease is given back, to be taken "
-                        "again.",
-                        s->partition, s->source, (long long)s->cursor.epoch,
-                        (long long)s->lease.epoch);
+            log_warning(
+                "This instance has the lease of partition %s of %s, but the partition's cursor has "
+                "epoch %lld and not the lease's %lld: the lease is given back, to be taken again.",
+                s->partition, s->source, (long long)s->cursor.epoch, (long long)s->lease.epoch);
             lease_give_up(&s->lease);
         }
     }
@@ -409,10 +408,10 @@ static enum fh_code hear(struct event_manager *manager, const struct fh_subscrip
 {
     struct subscription *s = subscription_of(manager, subscribed->service);
     if (!subscribed->type || !subscribed->handler)
-        return error_set(error, FH_INVALID, "`hears` of %s lacks a type or a handler.",
+        return error_set(error, FH_INVALID, "`subscribes` to %s lacks a type or a handler.",
                          subscribed->service);
     if (apply_handler(s, subscribed->type))
-        return error_set(error, FH_INVALID, "`hears` names %s of %s twice.", subscribed->type,
+        return error_set(error, FH_INVALID, "`subscribes` names %s of %s twice.", subscribed->type,
                          subscribed->service);
     s->subscribed[s->subscribed_count++] = subscribed;
     return resync_check(manager->context->service, subscribed, error);

@@ -131,7 +131,8 @@ void model_link_cut(struct model_link *link, bool silently)
         return;
     link->cut = true;
     simulate_say(link->server->simulate, link->node, "its link to %d is cut%s",
-                 link->session ? link->session->pid : 0, silently ? ", and nobody is told" : "");
+                 link->session ? link->session->pid : 0,
+                 silently ? ", and nobody is notified" : "");
     goes(link, silently ? WIRE_CLIENT_FINDS_NS : wire_way_ns(&link->server->wire));
     tell_server(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&link->server->wire));
 }

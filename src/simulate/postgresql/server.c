@@ -93,7 +93,7 @@ void model_restart(struct model_server *server)
         if (lost)
             session->commits = false;
         else if (session->commits)
-            simulate_say(simulate, NULL, "server: %d commits, and tells nobody", session->pid);
+            simulate_say(simulate, NULL, "server: %d commits, and notifies nobody", session->pid);
         if (session->commits && session->link)
             model_link_cut(session->link, false);
         model_session_end(session, told ? "57P01" : NULL,

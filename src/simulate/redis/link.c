@@ -132,7 +132,7 @@ void served_link_cut(struct served_link *link, bool silently)
         return;
     link->cut = true;
     simulate_say(served->simulate, link->node, "its link %d is cut%s", link->number,
-                 silently ? ", and nobody is told" : "");
+                 silently ? ", and nobody is notified" : "");
     link->event.fire = on_gone;
     simulate_plan(served->simulate, &link->event,
                   served->simulate->now_ns +

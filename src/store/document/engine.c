@@ -231,7 +231,8 @@ static enum fh_code engine_update(struct store_work *work, const char *name, con
     enum fh_code code = update_on_heap(work, name, id, filter, update, &document, error);
     json_arena_set(arena);
     if (!code && !(*ret = json_copy_all(document)))
-        code = error_set(error, FH_NO_MEMORY, "The document does not fit into the work.");
+        code = error_set(error, FH_NO_MEMORY,
+                         "The document does not fit into the unit of work's memory.");
     json_decref(document);
     return code;
 }

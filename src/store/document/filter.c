@@ -107,7 +107,7 @@ static enum fh_code check_literal(const json_t *value, const char *path, struct 
         return FH_OK;
     return error_set(error, FH_INVALID,
                      "The filter's value for '%.60s' holds '%.40s', which no document can: "
-                     "operators stand directly behind a field's path.",
+                     "operators stand directly after a field's path.",
                      path, why.field);
 }
 

@@ -67,7 +67,7 @@ enum fh_code page_after(struct page *page, const char *collection, const json_t 
 {
     if (document)
         return rank_document(&page->order, document, &page->after_rank, error);
-    error_set(error, FH_INVALID, "There is no '%.100s' in %s to go on behind.", page->find->after,
+    error_set(error, FH_INVALID, "There is no '%.100s' in %s to continue after.", page->find->after,
               collection);
     if (error)
         snprintf(error->field, sizeof error->field, "after");
@@ -151,7 +151,8 @@ enum fh_code page_answer(const struct page *page, json_t **ret, struct fh_error 
     }
     if (!fits) {
         json_decref(list);
-        return error_set(error, FH_NO_MEMORY, "The documents found do not fit into the work.");
+        return error_set(error, FH_NO_MEMORY,
+                         "The documents found do not fit into the unit of work's memory.");
     }
     *ret = list;
     return FH_OK;

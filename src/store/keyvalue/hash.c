@@ -39,7 +39,8 @@ static enum fh_code add_field(struct fields_read *read, const struct sql_value *
                          KEYVALUE_FIELDS_MAX);
     enum fh_code code = json_parse(text->text, text->length, &value, read->error);
     if (!code && json_object_set_new(read->fields, field->text, value) != 0)
-        code = error_set(read->error, FH_NO_MEMORY, "The hash does not fit into the work.");
+        code = error_set(read->error, FH_NO_MEMORY,
+                         "The hash does not fit into the unit of work's memory.");
     return code;
 }
 

@@ -47,7 +47,7 @@
 #define TOLD_NS (10 * (int64_t)1000000000)
 #define FORGOTTEN                                                                                  \
     "the store has forgotten this process, which it has not heard from for more than a day: "      \
-    "whether its last work was committed can't be found out; start it again"
+    "whether its last transaction was committed can't be found out; start it again"
 #define SECOND_NS ((int64_t)1000000000)
 
 int64_t mark_opening_id(struct world *world)
@@ -112,8 +112,8 @@ void settling_wait(struct settling *settling, const struct fh_error *why)
     struct world *world = settling->world;
     if (!settling->told && world_monotonic_ns(world) - settling->begun_ns > TOLD_NS) {
         settling->told = true;
-        log_warning("It is not known yet whether a work was committed; the store's server is asked "
-                    "until it says so: %s",
+        log_warning("It is not known yet whether a transaction was committed; the store's server "
+                    "is asked until it says so: %s",
                     why->message);
     }
     int most_ms = settling->pause_ms ? settling->pause_ms * 2 : PAUSE_MS_MIN;
@@ -139,12 +139,12 @@ enum fh_code settling_end(const struct settling *settling, enum mark_said said,
     }
     if (settling->told)
         log_info(
-            "It took %lld s to find out: the work was %s.",
+            "It took %lld s to find out: the transaction was %s.",
             (long long)((world_monotonic_ns(settling->world) - settling->begun_ns) / SECOND_NS),
             said == MARK_STANDS ? "committed" : "not committed, and never will be");
     if (said == MARK_STANDS)
         return FH_OK;
-    error_set(error, FH_CONFLICT, "The connection broke before the work was committed.");
+    error_set(error, FH_CONFLICT, "The connection broke before the transaction was committed.");
     if (error)
         error->retryable = true;
     return FH_CONFLICT;

@@ -312,11 +312,10 @@ enum fh_code relational_run(struct store_work *work, const char *sql, json_t *co
     char *texts[RELATIONAL_NAMES_MAX] = {0};
     enum fh_code code = FH_OK;
     if (compiled->control)
-        return error_set(
-            error, FH_UNSUPPORTED,
-            "Freehold begins and ends the work and keeps the store: \"%.40s\" can't be "
-            "run in it.",
-            sql);
+        return error_set(error, FH_UNSUPPORTED,
+                         "Freehold begins and ends the transaction and owns the store: \"%.40s\" "
+                         "can't be run in it.",
+                         sql);
     for (int i = 0; i < compiled->count && code == FH_OK; i++) {
         json_t *value = value_named(compiled->names[i], objects, count);
         if (!value)
