@@ -47,7 +47,7 @@ class Run(Load):
                     one = await self.service(name)
                     return one if one["ready"] and one["pid"] != stopped else None
                 after = await self.until(f"{name} is replaced", is_replaced)
-                assert "no sign of life" in after["last_end"], after
+                assert "did not respond" in after["last_end"], after
                 await self.more_orders(50)
         finally:
             self.over = True

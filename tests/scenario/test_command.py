@@ -139,7 +139,7 @@ def test_what_programs_expect_of_each_other_is_checked(mini):
             {"name": "three", "call": "users POST /api/users/{id}/count", "pivot": True},
             {"name": "four", "call": "users DELETE /api/users/{id}"}]}]})
     said = mini.run("check", mini.file, code=1)
-    for expected in ("orders hears UserUpdate, which users does not publish; did you mean 'UserUpdated'?",
+    for expected in ("orders subscribes to UserUpdate, which users does not publish; did you mean 'UserUpdated'?",
                      "orders wants the field 'nam' of UserUpdated, which users publishes without it; "
                      "did you mean 'name'?",
                      "orders needs the service 'billing', which the system has not",
@@ -320,7 +320,7 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
                   "reason": "Events that were not applied yet are gone from the publisher, and the subscription does "
                             "not say how to begin anew.", "parked": {"events": 4, "keys": 2}},
                  *({"source": "users", "share": f"{share}/8", "state": "waiting", "depth": 0, "lag_ms": 0,
-                    "reason": "No instance has this share now."} for share in range(8))]}
+                    "reason": "No instance has this partition now."} for share in range(8))]}
     stands = {"position": 1, "subscriptions": [
         {"source": "users", "share": "3/8", "state": "starting", "depth": 0, "last": 0, "lag_ms": 121000,
          "reason": "Its place in the store is not read yet.", "parked": {"events": 0, "keys": 0}}]}
@@ -334,14 +334,14 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
         assert all(len(line) <= columns for line in lines), "\n".join(lines)
         text = " ".join(" ".join(lines).split())
         for expected in ("accounts-of-custom.. ready", "users ready", "1M (2h)", "123k open", "? (2m)",
-                         f"{NINE[2]} hears users (share 3/8): starting. Its place in the store is not read yet.",
+                         f"{NINE[2]} subscribes to users (partition 3/8): starting. Its place in the store is not read yet.",
                          "billing refuses calls to users, billing: its circuit breaker is open.",
                          "billing has parked 4 events that it could not apply: freehold parked list billing",
                          "billing has parked 3 sagas: freehold saga list billing --status parked",
                          "billing's store has served no writes for 184 s (3201 failed, the last 2 s ago): The store's "
                          "disk is full.",
-                         "billing takes 2 sagas back.", "billing hears orders (share 0/1): expired. Events", "how to begin anew.",
-                         "billing hears users (8 shares): waiting. No instance has this share now.",
+                         "billing takes 2 sagas back.", "billing subscribes to orders (partition 0/1): expired. Events", "how to begin anew.",
+                         "billing subscribes to users (8 partitions): waiting. No instance has this partition now.",
                          "billing reports 2 things that a restore has left: freehold restored billing"):
             assert expected in text, "\n".join(lines)
         assert ("12345678901" in text) == (columns >= 100) and ("ADDRESS" in text) == (columns == 200)
@@ -376,7 +376,7 @@ def test_a_stopped_service_is_killed_and_started_again(mini):
     pid = mini.service("users")["pid"]
     os.kill(pid, signal.SIGSTOP)
     after = wait_for("users is ready again", lambda: restarted(mini, "users", pid))
-    assert re.fullmatch(r"gave no sign of life for \d+ s and was killed", after["last_end"])
+    assert re.fullmatch(r"did not respond for \d+ s and was killed", after["last_end"])
     assert not lives(pid)
 
 
@@ -436,7 +436,7 @@ def test_a_service_that_does_not_drain_can_be_killed_by_a_second_signal(mini):
 def test_check_live_compares_what_runs_with_what_lies_there(mini):
     mini.up()
     said = mini.run("check", mini.file, "--live")
-    assert "runs as described" in said and "Not proved: sockets can be connected to" in said
+    assert "runs as described" in said and "Not verified: sockets can be connected to" in said
     os.chmod(mini.state / "users", 0o755)
     mini.describe("orders", {"routes": [{"method": "GET", "path": "/new", "audience": "public"}]})
     said = mini.run("check", mini.file, "--live", code=1)
@@ -449,7 +449,7 @@ def test_check_live_warns_where_the_kernel_has_no_landlock(mini):
     mini.up()
     said = mini.run("check", mini.file, "--live")
     assert "warning: users reaches" in said and "its kernel has no Landlock" in said
-    assert "Not proved: without Landlock nothing is refused but by the files' modes." in said
+    assert "Not verified: without Landlock nothing is refused but by the files' modes." in said
     assert "orders reaches" not in said
 
 

@@ -100,7 +100,7 @@ def test_an_event_is_in_the_trace_of_the_request_that_published_it(shop):
         if span["kind"] == "heard"])
     assert (heard[0]["in"], heard[0]["what"], heard[0]["service"], heard[0]["key"]) == (
         "orders", "UserUpdated", "users", str(user))
-    assert f"hears UserUpdated {user} of users: done" in run(shop, "trace", trace)
+    assert f"applies UserUpdated {user} of users: done" in run(shop, "trace", trace)
 
 
 def test_an_undone_saga_shows_its_way_back(shop):
@@ -332,11 +332,11 @@ def test_a_parked_saga_is_given_up_with_its_reason_and_closed_at_its_receivers(s
 @pytest.mark.parametrize("words, code, expected", [
     (["skp", "orders", "x"], 2, "did you mean 'skip'?"),
     (["skip", "orders"], 2, "usage: freehold saga skip SERVICE ID"),
-    (["retry", "orders", "x", "--yes"], 2, "--yes is for skip, compensate and abandon alone"),
+    (["retry", "orders", "x", "--yes"], 2, "only skip, compensate and abandon take --yes"),
     (["compensate", "orders", "nonsense", "--yes"], 1, "orders: "),
     (["abandon", "orders", "nonsense", "--yes", "--why", "x"], 1, "orders: "),
     (["abandon", "orders", "x.1", "--yes", "--why", "x" * 224], 1, "orders: Say `why`"),
-    (["skip", "orders", "x.1", "--yes", "--why", "x"], 2, "--why is for abandon alone"),
+    (["skip", "orders", "x.1", "--yes", "--why", "x"], 2, "only abandon takes --why"),
 ])
 def test_a_wrong_word_on_a_saga_is_refused(strict, words, code, expected):
     assert expected in run(strict, "saga", *words, code=code)

@@ -73,7 +73,7 @@ def test_a_poison_is_parked_and_an_operator_deals_with_it(shop):
     assert 'freehold_parked_keys{source="users"} 1' in metrics
     assert 'freehold_parked_events{source="users"} 2' in metrics
     assert WHY in parked(shop, "list").stdout
-    assert "waits behind" in parked(shop, "show", *words).stdout
+    assert "waits for" in parked(shop, "show", *words).stdout
     shown = json.loads(parked(shop, "show", *words, "--json").stdout)
     assert [one["event"]["data"]["name"] for one in shown["events"]] == ["poison", "Anna"]
     # Nothing has changed, so a retry fails; the order of its events is kept.

@@ -259,7 +259,7 @@ def test_a_server_that_lets_nobody_in_proves_nothing(mixed):
     admin = superuser_of(mixed, "orders-postgresql")
     sql(admin, "ALTER ROLE shop_orders NOLOGIN")
     found, _ = check(mixed)
-    assert any("the store of orders does not let its own service in, so nothing was proved" in one for one in found)
+    assert any("the store of orders does not let its own service in, so nothing was verified" in one for one in found)
     sql(admin, "ALTER ROLE shop_orders LOGIN")
     assert check(mixed) == ([], [])
 

@@ -90,7 +90,7 @@ def test_an_upgrade_grants_what_the_new_program_needs_and_no_request_fails(repla
     started = {name for name in before if before[name] != after[name]}
     assert {"orders", "users", "products", "payments", "gateway"} <= started
     for name in started - {"orders"}:
-        assert f"{name} is started again too: it hears of what orders needs or offers now" in said.stderr
+        assert f"{name} is started again too: it learns what orders needs or offers now" in said.stderr
     users = replaced.config("users")
     assert "GET /api/users/{id:int}" in users["callers"]["orders"]
     assert users["keys"]["takes"]["orders"] == replaced.config("orders")["keys"]["calls"]["users"]

@@ -228,8 +228,9 @@ static int run(const struct cli_command *command, char **words, const char **val
                             .words = words,
                             .as_json = cli_value(command, values, "--json") != NULL};
     if (!to == !check)
-        return cli_fail(CLI_USAGE, "say where it shall go with --to FOLDER, or which one shall be "
-                                   "looked at with --check FOLDER");
+        return cli_fail(
+            CLI_USAGE,
+            "say where to write it with --to FOLDER, or which one to check with --check FOLDER");
     if (check)
         return kept_check(check, words, backup.as_json);
     int code = begin(&backup);
@@ -245,17 +246,17 @@ const struct cli_command cli_backup = {
     .words = "[SERVICE ...]",
     .words_min = 0,
     .words_max = CLI_WORDS_MAX,
-    .summary = "Back up the stores of a system's services, or check such a backup",
+    .summary = "Back up services' stores, or check a backup",
     .text =
-        "The services go on meanwhile. Each file holds one store as it was at one moment, and\n"
-        "what belongs to it: events, what was applied of others', commands, sagas. They can be\n"
-        "restored to any engine of the same model. Stores of several services are each of a\n"
-        "moment of their own. A folder is a backup when it has its " BACKUP_MANIFEST ", which\n"
-        "is written last. Of a stopped system the services' programs and the private servers\n"
-        "that their stores are on are run for that alone; nothing serves.\n"
+        "Services keep serving meanwhile. Each file holds one store as of one moment, with its\n"
+        "events, subscriptions' cursors, commands and sagas. It can be restored to any engine\n"
+        "of the same model. Each service's store is as of a moment of its own. A folder is a\n"
+        "backup once it has its " BACKUP_MANIFEST ", which\n"
+        "is written last. In a stopped system the services' programs and their stores' private\n"
+        "servers run only for the backup; nothing is served.\n"
         "Exit codes: 0 done, 1 failed or damaged, 2 wrong usage, 3 no such system.\n",
     .options = {{"--to", "FOLDER", "a new or empty folder"},
-                {"--check", "FOLDER", "read such a folder again, and tell what it holds"},
+                {"--check", "FOLDER", "read such a folder again and report what it holds"},
                 {"--state", "DIR", "the system's state folder; default: the one below ./.freehold"},
                 {"--file", "FILE", "stopped: the system file, where it is elsewhere by now", 'f'},
                 {"--programs", "DIR", "stopped: look for programs here first"},

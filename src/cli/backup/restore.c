@@ -336,13 +336,13 @@ const struct cli_command cli_restore = {
     .words = "[SERVICE ...]",
     .words_min = 0,
     .words_max = CLI_WORDS_MAX,
-    .summary = "Put backups in the place of services' stores, all of the backup's or some",
+    .summary = "Restore services' stores from a backup, all or some",
     .text =
-        "Each service alone is stopped, gets the store of the backup on the engine that it has\n"
-        "now, and is started again; its requests wait. What its store held is kept beside it.\n"
-        "The store gets a new incarnation: those who know of what is lost with the restore\n"
-        "find that out, and begin anew where they can. When the system is stopped, its next\n"
-        "start restores. What was interrupted goes on by itself, or by saying it again.\n"
+        "Only the service being restored stops: it gets the backup's store on its present\n"
+        "engine and starts again, while its requests wait. Its former store is kept beside the\n"
+        "new one. The store gets a new incarnation, by which other services find out what was\n"
+        "lost and resync where they can. In a stopped system the next start restores. An\n"
+        "interrupted restore continues by itself, or when you run the command again.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such system.\n",
     .options = {{"--from", "FOLDER", "the backup"},
                 {"--yes", NULL, "do not ask"},

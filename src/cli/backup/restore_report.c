@@ -24,7 +24,7 @@ static void print_untold(const json_t *report)
     json_t *name;
     if (json_array_size(untold) == 0)
         return;
-    printf("%s was restored, and tells it to", text(report, "service"));
+    printf("%s was restored, and will notify", text(report, "service"));
     json_array_foreach (untold, i, name)
         printf("%s %s", i ? "," : "", json_string_value(name));
     printf(" as soon as it can.\n");
@@ -45,8 +45,8 @@ static void print_entries(const json_t *report)
                text(entry, "what"), text(entry, "todo"));
     }
     if (number(report, "left_out"))
-        printf("%s: there was no room for %lld more; compare its data with the others' from the "
-               "time of the backup on.\n",
+        printf("%s: %lld more did not fit; compare its data with the other services' from the time "
+               "of the backup on.\n",
                text(report, "service"), number(report, "left_out"));
 }
 
@@ -197,7 +197,7 @@ const struct cli_command cli_restore_report = {
     .name = "restored",
     .words = "[SERVICE [ID...]]",
     .words_max = CLI_WORDS_MAX,
-    .summary = "What restores from backups have left for a person to do",
+    .summary = "What restores from backups have left for an operator to do",
     .text = "One sentence for each thing that can't be mended by itself: what, of which saga,\n"
             "where and why, and what you can do about it; and which services were not told yet.\n"
             "What was seen to is ticked off by its id, or all of a service's report at once:\n\n"

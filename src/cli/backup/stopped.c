@@ -116,7 +116,7 @@ static int make_files(struct stopped *stopped)
     json_object_foreach (stopped->results, name, result) {
         const char *why = json_string_at(result, "error");
         if (why || !json_object_get(result, "backup"))
-            code = cli_fail(CLI_FAILED, "%s: %s", name, why ? why : "its program told nothing");
+            code = cli_fail(CLI_FAILED, "%s: %s", name, why ? why : "its program reported nothing");
     }
     return code;
 }

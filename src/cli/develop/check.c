@@ -87,7 +87,7 @@ static void verify_all(struct system_file *file, const struct state *state, cons
         if (answer)
             verify_judge(verifying->asked[i], answer, findings, not_verified);
         else
-            findings_error(findings, verifying->asked[i]->place, "%s at %s proved nothing: %s",
+            findings_error(findings, verifying->asked[i]->place, "%s at %s verified nothing: %s",
                            verifying->asked[i]->name, ask->address, ask->answer);
         json_decref(answer);
         json_text_free((char *)(uintptr_t)ask->body);
@@ -126,7 +126,7 @@ static void check_migrations(struct system_file *file, const struct state *state
             migrations_check_new(file, asked[i], applied, findings);
         else
             findings_error(findings, asked[i]->place,
-                           "%s does not tell which migrations its store has", asked[i]->name);
+                           "%s does not report which migrations its store has", asked[i]->name);
         json_decref(answer);
         free(asks[i].answer);
     }
@@ -194,7 +194,7 @@ static void print_json(struct system_file *file, const struct findings *findings
         json_object_set_new(all, "callers", callers_matrix(file));
     }
     if (file && not_verified)
-        json_object_set(all, "not_proved", not_verified);
+        json_object_set(all, "not_verified", not_verified);
     if (file && not_judged)
         json_object_set(all, "not_judged", not_judged);
     cli_print_json(all);
@@ -226,7 +226,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     cli_print_findings(findings);
     if (!file || findings->errors) {
         print_counts(findings);
-        print_open("Not proved", not_verified);
+        print_open("Not verified", not_verified);
         print_open("Not judged", not_judged);
         return;
     }
@@ -242,7 +242,7 @@ static void print_result(struct system_file *file, const struct findings *findin
     if (findings->warnings)
         print_counts(findings);
     print_callers(file);
-    print_open("Not proved", not_verified);
+    print_open("Not verified", not_verified);
     print_open("Not judged", not_judged);
 }
 

@@ -420,7 +420,7 @@ const struct cli_command cli_new = {
     .words = "system|service NAME",
     .words_min = 2,
     .words_max = 2,
-    .summary = "Begin a system, or a service in it: a page of C that works, with its test",
+    .summary = "Create a system, or a service in it: a page of C and its test",
     .text =
         "  freehold new system NAME     a folder with a system file and a build file\n"
         "  freehold new service NAME    in that folder: its program, table and test\n\n"

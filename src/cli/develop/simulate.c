@@ -43,7 +43,7 @@ static int run_linked(const struct cli_command *command, char **words, const cha
         const char *programs = cli_value(command, values, "--programs");
         const char *path = programs_find_one(file, program, programs);
         code = path ? start(command, path, given, values)
-                    : cli_fail(CLI_FAILED, "%s has no program `%s`; %s tells how it is made",
+                    : cli_fail(CLI_FAILED, "%s has no program `%s`; see %s for how to build it",
                                file->name, program, told_in);
     }
     system_file_free(file);
@@ -65,7 +65,7 @@ const struct cli_command cli_simulate = {
     .name = "simulate",
     .words = "[FILE]",
     .words_max = 1,
-    .summary = "Run the system on virtual time while everything fails, and check its promises",
+    .summary = "Run a system on virtual time while everything fails",
     .text =
         "A seed decides what is lost, late, doubled or torn, and who dies when. A seed that fails\n"
         "is printed with what happened, and replays exactly. The system's program `simulate` is\n"
@@ -85,12 +85,12 @@ const struct cli_command cli_test = {
     .name = "test",
     .words = "[FILE]",
     .words_max = 1,
-    .summary = "Run the tests of the system's services, each with stores and a time of its own",
+    .summary = "Run the tests of a system's services, on virtual time",
     .text = "Each test is run for several seeds: the same steps, with other delays and deaths.\n"
             "One that fails says what was expected and what happened, and its seed replays it.\n"
             "The system's program `tests` is looked for where its services' programs are.\n"
             "Exit codes: 0 all passed, 1 some did not.\n",
-    .options = {{"--only", "NAME", "those alone whose name has NAME in it"},
+    .options = {{"--only", "NAME", "only those whose name contains NAME"},
                 {"--seed", "N", "the first seed; default 1"},
                 {"--seeds", "K", "how many for each test; default 10, 1 with --seed"},
                 {"--jobs", "N", "so many side by side; default: one a processor"},

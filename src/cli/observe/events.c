@@ -273,7 +273,7 @@ static int run(const struct cli_command *command, char **words, const char **val
     const char *count = cli_value(command, values, "--count");
     bool follow = cli_value(command, values, "--follow") != NULL;
     if (!tails && (count || follow))
-        return cli_fail(CLI_USAGE, "--count and --follow are for tail alone");
+        return cli_fail(CLI_USAGE, "only tail takes --count and --follow");
     if (!shows && words[2])
         return cli_fail(CLI_USAGE, "usage: freehold events %s SERVICE", words[0]);
     int code = cli_operator_begin(&reading.asking, cli_value(command, values, "--state"));
@@ -297,7 +297,7 @@ const struct cli_command cli_events = {
     .words = "tail|show|count SERVICE [POSITION]",
     .words_min = 2,
     .words_max = 3,
-    .summary = "What a service has published: the last ones, one of them, how many",
+    .summary = "Events a service has published: the last ones, one, how many",
     .text = "  freehold events tail SERVICE             the last ten, or --count, a line each\n"
             "  freehold events show SERVICE POSITION    one as its subscribers get it\n"
             "  freehold events show SERVICE --key KEY   all of a key, such as an order's id\n"

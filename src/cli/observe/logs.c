@@ -189,7 +189,7 @@ const struct cli_command cli_logs = {
     .name = "logs",
     .words = "[SERVICE ...]",
     .words_max = CLI_WORDS_MAX,
-    .summary = "What all processes have logged, in the order of its times",
+    .summary = "Show what all processes have logged, in the order of time",
     .text =
         "Of every service, the gateway, private servers and up itself, running or stopped; or of\n"
         "those that are named. Times are UTC, as they were logged. With --json each line is an\n"

@@ -195,7 +195,7 @@ static int run(const struct cli_command *command, char **words, const char **val
 const struct cli_command cli_status = {
     .name = "status",
     .words = "",
-    .summary = "Show a running system: processes, events not yet applied, open sagas",
+    .summary = "Show a running system: processes, lag, open sagas",
     .text =
         "On a terminal the table is live until Ctrl-C; elsewhere it is printed once. It fits into\n"
         "80 columns; a wider terminal gets addresses and positions, too.\n"

@@ -275,10 +275,10 @@ static void note_standing(const struct table *table, const json_t *service)
         size_t alike = reason ? count_alike(subscriptions, one) : 0;
         if (alike == 0)
             continue;
-        snprintf(partitions, sizeof partitions, "%zu shares", alike);
+        snprintf(partitions, sizeof partitions, "%zu partitions", alike);
         if (alike == 1)
-            snprintf(partitions, sizeof partitions, "share %s", json_string_at(one, "share"));
-        note(table, "%s hears %s (%s): %s. %s", json_string_at(service, "name"),
+            snprintf(partitions, sizeof partitions, "partition %s", json_string_at(one, "share"));
+        note(table, "%s subscribes to %s (%s): %s. %s", json_string_at(service, "name"),
              json_string_at(one, "source"), partitions, json_string_at(one, "state"), reason);
     }
 }
@@ -290,7 +290,8 @@ static void note_expired(const struct table *table, const json_t *service)
     json_t *subscriber;
     json_array_foreach (json_at(service, "state.subscribers"), i, subscriber) {
         if (json_is_true(json_at(subscriber, "expired")))
-            note(table, "%s has trimmed events that %s (share %s) has not applied: it is expired.",
+            note(table,
+                 "%s has trimmed events that %s (partition %s) has not applied: it is expired.",
                  json_string_at(service, "name"), json_string_at(subscriber, "name"),
                  json_string_at(subscriber, "share"));
     }

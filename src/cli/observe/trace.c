@@ -85,7 +85,7 @@ static void take(const struct cli_ask *ask, json_t *all)
     json_t *body = NULL, *one;
     size_t i;
     if (ask->status != 200 || json_parse(ask->answer, strlen(ask->answer), &body, NULL) != FH_OK) {
-        cli_fail(CLI_FAILED, "%s told nothing: %s", ask->service,
+        cli_fail(CLI_FAILED, "%s reported nothing: %s", ask->service,
                  ask->status ? ask->answer : "it gave no answer");
         return;
     }
@@ -217,7 +217,7 @@ static void print_what(const json_t *span)
     else if (strcmp(kind, "handler") == 0)
         printf("runs %s", what);
     else if (strcmp(kind, "heard") == 0)
-        printf("hears %s %s of %s", what, text(span, "key"), service);
+        printf("applies %s %s of %s", what, text(span, "key"), service);
     else
         printf("publishes %s %s", what, text(span, "key"));
 }

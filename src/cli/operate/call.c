@@ -86,7 +86,7 @@ const struct cli_command cli_call = {
     .words = "SERVICE METHOD PATH",
     .words_min = 3,
     .words_max = 3,
-    .summary = "Call a route of a running service as an operator, internal ones too",
+    .summary = "Call a route of a running service, internal ones too",
     .text = "Prints the answer's body. Exit codes: 0 for an answer of 200 to 299, 1 for any other\n"
             "or none, 2 wrong usage, 3 no running system.\n\n"
             "  freehold call orders GET /api/orders/7\n"

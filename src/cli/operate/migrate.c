@@ -151,10 +151,11 @@ static int run_tasks(struct migrate *migrate, struct provision *provision)
 static int refuse_running(const struct migrate *migrate, pid_t holder)
 {
     if (is(migrate, "apply"))
-        return cli_fail(CLI_FAILED,
-                        "%s is up%s: `freehold upgrade SERVICE` applies a service's migrations and "
-                        "starts its new version; to apply them alone, stop the system first",
-                        migrate->file->name, holder ? "" : " or busy");
+        return cli_fail(
+            CLI_FAILED,
+            "%s is up%s: `freehold upgrade SERVICE` applies a service's migrations and starts its "
+            "new version; to apply only the migrations, stop the system first",
+            migrate->file->name, holder ? "" : " or busy");
     return cli_fail(CLI_FAILED, "%s is up%s; stop it first: freehold stop --state %s",
                     migrate->file->name, holder ? "" : " or busy", migrate->folder);
 }
@@ -399,11 +400,11 @@ const struct cli_command cli_migrate = {
     .words_max = CLI_WORDS_MAX,
     .summary = "Show, apply or adopt the migrations of services' stores",
     .text =
-        "plan tells what would be applied, in which store, and what of it breaks a version that\n"
-        "still runs; state tells of each migration what has become of it. Both change nothing,\n"
-        "and ask the running services, or else the stores. apply applies what is new while the\n"
-        "system is stopped, and serves nothing. adopt takes over a store that Flyway or\n"
-        "Liquibase has migrated up to --version: it writes down what they did as applied.\n"
+        "plan shows what would be applied to which store, and what would break a version that\n"
+        "still runs; state shows what became of each migration. Both change nothing; they ask\n"
+        "the running services, or else the stores. apply applies what is new while the system\n"
+        "is stopped, and serves nothing. adopt takes over a store that Flyway or Liquibase has\n"
+        "migrated up to --version: it records what they did as applied.\n"
         "Exit codes: 0 done, 1 failed, or something hinders the next start, 2 wrong usage.\n",
     .options = {{"--file", "FILE", "the system file; default: freehold.yaml", 'f'},
                 {"--state", "DIR", "its state folder; default: .freehold/SYSTEM beside the file"},

@@ -118,20 +118,20 @@ const struct cli_command cli_move = {
     .words = "[FILE] SERVICE ...",
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
-    .summary = "Move a service's store to another engine, while the system runs or at its start",
+    .summary = "Move a service's store to another engine",
     .text =
-        "SERVICE alone is one of a running system. Its new store is made ready, then its requests\n"
-        "wait while it is copied, read again and compared, and it goes on there. The engine is "
-        "the\n"
-        "one of --to, or what the system file says now, or what the profile says. What fails is\n"
-        "taken back: the service goes on where it was. The file stays a person's: what to change\n"
-        "there is told, and `up` starts the service where its data are until it says so.\n"
+        "Without FILE, SERVICE is one of a running system. Its new store is made ready, then its\n"
+        "requests wait while the data is copied, read again and compared, and the service goes\n"
+        "on there. The engine is that of --to, or of the system file as it is now, or of the\n"
+        "profile. A move that fails is taken back: the service goes on where it was. The system\n"
+        "file stays yours: the command says what to change in it, and until you do, `up` starts\n"
+        "the service where its data is.\n"
         "With FILE, starts the system as `up` does, and first moves the stores of services whose\n"
-        "engine in FILE (with the profile) is another one than that of the store they have.\n"
-        "Either can be interrupted and goes on. The old store stays, and serves no more.\n"
+        "engine in FILE (with the profile) differs from that of the store they have.\n"
+        "Either can be interrupted and continues. The old store is kept, and no longer serves.\n"
         "Exit codes: 0 moved (with FILE: stopped as asked, or ready), 1 failed, 2 wrong usage,\n"
         "3 no running system.\n",
-    .options = {{"--to", "ENGINE", "where to: the embedded one, or a private server of its own"},
+    .options = {{"--to", "ENGINE", "the engine to move to; a server engine gets a private server"},
                 {"--profile", "NAME", "where this profile has it; with FILE, its overrides"},
                 {"--abandon", NULL, "back to the old store, while the new one does not serve"},
                 {"--state", "DIR", "the system's state folder"},

@@ -83,13 +83,14 @@ static void print_events(const json_t *body)
             printf("  failed %lld times: %s%s%s\n", number(one, "attempts"),
                    cli_colour(stdout, CLI_RED), text(one, "error"), cli_colour(stdout, CLI_PLAIN));
         else
-            printf("  waits behind those above it\n");
+            printf("  waits for those above it\n");
         printf("%s\n", data ? data : "-");
         json_text_free(data);
         print_edits(one);
     }
     if ((size_t)number(body, "count") > json_array_size(events))
-        printf("\n... and more behind them\n");
+        printf("\n"
+               "... and more after them\n");
 }
 
 static json_t *names(char **words)
@@ -216,9 +217,9 @@ static int check(char **words, bool confirms, bool gives)
     if (count < form->least || count > form->most || count == 3)
         return cli_fail(CLI_USAGE, "usage: freehold parked %s %s", form->name, form->words);
     if (confirms && strcmp(words[0], "drop") != 0)
-        return cli_fail(CLI_USAGE, "--all and --yes are for drop alone");
+        return cli_fail(CLI_USAGE, "only drop takes --all and --yes");
     if (gives && strcmp(words[0], "edit") != 0)
-        return cli_fail(CLI_USAGE, "--data is for edit alone");
+        return cli_fail(CLI_USAGE, "only edit takes --data");
     return CLI_DONE;
 }
 
@@ -253,7 +254,7 @@ const struct cli_command cli_parked = {
     .words = "list|show|edit|retry|drop [SERVICE [SOURCE KEY]]",
     .words_min = 1,
     .words_max = 4,
-    .summary = "Events whose handlers keep failing: list, show, edit, retry, drop",
+    .summary = "Events whose handlers fail: list, show, edit, retry, drop",
     .text = "  freehold parked list [SERVICE]                what is parked, and why\n"
             "  freehold parked show SERVICE SOURCE KEY       the events of one key\n"
             "  freehold parked edit SERVICE SOURCE KEY       other data for the first of them\n"

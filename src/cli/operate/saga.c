@@ -139,10 +139,10 @@ static int run(const struct cli_command *command, char **words, const char **val
                               strcmp(status, "compensating") != 0)))
         return cli_fail(CLI_USAGE, "--status is for list: running, compensating or parked");
     if (yes && (lists || shows || retries))
-        return cli_fail(CLI_USAGE, "--yes is for skip, compensate and abandon alone");
+        return cli_fail(CLI_USAGE, "only skip, compensate and abandon take --yes");
     if ((strcmp(words[0], "abandon") == 0) != (why != NULL))
-        return cli_fail(CLI_USAGE, why ? "--why is for abandon alone"
-                                       : "say why, for whoever looks at it later: --why TEXT");
+        return cli_fail(CLI_USAGE, why ? "only abandon takes --why"
+                                       : "say why, for those who look into it later: --why TEXT");
     int code = lists || shows || retries ? CLI_DONE : confirm(words, yes);
     if (code == CLI_DONE)
         code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
@@ -161,7 +161,7 @@ const struct cli_command cli_saga = {
     .words = "list|show|retry|skip|compensate|abandon [SERVICE [ID]]",
     .words_min = 1,
     .words_max = 3,
-    .summary = "Sagas that are not over: list, show why, and a word on those that are parked",
+    .summary = "Open sagas: list them, show why, decide on those parked",
     .text =
         "  freehold saga list [SERVICE]          those that are not over, and why\n"
         "  freehold saga show SERVICE ID         one, with its steps; those that are over too\n"
@@ -174,7 +174,7 @@ const struct cli_command cli_saga = {
         "                                        is done for it, nor undone\n\n"
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--status", "STATUS", "list: only running, compensating or parked ones"},
-                {"--why", "TEXT", "abandon: for whoever looks at it later"},
+                {"--why", "TEXT", "abandon: the reason, for those who look into it later"},
                 {"--yes", NULL, "skip, compensate, abandon: do not ask"},
                 {"--json", NULL, "print the service's answer"},
                 {"--state", "DIR",

@@ -66,7 +66,7 @@ const struct cli_command cli_scale = {
     .words = "SERVICE INSTANCES",
     .words_min = 2,
     .words_max = 2,
-    .summary = "Run a service in more or fewer processes, without a request failing",
+    .summary = "Run more or fewer processes of a service; no request fails",
     .text = "Returns when the new ones are ready and those too many have drained and ended. The\n"
             "number holds for the next up too, until the system file says another one.\n"
             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",

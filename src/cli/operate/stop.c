@@ -41,7 +41,7 @@ static int run(const struct cli_command *command, char **words, const char **val
 const struct cli_command cli_stop = {
     .name = "stop",
     .words = "",
-    .summary = "Stop a running system in order: first the gateway, then the services",
+    .summary = "Stop a running system in order, the gateway first",
     .text = "Requests under way are answered first. Returns when all processes have ended.\n"
             "Exit codes: 0 stopped, 1 failed, 3 no running system.\n",
     .options = {{"--state", "DIR",

@@ -158,7 +158,7 @@ static void ready(void *context)
     turn_to_log(up);
     log_info("%s is up, pid %d", up->file->name, (int)getpid());
     if (write(up->ready_fd, "R", 1) < 0)
-        log_warning("whoever started it is gone"); /* it stays up anyway */
+        log_warning("the process that started it is gone"); /* it stays up anyway */
     close(up->ready_fd);
 }
 
@@ -319,7 +319,7 @@ const struct cli_command cli_up = {
     .name = "up",
     .words = "[FILE]",
     .words_max = 1,
-    .summary = "Start a system: every service with its own store, and the gateway",
+    .summary = "Start a system: services, each with its store, and the gateway",
     .text = "Checks the file and the programs, makes what is missing, starts one process for each\n"
             "service, and starts again what dies. Ctrl-C stops in order; twice, at once.\n"
             "Exit codes: 0 stopped as asked (with --detach: ready), 1 failed, 2 wrong usage.\n",

@@ -15,7 +15,7 @@ const struct cli_command cli_upgrade = {
     .words = "SERVICE",
     .words_min = 1,
     .words_max = 1,
-    .summary = "Replace a service's processes, one after the other, by its program as it is now",
+    .summary = "Replace a service's processes by its new program, one by one",
     .text = "A new process starts beside the old ones; when it is ready they are drained and\n"
             "started again one after the other. When it does not get ready they go on as they\n"
             "are. A service with an embedded store ends first; requests wait meanwhile.\n"

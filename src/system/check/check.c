@@ -245,8 +245,9 @@ static void check_subscriptions(struct expectation *by, const struct system_serv
         if (found)
             check_fields(by, type, publisher, found, text_at(subscribed, "fields"));
         else
-            findings_error(by->findings, by->place, "%s hears %s, which %s does not publish%s%s%s",
-                           by->who, type, publisher, nearest.word ? "; did you mean '" : "",
+            findings_error(by->findings, by->place,
+                           "%s subscribes to %s, which %s does not publish%s%s%s", by->who, type,
+                           publisher, nearest.word ? "; did you mean '" : "",
                            nearest.word ? nearest.word : "", nearest.word ? "'?" : "");
     }
 }

@@ -186,7 +186,8 @@ static void read_service_keys(struct yaml_reader *reader, yaml_node_t *node, con
     static const struct yaml_key keys[] = {
         {"program", read_program, false, "the service's program; default: its name"},
         {"migrations", read_migrations, false, "a folder; default: NAME/migrations, if there"},
-        {"engine", file_read_engine, false, "of its store; default: the embedded one"},
+        {"engine", file_read_engine, false,
+         "of its store; default: the one that is a file in its folder"},
         {"store", file_read_store, false, "where the store is, for a server engine"},
         {"settings", read_settings, false, "the service's own; its program declares their shape"},
         {"callers", read_callers, false, "who may call it; default: all who declare that need"},

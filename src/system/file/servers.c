@@ -446,8 +446,8 @@ static void check_settings(const struct system_service *service, const struct en
         check_setting(service, engine, "appendfsync", findings);
     if (word && has_setting(engine, "appendfsync") && strcmp(word, "everysec") == 0)
         findings_warning(findings, service->store.place,
-                         "services.%s.store.appendfsync is everysec: a power failure may take back "
-                         "up to a second of works that were acknowledged",
+                         "services.%s.store.appendfsync is everysec: a power failure may undo up "
+                         "to a second of acknowledged writes",
                          service->name);
 }
 

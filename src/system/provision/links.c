@@ -88,7 +88,7 @@ static void check_server(const struct system_address *address, struct place plac
     const char *mode = json_string_value(json_object_get(address->tls, "mode"));
     if (address->host && !store_is_here(address->host) && mode && strcmp(mode, "off") == 0)
         findings_warning(findings, place,
-                         "%s is at %s, beyond this machine, without TLS: whoever is on the way can "
+                         "%s is at %s, beyond this machine, without TLS: anybody on the way can "
                          "read and change what passes",
                          what, address->host);
 }

@@ -74,7 +74,7 @@ void asked_failed(struct supervisor *supervisor, struct instances *instances)
 void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
-                   "%s does not get ready behind its restore; see its log", instances->part->name);
+                   "%s does not get ready after its restore; see its log", instances->part->name);
     control_done(supervisor->control, instances->part->name,
                  "it does not get ready; see its log in the state folder");
 }
@@ -164,7 +164,7 @@ enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool f
     for (size_t i = 0; i < renewal->count; i++) {
         if (renewal->parts[i] != service)
             supervisor_say(supervisor, SUPERVISE_STEP, upgraded_name(supervisor),
-                           "%s is started again too: it hears of what %s needs or offers now",
+                           "%s is started again too: it learns what %s needs or offers now",
                            supervisor->all[renewal->parts[i]].part->name,
                            upgraded_name(supervisor));
     }

@@ -123,7 +123,7 @@ static int64_t backoff_ms(struct child *child)
 static void describe_end(struct child *child)
 {
     if (child->killed_for_silence && child->ready_ns)
-        snprintf(child->why, sizeof child->why, "gave no sign of life for %d s and was killed",
+        snprintf(child->why, sizeof child->why, "did not respond for %d s and was killed",
                  child->silent_s);
     else if (child->killed_for_silence)
         snprintf(child->why, sizeof child->why, "was not ready within %d s and was killed",

@@ -120,7 +120,7 @@ static void check_grants(const struct system_service *service, const json_t *con
     if (json_is_true(json_object_get(config, "open")))
         findings_warning(
             findings, service->place,
-            "%s is open: its public routes take requests from whoever reaches its port",
+            "%s is open: its public routes take requests from anybody who reaches its port",
             service->name);
 }
 

@@ -51,10 +51,11 @@ static void try_store(const struct verifying *by, const struct system_service *o
     struct fh_error error = {0};
     char open[SERVER_OPEN_SIZE];
     if (kind->enter(store, &error) != FH_OK) {
-        findings_error(by->findings, owner->place,
-                       "the store of %s does not let its own service in, so nothing was proved of "
-                       "it: %s",
-                       owner->name, error.message);
+        findings_error(
+            by->findings, owner->place,
+            "the store of %s does not let its own service in, so nothing was verified of "
+            "it: %s",
+            owner->name, error.message);
         return;
     }
     for (size_t i = 0; i < by->file->service_count; i++) {
