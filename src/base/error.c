@@ -19,28 +19,34 @@ error_fill(struct fh_error *error, enum fh_code code, const char *format, va_lis
 
 enum fh_code error_set(struct fh_error *error, enum fh_code code, const char *format, ...)
 {
-    if (error) {
-        va_list args;
-        va_start(args, format);
-        error_fill(error, code, format, args);
-        va_end(args);
-    }
+    va_list args;
+    va_start(args, format);
+    error_fill(error, code, format, args);
+    va_end(args);
+    return code;
+}
+
+enum fh_code error_retry(struct fh_error *error, enum fh_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    error_fill(error, code, format, args);
+    va_end(args);
+    error->retryable = true;
     return code;
 }
 
 enum fh_code error_set_errno(struct fh_error *error, enum fh_code code, int number,
                              const char *format, ...)
 {
-    if (error) {
-        va_list args;
-        va_start(args, format);
-        error_fill(error, code, format, args);
-        va_end(args);
-        size_t used = strlen(error->message);
-        snprintf(error->message + used, sizeof error->message - used, ": %s", strerror(number));
-        const char *name = strerrorname_np(number);
-        snprintf(error->native, sizeof error->native, "%s", name ? name : "?");
-    }
+    va_list args;
+    va_start(args, format);
+    error_fill(error, code, format, args);
+    va_end(args);
+    size_t used = strlen(error->message);
+    snprintf(error->message + used, sizeof error->message - used, ": %s", strerror(number));
+    const char *name = strerrorname_np(number);
+    snprintf(error->native, sizeof error->native, "%s", name ? name : "?");
     return code;
 }
 

@@ -29,12 +29,18 @@ struct fh_error {
     char message[256]; /* one sentence that says what to do; never a secret */
 };
 
-/* Fills `error` when it is not NULL; returns `code`, so that failing is one statement. */
+#define ERROR_UNHEEDED (&(struct fh_error){.code = FH_OK})
+
+/* Fills in `error`; returns `code`, so that failing takes one statement. */
 enum fh_code error_set(struct fh_error *error, enum fh_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), nonnull(1)));
+/* The same for a call that did nothing and may succeed when repeated. */
+enum fh_code error_retry(struct fh_error *error, enum fh_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4), nonnull(1)));
 /* The same, and appends the text of an errno value. */
 enum fh_code error_set_errno(struct fh_error *error, enum fh_code code, int number,
-                             const char *format, ...) __attribute__((format(printf, 4, 5)));
+                             const char *format, ...)
+    __attribute__((format(printf, 4, 5), nonnull(1)));
 const char *error_code_name(enum fh_code code);
 
 /* For programmer errors: also checked in release builds. */

@@ -192,8 +192,7 @@ static _Noreturn void fail_asked(fh_work *w, const struct asked *asked, const ch
         fh_fail_at(w, 422, named_in_body(w, template), "%s", asked->detail);
     if (asked->status == 503) {
         struct fh_error error;
-        error_set(&error, FH_UNAVAILABLE, "%s", asked->detail);
-        error.retryable = true;
+        error_retry(&error, FH_UNAVAILABLE, "%s", asked->detail);
         w->retry_after_s = asked->retry_after_s;
         work_fail(w, &error);
     }

@@ -25,7 +25,7 @@ const char *cli_default_state(struct arena *arena, const char *file_folder, cons
 static bool is_running(const struct state *state)
 {
     int fd;
-    if (state_control_connect(state, &fd, NULL) != FH_OK)
+    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
         return false;
     close(fd);
     return true;
@@ -43,7 +43,7 @@ static int find_systems(bool running, struct state *ret, struct text *names)
         if (entry->d_name[0] == '.')
             continue;
         snprintf(path, sizeof path, ".freehold/%s", entry->d_name);
-        if (state_open(&state, path, NULL) != FH_OK)
+        if (state_open(&state, path, ERROR_UNHEEDED) != FH_OK)
             continue;
         if (running && !is_running(&state)) {
             state_close(&state);
@@ -165,7 +165,7 @@ static bool converse(int fd, const json_t *request, int timeout_ms,
     if (write(fd, line.data, line.length) == (ssize_t)line.length) {
         while (read_line(fd, timeout_ms, &line, &ahead)) {
             json_t *value;
-            if (json_parse(line.data, line.length, &value, NULL) != FH_OK)
+            if (json_parse(line.data, line.length, &value, ERROR_UNHEEDED) != FH_OK)
                 break;
             answered = true;
             take(context, value);
@@ -184,7 +184,7 @@ int cli_control_request(const struct state *state, json_t *request, int timeout_
     struct fh_error error;
     json_t *keys;
     int code = CLI_NOT_RUNNING;
-    if (state_control_connect(state, &fd, NULL) == FH_OK) {
+    if (state_control_connect(state, &fd, ERROR_UNHEEDED) == FH_OK) {
         if (keys_read(state, &keys, &error) == FH_OK) {
             const char *key = keys_of_up(keys);
             json_object_set_new(request, "key", json_string(key ? key : ""));

@@ -47,7 +47,7 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     int64_t position;
     /* Events that a dead process has left without positions; if this fails, it is tried again
      * soon. */
-    store_sequence(manager->context->store, NULL, 0, NULL);
+    store_sequence(manager->context->store, NULL, 0, ERROR_UNHEEDED);
     enum fh_code code = store_begin(manager->context->store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;

@@ -45,7 +45,7 @@ static const char *state_text(struct saga_manager *manager, const struct ledger_
                               const struct saga_abandon *abandon, struct arena *arena)
 {
     json_t *state = NULL;
-    if (json_parse(row->state, strlen(row->state), &state, NULL) != FH_OK)
+    if (json_parse(row->state, strlen(row->state), &state, ERROR_UNHEEDED) != FH_OK)
         state = json_object();
     json_object_set_new(state, "abandoned",
                         json_pack("{s:s, s:s, s:I}", "why", abandon->why, "by", abandon->by,

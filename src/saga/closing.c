@@ -129,7 +129,7 @@ bool saga_closing_send(struct saga_manager *manager, const struct saga_target *t
         told = request.status >= 200 && request.status < 300;
         struct arena *arena = json_arena_set(NULL);
         if (told && ret_answer && request.answer)
-            json_parse(request.answer, request.answer_length, ret_answer, NULL);
+            json_parse(request.answer, request.answer_length, ret_answer, ERROR_UNHEEDED);
         json_arena_set(arena);
         world_request_release(&request);
     }
@@ -285,9 +285,9 @@ static struct saga_closing *find_due(struct saga_manager *manager, int64_t *ret_
 static void look_for_ended(struct saga_manager *manager)
 {
     struct store_work *work;
-    if (store_begin(manager->context->store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return; /* tried again in a second */
-    ledger_sagas_unclosed(work, take_unclosed, manager, NULL);
+    ledger_sagas_unclosed(work, take_unclosed, manager, ERROR_UNHEEDED);
     store_rollback(work);
 }
 

@@ -131,7 +131,8 @@ json_t *fh_saga_input(fh_work *w)
 static json_t *answer_body(const struct saga_part *part)
 {
     json_t *answer = NULL;
-    if (!part->answer || json_parse(part->answer, strlen(part->answer), &answer, NULL) != FH_OK)
+    if (!part->answer ||
+        json_parse(part->answer, strlen(part->answer), &answer, ERROR_UNHEEDED) != FH_OK)
         return NULL;
     return json_object_get(answer, "body");
 }

@@ -21,7 +21,7 @@ static void look_once(struct saga_manager *manager)
 {
     struct store *store = manager->context->store;
     bool few = manager->context->leases && manager->runs.count < LOOK_RUNS_MAX;
-    bool numbered = manager->late_looks && store_sequence(store, NULL, 0, NULL) == FH_OK;
+    bool numbered = manager->late_looks && store_sequence(store, NULL, 0, ERROR_UNHEEDED) == FH_OK;
     manager->late_looks -= numbered;
     manager->crowded |= few || numbered;
     if (!manager->stopping)

@@ -61,9 +61,9 @@ void saga_counts(const struct saga_manager *manager, struct ledger_counts *ret)
 void saga_counts_read(struct saga_manager *manager, struct ledger_counts *ret)
 {
     struct store_work *work;
-    if (manager->context->leases &&
-        store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) == FH_OK) {
-        if (ledger_saga_counts(work, ret, NULL) == FH_OK)
+    if (manager->context->leases && store_begin(manager->context->store, STORE_READ_COMMITTED,
+                                                &work, ERROR_UNHEEDED) == FH_OK) {
+        if (ledger_saga_counts(work, ret, ERROR_UNHEEDED) == FH_OK)
             manager->counts = *ret;
         store_rollback(work);
     }

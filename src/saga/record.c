@@ -195,7 +195,7 @@ struct load {
 static bool load_request(const struct saga_call *call, const char *text, struct saga_part *part)
 {
     json_t *request = NULL;
-    if (json_parse(text, strlen(text), &request, NULL) != FH_OK)
+    if (json_parse(text, strlen(text), &request, ERROR_UNHEEDED) != FH_OK)
         return false;
     part->path = copy_text(json_string_at(request, "path"));
     part->undo_path = copy_text(json_string_at(request, "undo_path"));

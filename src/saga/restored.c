@@ -220,9 +220,9 @@ static void look_at_peers(struct saga_manager *manager)
 {
     struct store_work *work;
     bool judged = manager->judges;
-    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, ERROR_UNHEEDED) != FH_OK)
         return; /* tried again soon */
-    saga_peers_take(manager, work, NULL);
+    saga_peers_take(manager, work, ERROR_UNHEEDED);
     store_rollback(work);
     if (!judged)
         saga_restored_judge_all(manager);

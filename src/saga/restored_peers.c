@@ -187,9 +187,9 @@ int64_t saga_restored_waits(struct saga_manager *manager)
 {
     struct store_work *work;
     int64_t count = 0;
-    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, ERROR_UNHEEDED) != FH_OK)
         return 0;
-    restored_count(work, &count, NULL);
+    restored_count(work, &count, ERROR_UNHEEDED);
     store_rollback(work);
     return count;
 }

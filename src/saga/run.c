@@ -113,7 +113,7 @@ static char *keep_answer(const struct saga_heard *heard, char detail[static SAGA
     text_printf(&text, "{\"status\":%d", heard->happening.status);
     bool kept = heard->answer && heard->answer_length > 0 &&
                 heard->answer_length <= ANSWER_KEPT_MAX &&
-                json_parse(heard->answer, heard->answer_length, &body, NULL) == FH_OK;
+                json_parse(heard->answer, heard->answer_length, &body, ERROR_UNHEEDED) == FH_OK;
     if (kept) {
         text_add(&text, ",\"body\":");
         text_append(&text, heard->answer, heard->answer_length);

@@ -98,7 +98,7 @@ struct step_visit {
 static json_t *text_as_json(const char *text)
 {
     json_t *value = NULL;
-    if (text && json_parse(text, strlen(text), &value, NULL) == FH_OK)
+    if (text && json_parse(text, strlen(text), &value, ERROR_UNHEEDED) == FH_OK)
         return value;
     return json_null();
 }

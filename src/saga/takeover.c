@@ -160,7 +160,7 @@ static const char *life_with(const struct saga_manager *manager, const struct le
     struct search search = {.life = NULL};
     json_t *state = NULL;
     json_int_t version = 0;
-    if (json_parse(row->state, strlen(row->state), &state, NULL) != FH_OK)
+    if (json_parse(row->state, strlen(row->state), &state, ERROR_UNHEEDED) != FH_OK)
         return NULL;
     const char *digest = json_string_at(state, "digest");
     if (digest && json_integer_at(state, "version", &version)) {

@@ -20,10 +20,10 @@ static enum saga_status stored_status(struct work_context *context, const char *
     struct ledger_saga row;
     struct arena arena;
     int status = -1;
-    if (store_begin(context->store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(context->store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return SAGA_RUNNING;
     arena_init(&arena, ARENA_SIZE_MAX);
-    if (ledger_saga_get(work, &arena, birth, number, &row, NULL) == FH_OK)
+    if (ledger_saga_get(work, &arena, birth, number, &row, ERROR_UNHEEDED) == FH_OK)
         status = saga_status_of(row.status);
     store_rollback(work);
     arena_release(&arena);
@@ -40,13 +40,13 @@ enum saga_status saga_wait(struct work_context *context, const char *reference, 
     struct saga_id id;
     struct world *world = context->world;
     struct saga_manager *manager = context->sagas;
-    if (saga_id_parse(reference, &id, NULL) != FH_OK)
+    if (saga_id_parse(reference, &id, ERROR_UNHEEDED) != FH_OK)
         return SAGA_RUNNING;
     enum saga_status status = SAGA_RUNNING;
     while (goes_on(status) && !manager->stopping) {
         char numbered[ID_SIZE + 24];
         if (!id.number)
-            saga_id_resolve(context, &id, NULL); /* not found: it has no number yet */
+            saga_id_resolve(context, &id, ERROR_UNHEEDED); /* not found: it has no number yet */
         snprintf(numbered, sizeof numbered, "%s.%lld", id.birth, (long long)id.number);
         struct saga_run *run = id.number ? map_get(&manager->runs, numbered) : NULL;
         bool in_time = true;

@@ -316,9 +316,9 @@ int64_t service_migrated(struct store *store)
 {
     struct store_work *work;
     int64_t newest = 0;
-    if (store_begin(store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return -1;
-    enum fh_code code = ledger_migrations_get(work, keep_newest, &newest, NULL);
+    enum fh_code code = ledger_migrations_get(work, keep_newest, &newest, ERROR_UNHEEDED);
     store_rollback(work);
     return code == FH_OK ? newest : -1;
 }

@@ -166,7 +166,8 @@ static enum fh_code check_settled(const struct runtime *runtime, struct fh_error
     const char *folder = json_string_at(runtime->config, "folder");
     const char *name = runtime->service->name;
     snprintf(path, sizeof path, "%s/" PROCESS_STORE_FILE, folder ? folder : ".");
-    if (!is_there(runtime) || process_config_read(runtime->world, path, &record, NULL) != FH_OK)
+    if (!is_there(runtime) ||
+        process_config_read(runtime->world, path, &record, ERROR_UNHEEDED) != FH_OK)
         return error_set(error, FH_NOT_FOUND, "%s has no store yet: it has never served.", name);
     const char *engine = json_string_at(record, "engine");
     bool elsewhere = engine && strcmp(engine, runtime->engine) != 0;

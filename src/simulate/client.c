@@ -40,7 +40,7 @@ int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answ
     world_request_wait(world, &request);
     json_t *answer = NULL;
     if (request.status && request.answer_length)
-        json_parse(request.answer, request.answer_length, &answer, NULL);
+        json_parse(request.answer, request.answer_length, &answer, ERROR_UNHEEDED);
     int status = request.status;
     world_request_release(&request);
     json_text_free(body);

@@ -64,7 +64,7 @@ static json_t *status_read(struct run_node *node, const char *id)
     path_of(node, SERVICE_BACKUP_STATUS, path);
     unsigned char *text = simulate_disk_take(node->node->disk, path, &size);
     if (text)
-        json_parse((const char *)text, size, &status, NULL);
+        json_parse((const char *)text, size, &status, ERROR_UNHEEDED);
     free(text);
     const char *of = json_string_at(status, "id");
     if (of && strcmp(of, id) == 0)

@@ -223,7 +223,7 @@ static enum fh_code sequence(struct store *store, struct store_placed *placed, i
         sequencer->busy = false;
         fiber_wake_all(&sequencer->queue);
     }
-    if (error && own.code != FH_OK)
+    if (own.code != FH_OK)
         *error = own.error;
     return own.code;
 }
@@ -238,7 +238,7 @@ static void ask_again(void *argument)
             wait_ms = AGAIN_MS_MAX;
         fiber_wait_until(&sequencer->again, store->world, world_in_ms(store->world, wait_ms));
         if (!sequencer->closing)
-            code = sequence(store, NULL, 0, NULL);
+            code = sequence(store, NULL, 0, ERROR_UNHEEDED);
     }
     sequencer->owing = false;
     fiber_wake_all(&sequencer->again);

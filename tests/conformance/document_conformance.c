@@ -610,7 +610,7 @@ static json_t *reference(const json_t *all, const char *filter_text, const char 
     size_t count = 0;
     for (size_t i = 0; i < json_array_size(all); i++) {
         enum fh_code code;
-        if (document_matches(json_array_get(all, i), filter, &code, NULL))
+        if (document_matches(json_array_get(all, i), filter, &code, ERROR_UNHEEDED))
             matching[count++] = json_array_get(all, i);
     }
     sorting_by = sort;

@@ -77,10 +77,10 @@ static int value_at(struct store *store, const char *id)
 {
     struct store_work *work;
     json_t *document = NULL;
-    if (store_begin(store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return -1;
     int value = -1;
-    if (mongodb_documents.get(work, "thing", id, &document, NULL) == FH_OK)
+    if (mongodb_documents.get(work, "thing", id, &document, ERROR_UNHEEDED) == FH_OK)
         value = (int)json_integer_value(json_object_get(document, "v"));
     json_decref(document);
     store_rollback(work);
@@ -91,9 +91,9 @@ static int64_t position_at(struct store *store)
 {
     struct store_work *work;
     int64_t position = -1;
-    if (store_begin(store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return -1;
-    if (ledger_position(work, &position, NULL) != FH_OK)
+    if (ledger_position(work, &position, ERROR_UNHEEDED) != FH_OK)
         position = -1;
     store_rollback(work);
     return position;
@@ -112,9 +112,9 @@ static int64_t read_outbox(struct store *store)
 {
     struct store_work *work;
     int64_t last = 0;
-    if (store_begin(store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return -1;
-    if (ledger_outbox_read(work, 0, 1000, check_event, &last, NULL) != FH_OK)
+    if (ledger_outbox_read(work, 0, 1000, check_event, &last, ERROR_UNHEEDED) != FH_OK)
         last = -1;
     store_rollback(work);
     return last;

@@ -64,9 +64,9 @@ static void parked_events_leave_in_order_and_the_last_takes_the_key(struct confo
     EXPECT(ledger_parked_keys(work, NULL, 10, read_parked, &keys, &c->error) == FH_OK);
     EXPECT(strcmp(keys.text, "b 3 5/2 too much;a 4 5/1 too much;") == 0);
     struct ledger_parked first = parked_of("b", 3, 5), second = parked_of("b", 5, 0);
-    EXPECT(ledger_parked_take(work, &second, &unparked, NULL) == FH_CONFLICT);
+    EXPECT(ledger_parked_take(work, &second, &unparked, ERROR_UNHEEDED) == FH_CONFLICT);
     EXPECT(ledger_parked_take(work, &first, &unparked, &c->error) == FH_OK && !unparked);
-    EXPECT(ledger_parked_take(work, &first, &unparked, NULL) == FH_CONFLICT);
+    EXPECT(ledger_parked_take(work, &first, &unparked, ERROR_UNHEEDED) == FH_CONFLICT);
     second.error = "now this one";
     EXPECT(ledger_parked_failed(work, &second, &c->error) == FH_OK);
     EXPECT(ledger_parked_events(work, "users", "b", 10, read_parked, &events, &c->error) == FH_OK);
@@ -101,17 +101,19 @@ static void a_parked_event_is_edited_and_taken_only_as_it_was_read(struct confor
     struct ledger_parked edited = read;
     edited.event = "{\"text\":\"" NASTY "\"}";
     EXPECT(ledger_parked_edit(work, &edited, &c->error) == FH_OK);
-    EXPECT(ledger_parked_edit(work, &edited, NULL) == FH_CONFLICT); /* it reads it no more */
+    EXPECT(ledger_parked_edit(work, &edited, ERROR_UNHEEDED) ==
+           FH_CONFLICT); /* it reads it no more */
     EXPECT(conformance_commit(c, work) == FH_OK);
     work = conformance_begin(c, STORE_WRITE);
     EXPECT(work);
-    EXPECT(ledger_parked_take(work, &read, &unparked, NULL) == FH_CONFLICT);
+    EXPECT(ledger_parked_take(work, &read, &unparked, ERROR_UNHEEDED) == FH_CONFLICT);
     struct shown first = {0};
     EXPECT(ledger_parked_events(work, "users", "a", 1, read_edited, &first, &c->error) == FH_OK);
     EXPECT(strcmp(first.text, "6 too much {\"text\":\"" NASTY "\"}") == 0);
     edited.attempts = 6;
     EXPECT(ledger_parked_take(work, &edited, &unparked, &c->error) == FH_OK && !unparked);
-    EXPECT(ledger_parked_edit(work, &edited, NULL) == FH_CONFLICT); /* it is there no more */
+    EXPECT(ledger_parked_edit(work, &edited, ERROR_UNHEEDED) ==
+           FH_CONFLICT); /* it is there no more */
     EXPECT(counts_are(c, work, 1, 1, 1004));
 }
 

@@ -563,16 +563,16 @@ static void settings_that_lose_works_are_refused_by_name(struct conformance *c)
                       "synchronous_commit=off"));
     struct postgresql_connection *admin = postgresql_administrator(c->harness.world, &c->error);
     EXPECT(admin);
-    postgresql_simple(admin, "ALTER SYSTEM SET fsync = off", -1, NULL, NULL, NULL);
-    postgresql_simple(admin, "SELECT pg_reload_conf()", -1, NULL, NULL, NULL);
+    postgresql_simple(admin, "ALTER SYSTEM SET fsync = off", -1, NULL, NULL, ERROR_UNHEEDED);
+    postgresql_simple(admin, "SELECT pg_reload_conf()", -1, NULL, NULL, ERROR_UNHEEDED);
     struct store *store = NULL;
     int64_t deadline_ns = world_in_ms(c->harness.world, PROBLEM_MS);
     enum fh_code code;
     while ((code = open_other(c, json_object(), &store)) == FH_OK && in_time(c, deadline_ns))
         store_close(store);
     struct fh_error refused = c->error;
-    postgresql_simple(admin, "ALTER SYSTEM RESET fsync", -1, NULL, NULL, NULL);
-    postgresql_simple(admin, "SELECT pg_reload_conf()", -1, NULL, NULL, NULL);
+    postgresql_simple(admin, "ALTER SYSTEM RESET fsync", -1, NULL, NULL, ERROR_UNHEEDED);
+    postgresql_simple(admin, "SELECT pg_reload_conf()", -1, NULL, NULL, ERROR_UNHEEDED);
     postgresql_administrator_free(admin);
     EXPECT(code == FH_UNSUPPORTED && strstr(refused.message, "fsync=off"));
     while (superuser(c, "SELECT 1") != FH_OK && in_time(c, deadline_ns))

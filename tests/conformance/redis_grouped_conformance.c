@@ -74,7 +74,7 @@ static void read_one(void *argument)
     redis_words_init(&commands);
     redis_word(&question, "PING");
     redis_command_of(&commands, &question);
-    if (redis_read(redis_of(grouped->c->store), &commands, &reply, NULL) == FH_OK) {
+    if (redis_read(redis_of(grouped->c->store), &commands, &reply, ERROR_UNHEEDED) == FH_OK) {
         grouped->done += redis_is(reply, REDIS_REPLY_STATUS) && strcmp(reply->str, "PONG") == 0;
         hiredis.freeReplyObject(reply);
     }

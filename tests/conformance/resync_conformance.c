@@ -486,7 +486,7 @@ static void serve(void *argument)
     json_t *query;
     const char *path = delivery.request->path;
     free(argument);
-    FH_ASSERT(path_query(strchr(path, '?') + 1, &query, NULL) == FH_OK);
+    FH_ASSERT(path_query(strchr(path, '?') + 1, &query, ERROR_UNHEEDED) == FH_OK);
     bool page = strncmp(path, SNAPSHOT_PATH, sizeof SNAPSHOT_PATH - 1) == 0;
     hearing->pages += page;
     (page ? snapshot_answer : feed_answer)(hearing->publisher.events, query, &answer);

@@ -18,7 +18,7 @@ void harness_init(struct harness *harness)
     memset(harness, 0, sizeof *harness);
     json_memory_init();
     assert_int_equal(uv_loop_init(&harness->loop), 0);
-    harness->world = world_real_new(&harness->loop, NULL);
+    harness->world = world_real_new(&harness->loop, ERROR_UNHEEDED);
     assert_non_null(harness->world);
     const char *base = getenv("TMPDIR");
     snprintf(harness->folder, sizeof harness->folder, "%s/freehold-test-XXXXXX",

@@ -178,7 +178,7 @@ static inline void serve(void *argument)
     json_t *query;
     const char *path = delivery.request->path;
     free(argument);
-    FH_ASSERT(path_query(strchr(path, '?') + 1, &query, NULL) == FH_OK);
+    FH_ASSERT(path_query(strchr(path, '?') + 1, &query, ERROR_UNHEEDED) == FH_OK);
     bool page = strncmp(path, SNAPSHOT_PATH, sizeof SNAPSHOT_PATH - 1) == 0;
     if (page && ++fixture->pages == fixture->hook_at) {
         fixture->hooked = true;
@@ -325,10 +325,11 @@ static inline void trim_entry(void *argument)
     struct fixture *fixture = argument;
     struct store_work *work;
     int64_t removed, last;
-    FH_ASSERT(store_begin(fixture->products.context.store, STORE_WRITE, &work, NULL) == FH_OK);
-    FH_ASSERT(ledger_position(work, &last, NULL) == FH_OK);
-    FH_ASSERT(ledger_outbox_trim(work, last, 100000, &removed, NULL) == FH_OK);
-    FH_ASSERT(store_commit(work, NULL) == FH_OK);
+    FH_ASSERT(store_begin(fixture->products.context.store, STORE_WRITE, &work, ERROR_UNHEEDED) ==
+              FH_OK);
+    FH_ASSERT(ledger_position(work, &last, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(ledger_outbox_trim(work, last, 100000, &removed, ERROR_UNHEEDED) == FH_OK);
+    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
 }
 
 /* All that was published so far. */

@@ -114,7 +114,7 @@ static inline void receive(struct message *message)
     json_arena_set(&w.kept);
     w.path = json_pack("{s:s}", "path", message->path);
     if (message->body[0])
-        json_parse(message->body, strlen(message->body), &w.body, NULL);
+        json_parse(message->body, strlen(message->body), &w.body, ERROR_UNHEEDED);
     json_arena_set(NULL);
     struct command_request request = {.method = message->method,
                                       .path = message->path,
@@ -487,9 +487,9 @@ static inline void run_look(void *argument)
 {
     struct looked *looked = argument;
     struct store_work *work;
-    if (store_begin(looked->context->store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(looked->context->store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return;
-    sql_run(work, looked->sql, NULL, 0, take_value, looked, NULL, NULL);
+    sql_run(work, looked->sql, NULL, 0, take_value, looked, NULL, ERROR_UNHEEDED);
     store_rollback(work);
 }
 

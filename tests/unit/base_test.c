@@ -94,7 +94,9 @@ static void error_is_filled_and_its_code_returned(void **state)
     assert_string_equal(error.native, "");
     assert_string_equal(error.field, "");
     assert_false(error.retryable);
-    assert_int_equal(error_set(NULL, FH_INVALID, "nobody listens"), FH_INVALID);
+    assert_int_equal(error_retry(&error, FH_UNAVAILABLE, "Later."), FH_UNAVAILABLE);
+    assert_true(error.retryable);
+    assert_int_equal(error_set(ERROR_UNHEEDED, FH_INVALID, "nobody listens"), FH_INVALID);
 }
 
 static void error_names_the_errno_it_came_from(void **state)

@@ -161,7 +161,7 @@ static const char *each_ids = "[3, \"4\", 3]";
 static void get_each(fh_work *w)
 {
     json_t *ids;
-    json_parse(each_ids, strlen(each_ids), &ids, NULL);
+    json_parse(each_ids, strlen(each_ids), &ids, ERROR_UNHEEDED);
     fh_reply(w, 200, fh_get_each(w, "users", "/api/users?ids={ids}", ids));
 }
 

@@ -53,7 +53,7 @@ static void run_sent(void *argument)
     w.deadline_ns = world_in_ms(sent->fixture->harness.world, 60000);
     json_arena_set(&w.kept);
     if (body)
-        json_parse(body, strlen(body), &w.body, NULL);
+        json_parse(body, strlen(body), &w.body, ERROR_UNHEEDED);
     json_arena_set(NULL);
     if (sent->closed)
         command_closed_run(&w, sent->request.from);
@@ -154,10 +154,10 @@ static void look(void *argument)
 {
     struct looked *looked = argument;
     struct store_work *work;
-    if (store_begin(looked->fixture->context.store, STORE_READ, &work, NULL) != FH_OK)
+    if (store_begin(looked->fixture->context.store, STORE_READ, &work, ERROR_UNHEEDED) != FH_OK)
         return;
     const char *sql = looked->sql ? looked->sql : "SELECT what FROM effect ORDER BY id";
-    sql_run(work, sql, NULL, 0, add_effect, looked, NULL, NULL);
+    sql_run(work, sql, NULL, 0, add_effect, looked, NULL, ERROR_UNHEEDED);
     store_rollback(work);
 }
 
@@ -479,11 +479,11 @@ static void age_commands(void *argument)
 {
     struct expiry *expiry = argument;
     struct store_work *work;
-    expiry->code = store_begin(expiry->fixture->context.store, STORE_WRITE, &work, NULL);
+    expiry->code = store_begin(expiry->fixture->context.store, STORE_WRITE, &work, ERROR_UNHEEDED);
     struct sql_value by = sql_integer(COMMAND_CLIENT_KEPT_MS + 60000);
     sql_run(work, "UPDATE fh_command SET created_ms = created_ms - ?1", &by, 1, NULL, NULL, NULL,
-            NULL);
-    expiry->code = store_commit(work, NULL);
+            ERROR_UNHEEDED);
+    expiry->code = store_commit(work, ERROR_UNHEEDED);
 }
 
 static void a_clients_record_expires_and_a_services_does_not(void **state)
@@ -634,7 +634,7 @@ static struct ledger_caller merged(struct arena *arena, struct ledger_caller a,
                                    struct ledger_caller b)
 {
     struct ledger_caller both;
-    assert_int_equal(command_closed_merge(&a, &b, arena, &both, NULL), FH_OK);
+    assert_int_equal(command_closed_merge(&a, &b, arena, &both, ERROR_UNHEEDED), FH_OK);
     return both;
 }
 

@@ -440,9 +440,9 @@ static void append_internal(void *argument)
                                  .key = "k",
                                  .data = "{}",
                                  .time_ms = 1};
-    store_begin(fixture->service.context.store, STORE_WRITE, &work, NULL);
-    ledger_outbox_append(work, &event, NULL);
-    store_commit(work, NULL);
+    store_begin(fixture->service.context.store, STORE_WRITE, &work, ERROR_UNHEEDED);
+    ledger_outbox_append(work, &event, ERROR_UNHEEDED);
+    store_commit(work, ERROR_UNHEEDED);
 }
 
 static void internal_events_are_passed_over_and_never_sent(void **state)
@@ -577,9 +577,9 @@ static void trim_entry(void *argument)
 {
     struct trimming *trimming = argument;
     struct store_work *work;
-    store_begin(trimming->fixture->service.context.store, STORE_WRITE, &work, NULL);
-    ledger_outbox_trim(work, trimming->position, 1000, &trimming->removed, NULL);
-    store_commit(work, NULL);
+    store_begin(trimming->fixture->service.context.store, STORE_WRITE, &work, ERROR_UNHEEDED);
+    ledger_outbox_trim(work, trimming->position, 1000, &trimming->removed, ERROR_UNHEEDED);
+    store_commit(work, ERROR_UNHEEDED);
 }
 
 static void trim(struct fixture *fixture, int64_t position)

@@ -66,9 +66,9 @@ static void run_entry(void *argument)
 {
     struct fixture *fixture = argument;
     struct store_work *work;
-    store_begin(fixture->service.context.store, STORE_WRITE, &work, NULL);
-    fixture->code = sql_run(work, fixture->sql, NULL, 0, NULL, NULL, NULL, NULL);
-    store_commit(work, NULL);
+    store_begin(fixture->service.context.store, STORE_WRITE, &work, ERROR_UNHEEDED);
+    fixture->code = sql_run(work, fixture->sql, NULL, 0, NULL, NULL, NULL, ERROR_UNHEEDED);
+    store_commit(work, ERROR_UNHEEDED);
 }
 
 static void runs(struct fixture *fixture, const char *sql)
@@ -91,10 +91,11 @@ static void read_entry(void *argument)
     struct fixture *fixture = argument;
     struct store_work *work;
     int64_t last = 0;
-    store_begin(fixture->service.context.store, STORE_READ, &work, NULL);
-    ledger_position(work, &last, NULL);
+    store_begin(fixture->service.context.store, STORE_READ, &work, ERROR_UNHEEDED);
+    ledger_position(work, &last, ERROR_UNHEEDED);
     fixture->passed = 0;
-    fixture->code = slice_read(fixture->manager, work, 0, last, ROWS_MAX, take_id, fixture, NULL);
+    fixture->code =
+        slice_read(fixture->manager, work, 0, last, ROWS_MAX, take_id, fixture, ERROR_UNHEEDED);
     store_rollback(work);
 }
 

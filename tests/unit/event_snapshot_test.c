@@ -472,10 +472,10 @@ static void ask_entry(void *argument)
     struct asking *asking = argument;
     struct feed_answer answer;
     json_t *query;
-    FH_ASSERT(path_query(asking->query, &query, NULL) == FH_OK);
+    FH_ASSERT(path_query(asking->query, &query, ERROR_UNHEEDED) == FH_OK);
     snapshot_answer(asking->fixture->products.context.events, query, &answer);
     asking->status = answer.status;
-    json_parse(answer.body, answer.body_length, &asking->body, NULL);
+    json_parse(answer.body, answer.body_length, &asking->body, ERROR_UNHEEDED);
     json_decref(query);
     feed_answer_release(&answer);
 }

@@ -263,7 +263,7 @@ static bool read_count(void *context, const struct sql_row *row)
 static enum fh_code commit_a_few(struct store_work *work, struct fh_error *error)
 {
     int64_t rows = rows_before;
-    sql_run(work, "SELECT count(*) FROM seen", NULL, 0, read_count, &rows, NULL, NULL);
+    sql_run(work, "SELECT count(*) FROM seen", NULL, 0, read_count, &rows, NULL, ERROR_UNHEEDED);
     if (rows - rows_before > FEW) {
         honest->rollback(work);
         error_set(error, FH_CONFLICT,
@@ -346,10 +346,10 @@ static void trim_entry(void *argument)
     struct trimming *trimming = argument;
     struct store_work *work;
     int64_t removed;
-    FH_ASSERT(store_begin(trimming->fixture->users.context.store, STORE_WRITE, &work, NULL) ==
-              FH_OK);
-    ledger_outbox_trim(work, trimming->position, 10000, &removed, NULL);
-    FH_ASSERT(store_commit(work, NULL) == FH_OK);
+    FH_ASSERT(store_begin(trimming->fixture->users.context.store, STORE_WRITE, &work,
+                          ERROR_UNHEEDED) == FH_OK);
+    ledger_outbox_trim(work, trimming->position, 10000, &removed, ERROR_UNHEEDED);
+    FH_ASSERT(store_commit(work, ERROR_UNHEEDED) == FH_OK);
 }
 
 static bool done_is_100(void *argument)

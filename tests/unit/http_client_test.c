@@ -51,9 +51,9 @@ static void pair_init(struct pair *pair)
 {
     char address[32];
     site_init(&pair->site, NULL);
-    assert_int_equal(
-        http_client_new(&pair->site.harness.loop, pair->site.harness.world, &pair->client, NULL),
-        FH_OK);
+    assert_int_equal(http_client_new(&pair->site.harness.loop, pair->site.harness.world,
+                                     &pair->client, ERROR_UNHEEDED),
+                     FH_OK);
     snprintf(address, sizeof address, "127.0.0.1:%d", pair->site.port);
     http_client_set_address(pair->client, "site", address);
 }
@@ -498,9 +498,9 @@ static void outside_goes_by_url_and_to_public_addresses_alone_unless_told(void *
     until_done(&pair, &asked[0]);
     assert_non_null(strstr(asked[0].failure, "nothing outside"));
     http_client_free(pair.client);
-    assert_int_equal(
-        http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client, NULL),
-        FH_OK);
+    assert_int_equal(http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client,
+                                     ERROR_UNHEEDED),
+                     FH_OK);
     http_client_go_outside(pair.client, HTTP_OUTSIDE_PUBLIC);
     send_call(&pair, &asked[1], "POST", NULL, "{}");
     until_done(&pair, &asked[1]);
@@ -508,9 +508,9 @@ static void outside_goes_by_url_and_to_public_addresses_alone_unless_told(void *
     assert_true(asked[1].request.unsent);
     assert_non_null(strstr(asked[1].failure, "public Internet"));
     http_client_free(pair.client);
-    assert_int_equal(
-        http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client, NULL),
-        FH_OK);
+    assert_int_equal(http_client_new(&pair.site.harness.loop, pair.site.harness.world, &pair.client,
+                                     ERROR_UNHEEDED),
+                     FH_OK);
     http_client_go_outside(pair.client, HTTP_OUTSIDE_ANYWHERE);
     send_call(&pair, &asked[2], "POST", NULL, "{}");
     until_done(&pair, &asked[2]);

@@ -84,7 +84,8 @@ static void ask(struct fixture *fixture, const struct http_tls *tls, const char 
     struct http_client *client;
     struct harness *harness = &fixture->site.harness;
     char address[32];
-    assert_int_equal(http_client_new(&harness->loop, harness->world, &client, NULL), FH_OK);
+    assert_int_equal(http_client_new(&harness->loop, harness->world, &client, ERROR_UNHEEDED),
+                     FH_OK);
     if (tls)
         http_client_use_tls(client, tls);
     snprintf(address, sizeof address, "127.0.0.1:%d", fixture->site.port);

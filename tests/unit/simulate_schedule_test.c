@@ -71,12 +71,12 @@ static void open_store(void *argument)
     fixture->context = (struct work_context){
         .world = &fixture->node->world, .service = &service, .keys = work_keys_new()};
     if (engine_embedded()->store->open(&options, &fixture->node->world, &fixture->context.store,
-                                       NULL) ||
-        store_begin(fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, NULL))
+                                       ERROR_UNHEEDED) ||
+        store_begin(fixture->context.store, STORE_WRITE_EXCLUSIVE, &work, ERROR_UNHEEDED))
         return;
     sql_run(work, "CREATE TABLE IF NOT EXISTS effect (id INTEGER PRIMARY KEY, what TEXT)", NULL, 0,
-            NULL, NULL, NULL, NULL);
-    fixture->opened = store_commit(work, NULL) == FH_OK &&
+            NULL, NULL, NULL, ERROR_UNHEEDED);
+    fixture->opened = store_commit(work, ERROR_UNHEEDED) == FH_OK &&
                       command_clock_start(&fixture->context, &error) == FH_OK;
 }
 
@@ -155,10 +155,10 @@ static void count_effects(void *argument)
     struct sql_value key = {
         .kind = SQL_TEXT, .text = fixture->counted, .length = strlen(fixture->counted)};
     fixture->found = -1;
-    if (store_begin(fixture->context.store, STORE_READ, &work, NULL))
+    if (store_begin(fixture->context.store, STORE_READ, &work, ERROR_UNHEEDED))
         return;
     sql_run(work, "SELECT count(*) FROM effect WHERE what = ?1", &key, 1, take_number,
-            &fixture->found, NULL, NULL);
+            &fixture->found, NULL, ERROR_UNHEEDED);
     store_rollback(work);
 }
 

@@ -64,7 +64,7 @@ static int tear_down(void **state)
 static void open_all(int count)
 {
     for (int i = 0; i < count; i++)
-        assert_int_equal(store_notifier_open(&ringers[i].store, path, NULL), FH_OK);
+        assert_int_equal(store_notifier_open(&ringers[i].store, path, ERROR_UNHEEDED), FH_OK);
 }
 
 static bool has_heard(void *argument)
@@ -121,7 +121,7 @@ static void ring_until_killed(int told)
 {
     harness_init(&harness);
     ringer_init(&ringers[0]);
-    if (store_notifier_open(&ringers[0].store, path, NULL) != FH_OK)
+    if (store_notifier_open(&ringers[0].store, path, ERROR_UNHEEDED) != FH_OK)
         _exit(1);
     store_notifier_notify(&ringers[0].store);
     if (write(told, "r", 1) != 1)
@@ -142,13 +142,13 @@ static void the_place_of_one_that_was_killed_is_taken_and_heard(void **state)
     assert_int_equal(close(told[1]), 0);
     assert_int_equal(read(told[0], &byte, 1), 1);
     close(told[0]);
-    assert_int_equal(store_notifier_open(&ringers[1].store, path, NULL),
+    assert_int_equal(store_notifier_open(&ringers[1].store, path, ERROR_UNHEEDED),
                      FH_OK); /* a place beside it */
     store_notifier_notify(&ringers[1].store);
     assert_int_equal(size_of_file(), 16);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(store_notifier_open(&ringers[0].store, path, NULL), FH_OK);
+    assert_int_equal(store_notifier_open(&ringers[0].store, path, ERROR_UNHEEDED), FH_OK);
     store_notifier_notify(&ringers[0].store);
     until_heard(&ringers[1], 1);
     assert_int_equal(size_of_file(), 16);
@@ -196,7 +196,7 @@ static void who_has_no_bell_is_told_why_and_goes_on(void **state)
     assert_int_equal(fcntl(fd, F_OFD_SETLK, &rest), 0);
     refused(path, "no place free");
     close(fd);
-    assert_int_equal(store_notifier_open(&ringers[1].store, path, NULL), FH_OK);
+    assert_int_equal(store_notifier_open(&ringers[1].store, path, ERROR_UNHEEDED), FH_OK);
     store_notifier_notify(&ringers[1].store);
     until_heard(&ringers[0], 1);
 }

@@ -31,7 +31,8 @@ static int set_up(void **state)
     for (int i = 0; i < 2; i++) {
         stirs[i] = 0;
         assert_int_equal(
-            store_turn_open(harness.world, path, on_stirred, &stirs[i], &turns[i], NULL), FH_OK);
+            store_turn_open(harness.world, path, on_stirred, &stirs[i], &turns[i], ERROR_UNHEEDED),
+            FH_OK);
     }
     return 0;
 }
@@ -113,7 +114,7 @@ static void take_until_killed(int told)
     struct store_turn *turn;
     int64_t mark;
     harness_init(&own);
-    if (store_turn_open(own.world, path, on_stirred, &stirs[0], &turn, NULL) != FH_OK ||
+    if (store_turn_open(own.world, path, on_stirred, &stirs[0], &turn, ERROR_UNHEEDED) != FH_OK ||
         !store_turn_take(turn, &mark) || write(told, "t", 1) != 1)
         _exit(1);
     for (;;)
@@ -170,7 +171,8 @@ static void without_a_watch_it_is_a_turn_all_the_same(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     tight = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-    enum fh_code code = store_turn_open(harness.world, path, on_stirred, NULL, &turn, NULL);
+    enum fh_code code =
+        store_turn_open(harness.world, path, on_stirred, NULL, &turn, ERROR_UNHEEDED);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(code, FH_OK);
     assert_false(store_turn_is_watched(turn));

@@ -42,13 +42,13 @@ static void one_up_holds_the_lock_and_others_learn_its_pid(void **unused)
     (void)unused;
     struct state mine, other;
     pid_t holder;
-    assert_int_equal(state_create(&mine, folder, NULL), FH_OK);
-    assert_int_equal(state_lock(&mine, &holder, NULL), FH_OK);
-    assert_int_equal(state_create(&other, folder, NULL), FH_OK);
-    assert_int_equal(state_lock(&other, &holder, NULL), FH_CONFLICT);
+    assert_int_equal(state_create(&mine, folder, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_lock(&mine, &holder, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_create(&other, folder, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_lock(&other, &holder, ERROR_UNHEEDED), FH_CONFLICT);
     assert_int_equal(holder, getpid());
     state_unlock(&mine);
-    assert_int_equal(state_lock(&other, &holder, NULL), FH_OK);
+    assert_int_equal(state_lock(&other, &holder, ERROR_UNHEEDED), FH_OK);
     state_close(&mine);
     state_close(&other);
 }
@@ -59,14 +59,14 @@ static void the_folder_is_made_private_and_never_taken_from_others(void **unused
     struct state state;
     struct stat status;
     char file[160];
-    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
     assert_int_equal(fstat(state.folder_fd, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0700);
     state_close(&state);
     snprintf(file, sizeof file, "%s/letter", folder);
     close(open(file, O_CREAT | O_WRONLY, 0600));
     assert_int_equal(chmod(folder, 0755), 0);
-    assert_int_equal(state_create(&state, folder, NULL), FH_INVALID);
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_INVALID);
     assert_int_equal(stat(folder, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0755);
 }
@@ -77,13 +77,14 @@ static void a_json_file_is_private_and_replaced_as_a_whole(void **unused)
     struct state state;
     struct stat status;
     json_t *value = json_pack("{s:i}", "a", 1), *back;
-    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
-    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, NULL), FH_NOT_FOUND);
-    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, NULL), FH_OK);
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, ERROR_UNHEEDED),
+                     FH_NOT_FOUND);
+    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, ERROR_UNHEEDED), FH_OK);
     int before = openat(state.folder_fd, "x.json", O_RDONLY);
     json_object_set_new(value, "a", json_integer(2));
-    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, NULL), FH_OK);
-    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, NULL), FH_OK);
+    assert_int_equal(state_write_json(state.folder_fd, "x.json", value, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_read_json(state.folder_fd, "x.json", &back, ERROR_UNHEEDED), FH_OK);
     assert_true(json_equal(value, back));
     char old[16] = "";
     assert_int_equal(read(before, old, sizeof old), 8);
@@ -103,14 +104,14 @@ static void the_control_socket_is_reached_below_a_path_of_any_length(void **unus
     char deep[512];
     int listener, connection;
     snprintf(deep, sizeof deep, "%s/%0200d", folder, 7);
-    assert_int_equal(state_create(&state, deep, NULL), FH_OK);
-    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_NOT_FOUND);
-    assert_int_equal(state_control_listen(&state, &listener, NULL), FH_OK);
+    assert_int_equal(state_create(&state, deep, ERROR_UNHEEDED), FH_OK);
+    assert_int_equal(state_control_connect(&state, &connection, ERROR_UNHEEDED), FH_NOT_FOUND);
+    assert_int_equal(state_control_listen(&state, &listener, ERROR_UNHEEDED), FH_OK);
     assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_OK);
+    assert_int_equal(state_control_connect(&state, &connection, ERROR_UNHEEDED), FH_OK);
     close(connection);
     close(listener);
-    assert_int_equal(state_control_connect(&state, &connection, NULL), FH_NOT_FOUND);
+    assert_int_equal(state_control_connect(&state, &connection, ERROR_UNHEEDED), FH_NOT_FOUND);
     state_close(&state);
 }
 
@@ -120,9 +121,9 @@ static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unus
     (void)unused;
     struct state state;
     int lock_fd;
-    assert_int_equal(state_create(&state, folder, NULL), FH_OK);
+    assert_int_equal(state_create(&state, folder, ERROR_UNHEEDED), FH_OK);
     assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
-    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, NULL), FH_OK);
+    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, ERROR_UNHEEDED), FH_OK);
     pid_t pid = fork();
     if (pid == 0) {
         for (;;)
@@ -132,7 +133,7 @@ static void a_process_is_known_to_live_by_the_lock_that_it_inherited(void **unus
     instance_record(lock_fd, pid);
     close(lock_fd);
     assert_int_equal(instance_survivor(state.folder_fd, 0), pid);
-    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, NULL), FH_CONFLICT);
+    assert_int_equal(instance_lock(state.folder_fd, 0, &lock_fd, ERROR_UNHEEDED), FH_CONFLICT);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     assert_int_equal(instance_survivor(state.folder_fd, 0), 0);
@@ -151,8 +152,8 @@ static void addresses_are_parsed_and_listened_at(void **unused)
     char text[ADDRESS_TEXT_SIZE], again[ADDRESS_TEXT_SIZE];
     int fd, other;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(address_parse(bad[i], &address, &length, NULL), FH_INVALID);
-    assert_int_equal(address_parse("[::1]:80", &address, &length, NULL), FH_OK);
+        assert_int_equal(address_parse(bad[i], &address, &length, ERROR_UNHEEDED), FH_INVALID);
+    assert_int_equal(address_parse("[::1]:80", &address, &length, ERROR_UNHEEDED), FH_OK);
     assert_int_equal(address_listen("localhost:0", &fd, text, &error), FH_OK);
     assert_int_equal(strncmp(text, "127.0.0.1:", 10), 0);
     assert_int_equal(address_listen(text, &other, again, &error), FH_CONFLICT);

@@ -36,7 +36,8 @@ static bool is_over(pid_t pid)
 static json_t *look(const struct asked *asked)
 {
     json_t *status;
-    if (state_read_json(asked->taking.service_fd, SERVICE_BACKUP_STATUS, &status, NULL) != FH_OK)
+    if (state_read_json(asked->taking.service_fd, SERVICE_BACKUP_STATUS, &status, ERROR_UNHEEDED) !=
+        FH_OK)
         return NULL;
     const char *id = json_string_at(status, "id");
     if (id && strcmp(id, asked->id) == 0)
@@ -195,7 +196,7 @@ static int back_up(struct backup *backup, const char *folder)
 static bool runs(const struct state *state)
 {
     int fd;
-    if (state_control_connect(state, &fd, NULL) != FH_OK)
+    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
         return false;
     close(fd);
     return true;

@@ -73,7 +73,7 @@ static int check_migration(const struct restore *restore, const char *service, c
     if (code != CLI_DONE)
         return code;
     json_integer_at(entry, "migration", &has);
-    bool known = state_read_json(fd, "service.json", &config, NULL) == FH_OK;
+    bool known = state_read_json(fd, "service.json", &config, ERROR_UNHEEDED) == FH_OK;
     close(fd);
     const char *folder = json_string_at(config, "migrations");
     if (known && has > 0 &&
@@ -275,7 +275,7 @@ static void tell_rest(struct restore *restore)
 static bool runs(const struct state *state)
 {
     int fd;
-    if (state_control_connect(state, &fd, NULL) != FH_OK)
+    if (state_control_connect(state, &fd, ERROR_UNHEEDED) != FH_OK)
         return false;
     close(fd);
     return true;

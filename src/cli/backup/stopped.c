@@ -43,8 +43,9 @@ static void look(void *context)
     const struct provision *provision = stopped->provision;
     for (size_t i = 0; i < provision->part_count; i++) {
         json_t *status = NULL;
-        if (!stopped->chosen[i] || state_read_json(provision->parts[i].folder_fd,
-                                                   SERVICE_BACKUP_STATUS, &status, NULL) != FH_OK)
+        if (!stopped->chosen[i] ||
+            state_read_json(provision->parts[i].folder_fd, SERVICE_BACKUP_STATUS, &status,
+                            ERROR_UNHEEDED) != FH_OK)
             continue;
         const char *state = json_string_at(status, "state");
         bool copying = state && strcmp(state, "copying") == 0;

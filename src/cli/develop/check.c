@@ -83,7 +83,7 @@ static void verify_all(struct system_file *file, const struct state *state, cons
         struct cli_ask *ask = &verifying->asks[i];
         answer = NULL;
         if (ask->status == 200)
-            json_parse(ask->answer, strlen(ask->answer), &answer, NULL);
+            json_parse(ask->answer, strlen(ask->answer), &answer, ERROR_UNHEEDED);
         if (answer)
             verify_judge(verifying->asked[i], answer, findings, not_verified);
         else
@@ -121,7 +121,7 @@ static void check_migrations(struct system_file *file, const struct state *state
         json_int_t applied = -1;
         answer = NULL;
         if (asks[i].status == 200)
-            json_parse(asks[i].answer, strlen(asks[i].answer), &answer, NULL);
+            json_parse(asks[i].answer, strlen(asks[i].answer), &answer, ERROR_UNHEEDED);
         if (json_integer_at(answer, "migration", &applied) && applied >= 0)
             migrations_check_new(file, asked[i], applied, findings);
         else

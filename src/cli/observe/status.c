@@ -59,7 +59,7 @@ static void take(json_t *process, const struct cli_ask *ask)
     if (ask->status == 200 && metrics)
         json_object_set_new(process, "refuses", refused_in(ask->answer));
     else if (ask->status == 200 &&
-             json_parse(ask->answer, strlen(ask->answer), &state, NULL) == FH_OK)
+             json_parse(ask->answer, strlen(ask->answer), &state, ERROR_UNHEEDED) == FH_OK)
         json_object_set_new(process, "state", state);
 }
 

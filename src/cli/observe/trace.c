@@ -84,7 +84,8 @@ static void take(const struct cli_ask *ask, json_t *all)
 {
     json_t *body = NULL, *one;
     size_t i;
-    if (ask->status != 200 || json_parse(ask->answer, strlen(ask->answer), &body, NULL) != FH_OK) {
+    if (ask->status != 200 ||
+        json_parse(ask->answer, strlen(ask->answer), &body, ERROR_UNHEEDED) != FH_OK) {
         cli_fail(CLI_FAILED, "%s reported nothing: %s", ask->service,
                  ask->status ? ask->answer : "it gave no answer");
         return;

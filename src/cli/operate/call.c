@@ -18,7 +18,7 @@ static void print_answer(const struct cli_ask *ask, bool as_json)
         return;
     }
     json_t *body = NULL, *all = json_object();
-    if (length && json_parse(ask->answer, length, &body, NULL) != FH_OK)
+    if (length && json_parse(ask->answer, length, &body, ERROR_UNHEEDED) != FH_OK)
         body = json_string(ask->answer);
     json_object_set_new(all, "status", json_integer(ask->status));
     json_object_set_new(all, "body", body ? body : json_null());

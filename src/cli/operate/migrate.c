@@ -61,9 +61,9 @@ static void say_plainly(void *context, const char *text)
 static bool find_running(const struct migrate *migrate, struct state *ret)
 {
     int fd;
-    if (state_open(ret, migrate->folder, NULL) != FH_OK)
+    if (state_open(ret, migrate->folder, ERROR_UNHEEDED) != FH_OK)
         return false;
-    if (state_control_connect(ret, &fd, NULL) == FH_OK) {
+    if (state_control_connect(ret, &fd, ERROR_UNHEEDED) == FH_OK) {
         close(fd);
         return true;
     }
@@ -75,7 +75,7 @@ static void keep_answer(struct migrate *migrate, const struct cli_ask *ask)
 {
     json_t *told = NULL;
     bool is_json =
-        ask->status && json_parse(ask->answer, strlen(ask->answer), &told, NULL) == FH_OK;
+        ask->status && json_parse(ask->answer, strlen(ask->answer), &told, ERROR_UNHEEDED) == FH_OK;
     if (ask->status != 200 || !is_json) {
         const char *detail = json_string_at(told, "detail");
         json_t *why = ask->status == 0 ? json_sprintf("it gave no answer: %s", ask->answer)
@@ -208,9 +208,9 @@ static json_t *where_of(const struct migrate *migrate, const struct system_servi
     json_t *config = NULL, *where = NULL;
     char name[SYSTEM_NAME_LENGTH_MAX + 16];
     snprintf(name, sizeof name, "%.*s/service.json", SYSTEM_NAME_LENGTH_MAX, service->name);
-    if (state_open(&state, migrate->folder, NULL) != FH_OK)
+    if (state_open(&state, migrate->folder, ERROR_UNHEEDED) != FH_OK)
         return json_string("no store yet");
-    if (state_read_json(state.folder_fd, name, &config, NULL) == FH_OK) {
+    if (state_read_json(state.folder_fd, name, &config, ERROR_UNHEEDED) == FH_OK) {
         const json_t *store = json_object_get(config, "store");
         const char *schema = server_text(store, "schema");
         where = store ? json_sprintf("database %s%s%s at %s:%d", server_text(store, "database"),

@@ -60,7 +60,7 @@ static int take(const struct cli_ask *ask, json_t **ret)
     size_t i;
     if (ask->status == 0)
         return cli_fail(CLI_FAILED, "%s gave no answer: %s", ask->service, ask->answer);
-    bool is_json = json_parse(ask->answer, strlen(ask->answer), &body, NULL) == FH_OK;
+    bool is_json = json_parse(ask->answer, strlen(ask->answer), &body, ERROR_UNHEEDED) == FH_OK;
     if (ask->status == 200 && is_json) {
         *ret = body;
         return CLI_DONE;

@@ -202,8 +202,8 @@ static enum fh_code look_up(struct mariadb_store *store, char ret[static WORLD_A
         return FH_OK;
     error_set(error, FH_UNAVAILABLE, "The address of the store's server %.64s is not known: %s.",
               store->host, why);
-    if (error) /* as the library says it */
-        snprintf(error->native, sizeof error->native, "HY000 %d", CR_UNKNOWN_HOST);
+    /* as the library reports it */
+    snprintf(error->native, sizeof error->native, "HY000 %d", CR_UNKNOWN_HOST);
     return FH_UNAVAILABLE;
 }
 

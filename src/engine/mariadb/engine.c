@@ -153,8 +153,7 @@ static enum fh_code mariadb_open(const struct store_options *options, struct wor
         code = mariadb_opening_new(store, &why);
     if (code != FH_OK) {
         mariadb_close(&store->base);
-        if (error)
-            *error = why;
+        *error = why;
         return code;
     }
     *ret = &store->base;

@@ -36,11 +36,11 @@ static enum fh_code remove_marks(struct store *store)
                                           "SELECT DISTINCT m.opening FROM fh_mark m"
                                           " LEFT JOIN fh_opening o ON o.opening = m.opening"
                                           " WHERE o.opening IS NULL AND m.never IS NULL",
-                                          NULL, 0, take_opening, &gone, NULL);
+                                          NULL, 0, take_opening, &gone, ERROR_UNHEEDED);
     for (int i = 0; code == FH_OK && i < gone.count; i++) {
         struct sql_value values[] = {sql_integer(gone.openings[i])};
         code = mariadb_run_alone(store, "DELETE FROM fh_mark WHERE opening = ?1 AND never IS NULL",
-                                 values, 1, NULL, NULL, NULL);
+                                 values, 1, NULL, NULL, ERROR_UNHEEDED);
     }
     return code;
 }

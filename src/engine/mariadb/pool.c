@@ -38,8 +38,7 @@ static enum fh_code pool_connect(struct mariadb_store *store, struct mariadb_poo
     pool->count--;
     fiber_wake_one(&pool->queue);
     note_failure(store, &why);
-    if (error)
-        *error = why;
+    *error = why;
     return code;
 }
 
@@ -73,8 +72,7 @@ enum fh_code mariadb_acquire(struct mariadb_store *store, struct mariadb_pool *p
             continue;
         }
         if (pool->count == 0) {
-            if (error)
-                *error = store->down_why;
+            *error = store->down_why;
             return store->down_why.code;
         }
         if (!fiber_wait_until(&pool->queue, world, deadline_ns))

@@ -238,8 +238,7 @@ static enum fh_code run_text(struct mariadb_connection *connection, struct maria
             code = mariadb_fail(connection, failure, error);
         } else {
             code = own.code;
-            if (error)
-                *error = own;
+            *error = own;
         }
     } else {
         mariadb_columns_shrink(statement);

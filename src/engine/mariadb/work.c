@@ -165,7 +165,7 @@ static bool renew(struct mariadb_work *work, const struct mariadb_failure *failu
         return false;
     mariadb_release(pool_of(store, mode), work->connection);
     work->connection = NULL;
-    return mariadb_acquire(store, pool_of(store, mode), &work->connection, NULL) == FH_OK;
+    return mariadb_acquire(store, pool_of(store, mode), &work->connection, ERROR_UNHEEDED) == FH_OK;
 }
 
 /* The text's first word decides whether it may run in a handler's unit of work. */
@@ -328,7 +328,7 @@ static void roll_back(struct mariadb_work *work)
     struct mariadb_connection *connection = work->connection;
     if (!connection || connection->broken || !work->statements)
         return;
-    if (mariadb_query(connection, "ROLLBACK", NULL, NULL, NULL) != FH_OK)
+    if (mariadb_query(connection, "ROLLBACK", NULL, NULL, ERROR_UNHEEDED) != FH_OK)
         connection->broken = true; /* the server rolls back what was open on it */
 }
 

@@ -324,7 +324,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
     snprintf(mongodb->database, sizeof mongodb->database, "%s", database);
     mongodb->client_max = (int)connections;
     enum fh_code code = mongodb_uri_new(options->server, &mongodb->uri, error);
-    if (!code && store_tls_read(options->server, &tls, NULL) == FH_OK && tls.verify)
+    if (!code && store_tls_read(options->server, &tls, ERROR_UNHEEDED) == FH_OK && tls.verify)
         mongodb->tls_host = json_string_at(options->server, "host");
     int64_t deadline_ns = world_in_ms(mongodb->store.world, MONGODB_OPEN_MS);
     struct greeting greeting = {.call.run = greet};

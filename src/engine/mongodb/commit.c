@@ -255,7 +255,7 @@ static enum fh_code plan(struct mongodb_entry *entry, const struct mongodb_work 
         entry->carried = entry_bson(own, entry, entry->makes ? NULL : user);
     if (entry->makes)
         return entry->carried ? plan_alone(entry, error) : too_large(error);
-    if (user && entry->carried && plan_document(entry, user, NULL) == FH_OK)
+    if (user && entry->carried && plan_document(entry, user, ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
     if (user && (records || more)) { /* try without `back` */
         if (entry->carried)
@@ -317,12 +317,9 @@ static enum fh_code validate(struct mongodb_entry *entry, struct mongodb_work *o
     enum fh_code code = mongodb_order_reserve(entry->mongodb, error);
     if (!code)
         code = lock_keys(entry, own, error);
-    if (!code && !mongodb_is_valid(own)) {
-        code =
-            error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
-        if (error)
-            error->retryable = true;
-    }
+    if (!code && !mongodb_is_valid(own))
+        code = error_retry(error, FH_CONFLICT,
+                           "What the unit of work has read was changed meanwhile.");
     if (code)
         return code;
     entry->order = mongodb_order_next(entry->mongodb);
@@ -386,10 +383,8 @@ enum fh_code mongodb_commit(struct store_work *work, struct fh_error *error)
         if (own->changes || own->events || own->ranges) {
             code = commit_changes(own, error);
         } else if (!mongodb_is_valid(own)) {
-            code = error_set(error, FH_CONFLICT,
-                             "What the unit of work has read was changed meanwhile.");
-            if (error)
-                error->retryable = true;
+            code = error_retry(error, FH_CONFLICT,
+                               "What the unit of work has read was changed meanwhile.");
         }
     }
     mongodb_rollback(work);

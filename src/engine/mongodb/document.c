@@ -281,8 +281,7 @@ static enum fh_code check_document(const json_t *document, struct fh_error *erro
     if (code || json_dumpb(document, NULL, 0, JSON_COMPACT) <= DOCUMENT_SIZE_MAX)
         return code;
     error_set(error, FH_INVALID, "The document is larger than %d bytes.", DOCUMENT_SIZE_MAX);
-    if (error)
-        snprintf(error->field, sizeof error->field, "document");
+    snprintf(error->field, sizeof error->field, "document");
     return FH_INVALID;
 }
 
@@ -307,8 +306,7 @@ static enum fh_code insert_one(struct store_work *work, const char *collection,
                                                                   error);
     if (!code && change->new) {
         code = error_set(error, FH_CONFLICT, "There is a '%.100s' in %s already.", id, collection);
-        if (error)
-            snprintf(error->field, sizeof error->field, "id");
+        snprintf(error->field, sizeof error->field, "id");
     } else if (!code) {
         change_to(change, json_copy_out(document));
     }

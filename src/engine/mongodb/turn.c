@@ -87,9 +87,9 @@ static bool carry_on_left(struct mongodb *mongodb)
     for (int tries = 0; code && !mongodb->closing; tries++) {
         if (tries > 0)
             mongodb_back_off(mongodb, tries);
-        code = read_collections(mongodb, NULL);
+        code = read_collections(mongodb, ERROR_UNHEEDED);
         if (!code)
-            code = mongodb_recover(mongodb, NULL);
+            code = mongodb_recover(mongodb, ERROR_UNHEEDED);
         while (!mongodb->closing && !is_quiet(mongodb))
             fiber_wait(&mongodb->turner);
     }

@@ -254,10 +254,7 @@ enum fh_code mongodb_write(struct mongodb_entry *entry, struct fh_error *error)
     if (done)
         CRASH_POINT("mongodb.written");
     decide(entry, done);
-    if (!code && !done) {
-        code = error_set(error, FH_CONFLICT, "The document was changed by another process.");
-        if (error)
-            error->retryable = true;
-    }
+    if (!code && !done)
+        code = error_retry(error, FH_CONFLICT, "The document was changed by another process.");
     return code;
 }

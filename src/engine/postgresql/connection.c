@@ -155,13 +155,10 @@ static enum fh_code session_check(const struct postgresql_store *store,
         return error_set(error, FH_UNSUPPORTED,
                          "The store's server has synchronous_commit=off for this user or database "
                          "and would lose committed transactions in a power failure: set it to on.");
-    if (session->standby) {
-        error_set(error, FH_UNAVAILABLE,
-                  "The store's server is a standby, which takes no writes: it waits to be "
-                  "promoted, or the primary is elsewhere.");
-        error->retryable = true;
-        return FH_UNAVAILABLE;
-    }
+    if (session->standby)
+        return error_retry(error, FH_UNAVAILABLE,
+                           "The store's server is a standby, which takes no writes: it waits to be "
+                           "promoted, or the primary is elsewhere.");
     if (!session->schema[0])
         return error_set(
             error, FH_UNSUPPORTED, "The database %s has no schema %s that the user %s may use.",
@@ -273,9 +270,6 @@ static void backoff(struct postgresql_store *store, const struct fh_error *error
 enum fh_code postgresql_connect(struct postgresql_connection *connection, struct fh_error *error)
 {
     struct postgresql_store *store = connection->store;
-    struct fh_error own;
-    if (!error)
-        error = &own;
     if (store->failures && world_monotonic_ns(store->base.world) < store->retry_ns) {
         *error = store->down;
         return error->code;
@@ -373,9 +367,6 @@ enum fh_code postgresql_simple(struct postgresql_connection *connection, const c
                                int64_t deadline_ns, void (*visit)(void *context, PGresult *result),
                                void *context, struct fh_error *error)
 {
-    struct fh_error own;
-    if (!error)
-        error = &own;
     if (connection->state == CONNECTION_CONNECTING)
         return simple_run(connection, sql, deadline_ns, visit, context, error);
     if (connection->state != CONNECTION_UP)

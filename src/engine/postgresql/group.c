@@ -280,7 +280,7 @@ static bool send(struct postgresql_group *group, struct postgresql_gathered *gat
         postgresql_needs_types(gathered->statement, gathered->values, gathered->count))
         return false;
     if (postgresql_parameters_init(&parameters, gathered->statement, gathered->values,
-                                   gathered->count, NULL) == FH_OK)
+                                   gathered->count, ERROR_UNHEEDED) == FH_OK)
         gathered->call = postgresql_call(group->carrier->connection, gathered->statement,
                                          &parameters, gathered->how);
     postgresql_parameters_release(&parameters);
@@ -302,8 +302,8 @@ static void lead(struct postgresql_store *store, struct postgresql_gathered *own
     struct postgresql_work *carrier = group->carrier;
     follow(store, carrier);
     store->gather.leading = false;
-    bool good = postgresql_work_begin(carrier, NULL) == FH_OK && send_own(carrier, &lock_briefly) &&
-                send_own(carrier, &look_at_once);
+    bool good = postgresql_work_begin(carrier, ERROR_UNHEEDED) == FH_OK &&
+                send_own(carrier, &lock_briefly) && send_own(carrier, &look_at_once);
     for (struct postgresql_gathered *gathered = own, *next; gathered; gathered = next) {
         next = gathered->next; /* it is on the stack of a fiber that go_on resumes */
         go_on(gathered, good && send(group, gathered) ? GATHERED_SENT : GATHERED_APART);

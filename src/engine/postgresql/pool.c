@@ -87,12 +87,9 @@ enum fh_code postgresql_take(struct postgresql_store *store, struct postgresql_c
             break;
         store->granted--;
     }
-    error_set(error, FH_UNAVAILABLE,
-              "All %d connections to the store were in use for %d s; nothing was done.",
-              store->options.connections, POSTGRESQL_WAIT_MS / 1000);
-    if (error)
-        error->retryable = true;
-    return FH_UNAVAILABLE;
+    return error_retry(error, FH_UNAVAILABLE,
+                       "All %d connections to the store were in use for %d s; nothing was done.",
+                       store->options.connections, POSTGRESQL_WAIT_MS / 1000);
 }
 
 void postgresql_give_back(struct postgresql_connection *connection)
@@ -129,12 +126,8 @@ enum fh_code postgresql_reader(struct postgresql_store *store, struct postgresql
             best = other;
     }
     *ret = best;
-    if (best->in_flight >= READER_CALLS_MAX) {
-        error_set(error, FH_UNAVAILABLE, "More than %d statements wait for the store.",
-                  READER_CALLS_MAX * POSTGRESQL_READERS);
-        if (error)
-            error->retryable = true;
-        return FH_UNAVAILABLE;
-    }
+    if (best->in_flight >= READER_CALLS_MAX)
+        return error_retry(error, FH_UNAVAILABLE, "More than %d statements wait for the store.",
+                           READER_CALLS_MAX * POSTGRESQL_READERS);
     return postgresql_connect_shared(best, error);
 }

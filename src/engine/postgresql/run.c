@@ -177,7 +177,7 @@ void postgresql_work_ended(struct postgresql_work *work, const struct postgresql
         snprintf(why.native, sizeof why.native, "25006");
         why.retryable = true;
     }
-    postgresql_work_fail(work, &why, NULL);
+    postgresql_work_fail(work, &why, ERROR_UNHEEDED);
 }
 
 static enum fh_code work_call_ended(struct postgresql_work *work, struct postgresql_call *call,

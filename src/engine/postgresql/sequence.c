@@ -56,7 +56,7 @@ static void keep_listening(void *argument)
     while (!store->closing) {
         if (store->sequence.state == CONNECTION_UP)
             fiber_wait(&store->listening);
-        else if (postgresql_connect_shared(&store->sequence, NULL) == FH_OK)
+        else if (postgresql_connect_shared(&store->sequence, ERROR_UNHEEDED) == FH_OK)
             store_notify_listeners(&store->base);
         else
             fiber_wait_until(&store->listening, world, store->retry_ns);

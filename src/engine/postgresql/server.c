@@ -406,7 +406,8 @@ static enum fh_code try_schema(PGconn *link, const char *schema, struct text *op
     for (int i = 0; code == FH_OK && i < pPQntuples(tables); i++) {
         const char *table = pPQgetvalue(tables, i, 0);
         bool write = *pPQgetvalue(tables, i, 1) == 't';
-        bool read = TELL(link, NULL, "SELECT 1 FROM \"%s\".\"%s\" LIMIT 1", schema, table) == FH_OK;
+        bool read = TELL(link, ERROR_UNHEEDED, "SELECT 1 FROM \"%s\".\"%s\" LIMIT 1", schema,
+                         table) == FH_OK;
         if (read || write)
             text_printf(open, "%s%s %s.%s", open->length ? ", " : "", read ? "read" : "write",
                         schema, table);

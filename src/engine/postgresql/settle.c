@@ -61,9 +61,9 @@ void postgresql_marks_trim(struct postgresql_connection *connection)
     if (postgresql_statement_get(store,
                                  "DELETE FROM fh_mark WHERE opening = ?1 AND number < ?2"
                                  " AND never IS NULL",
-                                 &statement, NULL) != FH_OK)
+                                 &statement, ERROR_UNHEEDED) != FH_OK)
         return;
-    if (postgresql_parameters_init(&parameters, statement, values, 2, NULL) == FH_OK) {
+    if (postgresql_parameters_init(&parameters, statement, values, 2, ERROR_UNHEEDED) == FH_OK) {
         struct postgresql_call *call = postgresql_call(connection, statement, &parameters, 0);
         if (call)
             postgresql_call_defer(call, NULL);
@@ -94,7 +94,7 @@ static void end_backend(struct postgresql_connection *connection, int backend, i
              " AND usename = current_user"
              " AND application_name = current_setting('application_name')",
              backend);
-    postgresql_simple(connection, sql, deadline_ns, NULL, NULL, NULL);
+    postgresql_simple(connection, sql, deadline_ns, NULL, NULL, ERROR_UNHEEDED);
 }
 
 /* One message is one transaction, which is over when it is answered. */

@@ -272,7 +272,7 @@ static const char *as_json(struct arena *arena, const struct sql_value *value)
 {
     json_t *parsed = NULL;
     const char *text = arena_copy(arena, value->text, value->length);
-    if (json_parse(value->text, value->length, &parsed, NULL) == FH_OK) {
+    if (json_parse(value->text, value->length, &parsed, ERROR_UNHEEDED) == FH_OK) {
         json_decref(parsed);
         return text;
     }

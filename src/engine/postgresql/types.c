@@ -258,7 +258,7 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
                                       const char **ret, struct fh_error *error)
 {
     json_t *array;
-    if (json_parse(json, length, &array, NULL) != FH_OK)
+    if (json_parse(json, length, &array, ERROR_UNHEEDED) != FH_OK)
         return error_set(error, FH_INVALID, "A list is no JSON array.");
     struct text literal;
     text_init(&literal, TEXT_LENGTH_MAX);

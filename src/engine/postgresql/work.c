@@ -127,7 +127,7 @@ static void unlock(struct postgresql_work *work)
     snprintf(sql, sizeof sql, "SET statement_timeout=%d; SELECT pg_advisory_unlock(%s)",
              store_of(work)->options.statement_timeout_ms, MIGRATIONS_LOCK);
     /* If there is no answer, the connection is closed, which releases the lock. */
-    if (postgresql_simple(work->connection, sql, -1, NULL, NULL, NULL) != FH_OK)
+    if (postgresql_simple(work->connection, sql, -1, NULL, NULL, ERROR_UNHEEDED) != FH_OK)
         postgresql_disconnect(work->connection);
 }
 

@@ -173,7 +173,7 @@ static redisReply *settle(struct redis *redis, const struct redis_slot *slot)
     redis_word_number(&call, 0);
     for (int pause_ms = SETTLE_MS_MIN; !reply;
          pause_ms = pause_ms * 2 < SETTLE_MS_MAX ? pause_ms * 2 : SETTLE_MS_MAX) {
-        if (call_script(redis, &call, &reply, NULL))
+        if (call_script(redis, &call, &reply, ERROR_UNHEEDED))
             reply = NULL;
         if (redis_is(reply, REDIS_REPLY_ERROR)) { /* still loading, for example */
             hiredis.freeReplyObject(reply);

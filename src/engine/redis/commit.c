@@ -71,10 +71,7 @@ static const char *key_of(const struct redis *redis, const char *name)
 
 static enum fh_code conflict(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
 }
 
 static enum fh_code wrong_kind(const struct redis *redis, const redisReply *reply,

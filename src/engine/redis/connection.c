@@ -322,12 +322,9 @@ static const char *address_of(const struct redis *redis, struct sockaddr_storage
 
 static enum fh_code failed(const struct redis *redis, const char *why, struct fh_error *error)
 {
-    error_set(error, FH_UNAVAILABLE,
-              "The store's Redis server at %s, port %d, can't be reached: %s.", redis->options.host,
-              redis->options.port, why);
-    if (error)
-        error->retryable = true;
-    return FH_UNAVAILABLE;
+    return error_retry(error, FH_UNAVAILABLE,
+                       "The store's Redis server at %s, port %d, can't be reached: %s.",
+                       redis->options.host, redis->options.port, why);
 }
 
 /* A server without TLS may not answer at all: the wait is long, so as not to mistake a slow one for

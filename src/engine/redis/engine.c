@@ -155,7 +155,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     if (!code)
         code = connect_all(redis, error);
     if (!code)
-        redis_be_born(redis, NULL); /* else at the first write: memory may be full */
+        redis_be_born(redis, ERROR_UNHEEDED); /* else at the first write: memory may be full */
     if (!code)
         code = prepare(redis, error);
     if (code) {

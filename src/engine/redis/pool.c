@@ -88,8 +88,7 @@ enum fh_code redis_ask(struct redis *redis, const struct redis_words *commands,
                        redisReply **ret_replies, struct fh_error *error)
 {
     struct redis_connection *connection;
-    struct fh_error own;
-    enum fh_code code = pick(redis, &connection, error ? error : &own);
+    enum fh_code code = pick(redis, &connection, error);
     return code ? code : redis_ask_at(connection, commands, ret_replies, error);
 }
 

@@ -270,8 +270,8 @@ static enum fh_code set_user(struct redis_link *link, const json_t *store, struc
 /* Makes the users survive a restart of the server. */
 static enum fh_code keep_users(struct redis_link *link, struct fh_error *error)
 {
-    if (tell(link, WORDS("ACL", "SAVE"), NULL) == FH_OK ||
-        tell(link, WORDS("CONFIG", "REWRITE"), NULL) == FH_OK)
+    if (tell(link, WORDS("ACL", "SAVE"), ERROR_UNHEEDED) == FH_OK ||
+        tell(link, WORDS("CONFIG", "REWRITE"), ERROR_UNHEEDED) == FH_OK)
         return FH_OK;
     return error_set(error, FH_UNSUPPORTED,
                      "Redis would forget its users when it ends: it has neither an aclfile nor a "
@@ -308,7 +308,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
 /* Whether the server permits it. */
 static bool may(struct redis_link *link, int count, const char **words)
 {
-    return tell(link, count, words, NULL) == FH_OK;
+    return tell(link, count, words, ERROR_UNHEEDED) == FH_OK;
 }
 
 static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SERVER_OPEN_SIZE],

@@ -64,10 +64,8 @@ enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_
         if (strcmp(native, refusals[i].word) == 0) {
             error_set(error, refusals[i].code, "The store's Redis server refused %s: %s.", what,
                       refusals[i].says);
-            if (error) {
-                error->retryable = refusals[i].code == FH_UNAVAILABLE;
-                memcpy(error->native, native, sizeof native);
-            }
+            error->retryable = refusals[i].code == FH_UNAVAILABLE;
+            memcpy(error->native, native, sizeof native);
             return refusals[i].code;
         }
     }
@@ -109,14 +107,10 @@ static enum fh_code check_info(const char *info, struct fh_error *error)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's server is part of a Redis Cluster, which spreads the keys of "
                          "a unit of work over servers: a single server is needed.");
-    if (strcmp(loading, "0") != 0 || strcmp(role, "master") != 0) {
-        error_set(
+    if (strcmp(loading, "0") != 0 || strcmp(role, "master") != 0)
+        return error_retry(
             error, FH_UNAVAILABLE,
             "The store's Redis server is still loading, or a replica, which takes no writes.");
-        if (error)
-            error->retryable = true;
-        return FH_UNAVAILABLE;
-    }
     if (strcmp(policy, "noeviction") != 0)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's Redis server has maxmemory-policy %s, and would throw away "
@@ -268,15 +262,12 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
         }
     }
     if (code == FH_OUTCOME_UNKNOWN && connection->tls_error.code) {
-        if (error)
-            *error = connection->tls_error;
+        *error = connection->tls_error;
         code = connection->tls_error.code;
     } else if (code == FH_OUTCOME_UNKNOWN) {
-        error_set(error, FH_UNAVAILABLE, "The store's Redis server at %s, port %d, hung up.",
-                  connection->redis->options.host, connection->redis->options.port);
-        if (error)
-            error->retryable = true;
-        code = FH_UNAVAILABLE;
+        code =
+            error_retry(error, FH_UNAVAILABLE, "The store's Redis server at %s, port %d, hung up.",
+                        connection->redis->options.host, connection->redis->options.port);
     }
     return code;
 }

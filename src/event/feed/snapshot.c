@@ -252,7 +252,7 @@ static enum fh_code read_once(struct page *page, struct store *store, enum store
     bool apart = engine_can(store->engine, ENGINE_READS_APART);
     page->unsequenced = false;
     forget_places(page);
-    store_sequence(store, NULL, 0, NULL);
+    store_sequence(store, NULL, 0, ERROR_UNHEEDED);
     enum fh_code code = store_begin(store, STORE_READ, &work, error);
     if (code != FH_OK)
         return code;

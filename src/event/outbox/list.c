@@ -37,7 +37,7 @@ static void tell(struct listing *listing, const struct ledger_event *event)
     json_t *envelope;
     text_init(&text, TEXT_LENGTH_MAX);
     envelope_write(&text, listing->service, event, NULL);
-    if (json_parse(text.data ? text.data : "", text.length, &envelope, NULL) == FH_OK)
+    if (json_parse(text.data ? text.data : "", text.length, &envelope, ERROR_UNHEEDED) == FH_OK)
         json_array_append_new(listing->events, envelope);
     listing->size += text.length;
     text_release(&text);

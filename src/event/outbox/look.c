@@ -40,9 +40,9 @@ static bool look(struct event_manager *manager)
 {
     struct store_work *work;
     int64_t last = 0;
-    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, NULL) != FH_OK)
+    if (store_begin(manager->context->store, STORE_READ_COMMITTED, &work, ERROR_UNHEEDED) != FH_OK)
         return false; /* readers will find out why themselves */
-    enum fh_code code = ledger_position(work, &last, NULL);
+    enum fh_code code = ledger_position(work, &last, ERROR_UNHEEDED);
     store_rollback(work);
     if (code != FH_OK || last <= manager->position)
         return false;
@@ -69,7 +69,7 @@ static void looker(void *argument)
         bool sweeps = world_monotonic_ns(world) >= sweep_ns;
         if (sweeps) {
             sweep_ns = world_in_ms(world, SWEEP_MS);
-            store_sequence(manager->context->store, NULL, 0, NULL);
+            store_sequence(manager->context->store, NULL, 0, ERROR_UNHEEDED);
         }
         if (woken && !sweeps)
             continue; /* a reader waits now */

@@ -402,15 +402,17 @@ bool resync_forget(struct subscription *s)
         return false;
     struct ledger_resync next = s->resync;
     apply_begins(s);
-    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, NULL);
+    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, ERROR_UNHEEDED);
     if (code == FH_OK) {
-        code = ops->applied_clear(work, s->source, s->partition, FORGET_SLICE, &removed, NULL);
+        code = ops->applied_clear(work, s->source, s->partition, FORGET_SLICE, &removed,
+                                  ERROR_UNHEEDED);
         if (removed == 0)
             next.phase = LEDGER_FEED;
         if (code == FH_OK)
-            code = ops->resync_move(work, s->source, s->partition, &s->resync, &next, NULL);
+            code =
+                ops->resync_move(work, s->source, s->partition, &s->resync, &next, ERROR_UNHEEDED);
         if (code == FH_OK)
-            code = store_commit(work, NULL);
+            code = store_commit(work, ERROR_UNHEEDED);
         else
             store_rollback(work);
     }

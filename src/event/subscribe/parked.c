@@ -28,8 +28,9 @@ void parked_recount(struct subscription *s)
     struct ledger_parked_counts counts;
     uint64_t mine = ++s->recounts;
     apply_begins(s);
-    if (store_begin(store_of(s->manager), STORE_READ, &work, NULL) == FH_OK) {
-        bool read = ledger_parked_count(work, s->source, s->partition, &counts, NULL) == FH_OK;
+    if (store_begin(store_of(s->manager), STORE_READ, &work, ERROR_UNHEEDED) == FH_OK) {
+        bool read =
+            ledger_parked_count(work, s->source, s->partition, &counts, ERROR_UNHEEDED) == FH_OK;
         if (read && mine == s->recounts) /* else a later count knows better */
             s->parked = counts;
         store_rollback(work);
@@ -116,7 +117,7 @@ static bool list_event(void *context, const struct ledger_parked *parked)
 {
     struct listing *listing = context;
     json_t *object = common(parked, listing->now_ms), *event;
-    if (json_parse(parked->event, strlen(parked->event), &event, NULL) == FH_OK) {
+    if (json_parse(parked->event, strlen(parked->event), &event, ERROR_UNHEEDED) == FH_OK) {
         if (json_object_get(event, PARKED_EDITS))
             json_object_set(object, PARKED_EDITS, json_object_get(event, PARKED_EDITS));
         json_object_del(event, PARKED_EDITS);

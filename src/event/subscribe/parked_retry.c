@@ -56,7 +56,7 @@ static void note_failure(struct subscription *s, struct ledger_parked *parked, c
     code = ledger_parked_failed(work, parked, &error);
     CRASH_POINT("retry.failed");
     if (code == FH_OK)
-        store_commit(work, NULL);
+        store_commit(work, ERROR_UNHEEDED);
     else
         store_rollback(work);
     CRASH_POINT("retry.noted");
@@ -226,7 +226,7 @@ void parked_retry_at_start(void *argument)
     json_t *list = NULL, *one;
     size_t i;
     apply_begins(s);
-    enum fh_code code = parked_list(manager, s->source, &list, NULL);
+    enum fh_code code = parked_list(manager, s->source, &list, ERROR_UNHEEDED);
     apply_ends(s);
     if (code == FH_OK) {
         json_array_foreach (json_object_get(list, "keys"), i, one) {

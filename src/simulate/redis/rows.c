@@ -102,7 +102,7 @@ static void fill_records(struct served *served, const char *prefix, sqlite3 *sql
     sqlite3_stmt *insert = prepared(sql, tables[table].insert);
     while (hash && map_next(&hash->fields, &entry, &id, &text)) {
         json_t *record = NULL;
-        json_parse(text, strlen(text), &record, NULL);
+        json_parse(text, strlen(text), &record, ERROR_UNHEEDED);
         for (int i = 0; i < COLUMNS_MAX && tables[table].columns[i]; i++) {
             const char *column = tables[table].columns[i];
             if (*column == '#')
@@ -121,7 +121,7 @@ static void fill_trimmed(struct served *served, const char *prefix, sqlite3 *sql
     const struct served_value *meta = value_at(served, prefix, "meta");
     const char *text = meta ? map_get(&meta->fields, "trimmed") : NULL;
     json_t *record = NULL;
-    if (!text || json_parse(text, strlen(text), &record, NULL) != FH_OK)
+    if (!text || json_parse(text, strlen(text), &record, ERROR_UNHEEDED) != FH_OK)
         return;
     sqlite3_stmt *insert = prepared(sql, "INSERT INTO fh_meta VALUES ('trimmed_position', ?1)");
     bind_json(insert, 1, json_object_get(record, "position"));

@@ -34,7 +34,7 @@ static void hash_value(crypto_generichash_state *state, const struct sql_value *
         break;
     }
     if (value->kind == SQL_TEXT && length && (*text == '{' || *text == '[') &&
-        json_parse(text, length, &parsed, NULL) == FH_OK) {
+        json_parse(text, length, &parsed, ERROR_UNHEEDED) == FH_OK) {
         canonical = json_dumps(parsed, JSON_COMPACT | JSON_SORT_KEYS);
         if (canonical) {
             text = canonical;

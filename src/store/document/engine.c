@@ -145,8 +145,7 @@ static enum fh_code body_text(const json_t *document, char **ret, struct fh_erro
     }
     json_text_free(text);
     error_set(error, FH_INVALID, "The document is larger than %d bytes.", DOCUMENT_SIZE_MAX);
-    if (error)
-        snprintf(error->field, sizeof error->field, "document");
+    snprintf(error->field, sizeof error->field, "document");
     return FH_INVALID;
 }
 

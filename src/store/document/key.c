@@ -197,8 +197,7 @@ enum fh_code document_keys_init(struct document_keys *keys, const json_t *docume
               "'%.60s' holds more than %d different values, or values of more than %zu bytes: too "
               "many to be indexed or sorted by.",
               path, DOCUMENT_KEYS_MAX, DOCUMENT_KEY_SIZE_MAX);
-    if (error)
-        strncpy(error->field, path, sizeof error->field - 1);
+    strncpy(error->field, path, sizeof error->field - 1);
     return FH_INVALID;
 }
 

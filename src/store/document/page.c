@@ -21,8 +21,7 @@ static enum fh_code check(const struct document_find *find, struct fh_error *err
         return document_filter_check(find->filter, error);
     error_set(error, FH_INVALID, "A find's limit is from 1 to %d, not %d.", DOCUMENTS_MAX,
               find->limit);
-    if (error)
-        snprintf(error->field, sizeof error->field, "limit");
+    snprintf(error->field, sizeof error->field, "limit");
     return FH_INVALID;
 }
 
@@ -69,8 +68,7 @@ enum fh_code page_after(struct page *page, const char *collection, const json_t 
         return rank_document(&page->order, document, &page->after_rank, error);
     error_set(error, FH_INVALID, "There is no '%.100s' in %s to continue after.", page->find->after,
               collection);
-    if (error)
-        snprintf(error->field, sizeof error->field, "after");
+    snprintf(error->field, sizeof error->field, "after");
     return FH_INVALID;
 }
 
@@ -117,8 +115,7 @@ static enum fh_code keep(struct page *page, int place, struct text *rank, json_t
         return FH_OK;
     error_set(error, FH_INVALID, "The documents found have more than %zu bytes: ask for fewer.",
               PAGE_FOUND_SIZE_MAX);
-    if (error)
-        snprintf(error->field, sizeof error->field, "limit");
+    snprintf(error->field, sizeof error->field, "limit");
     return FH_INVALID;
 }
 

@@ -48,10 +48,8 @@ enum fh_code update_read(struct changes *changes, const json_t *update, struct f
 static inline enum fh_code update_at_field(struct fh_error *error, enum fh_code code,
                                            const char *path)
 {
-    if (error) {
-        memset(error->field, 0, sizeof error->field);
-        strncpy(error->field, path, sizeof error->field - 1);
-    }
+    memset(error->field, 0, sizeof error->field);
+    strncpy(error->field, path, sizeof error->field - 1);
     return code;
 }
 

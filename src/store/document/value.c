@@ -249,8 +249,7 @@ bool document_each(const json_t *document, const char *path, enum document_leaf 
 static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)
 {
     error_set(error, FH_INVALID, "%s", message);
-    if (error)
-        strncpy(error->field, field, sizeof error->field - 1);
+    strncpy(error->field, field, sizeof error->field - 1);
     return FH_INVALID;
 }
 
@@ -285,8 +284,6 @@ static void place_within(struct fh_error *error, const char *name)
 {
     char place[sizeof error->field];
     size_t length = 0;
-    if (!error)
-        return;
     for (; *name && length + 2 < sizeof place; name++) {
         bool escaped = *name == '~' || *name == '/';
         place[length++] = escaped ? '~' : *name;
@@ -304,7 +301,7 @@ static void place_within(struct fh_error *error, const char *name)
 
 static void place_whole(struct fh_error *error)
 {
-    if (error && !error->field[0])
+    if (!error->field[0])
         memcpy(error->field, WHOLE, sizeof WHOLE);
 }
 
@@ -365,7 +362,7 @@ enum fh_code document_place_below(struct fh_error *error, const char *path)
 {
     char part[DOCUMENT_PATH_LENGTH_MAX + 1];
     size_t end = strlen(path);
-    if (!error || strcmp(error->field, WHOLE) == 0)
+    if (strcmp(error->field, WHOLE) == 0)
         return FH_INVALID;
     while (end > 0 && end <= DOCUMENT_PATH_LENGTH_MAX) {
         size_t begin = end;

@@ -17,8 +17,7 @@ const struct keyvalue_ops *keyvalue_engine(const struct store *store)
 static enum fh_code refuse(struct fh_error *error, const char *field, const char *message)
 {
     error_set(error, FH_INVALID, "%s", message);
-    if (error)
-        snprintf(error->field, sizeof error->field, "%s", field);
+    snprintf(error->field, sizeof error->field, "%s", field);
     return FH_INVALID;
 }
 

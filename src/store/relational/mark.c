@@ -124,10 +124,7 @@ void settling_wait(struct settling *settling, const struct fh_error *why)
 
 enum fh_code settling_none(struct fh_error *error)
 {
-    error_set(error, FH_UNAVAILABLE, "The connection broke while the store was prepared.");
-    if (error)
-        error->retryable = true;
-    return FH_UNAVAILABLE;
+    return error_retry(error, FH_UNAVAILABLE, "The connection broke while the store was prepared.");
 }
 
 enum fh_code settling_end(const struct settling *settling, enum mark_said said,
@@ -144,8 +141,6 @@ enum fh_code settling_end(const struct settling *settling, enum mark_said said,
             said == MARK_STANDS ? "committed" : "not committed, and never will be");
     if (said == MARK_STANDS)
         return FH_OK;
-    error_set(error, FH_CONFLICT, "The connection broke before the transaction was committed.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT,
+                       "The connection broke before the transaction was committed.");
 }

@@ -35,7 +35,7 @@ static enum fh_code remove_gone(struct store *store, const struct opening_words 
 {
     enum fh_code code = FH_OK;
     for (int i = 0; code == FH_OK && words->removals[i]; i++)
-        code = words->run(store, words->removals[i], NULL, 0, NULL, NULL, NULL);
+        code = words->run(store, words->removals[i], NULL, 0, NULL, NULL, ERROR_UNHEEDED);
     return code == FH_OK && words->remove ? words->remove(store) : code;
 }
 
@@ -46,11 +46,11 @@ void opening_keep(struct store *store, const struct opening_words *words, struct
         return;
     bool seen = false;
     struct sql_value values[] = {sql_integer(marks->opening)};
-    enum fh_code code = words->run(store, words->seen, values, 1, take_seen, &seen, NULL);
+    enum fh_code code = words->run(store, words->seen, values, 1, take_seen, &seen, ERROR_UNHEEDED);
     if (code == FH_OK && words->look)
-        code = words->run(store, words->look, values, 1, take_seen, &seen, NULL);
+        code = words->run(store, words->look, values, 1, take_seen, &seen, ERROR_UNHEEDED);
     if (code == FH_OK && !seen)
-        code = opening_new(store, words, marks, process, NULL);
+        code = opening_new(store, words, marks, process, ERROR_UNHEEDED);
     if (code == FH_OK)
         code = remove_gone(store, words);
     if (code == FH_OK)

@@ -252,7 +252,7 @@ static json_t *typed_text(const struct sql_value *value, const char *type)
 {
     if (type && strncasecmp(type, "JSON", 4) == 0) {
         json_t *parsed;
-        if (json_parse(value->text, value->length, &parsed, NULL) == FH_OK)
+        if (json_parse(value->text, value->length, &parsed, ERROR_UNHEEDED) == FH_OK)
             return parsed;
     }
     return json_stringn(value->text, value->length);

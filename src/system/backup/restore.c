@@ -24,7 +24,7 @@
 static void remove_others(int service_fd)
 {
     json_t *order = NULL;
-    state_read_json(service_fd, SERVICE_RESTORE_ORDER, &order, NULL);
+    state_read_json(service_fd, SERVICE_RESTORE_ORDER, &order, ERROR_UNHEEDED);
     const char *file = json_string_at(order, "file");
     int fd = openat(service_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
@@ -53,7 +53,7 @@ static enum fh_code write_order(int service_fd, const char *id, const char *file
                                 struct fh_error *error)
 {
     json_t *store = NULL;
-    state_read_json(service_fd, PROCESS_STORE_FILE, &store, NULL);
+    state_read_json(service_fd, PROCESS_STORE_FILE, &store, ERROR_UNHEEDED);
     const char *replaces = json_string_at(store, "incarnation");
     json_t *order = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "id", id, "file", file,
                               "replaces", replaces ? replaces : "");
@@ -106,7 +106,7 @@ enum fh_code restore_order(int service_fd, struct fh_error *error)
 json_t *restore_result(int service_fd, const char *id)
 {
     json_t *result = NULL;
-    state_read_json(service_fd, SERVICE_RESTORE_RESULT, &result, NULL);
+    state_read_json(service_fd, SERVICE_RESTORE_RESULT, &result, ERROR_UNHEEDED);
     const char *of = json_string_at(result, "id");
     if (of && strcmp(of, id) == 0)
         return result;

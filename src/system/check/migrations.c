@@ -139,7 +139,7 @@ static void check_one(struct system_file *file, const struct state *state,
     json_t *record = NULL;
     json_int_t applied = -1;
     int fd = openat(state->folder_fd, service->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || state_read_json(fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
+    if (fd < 0 || state_read_json(fd, PROCESS_STORE_FILE, &record, ERROR_UNHEEDED) != FH_OK)
         not_known(not_judged, service->name, "it never ran here");
     else if (strcmp(json_string_at(record, "engine") ? json_string_at(record, "engine") : "",
                     service->engine) != 0)
@@ -159,7 +159,7 @@ void migrations_check_recorded(struct system_file *file, const char *state_folde
     struct state state;
     if (!any_of(file))
         return;
-    if (state_open(&state, state_folder, NULL) != FH_OK) {
+    if (state_open(&state, state_folder, ERROR_UNHEEDED) != FH_OK) {
         json_array_append_new(
             not_judged,
             json_sprintf("which migrations are new, and whether they break the version that runs: "

@@ -17,7 +17,7 @@ static const char *const state_names[] = {
 json_t *moved_read(const struct state *state)
 {
     json_t *moved = NULL;
-    if (state_read_json(state->folder_fd, MOVED_FILE, &moved, NULL) == FH_OK &&
+    if (state_read_json(state->folder_fd, MOVED_FILE, &moved, ERROR_UNHEEDED) == FH_OK &&
         json_is_object(moved))
         return moved;
     json_decref(moved);
@@ -116,7 +116,7 @@ void moved_apply(struct system_file *file, const char *state_folder, const char 
     struct state state;
     const char *name;
     json_t *entry;
-    if (state_open(&state, state_folder, NULL) != FH_OK)
+    if (state_open(&state, state_folder, ERROR_UNHEEDED) != FH_OK)
         return;
     json_t *moved = moved_read(&state);
     state_close(&state);

@@ -78,7 +78,7 @@ enum fh_code moving_configure(const struct provision *provision,
     bool moves = is_named(options->moving, service->name) || state == MOVED_MOVING;
     if (abandons)
         json_object_set_new(config, "abandon_move", json_true());
-    if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, NULL) != FH_OK)
+    if (state_read_json(part->folder_fd, PROCESS_STORE_FILE, &record, ERROR_UNHEEDED) != FH_OK)
         return FH_OK; /* it has never served */
     const char *engine = json_string_at(record, "engine");
     bool elsewhere = engine && strcmp(engine, service->engine) != 0;
@@ -156,7 +156,7 @@ enum fh_code moving_keep_server(struct provision *provision, const char *command
         int folder_fd =
             openat(servers_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         bool kept = folder_fd >= 0 &&
-                    state_read_json(folder_fd, "server.json", &config, NULL) == FH_OK &&
+                    state_read_json(folder_fd, "server.json", &config, ERROR_UNHEEDED) == FH_OK &&
                     server_port(config, -1) == server_port(store, 0);
         if (kept)
             code = keep_server(provision, command, entry->d_name, folder_fd, config, error);
@@ -178,8 +178,8 @@ enum fh_code moving_keep_servers(struct provision *provision,
         json_t *record = NULL;
         if ((!is_named(options->moving, service->name) &&
              moved_state(provision->moved, service->name) != MOVED_MOVING) ||
-            state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record, NULL) !=
-                FH_OK)
+            state_read_json(provision->parts[i].folder_fd, PROCESS_STORE_FILE, &record,
+                            ERROR_UNHEEDED) != FH_OK)
             continue;
         const json_t *store = json_object_get(record, "store");
         if (server_port(store, 0) > 0)

@@ -65,8 +65,8 @@ static void answered(struct world_request *request)
     if (request->status == 0)
         snprintf(question->why, sizeof question->why, "%s",
                  request->failure ? request->failure : "no answer");
-    else if (request->status != 200 ||
-             json_parse(request->answer, request->answer_length, &question->answer, NULL) != FH_OK)
+    else if (request->status != 200 || json_parse(request->answer, request->answer_length,
+                                                  &question->answer, ERROR_UNHEEDED) != FH_OK)
         snprintf(question->why, sizeof question->why, "it answered %d", request->status);
 }
 

@@ -69,7 +69,7 @@ json_t *links_of_operator(const struct state *state)
     json_t *system = NULL, *found = NULL;
     char folder[sizeof state->folder + sizeof CERTIFICATES_FOLDER + sizeof LINKS_OPERATOR + 2];
     snprintf(folder, sizeof folder, "%s/" CERTIFICATES_FOLDER "/" LINKS_OPERATOR, state->folder);
-    if (state_read_json(state->folder_fd, "system.json", &system, NULL) == FH_OK &&
+    if (state_read_json(state->folder_fd, "system.json", &system, ERROR_UNHEEDED) == FH_OK &&
         json_is_true(json_object_get(system, "links_tls")))
         found = places(folder);
     json_decref(system);

@@ -80,7 +80,8 @@ static enum fh_code refuse_other_system(const struct provision *provision,
                                         const struct system_file *file, struct fh_error *error)
 {
     json_t *before;
-    if (state_read_json(provision->state.folder_fd, "system.json", &before, NULL) != FH_OK)
+    if (state_read_json(provision->state.folder_fd, "system.json", &before, ERROR_UNHEEDED) !=
+        FH_OK)
         return FH_OK;
     const char *name = json_string_at(before, "system");
     enum fh_code code = FH_OK;

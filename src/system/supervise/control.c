@@ -132,7 +132,7 @@ static void answer(struct client *client)
     struct control *control = client->control;
     json_t *request = NULL;
     client->answered = true;
-    json_parse(client->line, client->line_length, &request, NULL);
+    json_parse(client->line, client->line_length, &request, ERROR_UNHEEDED);
     const char *command = json_string_at(request, "command"), *key = json_string_at(request, "key");
     if (!key || strlen(key) != strlen(control->key) ||
         sodium_memcmp(key, control->key, strlen(key)) != 0) {

@@ -10,7 +10,8 @@
 static json_t *read_all(const struct state *state)
 {
     json_t *all = NULL;
-    if (state_read_json(state->folder_fd, SCALE_FILE, &all, NULL) == FH_OK && json_is_object(all))
+    if (state_read_json(state->folder_fd, SCALE_FILE, &all, ERROR_UNHEEDED) == FH_OK &&
+        json_is_object(all))
         return all;
     json_decref(all);
     return json_object();

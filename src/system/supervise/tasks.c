@@ -269,7 +269,7 @@ static json_t *result_of(struct tasks *tasks, const struct task *task)
 {
     json_t *result = NULL;
     int folder_fd = task->part.folder_fd;
-    bool told = state_read_json(folder_fd, SERVICE_TASK_RESULT, &result, NULL) == FH_OK &&
+    bool told = state_read_json(folder_fd, SERVICE_TASK_RESULT, &result, ERROR_UNHEEDED) == FH_OK &&
                 json_is_object(result);
     if (!told) {
         json_decref(result);

@@ -135,13 +135,14 @@ static void check_configs(struct system_file *file, const struct state *state,
     for (size_t i = 0; i < file->service_count; i++) {
         const struct system_service *service = &file->services[i];
         snprintf(name, sizeof name, "%s/service.json", service->name);
-        if (state_read_json(state->folder_fd, name, &config, NULL) != FH_OK)
+        if (state_read_json(state->folder_fd, name, &config, ERROR_UNHEEDED) != FH_OK)
             continue; /* checking its mode has already reported that it is missing */
         check_keys(service->place, service->name, config, keys, findings);
         check_grants(service, config, matrix, findings);
         json_decref(config);
     }
-    if (state_read_json(state->folder_fd, "gateway/gateway.json", &config, NULL) == FH_OK) {
+    if (state_read_json(state->folder_fd, "gateway/gateway.json", &config, ERROR_UNHEEDED) ==
+        FH_OK) {
         check_keys(file->listen_place, KEYS_GATEWAY, config, keys, findings);
         json_decref(config);
     }

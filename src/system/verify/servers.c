@@ -32,7 +32,7 @@ static json_t *read_stores(const struct system_file *file, const struct state *s
     for (size_t i = 0; i < file->service_count; i++) {
         const char *service = file->services[i].name;
         snprintf(name, sizeof name, "%s/service.json", service);
-        if (state_read_json(state->folder_fd, name, &config, NULL) != FH_OK)
+        if (state_read_json(state->folder_fd, name, &config, ERROR_UNHEEDED) != FH_OK)
             continue; /* live_check has reported it */
         if (json_object_get(config, "store") && server_kind(server_text(config, "engine")))
             json_object_set(stores, service, json_object_get(config, "store"));

@@ -88,8 +88,7 @@ static enum fh_code check(const json_t *document, struct fh_error *error)
     if (code != FH_OK || json_dumpb(document, NULL, 0, JSON_COMPACT) <= DOCUMENT_SIZE_MAX)
         return code;
     code = error_set(error, FH_INVALID, "A document has at most %d bytes.", DOCUMENT_SIZE_MAX);
-    if (error)
-        snprintf(error->field, sizeof error->field, "document");
+    snprintf(error->field, sizeof error->field, "document");
     return code;
 }
 
@@ -106,8 +105,7 @@ static enum fh_code insert(struct store_work *work, const char *collection, cons
     if (!toy_get(work, table, id))
         return toy_put(work, table, id, json_copy_out(document), error);
     code = error_set(error, FH_CONFLICT, "'%s' is taken in %s.", id, collection);
-    if (error)
-        snprintf(error->field, sizeof error->field, "id");
+    snprintf(error->field, sizeof error->field, "id");
     return code;
 }
 

@@ -24,7 +24,8 @@ static enum fh_code position(struct store_work *work, int64_t *ret, struct fh_er
 static const json_t *event_at(const struct store_work *work, int64_t at)
 {
     char id[RECORD_ID_SIZE];
-    return record_id(id, NULL, RECORD_NUMBER, at) == FH_OK ? toy_get(work, TOY_OUTBOX, id) : NULL;
+    return record_id(id, ERROR_UNHEEDED, RECORD_NUMBER, at) == FH_OK ? toy_get(work, TOY_OUTBOX, id)
+                                                                     : NULL;
 }
 
 static enum fh_code append(struct store_work *work, struct ledger_event *event,
