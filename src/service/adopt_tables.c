@@ -56,7 +56,7 @@ static void skip_blank(struct reader *reader)
             reader->at++;
         else if (left > 1 && at[0] == '-' && at[1] == '-')
             reader->at = past(reader, at, "\n");
-        else if (*at == '#' && reader->dialect->lexis & SQL_HASH_COMMENTS)
+        else if (*at == '#' && sql_has(reader->dialect, SQL_HASH_COMMENTS))
             reader->at = past(reader, at, "\n");
         else if (left > 1 && at[0] == '/' && at[1] == '*')
             reader->at = past(reader, at + 2, "*/");
@@ -75,7 +75,7 @@ static void keep(struct reader *reader, size_t *length, char c)
 static void take_quoted(struct reader *reader, char close)
 {
     size_t length = 0;
-    bool escapes = close == '\'' && reader->dialect->lexis & SQL_BACKSLASHES;
+    bool escapes = close == '\'' && sql_has(reader->dialect, SQL_BACKSLASHES);
     for (reader->at++; reader->at < reader->end; reader->at++) {
         if (escapes && *reader->at == '\\' && reader->at + 1 < reader->end) {
             reader->at++;
@@ -95,7 +95,7 @@ static bool take_dollars(struct reader *reader)
 {
     char tag[TOKEN_SIZE];
     size_t length = 1;
-    if (*reader->at != '$' || !(reader->dialect->lexis & SQL_DOLLAR_QUOTES))
+    if (*reader->at != '$' || !sql_has(reader->dialect, SQL_DOLLAR_QUOTES))
         return false;
     while (reader->at + length < reader->end && is_word(reader->at[length]) &&
            reader->at[length] != '$')
@@ -122,7 +122,7 @@ static void next(struct reader *reader)
     char c = *reader->at;
     if (c == '"' || c == '`' || c == '\'') {
         take_quoted(reader, c);
-    } else if (c == '[' && reader->dialect->lexis & SQL_BRACKETS) {
+    } else if (c == '[' && sql_has(reader->dialect, SQL_BRACKETS)) {
         take_quoted(reader, ']');
     } else if (is_word(c)) {
         while (reader->at < reader->end && is_word(*reader->at))

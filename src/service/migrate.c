@@ -114,7 +114,7 @@ static bool ends_transaction(const struct script_statement *statement,
     if (strcmp(first, "SET") == 0)
         return strcmp(second, "TRANSACTION") == 0 || strcmp(second, "AUTOCOMMIT") == 0;
     if (strcmp(first, "LOCK") == 0 || strcmp(first, "UNLOCK") == 0)
-        return dialect->lexis & SQL_LOCKS_COMMIT;
+        return dialect->locks_commit;
     return strcmp(first, "PREPARE") == 0 && strcmp(second, "TRANSACTION") == 0;
 }
 

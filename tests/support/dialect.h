@@ -11,8 +11,10 @@
 static inline const struct sql_dialect *dialect_of(const char *engine)
 {
     const struct engine *found = engine_named(engine);
-    if (!found)
+    if (!found) {
+        print_message("%s is not built in, and its SQL is not tried\n", engine);
         skip();
+    }
     return found->sql->dialect;
 }
 

@@ -31,14 +31,15 @@ static enum fh_code set_next_number(struct store_work *work, const struct catalo
     text_add(&text, "ALTER TABLE ");
     catalog_quote(&text, &mariadb_dialect, table->name);
     text_printf(&text, " AUTO_INCREMENT = %" PRId64, next);
-    code = mariadb_script(work, text.data, error);
+    code = work->store->engine->sql->script(work, text.data, error);
     text_release(&text);
     return code;
 }
 
 const struct sql_dialect mariadb_dialect = {
     .lexis = SQL_BACKTICKS | SQL_HASH_COMMENTS | SQL_DASHES_AND_BLANK | SQL_COMMENTED_SQL |
-             SQL_BACKSLASHES | SQL_LOCKS_COMMIT,
+             SQL_BACKSLASHES,
+    .locks_commit = true,
     .quote = '`',
     .schema = &mariadb_ledger_schema,
     .ledger = mariadb_ledger_statements,

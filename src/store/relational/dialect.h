@@ -28,7 +28,6 @@ enum sql_lexis {
     /* A backslash escapes in '...', unless the session turns that off, as the engine's own sessions
      * do. */
     SQL_BACKSLASHES = 1 << 8,
-    SQL_LOCKS_COMMIT = 1 << 9,
 };
 
 struct sql_dialect {
@@ -60,7 +59,14 @@ struct sql_dialect {
     /* The position of the server's log; and 1 or 0, whether a replica has reached the position ?1.
      * NULL: the engine has no read replicas. */
     const char *log_position, *log_reached;
+    bool locks_commit; /* LOCK TABLES and UNLOCK TABLES end the transaction */
+    /* libpg_query can read its SQL unchanged; what it can't read is not SQL of this engine. */
     bool postgresql_grammar;
 };
+
+static inline bool sql_has(const struct sql_dialect *dialect, enum sql_lexis lexis)
+{
+    return dialect->lexis & (unsigned)lexis;
+}
 
 #endif

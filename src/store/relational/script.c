@@ -22,11 +22,6 @@ enum token {
     TOKEN_OTHER
 };
 
-static bool has(const struct sql_dialect *dialect, enum sql_lexis lexis)
-{
-    return dialect->lexis & (unsigned)lexis;
-}
-
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
@@ -92,7 +87,8 @@ static enum token word_token(const char *at, const struct sql_dialect *dialect, 
     while (is_word(at[length]) || at[length] == '$')
         length++;
     /* E'...' has backslash escapes; other prefixes (x'', b'', U&'') are a word and a quote. */
-    bool escapes = length == 1 && (*at == 'e' || *at == 'E') && has(dialect, SQL_ESCAPE_STRINGS);
+    bool escapes =
+        length == 1 && (*at == 'e' || *at == 'E') && sql_has(dialect, SQL_ESCAPE_STRINGS);
     if (escapes && at[1] == '\'') {
         *ret_length = 1 + quoted_length(at + 1, '\'', true);
         return TOKEN_QUOTED;
@@ -105,19 +101,19 @@ static enum token word_token(const char *at, const struct sql_dialect *dialect, 
 static enum token comment_token(const char *at, const struct sql_dialect *dialect,
                                 size_t *ret_length)
 {
-    *ret_length = block_comment_length(at, has(dialect, SQL_NESTED_COMMENTS));
+    *ret_length = block_comment_length(at, sql_has(dialect, SQL_NESTED_COMMENTS));
     bool holds_sql =
-        has(dialect, SQL_COMMENTED_SQL) && (at[2] == '!' || (at[2] == 'M' && at[3] == '!'));
+        sql_has(dialect, SQL_COMMENTED_SQL) && (at[2] == '!' || (at[2] == 'M' && at[3] == '!'));
     return holds_sql ? TOKEN_OTHER : TOKEN_COMMENT;
 }
 
 static bool is_line_comment(const char *at, const struct sql_dialect *dialect)
 {
     if (at[0] == '#')
-        return has(dialect, SQL_HASH_COMMENTS);
+        return sql_has(dialect, SQL_HASH_COMMENTS);
     if (at[0] != '-' || at[1] != '-')
         return false;
-    return !has(dialect, SQL_DASHES_AND_BLANK) || !at[2] || isspace((unsigned char)at[2]);
+    return !sql_has(dialect, SQL_DASHES_AND_BLANK) || !at[2] || isspace((unsigned char)at[2]);
 }
 
 static enum token token_at(const char *at, const struct sql_dialect *dialect, size_t *ret_length)
@@ -135,16 +131,16 @@ static enum token token_at(const char *at, const struct sql_dialect *dialect, si
     }
     if (at[0] == '/' && at[1] == '*')
         return comment_token(at, dialect, ret_length);
-    bool backtick = *at == '`' && has(dialect, SQL_BACKTICKS);
+    bool backtick = *at == '`' && sql_has(dialect, SQL_BACKTICKS);
     if (*at == '\'' || *at == '"' || backtick) {
         *ret_length = quoted_length(at, *at, false); /* MariaDB: NO_BACKSLASH_ESCAPES is set */
         return TOKEN_QUOTED;
     }
-    if (*at == '[' && has(dialect, SQL_BRACKETS)) {
+    if (*at == '[' && sql_has(dialect, SQL_BRACKETS)) {
         *ret_length = quoted_length(at, ']', false);
         return TOKEN_QUOTED;
     }
-    if (*at == '$' && has(dialect, SQL_DOLLAR_QUOTES) && (*ret_length = dollar_length(at)) > 0)
+    if (*at == '$' && sql_has(dialect, SQL_DOLLAR_QUOTES) && (*ret_length = dollar_length(at)) > 0)
         return TOKEN_QUOTED;
     if (is_word(*at))
         return word_token(at, dialect, ret_length);
