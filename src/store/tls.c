@@ -66,85 +66,55 @@ enum fh_code store_tls_read(const json_t *server, struct store_tls *ret, struct 
 
 /* ---- what went wrong ------------------------------------------------------------------------- */
 
-enum reason { PLAIN, OTHER_HOST, EXPIRED, OTHER_AUTHORITY, UNKNOWN_CLIENT, HUNG_UP, UNKNOWN };
-
-static enum reason reason_of(const char *said)
+enum store_tls_fault store_tls_said(const struct store_tls_words *known, const char *said)
 {
-    /* The first that is found: what says more stands first. */
-    static const struct {
-        const char *words;
-        enum reason reason;
-    } known[] = {{"does not support SSL", PLAIN},
-                 {"SSL is required, but the server does not", PLAIN},
-                 {"does not match host name", OTHER_HOST},
-                 {"Validation of SSL server certificate failed", OTHER_HOST},
-                 {"Hostname mismatch", OTHER_HOST},
-                 {"does not match the expected", OTHER_HOST},
-                 {"uses expired certificate", EXPIRED},
-                 {"IP address mismatch", OTHER_HOST},
-                 {"certificate has expired", EXPIRED},
-                 {"valid client certificate", UNKNOWN_CLIENT},
-                 {"certificate required", UNKNOWN_CLIENT},
-                 {"bad certificate", UNKNOWN_CLIENT},
-                 {"unknown ca", UNKNOWN_CLIENT},
-                 {"self-signed certificate", OTHER_AUTHORITY},
-                 {"unable to get local issuer", OTHER_AUTHORITY},
-                 {"The certificate is NOT trusted", OTHER_AUTHORITY},
-                 {"certificate verify failed", OTHER_AUTHORITY},
-                 {"reading authorization packet", UNKNOWN_CLIENT},
-                 {"connection closed calling hello", HUNG_UP},
-                 {"socket timeout calling hello", HUNG_UP}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strstr(said, known[i].words))
-            return known[i].reason;
-    }
-    return UNKNOWN;
+    while (known->words && !strstr(said, known->words))
+        known++;
+    return known->fault;
 }
 
-bool store_tls_failed(const char *host, const char *said, struct fh_error *error)
+bool store_tls_failed(const char *host, enum store_tls_fault fault, struct fh_error *error)
 {
-    enum reason reason = reason_of(said);
-    switch (reason) {
-    case PLAIN:
+    switch (fault) {
+    case STORE_TLS_PLAIN:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s takes no TLS: give it a certificate, or say tls: "
                   "{ mode: off } where the way to it is safe.",
                   host);
         break;
-    case OTHER_HOST:
+    case STORE_TLS_OTHER_HOST:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s has a certificate of another host: it must name the "
                   "host by which it is reached.",
                   host);
         break;
-    case EXPIRED:
+    case STORE_TLS_EXPIRED:
         error_set(error, FH_UNAVAILABLE,
                   "The certificate of the store's server %.64s has expired: it must be renewed.",
                   host);
         break;
-    case OTHER_AUTHORITY:
+    case STORE_TLS_OTHER_AUTHORITY:
         error_set(error, FH_UNAVAILABLE,
                   "The certificate of the store's server %.64s is not of an authority in tls.ca, "
                   "or not valid at this time.",
                   host);
         break;
-    case UNKNOWN_CLIENT:
+    case STORE_TLS_UNKNOWN_CLIENT:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s wants a certificate of the service that it knows: "
                   "name it in tls.certificate, and its key in tls.key.",
                   host);
         break;
-    case HUNG_UP:
+    case STORE_TLS_HUNG_UP:
         error_set(error, FH_UNAVAILABLE,
                   "The store's server %.64s takes no TLS (then say tls: { mode: off }), or wants a "
                   "certificate of the service that it knows (tls.certificate).",
                   host);
         break;
-    case UNKNOWN:
+    case STORE_TLS_UNKNOWN:
         return false;
     }
-    if (error)
-        snprintf(error->native, sizeof error->native, STORE_TLS_NATIVE);
+    snprintf(error->native, sizeof error->native, STORE_TLS_NATIVE);
     return true;
 }
 

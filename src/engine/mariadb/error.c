@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "engine/mariadb/internal.h"
+#include "store/tls_openssl.h"
 
 #define ER_CONSTRAINT_FAILED_MARIADB 4025 /* CHECK; the header's name for it varies by version */
 
@@ -128,8 +129,7 @@ static enum fh_code value_fail(const struct mariadb_failure *failure, struct fh_
         error_set(error, FH_INVALID, "The value for %s does not fit there.", field);
     else
         error_set(error, FH_INVALID, "A value can't be used so: %.180s.", failure->message);
-    if (error)
-        snprintf(error->field, sizeof error->field, "%s", field);
+    snprintf(error->field, sizeof error->field, "%s", field);
     return FH_INVALID;
 }
 
@@ -148,9 +148,20 @@ static enum fh_code rule_fail(const struct mariadb_failure *failure, struct fh_e
         reference_of(failure->number, failure->message, field, sizeof field);
         error_set(error, FH_CONFLICT, "It refers to a row that is not there, or is referred to.");
     }
-    if (error)
-        snprintf(error->field, sizeof error->field, "%s", field);
+    snprintf(error->field, sizeof error->field, "%s", field);
     return FH_CONFLICT;
+}
+
+/* Of TLS failures, only CR_SSL_CONNECTION_ERROR has a code of its own. */
+bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error)
+{
+    static const struct store_tls_words known[] = {
+        {"SSL is required, but the server does not", STORE_TLS_PLAIN},
+        {"Validation of SSL server certificate failed", STORE_TLS_OTHER_HOST},
+        STORE_TLS_OPENSSL_WORDS,
+        {"reading authorization packet", STORE_TLS_UNKNOWN_CLIENT},
+        {NULL, STORE_TLS_UNKNOWN}};
+    return store_tls_failed(host, store_tls_said(known, said), error);
 }
 
 static enum fh_code unavailable(const struct mariadb_store *store,
@@ -178,7 +189,7 @@ static enum fh_code unavailable(const struct mariadb_store *store,
     case CR_SERVER_LOST: /* this is how it ends a link with an unknown certificate */
     case CR_SSL_CONNECTION_ERROR:
         if ((store->tls.certificate[0] || failure->number == CR_SSL_CONNECTION_ERROR) &&
-            store_tls_failed(store->host, what, error))
+            mariadb_tls_failed(store->host, what, error))
             return FH_UNAVAILABLE;
         __attribute__((fallthrough));
     default:
@@ -230,16 +241,12 @@ static enum fh_code classify(const struct mariadb_store *store,
         return rule_fail(failure, error);
     if (mariadb_is_gone(failure->number) || is_in(failure->number, absent))
         return unavailable(store, failure, error);
-    if (mariadb_is_lost(failure->number)) {
-        error_set(error, FH_CONFLICT,
-                  failure->number == ER_AUTOINC_READ_FAILED
-                      ? "The transaction conflicted with another one over the next "
-                        "AUTO_INCREMENT, or there are none left."
-                      : "The transaction conflicted with another one.");
-        if (error)
-            error->retryable = true;
-        return FH_CONFLICT;
-    }
+    if (mariadb_is_lost(failure->number))
+        return error_retry(error, FH_CONFLICT,
+                           failure->number == ER_AUTOINC_READ_FAILED
+                               ? "The transaction conflicted with another one over the next "
+                                 "AUTO_INCREMENT, or there are none left."
+                               : "The transaction conflicted with another one.");
     if (failure->number == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION)
         return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     if (failure->number == ER_NET_PACKET_TOO_LARGE)
@@ -261,7 +268,7 @@ enum fh_code mariadb_fail(struct mariadb_connection *connection,
         snprintf(said.message, sizeof said.message, "error %u, without a word on it", said.number);
     enum fh_code code = said.number ? classify(connection->store, &said, error)
                                     : unavailable(connection->store, &said, error);
-    if (error && !store_tls_is_failure(error))
+    if (!store_tls_is_failure(error))
         snprintf(error->native, sizeof error->native, "%s %u", failure->state, failure->number);
     return code;
 }
@@ -316,7 +323,7 @@ void mariadb_name_field(struct mariadb_connection *connection, const char *sql,
     char table[128], key[192], field[sizeof error->field] = "";
     bool duplicate =
         failure->number == ER_DUP_ENTRY || failure->number == ER_DUP_ENTRY_WITH_KEY_NAME;
-    if (!error || !duplicate || connection->broken || !table_of(sql, table, sizeof table))
+    if (!duplicate || connection->broken || !table_of(sql, table, sizeof table))
         return;
     key_of(failure->message, key, sizeof key);
     struct text question;

@@ -204,6 +204,7 @@ struct mariadb_failure {
 enum fh_code mariadb_fail(struct mariadb_connection *connection,
                           const struct mariadb_failure *failure, struct fh_error *error);
 /* Whether TLS failed, going by the library's message `said`: store_tls_failed. */
+bool mariadb_tls_failed(const char *host, const char *said, struct fh_error *error);
 bool mariadb_is_gone(unsigned number); /* the link failed, not the statement */
 bool mariadb_is_lost(unsigned number); /* the transaction is gone: run the unit of work again */
 /* For a duplicate key, asks the server which column it is, and sets that as the error's field.

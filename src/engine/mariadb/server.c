@@ -178,7 +178,7 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
     }
     code = failed(link, error);
     if (code == FH_UNAVAILABLE)
-        store_tls_failed(host, p_mysql_error(link), error);
+        mariadb_tls_failed(host, p_mysql_error(link), error);
     p_mysql_close(link);
     return code;
 }

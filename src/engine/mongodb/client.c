@@ -18,7 +18,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "engine/mongodb/internal.h"
-#include "store/tls.h"
+#include "store/tls_openssl.h"
 
 #define URI_SIZE_MAX ((size_t)4096)
 #define PORT_DEFAULT 27017
@@ -138,9 +138,7 @@ static enum fh_code refused(const bson_error_t *why, struct fh_error *error)
     switch (why->code) {
     case DUPLICATE:
     case WRITE_CONFLICT:
-        code = error_set(error, FH_CONFLICT, "Another one has written the same document.");
-        if (error)
-            error->retryable = true;
+        code = error_retry(error, FH_CONFLICT, "Another one has written the same document.");
         return code;
     case UNAUTHORIZED:
     case AUTHENTICATION:
@@ -159,8 +157,7 @@ enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error)
                             ? refused(why, error)
                             : error_set(error, FH_UNAVAILABLE,
                                         "The database can't be reached: %.180s", why->message);
-    if (error)
-        snprintf(error->native, sizeof error->native, "%u.%u", why->domain, why->code);
+    snprintf(error->native, sizeof error->native, "%u.%u", why->domain, why->code);
     return code;
 }
 
@@ -214,6 +211,18 @@ static struct mongodb_client *client_take(struct mongodb *mongodb)
     }
 }
 
+/* The library's error codes say that the handshake failed, but not why; a server that rejects the
+ * client just hangs up, since the protocol has no message for that. */
+bool mongodb_tls_failed(const char *host, const char *said, struct fh_error *error)
+{
+    static const struct store_tls_words known[] = {
+        STORE_TLS_OPENSSL_WORDS,
+        {"connection closed calling hello", STORE_TLS_HUNG_UP},
+        {"socket timeout calling hello", STORE_TLS_HUNG_UP},
+        {NULL, STORE_TLS_UNKNOWN}};
+    return store_tls_failed(host, store_tls_said(known, said), error);
+}
+
 enum fh_code mongodb_call(struct mongodb *mongodb, struct mongodb_call *call,
                           struct fh_error *error)
 {
@@ -228,7 +237,7 @@ enum fh_code mongodb_call(struct mongodb *mongodb, struct mongodb_call *call,
     mongodb->idle = job.client;
     fiber_wake_one(&mongodb->for_client);
     if (job.code == FH_UNAVAILABLE && mongodb->tls_host)
-        store_tls_failed(mongodb->tls_host, job.error.message, &job.error);
+        mongodb_tls_failed(mongodb->tls_host, job.error.message, &job.error);
     if (job.code && error)
         *error = job.error;
     return job.code;
@@ -330,7 +339,7 @@ enum fh_code mongodb_connect(struct mongodb *mongodb, const struct store_options
     struct greeting greeting = {.call.run = greet};
     for (int tries = 0; !code; tries++) {
         code = mongodb_call(mongodb, &greeting.call, error);
-        if (code != FH_UNAVAILABLE || (error && store_tls_is_failure(error)) ||
+        if (code != FH_UNAVAILABLE || store_tls_is_failure(error) ||
             world_monotonic_ns(mongodb->store.world) > deadline_ns)
             break;
         code = FH_OK;

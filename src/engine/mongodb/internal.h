@@ -148,6 +148,8 @@ mongoc_collection_t *mongodb_collection(const struct mongodb_call *call, const c
 /* FH_UNAVAILABLE: the outcome of a write is unknown. FH_CONFLICT: a duplicate _id or a concurrent
  * write. Others: it was refused. */
 enum fh_code mongodb_failed(const bson_error_t *why, struct fh_error *error);
+/* Turns the library's message `said` about a failed connection into an error: store_tls_failed. */
+bool mongodb_tls_failed(const char *host, const char *said, struct fh_error *error);
 /* On a thread of the pool: asks the server about itself, by a command that needs no privilege and
  * changes nothing. The caller destroys `ret`, whatever the outcome. */
 enum fh_code mongodb_ask(const struct mongodb_call *call, const char *command, bson_t *ret,

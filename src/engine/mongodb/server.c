@@ -117,7 +117,7 @@ static enum fh_code ask(const json_t *as, const char *database, json_t *command,
         code = failed(&why, error);
     if (code == FH_UNAVAILABLE &&
         strcmp(server_text(json_object_get(as, "tls"), "mode"), "verify") == 0)
-        store_tls_failed(server_text(as, "host"), why.message, error);
+        mongodb_tls_failed(server_text(as, "host"), why.message, error);
     mongoc.bson_destroy(asked);
     mongoc.mongoc_client_destroy(client);
     mongoc.mongoc_uri_destroy(uri);

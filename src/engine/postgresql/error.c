@@ -11,6 +11,7 @@
 
 #include "store/ledger.h"
 #include "engine/postgresql/internal.h"
+#include "store/tls_openssl.h"
 
 #define LOST_STATEMENT                                                                             \
     "A prepared statement was lost on the way to the server: a pooler between must keep a "        \
@@ -80,13 +81,7 @@ static enum fh_code value_error(const char *sqlstate, struct fh_error *error)
     return error_set(error, FH_INVALID, "The store can't take one of the values.");
 }
 
-static enum fh_code retryable(struct fh_error *error, enum fh_code code)
-{
-    error->retryable = true;
-    return code;
-}
-
-/* Each by the longest beginning that is listed. */
+/* A SQLSTATE has the kind of the first listed prefix it starts with: longer prefixes come first. */
 enum kind {
     KIND_STATEMENT,
     KIND_CONSTRAINT,
@@ -137,17 +132,14 @@ static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
     case KIND_VALUE:
         return value_error(sqlstate, error);
     case KIND_AGAIN:
-        return retryable(
-            error, error_set(error, FH_CONFLICT,
-                             "The transaction conflicted with another one on the same rows."));
+        return error_retry(error, FH_CONFLICT,
+                           "The transaction conflicted with another one on the same rows.");
     case KIND_GONE:
-        return retryable(error,
-                         error_set(error, FH_UNAVAILABLE,
-                                   "The store's server can't serve it now: %.160s.", message));
+        return error_retry(error, FH_UNAVAILABLE, "The store's server can't serve it now: %.160s.",
+                           message);
     case KIND_LATE:
-        return retryable(error,
-                         error_set(error, FH_UNAVAILABLE,
-                                   "A statement took longer than the store's server lets it."));
+        return error_retry(error, FH_UNAVAILABLE,
+                           "A statement took longer than the store's server lets it.");
     case KIND_FULL:
         return error_set(error, FH_UNAVAILABLE, "The store's disk is full.");
     case KIND_READ_ONLY:
@@ -162,7 +154,7 @@ static enum fh_code error_of_kind(const PGresult *result, const char *sqlstate,
         return error_set(error, FH_UNAVAILABLE,
                          "The store is damaged: %.120s. Restore the store from a backup.", message);
     case KIND_PREPARED:
-        return retryable(error, error_set(error, FH_CONFLICT, LOST_STATEMENT));
+        return error_retry(error, FH_CONFLICT, LOST_STATEMENT);
     case KIND_IDLE:
         return postgresql_idle_error(error);
     case KIND_STATEMENT:
@@ -183,21 +175,18 @@ enum fh_code postgresql_error(const PGresult *result, struct fh_error *error)
 
 enum fh_code postgresql_lost_error(struct fh_error *error)
 {
-    if (!error)
-        return FH_UNAVAILABLE;
-    error_set(error, FH_UNAVAILABLE, "The connection to the store's server broke.");
-    retryable(error, FH_UNAVAILABLE);
+    error_retry(error, FH_UNAVAILABLE, "The connection to the store's server broke.");
     snprintf(error->native, sizeof error->native, "08006");
     return FH_UNAVAILABLE;
 }
 
 enum fh_code postgresql_idle_error(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT,
-              "The transaction was idle between two statements for too long, and the store's "
-              "server ended it.");
+    error_retry(error, FH_CONFLICT,
+                "The transaction was idle between two statements for too long, and the store's "
+                "server ended it.");
     snprintf(error->native, sizeof error->native, IDLE);
-    return retryable(error, FH_CONFLICT);
+    return FH_CONFLICT;
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -220,6 +209,19 @@ static const char *state_in(const char *message, char ret[6])
     return message;
 }
 
+/* TLS failures have no code. libpq doesn't tell an expired certificate from one of another
+ * authority. */
+bool postgresql_tls_failed(const char *host, const char *said, struct fh_error *error)
+{
+    static const struct store_tls_words known[] = {
+        {"does not support SSL", STORE_TLS_PLAIN},
+        {"does not match host name", STORE_TLS_OTHER_HOST},
+        {"valid client certificate", STORE_TLS_UNKNOWN_CLIENT},
+        STORE_TLS_OPENSSL_WORDS,
+        {NULL, STORE_TLS_UNKNOWN}};
+    return store_tls_failed(host, store_tls_said(known, said), error);
+}
+
 enum fh_code postgresql_connect_error(const struct postgresql_store *store, const char *message,
                                       struct fh_error *error)
 {
@@ -227,7 +229,7 @@ enum fh_code postgresql_connect_error(const struct postgresql_store *store, cons
     const char *said = state_in(message, sqlstate);
     snprintf(why, sizeof why, "%.*s", (int)strcspn(said, "\n"), said);
     const struct postgresql_options *options = &store->options;
-    if (store_tls_failed(options->host, why, error))
+    if (postgresql_tls_failed(options->host, why, error))
         return FH_UNAVAILABLE;
     if (strcmp(sqlstate, "28P01") == 0)
         error_set(error, FH_UNAVAILABLE,
@@ -235,8 +237,7 @@ enum fh_code postgresql_connect_error(const struct postgresql_store *store, cons
                   "the service's configuration and start the service again.",
                   options->user);
     else
-        retryable(error, error_set(error, FH_UNAVAILABLE,
-                                   "The store's server can't be reached: %.180s.", why));
+        error_retry(error, FH_UNAVAILABLE, "The store's server can't be reached: %.180s.", why);
     snprintf(error->native, sizeof error->native, "%s", sqlstate[0] ? sqlstate : "08001");
     return FH_UNAVAILABLE;
 }

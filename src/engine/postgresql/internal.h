@@ -289,6 +289,8 @@ enum fh_code postgresql_array_literal(const char *json, size_t length, struct ar
 
 /* error.c */
 enum fh_code postgresql_error(const PGresult *result, struct fh_error *error);
+/* Whether TLS failed, going by libpq's message `said`: store_tls_failed. */
+bool postgresql_tls_failed(const char *host, const char *said, struct fh_error *error);
 /* For a failed attempt to connect. */
 enum fh_code postgresql_connect_error(const struct postgresql_store *store, const char *message,
                                       struct fh_error *error);

@@ -158,7 +158,7 @@ static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *err
     enum fh_code code =
         error_set(error, is_refusal(state) ? FH_CONFLICT : FH_UNAVAILABLE, "PostgreSQL, as %s: %s",
                   server_text(as, "user"), *said ? said : "nobody answers");
-    if (code == FH_UNAVAILABLE && store_tls_failed(server_text(as, "host"), said, error))
+    if (code == FH_UNAVAILABLE && postgresql_tls_failed(server_text(as, "host"), said, error))
         return code;
     if (error)
         snprintf(error->native, sizeof error->native, "%s", state);

@@ -10,14 +10,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-#define SAID_SIZE 256
-/* What store/tls.c knows as words for a link that ends without any. */
-#define HUNG_UP "connection closed calling hello"
 
 struct redis_trust {
     gnutls_certificate_credentials_t credentials;
@@ -29,7 +25,8 @@ struct redis_tls {
     bool sends;  /* the bytes last offered are being sent */
     bool shaken; /* the handshake is done; heard: and something was received since */
     bool heard;
-    char said[SAID_SIZE];
+    bool said; /* why it failed: */
+    enum store_tls_fault fault;
 };
 
 /* ---- Trust ----------------------------------------------------------------------------------- */
@@ -116,30 +113,28 @@ void redis_tls_free(struct redis_tls *tls)
 /* ---- Failures -------------------------------------------------------------------------------- */
 
 /* The first reason counts. */
-static void say(struct redis_tls *tls, const char *words)
+static void say(struct redis_tls *tls, enum store_tls_fault fault)
 {
-    if (!tls->said[0])
-        snprintf(tls->said, sizeof tls->said, "%s", words);
+    if (!tls->said)
+        tls->fault = fault;
+    tls->said = true;
 }
 
-static void say_certificate(struct redis_tls *tls)
+static enum store_tls_fault fault_of_certificate(const struct redis_tls *tls)
 {
-    gnutls_datum_t text;
     unsigned status = gnutls_session_get_verify_cert_status(tls->session);
-    if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) < 0)
-        return;
-    say(tls, (const char *)text.data);
-    gnutls_free(text.data);
+    return status & GNUTLS_CERT_UNEXPECTED_OWNER ? STORE_TLS_OTHER_HOST
+           : status & GNUTLS_CERT_EXPIRED        ? STORE_TLS_EXPIRED
+           : status & GNUTLS_CERT_INVALID        ? STORE_TLS_OTHER_AUTHORITY
+                                                 : STORE_TLS_UNKNOWN;
 }
 
 /* The server rejects our certificate, or the lack of one: it can object to nothing else, except
  * that no version is in common. */
-static void say_alert(struct redis_tls *tls)
+static enum store_tls_fault fault_of_alert(const struct redis_tls *tls)
 {
     gnutls_alert_description_t alert = gnutls_alert_get(tls->session);
-    say(tls, alert == GNUTLS_A_UNKNOWN_CA         ? "unknown ca"
-             : alert == GNUTLS_A_PROTOCOL_VERSION ? "no version of TLS in common"
-                                                  : "certificate required");
+    return alert == GNUTLS_A_PROTOCOL_VERSION ? STORE_TLS_UNKNOWN : STORE_TLS_UNKNOWN_CLIENT;
 }
 
 /* Turns the result of a GnuTLS call into that of read and write. */
@@ -156,15 +151,15 @@ static ssize_t result(struct redis_tls *tls, ssize_t got)
         errno = EINTR;
         return -1;
     case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR:
-        say_certificate(tls);
+        say(tls, fault_of_certificate(tls));
         break;
     case GNUTLS_E_FATAL_ALERT_RECEIVED:
-        say_alert(tls);
+        say(tls, fault_of_alert(tls));
         break;
     case GNUTLS_E_UNEXPECTED_PACKET:
     case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
     case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-        say(tls, "does not support SSL");
+        say(tls, STORE_TLS_PLAIN);
         break;
     default:
         break;
@@ -202,9 +197,9 @@ ssize_t redis_tls_write(struct redis_tls *tls, const void *data, size_t length)
 bool redis_tls_failed(struct redis_tls *tls, struct fh_error *error)
 {
     char last[64];
-    if (!tls->said[0] && tls->shaken && !tls->heard)
+    if (!tls->said && tls->shaken && !tls->heard)
         redis_tls_read(tls, last, sizeof last);
     if (!tls->heard) /* it has never answered by TLS */
-        say(tls, HUNG_UP);
-    return tls->said[0] && store_tls_failed(tls->host, tls->said, error);
+        say(tls, STORE_TLS_HUNG_UP);
+    return store_tls_failed(tls->host, tls->fault, error);
 }
