@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,13 +33,29 @@ void server_argument(struct server_command *command, const char *format, ...)
     command->arguments[command->count] = NULL;
 }
 
-void server_argument_setting(struct server_command *command, const char *prefix, const char *key,
-                             const json_t *value)
+void server_argument_settings(struct server_command *command, const struct server_own *own,
+                              const char *flag, const char *prefix)
 {
-    if (json_is_integer(value))
-        server_argument(command, "%s%s=%lld", prefix, key, (long long)json_integer_value(value));
-    else
-        server_argument(command, "%s%s=%s", prefix, key, json_string_value(value));
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
+        if (flag)
+            server_argument(command, "%s", flag);
+        if (json_is_integer(value))
+            server_argument(command, "%s%s=%lld", prefix, key,
+                            (long long)json_integer_value(value));
+        else
+            server_argument(command, "%s%s=%s", prefix, key, json_string_value(value));
+    }
+}
+
+enum fh_code server_make_folder(const struct server_own *own, struct server_command *command,
+                                struct fh_error *error)
+{
+    (void)error;
+    server_argument(command, "/bin/mkdir");
+    server_argument(command, "%s", own->data);
+    return FH_OK;
 }
 
 enum fh_code server_secret(const struct server_own *own, const char *text, struct fh_error *error)
@@ -64,6 +81,30 @@ enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_er
                      "The server has a user %s already, who is not let in with the password that "
                      "this system made: another system's, or his password was changed.",
                      server_text(store, "user"));
+}
+
+enum fh_code server_anothers(const char *server, const char *database, struct fh_error *error)
+{
+    return error_set(error, FH_CONFLICT,
+                     "%s has a database %s already, without a user of that name: it is somebody "
+                     "else's.",
+                     server, database);
+}
+
+enum fh_code server_provide(const struct server_kind *kind, const json_t *admin,
+                            const json_t *store, bool is_private, struct fh_error *error)
+{
+    enum fh_code code = kind->provide(admin, store, is_private, error);
+    return code == FH_OK ? server_entered(store, kind->enter(store, error), error) : code;
+}
+
+enum fh_code server_room(const struct server_kind *kind, const json_t *as, struct server_room *ret,
+                         struct fh_error *error)
+{
+    enum fh_code code = kind->room(as, ret, error);
+    if (code == FH_OK && (ret->connections < 0 || ret->connections_max < 0))
+        code = error_set(error, FH_UNSUPPORTED, "it does not tell them");
+    return code;
 }
 
 enum fh_code server_try(const struct server_kind *kind, const json_t *store, struct fh_error *error)

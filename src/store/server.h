@@ -45,8 +45,8 @@ struct server_command {
 void server_argument(struct server_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Adds PREFIXkey=value for each of own's settings, each after a `flag` (NULL: none). */
-void server_argument_setting(struct server_command *command, const char *prefix, const char *key,
-                             const json_t *value);
+void server_argument_settings(struct server_command *command, const struct server_own *own,
+                              const char *flag, const char *prefix);
 /* Writes a file in own->folder, mode 0600, for what must not be on a command line. The supervisor
  * removes it when the command no longer needs it: when the server is created, or answers. */
 #define SERVER_SECRET "secret"
@@ -102,6 +102,21 @@ struct server_kind {
 const struct server_kind *server_kind(const char *engine);
 
 /* A `make` for servers that create everything else when they start. */
+enum fh_code server_make_folder(const struct server_own *own, struct server_command *command,
+                                struct fh_error *error);
+/* FH_CONFLICT: `server` (its title) has the store's database but not its user, so it is somebody
+ * else's. */
+enum fh_code server_anothers(const char *server, const char *database, struct fh_error *error);
+
+/* Provides the store, and checks that its user can enter. */
+enum fh_code server_provide(const struct server_kind *kind, const json_t *admin,
+                            const json_t *store, bool is_private, struct fh_error *error);
+/* FH_UNSUPPORTED: the server does not report it. */
+enum fh_code server_room(const struct server_kind *kind, const json_t *as, struct server_room *ret,
+                         struct fh_error *error);
+
+/* Turns the result `code` of entering as the store's user into that of providing: a refusal means
+ * that the user was there before, and is not ours. */
 enum fh_code server_entered(const json_t *store, enum fh_code code, struct fh_error *error);
 
 /* Enters as the store's user; an error names the server that does not answer, or refuses. */

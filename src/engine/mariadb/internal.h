@@ -44,9 +44,9 @@ extern const char *const mariadb_ledger_statements[LEDGER_STATEMENTS];
 #define MARIADB_FUNCTIONS(X) \
     X(mysql_server_init) X(mysql_init) X(mysql_options) X(mysql_optionsv) X(mysql_close) \
     X(mysql_errno) X(mysql_error) X(mysql_sqlstate) X(mysql_get_socket) \
-    X(mysql_get_server_info) X(mysql_real_connect_start) \
-    X(mysql_real_connect_cont) X(mysql_real_query_start) \
-    X(mysql_real_query_cont) X(mysql_store_result_start) \
+    X(mysql_get_server_info) X(mysql_real_connect) X(mysql_real_connect_start) \
+    X(mysql_real_connect_cont) X(mysql_real_query) X(mysql_real_query_start) \
+    X(mysql_real_query_cont) X(mysql_store_result) X(mysql_store_result_start) \
     X(mysql_store_result_cont) X(mysql_free_result) X(mysql_fetch_row) X(mysql_fetch_lengths) \
     X(mysql_num_fields) X(mysql_field_count) X(mysql_next_result_start) X(mysql_next_result_cont) \
     X(mysql_more_results) X(mysql_stmt_init) X(mysql_stmt_prepare_start) \

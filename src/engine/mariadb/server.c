@@ -9,7 +9,6 @@
  */
 
 #define _GNU_SOURCE
-#include <mysql.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -18,7 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/library.h"
 #include "store/tls.h"
 #include "engine/mariadb/internal.h"
 #include "store/server.h"
@@ -28,33 +26,7 @@
 #define MAKE_PROGRAM "/usr/bin/mariadb-install-db"
 #define NAME_SIZE 160
 
-#define SYMBOLS(X)                                                                                 \
-    X(mysql_init)                                                                                  \
-    X(mysql_options)                                                                               \
-    X(mysql_real_connect)                                                                          \
-    X(mysql_errno)                                                                                 \
-    X(mysql_error)                                                                                 \
-    X(mysql_sqlstate)                                                                              \
-    X(mysql_real_query)                                                                            \
-    X(mysql_store_result)                                                                          \
-    X(mysql_fetch_row)                                                                             \
-    X(mysql_free_result)                                                                           \
-    X(mysql_close)
-
-#define DECLARE(name) static __typeof__(&name) p_##name;
-SYMBOLS(DECLARE)
-
-static enum fh_code load(struct fh_error *error)
-{
-#define FIND(name) {#name, (void **)&p_##name},
-    static const struct library_symbol symbols[] = {SYMBOLS(FIND)};
-    return p_mysql_close ? FH_OK
-                         : library_load("libmariadb.so.3", "libmariadb3", symbols,
-                                        sizeof symbols / sizeof *symbols, error);
-}
-
-/* ---- A private one ------------------------------------------------------------------------------
- */
+/* ---- A private one --------------------------------------------------------------------------- */
 
 static const char *programs(struct arena *arena)
 {
@@ -79,8 +51,6 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
                         struct fh_error *error)
 {
     char first[512];
-    const char *key;
-    json_t *value;
     snprintf(first, sizeof first,
              "CREATE USER IF NOT EXISTS " SERVER_SUPERUSER "@'%%' IDENTIFIED BY '%s';\n"
              "GRANT ALL ON *.* TO " SERVER_SUPERUSER "@'%%' WITH GRANT OPTION;\n"
@@ -91,8 +61,7 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
     server_argument(command, "--no-defaults");
     server_argument(command, "--character-set-server=utf8mb4");
     server_argument(command, "--collation-server=utf8mb4_nopad_bin");
-    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
-        server_argument_setting(command, "--", key, value);
+    server_argument_settings(command, own, NULL, "--");
     /* Set last, so that no configured setting can override who may reach the server, or the
      * durability of its commits. */
     server_argument(command, "--datadir=%s", own->data);
@@ -124,14 +93,13 @@ static bool is_refusal(unsigned number)
 
 static enum fh_code failed(MYSQL *link, struct fh_error *error)
 {
-    unsigned number = p_mysql_errno(link);
+    unsigned number = mariadb.mysql_errno(link);
     /* Numbers from 2000 on are the client's own: the server did not answer. */
     bool answered = number > 0 && number < 2000 && number != 1040;
     enum fh_code code =
         error_set(error, is_refusal(number) || answered ? FH_CONFLICT : FH_UNAVAILABLE,
-                  "MariaDB: %s", p_mysql_error(link));
-    if (error)
-        snprintf(error->native, sizeof error->native, "%u", number);
+                  "MariaDB: %s", mariadb.mysql_error(link));
+    snprintf(error->native, sizeof error->native, "%u", number);
     return code;
 }
 
@@ -145,11 +113,11 @@ static void set_tls(MYSQL *link, const json_t *tls)
     my_bool yes = 1;
     if (strcmp(server_text(tls, "mode"), "verify") != 0)
         return;
-    p_mysql_options(link, MYSQL_OPT_SSL_ENFORCE, &yes);
-    p_mysql_options(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mariadb.mysql_options(link, MYSQL_OPT_SSL_ENFORCE, &yes);
+    mariadb.mysql_options(link, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (*server_text(tls, files[i].key))
-            p_mysql_options(link, files[i].option, server_text(tls, files[i].key));
+            mariadb.mysql_options(link, files[i].option, server_text(tls, files[i].key));
     }
 }
 
@@ -160,26 +128,26 @@ static enum fh_code open_link(const json_t *as, const char *database, MYSQL **re
     unsigned seconds = SERVER_CONNECT_S_MAX;
     const char *host = server_text(as, "host");
     unsigned protocol = *host == '/' ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    enum fh_code code = load(error);
+    enum fh_code code = mariadb_load(error);
     if (code != FH_OK)
         return code;
-    MYSQL *link = p_mysql_init(NULL);
+    MYSQL *link = mariadb.mysql_init(NULL);
     FH_ASSERT(link != NULL);
-    p_mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
-    p_mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    p_mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
+    mariadb.mysql_options(link, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+    mariadb.mysql_options(link, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mariadb.mysql_options(link, MYSQL_OPT_PROTOCOL, &protocol); /* for "localhost", too */
     set_tls(link, json_object_get(as, "tls"));
-    if (p_mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
-                             server_text(as, "password"), database,
-                             (unsigned)server_port(as, server_mariadb.port),
-                             *host == '/' ? host : NULL, 0)) {
+    if (mariadb.mysql_real_connect(link, *host == '/' ? NULL : host, server_text(as, "user"),
+                                   server_text(as, "password"), database,
+                                   (unsigned)server_port(as, server_mariadb.port),
+                                   *host == '/' ? host : NULL, 0)) {
         *ret = link;
         return FH_OK;
     }
     code = failed(link, error);
     if (code == FH_UNAVAILABLE)
-        mariadb_tls_failed(host, p_mysql_error(link), error);
-    p_mysql_close(link);
+        mariadb_tls_failed(host, mariadb.mysql_error(link), error);
+    mariadb.mysql_close(link);
     return code;
 }
 
@@ -196,16 +164,16 @@ static enum fh_code ask(MYSQL *link, struct fh_error *error, char *text, size_t 
     int length = vsnprintf(statement, sizeof statement, format, args);
     va_end(args);
     FH_ASSERT(length < (int)sizeof statement);
-    if (p_mysql_real_query(link, statement, (unsigned long)length) != 0)
+    if (mariadb.mysql_real_query(link, statement, (unsigned long)length) != 0)
         return failed(link, error);
-    MYSQL_RES *result = p_mysql_store_result(link);
-    if (!result && p_mysql_errno(link) != 0) /* a missing answer is not an empty one */
+    MYSQL_RES *result = mariadb.mysql_store_result(link);
+    if (!result && mariadb.mysql_errno(link) != 0) /* a missing answer is not an empty one */
         return failed(link, error);
-    MYSQL_ROW row = result ? p_mysql_fetch_row(result) : NULL;
+    MYSQL_ROW row = result ? mariadb.mysql_fetch_row(result) : NULL;
     if (text)
         snprintf(text, size, "%s", row && row[0] ? row[0] : "");
     if (result)
-        p_mysql_free_result(result);
+        mariadb.mysql_free_result(result);
     return FH_OK;
 }
 
@@ -218,7 +186,7 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
     enum fh_code code = open_link(as, *database ? database : NULL, &link, error);
     if (code == FH_OK) {
         code = TELL(link, error, "SELECT 1");
-        p_mysql_close(link);
+        mariadb.mysql_close(link);
     }
     return code;
 }
@@ -248,10 +216,7 @@ static enum fh_code make_user(MYSQL *link, const json_t *store, struct fh_error 
     code = ask(link, error, there, sizeof there,
                "SELECT 1 FROM information_schema.schemata WHERE schema_name = '%s'", database);
     if (code == FH_OK && *there)
-        code = error_set(error, FH_CONFLICT,
-                         "MariaDB has a database %s already, without a user of that name: it is "
-                         "somebody else's.",
-                         database);
+        code = server_anothers("MariaDB", database, error);
     if (code == FH_OK)
         code = TELL(link, error, "CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", user,
                     server_text(store, "password"));
@@ -278,8 +243,8 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     if (code == FH_OK)
         code = TELL(link, error, "GRANT ALL ON `%s`.* TO '%s'@'%%'", pattern,
                     server_text(store, "user"));
-    p_mysql_close(link);
-    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+    mariadb.mysql_close(link);
+    return code;
 }
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
@@ -318,7 +283,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
                    "WHERE variable_name = 'THREADS_CONNECTED'");
     ret->connections_max = (int)strtol(most, NULL, 10);
     ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
-    p_mysql_close(link);
+    mariadb.mysql_close(link);
     return code;
 }
 

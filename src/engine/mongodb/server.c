@@ -46,25 +46,13 @@ static const char *programs(struct arena *arena)
     return NULL;
 }
 
-static enum fh_code make(const struct server_own *own, struct server_command *command,
-                         struct fh_error *error)
-{
-    (void)error;
-    server_argument(command, "/bin/mkdir");
-    server_argument(command, "%s", own->data);
-    return FH_OK;
-}
-
 static enum fh_code run(const struct server_own *own, struct server_command *command,
                         struct fh_error *error)
 {
     (void)error;
-    const char *key;
-    json_t *value;
     server_argument(command, "%s/" PROGRAM, own->programs);
     server_argument(command, "--log-level=error");
-    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value)
-        server_argument_setting(command, "--", key, value);
+    server_argument_settings(command, own, NULL, "--");
     /* Ours come last and so prevail: who may reach the server must not depend on settings. */
     server_argument(command, "--handler=sqlite");
     server_argument(command, "--sqlite-url=file:%s/", own->data);
@@ -169,10 +157,7 @@ static enum fh_code make_user(const json_t *admin, const json_t *store, struct f
     code = look(admin, database, json_pack("{s:i}", "listCollections", 1), "cursor.firstBatch.0",
                 &there, error);
     if (code == FH_OK && there)
-        return error_set(error, FH_CONFLICT,
-                         "MongoDB has a database %s already, without a user of that name: it is "
-                         "somebody else's.",
-                         database);
+        return server_anothers("MongoDB", database, error);
     if (code == FH_OK)
         code = look(admin, "admin", json_pack("{s:i}", "buildInfo", 1), "ferretdbVersion",
                     &knows_no_roles, error);
@@ -192,8 +177,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
                             struct fh_error *error)
 {
     (void)is_private;
-    enum fh_code code = make_user(admin, store, error);
-    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+    return make_user(admin, store, error);
 }
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
@@ -233,10 +217,8 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
     ret->connections = count_at(&reply, "connections.current");
     int available = count_at(&reply, "connections.available");
     mongoc.bson_destroy(&reply);
-    if (code == FH_OK && (ret->connections < 0 || available < 0))
-        code = error_set(error, FH_UNSUPPORTED, "it does not tell them");
-    ret->connections_max = ret->connections + available;
-    return code;
+    ret->connections_max = available < 0 ? available : ret->connections + available;
+    return FH_OK;
 }
 
 const struct server_kind server_mongodb = {
@@ -250,7 +232,7 @@ const struct server_kind server_mongodb = {
     .death_signal = SIGKILL,
     .connections = connections,
     .programs = programs,
-    .make = make,
+    .make = server_make_folder,
     .run = run,
     .enter = enter,
     .provide = provide,

@@ -20,8 +20,10 @@
     X(PQconnectPoll)                                                                               \
     X(PQconnectStartParams)                                                                        \
     X(PQconsumeInput)                                                                              \
+    X(PQencryptPasswordConn)                                                                       \
     X(PQenterPipelineMode)                                                                         \
     X(PQerrorMessage)                                                                              \
+    X(PQexec)                                                                                      \
     X(PQexitPipelineMode)                                                                          \
     X(PQfinish)                                                                                    \
     X(PQflush)                                                                                     \

@@ -13,7 +13,6 @@
 
 #define _GNU_SOURCE
 #include <glob.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,7 +22,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "base/library.h"
 #include "store/tls.h"
 #include "engine/postgresql/internal.h"
 #include "store/server.h"
@@ -32,36 +30,7 @@
 #define TABLES_MAX 1000 /* checked in one store */
 #define PROGRAMS "/usr/lib/postgresql/*/bin/postgres"
 
-#define SYMBOLS(X)                                                                                 \
-    X(PQconnectStartParams)                                                                        \
-    X(PQconnectPoll)                                                                               \
-    X(PQsetErrorVerbosity)                                                                         \
-    X(PQsocket)                                                                                    \
-    X(PQerrorMessage)                                                                              \
-    X(PQfinish)                                                                                    \
-    X(PQexec)                                                                                      \
-    X(PQresultStatus)                                                                              \
-    X(PQresultErrorField)                                                                          \
-    X(PQntuples)                                                                                   \
-    X(PQgetvalue)                                                                                  \
-    X(PQclear)                                                                                     \
-    X(PQencryptPasswordConn)                                                                       \
-    X(PQfreemem)
-
-#define DECLARE(name) static __typeof__(&name) p##name;
-SYMBOLS(DECLARE)
-
-static enum fh_code load(struct fh_error *error)
-{
-#define FIND(name) {#name, (void **)&p##name},
-    static const struct library_symbol symbols[] = {SYMBOLS(FIND)};
-    return pPQfreemem ? FH_OK
-                      : library_load("libpq.so.5", "libpq5", symbols,
-                                     sizeof symbols / sizeof *symbols, error);
-}
-
-/* ---- A private one ------------------------------------------------------------------------------
- */
+/* ---- A private one --------------------------------------------------------------------------- */
 
 static const char *programs(struct arena *arena)
 {
@@ -101,8 +70,6 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
                         struct fh_error *error)
 {
     (void)error;
-    const char *key;
-    json_t *value;
     server_argument(command, "%s/postgres", own->programs);
     server_argument(command, "-D");
     server_argument(command, "%s", own->data);
@@ -110,11 +77,8 @@ static enum fh_code run(const struct server_own *own, struct server_command *com
      * is not worth logging, and may contain somebody's data. */
     server_argument(command, "-c");
     server_argument(command, "log_min_error_statement=panic");
-    json_object_foreach ((json_t *)(uintptr_t)own->settings, key, value) {
-        server_argument(command, "-c");
-        server_argument_setting(command, "", key, value);
-    }
-    /* The last word is ours: who may reach it is not a matter of taste. */
+    server_argument_settings(command, own, "-c", "");
+    /* Set last, so that no configured setting can override who may reach the server. */
     server_argument(command, "-c");
     server_argument(command, "listen_addresses=127.0.0.1");
     server_argument(command, "-c");
@@ -152,7 +116,7 @@ static bool is_refusal(const char *state)
 static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *error)
 {
     char said[sizeof error->message], state[6];
-    snprintf(said, sizeof said, "%s", pPQerrorMessage(link));
+    snprintf(said, sizeof said, "%s", postgresql_pq.PQerrorMessage(link));
     said[strcspn(said, "\n")] = '\0';
     find_state(said, state);
     enum fh_code code =
@@ -160,23 +124,22 @@ static enum fh_code refused(PGconn *link, const json_t *as, struct fh_error *err
                   server_text(as, "user"), *said ? said : "nobody answers");
     if (code == FH_UNAVAILABLE && postgresql_tls_failed(server_text(as, "host"), said, error))
         return code;
-    if (error)
-        snprintf(error->native, sizeof error->native, "%s", state);
+    snprintf(error->native, sizeof error->native, "%s", state);
     return code;
 }
 
 /* PQconnectdb gives no SQLSTATE. */
 static bool connect_link(PGconn *link)
 {
-    pPQsetErrorVerbosity(link, PQERRORS_VERBOSE);
+    postgresql_pq.PQsetErrorVerbosity(link, PQERRORS_VERBOSE);
     for (PostgresPollingStatusType status = PGRES_POLLING_WRITING;;) {
         if (status == PGRES_POLLING_OK || status == PGRES_POLLING_FAILED)
             return status == PGRES_POLLING_OK;
-        struct pollfd wanted = {.fd = pPQsocket(link),
+        struct pollfd wanted = {.fd = postgresql_pq.PQsocket(link),
                                 .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
         if (wanted.fd < 0 || poll(&wanted, 1, SERVER_CONNECT_S_MAX * 1000) <= 0)
             return false;
-        status = pPQconnectPoll(link);
+        status = postgresql_pq.PQconnectPoll(link);
     }
 }
 
@@ -203,16 +166,16 @@ static enum fh_code open_link(const json_t *as, const char *database, PGconn **r
                             "disable",
                             "UTF8",
                             NULL};
-    enum fh_code code = load(error);
+    enum fh_code code = postgresql_load(error);
     if (code != FH_OK)
         return code;
     snprintf(port, sizeof port, "%d", server_port(as, server_postgresql.port));
-    *ret = pPQconnectStartParams(keys, values, 0);
+    *ret = postgresql_pq.PQconnectStartParams(keys, values, 0);
     FH_ASSERT(*ret != NULL);
     if (connect_link(*ret))
         return FH_OK;
     code = refused(*ret, as, error);
-    pPQfinish(*ret);
+    postgresql_pq.PQfinish(*ret);
     return code;
 }
 
@@ -229,21 +192,21 @@ static enum fh_code ask(PGconn *link, struct fh_error *error, char *text, size_t
     int length = vsnprintf(statement, sizeof statement, format, args);
     va_end(args);
     FH_ASSERT(length < (int)sizeof statement);
-    PGresult *result = pPQexec(link, statement);
-    ExecStatusType status = pPQresultStatus(result);
+    PGresult *result = postgresql_pq.PQexec(link, statement);
+    ExecStatusType status = postgresql_pq.PQresultStatus(result);
     enum fh_code code = FH_OK;
     if (status == PGRES_TUPLES_OK) {
         if (text)
-            snprintf(text, size, "%s", pPQntuples(result) ? pPQgetvalue(result, 0, 0) : "");
+            snprintf(text, size, "%s",
+                     postgresql_pq.PQntuples(result) ? postgresql_pq.PQgetvalue(result, 0, 0) : "");
     } else if (status != PGRES_COMMAND_OK) {
-        const char *state = pPQresultErrorField(result, PG_DIAG_SQLSTATE);
-        const char *why = pPQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        const char *state = postgresql_pq.PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        const char *why = postgresql_pq.PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         code = error_set(error, state ? FH_CONFLICT : FH_UNAVAILABLE, "PostgreSQL: %s",
                          why ? why : "the connection was lost");
-        if (error)
-            snprintf(error->native, sizeof error->native, "%s", state ? state : "");
+        snprintf(error->native, sizeof error->native, "%s", state ? state : "");
     }
-    pPQclear(result);
+    postgresql_pq.PQclear(result);
     return code;
 }
 
@@ -256,7 +219,7 @@ static enum fh_code enter(const json_t *as, struct fh_error *error)
     enum fh_code code = open_link(as, *database ? database : "postgres", &link, error);
     if (code == FH_OK) {
         code = TELL(link, error, "SELECT 1");
-        pPQfinish(link);
+        postgresql_pq.PQfinish(link);
     }
     return code;
 }
@@ -275,14 +238,15 @@ static enum fh_code make_user(PGconn *link, const struct provision_names *names,
                             "SELECT 1 FROM pg_roles WHERE rolname = '%s'", names->user);
     if (code != FH_OK || *there)
         return code;
-    char *verifier = pPQencryptPasswordConn(link, names->password, names->user, "scram-sha-256");
+    char *verifier =
+        postgresql_pq.PQencryptPasswordConn(link, names->password, names->user, "scram-sha-256");
     if (!verifier)
         return error_set(error, FH_UNAVAILABLE, "PostgreSQL can't encrypt a password.");
     code = TELL(link, error,
                 "CREATE ROLE \"%s\" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
                 "PASSWORD '%s'",
                 names->user, verifier);
-    pPQfreemem(verifier);
+    postgresql_pq.PQfreemem(verifier);
     return code;
 }
 
@@ -373,7 +337,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
         code = make_database(link, &names, error);
     if (code == FH_OK)
         code = close_database(link, &names, is_private, error);
-    pPQfinish(link);
+    postgresql_pq.PQfinish(link);
     if (code == FH_OK)
         code = open_link(admin, names.database, &link, error);
     if (code != FH_OK)
@@ -381,8 +345,8 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     code = TELL(link, error, "SET client_min_messages = error");
     if (code == FH_OK)
         code = make_schema(link, &names, error);
-    pPQfinish(link);
-    return code == FH_OK ? server_entered(store, enter(store, error), error) : code;
+    postgresql_pq.PQfinish(link);
+    return code;
 }
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
@@ -398,21 +362,21 @@ static enum fh_code try_schema(PGconn *link, const char *schema, struct text *op
              "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
              "WHERE n.nspname = '%s' AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY 1 LIMIT %d",
              schema, TABLES_MAX);
-    PGresult *tables = pPQexec(link, query);
+    PGresult *tables = postgresql_pq.PQexec(link, query);
     enum fh_code code = FH_OK;
-    if (pPQresultStatus(tables) != PGRES_TUPLES_OK)
+    if (postgresql_pq.PQresultStatus(tables) != PGRES_TUPLES_OK)
         code =
             error_set(error, FH_UNAVAILABLE, "PostgreSQL does not list the tables of %s.", schema);
-    for (int i = 0; code == FH_OK && i < pPQntuples(tables); i++) {
-        const char *table = pPQgetvalue(tables, i, 0);
-        bool write = *pPQgetvalue(tables, i, 1) == 't';
+    for (int i = 0; code == FH_OK && i < postgresql_pq.PQntuples(tables); i++) {
+        const char *table = postgresql_pq.PQgetvalue(tables, i, 0);
+        bool write = *postgresql_pq.PQgetvalue(tables, i, 1) == 't';
         bool read = TELL(link, ERROR_UNHEEDED, "SELECT 1 FROM \"%s\".\"%s\" LIMIT 1", schema,
                          table) == FH_OK;
         if (read || write)
             text_printf(open, "%s%s %s.%s", open->length ? ", " : "", read ? "read" : "write",
                         schema, table);
     }
-    pPQclear(tables);
+    postgresql_pq.PQclear(tables);
     if (code == FH_OK)
         code = ask(link, error, makes, sizeof makes, "SELECT has_schema_privilege('%s', 'CREATE')",
                    schema);
@@ -442,7 +406,7 @@ static enum fh_code trespass(const json_t *as, const json_t *store, char ret[SER
         text_printf(&open, "enter the database %s", database);
     snprintf(ret, SERVER_OPEN_SIZE, "%s", open.data ? open.data : "");
     text_release(&open);
-    pPQfinish(link);
+    postgresql_pq.PQfinish(link);
     return code;
 }
 
@@ -466,7 +430,7 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
                    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'");
     ret->connections_max = (int)strtol(most, NULL, 10);
     ret->connections = (int)strtol(now, NULL, 10) - 1; /* without this one */
-    pPQfinish(link);
+    postgresql_pq.PQfinish(link);
     return code;
 }
 

@@ -60,15 +60,6 @@ static const char *programs(struct arena *arena)
     return access(FOLDER "/" PROGRAM, X_OK) == 0 ? FOLDER : NULL;
 }
 
-static enum fh_code make(const struct server_own *own, struct server_command *command,
-                         struct fh_error *error)
-{
-    (void)error;
-    server_argument(command, "/bin/mkdir");
-    server_argument(command, "%s", own->data);
-    return FH_OK;
-}
-
 static void setting(struct server_command *command, const char *key, const char *value)
 {
     server_argument(command, "--%s", key);
@@ -300,7 +291,7 @@ static enum fh_code provide(const json_t *admin, const json_t *store, bool is_pr
     if (!code && !is_private)
         code = keep_users(link, error);
     redis_link_close(link);
-    return code ? code : server_entered(store, enter(store, error), error);
+    return code;
 }
 
 /* ---- Verifying isolation --------------------------------------------------------------------- */
@@ -351,8 +342,6 @@ static enum fh_code room(const json_t *as, struct server_room *ret, struct fh_er
         ret->connections = count_of(text_of(reply), "connected_clients:");
         ret->connections_max = count_of(text_of(reply), "maxclients:");
         hiredis.freeReplyObject(reply);
-        if (ret->connections < 0 || ret->connections_max < 0)
-            code = error_set(error, FH_UNSUPPORTED, "it does not tell them");
     }
     redis_link_close(link);
     return code;
@@ -369,7 +358,7 @@ const struct server_kind server_redis = {
     .death_signal = SIGKILL,
     .connections = connections,
     .programs = programs,
-    .make = make,
+    .make = server_make_folder,
     .run = run,
     .enter = enter,
     .provide = provide,

@@ -278,8 +278,8 @@ static enum fh_code provide(const struct configuring *by, const struct system_se
     char text[400];
     const struct server_kind *kind = server_kind(server->engine);
     json_t *admin = address_json(&server->address, kind->port);
-    enum fh_code code =
-        kind->provide(admin, json_object_get(by->provision->stores, service->name), false, &why);
+    enum fh_code code = server_provide(
+        kind, admin, json_object_get(by->provision->stores, service->name), false, &why);
     json_decref(admin);
     if (code == FH_UNAVAILABLE && json_object_get(provided, key)) {
         snprintf(text, sizeof text,
@@ -416,8 +416,8 @@ static enum fh_code add_to_private(struct configuring *by, const struct system_s
         return code;
     json_t *admin = json_pack("{s:s, s:i, s:s, s:O}", "host", "127.0.0.1", "port", port, "user",
                               SERVER_SUPERUSER, "password", password);
-    code = server_kind(server->engine)
-               ->provide(admin, json_object_get(by->provision->stores, service->name), true, error);
+    code = server_provide(server_kind(server->engine), admin,
+                          json_object_get(by->provision->stores, service->name), true, error);
     json_decref(admin);
     return code;
 }

@@ -154,7 +154,7 @@ static enum fh_code provide_all(struct server_supervisor *supervisor, struct fh_
     enum fh_code code = FH_OK;
     json_array_foreach (json_object_get(supervisor->config, "stores"), i, store) {
         if (code == FH_OK)
-            code = supervisor->kind->provide(supervisor->admin, store, true, error);
+            code = server_provide(supervisor->kind, supervisor->admin, store, true, error);
         tell_up(supervisor, supervisor->phase == READY ? "beat\n" : "working\n");
     }
     return code;

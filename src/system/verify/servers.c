@@ -125,7 +125,7 @@ static void check_room(const struct verifying *by, const struct system_service *
     int needed = count_needed(by, store, &first);
     if (first != service)
         return; /* check each server once */
-    enum fh_code code = kind->room(store, &room, &error);
+    enum fh_code code = server_room(kind, store, &room, &error);
     if (code == FH_UNSUPPORTED)
         return; /* it reports no limit */
     if (code != FH_OK)
