@@ -70,7 +70,7 @@ static void add(const struct engine *engine)
         check_dialect(sql->dialect);
     FH_ASSERT(engine->models);
     for (const struct model *model = NULL; (model = model_next(model));)
-        FH_ASSERT(!(engine->models & (1u << model->id)) || model->is_served(engine));
+        FH_ASSERT(!(engine->models & (1u << model->id)) == !model->is_served(engine));
     FH_ASSERT(sql || engine->copied_ledger); /* not in tables, so only the engine can copy it */
     const struct server_kind *server = engine->server;
     FH_ASSERT(!server || (server->settings && server->programs && server->make && server->run &&

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/notifier.h"
+#include "store/ledger.h"
 #include "store/relational/relational.h"
 #include "store/replica.h"
 #include "store/sequence.h"
@@ -18,6 +19,61 @@ void store_init(struct store *store, const struct engine *engine,
         .engine = engine, .ops = engine->store, .world = world, .model = options->model};
     snprintf(store->instance, sizeof store->instance, "%s",
              options->instance ? options->instance : "0");
+}
+
+/* ---- modes ----------------------------------------------------------------------------------- */
+
+/* All modes. One with an ability is known only to engines that have it; on others it is
+ * STORE_WRITE. */
+static const struct {
+    enum store_mode mode;
+    enum engine_ability ability;
+} modes[] = {
+    {STORE_READ, 0},
+    {STORE_READ_COMMITTED, 0},
+    {STORE_WRITE, 0},
+    {STORE_WRITE_GUARDED, ENGINE_GUARDED},
+    {STORE_WRITE_EXCLUSIVE, 0},
+    {STORE_WRITE_GROUPED, ENGINE_GROUPED},
+    {STORE_MIGRATE, 0},
+};
+
+enum store_mode store_mode_of(const struct engine *engine, enum store_mode mode)
+{
+    size_t i = 0;
+    while (i < sizeof modes / sizeof modes[0] && modes[i].mode != mode)
+        i++;
+    FH_ASSERT(i < sizeof modes / sizeof modes[0]);
+    bool known = !modes[i].ability || engine_can(engine, modes[i].ability);
+    return known ? mode : STORE_WRITE;
+}
+
+/* ---- provisioning ---------------------------------------------------------------------------- */
+
+static enum fh_code provision_once(struct store *store, enum store_mode mode,
+                                   struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code code = store_begin(store, mode, &work, error);
+    if (code != FH_OK)
+        return code;
+    code = ledger_prepare(work, store->incarnation, error);
+    if (code == FH_OK)
+        return store_commit(work, error);
+    store_rollback(work);
+    return code;
+}
+
+enum fh_code store_provision(struct store *store, enum store_mode mode, struct fh_error *error)
+{
+    struct fh_error own;
+    enum fh_code code;
+    do
+        code = provision_once(store, mode, &own);
+    while (code == FH_CONFLICT && own.retryable);
+    if (code != FH_OK && error)
+        *error = own;
+    return code;
 }
 
 /* ---- committing ------------------------------------------------------------------------------ */

@@ -33,19 +33,45 @@ struct store_notifier;
 /* What a unit of work sees of others' changes (isolation), and what else it may do (flags). A mode
  * is one isolation level with some flags; the valid combinations are in the table `modes` of
  * store.c. README.md says what each is used for. */
-enum store_mode {
-    STORE_READ, /* commit and rollback both end it */
-    STORE_READ_COMMITTED,
-    STORE_WRITE, /* may share its commit with others */
-    STORE_WRITE_GUARDED,
-    STORE_WRITE_EXCLUSIVE,
-    STORE_MIGRATE,
-    /* As STORE_WRITE, and may share the transaction of others too, or read what this process
-     * remembers: then the work is `tentative`, and can come to FH_CONFLICT, retryable, whatever it
-     * was told before. Whoever runs it again asks for STORE_WRITE. Engines without `together` take
-     * it as that. */
-    STORE_WRITE_GROUPED,
+enum store_isolation {
+    STORE_SNAPSHOT = 1, /* what was committed at one moment */
+    /* Committed rows only, but each statement may see a moment of its own. */
+    STORE_COMMITTED = 2,
+    STORE_SERIALIZABLE = 3, /* as if units of work had run one after another */
 };
+enum store_flag {
+    STORE_WRITES = 1 << 2,
+    /* Changes only rows that it owns, by statements that check that it still owns them (WHERE epoch
+     * = ...), and no other change depends on anything it read: it need not be serializable. */
+    STORE_GUARDED = 1 << 3,
+    STORE_EXCLUSIVE = 1 << 4, /* a commit of its own: for a unit of work whose group failed */
+    /* It may share a transaction with others, or read what this process remembers: then it is
+     * `tentative`, and can end in a retryable FH_CONFLICT whatever its statements returned. A rerun
+     * asks for STORE_WRITE. */
+    STORE_GROUPED = 1 << 5,
+    /* Changes the schema: one such unit of work at a time in all of the store's processes. The next
+     * one begins when the one before has ended (FH_UNAVAILABLE after STORE_MIGRATE_WAIT_MS). Its
+     * statements may take minutes; each sees what is committed when it begins, so none has to be
+     * rerun. */
+    STORE_MIGRATES = 1 << 6,
+};
+enum store_mode {
+    STORE_READ = STORE_SNAPSHOT, /* commit and rollback both end it */
+    STORE_READ_COMMITTED = STORE_COMMITTED,
+    STORE_WRITE = STORE_SERIALIZABLE | STORE_WRITES, /* may share its commit with others */
+    STORE_WRITE_GUARDED = STORE_COMMITTED | STORE_WRITES | STORE_GUARDED,
+    STORE_WRITE_EXCLUSIVE = STORE_WRITE | STORE_EXCLUSIVE,
+    STORE_WRITE_GROUPED = STORE_WRITE | STORE_GROUPED,
+    STORE_MIGRATE = STORE_COMMITTED | STORE_WRITES | STORE_MIGRATES,
+};
+static inline enum store_isolation store_isolation(enum store_mode mode)
+{
+    return (enum store_isolation)(mode & 3);
+}
+static inline bool store_writes(enum store_mode mode)
+{
+    return mode & STORE_WRITES;
+}
 #define STORE_MIGRATE_WAIT_MS 600000
 #define STORE_TOO_BUSY "The store was busy for too long; nothing was done."
 
@@ -178,6 +204,12 @@ void store_init(struct store *store, const struct engine *engine,
                 const struct store_options *options, struct world *world);
 /* Then, in a unit of work of that mode: creates what a new store lacks of its ledger, and reads its
  * incarnation. Repeats it where another process opens the store at the same moment. */
+enum fh_code store_provision(struct store *store, enum store_mode mode, struct fh_error *error);
+
+/* Returns when no unit of work of this process writes any more, nor another process's where the
+ * engine can ensure that (ENGINE_HOLDS_EXCLUSIVE). From then on new ones that write wait, up to
+ * STORE_HOLD_MS_MAX, then fail with FH_UNAVAILABLE. FH_UNAVAILABLE, with nothing held: units of
+ * work do not end, or the store is held already. On a fiber. */
 enum fh_code store_hold(struct store *store, struct fh_error *error);
 void store_release(struct store *store); /* fine when it is not held */
 
@@ -185,19 +217,16 @@ void store_release(struct store *store); /* fine when it is not held */
 enum fh_code store_hold_pass(struct store *store, struct fh_error *error);
 void store_hold_ended(struct store *store);
 
-static inline bool store_writes(enum store_mode mode)
-{
-    return mode != STORE_READ && mode != STORE_READ_COMMITTED;
-}
+/* The mode that the engine will run: STORE_WRITE if it lacks the ability that `mode` needs. Ends
+ * the process if there is no such mode. */
+enum store_mode store_mode_of(const struct engine *engine, enum store_mode mode);
 
 static inline enum fh_code store_begin(struct store *store, enum store_mode mode,
                                        struct store_work **ret, struct fh_error *error)
 {
+    mode = store_mode_of(store->engine, mode);
     if (!store_writes(mode))
         return store->ops->begin(store, mode, ret, error);
-    if ((mode == STORE_WRITE_GUARDED && !engine_can(store->engine, ENGINE_GUARDED)) ||
-        (mode == STORE_WRITE_GROUPED && !engine_can(store->engine, ENGINE_GROUPED)))
-        mode = STORE_WRITE;
     enum fh_code code = store->hold.held ? store_hold_pass(store, error) : FH_OK;
     if (code != FH_OK)
         return code;

@@ -4,9 +4,12 @@
 
 #include "../support/harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "store/ledger.h"
 #include "store/sequence.h"
@@ -221,6 +224,40 @@ static void a_work_that_met_a_conflict_is_not_grouped_with_others_again(void **s
 }
 
 /* It knows groups, and not what is guarded. */
+static void what_an_engine_does_not_know_of_a_mode_it_takes_as_a_write(void **state)
+{
+    (void)state;
+    assert_int_equal(store_mode_of(&play, STORE_WRITE_GROUPED), STORE_WRITE_GROUPED);
+    assert_int_equal(store_mode_of(&play, STORE_WRITE_GUARDED), STORE_WRITE);
+    assert_int_equal(store_mode_of(&play, STORE_WRITE_EXCLUSIVE), STORE_WRITE_EXCLUSIVE);
+    assert_int_equal(store_mode_of(&play, STORE_MIGRATE), STORE_MIGRATE);
+    assert_int_equal(store_mode_of(&play, STORE_READ), STORE_READ);
+}
+
+static int signal_of(int mode)
+{
+    int status;
+    pid_t process = fork();
+    if (process == 0) {
+        close(STDERR_FILENO);
+        store_mode_of(&play, (enum store_mode)mode);
+        _exit(0);
+    }
+    assert_true(process > 0 && waitpid(process, &status, 0) == process);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void a_mode_of_what_does_not_go_together_ends_the_process(void **state)
+{
+    (void)state;
+    assert_int_equal(signal_of(STORE_READ), 0);
+    assert_int_equal(signal_of(STORE_READ | STORE_EXCLUSIVE), SIGABRT);
+    assert_int_equal(signal_of(STORE_COMMITTED | STORE_WRITES), SIGABRT);
+    assert_int_equal(signal_of(STORE_WRITE_GROUPED | STORE_EXCLUSIVE), SIGABRT);
+    assert_int_equal(signal_of(STORE_WRITES), SIGABRT);
+    assert_int_equal(signal_of(0), SIGABRT);
+}
+
 static void a_refusal_because_of_what_may_never_be_is_not_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -308,6 +345,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_work_that_met_a_conflict_is_not_grouped_with_others_again,
                                         set_up, tear_down),
+        cmocka_unit_test(what_an_engine_does_not_know_of_a_mode_it_takes_as_a_write),
+        cmocka_unit_test(a_mode_of_what_does_not_go_together_ends_the_process),
         cmocka_unit_test_setup_teardown(a_refusal_because_of_what_may_never_be_is_not_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_work_that_never_gets_through_ends_by_its_deadline, set_up,

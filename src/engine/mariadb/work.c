@@ -34,26 +34,26 @@ static struct mariadb_store *store_of(struct store_work *work)
 
 static struct mariadb_pool *pool_of(struct mariadb_store *store, enum store_mode mode)
 {
-    return mode == STORE_READ || mode == STORE_READ_COMMITTED ? &store->reads : &store->works;
+    return store_writes(mode) ? &store->works : &store->reads;
 }
 
 static bool is_writing(enum store_mode mode)
 {
-    return mode == STORE_WRITE || mode == STORE_WRITE_EXCLUSIVE;
+    return store_writes(mode) && !(mode & STORE_MIGRATES);
 }
 
 /* ---- exclusive units of work ---- */
 
 static bool must_wait(const struct mariadb_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_EXCLUSIVE)
+    if (mode & STORE_EXCLUSIVE)
         return store->exclusive || (store->beaten && store->working);
     return store->beaten && (store->exclusive || store->exclusive_waiting);
 }
 
 static void turn_take(struct mariadb_store *store, enum store_mode mode)
 {
-    bool exclusive = mode == STORE_WRITE_EXCLUSIVE;
+    bool exclusive = mode & STORE_EXCLUSIVE;
     store->exclusive_waiting += exclusive;
     while (must_wait(store, mode))
         fiber_wait(&store->turnstile);
@@ -65,7 +65,7 @@ static void turn_take(struct mariadb_store *store, enum store_mode mode)
 static void turn_give(struct mariadb_store *store, enum store_mode mode, bool beaten)
 {
     store->working--;
-    if (mode == STORE_WRITE_EXCLUSIVE) {
+    if (mode & STORE_EXCLUSIVE) {
         store->exclusive = false;
         store->beaten = beaten;
     }
@@ -136,7 +136,7 @@ enum fh_code mariadb_begin(struct store *base, enum store_mode mode, struct stor
     work->base = (struct store_work){.store = base, .mode = mode};
     if (is_writing(mode))
         turn_take(store, mode);
-    if (mode == STORE_MIGRATE)
+    if (mode & STORE_MIGRATES)
         code = migrate_begin(store, work, error);
     else if (mode == STORE_READ)
         code = snapshot_begin(store, work, error);
@@ -206,11 +206,9 @@ static bool stood_still(const struct mariadb_work *work, int64_t asked_before_ns
 
 static enum fh_code idle_fail(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT,
-              "The transaction was idle between two statements for too long, and the "
-              "store's server ended it.");
-    error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT,
+                       "The transaction was idle between two statements for too long, and the "
+                       "store's server ended it.");
 }
 
 static enum fh_code run_on(struct mariadb_work *work, const char *sql,
@@ -255,8 +253,7 @@ enum fh_code mariadb_work_run(struct store_work *base, const char *sql,
     struct fh_error why = {0};
     enum fh_code code = FH_OK;
     if (work->lost) {
-        if (error)
-            *error = work->lost_why;
+        *error = work->lost_why;
         return work->lost_why.code;
     }
     if (base->mode == STORE_READ_COMMITTED) {
@@ -314,7 +311,7 @@ static void finish(struct mariadb_work *work, bool beaten)
 {
     struct mariadb_store *store = store_of(&work->base);
     enum store_mode mode = work->base.mode;
-    if (mode == STORE_MIGRATE)
+    if (mode & STORE_MIGRATES)
         mariadb_connection_free(work->connection); /* which also releases its lock */
     else if (work->connection)
         mariadb_release(pool_of(store, mode), work->connection);
@@ -344,10 +341,8 @@ void mariadb_rollback(struct store_work *base)
 
 static enum fh_code run_again(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "The connection to the store ended before the transaction did.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT,
+                       "The connection to the store ended before the transaction did.");
 }
 
 /* The link died, or the server failed, before it confirmed the commit. The link is given up first:
@@ -356,7 +351,7 @@ static enum fh_code settle(struct mariadb_work *work, const struct mark *mark,
                            struct fh_error *error)
 {
     struct mariadb_store *store = store_of(&work->base);
-    if (work->base.mode == STORE_MIGRATE)
+    if (work->base.mode & STORE_MIGRATES)
         mariadb_connection_free(work->connection);
     else
         mariadb_release(&store->works, work->connection);
@@ -404,7 +399,7 @@ enum fh_code mariadb_commit(struct store_work *base, struct fh_error *error)
     struct mariadb_work *work = (struct mariadb_work *)base;
     struct fh_error why = {0};
     enum fh_code code = FH_OK;
-    if (base->mode == STORE_READ || base->mode == STORE_READ_COMMITTED) {
+    if (!store_writes(base->mode)) {
         mariadb_rollback(base);
         return FH_OK;
     }

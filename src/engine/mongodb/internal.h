@@ -323,7 +323,7 @@ void mongodb_rollback(struct store_work *work);
 void mongodb_work_free(struct mongodb_work *work);
 static inline bool mongodb_writes(const struct store_work *work)
 {
-    return work->mode == STORE_WRITE || work->mode == STORE_WRITE_EXCLUSIVE;
+    return store_writes(work->mode);
 }
 /* FH_OK with NULL: there is none. New reference, on the heap. */
 enum fh_code mongodb_get(struct store_work *work, const char *collection, const char *id,

@@ -26,7 +26,7 @@ enum fh_code mongodb_begin(struct store *store, enum store_mode mode, struct sto
     struct mongodb *mongodb = mongodb_of(store);
     struct store_work work = {.store = store, .mode = mode};
     if (mongodb_writes(&work)) {
-        enum fh_code code = mongodb_enter(mongodb, mode == STORE_WRITE_EXCLUSIVE, error);
+        enum fh_code code = mongodb_enter(mongodb, mode & STORE_EXCLUSIVE, error);
         if (code)
             return code;
     }
@@ -47,7 +47,7 @@ void mongodb_rollback(struct store_work *work)
 {
     struct mongodb_work *own = mongodb_work_of(work);
     struct mongodb *mongodb = own->mongodb;
-    bool writes = mongodb_writes(work), exclusive = work->mode == STORE_WRITE_EXCLUSIVE;
+    bool writes = mongodb_writes(work), exclusive = work->mode & STORE_EXCLUSIVE;
     mongodb_work_free(own);
     if (!writes)
         return;
@@ -176,8 +176,7 @@ static enum fh_code fetch(struct mongodb *mongodb, const char *collection, const
     if (fetching->damage.code == FH_OK)
         return error_set(error, FH_INVALID, "'%.100s' in %s holds what JSON does not have.", id,
                          collection);
-    if (error)
-        *error = fetching->damage;
+    *error = fetching->damage;
     return FH_INVALID;
 }
 
@@ -192,10 +191,7 @@ static void fetched_release(struct fetching *fetching)
 
 static enum fh_code changed_meanwhile(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT, "What the unit of work has read was changed meanwhile.");
 }
 
 /* An entry of a process that died, or was taken for dead: the unit of work is rerun after it. Takes

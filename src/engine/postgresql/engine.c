@@ -121,20 +121,6 @@ static enum fh_code read_incarnation(struct postgresql_store *store, struct fh_e
 }
 
 /* Opens the store's own server: waits for it, provisions it, and listens to it. */
-static enum fh_code provision(struct postgresql_store *store, struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(&store->base, STORE_MIGRATE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_prepare(work, store->base.incarnation, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
-}
-
-/* The store's own server: waited for, prepared, and listened to. */
 static enum fh_code open_own(struct postgresql_store *store, struct fh_error *error)
 {
     enum fh_code code = postgresql_connect_first(&store->works[0], OPEN_WAIT_MS, error);
@@ -143,7 +129,7 @@ static enum fh_code open_own(struct postgresql_store *store, struct fh_error *er
     if (code == FH_OK)
         code = sessions_check(store, error);
     if (code == FH_OK)
-        code = provision(store, error);
+        code = store_provision(&store->base, STORE_MIGRATE, error);
     if (code == FH_OK)
         code = postgresql_opening_new(store, error);
     if (code == FH_OK && !postgresql_listening_start(store))

@@ -49,11 +49,12 @@
 #include "engine/postgresql/internal.h"
 
 #define GROUP_MAX 64
+#define LOCK_WAIT "10ms"
 #define APART_MIN 16 /* units kept out of groups by a statement at fault */
 #define APART_MAX 4096
 
 static struct postgresql_statement lock_briefly =
-    POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '10ms'");
+    POSTGRESQL_OWN_STATEMENT(8, "LOCK BRIEFLY", "SET LOCAL lock_timeout = '" LOCK_WAIT "'");
 static struct postgresql_statement lock_patiently =
     POSTGRESQL_OWN_STATEMENT(9, "LOCK PATIENTLY", "SET LOCAL lock_timeout TO DEFAULT");
 /* Runs at the end of each unit of work, that is of each statement, so that none relies on later
@@ -96,11 +97,8 @@ static struct postgresql_store *store_of(const struct postgresql_work *work)
 
 static enum fh_code again(struct fh_error *error)
 {
-    error_set(error, FH_CONFLICT,
-              "The transaction that several units of work shared was rolled back.");
-    if (error)
-        error->retryable = true;
-    return FH_CONFLICT;
+    return error_retry(error, FH_CONFLICT,
+                       "The transaction that several units of work shared was rolled back.");
 }
 
 /* ---- Statements ------------------------------------------------------------------------------ */
@@ -129,7 +127,7 @@ static bool may_join(struct postgresql_statement *statement)
 
 void postgresql_group_learn(struct postgresql_work *work)
 {
-    if (work->together && work->statements == 1)
+    if (work->base.mode & STORE_GROUPED && work->statements == 1)
         work->first->single = true;
 }
 

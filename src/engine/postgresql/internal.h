@@ -144,7 +144,7 @@ struct postgresql_work {
     bool failed; /* only a rollback remains */
     bool locked; /* holds the migration lock */
     int deferred;
-    bool together, appending;           /* statements now belong to no group */
+    bool appending;                     /* statements now belong to no group */
     int statements;                     /* not counting those that append events */
     struct postgresql_statement *first; /* the first of them */
     struct postgresql_group *group;

@@ -24,8 +24,7 @@
 
 static enum fh_code pass_on(const struct fh_error *from, struct fh_error *error)
 {
-    if (error)
-        *error = *from;
+    *error = *from;
     return from->code;
 }
 
@@ -95,13 +94,14 @@ enum fh_code postgresql_call_visit(struct postgresql_call *call, sql_visit *visi
 
 /* ---- In a unit of work ----------------------------------------------------------------------- */
 
-#define BEGIN(mode, isolation)                                                                     \
-    [mode] = POSTGRESQL_OWN_STATEMENT(mode, "BEGIN " #mode, "BEGIN ISOLATION LEVEL " isolation)
+#define BEGIN(isolation, words)                                                                    \
+    [isolation] =                                                                                  \
+        POSTGRESQL_OWN_STATEMENT(isolation, "BEGIN " #isolation, "BEGIN ISOLATION LEVEL " words)
 
 static struct postgresql_statement begin_statements[] = {
-    BEGIN(STORE_READ, "REPEATABLE READ READ ONLY"), BEGIN(STORE_WRITE, "SERIALIZABLE"),
-    BEGIN(STORE_WRITE_GUARDED, "READ COMMITTED"),   BEGIN(STORE_WRITE_EXCLUSIVE, "SERIALIZABLE"),
-    BEGIN(STORE_MIGRATE, "READ COMMITTED"),
+    BEGIN(STORE_SNAPSHOT, "REPEATABLE READ READ ONLY"),
+    BEGIN(STORE_COMMITTED, "READ COMMITTED"),
+    BEGIN(STORE_SERIALIZABLE, "SERIALIZABLE"),
 };
 
 enum fh_code postgresql_work_fail(struct postgresql_work *work, const struct fh_error *why,
@@ -150,8 +150,9 @@ enum fh_code postgresql_work_begin(struct postgresql_work *work, struct fh_error
         if (code != FH_OK)
             return code;
     }
+    enum store_isolation isolation = store_isolation(work->base.mode);
     struct postgresql_call *call =
-        postgresql_call(work->connection, &begin_statements[work->base.mode], NULL, 0);
+        postgresql_call(work->connection, &begin_statements[isolation], NULL, 0);
     if (!call)
         return lost(work, error);
     postgresql_call_defer(call, work);
@@ -169,13 +170,11 @@ void postgresql_work_ended(struct postgresql_work *work, const struct postgresql
     if (call->lost && was_idle(work)) {
         postgresql_idle_error(&why);
     } else if (call->stale) {
-        error_set(&why, FH_CONFLICT, "The store's schema has changed meanwhile.");
-        why.retryable = true;
-    } else if (strcmp(why.native, "25006") == 0 && work->base.mode != STORE_READ) {
-        error_set(&why, FH_UNAVAILABLE,
-                  "The store's server takes no writes: it is a standby, or was made read-only.");
+        error_retry(&why, FH_CONFLICT, "The store's schema has changed meanwhile.");
+    } else if (strcmp(why.native, "25006") == 0 && store_writes(work->base.mode)) {
+        error_retry(&why, FH_UNAVAILABLE,
+                    "The store's server takes no writes: it is a standby, or was made read-only.");
         snprintf(why.native, sizeof why.native, "25006");
-        why.retryable = true;
     }
     postgresql_work_fail(work, &why, ERROR_UNHEEDED);
 }
@@ -359,7 +358,7 @@ enum fh_code postgresql_run(struct store_work *base, const char *sql,
         return code;
     bool done = false;
     statement->users++;
-    if (work->together)
+    if (base->mode & STORE_GROUPED)
         code = postgresql_group_run(work, statement, values, count, visit, context, ret_changes,
                                     &done, error);
     if (code == FH_OK && !done)

@@ -35,7 +35,7 @@ enum fh_code postgresql_mark(struct postgresql_work *work, struct mark *mark,
     mark_take(&((struct postgresql_store *)work->base.store)->marks, mark);
     if (!mark->opening) /* the store is being opened: a retry finds whatever was made */
         return FH_OK;
-    bool serializable = work->base.mode == STORE_WRITE || work->base.mode == STORE_WRITE_EXCLUSIVE;
+    bool serializable = store_isolation(work->base.mode) == STORE_SERIALIZABLE;
     struct sql_value values[] = {sql_integer(mark->opening), sql_integer(mark->number)};
     return postgresql_run(&work->base,
                           serializable

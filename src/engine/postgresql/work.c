@@ -51,7 +51,7 @@ static struct postgresql_store *store_of(const struct postgresql_work *work)
 
 static bool must_wait(const struct postgresql_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_EXCLUSIVE)
+    if (mode & STORE_EXCLUSIVE)
         return store->exclusive || store->writers;
     return store->exclusive || store->exclusive_waiting;
 }
@@ -59,7 +59,7 @@ static bool must_wait(const struct postgresql_store *store, enum store_mode mode
 static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mode mode,
                                    struct fh_error *error)
 {
-    bool exclusive = mode == STORE_WRITE_EXCLUSIVE, passed = true;
+    bool exclusive = mode & STORE_EXCLUSIVE, passed = true;
     int64_t deadline_ns = world_in_ms(store->base.world, POSTGRESQL_WAIT_MS);
     store->exclusive_waiting += exclusive;
     while (passed && must_wait(store, mode))
@@ -71,16 +71,13 @@ static enum fh_code turnstile_pass(struct postgresql_store *store, enum store_mo
         return FH_OK;
     }
     fiber_wake_all(&store->turnstile);
-    error_set(error, FH_UNAVAILABLE, "The store was busy for %d s; nothing was done.",
-              POSTGRESQL_WAIT_MS / 1000);
-    if (error)
-        error->retryable = true;
-    return FH_UNAVAILABLE;
+    return error_retry(error, FH_UNAVAILABLE, "The store was busy for %d s; nothing was done.",
+                       POSTGRESQL_WAIT_MS / 1000);
 }
 
 static void turnstile_leave(struct postgresql_store *store, enum store_mode mode)
 {
-    if (mode == STORE_WRITE_EXCLUSIVE)
+    if (mode & STORE_EXCLUSIVE)
         store->exclusive = false;
     else
         store->writers--;
@@ -90,7 +87,7 @@ static void turnstile_leave(struct postgresql_store *store, enum store_mode mode
 
 static bool is_write(enum store_mode mode)
 {
-    return mode == STORE_WRITE || mode == STORE_WRITE_GUARDED || mode == STORE_WRITE_EXCLUSIVE;
+    return store_writes(mode) && !(mode & STORE_MIGRATES);
 }
 
 /* ---- The migration lock ---------------------------------------------------------------------- */
@@ -144,7 +141,7 @@ static void work_end(struct postgresql_work *work)
         }
         if (work->lost)
             postgresql_disconnect(connection);
-        if (work->base.mode == STORE_MIGRATE)
+        if (work->base.mode & STORE_MIGRATES)
             unlock(work);
         postgresql_give_back(connection);
     }
@@ -162,12 +159,9 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
     struct postgresql_work *work = calloc(1, sizeof *work);
     FH_ASSERT(work != NULL);
     *ret = NULL;
-    work->together = mode == STORE_WRITE_GROUPED;
-    if (work->together)
-        mode = STORE_WRITE;
     work->base = (struct store_work){.store = base, .mode = mode};
     enum fh_code code = is_write(mode) ? turnstile_pass(store, mode, error) : FH_OK;
-    if (code == FH_OK && mode != STORE_READ_COMMITTED && !work->together) {
+    if (code == FH_OK && mode != STORE_READ_COMMITTED && !(mode & STORE_GROUPED)) {
         code = postgresql_take(store, &work->connection, error);
         if (code != FH_OK && is_write(mode))
             turnstile_leave(store, mode);
@@ -176,7 +170,7 @@ enum fh_code postgresql_begin(struct store *base, enum store_mode mode, struct s
         free(work);
         return code;
     }
-    if (mode == STORE_MIGRATE)
+    if (mode & STORE_MIGRATES)
         code = lock(work, error);
     if (code != FH_OK) {
         work_end(work);
@@ -225,7 +219,7 @@ static void answer_wait(const struct postgresql_work *work, struct postgresql_ca
     struct world *world = work->base.store->world;
     struct world_timer silence = {.fire = on_silence, .owner = call};
     int64_t most_ms = ANSWER_MIGRATED_MS;
-    if (work->base.mode != STORE_MIGRATE)
+    if (!(work->base.mode & STORE_MIGRATES))
         most_ms = ANSWER_MS + statements * (int64_t)store_of(work)->options.statement_timeout_ms;
     world_timer_start(world, &silence, world_in_ms(world, most_ms));
     while (postgresql_call_next(call))
@@ -260,8 +254,7 @@ static enum fh_code commit_ended(struct postgresql_work *work, const struct post
     }
     if (!work->failed)
         return error_set(error, FH_CONFLICT, "The unit of work's transaction was rolled back.");
-    if (error)
-        *error = work->error;
+    *error = work->error;
     return work->error.code;
 }
 
@@ -308,14 +301,13 @@ enum fh_code postgresql_commit(struct store_work *base, struct fh_error *error)
         work_end(work);
         return code;
     }
-    if (base->mode == STORE_READ || base->mode == STORE_READ_COMMITTED || !work->begun) {
+    if (!store_writes(base->mode) || !work->begun) {
         postgresql_rollback(base);
         return FH_OK;
     }
     if (work->failed) {
         code = work->error.code;
-        if (error)
-            *error = work->error;
+        *error = work->error;
     } else {
         code = write_commit(work, error);
     }
@@ -373,7 +365,7 @@ static enum fh_code simple(struct postgresql_work *work, const char *sql, struct
 enum fh_code postgresql_script(struct store_work *base, const char *sql, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
-    if (!is_write(base->mode) && base->mode != STORE_MIGRATE)
+    if (!store_writes(base->mode))
         return error_set(error, FH_UNSUPPORTED, "A read-only unit of work can't change the store.");
     enum fh_code code = script_check(sql, error);
     if (code == FH_OK)
@@ -395,7 +387,7 @@ enum fh_code postgresql_patient(struct store_work *base, struct fh_error *error)
 enum fh_code postgresql_outside(struct store_work *base, const char *sql, struct fh_error *error)
 {
     struct postgresql_work *work = (struct postgresql_work *)base;
-    FH_ASSERT(base->mode == STORE_MIGRATE);
+    FH_ASSERT(base->mode & STORE_MIGRATES);
     enum fh_code code = script_check(sql, error);
     if (code == FH_OK && work->failed)
         code = postgresql_work_fail(work, &work->error, error);

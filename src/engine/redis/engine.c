@@ -86,23 +86,6 @@ static enum fh_code options_read(const json_t *server, struct redis_options *ret
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-static enum fh_code prepare(struct redis *redis, struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code;
-    do { /* another process may open the store in the same moment */
-        code = redis_begin(&redis->store, STORE_WRITE_EXCLUSIVE, &work, error);
-        if (code)
-            return code;
-        code = ledger_prepare(work, redis->store.incarnation, error);
-        if (code)
-            redis_rollback(work);
-        else
-            code = redis_commit(work, error);
-    } while (code == FH_CONFLICT && error->retryable);
-    return code;
-}
-
 static void redis_close(struct store *store)
 {
     struct redis *redis = redis_of(store);
@@ -139,9 +122,6 @@ static enum fh_code connect_all(struct redis *redis, struct fh_error *error)
 static enum fh_code redis_open(const struct store_options *options, struct world *world,
                                struct store **ret, struct fh_error *error)
 {
-    struct fh_error own;
-    if (!error)
-        error = &own;
     enum fh_code code = redis_load(error);
     if (code)
         return code;
@@ -157,7 +137,7 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     if (!code)
         redis_be_born(redis, ERROR_UNHEEDED); /* else at the first write: memory may be full */
     if (!code)
-        code = prepare(redis, error);
+        code = store_provision(&redis->store, STORE_WRITE_EXCLUSIVE, error);
     if (code) {
         redis_close(&redis->store);
         return code;

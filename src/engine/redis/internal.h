@@ -237,7 +237,7 @@ static inline struct redis_work *redis_work_of(struct store_work *work)
 }
 static inline bool redis_writes(const struct store_work *work)
 {
-    return work->mode != STORE_READ && work->mode != STORE_READ_COMMITTED;
+    return store_writes(work->mode);
 }
 
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,

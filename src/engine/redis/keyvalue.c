@@ -196,7 +196,7 @@ int redis_keys_check(struct redis_work *own)
 
 static struct redis_known *recall(struct redis_work *own, struct redis_key *key)
 {
-    if (!key->known && own->work.mode == STORE_WRITE_GROUPED) {
+    if (!key->known && own->work.mode & STORE_GROUPED) {
         key->known = redis_memory_get(&own->redis->memory, key->server);
         own->work.tentative = own->work.tentative || key->known;
     }

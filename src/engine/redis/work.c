@@ -58,17 +58,16 @@ static void steps_release(struct redis_steps *steps)
     redis_words_release(&steps->words);
 }
 
-static bool goes_alone(enum store_mode mode)
+static bool is_exclusive(enum store_mode mode)
 {
-    return mode == STORE_WRITE_EXCLUSIVE || mode == STORE_MIGRATE;
+    return mode & (STORE_EXCLUSIVE | STORE_MIGRATES);
 }
 
 enum fh_code redis_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                          struct fh_error *error)
 {
     struct redis *redis = redis_of(store);
-    bool writes = mode != STORE_READ && mode != STORE_READ_COMMITTED;
-    enum fh_code code = writes ? enter(redis, goes_alone(mode), error) : FH_OK;
+    enum fh_code code = store_writes(mode) ? enter(redis, is_exclusive(mode), error) : FH_OK;
     if (code)
         return code;
     struct redis_work *own = calloc(1, sizeof *own);
@@ -200,10 +199,7 @@ static enum fh_code keep(struct redis_work *own, const char *command,
             return FH_OK;
         if (strncmp(read->reply->str, "WRONGTYPE", 9) != 0)
             return redis_refused(read->reply, "a question", error);
-        error_set(error, FH_CONFLICT, "A key became one of another kind meanwhile.");
-        if (error)
-            error->retryable = true;
-        return FH_CONFLICT;
+        return error_retry(error, FH_CONFLICT, "A key became one of another kind meanwhile.");
     }
     if (!question->looks && !read->remembered && redis_writes(&own->work)) {
         read->remembered = true;

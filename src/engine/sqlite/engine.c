@@ -132,20 +132,6 @@ static void sqlite_close(struct store *base)
         sqlite_destroy(store);
 }
 
-static enum fh_code provision(struct sqlite_store *store, struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(&store->base, STORE_WRITE_EXCLUSIVE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_prepare(work, store->base.incarnation, error);
-    if (code != FH_OK) {
-        store_rollback(work);
-        return code;
-    }
-    return store_commit(work, error);
-}
-
 static enum fh_code sqlite_open(const struct store_options *options, struct world *world,
                                 struct store **ret, struct fh_error *error)
 {
@@ -170,7 +156,7 @@ static enum fh_code sqlite_open(const struct store_options *options, struct worl
     if (code == FH_OK) {
         CRASH_POINT("store.opened");
         sqlite_group_init(store);
-        code = provision(store, error);
+        code = store_provision(&store->base, STORE_WRITE_EXCLUSIVE, error);
         CRASH_POINT("store.provisioned");
     }
     if (code == FH_OK)

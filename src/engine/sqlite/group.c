@@ -59,8 +59,7 @@ static void members_finish(struct sqlite_store *store, enum fh_code result,
 static struct fh_error rerun_error(void)
 {
     struct fh_error error;
-    error_set(&error, FH_CONFLICT, "The group's transaction was rolled back.");
-    error.retryable = true;
+    error_retry(&error, FH_CONFLICT, "The group's transaction was rolled back.");
     return error;
 }
 
@@ -207,31 +206,28 @@ void sqlite_group_init(struct sqlite_store *store)
 
 /* ---- begin, commit, rollback ---- */
 
-static bool must_wait(const struct sqlite_store *store, enum store_mode mode)
+static bool must_wait(const struct sqlite_store *store, bool exclusive)
 {
     if (store->state == GROUP_BUSY || store->active || store->exclusive)
         return true;
-    if (mode == STORE_WRITE_EXCLUSIVE)
+    if (exclusive)
         return store->state != GROUP_IDLE;
     return store->state == GROUP_IDLE && store->exclusive_waiting > 0;
 }
 
-static enum fh_code write_begin(struct sqlite_store *store, enum store_mode mode,
-                                struct fh_error *error)
+static enum fh_code write_begin(struct sqlite_store *store, bool exclusive, struct fh_error *error)
 {
-    if (mode == STORE_WRITE_EXCLUSIVE)
-        store->exclusive_waiting++;
-    while (must_wait(store, mode))
+    store->exclusive_waiting += exclusive;
+    while (must_wait(store, exclusive))
         fiber_wait(&store->turnstile);
-    if (mode == STORE_WRITE_EXCLUSIVE)
-        store->exclusive_waiting--;
+    store->exclusive_waiting -= exclusive;
     int result = SQLITE_OK;
     if (store->state == GROUP_IDLE) {
         result = sqlite_simple(&store->writer, "BEGIN IMMEDIATE");
         if (result == SQLITE_OK) {
             CRASH_POINT("group.begun");
             store->state = GROUP_OPEN;
-            store->exclusive = mode == STORE_WRITE_EXCLUSIVE;
+            store->exclusive = exclusive;
         }
     }
     if (result == SQLITE_OK)
@@ -280,19 +276,14 @@ enum fh_code sqlite_begin(struct store *base, enum store_mode mode, struct store
     *ret = NULL;
     if (!work)
         return error_set(error, FH_NO_MEMORY, "No memory for a unit of work.");
-    if (mode == STORE_READ_COMMITTED)
-        mode = STORE_READ; /* a snapshot of its own costs no more here */
-    work->migrates = mode == STORE_MIGRATE;
-    if (mode == STORE_MIGRATE)
-        mode = STORE_WRITE_EXCLUSIVE;
     work->base = (struct store_work){.store = base, .mode = mode};
     work->fiber = fiber_self();
     enum fh_code code;
-    if (mode == STORE_READ) { /* always a snapshot: it costs nothing extra here */
+    if (!store_writes(mode)) { /* always a snapshot: it costs nothing extra here */
         code = read_begin(store, work, error);
     } else {
         work->connection = &store->writer;
-        code = write_begin(store, mode, error);
+        code = write_begin(store, sqlite_is_exclusive(mode), error);
         if (code == FH_OK)
             store->active = work;
     }
@@ -333,7 +324,7 @@ void sqlite_rollback(struct store_work *base)
 {
     struct sqlite_work *work = (struct sqlite_work *)base;
     struct sqlite_store *store = store_of(base->store);
-    if (base->mode == STORE_READ) {
+    if (!store_writes(base->mode)) {
         read_end(store, work);
         return;
     }
@@ -362,18 +353,16 @@ enum fh_code sqlite_commit(struct store_work *base, struct fh_error *error)
 {
     struct sqlite_work *work = (struct sqlite_work *)base;
     struct sqlite_store *store = store_of(base->store);
-    if (base->mode == STORE_READ) {
+    if (!store_writes(base->mode)) {
         read_end(store, work);
         return FH_OK;
     }
     FH_ASSERT(store->active == work);
     if (sqlite_group_broke(store)) {
-        bool exclusive = base->mode == STORE_WRITE_EXCLUSIVE;
         struct fh_error broken = rerun_error();
-        if (exclusive)
+        if (sqlite_is_exclusive(base->mode))
             error_set(&broken, FH_CONFLICT, "A statement rolled the transaction back.");
-        if (error)
-            *error = broken;
+        *error = broken;
         sqlite_rollback(base);
         return broken.code;
     }

@@ -40,7 +40,6 @@ struct sqlite_work {
     struct store_work base;
     struct sqlite_work *next; /* in the group */
     struct fiber *fiber;
-    bool migrates;
     struct sqlite_connection *connection; /* the writer, or the snapshot's own reader */
     enum fh_code result;
     struct fh_error error;
@@ -92,6 +91,11 @@ enum fh_code sqlite_copy_file(struct store *store, const char *path, struct stor
                               struct fh_error *error);
 
 /* group.c */
+/* Migrations are exclusive, too: there is one process with one writer. */
+static inline bool sqlite_is_exclusive(enum store_mode mode)
+{
+    return mode & (STORE_EXCLUSIVE | STORE_MIGRATES);
+}
 enum fh_code sqlite_begin(struct store *store, enum store_mode mode, struct store_work **ret,
                           struct fh_error *error);
 enum fh_code sqlite_commit(struct store_work *work, struct fh_error *error);

@@ -59,8 +59,7 @@ static enum fh_code constraint_error(const char *message, int result, struct fh_
     default:
         error_set(error, code, "The rule %s of the store forbids it.", field);
     }
-    if (error)
-        snprintf(error->field, sizeof error->field, "%s", field);
+    snprintf(error->field, sizeof error->field, "%s", field);
     return code;
 }
 
@@ -111,9 +110,8 @@ enum fh_code sqlite_error(sqlite3 *db, int result, struct fh_error *error)
         code = error_set(error, FH_UNSUPPORTED, "A statement can't be run: %.180s.", message);
     }
     bool damaged = (result & 0xff) == SQLITE_CORRUPT || (result & 0xff) == SQLITE_NOTADB;
-    if (error)
-        snprintf(error->native, sizeof error->native, "%s %d", damaged ? STORE_DAMAGED : "SQLITE",
-                 sqlite3_extended_errcode(db));
+    snprintf(error->native, sizeof error->native, "%s %d", damaged ? STORE_DAMAGED : "SQLITE",
+             sqlite3_extended_errcode(db));
     return code;
 }
 
@@ -295,13 +293,10 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
                                   void *context, int64_t *ret_changes, struct fh_error *error)
 {
     struct sqlite_store *store = (struct sqlite_store *)work->store;
-    bool reading = work->mode == STORE_READ;
+    bool reading = !store_writes(work->mode);
     struct sqlite_connection *connection = ((struct sqlite_work *)work)->connection;
     if (!reading && store->state != GROUP_OPEN) { /* it broke: nothing may run outside it */
-        error_set(error, FH_CONFLICT, "The group's transaction was rolled back.");
-        if (error)
-            error->retryable = true;
-        return FH_CONFLICT;
+        return error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
     }
     sqlite3_stmt *statement;
     int result = statement_get(connection, sql, &statement);
@@ -330,12 +325,8 @@ enum fh_code sqlite_statement_run(struct store_work *work, const char *sql,
     statement_done(connection, sql, statement);
     if (code == FH_OK && ret_changes)
         *ret_changes = sqlite3_total_changes64(connection->db) - before;
-    if (code != FH_OK && !reading && sqlite_group_broke(store) &&
-        work->mode != STORE_WRITE_EXCLUSIVE) {
-        code = error_set(error, FH_CONFLICT, "The group's transaction was rolled back.");
-        if (error)
-            error->retryable = true;
-    }
+    if (code != FH_OK && !reading && sqlite_group_broke(store) && !sqlite_is_exclusive(work->mode))
+        code = error_retry(error, FH_CONFLICT, "The group's transaction was rolled back.");
     return code;
 }
 
@@ -369,7 +360,7 @@ enum fh_code sqlite_script(struct store_work *work, const char *sql, struct fh_e
     bool refused = false;
     struct scripting scripting = {.db = db, .sql = sql};
     sqlite3_set_authorizer(db, refuse_to_end, &refused);
-    if (((struct sqlite_work *)work)->migrates)
+    if (work->mode & STORE_MIGRATES)
         world_blocking(work->store->world, script_run, &scripting);
     else
         script_run(&scripting);

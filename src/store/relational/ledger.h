@@ -21,7 +21,7 @@ extern const struct ledger_ops ledger_relational;
 static inline bool ledger_looks_beside(const struct store_work *work)
 {
     return work->store->engine->sql->conflicts_by_page &&
-           (work->mode == STORE_WRITE || work->mode == STORE_WRITE_EXCLUSIVE);
+           store_isolation(work->mode) == STORE_SERIALIZABLE;
 }
 
 extern const struct ledger_snapshot_ops ledger_relational_snapshots;

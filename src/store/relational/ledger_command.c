@@ -70,8 +70,8 @@ enum fh_code sql_ledger_command_get(struct store_work *work, struct arena *arena
 {
     struct sql_value values[] = {sql_text(caller), sql_text(key)};
     struct command_found found = {.arena = arena, .command = ret};
-    bool writes = work->mode == STORE_WRITE || work->mode == STORE_WRITE_EXCLUSIVE;
-    const char *claim = writes ? ledger_sql(work, LEDGER_COMMAND_CLAIM) : NULL;
+    bool serializable = store_isolation(work->mode) == STORE_SERIALIZABLE;
+    const char *claim = serializable ? ledger_sql(work, LEDGER_COMMAND_CLAIM) : NULL;
     const char *sql = claim ? claim
                             : "SELECT birth, number, attempt, created_ms, outcome, digest,"
                               " request, answer, undo_answer FROM fh_command"

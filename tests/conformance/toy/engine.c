@@ -49,19 +49,6 @@ static struct toy_shelf *shelf_of(const char *folder)
     return shelf;
 }
 
-static enum fh_code prepare(struct store *store, struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(store, STORE_WRITE_EXCLUSIVE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = ledger_prepare(work, store->incarnation, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
-}
-
 static enum fh_code open(const struct store_options *options, struct world *world,
                          struct store **ret, struct fh_error *error)
 {
@@ -71,7 +58,7 @@ static enum fh_code open(const struct store_options *options, struct world *worl
     store_init(&store->store, &engine_toy, options, world);
     store->shelf = shelf_of(options->folder);
     enum fh_code code = store->shelf
-                            ? prepare(&store->store, error)
+                            ? store_provision(&store->store, STORE_WRITE_EXCLUSIVE, error)
                             : error_set(error, FH_NO_MEMORY, "There is no memory for a store.");
     if (code == FH_OK)
         *ret = &store->store;
