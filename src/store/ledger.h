@@ -19,10 +19,10 @@
 
 /* ---- meta ---------------------------------------------------------------------------------- */
 
-/* Makes the tables where they are missing and reads the incarnation (a new one in a new store).
- * In an open write work. */
-enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
-                            struct fh_error *error);
+/* Creates the tables that are missing and reads the incarnation (a new one in a new store). In an
+ * open unit of work that writes. */
+static inline enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZE],
+                                          struct fh_error *error);
 #define LEDGER_INCARNATION "incarnation"
 #define LEDGER_TRIMMED_POSITION "trimmed_position"
 #define LEDGER_TRIMMED_ID "trimmed_id"
@@ -39,11 +39,11 @@ enum fh_code ledger_prepare(struct store_work *work, char ret_incarnation[ID_SIZ
 /* The name of the restore that produced this store, so that it is not done twice. */
 #define LEDGER_RESTORED "restored_by"
 
-/* What the store knows of itself, by name: "" for what was never put. */
-enum fh_code ledger_meta_get(struct store_work *work, const char *name, char *ret, size_t size,
-                             struct fh_error *error);
-enum fh_code ledger_meta_put(struct store_work *work, const char *name, const char *value,
-                             struct fh_error *error);
+/* Facts about the store, by name: "" for one that was never put. */
+static inline enum fh_code ledger_meta_get(struct store_work *work, const char *name, char *ret,
+                                           size_t size, struct fh_error *error);
+static inline enum fh_code ledger_meta_put(struct store_work *work, const char *name,
+                                           const char *value, struct fh_error *error);
 /* A new incarnation, newer than all before it; the present one becomes an ancestor, up to the
  * store's present position. store->incarnation stays as it was when the store was opened. */
 enum fh_code ledger_incarnation_renew(struct store_work *work, bool restored,
@@ -56,8 +56,9 @@ enum fh_code ledger_incarnation_renew_above(struct store_work *work, bool restor
  * moved or restored. FH_NOT_FOUND: it never had that incarnation. */
 enum fh_code ledger_ancestor_cut(struct store_work *work, const char *incarnation, int64_t *ret,
                                  struct fh_error *error);
-/* The last position given out. */
-enum fh_code ledger_position(struct store_work *work, int64_t *ret, struct fh_error *error);
+/* The last position assigned. */
+static inline enum fh_code ledger_position(struct store_work *work, int64_t *ret,
+                                           struct fh_error *error);
 
 /* ---- outbox -------------------------------------------------------------------------------- */
 
@@ -74,10 +75,10 @@ struct ledger_event {
     struct ledger_event *next; /* the next one to append; NULL: none */
 };
 
-/* The work's last statements: the event, and those that follow it in its list. Fills position and
- * previous; on engines whose sequencer gives positions after the commit both stay 0. */
-enum fh_code ledger_outbox_append(struct store_work *work, struct ledger_event *events,
-                                  struct fh_error *error);
+/* The unit of work's last statements: appends the event, and those after it in its list. Fills in
+ * position and previous; where a sequencer assigns positions after the commit, both stay 0. */
+static inline enum fh_code
+ledger_outbox_append(struct store_work *work, struct ledger_event *events, struct fh_error *error);
 /* Shows visit the events with position > after, at most `limit`, in order; it returns false to
  * stop. Events that have no position yet are in no outbox that anyone reads. */
 enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limit,
@@ -85,27 +86,29 @@ enum fh_code ledger_outbox_read(struct store_work *work, int64_t after, int limi
                                 void *context, struct fh_error *error);
 /* The trimmed position and its event's id ("" when 0), and the id of the event at `position`
  * ("" when there is none or it was trimmed). */
-enum fh_code ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
-                                   char ret_id[ID_SIZE], struct fh_error *error);
-enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t position, char ret_id[ID_SIZE],
-                                 struct fh_error *error);
+static inline enum fh_code ledger_outbox_trimmed(struct store_work *work, int64_t *ret_position,
+                                                 char ret_id[ID_SIZE], struct fh_error *error);
+static inline enum fh_code ledger_outbox_id_at(struct store_work *work, int64_t position,
+                                               char ret_id[ID_SIZE], struct fh_error *error);
 /* Removes at most `limit` events up to `position`. */
-enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
-                                int64_t *ret_removed, struct fh_error *error);
-/* A subscriber as the publisher sees it: done is committed there, seen was fetched. Within one
- * incarnation done never goes back, whatever a request tells that comes late. */
-enum fh_code ledger_subscriber_put(struct store_work *work, const char *name, const char *partition,
-                                   const char *incarnation, int64_t done, int64_t seen,
-                                   int64_t now_ms, struct fh_error *error);
+static inline enum fh_code ledger_outbox_trim(struct store_work *work, int64_t position, int limit,
+                                              int64_t *ret_removed, struct fh_error *error);
+/* A subscriber as the publisher sees it: it has committed the events up to `done`, and fetched
+ * those up to `seen`. Within one incarnation done never goes back, even if a late request reports
+ * less. */
+static inline enum fh_code ledger_subscriber_put(struct store_work *work, const char *name,
+                                                 const char *partition, const char *incarnation,
+                                                 int64_t done, int64_t seen, int64_t now_ms,
+                                                 struct fh_error *error);
 struct ledger_subscriber {
     const char *name, *partition, *incarnation;
     int64_t done, seen;
 };
-/* All that have ever asked. */
-enum fh_code ledger_subscribers_get(struct store_work *work,
-                                    bool (*visit)(void *context,
-                                                  const struct ledger_subscriber *subscriber),
-                                    void *context, struct fh_error *error);
+/* All that have ever asked for events. */
+static inline enum fh_code
+ledger_subscribers_get(struct store_work *work,
+                       bool (*visit)(void *context, const struct ledger_subscriber *subscriber),
+                       void *context, struct fh_error *error);
 
 /* ---- cursors ------------------------------------------------------------------------------- */
 
@@ -116,22 +119,28 @@ struct ledger_cursor {
     int64_t epoch;
 };
 
-/* A subscription that was never there begins at position 0 (FH_OK, incarnation ""). */
-enum fh_code ledger_cursor_get(struct store_work *work, const char *source, const char *partition,
-                               struct ledger_cursor *ret, struct fh_error *error);
-/* The work's first statement: from `old` to `next`. FH_CONFLICT (not retryable) when the cursor
- * is not at `old` with its epoch any more: someone else has applied these. */
-enum fh_code ledger_cursor_move(struct store_work *work, const char *source, const char *partition,
-                                const struct ledger_cursor *old, const struct ledger_cursor *next,
-                                struct fh_error *error);
+/* A subscription that does not exist yet begins at position 0 (FH_OK, incarnation ""). */
+static inline enum fh_code ledger_cursor_get(struct store_work *work, const char *source,
+                                             const char *partition, struct ledger_cursor *ret,
+                                             struct fh_error *error);
+/* The unit of work's first statement: moves the cursor from `old` to `next`. FH_CONFLICT (not
+ * retryable): it is no longer at `old` with old's epoch: someone else has applied these events. */
+static inline enum fh_code ledger_cursor_move(struct store_work *work, const char *source,
+                                              const char *partition,
+                                              const struct ledger_cursor *old,
+                                              const struct ledger_cursor *next,
+                                              struct fh_error *error);
 
-/* The shares that a subscription has, each "I/N"; none before it was ever there. */
-enum fh_code ledger_cursor_partitions(struct store_work *work, const char *source,
-                                      bool (*visit)(void *context, const char *partition),
-                                      void *context, struct fh_error *error);
-/* From now on only who knows `epoch` moves it. Made, at no position, where it is missing. */
-enum fh_code ledger_cursor_take(struct store_work *work, const char *source, const char *partition,
-                                int64_t epoch, struct fh_error *error);
+/* The partitions that a subscription has, each "I/N"; none before it exists. */
+static inline enum fh_code ledger_cursor_partitions(struct store_work *work, const char *source,
+                                                    bool (*visit)(void *context,
+                                                                  const char *partition),
+                                                    void *context, struct fh_error *error);
+/* From now on it can be moved only with `epoch`. If the cursor is missing, it is created, at no
+ * position. */
+static inline enum fh_code ledger_cursor_take(struct store_work *work, const char *source,
+                                              const char *partition, int64_t epoch,
+                                              struct fh_error *error);
 
 /* ---- leases: engines with many instances ----------------------------------------------------- */
 
@@ -146,22 +155,27 @@ struct ledger_lease {
 };
 #define LEDGER_INSTANCE "instance "
 
-/* All, in order of their names. */
-enum fh_code ledger_leases_get(struct store_work *work,
-                               bool (*visit)(void *context, const struct ledger_lease *lease),
-                               void *context, struct fh_error *error);
-/* Gives it from whoever has it with `epoch` (0: it is not there yet) to `owner`, with epoch + 1.
- * FH_CONFLICT (not retryable): somebody was quicker. */
-enum fh_code ledger_lease_take(struct store_work *work, const char *name, int64_t epoch,
-                               const char *owner, struct fh_error *error);
-/* One beat more, and another note unless that is NULL. FH_CONFLICT (not retryable): it is not
- * its owner's any more. */
-enum fh_code ledger_lease_renew(struct store_work *work, const char *name, const char *owner,
-                                const char *note, struct fh_error *error);
-/* Removes an instance that has shown no more life than `beat`; its own life: -1. FH_CONFLICT (not
- * retryable): it has, or is not there. */
-enum fh_code ledger_lease_drop(struct store_work *work, const char *name, const char *owner,
-                               int64_t beat, struct fh_error *error);
+/* All of them, in order of their names. */
+static inline enum fh_code ledger_leases_get(struct store_work *work,
+                                             bool (*visit)(void *context,
+                                                           const struct ledger_lease *lease),
+                                             void *context, struct fh_error *error);
+/* Gives the lease from whoever has it with `epoch` (0: it does not exist yet) to `owner`, with
+ * epoch + 1. FH_CONFLICT (not retryable): somebody was quicker. */
+static inline enum fh_code ledger_lease_take(struct store_work *work, const char *name,
+                                             int64_t epoch, const char *owner,
+                                             struct fh_error *error);
+/* Adds one to the beat, and replaces the note unless `note` is NULL. FH_CONFLICT (not retryable):
+ * it is no longer this owner's. */
+static inline enum fh_code ledger_lease_renew(struct store_work *work, const char *name,
+                                              const char *owner, const char *note,
+                                              struct fh_error *error);
+/* Removes the lease of an instance whose beat is still `beat`, so that it is dead; -1: whatever the
+ * beat, for an instance's own. FH_CONFLICT (not retryable): the beat has moved, or there is no such
+ * lease. */
+static inline enum fh_code ledger_lease_drop(struct store_work *work, const char *name,
+                                             const char *owner, int64_t beat,
+                                             struct fh_error *error);
 
 /* ---- parked events ------------------------------------------------------------------------- */
 
@@ -183,38 +197,47 @@ struct ledger_parked_counts {
     int64_t oldest_ms; /* when the oldest event was published; 0: there is none */
 };
 
-/* Is anything parked of this subscription; is this key. An applying or retrying work looks here
- * before anything else, but for its cursor. */
-enum fh_code ledger_parked_any(struct store_work *work, const char *source, const char *partition,
-                               bool *ret, struct fh_error *error);
-enum fh_code ledger_parked_has(struct store_work *work, const char *source, const char *partition,
-                               const char *key, bool *ret, struct fh_error *error);
-enum fh_code ledger_parked_count(struct store_work *work, const char *source, const char *partition,
-                                 struct ledger_parked_counts *ret, struct fh_error *error);
+/* Whether anything of this subscription is parked; whether this key is. A unit of work that applies
+ * or retries checks this before anything else except its cursor. */
+static inline enum fh_code ledger_parked_any(struct store_work *work, const char *source,
+                                             const char *partition, bool *ret,
+                                             struct fh_error *error);
+static inline enum fh_code ledger_parked_has(struct store_work *work, const char *source,
+                                             const char *partition, const char *key, bool *ret,
+                                             struct fh_error *error);
+static inline enum fh_code ledger_parked_count(struct store_work *work, const char *source,
+                                               const char *partition,
+                                               struct ledger_parked_counts *ret,
+                                               struct fh_error *error);
 /* Parks an event, and its key if it is not parked yet. */
-enum fh_code ledger_parked_put(struct store_work *work, const struct ledger_parked *parked,
-                               struct fh_error *error);
-/* Removes the first event of a key, and with its last one the key (*ret_unparked). FH_CONFLICT
- * (not retryable) when the event at its position is not the first of its key, or not there, or was
- * tried or edited since it was read (`attempts`). */
-enum fh_code ledger_parked_take(struct store_work *work, const struct ledger_parked *parked,
-                                bool *ret_unparked, struct fh_error *error);
-/* Another `event` in its place; that counts as an attempt, so whoever read it before can't take it.
- * FH_CONFLICT (not retryable) when it is not there, or was tried or edited since it was read. */
-enum fh_code ledger_parked_edit(struct store_work *work, const struct ledger_parked *parked,
-                                struct fh_error *error);
-/* One more attempt on it failed, with parked->error. */
-enum fh_code ledger_parked_failed(struct store_work *work, const struct ledger_parked *parked,
-                                  struct fh_error *error);
-/* The first event of each parked key, `event` left "". `source` NULL: of all. */
-enum fh_code ledger_parked_keys(struct store_work *work, const char *source, int limit,
-                                bool (*visit)(void *context, const struct ledger_parked *parked),
-                                void *context, struct fh_error *error);
-/* Those of one key, in order. */
-enum fh_code ledger_parked_events(struct store_work *work, const char *source, const char *key,
-                                  int limit,
-                                  bool (*visit)(void *context, const struct ledger_parked *parked),
-                                  void *context, struct fh_error *error);
+static inline enum fh_code ledger_parked_put(struct store_work *work,
+                                             const struct ledger_parked *parked,
+                                             struct fh_error *error);
+/* Removes the first event of a key, and with its last event the key itself (*ret_unparked).
+ * FH_CONFLICT (not retryable): the event at its position is not the first of its key, or not there,
+ * or was tried or edited since it was read (`attempts`). */
+static inline enum fh_code ledger_parked_take(struct store_work *work,
+                                              const struct ledger_parked *parked,
+                                              bool *ret_unparked, struct fh_error *error);
+/* Replaces its `event`; this counts as an attempt, so that whoever read it before can't take it.
+ * FH_CONFLICT (not retryable): it is not there, or was tried or edited since it was read. */
+static inline enum fh_code ledger_parked_edit(struct store_work *work,
+                                              const struct ledger_parked *parked,
+                                              struct fh_error *error);
+/* Records one more failed attempt on it, with parked->error. */
+static inline enum fh_code ledger_parked_failed(struct store_work *work,
+                                                const struct ledger_parked *parked,
+                                                struct fh_error *error);
+/* The first event of each parked key, with `event` left "". `source` NULL: of all sources. */
+static inline enum fh_code
+ledger_parked_keys(struct store_work *work, const char *source, int limit,
+                   bool (*visit)(void *context, const struct ledger_parked *parked), void *context,
+                   struct fh_error *error);
+/* The parked events of one key, in order. */
+static inline enum fh_code
+ledger_parked_events(struct store_work *work, const char *source, const char *key, int limit,
+                     bool (*visit)(void *context, const struct ledger_parked *parked),
+                     void *context, struct fh_error *error);
 
 /* ---- commands ------------------------------------------------------------------------------ */
 
@@ -235,53 +258,60 @@ struct ledger_command {
 };
 
 const char *ledger_outcome_name(enum ledger_outcome outcome);
-enum ledger_outcome ledger_outcome_of(const char *name); /* as it was written by this */
+enum ledger_outcome ledger_outcome_of(const char *name); /* of a name from ledger_outcome_name */
 
-/* FH_NOT_FOUND: none. In a writing work it is the first to ask, for a record that the work goes on
- * to write: the engine may look beside the work's snapshot, if it sees no less and the writing
- * fails (FH_CONFLICT, retryable) where the record came meanwhile. */
-enum fh_code ledger_command_get(struct store_work *work, struct arena *arena, const char *caller,
-                                const char *key, struct ledger_command *ret,
-                                struct fh_error *error);
+/* FH_NOT_FOUND: no such record. A unit of work that writes asks for this first, and only for a
+ * record that it then writes: so the engine may look outside its snapshot, provided that it sees no
+ * less and that the write fails (retryable FH_CONFLICT) if the record appeared in between. */
+static inline enum fh_code ledger_command_get(struct store_work *work, struct arena *arena,
+                                              const char *caller, const char *key,
+                                              struct ledger_command *ret, struct fh_error *error);
 /* Inserts or replaces (caller, key). */
-enum fh_code ledger_command_put(struct store_work *work, const struct ledger_command *command,
-                                struct fh_error *error);
-/* Outside clients' records older than `before_ms`, at most `limit`. */
-enum fh_code ledger_commands_expire(struct store_work *work, int64_t before_ms, int limit,
-                                    int64_t *ret_removed, struct fh_error *error);
+static inline enum fh_code ledger_command_put(struct store_work *work,
+                                              const struct ledger_command *command,
+                                              struct fh_error *error);
+/* Removes outside clients' records older than `before_ms`, at most `limit`. */
+static inline enum fh_code ledger_commands_expire(struct store_work *work, int64_t before_ms,
+                                                  int limit, int64_t *ret_removed,
+                                                  struct fh_error *error);
 
 struct ledger_caller {
     int64_t closed_through;
     const char *still_open; /* JSON array of numbers, ascending */
 };
 
-/* What is closed of a caller's sagas, by its birth incarnation. None: closed_through 0, "[]". */
-enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena, const char *caller,
-                               const char *birth, struct ledger_caller *ret,
-                               struct fh_error *error);
-/* Stores it and deletes that caller's commands it closes (never pending ones). */
-enum fh_code ledger_caller_close(struct store_work *work, const char *caller, const char *birth,
-                                 const struct ledger_caller *closed, struct fh_error *error);
-/* For a boundary that moves (docs/guide/boundaries.md), and for what follows from a restore:
- * services' commands behind (caller, key), in that order, at most `limit`; and what is closed of
- * whom. Each given to visit, whose false ends. */
-enum fh_code
+/* Which of a caller's sagas of one birth incarnation are closed. None: closed_through 0, "[]". */
+static inline enum fh_code ledger_caller_get(struct store_work *work, struct arena *arena,
+                                             const char *caller, const char *birth,
+                                             struct ledger_caller *ret, struct fh_error *error);
+/* Stores it and deletes that caller's commands which it closes (never pending ones). */
+static inline enum fh_code ledger_caller_close(struct store_work *work, const char *caller,
+                                               const char *birth,
+                                               const struct ledger_caller *closed,
+                                               struct fh_error *error);
+/* For a boundary that moves (docs/guide/boundaries.md), and for the consequences of a restore:
+ * services' commands after (caller, key), in that order, at most `limit`; and what is closed of
+ * each caller. Each is shown to visit, which returns false to stop. */
+static inline enum fh_code
 ledger_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
                      bool (*visit)(void *context, const struct ledger_command *command),
                      void *context, struct fh_error *error);
-enum fh_code ledger_callers_read(struct store_work *work,
-                                 bool (*visit)(void *context, const char *caller, const char *birth,
-                                               const struct ledger_caller *closed),
-                                 void *context, struct fh_error *error);
-/* The newest present incarnation seen of a caller ("" none), and storing a newer one. */
-enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
-                                  char ret_incarnation[ID_SIZE], struct fh_error *error);
+static inline enum fh_code ledger_callers_read(struct store_work *work,
+                                               bool (*visit)(void *context, const char *caller,
+                                                             const char *birth,
+                                                             const struct ledger_caller *closed),
+                                               void *context, struct fh_error *error);
+/* The newest incarnation of a caller that has been seen ("": none); and storing a newer one. */
+static inline enum fh_code ledger_caller_newest(struct store_work *work, const char *caller,
+                                                char ret_incarnation[ID_SIZE],
+                                                struct fh_error *error);
 /* ledger_caller_newest and ledger_caller_get in one call. */
 enum fh_code ledger_caller_look(struct store_work *work, struct arena *arena, const char *caller,
                                 const char *birth, char ret_incarnation[ID_SIZE],
                                 struct ledger_caller *ret, struct fh_error *error);
-enum fh_code ledger_caller_set_newest(struct store_work *work, const char *caller,
-                                      const char *incarnation, struct fh_error *error);
+static inline enum fh_code ledger_caller_set_newest(struct store_work *work, const char *caller,
+                                                    const char *incarnation,
+                                                    struct fh_error *error);
 
 /* ---- sagas --------------------------------------------------------------------------------- */
 
@@ -313,46 +343,49 @@ struct ledger_step {
     int64_t receiver_position;
 };
 
-/* The work's last statements, as ledger_outbox_append, whose `event` tells that the saga started:
- * the saga's number is that event's position. Engines that give positions after the commit write
+/* The unit of work's last statements, like ledger_outbox_append. `event` says that the saga
+ * started; its position is the saga's number. Engines that assign positions after the commit write
  * the whole saga and its steps into that event, and make rows of them when they number it: until
- * then number and position are 0, and event->id (saga->start_id) is what the saga is known by. */
-enum fh_code ledger_saga_start(struct store_work *work, struct ledger_event *event,
-                               struct ledger_saga *saga, const struct ledger_step *steps, int count,
-                               struct fh_error *error);
+ * then number and position are 0, and the saga is known by event->id (saga->start_id). */
+static inline enum fh_code ledger_saga_start(struct store_work *work, struct ledger_event *event,
+                                             struct ledger_saga *saga,
+                                             const struct ledger_step *steps, int count,
+                                             struct fh_error *error);
 /* Updates the saga if its epoch is saga->epoch and it is not over: "ended", "undone" and
  * "abandoned" are final. Otherwise FH_CONFLICT, not retryable: at once, or from whatever the unit
  * of work does next, its commit at the latest; error->native is LEDGER_FENCED. */
 #define LEDGER_FENCED "FH001"
 #define LEDGER_SAGA_FENCED "The saga is over, or another instance runs it now."
-enum fh_code ledger_saga_update(struct store_work *work, const struct ledger_saga *saga,
-                                struct fh_error *error);
-enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena, const char *birth,
-                             int64_t number, struct ledger_saga *ret, struct fh_error *error);
-/* By the id of the event of its start: as long as nobody has told its number. */
-enum fh_code ledger_saga_find(struct store_work *work, struct arena *arena, const char *birth,
-                              const char *start_id, struct ledger_saga *ret,
-                              struct fh_error *error);
-enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *step,
-                             struct fh_error *error);
-/* Elements of `target` in sagas that nobody carries on (but "running", "compensating"), which were
- * answered in another incarnation of it than `present`; with their saga, of which `input` and
- * `state` may be "". In no order. */
-enum fh_code ledger_steps_answered(struct store_work *work, const char *target, const char *present,
-                                   bool (*visit)(void *context, const struct ledger_saga *saga,
-                                                 const struct ledger_step *step),
-                                   void *context, struct fh_error *error);
+static inline enum fh_code
+ledger_saga_update(struct store_work *work, const struct ledger_saga *saga, struct fh_error *error);
+static inline enum fh_code ledger_saga_get(struct store_work *work, struct arena *arena,
+                                           const char *birth, int64_t number,
+                                           struct ledger_saga *ret, struct fh_error *error);
+/* By the id of its start event, for as long as its number is not known. */
+static inline enum fh_code ledger_saga_find(struct store_work *work, struct arena *arena,
+                                            const char *birth, const char *start_id,
+                                            struct ledger_saga *ret, struct fh_error *error);
+static inline enum fh_code ledger_step_put(struct store_work *work, const struct ledger_step *step,
+                                           struct fh_error *error);
+/* Elements of `target` that were answered in another incarnation of it than `present`, in sagas
+ * that nobody carries on (neither "running" nor "compensating"). Each with its saga, whose `input`
+ * and `state` may be "". In no order. */
+static inline enum fh_code ledger_steps_answered(
+    struct store_work *work, const char *target, const char *present,
+    bool (*visit)(void *context, const struct ledger_saga *saga, const struct ledger_step *step),
+    void *context, struct fh_error *error);
 /* In order of (step, element). */
-enum fh_code ledger_steps_get(struct store_work *work, struct arena *arena, const char *birth,
-                              int64_t number,
-                              bool (*visit)(void *context, const struct ledger_step *step),
-                              void *context, struct fh_error *error);
-/* Makes the unfinished sagas of lives that no instance has any more those of `owner`, with epoch +
- * 1; and one saga, whoever has it. */
-enum fh_code ledger_sagas_adopt(struct store_work *work, const char *owner, int64_t *ret_adopted,
-                                struct fh_error *error);
-enum fh_code ledger_saga_take(struct store_work *work, const char *birth, int64_t number,
-                              const char *owner, struct fh_error *error);
+static inline enum fh_code
+ledger_steps_get(struct store_work *work, struct arena *arena, const char *birth, int64_t number,
+                 bool (*visit)(void *context, const struct ledger_step *step), void *context,
+                 struct fh_error *error);
+/* Gives `owner` the unfinished sagas whose owner is no instance's present session, with epoch + 1.
+ * ledger_saga_take gives it one saga, whoever has it. */
+static inline enum fh_code ledger_sagas_adopt(struct store_work *work, const char *owner,
+                                              int64_t *ret_adopted, struct fh_error *error);
+static inline enum fh_code ledger_saga_take(struct store_work *work, const char *birth,
+                                            int64_t number, const char *owner,
+                                            struct fh_error *error);
 struct ledger_open {
     const char *owner; /* NULL: of all */
     const char *birth; /* after this one; NULL: from the first */
@@ -360,46 +393,51 @@ struct ledger_open {
     int limit; /* how many are needed now; 0: all */
 };
 /* Sagas whose status is none of "ended", "undone", "abandoned"; in order of (birth, number). An
- * engine for which it is no less work may visit more than the limit. */
-enum fh_code ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
-                               bool (*visit)(void *context, const struct ledger_saga *saga),
-                               void *context, struct fh_error *error);
-/* Closing: ended sagas whose receivers have not all been told are kept with closed = 0.
- * What can be said of a birth's sagas in one snapshot: closed_through is the highest number of an
- * ended one (0: none), still_open the numbers of those below it that have not ended. */
-enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena, const char *birth,
-                                   struct ledger_caller *ret, struct fh_error *error);
-/* Marks as closed the ended ones up to closed->closed_through, but for those in still_open: they
- * may have ended since. */
-enum fh_code ledger_sagas_closed(struct store_work *work, const char *birth,
-                                 const struct ledger_caller *closed, int64_t *ret_marked,
-                                 struct fh_error *error);
-/* Each pair of birth and target that an ended, unclosed saga has steps of, once. */
-enum fh_code ledger_sagas_unclosed(struct store_work *work,
-                                   bool (*visit)(void *context, const char *birth,
-                                                 const char *target),
-                                   void *context, struct fh_error *error);
+ * engine that saves nothing by stopping may visit more than the limit. */
+static inline enum fh_code
+ledger_sagas_open(struct store_work *work, const struct ledger_open *open,
+                  bool (*visit)(void *context, const struct ledger_saga *saga), void *context,
+                  struct fh_error *error);
+/* Closing: ended sagas whose receivers have not all been told yet have closed = 0. This gives what
+ * one snapshot says about a birth's sagas: closed_through is the highest number of an ended one (0:
+ * none), still_open the numbers of those below it that have not ended. */
+static inline enum fh_code ledger_sagas_closable(struct store_work *work, struct arena *arena,
+                                                 const char *birth, struct ledger_caller *ret,
+                                                 struct fh_error *error);
+/* Marks ended sagas up to closed->closed_through as closed, except those in still_open: they may
+ * have ended since. */
+static inline enum fh_code ledger_sagas_closed(struct store_work *work, const char *birth,
+                                               const struct ledger_caller *closed,
+                                               int64_t *ret_marked, struct fh_error *error);
+/* Each pair of birth and target for which an ended saga that is not closed has steps, once. */
+static inline enum fh_code ledger_sagas_unclosed(struct store_work *work,
+                                                 bool (*visit)(void *context, const char *birth,
+                                                               const char *target),
+                                                 void *context, struct fh_error *error);
 struct ledger_counts {
     int64_t running, compensating, ended, undone, parked, abandoned;
 };
-enum fh_code ledger_saga_counts(struct store_work *work, struct ledger_counts *ret,
-                                struct fh_error *error);
-/* Removes, with their steps, sagas that have ended and are marked as closed, have begun at
- * `number_max` or before it, and were changed last before `before_ms` (wall clock): some of the
- * oldest, at most `limit`. *ret_removed: how many, ended and undone. */
-enum fh_code ledger_sagas_forget(struct store_work *work, int64_t number_max, int64_t before_ms,
-                                 int limit, struct ledger_counts *ret_removed,
-                                 struct fh_error *error);
+static inline enum fh_code ledger_saga_counts(struct store_work *work, struct ledger_counts *ret,
+                                              struct fh_error *error);
+/* Removes, with their steps, sagas that have ended, are marked as closed, have a number up to
+ * `number_max`, and last changed before `before_ms` (wall clock): some of the oldest, at most
+ * `limit`. *ret_removed: how many of each status. */
+static inline enum fh_code ledger_sagas_forget(struct store_work *work, int64_t number_max,
+                                               int64_t before_ms, int limit,
+                                               struct ledger_counts *ret_removed,
+                                               struct fh_error *error);
 
 /* ---- migrations ---------------------------------------------------------------------------- */
 
 /* Applied versions in order. */
-enum fh_code ledger_migrations_get(struct store_work *work,
-                                   bool (*visit)(void *context, int64_t version, const char *name,
-                                                 const char *checksum),
-                                   void *context, struct fh_error *error);
-enum fh_code ledger_migration_put(struct store_work *work, int64_t version, const char *name,
-                                  const char *checksum, int64_t now_ms, struct fh_error *error);
+static inline enum fh_code ledger_migrations_get(struct store_work *work,
+                                                 bool (*visit)(void *context, int64_t version,
+                                                               const char *name,
+                                                               const char *checksum),
+                                                 void *context, struct fh_error *error);
+static inline enum fh_code ledger_migration_put(struct store_work *work, int64_t version,
+                                                const char *name, const char *checksum,
+                                                int64_t now_ms, struct fh_error *error);
 
 /* ---- implementations ----------------------------------------------------------------------- */
 
@@ -431,5 +469,7 @@ struct ledger_ops {
     const struct record_ops *records;            /* records/records.h; NULL: not kept as records */
     __typeof__(ledger_caller_look) *caller_look; /* NULL: calls caller_newest and caller_get */
 };
+
+#include "store/ledger_dispatch.h"
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger's documents on MongoDB as rows, for who copies a store: as they are stored, past works
- * and what these would carry. Nobody else uses the store meanwhile, and what is written here is of
- * no use to anyone before the move says that it is whole.
+ * The ledger's documents on MongoDB as rows, for copying a store: as they are stored, bypassing
+ * units of work and the entries that these carry. Nobody else uses the store during that time, and
+ * nothing written here is used before the move declares the copy complete.
  *
- * What a copier writes is past works, too: inserted, many documents at once. Why nothing comes of
- * that when it is killed and another one copies: copy_begin.c.
+ * A copier's writes bypass units of work, too: inserts of many documents at once. copy_begin.c
+ * explains why a killed copier's writes do no harm when another one copies.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,41 +247,19 @@ static enum fh_code insert_all(struct store *store, struct writing *writing, str
     return mongodb_call(mongodb, &writing->call, error);
 }
 
-static const struct sql_value *named(const struct copied_ledger *ledger,
-                                     const struct sql_value *row, const char *name)
-{
-    int at = 0;
-    while (strcmp(ledger->columns[at].name, name) != 0)
-        at++;
-    return &row[at];
-}
-
-/* As records.h has it: parts behind each other, numbers with zeros before them. */
 static enum fh_code append_id(bson_t *document, const struct copied_ledger *ledger,
                               const struct sql_value *row, struct fh_error *error)
 {
-    char id[RECORD_ID_SIZE] = "";
-    size_t length = 0;
+    char id[RECORD_ID_SIZE];
     if (ledger->numbered) {
-        mongoc.bson_append_int64(document, "_id", -1, named(ledger, row, ledger->id[0])->integer);
+        int64_t number = copied_value(ledger, row, ledger->id[0])->integer;
+        mongoc.bson_append_int64(document, "_id", -1, number);
         return FH_OK;
     }
-    for (int i = 0; i < COPIED_PARTS_MAX && ledger->id[i] && length < sizeof id; i++) {
-        const struct sql_value *part = named(ledger, row, ledger->id[i]);
-        const char *separator = i ? RECORD_SEPARATOR : "";
-        bool is_small = strcmp(ledger->id[i], "step") == 0 || strcmp(ledger->id[i], "element") == 0;
-        int more = part->kind == SQL_INTEGER
-                       ? snprintf(id + length, sizeof id - length, "%s%0*" PRId64, separator,
-                                  is_small ? 9 : 19, part->integer)
-                       : snprintf(id + length, sizeof id - length, "%s%.*s", separator,
-                                  (int)part->length, part->text);
-        length += (size_t)more;
-    }
-    if (length >= sizeof id)
-        return error_set(error, FH_INVALID, "A key of %s is too long for MongoDB's ledger.",
-                         ledger->table);
-    mongoc.bson_append_utf8(document, "_id", -1, id, (int)length);
-    return FH_OK;
+    enum fh_code code = copied_id(ledger, ledger->id, row, id, error);
+    if (code == FH_OK)
+        mongoc.bson_append_utf8(document, "_id", -1, id, -1);
+    return code;
 }
 
 static void append_own(bson_t *document, const char *version, int64_t order)

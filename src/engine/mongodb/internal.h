@@ -473,10 +473,6 @@ extern const struct copied_documents_ops mongodb_copied_documents;
 
 extern const struct record_ops mongodb_records;
 /* From ledger.c. */
-enum fh_code mongodb_each(struct store_work *work, const char *collection, json_t *filter,
-                          bool (*visit)(void *context, json_t *document), void *context,
-                          struct fh_error *error);
-/* Of ledger.c. */
 enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
                                 bool (*visit)(void *context, const char *key, int64_t position),
                                 void *context, struct fh_error *error);

@@ -218,13 +218,10 @@ static enum fh_code saga_start(struct store_work *work, struct ledger_event *eve
     return mongodb_add_event(work, told, error);
 }
 
-#define STATUSES 6
-static const char *const statuses[STATUSES] = {"running", "compensating", "ended",
-                                               "undone",  "parked",       "abandoned"};
-
 struct counting {
     struct mongodb_call call; /* first */
-    int64_t since, counts[STATUSES];
+    int64_t since;
+    struct ledger_counts counts;
 };
 
 static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
@@ -233,15 +230,15 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
     mongoc_collection_t *sagas = mongodb_collection(call, MONGODB_SAGAS);
     bson_error_t why;
     enum fh_code code = FH_OK;
-    for (int i = 0; i < STATUSES && !code; i++) {
+    for (int i = 0; i < RECORD_STATUSES && !code; i++) {
+        int64_t *count = record_count(&counting->counts, record_statuses[i]);
         bson_t filter;
         mongoc.bson_init(&filter);
-        mongoc.bson_append_utf8(&filter, "status", -1, statuses[i], -1);
+        mongoc.bson_append_utf8(&filter, "status", -1, record_statuses[i], -1);
         if (counting->since)
             mongodb_record_strays(&filter, counting->since, false);
-        counting->counts[i] =
-            mongoc.mongoc_collection_count_documents(sagas, &filter, NULL, NULL, NULL, &why);
-        if (counting->counts[i] < 0)
+        *count = mongoc.mongoc_collection_count_documents(sagas, &filter, NULL, NULL, NULL, &why);
+        if (*count < 0)
             code = mongodb_failed(&why, error);
         mongoc.bson_destroy(&filter);
     }
@@ -250,15 +247,17 @@ static enum fh_code count_run(struct mongodb_call *call, struct fh_error *error)
 }
 
 /* Adjusts the counts for the sagas that the unit of work itself has changed. */
-static void count_own(const struct mongodb_work *own, int64_t counts[static STATUSES])
+static void count_own(const struct mongodb_work *own, struct ledger_counts *counts)
 {
     for (const struct mongodb_change *change = own->changes; change; change = change->next) {
-        for (int i = 0; i < STATUSES && strcmp(change->collection, MONGODB_SAGAS) == 0; i++) {
-            const char *old = record_text(change->old, "status");
-            const char *now = record_text(change->new, "status");
-            counts[i] -= old && strcmp(old, statuses[i]) == 0;
-            counts[i] += now && strcmp(now, statuses[i]) == 0;
-        }
+        if (strcmp(change->collection, MONGODB_SAGAS) != 0)
+            continue;
+        int64_t *old = record_count(counts, record_text(change->old, "status"));
+        int64_t *now = record_count(counts, record_text(change->new, "status"));
+        if (old)
+            --*old;
+        if (now)
+            ++*now;
     }
 }
 
@@ -270,13 +269,8 @@ static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *r
     enum fh_code code = mongodb_call(mongodb_of(work->store), &counting.call, error);
     if (code)
         return code;
-    count_own(mongodb_work_of(work), counting.counts);
-    *ret = (struct ledger_counts){.running = counting.counts[0],
-                                  .compensating = counting.counts[1],
-                                  .ended = counting.counts[2],
-                                  .undone = counting.counts[3],
-                                  .parked = counting.counts[4],
-                                  .abandoned = counting.counts[5]};
+    count_own(mongodb_work_of(work), &counting.counts);
+    *ret = counting.counts;
     return FH_OK;
 }
 
@@ -369,60 +363,6 @@ enum fh_code mongodb_key_places(struct store_work *work, const json_t *keys,
     return code;
 }
 
-/* ---- For boundaries that move ---------------------------------------------------------------- */
-
-struct commands_visit {
-    const char *caller, *key; /* behind which */
-    int left;
-    bool (*visit)(void *context, const struct ledger_command *command);
-    void *context;
-};
-
-static bool visit_command(void *context, json_t *document)
-{
-    struct commands_visit *to = context;
-    struct ledger_command command = record_command(document);
-    int order = strcmp(command.caller, to->caller);
-    if (order < 0 || (order == 0 && strcmp(command.key, to->key) <= 0))
-        return true;
-    return to->left-- > 0 && to->visit(to->context, &command);
-}
-
-/* In the order of ids, which begin with the caller. */
-static enum fh_code
-commands_read(struct store_work *work, const char *caller, const char *key, int limit,
-              bool (*visit)(void *context, const struct ledger_command *command), void *context,
-              struct fh_error *error)
-{
-    struct commands_visit to = {caller, key, limit, visit, context};
-    return mongodb_each(work, MONGODB_COMMANDS, record_pack("{s:{s:s}}", "birth", "$ne", ""),
-                        visit_command, &to, error);
-}
-
-struct callers_visit {
-    bool (*visit)(void *context, const char *caller, const char *birth,
-                  const struct ledger_caller *closed);
-    void *context;
-};
-
-static bool visit_caller(void *context, json_t *document)
-{
-    struct callers_visit *to = context;
-    struct ledger_caller closed = {.closed_through = record_integer(document, "closed_through"),
-                                   .still_open = record_text(document, "still_open")};
-    return to->visit(to->context, record_text(document, "caller"), record_text(document, "birth"),
-                     &closed);
-}
-
-static enum fh_code callers_read(struct store_work *work,
-                                 bool (*visit)(void *context, const char *caller, const char *birth,
-                                               const struct ledger_caller *closed),
-                                 void *context, struct fh_error *error)
-{
-    struct callers_visit to = {visit, context};
-    return mongodb_each(work, "fh_caller", NULL, visit_caller, &to, error);
-}
-
 const struct ledger_ops mongodb_ledger = {.records = &mongodb_records,
                                           .snapshots = &records_snapshots,
                                           .position = position,
@@ -431,7 +371,7 @@ const struct ledger_ops mongodb_ledger = {.records = &mongodb_records,
                                           .outbox_id_at = outbox_id_at,
                                           .saga_start = saga_start,
                                           .saga_counts = saga_counts,
-                                          .commands_read = commands_read,
-                                          .callers_read = callers_read,
+                                          .commands_read = records_commands_read,
+                                          .callers_read = records_callers_read,
                                           .prepare = records_prepare,
                                           RECORDS_FUNCTIONS(RECORDS_SLOT)};

@@ -41,7 +41,7 @@ static const struct {
     const char *statuses[5];
     bool tells_closed;
     int closed;
-} sagas_of[RECORDS_OF_CLIENT + 1] = {
+} sagas_of[RECORDS_OF_SERVICE + 1] = {
     [RECORDS_OPEN] = {.statuses = {"running", "compensating", "parked"}},
     [RECORDS_OVER] = {.statuses = {"ended", "undone", "abandoned"}},
     [RECORDS_AT_REST] = {.statuses = {"ended", "undone", "parked", "abandoned"}},
@@ -86,6 +86,8 @@ static json_t *filter_of(const struct record_range *range)
         json_object_set_new(filter, "closed", json_integer(sagas_of[range->list].closed));
     if (of_client)
         json_object_set_new(filter, "birth", json_string(""));
+    if (range->list == RECORDS_OF_SERVICE)
+        json_object_set_new(filter, "birth", json_pack("{s:s}", "$ne", ""));
     for (int i = 0; i < 3; i++)
         equal(filter, &range->fields[i]);
     equal(filter, &range->also);
@@ -149,16 +151,6 @@ static enum fh_code visit_slices(struct store_work *work, const char *collection
     return code;
 }
 
-enum fh_code mongodb_each(struct store_work *work, const char *collection, json_t *filter,
-                          bool (*visit)(void *context, json_t *document), void *context,
-                          struct fh_error *error)
-{
-    struct document_find find = {.filter = filter, .limit = SLICE};
-    enum fh_code code = visit_slices(work, collection, &find, false, true, visit, context, error);
-    json_decref(filter);
-    return code;
-}
-
 static enum fh_code each(struct store_work *work, const struct record_range *range,
                          bool (*visit)(void *context, json_t *record), void *context,
                          struct fh_error *error)
@@ -210,19 +202,13 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
 
 /* In the server's terms: the server removes them, once the closing is committed. */
 static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
-                                   const struct ledger_caller *closed, struct fh_error *error)
+                                   int64_t through, const json_t *still_open,
+                                   struct fh_error *error)
 {
-    json_t *open, *commands;
-    struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
-    if (!code) {
-        commands = record_pack("{s:s, s:s, s:{s:s}, s:{s:I, s:o}}", "caller", caller, "birth",
-                               birth, "outcome", "$ne", "pending", "number", "$lte",
-                               (json_int_t)closed->closed_through, "$nin", open);
-        code = mongodb_remove_range(work, MONGODB_COMMANDS, commands, error);
-    }
-    json_arena_set(arena);
-    return code;
+    json_t *commands = record_pack("{s:s, s:s, s:{s:s}, s:{s:I, s:O}}", "caller", caller, "birth",
+                                   birth, "outcome", "$ne", "pending", "number", "$lte",
+                                   (json_int_t)through, "$nin", still_open);
+    return mongodb_remove_range(work, MONGODB_COMMANDS, commands, error);
 }
 
 static enum fh_code outbox_clear(struct store_work *work, int64_t through, struct fh_error *error)

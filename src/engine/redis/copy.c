@@ -36,39 +36,6 @@ static bool stands_in_id(const struct copied_ledger *ledger, const struct copied
     return column->in_id || (of_saga && strcmp(column->name, "number") == 0);
 }
 
-static const struct sql_value *named(const struct copied_ledger *ledger,
-                                     const struct sql_value *row, const char *name)
-{
-    int at = 0;
-    while (strcmp(ledger->columns[at].name, name) != 0)
-        at++;
-    return &row[at];
-}
-
-static enum fh_code id_of(const struct copied_ledger *ledger, const struct sql_value *row,
-                          char id[static RECORD_ID_SIZE], struct fh_error *error)
-{
-    const char *const *parts = parts_of(ledger);
-    struct text text;
-    text_init(&text, RECORD_ID_SIZE - 1);
-    for (int i = 0; i < COPIED_PARTS_MAX && parts[i]; i++) {
-        const struct sql_value *part = named(ledger, row, parts[i]);
-        bool is_small = strcmp(parts[i], "step") == 0 || strcmp(parts[i], "element") == 0;
-        text_add(&text, i ? RECORD_SEPARATOR : "");
-        if (part->kind == SQL_INTEGER)
-            text_printf(&text, "%0*" PRId64, is_small ? 9 : 19, part->integer);
-        else
-            text_append(&text, part->text, part->length);
-    }
-    enum fh_code code = text.overflow
-                            ? error_set(error, FH_INVALID,
-                                        "A key of %s is too long for Redis' ledger.", ledger->table)
-                            : FH_OK;
-    snprintf(id, RECORD_ID_SIZE, "%s", text.data ? text.data : "");
-    text_release(&text);
-    return code;
-}
-
 /* The number in an id; no part before it may contain a separator. */
 static int64_t number_in(const struct copied_ledger *ledger, const char *name, const char *id)
 {
@@ -284,7 +251,7 @@ static enum fh_code add_record(struct redis_work *own, const struct copied_ledge
 {
     const char *table = redis_copy_table(ledger);
     char id[RECORD_ID_SIZE], *key = redis_name(own->redis, "fh", table);
-    enum fh_code code = id_of(ledger, row, id, error);
+    enum fh_code code = copied_id(ledger, parts_of(ledger), row, id, error);
     struct arena *arena = json_arena_set(NULL);
     json_t *record = record_of(ledger, row);
     char *text = json_text(record);
@@ -316,7 +283,8 @@ static void add_event(struct redis_work *own, const struct copied_ledger *ledger
     redis_words_init(&words);
     redis_word(&words, "XADD");
     redis_word(&words, key);
-    snprintf(number, sizeof number, "%" PRId64 "-0", named(ledger, row, "position")->integer);
+    snprintf(number, sizeof number, "%" PRId64 "-0",
+             copied_value(ledger, row, "position")->integer);
     redis_word(&words, number);
     for (int i = 0; i < copied_column_count(ledger); i++) {
         if (ledger->columns[i].in_id || row[i].kind == SQL_NULL)

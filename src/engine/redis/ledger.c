@@ -298,16 +298,15 @@ static enum fh_code outbox_clear(struct store_work *work, int64_t through, struc
 /* As many as one unit of work removes; the next closing finds the rest. Nothing depends on which
  * ones are found. */
 static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
-                                   const struct ledger_caller *closed, struct fh_error *error)
+                                   int64_t through, const json_t *still_open,
+                                   struct fh_error *error)
 {
     char prefix[RECORD_ID_SIZE], below[24];
-    json_t *open = NULL, *list = NULL, *record;
+    json_t *list = NULL, *record;
     size_t index;
-    struct arena *arena = json_arena_set(NULL);
-    enum fh_code code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
-    if (!code)
-        code = record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR, caller, birth);
-    snprintf(below, sizeof below, RECORD_NUMBER, record_behind(closed->closed_through));
+    enum fh_code code =
+        record_id(prefix, error, "%s" RECORD_SEPARATOR "%s" RECORD_SEPARATOR, caller, birth);
+    snprintf(below, sizeof below, RECORD_NUMBER, record_behind(through));
     struct redis_range range = {.order = "command:closable",
                                 .prefix = prefix,
                                 .below = below,
@@ -316,12 +315,10 @@ static enum fh_code commands_close(struct store_work *work, const char *caller, 
     if (!code)
         code = redis_range(work, "command", &range, &list, error);
     json_array_foreach (list, index, record) {
-        if (!code && !record_names(open, record_integer(record, "number")))
+        if (!code && !record_names(still_open, record_integer(record, "number")))
             code = redis_put(work, "command", record_text(record, "id"), NULL, error);
     }
     json_decref(list);
-    json_decref(open);
-    json_arena_set(arena);
     return code;
 }
 
@@ -367,16 +364,13 @@ static enum fh_code parked_clear(struct store_work *work, const char *source, co
 static enum fh_code saga_counts(struct store_work *work, struct ledger_counts *ret,
                                 struct fh_error *error)
 {
-    *ret = (struct ledger_counts){0};
-    struct {
-        const char *order;
-        int64_t *count;
-    } counts[] = {{"saga:running", &ret->running}, {"saga:compensating", &ret->compensating},
-                  {"saga:ended", &ret->ended},     {"saga:undone", &ret->undone},
-                  {"saga:parked", &ret->parked},   {"saga:abandoned", &ret->abandoned}};
+    char order[64];
     enum fh_code code = FH_OK;
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && !code; i++)
-        code = redis_count(work, counts[i].order, counts[i].count, error);
+    *ret = (struct ledger_counts){0};
+    for (int i = 0; i < RECORD_STATUSES && !code; i++) {
+        snprintf(order, sizeof order, "saga:%s", record_statuses[i]);
+        code = redis_count(work, order, record_count(ret, record_statuses[i]), error);
+    }
     return code;
 }
 

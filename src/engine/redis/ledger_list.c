@@ -222,8 +222,7 @@ enum fh_code redis_callers_read(struct store_work *work,
     enum fh_code code = gather_callers(redis_work_of(work), callers, error);
     json_arena_set(arena);
     json_array_foreach (callers, index, record) {
-        struct ledger_caller closed = {.closed_through = record_integer(record, "closed_through"),
-                                       .still_open = record_text(record, "still_open")};
+        struct ledger_caller closed = record_caller(record);
         if (code ||
             !visit(context, record_text(record, "caller"), record_text(record, "birth"), &closed))
             break;

@@ -13,8 +13,10 @@
 #include "store/copy/ledger.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "store/ledger.h"
 #include "store/copy/digest.h"
 
@@ -134,6 +136,40 @@ int copied_column_count(const struct copied_ledger *ledger)
     while (count < COPIED_COLUMNS_MAX && ledger->columns[count].name)
         count++;
     return count;
+}
+
+const struct sql_value *copied_value(const struct copied_ledger *ledger,
+                                     const struct sql_value *row, const char *name)
+{
+    int at = 0;
+    while (strcmp(ledger->columns[at].name, name) != 0)
+        at++;
+    return &row[at];
+}
+
+enum fh_code copied_id(const struct copied_ledger *ledger,
+                       const char *const parts[static COPIED_PARTS_MAX],
+                       const struct sql_value *row, char id[static RECORD_ID_SIZE],
+                       struct fh_error *error)
+{
+    struct text text;
+    text_init(&text, RECORD_ID_SIZE - 1);
+    for (int i = 0; i < COPIED_PARTS_MAX && parts[i]; i++) {
+        const struct sql_value *part = copied_value(ledger, row, parts[i]);
+        bool is_small = strcmp(parts[i], "step") == 0 || strcmp(parts[i], "element") == 0;
+        text_add(&text, i ? RECORD_SEPARATOR : "");
+        if (part->kind == SQL_INTEGER)
+            text_printf(&text, "%0*" PRId64, is_small ? 9 : 19, part->integer);
+        else
+            text_append(&text, part->text, part->length);
+    }
+    enum fh_code code =
+        text.overflow ? error_set(error, FH_INVALID,
+                                  "A key of %s is too long for the store's ledger.", ledger->table)
+                      : FH_OK;
+    snprintf(id, RECORD_ID_SIZE, "%s", text.data ? text.data : "");
+    text_release(&text);
+    return code;
 }
 
 /* ---- Copying ----------------------------------------------------------------------------------

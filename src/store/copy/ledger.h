@@ -10,6 +10,7 @@
  */
 
 #include "store/copy/copy.h"
+#include "store/records/records.h"
 
 /* Whether the ledger of this store can be copied. */
 bool copy_knows(const struct store *store);
@@ -49,6 +50,15 @@ struct copied_ledger {
 extern const struct copied_ledger copied_ledgers[];
 extern const int copied_ledger_count;
 int copied_column_count(const struct copied_ledger *ledger);
+/* The value of a row in the column of this name. */
+const struct sql_value *copied_value(const struct copied_ledger *ledger,
+                                     const struct sql_value *row, const char *name);
+/* The id of a row's record, as in records.h: `parts` of the row, in order. FH_INVALID: it is too
+ * long. */
+enum fh_code copied_id(const struct copied_ledger *ledger,
+                       const char *const parts[static COPIED_PARTS_MAX],
+                       const struct sql_value *row, char id[static RECORD_ID_SIZE],
+                       struct fh_error *error);
 
 /* `count` rows one after another, each with all columns; borrowed until it returns. */
 typedef enum fh_code copied_slice(void *context, const struct sql_value *rows, int count,

@@ -103,7 +103,66 @@ enum fh_code records_commands_expire(struct store_work *work, int64_t before_ms,
     return code;
 }
 
+struct commands {
+    bool (*visit)(void *context, const struct ledger_command *command);
+    void *context;
+    const char *behind; /* visits only ids after this one */
+    int left;
+};
+
+static bool see_command(void *context, json_t *record)
+{
+    struct commands *commands = context;
+    struct ledger_command command = record_command(record);
+    if (strcmp(record_word(record, "id"), commands->behind) <= 0)
+        return true;
+    return commands->left-- > 0 && commands->visit(commands->context, &command);
+}
+
+enum fh_code
+records_commands_read(struct store_work *work, const char *caller, const char *key, int limit,
+                      bool (*visit)(void *context, const struct ledger_command *command),
+                      void *context, struct fh_error *error)
+{
+    char behind[RECORD_ID_SIZE];
+    struct record_range range = {.table = COMMANDS, .list = RECORDS_OF_SERVICE};
+    struct commands commands = {visit, context, behind, limit};
+    enum fh_code code = record_id(behind, error, "%s" RECORD_SEPARATOR "%s", caller, key);
+    return code ? code : records_each(work, &range, see_command, &commands, error);
+}
+
 /* ---- Callers --------------------------------------------------------------------------------- */
+
+struct ledger_caller record_caller(const json_t *record)
+{
+    return (struct ledger_caller){.closed_through = record_integer(record, "closed_through"),
+                                  .still_open = record_text(record, "still_open")};
+}
+
+struct callers {
+    bool (*visit)(void *context, const char *caller, const char *birth,
+                  const struct ledger_caller *closed);
+    void *context;
+};
+
+static bool see_caller(void *context, json_t *record)
+{
+    const struct callers *callers = context;
+    struct ledger_caller closed = record_caller(record);
+    return callers->visit(callers->context, record_text(record, "caller"),
+                          record_text(record, "birth"), &closed);
+}
+
+enum fh_code records_callers_read(struct store_work *work,
+                                  bool (*visit)(void *context, const char *caller,
+                                                const char *birth,
+                                                const struct ledger_caller *closed),
+                                  void *context, struct fh_error *error)
+{
+    struct callers callers = {visit, context};
+    return records_each(work, &(struct record_range){.table = CALLERS}, see_caller, &callers,
+                        error);
+}
 
 enum fh_code records_caller_get(struct store_work *work, struct arena *arena, const char *caller,
                                 const char *birth, struct ledger_caller *ret,
@@ -117,8 +176,8 @@ enum fh_code records_caller_get(struct store_work *work, struct arena *arena, co
         code = records_get(work, CALLERS, id, &record, error);
     if (code || !record)
         return code;
-    ret->closed_through = record_integer(record, "closed_through");
-    ret->still_open = arena_text(arena, record_text(record, "still_open"));
+    *ret = record_caller(record);
+    ret->still_open = arena_text(arena, ret->still_open);
     json_decref(record);
     return FH_OK;
 }
@@ -134,8 +193,17 @@ enum fh_code records_caller_close(struct store_work *work, const char *caller, c
                                        "closed_through", (json_int_t)closed->closed_through,
                                        "still_open", closed->still_open),
                            error);
-    return code || !*birth ? code
-                           : records_of(work)->commands_close(work, caller, birth, closed, error);
+    if (code || !*birth)
+        return code;
+    json_t *open = NULL;
+    struct arena *arena = json_arena_set(NULL);
+    code = json_parse(closed->still_open, strlen(closed->still_open), &open, error);
+    if (!code)
+        code = records_of(work)->commands_close(work, caller, birth, closed->closed_through, open,
+                                                error);
+    json_decref(open);
+    json_arena_set(arena);
+    return code;
 }
 
 enum fh_code records_caller_newest(struct store_work *work, const char *caller,

@@ -47,6 +47,22 @@ json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
                        "closed", 0, "start_id", start_id, "owner", store->instance);
 }
 
+/* ---- One saga -------------------------------------------------------------------------------- */
+
+const char *const record_statuses[RECORD_STATUSES] = {"running", "compensating", "ended",
+                                                      "undone",  "parked",       "abandoned"};
+
+int64_t *record_count(struct ledger_counts *counts, const char *status)
+{
+    int64_t *all[RECORD_STATUSES] = {&counts->running, &counts->compensating, &counts->ended,
+                                     &counts->undone,  &counts->parked,       &counts->abandoned};
+    for (int i = 0; status && i < RECORD_STATUSES; i++) {
+        if (strcmp(status, record_statuses[i]) == 0)
+            return all[i];
+    }
+    return NULL;
+}
+
 bool record_saga_is_over(const char *status)
 {
     return strcmp(status, "ended") == 0 || strcmp(status, "undone") == 0 ||

@@ -33,14 +33,15 @@
 
 /* Which of a table's records to visit. */
 enum record_list {
-    RECORDS_ALL,       /* not for meta, caller*, command, round and saga */
-    RECORDS_OPEN,      /* sagas "running", "compensating" or "parked" */
-    RECORDS_OVER,      /* sagas "ended", "undone" or "abandoned" */
-    RECORDS_AT_REST,   /* sagas that nobody carries on: all except "running" and "compensating" */
-    RECORDS_UNCLOSED,  /* sagas that are over, with "closed" 0 */
-    RECORDS_CLOSED,    /* ... with "closed" 1 */
-    RECORDS_STARTED,   /* all sagas, by the ids of their start events */
-    RECORDS_OF_CLIENT, /* all other commands; only records_commands_read asks for it */
+    RECORDS_ALL,        /* not for meta, caller*, command, round and saga */
+    RECORDS_OPEN,       /* sagas "running", "compensating" or "parked" */
+    RECORDS_OVER,       /* sagas "ended", "undone" or "abandoned" */
+    RECORDS_AT_REST,    /* sagas that nobody carries on: all except "running" and "compensating" */
+    RECORDS_UNCLOSED,   /* sagas that are over, with "closed" 0 */
+    RECORDS_CLOSED,     /* ... with "closed" 1 */
+    RECORDS_STARTED,    /* all sagas, by the ids of their start events */
+    RECORDS_OF_CLIENT,  /* commands of outside clients ("birth" is "") */
+    RECORDS_OF_SERVICE, /* all other commands; only records_commands_read asks for it */
 };
 
 struct record_field {
@@ -92,7 +93,8 @@ struct record_ops {
      * they are too many for one unit of work, some of them later. No new command comes with such a
      * number. */
     enum fh_code (*commands_close)(struct store_work *work, const char *caller, const char *birth,
-                                   const struct ledger_caller *closed, struct fh_error *error);
+                                   int64_t through, const json_t *still_open,
+                                   struct fh_error *error);
     /* See ledger_snapshot.h; `keys` is an array that is not empty. */
     enum fh_code (*key_places)(struct store_work *work, const json_t *keys,
                                bool (*visit)(void *context, const char *key, int64_t position),
@@ -118,6 +120,9 @@ struct record_ops {
 #define LEDGER_SLOT(name) __typeof__(ledger_##name) records_##name;
 RECORDS_FUNCTIONS(LEDGER_SLOT)
 LEDGER_SLOT(prepare) /* an engine may have more to do */
+/* For engines whose `each` also covers "caller" and commands of RECORDS_OF_SERVICE. */
+LEDGER_SLOT(commands_read)
+LEDGER_SLOT(callers_read)
 #undef LEDGER_SLOT
 #define RECORDS_SLOT(name) .name = records_##name,
 extern const struct ledger_snapshot_ops records_snapshots;
@@ -141,6 +146,10 @@ enum fh_code record_id(char id[static RECORD_ID_SIZE], struct fh_error *error, c
                        ...) __attribute__((format(printf, 3, 4)));
 /* A saga's number, from its record's id. */
 int64_t record_number(const json_t *saga);
+/* The values of a saga record's status, and the counter of each; NULL: no such status. */
+#define RECORD_STATUSES 6
+extern const char *const record_statuses[RECORD_STATUSES];
+int64_t *record_count(struct ledger_counts *counts, const char *status);
 /* Whether a saga with this status will never change again. */
 bool record_saga_is_over(const char *status);
 /* The exclusive bound that includes all numbers up to `number`. Sagas' numbers begin with 1. */
@@ -181,8 +190,9 @@ static inline enum fh_code records_each(struct store_work *work, const struct re
 }
 
 struct ledger_command record_command(const json_t *record); /* borrows its texts */
-/* A saga that starts, and an element of a step, as they are stored; where the step stands behind
- * its saga's id. */
+struct ledger_caller record_caller(const json_t *record);   /* so does this */
+/* A saga that starts, and an element of a step, as they are stored; and the part of the step's id
+ * that follows its saga's id. */
 json_t *records_saga(const struct store *store, const struct ledger_saga *saga,
                      const char *start_id);
 json_t *records_step(const struct ledger_step *step);

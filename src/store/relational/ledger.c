@@ -468,11 +468,3 @@ enum fh_code sql_ledger_migration_put(struct store_work *work, int64_t version, 
                       " VALUES (?1, ?2, ?3, ?4)";
     return ledger_do(work, sql, values, LEDGER_COUNT(values), &inserted, error);
 }
-
-const struct ledger_ops ledger_relational = {
-#define LEDGER_SLOT(name) .name = sql_ledger_##name,
-    LEDGER_FUNCTIONS(LEDGER_SLOT)
-#undef LEDGER_SLOT
-        .snapshots = &ledger_relational_snapshots,
-    .caller_look = sql_ledger_caller_look,
-};

@@ -127,34 +127,11 @@ static enum fh_code count_ledger(struct store *store, const struct copied_ledger
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static int column_at(const struct copied_ledger *ledger, const char *name)
-{
-    int at = 0;
-    while (strcmp(ledger->columns[at].name, name) != 0)
-        at++;
-    return at;
-}
-
-static enum fh_code append_part(char id[static RECORD_ID_SIZE], const char *name,
-                                const struct sql_value *value, struct fh_error *error)
-{
-    bool is_short = strcmp(name, "step") == 0 || strcmp(name, "element") == 0;
-    char before[RECORD_ID_SIZE];
-    memcpy(before, id, sizeof before);
-    const char *between = before[0] ? RECORD_SEPARATOR : "";
-    if (value->kind == SQL_INTEGER)
-        return record_id(id, error, "%s%s%0*" PRId64, before, between, is_short ? 9 : 19,
-                         value->integer);
-    return record_id(id, error, "%s%s%s", before, between, value->text);
-}
-
 static enum fh_code write_row(struct store_work *work, const struct copied_ledger *ledger,
                               const struct sql_value *row, struct fh_error *error)
 {
-    char id[RECORD_ID_SIZE] = "";
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < COPIED_PARTS_MAX && ledger->id[i] && code == FH_OK; i++)
-        code = append_part(id, ledger->id[i], &row[column_at(ledger, ledger->id[i])], error);
+    char id[RECORD_ID_SIZE];
+    enum fh_code code = copied_id(ledger, ledger->id, row, id, error);
     if (code != FH_OK)
         return code;
     struct arena *arena = json_arena_set(NULL);

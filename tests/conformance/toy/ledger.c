@@ -96,63 +96,6 @@ static enum fh_code outbox_id_at(struct store_work *work, int64_t at, char ret_i
     return FH_OK;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
-
-struct commands {
-    bool (*visit)(void *context, const struct ledger_command *command);
-    void *context;
-    const char *behind; /* this id */
-    int left;
-};
-
-static bool see_command(void *context, json_t *record)
-{
-    struct commands *commands = context;
-    struct ledger_command command = record_command(record);
-    if (command.birth[0] == '\0' || strcmp(record_word(record, "id"), commands->behind) <= 0)
-        return true;
-    return commands->visit(commands->context, &command) && --commands->left > 0;
-}
-
-static enum fh_code
-commands_read(struct store_work *work, const char *caller, const char *key, int limit,
-              bool (*visit)(void *context, const struct ledger_command *command), void *context,
-              struct fh_error *error)
-{
-    char behind[RECORD_ID_SIZE];
-    struct commands commands = {visit, context, behind, limit};
-    enum fh_code code = record_id(behind, error, "%s" RECORD_SEPARATOR "%s", caller, key);
-    if (code != FH_OK)
-        return code;
-    return records_each(work, &(struct record_range){.table = "command"}, see_command, &commands,
-                        error);
-}
-
-struct callers {
-    bool (*visit)(void *context, const char *caller, const char *birth,
-                  const struct ledger_caller *closed);
-    void *context;
-};
-
-static bool see_caller(void *context, json_t *record)
-{
-    const struct callers *callers = context;
-    struct ledger_caller closed = {record_integer(record, "closed_through"),
-                                   record_word(record, "still_open")};
-    return callers->visit(callers->context, record_word(record, "caller"),
-                          record_word(record, "birth"), &closed);
-}
-
-static enum fh_code callers_read(struct store_work *work,
-                                 bool (*visit)(void *context, const char *caller, const char *birth,
-                                               const struct ledger_caller *closed),
-                                 void *context, struct fh_error *error)
-{
-    struct callers callers = {visit, context};
-    return records_each(work, &(struct record_range){.table = "caller"}, see_caller, &callers,
-                        error);
-}
-
 /* ---- Sagas ----------------------------------------------------------------------------------- */
 
 static enum fh_code put_step(struct store_work *work, const char *saga,
@@ -186,14 +129,9 @@ static enum fh_code saga_start(struct store_work *work, struct ledger_event *eve
 
 static bool count_saga(void *context, json_t *record)
 {
-    struct ledger_counts *counts = context;
-    const char *status = record_word(record, "status");
-    counts->running += strcmp(status, "running") == 0;
-    counts->compensating += strcmp(status, "compensating") == 0;
-    counts->ended += strcmp(status, "ended") == 0;
-    counts->undone += strcmp(status, "undone") == 0;
-    counts->parked += strcmp(status, "parked") == 0;
-    counts->abandoned += strcmp(status, "abandoned") == 0;
+    int64_t *count = record_count(context, record_word(record, "status"));
+    if (count)
+        ++*count;
     return true;
 }
 
@@ -211,8 +149,8 @@ const struct ledger_ops toy_ledger = {
     .outbox_append = outbox_append,
     .outbox_read = outbox_read,
     .outbox_id_at = outbox_id_at,
-    .commands_read = commands_read,
-    .callers_read = callers_read,
+    .commands_read = records_commands_read,
+    .callers_read = records_callers_read,
     .saga_start = saga_start,
     .saga_counts = saga_counts,
     .snapshots = &records_snapshots,

@@ -45,6 +45,8 @@ static bool is_listed(enum record_list list, const json_t *record)
         return record_saga_is_over(status) && record_integer(record, "closed") == 1;
     case RECORDS_OF_CLIENT:
         return record_word(record, "birth")[0] == '\0';
+    case RECORDS_OF_SERVICE:
+        return record_word(record, "birth")[0] != '\0';
     case RECORDS_ALL:
     case RECORDS_STARTED:
     default:
@@ -155,7 +157,7 @@ static enum fh_code outbox_clear(struct store_work *work, int64_t through, struc
 struct closing {
     const char *caller, *birth;
     int64_t through;
-    json_t *still_open;
+    const json_t *still_open;
 };
 
 static bool is_closed(void *context, const char *id, const json_t *record)
@@ -169,16 +171,11 @@ static bool is_closed(void *context, const char *id, const json_t *record)
 }
 
 static enum fh_code commands_close(struct store_work *work, const char *caller, const char *birth,
-                                   const struct ledger_caller *closed, struct fh_error *error)
+                                   int64_t through, const json_t *still_open,
+                                   struct fh_error *error)
 {
-    struct closing closing = {caller, birth, closed->closed_through, NULL};
-    enum fh_code code =
-        json_parse(closed->still_open, strlen(closed->still_open), &closing.still_open, error);
-    if (code != FH_OK)
-        return code;
-    code = toy_remove(work, "command", is_closed, &closing, error);
-    json_decref(closing.still_open);
-    return code;
+    struct closing closing = {caller, birth, through, still_open};
+    return toy_remove(work, "command", is_closed, &closing, error);
 }
 
 static bool is_parked(void *context, const char *id, const json_t *value)
