@@ -57,9 +57,18 @@ static const char *state_text(struct saga_manager *manager, const struct ledger_
     return copy;
 }
 
-static enum fh_code put(struct saga_manager *manager, struct store_work *work, struct arena *arena,
-                        const struct saga_abandon *abandon, struct fh_error *error)
+struct abandoning {
+    struct saga_manager *manager;
+    const struct saga_abandon *abandon;
+    struct arena *arena;
+};
+
+static enum fh_code put(struct store_work *work, void *what, struct fh_error *error)
 {
+    const struct abandoning *abandoning = what;
+    struct saga_manager *manager = abandoning->manager;
+    const struct saga_abandon *abandon = abandoning->abandon;
+    struct arena *arena = abandoning->arena;
     struct ledger_saga row;
     enum fh_code code = ledger_saga_get(work, arena, abandon->birth, abandon->number, &row, error);
     if (code == FH_OK && saga_status_of(row.status) != SAGA_PARKED)
@@ -75,25 +84,6 @@ static enum fh_code put(struct saga_manager *manager, struct store_work *work, s
     row.updated_ms = world_wall_ms(manager->context->world);
     code = ledger_saga_update(work, &row, error);
     CRASH_POINT("abandon.recorded");
-    return code;
-}
-
-static enum fh_code store_once(struct saga_manager *manager, struct arena *arena,
-                               const struct saga_abandon *abandon, bool alone,
-                               struct fh_error *error)
-{
-    struct store_work *work;
-    enum fh_code code = store_begin(manager->context->store,
-                                    alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = put(manager, work, arena, abandon, error);
-    if (code != FH_OK) {
-        store_rollback(work);
-        return code;
-    }
-    code = store_commit(work, error);
-    CRASH_POINT("abandon.durable");
     return code;
 }
 
@@ -114,14 +104,11 @@ static enum fh_code read_targets(struct saga_manager *manager, const struct saga
 static enum fh_code end(struct saga_manager *manager, const struct saga_abandon *abandon,
                         const struct targets *targets, struct fh_error *error)
 {
-    struct work_tries tries = {0};
-    enum fh_code code;
+    struct abandoning abandoning = {manager, abandon, targets->arena};
     for (int i = 0; i < targets->count; i++)
         saga_closing_expect(manager, abandon->birth, targets->names[i]);
-    do {
-        *error = (struct fh_error){0};
-        code = store_once(manager, targets->arena, abandon, tries.alone, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
+    enum fh_code code = work_write(manager->context, put, &abandoning, -1, error);
+    CRASH_POINT("abandon.durable");
     for (int i = 0; i < targets->count; i++)
         saga_closing_came(manager, abandon->birth, targets->names[i], code == FH_OK);
     return code;

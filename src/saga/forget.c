@@ -14,28 +14,17 @@
 #include "work/batch.h"
 #include "work/retention.h"
 
-static enum fh_code forget_slice(struct saga_manager *manager, int64_t number_max,
-                                 int64_t before_ms, struct ledger_counts *ret_removed,
-                                 struct fh_error *error)
+struct forgetting {
+    int64_t number_max, before_ms;
+    struct ledger_counts removed;
+};
+
+static enum fh_code forget_slice(struct store_work *work, void *what, struct fh_error *error)
 {
-    struct work_context *context = manager->context;
-    struct work_tries tries = {0};
-    struct store_work *work;
-    enum fh_code code;
-    do {
-        code = store_begin(context->store, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work,
-                           error);
-        if (code != FH_OK)
-            continue;
-        code =
-            ledger_sagas_forget(work, number_max, before_ms, SAGA_FORGET_SLICE, ret_removed, error);
-        CRASH_POINT("forget.recorded");
-        if (code == FH_OK)
-            code = store_commit(work, error);
-        else
-            store_rollback(work);
-        CRASH_POINT("forget.durable");
-    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    struct forgetting *forgetting = what;
+    enum fh_code code = ledger_sagas_forget(work, forgetting->number_max, forgetting->before_ms,
+                                            SAGA_FORGET_SLICE, &forgetting->removed, error);
+    CRASH_POINT("forget.recorded");
     return code;
 }
 
@@ -43,24 +32,26 @@ enum fh_code saga_forget(struct saga_manager *manager, const struct retention *r
                          struct fh_error *error)
 {
     struct work_context *context = manager->context;
-    struct ledger_counts removed;
-    int64_t number_max, count;
-    int64_t before_ms = world_wall_ms(context->world) - retention->sagas_kept_ms;
+    struct forgetting forgetting = {.before_ms =
+                                        world_wall_ms(context->world) - retention->sagas_kept_ms};
+    const struct ledger_counts *removed = &forgetting.removed;
+    int64_t count;
     const struct ledger_counts *counts = &manager->counts;
     if (counts->ended + counts->undone + counts->abandoned == 0 && !context->leases)
         return FH_OK;
     enum fh_code code =
-        age_position(context, "sagas", retention->sagas_kept_ms, &number_max, error);
-    if (code != FH_OK || number_max == 0)
+        age_position(context, "sagas", retention->sagas_kept_ms, &forgetting.number_max, error);
+    if (code != FH_OK || forgetting.number_max == 0)
         return code;
     do {
-        code = forget_slice(manager, number_max, before_ms, &removed, error);
+        code = work_write(context, forget_slice, &forgetting, -1, error);
+        CRASH_POINT("forget.durable");
         if (code != FH_OK)
             return code;
-        count = removed.ended + removed.undone + removed.abandoned;
-        manager->counts.abandoned -= removed.abandoned;
-        manager->counts.ended -= removed.ended;
-        manager->counts.undone -= removed.undone;
+        count = removed->ended + removed->undone + removed->abandoned;
+        manager->counts.abandoned -= removed->abandoned;
+        manager->counts.ended -= removed->ended;
+        manager->counts.undone -= removed->undone;
         manager->forgotten += (uint64_t)count;
     } while (count == SAGA_FORGET_SLICE && !manager->stopping);
     return FH_OK;

@@ -33,7 +33,7 @@ enum fh_code saga_restored_show(struct saga_manager *manager, json_t **ret, stru
 /* How many entries of the report no operator has seen yet, including those left out. On a fiber. */
 int64_t saga_restored_waits(struct saga_manager *manager);
 /* An operator has seen to some entries. */
-enum fh_code saga_restored_seen(struct saga_manager *manager, const struct restored_seen *seen,
+enum fh_code saga_restored_seen(struct saga_manager *manager, struct restored_seen *seen,
                                 struct fh_error *error);
 
 #endif

@@ -73,8 +73,7 @@ enum fh_code saga_peer_store(struct saga_manager *manager, struct saga_target *t
     do {
         struct store_work *work;
         *error = (struct fh_error){0};
-        code = store_begin(manager->context->store,
-                           tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
+        code = store_begin(manager->context->store, work_tries_mode(&tries), &work, error);
         if (code)
             continue;
         code = peer_put(manager, target, fields, look, work, error);
@@ -194,23 +193,13 @@ int64_t saga_restored_waits(struct saga_manager *manager)
     return count;
 }
 
-enum fh_code saga_restored_seen(struct saga_manager *manager, const struct restored_seen *seen,
+static enum fh_code seen_put(struct store_work *work, void *what, struct fh_error *error)
+{
+    return restored_seen(work, what, error);
+}
+
+enum fh_code saga_restored_seen(struct saga_manager *manager, struct restored_seen *seen,
                                 struct fh_error *error)
 {
-    struct work_tries tries = {0};
-    enum fh_code code;
-    do {
-        struct store_work *work;
-        *error = (struct fh_error){0};
-        code = store_begin(manager->context->store,
-                           tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work, error);
-        if (code)
-            continue;
-        code = restored_seen(work, seen, error);
-        if (code)
-            store_rollback(work);
-        else
-            code = store_commit(work, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
-    return code;
+    return work_write(manager->context, seen_put, seen, -1, error);
 }

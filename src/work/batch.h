@@ -25,7 +25,16 @@ struct work_tries {
     int count;
     bool alone; /* the next try must be exclusive */
 };
-/* After a conflict: waits as long as is due, and says whether to try again. */
+static inline enum store_mode work_tries_mode(const struct work_tries *tries)
+{
+    return tries->alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
+}
+/* After a conflict: waits as long as necessary, and says whether to try again. */
 bool work_retry(struct work_context *context, struct work_tries *tries, int64_t deadline_ns);
+/* Runs `change` in a transaction without a handler, again after each conflict, until the deadline
+ * (-1: none). */
+typedef enum fh_code work_change(struct store_work *work, void *what, struct fh_error *error);
+enum fh_code work_write(struct work_context *context, work_change *change, void *what,
+                        int64_t deadline_ns, struct fh_error *error);
 
 #endif

@@ -59,7 +59,9 @@ static enum fh_code clock_keep(struct store_work *work, struct work_context *con
     if (keys->server_told)
         snprintf(text + length, sizeof text - (size_t)length, " %" PRId64,
                  keys->server_ahead_ms + monotonic_ms);
-    return ledger_meta_put(work, CLOCK_NAME, text, error);
+    enum fh_code code = ledger_meta_put(work, CLOCK_NAME, text, error);
+    CRASH_POINT("expiry.recorded");
+    return code;
 }
 
 /* Asks for the store server's clock, outside of transactions and seldom. If the server can't be
@@ -95,13 +97,12 @@ static int64_t passed_ms(struct work_context *context, const struct clocks *befo
     return passed > 0 ? passed : 0;
 }
 
-static enum fh_code clock_go_on(struct store_work *work, struct work_context *context,
-                                int64_t *unused, struct fh_error *error)
+static enum fh_code clock_go_on(struct store_work *work, void *what, struct fh_error *error)
 {
+    struct work_context *context = what;
     struct work_keys *keys = context->keys;
     char text[CLOCK_SIZE];
     struct clocks at;
-    (void)unused;
     enum fh_code code = ledger_meta_get(work, CLOCK_NAME, text, sizeof text, error);
     if (code != FH_OK)
         return code;
@@ -114,59 +115,46 @@ static enum fh_code clock_go_on(struct store_work *work, struct work_context *co
     return clock_keep(work, context, error);
 }
 
-static enum fh_code remove_slice(struct store_work *work, struct work_context *context,
-                                 int64_t *ret_removed, struct fh_error *error)
+struct expiring {
+    struct work_context *context;
+    int64_t removed;
+};
+
+static enum fh_code remove_slice(struct store_work *work, void *what, struct fh_error *error)
 {
-    int64_t before_ms = command_clock_ms(context) - COMMAND_CLIENT_KEPT_MS;
+    struct expiring *expiring = what;
+    int64_t before_ms = command_clock_ms(expiring->context) - COMMAND_CLIENT_KEPT_MS;
     enum fh_code code =
-        ledger_commands_expire(work, before_ms, COMMAND_EXPIRED_SLICE, ret_removed, error);
-    return code == FH_OK ? clock_keep(work, context, error) : code;
+        ledger_commands_expire(work, before_ms, COMMAND_EXPIRED_SLICE, &expiring->removed, error);
+    return code == FH_OK ? clock_keep(work, expiring->context, error) : code;
 }
 
-static enum fh_code in_a_work(struct work_context *context,
-                              enum fh_code (*run)(struct store_work *work,
-                                                  struct work_context *context, int64_t *ret,
-                                                  struct fh_error *error),
-                              int64_t *ret, struct fh_error *error)
+static enum fh_code write_durable(struct work_context *context, work_change *change, void *what,
+                                  struct fh_error *error)
 {
-    struct work_tries tries = {0};
-    struct store_work *work;
-    enum fh_code code;
-    do {
-        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
-        code = store_begin(context->store, mode, &work, error);
-        if (code != FH_OK)
-            continue;
-        code = run(work, context, ret, error);
-        CRASH_POINT("expiry.recorded");
-        if (code == FH_OK)
-            code = store_commit(work, error);
-        else
-            store_rollback(work);
-        CRASH_POINT("expiry.durable");
-    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    enum fh_code code = work_write(context, change, what, -1, error);
+    CRASH_POINT("expiry.durable");
     return code;
 }
 
 enum fh_code command_clock_start(struct work_context *context, struct fh_error *error)
 {
-    int64_t unused;
     look_at_server(context);
-    return in_a_work(context, clock_go_on, &unused, error);
+    return write_durable(context, clock_go_on, context, error);
 }
 
 enum fh_code command_expire(struct work_context *context, int64_t *ret_removed,
                             struct fh_error *error)
 {
+    struct expiring expiring = {.context = context};
     enum fh_code code;
-    int64_t removed;
     *ret_removed = 0;
     look_at_server(context);
     do {
-        removed = 0;
-        code = in_a_work(context, remove_slice, &removed, error);
+        expiring.removed = 0;
+        code = write_durable(context, remove_slice, &expiring, error);
         if (code == FH_OK)
-            *ret_removed += removed;
-    } while (code == FH_OK && removed == COMMAND_EXPIRED_SLICE);
+            *ret_removed += expiring.removed;
+    } while (code == FH_OK && expiring.removed == COMMAND_EXPIRED_SLICE);
     return code;
 }

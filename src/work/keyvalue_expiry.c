@@ -11,37 +11,26 @@
 #include "work/batch.h"
 #include "work/keyvalue.h"
 
-static enum fh_code sweep_once(struct work_context *context, enum store_mode mode,
-                               int64_t *ret_removed, struct fh_error *error)
+static enum fh_code sweep(struct store_work *work, void *what, struct fh_error *error)
 {
-    struct keyvalue_view view = {.now_ms = world_wall_ms(context->world)};
-    enum fh_code code = store_begin(context->store, mode, &view.work, error);
-    if (code != FH_OK)
-        return code;
-    code = keyvalue_engine(context->store)->sweep(&view, ret_removed, error);
+    struct store *store = work->store;
+    struct keyvalue_view view = {.work = work, .now_ms = world_wall_ms(store->world)};
+    int64_t *removed = what;
+    *removed = 0;
+    enum fh_code code = keyvalue_engine(store)->sweep(&view, removed, error);
     CRASH_POINT("sweep.recorded");
-    if (code == FH_OK)
-        code = store_commit(view.work, error);
-    else
-        store_rollback(view.work);
-    CRASH_POINT("sweep.durable");
     return code;
 }
 
 enum fh_code keyvalue_sweep_slice(struct work_context *context, bool *ret_more,
                                   struct fh_error *error)
 {
-    struct work_tries tries = {0};
-    int64_t removed;
-    enum fh_code code;
+    int64_t removed = 0;
     *ret_more = false;
     if (context->service->model != FH_KEY_VALUE || !keyvalue_engine(context->store)->sweep)
         return FH_OK;
-    do { /* again while it meets works of others */
-        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
-        removed = 0;
-        code = sweep_once(context, mode, &removed, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+    enum fh_code code = work_write(context, sweep, &removed, -1, error);
+    CRASH_POINT("sweep.durable");
     *ret_more = code == FH_OK && removed >= KEYVALUE_SWEEP_ROWS;
     return code;
 }

@@ -41,32 +41,18 @@ struct statement {
     int64_t epoch, beat;
 };
 
-static enum fh_code run_once(const struct statement *statement, enum store_mode mode,
-                             struct fh_error *error)
+static enum fh_code change(struct store_work *work, void *what, struct fh_error *error)
 {
-    struct store_work *work;
-    enum fh_code code = store_begin(statement->manager->context->store, mode, &work, error);
-    if (code != FH_OK)
-        return code;
-    code = statement->run(statement, work, error);
-    if (code == FH_OK)
-        return store_commit(work, error);
-    store_rollback(work);
-    return code;
+    const struct statement *statement = what;
+    return statement->run(statement, work, error);
 }
 
 /* A statement that conflicts is retried for as long as a tick lasts. */
-static enum fh_code run(const struct statement *statement, struct fh_error *error)
+static enum fh_code run(struct statement *statement, struct fh_error *error)
 {
     struct work_context *context = statement->manager->context;
-    struct work_tries tries = {0};
-    int64_t deadline_ns = world_in_ms(context->world, LEASE_TICK_MS);
-    enum fh_code code;
-    do {
-        *error = (struct fh_error){0};
-        code = run_once(statement, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, error);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, deadline_ns));
-    return code;
+    return work_write(context, change, statement, world_in_ms(context->world, LEASE_TICK_MS),
+                      error);
 }
 
 static enum fh_code run_renew(const struct statement *statement, struct store_work *work,
@@ -492,17 +478,4 @@ void lease_watch(struct lease_manager *manager, struct lease_watcher *watcher)
         return;
     watcher->next = manager->watchers;
     manager->watchers = watcher;
-}
-
-void lease_told(const struct lease_manager *manager,
-                void (*visit)(void *context, const json_t *told), void *context)
-{
-    for (int i = 0; manager && i < manager->member_count; i++) {
-        size_t n;
-        json_t *told;
-        if (strcmp(manager->members[i].owner, manager->life) == 0)
-            continue;
-        json_array_foreach (json_object_get(manager->members[i].note, "told"), n, told)
-            visit(context, told);
-    }
 }

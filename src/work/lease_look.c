@@ -245,3 +245,16 @@ void lease_plan(struct lease_manager *manager)
     free(items);
     free(planning);
 }
+
+void lease_told(const struct lease_manager *manager,
+                void (*visit)(void *context, const json_t *told), void *context)
+{
+    for (int i = 0; manager && i < manager->member_count; i++) {
+        size_t n;
+        json_t *told;
+        if (strcmp(manager->members[i].owner, manager->life) == 0)
+            continue;
+        json_array_foreach (json_object_get(manager->members[i].note, "told"), n, told)
+            visit(context, told);
+    }
+}

@@ -101,26 +101,16 @@ static bool mark_due(const struct marks *marks, int64_t now_ms, int64_t period_m
     return newest->position != last && newest->clock_ms + period_ms / 8 <= now_ms;
 }
 
-static enum fh_code marks_put(struct work_context *context, const char *name,
-                              const struct marks *marks, struct fh_error *error)
-{
+struct marking {
+    const char *name;
     char text[TEXT_SIZE];
-    struct work_tries tries = {0};
-    struct store_work *work;
-    enum fh_code code;
-    marks_format(marks, text);
-    do {
-        code = store_begin(context->store, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &work,
-                           error);
-        if (code != FH_OK)
-            continue;
-        code = ledger_meta_put(work, name, text, error);
-        CRASH_POINT("trim.marked");
-        if (code == FH_OK)
-            code = store_commit(work, error);
-        else
-            store_rollback(work);
-    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, -1));
+};
+
+static enum fh_code marks_put(struct store_work *work, void *what, struct fh_error *error)
+{
+    const struct marking *marking = what;
+    enum fh_code code = ledger_meta_put(work, marking->name, marking->text, error);
+    CRASH_POINT("trim.marked");
     return code;
 }
 
@@ -151,5 +141,7 @@ enum fh_code age_position(struct work_context *context, const char *name, int64_
     if (marks.count == AGE_MARKS_MAX || !mark_due(&marks, now_ms, period_ms, last))
         return FH_OK;
     marks.marks[marks.count++] = (struct mark){now_ms, last};
-    return marks_put(context, meta, &marks, error);
+    struct marking marking = {.name = meta};
+    marks_format(&marks, marking.text);
+    return work_write(context, marks_put, &marking, -1, error);
 }

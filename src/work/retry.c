@@ -9,7 +9,7 @@
 
 #include "work/batch.h"
 
-#define ALONE_TRIES_MAX 5
+#define EMBEDDED_TRIES_MAX 5
 #define SERVER_TRIES_MAX 60 /* at most half a minute of waiting, where no deadline ends it */
 #define SHARED_TRIES_MAX 8  /* of these, before it asks to be exclusive */
 #define PAUSE_MS_MIN 2
@@ -32,7 +32,7 @@ bool work_retry(struct work_context *context, struct work_tries *tries, int64_t 
     tries->count++;
     if (!context->store->ops->sequence) { /* one writer: nothing else can conflict */
         tries->alone = true;
-        return tries->count <= ALONE_TRIES_MAX;
+        return tries->count <= EMBEDDED_TRIES_MAX;
     }
     int64_t until_ns = world_monotonic_ns(context->world) + pause_ns(context->world, tries->count);
     if (tries->count > SERVER_TRIES_MAX || (deadline_ns >= 0 && until_ns >= deadline_ns))
@@ -40,4 +40,24 @@ bool work_retry(struct work_context *context, struct work_tries *tries, int64_t 
     tries->alone = tries->count > SHARED_TRIES_MAX;
     fiber_sleep_until(context->world, until_ns);
     return true;
+}
+
+enum fh_code work_write(struct work_context *context, work_change *change, void *what,
+                        int64_t deadline_ns, struct fh_error *error)
+{
+    struct work_tries tries = {0};
+    struct store_work *work;
+    enum fh_code code;
+    do {
+        *error = (struct fh_error){0};
+        code = store_begin(context->store, work_tries_mode(&tries), &work, error);
+        if (code != FH_OK)
+            continue;
+        code = change(work, what, error);
+        if (code == FH_OK)
+            code = store_commit(work, error);
+        else
+            store_rollback(work);
+    } while (code == FH_CONFLICT && error->retryable && work_retry(context, &tries, deadline_ns));
+    return code;
 }
