@@ -22,22 +22,22 @@ struct fh_saga_view {
 };
 
 struct handler_fence {
-    struct work_fence fence; /* first */
+    struct work_fence fence; /* must be first */
+    fh_work *w;
     struct saga_run *run;
     const struct saga_state *after;
     bool lost; /* another instance has the saga */
 };
 
-static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                          struct fh_error *error)
+static enum work_verdict check(struct work_fence *fence, struct store_work *work,
+                               struct fh_error *error)
 {
     struct handler_fence *handler = (struct handler_fence *)fence;
-    *ret_replied = false;
     enum fh_code code =
-        saga_record_put(w->store_work, handler->run, handler->after, &w->arena, error);
+        saga_record_put(work, handler->run, handler->after, &handler->w->arena, error);
     CRASH_POINT("saga.advanced");
     handler->lost = code == FH_CONFLICT && !error->retryable;
-    return code;
+    return work_verdict_of(code, error);
 }
 
 /* The state after the handler's success, ready to be stored. */
@@ -66,6 +66,7 @@ static enum fh_code run_work(struct saga_run *run, const struct saga_state *stat
     work_init(&w, context,
               undone ? run->type->definition->undone : run->type->calls[state->step].run);
     w.deadline_ns = world_in_ms(context->world, HANDLER_DEADLINE_MS);
+    fence->w = &w;
     w.fence = &fence->fence;
     w.saga = &view;
     w.trace = run->trace;

@@ -128,15 +128,14 @@ static enum fh_code members_run(struct work_gate *gate, int *ret_failed, struct 
             let_run(gate, member);
         if (member->work->failure.code != FH_OK) {
             *ret_failed = i;
-            if (error)
-                *error = member->work->failure;
+            *error = member->work->failure;
             return member->work->failure.code;
         }
     }
     return FH_OK;
 }
 
-static enum fh_code apply(struct work_context *context, struct work_gate *gate, fh_work *first,
+static enum fh_code apply(struct work_context *context, struct work_gate *gate,
                           struct work_fence *fence, enum store_mode mode, int *ret_failed,
                           struct fh_error *error)
 {
@@ -146,13 +145,8 @@ static enum fh_code apply(struct work_context *context, struct work_gate *gate, 
         return code;
     }
     CRASH_POINT("cursor.opened");
-    if (fence) {
-        bool replied = false;
-        struct store_work *own = first->store_work;
-        first->store_work = gate->store_work;
-        code = fence->check(first, fence, &replied, error);
-        first->store_work = own;
-    }
+    if (fence && fence->check(fence, gate->store_work, error) == WORK_IS_OVER)
+        code = error->code;
     CRASH_POINT("cursor.moved");
     if (code == FH_OK)
         code = members_run(gate, ret_failed, error);
@@ -187,10 +181,9 @@ static enum fh_code batch_once(struct work_context *context, struct work_gate *g
     enum fh_code code;
     if (*ret_failed >= 0) {
         code = gate->members[*ret_failed].work->failure.code;
-        if (error)
-            *error = gate->members[*ret_failed].work->failure;
+        *error = gate->members[*ret_failed].work->failure;
     } else {
-        code = apply(context, gate, gate->members[0].work, fence, mode, ret_failed, error);
+        code = apply(context, gate, fence, mode, ret_failed, error);
     }
     cancel(gate);
     return code;
@@ -211,7 +204,7 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
     enum fh_code code;
     struct work_tries tries = {0};
     for (;;) {
-        enum store_mode mode = tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE;
+        enum store_mode mode = work_tries_mode(&tries);
         code = batch_once(context, &gate, fence, mode, ret_failed, &why);
         if (code != FH_CONFLICT || !why.retryable ||
             !work_retry(context, &tries, works[0]->deadline_ns))
@@ -227,7 +220,7 @@ enum fh_code work_batch(struct work_context *context, fh_work **works, int count
     }
     if (code == FH_OK)
         context->counters.committed++;
-    else if (error)
+    else
         *error = why;
     free(gate.members);
     return code;

@@ -48,7 +48,8 @@ enum verdict {
 };
 
 struct command {
-    struct work_fence fence;
+    struct work_fence fence; /* first: it is cast from */
+    fh_work *w;
     const struct command_request *request;
     bool service, undo;
     const char *caller;
@@ -303,23 +304,23 @@ static enum fh_code see_position(fh_work *w, struct fh_error *error)
     return ledger_position(w->store_work, &w->context->position, error);
 }
 
-static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                          struct fh_error *error)
+static enum work_verdict check(struct work_fence *fence, struct store_work *work,
+                               struct fh_error *error)
 {
     struct command *command = (struct command *)fence;
+    fh_work *w = command->w;
     command->outcome = NULL;
-    enum fh_code code = judge(w, command, w->store_work, error);
+    enum fh_code code = judge(w, command, work, error);
     if (!code && command->newer)
-        code =
-            ledger_caller_set_newest(w->store_work, command->caller, command->incarnation, error);
+        code = ledger_caller_set_newest(work, command->caller, command->incarnation, error);
     if (!code && command->verdict == VERDICT_RUN && command->undo &&
         w->handler != command->request->undo) {
         /* Another instance did the step after the look before this transaction. */
         w->by_fence = true;
-        return error_set(error, FH_UNAVAILABLE, "The request to be undone was still under way.");
+        code = error_set(error, FH_UNAVAILABLE, "The request to be undone was still under way.");
     }
     if (code || command->verdict == VERDICT_RUN)
-        return code;
+        return work_verdict_of(code, error);
     w->reply_header_count = 0;
     code = answer(w, command, error);
     if (!code && command->verdict == VERDICT_SETTLE) {
@@ -328,8 +329,7 @@ static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replie
     }
     if (!code && command->service)
         code = see_position(w, error);
-    *ret_replied = true;
-    return code;
+    return code ? work_verdict_of(code, error) : WORK_IS_ANSWERED;
 }
 
 static enum fh_code record(fh_work *w, struct work_fence *fence, bool refused,
@@ -469,7 +469,7 @@ enum fh_code command_run(fh_work *w, const struct command_request *request)
 {
     struct fh_error error = {0};
     struct command *command = arena_alloc(&w->kept, sizeof *command);
-    *command = (struct command){.fence = {check, record}, .request = request};
+    *command = (struct command){.fence = {check, record}, .w = w, .request = request};
     enum fh_code code = parse(w, command, &error);
     if (code)
         return fail(w, code, 400, error.message);

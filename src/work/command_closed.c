@@ -23,7 +23,8 @@
 #include "work/restored.h"
 
 struct closing {
-    struct work_fence fence;
+    struct work_fence fence; /* first: it is cast from */
+    fh_work *w;
     const char *caller, *incarnation, *birth;
     struct ledger_caller told;
     struct restored_caller restored; /* birth NULL: the sender was not restored */
@@ -64,31 +65,32 @@ static enum fh_code store_closing(fh_work *w, struct closing *closing, struct fh
     return code;
 }
 
-static enum fh_code check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                          struct fh_error *error)
+static enum work_verdict check(struct work_fence *fence, struct store_work *work,
+                               struct fh_error *error)
 {
     struct closing *closing = (struct closing *)fence;
+    fh_work *w = closing->w;
     char newest[ID_SIZE];
-    enum fh_code code = ledger_caller_newest(w->store_work, closing->caller, newest, error);
+    enum fh_code code = ledger_caller_newest(work, closing->caller, newest, error);
     if (code)
-        return code;
-    *ret_replied = true;
+        return work_verdict_of(code, error);
     w->replied = true;
     int order = strcmp(closing->incarnation, newest);
     if (order < 0) {
         w->reply_status = 403;
         w->reply_body = problem_new(403, "A newer incarnation of the sender is known.", NULL);
-        return FH_OK;
+        return WORK_IS_ANSWERED;
     }
     if (order > 0)
-        code =
-            ledger_caller_set_newest(w->store_work, closing->caller, closing->incarnation, error);
+        code = ledger_caller_set_newest(work, closing->caller, closing->incarnation, error);
     if (!code && closing->restored.birth) {
-        code = restored_caller_heard(w->store_work, w->context->service->name, &closing->restored,
-                                     w->now_ms, error);
+        code = restored_caller_heard(work, w->context->service->name, &closing->restored, w->now_ms,
+                                     error);
         CRASH_POINT("closing.reported");
     }
-    return code ? code : store_closing(w, closing, error);
+    if (!code)
+        code = store_closing(w, closing, error);
+    return code ? work_verdict_of(code, error) : WORK_IS_ANSWERED;
 }
 
 static void let_fence_decide(fh_work *w)
@@ -151,7 +153,7 @@ static enum fh_code parse(fh_work *w, const char *from, struct closing *closing,
 enum fh_code command_closed_run(fh_work *w, const char *from)
 {
     struct fh_error error = {0};
-    struct closing closing = {.fence = {.check = check}};
+    struct closing closing = {.fence = {.check = check}, .w = w};
     struct arena *before = json_arena_set(&w->kept);
     enum fh_code code = parse(w, from, &closing, &error);
     if (code) {

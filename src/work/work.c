@@ -177,12 +177,13 @@ static void open_write(fh_work *w)
         fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
     if (was_in_time && w->deadline_ns > 0)
         w->store_work->deadline_ns = w->deadline_ns;
-    bool replied = false;
     CRASH_POINT("work.opened");
-    if (w->fence && w->fence->check(w, w->fence, &replied, &error) != FH_OK)
+    enum work_verdict verdict =
+        w->fence ? w->fence->check(w->fence, w->store_work, &error) : WORK_GOES_ON;
+    if (verdict == WORK_IS_OVER)
         work_fail(w, &error);
     CRASH_POINT("work.fenced");
-    if (replied)
+    if (verdict == WORK_IS_ANSWERED)
         work_end_handler(w, ENDED_BY_FENCE);
 }
 
@@ -350,8 +351,7 @@ void work_committed(fh_work *w)
  * durable. */
 static enum fh_code run_apart(fh_work *w)
 {
-    error_set(&w->failure, FH_CONFLICT, "What the unit of work has read was not committed.");
-    w->failure.retryable = true;
+    error_retry(&w->failure, FH_CONFLICT, "What the unit of work has read was not committed.");
     set_problem(w, &w->failure);
     return FH_CONFLICT;
 }
@@ -407,9 +407,10 @@ static enum fh_code refusal_try(fh_work *w, enum store_mode mode, struct fh_erro
     enum fh_code code = store_begin(w->context->store, mode, &w->store_work, error);
     if (code != FH_OK)
         return code;
-    bool replied = false;
-    code = w->fence->check(w, w->fence, &replied, error);
-    if (code == FH_OK && !replied)
+    enum work_verdict verdict = w->fence->check(w->fence, w->store_work, error);
+    if (verdict == WORK_IS_OVER)
+        code = error->code;
+    else if (verdict == WORK_GOES_ON)
         code = w->fence->record(w, w->fence, true, error);
     struct store_work *store_work = w->store_work;
     w->store_work = NULL;
@@ -430,7 +431,7 @@ static enum fh_code record_refusal(fh_work *w)
     struct work_tries tries = {0};
     enum fh_code code;
     do {
-        code = refusal_try(w, tries.alone ? STORE_WRITE_EXCLUSIVE : STORE_WRITE, &error);
+        code = refusal_try(w, work_tries_mode(&tries), &error);
     } while (code == FH_CONFLICT && error.retryable &&
              work_retry(w->context, &tries, w->deadline_ns));
     json_arena_set(before);

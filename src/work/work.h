@@ -55,11 +55,24 @@ struct work_context {
     struct trouble troubles[TROUBLE_KINDS];
 };
 
-/* The fence: a work's first statements. FH_OK: go on. Anything else ends the work; a fence that
- * answers in place of the handler sets w's reply and returns with *ret_replied true. */
+/* What a fence found. */
+enum work_verdict {
+    WORK_GOES_ON,
+    WORK_IS_ANSWERED, /* the fence has set the answer; the handler has nothing more to do */
+    WORK_IS_OVER,     /* `error` says why */
+};
+
+static inline enum work_verdict work_verdict_of(enum fh_code code, struct fh_error *error)
+{
+    if (code != FH_OK)
+        error->code = code;
+    return code == FH_OK ? WORK_GOES_ON : WORK_IS_OVER;
+}
+
+/* The fence: the first statements of a transaction. */
 struct work_fence {
-    enum fh_code (*check)(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                          struct fh_error *error);
+    enum work_verdict (*check)(struct work_fence *fence, struct store_work *work,
+                               struct fh_error *error);
     /* The last statement: after the finish hooks if the handler succeeded (w->reply_status < 400),
      * or in a transaction of its own if it refused. NULL: nothing is recorded, and a refusal needs
      * no transaction. */

@@ -161,25 +161,23 @@ bool resync_load(struct subscription *s)
 
 /* ---- transactions -------------------------------------------------------------------------- */
 
-static enum fh_code fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                                struct fh_error *error)
+static enum work_verdict fence_check(struct work_fence *fence, struct store_work *work,
+                                     struct fh_error *error)
 {
     struct resync_fence *own = (struct resync_fence *)fence;
     struct subscription *s = own->subscription;
-    const struct ledger_snapshot_ops *ops = ledger_snapshots(w->store_work->store);
-    *ret_replied = false;
+    const struct ledger_snapshot_ops *ops = ledger_snapshots(work->store);
     enum fh_code code =
-        ledger_cursor_move(w->store_work, s->source, s->partition, &s->cursor, &own->cursor, error);
+        ledger_cursor_move(work, s->source, s->partition, &s->cursor, &own->cursor, error);
     if (code == FH_OK)
-        code =
-            ops->resync_move(w->store_work, s->source, s->partition, &s->resync, &own->next, error);
+        code = ops->resync_move(work, s->source, s->partition, &s->resync, &own->next, error);
     own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK && own->begins)
-        code = ops->parked_clear(w->store_work, s->source, s->partition, error);
+        code = ops->parked_clear(work, s->source, s->partition, error);
     for (int i = 0; i < own->count && code == FH_OK; i++)
-        code = ops->applied_put(w->store_work, s->source, s->partition, s->resync.type,
-                                own->rows[i].key, own->rows[i].position, s->resync.resync, error);
-    return code;
+        code = ops->applied_put(work, s->source, s->partition, s->resync.type, own->rows[i].key,
+                                own->rows[i].position, s->resync.resync, error);
+    return work_verdict_of(code, error);
 }
 
 bool resync_work(struct subscription *s, struct resync_fence *fence,

@@ -63,19 +63,18 @@ static bool is_outage(enum fh_code code, const struct fh_error *error, const fh_
 static enum fh_code fence_alone(struct work_context *context, struct work_fence *fence,
                                 struct fh_error *error)
 {
-    bool replied;
-    fh_work bare = {.context = context};
-    enum fh_code code = store_begin(context->store, STORE_WRITE, &bare.store_work, error);
+    struct store_work *work;
+    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, error);
     if (code != FH_OK)
         return code;
     CRASH_POINT("fence.opened");
-    code = fence->check(&bare, fence, &replied, error);
+    enum work_verdict verdict = fence->check(fence, work, error);
     CRASH_POINT("fence.checked");
-    if (code != FH_OK) {
-        store_rollback(bare.store_work);
-        return code;
+    if (verdict == WORK_IS_OVER) {
+        store_rollback(work);
+        return error->code;
     }
-    code = store_commit(bare.store_work, error);
+    code = store_commit(work, error);
     CRASH_POINT("fence.durable");
     return code;
 }
@@ -229,21 +228,20 @@ static enum fh_code park_planned(struct store_work *work, struct cursor_fence *o
     return code;
 }
 
-static enum fh_code cursor_fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                                       struct fh_error *error)
+static enum work_verdict cursor_fence_check(struct work_fence *fence, struct store_work *work,
+                                            struct fh_error *error)
 {
     struct cursor_fence *own = (struct cursor_fence *)fence;
     const struct subscription *s = own->apply->subscription;
-    *ret_replied = false;
     own->moved = own->stale = own->full = false;
     enum fh_code code =
-        ledger_cursor_move(w->store_work, s->source, s->partition, &s->cursor, &own->next, error);
-    own->moved = code == FH_CONFLICT && !(error && error->retryable);
+        ledger_cursor_move(work, s->source, s->partition, &s->cursor, &own->next, error);
+    own->moved = code == FH_CONFLICT && !error->retryable;
     if (code == FH_OK)
-        code = plan_check(w->store_work, own, error);
+        code = plan_check(work, own, error);
     if (code == FH_OK)
-        code = park_planned(w->store_work, own, error);
-    return code;
+        code = park_planned(work, own, error);
+    return work_verdict_of(code, error);
 }
 
 /* ---- one transaction ----------------------------------------------------------------------- */

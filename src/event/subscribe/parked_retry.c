@@ -30,16 +30,15 @@ struct take_fence {
     bool overtaken, unparked;
 };
 
-static enum fh_code take_fence_check(fh_work *w, struct work_fence *fence, bool *ret_replied,
-                                     struct fh_error *error)
+static enum work_verdict take_fence_check(struct work_fence *fence, struct store_work *work,
+                                          struct fh_error *error)
 {
     struct take_fence *own = (struct take_fence *)fence;
     const struct ledger_parked *parked = own->parked;
-    *ret_replied = false;
-    enum fh_code code = ledger_parked_take(w->store_work, parked, &own->unparked, error);
+    enum fh_code code = ledger_parked_take(work, parked, &own->unparked, error);
     CRASH_POINT("retry.taken");
-    own->overtaken = code == FH_CONFLICT && !(error && error->retryable);
-    return code;
+    own->overtaken = code == FH_CONFLICT && !error->retryable;
+    return work_verdict_of(code, error);
 }
 
 /* The event stays where it is, now with the new error. */
