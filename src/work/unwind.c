@@ -12,7 +12,6 @@
 #include "work/work.h"
 
 #include <stdint.h>
-#include <string.h>
 
 static _Unwind_Reason_Code stop(int version, _Unwind_Action actions,
                                 _Unwind_Exception_Class exception_class,
@@ -33,14 +32,19 @@ static _Noreturn void unwind(fh_work *w);
 static void on_caught(_Unwind_Reason_Code reason, struct _Unwind_Exception *exception)
 {
     (void)reason;
-    unwind((fh_work *)((char *)exception - offsetof(fh_work, ending.exception)));
+    fh_work *w = ((struct work_unwinding *)exception)->w;
+    if (exception == &w->ending.unwindings[w->ending.count - 1].exception)
+        unwind(w);
 }
 
 static _Noreturn void unwind(fh_work *w)
 {
-    memset(&w->ending.exception, 0, sizeof w->ending.exception);
-    w->ending.exception.exception_cleanup = on_caught;
-    _Unwind_ForcedUnwind(&w->ending.exception, stop, w);
+    if (w->ending.count == WORK_UNWINDINGS_MAX)
+        error_assertion_failed("a handler does not catch what ends it again and again", __FILE__,
+                               __LINE__);
+    struct work_unwinding *unwinding = &w->ending.unwindings[w->ending.count++];
+    *unwinding = (struct work_unwinding){.exception.exception_cleanup = on_caught, .w = w};
+    _Unwind_ForcedUnwind(&unwinding->exception, stop, w);
     error_assertion_failed("a handler's frames can be unwound", __FILE__, __LINE__);
 }
 

@@ -304,6 +304,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     jmp_buf fail_to;
     w->fail_to = &fail_to;
     w->ending.frame = __builtin_frame_address(0);
+    w->ending.count = 0;
     switch (_setjmp(fail_to)) {
     case RAN_TO_ITS_END: {
         w->handler(w);

@@ -93,6 +93,8 @@ struct work_reply_header {
 #define WORK_REPLY_HEADERS_MAX 8 /* the handler's */
 #define WORK_REPLY_HEADERS_OWN 3 /* Freehold's: outcome, position, saga */
 
+#define WORK_UNWINDINGS_MAX 8 /* one more for each catch in which a call ends the handler again */
+
 enum work_phase { WORK_ASKING, WORK_OPEN, WORK_ENDED };
 
 struct fh_work {
@@ -130,7 +132,11 @@ struct fh_work {
     struct work_deferred *deferred;
     jmp_buf *fail_to;
     struct work_ending { /* belongs to unwind.c */
-        struct _Unwind_Exception exception;
+        struct work_unwinding {
+            struct _Unwind_Exception exception; /* first: it is cast from */
+            fh_work *w;
+        } unwindings[WORK_UNWINDINGS_MAX];
+        int count;
         const void *frame; /* the frame that calls the handler */
         int how;
     } ending;

@@ -68,6 +68,23 @@ void put_note(fh_work *w)
 }
 
 /* So is one that asks for more where it was caught, which ends it once more, and once more. */
+void patch_note(fh_work *w)
+{
+    Counted outer("outer");
+    try {
+        try {
+            insert(w, "refuse");
+        } catch (...) {
+            Counted first("first");
+            insert(w, "refuse");
+        }
+    } catch (...) {
+        Counted second("second");
+        fh_fail(w, 422, "Once more.");
+    }
+    fh_reply(w, 200, nullptr);
+}
+
 void get_note(fh_work *w)
 {
     Counted sql("SELECT id, text FROM notes WHERE id = :id");
@@ -85,5 +102,6 @@ FH_SERVICE(notes, .model = FH_RELATIONAL,
            .routes = {
                {.method = "POST", .path = "/api/notes", .handler = post_note, .body = note_shape},
                {.method = "PUT", .path = "/api/notes", .handler = put_note},
-               {.method = "GET", .path = "/api/notes/{id:int}", .handler = get_note},
+               {.method = "PATCH", .path = "/api/notes", .handler = patch_note},
+{.method = "GET", .path = "/api/notes/{id:int}", .handler = get_note},
                {.method = "GET", .path = "/api/alive", .handler = get_alive}});

@@ -34,3 +34,10 @@ FH_TEST_OF(notes, what_ends_a_handler_can_not_be_caught)
     fh_test_request(t, 404, "notes", "GET /api/notes/1", NULL);
     expect_nobody_alive(t);
 }
+
+FH_TEST_OF(notes, nor_can_what_ends_it_once_more)
+{
+    fh_test_request(t, 422, "notes", "PATCH /api/notes", NULL);
+    fh_test_request(t, 404, "notes", "GET /api/notes/1", NULL);
+    expect_nobody_alive(t);
+}
