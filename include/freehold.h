@@ -203,9 +203,9 @@ struct fh_rows { /* a member of fh_service: its offset, and the size and number 
     uint32_t at, size, count;
 };
 struct fh_layout {
-    uint32_t field_size, step_size; /* of fh_service, fh_field, fh_step */
-    uint32_t cplusplus;             /* 1: handlers may hold objects with destructors */
-    uint32_t count;                 /* of `members` */
+    uint32_t service_size, field_size, step_size; /* of fh_service, fh_field, fh_step */
+    uint32_t cplusplus; /* 1: handlers may hold objects with destructors */
+    uint32_t count;     /* of `members` */
     struct fh_rows members[16];
 };
 
@@ -241,6 +241,7 @@ struct fh_service {
 #define FH_CPLUSPLUS 0
 #endif
 static const struct fh_layout fh_layout __attribute__((unused)) = {
+    sizeof(fh_service),
     sizeof(fh_field),
     sizeof(fh_step),
     FH_CPLUSPLUS,

@@ -116,7 +116,7 @@ static const fh_service *read_older(const fh_service *declared)
 static bool is_newer(const struct fh_layout *layout)
 {
     if (layout->field_size > fh_layout.field_size || layout->step_size > fh_layout.step_size ||
-        layout->count > fh_layout.count)
+        layout->service_size > fh_layout.service_size || layout->count > fh_layout.count)
         return true;
     for (uint32_t i = 0; i < layout->count; i++) {
         if (layout->members[i].size > fh_layout.members[i].size ||
@@ -128,7 +128,8 @@ static bool is_newer(const struct fh_layout *layout)
 
 static bool is_ours(const struct fh_layout *layout)
 {
-    return layout->field_size == fh_layout.field_size && layout->step_size == fh_layout.step_size &&
+    return layout->service_size == fh_layout.service_size &&
+           layout->field_size == fh_layout.field_size && layout->step_size == fh_layout.step_size &&
            layout->count == fh_layout.count &&
            memcmp(layout->members, fh_layout.members,
                   fh_layout.count * sizeof fh_layout.members[0]) == 0;

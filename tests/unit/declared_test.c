@@ -47,6 +47,7 @@ struct old_service {
     }
 
 static const struct fh_layout old_layout = {
+    .service_size = sizeof(struct old_service),
     .field_size = sizeof(struct old_field),
     .step_size = sizeof(struct old_step),
     .count = 9,
@@ -101,6 +102,18 @@ static void a_declaration_of_this_header_is_used_as_it_stands(void **state)
 }
 
 /* One that was forgotten in the list would be read of no object file but those of this header. */
+static void every_member_of_a_declaration_is_listed(void **state)
+{
+    size_t at = offsetof(fh_service, name);
+    (void)state;
+    for (uint32_t i = 0; i < fh_layout.count; i++) {
+        const struct fh_rows *member = &fh_layout.members[i];
+        assert_true(member->at >= at && member->at - at < sizeof(void *)); /* but for padding */
+        at = member->at + (size_t)member->size * member->count;
+    }
+    assert_true(sizeof(fh_service) - at < sizeof(void *));
+}
+
 static void what_an_older_declaration_says_is_read_and_the_rest_is_zero(void **state)
 {
     struct declared declared;
@@ -149,6 +162,9 @@ static void a_newer_declaration_and_another_abi_are_refused(void **state)
     newer.members[2].size += 8;
     assert_refused(&service, "newer freehold.h");
     newer = fh_layout;
+    newer.service_size += 8;
+    assert_refused(&service, "newer freehold.h");
+    newer = fh_layout;
     newer.count++;
     assert_refused(&service, "newer freehold.h");
     newer = fh_layout;
@@ -164,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_declaration_of_this_header_is_used_as_it_stands),
+        cmocka_unit_test(every_member_of_a_declaration_is_listed),
         cmocka_unit_test(what_an_older_declaration_says_is_read_and_the_rest_is_zero),
         cmocka_unit_test(a_newer_declaration_and_another_abi_are_refused),
     };
