@@ -23,6 +23,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/protocol.h"
+
 /* RFC 9110, 5.6.2. */
 static bool is_token_character(char c)
 {
@@ -97,9 +99,9 @@ static char *copy(struct head *head, const char *text, size_t length)
 }
 
 /* Headers that decide who asks for what, and how often: duplicates would be ambiguous. */
-static const char *const singles[] = {"Content-Type",     "Authorization",     "Idempotency-Key",
-                                      "Freehold-From",    "Freehold-To",       "Freehold-Undo",
-                                      "Freehold-Attempt", "Freehold-Deadline", "Freehold-Token"};
+static const char *const singles[] = {
+    "Content-Type",  "Authorization",    "Idempotency-Key",   "Freehold-From",  "Freehold-To",
+    "Freehold-Undo", "Freehold-Attempt", "Freehold-Deadline", "Freehold-Token", PROTOCOL_HEADER};
 
 /* Most names differ in their first letter, and each request takes many comparisons. */
 static bool is_name(const char *name, const char *wanted)

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/protocol.h"
+
 #define BUFFER_KEPT_MAX ((size_t)32 << 10)
 #define SENT_LENGTH_MAX ((size_t)32 << 10)
 /* Less than the server's idle timeout, so that a kept connection is seldom found closed. */
@@ -236,7 +238,7 @@ static void add_line(struct transfer *transfer, size_t *places, int *count, cons
 static bool set_headers(struct transfer *transfer)
 {
     const struct world_request *request = transfer->request;
-    size_t places[WORLD_HEADERS_MAX + 4];
+    size_t places[WORLD_HEADERS_MAX + 5];
     int count = 0;
     add_line(transfer, places, &count, "Accept", NULL);
     add_line(transfer, places, &count, "Expect", NULL);
@@ -253,6 +255,8 @@ static bool set_headers(struct transfer *transfer)
         }
         add_line(transfer, places, &count, header->name, header->value);
     }
+    if (!request->url) /* to a service of this system */
+        add_line(transfer, places, &count, PROTOCOL_HEADER, PROTOCOL_TEXT(PROTOCOL_VERSION));
     const struct http_client *client = transfer->client;
     const char *proof = client->signer.sign && !request->url
                             ? client->signer.sign(client->signer.context, request->service)

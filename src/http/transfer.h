@@ -29,7 +29,7 @@ struct transfer {
     bool sending; /* it has been sent once */
     struct world_timer deadline;
     struct text sent; /* the header lines, each ending with NUL */
-    struct curl_slist lines[WORLD_HEADERS_MAX + 4];
+    struct curl_slist lines[WORLD_HEADERS_MAX + 5];
     char failure[192]; /* "": none */
     struct text answer;
     struct text head; /* names and values, each ending with NUL */

@@ -18,6 +18,7 @@
 #include "call/trace.h"
 #include "http/path.h"
 #include "http/prefer.h"
+#include "http/protocol.h"
 #include "saga/run.h"
 #include "service/audience.h"
 #include "service/runtime.h"
@@ -478,6 +479,10 @@ void exchange_incoming(void *context, struct http_incoming *incoming)
     struct runtime *runtime = context;
     if (runtime->requests_drained) { /* on a connection that stayed open: the store may be closed */
         turn_away(incoming, TURNED_AWAY("The service is stopping."), true);
+        return;
+    }
+    if (!protocol_is_understood(http_request_header(incoming->request, PROTOCOL_HEADER))) {
+        turn_away(incoming, TURNED_AWAY(PROTOCOL_NOT_UNDERSTOOD), false);
         return;
     }
     bool may_change = strcmp(incoming->method, "GET") != 0;

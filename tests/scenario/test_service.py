@@ -153,6 +153,15 @@ def test_it_shows_that_it_lives_and_what_it_does(users):
     assert users.metric("freehold_works_committed_total") >= 1
 
 
+@pytest.mark.parametrize("version, status", [(None, 200), ("0", 200), ("1", 200), ("2", 503), ("01", 503), ("", 503)])
+def test_requests_of_this_protocol_and_the_one_before_are_understood(users, version, status):
+    id = users.add(f"protocol {version}").body["id"]
+    answer = users.ask("GET", f"/api/users/{id}", headers={} if version is None else {"Freehold-Protocol": version})
+    assert answer.status == status
+    if status == 503:
+        assert "it knows 0 and 1" in answer.body["detail"] and answer.headers["retry-after"] == "1"
+
+
 def test_reading_is_no_durable_work(users):
     id = users.add("read").body["id"]
     before = users.metric("freehold_works_committed_total")

@@ -168,7 +168,7 @@ static void headers_go_out_and_come_back_in_lower_case(void **state)
     char expected[256];
     snprintf(expected, sizeof expected,
              "Host=127.0.0.1:%d;Content-Type=application/json;Idempotency-Key=k 1;"
-             "Freehold-From=orders/1;X=;Content-Length=2;",
+             "Freehold-From=orders/1;X=;Freehold-Protocol=1;Content-Length=2;",
              pair.site.port);
     assert_string_equal(seen_headers, expected);
     struct http_header header = {"Freehold-Outcome", "Done: yes "};
