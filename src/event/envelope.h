@@ -34,8 +34,9 @@ void envelope_row(struct text *out, const char *type, const char *key, int64_t p
                   const char *data, const struct fields *fields);
 void envelope_string(struct text *out, const char *string);
 
-/* The share in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the
+/* The partition in 0..count-1 to which a key belongs: FNV-1a, 64 bits, modulo count. Part of the
  * protocol: subscribers and publishers of different releases must agree on it. */
+#define ENVELOPE_SHARES_MAX 256
 unsigned envelope_partition(const char *key, unsigned count);
 
 #endif

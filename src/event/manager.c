@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "event/feed/feed.h"
+#include "event/feed/bus.h"
+#include "event/feed/snapshot.h"
 #include "event/outbox/slice.h"
+#include "event/outbox/subscribers.h"
 #include "event/subscribe/subscription.h"
 #include "store/ledger.h"
 #include "work/work.h"
@@ -22,6 +24,7 @@ struct event_manager *event_manager_new(struct work_context *context)
     manager->parked_keys_max = SUBSCRIBE_PARKED_KEYS_MAX;
     manager->parked_max = SUBSCRIBE_PARKED_MAX;
     map_init(&manager->subscribers);
+    manager->bus = &feed_bus;
     return manager;
 }
 
@@ -65,7 +68,8 @@ enum fh_code event_manager_start(struct event_manager *manager, struct fh_error 
     manager->listener = (struct store_listener){.heard = heard, .context = manager};
     store_listen(manager->context->store, &manager->listener);
     event_look_start(manager);
-    return subscribe_start(manager, error);
+    code = snapshot_check(manager->context->service, error);
+    return code == FH_OK ? subscribe_start(manager, error) : code;
 }
 
 void event_manager_committed(struct event_manager *manager, int64_t position, int count)
@@ -126,7 +130,7 @@ void event_manager_free(struct event_manager *manager)
         return;
     FH_ASSERT(event_manager_ended(manager));
     subscribe_release(manager);
-    feed_release(manager);
+    subscribers_release(manager);
     json_decref(manager->trimmed.subscribers);
     slice_free(manager);
     free(manager);

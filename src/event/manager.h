@@ -29,6 +29,7 @@
 #include "work/lease.h"
 #include "world/fiber.h"
 
+struct bus;
 struct event_slices;
 struct subscription;
 struct work_context;
@@ -68,6 +69,8 @@ struct event_manager {
     struct map subscribers;      /* of this service: struct subscriber by name and partition */
     bool recording;              /* a fiber is storing what they have reported */
     int64_t recorded_ns;
+    /* Brings other services' events: the feed, unless set before the start. */
+    const struct bus *bus;
     struct subscription *subscriptions; /* this service's own, in the order of `subscribes` */
     struct lease_watcher watcher;       /* of the leases of its partitions */
     int parked_keys_max, parked_max;    /* of one subscription; as in subscribe.h */

@@ -2,7 +2,7 @@
 /* A feed's answer: INCARNATION\nNEXT\nLAST\nBODY. What is taken moves the cursor forward only, and
  * its events ascend. */
 
-#include "event/subscribe/batch.h"
+#include "event/feed/bus.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ledger_cursor after = {.position = 5, .event_id = "e5"};
     struct batch *batch;
     struct fh_error error;
-    if (batch_parse(&answer, &after, 8, &batch, &error) == FH_OK) {
+    if (feed_batch_parse(&answer, &after, 8, &batch, &error) == FH_OK) {
         int64_t position = after.position;
         FH_ASSERT(batch->count <= 8);
         for (int i = 0; i < batch->count; i++) {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "event/subscribe/batch.h"
+#include "event/feed/bus.h"
 #include "event/envelope.h"
 
 /* ---- times ---- */
@@ -260,7 +260,7 @@ static enum fh_code parsed(const char *next, const char *last, const char *body,
     struct ledger_cursor cursor = {.position = after};
     struct fh_error error;
     snprintf(cursor.incarnation, sizeof cursor.incarnation, "%s", asked_incarnation);
-    return batch_parse(&answer, &cursor, count_max, ret, &error);
+    return feed_batch_parse(&answer, &cursor, count_max, ret, &error);
 }
 
 static void an_answer_becomes_a_batch(void **state)

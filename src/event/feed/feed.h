@@ -39,16 +39,6 @@
 #define FEED_WAIT_S_MAX 30
 /* An answer's body never exceeds this, except that one event is always sent. */
 #define FEED_BODY_SIZE_MAX ((size_t)1 << 20)
-#define FEED_SCAN_MAX 4096        /* outbox rows looked at in one snapshot */
-#define FEED_READERS_MAX 1024     /* long polls; what comes beyond is answered at once */
-#define FEED_SUBSCRIBERS_MAX 1024 /* names and shares remembered in memory */
-#define FEED_SHARES_MAX 256
-#define FEED_NAME_LENGTH_MAX 64
-/* Only events of other types came: told after this long, so that a busy neighbour's every commit
- * does not become an answer. */
-#define FEED_SKIPPED_HOLD_MS 1000
-/* `done` is written down this often at the most. */
-#define FEED_RECORD_INTERVAL_MS 1000
 
 #define FEED_HEADERS_MAX 5
 
@@ -74,11 +64,5 @@ void feed_problem(struct feed_answer *answer, int status, json_t *problem);
 /* 503 if another try may succeed, also after the store's server aborted a reading transaction: the
  * client asks again. Else 500. */
 int feed_status(const struct fh_error *error);
-/* Within the room: what a subscriber has committed (`done`) and read in this incarnation; written
- * down soon. */
-void feed_told(struct event_manager *manager, const char *name, const char *share, int64_t done,
-               int64_t seen);
-/* Within the room: forgets what subscribers have told. */
-void feed_release(struct event_manager *manager);
 
 #endif

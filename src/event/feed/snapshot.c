@@ -33,8 +33,10 @@
 #include "base/portion.h"
 #include "base/text.h"
 #include "event/envelope.h"
-#include "event/outbox/publish.h"
+#include "event/feed/query.h"
 #include "event/outbox/place.h"
+#include "event/outbox/publish.h"
+#include "event/outbox/subscribers.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "store/ledger_snapshot.h"
@@ -46,7 +48,7 @@
 
 static const fh_field snapshot_shape[] = {
     {"type", FH_STRING, .min = 1, .max = 255},
-    {"name", FH_STRING, .min = 1, .max = FEED_NAME_LENGTH_MAX, .optional = true},
+    {"name", FH_STRING, .min = 1, .max = SUBSCRIBERS_NAME_LENGTH_MAX, .optional = true},
     {"share", FH_STRING, .max = 16, .optional = true},
     {"after", FH_STRING, .min = 1, .max = OUTBOX_KEY_LENGTH_MAX, .optional = true},
     {"limit", FH_INT, .min = 0, .max = SNAPSHOT_ROWS_MAX, .optional = true},
@@ -401,7 +403,7 @@ static const char *page_prepare(struct page *page, const struct work_context *co
     if (!page->published)
         return "This service gives no state of that type.";
     *ret_status = 400;
-    if (!place_share(partition ? partition : "0/1", &page->partition_index, &page->partition_count))
+    if (!query_share(partition ? partition : "0/1", &page->partition_index, &page->partition_count))
         return "`share` must be I/N, with I from 0 to N - 1 and N from 1 to 256.";
     if (!fields_parse(json_object_get(page->typed, "fields"), &page->fields))
         return "`fields` must be names, or Type:name, separated by commas.";
@@ -428,11 +430,11 @@ static void answer_query(struct event_manager *manager, const json_t *typed,
     text_init(&page.body, SNAPSHOT_BODY_SIZE_MAX);
     enum fh_code code = read_page(manager, &page, &error);
     if (code == FH_OK && page.status == 200 && json_object_get(typed, "incarnation"))
-        feed_told(manager, json_string_value(json_object_get(typed, "name")),
-                  json_object_get(typed, "share")
-                      ? json_string_value(json_object_get(typed, "share"))
-                      : "0/1",
-                  integer_or(typed, "done", 0), integer_or(typed, "done", 0));
+        subscribers_told(manager, json_string_value(json_object_get(typed, "name")),
+                         json_object_get(typed, "share")
+                             ? json_string_value(json_object_get(typed, "share"))
+                             : "0/1",
+                         integer_or(typed, "done", 0), integer_or(typed, "done", 0));
     if (code == FH_OK) {
         answer_page(manager, &page, ret);
     } else {

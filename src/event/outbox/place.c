@@ -4,10 +4,7 @@
 
 #include "event/outbox/place.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "event/feed/feed.h"
 
 enum fh_code place_judge(struct store_work *work, int64_t last, int64_t position, const char *id,
                          enum place *ret, struct fh_error *error)
@@ -33,13 +30,4 @@ enum fh_code place_id(struct store_work *work, int64_t last, char ret[ID_SIZE],
     int64_t trimmed;
     enum fh_code code = ledger_outbox_trimmed(work, &trimmed, ret, error);
     return code == FH_OK && last > trimmed ? ledger_outbox_id_at(work, last, ret, error) : code;
-}
-
-bool place_share(const char *text, unsigned *ret_index, unsigned *ret_count)
-{
-    int length = 0;
-    if (sscanf(text, "%3u/%3u%n", ret_index, ret_count, &length) != 2)
-        return false;
-    return text[length] == '\0' && *ret_count >= 1 && *ret_count <= FEED_SHARES_MAX &&
-           *ret_index < *ret_count;
 }

@@ -13,7 +13,10 @@ enum place {
     PLACE_HERE,
     PLACE_AHEAD,   /* the store has not got that far */
     PLACE_ANOTHER, /* another event is there */
-    PLACE_TRIMMED,
+    PLACE_TRIMMED, /* the event there is gone: nobody can tell */
+    /* In another incarnation, which this store does not continue; never returned by place_judge,
+     * which knows no incarnations. */
+    PLACE_ELSEWHERE,
 };
 
 /* Judges a place in the same snapshot as whatever depends on the result; `last` is the store's
@@ -23,7 +26,5 @@ enum fh_code place_judge(struct store_work *work, int64_t last, int64_t position
 /* The id of the event at `last`, even if it was trimmed; "" when `last` is 0. */
 enum fh_code place_id(struct store_work *work, int64_t last, char ret[ID_SIZE],
                       struct fh_error *error);
-/* "I/N" in a query: false when it is none. */
-bool place_share(const char *text, unsigned *ret_index, unsigned *ret_count);
 
 #endif

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/feed/query.h"
+#include "event/feed/snapshot.h"
 #include "event/resync/page.h"
 #include "event/resync/parts.h"
-#include "event/feed/snapshot.h"
 #include "world/world.h"
 
 #define PATH_SIZE_MAX ((size_t)32 << 10)
@@ -24,16 +25,16 @@ void resync_ask_init(struct resync_asking *asking, struct subscription *s,
     text_init(path, PATH_SIZE_MAX);
     text_printf(path, SNAPSHOT_PATH "?name=%s&share=%s&limit=%d&type=",
                 s->manager->context->service->name, s->partition, limit);
-    subscription_encode(path, asking->subscribed->type);
+    query_encode(path, asking->subscribed->type);
     if (limit > 0) {
         text_printf(path, "&incarnation=%s&done=%" PRId64 "&seen=%" PRId64 "&seen_id=%s",
                     s->cursor.incarnation, s->cursor.position, at->seen_position, at->seen_id);
         if (at->after[0]) {
             text_add(path, "&after=");
-            subscription_encode(path, at->after);
+            query_encode(path, at->after);
         }
     }
-    subscription_add_fields(path, asking->subscribed, &separator);
+    query_add_fields(path, asking->subscribed, &separator);
     FH_ASSERT(!path->overflow);
 }
 

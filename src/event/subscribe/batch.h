@@ -10,7 +10,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "store/ledger.h"
-#include "world/world.h"
 
 struct batch_event {
     json_t *envelope;
@@ -30,11 +29,14 @@ struct batch {
     struct batch *following;    /* the next batch in a queue */
 };
 
-/* From a 200 to a request behind `after`. FH_INVALID says what of it no feed answers: a missing
- * header, no JSON, another incarnation than the one asked for, events out of order, before `after`
- * or beyond what was scanned, more than `count_max`. */
-enum fh_code batch_parse(const struct world_request *answer, const struct ledger_cursor *after,
-                         int count_max, struct batch **ret, struct fh_error *error);
+/* For buses: an empty batch, in which the bus sets `next` and `last`. NULL: no memory. */
+struct batch *batch_new(struct fh_error *error);
+/* Then adds the received events. `envelopes`, an array as in envelope.h, is on the batch's arena
+ * (json_arena_set) and is referenced, not copied. FH_INVALID: an event lacks a required member;
+ * events are out of order, not after `after`, beyond `next`, or more than `count_max`; or `next` is
+ * before `after` or beyond `last`. */
+enum fh_code batch_take(struct batch *batch, json_t *envelopes, int64_t after, int count_max,
+                        struct fh_error *error);
 void batch_free(struct batch *batch);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "event/feed/feed.h"
+#include "event/envelope.h"
 #include "store/ledger.h"
 #include "work/batch.h"
 #include "work/work.h"
@@ -72,11 +72,11 @@ enum fh_code partitions_count(struct event_manager *manager, const char *source,
         *error = (struct fh_error){0};
         code = try_once(manager, source, &found, error);
     } while (code == FH_CONFLICT && error->retryable && work_retry(manager->context, &tries, -1));
-    if (code == FH_OK && (found.partitions < 1 || found.partitions > FEED_SHARES_MAX))
+    if (code == FH_OK && (found.partitions < 1 || found.partitions > ENVELOPE_SHARES_MAX))
         code = error_set(
             error, FH_INVALID,
             "The cursors of %s in the store are for %u partitions; there can be from 1 to %d.",
-            source, found.partitions, FEED_SHARES_MAX);
+            source, found.partitions, ENVELOPE_SHARES_MAX);
     if (code == FH_OK)
         *ret = found.partitions;
     return code;

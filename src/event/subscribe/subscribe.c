@@ -18,7 +18,6 @@
 #include "event/subscribe/parked.h"
 #include "event/resync/resync.h"
 #include "event/subscribe/partitions.h"
-#include "event/feed/snapshot.h"
 #include "event/subscribe/subscription.h"
 #include "work/work.h"
 #include "world/world.h"
@@ -399,6 +398,7 @@ static struct subscription *subscription_of(struct event_manager *manager, const
     FH_ASSERT(s != NULL);
     s->manager = manager;
     s->source = source;
+    s->bus = manager->bus;
     *at = s;
     return s;
 }
@@ -449,7 +449,7 @@ enum fh_code subscribe_start(struct event_manager *manager, struct fh_error *err
 {
     const struct fh_service *service = manager->context->service;
     unsigned count = 1;
-    enum fh_code declared = snapshot_check(service, error);
+    enum fh_code declared = FH_OK;
     for (size_t i = 0; i < SUBSCRIBED_MAX && declared == FH_OK; i++) {
         if (service->subscribes[i].service)
             declared = hear(manager, &service->subscribes[i], error);

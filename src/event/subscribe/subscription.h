@@ -27,13 +27,17 @@
     (sizeof(((struct fh_service *)NULL)->subscribes) / sizeof(struct fh_subscription))
 #define REASON_SIZE 320
 
+struct bus;
+
+/* Why one side of a subscription can't go on. */
 struct hold {
     enum subscription_state state;
     char reason[REASON_SIZE];
 };
 
 struct subscription {
-    struct event_manager *manager; /* brings its events */
+    struct event_manager *manager;
+    const struct bus *bus; /* brings its events */
     struct subscription *next;
     const char *source;
     char partition[16]; /* "0/8" */
@@ -93,15 +97,8 @@ struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
 /* Throws away everything fetched or being fetched: the reader continues after the cursor. */
 void subscription_drop(struct subscription *s);
 
-struct text;
-struct fh_subscription;
-void subscription_encode(struct text *out, const char *value); /* percent-encoded */
-/* "Type:field,Type:field" behind *separator, which is a comma then; nothing where all is needed. */
-void subscription_add_fields(struct text *out, const struct fh_subscription *subscribed,
-                             const char **separator);
-
-/* On a fiber of its own. A reader of before that still waits for an answer is left to itself: what
- * it brings is thrown away. */
+/* On a fiber of its own. An earlier reader that still waits for an answer is abandoned: what it
+ * gets is thrown away. */
 void subscription_begin_reading(struct subscription *s);
 
 #endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A fiber stores what subscribers have reported. It runs only while there is something to store. */
+
+#include "event/outbox/subscribers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "store/ledger.h"
+#include "work/work.h"
+#include "world/world.h"
+
+/* A subscriber's last report. */
+struct subscriber {
+    char name[SUBSCRIBERS_NAME_LENGTH_MAX + 1], partition[17];
+    int64_t done, seen;
+    bool dirty;
+};
+
+static enum fh_code record_all(struct event_manager *manager, struct fh_error *error)
+{
+    struct work_context *context = manager->context;
+    struct store_work *work;
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    enum fh_code code = store_begin(context->store, STORE_WRITE, &work, error);
+    if (code != FH_OK)
+        return code;
+    while (code == FH_OK && map_next(&manager->subscribers, &entry, &key, &value)) {
+        struct subscriber *subscriber = value;
+        if (!subscriber->dirty)
+            continue;
+        code = ledger_subscriber_put(work, subscriber->name, subscriber->partition,
+                                     context->store->incarnation, subscriber->done,
+                                     subscriber->seen, world_wall_ms(context->world), error);
+        /* If it reports again during the commit, it becomes dirty again. */
+        subscriber->dirty = false;
+    }
+    if (code != FH_OK) {
+        store_rollback(work);
+        return code;
+    }
+    CRASH_POINT("subscriber.recorded");
+    code = store_commit(work, error);
+    CRASH_POINT("subscriber.durable");
+    return code;
+}
+
+static bool any_dirty(struct event_manager *manager)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    while (map_next(&manager->subscribers, &entry, &key, &value)) {
+        if (((struct subscriber *)value)->dirty)
+            return true;
+    }
+    return false;
+}
+
+/* Runs while there is something to store. A failed transaction is not repeated: the subscriber's
+ * next report with a new place will be stored, and until then trimming only waits. */
+static void recorder(void *argument)
+{
+    struct event_manager *manager = argument;
+    struct world *world = manager->context->world;
+    struct fh_error error;
+    bool failed = false;
+    while (any_dirty(manager) &&
+           event_manager_sleep(manager,
+                               manager->recorded_ns + SUBSCRIBERS_INTERVAL_MS * INT64_C(1000000))) {
+        manager->recorded_ns = world_monotonic_ns(world);
+        enum fh_code code = record_all(manager, &error);
+        if (code != FH_OK && !failed)
+            log_warning("What subscribers have committed could not be written down: %s",
+                        error.message);
+        failed = code != FH_OK;
+    }
+    manager->recording = false;
+    event_manager_fiber_ends(manager);
+}
+
+void subscribers_told(struct event_manager *manager, const char *name, const char *partition,
+                      int64_t done, int64_t seen)
+{
+    char key[SUBSCRIBERS_NAME_LENGTH_MAX + 20];
+    if (!name || manager->draining)
+        return;
+    snprintf(key, sizeof key, "%s %s", name, partition);
+    struct subscriber *subscriber = map_get(&manager->subscribers, key);
+    if (!subscriber) {
+        if (manager->subscribers.count >= SUBSCRIBERS_MAX)
+            return;
+        subscriber = calloc(1, sizeof *subscriber);
+        FH_ASSERT(subscriber != NULL);
+        snprintf(subscriber->name, sizeof subscriber->name, "%s", name);
+        snprintf(subscriber->partition, sizeof subscriber->partition, "%s", partition);
+        subscriber->done = -1;
+        map_put(&manager->subscribers, key, subscriber);
+    }
+    if (subscriber->done == done && subscriber->seen == seen)
+        return;
+    subscriber->done = done;
+    subscriber->seen = seen;
+    subscriber->dirty = true;
+    if (!manager->recording)
+        manager->recording = event_manager_fiber(manager, recorder, manager);
+}
+
+void subscribers_release(struct event_manager *manager)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    while (map_next(&manager->subscribers, &entry, &key, &value))
+        free(value);
+    map_release(&manager->subscribers);
+}
