@@ -87,11 +87,17 @@ static bool holds(const char *pid, const struct stat *wanted)
 }
 
 /* -1: not found. Tries `said` first. */
-static pid_t holder_of(int fd)
+static pid_t holder_of(int fd, pid_t said)
 {
     struct stat wanted;
+    char text[16];
+    if (fstat(fd, &wanted) != 0)
+        return -1;
+    snprintf(text, sizeof text, "%d", (int)said);
+    if (said > 0 && holds(text, &wanted))
+        return said;
     pid_t pid = -1;
-    DIR *processes = fstat(fd, &wanted) == 0 ? opendir("/proc") : NULL;
+    DIR *processes = opendir("/proc");
     const struct dirent *entry;
     while (processes && pid < 0 && (entry = readdir(processes))) {
         pid_t one = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: not a process */
@@ -113,7 +119,7 @@ pid_t instance_survivor(int folder_fd, int instance)
         return 0;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t length = pread(fd, text, sizeof text - 1, 0);
-        pid = length > 1 ? (pid_t)strtol(text, NULL, 10) : holder_of(fd);
+        pid = holder_of(fd, length > 1 ? (pid_t)strtol(text, NULL, 10) : 0);
     }
     close(fd);
     return pid > 0 || pid == -1 ? pid : 0;
