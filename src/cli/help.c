@@ -15,10 +15,16 @@
 static int print_list(void)
 {
     const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
+    int width = 0;
     printf(INTRODUCTION "\n\n%sUsage:%s freehold COMMAND\n\n", bold, plain);
     for (int i = 0; cli_commands[i]; i++) {
+        int length = (int)strlen(cli_commands[i]->name);
+        width = !cli_commands[i]->hidden && length > width ? length : width;
+    }
+    for (int i = 0; cli_commands[i]; i++) {
         if (!cli_commands[i]->hidden)
-            printf("  %s%-9s%s%s\n", bold, cli_commands[i]->name, plain, cli_commands[i]->summary);
+            printf("  %s%-*s%s  %s\n", bold, width, cli_commands[i]->name, plain,
+                   cli_commands[i]->summary);
     }
     printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n");
     return CLI_DONE;
@@ -93,7 +99,9 @@ static void print_man_of(const struct cli_command *command)
     print_roff(command->name);
     printf("\n");
     print_roff(command->summary);
-    printf(".\n.PP\n\\fBfreehold %s\\fR ", command->name);
+    printf(".\n.PP\n\\fBfreehold ");
+    print_roff(command->name);
+    printf("\\fR ");
     print_roff(command->words);
     printf("%s\n.PP\n.nf\n", command->options[0].name ? " [\\fIOPTION\\fR]..." : "");
     print_roff(command->text);

@@ -17,9 +17,18 @@ const struct cli_command *const cli_commands[] = {
     &cli_test,     &cli_help,    &cli_version,        &cli_gateway, &cli_keep,
     &cli_complete, NULL};
 
+/* Former names of commands, and their present ones. */
+static const char *const former_names[][2] = {{"restored", "restore-report"}};
+
 const struct cli_command *help_find(const char *name)
 {
     struct nearest nearest = nearest_begin(name);
+    for (size_t i = 0; i < sizeof former_names / sizeof former_names[0]; i++) {
+        if (strcmp(former_names[i][0], name) == 0) {
+            cli_fail(CLI_USAGE, "'%s' is called '%s' now", name, former_names[i][1]);
+            return NULL;
+        }
+    }
     for (int i = 0; cli_commands[i]; i++) {
         if (strcmp(cli_commands[i]->name, name) == 0)
             return cli_commands[i];

@@ -41,7 +41,7 @@ def deals():
 
 def acknowledge(deals):
     for service in ("desk", "left", "right"):
-        deals.system.command("restored", service, "--seen", "--state", deals.system.state)
+        deals.system.command("restore-report", service, "--seen", "--state", deals.system.state)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -54,7 +54,7 @@ class Backup:
 
     def reported(self):
         """(numbers of sagas that some report names, how many entries there are in all)"""
-        done = self.world.command("restored", "--json", seconds=60)
+        done = self.world.command("restore-report", "--json", seconds=60)
         parked = self.world.command("saga", "list", "--status", "parked", "--json", seconds=60)
         counts = sum(map(int, re.findall(r'"left_out": *(\d+)', done.stdout)))
         entries = len(re.findall(r'"todo"', done.stdout))

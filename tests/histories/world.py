@@ -246,7 +246,7 @@ class World:
     def unrest_behind_restore(self):
         """Who has not heard of it yet, or not gone through its sagas: what these lost is in no report before."""
         try:
-            told = json.loads(self.command("restored", "--json", seconds=60).stdout)["services"]
+            told = json.loads(self.command("restore-report", "--json", seconds=60).stdout)["services"]
             return [f"{one['service']}: {kind}: {', '.join(one[kind])}" for one in told for kind in ("untold", "looking") if one[kind]]
         except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
             return [f"restored: {error!r}"]

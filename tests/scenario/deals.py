@@ -57,7 +57,7 @@ class Deals:
         self.system.command("restore", service, "--from", self.folder / "backup", "--yes", "--state", self.system.state)
 
     def report(self, service):
-        done = self.system.command("restored", service, "--json", "--state", self.system.state, check=False)
+        done = self.system.command("restore-report", service, "--json", "--state", self.system.state, check=False)
         return json.loads(done.stdout)["services"][0] if done.returncode == 0 else None
 
     def told(self):

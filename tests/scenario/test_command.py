@@ -342,7 +342,7 @@ def test_status_fits_into_80_columns_and_tells_what_wants_a_person(mini):
                          "disk is full.",
                          "billing takes 2 sagas back.", "billing subscribes to orders (partition 0/1): expired. Events", "how to begin anew.",
                          "billing subscribes to users (8 partitions): waiting. No instance has this partition now.",
-                         "billing reports 2 things that a restore has left: freehold restored billing"):
+                         "billing reports 2 things that a restore has left: freehold restore-report billing"):
             assert expected in text, "\n".join(lines)
         assert ("12345678901" in text) == (columns >= 100) and ("ADDRESS" in text) == (columns == 200)
     assert "refuses" not in mini.service("billing")

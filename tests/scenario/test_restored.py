@@ -44,12 +44,12 @@ def test_a_person_is_told_and_says_that_it_was_seen(deals):
     state = deals.system.state
     assert "left reports 1 things that a restore has left" in deals.system.command(
         "status", "--state", state, check=False).stdout
-    shown = deals.system.command("restored", "--state", state).stdout
+    shown = deals.system.command("restore-report", "--state", state).stdout
     assert "has closed sagas" in shown and "Compare what this service has" in shown
-    assert "has closed sagas" in deals.system.command("restored", "left", "--seen", "--state", state).stdout
-    assert "No restore has left anything" in deals.system.command("restored", "left", "--state", state).stdout
+    assert "has closed sagas" in deals.system.command("restore-report", "left", "--seen", "--state", state).stdout
+    assert "No restore has left anything" in deals.system.command("restore-report", "left", "--state", state).stdout
     assert deals.report("left")["entries"] == [] and len(deals.report("right")["entries"]) == 1
-    usage = deals.system.command("restored", "--seen", "--state", state, check=False)
+    usage = deals.system.command("restore-report", "--seen", "--state", state, check=False)
     assert usage.returncode == 2 and "say whose report" in usage.stderr
 
 
@@ -93,7 +93,7 @@ def test_a_service_on_redis_says_what_it_did_for_sagas_that_are_lost(request):
     shop.command("restore", "orders", "--from", folder / "backup", "--yes", "--state", shop.state)
 
     def look():
-        told = json.loads(shop.command("restored", "--json", "--state", shop.state, check=False).stdout)["services"]
+        told = json.loads(shop.command("restore-report", "--json", "--state", shop.state, check=False).stdout)["services"]
         return told if len(told) == 9 and not any(one["untold"] or one["looking"] for one in told) else None
 
     reports = {one["service"]: one for one in wait_for("all is told of the restore", look)}

@@ -267,7 +267,7 @@ static void tell_rest(struct restore *restore)
         cli_restore_report_print(reports);
     json_decref(reports);
     if (!restore->quiet)
-        printf("`freehold restored` tells that again, and what is found out later.\n");
+        printf("`freehold restore-report` shows that again, and what is found out later.\n");
 }
 
 /* ---- The whole restore ---------------------------------------------------------------------- */

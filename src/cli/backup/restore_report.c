@@ -165,7 +165,8 @@ static int run(const struct cli_command *command, char **words, const char **val
     bool seen = cli_value(command, values, "--seen") != NULL;
     json_t *reports = NULL, *report;
     if (seen && !words[0])
-        return cli_fail(CLI_USAGE, "say whose report was seen: freehold restored SERVICE --seen");
+        return cli_fail(CLI_USAGE,
+                        "say whose report was seen: freehold restore-report SERVICE --seen");
     int code = cli_operator_begin(&asking, cli_value(command, values, "--state"));
     if (code != CLI_DONE)
         return code;
@@ -194,16 +195,19 @@ static int run(const struct cli_command *command, char **words, const char **val
 }
 
 const struct cli_command cli_restore_report = {
-    .name = "restored",
+    .name = "restore-report",
     .words = "[SERVICE [ID...]]",
     .words_max = CLI_WORDS_MAX,
     .summary = "What restores from backups have left for an operator to do",
-    .text = "One sentence for each thing that can't be mended by itself: what, of which saga,\n"
-            "where and why, and what you can do about it; and which services were not told yet.\n"
-            "What was seen to is ticked off by its id, or all of a service's report at once:\n\n"
-            "  freehold restored SERVICE ID... --seen\n"
-            "  freehold restored SERVICE --seen\n\n"
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
+    .text =
+        "One sentence for each thing that needs an operator: what, of which saga, where, why,\n"
+        "and what you can do about it; and which services were not notified yet. Tick off what\n"
+        "you have dealt with by its id, or a service's whole report:\n"
+        "\n"
+        "  freehold restore-report SERVICE ID... --seen\n"
+        "  freehold restore-report SERVICE --seen\n"
+        "\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n",
     .options = {{"--seen", NULL, "all that is shown was seen to: it is shown no more"},
                 {"--json", NULL, "print the services' answers"},
                 {"--lines", NULL, "print each entry as a line of JSON"},

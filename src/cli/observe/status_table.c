@@ -301,7 +301,7 @@ static void note_restored(const struct table *table, const json_t *service)
 {
     long long waits = number(service, "state.restored");
     if (waits)
-        note(table, "%s reports %lld things that a restore has left: freehold restored %s",
+        note(table, "%s reports %lld things that a restore has left: freehold restore-report %s",
              json_string_at(service, "name"), waits, json_string_at(service, "name"));
 }
 
