@@ -447,6 +447,13 @@ FH_API json_t *fh_saga_reason(fh_work *w);
 FH_API json_t *fh_undone_request(fh_work *w);
 FH_API json_t *fh_undone_answer(fh_work *w);
 
+/* ---- main ------------------------------------------------------------------------------------ */
+
+/* A service's program is linked with a `main` that calls this with the declarations found in the
+ * program. Returns the program's exit code. */
+FH_API int fh_main(const fh_service *const *begin, const fh_service *const *end, int count,
+                   char **words);
+
 #ifdef __cplusplus
 }
 #endif

@@ -226,8 +226,7 @@ static void release(struct gateway *gateway, int listen_fd)
     spans_free(gateway->spans);
     http_client_free(gateway->client);
     sign_free(gateway->signing);
-    if (gateway->process.loop)
-        process_end(&gateway->process);
+    process_end(&gateway->process);
     world_real_free(gateway->world);
     uv_run(&gateway->loop, UV_RUN_DEFAULT);
     uv_loop_close(&gateway->loop);

@@ -257,6 +257,9 @@ void process_ready(struct process *process)
 
 void process_end(struct process *process)
 {
+    if (!process->loop)
+        return;
+    process->loop = NULL;
     for (int i = 0; i < 2; i++) {
         int number = process->signals[i].signum;
         uv_close((uv_handle_t *)&process->signals[i], NULL);

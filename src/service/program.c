@@ -23,12 +23,15 @@
 #include "store/store.h"
 #include "world/real.h"
 
-extern const fh_service *const __start_fh_services[];
-extern const fh_service *const __stop_fh_services[];
-
 struct program {
-    struct runtime runtime; /* the first: a program is found from its runtime */
+    struct runtime runtime; /* must be first: a program is found from its runtime */
+    const fh_service *service;
+    const json_t *config;
+    const char *listen; /* the address given by hand, or NULL */
+    bool tasked;        /* does a task instead of serving */
+    struct confinement confinement;
     uv_loop_t loop;
+    struct world *world;
     struct process process;
     int listen_fd, own_fd;   /* shared with other instances; and this one's own; or -1 */
     struct http_server *own; /* at own_fd, or NULL; the runtime has the other one */
@@ -101,14 +104,13 @@ static void host_drain(struct runtime *runtime)
         http_server_drain(program->own, PROCESS_GRACE_MS, on_requests_drained, runtime);
 }
 
+static void clients_release(struct program *program);
+static void signing_release(struct program *program);
+
 static void host_silence(struct runtime *runtime)
 {
-    http_client_free(program_of(runtime)->client);
-    http_client_free(program_of(runtime)->outside);
-    program_of(runtime)->client = program_of(runtime)->outside = NULL;
-    sign_free(program_of(runtime)->signing);
-    program_of(runtime)->signing = NULL;
-    world_real_set_sender(runtime->world, NULL, NULL);
+    clients_release(program_of(runtime));
+    signing_release(program_of(runtime));
 }
 
 static void host_ended(struct runtime *runtime)
@@ -164,7 +166,7 @@ static void set_peers(struct program *program)
 {
     const char *name;
     json_t *address;
-    json_object_foreach (json_object_get(program->runtime.config, "peers"), name, address) {
+    json_object_foreach (json_object_get(program->config, "peers"), name, address) {
         if (json_is_string(address))
             http_client_set_address(program->client, name, json_string_value(address));
     }
@@ -192,36 +194,11 @@ static void send_request(void *context, struct world_request *request)
 
 /* ---- its parts ---- */
 
-static enum fh_code open_clients(struct program *program, struct world *world,
-                                 struct fh_error *error)
+static enum fh_code loop_init(struct program *program, struct fh_error *error)
 {
-    const json_t *config = program->runtime.config;
-    const char *outside = json_string_at(config, "outside");
-    enum fh_code code = http_client_new(&program->loop, world, &program->client, error);
-    if (code != FH_OK || !outside)
-        return code;
-    code = http_client_new(&program->loop, world, &program->outside, error);
-    if (code == FH_OK)
-        http_client_go_outside(program->outside, strcmp(outside, "anywhere") == 0
-                                                     ? HTTP_OUTSIDE_ANYWHERE
-                                                     : HTTP_OUTSIDE_PUBLIC);
-    return code;
-}
-
-/* Who this service is to others, and who others are to it. */
-static enum fh_code set_identity(struct program *program, struct fh_error *error)
-{
-    struct runtime *runtime = &program->runtime;
-    if (!json_object_get(runtime->config, "keys"))
-        log_warning(
-            "the configuration has no \"keys\": EVERYBODY WHO REACHES THIS PORT IS BELIEVED, "
-            "whoever they say they are");
-    enum fh_code code = audience_new(runtime->service->name, runtime->config, runtime->world,
-                                     &runtime->audience, error);
-    if (code == FH_OK)
-        code = sign_requests(program->client, runtime->world, runtime->service->name,
-                             json_at(runtime->config, "keys.calls"), &program->signing, error);
-    return code;
+    (void)error;
+    FH_ASSERT(uv_loop_init(&program->loop) == 0);
+    return FH_OK;
 }
 
 static void loop_close_handle(uv_handle_t *handle, void *unused)
@@ -232,66 +209,188 @@ static void loop_close_handle(uv_handle_t *handle, void *unused)
 }
 
 /* Handles that the other parts have closed need one more turn of the loop. */
-static int serve(const fh_service *service, const json_t *config, const char *listen)
+static void loop_release(struct program *program)
 {
-    struct fh_error error = {0};
-    struct confinement confinement;
-    json_int_t control_fd = -1;
-    /* The first of all: no thread may be older. */
-    if (load_engine(config, &error) != FH_OK ||
-        confine_by(config, json_string_at(config, "folder"), json_string_at(config, "migrations"),
-                   &confinement, &error) != FH_OK) {
-        log_error("can't start: %s", error.message);
-        return error.code == FH_INVALID || error.code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
-                                                                        : PROCESS_EXIT_FAILED;
-    }
-    struct program *program = calloc(1, sizeof *program);
-    FH_ASSERT(program != NULL);
-    if (!listen)
-        json_integer_at(config, "control_fd", &control_fd);
-    uv_loop_init(&program->loop);
-    struct world *world = world_real_new(&program->loop, &error);
-    runtime_init(&program->runtime, service, config, world, &host);
-    program->runtime.confinement = confinement;
-    enum fh_code code = world ? FH_OK : error.code;
-    bool tasked = json_object_get(config, "task") != NULL;
-    if (code == FH_OK && !tasked)
-        code = process_listen(config, listen, &program->listen_fd, &error);
-    program->own_fd = -1;
-    if (code == FH_OK && !listen && !tasked)
-        code = process_listen_own(config, &program->own_fd, &error);
-    if (code == FH_OK)
-        code = process_start(&program->process, &program->loop, (int)control_fd, on_stop,
-                             &program->runtime, &error);
-    if (code == FH_OK)
-        code = http_tls_read(json_object_get(config, "tls"), &program->tls, &error);
-    if (code == FH_OK)
-        code = open_clients(program, world, &error);
-    if (code == FH_OK)
-        code = set_identity(program, &error);
-    if (code == FH_OK &&
-        !(tasked ? fiber_start(world->fibers, do_task, program) : runtime_start(&program->runtime)))
-        code = error_set(&error, FH_NO_MEMORY, "No memory for a fiber.");
-    if (code != FH_OK) {
-        log_error("can't start: %s", error.message);
-        free(program);
-        return code == FH_INVALID ? PROCESS_EXIT_CONFIGURATION : PROCESS_EXIT_FAILED;
-    }
-    program->process.beaten = on_beat;
-    program->process.clock = program->runtime.world;
-    http_client_use_tls(program->client, &program->tls);
-    set_peers(program);
-    world_real_set_sender(world, send_request, program);
-    uv_run(&program->loop, UV_RUN_DEFAULT);
-    audience_free(program->runtime.audience);
-    http_tls_release(&program->tls);
-    world_real_free(world);
     uv_run(&program->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&program->loop) != 0)
         uv_walk(&program->loop, loop_close_handle, NULL);
+}
+
+static enum fh_code world_init(struct program *program, struct fh_error *error)
+{
+    program->world = world_real_new(&program->loop, error);
+    runtime_init(&program->runtime, program->service, program->config, program->world, &host);
+    program->runtime.confinement = program->confinement;
+    return program->world ? FH_OK : error->code;
+}
+
+static void world_release(struct program *program)
+{
+    world_real_free(program->world);
+}
+
+static enum fh_code sockets_init(struct program *program, struct fh_error *error)
+{
+    const json_t *config = program->config;
+    if (program->tasked)
+        return FH_OK;
+    enum fh_code code = process_listen(config, program->listen, &program->listen_fd, error);
+    if (code == FH_OK && !program->listen)
+        code = process_listen_own(config, &program->own_fd, error);
+    return code;
+}
+
+static void sockets_release(struct program *program)
+{
+    if (program->listen_fd >= 0)
+        close(program->listen_fd);
+    if (program->own_fd >= 0)
+        close(program->own_fd);
+}
+
+static enum fh_code control_init(struct program *program, struct fh_error *error)
+{
+    json_int_t control_fd = -1;
+    if (!program->listen)
+        json_integer_at(program->config, "control_fd", &control_fd);
+    enum fh_code code = process_start(&program->process, &program->loop, (int)control_fd, on_stop,
+                                      &program->runtime, error);
+    program->process.beaten = on_beat;
+    program->process.clock = program->world;
+    return code;
+}
+
+static void control_release(struct program *program)
+{
+    process_end(&program->process);
+}
+
+static enum fh_code tls_init(struct program *program, struct fh_error *error)
+{
+    return http_tls_read(json_object_get(program->config, "tls"), &program->tls, error);
+}
+
+static void tls_release(struct program *program)
+{
+    http_tls_release(&program->tls);
+}
+
+static enum fh_code clients_init(struct program *program, struct fh_error *error)
+{
+    const json_t *config = program->config;
+    const char *outside = json_string_at(config, "outside");
+    enum fh_code code = http_client_new(&program->loop, program->world, &program->client, error);
+    if (code == FH_OK) {
+        http_client_use_tls(program->client, &program->tls);
+        set_peers(program);
+        world_real_set_sender(program->world, send_request, program);
+    }
+    if (code != FH_OK || !outside)
+        return code;
+    code = http_client_new(&program->loop, program->world, &program->outside, error);
+    if (code == FH_OK)
+        http_client_go_outside(program->outside, strcmp(outside, "anywhere") == 0
+                                                     ? HTTP_OUTSIDE_ANYWHERE
+                                                     : HTTP_OUTSIDE_PUBLIC);
+    return code;
+}
+
+/* Requests in progress fail while there is still a loop to report it on. */
+static void clients_release(struct program *program)
+{
+    http_client_free(program->client);
+    http_client_free(program->outside);
+    program->client = program->outside = NULL;
+    world_real_set_sender(program->world, NULL, NULL);
+}
+
+/* For verifying the identity of callers. */
+static enum fh_code audience_init(struct program *program, struct fh_error *error)
+{
+    if (!json_object_get(program->config, "keys"))
+        log_warning(
+            "the configuration has no \"keys\": EVERYBODY WHO REACHES THIS PORT IS BELIEVED, "
+            "whoever they say they are");
+    return audience_new(program->service->name, program->config, program->world,
+                        &program->runtime.audience, error);
+}
+
+static void audience_release(struct program *program)
+{
+    audience_free(program->runtime.audience);
+}
+
+/* For proving this service's own identity to others. */
+static enum fh_code signing_init(struct program *program, struct fh_error *error)
+{
+    return sign_requests(program->client, program->world, program->service->name,
+                         json_at(program->config, "keys.calls"), &program->signing, error);
+}
+
+static void signing_release(struct program *program)
+{
+    sign_free(program->signing);
+    program->signing = NULL;
+}
+
+/* Each part uses those before it, and is released before them, even if its own init failed half-way
+ * or it has ended already (host_silence, host_ended). */
+static const struct part {
+    enum fh_code (*init)(struct program *program, struct fh_error *error);
+    void (*release)(struct program *program);
+} parts[] = {
+    {loop_init, loop_release},         {world_init, world_release},
+    {sockets_init, sockets_release},   {control_init, control_release},
+    {tls_init, tls_release},           {clients_init, clients_release},
+    {audience_init, audience_release}, {signing_init, signing_release},
+};
+#define PARTS (sizeof parts / sizeof *parts)
+
+static bool start(struct program *program)
+{
+    return program->tasked ? fiber_start(program->world->fibers, do_task, program)
+                           : runtime_start(&program->runtime);
+}
+
+static enum fh_code run_parts(struct program *program, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    size_t made = 0;
+    while (made < PARTS && code == FH_OK)
+        code = parts[made++].init(program, error);
+    if (code == FH_OK && !start(program))
+        code = error_set(error, FH_NO_MEMORY, "No memory for a fiber.");
+    if (code == FH_OK)
+        uv_run(&program->loop, UV_RUN_DEFAULT);
+    while (made > 0)
+        parts[--made].release(program);
+    return code;
+}
+
+static int serve(const fh_service *service, const json_t *config, const char *listen)
+{
+    struct fh_error error = {0};
+    struct program *program = calloc(1, sizeof *program);
+    FH_ASSERT(program != NULL);
+    program->service = service;
+    program->config = config;
+    program->listen = listen;
+    program->tasked = json_object_get(config, "task") != NULL;
+    program->listen_fd = program->own_fd = -1;
+    /* First of all: no thread may be started before. */
+    enum fh_code code = load_engine(config, &error);
+    if (code == FH_OK)
+        code = confine_by(config, json_string_at(config, "folder"),
+                          json_string_at(config, "migrations"), &program->confinement, &error);
+    if (code == FH_OK)
+        code = run_parts(program, &error);
     int exit_code = program->exit_code;
     free(program);
-    return exit_code;
+    if (code == FH_OK)
+        return exit_code;
+    log_error("can't start: %s", error.message);
+    return code == FH_INVALID || code == FH_UNSUPPORTED ? PROCESS_EXIT_CONFIGURATION
+                                                        : PROCESS_EXIT_FAILED;
 }
 
 /* ---- the command line ---- */
@@ -353,7 +452,7 @@ static int run(const struct declared *declared, int count, char **words)
     return exit_code;
 }
 
-int main(int count, char **words)
+int fh_main(const fh_service *const *begin, const fh_service *const *end, int count, char **words)
 {
     struct declared declared;
     struct fh_error error;
@@ -361,7 +460,7 @@ int main(int count, char **words)
     umask(077); /* only its own user may read what it writes */
     if (sodium_init() < 0)
         return PROCESS_EXIT_FAILED;
-    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
+    if (declared_read(begin, end, &declared, &error) != FH_OK) {
         log_error("%s", error.message);
         return PROCESS_EXIT_CONFIGURATION;
     }

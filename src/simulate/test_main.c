@@ -274,26 +274,14 @@ static struct system_file *read_file(const char *path)
     return file;
 }
 
-int main(int count, char **words)
+/* The tests of `file`, which says what the system is. */
+static int test(struct program *program, struct system_file *file)
 {
     static const fh_simulation none = {.name = "tests"};
-    struct program *program = calloc(1, sizeof *program);
     struct declared declared;
     struct fh_error error;
-    json_object_seed(JSON_SEED);
-    json_memory_init();
-    if (!program || sodium_init() < 0)
-        return 1;
-    if (count == 2 && strcmp(words[1], "--help") == 0)
-        return usage(words[0], stdout);
-    if (!read_options(count, words, &program->options))
-        return usage(words[0], stderr);
-    struct system_file *file = read_file(program->options.file);
-    if (!file)
-        return 2;
     if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
         printf("%s\n", error.message);
-        system_file_free(file);
         return 2;
     }
     program->system = (struct run_system){.file = file,
@@ -302,8 +290,29 @@ int main(int count, char **words)
                                           .simulation = &none};
     gather(program);
     int code = run_all(program);
-    system_file_free(file);
     free(declared.services);
+    return code;
+}
+
+int main(int count, char **words)
+{
+    struct options options = {0};
+    json_object_seed(JSON_SEED);
+    json_memory_init();
+    if (sodium_init() < 0)
+        return 1;
+    if (count == 2 && strcmp(words[1], "--help") == 0)
+        return usage(words[0], stdout);
+    if (!read_options(count, words, &options))
+        return usage(words[0], stderr);
+    struct system_file *file = read_file(options.file);
+    if (!file)
+        return 2;
+    struct program *program = calloc(1, sizeof *program);
+    FH_ASSERT(program != NULL);
+    program->options = options;
+    int code = test(program, file);
     free(program);
+    system_file_free(file);
     return code;
 }

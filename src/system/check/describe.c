@@ -208,6 +208,14 @@ static const char *last_line(struct text *text)
 }
 
 /* The loader's message names the library, but not the remedy. */
+static const char *what_to_do(const char *why)
+{
+    return strstr(why, "error while loading shared libraries")
+               ? "; run ldconfig where it was installed, or set LD_LIBRARY_PATH"
+               : "";
+}
+
+/* If so, the program described is the one held. */
 static bool is_there_still(const struct system_service *service)
 {
     struct program_file now = program_file_look(service->program_path);
@@ -236,8 +244,8 @@ static void judge(struct asked *asked, struct findings *findings)
         findings_error(findings, place, "%s --describe was ended by %s%s%s", program,
                        strsignal(asked->exit_signal), *why ? ": " : "", why);
     else if (asked->exit_code != 0)
-        findings_error(findings, place, "%s --describe failed with exit code %d%s%s", program,
-                       (int)asked->exit_code, *why ? ": " : "", why);
+        findings_error(findings, place, "%s --describe failed with exit code %d%s%s%s", program,
+                       (int)asked->exit_code, *why ? ": " : "", why, what_to_do(why));
     else if (json_parse(asked->said.data ? asked->said.data : "", asked->said.length, &said,
                         &error) != FH_OK)
         findings_error(

@@ -32,8 +32,9 @@
 #include "system/provision/instance.h"
 
 #define NS_PER_MS 1000000
-#define LATE_MS 1000 /* a timer that fires later than this: the loop itself was held up */
-#define DOUBT_MS 100 /* meanwhile it reads what has come */
+#define LATE_MS 1000        /* a timer that fires later than this: the loop itself was held up */
+#define DOUBT_MS 100        /* time to read what has arrived */
+#define EXIT_NOT_LOADED 127 /* the loader's: the process's user may see fewer files than `up` */
 #define HELD_FD 7
 #define HELD_PATH "/proc/self/fd/7"
 
@@ -134,6 +135,9 @@ static void describe_end(struct child *child)
     else if (child->exit_signal)
         snprintf(child->why, sizeof child->why, "was killed by SIG%s",
                  sigabbrev_np(child->exit_signal) ? sigabbrev_np(child->exit_signal) : "?");
+    else if (child->exit_code == EXIT_NOT_LOADED && child->part->user)
+        snprintf(child->why, sizeof child->why, "ended as user %u with exit code %d",
+                 (unsigned)child->part->user, EXIT_NOT_LOADED);
     else
         snprintf(child->why, sizeof child->why, "ended with exit code %d", (int)child->exit_code);
 }
@@ -376,7 +380,11 @@ static void end_if_unchecked(struct child *child)
 /* No process was created: treat it as one that ended at once. */
 static void fail_to_start(struct child *child, const char *why)
 {
-    complain(child, why);
+    char text[480], user[32] = "";
+    if (child->part->user)
+        snprintf(user, sizeof user, " as user %u", (unsigned)child->part->user);
+    snprintf(text, sizeof text, "%.300s can't be run%s: %s", child->part->arguments[0], user, why);
+    complain(child, text);
     child->exit_code = 1;
     uv_close((uv_handle_t *)&child->process, handle_closed);
     uv_close((uv_handle_t *)&child->control, handle_closed);
