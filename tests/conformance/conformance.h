@@ -91,11 +91,17 @@ typedef void conformance_case(struct conformance *c);
 struct conformance_row {
     const char *name;
     conformance_case *run;
+    bool (*fits)(const struct engine *engine); /* else it is not tried there; NULL: any */
 };
 
 #define CASE(function)                                                                             \
     {                                                                                              \
 #function, function                                                                        \
+    }
+
+#define CASE_OF(function, fits)                                                                    \
+    {                                                                                              \
+#function, function, fits                                                                  \
     }
 
 /* Runs all cases for all engines of the model. */
