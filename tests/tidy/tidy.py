@@ -10,13 +10,14 @@ that is no longer needed fails until it is removed. Nothing is added without a r
 import collections
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
-# A room includes itself and the rooms before it. Each line says what the room may stand on.
-ROOMS = (
+# A layer includes itself and the layers before it. Each line says what the layer may stand on.
+LAYERS = (
     "base",     # knows no domain: errors, memory, text, JSON
     "shape",    # what a JSON value must look like
     "world",    # time, randomness, timers, requests, fibers: the seam a simulation takes over
@@ -27,17 +28,26 @@ ROOMS = (
     "event",    # outbox, feed and subscriptions, written and applied in works
     "call",     # asking and commanding other services, from works
     "saga",     # steps are calls, their progress is works
-    "service",  # from a declaration to a running process: puts the rooms together
+    "service",  # from a declaration to a running process: puts the layers together
     "gateway",  # the public door: no store, it stands on http and world
     "system",   # many services: provisioning, supervision, check
     "simulate", # a whole system in one process, on virtual time
     "cli",      # the command
 )
 
+# What a folder of a layer must not know, so that something else can stand there.
+SEAMS = {
+    "src/event/subscribe/": ("event/feed/", "http/"),  # a bus brings events: event/bus.h
+    "src/event/outbox/": ("event/feed/", "event/subscribe/", "event/resync/", "http/"),  # the feed is one of its readers
+}
+
 FILE_LINES = 500
 FILE_LINES_MAX = 800  # no allowance of a source file goes beyond; a suite of tests may go up to it
 FILE_ALLOWANCES = {}
 TEST_FILE_ALLOWANCES = {}
+
+# Pairs of files that call each other. There shall be none; until then there may be no more of them.
+CIRCLES = 98
 
 FUNCTION_LINES = 60
 FUNCTION_ALLOWANCES = {}
@@ -79,7 +89,7 @@ BANNED_CALLS_ALLOWED = {
 }
 
 # Rooms that decide what a failure means, and so log it; the others return it.
-LOGGING_ROOMS = {"work", "event", "call", "saga", "service", "gateway", "system", "cli"}
+LOGGING_LAYERS = {"work", "event", "call", "saga", "service", "gateway", "system", "cli"}
 LOGGING_ALLOWED = {
     "src/base/log.c", "src/base/log.h",  # the log itself
     "src/world/real.c",                  # the last words of a process that must end at once
@@ -155,26 +165,35 @@ def lines_matching(text, pattern):
 
 # ---- The checks: each yields violations ------------------------------------------------------
 
-def rooms_include_only_rooms_before_them(tree):
+def layers_include_only_layers_before_them(tree):
     include = re.compile(r'^\s*#include\s+"([^"]+)"')
     for path in tree.c_files("src/", "examples/"):
         own = path.split("/")[1] if path.startswith("src/") else None
         for line, match in lines_matching(tree.code[path], include):
             name = match.group(1)
-            room = name.split("/")[0] if "/" in name else None
+            layer = name.split("/")[0] if "/" in name else None
             if name == "freehold.h" or name.startswith("freehold/"):
                 continue
-            if own is None and room in ROOMS:
+            if own is None and layer in LAYERS:
                 yield Violation(path, line, f'a service includes "{name}": <freehold.h> is all it '
                                             "may know")
-            elif own is not None and room not in ROOMS:
-                yield Violation(path, line, f'"{name}" is not of the form "room/file.h"')
-            elif own is not None and own not in ROOMS:
-                yield Violation(path, line, f"src/{own} is no room yet: give it its place in ROOMS")
+            elif own is not None and layer not in LAYERS:
+                yield Violation(path, line, f'"{name}" is not of the form "layer/file.h"')
+            elif own is not None and own not in LAYERS:
+                yield Violation(path, line, f"src/{own} is no layer yet: give it its place in LAYERS")
                 break
-            elif own is not None and ROOMS.index(room) > ROOMS.index(own):
-                yield Violation(path, line, f"room {own} includes \"{name}\", but {room} stands on "
+            elif own is not None and LAYERS.index(layer) > LAYERS.index(own):
+                yield Violation(path, line, f"layer {own} includes \"{name}\", but {layer} stands on "
                                             f"{own}: pass a function down instead")
+
+
+def seams_are_kept(tree):
+    include = re.compile(r'^\s*#include\s+"([^"]+)"')
+    for folder, unknown in SEAMS.items():
+        for path in tree.c_files(folder):
+            for line, match in lines_matching(tree.code[path], include):
+                if match.group(1).startswith(unknown):
+                    yield Violation(path, line, f'"{match.group(1)}" is on the other side of a seam: see SEAMS in tidy.py')
 
 
 def engines_are_named_in_their_folders_alone(tree):
@@ -268,6 +287,29 @@ def functions_fit_on_a_screen(tree):
     yield from ratchet(found, FUNCTION_LINES, FUNCTION_ALLOWANCES, "the function")
 
 
+def symbols_of(tree):
+    """{object: (what it defines, what it needs of others)} of the library and the command."""
+    found = {}
+    for folder in ("libfreehold.a.p", "freehold.p"):
+        for path in sorted(pathlib.Path(tree.build, folder).glob("*.c.o")):
+            listed = subprocess.run(["nm", "--format=posix", path], capture_output=True, text=True, check=True)
+            kinds = [line.split()[:2] for line in listed.stdout.splitlines()]
+            found[path.name.removesuffix(".o")] = ({name for name, kind in kinds if kind in "TDRB"},
+                                                   {name for name, kind in kinds if kind == "U"})
+    return found
+
+
+def circles_between_files_get_fewer(tree):
+    symbols = symbols_of(tree)
+    home = {name: file for file, (defined, _) in symbols.items() for name in defined}
+    calls = {file: {home[name] for name in needed if name in home} - {file} for file, (_, needed) in symbols.items()}
+    circles = sorted((one, other) for one in calls for other in calls[one] if one < other and one in calls[other])
+    if len(circles) > CIRCLES:
+        for one, other in circles:
+            yield Violation("tests/tidy/tidy.py", 1, f"{one} and {other} call each other; {len(circles)} pairs do, "
+                                                     f"and there were {CIRCLES}: pass a function down instead")
+
+
 def banned_calls_are_not_made(tree):
     call = re.compile(r"(?<![\w>.])(" + "|".join(BANNED_CALLS) + r")\s*\(")
     for path in tree.c_files():
@@ -281,18 +323,18 @@ def banned_calls_are_not_made(tree):
                 yield Violation(path, line, f"{name}() {BANNED_CALLS[name]}")
 
 
-def only_rooms_that_decide_log(tree):
+def only_layers_that_decide_log(tree):
     call = re.compile(r"\blog_(?:error|warning|info|debug|line)\s*\(|\bv?fprintf\s*\(\s*stderr\b|"
                       r"\bperror\s*\(")
     for path in tree.c_files("src/"):
-        room = path.split("/")[1]
-        if room in LOGGING_ROOMS or path in LOGGING_ALLOWED:
+        layer = path.split("/")[1]
+        if layer in LOGGING_LAYERS or path in LOGGING_ALLOWED:
             continue
         for line, match in lines_matching(tree.code[path], call):
-            if room == "base" and path == "src/base/error.c":
+            if layer == "base" and path == "src/base/error.c":
                 continue  # the last words of a broken invariant
-            yield Violation(path, line, f"room {room} logs ({match.group(0).strip()}): return the "
-                                        "error, the room that decides logs it")
+            yield Violation(path, line, f"layer {layer} logs ({match.group(0).strip()}): return the "
+                                        "error, the layer that decides logs it")
 
 
 def nothing_knows_one_machine(tree):
@@ -352,26 +394,37 @@ def every_patch_of_deliberate_bugs_is_built(tree):
             yield Violation(path, 1, "adds no MUTATION: remove it")
 
 
+def declared_in(tree, headers):
+    """{function that is FH_API there: where}."""
+    return {match.group(1): (header, tree.code[header].count("\n", 0, match.start(1)) + 1) for header in headers
+            for match in re.finditer(r"\bFH_API\b[^;(]*?\b(fh_\w+)\s*\(", tree.code[header])}
+
+
+def exported_by(library, symbols):
+    """What others may call: a function of the library, without its version."""
+    listed = subprocess.run(["readelf", symbols, "--wide", library], check=True, capture_output=True, text=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return {row[7].split("@")[0] for row in rows
+            if len(row) == 8 and row[4] == "GLOBAL" and row[5] == "DEFAULT" and row[6] not in ("UND", "ABS")}
+
+
 def library_exports_what_its_headers_declare(tree):
-    declared = {}
-    for header in tree.c_files("include/"):
-        for match in re.finditer(r"\bFH_API\b[^;(]*?\b(fh_\w+)\s*\(", tree.code[header]):
-            line = tree.code[header].count("\n", 0, match.start(1)) + 1
-            declared[match.group(1)] = (header, line)
-    symbols = subprocess.run(
-        ["readelf", "--syms", "--wide", os.path.join(tree.build, "libfreehold.a")],
-        check=True, capture_output=True, text=True).stdout
-    exported = set()
-    for line in symbols.splitlines():
-        columns = line.split()
-        if len(columns) == 8 and columns[4] == "GLOBAL" and columns[5] == "DEFAULT" \
-                and columns[6] != "UND":
-            exported.add(columns[7])
-    for name in sorted(set(declared) - exported):
-        yield Violation(*declared[name], f"{name} is declared FH_API and not exported: write it")
-    for name in sorted(exported - set(declared) - {"main"}):
-        yield Violation("include/freehold.h", 1, f"{name} is exported and not declared: make it "
-                                                 "hidden")
+    """The static library all that is declared; the shared one what services call, each function in a node of its map."""
+    service = declared_in(tree, ["include/freehold.h"])
+    exports = {"libfreehold.a": (declared_in(tree, tree.c_files("include/")), "--syms")}
+    if os.path.exists(os.path.join(tree.build, "libfreehold.so")):
+        exports["libfreehold.so"] = (service, "--dyn-syms")
+    for library, (declared, symbols) in exports.items():
+        exported = exported_by(os.path.join(tree.build, library), symbols)
+        for name in sorted(set(declared) - exported):
+            yield Violation(*declared[name], f"{name} is declared FH_API, and {library} does not export it: write it")
+        for name in sorted(exported - set(declared)):
+            yield Violation("include/freehold.h", 1, f"{name} is exported by {library} and not declared: make it hidden")
+    mapped = re.findall(r"\b(fh_\w+);", tree.texts["src/freehold.map"])
+    for name in sorted(set(service) - set(mapped)):
+        yield Violation(*service[name], f"{name} stands in no node of src/freehold.map: write it into this version's")
+    for name in sorted(name for name in set(mapped) if name not in service or mapped.count(name) > 1):
+        yield Violation("src/freehold.map", 1, f"{name} stands there and is not declared, or twice")
 
 
 def services_keep_no_state_of_their_own(tree):
@@ -397,8 +450,20 @@ SCHEDULE = re.compile(r"\bSchedule (\d+)\b")
 TEST_BEGINS = re.compile(r"^(?:static void\s+|def )(\w+)\(", re.MULTILINE)
 
 
+def paragraphs_of(text):
+    """(number, text) of each paragraph, table row and item of a list, with the items below it, as one line."""
+    begin, lines = 1, []
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if not line.strip() or re.match(r"(?:[-*]|#+) |\|", line):
+            if lines:
+                yield begin, " ".join(lines)
+            begin, lines = number, []
+        if line.strip():
+            lines.append(line.strip())
+
+
 def tests_named_in(line):
-    """(path, name) of each `tests/FILE`: `test`, `test` in a line of a document."""
+    """(path, name) of each `tests/FILE`: `test`, `test` in a paragraph of a document."""
     path = None
     for match in TEST_NAMED.finditer(line[line.find("`tests/"):] if "`tests/" in line else ""):
         if match.group(1):
@@ -409,7 +474,7 @@ def tests_named_in(line):
 
 def schedules_and_promises_name_tests_that_exist(tree):
     for document in ("docs/internals/schedules.md", "docs/reference/promises.md"):
-        for number, line in enumerate(tree.texts.get(document, "").splitlines(), 1):
+        for number, line in paragraphs_of(tree.texts.get(document, "")):
             for path, name in tests_named_in(line):
                 if name not in TEST_BEGINS.findall(tree.texts.get(path, "")):
                     yield Violation(document, number, f"{path} has no test {name}")
@@ -421,8 +486,8 @@ def schedules_and_promises_name_tests_that_exist(tree):
 def every_schedule_has_its_tests_and_every_mark_its_row(tree):
     rows, marks = {}, {}
     document = "docs/internals/schedules.md"
-    for number, line in enumerate(tree.texts[document].splitlines(), 1):
-        row = re.match(r"\| (\d+) \|", line)
+    for number, line in paragraphs_of(tree.texts[document]):
+        row = re.match(r"\* \*\*(\d+)\.\*\* ", line)
         named = set(tests_named_in(line)) if row else set()
         if row and not named:
             yield Violation(document, number, f"schedule {row.group(1)} names no test")
@@ -434,10 +499,70 @@ def every_schedule_has_its_tests_and_every_mark_its_row(tree):
             marks[(mark.group(1), path, test.group(1) if test else None)] = line
     for schedule, path, test in sorted(marks.keys() - rows.keys()):
         yield Violation(path, marks[schedule, path, test],
-                        f"{document} does not name {test} in a row {schedule}")
+                        f"{document} does not name {test} below {schedule}")
     for schedule, path, test in sorted(rows.keys() - marks.keys()):
         yield Violation(document, rows[schedule, path, test],
                         f"{path} does not say `Schedule {schedule}` above {test}")
+
+
+MARKDOWN_COLUMNS = 120
+
+FENCE = re.compile(r"^ *(```|~~~)")
+MARKDOWN_LINK = re.compile(r"\]\(<?([^)\s>]*)>?(?: \"[^\"]*\")?\)")
+
+
+def prose_of(text):
+    """(number, line) of each line of a Markdown text that is outside fenced code; what stands in `code` is blank."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if FENCE.match(line):
+            fenced = not fenced
+        elif not fenced:
+            yield number, re.sub(r"`[^`]*`", lambda code: " " * len(code.group(0)), line)
+
+
+def anchors_of(text):
+    """What GitHub calls the headings of a Markdown text."""
+    anchors, fenced = collections.Counter(), False
+    for line in text.splitlines():
+        fenced ^= bool(FENCE.match(line))
+        heading = None if fenced else re.match(r"#{1,6} +(.*?)[ #]*$", line)
+        if heading:
+            words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading.group(1)).lower()
+            name = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+            yield f"{name}-{anchors[name]}" if anchors[name] else name
+            anchors[name] += 1
+
+
+def links_between_documents_lead_somewhere(tree):
+    documents = {path: text for path, text in tree.texts.items() if path.endswith(".md")}
+    anchors = {path: set(anchors_of(text)) for path, text in documents.items()}
+    for path, text in documents.items():
+        for number, line in prose_of(text):
+            for link in MARKDOWN_LINK.findall(line):
+                target, _, anchor = link.partition("#")
+                if re.match(r"[a-z][a-z0-9+.-]*:", target):
+                    continue
+                to = os.path.normpath(os.path.join(os.path.dirname(path), target)) if target else path
+                if target.startswith("/") or not os.path.exists(os.path.join(tree.source, to)):
+                    yield Violation(path, number, f"{link} leads nowhere: there is no {to}")
+                elif anchor and anchor not in anchors.get(to, ()):
+                    yield Violation(path, number, f"{link} leads nowhere: {to} has no heading #{anchor}")
+    named = re.compile(r"(?<![\w./-])docs/[\w/-]+\.md\b")
+    for path, text in tree.texts.items():
+        for line, match in lines_matching(text, named):
+            if not os.path.exists(os.path.join(tree.source, match.group(0))):
+                yield Violation(path, line, f"there is no {match.group(0)}")
+
+
+def markdown_lines_have_at_most_120_columns(tree):
+    for path, text in tree.texts.items():
+        if path.endswith(".md"):
+            for number, line in enumerate(text.splitlines(), 1):
+                columns = len(re.sub(r"https?://[^\s)>]+", "", line))
+                if columns > MARKDOWN_COLUMNS:
+                    yield Violation(path, number, f"has {columns} columns, {MARKDOWN_COLUMNS} are the most: wrap it, or "
+                                                  "make a list of the table")
 
 
 def layout_is_clang_formats(tree):
@@ -453,15 +578,16 @@ def layout_is_clang_formats(tree):
 
 
 CHECKS = (
-    rooms_include_only_rooms_before_them, engines_are_named_in_their_folders_alone,
+    layers_include_only_layers_before_them, seams_are_kept, engines_are_named_in_their_folders_alone,
     every_source_file_names_its_licence,
     every_c_file_begins_with_what_it_owns, files_are_no_longer_than_one_idea,
-    functions_fit_on_a_screen, banned_calls_are_not_made, only_rooms_that_decide_log,
+    functions_fit_on_a_screen, circles_between_files_get_fewer, banned_calls_are_not_made, only_layers_that_decide_log,
     nothing_knows_one_machine, nothing_is_left_for_later, every_c_file_is_built,
     what_only_tests_want_is_built_for_them, every_patch_of_deliberate_bugs_is_built,
     library_exports_what_its_headers_declare, services_keep_no_state_of_their_own,
     schedules_and_promises_name_tests_that_exist,
-    every_schedule_has_its_tests_and_every_mark_its_row, layout_is_clang_formats,
+    every_schedule_has_its_tests_and_every_mark_its_row, links_between_documents_lead_somewhere,
+    markdown_lines_have_at_most_120_columns, layout_is_clang_formats,
 )
 NEEDS = {layout_is_clang_formats: "clang-format"}
 
