@@ -5,6 +5,7 @@ of taking over. What they had is taken over, nothing is lost or done twice, and 
 The shop's orders are one service whose events, sagas and requests its instances share."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -238,7 +239,8 @@ class Dying(Run):
                 # Whoever has the lease "sagas" adopts when another one has gone; it may be this one's turn.
                 while self.order().exists():
                     instance = self.random.randrange(3)
-                    os.kill(await asyncio.to_thread(self.pid, instance), signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it may just have died at the point itself
+                        os.kill(await asyncio.to_thread(self.pid, instance), signal.SIGKILL)
                     await asyncio.sleep(1)
                 await self.balanced()
         finally:
