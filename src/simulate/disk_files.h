@@ -2,7 +2,7 @@
 #ifndef SIMULATE_DISK_FILES_H
 #define SIMULATE_DISK_FILES_H
 
-/* What disk.c and the VFS on top of it share. */
+/* What lies on a disk, for disk.c, the VFS, and copies. */
 
 #include "simulate/disk.h"
 #include "simulate/image.h"
@@ -61,12 +61,18 @@ struct simulate_disk {
 
 struct image *disk_find(const struct simulate_disk *disk, const char *path);
 struct image *disk_make(struct simulate_disk *disk, const char *path);
+/* `image` is what is moved. */
+void disk_move(struct simulate_disk *disk, const char *from, const char *to, struct image *image);
 bool disk_remove(struct simulate_disk *disk, const char *path);
 void disk_sync_folder(struct simulate_disk *disk);
 bool disk_read_fails(struct simulate_disk *disk);
 bool disk_write_fails(struct simulate_disk *disk);
 bool disk_is_full(struct simulate_disk *disk, const struct image *image, size_t size);
 bool disk_sync(struct simulate_disk *disk, struct image *image, const char *path);
+bool disk_sync_folder_fails(struct simulate_disk *disk, const char *folder);
+void disk_power_fails(struct simulate_disk *disk);
+void disk_free_unused(struct simulate_disk *disk); /* what has no name any more */
+void disk_free_all(struct simulate_disk *disk);
 
 /* vfs.c */
 void disk_vfs_register(struct simulate_disk *disk);

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "simulate/disk.h"
 #include "simulate/network.h"
 #include "simulate/socket.h"
 
@@ -231,7 +230,7 @@ void simulate_node_begin(struct simulate_node *node)
     FH_ASSERT(fibers != NULL);
     node->world = (struct world){.ops = &node_ops, .fibers = fibers};
     if (node->disk)
-        simulate_disk_attach(node->disk, &node->world);
+        node->disk_ops->attach(node->disk, &node->world);
     node->turn_first = NULL;
     node->turn_last = &node->turn_first;
     node->jobs = NULL;
@@ -267,7 +266,7 @@ static void take_apart(struct simulate_node *node)
     simulate_cancel_process(simulate, node, event_dropped);
     simulate_network_crashed(node);
     if (node->disk)
-        simulate_disk_crashed(node->disk, node->crash_how);
+        node->disk_ops->crashed(node->disk, node->crash_how);
     node->world.fibers = NULL;
     if (node->died)
         node->died(node, why);

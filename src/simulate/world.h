@@ -34,6 +34,11 @@ struct simulate_node {
     const char *service; /* whose process it is; several may be one's */
     int number;
     struct simulate_disk *disk; /* NULL: none */
+    /* What a disk, which outlives the processes, has to do with their beginnings and ends. */
+    const struct simulate_disk_ops {
+        void (*attach)(struct simulate_disk *disk, struct world *world);
+        void (*crashed)(struct simulate_disk *disk, enum simulate_crash how);
+    } *disk_ops;
     int64_t wall_step_ms;       /* how far its wall clock is off */
     int64_t paused_until_ns;
     unsigned life; /* how many processes it has had */
