@@ -26,6 +26,7 @@
 #define KEPT_MS_MAX 2000
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 2000
+#define SMALL_LOOK_MS_MAX 1000
 
 struct run_life {
     struct runtime runtime; /* the first: a life is found from its runtime */
@@ -100,7 +101,8 @@ static void host_ready(struct runtime *runtime)
     const char *incarnation = runtime->context.store->incarnation;
     if (!node->incarnation[0])
         simulate_say(&node->run->simulate, node->node, "has made its store");
-    else if (strcmp(node->incarnation, incarnation) != 0 && !run_restore_came(node, incarnation))
+    else if (strcmp(node->incarnation, incarnation) != 0 &&
+             !(node->replaced && node->replaced(node, incarnation)))
         run_fail(node->run, "%s came back with another store: it has forgotten everything",
                  node->service->name);
     memcpy(node->incarnation, incarnation, ID_SIZE);
@@ -209,6 +211,11 @@ void run_node_restart(struct run_node *node)
     runtime_stop(&node->life->runtime);
 }
 
+bool run_node_is(const struct run_node *node, const char *name)
+{
+    return name && strcmp(node->service->name, name) == 0;
+}
+
 static bool subscribes(const fh_service *service, const char *source)
 {
     for (size_t i = 0; i < sizeof service->subscribes / sizeof *service->subscribes; i++) {
@@ -261,6 +268,13 @@ static json_t *draw_retention(struct run *run)
                      (json_int_t)simulate_between(simulate, LOOK_MS_MIN, LOOK_MS_MAX));
 }
 
+/* Few events, whoever has not read them. */
+static json_t *draw_small_outbox(struct run *run)
+{
+    return json_pack("{s:I, s:I}", "events_max", (json_int_t)run->anew.events_max, "look_ms",
+                     (json_int_t)simulate_between(&run->simulate, LOOK_MS_MIN, SMALL_LOOK_MS_MAX));
+}
+
 static json_t *config_of(struct run *run, const struct run_node *node)
 {
     json_t *config = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "service",
@@ -282,7 +296,7 @@ static json_t *config_of(struct run *run, const struct run_node *node)
     if (run->system->simulation && run->system->simulation->trims)
         json_object_set_new(config, "retention", draw_retention(run));
     if (run->anew.events_max)
-        json_object_set_new(config, "retention", run_resync_retention(run));
+        json_object_set_new(config, "retention", draw_small_outbox(run));
     if (run->system->test) /* it counts events, however much time it skips */
         json_object_set_new(config, "retention",
                             json_pack("{s:I, s:I}", "events_kept_ms", (json_int_t)TEST_KEPT_MS,
@@ -322,7 +336,7 @@ static void node_make(struct run *run, const fh_service *service, int instance,
     node->node->died = on_died;
     node->node->receive = on_receive;
     simulate_disk_new(node->node);
-    if (!run_resync_is(node, run->anew.late))
+    if (!run_node_is(node, run->anew.late))
         run_node_start(node, run->simulate.now_ns);
 }
 
@@ -369,7 +383,7 @@ bool run_nodes_ready(void *argument)
     const struct run *run = argument;
     for (int i = 0; i < run->node_count && !run->hopeless; i++) {
         const struct run_node *node = &run->nodes[i];
-        if (!node->node->open && !run_resync_is(node, run->anew.late))
+        if (!node->node->open && !run_node_is(node, run->anew.late))
             return false;
     }
     return true;

@@ -179,7 +179,7 @@ static void operator(void *argument)
     }
 }
 
-bool run_restore_came(struct run_node *node, const char *incarnation)
+static bool restore_came(struct run_node *node, const char *incarnation)
 {
     struct run_restore *restore = &node->run->restore;
     if (restore->node != node || !restore->ordered || restore->done)
@@ -227,6 +227,7 @@ void run_restore_begin(struct run *run)
         if (strcmp(run->nodes[i].service->name, name) != 0)
             continue;
         run->restore.node = &run->nodes[i];
+        run->restore.node->replaced = restore_came;
         FH_ASSERT(fiber_start(run->outside->world.fibers, operator, run->restore.node));
     }
 }

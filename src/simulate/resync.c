@@ -17,8 +17,6 @@
 #define RESYNC_RUNS 250000 /* in a million */
 #define EVENTS_MAX_MIN 4
 #define EVENTS_MAX_MAX 60
-#define LOOK_MS_MIN 20
-#define LOOK_MS_MAX 1000
 #define LATE_NS_MAX (8000 * SIMULATE_MS)
 #define COPY_NS_MAX (2000 * SIMULATE_MS)
 #define BACK_NS_MAX (4000 * SIMULATE_MS)
@@ -57,21 +55,10 @@ void run_resync_draw(struct run *run)
                  anew->copied ? anew->copied : "nobody");
 }
 
-bool run_resync_is(const struct run_node *node, const char *name)
-{
-    return name && strcmp(node->service->name, name) == 0;
-}
-
-json_t *run_resync_retention(struct run *run)
-{
-    return json_pack("{s:I, s:I}", "events_max", (json_int_t)run->anew.events_max, "look_ms",
-                     (json_int_t)simulate_between(&run->simulate, LOOK_MS_MIN, LOOK_MS_MAX));
-}
-
 static struct run_node *find(struct run *run, const char *name)
 {
     for (int i = 0; name && i < run->node_count; i++) {
-        if (run_resync_is(&run->nodes[i], name))
+        if (run_node_is(&run->nodes[i], name))
             return &run->nodes[i];
     }
     return NULL;

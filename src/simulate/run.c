@@ -8,7 +8,6 @@
 
 #include "simulate/run.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,20 +21,6 @@
 #define PHASE_NS_MAX (14400000 * SIMULATE_MS) /* of virtual time */
 #define CLIENTS_DEFAULT 4
 #define CLIENTS_MAX 64
-
-void run_fail(struct run *run, const char *format, ...)
-{
-    struct run_result *result = run->result;
-    char text[RUN_FAILURE_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    simulate_say(&run->simulate, NULL, "FAILED: %s", text);
-    if (result->failures < RUN_FAILURES_MAX)
-        memcpy(result->failure[result->failures], text, sizeof text);
-    result->failures++;
-}
 
 static void on_log(void *context, enum log_level level, const char *text)
 {

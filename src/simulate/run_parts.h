@@ -6,13 +6,17 @@
  * What the files of one run share:
  *
  *     run.c     the phases: start, prepare, clients under faults, rest, check
- *     nodes.c   a service's runtime on its node: lives, requests in, answers out
  *     faults.c  what goes wrong, and when
  *     restore.c a backup, and the service that is restored from it
- *     anew.c    what makes subscribers begin anew with their publishers' state
+ *     resync.c  what makes subscribers begin anew with their publishers' state
  *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     client.c  the public functions of clients
+ *     nodes.c   a service's runtime on its node: lives, requests in, answers out
+ *     stub.c    ... and a stub in its place
+ *     result.c  what it comes to
  *     test*.c   users' tests: see test.h
+ *
+ * Each calls only what stands below it: a node is told of a restore by what that has put into it.
  */
 
 #include "service/runtime.h"
@@ -31,7 +35,7 @@ struct run_node {
     struct simulate_server
         *server; /* that has its store, as those of the other instances; NULL: none */
     char name[56];
-    bool stubbed; /* in a test: `stub` runs, and test_stub.c answers */
+    bool stubbed; /* in a test: `stub` runs, and stub.c answers */
     json_t *config;
     char folder[64];
     struct run_life *life; /* the process', or NULL */
@@ -39,6 +43,8 @@ struct run_node {
     struct simulate_event ease; /* when its full disk has room again */
     char incarnation[ID_SIZE];  /* since it was first ready, or was restored */
     fh_service stub;            /* what runs in place of a service that is a stub */
+    /* It is ready with another store than it had. False, or NULL: nobody has ordered that. */
+    bool (*replaced)(struct run_node *node, const char *incarnation);
 };
 
 struct fh_client {
@@ -87,9 +93,11 @@ struct run {
     } anew;
 };
 
+/* result.c */
 __attribute__((format(printf, 2, 3))) void run_fail(struct run *run, const char *format, ...);
 
 /* nodes.c */
+bool run_node_is(const struct run_node *node, const char *service); /* NULL: nobody's */
 void run_nodes_make(struct run *run);
 void run_node_start(struct run_node *node, int64_t at_ns);
 bool run_nodes_ready(void *run);
@@ -101,7 +109,7 @@ struct runtime *run_node_runtime(struct run_node *node);
 
 /* test.c: begins the test's body, on a fiber outside of all services. */
 void run_test(struct run *run);
-/* test_stub.c: what runs in place of `node->service`; and a request to it, which is answered now.
+/* stub.c: what runs in place of `node->service`; and a request to it, which is answered now.
  * False: it is the runtime's own. */
 void run_stub_make(struct run_node *node);
 bool run_stub_receive(struct run_node *node, struct simulate_message *message);
@@ -110,17 +118,13 @@ bool run_stub_receive(struct run_node *node, struct simulate_message *message);
 void run_faults_begin(struct run *run);
 void run_faults_end(struct run *run);
 
-/* anew.c: drawn before the nodes are made; with the faults it begins and ends. */
+/* resync.c: drawn before the nodes are made; with the faults it begins and ends. */
 void run_resync_draw(struct run *run);
-bool run_resync_is(const struct run_node *node, const char *name); /* NULL: nobody's */
-json_t *run_resync_retention(struct run *run); /* of a configuration, where outboxes hold so few */
 void run_resync_begin(struct run *run);
 void run_resync_end(struct run *run);
 
 /* restore.c: drawn when the faults begin, with whose end the operator says no more. */
 void run_restore_begin(struct run *run);
-/* A node is ready with another store than it had. False: nobody has ordered that. */
-bool run_restore_came(struct run_node *node, const char *incarnation);
 void run_restore_check(fh_client *client); /* at rest */
 
 /* rest.c: on a fiber of the client's. */

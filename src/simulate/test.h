@@ -5,10 +5,10 @@
 /*
  * What the files of users' tests share:
  *
- *     test.c           a test's life, and what happens in it
+ *     test_run.c       a test's life
  *     test_expect.c    what must hold
- *     test_stub.c      services that do not run: what they publish and answer
- *     test_main.c      `main` of a program of tests
+ *     test_stub.c      what it says of services that do not run (stub.c), and what must hold of
+ * them test.c           what happens in it test_main.c      `main` of a program of tests
  */
 
 #include <freehold/test.h>
@@ -47,6 +47,8 @@ _Noreturn void test_end(fh_test *t);          /* it was said already */
 json_t *test_keep(fh_test *t, json_t *value); /* until the test's end; NULL is fine */
 /* The declared route that a request to `path` (without its query) comes to, or NULL. */
 const struct fh_route *test_route(const fh_service *service, const char *method, const char *path);
+/* stub.c: the first fault, as a sentence's end; NULL: it fits. malloc'ed. */
+char *stub_unfit(const fh_field *shape, const json_t *value);
 /* What `expected` has and `value` has not, as one line; NULL: nothing. malloc'ed. */
 char *test_lack(const json_t *value, const json_t *expected);
 

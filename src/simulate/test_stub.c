@@ -1,61 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A service that is a stub in a test. What runs in its place is the real runtime with a store, but
- * of the service's declaration only what it publishes: so the events that the test lets it publish
- * are checked, committed, numbered and fed as ever. Its routes are answered here, by what the test
- * says, and only as the service's own declaration allows: a stub can't promise what the service
- * would not keep, and what it is asked must be what the service would take.
- *
- * An answer to a command says what became of it as a real one would (Freehold-Outcome): done,
- * refused or undone. It is the same for all attempts, so nothing needs to be recorded but that it
- * was asked.
- */
+/* What a test says of its stubs, and what must hold of them. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "http/path.h"
-#include "shape/shape.h"
 #include "simulate/test.h"
 
-#define SYSTEM_PREFIX "/_freehold/"
-
-void run_stub_make(struct run_node *node)
-{
-    node->stub = (fh_service){.name = node->service->name, .model = FH_RELATIONAL};
-    memcpy(node->stub.publishes, node->service->publishes, sizeof node->stub.publishes);
-}
-
 /* ---- What the test says ---- */
-
-/* The first fault, as a sentence's end; NULL: it fits. malloc'ed. */
-static char *unfit(const fh_field *shape, const json_t *value)
-{
-    json_t *faults = value ? shape_check(shape, value) : NULL;
-    json_t *fault = json_array_get(faults, 0);
-    if (value && !faults)
-        return NULL;
-    json_t *words = fault ? json_sprintf("at \"%s\" %s", json_string_at(fault, "pointer"),
-                                         json_string_at(fault, "detail"))
-                          : json_string("there is no body");
-    char *text = strdup(json_string_value(words));
-    FH_ASSERT(text != NULL);
-    json_decref(words);
-    json_decref(faults);
-    return text;
-}
 
 static char *unfit_answer(const struct fh_answer *declared, const json_t *body)
 {
     size_t i;
     json_t *element;
     if (declared->shape)
-        return unfit(declared->shape, body);
+        return stub_unfit(declared->shape, body);
     if (declared->each && !json_is_array(body))
         return strdup("it is no array");
     json_array_foreach (declared->each ? body : NULL, i, element) {
-        char *why = unfit(declared->each, element);
+        char *why = stub_unfit(declared->each, element);
         if (why)
             return why;
     }
@@ -92,123 +56,6 @@ void fh_test_stub(fh_test *t, const char *service, const char *request, int stat
     FH_ASSERT(pattern != NULL);
     pattern[strcspn(pattern, "?")] = '\0';
     t->stubs[t->stub_count++] = (struct test_stub){service, method, pattern, status, body};
-}
-
-/* ---- What it is asked ---- */
-
-static const char *header(const struct simulate_message *message, const char *name)
-{
-    for (const struct world_header *at = message->headers; at->name; at++) {
-        if (strcasecmp(at->name, name) == 0)
-            return at->value;
-    }
-    return NULL;
-}
-
-/* The last that fits. */
-static const struct test_stub *stub_for(const fh_test *t, const char *service, const char *method,
-                                        const char *path)
-{
-    for (int i = t->stub_count - 1; i >= 0; i--) {
-        const struct test_stub *stub = &t->stubs[i];
-        if (strcmp(stub->service, service) == 0 && strcmp(stub->method, method) == 0 &&
-            path_match(stub->path, path, NULL))
-            return stub;
-    }
-    return NULL;
-}
-
-static const struct fh_route *route_for(const fh_service *service, const char *method,
-                                        const char *path)
-{
-    const struct fh_route *best = NULL;
-    for (size_t i = 0; i < sizeof service->routes / sizeof *service->routes; i++) {
-        const struct fh_route *route = &service->routes[i];
-        if (route->method && strcmp(route->method, method) == 0 &&
-            path_match(route->path, path, NULL) &&
-            (!best || path_literals(route->path) > path_literals(best->path)))
-            best = route;
-    }
-    return best;
-}
-
-/* Whoever asks must ask for what there is. */
-static void judge(fh_test *t, const struct run_node *node, const struct simulate_message *message,
-                  const char *path)
-{
-    const struct fh_route *route = route_for(node->service, message->method, path);
-    struct fh_error error;
-    json_t *body = NULL;
-    if (!route) {
-        run_fail(t->run, "%s is asked %s %s, which is none of its routes", node->service->name,
-                 message->method, path);
-        return;
-    }
-    if (route->body) {
-        json_parse(message->body ? message->body : "", message->body_length, &body, &error);
-        char *why = unfit(route->body, body);
-        if (why)
-            run_fail(t->run, "%s would refuse the body of %s %s: %s", node->service->name,
-                     message->method, path, why);
-        free(why);
-        json_decref(body);
-    }
-}
-
-static void record(fh_test *t, const struct run_node *node, const struct simulate_message *message,
-                   const char *path)
-{
-    const char *key = header(message, "Freehold-Undo");
-    if (!key)
-        key = header(message, "Idempotency-Key");
-    json_t *asked = json_pack("{s:s, s:s, s:s, s:s*}", "service", node->service->name, "method",
-                              message->method, "path", path, "key", key);
-    if (json_array_size(t->asked) < TEST_ASKED_MAX)
-        json_array_append_new(t->asked, asked);
-    else
-        json_decref(asked);
-}
-
-static void answer(struct simulate_message *message, int status, const json_t *body)
-{
-    struct world_header headers[2];
-    size_t count = 0;
-    const char *outcome = status < 400 ? "done" : status < 500 ? "refused" : NULL;
-    if (header(message, "Freehold-Undo"))
-        outcome = status < 400 ? "undone" : NULL;
-    else if (!header(message, "Idempotency-Key"))
-        outcome = NULL;
-    if (outcome)
-        headers[count++] = (struct world_header){"Freehold-Outcome", outcome};
-    if (body)
-        headers[count++] = (struct world_header){"Content-Type", "application/json"};
-    char *text = body ? json_text(body) : NULL;
-    simulate_network_answer(message, status, headers, count, text, text ? strlen(text) : 0);
-    json_text_free(text);
-}
-
-bool run_stub_receive(struct run_node *node, struct simulate_message *message)
-{
-    fh_test *t = node->run->test;
-    if (strncmp(message->path, SYSTEM_PREFIX, strlen(SYSTEM_PREFIX)) == 0)
-        return false;
-    char *path = strndup(message->path, strcspn(message->path, "?"));
-    FH_ASSERT(path != NULL);
-    const struct test_stub *stub = stub_for(t, node->service->name, message->method, path);
-    judge(t, node, message, path);
-    record(t, node, message, path);
-    if (stub) {
-        answer(message, stub->status, stub->body);
-    } else if (header(message, "Freehold-Undo")) {
-        answer(message, 200, NULL);
-    } else {
-        run_fail(t->run, "%s is asked %s %s, for which the test has no stub", node->service->name,
-                 message->method, message->path);
-        t->run->hopeless = true;
-        answer(message, 404, NULL);
-    }
-    free(path);
-    return true;
 }
 
 /* ---- What must hold of it ---- */

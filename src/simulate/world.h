@@ -38,8 +38,8 @@ struct simulate_node {
     const struct simulate_disk_ops {
         void (*attach)(struct simulate_disk *disk, struct world *world);
         void (*crashed)(struct simulate_disk *disk, enum simulate_crash how);
-    } *disk_ops;
-    int64_t wall_step_ms;       /* how far its wall clock is off */
+    } * disk_ops;
+    int64_t wall_step_ms; /* how far its wall clock is off */
     int64_t paused_until_ns;
     unsigned life; /* how many processes it has had */
     bool alive;
