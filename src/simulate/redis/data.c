@@ -55,6 +55,17 @@ struct served_value *served_find(struct served *served, const char *key)
     return NULL;
 }
 
+void served_remove_all(struct served *served)
+{
+    struct map_entry *entry = NULL;
+    const char *key;
+    void *value;
+    while (map_next(&served->data, &entry, &key, &value))
+        value_free(value);
+    map_release(&served->data);
+    map_init(&served->data);
+}
+
 bool served_is_kind(const struct served_value *value, enum served_kind kind)
 {
     return !value || value->kind == kind;
@@ -103,24 +114,9 @@ static void change_free(struct served_change *change)
     free((void *)change->words);
 }
 
-void served_restore(struct served *served, int64_t transactions)
+void served_forget(struct served *served, size_t changes_kept)
 {
-    struct map_entry *entry = NULL;
-    const char *key;
-    void *value;
-    while (map_next(&served->data, &entry, &key, &value))
-        value_free(value);
-    map_release(&served->data);
-    map_init(&served->data);
-    served->logging = false;
-    size_t kept = 0;
-    for (; kept < served->log_count && served->log[kept].transaction <= transactions; kept++) {
-        const struct served_change *change = &served->log[kept];
-        served_reply_free(served_do(served, change->count, (const char *const *)change->words));
-    }
-    for (size_t i = kept; i < served->log_count; i++)
+    for (size_t i = changes_kept; i < served->log_count; i++)
         change_free(&served->log[i]);
-    served->log_count = kept;
-    served->synced = served->transaction = transactions;
-    served->logging = true;
+    served->log_count = changes_kept;
 }

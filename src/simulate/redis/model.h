@@ -7,14 +7,18 @@
  * which reaches its server by a table of a socket's functions (engine/redis/socket.h): here the
  * model's. The answers are read by hiredis, as ever.
  *
- *     link.c      connections: bytes each way, and what goes wrong with them
  *     server.c    the loop: what was read, then the sync, then the answers; restarts, failovers
- *     data.c      keys, and the log from which they can be made again
- *     command.c, hash.c, sorted.c, stream.c   the commands that the engine sends, and no others
+ *     link.c      connections: bytes each way, and what goes wrong with them
+ *     rows.c      the ledger and the keys as tables, for who looks from outside
  *     script.c    the engine's script, run by Lua 5.1, as in the server
  *     lua.c       which is loaded when a system with Redis is simulated
+ *     command.c   which commands there are: those that the engine sends, and no others
+ *     keys.c, hash.c, sorted.c, stream.c   what they do
+ *     data.c      keys, and the log from which they can be made again
  *     reply.c     answers, on the wire and in Lua
- *     rows.c      the ledger and the keys as tables, for who looks from outside
+ *     served.c    the server as all of these know it
+ *
+ * Each calls only what stands below it.
  *
  * The server does one thing at a time. It reads a piece of each connection, runs the commands that
  * are whole, writes what they have changed to its log, waits for the sync, and only then answers
@@ -50,6 +54,7 @@ struct served_reply {
 
 struct served_reply *served_status(const char *text);
 struct served_reply *served_error(const char *text);
+struct served_reply *served_wrong_kind(void);
 struct served_reply *served_string(const char *text); /* NULL: nothing */
 struct served_reply *served_string_of(const char *data, size_t length);
 struct served_reply *served_integer(int64_t number);
@@ -99,8 +104,8 @@ bool served_is_kind(const struct served_value *value, enum served_kind kind); /*
 int64_t served_now_ms(const struct served *served);
 /* Puts a command into the log, as the replica and the next start will run it. */
 void served_log(struct served *served, int count, const char *const *words);
-/* All keys as the log's first transactions have left them; the log ends there. */
-void served_restore(struct served *served, int64_t transactions);
+void served_remove_all(struct served *served);
+void served_forget(struct served *served, size_t changes_kept); /* the rest of the log */
 
 /* ---- command.c and the files of the kinds ---- */
 
@@ -119,8 +124,8 @@ extern const struct served_command served_keys[], served_hashes[], served_sorted
 const struct served_command *served_command(const char *name);
 /* A command on the data, from a connection, a script or the log. */
 struct served_reply *served_do(struct served *served, int count, const char *const *words);
-struct served_reply *served_wrong_kind(void);
-double served_score(const char *text); /* "inf", "-inf" too */
+/* All keys as the log's first transactions have left them; the log ends there. */
+void served_restore(struct served *served, int64_t transactions);
 
 /* ---- script.c ---- */
 
@@ -161,7 +166,7 @@ void served_link_close(struct served_link *link, bool heard);
 /* By the death of the server: what was on its way to it arrives nowhere. */
 void served_link_drop(struct served_link *link);
 
-/* ---- server.c ---- */
+/* ---- the server ---- */
 
 struct served {
     struct simulate_server base; /* first */
@@ -182,7 +187,7 @@ struct served {
     unsigned life; /* how many times it was started */
     int64_t late_until_ns;
     int64_t clock_ms; /* that its clock is off */
-    struct simulate_event turn, fault, up;
+    struct simulate_event turn, answer, fault, up;
     int64_t pause_ns, until_ns;
     simulate_server_failed *failed;
     void *context;
@@ -192,10 +197,17 @@ static inline struct served *served_of(struct simulate_server *base)
 {
     return (struct served *)base;
 }
+
+/* ---- served.c ---- */
+
+void served_begin(struct served *served); /* the only one */
 struct served *the_served(void);
 void served_fail(struct served *served, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void served_wake(struct served *served); /* something has arrived */
+
+/* ---- server.c ---- */
+
 /* A command of a connection. NULL: the model does not know it. */
 struct served_reply *served_serve(struct served *served, int count, const char *const *words,
                                   const size_t *lengths);

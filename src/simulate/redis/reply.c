@@ -45,6 +45,11 @@ struct served_reply *served_error(const char *text)
     return reply;
 }
 
+struct served_reply *served_wrong_kind(void)
+{
+    return served_error("WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
 struct served_reply *served_integer(int64_t number)
 {
     struct served_reply *reply = reply_new(':');

@@ -5,7 +5,6 @@
  * Links that both ends have given up are forgotten at the next turn.
  */
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,24 +18,6 @@
 #define SYNC_NS_MAX ((int64_t)1500000)
 #define WORDS_MAX 600000
 #define CLOCK_STEP_MS_MAX 3000
-
-static struct served *the_server;
-
-struct served *the_served(void)
-{
-    FH_ASSERT(the_server != NULL);
-    return the_server;
-}
-
-void served_fail(struct served *served, const char *format, ...)
-{
-    char text[300];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    served->failed(served->context, text);
-}
 
 /* ---- One command -------------------------------------------------------------------------------
  */
@@ -185,18 +166,7 @@ static void on_turn(struct simulate_event *event)
         ns += wire_slowed(&served->wire,
                           simulate_between(served->simulate, SYNC_NS_MIN, SYNC_NS_MAX));
     served->busy = true;
-    served->turn.fire = on_answer;
-    simulate_plan(served->simulate, &served->turn, served->simulate->now_ns + ns);
-}
-
-void served_wake(struct served *served)
-{
-    if (served->busy || served->down)
-        served->more = true;
-    if (served->busy || served->down || served->turn.place)
-        return;
-    served->turn = (struct simulate_event){.fire = on_turn, .owner = served};
-    simulate_plan(served->simulate, &served->turn, served->simulate->now_ns);
+    simulate_plan(served->simulate, &served->answer, served->simulate->now_ns + ns);
 }
 
 /* ---- What goes wrong ---------------------------------------------------------------------------
@@ -219,6 +189,7 @@ static void die(struct served *served, int64_t kept)
     served->busy = served->more = false;
     served->life++;
     simulate_cancel(simulate, &served->turn);
+    simulate_cancel(simulate, &served->answer);
     for (struct served_link *link = served->links; link; link = link->next)
         served_link_drop(link);
     served_scripts_forget(served);
@@ -379,7 +350,9 @@ struct simulate_server *simulate_redis_new(struct simulate *simulate,
     served->logging = true;
     map_init(&served->data);
     map_init(&served->scripts);
-    the_server = served;
+    served->turn = (struct simulate_event){.fire = on_turn, .owner = served};
+    served->answer = (struct simulate_event){.fire = on_answer, .owner = served};
+    served_begin(served);
     served_sockets();
     if (!served_lua_load(why, sizeof why))
         served_fail(served, "%s", why);

@@ -9,6 +9,12 @@
 #include "base/error.h"
 #include "simulate/redis/model.h"
 
+/* "inf", "-inf" too. */
+static double read_score(const char *text)
+{
+    return strtod(text + (*text == '('), NULL);
+}
+
 static char *written(double score, char text[static 32])
 {
     if (isinf(score))
@@ -66,7 +72,7 @@ static struct served_reply *add(struct served *served, int count, const char *co
     int at = find(value, words[3]);
     if (at >= 0)
         take_out(value, at);
-    put_in(value, served_score(words[2]), words[3]);
+    put_in(value, read_score(words[2]), words[3]);
     served_log(served, count, words);
     return served_integer(at < 0);
 }
@@ -122,7 +128,7 @@ struct range {
 static bool above(const struct range *range, const struct served_member *member)
 {
     if (!range->by_bytes) {
-        double low = served_score(range->low);
+        double low = read_score(range->low);
         return *range->low == '(' ? member->score > low : member->score >= low;
     }
     int order = *range->low == '-' ? 1 : strcmp(member->name, range->low + 1);
@@ -132,7 +138,7 @@ static bool above(const struct range *range, const struct served_member *member)
 static bool below(const struct range *range, const struct served_member *member)
 {
     if (!range->by_bytes) {
-        double high = served_score(range->high);
+        double high = read_score(range->high);
         return *range->high == '(' ? member->score < high : member->score <= high;
     }
     int order = *range->high == '+' ? -1 : strcmp(member->name, range->high + 1);
