@@ -195,7 +195,7 @@ const char *fh_pointer(fh_work *w, const char *name)
                     : *c == '/' ? "~1"
                                 : c,
                     *c == '~' || *c == '/' ? 2 : 1);
-    const char *text = fh_format(w, "%s", pointer.data);
+    const char *text = work_printf(w, "%s", pointer.data);
     text_release(&pointer);
     return text;
 }
