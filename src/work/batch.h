@@ -2,14 +2,18 @@
 #ifndef WORK_BATCH_H
 #define WORK_BATCH_H
 
-/* Shared by the files that run units of work: work.c, batch.c, positions.c, recorded.c and
- * retry.c. */
+/* Shared by the files that run units of work: work.c and batch.c, and below them failure.c, gate.c,
+ * positions.c, recorded.c and retry.c. */
 
 #include "work/work.h"
 
-/* Called by a member of a batch at its first use of the store: parks until it is the member's turn,
- * and returns the batch's one open transaction. Ends the member if the batch has failed. */
-struct store_work *work_gate_pass(fh_work *w);
+/* How a handler ended: what setjmp returns. */
+enum { WORK_RAN_TO_ITS_END = 0, WORK_ENDED_BY_FAILURE, WORK_ENDED_BY_FENCE };
+
+/* Makes `error` the answer: a problem. */
+void work_set_problem(fh_work *w, const struct fh_error *error);
+/* work_fail with an error made of these. */
+_Noreturn void work_fail_with(fh_work *w, enum fh_code code, const char *message);
 
 /* Draws the time and the seed that all reruns see again. */
 void work_record_begin(fh_work *w);

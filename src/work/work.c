@@ -24,14 +24,11 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "shape/problem.h"
 #include "work/batch.h"
+#include "work/gate.h"
 
 #define REPLY_SIZE_MAX ((size_t)32 << 20)
 #define REPLY_MEASURED_SIZE_MIN (REPLY_SIZE_MAX / 6) /* escaping makes six bytes of one at most */
-#define HANDLER_FAULT "The service has a fault here; its log says which."
-
-enum { RAN_TO_ITS_END = 0, ENDED_BY_FAILURE, ENDED_BY_FENCE };
 
 struct work_deferred {
     void (*release)(void *);
@@ -53,99 +50,18 @@ void work_release(fh_work *w)
     arena_release(&w->kept);
 }
 
-/* ---- failing ---- */
-
-static int status_of(enum fh_code code)
-{
-    switch (code) {
-    case FH_INVALID:
-        return 422;
-    case FH_NOT_FOUND:
-        return 404;
-    case FH_CONFLICT:
-        return 409;
-    case FH_UNAVAILABLE:
-    case FH_NO_MEMORY:
-        return 503;
-    case FH_OUTCOME_UNKNOWN: /* engines resolve it themselves */
-    case FH_UNSUPPORTED:
-    case FH_OK:
-        break;
-    }
-    return 500;
-}
-
-static void set_reply(fh_work *w, int status, json_t *body)
-{
-    w->replied = true;
-    w->reply_status = status;
-    w->reply_body = body;
-}
-
-static void set_problem(fh_work *w, const struct fh_error *error)
-{
-    struct arena *before = json_arena_set(&w->kept);
-    json_t *errors = NULL;
-    if (error->field[0])
-        errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
-                           error->message);
-    int status = status_of(error->code);
-    if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
-        log_error("a handler's fault: %s", error->message);
-    else if (store_is_damaged(error))
-        log_error("%s", error->message); /* an operator has to act, whatever the request was */
-    set_reply(w, status,
-              problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
-    if (status == 503 && !w->retry_after_s)
-        w->retry_after_s = 1;
-    json_arena_set(before);
-}
-
-void work_fail(fh_work *w, const struct fh_error *error)
-{
-    w->failure = *error;
-    if (w->failure.code == FH_OK)
-        w->failure.code = FH_UNSUPPORTED;
-    w->by_store = w->by_store || (w->phase == WORK_OPEN && !w->by_fence);
-    set_problem(w, &w->failure);
-    work_end_handler(w, ENDED_BY_FAILURE);
-}
-
-void work_fail_problem(fh_work *w, int status, json_t *problem)
-{
-    static const struct {
-        int status;
-        enum fh_code code;
-    } codes[] = {{404, FH_NOT_FOUND}, {409, FH_CONFLICT}, {503, FH_UNAVAILABLE}};
-    enum fh_code code = status >= 500 ? FH_UNAVAILABLE : FH_INVALID;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        if (codes[i].status == status)
-            code = codes[i].code;
-    }
-    const char *detail = json_string_value(json_object_get(problem, "detail"));
-    error_set(&w->failure, code, "%s", detail ? detail : problem_title(status));
-    if (status == 503 && !w->retry_after_s)
-        w->retry_after_s = 1;
-    set_reply(w, status, problem);
-    work_end_handler(w, ENDED_BY_FAILURE);
-}
-
-static void fail_with(fh_work *w, enum fh_code code, const char *message)
-{
-    struct fh_error error;
-    error_set(&error, code, "%s", message);
-    work_fail(w, &error);
-}
+/* ---- asking ---- */
 
 void work_must_be_asking(fh_work *w, const char *what)
 {
     if (w->phase == WORK_ASKING)
         return;
-    fail_with(w, FH_UNSUPPORTED,
-              work_printf(w,
-                          "%s was called after the store was used: ask other services first, then "
-                          "use the own store (fh_peek reads without using it).",
-                          what));
+    work_fail_with(
+        w, FH_UNSUPPORTED,
+        work_printf(w,
+                    "%s was called after the store was used: ask other services first, then "
+                    "use the own store (fh_peek reads without using it).",
+                    what));
 }
 
 /* ---- the store ---- */
@@ -174,7 +90,7 @@ static void open_write(fh_work *w)
     w->phase = WORK_OPEN;
     /* The client no longer waits. (A handler that had passed its deadline before goes on.) */
     if (was_in_time && !is_in_time(w))
-        fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
+        work_fail_with(w, FH_UNAVAILABLE, STORE_TOO_BUSY);
     if (was_in_time && w->deadline_ns > 0)
         w->store_work->deadline_ns = w->deadline_ns;
     CRASH_POINT("work.opened");
@@ -184,13 +100,13 @@ static void open_write(fh_work *w)
         work_fail(w, &error);
     CRASH_POINT("work.fenced");
     if (verdict == WORK_IS_ANSWERED)
-        work_end_handler(w, ENDED_BY_FENCE);
+        work_end_handler(w, WORK_ENDED_BY_FENCE);
 }
 
 struct store_work *work_store_write(fh_work *w)
 {
     if (w->read_only)
-        fail_with(w, FH_UNSUPPORTED, "A handler of GET changes nothing; use another method.");
+        work_fail_with(w, FH_UNSUPPORTED, "A handler of GET changes nothing; use another method.");
     if (w->phase == WORK_ASKING)
         open_write(w);
     FH_ASSERT(w->phase == WORK_OPEN);
@@ -291,7 +207,7 @@ static void check_reply(fh_work *w)
     size_t size = json_dumpb(w->reply_body, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
     json_arena_set(before);
     if (size > REPLY_SIZE_MAX)
-        fail_with(
+        work_fail_with(
             w, FH_UNSUPPORTED,
             work_printf(w, "An answer of %zu bytes; at most %zu are given.", size, REPLY_SIZE_MAX));
 }
@@ -306,11 +222,11 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
     w->ending.frame = __builtin_frame_address(0);
     w->ending.count = 0;
     switch (_setjmp(fail_to)) {
-    case RAN_TO_ITS_END: {
+    case WORK_RAN_TO_ITS_END: {
         w->handler(w);
         /* jansson fails silently without memory: an answer or a row could lack a part. */
         if (w->arena.refused)
-            fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
+            work_fail_with(w, FH_NO_MEMORY, WORK_MEMORY_FAULT);
         check_reply(w);
         if (!w->read_only && (w->hooks_first || w->fence))
             work_store_write(w);
@@ -326,7 +242,7 @@ void work_handler_run(fh_work *w, bool *ret_by_fence)
         CRASH_POINT("work.finished");
         break;
     }
-    case ENDED_BY_FENCE:
+    case WORK_ENDED_BY_FENCE:
         *ret_by_fence = true;
         break;
     default:
@@ -353,7 +269,7 @@ void work_committed(fh_work *w)
 static enum fh_code run_apart(fh_work *w)
 {
     error_retry(&w->failure, FH_CONFLICT, "What the unit of work has read was not committed.");
-    set_problem(w, &w->failure);
+    work_set_problem(w, &w->failure);
     return FH_CONFLICT;
 }
 
@@ -381,7 +297,7 @@ static enum fh_code run_end(fh_work *w, bool by_fence)
         if (code != FH_OK) {
             w->failure.code = code;
             w->by_store = true;
-            set_problem(w, &w->failure);
+            work_set_problem(w, &w->failure);
             return code;
         }
         w->durable = true;
@@ -447,7 +363,7 @@ static enum fh_code record_refusal(fh_work *w)
         return refused.code;
     }
     w->failure = error;
-    set_problem(w, &error);
+    work_set_problem(w, &error);
     return code;
 }
 
@@ -465,7 +381,7 @@ enum fh_code work_run(fh_work *w)
         if (!work_retry(w->context, &tries, w->deadline_ns)) {
             error_set(&w->failure, FH_UNAVAILABLE,
                       "The unit of work conflicted with others again and again.");
-            set_problem(w, &w->failure);
+            work_set_problem(w, &w->failure);
             code = FH_UNAVAILABLE;
             w->by_store = false;
             break;

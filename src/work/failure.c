@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A handler's failure: what it becomes as an answer, and leaving the handler with it. It is set
+ * while the handler may hold any state, so nothing here uses the store or the arena of the run.
+ */
+
+#include "base/json.h"
+#include "base/log.h"
+#include "shape/problem.h"
+#include "work/batch.h"
+
+#define HANDLER_FAULT "The service has a fault here; its log says which."
+
+static int status_of(enum fh_code code)
+{
+    switch (code) {
+    case FH_INVALID:
+        return 422;
+    case FH_NOT_FOUND:
+        return 404;
+    case FH_CONFLICT:
+        return 409;
+    case FH_UNAVAILABLE:
+    case FH_NO_MEMORY:
+        return 503;
+    case FH_OUTCOME_UNKNOWN: /* engines resolve it themselves */
+    case FH_UNSUPPORTED:
+    case FH_OK:
+        break;
+    }
+    return 500;
+}
+
+static void set_reply(fh_work *w, int status, json_t *body)
+{
+    w->replied = true;
+    w->reply_status = status;
+    w->reply_body = body;
+}
+
+void work_set_problem(fh_work *w, const struct fh_error *error)
+{
+    struct arena *before = json_arena_set(&w->kept);
+    json_t *errors = NULL;
+    if (error->field[0])
+        errors = json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%s", error->field), "detail",
+                           error->message);
+    int status = status_of(error->code);
+    if (status == 500 && !w->snapshot) /* with a snapshot given, the caller reports it better */
+        log_error("a handler's fault: %s", error->message);
+    else if (store_is_damaged(error))
+        log_error("%s", error->message); /* an operator has to act, whatever the request was */
+    set_reply(w, status,
+              problem_new(status, status == 500 ? HANDLER_FAULT : error->message, errors));
+    if (status == 503 && !w->retry_after_s)
+        w->retry_after_s = 1;
+    json_arena_set(before);
+}
+
+void work_fail(fh_work *w, const struct fh_error *error)
+{
+    w->failure = *error;
+    if (w->failure.code == FH_OK)
+        w->failure.code = FH_UNSUPPORTED;
+    w->by_store = w->by_store || (w->phase == WORK_OPEN && !w->by_fence);
+    work_set_problem(w, &w->failure);
+    work_end_handler(w, WORK_ENDED_BY_FAILURE);
+}
+
+void work_fail_problem(fh_work *w, int status, json_t *problem)
+{
+    static const struct {
+        int status;
+        enum fh_code code;
+    } codes[] = {{404, FH_NOT_FOUND}, {409, FH_CONFLICT}, {503, FH_UNAVAILABLE}};
+    enum fh_code code = status >= 500 ? FH_UNAVAILABLE : FH_INVALID;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].status == status)
+            code = codes[i].code;
+    }
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
+    error_set(&w->failure, code, "%s", detail ? detail : problem_title(status));
+    if (status == 503 && !w->retry_after_s)
+        w->retry_after_s = 1;
+    set_reply(w, status, problem);
+    work_end_handler(w, WORK_ENDED_BY_FAILURE);
+}
+
+void work_fail_with(fh_work *w, enum fh_code code, const char *message)
+{
+    struct fh_error error;
+    error_set(&error, code, "%s", message);
+    work_fail(w, &error);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members wait at the gate, and the coordinator for members: only one of these fibers runs at a
+ * time once the transaction is open. */
+
+#include "work/gate.h"
+
+static struct gate_member *member_of(fh_work *w)
+{
+    for (int i = 0; i < w->gate->count; i++) {
+        if (w->gate->members[i].work == w)
+            return &w->gate->members[i];
+    }
+    error_assertion_failed("a work is a member of its batch", __FILE__, __LINE__);
+}
+
+static void tell_coordinator(struct work_gate *gate)
+{
+    if (!gate->waiting)
+        return;
+    gate->waiting = false;
+    fiber_ready(gate->coordinator);
+}
+
+void gate_arrived(struct gate_member *member, enum gate_member_state state)
+{
+    if (member->state == MEMBER_ASKING)
+        member->gate->asking--;
+    member->state = state;
+    tell_coordinator(member->gate);
+}
+
+struct store_work *work_gate_pass(fh_work *w)
+{
+    struct gate_member *member = member_of(w);
+    gate_arrived(member, MEMBER_AT_GATE);
+    fiber_park();
+    if (member->gate->cancelled) {
+        struct fh_error error;
+        error_set(&error, FH_CONFLICT, "The batch was ended.");
+        work_fail(w, &error);
+    }
+    return member->gate->store_work;
+}
+
+static void coordinator_wait(struct work_gate *gate)
+{
+    gate->waiting = true;
+    fiber_park();
+}
+
+void gate_wait_for_asking(struct work_gate *gate)
+{
+    while (gate->asking)
+        coordinator_wait(gate);
+}
+
+void gate_let_through(struct work_gate *gate, struct gate_member *member)
+{
+    member->state = MEMBER_RUNNING;
+    fiber_ready(member->fiber);
+    while (member->state != MEMBER_ENDED)
+        coordinator_wait(gate);
+}
+
+void gate_cancel(struct work_gate *gate)
+{
+    gate->cancelled = true;
+    for (int i = 0; i < gate->count; i++) {
+        if (gate->members[i].state == MEMBER_AT_GATE)
+            gate_let_through(gate, &gate->members[i]);
+    }
+}
+
+int gate_first_failed(const struct work_gate *gate)
+{
+    for (int i = 0; i < gate->count; i++) {
+        if (gate->members[i].state == MEMBER_ENDED && gate->members[i].work->failure.code != FH_OK)
+            return i;
+    }
+    return -1;
+}
