@@ -110,7 +110,7 @@ json_t *event_manager_own(const struct event_manager *manager);
 void event_look_start(struct event_manager *manager);
 void event_look_soon(struct event_manager *manager); /* a reader waits for new events */
 
-/* Within the layer: starts a fiber that is counted in `fibers`. */
+/* Within the layer: fibers.c. Starts a fiber that is counted in `fibers`. */
 bool event_manager_fiber(struct event_manager *manager, void (*entry)(void *), void *argument);
 void event_manager_fiber_ends(struct event_manager *manager);
 /* Sleeps until then. False as soon as the manager drains. */

@@ -2,8 +2,8 @@
 #ifndef EVENT_RESYNC_PARTS_H
 #define EVENT_RESYNC_PARTS_H
 
-/* Shared by the files of a resync: resync.c, ask.c, and sweep.c, which gives up keys that are
- * gone. */
+/* Shared by the files of a resync: resync.c, which takes its steps; sweep.c, which gives up keys
+ * that are gone; and below both transaction.c, ask.c and declared.c. */
 
 #include "base/text.h"
 #include "event/resync/resync.h"

@@ -12,7 +12,6 @@
 
 #include "base/crash.h"
 #include "base/json.h"
-#include "event/subscribe/apply.h"
 #include "event/envelope.h"
 #include "event/resync/parts.h"
 #include "work/batch.h"
@@ -163,9 +162,9 @@ void resync_sweep(struct subscription *s)
     sweep.w.read_only = true;
     sweep.keys = json_array();
     sweep.limit = portion_size(&s->rows, RESYNC_ROWS_MAX);
-    apply_begins(s);
+    subscription_enter(s);
     enum fh_code code = list_held(s, &sweep, &error);
-    apply_ends(s);
+    subscription_leave(s);
     if (code == FH_OK) {
         if (!sweep.ends)
             portion_passed(&s->rows, sweep.limit);

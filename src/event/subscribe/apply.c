@@ -27,17 +27,6 @@
 #include "work/spans.h"
 #include "world/world.h"
 
-void apply_begins(struct subscription *s)
-{
-    s->busy++;
-}
-
-void apply_ends(struct subscription *s)
-{
-    s->busy--;
-    fiber_wake_all(&s->manager->idle);
-}
-
 fh_handler *apply_handler(const struct subscription *s, const char *type)
 {
     for (int i = 0; i < s->subscribed_count; i++) {
@@ -302,7 +291,7 @@ enum apply_verdict apply_run(struct apply *apply)
     fence.next.epoch = s->cursor.epoch;
     apply->failed = -1;
     apply->error = (struct fh_error){0};
-    apply_begins(s);
+    subscription_enter(s);
     enum fh_code code = plan_make(apply, parked, covered, &apply->error);
     if (code == FH_OK) {
         for (int i = 0; i < apply->count; i++)
@@ -318,6 +307,6 @@ enum apply_verdict apply_run(struct apply *apply)
             parked_recount(s);
     }
     enum apply_verdict verdict = verdict_of(apply, code, &fence, outage);
-    apply_ends(s);
+    subscription_leave(s);
     return verdict;
 }

@@ -44,10 +44,6 @@ enum fh_code apply_works(struct subscription *subscription, const struct batch_e
                          struct work_fence *fence, int *ret_failed, bool *ret_outage,
                          struct fh_error *error);
 
-/* While a subscription is busy its store must stay open: see event_manager_wait. */
-void apply_begins(struct subscription *subscription);
-void apply_ends(struct subscription *subscription);
-
 fh_handler *apply_handler(const struct subscription *subscription, const char *type);
 
 #endif

@@ -27,7 +27,7 @@ void parked_recount(struct subscription *s)
     struct store_work *work;
     struct ledger_parked_counts counts;
     uint64_t mine = ++s->recounts;
-    apply_begins(s);
+    subscription_enter(s);
     if (store_begin(store_of(s->manager), STORE_READ, &work, ERROR_UNHEEDED) == FH_OK) {
         bool read =
             ledger_parked_count(work, s->source, s->partition, &counts, ERROR_UNHEEDED) == FH_OK;
@@ -35,7 +35,7 @@ void parked_recount(struct subscription *s)
             s->parked = counts;
         store_rollback(work);
     }
-    apply_ends(s);
+    subscription_leave(s);
     fiber_wake_all(&s->for_parking);
 }
 

@@ -138,11 +138,11 @@ static void retry_key(struct subscription *s, const char *key, int64_t deadline_
 {
     int overtaken = 0;
     *progress = (struct progress){0};
-    apply_begins(s);
+    subscription_enter(s);
     while (!s->manager->draining && retry_next(s, key, progress, &overtaken) &&
            world_monotonic_ns(subscription_world(s)) < deadline_ns)
         ;
-    apply_ends(s);
+    subscription_leave(s);
     if (progress->applied > 0)
         log_info("%lld parked events of %s, key %s, were applied; %lld are left.",
                  (long long)progress->applied, s->source, key, (long long)progress->left);
@@ -224,9 +224,9 @@ void parked_retry_at_start(void *argument)
     struct progress progress;
     json_t *list = NULL, *one;
     size_t i;
-    apply_begins(s);
+    subscription_enter(s);
     enum fh_code code = parked_list(manager, s->source, &list, ERROR_UNHEEDED);
-    apply_ends(s);
+    subscription_leave(s);
     if (code == FH_OK) {
         json_array_foreach (json_object_get(list, "keys"), i, one) {
             if (subscription_goes_on(s) && strcmp(json_string_at(one, "share"), s->partition) == 0)

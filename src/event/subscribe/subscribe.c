@@ -34,13 +34,13 @@ static enum fh_code cursor_read(struct subscription *s, struct ledger_cursor *re
                                 struct fh_error *error)
 {
     struct store_work *work;
-    apply_begins(s);
+    subscription_enter(s);
     enum fh_code code = store_begin(s->manager->context->store, STORE_READ, &work, error);
     if (code == FH_OK) {
         code = ledger_cursor_get(work, s->source, s->partition, ret, error);
         store_rollback(work);
     }
-    apply_ends(s);
+    subscription_leave(s);
     return code;
 }
 

@@ -70,6 +70,17 @@ void subscription_release_hold(const struct subscription *s, struct hold *hold)
     hold->reason[0] = '\0';
 }
 
+void subscription_enter(struct subscription *s)
+{
+    s->busy++;
+}
+
+void subscription_leave(struct subscription *s)
+{
+    s->busy--;
+    fiber_wake_all(&s->manager->idle);
+}
+
 /* ---- the queue between reader and applier -------------------------------------------------- */
 
 void subscription_put(struct subscription *s, struct batch *batch)

@@ -91,6 +91,10 @@ void subscription_hold(const struct subscription *s, struct hold *hold,
                        enum subscription_state state, const char *reason);
 void subscription_release_hold(const struct subscription *s, struct hold *hold);
 
+/* While it is busy, between these two, its store must stay open: see event_manager_wait. */
+void subscription_enter(struct subscription *s);
+void subscription_leave(struct subscription *s);
+
 /* The queue between reader and applier. */
 void subscription_put(struct subscription *s, struct batch *batch);
 struct batch *subscription_take(struct subscription *s); /* NULL: it is empty */
