@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/help.h"
+#include "cli/commands.h"
 #include "cli/words.h"
 #include "system/file/file.h"
 
@@ -29,9 +29,9 @@ static bool offer(void *unused, const char *word)
 
 static void offer_commands(void)
 {
-    for (int i = 0; cli_commands[i]; i++) {
-        if (!cli_commands[i]->hidden)
-            offer(NULL, cli_commands[i]->name);
+    for (int i = 0; commands[i]; i++) {
+        if (!commands[i]->hidden)
+            offer(NULL, commands[i]->name);
     }
 }
 
@@ -128,7 +128,7 @@ static int run(const struct cli_command *command, char **words, const char **val
         offer_commands();
         return CLI_DONE;
     }
-    const struct cli_command *meant = help_find(words[0]);
+    const struct cli_command *meant = commands_find(words[0]);
     struct line line = {0};
     if (!meant)
         return CLI_DONE;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "cli/commands.h"
 #include "cli/help.h"
 
 #define INTRODUCTION "Systems in which every service owns its own database."
@@ -17,14 +18,13 @@ static int print_list(void)
     const char *bold = cli_colour(stdout, CLI_BOLD), *plain = cli_colour(stdout, CLI_PLAIN);
     int width = 0;
     printf(INTRODUCTION "\n\n%sUsage:%s freehold COMMAND\n\n", bold, plain);
-    for (int i = 0; cli_commands[i]; i++) {
-        int length = (int)strlen(cli_commands[i]->name);
-        width = !cli_commands[i]->hidden && length > width ? length : width;
+    for (int i = 0; commands[i]; i++) {
+        int length = (int)strlen(commands[i]->name);
+        width = !commands[i]->hidden && length > width ? length : width;
     }
-    for (int i = 0; cli_commands[i]; i++) {
-        if (!cli_commands[i]->hidden)
-            printf("  %s%-*s%s  %s\n", bold, width, cli_commands[i]->name, plain,
-                   cli_commands[i]->summary);
+    for (int i = 0; commands[i]; i++) {
+        if (!commands[i]->hidden)
+            printf("  %s%-*s%s  %s\n", bold, width, commands[i]->name, plain, commands[i]->summary);
     }
     printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no running system.\n");
     return CLI_DONE;
@@ -63,9 +63,9 @@ static json_t *command_json(const struct cli_command *command)
 static void print_json_of(const struct cli_command *command)
 {
     json_t *all = command ? command_json(command) : json_array();
-    for (int i = 0; !command && cli_commands[i]; i++) {
-        if (!cli_commands[i]->hidden)
-            json_array_append_new(all, command_json(cli_commands[i]));
+    for (int i = 0; !command && commands[i]; i++) {
+        if (!commands[i]->hidden)
+            json_array_append_new(all, command_json(commands[i]));
     }
     json_t *told = command ? json_incref(all) : json_pack("{s:O}", "commands", all);
     cli_print_json(told);
@@ -133,9 +133,9 @@ static int print_man(const struct cli_command *only)
         "Answers go to standard output, everything else to standard error. Colours appear on a "
         "terminal only, and never with \\fBNO_COLOR\\fR set. With \\fB\\-\\-json\\fR an answer is "
         "JSON.\n.SH COMMANDS\n");
-    for (int i = 0; cli_commands[i]; i++) {
-        if (only ? cli_commands[i] == only : !cli_commands[i]->hidden)
-            print_man_of(cli_commands[i]);
+    for (int i = 0; commands[i]; i++) {
+        if (only ? commands[i] == only : !commands[i]->hidden)
+            print_man_of(commands[i]);
     }
     printf(".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nwrong usage\n.TP\n3\nno running "
            "system\n");
@@ -146,7 +146,7 @@ static int print_man(const struct cli_command *only)
 
 static int run(const struct cli_command *command, char **words, const char **values)
 {
-    const struct cli_command *about = words[0] ? help_find(words[0]) : NULL;
+    const struct cli_command *about = words[0] ? commands_find(words[0]) : NULL;
     if (words[0] && !about)
         return CLI_USAGE;
     if (cli_value(command, values, "--man"))

@@ -4,43 +4,19 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/words.h"
 #include "system/file/nearest.h"
 
 /* In the order of a system's life, as `help` lists them. */
-const struct cli_command *const cli_commands[] = {
+static const struct cli_command *const all[] = {
     &cli_new,      &cli_config,  &cli_check,          &cli_up,      &cli_status,
     &cli_stop,     &cli_logs,    &cli_trace,          &cli_events,  &cli_call,
     &cli_parked,   &cli_saga,    &cli_restore_report, &cli_scale,   &cli_upgrade,
     &cli_move,     &cli_migrate, &cli_backup,         &cli_restore, &cli_simulate,
     &cli_test,     &cli_help,    &cli_version,        &cli_gateway, &cli_keep,
     &cli_complete, NULL};
-
-/* Former names of commands, and their present ones. */
-static const char *const former_names[][2] = {{"restored", "restore-report"}};
-
-const struct cli_command *help_find(const char *name)
-{
-    struct nearest nearest = nearest_begin(name);
-    for (size_t i = 0; i < sizeof former_names / sizeof former_names[0]; i++) {
-        if (strcmp(former_names[i][0], name) == 0) {
-            cli_fail(CLI_USAGE, "'%s' is called '%s' now", name, former_names[i][1]);
-            return NULL;
-        }
-    }
-    for (int i = 0; cli_commands[i]; i++) {
-        if (strcmp(cli_commands[i]->name, name) == 0)
-            return cli_commands[i];
-        if (!cli_commands[i]->hidden)
-            nearest_offer(&nearest, cli_commands[i]->name);
-    }
-    if (nearest.word)
-        cli_fail(CLI_USAGE, "there is no command '%s'; did you mean '%s'?", name, nearest.word);
-    else
-        cli_fail(CLI_USAGE, "there is no command '%s'; see freehold help", name);
-    return NULL;
-}
 
 static int unknown_option(const struct cli_command *command, const char *given)
 {
@@ -130,11 +106,12 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     json_memory_init();
+    commands_init(all);
     if (argc < 2 || asks_for_help(argv[1])) {
         run_command(&cli_help, 0, NULL);
         return argc < 2 ? CLI_USAGE : CLI_DONE;
     }
     bool version = strcmp(argv[1], "--version") == 0;
-    const struct cli_command *command = help_find(version ? "version" : argv[1]);
+    const struct cli_command *command = commands_find(version ? "version" : argv[1]);
     return command ? run_command(command, argc - 2, argv + 2) : CLI_USAGE;
 }

@@ -8,17 +8,6 @@
 #include "base/json.h"
 #include "cli/operate/parked.h"
 
-static long long number(const json_t *object, const char *name)
-{
-    return json_integer_value(json_object_get(object, name));
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_at(object, name);
-    return value ? value : "-";
-}
-
 /* ---- List ---- */
 
 static void print_list(const json_t *list)
@@ -34,10 +23,10 @@ static void print_list(const json_t *list)
            "SOURCE", "KEY", "EVENTS", "SINCE", "ATTEMPTS", "WHY", cli_colour(stdout, CLI_PLAIN));
     json_array_foreach (list, i, one) {
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
-        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", text(one, "service"),
-               text(one, "source"), text(one, "key"), number(one, "events"), age,
-               number(one, "attempts"), text(one, "type"), number(one, "position"),
-               text(one, "error"));
+        printf("%-12s %-12s %-20s %7lld %6s %8lld  %s at %lld: %s\n", parked_text(one, "service"),
+               parked_text(one, "source"), parked_text(one, "key"), parked_number(one, "events"),
+               age, parked_number(one, "attempts"), parked_text(one, "type"),
+               parked_number(one, "position"), parked_text(one, "error"));
     }
 }
 
@@ -57,9 +46,9 @@ static void print_edits(const json_t *event)
     char age[32];
     json_array_foreach (json_object_get(event, "edits"), i, edit) {
         char *before = json_text(json_object_get(edit, "before"));
-        json_t *age_s = json_integer((cli_now_ms() - number(edit, "time_ms")) / 1000);
+        json_t *age_s = json_integer((cli_now_ms() - parked_number(edit, "time_ms")) / 1000);
         cli_format_span(age, sizeof age, age_s);
-        printf("  changed by %s %s ago; before: %s\n", text(edit, "by"), age, before);
+        printf("  changed by %s %s ago; before: %s\n", parked_text(edit, "by"), age, before);
         json_decref(age_s);
         json_text_free(before);
     }
@@ -71,24 +60,25 @@ static void print_events(const json_t *body)
     size_t i;
     json_t *one;
     char age[32];
-    printf("%lld events of %s are parked under the key %s.\n", number(body, "count"),
-           text(body, "source"), text(body, "key"));
+    printf("%lld events of %s are parked under the key %s.\n", parked_number(body, "count"),
+           parked_text(body, "source"), parked_text(body, "key"));
     json_array_foreach (events, i, one) {
         char *data = json_dumps(json_at(one, "event.data"), JSON_INDENT(2) | JSON_ENCODE_ANY);
         cli_format_span(age, sizeof age, json_object_get(one, "age_s"));
         printf("\n%s%s%s at %lld, id %s, parked %s ago\n", cli_colour(stdout, CLI_BOLD),
-               text(one, "type"), cli_colour(stdout, CLI_PLAIN), number(one, "position"),
-               text(one, "id"), age);
-        if (number(one, "attempts"))
-            printf("  failed %lld times: %s%s%s\n", number(one, "attempts"),
-                   cli_colour(stdout, CLI_RED), text(one, "error"), cli_colour(stdout, CLI_PLAIN));
+               parked_text(one, "type"), cli_colour(stdout, CLI_PLAIN),
+               parked_number(one, "position"), parked_text(one, "id"), age);
+        if (parked_number(one, "attempts"))
+            printf("  failed %lld times: %s%s%s\n", parked_number(one, "attempts"),
+                   cli_colour(stdout, CLI_RED), parked_text(one, "error"),
+                   cli_colour(stdout, CLI_PLAIN));
         else
             printf("  waits for those above it\n");
         printf("%s\n", data ? data : "-");
         json_text_free(data);
         print_edits(one);
     }
-    if ((size_t)number(body, "count") > json_array_size(events))
+    if ((size_t)parked_number(body, "count") > json_array_size(events))
         printf("\n"
                "... and more after them\n");
 }
@@ -114,32 +104,6 @@ static int show(struct cli_operator *asking, char **words, bool as_json)
 }
 
 /* ---- Retry ---- */
-
-int parked_retried(struct cli_operator *asking, char **words, const char *path, json_t *wanted,
-                   bool as_json)
-{
-    json_t *body, *one;
-    size_t i;
-    bool left = false;
-    int code = cli_operator_ask(asking, words[1], "POST", path, wanted, &body);
-    if (code != CLI_DONE)
-        return code;
-    json_array_foreach (json_object_get(body, "keys"), i, one) {
-        left |= number(one, "left") > 0;
-        if (as_json)
-            continue;
-        printf("%s %s: %lld applied, %lld left%s%s\n", text(one, "source"), text(one, "key"),
-               number(one, "applied"), number(one, "left"),
-               json_object_get(one, "error") ? ": " : "",
-               json_object_get(one, "error") ? text(one, "error") : "");
-    }
-    if (as_json)
-        cli_print_json(body);
-    else if (json_array_size(json_object_get(body, "keys")) == 0)
-        printf("Nothing is parked.\n");
-    json_decref(body);
-    return left ? CLI_FAILED : CLI_DONE;
-}
 
 static int retry(struct cli_operator *asking, char **words, bool as_json)
 {
@@ -177,11 +141,11 @@ static int drop(struct cli_operator *asking, char **words, bool all, bool yes, b
         cli_print_json(body);
     } else {
         json_array_foreach (json_object_get(body, "dropped"), i, one)
-            printf("dropped %s at %lld, id %s\n", text(one, "type"), number(one, "position"),
-                   text(one, "id"));
-        if (number(body, "left"))
+            printf("dropped %s at %lld, id %s\n", parked_text(one, "type"),
+                   parked_number(one, "position"), parked_text(one, "id"));
+        if (parked_number(body, "left"))
             printf("%lld wait for their retry: freehold parked retry %s %s %s\n",
-                   number(body, "left"), words[1], words[2], words[3]);
+                   parked_number(body, "left"), words[1], words[2], words[3]);
     }
     json_decref(body);
     return CLI_DONE;
