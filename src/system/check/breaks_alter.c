@@ -47,25 +47,6 @@ static void add_column(struct reading *reading, const char *table, const json_t 
                       " with a constraint on its default");
 }
 
-/* A key with a new column that stays NULL does not constrain a version that does not know the
- * column. */
-bool breaks_bind(const struct reading *reading, const char *table, const json_t *columns)
-{
-    size_t i;
-    json_t *column;
-    json_array_foreach (columns, i, column) {
-        char name[BREAKS_NAME_SIZE];
-        const char *text = breaks_text_of(column);
-        breaks_column_name(
-            table, *text ? text : breaks_text_at(json_object_get(column, "IndexElem"), "name"),
-            name);
-        const struct made *made = map_get(&reading->made, name);
-        if (made && made->is_new && !made->has_default)
-            return false;
-    }
-    return true;
-}
-
 static void add_constraint(struct reading *reading, const char *table, const json_t *constraint)
 {
     static const struct {

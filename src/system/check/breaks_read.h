@@ -2,7 +2,8 @@
 #ifndef SYSTEM_CHECK_BREAKS_READ_H
 #define SYSTEM_CHECK_BREAKS_READ_H
 
-/* Shared by the two files that judge statements: parse trees of libpg_query, as JSON. */
+/* What both files that judge statements (breaks.c, breaks_alter.c) read: parse trees of
+ * libpg_query, as JSON, and what the new migrations have created so far. */
 
 #include <jansson.h>
 
@@ -48,9 +49,10 @@ void breaks_column_name(const char *table, const char *column, char ret[BREAKS_N
 struct made *breaks_made_add(struct reading *reading, const char *name);
 bool breaks_is_new(const struct reading *reading, const char *name);
 
-/* breaks_alter.c */
-void breaks_alter_table(struct reading *reading, const json_t *statement);
 /* Whether a key over these columns constrains a version that does not know the newest ones. */
 bool breaks_bind(const struct reading *reading, const char *table, const json_t *columns);
+
+/* breaks_alter.c, which breaks.c calls */
+void breaks_alter_table(struct reading *reading, const json_t *statement);
 
 #endif
