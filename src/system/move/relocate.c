@@ -24,7 +24,7 @@
  * taken back, so that none has served from the new store by then.
  */
 
-#include "system/move/relocate_parts.h"
+#include "system/move/relocate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,14 +33,8 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "store/store.h"
+#include "system/move/relocate_reach.h"
 #include "system/servers/servers.h"
-
-bool relocation_takes_many(const char *engine)
-{
-    const struct engine *named = engine_named(engine);
-    return named && engine_can(named, ENGINE_MANY_INSTANCES);
-}
 
 static void trouble(struct supervisor *supervisor, const struct fh_error *error)
 {
@@ -58,23 +52,7 @@ static enum fh_code record(struct supervisor *supervisor, enum moved_state state
                         entry, state, error);
 }
 
-/* ---- Homes ---------------------------------------------------------------------------------- */
-
-void relocation_swap(struct supervisor *supervisor)
-{
-    struct relocation *relocation = &supervisor->relocation;
-    struct system_service *service = relocation_service(supervisor);
-    json_t *stores = supervisor->options->provision->stores;
-    json_t *store = json_incref(json_object_get(stores, service->name));
-    home_swap(relocation_file(supervisor), service, &relocation->other);
-    if (relocation->store)
-        json_object_set_new(stores, service->name, relocation->store);
-    else
-        json_object_del(stores, service->name);
-    relocation->store = store;
-}
-
-void relocation_end(struct supervisor *supervisor)
+void relocate_end(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
     relocation_reach_end(relocation);
@@ -83,11 +61,6 @@ void relocation_end(struct supervisor *supervisor)
     json_decref(relocation->store);
     json_decref(relocation->entry);
     *relocation = (struct relocation){0};
-}
-
-void relocate_release(struct supervisor *supervisor)
-{
-    relocation_end(supervisor);
 }
 
 /* Servers that run as other users need to pass through the state folder; once there are none, it is
@@ -125,7 +98,7 @@ static enum fh_code rehouse(struct supervisor *supervisor, struct fh_error *erro
 }
 
 /* The move could not begin: everything goes on as if nobody had asked. */
-void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why)
+void relocate_cancel(struct supervisor *supervisor, const struct fh_error *why)
 {
     struct relocation *relocation = &supervisor->relocation;
     const char *name = relocation_service(supervisor)->name;
@@ -136,7 +109,7 @@ void relocation_cancel(struct supervisor *supervisor, const struct fh_error *why
                                           relocation->from, why->message),
                              "back", 1));
     struct instances *server = relocation->started ? relocation->new_server : NULL;
-    relocation_end(supervisor);
+    relocate_end(supervisor);
     stop_server(supervisor, server);
 }
 
@@ -150,7 +123,7 @@ static void stay(struct supervisor *supervisor, const struct fh_error *why)
     if (instances_rehouse(instances, many, &error) != FH_OK ||
         record(supervisor, MOVED_NOT, &error) != FH_OK)
         trouble(supervisor, &error);
-    relocation_cancel(supervisor, why);
+    relocate_cancel(supervisor, why);
 }
 
 static void hand_over(struct instances *instances)
@@ -176,12 +149,12 @@ static void part(struct supervisor *supervisor, void (*between)(struct instances
     struct instances *instances = relocation_instances(supervisor);
     instances->alone = false;
     if (instances_part(instances, between, &error) != FH_OK)
-        relocation_cancel(supervisor, &error);
+        relocate_cancel(supervisor, &error);
     else
         supervisor_tend(supervisor, instances);
 }
 
-void relocation_leave(struct supervisor *supervisor)
+void relocate_leave(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
     const char *name = relocation_service(supervisor)->name;
@@ -238,7 +211,7 @@ static void arrived(struct supervisor *supervisor)
                    "%s is on %s now; its requests waited %lld ms", service->name, service->engine,
                    (long long)paused_ms(supervisor));
     control_answer(supervisor->control, service->name, told(supervisor));
-    relocation_end(supervisor);
+    relocate_end(supervisor);
     instances->alone = false;
     supervisor_tend(supervisor, instances);
     stop_server(supervisor, server);
@@ -266,7 +239,7 @@ static void returned(struct supervisor *supervisor)
                              json_sprintf("%s was not moved, and goes on with %s: %s", name,
                                           relocation->from, relocation->why),
                              "back", 1, "paused_ms", (json_int_t)paused_ms(supervisor)));
-    relocation_end(supervisor);
+    relocate_end(supervisor);
     instances->alone = false;
     supervisor_tend(supervisor, instances);
     stop_server(supervisor, server);
@@ -298,7 +271,7 @@ static void hand_back(struct instances *instances)
     CRASH_POINT("relocate.returned");
 }
 
-void relocation_go_back(struct supervisor *supervisor, const char *why)
+void relocate_go_back(struct supervisor *supervisor, const char *why)
 {
     struct relocation *relocation = &supervisor->relocation;
     const char *name = relocation_service(supervisor)->name;
@@ -344,7 +317,7 @@ static void failed(struct supervisor *supervisor)
     const char *name = relocation_service(supervisor)->name;
     why_not(instances->children[0], why);
     if (relocation->phase == RELOCATION_MOVING) {
-        relocation_go_back(supervisor, why);
+        relocate_go_back(supervisor, why);
     } else if (relocation->phase == RELOCATION_BACK &&
                instances->children[0]->state == CHILD_GIVEN_UP) {
         go_forward(supervisor);
@@ -360,7 +333,7 @@ static void server_failed(struct supervisor *supervisor)
     struct relocation *relocation = &supervisor->relocation;
     error_set(&error, FH_UNAVAILABLE, "The server %s %s; see its log in the state folder.",
               relocation->new_server->part->name, relocation->new_server->children[0]->why);
-    relocation_cancel(supervisor, &error);
+    relocate_cancel(supervisor, &error);
 }
 
 bool relocate_takes(struct supervisor *supervisor, struct instances *instances,
@@ -373,7 +346,7 @@ bool relocate_takes(struct supervisor *supervisor, struct instances *instances,
         return false;
     if (relocation->phase == RELOCATION_SERVER && instances == relocation->new_server) {
         if (news == INSTANCES_SETTLED)
-            relocation_leave(supervisor);
+            relocate_leave(supervisor);
         else if (news == INSTANCES_PARTED_FAILED)
             server_failed(supervisor);
         return true;

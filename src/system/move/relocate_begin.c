@@ -5,11 +5,14 @@
  * about a move that was under way: it was completed, or taken back, while the service started.
  */
 
+#include "system/move/relocate_begin.h"
+
 #include <string.h>
 
 #include "base/json.h"
 #include "system/check/check.h"
-#include "system/move/relocate_parts.h"
+#include "system/move/relocate.h"
+#include "system/move/relocate_reach.h"
 #include "system/servers/servers.h"
 
 static enum fh_code first_error(const struct findings *findings, const char *name,
@@ -75,13 +78,21 @@ static bool is_own(const struct relocation *relocation, const struct system_serv
     return relocation->old_server && strcmp(service->store.server, service->name) == 0;
 }
 
+static void server_reached(struct supervisor *supervisor, const struct fh_error *why)
+{
+    if (why)
+        relocate_cancel(supervisor, why);
+    else
+        relocate_leave(supervisor);
+}
+
 static void start_server(struct supervisor *supervisor)
 {
     struct relocation *relocation = &supervisor->relocation;
     struct instances *server = relocation->new_server;
     relocation->phase = RELOCATION_SERVER;
     if (!server) {
-        relocation_reach(supervisor);
+        relocation_reach(supervisor, server_reached);
         return;
     }
     relocation->started = !instances_ready(server) || !server->wanted;
@@ -132,9 +143,9 @@ static enum fh_code abandon(struct supervisor *supervisor, size_t service, struc
         return error_set(error, FH_CONFLICT, "%s is not being moved.", name);
     error_set(&why, FH_CONFLICT, "It was abandoned.");
     if (relocation->phase == RELOCATION_SERVER)
-        relocation_cancel(supervisor, &why);
+        relocate_cancel(supervisor, &why);
     else if (relocation->phase == RELOCATION_MOVING && relocation_instances(supervisor)->alone)
-        relocation_go_back(supervisor, why.message);
+        relocate_go_back(supervisor, why.message);
     else if (relocation->phase != RELOCATION_BACK)
         return error_set(error, FH_CONFLICT, "The move of %s can't be abandoned now.", name);
     return FH_OK;
@@ -158,7 +169,7 @@ enum fh_code relocate_asked(struct supervisor *supervisor, size_t service, const
     if (code == FH_OK)
         start_server(supervisor);
     else
-        relocation_end(supervisor);
+        relocate_end(supervisor);
     return code;
 }
 

@@ -11,9 +11,10 @@
  * A move cancelled in the meantime ends this at once, or lets the attempt under way run out.
  */
 
+#include "system/move/relocate_reach.h"
+
 #include <stdlib.h>
 
-#include "system/move/relocate_parts.h"
 #include "store/server.h"
 
 #define REACH_MS 5000
@@ -26,6 +27,7 @@ struct reaching {
     bool pausing;
     const struct server_kind *kind;
     json_t *store;
+    void (*reached)(struct supervisor *supervisor, const struct fh_error *why);
     int64_t deadline_ns;
     enum fh_code code;
     struct fh_error error;
@@ -70,20 +72,20 @@ static void done(struct world_job *job)
     }
     enum fh_code code = reaching->code;
     struct fh_error error = reaching->error;
+    void (*reached)(struct supervisor * supervisor, const struct fh_error *why) = reaching->reached;
     reaching_free(reaching);
-    if (goes_on && code == FH_OK)
-        relocation_leave(supervisor);
-    else if (goes_on)
-        relocation_cancel(supervisor, &error);
+    if (goes_on)
+        reached(supervisor, code == FH_OK ? NULL : &error);
 }
 
-void relocation_reach(struct supervisor *supervisor)
+void relocation_reach(struct supervisor *supervisor,
+                      void (*reached)(struct supervisor *supervisor, const struct fh_error *why))
 {
     const struct system_service *service = relocation_service(supervisor);
     const struct server_kind *kind = server_kind(service->engine);
     json_t *store = json_object_get(supervisor->options->provision->stores, service->name);
     if (!kind || !store) {
-        relocation_leave(supervisor);
+        reached(supervisor, NULL);
         return;
     }
     struct reaching *reaching = calloc(1, sizeof *reaching);
@@ -91,6 +93,7 @@ void relocation_reach(struct supervisor *supervisor)
     *reaching = (struct reaching){.supervisor = supervisor,
                                   .kind = kind,
                                   .store = json_deep_copy(store),
+                                  .reached = reached,
                                   .deadline_ns = world_in_ms(supervisor->world, REACH_MS)};
     reaching->job = (struct world_job){.run = run, .done = done, .owner = reaching};
     reaching->timer.fire = ask_again;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scaling concerns one service. An upgrade may involve others (renewal.h), one part after another,
- * and its client is told about all of them; so only one upgrade runs at a time in a system.
+ * Answers what can be answered at once, and begins what takes time: that one is answered by whoever
+ * sees its end (upgrade.c, move/relocate.c, and asked_not_restored).
  */
 
 #include "system/supervise/asked.h"
@@ -10,76 +10,14 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "system/file/nearest.h"
 #include "system/backup/restore.h"
+#include "system/file/nearest.h"
+#include "system/move/relocate_begin.h"
 #include "system/supervise/scale.h"
+#include "system/supervise/upgrade.h"
 
 static const char *const phase_names[] = {"starting", "starting", "starting", "up",
                                           "stopping", "stopping", "stopping", "stopped"};
-
-/* ---- An upgrade under way ------------------------------------------------------------------- */
-
-static const char *upgraded_name(const struct supervisor *supervisor)
-{
-    return supervisor->all[supervisor->renewal.service].part->name;
-}
-
-static bool is_renewed(const struct supervisor *supervisor, const struct instances *instances)
-{
-    const struct renewal *renewal = &supervisor->renewal;
-    return renewal->count && &supervisor->all[renewal->parts[renewal->at]] == instances;
-}
-
-/* Upgrades the part whose turn it is. */
-static enum fh_code renew_one(struct supervisor *supervisor, struct fh_error *error)
-{
-    struct renewal *renewal = &supervisor->renewal;
-    struct instances *instances = &supervisor->all[renewal->parts[renewal->at]];
-    enum fh_code code = instances_upgrade(instances, error);
-    if (code == FH_OK)
-        supervisor_tend(supervisor, instances);
-    else
-        renewal_take_back(renewal, supervisor->options->provision);
-    return code;
-}
-
-void asked_settled(struct supervisor *supervisor, struct instances *instances)
-{
-    struct fh_error error;
-    const char *name = instances->part->name;
-    if (!is_renewed(supervisor, instances)) {
-        /* If this is the service being upgraded, its turn comes later: not done yet. */
-        if (!supervisor->renewal.count || strcmp(name, upgraded_name(supervisor)) != 0)
-            control_done(supervisor->control, name, NULL);
-    } else if (!renewal_next(&supervisor->renewal)) {
-        control_done(supervisor->control, upgraded_name(supervisor), NULL);
-    } else if (renew_one(supervisor, &error) != FH_OK) {
-        control_done(supervisor->control, upgraded_name(supervisor), error.message);
-    }
-}
-
-void asked_failed(struct supervisor *supervisor, struct instances *instances)
-{
-    bool back = renewal_take_back(&supervisor->renewal, supervisor->options->provision);
-    watch_failed(supervisor, supervisor->renewal.service);
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, upgraded_name(supervisor),
-                   "%s could not be upgraded: what was started does not get ready; see its log%s",
-                   instances->part->name, back ? ". It goes on with its older program" : "");
-    control_done(supervisor->control, upgraded_name(supervisor),
-                 "what was started does not get ready; see its log in the state folder");
-    instances_try_again(instances);
-}
-
-/* After a restore: what is still undone stays in the service's folder. */
-void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
-{
-    supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
-                   "%s does not get ready after its restore; see its log", instances->part->name);
-    control_done(supervisor->control, instances->part->name,
-                 "it does not get ready; see its log in the state folder");
-}
-
-/* ---- Answers -------------------------------------------------------------------------------- */
 
 /* What the system file says of the store instead; null: the file agrees. */
 static json_t *moved_json(const struct system_service *service)
@@ -121,11 +59,6 @@ static json_t *status(void *context)
     return all;
 }
 
-static void stop_asked(void *context)
-{
-    supervisor_stop(context);
-}
-
 static enum fh_code scale(struct supervisor *supervisor, struct instances *instances,
                           const json_t *request, struct fh_error *error)
 {
@@ -140,35 +73,6 @@ static enum fh_code scale(struct supervisor *supervisor, struct instances *insta
     if (code == FH_OK)
         code = scale_record(&supervisor->options->provision->state, service, count, error);
     return code;
-}
-
-enum fh_code asked_upgrade(struct supervisor *supervisor, size_t service, bool force,
-                           struct fh_error *error)
-{
-    struct renewal *renewal = &supervisor->renewal;
-    struct provision *provision = supervisor->options->provision;
-    if (renewal->count)
-        return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
-                         upgraded_name(supervisor));
-    if (supervisor->relocation.phase != RELOCATION_NONE)
-        return error_set(error, FH_CONFLICT, "%s is being moved; wait for its end.",
-                         supervisor->all[supervisor->relocation.service].part->name);
-    enum renewal_sagas sagas = force                                        ? RENEWAL_PARK_ALL
-                               : instances_ready(&supervisor->all[service]) ? RENEWAL_ASK
-                                                                            : RENEWAL_NOBODY;
-    enum fh_code code = service == supervisor->count - 1
-                            ? renewal_begin_gateway(renewal, provision, error)
-                            : renewal_begin(renewal, provision, service, sagas, error);
-    if (code != FH_OK)
-        return code;
-    for (size_t i = 0; i < renewal->count; i++) {
-        if (renewal->parts[i] != service)
-            supervisor_say(supervisor, SUPERVISE_STEP, upgraded_name(supervisor),
-                           "%s is started again too: it learns what %s needs or offers now",
-                           supervisor->all[renewal->parts[i]].part->name,
-                           upgraded_name(supervisor));
-    }
-    return renew_one(supervisor, error);
 }
 
 /* The upgrade was started automatically or at another client's request: its end answers this
@@ -197,7 +101,7 @@ static enum fh_code restore(struct supervisor *supervisor, struct instances *ins
 {
     if (supervisor->renewal.count)
         return error_set(error, FH_CONFLICT, "%s is being upgraded; wait for its end.",
-                         upgraded_name(supervisor));
+                         upgrade_name(supervisor));
     return instances_part(instances, order, error);
 }
 
@@ -236,7 +140,7 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     if (upgrade && is_under_way(supervisor, service))
         return FH_OK;
     if (upgrade)
-        return asked_upgrade(supervisor, service, json_is_true(json_object_get(request, "force")),
+        return upgrade_begin(supervisor, service, json_is_true(json_object_get(request, "force")),
                              error);
     struct instances *instances = &supervisor->all[service];
     enum fh_code code = strcmp(command, "restore") == 0
@@ -247,7 +151,16 @@ static enum fh_code change_asked(void *context, const char *command, const char 
     return code;
 }
 
-struct control_handler asked_handler(struct supervisor *supervisor)
+/* What is still undone of the restore stays in the service's folder. */
+void asked_not_restored(struct supervisor *supervisor, struct instances *instances)
 {
-    return (struct control_handler){status, stop_asked, change_asked, supervisor};
+    supervisor_say(supervisor, SUPERVISE_TROUBLE, instances->part->name,
+                   "%s does not get ready after its restore; see its log", instances->part->name);
+    control_done(supervisor->control, instances->part->name,
+                 "it does not get ready; see its log in the state folder");
+}
+
+struct control_handler asked_handler(struct supervisor *supervisor, void (*stop)(void *supervisor))
+{
+    return (struct control_handler){status, stop, change_asked, supervisor};
 }

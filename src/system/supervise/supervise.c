@@ -22,7 +22,6 @@
 #include "system/supervise/supervise.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +29,13 @@
 
 #include "base/text.h"
 #include "store/store.h"
-#include "system/supervise/asked.h"
-#include "system/provision/keys.h"
 #include "system/move/moving.h"
+#include "system/move/relocate.h"
+#include "system/move/relocate_begin.h"
+#include "system/provision/keys.h"
+#include "system/supervise/asked.h"
 #include "system/supervise/scale.h"
+#include "system/supervise/upgrade.h"
 #include "world/real.h"
 
 #define LOG_LINES_SHOWN 8
@@ -48,21 +50,6 @@ static struct instances *instances_of(struct supervisor *supervisor, const struc
     while (supervisor->all[i].part != child->part)
         i++;
     return &supervisor->all[i];
-}
-
-void supervisor_say(struct supervisor *supervisor, enum supervise_level level, const char *service,
-                    const char *format, ...)
-{
-    va_list args;
-    char line[512];
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    supervisor->options->say(supervisor->options->context, level, line);
-    if (supervisor->control && supervisor->phase >= CLOSING)
-        control_progress(supervisor->control, NULL, line);
-    else if (supervisor->control && service)
-        control_progress(supervisor->control, service, line);
 }
 
 static bool all_of(const struct instances *all, size_t count,
@@ -137,30 +124,29 @@ static void advance(struct supervisor *supervisor)
         finish(supervisor);
 }
 
-/* While the system is up: acts on what one service's processes have come to. */
-void supervisor_tend(struct supervisor *supervisor, struct instances *instances)
+/* Acts on what one service's processes have come to. */
+static void heed(struct supervisor *supervisor, struct instances *instances,
+                 enum instances_news news)
 {
-    if (supervisor->phase != UP)
-        return;
-    enum instances_news news = instances_tend(instances);
     if (news != INSTANCES_CHANGING && relocate_takes(supervisor, instances, news))
         return;
     switch (news) {
     case INSTANCES_CHANGING:
         break;
     case INSTANCES_SETTLED:
-        asked_settled(supervisor, instances);
+        upgrade_settled(supervisor, instances);
         break;
     case INSTANCES_PARTED_FAILED:
         asked_not_restored(supervisor, instances);
         break;
     case INSTANCES_UPGRADE_FAILED:
-        asked_failed(supervisor, instances);
+        watch_failed(supervisor, supervisor->renewal.service);
+        upgrade_failed(supervisor, instances);
         break;
     }
 }
 
-void supervisor_stop(struct supervisor *supervisor)
+static void stop(struct supervisor *supervisor)
 {
     if (supervisor->phase >= CLOSING)
         return;
@@ -173,11 +159,16 @@ void supervisor_stop(struct supervisor *supervisor)
     advance(supervisor);
 }
 
+static void stop_asked(void *context)
+{
+    stop(context);
+}
+
 /* On a second signal: no more grace. */
 static void kill_all(struct supervisor *supervisor)
 {
     supervisor_say(supervisor, SUPERVISE_TROUBLE, NULL, "killing what is left");
-    supervisor_stop(supervisor);
+    stop(supervisor);
     for (size_t i = supervisor->count; i-- > 0;)
         instances_stop(&supervisor->all[i]);
     for (size_t i = 0; i < supervisor->count; i++)
@@ -189,7 +180,7 @@ static void kill_all(struct supervisor *supervisor)
 static void fail(struct supervisor *supervisor)
 {
     supervisor->failed = true;
-    supervisor_stop(supervisor);
+    stop(supervisor);
 }
 
 /* ---- Changes of the children ---------------------------------------------------------------- */
@@ -317,7 +308,7 @@ static void signalled(uv_signal_t *handle, int number)
     if (supervisor->phase >= CLOSING)
         kill_all(supervisor);
     else
-        supervisor_stop(supervisor);
+        stop(supervisor);
 }
 
 static enum fh_code open_control(struct supervisor *supervisor, struct fh_error *error)
@@ -330,34 +321,9 @@ static enum fh_code open_control(struct supervisor *supervisor, struct fh_error 
         code = state_control_listen(state, &listen_fd, error);
     if (code == FH_OK)
         code = control_new(&supervisor->loop, listen_fd, keys_of_up(keys),
-                           asked_handler(supervisor), &supervisor->control, error);
+                           asked_handler(supervisor, stop_asked), &supervisor->control, error);
     json_decref(keys);
     return code;
-}
-
-static struct instances one_of(struct supervisor *supervisor, const struct provision_part *part)
-{
-    return (struct instances){.part = part,
-                              .model = {.world = supervisor->world,
-                                        .loop = &supervisor->loop,
-                                        .environment = supervisor->options->environment,
-                                        .changed = child_changed,
-                                        .works = child_works,
-                                        .clock_set = child_clock_set,
-                                        .owner = supervisor},
-                              .wanted = 1};
-}
-
-struct instances *supervisor_server(struct supervisor *supervisor,
-                                    const struct provision_part *part, struct fh_error *error)
-{
-    for (size_t i = 0; i < supervisor->server_count; i++) {
-        if (supervisor->servers[i].part == part)
-            return &supervisor->servers[i];
-    }
-    struct instances *server = &supervisor->servers[supervisor->server_count++];
-    *server = one_of(supervisor, part);
-    return instances_init(server, error) == FH_OK ? server : NULL;
 }
 
 /* Prepares the processes of the n-th part. */
@@ -366,7 +332,7 @@ static enum fh_code prepare_part(struct supervisor *supervisor, size_t n, struct
     const struct supervise_options *options = supervisor->options;
     const struct system_file *file = options->file;
     struct instances *instances = &supervisor->all[n];
-    *instances = one_of(supervisor, &options->provision->parts[n]);
+    *instances = supervisor_instances(supervisor, &options->provision->parts[n]);
     instances->alone = moving_moves(options->provision, instances->part->name);
     supervisor->count++;
     instances->beside = n == file->service_count; /* the gateway */
@@ -408,6 +374,14 @@ int supervise_run(const struct supervise_options *options)
     supervisor->options = options;
     supervisor->world = world_real_new(&supervisor->loop, &error);
     FH_ASSERT(supervisor->world != NULL);
+    supervisor->heed = heed;
+    supervisor->model = (struct child){.world = supervisor->world,
+                                       .loop = &supervisor->loop,
+                                       .environment = options->environment,
+                                       .changed = child_changed,
+                                       .works = child_works,
+                                       .clock_set = child_clock_set,
+                                       .owner = supervisor};
     signal(SIGPIPE, SIG_IGN);
     if (prepare(supervisor, &error) == FH_OK) {
         for (size_t i = 0; i < supervisor->server_count; i++)
@@ -428,7 +402,7 @@ int supervise_run(const struct supervise_options *options)
     world_real_free(supervisor->world);
     uv_run(&supervisor->loop, UV_RUN_DEFAULT);
     FH_ASSERT(uv_loop_close(&supervisor->loop) == 0);
-    relocate_release(supervisor);
+    relocate_end(supervisor);
     renewal_end(&supervisor->renewal);
     int code = supervisor->failed ? 1 : 0;
     free(supervisor);

@@ -2,11 +2,12 @@
 #ifndef SYSTEM_SUPERVISE_SUPERVISOR_H
 #define SYSTEM_SUPERVISE_SUPERVISOR_H
 
-/* The state of supervise.c, shared by the files that make it up. */
+/* A running system: its state, shared by supervise.c, which runs it, and by those that change it on
+ * request (asked.c, upgrade.c, watch.c, move/relocate.c). */
 
 #include "system/supervise/control.h"
 #include "system/supervise/instances.h"
-#include "system/move/relocate.h"
+#include "system/move/relocation.h"
 #include "system/supervise/renewal.h"
 #include "system/supervise/supervise.h"
 #include "system/supervise/watch.h"
@@ -19,6 +20,10 @@ struct supervisor {
     const struct supervise_options *options;
     uv_loop_t loop;
     struct world *world;
+    struct child model; /* of every process */
+    /* Acts on what the processes of one service or server have come to. */
+    void (*heed)(struct supervisor *supervisor, struct instances *instances,
+                 enum instances_news news);
     struct control *control;
     uv_signal_t signals[SUPERVISOR_SIGNALS];
     enum phase phase;
@@ -43,9 +48,11 @@ void supervisor_say(struct supervisor *supervisor, enum supervise_level level, c
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* After each change of one service's processes while the system is up. */
 void supervisor_tend(struct supervisor *supervisor, struct instances *instances);
+/* The processes of a part, before instances_init. */
+struct instances supervisor_instances(const struct supervisor *supervisor,
+                                      const struct provision_part *part);
 /* The processes of a private server, perhaps none started yet; NULL with an error. */
 struct instances *supervisor_server(struct supervisor *supervisor,
                                     const struct provision_part *part, struct fh_error *error);
-void supervisor_stop(struct supervisor *supervisor);
 
 #endif

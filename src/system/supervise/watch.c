@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "system/supervise/asked.h"
+#include "system/supervise/upgrade.h"
 
 static const char *name_of(const struct supervisor *supervisor, size_t part)
 {
@@ -83,7 +83,7 @@ static void refused(struct supervisor *supervisor, size_t part, const struct fh_
 static void take(struct supervisor *supervisor, size_t part)
 {
     struct fh_error error;
-    if (asked_upgrade(supervisor, part, false, &error) != FH_OK) {
+    if (upgrade_begin(supervisor, part, false, &error) != FH_OK) {
         refused(supervisor, part, &error);
         return;
     }
