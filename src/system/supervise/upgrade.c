@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parts of an upgrade (renewal.h) are upgraded one after another: each when the one before it
- * has settled. If one does not get ready, the upgrade is abandoned, and the service goes on with its
- * older program, as far as that is still there.
+ * has settled. If one does not get ready, the upgrade is abandoned, and the service goes on with
+ * its older program, as far as that is still there.
  *
  * The client is told about all parts, as one change of the service that was asked for; so only one
  * upgrade runs at a time in a system.
