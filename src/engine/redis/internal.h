@@ -9,14 +9,14 @@
  *     call.c        calls of the script, and their outcome
  *     library.c     the client library       commit.c     committing, in groups
  *     connection.c  sockets, answers         script.c     the script that commits
- *     pool.c        choosing, reconnecting   keyvalue*.c  the model's operations
+ *     pool.c        choosing, reconnecting   keyvalue.c   the model (value, hash, sorted)
  *     session.c     required settings        record.c     records of the ledger
  *     work.c        a unit's recorded reads  range.c      and ranges of them
  *     engine.c      opening and closing      ledger*.c    the rest of the ledger
  *     known.c       the cache of keys        remember.c   what a commit puts into it
  *     tls.c         TLS connections          link.c       connections for administrators
  *     list.c        the list of all keys     copy*.c      copies of the store
- *     socket.c      system calls
+ *     socket.c      system calls             server.c     servers, and the users on them
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
