@@ -13,13 +13,6 @@
 
 #define COLUMNS_MAX 256
 
-struct sql_value sql_text(const char *text)
-{
-    if (!text)
-        return (struct sql_value){.kind = SQL_NULL};
-    return (struct sql_value){.kind = SQL_TEXT, .text = text, .length = strlen(text)};
-}
-
 /* "UNIQUE constraint failed: users.email" -> "email"; "CHECK constraint failed: name" -> "name" */
 static void field_of(const char *message, char *field, size_t size)
 {

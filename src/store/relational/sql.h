@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "store/relational/dialect.h"
 #include "store/store.h"
@@ -95,6 +96,11 @@ static inline struct sql_value sql_integer(int64_t integer)
     return (struct sql_value){.kind = SQL_INTEGER, .integer = integer};
 }
 /* A NULL pointer becomes SQL's NULL. */
-struct sql_value sql_text(const char *text);
+static inline struct sql_value sql_text(const char *text)
+{
+    if (!text)
+        return (struct sql_value){.kind = SQL_NULL};
+    return (struct sql_value){.kind = SQL_TEXT, .text = text, .length = strlen(text)};
+}
 
 #endif
