@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "store/document/document.h"
 #include "store/ledger.h"
 #include "world/real.h"

@@ -20,6 +20,7 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/engines.h"
 #include "service/fill.h"
 #include "store/ledger.h"
 

@@ -27,8 +27,8 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/engines.h"
 #include "service/fill.h"
-#include "store/engine.h"
 #include "store/ledger.h"
 
 #define META_SIZE 128

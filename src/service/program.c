@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "call/sign.h"
+#include "engine/engines.h"
 #include "http/client.h"
 #include "service/audience.h"
 #include "service/declared.h"

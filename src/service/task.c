@@ -14,11 +14,11 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/engines.h"
 #include "service/adopt.h"
 #include "service/backup.h"
 #include "service/move.h"
 #include "service/restore.h"
-#include "store/engine.h"
 #include "store/model.h"
 #include "store/relational/catalog.h"
 

@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "http/virtual.h"
 #include "saga/restored.h"
 #include "service/upkeep.h"
 #include "simulate/server.h"
 #include "simulate/run_parts.h"
-#include "store/engine.h"
 
 #define RESTART_NS_MIN (5 * SIMULATE_MS)
 #define RESTART_NS_MAX (1500 * SIMULATE_MS)

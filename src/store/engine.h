@@ -61,20 +61,4 @@ static inline bool engine_can(const struct engine *engine, enum engine_ability a
     return engine->abilities & (unsigned)ability;
 }
 
-/* From the build (src/engine/meson.build); registered without further calls. The last one is
- * NULL. */
-extern const struct engine *const engines_built_in[];
-/* Names of the engines that this build lacks, ending with NULL. */
-extern const char *const engines_lacking[];
-
-/* Adds an engine. Ends the process if a required part is missing or the name is taken. Call it
- * before there are threads. */
-void engine_register(const struct engine *engine);
-/* The engine of this name (NULL: the embedded one); NULL: not built in. */
-const struct engine *engine_named(const char *name);
-/* The one without a server: the default of services that name none. */
-const struct engine *engine_embedded(void);
-/* The engine after this one (NULL: the first); NULL: no more. */
-const struct engine *engine_next(const struct engine *engine);
-
 #endif

@@ -13,13 +13,6 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "store/engine.h"
-
-const struct server_kind *server_kind(const char *engine)
-{
-    const struct engine *named = engine_named(engine);
-    return named ? named->server : NULL;
-}
 
 void server_argument(struct server_command *command, const char *format, ...)
 {

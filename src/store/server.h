@@ -98,9 +98,6 @@ struct server_kind {
     enum fh_code (*room)(const json_t *as, struct server_room *ret, struct fh_error *error);
 };
 
-/* By an engine's name; NULL: the engine is embedded, unknown, or not built in. */
-const struct server_kind *server_kind(const char *engine);
-
 /* A `make` for servers that create everything else when they start. */
 enum fh_code server_make_folder(const struct server_own *own, struct server_command *command,
                                 struct fh_error *error);

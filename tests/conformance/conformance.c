@@ -2,6 +2,7 @@
 /* See conformance.h. */
 
 #include "conformance.h"
+#include "engine/engines.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

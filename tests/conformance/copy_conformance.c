@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/id.h"
+#include "engine/engines.h"
 #include "store/ledger.h"
 #include "counted.h"
 #include "store/copy/copy.h"

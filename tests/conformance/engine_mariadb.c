@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "engine/engines.h"
 #include "engine/mariadb/internal.h"
 
 json_t *mariadb_test_server(const struct harness *harness)

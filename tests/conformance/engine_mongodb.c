@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "engine/engines.h"
 #include "engine/mongodb/internal.h"
 
 static const char ferretdb[] = "FREEHOLD_TEST_MONGODB";

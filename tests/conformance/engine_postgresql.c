@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "engine/engines.h"
 #include "engine/postgresql/internal.h"
 
 json_t *postgresql_server(const struct harness *harness)

@@ -2,6 +2,7 @@
 /* SQLite for the suites: a store in the case's folder. */
 
 #include "conformance.h"
+#include "engine/engines.h"
 
 static enum fh_code open_in(struct harness *harness, enum fh_model model, struct store **ret,
                             struct fh_error *error)

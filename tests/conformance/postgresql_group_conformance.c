@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "link.h"
+#include "engine/engines.h"
 
 #define MARKS "SELECT count(*) FROM fh_mark"
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "link.h"
+#include "engine/engines.h"
 #include "store/ledger.h"
 #include "engine/postgresql/internal.h"
 

@@ -5,6 +5,7 @@
  */
 
 #include "postgresql_members.h"
+#include "engine/engines.h"
 
 #include <stdlib.h>
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "settled.h"
+#include "engine/engines.h"
 #include "engine/postgresql/internal.h"
 
 #define TABLE "CREATE TABLE written (n INTEGER)"

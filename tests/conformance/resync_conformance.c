@@ -13,6 +13,7 @@
 
 #include "../support/fake_world.h"
 #include "call/get.h"
+#include "engine/engines.h"
 #include "event/manager.h"
 #include "event/feed/snapshot.h"
 #include "event/subscribe/subscribe.h"

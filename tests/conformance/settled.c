@@ -6,6 +6,7 @@
 
 #include "settled.h"
 
+#include "engine/engines.h"
 #include "store/relational/mark.h"
 
 #define PROBLEM_MS 60000 /* what ends later than that has failed */

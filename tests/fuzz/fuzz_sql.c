@@ -3,8 +3,8 @@
  * says in which dialect. */
 
 #include "fuzz.h"
+#include "engine/engines.h"
 #include "service/adopt.h"
-#include "store/engine.h"
 #include "store/relational/sql.h"
 
 static const struct sql_dialect *dialect_of(const char *word)

@@ -4,7 +4,7 @@
 
 /* Dialects of SQL for tests that need no store. After <cmocka.h>. */
 
-#include "store/engine.h"
+#include "engine/engines.h"
 #include "store/relational/sql.h"
 
 /* The engine's; skips the test where that is not built in. */

@@ -7,6 +7,7 @@
 
 #include "harness.h"
 
+#include "engine/engines.h"
 #include "store/model.h"
 #include "store/relational/sql.h"
 #include "work/command.h"

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "saga/run.h"
 #include "store/relational/sql.h"
 #include "work/command.h"

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "harness.h"
+#include "engine/engines.h"
 #include "store/ledger.h"
 #include "store/relational/sql.h"
 #include "work/work.h"

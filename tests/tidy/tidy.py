@@ -205,7 +205,7 @@ def engines_are_named_in_their_folders_alone(tree):
         re.compile(rf'"[^"\n]*\b(?:{either})\b[^"\n]*"'): "an engine's name in a string",
         re.compile(rf"[=!]=\s*&engine_\w+|&engine_\w+\s*[=!]="): "an engine is compared",
         re.compile(rf"FREEHOLD_(?:{either.upper()})\b"): "whether an engine is built in",
-        re.compile(r'#include\s+"engine/'): "a look into an engine's folder",
+        re.compile(r'#include\s+"engine/\w+/'): "a look into an engine's folder",
     }
     for path in tree.c_files("src/"):
         own = path.split("/")

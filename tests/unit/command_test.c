@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "work/command_key.h"
 
 #define OLD "01900000-0000-7000-8000-000000000001"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "store/ledger.h"
 #include "work/lease.h"
 #include "work/work.h"

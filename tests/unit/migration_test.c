@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/engines.h"
 #include "service/migration.h"
 #include "service/runtime.h"
 #include "engine/sqlite/internal.h"

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 
+#include "engine/engines.h"
 #include "saga/restored.h"
 #include "saga/manager.h"
 #include "work/restored.h"

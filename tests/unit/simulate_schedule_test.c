@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "simulate/disk.h"
 #include "store/relational/sql.h"
 #include "work/command.h"

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/engines.h"
 #include "engine/sqlite/internal.h"
 
 #define WORKS 6

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/engines.h"
 #include "store/ledger.h"
 #include "engine/sqlite/internal.h"
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "system/file/file.h"
 #include "store/server.h"
 

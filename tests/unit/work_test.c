@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 
 static const fh_service service = {.name = "books", .model = FH_RELATIONAL};
 

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/backup/kept.h"
+#include "engine/engines.h"
 #include "service/backup.h"
 #include "store/store.h"
 #include "system/backup/backup.h"

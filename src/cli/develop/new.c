@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/develop/template.h"
-#include "store/engine.h"
+#include "engine/engines.h"
 #include "system/file/file.h"
 #include "system/file/yaml.h"
 

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "service/process.h"
-#include "store/engine.h"
 #include "store/relational/sql.h"
 #include "system/check/breaks.h"
 #include "system/provision/state.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "service/migration.h"
 #include "store/store.h"
 #include "system/check/migrations.h"

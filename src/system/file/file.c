@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "store/engine.h"
+#include "engine/engines.h"
 #include "system/file/gateway.h"
 #include "system/file/servers.h"
 #include "system/file/nearest.h"

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "engine/engines.h"
 #include "store/store.h"
 #include "system/file/nearest.h"
 #include "store/server.h"

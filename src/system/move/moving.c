@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "service/process.h"
 #include "store/server.h"
 #include "system/servers/servers.h"

@@ -33,6 +33,8 @@
 #include "base/crash.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "engine/engines.h"
+#include "store/store.h"
 #include "system/move/relocate_reach.h"
 #include "system/servers/servers.h"
 

@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 
+#include "engine/engines.h"
 #include "store/server.h"
 
 #define REACH_MS 5000

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "store/store.h"
 #include "system/check/callers.h"
 #include "system/provision/instance.h"

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "store/tls.h"
 #include "system/provision/instance.h"
 #include "store/server.h"

@@ -35,6 +35,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/engines.h"
 #include "service/process.h"
 #include "store/server.h"
 

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "engine/engines.h"
 #include "store/store.h"
 #include "system/move/moving.h"
 #include "system/move/relocate.h"

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "engine/engines.h"
 #include "store/server.h"
 
 #define ROOM_SHARE_MAX 80 /* per cent of a server's connections */

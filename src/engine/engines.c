@@ -5,7 +5,7 @@
  * not when the part is first needed.
  */
 
-#include "store/engine.h"
+#include "engine/engines.h"
 
 #include <pthread.h>
 #include <stddef.h>
@@ -98,6 +98,12 @@ const struct engine *engine_named(const char *name)
 {
     pthread_once(&begun, begin);
     return name ? find(name) : engine_embedded();
+}
+
+const struct server_kind *server_kind(const char *engine)
+{
+    const struct engine *named = engine_named(engine);
+    return named ? named->server : NULL;
 }
 
 const struct engine *engine_embedded(void)
