@@ -22,127 +22,20 @@
  * one (a late copy with a higher attempt could still run); a saga that has turned back never turns
  * again.
  *
- * After a restore of its own store (`lived`) a saga asks again from its first step, and on its way
- * back undoes every step, sent or not: the incarnation that the restore cut off may have sent it.
- * If a receiver was restored, it is asked again for what it has lost, or to undo that again.
+ * After a restore:
+ *
+ *     of its own store    forward: every request again, from the first step, with the same keys.
+ *     (`lived`)           Back: every step is undone, sent or not: the incarnation that the restore
+ *                         cut off may have sent it. A parked saga waits for an operator, then does
+ *                         the same
+ *     of a receiver       forward: what it did is asked again. Back: what it undid is undone again
  */
 
 #include "saga/decide.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/error.h"
-#include "saga/decide_parts.h"
-
-void saga_state_init(const struct saga_rules *rules, const int *counts, struct saga_state *state,
-                     struct saga_element *elements)
-{
-    memset(state, 0, sizeof *state);
-    state->status = SAGA_RUNNING;
-    state->reason_step = -1;
-    state->elements = elements;
-    for (int i = 0; i < rules->step_count; i++) {
-        FH_ASSERT(counts[i] >= 0 && counts[i] <= SAGA_ELEMENTS_MAX);
-        state->first[i + 1] = (uint16_t)(state->first[i] + counts[i]);
-    }
-    for (int i = 0; i < state->first[rules->step_count]; i++)
-        elements[i] = (struct saga_element){.state = SAGA_UNSTORED, .attempt = 1};
-}
-
-void saga_state_copy(const struct saga_rules *rules, const struct saga_state *from,
-                     struct saga_state *to, struct saga_element *elements)
-{
-    *to = *from;
-    to->elements = elements;
-    memcpy(elements, from->elements, from->first[rules->step_count] * sizeof *elements);
-}
-
-/* Marks stored elements of the step as sent, up to the bound. */
-void decide_send_more(struct saga_state *state)
-{
-    int sent = 0, count = saga_elements(state, state->step);
-    for (int i = 0; i < count; i++)
-        sent += saga_element(state, state->step, i)->state == SAGA_SENT;
-    for (int i = 0; i < count && sent < SAGA_PARALLEL_MAX; i++) {
-        struct saga_element *element = saga_element(state, state->step, i);
-        if (element->state == SAGA_STORED) {
-            element->state = SAGA_SENT;
-            sent++;
-        }
-    }
-}
-
-bool decide_all_done(const struct saga_state *state, int step)
-{
-    for (int i = 0; i < saga_elements(state, step); i++) {
-        if (saga_element(state, step, i)->state != SAGA_DONE)
-            return false;
-    }
-    return true;
-}
-
-/* Goes forward, past steps that have no elements or are done. */
-void decide_begin(const struct saga_rules *rules, struct saga_state *state, int step)
-{
-    while (step < rules->step_count && decide_all_done(state, step))
-        step++;
-    state->step = step;
-    if (step == rules->step_count) {
-        state->status = SAGA_ENDED;
-        return;
-    }
-    for (int i = 0; i < saga_elements(state, step); i++) {
-        if (saga_element(state, step, i)->state != SAGA_DONE)
-            saga_element(state, step, i)->state = SAGA_STORED;
-    }
-    if (!rules->steps[step].run)
-        decide_send_more(state);
-}
-
-bool decide_is_asked(const struct saga_rules *rules, int step)
-{
-    return !rules->steps[step].run && !rules->steps[step].outside;
-}
-
-bool decide_needs_undo(const struct saga_element *element)
-{
-    return element->state == SAGA_SENT || element->state == SAGA_DONE ||
-           element->state == SAGA_REFUSED;
-}
-
-/* Goes back, past steps that need no undo. */
-void decide_go_back(const struct saga_rules *rules, struct saga_state *state)
-{
-    for (; state->step >= 0; state->step--) {
-        bool left = false;
-        for (int i = 0; i < saga_elements(state, state->step); i++) {
-            struct saga_element *element = saga_element(state, state->step, i);
-            if (!decide_needs_undo(element))
-                continue;
-            if (rules->steps[state->step].run)
-                element->state =
-                    SAGA_TAKEN_BACK; /* its effects are here, for the undone handler to undo */
-            else if (!rules->steps[state->step].undo && element->state == SAGA_REFUSED)
-                element->state = SAGA_NEVER;
-            else
-                left =
-                    true; /* with no undo route, the step's own route answers `never` or `fixed` */
-        }
-        if (left && rules->steps[state->step].outside) {
-            decide_park(state,
-                        "Step %s goes out of the system: it was or may have been done there before "
-                        "the restore, and nothing undoes it.",
-                        rules->steps[state->step].name);
-            return;
-        }
-        if (left)
-            return;
-    }
-    if (!rules->undone)
-        state->status = SAGA_UNDONE;
-}
+#include "saga/decide_moves.h"
 
 /* The step has no undo, and some of it was done or may have been: the pivot itself is in doubt. */
 static bool cannot_go_back(const struct saga_rules *rules, const struct saga_state *state)
@@ -155,45 +48,6 @@ static bool cannot_go_back(const struct saga_rules *rules, const struct saga_sta
             return true;
     }
     return false;
-}
-
-/* Removes a character that was cut in half at the end. */
-static void mend_end(char text[static SAGA_TEXT_SIZE])
-{
-    size_t length = strlen(text);
-    if (length < SAGA_TEXT_SIZE - 1)
-        return;
-    size_t lead = length - 1;
-    while (lead > 0 && ((unsigned char)text[lead] & 0xC0) == 0x80)
-        lead--;
-    unsigned char first = (unsigned char)text[lead];
-    size_t needed = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    if (lead + needed > length)
-        text[lead] = '\0';
-}
-
-void decide_reason(struct saga_state *state, int step, int status, const char *detail)
-{
-    state->reason_step = step;
-    state->reason_status = status;
-    snprintf(state->reason_detail, sizeof state->reason_detail, "%s", detail ? detail : "");
-    mend_end(state->reason_detail);
-}
-
-enum saga_verdict decide_park(struct saga_state *state, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(state->why, sizeof state->why, format, arguments);
-    va_end(arguments);
-    mend_end(state->why);
-    state->status = SAGA_PARKED;
-    return SAGA_CHANGED;
-}
-
-const char *decide_step_name(const struct saga_rules *rules, int step)
-{
-    return step >= 0 ? rules->steps[step].name : "undone";
 }
 
 /* Is any of that step done, or of a later one? Steps after the current one can be done only if the
@@ -390,6 +244,159 @@ static enum saga_verdict deadline(const struct saga_rules *rules, struct saga_st
                        decide_step_name(rules, state->step));
 }
 
+/* ---- Once more, by an operator or after a restore -------------------------------------------- */
+
+/* Asks again from the first step on, with the same requests: a receiver that has their answers
+ * repeats them. Steps that ran here, and answers from outside, are in the store and are not
+ * repeated. */
+static void ask_again(const struct saga_rules *rules, struct saga_state *state)
+{
+    for (int step = 0; step < rules->step_count; step++) {
+        for (int i = 0; i < saga_elements(state, step) && decide_is_asked(rules, step); i++) {
+            struct saga_element *element = saga_element(state, step, i);
+            if (element->state != SAGA_UNSTORED)
+                element->state = SAGA_STORED;
+        }
+    }
+    decide_begin(rules, state, 0);
+}
+
+static bool all_done_before(const struct saga_state *state, int step)
+{
+    while (--step >= 0) {
+        if (!decide_all_done(state, step))
+            return false;
+    }
+    return true;
+}
+
+/* Only an operator raises attempts: a receiver runs a refused element again if its attempt is
+ * higher. */
+static enum saga_verdict retry_parked(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (state->status != SAGA_PARKED)
+        return SAGA_IGNORE;
+    state->why[0] = '\0';
+    if (state->back) {
+        state->status = SAGA_COMPENSATING;
+        decide_go_back(rules, state);
+        return SAGA_CHANGED;
+    }
+    state->status = SAGA_RUNNING;
+    for (int i = 0; i < saga_elements(state, state->step); i++) {
+        struct saga_element *element = saga_element(state, state->step, i);
+        if (element->state != SAGA_SENT && element->state != SAGA_REFUSED)
+            continue;
+        element->attempt++;
+        element->state = rules->steps[state->step].run ? SAGA_STORED : SAGA_SENT;
+    }
+    if (state->lived)
+        ask_again(rules, state);
+    else if (!all_done_before(state, state->step)) /* some was lost since */
+        decide_begin(rules, state, 0);
+    else if (!rules->steps[state->step].run)
+        decide_send_more(state);
+    return SAGA_CHANGED;
+}
+
+/* What an operator has dealt with counts as done, or as undone on the way back. */
+static enum saga_verdict skip_step(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (state->status != SAGA_PARKED)
+        return SAGA_IGNORE;
+    state->why[0] = '\0';
+    if (state->back && state->step < 0) {
+        state->status = SAGA_UNDONE;
+        return SAGA_CHANGED;
+    }
+    for (int i = 0; i < saga_elements(state, state->step); i++) {
+        struct saga_element *element = saga_element(state, state->step, i);
+        if (!state->back)
+            element->state = SAGA_DONE;
+        else if (decide_needs_undo(element))
+            element->state = SAGA_TAKEN_BACK;
+    }
+    state->status = state->back ? SAGA_COMPENSATING : SAGA_RUNNING;
+    if (state->back)
+        decide_go_back(rules, state);
+    else
+        decide_begin(rules, state, state->step + 1);
+    return SAGA_CHANGED;
+}
+
+const char *saga_may_turn_back(const struct saga_rules *rules, const struct saga_state *state,
+                               char why[static SAGA_TEXT_SIZE])
+{
+    if (state->status != SAGA_PARKED || state->back) {
+        snprintf(why, SAGA_TEXT_SIZE, "%s",
+                 state->back ? "The saga goes back already: retry it, or skip what it is at."
+                             : "The saga is not parked.");
+        return why;
+    }
+    for (int step = 0; step <= state->step; step++) {
+        bool undone = rules->steps[step].run ? rules->undone : rules->steps[step].undo;
+        for (int i = 0; i < saga_elements(state, step) && !undone; i++) {
+            int element = saga_element(state, step, i)->state;
+            if (element != SAGA_SENT && element != SAGA_DONE)
+                continue;
+            snprintf(why, SAGA_TEXT_SIZE,
+                     "Step %s was done, or may have been, and nothing undoes it.",
+                     decide_step_name(rules, step));
+            return why;
+        }
+    }
+    return NULL;
+}
+
+static enum saga_verdict take_back(const struct saga_rules *rules, struct saga_state *state)
+{
+    char why[SAGA_TEXT_SIZE];
+    if (saga_may_turn_back(rules, state, why))
+        return SAGA_IGNORE;
+    state->why[0] = '\0';
+    if (state->reason_step < 0)
+        decide_reason(state, state->step, 409, "An operator took it back.");
+    state->status = SAGA_COMPENSATING;
+    state->back = true;
+    decide_doubt_all(rules, state, true);
+    decide_go_back(rules, state);
+    return SAGA_CHANGED;
+}
+
+/* A parked saga waits for an operator, then asks again (retry) or undoes everything (take_back). */
+static enum saga_verdict relive_saga(const struct saga_rules *rules, struct saga_state *state)
+{
+    if (!state->lived || saga_due(rules, state) == SAGA_DUE_NOTHING)
+        return SAGA_IGNORE;
+    if (state->status == SAGA_RUNNING) {
+        ask_again(rules, state);
+    } else {
+        decide_doubt_all(rules, state, false);
+        decide_go_back(rules, state);
+    }
+    return SAGA_CHANGED;
+}
+
+static enum saga_verdict lose_answer(const struct saga_rules *rules, struct saga_state *state,
+                                     const struct saga_happening *happening)
+{
+    struct saga_element *element = saga_element(state, happening->step, happening->element);
+    bool was_undone = element->state == SAGA_TAKEN_BACK || element->state == SAGA_NEVER;
+    if (state->status == SAGA_ENDED || state->status == SAGA_UNDONE ||
+        (state->back ? !was_undone : element->state != SAGA_DONE))
+        return SAGA_IGNORE;
+    element->state = state->back ? SAGA_SENT : SAGA_STORED;
+    if (state->status == SAGA_RUNNING)
+        decide_begin(rules, state, 0);
+    if (state->back)
+        state->step = rules->step_count - 1;
+    if (state->status == SAGA_COMPENSATING)
+        decide_go_back(rules, state);
+    return SAGA_CHANGED;
+}
+
+/* ---- Any happening --------------------------------------------------------------------------- */
+
 enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state *state,
                               const struct saga_happening *happening)
 {
@@ -410,34 +417,15 @@ enum saga_verdict saga_decide(const struct saga_rules *rules, struct saga_state 
             return SAGA_IGNORE;
         return decide_park(state, "%s", happening->detail);
     case SAGA_RETRIED:
-        return decide_retry(rules, state);
+        return retry_parked(rules, state);
     case SAGA_SKIPPED:
-        return decide_skip(rules, state);
+        return skip_step(rules, state);
     case SAGA_TURNED_BACK:
-        return decide_take_back(rules, state);
+        return take_back(rules, state);
     case SAGA_RELIVED:
-        return decide_relive(rules, state);
+        return relive_saga(rules, state);
     case SAGA_LOST:
-        return decide_lose(rules, state, happening);
+        return lose_answer(rules, state, happening);
     }
     return SAGA_IGNORE;
-}
-
-enum saga_due saga_due(const struct saga_rules *rules, const struct saga_state *state)
-{
-    if (state->status == SAGA_COMPENSATING)
-        return state->step < 0 ? SAGA_DUE_UNDONE : SAGA_DUE_UNDO;
-    if (state->status == SAGA_RUNNING)
-        return rules->steps[state->step].run ? SAGA_DUE_RUN : SAGA_DUE_ASK;
-    return SAGA_DUE_NOTHING;
-}
-
-bool saga_element_due(const struct saga_rules *rules, const struct saga_state *state, int element)
-{
-    (void)rules;
-    if (element < 0 || element >= saga_elements(state, state->step))
-        return false;
-    const struct saga_element *asked = saga_element(state, state->step, element);
-    return state->status == SAGA_COMPENSATING ? decide_needs_undo(asked)
-                                              : asked->state == SAGA_SENT;
 }

@@ -3,7 +3,7 @@
  * Restores: of this store, and of services that sagas send to. docs/operate/restored.md explains
  * them.
  *
- * If this store was restored, its open sagas ask again (run.c, decide_again.c), and a fiber here
+ * If this store was restored, its open sagas ask again (run.c, decide.c), and a fiber here
  * notifies
  *
  *   - every service that sagas send to: no saga of the lost part of a former incarnation will ever
