@@ -193,11 +193,6 @@ static enum fh_code mark_once(struct saga_manager *manager, const char *birth,
     return code;
 }
 
-bool saga_manager_tells(const struct saga_manager *manager)
-{
-    return !manager->stopping && (!manager->context->leases || manager->lease.state == LEASE_OURS);
-}
-
 /* Marks what every target has been notified of by now. */
 static void mark(struct saga_manager *manager, const char *birth, struct snapshot *snapshot)
 {
@@ -314,7 +309,7 @@ static void run_closings(void *argument)
     }
     manager->closing_fiber = false;
     if (manager->context->leases)
-        saga_takeover_told(manager);
+        saga_lease_left(manager);
     saga_manager_fiber_ended(manager);
 }
 

@@ -7,10 +7,12 @@
  *
  *     definition.c  what a declared saga means           record.c   a saga's rows, written and read
  *     decide.c      what it does next                    start.c    fh_saga_start
+ *     runs.c        sagas in memory, and their queue     load.c     which of them are
  *     run.c         happenings in, transitions stored    ask.c      requests out, answers in
  *     handlers.c    run and undone handlers              closing.c  notifying receivers of ends
- *     manager.c     start, recovery, stop, counts        wait.c     waiting, retrying
- *     takeover.c    sagas that dead instances left
+ *     manager.c     start and stop                       wait.c     waiting, retrying
+ *     lease.c       which instance has the duties        takeover.c what dead instances left
+ *     handover.c    sagas whose definitions other instances have
  *     store.c       transitions of many sagas, in one transaction
  *     unnumbered.c  sagas whose numbers are not known yet
  *     look.c        sagas that were missed
@@ -120,6 +122,7 @@ struct saga_manager {
     struct map closings; /* "BIRTH target" → saga_closing */
     struct map runs;     /* reference → saga_run */
     struct saga_run *queue_first, *queue_last;
+    void (*process)(struct saga_run *run); /* what the queue is for: saga_run_process */
     int fibers;
     bool crowded; /* some open sagas are only in the store */
     bool closing_fiber, refilling;
@@ -174,7 +177,7 @@ struct saga_type *saga_manager_type(struct saga_manager *manager, const char *na
 struct saga_type *saga_manager_type_of(struct saga_manager *manager, const char *name,
                                        const json_t *state, struct fh_error *error);
 
-/* manager.c */
+/* runs.c */
 struct saga_target *saga_manager_target(struct saga_manager *manager, const char *name);
 /* New, not in the manager yet: all zero except the arguments. `input` is copied. */
 struct saga_run *saga_run_new(struct saga_manager *manager, const struct saga_type *type,
@@ -188,14 +191,19 @@ void saga_manager_read_end(struct saga_manager *manager);
 /* Adds it to the manager, which takes over the reference. False: it is there already, has left
  * since, or is no longer ours; then the run is released. */
 bool saga_manager_add(struct saga_manager *manager, struct saga_run *run);
-/* Ended, parked or gone: removes it from memory and wakes its waiters. */
-void saga_manager_remove(struct saga_manager *manager, struct saga_run *run);
-/* Adds it to the manager and sets it going. */
-void saga_manager_begin(struct saga_manager *manager, struct saga_run *run);
-void saga_manager_refill(
-    struct saga_manager *manager); /* what is open only in the store, if it fits */
 void saga_manager_fiber_ended(struct saga_manager *manager);
 int64_t *saga_manager_count(struct saga_manager *manager, enum saga_status status);
+void saga_run_queue(struct saga_run *run);
+/* Takes over `heard`. May be called from anywhere. */
+void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
+
+/* load.c */
+/* Loads the open sagas that are ours and not in memory. */
+enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
+/* Starts to load what is open only in the store, if it fits. */
+void saga_manager_refill(struct saga_manager *manager);
+/* Ended, parked or gone: removes it from memory and wakes its waiters. */
+void saga_manager_remove(struct saga_manager *manager, struct saga_run *run);
 
 /* unnumbered.c */
 /* For a saga started here that has no number yet, or whose row may already have been read. */
@@ -209,11 +217,12 @@ void saga_unnumbered_free(struct saga_manager *manager); /* drops all that wait 
 void saga_look_start(struct saga_manager *manager);
 
 /* run.c */
-void saga_run_queue(struct saga_run *run);
-/* Takes over `heard`. May be called from anywhere. */
-void saga_run_hear(struct saga_run *run, struct saga_heard *heard);
+/* Carries on a run that was in the queue, as far as it goes now; from a fiber. */
+void saga_run_process(struct saga_run *run);
 /* Sends what is due now and sets the timer for what is due later. */
 void saga_run_go_on(struct saga_run *run);
+/* Adds it to the manager and sets it going. */
+void saga_manager_begin(struct saga_manager *manager, struct saga_run *run);
 
 /* record.c */
 /* The saga's row for a state; text on the arena. */
@@ -252,15 +261,25 @@ int64_t saga_ask_due(struct saga_run *run);
 struct saga_happening saga_handler_run(struct saga_run *run, struct saga_state *state,
                                        char detail[static SAGA_TEXT_SIZE]);
 
-/* takeover.c: the session whose sagas are ours; NULL if there is only one process. */
+/* lease.c */
+/* The session whose sagas are ours; NULL if there is only one process. */
 const char *saga_takeover_owner(const struct saga_manager *manager);
+/* Does this process notify receivers, on behalf of all instances? */
+bool saga_manager_tells(const struct saga_manager *manager);
+/* One of the fibers that work under the lease has ended. */
+void saga_lease_left(struct saga_manager *manager);
+
+/* handover.c */
+/* What the other instances are told: a lease_watcher's `tell`. */
+json_t *saga_handover_tell(void *manager);
+/* Does the store have anything of ours that may be new to us? */
+bool saga_handover_news(struct saga_manager *manager, bool changed);
+/* For a saga whose definition this program lacks: true if it is left to another instance. */
+bool saga_handover_leave(struct saga_manager *manager, const struct ledger_saga *row);
+
+/* takeover.c */
 void saga_takeover_start(struct saga_manager *manager);
 void saga_takeover_stop(struct saga_manager *manager);
-void saga_takeover_told(struct saga_manager *manager); /* the closing fiber has ended */
-/* For a saga whose definition this program lacks: true if it is left to another instance. */
-bool saga_takeover_leave(struct saga_manager *manager, const struct ledger_saga *row);
-/* Loads the open sagas that are ours and not in memory. */
-enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error);
 
 /* closing.c */
 enum fh_code saga_closing_recover(struct saga_manager *manager, struct store_work *work,
@@ -276,8 +295,6 @@ void saga_closing_expect(struct saga_manager *manager, const char *birth, const 
 void saga_closing_came(struct saga_manager *manager, const char *birth, const char *target,
                        bool ended);
 void saga_closing_free(struct saga_manager *manager);
-/* Does this process notify receivers, on behalf of all instances? */
-bool saga_manager_tells(const struct saga_manager *manager);
 /* Keeps at most `most` open numbers: sagas that ended after these are reported once some of these
  * have ended. */
 void saga_closing_cut(struct ledger_caller *closed, int most, struct arena *arena);
@@ -297,7 +314,30 @@ enum fh_code saga_restored_recover(struct saga_manager *manager, struct store_wo
 void saga_restored_start(struct saga_manager *manager);
 /* An answer has revealed the target's incarnation. */
 void saga_restored_heard(struct saga_manager *manager, struct saga_target *target);
+
+/* restored_peers.c */
+/* `stored`: what was stored about the peer before, or NULL. */
+typedef enum fh_code saga_peer_look(struct saga_manager *manager, struct saga_target *target,
+                                    const json_t *stored, struct store_work *work,
+                                    struct restored_news *news, struct fh_error *error);
+/* Adds `fields` (stolen) to what is stored about a peer, in a transaction of its own. `look`, or
+ * NULL, adds to the report what it finds in the same transaction. */
+enum fh_code saga_peer_store(struct saga_manager *manager, struct saga_target *target,
+                             json_t *fields, saga_peer_look *look, struct fh_error *error);
+/* Copies everything stored into the targets; and sets one target's incarnations, as it told
+ * them. */
+enum fh_code saga_peers_take(struct saga_manager *manager, struct store_work *work,
+                             struct fh_error *error);
+void saga_peer_lives(struct saga_manager *manager, struct saga_target *target, const char *present,
+                     const json_t *ancestors);
+
+/* restored_receiver.c */
+/* Sends it again what is closed, asks for its incarnations, and reports what it has lost. True:
+ * done. */
+bool saga_restored_look(struct saga_manager *manager, struct saga_target *target);
 /* Applies to the state what restored receivers have lost. True: it has changed. */
 bool saga_restored_judge(struct saga_run *run, struct saga_state *next);
+/* Every saga in memory takes account of what was lost. */
+void saga_restored_judge_all(struct saga_manager *manager);
 
 #endif

@@ -27,7 +27,7 @@
  * receiver's incarnations from its answers to them, or from "peers".
  */
 
-#include "saga/restored_parts.h"
+#include "saga/restored.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,6 +38,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "saga/manager.h"
 
 #define PEERS_LOOK_MS 5000   /* how often to look for what other instances have stored */
 #define MENDING_PAUSE_MS 500 /* after a failure; doubled up to the bound */

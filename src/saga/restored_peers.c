@@ -6,13 +6,14 @@
  * and its "ancestors"}}. And the report as it is shown.
  */
 
-#include "saga/restored_parts.h"
+#include "saga/restored.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "saga/manager.h"
 #include "work/batch.h"
 
 #define PEERS "peers"        /* in fh_meta */

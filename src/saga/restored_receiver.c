@@ -4,8 +4,6 @@
  * explains the whole.
  */
 
-#include "saga/restored_parts.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 
 #include "base/crash.h"
 #include "base/json.h"
+#include "saga/manager.h"
 
 /* ---- A receiver that was restored ------------------------------------------------------------ */
 

@@ -41,67 +41,6 @@ static int64_t backoff_ns(struct saga_manager *manager, int tries, int max_ms)
     return (int64_t)world_random_below(world, (uint64_t)bound_ms * 1000000) + 1000000;
 }
 
-/* ---- Queueing -------------------------------------------------------------------------------- */
-
-static void process(struct saga_run *run);
-
-static struct saga_run *take_queued(struct saga_manager *manager)
-{
-    struct saga_run *run = manager->stopping ? NULL : manager->queue_first;
-    if (!run)
-        return NULL;
-    manager->queue_first = run->next;
-    if (!run->next)
-        manager->queue_last = NULL;
-    run->next = NULL;
-    run->queued = false;
-    return run;
-}
-
-static void run_queued(void *argument)
-{
-    struct saga_manager *manager = argument;
-    struct saga_run *run;
-    while ((run = take_queued(manager)) != NULL) {
-        run->busy = true;
-        process(run);
-        run->busy = false;
-        if (run->heard_first && !run->gone && run->retry_at_ns == 0)
-            saga_run_queue(run);
-        saga_run_release(run); /* the queue's reference */
-    }
-    manager->fibers--;
-    saga_manager_fiber_ended(manager);
-}
-
-void saga_run_queue(struct saga_run *run)
-{
-    struct saga_manager *manager = run->manager;
-    if (run->queued || run->busy || run->gone || manager->stopping)
-        return;
-    run->queued = true;
-    run->references++;
-    if (manager->queue_last)
-        manager->queue_last->next = run;
-    else
-        manager->queue_first = run;
-    manager->queue_last = run;
-    if (manager->fibers < SAGA_FIBERS_MAX &&
-        fiber_start(manager->context->world->fibers, run_queued, manager))
-        manager->fibers++;
-}
-
-void saga_run_hear(struct saga_run *run, struct saga_heard *heard)
-{
-    heard->next = NULL;
-    if (run->heard_last)
-        run->heard_last->next = heard;
-    else
-        run->heard_first = heard;
-    run->heard_last = heard;
-    saga_run_queue(run);
-}
-
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
 /* {"status", "body"} with the body as it came, and in `detail` the detail of its problem. */
@@ -390,7 +329,7 @@ void saga_run_go_on(struct saga_run *run)
         world_timer_start(world, &run->timer, at_ns);
 }
 
-static void process(struct saga_run *run)
+void saga_run_process(struct saga_run *run)
 {
     while (!run->manager->stopping && carry_on(run))
         ;
@@ -398,4 +337,14 @@ static void process(struct saga_run *run)
         saga_manager_remove(run->manager, run);
     else if (!run->manager->stopping)
         saga_run_go_on(run);
+}
+
+void saga_manager_begin(struct saga_manager *manager, struct saga_run *run)
+{
+    if (!saga_manager_add(manager, run))
+        return;
+    if (saga_due(&run->type->rules, &run->state) == SAGA_DUE_ASK)
+        saga_run_go_on(run);
+    else
+        saga_run_queue(run);
 }

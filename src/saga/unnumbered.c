@@ -47,7 +47,7 @@ void saga_manager_await(struct saga_manager *manager, const char *birth, const c
 }
 
 /* Its row exists. If it can't be read as this program declares it, the load of all open sagas parks
- * it (manager.c). */
+ * it (load.c). */
 static enum fh_code found(struct saga_manager *manager, struct store_work *work,
                           const struct ledger_saga *row, struct fh_error *error)
 {

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which of the open sagas are in memory. Every saga that has not ended is in the store. Those that
+ * can be carried on are in memory, up to SAGAS_LOADED_MAX; if there are more, the manager is
+ * crowded and loads the rest in order of their numbers as space becomes free. Parked ones stay in
+ * the store alone until an operator acts on them.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "saga/manager.h"
+
+#define LOAD_SLICE 500 /* rows read in one snapshot */
+
+struct loading {
+    struct saga_manager *manager;
+    struct arena arena;
+    struct ledger_saga rows[LOAD_SLICE];
+    int count;
+    char birth[ID_SIZE]; /* after this one */
+    int64_t number;
+    int seen; /* including those in memory, and parked ones */
+    char seen_birth[ID_SIZE];
+    int64_t seen_number;
+};
+
+static bool take_row(void *context, const struct ledger_saga *row)
+{
+    struct loading *loading = context;
+    char reference[ID_SIZE + 24];
+    loading->seen++; /* even a row that is skipped */
+    snprintf(loading->seen_birth, sizeof loading->seen_birth, "%s", row->birth);
+    loading->seen_number = row->number;
+    snprintf(reference, sizeof reference, "%s.%lld", row->birth, (long long)row->number);
+    if (saga_status_of(row->status) == SAGA_PARKED || map_get(&loading->manager->runs, reference))
+        return true;
+    struct ledger_saga *copy = &loading->rows[loading->count++];
+    *copy = *row;
+    copy->birth = arena_text(&loading->arena, row->birth);
+    copy->name = arena_text(&loading->arena, row->name);
+    copy->input = arena_text(&loading->arena, row->input);
+    copy->state = arena_text(&loading->arena, row->state);
+    copy->status = arena_text(&loading->arena, row->status);
+    return loading->count < LOAD_SLICE;
+}
+
+/* Parks a saga that can't be carried on as this program declares it: it needs an operator. */
+static void park_row(struct saga_manager *manager, const struct ledger_saga *row, const char *why)
+{
+    struct fh_error error;
+    json_t *state = NULL;
+    struct store_work *work;
+    log_warning("saga %s %s.%lld is parked: %s", row->name, row->birth, (long long)row->number,
+                why);
+    if (json_parse(row->state, strlen(row->state), &state, &error) != FH_OK)
+        state = json_object();
+    json_object_set_new(state, "why", json_string(why));
+    char *text = json_text(state);
+    struct ledger_saga parked = *row;
+    parked.state = text;
+    parked.status = saga_status_name(SAGA_PARKED);
+    parked.updated_ms = world_wall_ms(manager->context->world);
+    enum fh_code code = store_begin(manager->context->store, STORE_WRITE, &work, &error);
+    if (!code) {
+        code = ledger_saga_update(work, &parked, &error);
+        if (code)
+            store_rollback(work);
+        else
+            code = store_commit(work, &error);
+    }
+    if (!code) {
+        --*saga_manager_count(manager, (enum saga_status)saga_status_of(row->status));
+        ++manager->counts.parked;
+    } else {
+        manager->late_looks = SAGA_LATE_LOOKS;
+        log_warning("That it is parked could not be stored, and will be tried again: %s",
+                    error.message);
+    }
+    json_text_free(text);
+    json_decref(state);
+}
+
+/* Loads the rows; fates[i] is FH_OK, or why row i was not loaded. */
+static enum fh_code load_rows(struct loading *loading, struct store_work *work,
+                              struct fh_error *error, enum fh_code fates[static LOAD_SLICE],
+                              struct fh_error *whys)
+{
+    struct saga_manager *manager = loading->manager;
+    for (int i = 0; i < loading->count; i++) {
+        const struct ledger_saga *row = &loading->rows[i];
+        struct saga_run *run;
+        if (manager->runs.count >= SAGAS_LOADED_MAX) {
+            manager->crowded = true;
+            loading->count = i;
+            return FH_OK;
+        }
+        fates[i] = saga_record_load(manager, work, row, &run, &whys[i]);
+        if (fates[i] && fates[i] != FH_INVALID && fates[i] != FH_UNSUPPORTED) {
+            *error = whys[i];
+            return fates[i];
+        }
+        if (!fates[i] && saga_manager_add(manager, run))
+            saga_run_queue(run);
+    }
+    return FH_OK;
+}
+
+/* Loads one slice; *ret_more: there may be another. */
+static enum fh_code load_slice(struct loading *loading, bool *ret_more, struct fh_error *error)
+{
+    struct store_work *work;
+    enum fh_code fates[LOAD_SLICE] = {FH_OK};
+    struct fh_error *whys = calloc(LOAD_SLICE, sizeof *whys);
+    FH_ASSERT(whys != NULL);
+    loading->count = loading->seen = 0;
+    struct ledger_open open = {.owner = saga_takeover_owner(loading->manager),
+                               .birth = loading->birth,
+                               .number = loading->number,
+                               .limit = LOAD_SLICE};
+    enum fh_code code = store_begin(loading->manager->context->store, STORE_READ, &work, error);
+    if (!code) {
+        code = ledger_sagas_open(work, &open, take_row, loading, error);
+        if (!code)
+            code = load_rows(loading, work, error, fates, whys);
+        store_rollback(work);
+    }
+    *ret_more = !code && loading->seen >= LOAD_SLICE && !loading->manager->crowded;
+    for (int i = 0; !code && i < loading->count; i++)
+        if (fates[i] && !(fates[i] == FH_UNSUPPORTED &&
+                          saga_handover_leave(loading->manager, &loading->rows[i])))
+            park_row(loading->manager, &loading->rows[i], whys[i].message);
+    memcpy(loading->birth, loading->seen_birth, ID_SIZE);
+    loading->number = loading->seen_number;
+    free(whys);
+    return code;
+}
+
+/* Loads everything open that is not in memory yet, as long as there is space. */
+enum fh_code saga_manager_load(struct saga_manager *manager, struct fh_error *error)
+{
+    struct loading *loading = calloc(1, sizeof *loading);
+    FH_ASSERT(loading != NULL);
+    loading->manager = manager;
+    manager->crowded = false;
+    manager->strangers = 0;
+    bool more = true;
+    enum fh_code code = FH_OK;
+    saga_manager_read_begin(manager);
+    while (more && !code && !manager->stopping) {
+        arena_init(&loading->arena, ARENA_SIZE_MAX);
+        code = load_slice(loading, &more, error);
+        arena_release(&loading->arena);
+    }
+    saga_manager_read_end(manager);
+    free(loading);
+    return code;
+}
+
+/* ---- Space that becomes free ----------------------------------------------------------------- */
+
+static void refill(void *argument)
+{
+    struct saga_manager *manager = argument;
+    struct fh_error error;
+    if (saga_manager_load(manager, &error) != FH_OK) {
+        manager->crowded = true;
+        log_warning("Open sagas could not be read; they will be read later: %s", error.message);
+    }
+    manager->refilling = false;
+    saga_manager_fiber_ended(manager);
+}
+
+void saga_manager_refill(struct saga_manager *manager)
+{
+    bool space = manager->crowded && manager->runs.count < SAGAS_LOADED_MAX / 2;
+    if (space && !manager->refilling && !manager->stopping && !manager->away)
+        manager->refilling = fiber_start(manager->context->world->fibers, refill, manager);
+}
+
+void saga_manager_remove(struct saga_manager *manager, struct saga_run *run)
+{
+    if (map_get(&manager->runs, run->reference) != run)
+        return;
+    map_remove(&manager->runs, run->reference);
+    if (manager->reading)
+        map_put(&manager->removed, run->reference, manager);
+    run->gone = true;
+    world_timer_stop(manager->context->world, &run->timer);
+    fiber_wake_all(&run->waiting);
+    saga_run_release(run);
+    saga_manager_refill(manager);
+}
