@@ -61,11 +61,6 @@ bool awaited_begins(const struct http_awaited *awaited)
     return false;
 }
 
-int connection_socket(struct MHD_Connection *native)
-{
-    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
 static void cut_off(struct http_awaited *awaited, struct http_connection *connection, int status,
                     const char *detail)
 {

@@ -82,6 +82,7 @@ static struct transfer *transfer_take(struct http_client *client)
         client->idle_count--;
     } else {
         transfer = transfer_new(client);
+        client_opens_sockets_of(transfer);
     }
     transfer->deadline = (struct world_timer){.fire = on_deadline, .owner = transfer};
     transfer->next = NULL;
@@ -134,6 +135,30 @@ static void start(struct http_client *client, struct transfer *transfer)
     client->failed = transfer;
 }
 
+static void collect_finished(struct http_client *client)
+{
+    CURLMsg *message;
+    int left;
+    while (!client->closing && (message = curl_multi_info_read(client->multi, &left))) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        struct transfer *transfer;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        transfer_ended(transfer, code);
+        finish(transfer);
+    }
+}
+
+static void run_libcurl(struct http_client *client, int socket, int events)
+{
+    int running;
+    if (socket == CURL_SOCKET_TIMEOUT)
+        client->timeout_due = false;
+    curl_multi_socket_action(client->multi, socket, events, &running);
+    collect_finished(client);
+}
+
 /* Starts all queued transfers, then reports those that could not be started. */
 static void on_turn(struct world_turn *turn)
 {
@@ -155,38 +180,14 @@ static void on_turn(struct world_turn *turn)
         finish(at);
     }
     if (!client->closing && (started || client->timeout_due))
-        client_run(client, CURL_SOCKET_TIMEOUT, 0);
+        run_libcurl(client, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* ---- Running libcurl ------------------------------------------------------------------------- */
-
-static void collect_finished(struct http_client *client)
-{
-    CURLMsg *message;
-    int left;
-    while (!client->closing && (message = curl_multi_info_read(client->multi, &left))) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        struct transfer *transfer;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-        transfer_ended(transfer, code);
-        finish(transfer);
-    }
-}
-
-void client_run(struct http_client *client, int socket, int events)
-{
-    int running;
-    if (socket == CURL_SOCKET_TIMEOUT)
-        client->timeout_due = false;
-    curl_multi_socket_action(client->multi, socket, events, &running);
-    collect_finished(client);
-}
+/* ---- When libcurl wants to be called -------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
-    client_run(timer->data, CURL_SOCKET_TIMEOUT, 0);
+    run_libcurl(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* libcurl says when it wants to be called next. */
@@ -256,14 +257,6 @@ void http_client_set_signer(struct http_client *client, const char *name,
     client->signer.context = context;
 }
 
-void client_unref(struct http_client *client)
-{
-    if (--client->references)
-        return;
-    free(client->sockets);
-    free(client);
-}
-
 static void on_timer_closed(uv_handle_t *handle)
 {
     client_unref(handle->data);
@@ -305,7 +298,8 @@ enum fh_code http_client_new(uv_loop_t *loop, struct world *world, struct http_c
         free(client);
         return error_set(error, FH_NO_MEMORY, "No memory for the HTTP client.");
     }
-    *client = (struct http_client){.loop = loop, .world = world, .multi = multi, .references = 1};
+    *client = (struct http_client){
+        .loop = loop, .world = world, .multi = multi, .ready = run_libcurl, .references = 1};
     map_init(&client->addresses);
     client->turn = (struct world_turn){.run = on_turn, .owner = client};
     uv_timer_init(loop, &client->timer);

@@ -18,6 +18,14 @@
 #include "http/public.h"
 #include "http/transfer.h"
 
+void client_unref(struct http_client *client)
+{
+    if (--client->references)
+        return;
+    free(client->sockets);
+    free(client);
+}
+
 static void on_socket_closed(uv_handle_t *handle)
 {
     struct client_socket *socket = handle->data;
@@ -47,7 +55,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         flags |= CURL_CSELECT_OUT;
-    client_run(socket->client, socket->fd, flags);
+    socket->client->ready(socket->client, socket->fd, flags);
 }
 
 static struct client_socket *socket_of(struct http_client *client, int fd)
@@ -106,7 +114,8 @@ int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
     return 0;
 }
 
-curl_socket_t client_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+/* `context` is the transfer. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *transfer = context;
     (void)purpose;
@@ -123,10 +132,19 @@ curl_socket_t client_open_socket(void *context, curlsocktype purpose, struct cur
     return fd;
 }
 
-int client_close_socket(void *context, curl_socket_t fd)
+static int close_socket(void *context, curl_socket_t fd)
 {
     struct http_client *client = context;
     if (fd < client->socket_count && client->sockets[fd])
         socket_forget(client->sockets[fd]);
     return close(fd);
+}
+
+void client_opens_sockets_of(struct transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->client);
 }

@@ -345,3 +345,8 @@ int http_request_headers(const struct http_request *request,
         visit(context, request->headers[i].name, request->headers[i].value);
     return (int)request->header_count;
 }
+
+int connection_socket(struct MHD_Connection *native)
+{
+    return MHD_get_connection_info(native, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}

@@ -85,6 +85,7 @@ void request_free(struct http_request *request);
 bool request_has_body(struct MHD_Connection *native);
 /* Stores the raw target of the request line that has just arrived. */
 bool connection_keep_target(struct http_connection *connection, const char *target);
+int connection_socket(struct MHD_Connection *native);
 
 /* Moves the connection to the end, or adds it there. */
 void awaited_append(struct http_awaited *awaited, struct http_connection *connection, bool started,
@@ -103,7 +104,6 @@ bool awaited_begins(const struct http_awaited *awaited);
 /* `given` (may be NULL) with defaults filled in; fewer connections if the process can't have enough
  * descriptors. */
 struct http_limits limits_of(const struct http_limits *given);
-int connection_socket(struct MHD_Connection *native);
 
 /* linger.c: sockets on which an answer was sent before the whole request had arrived. */
 struct http_linger {

@@ -145,10 +145,6 @@ static void set_once(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, client_open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->client);
     if (transfer->client->tls)
         set_tls(easy, transfer->client->tls);
     if (transfer->client->outside)

@@ -79,6 +79,8 @@ struct http_client {
     struct client_socket **sockets; /* indexed by descriptor */
     int socket_count;
     int references; /* handles not yet closed */
+    /* Something has happened on a socket that libcurl watches. */
+    void (*ready)(struct http_client *client, int socket, int events);
 };
 
 struct transfer *transfer_new(struct http_client *client); /* never NULL */
@@ -94,14 +96,11 @@ void transfer_ended(struct transfer *transfer, CURLcode code);
 void transfer_fill_in(struct transfer *transfer);
 void transfer_clear(struct transfer *transfer); /* ready for reuse */
 
-/* libcurl's callbacks to open and close sockets; `context` is the transfer or the client,
- * respectively. */
-curl_socket_t client_open_socket(void *context, curlsocktype purpose,
-                                 struct curl_sockaddr *address);
-int client_close_socket(void *context, curl_socket_t fd);
-/* libcurl's callback to watch a socket; see client_socket.c. */
+/* client_socket.c */
+/* libcurl opens and closes the transfer's sockets by functions of the client. */
+void client_opens_sockets_of(struct transfer *transfer);
+/* libcurl's callback to watch a socket. */
 int client_on_interest(CURL *easy, curl_socket_t fd, int what, void *context, void *assigned);
-void client_run(struct http_client *client, int socket, int events);
-void client_unref(struct http_client *client);
+void client_unref(struct http_client *client); /* the last handle has been closed: frees it */
 
 #endif
