@@ -27,6 +27,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/crash.h"
@@ -34,6 +35,45 @@
 
 #define NOTE_MS 30000 /* a server that is away may be back by then */
 #define NOTE_PAUSE_MS 500
+
+/* ---- One statement --------------------------------------------------------------------------- */
+
+static bool ends_transaction(const struct script_statement *statement,
+                             const struct sql_dialect *dialect)
+{
+    static const char *const always[] = {"COMMIT",    "ROLLBACK", "START", "END",
+                                         "SAVEPOINT", "RELEASE",  "ABORT", "XA"};
+    char first[SCRIPT_WORD_SIZE], second[SCRIPT_WORD_SIZE];
+    script_word(statement, dialect, 0, first);
+    script_word(statement, dialect, 1, second);
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (strcmp(first, always[i]) == 0)
+            return true;
+    }
+    if (strcmp(first, "BEGIN") == 0)
+        return strcmp(second, "NOT") != 0; /* MariaDB's BEGIN NOT ATOMIC is a block */
+    if (strcmp(first, "SET") == 0)
+        return strcmp(second, "TRANSACTION") == 0 || strcmp(second, "AUTOCOMMIT") == 0;
+    if (strcmp(first, "LOCK") == 0 || strcmp(first, "UNLOCK") == 0)
+        return dialect->locks_commit;
+    return strcmp(first, "PREPARE") == 0 && strcmp(second, "TRANSACTION") == 0;
+}
+
+enum fh_code migrate_statement(struct store_work *work, const struct script_statement *statement,
+                               bool outside, struct fh_error *error)
+{
+    const struct sql_ops *sql = work->store->engine->sql;
+    if (ends_transaction(statement, sql->dialect))
+        return error_set(error, FH_UNSUPPORTED,
+                         "It begins or ends a transaction, and is in one already.");
+    char *text = strndup(statement->text, statement->length);
+    FH_ASSERT(text != NULL);
+    enum fh_code code = outside ? sql->outside(work, text, error) : sql->script(work, text, error);
+    free(text);
+    return code;
+}
+
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 struct progress {
     int64_t version, done, running;
