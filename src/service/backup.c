@@ -21,6 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "engine/engines.h"
+#include "service/exchange.h"
 #include "service/fill.h"
 #include "store/ledger.h"
 

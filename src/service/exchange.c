@@ -14,144 +14,18 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "call/identity.h"
-#include "call/trace.h"
 #include "http/path.h"
 #include "http/prefer.h"
 #include "http/protocol.h"
 #include "saga/run.h"
 #include "service/audience.h"
+#include "service/exchange.h"
 #include "service/runtime.h"
 #include "shape/problem.h"
 #include "shape/shape.h"
 #include "work/command.h"
-#include "work/spans.h"
 
-#define ANSWER_HEADERS_MAX 16
-#define UNDECIDED                                                                                  \
-    "The outcome is unknown: the store has not said yet whether this request was carried out; it " \
-    "may have been, or may yet be. "
-
-struct exchange {
-    struct runtime *runtime;
-    struct http_incoming *incoming; /* valid until http_reply, or until it is let go */
-    struct undecided_request waits; /* its client, which waits for a commit */
-    struct runtime_route *route;
-    fh_work work;
-    json_t *unfit; /* a problem with which the handler must fail */
-    char trace[TRACE_SIZE];
-};
-
-/* ---- answering ---- */
-
-struct http_incoming *exchange_request(struct exchange *exchange)
-{
-    return exchange->incoming;
-}
-
-static const char *header(const struct exchange *exchange, const char *name)
-{
-    return http_request_header(exchange->incoming->request, name);
-}
-
-static void keep_span(const struct exchange *exchange, int status)
-{
-    const struct http_incoming *incoming = exchange->incoming;
-    struct span span = {.kind = exchange->work.read_only ? SPAN_READ : SPAN_REQUEST,
-                        .parent = header(exchange, "traceparent"),
-                        .own = exchange->trace,
-                        .what = incoming->method,
-                        .where = incoming->path,
-                        .status = status,
-                        .began_ns = incoming->received_ns};
-    spans_keep(exchange->runtime->context.spans, &span);
-}
-
-void exchange_answer(struct exchange *exchange, int status, const char *content_type,
-                     const char *body, size_t length, const struct http_header *headers,
-                     size_t header_count)
-{
-    struct http_answer answer = {.status = status,
-                                 .content_type = content_type,
-                                 .body = body,
-                                 .body_length = length,
-                                 .headers = headers,
-                                 .header_count = header_count};
-    if (exchange->waits.answered)
-        return;
-    int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
-    if (exchange->route) {
-        metrics_count(exchange->route, status, (double)spent / 1e9);
-        keep_span(exchange, status);
-    }
-    http_reply(exchange->incoming->request, &answer);
-}
-
-static void answer_json(struct exchange *exchange, int status, const json_t *body,
-                        const struct http_header *headers, size_t header_count)
-{
-    if (!body) {
-        exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
-        return;
-    }
-    /* On the heap: text grows by copying, and an arena would keep every copy of a large one. */
-    struct arena *before = json_arena_set(NULL);
-    char *text = json_text(body);
-    json_arena_set(before);
-    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text,
-                    strlen(text), headers, header_count);
-    json_text_free(text);
-}
-
-static void answer_problem(struct exchange *exchange, int status, const char *detail,
-                           json_t *errors, const struct http_header *headers, size_t header_count)
-{
-    json_t *problem = problem_new(status, detail, errors);
-    answer_json(exchange, status, problem, headers, header_count);
-    json_decref(problem);
-}
-
-void exchange_problem(struct exchange *exchange, int status, const char *detail)
-{
-    answer_problem(exchange, status, detail, NULL, NULL, 0);
-}
-
-void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
-{
-    struct http_header headers[ANSWER_HEADERS_MAX];
-    size_t count = 0;
-    for (int i = 0; i < w->reply_header_count; i++)
-        headers[count++] =
-            (struct http_header){w->reply_headers[i].name, w->reply_headers[i].value};
-    char seconds[16];
-    if (w->retry_after_s) {
-        snprintf(seconds, sizeof seconds, "%d", w->retry_after_s);
-        headers[count++] = (struct http_header){"Retry-After", seconds};
-    }
-    if (more)
-        headers[count++] = *more;
-    answer_json(exchange, w->reply_status, w->reply_body, headers, count);
-}
-
-/* Reveals nothing of the outcome, not even a refusal, and sends no Freehold-Outcome. */
-void exchange_answer_undecided(struct undecided_request *request)
-{
-    struct exchange *exchange =
-        (struct exchange *)((char *)request - offsetof(struct exchange, waits));
-    static const struct http_header later = {"Retry-After", "1"};
-    bool keyed = header(exchange, "Idempotency-Key") || header(exchange, "Freehold-Undo");
-    struct arena *before = json_arena_set(NULL);
-    http_request_keep(exchange->incoming->request); /* its fiber is still running */
-    answer_problem(exchange, 503,
-                   keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
-                         : UNDECIDED
-                       "It had no Idempotency-Key: check whether it was carried out before "
-                       "you repeat it.",
-                   NULL, &later, 1);
-    json_arena_set(before);
-}
-
-/* ---- routing ---- */
+/* ---- Routing --------------------------------------------------------------------------------- */
 
 static bool method_fits(const struct fh_route *route, const char *method)
 {
@@ -187,19 +61,7 @@ static struct runtime_route *route_find(struct runtime *runtime, const char *met
     return NULL;
 }
 
-bool exchange_refused(struct exchange *exchange, const struct audience_route *route)
-{
-    static const struct http_header headers[] = {{AUDIENCE_REFUSED_HEADER, "caller"},
-                                                 {"WWW-Authenticate", IDENTITY_HEADER}};
-    const char *why;
-    int status =
-        audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
-    if (status)
-        answer_problem(exchange, status, why, NULL, headers, status == 401 ? 2 : 1);
-    return status != 0;
-}
-
-/* ---- from bytes to a unit of work ---- */
+/* ---- From bytes to a unit of work ------------------------------------------------------------ */
 
 static bool media_type_fits(const char *content_type)
 {
@@ -245,7 +107,7 @@ static int take_body(struct exchange *exchange, json_t **ret_problem)
     } else if (incoming->body_length == 0) {
         error_set(&error, FH_INVALID, "A body is needed: a JSON object.");
         status = 400;
-    } else if (!media_type_fits(header(exchange, "Content-Type"))) {
+    } else if (!media_type_fits(exchange_header(exchange, "Content-Type"))) {
         error_set(&error, FH_INVALID, "The body must be sent as Content-Type: application/json.");
         status = 415;
     } else if (json_parse(incoming->body, incoming->body_length, &exchange->work.body, &error) !=
@@ -277,7 +139,7 @@ static void fail_undoes(fh_work *w)
 static int64_t deadline_of(const struct exchange *exchange)
 {
     int64_t ms = exchange->route->route->deadline_ms;
-    const char *told = header(exchange, "Freehold-Deadline");
+    const char *told = exchange_header(exchange, "Freehold-Deadline");
     if (!ms)
         ms = RUNTIME_DEADLINE_MS;
     if (told) {
@@ -299,12 +161,12 @@ static void prepare(struct exchange *exchange, json_t *path)
         w->handler = fail_undoes;
     w->route = exchange->route->route;
     w->read_only = strcmp(exchange->route->route->method, "GET") == 0;
-    const char *cache = header(exchange, "Cache-Control");
+    const char *cache = exchange_header(exchange, "Cache-Control");
     w->fresh = cache && strcasestr(cache, "no-cache");
     w->path = path;
     w->deadline_ns = exchange->waits.until_ns = deadline_of(exchange);
     world_random(runtime->world, random, sizeof random);
-    trace_child(header(exchange, "traceparent"), random, exchange->trace);
+    trace_child(exchange_header(exchange, "traceparent"), random, exchange->trace);
     w->trace = exchange->trace;
 }
 
@@ -318,14 +180,14 @@ static struct command_request command_of(const struct exchange *exchange)
                                     .body = incoming->body,
                                     .body_length = incoming->body_length,
                                     .undo = exchange->route->route->undo,
-                                    .key = header(exchange, "Idempotency-Key"),
-                                    .attempt = header(exchange, "Freehold-Attempt"),
-                                    .from = header(exchange, "Freehold-From"),
-                                    .to = header(exchange, "Freehold-To"),
-                                    .undone = header(exchange, "Freehold-Undo")};
+                                    .key = exchange_header(exchange, "Idempotency-Key"),
+                                    .attempt = exchange_header(exchange, "Freehold-Attempt"),
+                                    .from = exchange_header(exchange, "Freehold-From"),
+                                    .to = exchange_header(exchange, "Freehold-To"),
+                                    .undone = exchange_header(exchange, "Freehold-Undo")};
 }
 
-/* ---- Prefer: wait ---- */
+/* ---- Prefer: wait ---------------------------------------------------------------------------- */
 
 static const char *reply_header(const fh_work *w, const char *name)
 {
@@ -368,7 +230,7 @@ static bool answer_location(struct exchange *exchange, const char *location, int
 static bool wait_for_saga(struct exchange *exchange)
 {
     const fh_work *w = &exchange->work;
-    int seconds = prefer_wait_s(header(exchange, "Prefer"));
+    int seconds = prefer_wait_s(exchange_header(exchange, "Prefer"));
     const char *reference = reply_header(w, SAGA_HEADER);
     const char *location = reply_header(w, "Location");
     if (!seconds || !reference || !location)
@@ -379,7 +241,7 @@ static bool wait_for_saga(struct exchange *exchange)
            answer_location(exchange, location, seconds);
 }
 
-/* ---- one exchange ---- */
+/* ---- One exchange ---------------------------------------------------------------------------- */
 
 static void run_work(struct exchange *exchange, json_t *path)
 {
@@ -392,7 +254,7 @@ static void run_work(struct exchange *exchange, json_t *path)
     if (!status)
         status = take_body(exchange, &problem);
     if (status && !(is_command && command.from)) {
-        answer_json(exchange, status, problem, NULL, 0);
+        exchange_answer_json(exchange, status, problem, NULL, 0);
         return;
     }
     if (status) { /* a service's command: its refusal is recorded, see command.h */
@@ -404,13 +266,6 @@ static void run_work(struct exchange *exchange, json_t *path)
     if (code == FH_OK && !exchange->waits.answered && wait_for_saga(exchange))
         return;
     exchange_answer_work(exchange, w, NULL);
-}
-
-void exchange_wrong_method(struct exchange *exchange, const char *allowed)
-{
-    struct http_header header_allow = {"Allow", allowed};
-    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &header_allow,
-                   1);
 }
 
 /* Finds the route, checks that the caller may use it, and serves it. */

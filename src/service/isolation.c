@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "service/exchange.h"
 
 #define OPEN 0
 

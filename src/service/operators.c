@@ -14,6 +14,7 @@
 #include "saga/restored.h"
 #include "saga/run.h"
 #include "saga/show.h"
+#include "service/exchange.h"
 #include "shape/problem.h"
 #include "work/spans.h"
 

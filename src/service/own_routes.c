@@ -19,6 +19,7 @@
 #include "service/audience.h"
 #include "service/backup.h"
 #include "service/clocks.h"
+#include "service/exchange.h"
 #include "service/openapi.h"
 #include "service/operators.h"
 #include "service/isolation.h"

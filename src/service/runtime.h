@@ -30,6 +30,7 @@ struct runtime_route {
     double seconds;
 };
 
+struct exchange;
 struct runtime;
 
 /* Where requests come from, and how a process ends. */
@@ -95,22 +96,6 @@ int64_t service_migrated(struct store *store);
 
 /* exchange.c: one request, from arrival to answer. Used as an http_handler's function. */
 void exchange_incoming(void *runtime, struct http_incoming *incoming);
-/* Answers a client that waits for an undecided commit: undecided.c. */
-void exchange_answer_undecided(struct undecided_request *request);
-/* For the system's routes: sends the answer. `body` may be NULL and is not kept. */
-struct exchange;
-void exchange_answer(struct exchange *exchange, int status, const char *content_type,
-                     const char *body, size_t length, const struct http_header *headers,
-                     size_t header_count);
-void exchange_problem(struct exchange *exchange, int status, const char *detail);
-/* The result of a unit of work. */
-void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more);
-/* 405; `allowed` is the Allow header's value. */
-void exchange_wrong_method(struct exchange *exchange, const char *allowed);
-struct http_incoming *exchange_request(struct exchange *exchange);
-/* Answers a caller that may not use this route; `route` NULL: any. False: it may use it. */
-struct audience_route;
-bool exchange_refused(struct exchange *exchange, const struct audience_route *route);
 
 /* own_routes.c: /livez, /readyz, /metrics, /_freehold/...; false: none of these. On a fiber. */
 bool own_route(struct runtime *runtime, struct exchange *exchange);

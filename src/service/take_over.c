@@ -31,6 +31,7 @@
 #include "base/log.h"
 #include "base/portion.h"
 #include "http/path.h"
+#include "service/exchange.h"
 #include "work/command.h"
 #include "work/command_key.h"
 

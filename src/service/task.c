@@ -17,6 +17,7 @@
 #include "engine/engines.h"
 #include "service/adopt.h"
 #include "service/backup.h"
+#include "service/exchange.h"
 #include "service/move.h"
 #include "service/restore.h"
 #include "store/model.h"

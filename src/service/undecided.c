@@ -11,6 +11,7 @@
 #include "service/undecided.h"
 
 #include "base/log.h"
+#include "service/exchange.h"
 #include "service/runtime.h"
 
 static bool is_over(const struct runtime *runtime, const struct undecided_request *request,

@@ -2,6 +2,7 @@
 /* What a move consists of: the service, its processes, and the two homes, of which it has one at a
  * time. The steps, which swap them, are in relocate.c. */
 
+#include "engine/engines.h"
 #include "store/store.h"
 #include "system/supervise/supervisor.h"
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers to a request: of the service's routes and of the system's. Once a client has been
+ * answered because its commit is not decided in time (undecided.h), later answers are dropped.
+ */
+
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "call/identity.h"
+#include "service/audience.h"
+#include "service/exchange.h"
+#include "shape/problem.h"
+#include "work/spans.h"
+
+#define ANSWER_HEADERS_MAX 16
+#define UNDECIDED                                                                                  \
+    "The outcome is unknown: the store has not said yet whether this request was carried out; it " \
+    "may have been, or may yet be. "
+
+struct http_incoming *exchange_request(struct exchange *exchange)
+{
+    return exchange->incoming;
+}
+
+const char *exchange_header(const struct exchange *exchange, const char *name)
+{
+    return http_request_header(exchange->incoming->request, name);
+}
+
+static void keep_span(const struct exchange *exchange, int status)
+{
+    const struct http_incoming *incoming = exchange->incoming;
+    struct span span = {.kind = exchange->work.read_only ? SPAN_READ : SPAN_REQUEST,
+                        .parent = exchange_header(exchange, "traceparent"),
+                        .own = exchange->trace,
+                        .what = incoming->method,
+                        .where = incoming->path,
+                        .status = status,
+                        .began_ns = incoming->received_ns};
+    spans_keep(exchange->runtime->context.spans, &span);
+}
+
+void exchange_answer(struct exchange *exchange, int status, const char *content_type,
+                     const char *body, size_t length, const struct http_header *headers,
+                     size_t header_count)
+{
+    struct http_answer answer = {.status = status,
+                                 .content_type = content_type,
+                                 .body = body,
+                                 .body_length = length,
+                                 .headers = headers,
+                                 .header_count = header_count};
+    if (exchange->waits.answered)
+        return;
+    int64_t spent = world_monotonic_ns(exchange->runtime->world) - exchange->incoming->received_ns;
+    if (exchange->route) {
+        metrics_count(exchange->route, status, (double)spent / 1e9);
+        keep_span(exchange, status);
+    }
+    http_reply(exchange->incoming->request, &answer);
+}
+
+void exchange_answer_json(struct exchange *exchange, int status, const json_t *body,
+                          const struct http_header *headers, size_t header_count)
+{
+    if (!body) {
+        exchange_answer(exchange, status, NULL, NULL, 0, headers, header_count);
+        return;
+    }
+    /* On the heap: text grows by copying, and an arena would keep every copy of a large one. */
+    struct arena *before = json_arena_set(NULL);
+    char *text = json_text(body);
+    json_arena_set(before);
+    exchange_answer(exchange, status, status >= 400 ? PROBLEM_CONTENT_TYPE : NULL, text,
+                    strlen(text), headers, header_count);
+    json_text_free(text);
+}
+
+static void answer_problem(struct exchange *exchange, int status, const char *detail,
+                           json_t *errors, const struct http_header *headers, size_t header_count)
+{
+    json_t *problem = problem_new(status, detail, errors);
+    exchange_answer_json(exchange, status, problem, headers, header_count);
+    json_decref(problem);
+}
+
+void exchange_problem(struct exchange *exchange, int status, const char *detail)
+{
+    answer_problem(exchange, status, detail, NULL, NULL, 0);
+}
+
+void exchange_answer_work(struct exchange *exchange, fh_work *w, const struct http_header *more)
+{
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    size_t count = 0;
+    for (int i = 0; i < w->reply_header_count; i++)
+        headers[count++] =
+            (struct http_header){w->reply_headers[i].name, w->reply_headers[i].value};
+    char seconds[16];
+    if (w->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%d", w->retry_after_s);
+        headers[count++] = (struct http_header){"Retry-After", seconds};
+    }
+    if (more)
+        headers[count++] = *more;
+    exchange_answer_json(exchange, w->reply_status, w->reply_body, headers, count);
+}
+
+/* Reveals nothing of the outcome, not even a refusal, and sends no Freehold-Outcome. */
+void exchange_answer_undecided(struct undecided_request *request)
+{
+    struct exchange *exchange =
+        (struct exchange *)((char *)request - offsetof(struct exchange, waits));
+    static const struct http_header later = {"Retry-After", "1"};
+    bool keyed =
+        exchange_header(exchange, "Idempotency-Key") || exchange_header(exchange, "Freehold-Undo");
+    struct arena *before = json_arena_set(NULL);
+    http_request_keep(exchange->incoming->request); /* its fiber is still running */
+    answer_problem(exchange, 503,
+                   keyed ? UNDECIDED "Repeat it with the same Idempotency-Key."
+                         : UNDECIDED
+                       "It had no Idempotency-Key: check whether it was carried out before "
+                       "you repeat it.",
+                   NULL, &later, 1);
+    json_arena_set(before);
+}
+
+bool exchange_refused(struct exchange *exchange, const struct audience_route *route)
+{
+    static const struct http_header headers[] = {{AUDIENCE_REFUSED_HEADER, "caller"},
+                                                 {"WWW-Authenticate", IDENTITY_HEADER}};
+    const char *why;
+    int status =
+        audience_judge(exchange->runtime->audience, exchange->incoming->request, route, &why);
+    if (status)
+        answer_problem(exchange, status, why, NULL, headers, status == 401 ? 2 : 1);
+    return status != 0;
+}
+
+void exchange_wrong_method(struct exchange *exchange, const char *allowed)
+{
+    struct http_header header_allow = {"Allow", allowed};
+    answer_problem(exchange, 405, "This resource does not know that method.", NULL, &header_allow,
+                   1);
+}
