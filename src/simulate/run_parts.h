@@ -6,15 +6,15 @@
  * What the files of one run share:
  *
  *     run.c     the phases: start, prepare, clients under faults, rest, check
+ *     test*.c   users' tests: see test.h
+ *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     faults.c  what goes wrong, and when
  *     restore.c a backup, and the service that is restored from it
  *     resync.c  what makes subscribers begin anew with their publishers' state
- *     rest.c    whether the system has come to rest, and what must hold of any system then
  *     client.c  the public functions of clients
  *     nodes.c   a service's runtime on its node: lives, requests in, answers out
  *     stub.c    ... and a stub in its place
  *     result.c  what it comes to
- *     test*.c   users' tests: see test.h
  *
  * Each calls only what stands below it: a node is told of a restore by what that has put into it.
  */

@@ -16,53 +16,9 @@
 
 #include "base/error.h"
 
-#define ROW_SIZE 400
 #define FAR 200 /* versions: then a copy is cheaper */
 
 /* ---- views ---- */
-
-static void statements_release(struct model_view *view)
-{
-    struct map_entry *entry = NULL;
-    const char *text;
-    void *statement;
-    while (map_next(&view->statements, &entry, &text, &statement))
-        sqlite3_finalize(statement);
-    map_release(&view->statements);
-    map_init(&view->statements);
-}
-
-bool model_view_runs(struct model_view *view, const char *sql)
-{
-    char *why = NULL;
-    if (sqlite3_exec(view->sql, sql, NULL, NULL, &why) == SQLITE_OK)
-        return true;
-    model_fail(view->database->server, "SQLite: %.200s: %s", sql, why);
-    sqlite3_free(why);
-    return false;
-}
-
-sqlite3_stmt *model_view_prepare(struct model_view *view, const char *sql)
-{
-    sqlite3_stmt *statement = map_get(&view->statements, sql);
-    if (statement) {
-        sqlite3_reset(statement);
-        sqlite3_clear_bindings(statement);
-        return statement;
-    }
-    if (sqlite3_prepare_v2(view->sql, sql, -1, &statement, NULL) != SQLITE_OK || !statement)
-        return NULL;
-    map_put(&view->statements, sql, statement);
-    return statement;
-}
-
-static void view_open(struct model_view *view)
-{
-    FH_ASSERT(sqlite3_open_v2(":memory:", &view->sql,
-                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY,
-                              NULL) == SQLITE_OK);
-    model_functions(view);
-}
 
 static struct model_view *view_new(struct model_database *database)
 {
@@ -70,7 +26,7 @@ static struct model_view *view_new(struct model_database *database)
     FH_ASSERT(view != NULL);
     view->database = database;
     map_init(&view->statements);
-    view_open(view);
+    model_view_open(view);
     view->next = database->views;
     database->views = view;
     return view;
@@ -80,10 +36,10 @@ static void copy_tables(struct model_view *view)
 {
     struct model_view *newest = view->database->newest;
     sqlite3_int64 size;
-    statements_release(view);
+    model_view_release(view);
     /* Anew: SQLite 3.40 keeps pointers of json_each's into the schema that it replaces. */
     sqlite3_close(view->sql);
-    view_open(view);
+    model_view_open(view);
     unsigned char *image = sqlite3_serialize(newest->sql, "main", &size, 0);
     FH_ASSERT(image != NULL);
     FH_ASSERT(sqlite3_deserialize(view->sql, "main", image, size, size,
@@ -121,40 +77,11 @@ struct model_view *model_view_take(struct model_database *database, struct model
     return view;
 }
 
-static void end(struct model_view *view, const char *how)
-{
-    struct map_entry *entry = NULL;
-    const char *text;
-    void *statement;
-    while (map_next(&view->statements, &entry, &text, &statement))
-        sqlite3_reset(statement);
-    if (view->changes)
-        sqlite3session_delete(view->changes);
-    view->changes = NULL;
-    model_view_runs(view, how);
-}
-
 void model_view_give_back(struct model_view *view)
 {
-    end(view, "ROLLBACK");
+    model_view_end(view, "ROLLBACK");
     view->busy = false;
     view->session = NULL;
-}
-
-void model_view_writes(struct model_view *view)
-{
-    if (view->changes)
-        return;
-    FH_ASSERT(sqlite3session_create(view->sql, "main", &view->changes) == SQLITE_OK);
-    FH_ASSERT(sqlite3session_attach(view->changes, NULL) == SQLITE_OK);
-}
-
-struct model_change model_view_changes(struct model_view *view)
-{
-    struct model_change change = {0};
-    if (view->changes)
-        FH_ASSERT(sqlite3session_changeset(view->changes, &change.size, &change.data) == SQLITE_OK);
-    return change;
 }
 
 void model_view_refresh(struct model_view *view)
@@ -162,7 +89,7 @@ void model_view_refresh(struct model_view *view)
     if (view->version == view->database->version && view->schema == view->database->schema)
         return;
     struct model_change own = model_view_changes(view);
-    end(view, "ROLLBACK");
+    model_view_end(view, "ROLLBACK");
     catch_up(view);
     model_view_runs(view, "BEGIN");
     if (own.size) {
@@ -170,45 +97,6 @@ void model_view_refresh(struct model_view *view)
         model_view_apply(view, &own);
     }
     sqlite3_free(own.data);
-}
-
-/* ---- rows ---- */
-
-static void row_name(sqlite3_changeset_iter *at, char *row, size_t size)
-{
-    const char *table;
-    unsigned char *key;
-    int columns, operation, indirect;
-    sqlite3changeset_op(at, &table, &columns, &operation, &indirect);
-    sqlite3changeset_pk(at, &key, NULL);
-    size_t used = (size_t)snprintf(row, size, "%s", table);
-    for (int i = 0; i < columns && used < size; i++) {
-        sqlite3_value *value = NULL;
-        if (!key[i])
-            continue;
-        if (operation == SQLITE_INSERT)
-            sqlite3changeset_new(at, i, &value);
-        else
-            sqlite3changeset_old(at, i, &value);
-        const unsigned char *text = value ? sqlite3_value_text(value) : NULL;
-        used += (size_t)snprintf(row + used, size - used, "|%s", text ? (const char *)text : "");
-    }
-}
-
-bool model_change_rows(const struct model_change *change,
-                       bool (*visit)(void *context, const char *row), void *context)
-{
-    sqlite3_changeset_iter *at;
-    char row[ROW_SIZE];
-    bool more = true;
-    if (!change->size || sqlite3changeset_start(&at, change->size, change->data) != SQLITE_OK)
-        return true;
-    while (more && sqlite3changeset_next(at) == SQLITE_ROW) {
-        row_name(at, row, sizeof row);
-        more = visit(context, row);
-    }
-    sqlite3changeset_finalize(at);
-    return more;
 }
 
 int64_t model_changed_at(const struct map *map, const char *name)
@@ -221,7 +109,7 @@ int64_t model_changed_at(const struct map *map, const char *name)
 static bool note_row(void *context, const char *row)
 {
     struct model_database *database = context;
-    char table[ROW_SIZE];
+    char table[MODEL_ROW_SIZE];
     void *version = (void *)(intptr_t)database->version; // NOLINT: a number in a map
     snprintf(table, sizeof table, "%.*s", (int)strcspn(row, "|"), row);
     if (strncmp(row, "fh_outbox|", 10) == 0 && !map_get(&database->rows, row))
@@ -245,6 +133,13 @@ void model_database_change(struct model_database *database, struct model_change 
     catch_up(database->newest);
 }
 
+static void note_commit(struct model_database *database)
+{
+    struct model_server *server = database->server;
+    server->newest[server->commits++ % MODEL_NEWEST] =
+        (struct model_commit){database, database->version, database->schema};
+}
+
 void model_database_commit(struct model_view *view, bool schema)
 {
     struct model_database *database = view->database;
@@ -252,14 +147,14 @@ void model_database_commit(struct model_view *view, bool schema)
     if (!schema) {
         if (change.size) {
             model_database_change(database, change);
-            model_committed(database);
+            note_commit(database);
         }
         model_view_give_back(view);
         return;
     }
     database->version++;
     model_change_rows(&change, note_row, database);
-    end(view, "COMMIT");
+    model_view_end(view, "COMMIT");
     view->busy = false;
     /* Nobody goes back to before: the list begins anew. */
     database->schema++;

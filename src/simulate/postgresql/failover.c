@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * A restart: what is committed outlives it; of commits that are under way then, each is there or
+ * not.
+ *
  * A standby takes over that lacks the last commits: the server ends, and comes back without them.
  * Each is taken back by its inverse, the newest first, as one more version. What is under way then
  * is lost with them. A commit that has made tables is never among the lost.
@@ -9,12 +12,37 @@
 
 #include "base/error.h"
 
-void model_committed(struct model_database *database)
+static void on_up(struct simulate_event *event)
 {
-    struct model_server *server = database->server;
-    server->newest[server->commits++ % MODEL_NEWEST] =
-        (struct model_commit){database, database->version, database->schema};
+    struct model_server *server = event->owner;
+    server->down = false;
+    simulate_say(server->simulate, NULL, "server: takes connections again");
 }
+
+void model_restart(struct model_server *server)
+{
+    struct simulate *simulate = server->simulate;
+    if (server->down)
+        return;
+    simulate_say(simulate, NULL, "server: restarts");
+    server->down = true;
+    bool told = simulate_chance(simulate, 500000);
+    for (struct model_session *session = server->sessions; session; session = session->next) {
+        bool lost = session->commits && simulate_chance(simulate, 500000);
+        if (lost)
+            session->commits = false;
+        else if (session->commits)
+            simulate_say(simulate, NULL, "server: %d commits, and notifies nobody", session->pid);
+        if (session->commits && session->link)
+            model_link_cut(session->link, false);
+        model_session_end(session, told ? "57P01" : NULL,
+                          "terminating connection due to administrator command");
+    }
+    server->up = (struct simulate_event){.fire = on_up, .owner = server, .place = server->up.place};
+    simulate_plan(simulate, &server->up, simulate->now_ns + wire_down_ns(&server->wire));
+}
+
+/* ---- a standby ---- */
 
 /* An event that came with it may come once more: whoever wrote it was told nothing. */
 static bool unborn(void *context, const char *row)

@@ -84,7 +84,7 @@ static void on_arrives(struct simulate_event *event)
     struct message *message = event->owner;
     struct model_link *link = message->link;
     if (message->commands && link->session)
-        model_session_take(link->session, message->commands);
+        link->server->backend->take(link->session, message->commands);
     else if (message->commands || link->closed || link->cut)
         drop(message);
     else
@@ -159,6 +159,30 @@ void model_link_ended(struct model_link *link)
 
 /* ---- messages ---- */
 
+/* Drops what is behind a drawn command: the rest of the message never left. */
+static void tear(struct model_server *server, struct model_command *first)
+{
+    uint64_t count = 0;
+    for (struct model_command *command = first; command; command = command->next)
+        count++;
+    if (count < 2)
+        return;
+    for (uint64_t left = simulate_below(server->simulate, count - 1); left > 0; left--)
+        first = first->next;
+    model_commands_free(first->next);
+    first->next = NULL;
+}
+
+static enum simulate_fate fate_of(struct model_link *link, bool towards,
+                                  struct model_command *first)
+{
+    bool torn;
+    enum simulate_fate fate = wire_fate(&link->server->wire, towards, &torn);
+    if (torn)
+        tear(link->server, first);
+    return fate;
+}
+
 void model_link_send(struct model_link *link)
 {
     struct model_server *server = link->server;
@@ -171,7 +195,7 @@ void model_link_send(struct model_link *link)
         free(message);
         return;
     }
-    enum simulate_fate fate = model_fate(link, true, message->commands);
+    enum simulate_fate fate = fate_of(link, true, message->commands);
     bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
     if (arrives)
         travel(message, true,
@@ -194,7 +218,7 @@ void model_link_reply(struct model_link *link, struct model_reply *first)
     struct message *message = message_new(link);
     message->replies = first;
     message->number = ++link->replied;
-    enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : model_fate(link, false, first);
+    enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : fate_of(link, false, NULL);
     message->cuts = fate == FATE_CUT_BEHIND;
     if (fate == FATE_ARRIVES || fate == FATE_HELD || message->cuts) {
         travel(message, false,
@@ -232,7 +256,7 @@ static void on_connects(struct simulate_event *event)
                  "connection to server failed: Connection refused");
     } else {
         link->status = CONNECTION_OK;
-        link->session = model_session_new(server, link, link->database, link->application);
+        link->session = server->backend->begin(server, link, link->database, link->application);
     }
     readable(link);
 }

@@ -6,19 +6,26 @@
  * A model of a PostgreSQL server on virtual time, for the engine's own code (src/store/relational/
  * postgresql*.c), which reaches libpq only through a table of functions: here the model's.
  *
+ *     server.c     what a run draws of faults, and a look from outside
  *     library.c    libpq: connections, pipelines, results, as the engine sees them
- *     link.c       messages between a connection and its backend, and what goes wrong with them
- *     session.c    a backend: what it is sent, one after the other; transactions; timeouts
- *     transaction.c  BEGIN, COMMIT, and the settings of one
- *     statement.c  a statement: ours by name, or SQLite's, in the transaction's own view
- *     translate.c  PostgreSQL's words as SQLite's
+ *     session.c    a backend: what it is sent, one after the other; timeouts
+ *     failover.c   a restart, and a standby in its place
+ *     control.c    statements of whichever kind: BEGIN, COMMIT, and the settings of a transaction
  *     ledger.c     cut out: fh_append, fh_sequence, fh_fence, by hand
- *     function.c   PostgreSQL's functions that statements call
- *     lock.c       locks of rows, advisory locks, and who waits for whom
+ *     transaction.c  how a transaction ends, and a session
+ *     link.c       messages between a connection and its backend, and what goes wrong with them
+ *     statement.c  a statement, in the transaction's own view
+ *     translate.c  PostgreSQL's words as SQLite's
  *     data.c       a database: its versions, views of them
  *     apply.c      a change, applied to a view
- *     server.c     up and down, and what a run draws of faults
- *     failover.c   a standby in its place
+ *     view.c       a view, as a SQLite database
+ *     function.c   PostgreSQL's functions that statements call
+ *     lock.c       locks of rows, advisory locks, and who waits for whom
+ *     command.c, result.c   what is sent, and what is answered
+ *     model.c      the server and its sessions as all of these know them
+ *
+ * Each calls only what stands below it. What a link brings to the server goes to what the server
+ * has put there.
  *
  * Transactions. Each has a view of its own: a SQLite database in memory that stands at the version
  * the snapshot was taken at, with an open SQLite transaction on it. So any number of them write at
@@ -68,7 +75,9 @@ PGresult *model_error(const char *severity, const char *sqlstate, const char *me
 void model_result_columns(PGresult *result, int columns);
 void model_result_row(PGresult *result, const char *const *values);
 
-/* ---- data.c ---- */
+/* ---- view.c, data.c ---- */
+
+#define MODEL_ROW_SIZE 400
 
 struct model_view {
     struct model_database *database;
@@ -106,6 +115,9 @@ struct model_database *model_database(struct model_server *server, const char *n
 struct model_view *model_view_take(struct model_database *database, struct model_session *session);
 void model_view_give_back(struct model_view *view); /* what it has changed is gone */
 void model_view_refresh(struct model_view *view);   /* to the newest, with its own changes */
+void model_view_open(struct model_view *view);
+void model_view_release(struct model_view *view);              /* its statements */
+void model_view_end(struct model_view *view, const char *how); /* its transaction */
 bool model_view_runs(struct model_view *view, const char *sql);
 sqlite3_stmt *model_view_prepare(struct model_view *view, const char *sql);
 /* All that the view's transaction has changed so far; `data` is freed with sqlite3_free. */
@@ -200,37 +212,44 @@ struct model_session {
     struct model_session *next;
 };
 
-struct model_session *model_session_new(struct model_server *server, struct model_link *link,
-                                        const char *database, const char *application);
-void model_session_take(struct model_session *session, struct model_command *commands);
-void model_session_wake(struct model_session *session);
-/* The backend ends: what is open is rolled back, but a commit that is under way comes to its end.
- */
-void model_session_end(struct model_session *session, const char *sqlstate, const char *message);
+extern const struct model_backend model_backend;
+
+/* ---- command.c ---- */
+
+void model_command_free(struct model_command *command);
 void model_commands_free(struct model_command *commands);
+struct model_reply *model_reply(bool sync);
+void model_reply_add(struct model_reply *reply, PGresult *result);
+void model_reply_free(struct model_reply *reply);
 
 /* ---- transaction.c ---- */
 
+/* MODEL_COMMITS: what is open is to be committed first, which takes a while; then it is run once
+ * more, with `session->commits` set. */
 enum model_outcome { MODEL_DONE, MODEL_FAILED, MODEL_BLOCKED, MODEL_COMMITS };
 
-/* A statement of whichever kind. MODEL_COMMITS: what is open is to be committed first, which takes
- * a while; then it is run once more, with `session->commits` set. */
-enum model_outcome model_transact(struct model_session *session, const struct model_command *with,
-                                  const char *text, PGresult **ret);
+enum model_outcome model_commit(struct model_session *session, PGresult **ret);
 /* Ends the transaction that is open, if it is one without BEGIN. */
 enum model_outcome model_end_implicit(struct model_session *session, PGresult **ret);
 void model_rollback(struct model_session *session);
+/* The backend ends: what is open is rolled back, but a commit that is under way comes to its end.
+ */
+void model_session_end(struct model_session *session, const char *sqlstate, const char *message);
+
+/* ---- control.c ---- */
+
+/* A statement of whichever kind. */
+enum model_outcome model_transact(struct model_session *session, const struct model_command *with,
+                                  const char *text, PGresult **ret);
 
 /* ---- statement.c ---- */
 
-/* One statement. *ret is its result, or its error; blocked: it was taken back, and is to be run
- * again. */
+/* One statement, of those that are not cut out. *ret is its result, or its error; blocked: it was
+ * taken back, and is to be run again. */
 enum model_outcome model_statement(struct model_session *session, const struct model_command *with,
                                    const char *text, PGresult **ret);
 #define MODEL_REMEMBERED 3
 #define MODEL_NOT_RECENT "The transaction stood open while too many others ended."
-/* So many have been committed since its snapshot that nobody knows its conflicts any more. */
-bool model_has_forgotten(const struct model_session *session);
 /* Whether a serializable transaction's reads still tell the same; else *ret is its error. */
 enum model_outcome model_commit_check(struct model_session *session, PGresult **ret);
 /* A view for the statement: the transaction's, at READ COMMITTED with what is committed by now. */
@@ -258,7 +277,6 @@ void model_functions(struct model_view *view);
 #define MODEL_DRAWING "advisory freehold.keys.public 512"
 #define MODEL_NUMBERING "advisory freehold.keys.public 513"
 #define MODEL_SCHEMA "schema"
-void model_notify(struct model_session *from);
 
 /* ---- link.c ---- */
 
@@ -302,7 +320,6 @@ void model_link_ended(struct model_link *link); /* by the server, behind what it
 /* By the client; or by its death, of which the other end hears if the machine lives. */
 void model_link_close(struct model_link *link, bool heard);
 void model_link_cut(struct model_link *link, bool silently);
-void model_reply_free(struct model_reply *reply);
 
 /* ---- failover.c ---- */
 
@@ -313,15 +330,23 @@ struct model_commit { /* that made this version */
     int64_t version, schema;
 };
 
-void model_committed(struct model_database *database);
+void model_restart(struct model_server *server);
 int model_lose(struct simulate_server *base, int commits_max);
 
-/* ---- server.c ---- */
+/* ---- the server ---- */
+
+/* What is at the other end of links. */
+struct model_backend {
+    struct model_session *(*begin)(struct model_server *server, struct model_link *link,
+                                   const char *database, const char *application);
+    void (*take)(struct model_session *session, struct model_command *commands);
+};
 
 struct model_server {
     struct simulate_server base; /* first */
     struct simulate_wire wire;
     struct simulate *simulate;
+    const struct model_backend *backend;
     struct model_database *databases;
     struct model_session *sessions;
     struct model_link *links;
@@ -336,19 +361,26 @@ struct model_server {
     void *context;
 };
 
-void model_fail(struct model_server *server, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 static inline struct model_server *model_server_of(struct simulate_server *base)
 {
     return (struct model_server *)base;
 }
-void model_restart(struct model_server *server);
-/* What is to become of one message. */
-enum simulate_fate model_fate(struct model_link *link, bool towards, void *first);
+
+/* ---- model.c ---- */
+
+void model_begin(struct model_server *server); /* the only one */
+struct model_server *model_the_server(void);
+void model_fail(struct model_server *server, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 int64_t model_execution_ns(struct model_server *server);
 int64_t model_sync_ns(struct model_server *server);
-struct model_server *model_the_server(void);
-void model_library(void);
+/* Within so long it takes its next command, if there is one; and it waits for nothing any more. */
+void model_session_plan(struct model_session *session, int64_t in_ns);
+void model_session_wake(struct model_session *session);
+/* So many have been committed since its snapshot that nobody knows its conflicts any more. */
+bool model_has_forgotten(const struct model_session *session);
+
+void model_library(void); /* library.c: in libpq's place */
 
 simulate_server_make simulate_postgresql_new;
 

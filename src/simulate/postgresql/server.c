@@ -1,107 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server as a whole: up or restarting, quick or slow, and what a run's seed does to it. What is
- * committed outlives a restart; of commits that are under way then, each is there or not.
+ * The server as a whole: up or restarting, quick or slow, and what a run's seed does to it.
  */
 
 #include "simulate/postgresql/model.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 
-#define STEP_NS_MIN ((int64_t)3000)
-#define STEP_NS_MAX ((int64_t)60000)
-#define SYNC_NS_MIN ((int64_t)30000)
-#define SYNC_NS_MAX ((int64_t)1500000)
-
-static struct model_server *the_server;
-
-struct model_server *model_the_server(void)
-{
-    FH_ASSERT(the_server != NULL);
-    return the_server;
-}
-
-void model_fail(struct model_server *server, const char *format, ...)
-{
-    char text[300];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    server->failed(server->context, text);
-}
-
-/* ---- how long things take ---- */
-
-int64_t model_execution_ns(struct model_server *server)
-{
-    return wire_slowed(&server->wire, simulate_between(server->simulate, STEP_NS_MIN, STEP_NS_MAX));
-}
-
-int64_t model_sync_ns(struct model_server *server)
-{
-    return wire_slowed(&server->wire, simulate_between(server->simulate, SYNC_NS_MIN, SYNC_NS_MAX));
-}
-
 /* ---- what goes wrong ---- */
-
-/* Drops what is behind a drawn command: the rest of the message never left. */
-static void tear(struct model_server *server, struct model_command *first)
-{
-    uint64_t count = 0;
-    for (struct model_command *command = first; command; command = command->next)
-        count++;
-    if (count < 2)
-        return;
-    for (uint64_t left = simulate_below(server->simulate, count - 1); left > 0; left--)
-        first = first->next;
-    model_commands_free(first->next);
-    first->next = NULL;
-}
-
-enum simulate_fate model_fate(struct model_link *link, bool towards, void *first)
-{
-    bool torn;
-    enum simulate_fate fate = wire_fate(&link->server->wire, towards, &torn);
-    if (torn)
-        tear(link->server, first);
-    return fate;
-}
-
-static void on_up(struct simulate_event *event)
-{
-    struct model_server *server = event->owner;
-    server->down = false;
-    simulate_say(server->simulate, NULL, "server: takes connections again");
-}
-
-void model_restart(struct model_server *server)
-{
-    struct simulate *simulate = server->simulate;
-    if (server->down)
-        return;
-    simulate_say(simulate, NULL, "server: restarts");
-    server->down = true;
-    bool told = simulate_chance(simulate, 500000);
-    for (struct model_session *session = server->sessions; session; session = session->next) {
-        bool lost = session->commits && simulate_chance(simulate, 500000);
-        if (lost)
-            session->commits = false;
-        else if (session->commits)
-            simulate_say(simulate, NULL, "server: %d commits, and notifies nobody", session->pid);
-        if (session->commits && session->link)
-            model_link_cut(session->link, false);
-        model_session_end(session, told ? "57P01" : NULL,
-                          "terminating connection due to administrator command");
-    }
-    server->up = (struct simulate_event){.fire = on_up, .owner = server, .place = server->up.place};
-    simulate_plan(simulate, &server->up, simulate->now_ns + wire_down_ns(&server->wire));
-}
 
 static struct model_session *draw_any(struct model_server *server)
 {
@@ -283,7 +193,8 @@ struct simulate_server *simulate_postgresql_new(struct simulate *simulate,
     server->failed = failed;
     server->context = context;
     server->next_pid = 1000;
-    the_server = server;
+    server->backend = &model_backend;
+    model_begin(server);
     model_library();
     return &server->base;
 }

@@ -16,45 +16,7 @@
 #include "engine/postgresql/internal.h"
 #include "store/relational/script.h"
 
-/* ---- commands and replies ---- */
-
-static void command_free(struct model_command *command)
-{
-    for (int i = 0; i < command->count; i++)
-        free(command->values[i]);
-    free(command->name);
-    free(command->text);
-    free(command);
-}
-
-void model_commands_free(struct model_command *commands)
-{
-    for (struct model_command *next; commands; commands = next) {
-        next = commands->next;
-        command_free(commands);
-    }
-}
-
-void model_reply_free(struct model_reply *reply)
-{
-    for (int i = reply->taken; i < reply->count; i++)
-        model_result_free(reply->results[i]);
-    free(reply);
-}
-
-static struct model_reply *reply_new(bool sync)
-{
-    struct model_reply *reply = calloc(1, sizeof *reply);
-    FH_ASSERT(reply != NULL);
-    reply->sync = sync;
-    return reply;
-}
-
-static void reply_add(struct model_reply *reply, PGresult *result)
-{
-    FH_ASSERT(reply->count < 32);
-    reply->results[reply->count++] = result;
-}
+/* ---- replies ---- */
 
 static void queue_reply(struct model_session *session, struct model_reply *reply)
 {
@@ -64,8 +26,8 @@ static void queue_reply(struct model_session *session, struct model_reply *reply
 
 static void answer(struct model_session *session, PGresult *result)
 {
-    struct model_reply *reply = reply_new(result->status == PGRES_PIPELINE_SYNC);
-    reply_add(reply, result);
+    struct model_reply *reply = model_reply(result->status == PGRES_PIPELINE_SYNC);
+    model_reply_add(reply, result);
     queue_reply(session, reply);
 }
 
@@ -80,13 +42,6 @@ static void flush(struct model_session *session)
 
 /* ---- going on ---- */
 
-static void plan_step(struct model_session *session, int64_t in_ns)
-{
-    struct simulate *simulate = session->server->simulate;
-    if (session->alive && !session->step.place)
-        simulate_plan(simulate, &session->step, simulate->now_ns + in_ns);
-}
-
 static void command_done(struct model_session *session)
 {
     struct model_command *command = session->first;
@@ -95,9 +50,9 @@ static void command_done(struct model_session *session)
     session->first = command->next;
     if (!session->first)
         session->last = &session->first;
-    command_free(command);
+    model_command_free(command);
     if (session->first)
-        plan_step(session, model_execution_ns(session->server));
+        model_session_plan(session, model_execution_ns(session->server));
     else if (session->alive && session->block && session->idle_ms > 0)
         simulate_plan(simulate, &session->idle, simulate->now_ns + session->idle_ms * SIMULATE_MS);
 }
@@ -113,12 +68,6 @@ static void wait_for_lock(struct model_session *session)
     session->waits = true;
     if (!session->timeout.place)
         simulate_plan(simulate, &session->timeout, simulate->now_ns + ms * SIMULATE_MS);
-}
-
-void model_session_wake(struct model_session *session)
-{
-    session->waits = false;
-    plan_step(session, model_execution_ns(session->server));
 }
 
 /* ---- one command ---- */
@@ -138,7 +87,7 @@ static enum model_outcome run_simple(struct model_session *session, PGresult **r
     struct script_statement statement;
     enum model_outcome outcome = MODEL_DONE;
     if (!session->simple)
-        session->simple = reply_new(false);
+        session->simple = model_reply(false);
     for (int i = 0; outcome == MODEL_DONE && script_next(&script, &statement); i++) {
         if (i < session->simple->count)
             continue;
@@ -146,13 +95,13 @@ static enum model_outcome run_simple(struct model_session *session, PGresult **r
         outcome = model_transact(session, NULL, text, ret);
         free(text);
         if (*ret)
-            reply_add(session->simple, *ret);
+            model_reply_add(session->simple, *ret);
         session->waits_for[0] = outcome == MODEL_BLOCKED ? session->waits_for[0] : '\0';
     }
     if (outcome == MODEL_DONE) {
         outcome = model_end_implicit(session, ret);
         if (outcome == MODEL_FAILED)
-            reply_add(session->simple, *ret);
+            model_reply_add(session->simple, *ret);
     }
     return outcome;
 }
@@ -245,7 +194,7 @@ static void on_step(struct simulate_event *event)
     session->waits_for[0] = '\0';
     enum model_outcome outcome = run(session, &result);
     if (outcome == MODEL_COMMITS) {
-        plan_step(session, model_sync_ns(session->server));
+        model_session_plan(session, model_sync_ns(session->server));
         return;
     }
     if (outcome == MODEL_BLOCKED && model_lock_circle(session)) {
@@ -253,7 +202,7 @@ static void on_step(struct simulate_event *event)
         session->failed = session->block;
         outcome = MODEL_FAILED;
         if (session->simple)
-            reply_add(session->simple, result);
+            model_reply_add(session->simple, result);
     }
     if (outcome == MODEL_BLOCKED) {
         wait_for_lock(session);
@@ -282,7 +231,7 @@ static void on_timeout(struct simulate_event *event)
     else
         model_rollback(session);
     if (session->simple)
-        reply_add(session->simple, result);
+        model_reply_add(session->simple, result);
     ended(session, result, false);
 }
 
@@ -294,8 +243,8 @@ static void on_idle(struct simulate_event *event)
 
 /* ---- lives ---- */
 
-struct model_session *model_session_new(struct model_server *server, struct model_link *link,
-                                        const char *database, const char *application)
+static struct model_session *session_begin(struct model_server *server, struct model_link *link,
+                                           const char *database, const char *application)
 {
     struct model_session *session = calloc(1, sizeof *session);
     FH_ASSERT(session != NULL);
@@ -319,7 +268,7 @@ struct model_session *model_session_new(struct model_server *server, struct mode
     return session;
 }
 
-void model_session_take(struct model_session *session, struct model_command *commands)
+static void session_take(struct model_session *session, struct model_command *commands)
 {
     if (!session->alive) {
         model_commands_free(commands);
@@ -331,53 +280,10 @@ void model_session_take(struct model_session *session, struct model_command *com
     while (*session->last)
         session->last = &(*session->last)->next;
     if (rests && session->first)
-        plan_step(session, model_execution_ns(session->server));
+        model_session_plan(session, model_execution_ns(session->server));
 }
 
-void model_session_end(struct model_session *session, const char *sqlstate, const char *message)
-{
-    struct simulate *simulate = session->server->simulate;
-    if (!session->alive)
-        return;
-    if (session->commits) {
-        session->ends_behind_commit = true;
-        return;
-    }
-    session->alive = false;
-    simulate_say(simulate, NULL, "server: %d ends%s%s", session->pid, message ? ": " : "",
-                 message ? message : "");
-    simulate_cancel(simulate, &session->step);
-    simulate_cancel(simulate, &session->timeout);
-    simulate_cancel(simulate, &session->idle);
-    session->waits = false;
-    session->waits_for[0] = '\0';
-    model_rollback(session);
-    model_unlock(session, true);
-    model_commands_free(session->first);
-    session->first = NULL;
-    session->last = &session->first;
-    if (session->link && sqlstate)
-        model_link_tell(session->link, NULL, model_error("FATAL", sqlstate, message));
-    if (session->link)
-        model_link_ended(session->link);
-    session->link = NULL;
-}
-
-void model_notify(struct model_session *from)
-{
-    struct model_session *session = from->server->sessions;
-    for (; session; session = session->next) {
-        if (!session->alive || !session->listens || !session->link ||
-            session->database != from->database)
-            continue;
-        char *both = calloc(1, sizeof(PGnotify) + 64);
-        FH_ASSERT(both != NULL);
-        PGnotify *notify = (PGnotify *)(void *)both;
-        notify->be_pid = from->pid;
-        notify->relname = both + sizeof *notify;
-        notify->extra = both + sizeof *notify + 40;
-        snprintf(notify->relname, 40, "%s", POSTGRESQL_CHANNEL);
-        snprintf(notify->extra, 24, "public");
-        model_link_tell(session->link, notify, NULL);
-    }
-}
+const struct model_backend model_backend = {
+    .begin = session_begin,
+    .take = session_take,
+};

@@ -319,9 +319,6 @@ enum model_outcome model_statement(struct model_session *session, const struct m
 {
     *ret = NULL;
     session->waits_for[0] = '\0';
-    model_by_hand *by_hand = model_ledger(text);
-    if (by_hand)
-        return by_hand(session, with, text, ret);
     if (!lock_shared(session, text))
         return MODEL_BLOCKED;
     char *sql = model_translate(text);
@@ -337,12 +334,6 @@ enum model_outcome model_statement(struct model_session *session, const struct m
         note(session, with, sql, *ret);
     free(sql);
     return outcome;
-}
-
-bool model_has_forgotten(const struct model_session *session)
-{
-    return session->serializable &&
-           session->database->version - session->snapshot > MODEL_REMEMBERED;
 }
 
 enum model_outcome model_commit_check(struct model_session *session, PGresult **ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transactions of a session: BEGIN and what ends them, and the settings that live as long as one. A
- * statement outside of BEGIN and COMMIT is in one that ends with the next sync.
+ * What ends a session's transactions, and the session. A statement outside of BEGIN and COMMIT is
+ * in a transaction that ends with the next sync.
  *
  * A commit takes two visits: the first says that it begins, and the session waits as long as the
  * server syncs; in the second its changes become the next version. Whoever is told to end between
@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/error.h"
+#include "engine/postgresql/internal.h"
 
 static void forget(struct model_session *session)
 {
@@ -42,7 +45,26 @@ void model_rollback(struct model_session *session)
     forget(session);
 }
 
-static enum model_outcome commit(struct model_session *session, PGresult **ret)
+static void notify_listeners(struct model_session *from)
+{
+    struct model_session *session = from->server->sessions;
+    for (; session; session = session->next) {
+        if (!session->alive || !session->listens || !session->link ||
+            session->database != from->database)
+            continue;
+        char *both = calloc(1, sizeof(PGnotify) + 64);
+        FH_ASSERT(both != NULL);
+        PGnotify *notify = (PGnotify *)(void *)both;
+        notify->be_pid = from->pid;
+        notify->relname = both + sizeof *notify;
+        notify->extra = both + sizeof *notify + 40;
+        snprintf(notify->relname, 40, "%s", POSTGRESQL_CHANNEL);
+        snprintf(notify->extra, 24, "public");
+        model_link_tell(session->link, notify, NULL);
+    }
+}
+
+enum model_outcome model_commit(struct model_session *session, PGresult **ret)
 {
     bool writes = session->view && (session->view->changes || session->schema);
     if (writes && !session->commits) {
@@ -59,7 +81,7 @@ static enum model_outcome commit(struct model_session *session, PGresult **ret)
     session->view = NULL;
     forget(session);
     if (notifies)
-        model_notify(session);
+        notify_listeners(session);
     *ret = model_result(PGRES_COMMAND_OK, "COMMIT");
     return MODEL_DONE;
 }
@@ -69,7 +91,7 @@ enum model_outcome model_end_implicit(struct model_session *session, PGresult **
     *ret = NULL;
     if (session->block || !(session->view || session->rows.count || session->commits))
         return MODEL_DONE;
-    enum model_outcome outcome = commit(session, ret);
+    enum model_outcome outcome = model_commit(session, ret);
     if (outcome == MODEL_DONE) {
         model_result_free(*ret);
         *ret = NULL;
@@ -77,121 +99,33 @@ enum model_outcome model_end_implicit(struct model_session *session, PGresult **
     return outcome;
 }
 
-static enum model_outcome done(PGresult **ret, const char *tag)
-{
-    *ret = model_result(PGRES_COMMAND_OK, tag);
-    return MODEL_DONE;
-}
+/* ---- a session's end ---- */
 
-static enum model_outcome fail(PGresult **ret, const char *sqlstate, const char *message)
+void model_session_end(struct model_session *session, const char *sqlstate, const char *message)
 {
-    *ret = model_error("ERROR", sqlstate, message);
-    return MODEL_FAILED;
-}
-
-/* Within a transaction it is only a warning, unless it asks for another isolation too late. */
-static enum model_outcome begin(struct model_session *session, const char *text, PGresult **ret)
-{
-    bool serializable = strstr(text, "SERIALIZABLE") != NULL;
-    bool repeatable = serializable || strstr(text, "REPEATABLE") != NULL;
-    bool other = serializable != session->serializable || repeatable != session->repeatable;
-    if (session->failed)
-        return fail(ret, "25P02", "current transaction is aborted");
-    if (session->block && session->view && other)
-        return fail(ret, "25001",
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query");
-    session->block = true;
-    session->serializable = serializable;
-    session->repeatable = repeatable;
-    session->read_only = strstr(text, "READ ONLY") != NULL;
-    return done(ret, "BEGIN");
-}
-
-static enum model_outcome set(struct model_session *session, const char *text, PGresult **ret)
-{
-    int ms = 0;
-    if (sscanf(text, "SET LOCAL lock_timeout = '%dms'", &ms) == 1 ||
-        sscanf(text, "SET LOCAL lock_timeout=%d", &ms) == 1)
-        session->local_lock_ms = ms;
-    else if (strcmp(text, "SET LOCAL lock_timeout TO DEFAULT") == 0)
-        session->local_lock_ms = -1;
-    else if (sscanf(text, "SET lock_timeout=%d", &ms) == 1)
-        session->lock_ms = ms;
-    else if (sscanf(text, "SET idle_in_transaction_session_timeout=%d", &ms) == 1)
-        session->idle_ms = ms;
-    else if (sscanf(text, "SET statement_timeout=%d", &ms) == 1)
-        session->statement_ms = ms;
-    return done(ret, "SET");
-}
-
-/* Of the same user and application, as the engine asks. */
-static enum model_outcome terminate(struct model_session *session, const char *text, PGresult **ret)
-{
-    const char *where = strstr(text, "WHERE pid = ");
-    int pid = 0, count = 0;
-    if (where)
-        sscanf(where, "WHERE pid = %d", &pid);
-    for (struct model_session *other = session->server->sessions, *next; other; other = next) {
-        next = other->next;
-        if (other->pid != pid || !other->alive ||
-            strcmp(other->application, session->application) != 0)
-            continue;
-        model_session_end(other, "57P01", "terminating connection due to administrator command");
-        count++;
+    struct simulate *simulate = session->server->simulate;
+    if (!session->alive)
+        return;
+    if (session->commits) {
+        session->ends_behind_commit = true;
+        return;
     }
-    *ret = model_result(PGRES_TUPLES_OK, "SELECT 0");
-    model_result_columns(*ret, 1);
-    (*ret)->names[0] = strdup("pg_terminate_backend");
-    for (int i = 0; i < count; i++)
-        model_result_row(*ret, (const char *const[]){"t"});
-    return MODEL_DONE;
-}
-
-static enum model_outcome control(struct model_session *session, const char *text, PGresult **ret,
-                                  bool *ret_known)
-{
-    *ret_known = true;
-    if (strncmp(text, "BEGIN", 5) == 0)
-        return begin(session, text, ret);
-    if (strcmp(text, "COMMIT") == 0 && !session->failed)
-        return commit(session, ret);
-    if (strcmp(text, "COMMIT") == 0 || strcmp(text, "ROLLBACK") == 0) {
-        model_rollback(session);
-        return done(ret, "ROLLBACK");
-    }
-    *ret_known = !session->failed;
-    if (session->failed)
-        return fail(ret, "25P02", "current transaction is aborted");
-    *ret_known = true;
-    if (strncmp(text, "SET ", 4) == 0)
-        return set(session, text, ret);
-    if (strncmp(text, "DEALLOCATE ", 11) == 0) {
-        free(map_remove(&session->prepared, text + 11));
-        return done(ret, "DEALLOCATE");
-    }
-    if (strncmp(text, "LISTEN ", 7) == 0) {
-        session->listens = true;
-        return done(ret, "LISTEN");
-    }
-    if (strncmp(text, "SELECT pg_terminate_backend(", 28) == 0)
-        return terminate(session, text, ret);
-    *ret_known = false;
-    return MODEL_DONE;
-}
-
-enum model_outcome model_transact(struct model_session *session, const struct model_command *with,
-                                  const char *text, PGresult **ret)
-{
-    bool known;
-    *ret = NULL;
-    enum model_outcome outcome = control(session, text, ret, &known);
-    if (!known && outcome == MODEL_DONE)
-        outcome = model_statement(session, with, text, ret);
-    if (outcome != MODEL_FAILED)
-        return outcome;
-    if (session->block)
-        session->failed = true;
-    else
-        model_rollback(session);
-    return outcome;
+    session->alive = false;
+    simulate_say(simulate, NULL, "server: %d ends%s%s", session->pid, message ? ": " : "",
+                 message ? message : "");
+    simulate_cancel(simulate, &session->step);
+    simulate_cancel(simulate, &session->timeout);
+    simulate_cancel(simulate, &session->idle);
+    session->waits = false;
+    session->waits_for[0] = '\0';
+    model_rollback(session);
+    model_unlock(session, true);
+    model_commands_free(session->first);
+    session->first = NULL;
+    session->last = &session->first;
+    if (session->link && sqlstate)
+        model_link_tell(session->link, NULL, model_error("FATAL", sqlstate, message));
+    if (session->link)
+        model_link_ended(session->link);
+    session->link = NULL;
 }
