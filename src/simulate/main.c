@@ -6,29 +6,26 @@
 
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/progress.h"
-#include "service/declared.h"
-#include "simulate/many.h"
+#include "simulate/program.h"
 
 extern const fh_service *const __start_fh_services[];
 extern const fh_service *const __stop_fh_services[];
 extern const fh_simulation *const __start_fh_simulations[];
 
-#define JSON_SEED 1 /* how objects hash: any, but always the same */
+#define RUNS_DEFAULT 100
 #define FAILED_SHOWN_MAX 3
 
 struct options {
     const char *file, *fates;
     uint64_t seed, runs;
-    int jobs;
+    uint64_t jobs;
     bool replay, trace, json, stop, linked;
 };
 
@@ -61,18 +58,10 @@ static void sum_up(struct program *program, const struct run_result *result)
     }
 }
 
-static void print_failures(const struct many_seed *seed)
+static void print_seed(const struct many_seed *seed)
 {
     printf("seed %" PRIu64 " FAILED:\n", seed->seed);
-    int shown = seed->result.failures < RUN_FAILURES_MAX ? seed->result.failures : RUN_FAILURES_MAX;
-    for (int i = 0; i < shown; i++)
-        printf("  %s\n", seed->result.failure[i]);
-    if (seed->result.failures > shown)
-        printf("  and %d more\n", seed->result.failures - shown);
-    if (seed->death[0])
-        printf("  %s\n", seed->death);
-    if (seed->replayed_otherwise)
-        printf("  a second run of the seed went otherwise\n");
+    program_print_failures(seed, "  ");
 }
 
 static bool on_seen(void *context, const struct many_seed *seed)
@@ -86,7 +75,7 @@ static bool on_seen(void *context, const struct many_seed *seed)
     if (program->failed < FAILED_SHOWN_MAX)
         program->failed_seeds[program->failed] = seed->seed;
     if (program->failed++ < FAILED_SHOWN_MAX && !program->options.json)
-        print_failures(seed);
+        print_seed(seed);
     return !program->options.stop;
 }
 
@@ -115,10 +104,7 @@ static void print_json(const struct program *program)
         "{s:I, s:I, s:o, s:I, s:I, s:f, s:o}", "runs", (json_int_t)program->ended, "failed",
         (json_int_t)program->failed, "failed_seeds", seeds, "crashes", (json_int_t)program->crashes,
         "steps", (json_int_t)program->steps, "seconds", program->seconds, "counts", counts);
-    char *text = json_text(all);
-    puts(text);
-    json_text_free(text);
-    json_decref(all);
+    program_print_json(all);
 }
 
 static double now_s(void)
@@ -135,7 +121,7 @@ static int simulate(struct program *program)
         struct many_seed seed;
         many_trace(&program->many.system, options->seed, stdout, &seed);
         if (seed.failed)
-            print_failures(&seed);
+            print_seed(&seed);
         return seed.failed;
     }
     double began = now_s();
@@ -161,7 +147,7 @@ static int usage(const char *name, FILE *to)
             " [--json] [--linked]\n\n"
             "Simulates the system of the system file FILE, one run for each seed from N on.\n\n"
             "  --seed N   the first seed; default 1\n"
-            "  --runs K   how many; default 1 with --seed, else 100\n"
+            "  --runs K   how many; default 1 with --seed, else %d\n"
             "  --jobs N   so many side by side; default: one a processor\n"
             "  --stop     begin no more once one has failed\n"
             "  --replay   each seed twice, and both must be the same run\n"
@@ -171,70 +157,22 @@ static int usage(const char *name, FILE *to)
             "             the database server meets (docs/internals/simulation.md), and the 9th\n"
             "  --json     the summary in JSON\n\n"
             "Exit codes: 0 all held, 1 some did not, 2 wrong usage.\n",
-            name);
+            name, RUNS_DEFAULT);
     return to == stdout ? 0 : 2;
 }
 
-static bool take_number(const char *text, uint64_t *ret)
+static enum program_words read_words(int count, char **words, struct options *options)
 {
-    char *end;
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end;
-}
-
-/* 0: fine; else what main returns, plus 1. */
-static int read_options(int count, char **words, struct options *options)
-{
-    *options = (struct options){.seed = 1, .runs = 100};
-    bool given_runs = false, given_seed = false;
-    for (int i = 1; i < count; i++) {
-        const char *word = words[i], *next = i + 1 < count ? words[i + 1] : NULL;
-        uint64_t number = 0;
-        bool takes = strcmp(word, "--seed") == 0 || strcmp(word, "--runs") == 0 ||
-                     strcmp(word, "--jobs") == 0;
-        bool lists = strcmp(word, "--fates") == 0;
-        if (strcmp(word, "--help") == 0)
-            return 1 + usage(words[0], stdout);
-        if ((takes && (!next || !take_number(next, &number))) || (lists && !next))
-            return 1 + usage(words[0], stderr);
-        i += takes || lists;
-        if (strcmp(word, "--seed") == 0)
-            options->seed = number, given_seed = true;
-        else if (strcmp(word, "--runs") == 0)
-            options->runs = number, given_runs = true;
-        else if (strcmp(word, "--jobs") == 0)
-            options->jobs = (int)(number < MANY_SIDE_BY_SIDE_MAX ? number : MANY_SIDE_BY_SIDE_MAX);
-        else if (strcmp(word, "--stop") == 0)
-            options->stop = true;
-        else if (strcmp(word, "--replay") == 0)
-            options->replay = true;
-        else if (strcmp(word, "--trace") == 0)
-            options->trace = true;
-        else if (strcmp(word, "--json") == 0)
-            options->json = true;
-        else if (strcmp(word, "--linked") == 0)
-            options->linked = true;
-        else if (strcmp(word, "--fates") == 0)
-            options->fates = next;
-        else if (word[0] != '-' && !options->file)
-            options->file = word;
-        else
-            return 1 + usage(words[0], stderr);
-    }
-    if (given_seed && !given_runs)
-        options->runs = 1;
-    return options->file ? 0 : 1 + usage(words[0], stderr);
-}
-
-static struct system_file *read_file(const char *path)
-{
-    struct findings findings = {0};
-    struct system_file *file = system_file_read(path, NULL, &findings);
-    for (size_t i = 0; i < findings.count; i++)
-        printf("%s:%d:%d: %s\n", path, findings.items[i].place.line, findings.items[i].place.column,
-               findings.items[i].message);
-    findings_release(&findings);
-    return file;
+    *options = (struct options){.seed = PROGRAM_NOT_GIVEN, .runs = PROGRAM_NOT_GIVEN};
+    const struct program_option known[] = {
+        {"--seed", .number = &options->seed},   {"--runs", .number = &options->runs},
+        {"--jobs", .number = &options->jobs},   {"--stop", .flag = &options->stop},
+        {"--replay", .flag = &options->replay}, {"--trace", .flag = &options->trace},
+        {"--linked", .flag = &options->linked}, {"--fates", .word = &options->fates},
+        {"--json", .flag = &options->json},     {0}};
+    enum program_words read = program_read(count, words, known, &options->file);
+    program_seeds(&options->seed, &options->runs, RUNS_DEFAULT);
+    return read;
 }
 
 /* Every service of the file must be linked into the program, if not said otherwise. */
@@ -251,7 +189,7 @@ static bool services_fit(const struct system_file *file, const struct declared *
 
 static int run(struct program *program, const struct declared *declared)
 {
-    struct system_file *file = read_file(program->options.file);
+    struct system_file *file = program_file(program->options.file);
     bool fits = file && (program->options.linked || services_fit(file, declared));
     program->many = (struct many){.system = {.file = file,
                                              .services = declared->services,
@@ -260,7 +198,7 @@ static int run(struct program *program, const struct declared *declared)
                                              .fates = program->options.fates},
                                   .first_seed = program->options.seed,
                                   .runs = program->options.runs,
-                                  .side_by_side = program->options.jobs,
+                                  .side_by_side = program_jobs(program->options.jobs),
                                   .replay = program->options.replay,
                                   .seen = on_seen,
                                   .context = program};
@@ -274,19 +212,14 @@ int main(int count, char **words)
 {
     struct program program = {0};
     struct declared declared;
-    struct fh_error error;
-    json_object_seed(JSON_SEED);
-    json_memory_init();
-    if (sodium_init() < 0)
+    if (!program_begin())
         return 1;
-    int code = read_options(count, words, &program.options);
-    if (code)
-        return code - 1;
-    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
-        printf("%s\n", error.message);
+    enum program_words read = read_words(count, words, &program.options);
+    if (read != PROGRAM_FITS)
+        return usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
+    if (!program_services(__start_fh_services, __stop_fh_services, &declared))
         return 2;
-    }
-    code = run(&program, &declared);
+    int code = run(&program, &declared);
     free(declared.services);
     return code;
 }

@@ -7,21 +7,18 @@
 
 #define _GNU_SOURCE
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "service/declared.h"
-#include "simulate/many.h"
+#include "simulate/program.h"
 
 extern const fh_service *const __start_fh_services[];
 extern const fh_service *const __stop_fh_services[];
 extern const struct fh_test_case *const __start_fh_tests[];
 extern const struct fh_test_case *const __stop_fh_tests[];
 
-#define JSON_SEED 1 /* how objects hash: any, but always the same */
 #define SEEDS_DEFAULT 10
 #define TESTS_MAX 4096
 #define NAME_SIZE 256
@@ -29,7 +26,7 @@ extern const struct fh_test_case *const __stop_fh_tests[];
 struct options {
     const char *file, *only;
     uint64_t seed, seeds;
-    int jobs;
+    uint64_t jobs;
     bool trace, json, list;
 };
 
@@ -70,16 +67,6 @@ static bool on_seen(void *context, const struct many_seed *seed)
     return !outcome->failed;
 }
 
-static void print_failure(const struct outcome *outcome)
-{
-    const struct run_result *result = &outcome->first.result;
-    int shown = result->failures < RUN_FAILURES_MAX ? result->failures : RUN_FAILURES_MAX;
-    for (int i = 0; i < shown; i++)
-        printf("    %s\n", result->failure[i]);
-    if (outcome->first.death[0])
-        printf("    %s\n", outcome->first.death);
-}
-
 static void tell(struct program *program, const struct fh_test_case *test,
                  const struct outcome *outcome)
 {
@@ -90,7 +77,7 @@ static void tell(struct program *program, const struct fh_test_case *test,
         if (outcome->failed)
             printf(" (%s:%d, seed %" PRIu64 ")", test->file, test->line, outcome->first.seed);
         printf("\n");
-        print_failure(outcome);
+        program_print_failures(&outcome->first, "    ");
         if (outcome->failed)
             many_trace_end(&program->system, outcome->first.seed);
         fflush(stdout);
@@ -116,7 +103,7 @@ static void run_one(struct program *program, const struct fh_test_case *test)
     struct many many = {.system = program->system,
                         .first_seed = program->options.seed,
                         .runs = program->options.seeds,
-                        .side_by_side = program->options.jobs,
+                        .side_by_side = program_jobs(program->options.jobs),
                         .seen = on_seen,
                         .context = &outcome};
     many_run(&many);
@@ -180,10 +167,7 @@ static int run_all(struct program *program)
     if (program->options.json) {
         json_t *all = json_pack("{s:i, s:i, s:O}", "passed", program->run - program->failed,
                                 "failed", program->failed, "tests", program->told);
-        char *text = json_text(all);
-        puts(text);
-        json_text_free(text);
-        json_decref(all);
+        program_print_json(all);
     } else if (!program->options.list) {
         printf("%d passed, %d failed; %" PRIu64 " seeds each\n", program->run - program->failed,
                program->failed, program->options.seeds);
@@ -212,66 +196,17 @@ static int usage(const char *name, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-static bool take_number(const char *text, uint64_t *ret)
+static enum program_words read_words(int count, char **words, struct options *options)
 {
-    char *end;
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end;
-}
-
-/* 0: taken, with *ret_words words; -1: wrong. */
-static int take_option(struct options *options, const char *word, const char *next, int *ret_words)
-{
-    uint64_t number = 0;
-    bool counts =
-        strcmp(word, "--seed") == 0 || strcmp(word, "--seeds") == 0 || strcmp(word, "--jobs") == 0;
-    bool takes = counts || strcmp(word, "--only") == 0;
-    *ret_words = 1 + takes;
-    if (takes && (!next || (counts && !take_number(next, &number))))
-        return -1;
-    if (strcmp(word, "--seed") == 0)
-        options->seed = number;
-    else if (strcmp(word, "--seeds") == 0)
-        options->seeds = number;
-    else if (strcmp(word, "--jobs") == 0)
-        options->jobs = (int)(number < MANY_SIDE_BY_SIDE_MAX ? number : MANY_SIDE_BY_SIDE_MAX);
-    else if (strcmp(word, "--only") == 0)
-        options->only = next;
-    else if (strcmp(word, "--trace") == 0)
-        options->trace = true;
-    else if (strcmp(word, "--list") == 0)
-        options->list = true;
-    else if (strcmp(word, "--json") == 0)
-        options->json = true;
-    else if (word[0] != '-' && !options->file)
-        options->file = word;
-    else
-        return -1;
-    return 0;
-}
-
-static bool read_options(int count, char **words, struct options *options)
-{
-    for (int i = 1, taken; i < count; i += taken) {
-        if (take_option(options, words[i], i + 1 < count ? words[i + 1] : NULL, &taken))
-            return false;
-    }
-    if (!options->seeds)
-        options->seeds = options->seed ? 1 : SEEDS_DEFAULT;
-    if (!options->seed)
-        options->seed = 1;
-    return options->file != NULL;
-}
-
-static struct system_file *read_file(const char *path)
-{
-    struct findings findings = {0};
-    struct system_file *file = system_file_read(path, NULL, &findings);
-    for (size_t i = 0; i < findings.count; i++)
-        printf("%s:%d:%d: %s\n", path, findings.items[i].place.line, findings.items[i].place.column,
-               findings.items[i].message);
-    findings_release(&findings);
-    return file;
+    *options = (struct options){.seed = PROGRAM_NOT_GIVEN, .seeds = PROGRAM_NOT_GIVEN};
+    const struct program_option known[] = {
+        {"--seed", .number = &options->seed}, {"--seeds", .number = &options->seeds},
+        {"--jobs", .number = &options->jobs}, {"--only", .word = &options->only},
+        {"--trace", .flag = &options->trace}, {"--list", .flag = &options->list},
+        {"--json", .flag = &options->json},   {0}};
+    enum program_words read = program_read(count, words, known, &options->file);
+    program_seeds(&options->seed, &options->seeds, SEEDS_DEFAULT);
+    return read;
 }
 
 /* The tests of `file`, which says what the system is. */
@@ -279,11 +214,8 @@ static int test(struct program *program, struct system_file *file)
 {
     static const fh_simulation none = {.name = "tests"};
     struct declared declared;
-    struct fh_error error;
-    if (declared_read(__start_fh_services, __stop_fh_services, &declared, &error) != FH_OK) {
-        printf("%s\n", error.message);
+    if (!program_services(__start_fh_services, __stop_fh_services, &declared))
         return 2;
-    }
     program->system = (struct run_system){.file = file,
                                           .services = declared.services,
                                           .service_count = declared.count,
@@ -296,16 +228,13 @@ static int test(struct program *program, struct system_file *file)
 
 int main(int count, char **words)
 {
-    struct options options = {0};
-    json_object_seed(JSON_SEED);
-    json_memory_init();
-    if (sodium_init() < 0)
+    struct options options;
+    if (!program_begin())
         return 1;
-    if (count == 2 && strcmp(words[1], "--help") == 0)
-        return usage(words[0], stdout);
-    if (!read_options(count, words, &options))
-        return usage(words[0], stderr);
-    struct system_file *file = read_file(options.file);
+    enum program_words read = read_words(count, words, &options);
+    if (read != PROGRAM_FITS)
+        return usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
+    struct system_file *file = program_file(options.file);
     if (!file)
         return 2;
     struct program *program = calloc(1, sizeof *program);
