@@ -16,7 +16,7 @@
 #define INSIST_PAUSE_MS_MAX 2000
 #define INSIST_MS_MAX 7200000
 
-static struct simulate *simulate_of(fh_client *client)
+static struct simulate *client_simulate(fh_client *client)
 {
     return &client->run->simulate;
 }
@@ -53,7 +53,7 @@ int fh_client_ask(fh_client *client, const struct fh_ask *ask, json_t **ret_answ
 
 int fh_client_insist(fh_client *client, const struct fh_ask *ask, json_t **ret_answer)
 {
-    struct simulate *simulate = simulate_of(client);
+    struct simulate *simulate = client_simulate(client);
     int64_t until_ns = simulate->now_ns + INSIST_MS_MAX * SIMULATE_MS;
     int64_t pause_ms = INSIST_PAUSE_MS_MIN;
     for (;;) {
@@ -79,7 +79,7 @@ void *fh_client_state(fh_client *client)
 
 uint64_t fh_client_random(fh_client *client, uint64_t below)
 {
-    return simulate_below(simulate_of(client), below);
+    return simulate_below(client_simulate(client), below);
 }
 
 void fh_client_sleep_ms(fh_client *client, int ms)
@@ -107,7 +107,7 @@ void fh_client_note(fh_client *client, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    simulate_say(simulate_of(client), client->run->outside, "%s", text);
+    simulate_say(client_simulate(client), client->run->outside, "%s", text);
 }
 
 bool fh_client_expect(fh_client *client, bool holds, const char *format, ...)
@@ -125,7 +125,7 @@ bool fh_client_expect(fh_client *client, bool holds, const char *format, ...)
 
 /* ---- a look into a store ---- */
 
-static json_t *value_at(sqlite3_stmt *statement, int column)
+static json_t *outside_value(sqlite3_stmt *statement, int column)
 {
     switch (sqlite3_column_type(statement, column)) {
     case SQLITE_INTEGER:
@@ -139,15 +139,15 @@ static json_t *value_at(sqlite3_stmt *statement, int column)
     }
 }
 
-static json_t *row_of(sqlite3_stmt *statement)
+static json_t *outside_row(sqlite3_stmt *statement)
 {
     json_t *row = json_object();
     for (int i = 0; i < sqlite3_column_count(statement); i++)
-        json_object_set_new(row, sqlite3_column_name(statement, i), value_at(statement, i));
+        json_object_set_new(row, sqlite3_column_name(statement, i), outside_value(statement, i));
     return row;
 }
 
-static struct run_node *node_named(struct run *run, const char *name)
+static struct run_node *client_node(struct run *run, const char *name)
 {
     for (int i = 0; i < run->node_count; i++) {
         if (strcmp(run->nodes[i].service->name, name) == 0)
@@ -166,7 +166,7 @@ static json_t *rows_on_server(fh_client *client, struct run_node *node, const ch
 
 json_t *fh_client_rows(fh_client *client, const char *service, const char *sql)
 {
-    struct run_node *node = node_named(client->run, service);
+    struct run_node *node = client_node(client->run, service);
     sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
     if (node && node->server)
@@ -183,7 +183,7 @@ json_t *fh_client_rows(fh_client *client, const char *service, const char *sql)
         result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     }
     while (result == SQLITE_OK && (result = sqlite3_step(statement)) == SQLITE_ROW) {
-        json_array_append_new(rows, row_of(statement));
+        json_array_append_new(rows, outside_row(statement));
         result = SQLITE_OK;
     }
     fh_client_expect(client, result == SQLITE_DONE, "%s: %s: %s", service, sql,

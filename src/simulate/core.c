@@ -16,7 +16,7 @@
 
 #define LINE_LENGTH_MAX 1024
 
-static uint64_t splitmix(uint64_t *state)
+static uint64_t next_splitmix(uint64_t *state)
 {
     uint64_t z = (*state += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -30,7 +30,7 @@ void simulate_init(struct simulate *simulate, uint64_t seed)
     simulate->now_ns = SIMULATE_START_NS;
     simulate->digest = 14695981039346656037u;
     for (int i = 0; i < 4; i++)
-        simulate->random[i] = splitmix(&seed);
+        simulate->random[i] = next_splitmix(&seed);
 }
 
 void simulate_release(struct simulate *simulate)
@@ -40,7 +40,7 @@ void simulate_release(struct simulate *simulate)
     simulate->event_count = simulate->event_capacity = 0;
 }
 
-static uint64_t rotate(uint64_t value, int by)
+static uint64_t rotate_bits(uint64_t value, int by)
 {
     return value << by | value >> (64 - by);
 }
@@ -48,13 +48,13 @@ static uint64_t rotate(uint64_t value, int by)
 static uint64_t next_random(struct simulate *simulate)
 {
     uint64_t *s = simulate->random;
-    uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
+    uint64_t result = rotate_bits(s[1] * 5, 7) * 9, t = s[1] << 17;
     s[2] ^= s[0];
     s[3] ^= s[1];
     s[1] ^= s[2];
     s[0] ^= s[3];
     s[2] ^= t;
-    s[3] = rotate(s[3], 45);
+    s[3] = rotate_bits(s[3], 45);
     return result;
 }
 
@@ -91,7 +91,7 @@ void simulate_random(struct simulate *simulate, void *buffer, size_t length)
 
 /* ---- the heap ---- */
 
-static bool before(const struct simulate_event *one, const struct simulate_event *other)
+static bool comes_before(const struct simulate_event *one, const struct simulate_event *other)
 {
     if (one->at_ns != other->at_ns)
         return one->at_ns < other->at_ns;
@@ -100,23 +100,23 @@ static bool before(const struct simulate_event *one, const struct simulate_event
     return one->tie < other->tie;
 }
 
-static void heap_set(struct simulate *simulate, size_t place, struct simulate_event *event)
+static void event_heap_set(struct simulate *simulate, size_t place, struct simulate_event *event)
 {
     simulate->heap[place] = event;
     event->place = place;
 }
 
-static void heap_up(struct simulate *simulate, size_t place)
+static void event_heap_up(struct simulate *simulate, size_t place)
 {
     struct simulate_event *event = simulate->heap[place];
-    while (place > 1 && before(event, simulate->heap[place / 2])) {
-        heap_set(simulate, place, simulate->heap[place / 2]);
+    while (place > 1 && comes_before(event, simulate->heap[place / 2])) {
+        event_heap_set(simulate, place, simulate->heap[place / 2]);
         place /= 2;
     }
-    heap_set(simulate, place, event);
+    event_heap_set(simulate, place, event);
 }
 
-static void heap_down(struct simulate *simulate, size_t place)
+static void event_heap_down(struct simulate *simulate, size_t place)
 {
     struct simulate_event *event = simulate->heap[place];
     for (;;) {
@@ -124,14 +124,14 @@ static void heap_down(struct simulate *simulate, size_t place)
         if (child > simulate->event_count)
             break;
         if (child < simulate->event_count &&
-            before(simulate->heap[child + 1], simulate->heap[child]))
+            comes_before(simulate->heap[child + 1], simulate->heap[child]))
             child++;
-        if (!before(simulate->heap[child], event))
+        if (!comes_before(simulate->heap[child], event))
             break;
-        heap_set(simulate, place, simulate->heap[child]);
+        event_heap_set(simulate, place, simulate->heap[child]);
         place = child;
     }
-    heap_set(simulate, place, event);
+    event_heap_set(simulate, place, event);
 }
 
 void simulate_cancel(struct simulate *simulate, struct simulate_event *event)
@@ -143,12 +143,12 @@ void simulate_cancel(struct simulate *simulate, struct simulate_event *event)
     event->place = 0;
     if (last == event)
         return;
-    heap_set(simulate, place, last);
-    heap_up(simulate, place);
-    heap_down(simulate, last->place);
+    event_heap_set(simulate, place, last);
+    event_heap_up(simulate, place);
+    event_heap_down(simulate, last->place);
 }
 
-static void heap_add(struct simulate *simulate, struct simulate_event *event, int64_t at_ns)
+static void event_heap_add(struct simulate *simulate, struct simulate_event *event, int64_t at_ns)
 {
     simulate_cancel(simulate, event);
     if (simulate->event_count + 2 > simulate->event_capacity) {
@@ -161,20 +161,20 @@ static void heap_add(struct simulate *simulate, struct simulate_event *event, in
     }
     event->at_ns = at_ns > simulate->now_ns ? at_ns : simulate->now_ns;
     event->tie = next_random(simulate);
-    heap_set(simulate, ++simulate->event_count, event);
-    heap_up(simulate, event->place);
+    event_heap_set(simulate, ++simulate->event_count, event);
+    event_heap_up(simulate, event->place);
 }
 
 void simulate_plan(struct simulate *simulate, struct simulate_event *event, int64_t at_ns)
 {
     simulate_cancel(simulate, event);
     event->wanted_ns = at_ns;
-    heap_add(simulate, event, at_ns);
+    event_heap_add(simulate, event, at_ns);
 }
 
 void simulate_postpone(struct simulate *simulate, struct simulate_event *event, int64_t at_ns)
 {
-    heap_add(simulate, event, at_ns);
+    event_heap_add(simulate, event, at_ns);
 }
 
 struct simulate_event *simulate_next(const struct simulate *simulate)
@@ -192,12 +192,12 @@ void simulate_cancel_process(struct simulate *simulate, const struct simulate_no
             event->place = 0;
             dropped(event);
         } else {
-            heap_set(simulate, ++kept, event);
+            event_heap_set(simulate, ++kept, event);
         }
     }
     simulate->event_count = kept;
     for (size_t i = kept / 2; i >= 1; i--)
-        heap_down(simulate, i);
+        event_heap_down(simulate, i);
 }
 
 /* ---- the trace ---- */

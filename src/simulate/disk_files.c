@@ -126,14 +126,14 @@ size_t simulate_disk_size(const struct simulate_disk *disk)
     return size;
 }
 
-static bool due(int64_t *in)
+static bool fault_is_due(int64_t *in)
 {
     return *in && --*in == 0;
 }
 
 bool disk_read_fails(struct simulate_disk *disk)
 {
-    if (!due(&disk->faults.read_in))
+    if (!fault_is_due(&disk->faults.read_in))
         return false;
     simulate_say(disk->node->simulate, disk->node, "disk: a read fails");
     return true;
@@ -141,7 +141,7 @@ bool disk_read_fails(struct simulate_disk *disk)
 
 bool disk_write_fails(struct simulate_disk *disk)
 {
-    if (!due(&disk->faults.write_in))
+    if (!fault_is_due(&disk->faults.write_in))
         return false;
     simulate_say(disk->node->simulate, disk->node, "disk: a write fails");
     return true;
@@ -164,7 +164,7 @@ bool disk_sync(struct simulate_disk *disk, struct image *image, const char *path
     if (simulate_node_in_job(disk->node))
         simulate_node_wait(disk->node, simulate_between(simulate, SYNC_NS_MIN,
                                                         slow ? SYNC_SLOW_NS_MAX : SYNC_NS_MAX));
-    if (due(&disk->faults.sync_in)) {
+    if (fault_is_due(&disk->faults.sync_in)) {
         image_lose(image);
         simulate_say(simulate, disk->node, "disk: the sync of %s fails", path);
         return false;
@@ -175,7 +175,7 @@ bool disk_sync(struct simulate_disk *disk, struct image *image, const char *path
 
 bool disk_sync_folder_fails(struct simulate_disk *disk, const char *folder)
 {
-    if (!due(&disk->faults.sync_in))
+    if (!fault_is_due(&disk->faults.sync_in))
         return false;
     simulate_say(disk->node->simulate, disk->node, "disk: the sync of %s fails", folder);
     return true;

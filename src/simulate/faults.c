@@ -45,7 +45,7 @@ static void crash_soon(struct run_node *node, enum simulate_crash how)
     node->node->crash_after = simulate_between(&node->run->simulate, 1, KILL_STEPS_MAX);
 }
 
-static void part(struct run_node *node)
+static void part_node(struct run_node *node)
 {
     struct simulate *simulate = &node->run->simulate;
     struct simulate_node *other =
@@ -89,12 +89,12 @@ static void step_clock(struct run_node *node)
     node->node->wall_step_ms = off_ms;
 }
 
-static int64_t soon(struct run_node *node)
+static int64_t draw_operations(struct run_node *node)
 {
     return simulate_between(&node->run->simulate, 1, DISK_OPERATIONS_MAX);
 }
 
-static void happen(struct run_node *node, enum kind kind)
+static void cause_fault(struct run_node *node, enum kind kind)
 {
     struct simulate *simulate = &node->run->simulate;
     struct simulate_disk_faults *faults = simulate_disk_faults(node->node->disk);
@@ -114,13 +114,13 @@ static void happen(struct run_node *node, enum kind kind)
                                 simulate->now_ns + simulate_between(simulate, 1, PAUSE_NS_MAX));
         break;
     case FAULT_APART:
-        part(node);
+        part_node(node);
         break;
     case FAULT_READ:
-        faults->read_in = soon(node);
+        faults->read_in = draw_operations(node);
         break;
     case FAULT_WRITE:
-        faults->write_in = soon(node);
+        faults->write_in = draw_operations(node);
         break;
     case FAULT_SYNC:
         faults->sync_in = simulate_between(simulate, 1, 10);
@@ -143,7 +143,7 @@ static void plan_next(struct run *run)
                   simulate->now_ns + simulate_between(simulate, 1, run->plan.pause_ns * 2));
 }
 
-static void on_fault(struct simulate_event *event)
+static void on_run_fault(struct simulate_event *event)
 {
     struct run *run = event->owner;
     struct simulate *simulate = &run->simulate;
@@ -154,7 +154,7 @@ static void on_fault(struct simulate_event *event)
     enum kind kind = (enum kind)simulate_below(simulate, FAULT_KINDS);
     struct run_node *node = &run->nodes[simulate_below(simulate, (uint64_t)run->node_count)];
     if (run->plan.kinds & 1u << kind)
-        happen(node, kind);
+        cause_fault(node, kind);
     plan_next(run);
 }
 
@@ -176,7 +176,7 @@ static void failover_draw(struct run *run)
 }
 
 /* A rate that half of the runs have, and few have high. */
-static unsigned rate(struct simulate *simulate, unsigned highest)
+static unsigned draw_fault_rate(struct simulate *simulate, unsigned highest)
 {
     if (simulate_chance(simulate, 500000))
         return 0;
@@ -189,13 +189,13 @@ void run_faults_begin(struct run *run)
     static const int64_t pauses_ms[] = {20, 60, 200, 1000};
     struct simulate *simulate = &run->simulate;
     struct simulate_faults *faults = &simulate->faults;
-    faults->request_lost = rate(simulate, 200000);
-    faults->answer_lost = rate(simulate, 200000);
-    faults->doubled = rate(simulate, 200000);
-    faults->late = rate(simulate, 100000);
-    faults->reset = rate(simulate, 100000);
-    faults->job_slow = rate(simulate, 200000);
-    faults->sync_slow = rate(simulate, 200000);
+    faults->request_lost = draw_fault_rate(simulate, 200000);
+    faults->answer_lost = draw_fault_rate(simulate, 200000);
+    faults->doubled = draw_fault_rate(simulate, 200000);
+    faults->late = draw_fault_rate(simulate, 100000);
+    faults->reset = draw_fault_rate(simulate, 100000);
+    faults->job_slow = draw_fault_rate(simulate, 200000);
+    faults->sync_slow = draw_fault_rate(simulate, 200000);
     run->plan.kinds = (unsigned)simulate_below(simulate, 1u << FAULT_KINDS);
     run->plan.until_ns =
         simulate->now_ns + simulate_between(simulate, FAULTS_NS_MIN, FAULTS_NS_MAX);
@@ -207,7 +207,7 @@ void run_faults_begin(struct run *run)
                  faults->request_lost, faults->answer_lost, faults->doubled, faults->late,
                  faults->reset);
     run->faulty = true;
-    run->next_fault = (struct simulate_event){.fire = on_fault, .owner = run};
+    run->next_fault = (struct simulate_event){.fire = on_run_fault, .owner = run};
     plan_next(run);
     for (int i = 0; i < run->server_count; i++)
         run->servers[i]->ops->faults_begin(run->servers[i], run->plan.until_ns, run->plan.pause_ns);

@@ -28,7 +28,7 @@ struct image *image_new(void)
     return image;
 }
 
-static void drop_first(struct image *image)
+static void drop_first_write(struct image *image)
 {
     struct image_write *write = image->first;
     image->first = write->next;
@@ -41,7 +41,7 @@ static void drop_first(struct image *image)
 void image_lose(struct image *image)
 {
     while (image->first)
-        drop_first(image);
+        drop_first_write(image);
 }
 
 void image_free(struct image *image)
@@ -86,7 +86,8 @@ size_t image_read(const struct image *image, void *buffer, size_t length, size_t
     return some;
 }
 
-static void append(struct image *image, bool resize, const void *data, size_t length, size_t at)
+static void append_write(struct image *image, bool resize, const void *data, size_t length,
+                         size_t at)
 {
     struct image_write *write = malloc(sizeof *write + length);
     FH_ASSERT(write != NULL);
@@ -101,16 +102,16 @@ static void append(struct image *image, bool resize, const void *data, size_t le
 void image_write(struct image *image, const void *data, size_t length, size_t at)
 {
     bytes_write(&image->seen, data, length, at);
-    append(image, false, data, length, at);
+    append_write(image, false, data, length, at);
 }
 
 void image_resize(struct image *image, size_t size)
 {
     bytes_resize(&image->seen, size);
-    append(image, true, NULL, 0, size);
+    append_write(image, true, NULL, 0, size);
 }
 
-static void replay(struct image *image, const struct image_write *write, size_t length)
+static void replay_write(struct image *image, const struct image_write *write, size_t length)
 {
     if (write->resize)
         bytes_resize(&image->durable, write->at);
@@ -121,8 +122,8 @@ static void replay(struct image *image, const struct image_write *write, size_t 
 void image_sync(struct image *image, size_t count)
 {
     for (size_t i = 0; i < count && image->first; i++) {
-        replay(image, image->first, image->first->length);
-        drop_first(image);
+        replay_write(image, image->first, image->first->length);
+        drop_first_write(image);
     }
 }
 
@@ -142,11 +143,11 @@ size_t image_power_fails(struct image *image, struct simulate *simulate)
         size_t sectors = write->length / SIMULATE_SECTOR;
         if (keep || torn) {
             kept += keep;
-            replay(image, write,
-                   keep ? write->length
-                        : (size_t)simulate_below(simulate, sectors + 1) * SIMULATE_SECTOR);
+            replay_write(image, write,
+                         keep ? write->length
+                              : (size_t)simulate_below(simulate, sectors + 1) * SIMULATE_SECTOR);
         }
-        drop_first(image);
+        drop_first_write(image);
     }
     image->seen.size = 0;
     bytes_write(&image->seen, image->durable.data, image->durable.size, 0);

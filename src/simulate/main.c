@@ -64,7 +64,7 @@ static void print_seed(const struct many_seed *seed)
     program_print_failures(seed, "  ");
 }
 
-static bool on_seen(void *context, const struct many_seed *seed)
+static bool on_simulated(void *context, const struct many_seed *seed)
 {
     struct program *program = context;
     sum_up(program, &seed->result);
@@ -92,7 +92,7 @@ static void print_summary(const struct program *program)
     printf("\n");
 }
 
-static void print_json(const struct program *program)
+static void print_summary_json(const struct program *program)
 {
     json_t *seeds = json_array(), *counts = json_object();
     for (uint64_t i = 0; i < program->failed && i < FAILED_SHOWN_MAX; i++)
@@ -114,7 +114,7 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int simulate(struct program *program)
+static int simulate_seeds(struct program *program)
 {
     const struct options *options = &program->options;
     if (options->trace) {
@@ -132,7 +132,7 @@ static int simulate(struct program *program)
     for (uint64_t i = 0; !options->json && i < program->failed && i < FAILED_SHOWN_MAX; i++)
         many_trace_end(&program->many.system, program->failed_seeds[i]);
     if (options->json)
-        print_json(program);
+        print_summary_json(program);
     else
         print_summary(program);
     return program->failed > 0;
@@ -140,7 +140,7 @@ static int simulate(struct program *program)
 
 /* ---- the command line ---- */
 
-static int usage(const char *name, FILE *to)
+static int print_simulate_usage(const char *name, FILE *to)
 {
     fprintf(to,
             "Usage: %s FILE [--seed N] [--runs K] [--jobs N] [--stop] [--replay] [--trace]"
@@ -161,7 +161,7 @@ static int usage(const char *name, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-static enum program_words read_words(int count, char **words, struct options *options)
+static enum program_words read_simulate_words(int count, char **words, struct options *options)
 {
     *options = (struct options){.seed = PROGRAM_NOT_GIVEN, .runs = PROGRAM_NOT_GIVEN};
     const struct program_option known[] = {
@@ -187,7 +187,7 @@ static bool services_fit(const struct system_file *file, const struct declared *
     return true;
 }
 
-static int run(struct program *program, const struct declared *declared)
+static int run_program(struct program *program, const struct declared *declared)
 {
     struct system_file *file = program_file(program->options.file);
     bool fits = file && (program->options.linked || services_fit(file, declared));
@@ -200,9 +200,9 @@ static int run(struct program *program, const struct declared *declared)
                                   .runs = program->options.runs,
                                   .side_by_side = program_jobs(program->options.jobs),
                                   .replay = program->options.replay,
-                                  .seen = on_seen,
+                                  .seen = on_simulated,
                                   .context = program};
-    int code = fits ? simulate(program) : 2;
+    int code = fits ? simulate_seeds(program) : 2;
     if (file)
         system_file_free(file);
     return code;
@@ -214,12 +214,12 @@ int main(int count, char **words)
     struct declared declared;
     if (!program_begin())
         return 1;
-    enum program_words read = read_words(count, words, &program.options);
+    enum program_words read = read_simulate_words(count, words, &program.options);
     if (read != PROGRAM_FITS)
-        return usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
+        return print_simulate_usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
     if (!program_services(__start_fh_services, __stop_fh_services, &declared))
         return 2;
-    int code = run(&program, &declared);
+    int code = run_program(&program, &declared);
     free(declared.services);
     return code;
 }

@@ -28,8 +28,8 @@ struct slot {
     uint64_t digest; /* of the first time */
 };
 
-static pid_t run_apart(const struct run_system *system, uint64_t seed, FILE *trace,
-                       struct run_result *result)
+static pid_t run_seed_apart(const struct run_system *system, uint64_t seed, FILE *trace,
+                            struct run_result *result)
 {
     memset(result, 0, sizeof *result);
     fflush(NULL);
@@ -74,7 +74,7 @@ static void slot_begin(const struct many *many, struct slot *slot, uint64_t seed
     memset(&slot->seed, 0, sizeof slot->seed);
     slot->seed.seed = seed;
     slot->again = false;
-    slot->pid = run_apart(&many->system, seed, NULL, slot->result);
+    slot->pid = run_seed_apart(&many->system, seed, NULL, slot->result);
 }
 
 /* True: this seed is done. */
@@ -87,7 +87,7 @@ static bool slot_ended(const struct many *many, struct slot *slot, int status)
     if (!slot->again) {
         slot->again = true;
         slot->digest = slot->result->digest;
-        slot->pid = run_apart(&many->system, slot->seed.seed, NULL, slot->result);
+        slot->pid = run_seed_apart(&many->system, slot->seed.seed, NULL, slot->result);
         return false;
     }
     slot->seed.replayed_otherwise = slot->digest != slot->result->digest;
@@ -144,7 +144,7 @@ void many_trace(const struct run_system *system, uint64_t seed, FILE *trace, str
     memset(ret, 0, sizeof *ret);
     ret->seed = seed;
     setvbuf(trace, NULL, _IOLBF, 1 << 16); /* a run that dies leaves its last line */
-    pid_t pid = run_apart(system, seed, trace, result);
+    pid_t pid = run_seed_apart(system, seed, trace, result);
     while (waitpid(pid, &status, 0) < 0)
         FH_ASSERT(errno == EINTR);
     take_end(ret, result, status);

@@ -45,7 +45,7 @@ struct simulate_answer {
     struct text texts;
 };
 
-static int64_t way_ns(struct simulate *simulate)
+static int64_t network_way_ns(struct simulate *simulate)
 {
     bool late = simulate_chance(simulate, simulate->faults.late);
     int64_t ns = simulate_between(simulate, WAY_NS_MIN, late ? LATE_NS_MAX : WAY_NS_MAX);
@@ -112,7 +112,7 @@ static void call_failed(struct simulate_event *event)
 static void call_fail(struct simulate_call *call, const char *failure, bool unsent)
 {
     struct simulate *simulate = call->from->simulate;
-    int64_t at_ns = simulate->now_ns + way_ns(simulate);
+    int64_t at_ns = simulate->now_ns + network_way_ns(simulate);
     if (!call->request || at_ns >= call->event.wanted_ns)
         return;
     call->failure = failure;
@@ -202,7 +202,7 @@ void simulate_network_open(struct simulate_node *node, bool open)
 }
 
 /* One block: the message, its headers, all texts. */
-static struct simulate_message *message_new(const struct world_request *request)
+static struct simulate_message *network_message_new(const struct world_request *request)
 {
     size_t count = 0, size = strlen(request->method) + strlen(request->path) + 3;
     for (; count < WORLD_HEADERS_MAX && request->headers[count].name; count++)
@@ -230,7 +230,7 @@ static struct simulate_message *message_new(const struct world_request *request)
     return message;
 }
 
-static const char *header_of(const struct world_request *request, const char *name)
+static const char *request_header_of(const struct world_request *request, const char *name)
 {
     for (size_t i = 0; i < WORLD_HEADERS_MAX && request->headers[i].name; i++) {
         if (strcasecmp(request->headers[i].name, name) == 0)
@@ -242,18 +242,19 @@ static const char *header_of(const struct world_request *request, const char *na
 /* No proxy and no client repeats what has no identity. */
 static bool may_repeat(const struct world_request *request)
 {
-    return strcmp(request->method, "GET") == 0 || header_of(request, "Idempotency-Key") ||
-           header_of(request, "Freehold-Undo") || header_of(request, "Freehold-From");
+    return strcmp(request->method, "GET") == 0 || request_header_of(request, "Idempotency-Key") ||
+           request_header_of(request, "Freehold-Undo") ||
+           request_header_of(request, "Freehold-From");
 }
 
 static void message_send(struct simulate_call *call, struct simulate_node *to, bool second)
 {
     struct simulate *simulate = call->from->simulate;
-    struct simulate_message *message = message_new(call->request);
+    struct simulate_message *message = network_message_new(call->request);
     message->to = to;
     message->from = call->from->number;
     message->event = (struct simulate_event){.fire = message_arrives, .owner = message, .node = to};
-    int64_t at_ns = simulate->now_ns + way_ns(simulate);
+    int64_t at_ns = simulate->now_ns + network_way_ns(simulate);
     if (second) {
         at_ns += simulate_between(simulate, 0, simulate_chance(simulate, 500000) ? LATE_NS_MAX : 0);
     } else {
@@ -265,7 +266,7 @@ static void message_send(struct simulate_call *call, struct simulate_node *to, b
 
 /* One of the service's processes: like the listening socket that they share, mostly one that takes
  * requests. */
-static struct simulate_node *node_named(struct simulate *simulate, const char *name)
+static struct simulate_node *network_node(struct simulate *simulate, const char *name)
 {
     struct simulate_node *found[SIMULATE_NODES_MAX], *any = NULL;
     uint64_t open = 0;
@@ -316,7 +317,7 @@ void simulate_network_send(struct simulate_node *from, struct world_request *req
     struct simulate *simulate = from->simulate;
     const struct simulate_faults *faults = &simulate->faults;
     struct simulate_node *to =
-        request->url ? node_outside(simulate, request) : node_named(simulate, request->service);
+        request->url ? node_outside(simulate, request) : network_node(simulate, request->service);
     struct simulate_call *call = call_new(from, request);
     if (!to || !to->receive || from->silent || request->deadline_ns <= simulate->now_ns) {
         call->unsent = true;
@@ -411,7 +412,7 @@ void simulate_network_answer(struct simulate_message *message, int status,
     /* Of the sender's process: when that is gone, nobody is there to hear it. */
     message->event = (struct simulate_event){
         .fire = answer_arrives, .owner = message, .node = message->call->from};
-    simulate_plan(simulate, &message->event, simulate->now_ns + way_ns(simulate));
+    simulate_plan(simulate, &message->event, simulate->now_ns + network_way_ns(simulate));
 }
 
 /* ---- ends ---- */

@@ -35,7 +35,7 @@ struct run_life {
     int64_t drain_until_ns;
 };
 
-static struct run_node *node_of(struct runtime *runtime)
+static struct run_node *node_of_runtime(struct runtime *runtime)
 {
     return ((struct run_life *)runtime)->node;
 }
@@ -88,16 +88,16 @@ static void on_receive(struct simulate_node *node, struct simulate_message *mess
 
 /* ---- the runtime's host ---- */
 
-static enum fh_code host_serve(struct runtime *runtime, struct fh_error *error)
+static enum fh_code node_host_serve(struct runtime *runtime, struct fh_error *error)
 {
     (void)runtime;
     (void)error;
     return FH_OK;
 }
 
-static void host_ready(struct runtime *runtime)
+static void node_host_ready(struct runtime *runtime)
 {
-    struct run_node *node = node_of(runtime);
+    struct run_node *node = node_of_runtime(runtime);
     const char *incarnation = runtime->context.store->incarnation;
     if (!node->incarnation[0])
         simulate_say(&node->run->simulate, node->node, "has made its store");
@@ -120,7 +120,7 @@ static void drain_look(struct world_timer *timer)
         world_timer_start(life->runtime.world, timer, simulate->now_ns + DRAIN_LOOK_NS);
 }
 
-static void host_drain(struct runtime *runtime)
+static void node_host_drain(struct runtime *runtime)
 {
     struct run_life *life = (struct run_life *)runtime;
     simulate_network_open(life->node->node, false);
@@ -129,19 +129,19 @@ static void host_drain(struct runtime *runtime)
     world_timer_start(runtime->world, &life->drain, 0);
 }
 
-static void host_silence(struct runtime *runtime)
+static void node_host_silence(struct runtime *runtime)
 {
-    simulate_network_silence(node_of(runtime)->node);
+    simulate_network_silence(node_of_runtime(runtime)->node);
 }
 
-static void host_ended(struct runtime *runtime)
+static void node_host_ended(struct runtime *runtime)
 {
-    simulate_node_crash(node_of(runtime)->node, SIMULATE_KILLED, "it has ended in order");
+    simulate_node_crash(node_of_runtime(runtime)->node, SIMULATE_KILLED, "it has ended in order");
 }
 
-static void host_fail(struct runtime *runtime, int exit_code)
+static void node_host_fail(struct runtime *runtime, int exit_code)
 {
-    struct run_node *node = node_of(runtime);
+    struct run_node *node = node_of_runtime(runtime);
     if (exit_code == PROCESS_EXIT_CONFIGURATION) { /* which `up` does not start again */
         run_fail(node->run, "%s says that its configuration is wrong", node->service->name);
         node->run->hopeless = true;
@@ -150,12 +150,12 @@ static void host_fail(struct runtime *runtime, int exit_code)
 }
 
 static const struct runtime_host host = {
-    .serve = host_serve,
-    .ready = host_ready,
-    .drain = host_drain,
-    .silence = host_silence,
-    .ended = host_ended,
-    .fail = host_fail,
+    .serve = node_host_serve,
+    .ready = node_host_ready,
+    .drain = node_host_drain,
+    .silence = node_host_silence,
+    .ended = node_host_ended,
+    .fail = node_host_fail,
 };
 
 /* ---- lives ---- */
@@ -216,7 +216,7 @@ bool run_node_is(const struct run_node *node, const char *name)
     return name && strcmp(node->service->name, name) == 0;
 }
 
-static bool subscribes(const fh_service *service, const char *source)
+static bool subscribes_to(const fh_service *service, const char *source)
 {
     for (size_t i = 0; i < sizeof service->subscribes / sizeof *service->subscribes; i++) {
         if (service->subscribes[i].service && strcmp(service->subscribes[i].service, source) == 0)
@@ -226,7 +226,7 @@ static bool subscribes(const fh_service *service, const char *source)
 }
 
 /* Do its sagas send there? */
-static bool sends(const fh_service *service, const char *receiver)
+static bool sends_to(const fh_service *service, const char *receiver)
 {
     size_t length = strlen(receiver);
     for (size_t i = 0; i < sizeof service->sagas / sizeof *service->sagas; i++) {
@@ -247,9 +247,9 @@ static json_t *callers_of(const struct run *run, const char *service)
     for (size_t i = 0; i < run->system->service_count; i++) {
         const fh_service *other = run->system->services[i];
         json_t *grants = json_array();
-        if (subscribes(other, service))
+        if (subscribes_to(other, service))
             json_array_append_new(grants, json_string(UPKEEP_FEED_GRANT));
-        if (sends(other, service))
+        if (sends_to(other, service))
             json_array_append_new(grants, json_string(SAGA_CALLER_GRANT));
         if (json_array_size(grants) > 0)
             json_object_set(callers, other->name, grants);
@@ -348,7 +348,7 @@ static void on_model_failed(void *context, const char *why)
 }
 
 /* The run's one of that engine; NULL: the engine has none, or there is no model. */
-static struct simulate_server *server_of(struct run *run, const char *engine)
+static struct simulate_server *run_server_of(struct run *run, const char *engine)
 {
     if (!simulate_server_is_modelled(engine))
         return NULL;
@@ -371,7 +371,7 @@ void run_nodes_make(struct run *run)
     bool servers = !system->test && system->simulation && system->simulation->servers;
     for (size_t i = 0; i < system->service_count; i++) {
         const struct system_service *said = said_of(run, system->services[i]);
-        struct simulate_server *server = servers && said ? server_of(run, said->engine) : NULL;
+        struct simulate_server *server = servers && said ? run_server_of(run, said->engine) : NULL;
         int instances = server && said->instances ? said->instances : 1;
         for (int instance = 0; instance < instances; instance++)
             node_make(run, system->services[i], instance, server);

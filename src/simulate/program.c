@@ -21,7 +21,7 @@ bool program_begin(void)
 
 /* ---- the command line ---- */
 
-static bool read_number(const char *text, uint64_t *ret)
+static bool read_option_number(const char *text, uint64_t *ret)
 {
     char *end;
     *ret = strtoull(text, &end, 10);
@@ -29,13 +29,13 @@ static bool read_number(const char *text, uint64_t *ret)
 }
 
 /* False: `next` does not fit, or is lacking. */
-static bool take_option(const struct program_option *option, const char *next)
+static bool take_program_option(const struct program_option *option, const char *next)
 {
     if (option->flag)
         *option->flag = true;
     else if (option->word)
         *option->word = next;
-    return option->flag || (next && (option->word || read_number(next, option->number)));
+    return option->flag || (next && (option->word || read_option_number(next, option->number)));
 }
 
 enum program_words program_read(int count, char **words, const struct program_option *options,
@@ -47,7 +47,7 @@ enum program_words program_read(int count, char **words, const struct program_op
         while (option->name && strcmp(option->name, words[i]) != 0)
             option++;
         if (option->name) {
-            if (!take_option(option, i + 1 < count ? words[i + 1] : NULL))
+            if (!take_program_option(option, i + 1 < count ? words[i + 1] : NULL))
                 return PROGRAM_WRONG;
             i += !option->flag;
         } else if (strcmp(words[i], "--help") == 0) {

@@ -29,7 +29,7 @@ static json_int_t integer_of(const json_t *object, const char *path)
     return value;
 }
 
-static json_t *state_of(fh_client *client, const char *service)
+static json_t *service_state_of(fh_client *client, const char *service)
 {
     json_t *state = NULL;
     struct fh_ask ask = {service, "GET", "/_freehold/state", .as_operator = true};
@@ -67,7 +67,7 @@ static bool is_refused(const fh_client *client, const json_t *subscription)
 }
 
 /* Why not yet; NULL: it rests. `states` by service. */
-static const char *restless(fh_client *client, const json_t *states, char *buffer, size_t size)
+static const char *why_restless(fh_client *client, const json_t *states, char *buffer, size_t size)
 {
     const char *name;
     json_t *state, *subscription;
@@ -99,7 +99,7 @@ static const char *restless(fh_client *client, const json_t *states, char *buffe
     return NULL;
 }
 
-static const char *unclosed(fh_client *client, char *buffer, size_t size)
+static const char *why_unclosed(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
     for (int i = 0; i < run->node_count; i++) {
@@ -116,7 +116,7 @@ static const char *unclosed(fh_client *client, char *buffer, size_t size)
 }
 
 /* What is published on a server, sagas' starts too, gets its positions behind its work. */
-static const char *unnumbered(fh_client *client, char *buffer, size_t size)
+static const char *why_unnumbered(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
     for (int i = 0; i < run->node_count; i++) {
@@ -144,7 +144,7 @@ static int64_t parked_sagas(fh_client *client)
 }
 
 /* Who was restored tells it to all, and all have looked what that means for them. */
-static const char *untold(fh_client *client, char *buffer, size_t size)
+static const char *why_untold(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
     const char *why = NULL;
@@ -163,14 +163,14 @@ static const char *untold(fh_client *client, char *buffer, size_t size)
     return why;
 }
 
-static const char *why_not(fh_client *client, char *buffer, size_t size)
+static const char *why_no_rest(fh_client *client, char *buffer, size_t size)
 {
     struct run *run = client->run;
     json_t *states = json_object();
     const char *why = NULL;
     for (int i = 0; i < run->node_count && !why; i++) {
         const char *name = run->nodes[i].service->name;
-        json_t *state = state_of(client, name);
+        json_t *state = service_state_of(client, name);
         if (state) {
             json_object_set_new(states, name, state);
         } else {
@@ -183,19 +183,19 @@ static const char *why_not(fh_client *client, char *buffer, size_t size)
             why = "the server has messages from the past";
     }
     if (!why)
-        why = unnumbered(client, buffer, size);
+        why = why_unnumbered(client, buffer, size);
     if (!why)
-        why = restless(client, states, buffer, size);
+        why = why_restless(client, states, buffer, size);
     json_decref(states);
     if (!why && run->restore.done)
-        why = untold(client, buffer, size);
+        why = why_untold(client, buffer, size);
     /* A test, a restore, or a failover may leave a saga parked, whose records stay. */
     bool lost = run->restore.done || run->lost_commits > 0;
     bool leaves = run->test || (lost && parked_sagas(client) > 0);
-    return why || leaves ? why : unclosed(client, buffer, size);
+    return why || leaves ? why : why_unclosed(client, buffer, size);
 }
 
-static void wait(fh_client *client, int *pause_ms)
+static void wait_and_operate(fh_client *client, int *pause_ms)
 {
     const fh_simulation *simulation = client->run->system->simulation;
     fh_client_sleep_ms(client, *pause_ms);
@@ -213,9 +213,9 @@ void run_wait_for_rest(fh_client *client)
     int pause_ms = REST_LOOK_MS_MIN;
     char buffer[256];
     const char *why;
-    while ((why = why_not(client, buffer, sizeof buffer)) && simulate->now_ns < until_ns) {
+    while ((why = why_no_rest(client, buffer, sizeof buffer)) && simulate->now_ns < until_ns) {
         fh_client_note(client, "no rest yet: %s", why);
-        wait(client, &pause_ms);
+        wait_and_operate(client, &pause_ms);
     }
     fh_client_expect(client, why == NULL, "it does not come to rest: %s", why);
 }
@@ -226,7 +226,7 @@ void run_wait_for_rest(fh_client *client)
 #define TRIMMED                                                                                    \
     "coalesce((SELECT CAST(value AS INTEGER) FROM fh_meta WHERE name = 'trimmed_position'), 0)"
 
-static void check_store(fh_client *client, const char *service)
+static void check_store_holds(fh_client *client, const char *service)
 {
     json_t *rows = fh_client_rows(client, service, "PRAGMA integrity_check");
     const char *told = json_string_at(json_array_get(rows, 0), "integrity_check");
@@ -296,7 +296,7 @@ void run_check_always(fh_client *client)
     for (int i = 0; i < run->node_count; i++) {
         if (run->nodes[i].server)
             check_order(client, &run->nodes[i]);
-        check_store(client, run->nodes[i].service->name);
+        check_store_holds(client, run->nodes[i].service->name);
         if (!run->lost_commits) /* else `check` looks whether who does not follow has said so */
             check_cursors(client, run->nodes[i].service->name);
     }

@@ -31,12 +31,12 @@
 #define PAUSE_MS_MAX 300
 #define ID "1" /* of the only order */
 
-static struct simulate *simulate_of(const struct run_node *node)
+static struct simulate *node_simulate(const struct run_node *node)
 {
     return &node->run->simulate;
 }
 
-static void path_of(const struct run_node *node, const char *name, char ret[static 96])
+static void path_in_folder(const struct run_node *node, const char *name, char ret[static 96])
 {
     snprintf(ret, 96, "%s/%s", node->folder, name);
 }
@@ -44,10 +44,10 @@ static void path_of(const struct run_node *node, const char *name, char ret[stat
 static void sleep_up_to(struct run_node *node, int64_t ms_max)
 {
     struct world *world = &node->run->outside->world;
-    fiber_sleep_until(world, world_in_ms(world, simulate_between(simulate_of(node), 1, ms_max)));
+    fiber_sleep_until(world, world_in_ms(world, simulate_between(node_simulate(node), 1, ms_max)));
 }
 
-static int ask(struct run_node *node, const char *method, const char *path, json_t **ret)
+static int ask_node(struct run_node *node, const char *method, const char *path, json_t **ret)
 {
     struct fh_client client = {.run = node->run};
     struct fh_ask ask = {node->service->name, method, path, .as_operator = true};
@@ -61,7 +61,7 @@ static json_t *status_read(struct run_node *node, const char *id)
     char path[96];
     size_t size = 0;
     json_t *status = NULL;
-    path_of(node, SERVICE_BACKUP_STATUS, path);
+    path_in_folder(node, SERVICE_BACKUP_STATUS, path);
     unsigned char *text = simulate_disk_take(node->node->disk, path, &size);
     if (text)
         json_parse((const char *)text, size, &status, ERROR_UNHEEDED);
@@ -74,7 +74,7 @@ static json_t *status_read(struct run_node *node, const char *id)
 }
 
 /* What it says when it is done; NULL: it failed, or its process died. */
-static json_t *await_copy(struct run_node *node, const char *id, unsigned life)
+static json_t *await_backup(struct run_node *node, const char *id, unsigned life)
 {
     for (;;) {
         bool over = node->node->life != life || !node->node->alive;
@@ -96,7 +96,7 @@ static bool take_file(struct run_node *node, const json_t *status, json_int_t po
     struct run_restore *restore = &node->run->restore;
     char path[96];
     json_int_t copied = -1;
-    path_of(node, SERVICE_BACKUP_NAME ".db", path);
+    path_in_folder(node, SERVICE_BACKUP_NAME ".db", path);
     restore->data = simulate_disk_take(node->node->disk, path, &restore->size);
     if (!restore->data)
         return false; /* another one has been begun meanwhile */
@@ -107,22 +107,22 @@ static bool take_file(struct run_node *node, const json_t *status, json_int_t po
                  ", and there was one at %" JSON_INTEGER_FORMAT " before it was asked for",
                  node->service->name, copied, position);
     restore->position = copied;
-    simulate_say(simulate_of(node), node->node,
+    simulate_say(node_simulate(node), node->node,
                  "its backup is taken: position %" JSON_INTEGER_FORMAT ", %zu bytes", copied,
                  restore->size);
     return true;
 }
 
-static bool back_up(struct run_node *node)
+static bool take_backup(struct run_node *node)
 {
     json_t *state = NULL, *told = NULL, *status = NULL;
     json_int_t position = -1;
     bool taken = false;
-    if (ask(node, "GET", "/_freehold/state", &state) == 200)
+    if (ask_node(node, "GET", "/_freehold/state", &state) == 200)
         json_integer_at(state, "position", &position);
     unsigned life = node->node->life;
-    if (position >= 0 && ask(node, "POST", SERVICE_BACKUP_PATH, &told) == 200)
-        status = await_copy(node, json_string_at(told, "id"), life);
+    if (position >= 0 && ask_node(node, "POST", SERVICE_BACKUP_PATH, &told) == 200)
+        status = await_backup(node, json_string_at(told, "id"), life);
     if (status) {
         char id[ID_SIZE];
         snprintf(id, sizeof id, "%s", json_string_at(status, "id"));
@@ -139,42 +139,42 @@ static bool back_up(struct run_node *node)
 
 /* ---- the restore ---- */
 
-static void order(struct run_node *node)
+static void order_restore(struct run_node *node)
 {
     struct run_restore *restore = &node->run->restore;
     char path[96];
     json_t *said = json_pack("{s:i, s:s, s:s, s:s}", "freehold", 1, "id", ID, "file", "restore-" ID,
                              "replaces", node->incarnation);
     char *text = json_text(said);
-    simulate_say(simulate_of(node), node->node, "its backup is ordered to be restored");
-    path_of(node, "restore-" ID ".db", path);
+    simulate_say(node_simulate(node), node->node, "its backup is ordered to be restored");
+    path_in_folder(node, "restore-" ID ".db", path);
     simulate_disk_lay(node->node->disk, path, restore->data, restore->size);
-    path_of(node, SERVICE_RESTORE_ORDER, path);
+    path_in_folder(node, SERVICE_RESTORE_ORDER, path);
     simulate_disk_lay(node->node->disk, path, text, strlen(text));
     restore->ordered = true;
     json_text_free(text);
     json_decref(said);
     if (!node->node->alive)
         return;
-    if (simulate_chance(simulate_of(node), 500000))
+    if (simulate_chance(node_simulate(node), 500000))
         run_node_restart(node);
     else
         simulate_node_crash(node->node, SIMULATE_KILLED, "its operator kills it");
 }
 
-static void operator(void *argument)
+static void restore_operator(void *argument)
 {
     struct run_node *node = argument;
     struct run *run = node->run;
     char path[96];
-    path_of(node, SERVICE_RESTORE_ORDER, path);
+    path_in_folder(node, SERVICE_RESTORE_ORDER, path);
     sleep_up_to(node, COPY_MS_MAX);
-    while (run->faulty && !back_up(node))
+    while (run->faulty && !take_backup(node))
         sleep_up_to(node, PAUSE_MS_MAX);
     sleep_up_to(node, BACK_MS_MAX);
     while (run->faulty && run->restore.data && !run->restore.done) {
         if (!simulate_disk_has(node->node->disk, path))
-            order(node);
+            order_restore(node);
         sleep_up_to(node, PAUSE_MS_MAX);
     }
 }
@@ -187,7 +187,7 @@ static bool restore_came(struct run_node *node, const char *incarnation)
     if (strcmp(incarnation, node->incarnation) < 0)
         run_fail(node->run, "%s was restored as a store that is older than the one before",
                  node->service->name);
-    simulate_say(simulate_of(node), node->node, "is restored from its backup");
+    simulate_say(node_simulate(node), node->node, "is restored from its backup");
     restore->done = true;
     return true;
 }
@@ -206,7 +206,7 @@ void run_restore_check(fh_client *client)
     fh_client_expect(client, ancestors && strstr(ancestors, cut),
                      "%s does not remember that it was restored to position %" PRId64, name,
                      restore->position);
-    path_of(restore->node, "replaced-" ID ".db", path);
+    path_in_folder(restore->node, "replaced-" ID ".db", path);
     fh_client_expect(client, simulate_disk_has(restore->node->node->disk, path),
                      "%s has not kept the store that its backup replaced", name);
     fh_client_count(client, "restored", 1);
@@ -228,6 +228,6 @@ void run_restore_begin(struct run *run)
             continue;
         run->restore.node = &run->nodes[i];
         run->restore.node->replaced = restore_came;
-        FH_ASSERT(fiber_start(run->outside->world.fibers, operator, run->restore.node));
+        FH_ASSERT(fiber_start(run->outside->world.fibers, restore_operator, run->restore.node));
     }
 }

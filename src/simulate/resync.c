@@ -22,7 +22,7 @@
 #define BACK_NS_MAX (4000 * SIMULATE_MS)
 
 /* The number of names before the first NULL. */
-static size_t count_of(const char *const *names)
+static size_t count_names(const char *const *names)
 {
     size_t count = 0;
     while (count < FH_SIMULATION_NAMES_MAX && names[count])
@@ -31,9 +31,9 @@ static size_t count_of(const char *const *names)
 }
 
 /* One of them, in half of the runs; NULL: none. */
-static const char *draw(struct run *run, const char *const *names)
+static const char *draw_name(struct run *run, const char *const *names)
 {
-    size_t count = count_of(names);
+    size_t count = count_names(names);
     if (count == 0 || simulate_chance(&run->simulate, 500000))
         return NULL;
     return names[simulate_below(&run->simulate, count)];
@@ -46,8 +46,8 @@ void run_resync_draw(struct run *run)
     if (!simulation || !simulation->resyncs || !simulate_chance(&run->simulate, RESYNC_RUNS))
         return;
     anew->events_max = simulate_between(&run->simulate, EVENTS_MAX_MIN, EVENTS_MAX_MAX);
-    anew->late = draw(run, simulation->late);
-    anew->copied = draw(run, simulation->copied_back);
+    anew->late = draw_name(run, simulation->late);
+    anew->copied = draw_name(run, simulation->copied_back);
     if (anew->late && anew->copied && strcmp(anew->late, anew->copied) == 0)
         anew->copied = NULL; /* there is nothing to copy yet */
     simulate_say(&run->simulate, NULL, "outboxes hold %lld events; late: %s; copied back: %s",
@@ -55,7 +55,7 @@ void run_resync_draw(struct run *run)
                  anew->copied ? anew->copied : "nobody");
 }
 
-static struct run_node *find(struct run *run, const char *name)
+static struct run_node *find_run_node(struct run *run, const char *name)
 {
     for (int i = 0; name && i < run->node_count; i++) {
         if (run_node_is(&run->nodes[i], name))
@@ -64,12 +64,12 @@ static struct run_node *find(struct run *run, const char *name)
     return NULL;
 }
 
-static void copy(struct simulate_event *event);
+static void copy_files(struct simulate_event *event);
 
 static void copy_soon(struct run_node *node)
 {
     struct simulate *simulate = &node->run->simulate;
-    node->run->anew.event = (struct simulate_event){.fire = copy, .owner = node};
+    node->run->anew.event = (struct simulate_event){.fire = copy_files, .owner = node};
     simulate_plan(simulate, &node->run->anew.event,
                   simulate->now_ns + simulate_between(simulate, 0, COPY_NS_MAX));
 }
@@ -87,7 +87,7 @@ static void put_back(struct simulate_event *event)
     copy_soon(node);
 }
 
-static void copy(struct simulate_event *event)
+static void copy_files(struct simulate_event *event)
 {
     struct run_node *node = event->owner;
     struct simulate *simulate = &node->run->simulate;
@@ -102,7 +102,8 @@ static void copy(struct simulate_event *event)
 void run_resync_begin(struct run *run)
 {
     struct simulate *simulate = &run->simulate;
-    struct run_node *late = find(run, run->anew.late), *copied = find(run, run->anew.copied);
+    struct run_node *late = find_run_node(run, run->anew.late),
+                    *copied = find_run_node(run, run->anew.copied);
     if (late)
         run_node_start(late, simulate->now_ns + simulate_between(simulate, 0, LATE_NS_MAX));
     if (copied)
@@ -111,7 +112,7 @@ void run_resync_begin(struct run *run)
 
 void run_resync_end(struct run *run)
 {
-    struct run_node *late = find(run, run->anew.late);
+    struct run_node *late = find_run_node(run, run->anew.late);
     simulate_cancel(&run->simulate, &run->anew.event);
     if (late && late->node->life == 0)
         run_node_start(late, run->simulate.now_ns);

@@ -83,7 +83,7 @@ static void client_start(struct run *run, int number, void (*entry)(void *))
     FH_ASSERT(fiber_start(run->outside->world.fibers, entry, client));
 }
 
-static void phases(struct run *run)
+static void run_phases(struct run *run)
 {
     const fh_simulation *simulation = run->system->simulation;
     int clients = simulation->clients ? simulation->clients : CLIENTS_DEFAULT;
@@ -136,7 +136,7 @@ static void one_run(struct run *run, uint64_t seed, FILE *trace)
     run_nodes_make(run);
     run->outside = simulate_node_new(&run->simulate, "client");
     simulate_node_begin(run->outside);
-    phases(run);
+    run_phases(run);
     log_redirect(NULL, NULL);
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct simulate_model *find(const char *engine)
+static const struct simulate_model *find_model(const char *engine)
 {
     const struct simulate_model *model = simulate_models;
     while (model->engine && strcmp(model->engine, engine) != 0)
@@ -16,13 +16,13 @@ static const struct simulate_model *find(const char *engine)
 
 bool simulate_server_is_modelled(const char *engine)
 {
-    return find(engine) != NULL;
+    return find_model(engine) != NULL;
 }
 
 struct simulate_server *simulate_server_new(const char *engine, struct simulate *simulate,
                                             simulate_server_failed *failed, void *context)
 {
-    const struct simulate_model *model = find(engine);
+    const struct simulate_model *model = find_model(engine);
     struct simulate_server *server = NULL;
     char lacks[160];
     if (model && !model->make) {

@@ -21,14 +21,14 @@ static unsigned ready_events(const struct simulate_socket *socket)
     return socket->watched ? socket->held & socket->wanted : 0;
 }
 
-static void look(struct simulate_socket *socket, int64_t in_ns)
+static void look_at_socket(struct simulate_socket *socket, int64_t in_ns)
 {
     struct simulate *simulate = socket->node->simulate;
     if (ready_events(socket) && !socket->event.place)
         simulate_plan(simulate, &socket->event, simulate->now_ns + in_ns);
 }
 
-static void on_ready(struct simulate_event *event)
+static void on_simulated_socket(struct simulate_event *event)
 {
     struct simulate_socket *socket = event->owner;
     unsigned events = ready_events(socket);
@@ -36,7 +36,7 @@ static void on_ready(struct simulate_event *event)
     if (!events)
         return;
     /* Planned before: what is told may close the socket, and free what holds it. */
-    look(socket, AGAIN_NS);
+    look_at_socket(socket, AGAIN_NS);
     poll->ready(poll, events);
 }
 
@@ -44,7 +44,7 @@ void simulate_socket_open(struct simulate_socket *socket, struct simulate_node *
 {
     *socket = (struct simulate_socket){.fd = next_fd++, .node = node, .next = sockets};
     socket->event = (struct simulate_event){
-        .fire = on_ready, .owner = socket, .node = node, .of_process = true};
+        .fire = on_simulated_socket, .owner = socket, .node = node, .of_process = true};
     sockets = socket;
 }
 
@@ -62,10 +62,10 @@ void simulate_socket_close(struct simulate_socket *socket)
 void simulate_socket_hold(struct simulate_socket *socket, unsigned held)
 {
     socket->held = held;
-    look(socket, 0);
+    look_at_socket(socket, 0);
 }
 
-static struct simulate_socket *find(int fd)
+static struct simulate_socket *find_socket(int fd)
 {
     struct simulate_socket *socket = sockets;
     while (socket && socket->fd != fd)
@@ -75,16 +75,16 @@ static struct simulate_socket *find(int fd)
 
 void simulate_socket_watch(struct world *world, struct world_poll *poll, unsigned events)
 {
-    struct simulate_socket *socket = find(poll->fd);
+    struct simulate_socket *socket = find_socket(poll->fd);
     FH_ASSERT(socket != NULL && &socket->node->world == world);
     socket->watched = poll;
     socket->wanted = events;
-    look(socket, 0);
+    look_at_socket(socket, 0);
 }
 
 void simulate_socket_unwatch(struct world *world, struct world_poll *poll)
 {
-    struct simulate_socket *socket = find(poll->fd);
+    struct simulate_socket *socket = find_socket(poll->fd);
     (void)world;
     if (!socket || socket->watched != poll)
         return;

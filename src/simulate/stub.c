@@ -43,7 +43,7 @@ char *stub_unfit(const fh_field *shape, const json_t *value)
     return text;
 }
 
-static const char *header(const struct simulate_message *message, const char *name)
+static const char *message_header(const struct simulate_message *message, const char *name)
 {
     for (const struct world_header *at = message->headers; at->name; at++) {
         if (strcasecmp(at->name, name) == 0)
@@ -80,8 +80,8 @@ static const struct fh_route *route_for(const fh_service *service, const char *m
 }
 
 /* Whoever asks must ask for what there is. */
-static void judge(fh_test *t, const struct run_node *node, const struct simulate_message *message,
-                  const char *path)
+static void judge_request(fh_test *t, const struct run_node *node,
+                          const struct simulate_message *message, const char *path)
 {
     const struct fh_route *route = route_for(node->service, message->method, path);
     struct fh_error error;
@@ -102,12 +102,12 @@ static void judge(fh_test *t, const struct run_node *node, const struct simulate
     }
 }
 
-static void record(fh_test *t, const struct run_node *node, const struct simulate_message *message,
-                   const char *path)
+static void record_request(fh_test *t, const struct run_node *node,
+                           const struct simulate_message *message, const char *path)
 {
-    const char *key = header(message, "Freehold-Undo");
+    const char *key = message_header(message, "Freehold-Undo");
     if (!key)
-        key = header(message, "Idempotency-Key");
+        key = message_header(message, "Idempotency-Key");
     json_t *asked = json_pack("{s:s, s:s, s:s, s:s*}", "service", node->service->name, "method",
                               message->method, "path", path, "key", key);
     if (json_array_size(t->asked) < TEST_ASKED_MAX)
@@ -116,14 +116,14 @@ static void record(fh_test *t, const struct run_node *node, const struct simulat
         json_decref(asked);
 }
 
-static void answer(struct simulate_message *message, int status, const json_t *body)
+static void answer_message(struct simulate_message *message, int status, const json_t *body)
 {
     struct world_header headers[2];
     size_t count = 0;
     const char *outcome = status < 400 ? "done" : status < 500 ? "refused" : NULL;
-    if (header(message, "Freehold-Undo"))
+    if (message_header(message, "Freehold-Undo"))
         outcome = status < 400 ? "undone" : NULL;
-    else if (!header(message, "Idempotency-Key"))
+    else if (!message_header(message, "Idempotency-Key"))
         outcome = NULL;
     if (outcome)
         headers[count++] = (struct world_header){"Freehold-Outcome", outcome};
@@ -142,17 +142,17 @@ bool run_stub_receive(struct run_node *node, struct simulate_message *message)
     char *path = strndup(message->path, strcspn(message->path, "?"));
     FH_ASSERT(path != NULL);
     const struct test_stub *stub = stub_for(t, node->service->name, message->method, path);
-    judge(t, node, message, path);
-    record(t, node, message, path);
+    judge_request(t, node, message, path);
+    record_request(t, node, message, path);
     if (stub) {
-        answer(message, stub->status, stub->body);
-    } else if (header(message, "Freehold-Undo")) {
-        answer(message, 200, NULL);
+        answer_message(message, stub->status, stub->body);
+    } else if (message_header(message, "Freehold-Undo")) {
+        answer_message(message, 200, NULL);
     } else {
         run_fail(t->run, "%s is asked %s %s, for which the test has no stub", node->service->name,
                  message->method, message->path);
         t->run->hopeless = true;
-        answer(message, 404, NULL);
+        answer_message(message, 404, NULL);
     }
     free(path);
     return true;

@@ -78,7 +78,7 @@ const struct fh_route *test_route(const fh_service *service, const char *method,
 /* ---- What happens ---- */
 
 /* The problem's own words, if it is one. */
-static const char *said(const json_t *answer)
+static const char *problem_detail(const json_t *answer)
 {
     const char *detail = json_string_at(answer, "detail");
     return detail ? detail : "";
@@ -107,7 +107,7 @@ json_t *fh_test_request(fh_test *t, int status, const char *service, const char 
     test_keep(t, answer);
     if (answered != status)
         test_fail(t, "%s %s: expected %d, was answered %d%s%s", service, request, status, answered,
-                  *said(answer) ? ": " : "", said(answer));
+                  *problem_detail(answer) ? ": " : "", problem_detail(answer));
     return answer;
 }
 

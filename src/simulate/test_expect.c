@@ -28,7 +28,7 @@ void fh_test_expect(fh_test *t, bool holds, const char *format, ...)
 
 /* ---- Parts of values ---- */
 
-static void show(struct text *text, const json_t *value)
+static void show_value(struct text *text, const json_t *value)
 {
     char *shown = value ? json_text(value) : NULL;
     text_printf(text, "%.*s", SHOWN_MAX, shown ? shown : "nothing");
@@ -36,7 +36,8 @@ static void show(struct text *text, const json_t *value)
 }
 
 /* Adds what is lacking at `place`; true: nothing is. */
-static bool has(struct text *lack, const char *place, const json_t *value, const json_t *expected)
+static bool value_has(struct text *lack, const char *place, const json_t *value,
+                      const json_t *expected)
 {
     const char *name;
     json_t *member;
@@ -44,7 +45,8 @@ static bool has(struct text *lack, const char *place, const json_t *value, const
     if (json_is_object(expected) && json_is_object(value)) {
         json_object_foreach ((json_t *)(uintptr_t)expected, name, member) {
             json_t *below = json_sprintf("%s/%s", place, name);
-            bool found = has(lack, json_string_value(below), json_object_get(value, name), member);
+            bool found =
+                value_has(lack, json_string_value(below), json_object_get(value, name), member);
             json_decref(below);
             if (!found)
                 return false;
@@ -55,7 +57,8 @@ static bool has(struct text *lack, const char *place, const json_t *value, const
         json_array_size(expected) == json_array_size(value)) {
         json_array_foreach (expected, i, member) {
             json_t *below = json_sprintf("%s/%d", place, (int)i);
-            bool found = has(lack, json_string_value(below), json_array_get(value, i), member);
+            bool found =
+                value_has(lack, json_string_value(below), json_array_get(value, i), member);
             json_decref(below);
             if (!found)
                 return false;
@@ -65,9 +68,9 @@ static bool has(struct text *lack, const char *place, const json_t *value, const
     if (value && json_equal(value, expected))
         return true;
     text_printf(lack, "at \"%s\" expected ", place);
-    show(lack, expected);
+    show_value(lack, expected);
     text_add(lack, ", found ");
-    show(lack, value);
+    show_value(lack, value);
     return false;
 }
 
@@ -75,7 +78,7 @@ char *test_lack(const json_t *value, const json_t *expected)
 {
     struct text lack;
     text_init(&lack, LACK_LENGTH_MAX);
-    if (!has(&lack, "", value, expected))
+    if (!value_has(&lack, "", value, expected))
         return text_take(&lack);
     text_release(&lack);
     return NULL;
@@ -100,7 +103,7 @@ json_t *fh_test_rows(fh_test *t, const char *service, const char *sql)
     return rows;
 }
 
-static bool is_declared(const fh_service *service, const char *type)
+static bool publishes_type(const fh_service *service, const char *type)
 {
     for (size_t i = 0; i < sizeof service->publishes / sizeof *service->publishes; i++) {
         if (service->publishes[i].type && strcmp(service->publishes[i].type, type) == 0)
@@ -110,12 +113,12 @@ static bool is_declared(const fh_service *service, const char *type)
 }
 
 /* The data of all of one type, in their order. */
-static json_t *published(fh_test *t, const char *service, const char *type)
+static json_t *published_data(fh_test *t, const char *service, const char *type)
 {
     struct fh_error error;
     json_t *list = json_array(), *row, *data;
     size_t i;
-    if (!is_declared(test_node(t, service)->service, type))
+    if (!publishes_type(test_node(t, service)->service, type))
         test_fail(t, "%s does not declare that it publishes %s", service, type);
     json_t *rows =
         fh_client_rows(&t->client, service, "SELECT type, data FROM fh_outbox ORDER BY position");
@@ -149,7 +152,7 @@ json_t *fh_test_expect_event(fh_test *t, const char *service, const char *type, 
     test_keep(t, data);
     for (int waited_ms = 0;; waited_ms += LOOK_MS) {
         char *lack;
-        json_t *events = published(t, service, type);
+        json_t *events = published_data(t, service, type);
         json_t *found = json_incref(first_fitting(events, data, &lack));
         size_t count = json_array_size(events);
         json_decref(events);
@@ -169,7 +172,7 @@ json_t *fh_test_expect_event(fh_test *t, const char *service, const char *type, 
 void fh_test_expect_events(fh_test *t, const char *service, const char *type, int count)
 {
     fh_test_rest(t);
-    json_t *events = published(t, service, type);
+    json_t *events = published_data(t, service, type);
     char *text = json_text(events);
     if ((int)json_array_size(events) != count)
         test_fail(t, "expected %d %s of %s, found %zu: %.200s", count, type, service,
@@ -180,7 +183,7 @@ void fh_test_expect_events(fh_test *t, const char *service, const char *type, in
 
 /* ---- Parked ---- */
 
-static int count_of(fh_test *t, const char *service, const char *sql, const char **ret_first)
+static int count_rows_of(fh_test *t, const char *service, const char *sql, const char **ret_first)
 {
     json_t *rows = fh_test_rows(t, service, sql);
     const char *first = json_string_at(json_array_get(rows, 0), "why");
@@ -193,11 +196,12 @@ void fh_test_expect_parked(fh_test *t, const char *service, int events, int saga
     const char *why;
     fh_test_rest(t);
     json_object_set_new(t->parked, service, json_true());
-    int found = count_of(
+    int found = count_rows_of(
         t, service, "SELECT type || ': ' || error AS why FROM fh_parked ORDER BY position", &why);
     if (found != events)
         test_fail(t, "%s has %d parked events, expected %d; %s", service, found, events, why);
-    found = count_of(t, service, "SELECT name AS why FROM fh_saga WHERE status = 'parked'", &why);
+    found =
+        count_rows_of(t, service, "SELECT name AS why FROM fh_saga WHERE status = 'parked'", &why);
     if (found != sagas)
         test_fail(t, "%s has %d parked sagas, expected %d; %s", service, found, sagas, why);
 }

@@ -56,7 +56,7 @@ static const char *full_name(const struct fh_test_case *test, char name[static N
 
 /* ---- One test ---- */
 
-static bool on_seen(void *context, const struct many_seed *seed)
+static bool on_test_seen(void *context, const struct many_seed *seed)
 {
     struct outcome *outcome = context;
     outcome->seeds++;
@@ -67,8 +67,8 @@ static bool on_seen(void *context, const struct many_seed *seed)
     return !outcome->failed;
 }
 
-static void tell(struct program *program, const struct fh_test_case *test,
-                 const struct outcome *outcome)
+static void print_outcome(struct program *program, const struct fh_test_case *test,
+                          const struct outcome *outcome)
 {
     char name[NAME_SIZE];
     full_name(test, name);
@@ -104,12 +104,12 @@ static void run_one(struct program *program, const struct fh_test_case *test)
                         .first_seed = program->options.seed,
                         .runs = program->options.seeds,
                         .side_by_side = program_jobs(program->options.jobs),
-                        .seen = on_seen,
+                        .seen = on_test_seen,
                         .context = &outcome};
     many_run(&many);
     program->run++;
     program->failed += outcome.failed;
-    tell(program, test, &outcome);
+    print_outcome(program, test, &outcome);
 }
 
 /* ---- All of them ---- */
@@ -123,7 +123,7 @@ static int compare_tests(const void *left, const void *right)
 }
 
 /* In the order in which they are written. */
-static void gather(struct program *program)
+static void gather_tests(struct program *program)
 {
     char name[NAME_SIZE];
     const char *only = program->options.only;
@@ -147,7 +147,7 @@ static int trace_one(struct program *program)
     return seed.failed;
 }
 
-static int run_all(struct program *program)
+static int run_tests(struct program *program)
 {
     char name[NAME_SIZE];
     if (!program->test_count) {
@@ -178,7 +178,7 @@ static int run_all(struct program *program)
 
 /* ---- The command line ---- */
 
-static int usage(const char *name, FILE *to)
+static int print_test_usage(const char *name, FILE *to)
 {
     fprintf(to,
             "Usage: %s FILE [--only NAME] [--seed N] [--seeds K] [--jobs N] [--trace] [--list]"
@@ -196,7 +196,7 @@ static int usage(const char *name, FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-static enum program_words read_words(int count, char **words, struct options *options)
+static enum program_words read_test_words(int count, char **words, struct options *options)
 {
     *options = (struct options){.seed = PROGRAM_NOT_GIVEN, .seeds = PROGRAM_NOT_GIVEN};
     const struct program_option known[] = {
@@ -210,7 +210,7 @@ static enum program_words read_words(int count, char **words, struct options *op
 }
 
 /* The tests of `file`, which says what the system is. */
-static int test(struct program *program, struct system_file *file)
+static int test_system(struct program *program, struct system_file *file)
 {
     static const fh_simulation none = {.name = "tests"};
     struct declared declared;
@@ -220,8 +220,8 @@ static int test(struct program *program, struct system_file *file)
                                           .services = declared.services,
                                           .service_count = declared.count,
                                           .simulation = &none};
-    gather(program);
-    int code = run_all(program);
+    gather_tests(program);
+    int code = run_tests(program);
     free(declared.services);
     return code;
 }
@@ -231,16 +231,16 @@ int main(int count, char **words)
     struct options options;
     if (!program_begin())
         return 1;
-    enum program_words read = read_words(count, words, &options);
+    enum program_words read = read_test_words(count, words, &options);
     if (read != PROGRAM_FITS)
-        return usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
+        return print_test_usage(words[0], read == PROGRAM_HELP ? stdout : stderr);
     struct system_file *file = program_file(options.file);
     if (!file)
         return 2;
     struct program *program = calloc(1, sizeof *program);
     FH_ASSERT(program != NULL);
     program->options = options;
-    int code = test(program, file);
+    int code = test_system(program, file);
     free(program);
     system_file_free(file);
     return code;

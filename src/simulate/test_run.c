@@ -21,7 +21,7 @@ static void check_parked(fh_test *t)
     }
 }
 
-static void entry(void *argument)
+static void test_entry(void *argument)
 {
     fh_test *t = argument;
     t->declared->body(t);
@@ -42,5 +42,5 @@ void run_test(struct run *run)
     t->asked = json_array();
     t->parked = json_object();
     run->clients_open++;
-    FH_ASSERT(fiber_start(run->outside->world.fibers, entry, t));
+    FH_ASSERT(fiber_start(run->outside->world.fibers, test_entry, t));
 }

@@ -26,8 +26,8 @@ static char *unfit_answer(const struct fh_answer *declared, const json_t *body)
     return NULL;
 }
 
-static void must_be_declared(fh_test *t, const struct run_node *node, const char *request,
-                             const struct fh_route *route, int status, const json_t *body)
+static void must_be_declared_route(fh_test *t, const struct run_node *node, const char *request,
+                                   const struct fh_route *route, int status, const json_t *body)
 {
     if (!node->stubbed)
         test_fail(t, "%s runs in this test: it answers %s itself", node->service->name, request);
@@ -49,7 +49,7 @@ void fh_test_stub(fh_test *t, const char *service, const char *request, int stat
     const struct run_node *node = test_node(t, service);
     test_request_split(t, request, &method, &path);
     const struct fh_route *route = test_route(node->service, method, path);
-    must_be_declared(t, node, request, route, status, test_keep(t, body));
+    must_be_declared_route(t, node, request, route, status, test_keep(t, body));
     if (t->stub_count == TEST_STUBS_MAX)
         test_fail(t, "a test can have %d stubs", TEST_STUBS_MAX);
     char *pattern = strdup(path);

@@ -30,7 +30,7 @@ struct disk_file {
     char path[DISK_PATH_SIZE];
 };
 
-static struct disk_file *file_of(sqlite3_file *base)
+static struct disk_file *disk_file_of(sqlite3_file *base)
 {
     return (struct disk_file *)base;
 }
@@ -80,18 +80,18 @@ void disk_vfs_forget(struct simulate_disk *disk)
 
 /* ---- reading and writing ---- */
 
-static int file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64 at)
+static int disk_file_read(sqlite3_file *base, void *buffer, int length, sqlite3_int64 at)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     if (!file->vfs->outside && disk_read_fails(file->vfs->disk))
         return SQLITE_IOERR_READ;
     size_t got = image_read(file->image, buffer, (size_t)length, (size_t)at);
     return got == (size_t)length ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
 
-static int file_write(sqlite3_file *base, const void *data, int length, sqlite3_int64 at)
+static int disk_file_write(sqlite3_file *base, const void *data, int length, sqlite3_int64 at)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct simulate_disk *disk = file->vfs->disk;
     if (!file->vfs->outside) {
         simulate_node_step(disk->node);
@@ -106,19 +106,19 @@ static int file_write(sqlite3_file *base, const void *data, int length, sqlite3_
     return SQLITE_OK;
 }
 
-static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
+static int disk_file_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     if (!file->vfs->outside)
         simulate_node_step(file->vfs->disk->node);
     image_resize(file->image, (size_t)size);
     return SQLITE_OK;
 }
 
-static int file_sync(sqlite3_file *base, int flags)
+static int disk_file_sync(sqlite3_file *base, int flags)
 {
     (void)flags;
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct simulate_disk *disk = file->vfs->disk;
     if (file->vfs->outside) {
         image_sync(file->image, SIZE_MAX);
@@ -134,17 +134,17 @@ static int file_sync(sqlite3_file *base, int flags)
     return SQLITE_OK;
 }
 
-static int file_size(sqlite3_file *base, sqlite3_int64 *ret)
+static int disk_file_size(sqlite3_file *base, sqlite3_int64 *ret)
 {
-    *ret = (sqlite3_int64)file_of(base)->image->seen.size;
+    *ret = (sqlite3_int64)disk_file_of(base)->image->seen.size;
     return SQLITE_OK;
 }
 
 /* ---- locks of the file ---- */
 
-static int file_lock(sqlite3_file *base, int level)
+static int disk_file_lock(sqlite3_file *base, int level)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct disk_shared *shared = file->shared;
     if (file->level >= level)
         return SQLITE_OK;
@@ -167,9 +167,9 @@ static int file_lock(sqlite3_file *base, int level)
     return SQLITE_OK;
 }
 
-static int file_unlock(sqlite3_file *base, int level)
+static int disk_file_unlock(sqlite3_file *base, int level)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct disk_shared *shared = file->shared;
     if (file->level <= level)
         return SQLITE_OK;
@@ -183,13 +183,13 @@ static int file_unlock(sqlite3_file *base, int level)
     return SQLITE_OK;
 }
 
-static int file_check_reserved_lock(sqlite3_file *base, int *ret)
+static int disk_file_check_reserved_lock(sqlite3_file *base, int *ret)
 {
-    *ret = file_of(base)->shared->writer != NULL;
+    *ret = disk_file_of(base)->shared->writer != NULL;
     return SQLITE_OK;
 }
 
-static int file_control(sqlite3_file *base, int operation, void *argument)
+static int disk_file_control(sqlite3_file *base, int operation, void *argument)
 {
     (void)base;
     (void)operation;
@@ -197,13 +197,13 @@ static int file_control(sqlite3_file *base, int operation, void *argument)
     return SQLITE_NOTFOUND;
 }
 
-static int file_sector_size(sqlite3_file *base)
+static int disk_file_sector_size(sqlite3_file *base)
 {
     (void)base;
     return (int)SIMULATE_SECTOR;
 }
 
-static int file_characteristics(sqlite3_file *base)
+static int disk_file_characteristics(sqlite3_file *base)
 {
     (void)base;
     return SQLITE_IOCAP_POWERSAFE_OVERWRITE; /* a torn write spoils nothing beside itself */
@@ -211,9 +211,9 @@ static int file_characteristics(sqlite3_file *base)
 
 /* ---- the WAL's index ---- */
 
-static int index_map(sqlite3_file *base, int number, int size, int extend, void volatile **ret)
+static int disk_index_map(sqlite3_file *base, int number, int size, int extend, void volatile **ret)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct disk_shared *shared = file->shared;
     *ret = NULL;
     if (!file->has_index)
@@ -238,9 +238,9 @@ static bool index_is_free(const struct disk_shared *shared, int at, bool exclusi
     return !shared->exclusive_locks[at] && (!exclusive || shared->shared_locks[at] == 0);
 }
 
-static int index_lock(sqlite3_file *base, int offset, int count, int flags)
+static int disk_index_lock(sqlite3_file *base, int offset, int count, int flags)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     struct disk_shared *shared = file->shared;
     bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0, lock = (flags & SQLITE_SHM_LOCK) != 0;
     unsigned *mask = exclusive ? &file->exclusive_mask : &file->shared_mask;
@@ -261,30 +261,30 @@ static int index_lock(sqlite3_file *base, int offset, int count, int flags)
     return SQLITE_OK;
 }
 
-static void index_barrier(sqlite3_file *base)
+static void disk_index_barrier(sqlite3_file *base)
 {
     (void)base; /* one thread */
 }
 
-static int index_unmap(sqlite3_file *base, int delete)
+static int disk_index_unmap(sqlite3_file *base, int delete)
 {
-    struct disk_file *file = file_of(base);
+    struct disk_file *file = disk_file_of(base);
     (void)delete; /* it is memory, and ends with its last user */
     if (!file->has_index)
         return SQLITE_OK;
-    index_lock(base, 0, DISK_SHM_LOCKS, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
-    index_lock(base, 0, DISK_SHM_LOCKS, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    disk_index_lock(base, 0, DISK_SHM_LOCKS, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+    disk_index_lock(base, 0, DISK_SHM_LOCKS, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
     file->has_index = false;
     if (--file->shared->shm_users == 0)
         index_release(file->shared);
     return SQLITE_OK;
 }
 
-static int file_close(sqlite3_file *base)
+static int disk_file_close(sqlite3_file *base)
 {
-    struct disk_file *file = file_of(base);
-    index_unmap(base, 0);
-    file_unlock(base, SQLITE_LOCK_NONE);
+    struct disk_file *file = disk_file_of(base);
+    disk_index_unmap(base, 0);
+    disk_file_unlock(base, SQLITE_LOCK_NONE);
     shared_leave(file->shared);
     if (file->delete_on_close)
         disk_remove(file->vfs->disk, file->path);
@@ -293,36 +293,36 @@ static int file_close(sqlite3_file *base)
 
 static const sqlite3_io_methods methods = {
     .iVersion = 2,
-    .xClose = file_close,
-    .xRead = file_read,
-    .xWrite = file_write,
-    .xTruncate = file_truncate,
-    .xSync = file_sync,
-    .xFileSize = file_size,
-    .xLock = file_lock,
-    .xUnlock = file_unlock,
-    .xCheckReservedLock = file_check_reserved_lock,
-    .xFileControl = file_control,
-    .xSectorSize = file_sector_size,
-    .xDeviceCharacteristics = file_characteristics,
-    .xShmMap = index_map,
-    .xShmLock = index_lock,
-    .xShmBarrier = index_barrier,
-    .xShmUnmap = index_unmap,
+    .xClose = disk_file_close,
+    .xRead = disk_file_read,
+    .xWrite = disk_file_write,
+    .xTruncate = disk_file_truncate,
+    .xSync = disk_file_sync,
+    .xFileSize = disk_file_size,
+    .xLock = disk_file_lock,
+    .xUnlock = disk_file_unlock,
+    .xCheckReservedLock = disk_file_check_reserved_lock,
+    .xFileControl = disk_file_control,
+    .xSectorSize = disk_file_sector_size,
+    .xDeviceCharacteristics = disk_file_characteristics,
+    .xShmMap = disk_index_map,
+    .xShmLock = disk_index_lock,
+    .xShmBarrier = disk_index_barrier,
+    .xShmUnmap = disk_index_unmap,
 };
 
 /* ---- the VFS ---- */
 
-static struct disk_vfs *vfs_of(sqlite3_vfs *base)
+static struct disk_vfs *disk_vfs_of(sqlite3_vfs *base)
 {
     return base->pAppData;
 }
 
-static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, int flags,
-                    int *ret_flags)
+static int disk_vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, int flags,
+                         int *ret_flags)
 {
-    struct disk_vfs *vfs = vfs_of(base);
-    struct disk_file *file = file_of(opened);
+    struct disk_vfs *vfs = disk_vfs_of(base);
+    struct disk_file *file = disk_file_of(opened);
     memset(file, 0, sizeof *file);
     if (!path || strlen(path) >= sizeof file->path)
         return SQLITE_CANTOPEN;
@@ -346,9 +346,9 @@ static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *opened, i
     return SQLITE_OK;
 }
 
-static int vfs_delete(sqlite3_vfs *base, const char *path, int sync)
+static int disk_vfs_delete(sqlite3_vfs *base, const char *path, int sync)
 {
-    struct disk_vfs *vfs = vfs_of(base);
+    struct disk_vfs *vfs = disk_vfs_of(base);
     if (!vfs->outside)
         simulate_node_step(vfs->disk->node);
     if (!disk_remove(vfs->disk, path))
@@ -358,52 +358,52 @@ static int vfs_delete(sqlite3_vfs *base, const char *path, int sync)
     return SQLITE_OK;
 }
 
-static int vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret)
+static int disk_vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret)
 {
-    const struct image *image = disk_find(vfs_of(base)->disk, path);
+    const struct image *image = disk_find(disk_vfs_of(base)->disk, path);
     *ret = image && (flags != SQLITE_ACCESS_EXISTS || image->seen.size > 0);
     return SQLITE_OK;
 }
 
-static int vfs_full_pathname(sqlite3_vfs *base, const char *path, int size, char *ret)
+static int disk_vfs_full_pathname(sqlite3_vfs *base, const char *path, int size, char *ret)
 {
     (void)base;
     snprintf(ret, (size_t)size, "%s", path);
     return SQLITE_OK;
 }
 
-static int vfs_randomness(sqlite3_vfs *base, int length, char *ret)
+static int disk_vfs_randomness(sqlite3_vfs *base, int length, char *ret)
 {
-    simulate_random(vfs_of(base)->disk->node->simulate, ret, (size_t)length);
+    simulate_random(disk_vfs_of(base)->disk->node->simulate, ret, (size_t)length);
     return length;
 }
 
-static int vfs_sleep(sqlite3_vfs *base, int us)
+static int disk_vfs_sleep(sqlite3_vfs *base, int us)
 {
-    const struct disk_vfs *vfs = vfs_of(base);
+    const struct disk_vfs *vfs = disk_vfs_of(base);
     if (!vfs->outside && simulate_node_in_job(vfs->disk->node))
         simulate_node_wait(vfs->disk->node, (int64_t)us * 1000);
     return us;
 }
 
-static int vfs_current_time_ms(sqlite3_vfs *base, sqlite3_int64 *ret)
+static int disk_vfs_current_time_ms(sqlite3_vfs *base, sqlite3_int64 *ret)
 {
     static const sqlite3_int64 unix_epoch_ms = 24405875 * (sqlite3_int64)8640000;
-    const struct simulate_node *node = vfs_of(base)->disk->node;
+    const struct simulate_node *node = disk_vfs_of(base)->disk->node;
     *ret = unix_epoch_ms + SIMULATE_WALL_MS + node->simulate->now_ns / SIMULATE_MS +
            node->wall_step_ms;
     return SQLITE_OK;
 }
 
-static int vfs_current_time(sqlite3_vfs *base, double *ret)
+static int disk_vfs_current_time(sqlite3_vfs *base, double *ret)
 {
     sqlite3_int64 ms;
-    int result = vfs_current_time_ms(base, &ms);
+    int result = disk_vfs_current_time_ms(base, &ms);
     *ret = (double)ms / 86400000.0;
     return result;
 }
 
-static int vfs_last_error(sqlite3_vfs *base, int size, char *ret)
+static int disk_vfs_last_error(sqlite3_vfs *base, int size, char *ret)
 {
     (void)base;
     (void)size;
@@ -422,15 +422,15 @@ static void register_one(struct simulate_disk *disk, struct disk_vfs *vfs, bool 
                               .mxPathname = DISK_PATH_SIZE,
                               .zName = vfs->name,
                               .pAppData = vfs,
-                              .xOpen = vfs_open,
-                              .xDelete = vfs_delete,
-                              .xAccess = vfs_access,
-                              .xFullPathname = vfs_full_pathname,
-                              .xRandomness = vfs_randomness,
-                              .xSleep = vfs_sleep,
-                              .xCurrentTime = vfs_current_time,
-                              .xCurrentTimeInt64 = vfs_current_time_ms,
-                              .xGetLastError = vfs_last_error};
+                              .xOpen = disk_vfs_open,
+                              .xDelete = disk_vfs_delete,
+                              .xAccess = disk_vfs_access,
+                              .xFullPathname = disk_vfs_full_pathname,
+                              .xRandomness = disk_vfs_randomness,
+                              .xSleep = disk_vfs_sleep,
+                              .xCurrentTime = disk_vfs_current_time,
+                              .xCurrentTimeInt64 = disk_vfs_current_time_ms,
+                              .xGetLastError = disk_vfs_last_error};
     FH_ASSERT(sqlite3_vfs_register(&vfs->base, 0) == SQLITE_OK);
 }
 

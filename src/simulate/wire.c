@@ -31,7 +31,7 @@ int64_t wire_down_ns(struct simulate_wire *wire)
 }
 
 /* Troubles come together: what recovers from one then meets the next. */
-static bool happens(struct simulate_wire *wire, unsigned in_a_million)
+static bool fault_happens(struct simulate_wire *wire, unsigned in_a_million)
 {
     struct simulate *simulate = wire->simulate;
     if (simulate->now_ns < wire->bad_until_ns && in_a_million)
@@ -76,19 +76,19 @@ enum simulate_fate wire_fate(struct simulate_wire *wire, bool towards, bool *ret
     *ret_torn = false;
     if (wire->fates)
         return fate_by_number(wire);
-    if (happens(wire, wire->faults.cut_before))
+    if (fault_happens(wire, wire->faults.cut_before))
         return FATE_CUT_BEFORE;
-    if (happens(wire, wire->faults.cut_behind))
+    if (fault_happens(wire, wire->faults.cut_behind))
         return FATE_CUT_BEHIND;
-    if (happens(wire, wire->faults.swallowed))
+    if (fault_happens(wire, wire->faults.swallowed))
         return FATE_SWALLOWED;
-    if (happens(wire, wire->faults.held))
+    if (fault_happens(wire, wire->faults.held))
         return FATE_HELD;
-    *ret_torn = towards && happens(wire, wire->faults.torn);
+    *ret_torn = towards && fault_happens(wire, wire->faults.torn);
     return *ret_torn ? FATE_CUT_BEHIND : FATE_ARRIVES;
 }
 
-static unsigned rate(struct simulate *simulate)
+static unsigned draw_wire_rate(struct simulate *simulate)
 {
     return simulate_chance(simulate, 500000) ? 0 : (unsigned)simulate_below(simulate, RATE_MAX);
 }
@@ -96,12 +96,12 @@ static unsigned rate(struct simulate *simulate)
 void wire_faults_draw(struct simulate_wire *wire)
 {
     struct simulate *simulate = wire->simulate;
-    wire->faults.cut_before = rate(simulate);
-    wire->faults.cut_behind = rate(simulate);
-    wire->faults.swallowed = rate(simulate) / 8;
-    wire->faults.held = rate(simulate) / 2;
-    wire->faults.torn = rate(simulate);
-    wire->faults.slow = rate(simulate);
+    wire->faults.cut_before = draw_wire_rate(simulate);
+    wire->faults.cut_behind = draw_wire_rate(simulate);
+    wire->faults.swallowed = draw_wire_rate(simulate) / 8;
+    wire->faults.held = draw_wire_rate(simulate) / 2;
+    wire->faults.torn = draw_wire_rate(simulate);
+    wire->faults.slow = draw_wire_rate(simulate);
     simulate_say(simulate, NULL,
                  "server: of a million messages %u cut before, %u after, %u swallowed, %u held, %u "
                  "torn, %u slow",

@@ -35,7 +35,7 @@ struct simulate_job {
     struct simulate_job *previous, *next;
 };
 
-static struct simulate_node *node_of(struct world *world)
+static struct simulate_node *node_of_world(struct world *world)
 {
     return (struct simulate_node *)world;
 }
@@ -44,18 +44,18 @@ static struct simulate_node *node_of(struct world *world)
 
 static int64_t node_monotonic_ns(struct world *world)
 {
-    return node_of(world)->simulate->now_ns;
+    return node_of_world(world)->simulate->now_ns;
 }
 
 static int64_t node_wall_ms(struct world *world)
 {
-    struct simulate_node *node = node_of(world);
+    struct simulate_node *node = node_of_world(world);
     return SIMULATE_WALL_MS + node->simulate->now_ns / SIMULATE_MS + node->wall_step_ms;
 }
 
 static void node_random(struct world *world, void *buffer, size_t length)
 {
-    simulate_random(node_of(world)->simulate, buffer, length);
+    simulate_random(node_of_world(world)->simulate, buffer, length);
 }
 
 static void timer_due(struct simulate_event *event)
@@ -71,7 +71,7 @@ static void node_timer_stop(struct world *world, struct world_timer *timer)
     struct simulate_event *event = timer->native;
     if (!event)
         return;
-    simulate_cancel(node_of(world)->simulate, event);
+    simulate_cancel(node_of_world(world)->simulate, event);
     timer->native = NULL;
     free(event);
 }
@@ -84,11 +84,11 @@ static void node_timer_start(struct world *world, struct world_timer *timer, int
     FH_ASSERT(event != NULL);
     event->fire = timer_due;
     event->owner = timer;
-    event->node = node_of(world);
+    event->node = node_of_world(world);
     event->of_process = true;
     timer->at_ns = at_ns;
     timer->native = event;
-    simulate_plan(node_of(world)->simulate, event, at_ns);
+    simulate_plan(node_of_world(world)->simulate, event, at_ns);
 }
 
 /* ---- jobs ---- */
@@ -132,7 +132,7 @@ static void job_begins(struct simulate_event *event)
 
 static void node_job(struct world *world, struct world_job *job)
 {
-    struct simulate_node *node = node_of(world);
+    struct simulate_node *node = node_of_world(world);
     struct simulate_job *pending = calloc(1, sizeof *pending);
     FH_ASSERT(pending != NULL);
     *pending = (struct simulate_job){.node = node, .job = job, .next = node->jobs};
@@ -163,7 +163,7 @@ void simulate_node_wait(struct simulate_node *node, int64_t ns)
 
 static void node_turn(struct world *world, struct world_turn *turn)
 {
-    struct simulate_node *node = node_of(world);
+    struct simulate_node *node = node_of_world(world);
     if (turn->posted)
         return;
     turn->posted = true;
@@ -174,12 +174,12 @@ static void node_turn(struct world *world, struct world_turn *turn)
 
 static void node_request(struct world *world, struct world_request *request)
 {
-    simulate_network_send(node_of(world), request);
+    simulate_network_send(node_of_world(world), request);
 }
 
 static void node_fatal(struct world *world, const char *why)
 {
-    simulate_node_crash(node_of(world), SIMULATE_KILLED, why);
+    simulate_node_crash(node_of_world(world), SIMULATE_KILLED, why);
 }
 
 static const struct world_ops node_ops = {
@@ -379,7 +379,7 @@ static void event_call(void *argument)
     event->fire(event);
 }
 
-static void fire(struct simulate *simulate)
+static void fire_next(struct simulate *simulate)
 {
     struct simulate_event *event = simulate_next(simulate);
     struct simulate_node *node = event->node;
@@ -417,7 +417,7 @@ static bool run_step(struct simulate *simulate, int64_t until_ns)
     }
     if (!next || next->at_ns > until_ns)
         return false;
-    fire(simulate);
+    fire_next(simulate);
     return true;
 }
 

@@ -10,37 +10,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum model_outcome done(PGresult **ret, const char *tag)
+static enum model_outcome answer_tag(PGresult **ret, const char *tag)
 {
     *ret = model_result(PGRES_COMMAND_OK, tag);
     return MODEL_DONE;
 }
 
-static enum model_outcome fail(PGresult **ret, const char *sqlstate, const char *message)
+static enum model_outcome answer_error(PGresult **ret, const char *sqlstate, const char *message)
 {
     *ret = model_error("ERROR", sqlstate, message);
     return MODEL_FAILED;
 }
 
 /* Within a transaction it is only a warning, unless it asks for another isolation too late. */
-static enum model_outcome begin(struct model_session *session, const char *text, PGresult **ret)
+static enum model_outcome begin_block(struct model_session *session, const char *text,
+                                      PGresult **ret)
 {
     bool serializable = strstr(text, "SERIALIZABLE") != NULL;
     bool repeatable = serializable || strstr(text, "REPEATABLE") != NULL;
     bool other = serializable != session->serializable || repeatable != session->repeatable;
     if (session->failed)
-        return fail(ret, "25P02", "current transaction is aborted");
+        return answer_error(ret, "25P02", "current transaction is aborted");
     if (session->block && session->view && other)
-        return fail(ret, "25001",
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+        return answer_error(ret, "25001",
+                            "SET TRANSACTION ISOLATION LEVEL must be called before any query");
     session->block = true;
     session->serializable = serializable;
     session->repeatable = repeatable;
     session->read_only = strstr(text, "READ ONLY") != NULL;
-    return done(ret, "BEGIN");
+    return answer_tag(ret, "BEGIN");
 }
 
-static enum model_outcome set(struct model_session *session, const char *text, PGresult **ret)
+static enum model_outcome change_setting(struct model_session *session, const char *text,
+                                         PGresult **ret)
 {
     int ms = 0;
     if (sscanf(text, "SET LOCAL lock_timeout = '%dms'", &ms) == 1 ||
@@ -54,11 +56,12 @@ static enum model_outcome set(struct model_session *session, const char *text, P
         session->idle_ms = ms;
     else if (sscanf(text, "SET statement_timeout=%d", &ms) == 1)
         session->statement_ms = ms;
-    return done(ret, "SET");
+    return answer_tag(ret, "SET");
 }
 
 /* Of the same user and application, as the engine asks. */
-static enum model_outcome terminate(struct model_session *session, const char *text, PGresult **ret)
+static enum model_outcome terminate_backend(struct model_session *session, const char *text,
+                                            PGresult **ret)
 {
     const char *where = strstr(text, "WHERE pid = ");
     int pid = 0, count = 0;
@@ -80,41 +83,41 @@ static enum model_outcome terminate(struct model_session *session, const char *t
     return MODEL_DONE;
 }
 
-static enum model_outcome control(struct model_session *session, const char *text, PGresult **ret,
-                                  bool *ret_known)
+static enum model_outcome control_statement(struct model_session *session, const char *text,
+                                            PGresult **ret, bool *ret_known)
 {
     *ret_known = true;
     if (strncmp(text, "BEGIN", 5) == 0)
-        return begin(session, text, ret);
+        return begin_block(session, text, ret);
     if (strcmp(text, "COMMIT") == 0 && !session->failed)
         return model_commit(session, ret);
     if (strcmp(text, "COMMIT") == 0 || strcmp(text, "ROLLBACK") == 0) {
         model_rollback(session);
-        return done(ret, "ROLLBACK");
+        return answer_tag(ret, "ROLLBACK");
     }
     *ret_known = !session->failed;
     if (session->failed)
-        return fail(ret, "25P02", "current transaction is aborted");
+        return answer_error(ret, "25P02", "current transaction is aborted");
     *ret_known = true;
     if (strncmp(text, "SET ", 4) == 0)
-        return set(session, text, ret);
+        return change_setting(session, text, ret);
     if (strncmp(text, "DEALLOCATE ", 11) == 0) {
         free(map_remove(&session->prepared, text + 11));
-        return done(ret, "DEALLOCATE");
+        return answer_tag(ret, "DEALLOCATE");
     }
     if (strncmp(text, "LISTEN ", 7) == 0) {
         session->listens = true;
-        return done(ret, "LISTEN");
+        return answer_tag(ret, "LISTEN");
     }
     if (strncmp(text, "SELECT pg_terminate_backend(", 28) == 0)
-        return terminate(session, text, ret);
+        return terminate_backend(session, text, ret);
     *ret_known = false;
     return MODEL_DONE;
 }
 
-static enum model_outcome run_statement(struct model_session *session,
-                                        const struct model_command *with, const char *text,
-                                        PGresult **ret)
+static enum model_outcome run_modelled(struct model_session *session,
+                                       const struct model_command *with, const char *text,
+                                       PGresult **ret)
 {
     model_by_hand *by_hand = model_ledger(text);
     if (!by_hand)
@@ -129,9 +132,9 @@ enum model_outcome model_transact(struct model_session *session, const struct mo
 {
     bool known;
     *ret = NULL;
-    enum model_outcome outcome = control(session, text, ret, &known);
+    enum model_outcome outcome = control_statement(session, text, ret, &known);
     if (!known && outcome == MODEL_DONE)
-        outcome = run_statement(session, with, text, ret);
+        outcome = run_modelled(session, with, text, ret);
     if (outcome != MODEL_FAILED)
         return outcome;
     if (session->block)

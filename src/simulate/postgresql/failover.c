@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-static void on_up(struct simulate_event *event)
+static void on_standby_up(struct simulate_event *event)
 {
     struct model_server *server = event->owner;
     server->down = false;
@@ -38,14 +38,15 @@ void model_restart(struct model_server *server)
         model_session_end(session, told ? "57P01" : NULL,
                           "terminating connection due to administrator command");
     }
-    server->up = (struct simulate_event){.fire = on_up, .owner = server, .place = server->up.place};
+    server->up =
+        (struct simulate_event){.fire = on_standby_up, .owner = server, .place = server->up.place};
     simulate_plan(simulate, &server->up, simulate->now_ns + wire_down_ns(&server->wire));
 }
 
 /* ---- a standby ---- */
 
 /* An event that came with it may come once more: whoever wrote it was told nothing. */
-static bool unborn(void *context, const char *row)
+static bool unnote_event(void *context, const char *row)
 {
     const struct model_commit *commit = context;
     struct map *born = &commit->database->born;
@@ -56,7 +57,7 @@ static bool unborn(void *context, const char *row)
     return true;
 }
 
-static bool take_back(struct model_commit *commit)
+static bool take_commit_back(struct model_commit *commit)
 {
     struct model_database *database = commit->database;
     struct model_change inverse = {0};
@@ -67,7 +68,7 @@ static bool take_back(struct model_commit *commit)
     FH_ASSERT(sqlite3changeset_invert(change->size, change->data, &inverse.size, &inverse.data) ==
               SQLITE_OK);
     model_database_change(database, inverse);
-    model_change_rows(&inverse, unborn, commit);
+    model_change_rows(&inverse, unnote_event, commit);
     return true;
 }
 
@@ -80,7 +81,7 @@ int model_lose(struct simulate_server *base, int commits_max)
     model_restart(server);
     FH_ASSERT(wanted < MODEL_NEWEST);
     while (lost < wanted && server->commits > 0 &&
-           take_back(&server->newest[--server->commits % MODEL_NEWEST]))
+           take_commit_back(&server->newest[--server->commits % MODEL_NEWEST]))
         lost++;
     simulate_say(server->simulate, NULL, "server: a standby takes over, without %d commits", lost);
     return lost;

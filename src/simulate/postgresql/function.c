@@ -14,12 +14,12 @@
 
 #include "base/error.h"
 
-static struct model_view *view_of(sqlite3_context *context)
+static struct model_view *function_view(sqlite3_context *context)
 {
     return sqlite3_user_data(context);
 }
 
-static const char *text_of(sqlite3_value *value)
+static const char *value_text(sqlite3_value *value)
 {
     const unsigned char *text = sqlite3_value_text(value);
     return text ? (const char *)text : "";
@@ -32,7 +32,7 @@ static void answer_text(sqlite3_context *context, const char *text)
 
 static void call_nextval(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct model_view *view = view_of(context);
+    struct model_view *view = function_view(context);
     (void)count, (void)values;
     if (view->replays || !view->session) {
         sqlite3_result_int64(context, 0);
@@ -46,14 +46,14 @@ static void call_place(sqlite3_context *context, int count, sqlite3_value **valu
 {
     char place[32];
     (void)count, (void)values;
-    snprintf(place, sizeof place, "(0,%lld)", (long long)++view_of(context)->database->place);
+    snprintf(place, sizeof place, "(0,%lld)", (long long)++function_view(context)->database->place);
     answer_text(context, place);
 }
 
 static void call_hash(sqlite3_context *context, int count, sqlite3_value **values)
 {
     (void)count;
-    answer_text(context, text_of(values[0]));
+    answer_text(context, value_text(values[0]));
 }
 
 static void call_schema(sqlite3_context *context, int count, sqlite3_value **values)
@@ -66,14 +66,14 @@ static void call_setting(sqlite3_context *context, int count, sqlite3_value **va
 {
     static const char *const settings[][2] = {
         {"server_version_num", "150000"}, {"fsync", "on"}, {"synchronous_commit", "on"}};
-    const char *name = text_of(values[0]);
+    const char *name = value_text(values[0]);
     (void)count;
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (strcmp(settings[i][0], name) == 0)
             answer_text(context, settings[i][1]);
     }
-    if (strcmp(name, "application_name") == 0 && view_of(context)->session)
-        answer_text(context, view_of(context)->session->application);
+    if (strcmp(name, "application_name") == 0 && function_view(context)->session)
+        answer_text(context, function_view(context)->session->application);
 }
 
 static void call_recovery(sqlite3_context *context, int count, sqlite3_value **values)
@@ -85,20 +85,20 @@ static void call_recovery(sqlite3_context *context, int count, sqlite3_value **v
 static void call_pid(sqlite3_context *context, int count, sqlite3_value **values)
 {
     (void)count, (void)values;
-    sqlite3_result_int(context, view_of(context)->session->pid);
+    sqlite3_result_int(context, function_view(context)->session->pid);
 }
 
 /* The server's own clock, which is right; in milliseconds, as an interval is here. */
 static void call_now_ms(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct simulate *simulate = view_of(context)->database->server->simulate;
+    struct simulate *simulate = function_view(context)->database->server->simulate;
     (void)count, (void)values;
     sqlite3_result_int64(context, SIMULATE_WALL_MS + simulate->now_ns / SIMULATE_MS);
 }
 
 static void call_recent(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct model_view *view = view_of(context);
+    struct model_view *view = function_view(context);
     (void)count, (void)values;
     if (!view->replays && model_has_forgotten(view->session))
         sqlite3_result_error(context, MODEL_NOT_RECENT, -1);
@@ -109,15 +109,15 @@ static void call_recent(sqlite3_context *context, int count, sqlite3_value **val
 static void lock_name(char *name, size_t size, int count, sqlite3_value **values)
 {
     if (count == 2)
-        snprintf(name, size, "advisory %s %s", text_of(values[0]), text_of(values[1]));
+        snprintf(name, size, "advisory %s %s", value_text(values[0]), value_text(values[1]));
     else
-        snprintf(name, size, "advisory %s", text_of(values[0]));
+        snprintf(name, size, "advisory %s", value_text(values[0]));
 }
 
-static void lock(sqlite3_context *context, int count, sqlite3_value **values, bool shared,
-                 bool of_session)
+static void lock_advisory(sqlite3_context *context, int count, sqlite3_value **values, bool shared,
+                          bool of_session)
 {
-    struct model_view *view = view_of(context);
+    struct model_view *view = function_view(context);
     char name[200];
     lock_name(name, sizeof name, count, values);
     if (!view->replays && !model_lock(view->session, name, shared, of_session))
@@ -128,17 +128,17 @@ static void lock(sqlite3_context *context, int count, sqlite3_value **values, bo
 
 static void call_lock(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    lock(context, count, values, false, false);
+    lock_advisory(context, count, values, false, false);
 }
 
 static void call_lock_shared(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    lock(context, count, values, true, true);
+    lock_advisory(context, count, values, true, true);
 }
 
 static void call_try_lock(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct model_session *session = view_of(context)->session;
+    struct model_session *session = function_view(context)->session;
     char name[200];
     lock_name(name, sizeof name, count, values);
     bool had = model_lock(session, name, false, true);
@@ -148,7 +148,7 @@ static void call_try_lock(sqlite3_context *context, int count, sqlite3_value **v
 
 static void call_unlock(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    struct model_session *session = view_of(context)->session;
+    struct model_session *session = function_view(context)->session;
     char name[200];
     lock_name(name, sizeof name, count, values);
     struct model_lock **at = &session->database->locks;

@@ -23,7 +23,7 @@
 
 /* One statement on the transaction's view: "i" integers, "s" texts. Its first row's first column,
  * or 0. */
-static int64_t say(struct model_view *view, const char *sql, const char *types, ...)
+static int64_t run_on_view(struct model_view *view, const char *sql, const char *types, ...)
 {
     sqlite3_stmt *statement = model_view_prepare(view, sql);
     va_list values;
@@ -42,14 +42,15 @@ static int64_t say(struct model_view *view, const char *sql, const char *types, 
 }
 
 /* Gives an event its position, and its key's former one. */
-static void place(struct model_view *view, const char *id, const char *key, const char *type,
-                  int64_t position)
+static void place_event(struct model_view *view, const char *id, const char *key, const char *type,
+                        int64_t position)
 {
-    int64_t former = say(view, "SELECT position FROM fh_place WHERE key = ?1", "s", key);
-    say(view, "UPDATE fh_outbox SET position = ?2, prev = ?3 WHERE event_id = ?1", "sii", id,
-        position, former);
+    int64_t former = run_on_view(view, "SELECT position FROM fh_place WHERE key = ?1", "s", key);
+    run_on_view(view, "UPDATE fh_outbox SET position = ?2, prev = ?3 WHERE event_id = ?1", "sii",
+                id, position, former);
     if (strcmp(type, STARTED) != 0)
-        say(view,
+        run_on_view(
+            view,
             "INSERT INTO fh_place (key, position) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET"
             " position = excluded.position",
             "si", key, position);
@@ -59,14 +60,16 @@ static void place(struct model_view *view, const char *id, const char *key, cons
 
 static void make_saga(struct model_view *view, const char *id, int64_t position)
 {
-    say(view,
+    run_on_view(
+        view,
         "INSERT INTO fh_saga (birth, number, name, input, state, status, epoch, deadline_ms,"
         " updated_ms, start_id, owner) SELECT data ->> 'birth', ?2, data ->> 'name',"
         " data ->> 'input', data ->> 'state', data ->> 'status', data ->> 'epoch',"
         " data ->> 'deadline_ms', data ->> 'updated_ms', event_id, data ->> 'owner'"
         " FROM fh_outbox WHERE event_id = ?1",
         "si", id, position);
-    say(view,
+    run_on_view(
+        view,
         "INSERT INTO fh_saga_step (birth, number, step, element, attempt, target, request, state,"
         " receiver_position) SELECT o.data ->> 'birth', ?2, t.value ->> 'step',"
         " t.value ->> 'element', t.value ->> 'attempt', t.value ->> 'target',"
@@ -98,13 +101,13 @@ static int number_fresh(struct model_session *session, PGresult *result)
 {
     static struct fresh fresh[EVENTS_MAX];
     struct model_view *view = session->view;
-    int64_t last = say(view, "SELECT position FROM fh_counter WHERE one = 1", "");
+    int64_t last = run_on_view(view, "SELECT position FROM fh_counter WHERE one = 1", "");
     int count = find_fresh(view, fresh);
     bool known = count < EVENTS_MAX && !model_lock_others(session, MODEL_DRAWING);
     for (int i = 0; i < count; i++) {
         char position[24];
         snprintf(position, sizeof position, "%lld", (long long)++last);
-        place(view, fresh[i].id, fresh[i].key, fresh[i].type, last);
+        place_event(view, fresh[i].id, fresh[i].key, fresh[i].type, last);
         if (strcmp(fresh[i].type, STARTED) == 0)
             make_saga(view, fresh[i].id, last);
         model_result_row(result, (const char *const[]){fresh[i].id, position});
@@ -112,8 +115,9 @@ static int number_fresh(struct model_session *session, PGresult *result)
         free(fresh[i].key);
         free(fresh[i].type);
     }
-    say(view, "UPDATE fh_counter SET position = ?1, drawn = coalesce(?2, drawn) WHERE one = 1",
-        known ? "ii" : "i", last, session->database->sequence);
+    run_on_view(view,
+                "UPDATE fh_counter SET position = ?1, drawn = coalesce(?2, drawn) WHERE one = 1",
+                known ? "ii" : "i", last, session->database->sequence);
     return count;
 }
 
@@ -192,8 +196,8 @@ static int count_elements(const char *array)
 }
 
 /* Where they are written: in the order of the arrays. `first`: their positions, or 0. */
-static void write_events(struct model_view *view, const struct model_command *with, int64_t seq,
-                         int64_t first)
+static void append_events(struct model_view *view, const struct model_command *with, int64_t seq,
+                          int64_t first)
 {
     static char words[7][1 << 20];
     const char *at[7];
@@ -203,13 +207,14 @@ static void write_events(struct model_view *view, const struct model_command *wi
     while (next_element(&at[0], words[0], sizeof words[0], &null[0])) {
         for (int i = 1; i < 7; i++)
             FH_ASSERT(next_element(&at[i], words[i], sizeof words[i], &null[i]));
-        say(view,
+        run_on_view(
+            view,
             "INSERT INTO fh_outbox (seq, event_id, type, version, key, time_ms, data, trace)"
             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             "isssssss", seq++, words[0], words[1], words[2], words[3], words[4], words[5],
             null[6] ? (const char *)NULL : words[6]);
         if (first)
-            place(view, words[0], words[3], words[1], first++);
+            place_event(view, words[0], words[3], words[1], first++);
     }
 }
 
@@ -222,8 +227,8 @@ static bool may_number(struct model_session *session, int64_t *ret_last, int64_t
     if (model_changed_at(&session->database->rows, COUNTER_ROW) > session->snapshot ||
         model_lock_others(session, COUNTER_ROW))
         return false;
-    *ret_last = say(view, "SELECT position FROM fh_counter WHERE one = 1", "");
-    *ret_drawn = say(view, "SELECT drawn FROM fh_counter WHERE one = 1", "");
+    *ret_last = run_on_view(view, "SELECT position FROM fh_counter WHERE one = 1", "");
+    *ret_drawn = run_on_view(view, "SELECT drawn FROM fh_counter WHERE one = 1", "");
     return true;
 }
 
@@ -243,10 +248,10 @@ static enum model_outcome by_append(struct model_session *session, const struct 
     session->database->sequence += count;
     numbers = numbers && drawn >= 0 && seq == drawn + 1;
     model_write_begin(session);
-    write_events(session->view, with, seq, numbers ? last + 1 : 0);
+    append_events(session->view, with, seq, numbers ? last + 1 : 0);
     if (numbers)
-        say(session->view, "UPDATE fh_counter SET position = ?1, drawn = ?2 WHERE one = 1", "ii",
-            last + count, drawn + count);
+        run_on_view(session->view, "UPDATE fh_counter SET position = ?1, drawn = ?2 WHERE one = 1",
+                    "ii", last + count, drawn + count);
     session->notifies |= numbers;
     enum model_outcome outcome = model_write_end(session, ret);
     if (outcome != MODEL_DONE)
@@ -280,10 +285,10 @@ static enum model_outcome by_fence(struct model_session *session, const struct m
     if (moved)
         return MODEL_DONE;
     model_result_free(*ret);
-    bool there = say(session->view,
-                     "SELECT 1 FROM fh_saga WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
-                     " AND status NOT IN ('ended', 'undone', 'abandoned')",
-                     "sss", with->values[0], with->values[1], with->values[2]);
+    bool there = run_on_view(session->view,
+                             "SELECT 1 FROM fh_saga WHERE birth = ?1 AND number = ?2 AND epoch = ?3"
+                             " AND status NOT IN ('ended', 'undone', 'abandoned')",
+                             "sss", with->values[0], with->values[1], with->values[2]);
     *ret = there ? model_error("ERROR", "40001", "The row of the saga was moved.")
                  : model_error("ERROR", LEDGER_FENCED, LEDGER_SAGA_FENCED);
     return MODEL_FAILED;

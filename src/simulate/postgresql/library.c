@@ -50,7 +50,7 @@ static PostgresPollingStatusType connect_poll(PGconn *connection)
                                             : PGRES_POLLING_WRITING;
 }
 
-static ConnStatusType status(const PGconn *connection)
+static ConnStatusType connection_status(const PGconn *connection)
 {
     return link_of_const(connection)->status;
 }
@@ -60,12 +60,12 @@ static char *error_message(const PGconn *connection)
     return (char *)(uintptr_t)link_of_const(connection)->message;
 }
 
-static void finish(PGconn *connection)
+static void connection_finish(PGconn *connection)
 {
     model_link_close(link_of(connection), true);
 }
 
-static int socket_of(const PGconn *connection)
+static int connection_socket_of(const PGconn *connection)
 {
     return link_of_const(connection)->socket.fd;
 }
@@ -128,8 +128,8 @@ static PGTransactionStatusType transaction_status(const PGconn *connection)
 
 /* ---- sending ---- */
 
-static struct model_command *add(struct model_link *link, enum model_kind kind, const char *name,
-                                 const char *text)
+static struct model_command *buffer_command(struct model_link *link, enum model_kind kind,
+                                            const char *name, const char *text)
 {
     struct model_command *command = calloc(1, sizeof *command);
     FH_ASSERT(command != NULL);
@@ -142,14 +142,14 @@ static struct model_command *add(struct model_link *link, enum model_kind kind, 
     return command;
 }
 
-static int send_prepare(PGconn *connection, const char *name, const char *sql, int count,
-                        const Oid *types)
+static int send_parse(PGconn *connection, const char *name, const char *sql, int count,
+                      const Oid *types)
 {
     struct model_link *link = link_of(connection);
     (void)count, (void)types;
     if (link->status != CONNECTION_OK)
         return 0;
-    add(link, MODEL_PARSE, name, sql);
+    buffer_command(link, MODEL_PARSE, name, sql);
     return 1;
 }
 
@@ -158,7 +158,7 @@ static int send_describe(PGconn *connection, const char *name)
     struct model_link *link = link_of(connection);
     if (link->status != CONNECTION_OK)
         return 0;
-    add(link, MODEL_DESCRIBE, name, NULL);
+    buffer_command(link, MODEL_DESCRIBE, name, NULL);
     return 1;
 }
 
@@ -169,7 +169,7 @@ static int send_prepared(PGconn *connection, const char *name, int count, const 
     (void)result_format;
     if (link->status != CONNECTION_OK)
         return 0;
-    struct model_command *command = add(link, MODEL_EXECUTE, name, NULL);
+    struct model_command *command = buffer_command(link, MODEL_EXECUTE, name, NULL);
     FH_ASSERT(count <= MODEL_PARAMETERS_MAX);
     command->count = count;
     for (int i = 0; i < count; i++) {
@@ -190,11 +190,11 @@ static int send_params(PGconn *connection, const char *sql, int count, const Oid
     FH_ASSERT(count == 0);
     if (link->status != CONNECTION_OK)
         return 0;
-    add(link, MODEL_EXECUTE, NULL, sql);
+    buffer_command(link, MODEL_EXECUTE, NULL, sql);
     return 1;
 }
 
-static int flush(PGconn *connection)
+static int connection_flush(PGconn *connection)
 {
     struct model_link *link = link_of(connection);
     if (link->status != CONNECTION_OK)
@@ -209,8 +209,8 @@ static int pipeline_sync(PGconn *connection)
     struct model_link *link = link_of(connection);
     if (link->status != CONNECTION_OK)
         return 0;
-    add(link, MODEL_SYNC, NULL, NULL);
-    return flush(connection) == 0;
+    buffer_command(link, MODEL_SYNC, NULL, NULL);
+    return connection_flush(connection) == 0;
 }
 
 static int send_query(PGconn *connection, const char *sql)
@@ -218,8 +218,8 @@ static int send_query(PGconn *connection, const char *sql)
     struct model_link *link = link_of(connection);
     if (link->status != CONNECTION_OK || link->owed > 0)
         return 0;
-    add(link, MODEL_SIMPLE, NULL, sql);
-    return flush(connection) == 0;
+    buffer_command(link, MODEL_SIMPLE, NULL, sql);
+    return connection_flush(connection) == 0;
 }
 
 /* ---- receiving ---- */
@@ -305,7 +305,7 @@ static PGresult *get_result(PGconn *connection)
     return model_error("", "", link->message);
 }
 
-static PGnotify *notifies(PGconn *connection)
+static PGnotify *next_notify(PGconn *connection)
 {
     struct model_link *link = link_of(connection);
     PGnotify *notify = NULL;
@@ -384,7 +384,7 @@ static Oid field_table(const PGresult *result, int column)
     return 0;
 }
 
-static char *value(const PGresult *result, int row, int column)
+static char *value_of_row(const PGresult *result, int row, int column)
 {
     char *text = result->values[row * result->columns + column];
     return text ? text : (char *)(uintptr_t) "";
@@ -395,9 +395,9 @@ static int is_null(const PGresult *result, int row, int column)
     return result->values[row * result->columns + column] == NULL;
 }
 
-static int length(const PGresult *result, int row, int column)
+static int result_value_length(const PGresult *result, int row, int column)
 {
-    return (int)strlen(value(result, row, column));
+    return (int)strlen(value_of_row(result, row, column));
 }
 
 static int parameter_count(const PGresult *result)
@@ -429,19 +429,19 @@ void model_library(void)
         .PQenterPipelineMode = enter_pipeline,
         .PQerrorMessage = error_message,
         .PQexitPipelineMode = exit_pipeline,
-        .PQfinish = finish,
-        .PQflush = flush,
+        .PQfinish = connection_finish,
+        .PQflush = connection_flush,
         .PQfname = field_name,
         .PQfreemem = free_memory,
         .PQftable = field_table,
         .PQftype = field_type,
         .PQgetResult = get_result,
         .PQgetisnull = is_null,
-        .PQgetlength = length,
-        .PQgetvalue = value,
+        .PQgetlength = result_value_length,
+        .PQgetvalue = value_of_row,
         .PQisBusy = is_busy,
         .PQnfields = field_count,
-        .PQnotifies = notifies,
+        .PQnotifies = next_notify,
         .PQnparams = parameter_count,
         .PQntuples = tuple_count,
         .PQparamtype = parameter_type,
@@ -449,7 +449,7 @@ void model_library(void)
         .PQresultErrorField = result_field,
         .PQresultStatus = result_status,
         .PQsendDescribePrepared = send_describe,
-        .PQsendPrepare = send_prepare,
+        .PQsendPrepare = send_parse,
         .PQsendQuery = send_query,
         .PQsendQueryParams = send_params,
         .PQsendQueryPrepared = send_prepared,
@@ -457,8 +457,8 @@ void model_library(void)
         .PQsetNoticeReceiver = set_receiver,
         .PQsetSingleRowMode = single_row_mode,
         .PQsetnonblocking = set_nonblocking,
-        .PQsocket = socket_of,
-        .PQstatus = status,
+        .PQsocket = connection_socket_of,
+        .PQstatus = connection_status,
         .PQtransactionStatus = transaction_status,
     };
 }

@@ -28,27 +28,27 @@ struct message {
 
 /* ---- at the client ---- */
 
-static void readable(struct model_link *link)
+static void wake_client(struct model_link *link)
 {
     if (!link->closed)
         simulate_socket_hold(&link->socket, WORLD_READABLE | WORLD_WRITABLE);
 }
 
-static void on_gone(struct simulate_event *event)
+static void on_pg_gone(struct simulate_event *event)
 {
     struct model_link *link = event->owner;
     link->gone = true;
-    readable(link);
+    wake_client(link);
 }
 
-static void goes(struct model_link *link, int64_t in_ns)
+static void end_stream_in(struct model_link *link, int64_t in_ns)
 {
     struct simulate *simulate = link->server->simulate;
     if (!link->gone && (!link->event.place || link->event.at_ns > simulate->now_ns + in_ns))
         simulate_plan(simulate, &link->event, simulate->now_ns + in_ns);
 }
 
-static void to_client(struct message *message)
+static void deliver_to_library(struct message *message)
 {
     struct model_link *link = message->link;
     if (message->replies) {
@@ -65,10 +65,10 @@ static void to_client(struct message *message)
         *link->notices_last = notice;
         link->notices_last = &notice->next;
     }
-    readable(link);
+    wake_client(link);
 }
 
-static void drop(struct message *message)
+static void drop_message(struct message *message)
 {
     for (struct model_reply *reply = message->replies, *next; reply; reply = next) {
         next = reply->next;
@@ -79,31 +79,31 @@ static void drop(struct message *message)
     free(message->notify);
 }
 
-static void on_arrives(struct simulate_event *event)
+static void on_pg_message(struct simulate_event *event)
 {
     struct message *message = event->owner;
     struct model_link *link = message->link;
     if (message->commands && link->session)
         link->server->backend->take(link->session, message->commands);
     else if (message->commands || link->closed || link->cut)
-        drop(message);
+        drop_message(message);
     else
-        to_client(message);
+        deliver_to_library(message);
     if (message->cuts)
         model_link_cut(link, false);
     free(message);
 }
 
-static struct message *message_new(struct model_link *link)
+static struct message *pg_message_new(struct model_link *link)
 {
     struct message *message = calloc(1, sizeof *message);
     FH_ASSERT(message != NULL);
     message->link = link;
-    message->event = (struct simulate_event){.fire = on_arrives, .owner = message};
+    message->event = (struct simulate_event){.fire = on_pg_message, .owner = message};
     return message;
 }
 
-static void travel(struct message *message, bool towards, int64_t in_ns)
+static void send_pg_message(struct message *message, bool towards, int64_t in_ns)
 {
     struct model_link *link = message->link;
     struct simulate *simulate = link->server->simulate;
@@ -116,13 +116,13 @@ static void travel(struct message *message, bool towards, int64_t in_ns)
 /* ---- the ends of a link ---- */
 
 /* The backend finds that its client is gone, behind all that it was sent. */
-static void tell_server(struct model_link *link, int64_t in_ns)
+static void send_pg_gone(struct model_link *link, int64_t in_ns)
 {
-    struct message *message = message_new(link);
+    struct message *message = pg_message_new(link);
     message->commands = calloc(1, sizeof *message->commands);
     FH_ASSERT(message->commands != NULL);
     message->commands->kind = MODEL_GONE;
-    travel(message, true, in_ns);
+    send_pg_message(message, true, in_ns);
 }
 
 void model_link_cut(struct model_link *link, bool silently)
@@ -133,8 +133,8 @@ void model_link_cut(struct model_link *link, bool silently)
     simulate_say(link->server->simulate, link->node, "its link to %d is cut%s",
                  link->session ? link->session->pid : 0,
                  silently ? ", and nobody is notified" : "");
-    goes(link, silently ? WIRE_CLIENT_FINDS_NS : wire_way_ns(&link->server->wire));
-    tell_server(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&link->server->wire));
+    end_stream_in(link, silently ? WIRE_CLIENT_FINDS_NS : wire_way_ns(&link->server->wire));
+    send_pg_gone(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&link->server->wire));
 }
 
 void model_link_close(struct model_link *link, bool heard)
@@ -145,22 +145,22 @@ void model_link_close(struct model_link *link, bool heard)
     simulate_cancel(link->server->simulate, &link->event);
     simulate_socket_close(&link->socket);
     if (!link->cut)
-        tell_server(link, heard ? wire_way_ns(&link->server->wire) : WIRE_SERVER_FINDS_NS);
+        send_pg_gone(link, heard ? wire_way_ns(&link->server->wire) : WIRE_SERVER_FINDS_NS);
     link->cut = true;
 }
 
 void model_link_ended(struct model_link *link)
 {
-    struct message *message = message_new(link);
+    struct message *message = pg_message_new(link);
     message->end = true;
     link->session = NULL;
-    travel(message, false, wire_way_ns(&link->server->wire));
+    send_pg_message(message, false, wire_way_ns(&link->server->wire));
 }
 
 /* ---- messages ---- */
 
 /* Drops what is behind a drawn command: the rest of the message never left. */
-static void tear(struct model_server *server, struct model_command *first)
+static void tear_message(struct model_server *server, struct model_command *first)
 {
     uint64_t count = 0;
     for (struct model_command *command = first; command; command = command->next)
@@ -173,33 +173,34 @@ static void tear(struct model_server *server, struct model_command *first)
     first->next = NULL;
 }
 
-static enum simulate_fate fate_of(struct model_link *link, bool towards,
-                                  struct model_command *first)
+static enum simulate_fate pg_message_fate(struct model_link *link, bool towards,
+                                          struct model_command *first)
 {
     bool torn;
     enum simulate_fate fate = wire_fate(&link->server->wire, towards, &torn);
     if (torn)
-        tear(link->server, first);
+        tear_message(link->server, first);
     return fate;
 }
 
 void model_link_send(struct model_link *link)
 {
     struct model_server *server = link->server;
-    struct message *message = message_new(link);
+    struct message *message = pg_message_new(link);
     message->commands = link->buffer;
     link->buffer = NULL;
     link->buffer_last = &link->buffer;
     if (link->cut) {
-        drop(message);
+        drop_message(message);
         free(message);
         return;
     }
-    enum simulate_fate fate = fate_of(link, true, message->commands);
+    enum simulate_fate fate = pg_message_fate(link, true, message->commands);
     bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
     if (arrives)
-        travel(message, true,
-               fate == FATE_HELD ? wire_held_ns(&server->wire) : wire_way_ns(&server->wire));
+        send_pg_message(message, true,
+                        fate == FATE_HELD ? wire_held_ns(&server->wire)
+                                          : wire_way_ns(&server->wire));
     if (fate == FATE_HELD && message->event.at_ns > server->late_until_ns)
         server->late_until_ns = message->event.at_ns;
     if (fate != FATE_ARRIVES)
@@ -208,46 +209,47 @@ void model_link_send(struct model_link *link)
         wire_refuse(&server->wire);
     if (arrives)
         return;
-    drop(message);
+    drop_message(message);
     free(message);
 }
 
 void model_link_reply(struct model_link *link, struct model_reply *first)
 {
     struct model_server *server = link->server;
-    struct message *message = message_new(link);
+    struct message *message = pg_message_new(link);
     message->replies = first;
     message->number = ++link->replied;
-    enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : fate_of(link, false, NULL);
+    enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : pg_message_fate(link, false, NULL);
     message->cuts = fate == FATE_CUT_BEHIND;
     if (fate == FATE_ARRIVES || fate == FATE_HELD || message->cuts) {
-        travel(message, false,
-               fate == FATE_HELD ? wire_held_ns(&server->wire) : wire_way_ns(&server->wire));
+        send_pg_message(message, false,
+                        fate == FATE_HELD ? wire_held_ns(&server->wire)
+                                          : wire_way_ns(&server->wire));
         return;
     }
     model_link_cut(link, fate == FATE_SWALLOWED);
     if (fate == FATE_REFUSED)
         wire_refuse(&server->wire);
-    drop(message);
+    drop_message(message);
     free(message);
 }
 
 void model_link_tell(struct model_link *link, PGnotify *notify, PGresult *farewell)
 {
-    struct message *message = message_new(link);
+    struct message *message = pg_message_new(link);
     message->notify = notify;
     message->farewell = farewell;
-    travel(message, false, wire_way_ns(&link->server->wire));
+    send_pg_message(message, false, wire_way_ns(&link->server->wire));
 }
 
 /* ---- connecting ---- */
 
-static void on_connects(struct simulate_event *event)
+static void on_pg_connects(struct simulate_event *event)
 {
     struct model_link *link = event->owner;
     struct model_server *server = link->server;
     bool refused = server->down || server->wire.refuses_until_ns > server->simulate->now_ns;
-    link->event.fire = on_gone;
+    link->event.fire = on_pg_gone;
     if (link->closed)
         return;
     if (refused) {
@@ -258,7 +260,7 @@ static void on_connects(struct simulate_event *event)
         link->status = CONNECTION_OK;
         link->session = server->backend->begin(server, link, link->database, link->application);
     }
-    readable(link);
+    wake_client(link);
 }
 
 struct model_link *model_link_new(struct model_server *server, struct simulate_node *node)
@@ -274,7 +276,7 @@ struct model_link *model_link_new(struct model_server *server, struct simulate_n
     link->input_last = &link->input;
     link->notices_last = &link->notices;
     simulate_socket_open(&link->socket, node);
-    link->event = (struct simulate_event){.fire = on_connects, .owner = link};
+    link->event = (struct simulate_event){.fire = on_pg_connects, .owner = link};
     simulate_plan(server->simulate, &link->event,
                   server->simulate->now_ns + 2 * wire_way_ns(&server->wire));
     link->next = server->links;

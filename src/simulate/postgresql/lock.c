@@ -23,7 +23,7 @@ static bool is_held_against(const struct model_session *session, const char *nam
     return false;
 }
 
-static void add(struct model_session *session, const char *name, bool shared, bool of_session)
+static void add_lock(struct model_session *session, const char *name, bool shared, bool of_session)
 {
     struct model_lock *lock = session->database->locks;
     for (; lock; lock = lock->next) {
@@ -44,7 +44,7 @@ bool model_lock_try(struct model_session *session, const char *name, bool shared
 {
     if (is_held_against(session, name, shared))
         return false;
-    add(session, name, shared, false);
+    add_lock(session, name, shared, false);
     return true;
 }
 
@@ -55,7 +55,7 @@ bool model_lock(struct model_session *session, const char *name, bool shared, bo
         session->waits_shared = shared;
         return false;
     }
-    add(session, name, shared, of_session);
+    add_lock(session, name, shared, of_session);
     return true;
 }
 
@@ -86,7 +86,7 @@ void model_unlock(struct model_session *session, bool all)
     }
 }
 
-static bool reaches(struct model_session *from, const struct model_session *to, int depth)
+static bool waits_reach(struct model_session *from, const struct model_session *to, int depth)
 {
     if (!from->waits_for[0] || depth == DEPTH_MAX)
         return false;
@@ -94,7 +94,7 @@ static bool reaches(struct model_session *from, const struct model_session *to, 
         if (lock->owner == from || (from->waits_shared && lock->shared) ||
             strcmp(lock->name, from->waits_for) != 0)
             continue;
-        if (lock->owner == to || reaches(lock->owner, to, depth + 1))
+        if (lock->owner == to || waits_reach(lock->owner, to, depth + 1))
             return true;
     }
     return false;
@@ -102,5 +102,5 @@ static bool reaches(struct model_session *from, const struct model_session *to, 
 
 bool model_lock_circle(struct model_session *session)
 {
-    return reaches(session, session, 0);
+    return waits_reach(session, session, 0);
 }

@@ -63,7 +63,7 @@ void model_result_free(PGresult *result)
     free(result);
 }
 
-static void mix(uint64_t *digest, const char *text)
+static void mix_digest(uint64_t *digest, const char *text)
 {
     for (const char *at = text; *at; at++)
         *digest = (*digest ^ (unsigned char)*at) * 1099511628211u;
@@ -73,9 +73,9 @@ static void mix(uint64_t *digest, const char *text)
 uint64_t model_digest(const PGresult *result)
 {
     uint64_t digest = 14695981039346656037u;
-    mix(&digest, result->tag);
-    mix(&digest, result->sqlstate);
+    mix_digest(&digest, result->tag);
+    mix_digest(&digest, result->sqlstate);
     for (int i = 0; i < result->rows * result->columns; i++)
-        mix(&digest, result->values[i] ? result->values[i] : "\1");
+        mix_digest(&digest, result->values[i] ? result->values[i] : "\1");
     return digest;
 }

@@ -36,7 +36,7 @@ static struct model_session *draw_session(struct model_server *server)
     return session;
 }
 
-static void on_fault(struct simulate_event *event)
+static void on_pg_fault(struct simulate_event *event)
 {
     struct model_server *server = event->owner;
     struct simulate *simulate = server->simulate;
@@ -56,36 +56,37 @@ static void on_fault(struct simulate_event *event)
                   simulate->now_ns + simulate_between(simulate, 1, server->pause_ns * 2));
 }
 
-static void faults_begin(struct simulate_server *base, int64_t until_ns, int64_t pause_ns)
+static void pg_faults_begin(struct simulate_server *base, int64_t until_ns, int64_t pause_ns)
 {
     struct model_server *server = model_server_of(base);
     struct simulate *simulate = server->simulate;
     wire_faults_draw(&server->wire);
     server->until_ns = until_ns;
     server->pause_ns = pause_ns;
-    server->fault = (struct simulate_event){.fire = on_fault, .owner = server};
+    server->fault = (struct simulate_event){.fire = on_pg_fault, .owner = server};
     if (simulate_chance(simulate, 700000))
         simulate_plan(simulate, &server->fault, simulate->now_ns + pause_ns);
 }
 
-static void faults_end(struct simulate_server *base)
+static void pg_faults_end(struct simulate_server *base)
 {
     struct model_server *server = model_server_of(base);
     wire_faults_end(&server->wire);
     simulate_cancel(server->simulate, &server->fault);
 }
 
-static void fates_begin(struct simulate_server *base, const char *fates)
+static void pg_fates_begin(struct simulate_server *base, const char *fates)
 {
     wire_fates(&model_server_of(base)->wire, fates);
 }
 
-static int64_t fates_end(struct simulate_server *base)
+static int64_t pg_fates_end(struct simulate_server *base)
 {
     return wire_fates_end(&model_server_of(base)->wire);
 }
 
-static void died(struct simulate_server *base, const struct simulate_node *node, bool power)
+static void pg_client_died(struct simulate_server *base, const struct simulate_node *node,
+                           bool power)
 {
     for (struct model_link *link = model_server_of(base)->links; link; link = link->next) {
         if (link->node == node)
@@ -95,7 +96,7 @@ static void died(struct simulate_server *base, const struct simulate_node *node,
 
 /* ---- from outside ---- */
 
-static json_t *as_json(const PGresult *result, int row)
+static json_t *result_row_json(const PGresult *result, int row)
 {
     json_t *object = json_object();
     for (int i = 0; i < result->columns; i++) {
@@ -108,7 +109,7 @@ static json_t *as_json(const PGresult *result, int row)
     return object;
 }
 
-static json_t *rows_of(struct simulate_server *base, const char *name, const char *sql,
+static json_t *pg_rows(struct simulate_server *base, const char *name, const char *sql,
                        const char **ret_why)
 {
     struct model_server *server = model_server_of(base);
@@ -119,14 +120,14 @@ static json_t *rows_of(struct simulate_server *base, const char *name, const cha
     if (statement) {
         PGresult *result = model_run(statement, sql, view->sql);
         for (int i = 0; i < result->rows; i++)
-            json_array_append_new(rows, as_json(result, i));
+            json_array_append_new(rows, result_row_json(result, i));
         model_result_free(result);
     }
     model_view_give_back(view);
     return rows;
 }
 
-static bool late(const struct simulate_server *base)
+static bool pg_is_late(const struct simulate_server *base)
 {
     const struct model_server *server = (const struct model_server *)base;
     bool is_late = server->simulate->now_ns < server->late_until_ns + WIRE_LATE_NS;
@@ -137,7 +138,7 @@ static bool late(const struct simulate_server *base)
     return is_late;
 }
 
-static int disorder(struct simulate_server *base, const char *name)
+static int pg_disorder(struct simulate_server *base, const char *name)
 {
     struct model_server *server = model_server_of(base);
     struct model_database *database = model_database(server, name);
@@ -145,7 +146,7 @@ static int disorder(struct simulate_server *base, const char *name)
     int64_t last = 0;
     int count = 0;
     size_t i;
-    json_t *event, *events = rows_of(base, name,
+    json_t *event, *events = pg_rows(base, name,
                                      "SELECT key, event_id FROM fh_outbox"
                                      " WHERE position IS NOT NULL ORDER BY key, position",
                                      &why);
@@ -163,22 +164,22 @@ static int disorder(struct simulate_server *base, const char *name)
     return count;
 }
 
-static json_t *config(const char *database)
+static json_t *pg_config(const char *database)
 {
     return json_pack("{s:s, s:s, s:s, s:i}", "host", "/model", "database", database, "user",
                      database, "connections", 4);
 }
 
 static const struct simulate_server_ops server_ops = {
-    .config = config,
-    .faults_begin = faults_begin,
-    .faults_end = faults_end,
-    .fates = fates_begin,
-    .fates_end = fates_end,
-    .late = late,
-    .disorder = disorder,
-    .died = died,
-    .rows = rows_of,
+    .config = pg_config,
+    .faults_begin = pg_faults_begin,
+    .faults_end = pg_faults_end,
+    .fates = pg_fates_begin,
+    .fates_end = pg_fates_end,
+    .late = pg_is_late,
+    .disorder = pg_disorder,
+    .died = pg_client_died,
+    .rows = pg_rows,
     .lose = model_lose,
 };
 

@@ -24,14 +24,14 @@ static void queue_reply(struct model_session *session, struct model_reply *reply
     session->replies_last = &reply->next;
 }
 
-static void answer(struct model_session *session, PGresult *result)
+static void queue_result(struct model_session *session, PGresult *result)
 {
     struct model_reply *reply = model_reply(result->status == PGRES_PIPELINE_SYNC);
     model_reply_add(reply, result);
     queue_reply(session, reply);
 }
 
-static void flush(struct model_session *session)
+static void flush_replies(struct model_session *session)
 {
     struct model_reply *first = session->replies;
     session->replies = NULL;
@@ -72,11 +72,11 @@ static void wait_for_lock(struct model_session *session)
 
 /* ---- one command ---- */
 
-static void failed(struct model_session *session, PGresult *error)
+static void queue_error(struct model_session *session, PGresult *error)
 {
     simulate_say(session->server->simulate, NULL, "server: %d: %s %s", session->pid,
                  error->sqlstate, error->message);
-    answer(session, error);
+    queue_result(session, error);
     session->skips = true;
 }
 
@@ -110,10 +110,10 @@ static void simple_ended(struct model_session *session)
 {
     queue_reply(session, session->simple);
     session->simple = NULL;
-    flush(session);
+    flush_replies(session);
 }
 
-static enum model_outcome run(struct model_session *session, PGresult **ret)
+static enum model_outcome run_session_command(struct model_session *session, PGresult **ret)
 {
     struct model_command *command = session->first;
     const char *text = command->text;
@@ -149,31 +149,31 @@ static bool is_skipped(struct model_session *session)
     enum model_kind kind = session->first->kind;
     if (!session->skips || kind == MODEL_SYNC || kind == MODEL_SIMPLE)
         return false;
-    answer(session, model_result(PGRES_PIPELINE_ABORTED, ""));
+    queue_result(session, model_result(PGRES_PIPELINE_ABORTED, ""));
     command_done(session);
     return true;
 }
 
-static void ended(struct model_session *session, PGresult *result, bool good)
+static void command_ended(struct model_session *session, PGresult *result, bool good)
 {
     enum model_kind kind = session->first->kind;
     if (kind == MODEL_SIMPLE) {
         simple_ended(session);
     } else if (kind == MODEL_SYNC) {
         if (result)
-            failed(session, result);
+            queue_error(session, result);
         session->skips = false;
-        answer(session, model_result(PGRES_PIPELINE_SYNC, ""));
-        flush(session);
+        queue_result(session, model_result(PGRES_PIPELINE_SYNC, ""));
+        flush_replies(session);
     } else if (good) {
-        answer(session, result);
+        queue_result(session, result);
     } else {
-        failed(session, result);
+        queue_error(session, result);
     }
     command_done(session);
 }
 
-static void leave(struct model_session *session)
+static void leave_session(struct model_session *session)
 {
     session->link = NULL;
     model_session_end(session, NULL, NULL);
@@ -186,13 +186,13 @@ static void on_step(struct simulate_event *event)
     if (!session->alive || !session->first)
         return;
     if (session->first->kind == MODEL_GONE) {
-        leave(session);
+        leave_session(session);
         return;
     }
     if (is_skipped(session))
         return;
     session->waits_for[0] = '\0';
-    enum model_outcome outcome = run(session, &result);
+    enum model_outcome outcome = run_session_command(session, &result);
     if (outcome == MODEL_COMMITS) {
         model_session_plan(session, model_sync_ns(session->server));
         return;
@@ -209,13 +209,13 @@ static void on_step(struct simulate_event *event)
         return;
     }
     session->waits_for[0] = '\0';
-    ended(session, result, outcome == MODEL_DONE);
+    command_ended(session, result, outcome == MODEL_DONE);
     if (session->ends_behind_commit && session->alive)
         model_session_end(session, "57P01", "terminating connection due to administrator command");
 }
 
 /* It has waited for a lock as long as it may. */
-static void on_timeout(struct simulate_event *event)
+static void on_lock_timeout(struct simulate_event *event)
 {
     struct model_session *session = event->owner;
     int64_t lock_ms = session->local_lock_ms >= 0 ? session->local_lock_ms : session->lock_ms;
@@ -232,7 +232,7 @@ static void on_timeout(struct simulate_event *event)
         model_rollback(session);
     if (session->simple)
         model_reply_add(session->simple, result);
-    ended(session, result, false);
+    command_ended(session, result, false);
 }
 
 static void on_idle(struct simulate_event *event)
@@ -261,7 +261,7 @@ static struct model_session *session_begin(struct model_server *server, struct m
     map_init(&session->prepared);
     map_init(&session->rows);
     session->step = (struct simulate_event){.fire = on_step, .owner = session};
-    session->timeout = (struct simulate_event){.fire = on_timeout, .owner = session};
+    session->timeout = (struct simulate_event){.fire = on_lock_timeout, .owner = session};
     session->idle = (struct simulate_event){.fire = on_idle, .owner = session};
     session->next = server->sessions;
     server->sessions = session;

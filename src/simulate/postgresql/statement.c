@@ -43,7 +43,7 @@ void model_bind(sqlite3_stmt *statement, const struct model_command *with)
     }
 }
 
-static void take_row(PGresult *result, sqlite3_stmt *statement)
+static void take_result_row(PGresult *result, sqlite3_stmt *statement)
 {
     const char *values[256];
     FH_ASSERT(result->columns <= 256);
@@ -71,7 +71,7 @@ static void set_tag(PGresult *result, const char *text, int changes)
         snprintf(result->tag, sizeof result->tag, "%.*s", (int)strcspn(text, " "), text);
 }
 
-static PGresult *constraint(sqlite3 *sql)
+static PGresult *constraint_result(sqlite3 *sql)
 {
     int code = sqlite3_extended_errcode(sql);
     const char *sqlstate = code == SQLITE_CONSTRAINT_NOTNULL      ? "23502"
@@ -89,7 +89,7 @@ PGresult *model_run(sqlite3_stmt *statement, const char *text, sqlite3 *sql)
     for (int i = 0; i < columns; i++)
         result->names[i] = strdup(sqlite3_column_name(statement, i));
     while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-        take_row(result, statement);
+        take_result_row(result, statement);
     sqlite3_reset(statement);
     if (code == SQLITE_DONE) {
         set_tag(result, text, sqlite3_changes(sql));
@@ -97,7 +97,7 @@ PGresult *model_run(sqlite3_stmt *statement, const char *text, sqlite3 *sql)
     }
     model_result_free(result);
     if ((code & 0xff) == SQLITE_CONSTRAINT)
-        return constraint(sql);
+        return constraint_result(sql);
     bool recent = strcmp(sqlite3_errmsg(sql), MODEL_NOT_RECENT) != 0;
     return model_error("ERROR", recent ? "XX000" : "40001", sqlite3_errmsg(sql));
 }
@@ -137,7 +137,7 @@ static bool may_have(void *context, const char *row)
     return !look->changed;
 }
 
-static bool take(void *context, const char *row)
+static bool take_row_lock(void *context, const char *row)
 {
     struct model_session *session = context;
     if (!map_get(&session->rows, row)) {
@@ -164,7 +164,7 @@ enum model_outcome model_write_end(struct model_session *session, PGresult **ret
     struct model_change change = model_view_changes(session->view);
     bool all = model_change_rows(&change, may_have, &look);
     if (all)
-        model_change_rows(&change, take, session);
+        model_change_rows(&change, take_row_lock, session);
     sqlite3_free(change.data);
     if (all) {
         session->forgotten = model_has_forgotten(session);
@@ -186,7 +186,7 @@ static bool is_schema(const char *text)
            strncmp(text, "DROP ", 5) == 0;
 }
 
-static bool has(struct model_view *view, const char *sql, const char *one, const char *two)
+static bool schema_has(struct model_view *view, const char *sql, const char *one, const char *two)
 {
     sqlite3_stmt *statement = model_view_prepare(view, sql);
     FH_ASSERT(statement != NULL);
@@ -199,7 +199,7 @@ static bool has(struct model_view *view, const char *sql, const char *one, const
 }
 
 /* "IF [NOT] EXISTS", and there is nothing to do. *ret_sql: what SQLite takes, to be freed. */
-static bool is_done(struct model_view *view, const char *text, char **ret_sql)
+static bool schema_is_done(struct model_view *view, const char *text, char **ret_sql)
 {
     static const char named[] = "SELECT 1 FROM sqlite_schema WHERE name = ?1";
     static const char column[] = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
@@ -209,23 +209,23 @@ static bool is_done(struct model_view *view, const char *text, char **ret_sql)
     if (sscanf(text, "CREATE TABLE IF NOT EXISTS %63[a-z_0-9]", one) == 1 ||
         sscanf(text, "CREATE INDEX IF NOT EXISTS %63[a-z_0-9]", one) == 1 ||
         sscanf(text, "CREATE UNIQUE INDEX IF NOT EXISTS %63[a-z_0-9]", one) == 1)
-        return has(view, named, one, NULL);
+        return schema_has(view, named, one, NULL);
     if (sscanf(text, "DROP INDEX IF EXISTS %63[a-z_0-9]", one) == 1 ||
         sscanf(text, "DROP TABLE IF EXISTS %63[a-z_0-9]", one) == 1)
-        return !has(view, named, one, NULL);
+        return !schema_has(view, named, one, NULL);
     if (sscanf(text, "ALTER TABLE %63[a-z_0-9] ADD COLUMN IF NOT EXISTS %n%63[a-z_0-9]", one, &at,
                two) != 2)
         return false;
     if (asprintf(ret_sql, "ALTER TABLE %s ADD COLUMN %s", one, text + at) < 0)
         *ret_sql = NULL;
-    return has(view, column, one, two);
+    return schema_has(view, column, one, two);
 }
 
 static enum model_outcome schema_statement(struct model_session *session, const char *text,
                                            PGresult **ret)
 {
     char *sql = NULL;
-    bool done = is_done(session->view, text, &sql);
+    bool done = schema_is_done(session->view, text, &sql);
     if (!done && !model_lock(session, MODEL_SCHEMA, false, false)) {
         free(sql);
         return MODEL_BLOCKED;
@@ -240,8 +240,8 @@ static enum model_outcome schema_statement(struct model_session *session, const 
 
 /* ---- one statement ---- */
 
-static void note(struct model_session *session, const struct model_command *with, const char *text,
-                 const PGresult *result)
+static void note_said(struct model_session *session, const struct model_command *with,
+                      const char *text, const PGresult *result)
 {
     if (!session->serializable || session->schema)
         return;
@@ -277,8 +277,9 @@ static bool lock_shared(struct model_session *session, const char *text)
     return model_lock(session, row, true, false);
 }
 
-static enum model_outcome run(struct model_session *session, const struct model_command *with,
-                              const char *text, PGresult **ret)
+static enum model_outcome run_in_view(struct model_session *session,
+                                      const struct model_command *with, const char *text,
+                                      PGresult **ret)
 {
     struct model_view *view = session->view;
     sqlite3_stmt *statement = model_view_prepare(view, text);
@@ -329,9 +330,9 @@ enum model_outcome model_statement(struct model_session *session, const struct m
     else if (is_schema(sql))
         outcome = schema_statement(session, sql, ret);
     else
-        outcome = run(session, with, sql, ret);
+        outcome = run_in_view(session, with, sql, ret);
     if (outcome == MODEL_DONE)
-        note(session, with, sql, *ret);
+        note_said(session, with, sql, *ret);
     free(sql);
     return outcome;
 }

@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "engine/postgresql/internal.h"
 
-static void forget(struct model_session *session)
+static void forget_transaction(struct model_session *session)
 {
     struct model_said *next;
     for (struct model_said *said = session->said; said; said = next) {
@@ -42,7 +42,7 @@ void model_rollback(struct model_session *session)
 {
     if (session->view)
         model_view_give_back(session->view);
-    forget(session);
+    forget_transaction(session);
 }
 
 static void notify_listeners(struct model_session *from)
@@ -79,7 +79,7 @@ enum model_outcome model_commit(struct model_session *session, PGresult **ret)
     if (session->view)
         model_database_commit(session->view, session->schema);
     session->view = NULL;
-    forget(session);
+    forget_transaction(session);
     if (notifies)
         notify_listeners(session);
     *ret = model_result(PGRES_COMMAND_OK, "COMMIT");

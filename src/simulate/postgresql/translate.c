@@ -64,7 +64,7 @@ static bool is_cut_out(const char *text)
     return strncmp(text, "ALTER TABLE", 11) == 0 && strstr(text, " SET (fillfactor");
 }
 
-static char *replaced(const char *text, const char *from, const char *to)
+static char *replace_all(const char *text, const char *from, const char *to)
 {
     struct text out;
     text_init(&out, TEXT_LENGTH_MAX);
@@ -85,7 +85,7 @@ char *model_translate(const char *text)
         return strdup("");
     char *now = strdup(text);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        char *next = replaced(now, words[i].from, words[i].to);
+        char *next = replace_all(now, words[i].from, words[i].to);
         free(now);
         now = next;
     }

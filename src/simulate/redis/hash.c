@@ -29,8 +29,8 @@ static struct served_reply *hash_length(struct served *served, int count, const 
 }
 
 /* Fields from the `first` on; how many it was. */
-static int64_t tell(struct served_reply *list, const struct served_value *value, int64_t first,
-                    int64_t most)
+static int64_t list_fields(struct served_reply *list, const struct served_value *value,
+                           int64_t first, int64_t most)
 {
     struct map_entry *entry = NULL;
     const char *name;
@@ -53,7 +53,7 @@ static struct served_reply *hash_all(struct served *served, int count, const cha
     if (!served_is_kind(value, SERVED_HASH))
         return served_wrong_kind();
     struct served_reply *list = served_list();
-    tell(list, value, 0, INT64_MAX);
+    list_fields(list, value, 0, INT64_MAX);
     return list;
 }
 
@@ -69,7 +69,7 @@ static struct served_reply *hash_scan(struct served *served, int count, const ch
     int64_t size = value ? (int64_t)value->fields.count : 0, first = strtoll(words[2], NULL, 10);
     int64_t most = size <= SMALL ? size : strtoll(words[4], NULL, 10);
     struct served_reply *reply = served_list(), *pairs = served_list();
-    int64_t next = first + tell(pairs, value, first, most);
+    int64_t next = first + list_fields(pairs, value, first, most);
     snprintf(cursor, sizeof cursor, "%lld", (long long)(next < size ? next : 0));
     served_list_add(reply, served_string(cursor));
     served_list_add(reply, pairs);

@@ -13,7 +13,7 @@
 /* ---- Keys --------------------------------------------------------------------------------------
  */
 
-static struct served_reply *type(struct served *served, int count, const char *const *words)
+static struct served_reply *type_of_key(struct served *served, int count, const char *const *words)
 {
     static const char *const names[] = {"string", "hash", "zset", "stream"};
     const struct served_value *value = served_find(served, words[1]);
@@ -21,7 +21,7 @@ static struct served_reply *type(struct served *served, int count, const char *c
     return served_status(value ? names[value->kind] : "none");
 }
 
-static struct served_reply *delete (struct served *served, int count, const char *const *words)
+static struct served_reply *delete_key(struct served *served, int count, const char *const *words)
 {
     bool there = served_find(served, words[1]) != NULL;
     if (there) {
@@ -62,13 +62,13 @@ static struct served_reply *expire_at(struct served *served, int count, const ch
     return end_at(served, words[1], strtoll(words[2], NULL, 10));
 }
 
-static struct served_reply *expire(struct served *served, int count, const char *const *words)
+static struct served_reply *expire_in(struct served *served, int count, const char *const *words)
 {
     (void)count;
     return end_at(served, words[1], served_now_ms(served) + strtoll(words[2], NULL, 10));
 }
 
-static struct served_reply *persist(struct served *served, int count, const char *const *words)
+static struct served_reply *persist_key(struct served *served, int count, const char *const *words)
 {
     struct served_value *value = served_find(served, words[1]);
     bool ends = value && value->ends_ms;
@@ -82,7 +82,7 @@ static struct served_reply *persist(struct served *served, int count, const char
 /* ---- Strings -----------------------------------------------------------------------------------
  */
 
-static struct served_reply *get(struct served *served, int count, const char *const *words)
+static struct served_reply *get_string(struct served *served, int count, const char *const *words)
 {
     const struct served_value *value = served_find(served, words[1]);
     (void)count;
@@ -91,7 +91,7 @@ static struct served_reply *get(struct served *served, int count, const char *co
     return served_string(value ? value->text : NULL);
 }
 
-static struct served_reply *set(struct served *served, int count, const char *const *words)
+static struct served_reply *set_string(struct served *served, int count, const char *const *words)
 {
     const struct served_value *before = served_find(served, words[1]);
     bool keeps = count == 4 && strcmp(words[3], "KEEPTTL") == 0;
@@ -107,7 +107,7 @@ static struct served_reply *set(struct served *served, int count, const char *co
     return served_status("OK");
 }
 
-static struct served_reply *increase(struct served *served, int count, const char *const *words)
+static struct served_reply *increase_by(struct served *served, int count, const char *const *words)
 {
     struct served_value *value = served_make(served, words[1], SERVED_STRING);
     char number[NUMBER_SIZE];
@@ -126,14 +126,9 @@ static struct served_reply *increase(struct served *served, int count, const cha
 }
 
 const struct served_command served_keys[] = {
-    {"TYPE", 2, type, false},
-    {"DEL", 2, delete, true},
-    {"PEXPIRETIME", 2, expire_time, false},
-    {"PEXPIREAT", 3, expire_at, true},
-    {"PEXPIRE", 3, expire, true},
-    {"PERSIST", 2, persist, true},
-    {"GET", 2, get, false},
-    {"SET", 3, set, true},
-    {"INCRBY", 3, increase, true},
-    {0},
+    {"TYPE", 2, type_of_key, false},        {"DEL", 2, delete_key, true},
+    {"PEXPIRETIME", 2, expire_time, false}, {"PEXPIREAT", 3, expire_at, true},
+    {"PEXPIRE", 3, expire_in, true},        {"PERSIST", 2, persist_key, true},
+    {"GET", 2, get_string, false},          {"SET", 3, set_string, true},
+    {"INCRBY", 3, increase_by, true},       {0},
 };

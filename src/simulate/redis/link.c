@@ -25,7 +25,7 @@ struct message {
     struct simulate_event event;
 };
 
-static struct served_link *find(int fd)
+static struct served_link *find_link(int fd)
 {
     struct served_link *link = the_served()->links;
     while (link && (link->closed || link->socket.fd != fd))
@@ -36,7 +36,7 @@ static struct served_link *find(int fd)
 /* ---- At the client -----------------------------------------------------------------------------
  */
 
-static void hold(struct served_link *link)
+static void hold_link(struct served_link *link)
 {
     bool readable = link->arrived.length > link->read || link->gone;
     if (!link->closed)
@@ -44,17 +44,17 @@ static void hold(struct served_link *link)
                                                 (link->connected ? WORLD_WRITABLE : 0u));
 }
 
-static void on_gone(struct simulate_event *event)
+static void on_redis_gone(struct simulate_event *event)
 {
     struct served_link *link = event->owner;
     link->gone = true;
-    hold(link);
+    hold_link(link);
 }
 
 /* ---- Messages ----------------------------------------------------------------------------------
  */
 
-static void to_server(struct message *message)
+static void deliver_to_redis(struct message *message)
 {
     struct served_link *link = message->link;
     struct served *served = link->served;
@@ -67,37 +67,37 @@ static void to_server(struct message *message)
     served_wake(served);
 }
 
-static void to_client(struct message *message)
+static void deliver_to_engine(struct message *message)
 {
     struct served_link *link = message->link;
     if (link->closed || link->cut)
         return;
     text_append(&link->arrived, message->data, message->length);
-    hold(link);
+    hold_link(link);
 }
 
-static void on_arrives(struct simulate_event *event)
+static void on_redis_message(struct simulate_event *event)
 {
     struct message *message = event->owner;
     if (message->towards)
-        to_server(message);
+        deliver_to_redis(message);
     else
-        to_client(message);
+        deliver_to_engine(message);
     if (message->cuts)
         served_link_cut(message->link, false);
     free(message->data);
     free(message);
 }
 
-static struct message *message_new(struct served_link *link, bool towards, const char *data,
-                                   size_t length)
+static struct message *redis_message_new(struct served_link *link, bool towards, const char *data,
+                                         size_t length)
 {
     struct message *message = calloc(1, sizeof *message);
     FH_ASSERT(message != NULL);
     message->link = link;
     message->towards = towards;
     message->life = link->served->life;
-    message->event = (struct simulate_event){.fire = on_arrives, .owner = message};
+    message->event = (struct simulate_event){.fire = on_redis_message, .owner = message};
     message->length = length;
     if (data) {
         message->data = malloc(length + 1);
@@ -107,7 +107,7 @@ static struct message *message_new(struct served_link *link, bool towards, const
     return message;
 }
 
-static void travel(struct message *message, int64_t in_ns)
+static void send_redis_message(struct message *message, int64_t in_ns)
 {
     struct served_link *link = message->link;
     struct simulate *simulate = link->served->simulate;
@@ -117,9 +117,9 @@ static void travel(struct message *message, int64_t in_ns)
     simulate_plan(simulate, &message->event, *last_ns);
 }
 
-static void tell_server(struct served_link *link, int64_t in_ns)
+static void send_redis_gone(struct served_link *link, int64_t in_ns)
 {
-    travel(message_new(link, true, NULL, 0), in_ns);
+    send_redis_message(redis_message_new(link, true, NULL, 0), in_ns);
 }
 
 /* ---- The ends of a link ------------------------------------------------------------------------
@@ -133,11 +133,11 @@ void served_link_cut(struct served_link *link, bool silently)
     link->cut = true;
     simulate_say(served->simulate, link->node, "its link %d is cut%s", link->number,
                  silently ? ", and nobody is notified" : "");
-    link->event.fire = on_gone;
+    link->event.fire = on_redis_gone;
     simulate_plan(served->simulate, &link->event,
                   served->simulate->now_ns +
                       (silently ? WIRE_CLIENT_FINDS_NS : wire_way_ns(&served->wire)));
-    tell_server(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&served->wire));
+    send_redis_gone(link, silently ? WIRE_SERVER_FINDS_NS : wire_way_ns(&served->wire));
 }
 
 void served_link_drop(struct served_link *link)
@@ -158,7 +158,7 @@ void served_link_close(struct served_link *link, bool heard)
     simulate_cancel(served->simulate, &link->event);
     simulate_socket_close(&link->socket);
     if (!link->cut)
-        tell_server(link, heard ? wire_way_ns(&served->wire) : WIRE_SERVER_FINDS_NS);
+        send_redis_gone(link, heard ? wire_way_ns(&served->wire) : WIRE_SERVER_FINDS_NS);
     link->cut = true;
 }
 
@@ -170,10 +170,11 @@ void served_link_answer(struct served_link *link)
         return;
     enum simulate_fate fate = link->cut ? FATE_CUT_BEFORE : wire_fate(&served->wire, false, &torn);
     if (fate == FATE_ARRIVES || fate == FATE_HELD || fate == FATE_CUT_BEHIND) {
-        struct message *message = message_new(link, false, link->output.data, link->output.length);
+        struct message *message =
+            redis_message_new(link, false, link->output.data, link->output.length);
         message->cuts = fate == FATE_CUT_BEHIND;
-        travel(message,
-               fate == FATE_HELD ? wire_held_ns(&served->wire) : wire_way_ns(&served->wire));
+        send_redis_message(message, fate == FATE_HELD ? wire_held_ns(&served->wire)
+                                                      : wire_way_ns(&served->wire));
     } else {
         served_link_cut(link, fate == FATE_SWALLOWED);
     }
@@ -187,7 +188,7 @@ void served_link_answer(struct served_link *link)
 
 static ssize_t link_send(int fd, const void *data, size_t length)
 {
-    struct served_link *link = find(fd);
+    struct served_link *link = find_link(fd);
     struct served *served = link->served;
     bool torn;
     if (link->gone) {
@@ -200,9 +201,9 @@ static ssize_t link_send(int fd, const void *data, size_t length)
     bool arrives = fate == FATE_ARRIVES || fate == FATE_CUT_BEHIND || fate == FATE_HELD;
     size_t first = torn ? (size_t)simulate_below(served->simulate, length) : length;
     if (arrives) {
-        struct message *message = message_new(link, true, data, first);
-        travel(message,
-               fate == FATE_HELD ? wire_held_ns(&served->wire) : wire_way_ns(&served->wire));
+        struct message *message = redis_message_new(link, true, data, first);
+        send_redis_message(message, fate == FATE_HELD ? wire_held_ns(&served->wire)
+                                                      : wire_way_ns(&served->wire));
         if (fate == FATE_HELD && message->event.at_ns > served->late_until_ns)
             served->late_until_ns = message->event.at_ns;
     }
@@ -215,7 +216,7 @@ static ssize_t link_send(int fd, const void *data, size_t length)
 
 static ssize_t link_receive(int fd, void *buffer, size_t size)
 {
-    struct served_link *link = find(fd);
+    struct served_link *link = find_link(fd);
     size_t there = link->arrived.length - link->read;
     if (there > size)
         there = size;
@@ -230,21 +231,21 @@ static ssize_t link_receive(int fd, void *buffer, size_t size)
         text_clear(&link->arrived);
         link->read = 0;
     }
-    hold(link);
+    hold_link(link);
     return (ssize_t)there;
 }
 
-static void on_connects(struct simulate_event *event)
+static void on_redis_connects(struct simulate_event *event)
 {
     struct served_link *link = event->owner;
     struct served *served = link->served;
     link->refused = served->down || served->wire.refuses_until_ns > served->simulate->now_ns;
     link->connected = true;
-    link->event.fire = on_gone;
+    link->event.fire = on_redis_gone;
     if (link->refused) {
         link->cut = link->gone = link->left = true;
     }
-    hold(link);
+    hold_link(link);
 }
 
 static int link_open(const struct sockaddr *address, socklen_t length, int *ret_number)
@@ -260,7 +261,7 @@ static int link_open(const struct sockaddr *address, socklen_t length, int *ret_
     text_init(&link->input, STREAM_MAX);
     text_init(&link->output, STREAM_MAX);
     simulate_socket_open(&link->socket, link->node);
-    link->event = (struct simulate_event){.fire = on_connects, .owner = link};
+    link->event = (struct simulate_event){.fire = on_redis_connects, .owner = link};
     simulate_plan(served->simulate, &link->event,
                   served->simulate->now_ns + 2 * wire_way_ns(&served->wire));
     struct served_link **end = &served->links;
@@ -273,12 +274,12 @@ static int link_open(const struct sockaddr *address, socklen_t length, int *ret_
 
 static int link_error(int fd)
 {
-    return find(fd)->refused ? ECONNREFUSED : 0;
+    return find_link(fd)->refused ? ECONNREFUSED : 0;
 }
 
 static void link_close(int fd)
 {
-    served_link_close(find(fd), true);
+    served_link_close(find_link(fd), true);
 }
 
 void served_sockets(void)

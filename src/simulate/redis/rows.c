@@ -72,21 +72,21 @@ static void bind_json(sqlite3_stmt *insert, int column, const json_t *value)
         sqlite3_bind_null(insert, column);
 }
 
-static sqlite3_stmt *prepared(sqlite3 *sql, const char *text)
+static sqlite3_stmt *prepare_insert(sqlite3 *sql, const char *text)
 {
     sqlite3_stmt *statement = NULL;
     FH_ASSERT(sqlite3_prepare_v2(sql, text, -1, &statement, NULL) == SQLITE_OK);
     return statement;
 }
 
-static void done(sqlite3_stmt *insert)
+static void insert_done(sqlite3_stmt *insert)
 {
     FH_ASSERT(sqlite3_step(insert) == SQLITE_DONE);
     sqlite3_reset(insert);
     sqlite3_clear_bindings(insert);
 }
 
-static struct served_value *value_at(struct served *served, const char *prefix, const char *name)
+static struct served_value *model_value(struct served *served, const char *prefix, const char *name)
 {
     char key[300];
     snprintf(key, sizeof key, "%.100s:fh:%.100s", prefix, name);
@@ -95,11 +95,11 @@ static struct served_value *value_at(struct served *served, const char *prefix, 
 
 static void fill_records(struct served *served, const char *prefix, sqlite3 *sql, size_t table)
 {
-    const struct served_value *hash = value_at(served, prefix, tables[table].hash);
+    const struct served_value *hash = model_value(served, prefix, tables[table].hash);
     struct map_entry *entry = NULL;
     const char *id;
     void *text;
-    sqlite3_stmt *insert = prepared(sql, tables[table].insert);
+    sqlite3_stmt *insert = prepare_insert(sql, tables[table].insert);
     while (hash && map_next(&hash->fields, &entry, &id, &text)) {
         json_t *record = NULL;
         json_parse(text, strlen(text), &record, ERROR_UNHEEDED);
@@ -110,7 +110,7 @@ static void fill_records(struct served *served, const char *prefix, sqlite3 *sql
             else
                 bind_json(insert, i + 1, json_object_get(record, column));
         }
-        done(insert);
+        insert_done(insert);
         json_decref(record);
     }
     sqlite3_finalize(insert);
@@ -118,14 +118,15 @@ static void fill_records(struct served *served, const char *prefix, sqlite3 *sql
 
 static void fill_trimmed(struct served *served, const char *prefix, sqlite3 *sql)
 {
-    const struct served_value *meta = value_at(served, prefix, "meta");
+    const struct served_value *meta = model_value(served, prefix, "meta");
     const char *text = meta ? map_get(&meta->fields, "trimmed") : NULL;
     json_t *record = NULL;
     if (!text || json_parse(text, strlen(text), &record, ERROR_UNHEEDED) != FH_OK)
         return;
-    sqlite3_stmt *insert = prepared(sql, "INSERT INTO fh_meta VALUES ('trimmed_position', ?1)");
+    sqlite3_stmt *insert =
+        prepare_insert(sql, "INSERT INTO fh_meta VALUES ('trimmed_position', ?1)");
     bind_json(insert, 1, json_object_get(record, "position"));
-    done(insert);
+    insert_done(insert);
     sqlite3_finalize(insert);
     json_decref(record);
 }
@@ -133,13 +134,14 @@ static void fill_trimmed(struct served *served, const char *prefix, sqlite3 *sql
 static void fill_events(struct served *served, const char *prefix, sqlite3 *sql)
 {
     static const char *const columns[] = {"id", "type", "key", "data", "prev"};
-    const struct served_value *counter = value_at(served, prefix, "counter"),
-                              *outbox = value_at(served, prefix, "outbox");
-    sqlite3_stmt *insert = prepared(sql, "INSERT INTO fh_counter VALUES (CAST(?1 AS INTEGER))");
+    const struct served_value *counter = model_value(served, prefix, "counter"),
+                              *outbox = model_value(served, prefix, "outbox");
+    sqlite3_stmt *insert =
+        prepare_insert(sql, "INSERT INTO fh_counter VALUES (CAST(?1 AS INTEGER))");
     sqlite3_bind_text(insert, 1, counter ? counter->text : "0", -1, SQLITE_TRANSIENT);
-    done(insert);
+    insert_done(insert);
     sqlite3_finalize(insert);
-    insert = prepared(sql, "INSERT INTO fh_outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+    insert = prepare_insert(sql, "INSERT INTO fh_outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
     for (int i = 0; outbox && i < outbox->count; i++) {
         const struct served_entry *entry = &outbox->entries[i];
         sqlite3_bind_int64(insert, 1, entry->id);
@@ -149,7 +151,7 @@ static void fill_events(struct served *served, const char *prefix, sqlite3 *sql)
                     sqlite3_bind_text(insert, k + 2, entry->words[j + 1], -1, SQLITE_TRANSIENT);
             }
         }
-        done(insert);
+        insert_done(insert);
     }
     sqlite3_finalize(insert);
 }
@@ -163,21 +165,21 @@ static void fill_key(sqlite3_stmt *insert, const char *name, const struct served
         sqlite3_bind_text(insert, 1, name, -1, SQLITE_TRANSIENT);
         sqlite3_bind_text(insert, 3, value->text, -1, SQLITE_TRANSIENT);
         sqlite3_bind_int64(insert, 5, value->ends_ms);
-        done(insert);
+        insert_done(insert);
     }
     while (value->kind == SERVED_HASH && map_next(&value->fields, &entry, &field, &text)) {
         sqlite3_bind_text(insert, 1, name, -1, SQLITE_TRANSIENT);
         sqlite3_bind_text(insert, 2, field, -1, SQLITE_TRANSIENT);
         sqlite3_bind_text(insert, 3, text, -1, SQLITE_TRANSIENT);
         sqlite3_bind_int64(insert, 5, value->ends_ms);
-        done(insert);
+        insert_done(insert);
     }
     for (int i = 0; value->kind == SERVED_SORTED && i < value->count; i++) {
         sqlite3_bind_text(insert, 1, name, -1, SQLITE_TRANSIENT);
         sqlite3_bind_text(insert, 2, value->members[i].name, -1, SQLITE_TRANSIENT);
         sqlite3_bind_int64(insert, 4, (int64_t)value->members[i].score);
         sqlite3_bind_int64(insert, 5, value->ends_ms);
-        done(insert);
+        insert_done(insert);
     }
 }
 
@@ -188,7 +190,7 @@ static void fill_keys(struct served *served, const char *prefix, sqlite3 *sql)
     void *value;
     char room[120];
     snprintf(room, sizeof room, "%.100s:kv:", prefix);
-    sqlite3_stmt *insert = prepared(sql, "INSERT INTO kv VALUES (?1, ?2, ?3, ?4, ?5)");
+    sqlite3_stmt *insert = prepare_insert(sql, "INSERT INTO kv VALUES (?1, ?2, ?3, ?4, ?5)");
     while (map_next(&served->data, &entry, &key, &value)) {
         if (strncmp(key, room, strlen(room)) == 0)
             fill_key(insert, key + strlen(room), value);
@@ -198,17 +200,17 @@ static void fill_keys(struct served *served, const char *prefix, sqlite3 *sql)
 
 static void fill_list(struct served *served, const char *prefix, sqlite3 *sql)
 {
-    const struct served_value *names = value_at(served, prefix, "keys");
-    sqlite3_stmt *insert = prepared(sql, "INSERT INTO fh_keys VALUES (?1, ?2)");
+    const struct served_value *names = model_value(served, prefix, "keys");
+    sqlite3_stmt *insert = prepare_insert(sql, "INSERT INTO fh_keys VALUES (?1, ?2)");
     for (int i = 0; names && i < names->count; i++) {
         sqlite3_bind_text(insert, 1, names->members[i].name, -1, SQLITE_TRANSIENT);
         sqlite3_bind_double(insert, 2, names->members[i].score);
-        done(insert);
+        insert_done(insert);
     }
     sqlite3_finalize(insert);
 }
 
-static json_t *row_of(sqlite3_stmt *statement)
+static json_t *table_row(sqlite3_stmt *statement)
 {
     json_t *row = json_object();
     for (int i = 0; i < sqlite3_column_count(statement); i++) {
@@ -262,7 +264,7 @@ json_t *served_rows(struct simulate_server *base, const char *prefix, const char
     }
     json_t *rows = json_array();
     while (sqlite3_step(statement) == SQLITE_ROW)
-        json_array_append_new(rows, row_of(statement));
+        json_array_append_new(rows, table_row(statement));
     sqlite3_finalize(statement);
     return rows;
 }

@@ -22,22 +22,22 @@
 /* ---- Answers in Lua ----------------------------------------------------------------------------
  */
 
-static void set_text(lua_State *lua, const char *name, const char *text)
+static void set_table_text(lua_State *lua, const char *name, const char *text)
 {
     lua51.lua_createtable(lua, 0, 1);
     lua51.lua_pushlstring(lua, text, strlen(text));
     lua51.lua_setfield(lua, -2, name);
 }
 
-static void push(lua_State *lua, const struct served_reply *reply)
+static void push_reply(lua_State *lua, const struct served_reply *reply)
 {
     lua51.lua_checkstack(lua, 8);
     switch (reply->type) {
     case '+':
-        set_text(lua, "ok", reply->text);
+        set_table_text(lua, "ok", reply->text);
         break;
     case '-':
-        set_text(lua, "err", reply->text);
+        set_table_text(lua, "err", reply->text);
         break;
     case ':':
         lua51.lua_pushnumber(lua, (lua_Number)reply->number);
@@ -48,7 +48,7 @@ static void push(lua_State *lua, const struct served_reply *reply)
     case '*':
         lua51.lua_createtable(lua, reply->count, 0);
         for (int i = 0; i < reply->count; i++) {
-            push(lua, reply->parts[i]);
+            push_reply(lua, reply->parts[i]);
             lua51.lua_rawseti(lua, -2, i + 1);
         }
         break;
@@ -57,7 +57,7 @@ static void push(lua_State *lua, const struct served_reply *reply)
     }
 }
 
-static const char *field(lua_State *lua, const char *name)
+static const char *table_field(lua_State *lua, const char *name)
 {
     lua51.lua_getfield(lua, -1, name);
     const char *text =
@@ -66,14 +66,14 @@ static const char *field(lua_State *lua, const char *name)
     return text;
 }
 
-static struct served_reply *taken(lua_State *lua);
+static struct served_reply *value_from_lua(lua_State *lua);
 
 static struct served_reply *taken_table(lua_State *lua)
 {
-    const char *text = field(lua, "err");
+    const char *text = table_field(lua, "err");
     if (text)
         return served_error(text);
-    text = field(lua, "ok");
+    text = table_field(lua, "ok");
     if (text)
         return served_status(text);
     struct served_reply *list = served_list();
@@ -81,7 +81,7 @@ static struct served_reply *taken_table(lua_State *lua)
         lua51.lua_rawgeti(lua, -1, i);
         bool ends = lua51.lua_type(lua, -1) == LUA_TNIL;
         if (!ends)
-            served_list_add(list, taken(lua));
+            served_list_add(list, value_from_lua(lua));
         lua51.lua_settop(lua, -2);
         if (ends)
             return list;
@@ -89,7 +89,7 @@ static struct served_reply *taken_table(lua_State *lua)
 }
 
 /* What is on the top, which stays there. */
-static struct served_reply *taken(lua_State *lua)
+static struct served_reply *value_from_lua(lua_State *lua)
 {
     size_t length;
     const char *text;
@@ -146,13 +146,13 @@ static void words_free(const char **words, int count)
     free((void *)words);
 }
 
-static bool call(lua_State *lua)
+static bool call_command(lua_State *lua)
 {
     int count = lua51.lua_gettop(lua);
     const char **words = words_of(lua, count);
     struct served_reply *reply = served_do(served_here(lua), count, words);
     words_free(words, count);
-    push(lua, reply);
+    push_reply(lua, reply);
     bool failed = reply->type == '-';
     served_reply_free(reply);
     return !failed;
@@ -160,23 +160,24 @@ static bool call(lua_State *lua)
 
 static int redis_call(lua_State *lua)
 {
-    return call(lua) ? 1 : lua51.lua_error(lua);
+    return call_command(lua) ? 1 : lua51.lua_error(lua);
 }
 
 static int redis_pcall(lua_State *lua)
 {
-    call(lua);
+    call_command(lua);
     return 1;
 }
 
-static int may(lua_State *lua)
+static int redis_may(lua_State *lua)
 {
     const char *name = lua51.lua_tolstring(lua, 1, NULL);
     lua51.lua_pushboolean(lua, served_command(name) != NULL);
     return 1;
 }
 
-static void give(struct served *served, lua_State *lua, const char *name, lua_CFunction function)
+static void give_function(struct served *served, lua_State *lua, const char *name,
+                          lua_CFunction function)
 {
     lua51.lua_pushlightuserdata(lua, served);
     lua51.lua_pushcclosure(lua, function, 1);
@@ -191,9 +192,9 @@ static lua_State *lua_of(struct served *served)
     FH_ASSERT(lua != NULL);
     lua51.luaL_openlibs(lua);
     lua51.lua_createtable(lua, 0, 4);
-    give(served, lua, "call", redis_call);
-    give(served, lua, "pcall", redis_pcall);
-    give(served, lua, "acl_check_cmd", may);
+    give_function(served, lua, "call", redis_call);
+    give_function(served, lua, "pcall", redis_pcall);
+    give_function(served, lua, "acl_check_cmd", redis_may);
     lua51.lua_setfield(lua, LUA_GLOBALSINDEX, "redis");
     served->lua = lua;
     return lua;
@@ -261,7 +262,7 @@ struct served_reply *served_script_run(struct served *served, int count, const c
     set_words(lua, "ARGV", count - 3, words + 3, lengths + 3);
     lua51.lua_rawgeti(lua, LUA_REGISTRYINDEX, (int)(intptr_t)script);
     bool well = lua51.lua_pcall(lua, 0, 1, 0) == 0;
-    struct served_reply *reply = taken(lua);
+    struct served_reply *reply = value_from_lua(lua);
     if (!well && reply->type != '-') { /* a mistake in it, not a command's error */
         served_fail(served, "The script fails: %.200s", reply->text ? reply->text : "");
         served_reply_free(reply);

@@ -22,7 +22,7 @@
 /* ---- One command -------------------------------------------------------------------------------
  */
 
-static struct served_reply *info(const struct served *served)
+static struct served_reply *answer_info(const struct served *served)
 {
     char text[400];
     int64_t ms = served_now_ms(served);
@@ -34,7 +34,7 @@ static struct served_reply *info(const struct served *served)
     return served_string(text);
 }
 
-static struct served_reply *settings(void)
+static struct served_reply *answer_settings(void)
 {
     struct served_reply *list = served_list();
     served_list_add(list, served_string("appendfsync"));
@@ -51,11 +51,11 @@ struct served_reply *served_serve(struct served *served, int count, const char *
     const char *second = count > 1 ? words[1] : "";
     served->transaction++;
     if (strcmp(words[0], "INFO") == 0)
-        return info(served);
+        return answer_info(served);
     if (strcmp(words[0], "PING") == 0)
         return served_status("PONG");
     if (strcmp(words[0], "CONFIG") == 0 && strcmp(second, "GET") == 0)
-        return settings();
+        return answer_settings();
     if (strcmp(words[0], "ACL") == 0 && strcmp(second, "DRYRUN") == 0)
         return served_status("OK");
     if (strcmp(words[0], "SCRIPT") == 0 && strcmp(second, "LOAD") == 0 && count == 3) {
@@ -147,7 +147,7 @@ static void on_answer(struct simulate_event *event)
         served_wake(served);
 }
 
-static void on_turn(struct simulate_event *event)
+static void on_redis_turn(struct simulate_event *event)
 {
     struct served *served = event->owner;
     int commands = 0;
@@ -172,7 +172,7 @@ static void on_turn(struct simulate_event *event)
 /* ---- What goes wrong ---------------------------------------------------------------------------
  */
 
-static void on_up(struct simulate_event *event)
+static void on_redis_up(struct simulate_event *event)
 {
     struct served *served = event->owner;
     served->down = false;
@@ -180,7 +180,7 @@ static void on_up(struct simulate_event *event)
 }
 
 /* The process ends, and one that has kept so many transactions takes its place. */
-static void die(struct served *served, int64_t kept)
+static void end_process(struct served *served, int64_t kept)
 {
     struct simulate *simulate = served->simulate;
     if (served->down)
@@ -194,11 +194,11 @@ static void die(struct served *served, int64_t kept)
         served_link_drop(link);
     served_scripts_forget(served);
     served_restore(served, kept);
-    served->up = (struct simulate_event){.fire = on_up, .owner = served};
+    served->up = (struct simulate_event){.fire = on_redis_up, .owner = served};
     simulate_plan(simulate, &served->up, simulate->now_ns + wire_down_ns(&served->wire));
 }
 
-static void restart(struct served *served)
+static void restart_process(struct served *served)
 {
     struct simulate *simulate = served->simulate;
     if (served->down)
@@ -207,10 +207,10 @@ static void restart(struct served *served)
     int64_t kept = served->synced + (int64_t)simulate_below(simulate, (uint64_t)open + 1);
     simulate_say(simulate, NULL, "server: restarts, with %lld of %lld transactions unsynced",
                  (long long)(kept - served->synced), (long long)open);
-    die(served, kept);
+    end_process(served, kept);
 }
 
-static int lose(struct simulate_server *base, int commits_max)
+static int redis_lose(struct simulate_server *base, int commits_max)
 {
     struct served *served = served_of(base);
     int wanted = 1 + (int)simulate_below(served->simulate, (uint64_t)commits_max), lost = 0;
@@ -225,7 +225,7 @@ static int lose(struct simulate_server *base, int commits_max)
         kept = transaction - 1;
     }
     simulate_say(served->simulate, NULL, "server: a replica takes over, without %d commits", lost);
-    die(served, kept);
+    end_process(served, kept);
     return lost;
 }
 
@@ -243,7 +243,7 @@ static struct served_link *draw_link(struct served *served)
     return link;
 }
 
-static void on_fault(struct simulate_event *event)
+static void on_redis_fault(struct simulate_event *event)
 {
     struct served *served = event->owner;
     struct simulate *simulate = served->simulate;
@@ -252,7 +252,7 @@ static void on_fault(struct simulate_event *event)
     if (simulate->now_ns >= served->until_ns)
         return;
     if (kind < 2)
-        restart(served);
+        restart_process(served);
     else if (kind == 2)
         wire_slow_down(&served->wire);
     else if (kind == 3)
@@ -265,31 +265,31 @@ static void on_fault(struct simulate_event *event)
                   simulate->now_ns + simulate_between(simulate, 1, served->pause_ns * 2));
 }
 
-static void faults_begin(struct simulate_server *base, int64_t until_ns, int64_t pause_ns)
+static void redis_faults_begin(struct simulate_server *base, int64_t until_ns, int64_t pause_ns)
 {
     struct served *served = served_of(base);
     struct simulate *simulate = served->simulate;
     wire_faults_draw(&served->wire);
     served->until_ns = until_ns;
     served->pause_ns = pause_ns;
-    served->fault = (struct simulate_event){.fire = on_fault, .owner = served};
+    served->fault = (struct simulate_event){.fire = on_redis_fault, .owner = served};
     if (simulate_chance(simulate, 700000))
         simulate_plan(simulate, &served->fault, simulate->now_ns + pause_ns);
 }
 
-static void faults_end(struct simulate_server *base)
+static void redis_faults_end(struct simulate_server *base)
 {
     struct served *served = served_of(base);
     wire_faults_end(&served->wire);
     simulate_cancel(served->simulate, &served->fault);
 }
 
-static void fates_begin(struct simulate_server *base, const char *fates)
+static void redis_fates_begin(struct simulate_server *base, const char *fates)
 {
     wire_fates(&served_of(base)->wire, fates);
 }
 
-static int64_t fates_end(struct simulate_server *base)
+static int64_t redis_fates_end(struct simulate_server *base)
 {
     return wire_fates_end(&served_of(base)->wire);
 }
@@ -297,7 +297,8 @@ static int64_t fates_end(struct simulate_server *base)
 /* ---- From outside ------------------------------------------------------------------------------
  */
 
-static void died(struct simulate_server *base, const struct simulate_node *node, bool power)
+static void redis_client_died(struct simulate_server *base, const struct simulate_node *node,
+                              bool power)
 {
     for (struct served_link *link = served_of(base)->links; link; link = link->next) {
         if (link->node == node)
@@ -305,35 +306,35 @@ static void died(struct simulate_server *base, const struct simulate_node *node,
     }
 }
 
-static bool late(const struct simulate_server *base)
+static bool redis_is_late(const struct simulate_server *base)
 {
     const struct served *served = (const struct served *)base;
     return served->down || served->simulate->now_ns < served->late_until_ns + WIRE_LATE_NS;
 }
 
 /* Positions are given out by the commits themselves, in their order. */
-static int disorder(struct simulate_server *base, const char *database)
+static int redis_disorder(struct simulate_server *base, const char *database)
 {
     (void)base, (void)database;
     return 0;
 }
 
-static json_t *config(const char *database)
+static json_t *redis_model_config(const char *database)
 {
     return json_pack("{s:s, s:s, s:i}", "host", "/model", "database", database, "connections", 3);
 }
 
 static const struct simulate_server_ops server_ops = {
-    .config = config,
-    .faults_begin = faults_begin,
-    .faults_end = faults_end,
-    .fates = fates_begin,
-    .fates_end = fates_end,
-    .late = late,
-    .disorder = disorder,
-    .died = died,
+    .config = redis_model_config,
+    .faults_begin = redis_faults_begin,
+    .faults_end = redis_faults_end,
+    .fates = redis_fates_begin,
+    .fates_end = redis_fates_end,
+    .late = redis_is_late,
+    .disorder = redis_disorder,
+    .died = redis_client_died,
     .rows = served_rows,
-    .lose = lose,
+    .lose = redis_lose,
 };
 
 struct simulate_server *simulate_redis_new(struct simulate *simulate,
@@ -350,7 +351,7 @@ struct simulate_server *simulate_redis_new(struct simulate *simulate,
     served->logging = true;
     map_init(&served->data);
     map_init(&served->scripts);
-    served->turn = (struct simulate_event){.fire = on_turn, .owner = served};
+    served->turn = (struct simulate_event){.fire = on_redis_turn, .owner = served};
     served->answer = (struct simulate_event){.fire = on_answer, .owner = served};
     served_begin(served);
     served_sockets();

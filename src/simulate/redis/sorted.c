@@ -15,7 +15,7 @@ static double read_score(const char *text)
     return strtod(text + (*text == '('), NULL);
 }
 
-static char *written(double score, char text[static 32])
+static char *write_score(double score, char text[static 32])
 {
     if (isinf(score))
         snprintf(text, 32, score < 0 ? "-inf" : "inf");
@@ -24,14 +24,14 @@ static char *written(double score, char text[static 32])
     return text;
 }
 
-static int compare(double score, const char *name, const struct served_member *other)
+static int compare_member(double score, const char *name, const struct served_member *other)
 {
     if (score < other->score || score > other->score)
         return score < other->score ? -1 : 1;
     return strcmp(name, other->name);
 }
 
-static int find(const struct served_value *value, const char *name)
+static int find_member(const struct served_value *value, const char *name)
 {
     for (int i = 0; value && i < value->count; i++) {
         if (strcmp(value->members[i].name, name) == 0)
@@ -56,20 +56,21 @@ static void put_in(struct served_value *value, double score, const char *name)
         FH_ASSERT(value->members != NULL);
     }
     int at = value->count++;
-    for (; at > 0 && compare(score, name, &value->members[at - 1]) < 0; at--)
+    for (; at > 0 && compare_member(score, name, &value->members[at - 1]) < 0; at--)
         value->members[at] = value->members[at - 1];
     value->members[at] = (struct served_member){score, strdup(name)};
     FH_ASSERT(value->members[at].name != NULL);
 }
 
-static struct served_reply *add(struct served *served, int count, const char *const *words)
+static struct served_reply *put_sorted_member(struct served *served, int count,
+                                              const char *const *words)
 {
     struct served_value *value = served_make(served, words[1], SERVED_SORTED);
     if (!value)
         return served_wrong_kind();
     if (count != 4)
         return served_error("ERR the model adds one member at a time");
-    int at = find(value, words[3]);
+    int at = find_member(value, words[3]);
     if (at >= 0)
         take_out(value, at);
     put_in(value, read_score(words[2]), words[3]);
@@ -84,7 +85,7 @@ static struct served_reply *take_away(struct served *served, int count, const ch
     if (!served_is_kind(value, SERVED_SORTED))
         return served_wrong_kind();
     for (int i = 2; value && i < count; i++) {
-        int at = find(value, words[i]);
+        int at = find_member(value, words[i]);
         if (at >= 0)
             take_out(value, at);
         gone += at >= 0;
@@ -96,18 +97,18 @@ static struct served_reply *take_away(struct served *served, int count, const ch
     return served_integer(gone);
 }
 
-static struct served_reply *score_of(struct served *served, int count, const char *const *words)
+static struct served_reply *member_score(struct served *served, int count, const char *const *words)
 {
     const struct served_value *value = served_find(served, words[1]);
     char text[32];
     (void)count;
     if (!served_is_kind(value, SERVED_SORTED))
         return served_wrong_kind();
-    int at = find(value, words[2]);
-    return served_string(at < 0 ? NULL : written(value->members[at].score, text));
+    int at = find_member(value, words[2]);
+    return served_string(at < 0 ? NULL : write_score(value->members[at].score, text));
 }
 
-static struct served_reply *size_of(struct served *served, int count, const char *const *words)
+static struct served_reply *set_size(struct served *served, int count, const char *const *words)
 {
     const struct served_value *value = served_find(served, words[1]);
     (void)count;
@@ -125,7 +126,7 @@ struct range {
     int64_t skip, most;
 };
 
-static bool above(const struct range *range, const struct served_member *member)
+static bool is_above(const struct range *range, const struct served_member *member)
 {
     if (!range->by_bytes) {
         double low = read_score(range->low);
@@ -135,7 +136,7 @@ static bool above(const struct range *range, const struct served_member *member)
     return *range->low == '+' ? false : order > 0 || (order == 0 && *range->low == '[');
 }
 
-static bool below(const struct range *range, const struct served_member *member)
+static bool is_below(const struct range *range, const struct served_member *member)
 {
     if (!range->by_bytes) {
         double high = read_score(range->high);
@@ -145,25 +146,26 @@ static bool below(const struct range *range, const struct served_member *member)
     return *range->high == '-' ? false : order < 0 || (order == 0 && *range->high == '[');
 }
 
-static struct served_reply *tell(const struct served_value *value, struct range range)
+static struct served_reply *list_members(const struct served_value *value, struct range range)
 {
     struct served_reply *list = served_list();
     char text[32];
     for (int i = 0; value && i < value->count && range.most != 0; i++) {
         const struct served_member *member =
             &value->members[range.last_first ? value->count - 1 - i : i];
-        if (!above(&range, member) || !below(&range, member) || range.skip-- > 0)
+        if (!is_above(&range, member) || !is_below(&range, member) || range.skip-- > 0)
             continue;
         served_list_add(list, served_string(member->name));
         if (range.scores)
-            served_list_add(list, served_string(written(member->score, text)));
+            served_list_add(list, served_string(write_score(member->score, text)));
         range.most--;
     }
     return list;
 }
 
-static struct served_reply *members(struct served *served, int count, const char *const *words,
-                                    bool by_bytes, bool last_first)
+static struct served_reply *members_between(struct served *served, int count,
+                                            const char *const *words, bool by_bytes,
+                                            bool last_first)
 {
     const struct served_value *value = served_find(served, words[1]);
     struct range range = {
@@ -181,36 +183,36 @@ static struct served_reply *members(struct served *served, int count, const char
             return served_error("ERR syntax error");
         }
     }
-    return tell(value, range);
+    return list_members(value, range);
 }
 
 static struct served_reply *by_score(struct served *served, int count, const char *const *words)
 {
-    return members(served, count, words, false, false);
+    return members_between(served, count, words, false, false);
 }
 
 static struct served_reply *by_score_last(struct served *served, int count,
                                           const char *const *words)
 {
-    return members(served, count, words, false, true);
+    return members_between(served, count, words, false, true);
 }
 
 static struct served_reply *by_bytes(struct served *served, int count, const char *const *words)
 {
-    return members(served, count, words, true, false);
+    return members_between(served, count, words, true, false);
 }
 
 static struct served_reply *by_bytes_last(struct served *served, int count,
                                           const char *const *words)
 {
-    return members(served, count, words, true, true);
+    return members_between(served, count, words, true, true);
 }
 
 const struct served_command served_sorted[] = {
-    {"ZADD", 4, add, true},
+    {"ZADD", 4, put_sorted_member, true},
     {"ZREM", 3, take_away, true},
-    {"ZSCORE", 3, score_of, false},
-    {"ZCARD", 2, size_of, false},
+    {"ZSCORE", 3, member_score, false},
+    {"ZCARD", 2, set_size, false},
     {"ZRANGEBYSCORE", 4, by_score, false},
     {"ZREVRANGEBYSCORE", 4, by_score_last, false},
     {"ZRANGEBYLEX", 4, by_bytes, false},

@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "simulate/redis/model.h"
 
-static struct served_reply *add(struct served *served, int count, const char *const *words)
+static struct served_reply *add_stream_entry(struct served *served, int count,
+                                             const char *const *words)
 {
     struct served_value *value = served_make(served, words[1], SERVED_STREAM);
     int64_t id = strtoll(words[2], NULL, 10);
@@ -37,7 +38,8 @@ static struct served_reply *add(struct served *served, int count, const char *co
     return served_string(words[2]);
 }
 
-static struct served_reply *length(struct served *served, int count, const char *const *words)
+static struct served_reply *stream_length(struct served *served, int count,
+                                          const char *const *words)
 {
     const struct served_value *value = served_find(served, words[1]);
     (void)count;
@@ -47,7 +49,7 @@ static struct served_reply *length(struct served *served, int count, const char 
 }
 
 /* XTRIM key MINID id */
-static struct served_reply *trim(struct served *served, int count, const char *const *words)
+static struct served_reply *trim_stream(struct served *served, int count, const char *const *words)
 {
     struct served_value *value = served_find(served, words[1]);
     int gone = 0;
@@ -70,7 +72,7 @@ static struct served_reply *trim(struct served *served, int count, const char *c
 }
 
 /* XRANGE key first last COUNT n; last may be "+" */
-static struct served_reply *range(struct served *served, int count, const char *const *words)
+static struct served_reply *entry_range(struct served *served, int count, const char *const *words)
 {
     const struct served_value *value = served_find(served, words[1]);
     if (!served_is_kind(value, SERVED_STREAM))
@@ -98,9 +100,9 @@ static struct served_reply *range(struct served *served, int count, const char *
 }
 
 const struct served_command served_streams[] = {
-    {"XADD", 5, add, true},
-    {"XLEN", 2, length, false},
-    {"XTRIM", 4, trim, true},
-    {"XRANGE", 6, range, false},
+    {"XADD", 5, add_stream_entry, true},
+    {"XLEN", 2, stream_length, false},
+    {"XTRIM", 4, trim_stream, true},
+    {"XRANGE", 6, entry_range, false},
     {0},
 };
