@@ -146,6 +146,28 @@ static enum fh_code redis_open(const struct store_options *options, struct world
     return FH_OK;
 }
 
+/* By INFO, which services have the right to, rather than TIME, which users of older systems do
+ * not. */
+static enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
+{
+    struct redis_words words;
+    redisReply *reply;
+    char text[32] = "";
+    redis_words_init(&words);
+    redis_word(&words, "INFO");
+    redis_word(&words, "server");
+    enum fh_code code = redis_read_one(redis_of(store), &words, &reply, error);
+    redis_words_release(&words);
+    if (code != FH_OK)
+        return code;
+    if (redis_is(reply, REDIS_REPLY_STRING))
+        redis_info_of(reply->str, "server_time_usec", text, sizeof text);
+    hiredis.freeReplyObject(reply);
+    *ret_ms = strtoll(text, NULL, 10) / 1000;
+    return *ret_ms > 0 ? FH_OK
+                       : error_set(error, FH_UNSUPPORTED, "The server does not report its time.");
+}
+
 static const struct store_ops redis_store = {
     .load = redis_load,
     .open = redis_open,

@@ -9,14 +9,17 @@
  *     call.c        calls of the script, and their outcome
  *     library.c     the client library       commit.c     committing, in groups
  *     connection.c  sockets, answers         script.c     the script that commits
- *     pool.c        choosing, reconnecting   keyvalue.c   the model (value, hash, sorted)
+ *     pool.c        choosing, reconnecting   keyvalue.c   the model's operations
+ *     name.c        names of keys            key.c        a key, and its changes
+ *     refusal.c     refusals, in words
  *     session.c     required settings        record.c     records of the ledger
- *     work.c        a unit's recorded reads  range.c      and ranges of them
+ *     work.c        beginning, giving up     range.c      and ranges of them
+ *     reads.c       a unit's recorded reads  steps.c      its steps of the script
  *     engine.c      opening and closing      ledger*.c    the rest of the ledger
  *     known.c       the cache of keys        remember.c   what a commit puts into it
  *     tls.c         TLS connections          link.c       connections for administrators
  *     list.c        the list of all keys     copy*.c      copies of the store
- *     socket.c      system calls             server.c     servers, and the users on them
+ *     socket.c      system calls
  *
  * Keys: PREFIX:kv:KEY is the service's KEY; PREFIX:fh:NAME is Freehold's.
  */
@@ -176,7 +179,8 @@ void redis_connection_close(struct redis_connection *connection);
     "it is started again: give it its rights (ACL SETUSER default off resetpass ~* &* +@all)."
 /* session.c: logs in, and checks that the server keeps the data it is given. */
 enum fh_code redis_session(struct redis_connection *connection, struct fh_error *error);
-enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error);
+/* The value of a line "NAME:VALUE" of INFO, "" if there is none. */
+void redis_info_of(const char *info, const char *name, char *ret, size_t size);
 /* pool.c */
 enum fh_code redis_connect_first(struct redis *redis, struct fh_error *error);
 
@@ -184,11 +188,11 @@ static inline bool redis_is(const redisReply *reply, int type)
 {
     return reply && reply->type == type;
 }
-/* Turns a refusal by the server into an error: FH_UNAVAILABLE if it may pass, FH_UNSUPPORTED if it
- * needs an operator. `what` was tried. */
+/* refusal.c: turns a refusal by the server into an error: FH_UNAVAILABLE if it may pass,
+ * FH_UNSUPPORTED if it needs an operator. `what` was tried. */
 enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error);
 
-/* ---- Units of work: work.c ------------------------------------------------------------------- */
+/* ---- Units of work: work.c, reads.c, steps.c ------------------------------------------------- */
 
 /* A question to the server whose answer the unit of work will depend on, unless it only `looks`. */
 struct redis_question {
@@ -251,6 +255,10 @@ enum fh_code redis_see(struct redis_work *own, struct redis_question *questions,
 enum fh_code redis_see_one(struct redis_work *own, bool looks, const redisReply **ret,
                            struct fh_error *error, const char *first, ...)
     __attribute__((sentinel));
+void redis_reads_free(struct redis_work *own);
+
+void redis_steps_init(struct redis_steps *steps);
+void redis_steps_release(struct redis_steps *steps);
 /* Begins a step of `count` words, which the caller appends to `steps->words`. */
 void redis_step(struct redis_steps *steps, char letter, int count);
 /* A command for the script, its words up to NULL. Its key must be of `kind` or not exist. */
@@ -260,7 +268,7 @@ void redis_needs(struct redis_work *own, const char *key, const char *kind);
 /* At the commit, when the kinds of all keys are known: checks that they are of these kinds, or do
  * not exist. */
 void redis_needs_check(struct redis_work *own);
-/* "PREFIX:fh:NAME", "PREFIX:kv:NAME": malloc'ed. */
+/* name.c: "PREFIX:fh:NAME", "PREFIX:kv:NAME": malloc'ed. */
 char *redis_name(const struct redis *redis, const char *room, const char *name);
 
 /* ---- Records: record.c ----------------------------------------------------------------------- */
@@ -300,7 +308,7 @@ enum fh_code redis_count(struct store_work *work, const char *order, int64_t *re
 void redis_records_write(struct redis_work *own);
 void redis_records_free(struct redis_work *own);
 
-/* ---- The model's keys: keyvalue.c ------------------------------------------------------------ */
+/* ---- The model's keys: key.c, keyvalue.c ----------------------------------------------------- */
 
 void redis_keys_free(struct redis_work *own);
 /* At the commit: checks that the keys are of the kinds that the unit of work has seen. Returns the

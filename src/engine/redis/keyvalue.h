@@ -44,6 +44,11 @@ enum fh_code redis_key_open(const struct keyvalue_view *view, const char *name,
  * is visible. */
 enum fh_code redis_key_reads(const struct keyvalue_view *view, struct redis_key *key,
                              enum keyvalue_kind wanted, bool *ret_served, struct fh_error *error);
+/* The kind of the server's content, and when it ends (0: never), whatever the unit of work has
+ * changed. */
+enum fh_code redis_key_served(const struct keyvalue_view *view, struct redis_key *key,
+                              enum keyvalue_kind *ret_kind, int64_t *ret_ends_ms,
+                              struct fh_error *error);
 /* Asks for the key's kind together with the question that will follow: `command`, the key, and the
  * words up to NULL. One round trip instead of two, or none if the key is remembered. */
 enum fh_code redis_key_ahead(const struct keyvalue_view *view, struct redis_key *key,

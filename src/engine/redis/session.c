@@ -38,45 +38,7 @@ enum question {
     QUESTIONS
 };
 
-enum fh_code redis_refused(const redisReply *reply, const char *what, struct fh_error *error)
-{
-    static const struct {
-        const char *word, *says;
-        enum fh_code code;
-    } refusals[] = {
-        {"LOADING", "it is still reading what it has kept", FH_UNAVAILABLE},
-        {"BUSY", "a script that runs too long keeps it busy", FH_UNAVAILABLE},
-        {"OOM", "its memory is full: maxmemory has to be raised, or keys removed", FH_UNAVAILABLE},
-        {"MISCONF", "it can't write to its disk", FH_UNAVAILABLE},
-        {"READONLY", "it is a replica, which takes no writes", FH_UNAVAILABLE},
-        {"MASTERDOWN", "it is a replica without its primary", FH_UNAVAILABLE},
-        {"NOREPLICAS", "too few of its replicas can be reached", FH_UNAVAILABLE},
-        {"WRONGPASS", "the user or the password is wrong", FH_UNSUPPORTED},
-        {"NOAUTH", "it asks for a user and a password, and none is configured", FH_UNSUPPORTED},
-        {"NOPERM", "its user lacks a right that the engine needs (docs/operate/engines/redis.md)",
-         FH_UNSUPPORTED},
-    };
-    const char *text = redis_is(reply, REDIS_REPLY_ERROR) ? reply->str : "";
-    size_t length = strcspn(text, " ");
-    char native[sizeof error->native];
-    snprintf(native, sizeof native, "%.*s", (int)length, text);
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        if (strcmp(native, refusals[i].word) == 0) {
-            error_set(error, refusals[i].code, "The store's Redis server refused %s: %s.", what,
-                      refusals[i].says);
-            error->retryable = refusals[i].code == FH_UNAVAILABLE;
-            memcpy(error->native, native, sizeof native);
-            return refusals[i].code;
-        }
-    }
-    /* Never the server's own words: they may repeat what it was sent. */
-    error_set(error, FH_UNAVAILABLE, "The store's Redis server refused %s with %s.", what,
-              *native ? native : "an answer that is none");
-    return FH_UNAVAILABLE;
-}
-
-/* The value of a line "NAME:VALUE" of INFO, "" if there is none. */
-static void info_of(const char *info, const char *name, char *ret, size_t size)
+void redis_info_of(const char *info, const char *name, char *ret, size_t size)
 {
     size_t length = strlen(name);
     ret[0] = '\0';
@@ -93,12 +55,12 @@ static void info_of(const char *info, const char *name, char *ret, size_t size)
 static enum fh_code check_info(const char *info, struct fh_error *error)
 {
     char version[16], policy[32], appends[8], role[16], loading[8], cluster[8];
-    info_of(info, "redis_version", version, sizeof version);
-    info_of(info, "maxmemory_policy", policy, sizeof policy);
-    info_of(info, "aof_enabled", appends, sizeof appends);
-    info_of(info, "role", role, sizeof role);
-    info_of(info, "loading", loading, sizeof loading);
-    info_of(info, "cluster_enabled", cluster, sizeof cluster);
+    redis_info_of(info, "redis_version", version, sizeof version);
+    redis_info_of(info, "maxmemory_policy", policy, sizeof policy);
+    redis_info_of(info, "aof_enabled", appends, sizeof appends);
+    redis_info_of(info, "role", role, sizeof role);
+    redis_info_of(info, "loading", loading, sizeof loading);
+    redis_info_of(info, "cluster_enabled", cluster, sizeof cluster);
     if (strtol(version, NULL, 10) < VERSION_MIN)
         return error_set(error, FH_UNSUPPORTED,
                          "The store's server is Redis %s; 7.0 is the oldest that will do.",
@@ -270,26 +232,4 @@ enum fh_code redis_session(struct redis_connection *connection, struct fh_error 
                         connection->redis->options.host, connection->redis->options.port);
     }
     return code;
-}
-
-/* By INFO, which services have the right to, rather than TIME, which users of older systems do
- * not. */
-enum fh_code redis_clock(struct store *store, int64_t *ret_ms, struct fh_error *error)
-{
-    struct redis_words words;
-    redisReply *reply;
-    char text[32] = "";
-    redis_words_init(&words);
-    redis_word(&words, "INFO");
-    redis_word(&words, "server");
-    enum fh_code code = redis_read_one(redis_of(store), &words, &reply, error);
-    redis_words_release(&words);
-    if (code != FH_OK)
-        return code;
-    if (redis_is(reply, REDIS_REPLY_STRING))
-        info_of(reply->str, "server_time_usec", text, sizeof text);
-    hiredis.freeReplyObject(reply);
-    *ret_ms = strtoll(text, NULL, 10) / 1000;
-    return *ret_ms > 0 ? FH_OK
-                       : error_set(error, FH_UNSUPPORTED, "The server does not report its time.");
 }

@@ -14,7 +14,7 @@ static enum fh_code no_key(const char *name, struct fh_error *error)
     return error_set(error, FH_NOT_FOUND, "There is no '%.100s'.", name);
 }
 
-/* Checks that the value is this one, in the form of a recorded read (work.c). */
+/* Checks that the value is this one, in the form of a recorded read (reads.c). */
 static void check_value(struct redis_work *own, struct redis_key *key)
 {
     struct redis_words *words = &own->checks.words;
