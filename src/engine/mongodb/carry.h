@@ -2,8 +2,9 @@
 #ifndef ENGINE_MONGODB_CARRY_H
 #define ENGINE_MONGODB_CARRY_H
 
-/* Shared by the three files that carry on entries: carry.c explains how, carry_record.c writes
- * documents and records, number.c gives out positions. All of it runs on a thread of the pool. */
+/* Shared by the files that carry on entries: carry.c explains how, carry_record.c writes documents
+ * and records, number.c gives out positions; both use carry_counter.c and carry_bulk.c. All of it
+ * runs on a thread of the pool. */
 
 #include "engine/mongodb/internal.h"
 
@@ -45,7 +46,7 @@ struct carry_bulk {
     bool guarded; /* one write refused because of a newer document does not stop the others */
 };
 
-/* A document's field; "" if there is none. */
+/* carry_bulk.c. A document's field; "" if there is none. */
 const char *carry_text_at(const bson_t *document, const char *name);
 bool carry_list_at(const bson_t *document, const char *name, bson_iter_t *ret);
 bool carry_document_of(const bson_iter_t *at, bson_t *ret);
@@ -67,21 +68,24 @@ void carry_bulk_begin_guarded(struct carry_bulk *bulk, const struct carrying *c,
 void carry_visit(struct carrying *c, const char *collection, const bson_t *filter, const char *sort,
                  void (*take)(struct carrying *c, const bson_t *document));
 
-/* carry_record.c */
 void carry_remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector);
+
+/* carry_counter.c */
+void carry_read_counter(struct carrying *c); /* sets the position, and whether we are fenced */
+void carry_write_counter(struct carrying *c);
 /* Runs `once`; if some of it was refused, runs it again (`again`). If something newer is still in
  * the way, reads the counter to see whether we are fenced. */
 void carry_twice(struct carrying *c, void (*once)(struct carrying *c));
+
+/* carry_record.c */
 void carry_make_documents(struct carrying *c);
 void carry_record_all(struct carrying *c);
 
 /* number.c: see the steps in carry.c. */
-void carry_read_counter(struct carrying *c); /* sets the position, and whether we are fenced */
 void carry_count_rows(struct carrying *c);
 void carry_gather_events(struct carrying *c);
 void carry_number_events(struct carrying *c);
 void carry_begin_sagas(struct carrying *c);
 void carry_write_places(struct carrying *c);
-void carry_write_counter(struct carrying *c);
 
 #endif

@@ -21,14 +21,6 @@
 #include "base/crash.h"
 #include "engine/mongodb/carry.h"
 
-void carry_remove_many(struct carry_bulk *bulk, struct carrying *c, const bson_t *selector)
-{
-    bson_error_t why;
-    bool taken =
-        mongoc.mongoc_bulk_operation_remove_many_with_opts(bulk->native, selector, NULL, &why);
-    carry_bulk_took(bulk, c, taken, &why);
-}
-
 static void append_late(bson_t *selector, bool is_so)
 {
     bson_t late;
@@ -206,26 +198,6 @@ static void record_once(struct carrying *c)
             record_one(c, &bulks, &write, item->order);
     }
     carry_bulks_end(c, &bulks);
-}
-
-/* A refused insert may have met a late copy that arrived in between: the second try finds that. If
- * it is refused, too, the record is newer: another process has the store, or this entry itself
- * comes late. */
-void carry_twice(struct carrying *c, void (*once)(struct carrying *c))
-{
-    c->newer = false;
-    once(c);
-    if (c->newer) {
-        c->newer = false;
-        c->again = true;
-        once(c);
-        c->again = false;
-    }
-    if (c->newer) {
-        int64_t position = c->carry->position;
-        carry_read_counter(c);
-        c->carry->position = position;
-    }
 }
 
 void carry_make_documents(struct carrying *c)

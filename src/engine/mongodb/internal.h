@@ -16,7 +16,8 @@
  *     claim.c     who owns the store    record.c      why a late write loses
  *     engine.c    opening and closing   copy.c        copying the store
  *     left.c      checking an entry     copy_begin.c  why only one copier wins
- *     back.c      undoing a late write  carry_record.c, number.c   steps of carry.c
+ *     back.c      undoing a late write  carry_*.c     parts and steps of carry.c
+ *     places.c    last positions        number.c      steps of it that give out positions
  *
  * Wherever possible, no file searches a collection that grows: FerretDB 1 on SQLite scans all of
  * it, even for one _id.
@@ -469,7 +470,7 @@ extern const struct ledger_ops mongodb_ledger;
 extern const struct copied_ops mongodb_copied_ledger;
 extern const struct copied_documents_ops mongodb_copied_documents;
 
-/* ---- records.c ---- */
+/* ---- records.c, places.c ---- */
 
 extern const struct record_ops mongodb_records;
 /* From ledger.c. */
