@@ -53,7 +53,7 @@ struct store_replicas {
     bool said_mute; /* that the primary reports no position was reported */
     uint64_t reads;
     void (*told)(const char *sentence);
-    struct fiber_queue lookers; /* readers that wait for the check, and store_replicas_close */
+    struct fiber_queue lookers; /* readers that wait for the check, and replicas_close */
 };
 
 /* ---- checking -------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static void reach(struct store_replicas *replicas, struct replica *replica)
         return;
     }
     say_unreached(replicas, replica, "It is of another store.");
-    store_close(store);
+    store_close_alone(store);
 }
 
 static void look(struct store_replicas *replicas)
@@ -297,7 +297,7 @@ enum fh_code store_replicas_open(struct store *store, const struct store_options
     return FH_OK;
 }
 
-void store_replicas_close(struct store_replicas *replicas)
+static void replicas_close(struct store_replicas *replicas)
 {
     if (!replicas)
         return;
@@ -306,8 +306,14 @@ void store_replicas_close(struct store_replicas *replicas)
         fiber_wait(&replicas->lookers);
     for (int i = 0; i < replicas->count; i++) {
         if (replicas->all[i].store)
-            store_close(replicas->all[i].store);
+            store_close_alone(replicas->all[i].store);
         json_decref(replicas->all[i].server);
     }
     free(replicas);
+}
+
+void store_close(struct store *store)
+{
+    replicas_close(store->replicas);
+    store_close_alone(store);
 }

@@ -30,6 +30,5 @@ struct store_replicas_view {
     bool primary_gone;
 };
 void store_replicas_view(const struct store *store, struct store_replicas_view *ret);
-void store_replicas_close(struct store_replicas *replicas); /* NULL is fine */
 
 #endif

@@ -9,7 +9,6 @@
 #include "store/notifier.h"
 #include "store/ledger.h"
 #include "store/relational/relational.h"
-#include "store/replica.h"
 #include "store/sequence.h"
 
 void store_init(struct store *store, const struct engine *engine,
@@ -161,9 +160,8 @@ void store_hold_ended(struct store *store)
 
 /* ---- closing --------------------------------------------------------------------------------- */
 
-void store_close(struct store *store)
+void store_close_alone(struct store *store)
 {
-    store_replicas_close(store->replicas);
     store_sequencer_close(store);
     store_notifier_close(store);
     relational_cache_free(store->relational);

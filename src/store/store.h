@@ -251,6 +251,8 @@ static inline void store_rollback(struct store_work *work)
         store_hold_ended(store);
 }
 void store_close(struct store *store);
+/* One that has no replicas: store_close without them. */
+void store_close_alone(struct store *store);
 
 /* Asks the engine's sequencer, in one call for all that ask at the same time. Returns when all of
  * `placed` have their positions, or with FH_UNAVAILABLE: then some may stay 0, and it is retried

@@ -31,6 +31,10 @@ enum fh_code engine_collection_read(struct store_work *work, const char *name,
 /* Which of the collection's indexes is on `path`, or -1. */
 int engine_field(const struct engine_collection *collection, const char *path);
 
+/* FH_NOT_FOUND when there is no such document. */
+enum fh_code engine_get(struct store_work *work, const char *name, const char *id, json_t **ret,
+                        struct fh_error *error);
+
 /* Replaces the keys of the old document by those of the new one. Either may be NULL: the document
  * is inserted, removed. */
 enum fh_code engine_field_change(struct store_work *work, const char *collection, const char *field,

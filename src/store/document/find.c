@@ -63,8 +63,7 @@ static enum fh_code read_after(struct finder *finder, struct fh_error *error)
     if (!after || finder->page.order.count == 0)
         return FH_OK;
     json_t *document = NULL;
-    enum fh_code code =
-        document_sql.get(finder->work, finder->collection.name, after, &document, error);
+    enum fh_code code = engine_get(finder->work, finder->collection.name, after, &document, error);
     if (!code || code == FH_NOT_FOUND)
         code = page_after(&finder->page, finder->collection.name, document, error);
     if (!code && finder->page.order.count == 1)

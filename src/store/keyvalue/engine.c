@@ -42,135 +42,16 @@ static enum fh_code engine_prepare(struct store_work *work, struct fh_error *err
     return code;
 }
 
-enum fh_code keyvalue_run(const struct keyvalue_view *view, const char *sql,
-                          const struct sql_value *values, int count, int64_t *ret_changes,
-                          struct fh_error *error)
-{
-    return sql_run(view->work, sql, values, count, NULL, NULL, ret_changes, error);
-}
-
-enum fh_code keyvalue_run_on(const struct keyvalue_view *view, const char *sql, int64_t number,
-                             int64_t *ret_changes, struct fh_error *error)
-{
-    const struct sql_value value = sql_integer(number);
-    return keyvalue_run(view, sql, &value, 1, ret_changes, error);
-}
-
-bool keyvalue_read_integer(void *context, const struct sql_row *row)
-{
-    *(int64_t *)context = row->values[0].integer;
-    return false;
-}
-
 /* ---- Keys ------------------------------------------------------------------------------------ */
-
-struct head {
-    int64_t number;
-    enum keyvalue_kind kind; /* NONE: there is no row, and number is 0 */
-    int64_t ends_ms;         /* 0: never */
-    bool ended;              /* the row exists, but the key has expired */
-};
-
-static bool read_head(void *context, const struct sql_row *row)
-{
-    struct head *head = context;
-    head->number = row->values[0].integer;
-    head->kind = (enum keyvalue_kind)row->values[1].integer;
-    head->ends_ms = row->values[2].integer; /* SQL's NULL: 0 */
-    return false;
-}
-
-static enum fh_code head_get(const struct keyvalue_view *view, const char *key, struct head *head,
-                             struct fh_error *error)
-{
-    const struct sql_value value = sql_text(key);
-    *head = (struct head){.kind = KEYVALUE_NONE};
-    enum fh_code code = sql_run(view->work, "SELECT number, kind, ends FROM kv_key WHERE key = ?1",
-                                &value, 1, read_head, head, NULL, error);
-    head->ended = head->ends_ms && head->ends_ms <= view->now_ms;
-    return code;
-}
-
-static bool is_there(const struct head *head)
-{
-    return head->kind != KEYVALUE_NONE && !head->ended;
-}
-
-enum fh_code keyvalue_head_read(const struct keyvalue_view *view, const char *key,
-                                enum keyvalue_kind wanted, int64_t *ret_number,
-                                struct fh_error *error)
-{
-    struct head head;
-    *ret_number = 0;
-    enum fh_code code = head_get(view, key, &head, error);
-    if (code || !is_there(&head))
-        return code;
-    if (head.kind != wanted)
-        return keyvalue_kind_error(key, head.kind, wanted, error);
-    *ret_number = head.number;
-    return FH_OK;
-}
-
-/* Ends a lifetime: one row, however large the key is. */
-static enum fh_code bury(const struct keyvalue_view *view, const struct head *head,
-                         struct fh_error *error)
-{
-    enum fh_code code = FH_OK;
-    if (head->kind != KEYVALUE_VALUE)
-        code = keyvalue_run_on(view, "INSERT INTO kv_gone (number) VALUES (?1)", head->number, NULL,
-                               error);
-    if (!code)
-        code = keyvalue_run_on(view, "DELETE FROM kv_key WHERE number = ?1", head->number, NULL,
-                               error);
-    return code;
-}
-
-static enum fh_code head_insert(const struct keyvalue_view *view, const char *key,
-                                enum keyvalue_kind kind, const char *text, int64_t *ret_number,
-                                struct fh_error *error)
-{
-    const struct sql_value values[] = {sql_text(key), sql_integer(kind), sql_text(text)};
-    return sql_run(view->work,
-                   "INSERT INTO kv_key (key, kind, value) VALUES (?1, ?2, ?3) RETURNING number",
-                   values, 3, keyvalue_read_integer, ret_number, NULL, error);
-}
-
-enum fh_code keyvalue_head_make(const struct keyvalue_view *view, const char *key,
-                                enum keyvalue_kind wanted, int64_t *ret_number,
-                                struct fh_error *error)
-{
-    struct head head;
-    enum fh_code code = head_get(view, key, &head, error);
-    *ret_number = head.number;
-    if (code)
-        return code;
-    if (is_there(&head))
-        return head.kind == wanted ? FH_OK : keyvalue_kind_error(key, head.kind, wanted, error);
-    if (head.ended)
-        code = bury(view, &head, error);
-    return code ? code : head_insert(view, key, wanted, NULL, ret_number, error);
-}
-
-enum fh_code keyvalue_end_if_empty(const struct keyvalue_view *view, const char *sql,
-                                   int64_t number, struct fh_error *error)
-{
-    const struct sql_value value = sql_integer(number);
-    int64_t another = 0;
-    enum fh_code code =
-        sql_run(view->work, sql, &value, 1, keyvalue_read_integer, &another, NULL, error);
-    if (code || another)
-        return code;
-    return keyvalue_run_on(view, "DELETE FROM kv_key WHERE number = ?1", number, NULL, error);
-}
 
 static enum fh_code engine_look(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind *ret_kind, int64_t *ret_expires_ms,
                                 struct fh_error *error)
 {
-    struct head head;
-    enum fh_code code = head_get(view, key, &head, error);
-    *ret_kind = is_there(&head) ? head.kind : KEYVALUE_NONE;
-    *ret_expires_ms = is_there(&head) ? head.ends_ms : 0;
+    struct keyvalue_head head;
+    enum fh_code code = keyvalue_head_get(view, key, &head, error);
+    *ret_kind = keyvalue_head_is_there(&head) ? head.kind : KEYVALUE_NONE;
+    *ret_expires_ms = keyvalue_head_is_there(&head) ? head.ends_ms : 0;
     return code;
 }
 
@@ -182,11 +63,12 @@ static enum fh_code no_key(const char *key, struct fh_error *error)
 static enum fh_code end_now(const struct keyvalue_view *view, const char *key,
                             struct fh_error *error)
 {
-    struct head head;
-    enum fh_code code = head_get(view, key, &head, error);
+    struct keyvalue_head head;
+    enum fh_code code = keyvalue_head_get(view, key, &head, error);
     if (code)
         return code;
-    return is_there(&head) ? bury(view, &head, error) : no_key(key, error);
+    return keyvalue_head_is_there(&head) ? keyvalue_head_bury(view, &head, error)
+                                         : no_key(key, error);
 }
 
 static enum fh_code engine_expire(const struct keyvalue_view *view, const char *key, int64_t at_ms,
@@ -206,38 +88,13 @@ static enum fh_code engine_expire(const struct keyvalue_view *view, const char *
 static enum fh_code engine_remove(const struct keyvalue_view *view, const char *key,
                                   bool *ret_existed, struct fh_error *error)
 {
-    struct head head;
-    enum fh_code code = head_get(view, key, &head, error);
-    *ret_existed = !code && is_there(&head);
-    return *ret_existed ? bury(view, &head, error) : code;
+    struct keyvalue_head head;
+    enum fh_code code = keyvalue_head_get(view, key, &head, error);
+    *ret_existed = !code && keyvalue_head_is_there(&head);
+    return *ret_existed ? keyvalue_head_bury(view, &head, error) : code;
 }
 
 /* ---- Values ---------------------------------------------------------------------------------- */
-
-struct value_read {
-    json_t *value;
-    enum fh_code code;
-    struct fh_error *error;
-};
-
-static bool read_value(void *context, const struct sql_row *row)
-{
-    struct value_read *read = context;
-    read->code = json_parse(row->values[0].text, row->values[0].length, &read->value, read->error);
-    return false;
-}
-
-enum fh_code keyvalue_value_of(const struct keyvalue_view *view, const char *sql,
-                               const struct sql_value *values, int count, json_t **ret,
-                               struct fh_error *error)
-{
-    struct value_read read = {.error = error};
-    enum fh_code code = sql_run(view->work, sql, values, count, read_value, &read, NULL, error);
-    if (!code)
-        code = read.code;
-    *ret = code ? NULL : read.value;
-    return code;
-}
 
 static enum fh_code engine_get(const struct keyvalue_view *view, const char *key, json_t **ret,
                                struct fh_error *error)
@@ -257,12 +114,12 @@ static enum fh_code engine_get(const struct keyvalue_view *view, const char *key
 static enum fh_code engine_put(const struct keyvalue_view *view, const char *key, const char *text,
                                bool keeps_time, struct fh_error *error)
 {
-    struct head head;
+    struct keyvalue_head head;
     int64_t number;
-    enum fh_code code = head_get(view, key, &head, error);
+    enum fh_code code = keyvalue_head_get(view, key, &head, error);
     if (code)
         return code;
-    if (is_there(&head) && head.kind == KEYVALUE_VALUE) {
+    if (keyvalue_head_is_there(&head) && head.kind == KEYVALUE_VALUE) {
         int64_t ends_ms = keeps_time ? head.ends_ms : 0;
         const struct sql_value values[] = {sql_integer(head.number), sql_text(text),
                                            ends_ms ? sql_integer(ends_ms) : sql_text(NULL)};
@@ -270,8 +127,8 @@ static enum fh_code engine_put(const struct keyvalue_view *view, const char *key
                             values, 3, NULL, error);
     }
     if (head.kind != KEYVALUE_NONE)
-        code = bury(view, &head, error);
-    return code ? code : head_insert(view, key, KEYVALUE_VALUE, text, &number, error);
+        code = keyvalue_head_bury(view, &head, error);
+    return code ? code : keyvalue_head_insert(view, key, KEYVALUE_VALUE, text, &number, error);
 }
 
 static enum fh_code engine_add(const struct keyvalue_view *view, const char *key, int64_t delta,

@@ -18,6 +18,23 @@ enum fh_code keyvalue_run_on(const struct keyvalue_view *view, const char *sql, 
 /* A sql_visit: the first column of the first row, into an int64_t. */
 bool keyvalue_read_integer(void *context, const struct sql_row *row);
 
+/* A lifetime of a key. */
+struct keyvalue_head {
+    int64_t number;
+    enum keyvalue_kind kind; /* NONE: there is no row, and number is 0 */
+    int64_t ends_ms;         /* 0: never */
+    bool ended;              /* the row exists, but the key has expired */
+};
+
+enum fh_code keyvalue_head_get(const struct keyvalue_view *view, const char *key,
+                               struct keyvalue_head *head, struct fh_error *error);
+bool keyvalue_head_is_there(const struct keyvalue_head *head);
+/* Ends a lifetime: one row, however large the key is. */
+enum fh_code keyvalue_head_bury(const struct keyvalue_view *view, const struct keyvalue_head *head,
+                                struct fh_error *error);
+enum fh_code keyvalue_head_insert(const struct keyvalue_view *view, const char *key,
+                                  enum keyvalue_kind kind, const char *text, int64_t *ret_number,
+                                  struct fh_error *error);
 /* The number of an existing key of that kind; 0: there is no such key. */
 enum fh_code keyvalue_head_read(const struct keyvalue_view *view, const char *key,
                                 enum keyvalue_kind wanted, int64_t *ret_number,
